@@ -1,0 +1,45 @@
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: help demo up test check format requirements clean
+.DEFAULT_GOAL := help
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 14
+
+$(VENV)/run: pyproject.toml requirements.txt requirements-embedded.txt
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt -r requirements-embedded.txt -e .
+	@touch $@
+
+$(VENV)/dev: $(VENV)/run requirements-dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@
+
+demo: $(VENV)/run ## move FILE to a remote server of our own and verify it (64 MiB are made without FILE)
+	@$(BIN)/python -m gridhaul.embedded demo $(if $(FILE),"$(FILE)")
+
+up: $(VENV)/run ## run the whole system until Ctrl-C: DATA=dir PORT=8000 ROOTS=dir:dir
+	@$(BIN)/python -m gridhaul.embedded up $(if $(DATA),--data "$(DATA)") $(if $(PORT),--port $(PORT)) $(if $(ROOTS),--roots "$(ROOTS)")
+
+test: $(VENV)/dev ## run all tests against real servers
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: $(VENV)/dev ## ruff, mypy --strict, import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/dev ## format the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+requirements: ## write the pinned requirements anew from pyproject.toml (needs uv)
+	uv pip compile -q pyproject.toml --universal --no-emit-index-url --no-header --no-annotate -o requirements.txt
+	uv pip compile -q pyproject.toml --extra embedded -c requirements.txt --universal --no-emit-index-url --no-header --no-annotate -o requirements-embedded.txt
+	uv pip compile -q pyproject.toml --extra dev -c requirements.txt --universal --no-emit-index-url --no-header --no-annotate -o requirements-dev.txt
+
+clean: ## remove what runs and tests have left in var/
+	rm -rf var

@@ -1,0 +1,145 @@
+"""The environment, read once by each process. Nothing else in Gridhaul looks at it."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+PREFIX = "GRIDHAUL_"
+MIB = 1 << 20
+
+
+class SettingsError(Exception):
+    """A process lacks a setting it needs, or one is wrong; the message names it."""
+
+
+def _split(value: object) -> object:
+    return tuple(part for part in value.split(":") if part) if isinstance(value, str) else value
+
+
+def _absolute(roots: tuple[Path, ...]) -> tuple[Path, ...]:
+    if not roots or not all(root.is_absolute() for root in roots):
+        raise ValueError("one or more absolute directories, separated by ':'")
+    return roots
+
+
+def _long_enough(secret: SecretStr) -> SecretStr:
+    if len(secret.get_secret_value().encode()) < 32:
+        raise ValueError("at least 32 bytes")
+    return secret
+
+
+Roots = Annotated[tuple[Path, ...], NoDecode, BeforeValidator(_split), AfterValidator(_absolute)]
+LongSecret = Annotated[SecretStr, AfterValidator(_long_enough)]
+
+
+class _Settings(BaseSettings):
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore")
+
+    def __init__(self, **values: Any) -> None:
+        try:
+            super().__init__(**_secrets_from_files(os.environ) | values)
+        except ValidationError as error:
+            raise SettingsError(_explain(error)) from None
+
+
+class DatabaseSettings(_Settings):
+    """What every process needs."""
+
+    mongo_url: SecretStr
+    database: str = "files"
+    service_secret: LongSecret
+
+
+class ApiSettings(DatabaseSettings):
+    redis_url: SecretStr
+    operator_token: LongSecret
+    roots: Roots
+    targets_file: Path = Path("targets.toml")
+    large_file_bytes: int = Field(64 * MIB, ge=0)
+    max_file_bytes: int | None = Field(None, ge=0)
+    lease_seconds: float = Field(30, gt=0)
+    dispatch_seconds: float = Field(5, gt=0)
+
+
+class ChunkServiceSettings(DatabaseSettings):
+    inline_limit_chunks: int = Field(15, ge=0, le=15)
+    block_compressor: str = Field("none", pattern="^(none|snappy|zlib|zstd)$")
+    disk_reserve_bytes: int = Field(1 << 30, ge=0)
+    intake_memory_bytes: int = Field(128 * MIB, ge=16 * MIB)
+
+
+class WorkerSettings(DatabaseSettings):
+    redis_url: SecretStr
+    chunk_service_url: str
+    roots: Roots
+    targets_file: Path = Path("targets.toml")
+    large_file_bytes: int = Field(64 * MIB, ge=0)
+    segment_chunks: int = Field(16, ge=1, le=16)
+    segments_in_flight: int = Field(2, ge=1, le=16)
+    lease_seconds: float = Field(30, gt=0)
+    renew_seconds: float = Field(10, gt=0)
+    max_attempts: int = Field(5, ge=1)
+    heartbeat_file: Path | None = None
+
+    @model_validator(mode="after")
+    def _renewed_in_time(self) -> Self:
+        if self.renew_seconds * 2 > self.lease_seconds:
+            raise ValueError("RENEW_SECONDS must be at most half of LEASE_SECONDS")
+        return self
+
+
+class CommandSettings(_Settings):
+    """What the command `gridhaul` needs."""
+
+    url: str = "http://127.0.0.1:8000"
+    token: SecretStr
+
+
+class EmbeddedSettings(_Settings):
+    """What the embedded default takes from outside: servers that are there already."""
+
+    mongo_url: SecretStr | None = None
+    redis_url: SecretStr | None = None
+
+
+def credential(source: Mapping[str, str]) -> str:
+    """A credential of `targets.toml`: `{ env = "NAME" }` or `{ file = "path" }`. Raises SettingsError."""
+    try:
+        if set(source) == {"env"}:
+            return os.environ[source["env"]]
+        if set(source) == {"file"}:
+            return Path(source["file"]).read_text().strip()
+    except KeyError:
+        raise SettingsError(f"the environment has no {source['env']}, which the targets file names") from None
+    except OSError as error:
+        raise SettingsError(f"cannot read {source['file']}, which the targets file names: {error.strerror}") from None
+    raise SettingsError('a credential in the targets file is { env = "NAME" } or { file = "path" }')
+
+
+def _secrets_from_files(environment: Mapping[str, str]) -> dict[str, str]:
+    """`GRIDHAUL_X_FILE=path` gives the setting X, as containers do it."""
+    found = {}
+    for name, value in environment.items():
+        setting = name.removeprefix(PREFIX).removesuffix("_FILE").lower()
+        if name.startswith(PREFIX) and name.endswith("_FILE") and setting in _FROM_FILES:
+            try:
+                found[setting] = Path(value).read_text().strip()
+            except OSError as error:
+                raise SettingsError(f"{name}: cannot read {value}: {error.strerror}") from None
+    return found
+
+
+_FROM_FILES = frozenset({"mongo_url", "redis_url", "service_secret", "operator_token", "token"})
+
+
+def _explain(error: ValidationError) -> str:
+    lines = []
+    for item in error.errors(include_input=False, include_url=False):
+        name = PREFIX + str(item["loc"][0]).upper() if item["loc"] else "settings"
+        what = "is not set" if item["type"] == "missing" else item["msg"]
+        lines.append(f"{name}: {what}")
+    return "; ".join(lines)

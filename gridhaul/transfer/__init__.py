@@ -1,0 +1,1 @@
+"""What a transfer is: pure rules, no input or output."""

@@ -1,0 +1,21 @@
+"""How a content is cut: 1 MiB chunks, numbered from 0, the last one shorter."""
+
+CHUNK_BYTES = 1 << 20
+SEGMENT_MAX_CHUNKS = 16
+SEGMENT_MAX_BYTES = SEGMENT_MAX_CHUNKS * CHUNK_BYTES
+MANIFEST_PAGE_CHUNKS = 1024
+
+
+def chunk_count(length_bytes: int) -> int:
+    """The number of chunks of a content of `length_bytes`; 0 for an empty one."""
+    return -(-length_bytes // CHUNK_BYTES)
+
+
+def chunk_length(length_bytes: int, n: int) -> int:
+    """The length in bytes of chunk `n` of a content of `length_bytes`."""
+    return min(CHUNK_BYTES, length_bytes - n * CHUNK_BYTES)
+
+
+def run_length(length_bytes: int, first: int, count: int) -> int:
+    """The length in bytes of `count` chunks from `first` on."""
+    return min(length_bytes, (first + count) * CHUNK_BYTES) - first * CHUNK_BYTES

@@ -1,0 +1,67 @@
+"""Every hash of Gridhaul: BLAKE3-256 for a chunk and a manifest, SHA-256 for a content."""
+
+import hashlib
+import hmac
+from collections.abc import Iterable
+
+from blake3 import blake3
+
+DIGEST_BYTES = 32
+
+
+def chunk_digest(data: bytes) -> bytes:
+    """The BLAKE3-256 digest (32 bytes) of a chunk's data."""
+    return blake3(data).digest()
+
+
+def manifest_root(pages: Iterable[bytes]) -> str:
+    """The manifest's root: BLAKE3-256 over all chunk digests in order, as lower-case hex."""
+    root = ManifestRoot()
+    for page in pages:
+        root.update(page)
+    return root.hexdigest()
+
+
+class ManifestRoot:
+    """The running form of `manifest_root`."""
+
+    def __init__(self) -> None:
+        self._hash = blake3()
+
+    def update(self, digests: bytes) -> None:
+        """Append digests, 32 bytes a chunk, in order."""
+        self._hash.update(digests)
+
+    def hexdigest(self) -> str:
+        return self._hash.hexdigest()
+
+
+class ContentDigest:
+    """SHA-256 and length of a content, fed in order."""
+
+    def __init__(self) -> None:
+        self._sha256 = hashlib.sha256()
+        self.length_bytes = 0
+
+    def update(self, data: bytes) -> None:
+        """Append data. Lets other threads run while it hashes."""
+        self._sha256.update(data)
+        self.length_bytes += len(data)
+
+    def hexdigest(self) -> str:
+        """The SHA-256 so far, as lower-case hex."""
+        return self._sha256.hexdigest()
+
+
+def fingerprint(*parts: str) -> str:
+    """A SHA-256 over the parts, as lower-case hex; no two lists of parts share one."""
+    total = hashlib.sha256()
+    for part in parts:
+        encoded = part.encode("utf-8", "surrogatepass")
+        total.update(len(encoded).to_bytes(8, "big") + encoded)
+    return total.hexdigest()
+
+
+def same_secret(given: str, expected: str) -> bool:
+    """Compare two secrets in constant time."""
+    return hmac.compare_digest(given.encode(), expected.encode())

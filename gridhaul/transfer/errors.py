@@ -1,0 +1,259 @@
+"""Every error that Gridhaul raises, as classes with a code, an HTTP status and whether trying again can help.
+
+GridhaulError
+├── bad requests          Malformed, Unauthorized, Forbidden, NotFound, MethodConflict …
+├── source                PathInvalid, PathNotAllowed, SourceMissing, SourceChanged …
+├── storage               StaleFence, ChunkConflict, DigestMismatch, IntakeBusy, StorageFull …
+├── integrity             ChunkMissing, ChunkCorrupt, ContentMismatch
+└── delivery              TargetUnavailable, TargetRefused, TargetMismatch, ObjectExists, OutcomeUnknown …
+
+`LeaseLost` and `StopRequested` are not failures: they say that this worker has no more business with a record.
+"""
+
+from typing import ClassVar
+
+
+class GridhaulError(Exception):
+    """`detail` says what happened and what to do, in words fit for a client."""
+
+    code: ClassVar[str] = "internal"
+    status: ClassVar[int] = 500
+    retryable: ClassVar[bool] = False
+    counts: ClassVar[bool] = True  # False: waiting for something outside; never uses up attempts
+
+    def __init__(self, detail: str, *, retry_after_seconds: float | None = None) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.retry_after_seconds = retry_after_seconds
+
+
+class InternalError(GridhaulError):
+    retryable = True
+
+
+# Bad requests
+
+
+class Malformed(GridhaulError):
+    code, status = "malformed", 400
+
+
+class DigestRequired(GridhaulError):
+    code, status = "digest_required", 400
+
+
+class Unauthorized(GridhaulError):
+    code, status = "unauthorized", 401
+
+
+class Forbidden(GridhaulError):
+    code, status = "forbidden", 403
+
+
+class NotFound(GridhaulError):
+    code, status = "not_found", 404
+
+
+class RequestTimeout(GridhaulError):
+    code, status = "request_timeout", 408
+
+
+class StateConflict(GridhaulError):
+    code, status = "state_conflict", 409
+
+
+class NotStored(GridhaulError):
+    code, status = "not_stored", 409
+
+
+class DeliveryOpen(GridhaulError):
+    code, status = "delivery_open", 409
+
+
+class OptionsConflict(GridhaulError):
+    code, status = "options_conflict", 409
+
+
+class LengthRequired(GridhaulError):
+    code, status = "length_required", 411
+
+
+class PayloadTooLarge(GridhaulError):
+    code, status = "payload_too_large", 413
+
+
+class UnsupportedMediaType(GridhaulError):
+    code, status = "unsupported_media_type", 415
+
+
+class InvalidValue(GridhaulError):
+    code, status = "invalid_value", 422
+
+
+class IdempotencyConflict(GridhaulError):
+    code, status = "idempotency_conflict", 422
+
+
+class DigestMismatch(GridhaulError):
+    code, status = "digest_mismatch", 422
+
+
+class LengthMismatch(GridhaulError):
+    code, status = "length_mismatch", 422
+
+
+class TargetUnknown(GridhaulError):
+    code, status = "target_unknown", 422
+
+
+# Source
+
+
+class PathInvalid(GridhaulError):
+    code, status = "path_invalid", 422
+
+
+class PathNotAllowed(GridhaulError):
+    code, status = "path_not_allowed", 403
+
+
+class NotARegularFile(GridhaulError):
+    code, status = "not_a_regular_file", 422
+
+
+class SourceMissing(GridhaulError):
+    code, status = "source_missing", 404
+
+
+class SourceUnreadable(GridhaulError):
+    code, status = "source_unreadable", 403
+
+
+class SourceTooLarge(GridhaulError):
+    code, status = "source_too_large", 413
+
+
+class SourceChanged(GridhaulError):
+    code, status = "source_changed", 409
+
+
+class SourceReadFailed(GridhaulError):
+    code, retryable = "source_read_failed", True
+
+
+# Storage
+
+
+class StaleFence(GridhaulError):
+    code, status = "stale_fence", 409
+
+
+class ChunkConflict(GridhaulError):
+    code, status = "chunk_conflict", 409
+
+
+class ContentSealed(GridhaulError):
+    code, status = "content_sealed", 409
+
+
+class ContentIncomplete(GridhaulError):
+    code, status = "content_incomplete", 409
+
+
+class ChunkOutOfRange(GridhaulError):
+    code, status = "chunk_out_of_range", 416
+
+
+class IntakeBusy(GridhaulError):
+    code, status, retryable, counts = "intake_busy", 503, True, False
+
+
+class DatabaseUnavailable(GridhaulError):
+    code, status, retryable, counts = "database_unavailable", 503, True, False
+
+
+class StorageFull(GridhaulError):
+    code, status, retryable, counts = "storage_full", 507, True, False
+
+
+class ChunkServiceUnavailable(GridhaulError):
+    code, status, retryable, counts = "chunk_service_unavailable", 503, True, False
+
+
+class ChunkServiceFailed(GridhaulError):
+    code, status, retryable = "chunk_service_failed", 502, True
+
+
+class SegmentDamaged(GridhaulError):
+    """The chunk service received other bytes than were sent: a bit flipped on the way."""
+
+    code, status, retryable = "segment_damaged", 502, True
+
+
+# Integrity
+
+
+class IntegrityError(GridhaulError):
+    """Stored bytes are not what the manifest says."""
+
+    code = "integrity"
+
+
+class ChunkMissing(IntegrityError):
+    code = "chunk_missing"
+
+
+class ChunkCorrupt(IntegrityError):
+    code = "chunk_corrupt"
+
+
+class ContentMismatch(IntegrityError):
+    code = "content_mismatch"
+
+
+# Delivery
+
+
+class TargetUnavailable(GridhaulError):
+    code, status, retryable = "target_unavailable", 502, True
+
+
+class TargetRefused(GridhaulError):
+    code, status = "target_refused", 502
+
+
+class TargetMismatch(GridhaulError):
+    code, status = "target_mismatch", 502
+
+
+class ObjectExists(GridhaulError):
+    code, status = "object_exists", 409
+
+
+class ObjectNameBusy(GridhaulError):
+    """Another open delivery holds the object's name; it is this one's turn afterwards."""
+
+    code, status, retryable, counts = "object_name_busy", 409, True, False
+
+
+class OutcomeUnknown(GridhaulError):
+    code, status = "outcome_unknown", 502
+
+
+class FileDeleted(GridhaulError):
+    code, status = "file_deleted", 410
+
+
+class WorkerLost(GridhaulError):
+    code, status = "worker_lost", 500
+
+
+# Not failures
+
+
+class LeaseLost(Exception):
+    """Another worker, or nobody, holds the record now: write nothing, touch nothing remote."""
+
+
+class StopRequested(Exception):
+    """The worker is asked to stop: release the lease, due now."""

@@ -1,0 +1,226 @@
+"""The records of Gridhaul. Ids are 24 hex digits, lengths bytes, times aware UTC, digests lower-case hex."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import NewType
+
+from gridhaul.transfer.chunking import chunk_count
+from gridhaul.transfer.digest import fingerprint
+from gridhaul.transfer.states import ContentState, DeliveryState, FileState, Layout
+
+RecordId = NewType("RecordId", str)
+
+
+class IfExists(StrEnum):
+    """What to do when other bytes are already under the object's name."""
+
+    FAIL = "fail"
+    OVERWRITE = "overwrite"
+    RENAME = "rename"
+
+
+class Evidence(StrEnum):
+    """How a delivery's bytes are known to be right, strongest first."""
+
+    READ_BACK = "read-back"
+    REMOTE_DIGEST = "remote-digest"
+    SIZE = "size"
+    ACKNOWLEDGED = "acknowledged"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Failure:
+    code: str
+    detail: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Lease:
+    """The right to work on one record; every write of state names its fence."""
+
+    record_id: RecordId
+    fence: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SourceIdentity:
+    """What `fstat` said of the source when it was registered."""
+
+    size: int
+    mtime_ns: int
+    inode: str  # unsigned 64 bits, more than BSON's integers hold
+    device: str
+    ctime_ns: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Destination:
+    """Where a file is to go."""
+
+    target: str
+    object_name: str
+    if_exists: IfExists
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class File:
+    id: RecordId
+    owner: str
+    name: str
+    content_type: str
+    length: int
+    path: str
+    identity: SourceIdentity
+    state: FileState
+    created_at: datetime
+    updated_at: datetime
+    deliver_to: Destination | None = None
+    content_id: RecordId | None = None
+    layout: Layout | None = None
+    sha256: str | None = None
+    manifest_root: str | None = None
+    stored_bytes: int = 0
+    rate: float | None = None  # bytes a second in the running attempt
+    attempts: int = 0
+    fruitless_attempts: int = 0  # consecutive, with nothing new stored
+    error: Failure | None = None
+    fence: int = 0
+    request_fingerprint: str | None = None  # of the request that carried the Idempotency-Key
+
+    @property
+    def chunk_count(self) -> int:
+        return chunk_count(self.length)
+
+    @property
+    def lease(self) -> Lease:
+        return Lease(record_id=self.id, fence=self.fence)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NewFile:
+    """What prepare knows."""
+
+    owner: str
+    name: str
+    content_type: str
+    length: int
+    path: str
+    identity: SourceIdentity
+    deliver_to: Destination | None
+    idempotency_key: str | None = None
+    request_fingerprint: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Content:
+    id: RecordId
+    filename: str
+    content_type: str
+    length: int
+    state: ContentState
+    fence: int
+    refs: tuple[RecordId, ...]  # the files that refer to it
+    layout: Layout | None = None
+    sha256: str | None = None
+    manifest_root: str | None = None
+
+    @property
+    def chunk_count(self) -> int:
+        return chunk_count(self.length)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Seal:
+    """What the writer of a content says it is."""
+
+    length: int
+    sha256: str
+    manifest_root: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Receipt:
+    """What is known of a finished delivery, and how."""
+
+    length: int
+    sha256: str
+    manifest_root: str
+    target: str
+    object_name: str
+    location: str  # a URL or path without credentials
+    evidence: Evidence
+    atomic_commit: bool
+    attempts: int
+    created_at: datetime
+    delivered_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Delivery:
+    id: RecordId
+    file_id: RecordId
+    owner: str
+    target: str
+    object_name: str
+    if_exists: IfExists
+    length: int
+    sha256: str
+    state: DeliveryState
+    created_at: datetime
+    updated_at: datetime
+    final_name: str | None = None  # held at the target; differs from object_name after a rename
+    temporary_name: str | None = None  # written before the first byte, removed by whoever comes next
+    final_touched: bool = False  # bytes may have been sent under the final name
+    sent_bytes: int = 0
+    sent_bytes_most: int = 0  # the furthest any attempt came
+    rate: float | None = None
+    attempts: int = 0
+    fruitless_attempts: int = 0
+    error: Failure | None = None
+    receipt: Receipt | None = None
+    fence: int = 0
+
+    @property
+    def lease(self) -> Lease:
+        return Lease(record_id=self.id, fence=self.fence)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NewDelivery:
+    file_id: RecordId
+    owner: str
+    destination: Destination
+    length: int
+    sha256: str
+
+    @property
+    def id(self) -> RecordId:
+        """The same for the same file, target and object name, so that it can only be made once."""
+        parts = (self.file_id, self.destination.target, self.destination.object_name)
+        return RecordId(fingerprint(*parts)[:24])
+
+
+class TaskName(StrEnum):
+    UPLOAD_FILE = "tasks.upload_file"
+    FINALIZE_FILE = "tasks.finalize_file"
+    DELETE_FILE = "tasks.delete_file"
+    SWEEP_CONTENT = "tasks.sweep_content"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Hint:
+    """A Celery message: look at this id. Losing it loses nothing."""
+
+    task: TaskName
+    record_id: RecordId
+    length: int  # of the file, to choose its queue
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RemoteObject:
+    """What a target holds under a name."""
+
+    length: int
+    sha256: str
+    evidence: Evidence

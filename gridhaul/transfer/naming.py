@@ -1,0 +1,44 @@
+"""Names at a target: which are allowed, and the ones that Gridhaul makes."""
+
+import re
+from pathlib import PurePosixPath
+
+from gridhaul.transfer.errors import InvalidValue
+from gridhaul.transfer.model import Lease
+
+OBJECT_NAME_MAX_BYTES = 1024
+PART_MAX_BYTES = 255
+_TEMPORARY = re.compile(r"^\.gridhaul-[0-9a-f]{24}-\d+\.part$")
+
+
+def check_object_name(name: str) -> str:
+    """The name. Raises InvalidValue unless it is relative, without `.`, `..`, empty parts and control characters."""
+    try:
+        encoded = name.encode()
+    except UnicodeEncodeError:
+        raise InvalidValue("The object name must be valid Unicode.") from None
+    if not name or len(encoded) > OBJECT_NAME_MAX_BYTES:
+        raise InvalidValue(f"The object name must have 1 to {OBJECT_NAME_MAX_BYTES} bytes.")
+    if any(ord(c) < 0x20 or ord(c) == 0x7F for c in name):
+        raise InvalidValue("The object name must not hold control characters.")
+    for part in name.split("/"):
+        if part in ("", ".", "..") or len(part.encode()) > PART_MAX_BYTES:
+            raise InvalidValue("The parts of an object name must not be empty, '.', '..' or over 255 bytes.")
+        if _TEMPORARY.match(part):
+            raise InvalidValue("Names of the form .gridhaul-….part are kept for temporary objects.")
+    return name
+
+
+def temporary_name(final_name: str, lease: Lease) -> str:
+    """The temporary object's name: beside the final one, with the delivery's id and the fence."""
+    return str(PurePosixPath(final_name).with_name(f".gridhaul-{lease.record_id}-{lease.fence}.part"))
+
+
+def renamed(object_name: str, number: int) -> str:
+    """`run.h5` → `run (1).h5`: the `number`-th name to try under the policy `rename`."""
+    if number == 0:
+        return object_name
+    path = PurePosixPath(object_name)
+    mark = f" ({number}){path.suffix}"
+    stem = path.stem.encode()[: PART_MAX_BYTES - len(mark.encode())].decode(errors="ignore")
+    return str(path.with_name(stem + mark))

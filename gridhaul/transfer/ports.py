@@ -1,0 +1,164 @@
+"""What the journeys need of the world. Every implementation of a port passes its suite in tests/contracts.
+
+Ports raise the errors of `transfer.errors`; calls that change something are idempotent unless they say otherwise.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Protocol, TypeVar
+
+from gridhaul.transfer.model import (
+    Content,
+    Delivery,
+    File,
+    Hint,
+    Lease,
+    NewDelivery,
+    NewFile,
+    RecordId,
+    RemoteObject,
+    Seal,
+)
+from gridhaul.transfer.states import DeliveryState, FileState
+
+R_co = TypeVar("R_co", covariant=True)
+S_contra = TypeVar("S_contra", contravariant=True)
+
+
+class LeasedRecords(Protocol[R_co, S_contra]):
+    """Records that one worker at a time works on. Leases run on the server's clock."""
+
+    async def get(self, record_id: RecordId) -> R_co | None:
+        """The record, or None."""
+
+    async def claim(
+        self, record_id: RecordId, *, holder: str, from_states: frozenset[S_contra], to_state: S_contra
+    ) -> R_co | None:
+        """Take the lease: fence and attempts grow by one. None if it is not due, leased, or in another state."""
+
+    async def renew(self, lease: Lease, **changes: object) -> None:
+        """Extend the lease and change fields of the record. Raises LeaseLost."""
+
+    async def release(self, lease: Lease, to_state: S_contra, *, delay_seconds: float, **changes: object) -> None:
+        """Give the record back, due after `delay_seconds`. Raises LeaseLost."""
+
+    async def finish(self, lease: Lease, to_state: S_contra, **changes: object) -> None:
+        """Give the record back; no worker has to look at it again. Raises LeaseLost."""
+
+
+class FileRegistry(LeasedRecords[File, FileState], Protocol):
+    async def register(self, new: NewFile) -> tuple[File, bool]:
+        """The file and whether it was made now. The same owner and idempotency key give the same file."""
+
+    async def page(self, *, state: FileState | None, limit: int, before: RecordId | None) -> Sequence[File]:
+        """Files, newest first, older than `before`."""
+
+    async def request_delete(self, file_id: RecordId) -> File | None:
+        """Move a file that has come to rest to DELETING, due now. The file as it is then, or None."""
+
+    async def delivery_made(self, file_id: RecordId) -> None:
+        """The delivery that prepare asked for exists: no worker has to look at the stored file again."""
+
+
+class DeliveryRegistry(LeasedRecords[Delivery, DeliveryState], Protocol):
+    async def open(self, new: NewDelivery) -> tuple[Delivery, bool]:
+        """The delivery and whether it was queued now. A FAILED one is queued again.
+
+        Raises OptionsConflict if it exists with another policy.
+        """
+
+    async def hold_name(self, lease: Lease, final_name: str) -> bool:
+        """Claim the name at the delivery's target until the delivery is over. False if another delivery holds it."""
+
+    async def of_file(self, file_id: RecordId) -> Sequence[Delivery]:
+        """The file's deliveries, oldest first."""
+
+
+class Agenda(Protocol):
+    """What is due, over all registries."""
+
+    async def due(self, limit: int) -> Sequence[Hint]:
+        """Up to `limit` hints, oldest first; each is not given again for a minute, unless its lease ends before."""
+
+    async def waiting(self, limit: int) -> Sequence[Hint]:
+        """The same without regard to when it was hinted last: for a broker that was found empty."""
+
+
+class Contents(Protocol):
+    """Stored byte sequences, as their writers and readers see them."""
+
+    async def open(
+        self, content_id: RecordId, *, file_id: RecordId, filename: str, content_type: str, length: int, fence: int
+    ) -> Content:
+        """Make the content, or take it over with a higher fence. Raises LeaseLost if a higher fence has it."""
+
+    async def get(self, content_id: RecordId) -> Content | None:
+        """The content, or None."""
+
+    def read(self, content: Content) -> AsyncIterator[bytes]:
+        """The chunks of a sealed content in order, each checked against the manifest before it is given.
+
+        Raises ChunkMissing or ChunkCorrupt, naming the chunk.
+        """
+
+    async def drop_ref(self, content_id: RecordId, file_id: RecordId) -> None:
+        """The file no longer refers to it. Without refs its bytes are deleted, and it waits to be swept."""
+
+    async def sweep(self, content_id: RecordId) -> None:
+        """Delete what came late for a deleted content, and its record. Nothing, if it is not time."""
+
+
+class Intake(Protocol):
+    """Where the chunk service puts what it accepts."""
+
+    async def digests(self, content_id: RecordId, *, first: int, count: int) -> bytes:
+        """33 bytes a chunk: 1 (held) and its digest, or 33 zeros."""
+
+    async def store(
+        self, content_id: RecordId, *, fence: int, first: int, chunks: Sequence[bytes], digests: Sequence[bytes]
+    ) -> bool:
+        """Whether anything was new. Durable when it returns.
+
+        Raises NotFound, StaleFence, ContentSealed, ChunkConflict, ChunkOutOfRange, LengthMismatch.
+        The digests are those of the chunks: the caller has checked.
+        """
+
+    async def seal(self, content_id: RecordId, *, fence: int, seal: Seal) -> Content:
+        """Make it complete and unchangeable. Raises ContentIncomplete, DigestMismatch, LengthMismatch, StaleFence."""
+
+    async def free_bytes(self) -> int:
+        """Free space on the disk that holds the chunks."""
+
+
+class Target(Protocol):
+    """A remote place. Names are relative, with `/` between parts. Raises TargetUnavailable and TargetRefused."""
+
+    name: str
+
+    def location(self, name: str) -> str:
+        """Where the object is, as a URL or path without credentials."""
+
+    async def inspect(self, name: str, *, length: int) -> RemoteObject | None:
+        """What is there, or None. The digest comes from the remote or from reading the object back.
+
+        An object of another length than `length` need not be read: its digest may be "".
+        Raises OutcomeUnknown if the target cannot tell.
+        """
+
+    async def put(self, name: str, blocks: AsyncIterator[bytes], *, length: int) -> None:
+        """Write the object from blocks of `length` bytes in all. An error of `blocks` passes through unchanged."""
+
+    async def remove(self, name: str) -> None:
+        """Remove the object. Nothing, if it is not there."""
+
+    async def close(self) -> None:
+        """Give back connections."""
+
+
+class AtomicCommit(Protocol):
+    """The further ability of targets that can move a whole object to its final name at once."""
+
+    async def commit(self, temporary_name: str, final_name: str) -> None:
+        """Rename unless the final name is taken. Raises ObjectExists, NotFound if the temporary object is gone."""
+
+    async def replace(self, temporary_name: str, final_name: str) -> None:
+        """Rename over whatever is there. Raises NotFound if the temporary object is gone."""
