@@ -1,0 +1,1 @@
+"""The private service through which every chunk that a worker stores goes."""

@@ -54,22 +54,28 @@ class DatabaseSettings(_Settings):
     service_secret: LongSecret
 
 
+class BootstrapSettings(_Settings):
+    """What making the first database user needs."""
+
+    mongo_url: SecretStr
+
+
 class ApiSettings(DatabaseSettings):
     redis_url: SecretStr
     operator_token: LongSecret
     roots: Roots
     targets_file: Path = Path("targets.toml")
-    large_file_bytes: int = Field(64 * MIB, ge=0)
-    max_file_bytes: int | None = Field(None, ge=0)
-    lease_seconds: float = Field(30, gt=0)
-    dispatch_seconds: float = Field(5, gt=0)
+    large_file_bytes: int = Field(default=64 * MIB, ge=0)
+    max_file_bytes: int | None = Field(default=None, ge=0)
+    lease_seconds: float = Field(default=30, gt=0)
+    dispatch_seconds: float = Field(default=5, gt=0)
 
 
 class ChunkServiceSettings(DatabaseSettings):
-    inline_limit_chunks: int = Field(15, ge=0, le=15)
-    block_compressor: str = Field("none", pattern="^(none|snappy|zlib|zstd)$")
-    disk_reserve_bytes: int = Field(1 << 30, ge=0)
-    intake_memory_bytes: int = Field(128 * MIB, ge=16 * MIB)
+    inline_limit_chunks: int = Field(default=15, ge=0, le=15)
+    block_compressor: str = Field(default="none", pattern="^(none|snappy|zlib|zstd)$")
+    disk_reserve_bytes: int = Field(default=1 << 30, ge=0)
+    intake_memory_bytes: int = Field(default=128 * MIB, ge=16 * MIB)
 
 
 class WorkerSettings(DatabaseSettings):
@@ -77,12 +83,12 @@ class WorkerSettings(DatabaseSettings):
     chunk_service_url: str
     roots: Roots
     targets_file: Path = Path("targets.toml")
-    large_file_bytes: int = Field(64 * MIB, ge=0)
-    segment_chunks: int = Field(16, ge=1, le=16)
-    segments_in_flight: int = Field(2, ge=1, le=16)
-    lease_seconds: float = Field(30, gt=0)
-    renew_seconds: float = Field(10, gt=0)
-    max_attempts: int = Field(5, ge=1)
+    large_file_bytes: int = Field(default=64 * MIB, ge=0)
+    segment_chunks: int = Field(default=16, ge=1, le=16)
+    segments_in_flight: int = Field(default=2, ge=1, le=16)
+    lease_seconds: float = Field(default=30, gt=0)
+    renew_seconds: float = Field(default=10, gt=0)
+    max_attempts: int = Field(default=5, ge=1)
     heartbeat_file: Path | None = None
 
     @model_validator(mode="after")

@@ -1,0 +1,1 @@
+"""The Celery workers: they store files, deliver them, and clean up."""

@@ -1,0 +1,1 @@
+"""Behind the ports: MongoDB and the source files."""

@@ -172,6 +172,10 @@ class DatabaseUnavailable(GridhaulError):
     code, status, retryable, counts = "database_unavailable", 503, True, False
 
 
+class BrokerUnavailable(GridhaulError):
+    code, status, retryable, counts = "broker_unavailable", 503, True, False
+
+
 class StorageFull(GridhaulError):
     code, status, retryable, counts = "storage_full", 507, True, False
 
@@ -257,3 +261,15 @@ class LeaseLost(Exception):
 
 class StopRequested(Exception):
     """The worker is asked to stop: release the lease, due now."""
+
+
+def by_code(code: str) -> type[GridhaulError] | None:
+    """The class of a code that came back in a problem document."""
+    return _BY_CODE.get(code)
+
+
+def _tree(cls: type[GridhaulError]) -> list[type[GridhaulError]]:
+    return [cls, *(below for sub in cls.__subclasses__() for below in _tree(sub))]
+
+
+_BY_CODE = {cls.code: cls for cls in reversed(_tree(GridhaulError))}

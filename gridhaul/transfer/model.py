@@ -140,8 +140,25 @@ class Seal:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Segment:
+    """A run of 1 to 16 consecutive chunks from number `first` on, each with its BLAKE3-256 digest."""
+
+    first: int
+    chunks: tuple[bytes, ...]
+    digests: tuple[bytes, ...]
+
+    @property
+    def length(self) -> int:
+        return sum(len(chunk) for chunk in self.chunks)
+
+    def part(self, start: int, stop: int) -> "Segment":
+        """The chunks at positions `start` to `stop` (exclusive) of this segment."""
+        return Segment(first=self.first + start, chunks=self.chunks[start:stop], digests=self.digests[start:stop])
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Receipt:
-    """What is known of a finished delivery, and how."""
+    """What is known of a finished delivery, and how. Its times are the delivery's own, on the server's clock."""
 
     length: int
     sha256: str
@@ -152,8 +169,6 @@ class Receipt:
     evidence: Evidence
     atomic_commit: bool
     attempts: int
-    created_at: datetime
-    delivered_at: datetime
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

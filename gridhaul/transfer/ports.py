@@ -3,8 +3,8 @@
 Ports raise the errors of `transfer.errors`; calls that change something are idempotent unless they say otherwise.
 """
 
-from collections.abc import AsyncIterator, Sequence
-from typing import Protocol, TypeVar
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from typing import Protocol, TypeVar, runtime_checkable
 
 from gridhaul.transfer.model import (
     Content,
@@ -60,6 +60,9 @@ class FileRegistry(LeasedRecords[File, FileState], Protocol):
 
 
 class DeliveryRegistry(LeasedRecords[Delivery, DeliveryState], Protocol):
+    async def make(self, new: NewDelivery) -> bool:
+        """Queue the delivery if there was never one like it. False if there was, whatever became of it."""
+
     async def open(self, new: NewDelivery) -> tuple[Delivery, bool]:
         """The delivery and whether it was queued now. A FAILED one is queued again.
 
@@ -76,15 +79,21 @@ class DeliveryRegistry(LeasedRecords[Delivery, DeliveryState], Protocol):
 class Agenda(Protocol):
     """What is due, over all registries."""
 
-    async def due(self, limit: int) -> Sequence[Hint]:
-        """Up to `limit` hints, oldest first; each is not given again for a minute, unless its lease ends before."""
+    async def waiting(self, limit: int) -> int:
+        """How many records a worker could claim now, counted up to `limit`."""
 
-    async def waiting(self, limit: int) -> Sequence[Hint]:
-        """The same without regard to when it was hinted last: for a broker that was found empty."""
+    async def due(self, limit: int) -> Sequence[Hint]:
+        """Up to `limit` hints, oldest first; none is given again for a minute, unless its lease ends before."""
+
+    async def overlooked(self, limit: int) -> Sequence[Hint]:
+        """The same without regard to when it was given last: for a broker that was found empty."""
 
 
 class Contents(Protocol):
     """Stored byte sequences, as their writers and readers see them."""
+
+    def new_id(self) -> RecordId:
+        """An id for a content that does not exist yet."""
 
     async def open(
         self, content_id: RecordId, *, file_id: RecordId, filename: str, content_type: str, length: int, fence: int
@@ -94,10 +103,11 @@ class Contents(Protocol):
     async def get(self, content_id: RecordId) -> Content | None:
         """The content, or None."""
 
-    def read(self, content: Content) -> AsyncIterator[bytes]:
+    def read(self, content: Content) -> AsyncGenerator[bytes]:
         """The chunks of a sealed content in order, each checked against the manifest before it is given.
 
-        Raises ChunkMissing or ChunkCorrupt, naming the chunk.
+        The last 16 chunks come only once length and SHA-256 of the whole agree.
+        Raises ChunkMissing or ChunkCorrupt, naming the chunk, or ContentMismatch. Close it (`aclosing`).
         """
 
     async def drop_ref(self, content_id: RecordId, file_id: RecordId) -> None:
@@ -154,6 +164,7 @@ class Target(Protocol):
         """Give back connections."""
 
 
+@runtime_checkable
 class AtomicCommit(Protocol):
     """The further ability of targets that can move a whole object to its final name at once."""
 

@@ -1,0 +1,83 @@
+"""Composition of the api. Start: `uvicorn api.app:app`."""
+
+import asyncio
+import os
+import socket
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from fastapi import FastAPI
+from gridhaul.targets.registry import load_targets
+
+from api import deliveries, files, finalize, prepare
+from api.dependencies import Service
+from api.dispatcher import Dispatcher
+from gridhaul import __version__
+from gridhaul.asgi import problems
+from gridhaul.asgi.health import health_routes
+from gridhaul.asgi.readiness import Readiness
+from gridhaul.asgi.request_log import RequestLog, configure_logging
+from gridhaul.settings import ApiSettings
+from gridhaul.storage.agenda import DispatcherLease, MongoAgenda
+from gridhaul.storage.connect import connect, ping
+from gridhaul.storage.contents import MongoContents
+from gridhaul.storage.registry import MongoDeliveries, MongoFiles
+from gridhaul.storage.schema import make_registry_indexes
+from tasks.queue import Broker, HintSender
+
+DESCRIPTION = "Moves large files and proves that they arrived: prepare, then finalize, or both in one request."
+
+
+def create_app() -> FastAPI:
+    app = FastAPI(title="Gridhaul", version=__version__, description=DESCRIPTION, lifespan=_lifespan)
+    app.add_middleware(RequestLog)
+    problems.install(app)
+    for part in (prepare, finalize, files, deliveries):
+        app.include_router(part.router)
+    app.include_router(health_routes(lambda: app.state.checks))
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    configure_logging()
+    settings = ApiSettings()
+    database = connect(settings.mongo_url.get_secret_value(), settings.database)
+    indexes = Readiness(lambda: make_registry_indexes(database))
+    broker = Broker(settings.redis_url.get_secret_value())
+    hints = HintSender(settings.redis_url.get_secret_value(), large_file_bytes=settings.large_file_bytes)
+    lease_seconds = settings.lease_seconds
+    app.state.service = Service(
+        files=MongoFiles(database, lease_seconds=lease_seconds),
+        deliveries=MongoDeliveries(database, lease_seconds=lease_seconds),
+        contents=MongoContents(database),
+        hints=hints,
+        indexes=indexes,
+        roots=settings.roots,
+        targets=frozenset(load_targets(settings.targets_file).names()),
+        max_file_bytes=settings.max_file_bytes,
+        operator_token=settings.operator_token.get_secret_value(),
+    )
+    app.state.checks = {"mongodb": lambda: ping(database), "indexes": indexes.check, "redis": broker.check}
+    holder = f"{socket.gethostname()}:{os.getpid()}"
+    dispatcher = Dispatcher(
+        lease=DispatcherLease(database, holder=holder, lease_seconds=lease_seconds),
+        agenda=MongoAgenda(database),
+        broker=broker,
+        hints=hints,
+        every_seconds=settings.dispatch_seconds,
+    )
+    background = [asyncio.create_task(indexes.prepare()), asyncio.create_task(dispatcher.run())]
+    async with AsyncExitStack() as closing:
+        closing.push_async_callback(database.client.close)
+        closing.push_async_callback(broker.close)
+        closing.push_async_callback(asyncio.to_thread, hints.close)
+        try:
+            yield
+        finally:
+            for task in background:
+                task.cancel()
+            await asyncio.gather(*background, return_exceptions=True)
+
+
+app = create_app()

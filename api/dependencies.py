@@ -1,0 +1,60 @@
+"""What the routes of the api are given."""
+
+from dataclasses import dataclass
+from pathlib import Path as FilePath
+from typing import Annotated
+
+from fastapi import Depends, Path, Request
+
+from gridhaul.asgi.readiness import Readiness
+from gridhaul.transfer.errors import NotFound, TargetUnknown
+from gridhaul.transfer.model import Delivery, File, RecordId
+from gridhaul.transfer.ports import Contents, DeliveryRegistry, FileRegistry
+from tasks.queue import HintSender
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Service:
+    """The parts that live as long as the process."""
+
+    files: FileRegistry
+    deliveries: DeliveryRegistry
+    contents: Contents
+    hints: HintSender
+    indexes: Readiness
+    roots: tuple[FilePath, ...]
+    targets: frozenset[str]
+    max_file_bytes: int | None
+    operator_token: str
+
+    async def file(self, file_id: RecordId) -> File:
+        """Raises NotFound."""
+        found = await self.files.get(file_id)
+        if found is None:
+            raise NotFound("There is no such file.")
+        return found
+
+    async def delivery(self, delivery_id: RecordId) -> Delivery:
+        """Raises NotFound."""
+        found = await self.deliveries.get(delivery_id)
+        if found is None:
+            raise NotFound("There is no such delivery.")
+        return found
+
+    def check_target(self, name: str) -> None:
+        """Raises TargetUnknown. Only configured names are targets, never a URL from a request."""
+        if name not in self.targets:
+            raise TargetUnknown(
+                f"There is no such target; configured are: {', '.join(sorted(self.targets)) or 'none'}."
+            )
+
+
+async def service(request: Request) -> Service:
+    """The service, once its indexes are there."""
+    found: Service = request.app.state.service
+    await found.indexes.check()
+    return found
+
+
+Parts = Annotated[Service, Depends(service)]
+Id = Annotated[RecordId, Path(pattern="^[0-9a-f]{24}$", description="24 hex digits")]

@@ -1,0 +1,70 @@
+"""`POST /upload/prepare`: register a local file, and answer before a byte is read."""
+
+import mimetypes
+from pathlib import PurePosixPath
+from typing import Annotated
+
+from fastapi import APIRouter, Header, Response
+
+from api.auth import Caller
+from api.dependencies import Parts, Service
+from api.schemas import DeliverTo, FileView, PrepareBody
+from gridhaul.storage.source import Source
+from gridhaul.transfer.digest import fingerprint
+from gridhaul.transfer.errors import IdempotencyConflict, InvalidValue, SourceTooLarge
+from gridhaul.transfer.model import Destination, Hint, NewFile, SourceIdentity, TaskName
+from gridhaul.transfer.naming import check_object_name
+
+router = APIRouter(prefix="/upload", tags=["upload"])
+
+IdempotencyKey = Annotated[
+    str | None,
+    Header(min_length=1, max_length=255, pattern="^[\\x21-\\x7e]+$", description="Repeated: the same file"),
+]
+
+
+@router.post("/prepare", status_code=202, summary="Register a local file and start storing it")
+async def prepare(
+    body: PrepareBody, response: Response, owner: Caller, parts: Parts, idempotency_key: IdempotencyKey = None
+) -> FileView:
+    """The file is read, hashed and stored by a worker; with `deliver_to` it is delivered as well."""
+    name = check_object_name(body.name or PurePosixPath(body.file_path).name or "file")
+    deliver_to = _destination(body.deliver_to, name, parts) if body.deliver_to else None
+    identity = await _identify(body.file_path, parts)
+    new = NewFile(
+        owner=owner,
+        name=name,
+        content_type=mimetypes.guess_type(name)[0] or "application/octet-stream",
+        length=identity.size,
+        path=body.file_path,
+        identity=identity,
+        deliver_to=deliver_to,
+        idempotency_key=idempotency_key,
+        request_fingerprint=fingerprint(body.model_dump_json()),
+    )
+    file, made = await parts.files.register(new)
+    if made:
+        parts.hints.offer(Hint(task=TaskName.UPLOAD_FILE, record_id=file.id, length=file.length))
+    elif file.request_fingerprint != new.request_fingerprint:
+        raise IdempotencyConflict("This Idempotency-Key was used with another request; take a new one.")
+    response.headers["Location"] = f"/files/{file.id}"
+    return FileView.of(file)
+
+
+def _destination(wanted: DeliverTo, name: str, parts: Service) -> Destination:
+    parts.check_target(wanted.target)
+    object_name = check_object_name(wanted.object_name or name)
+    return Destination(target=wanted.target, object_name=object_name, if_exists=wanted.if_exists)
+
+
+async def _identify(path: str, parts: Service) -> SourceIdentity:
+    source = await Source.open(path, parts.roots)
+    try:
+        identity = source.identity()
+    finally:
+        source.close()
+    if parts.max_file_bytes is not None and identity.size > parts.max_file_bytes:
+        raise SourceTooLarge(f"Files of more than {parts.max_file_bytes} bytes are not taken here.")
+    if identity.size >= 2**51:
+        raise InvalidValue("Files of 2 PiB and more are beyond the numbers of a GridFS chunk.")
+    return identity

@@ -1,0 +1,172 @@
+"""What the api takes and gives. Lengths are bytes, digests lower-case hex, times RFC 3339 in UTC."""
+
+from datetime import datetime
+from typing import Annotated, Self
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from gridhaul.transfer.chunking import CHUNK_BYTES
+from gridhaul.transfer.model import Delivery, Evidence, File, IfExists, Receipt
+from gridhaul.transfer.states import DeliveryState, FileState, Layout
+
+TargetName = Annotated[str, StringConstraints(max_length=64)]
+ObjectName = Annotated[str, StringConstraints(min_length=1, max_length=1024)]
+
+
+class Body(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class DeliverTo(Body):
+    target: TargetName
+    object_name: ObjectName | None = None
+    if_exists: IfExists = Field(default=IfExists.FAIL, strict=False)
+
+
+class PrepareBody(Body):
+    file_path: str
+    name: Annotated[str, StringConstraints(min_length=1, max_length=255)] | None = None
+    deliver_to: DeliverTo | None = None
+
+
+class FinalizeBody(DeliverTo):
+    length: int | None = Field(default=None, ge=0, lt=2**63)
+
+
+class Problem(BaseModel):
+    """An error, as a problem document (RFC 9457)."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    instance: str
+    code: str
+
+
+class FailureView(BaseModel):
+    code: str
+    detail: str
+
+
+class FileView(BaseModel):
+    file_id: str
+    name: str
+    content_type: str
+    length: int
+    chunk_size: int
+    chunk_count: int
+    state: FileState
+    layout: Layout | None
+    stored_bytes: int
+    rate: float | None
+    digests: dict[str, str]
+    attempts: int
+    error: FailureView | None
+    created_at: datetime
+    updated_at: datetime
+    links: dict[str, str]
+
+    @classmethod
+    def of(cls, file: File) -> Self:
+        here = f"/files/{file.id}"
+        return cls(
+            file_id=file.id,
+            name=file.name,
+            content_type=file.content_type,
+            length=file.length,
+            chunk_size=CHUNK_BYTES,
+            chunk_count=file.chunk_count,
+            state=file.state,
+            layout=file.layout,
+            stored_bytes=file.stored_bytes,
+            rate=file.rate,
+            digests={"sha-256": file.sha256} if file.sha256 else {},
+            attempts=file.attempts,
+            error=FailureView(code=file.error.code, detail=file.error.detail) if file.error else None,
+            created_at=file.created_at,
+            updated_at=file.updated_at,
+            links={
+                "self": here,
+                "content": f"{here}/content",
+                "deliveries": f"{here}/deliveries",
+                "finalize": f"/upload/{file.id}/finalize",
+            },
+        )
+
+
+class FilesView(BaseModel):
+    files: list[FileView]
+    next_cursor: str | None = Field(description="Give it as `cursor` to get older files; null at the end")
+
+
+class ReceiptView(BaseModel):
+    length: int
+    sha256: str = Field(serialization_alias="sha-256")
+    manifest_root: str
+    target: str
+    object_name: str
+    location: str
+    evidence: Evidence
+    atomic_commit: bool
+    attempts: int
+    created_at: datetime
+    delivered_at: datetime
+
+    @classmethod
+    def of(cls, receipt: Receipt, delivery: Delivery) -> Self:
+        return cls(
+            length=receipt.length,
+            sha256=receipt.sha256,
+            manifest_root=receipt.manifest_root,
+            target=receipt.target,
+            object_name=receipt.object_name,
+            location=receipt.location,
+            evidence=receipt.evidence,
+            atomic_commit=receipt.atomic_commit,
+            attempts=receipt.attempts,
+            created_at=delivery.created_at,
+            delivered_at=delivery.updated_at,
+        )
+
+
+class DeliveryView(BaseModel):
+    delivery_id: str
+    file_id: str
+    target: str
+    object_name: str
+    if_exists: IfExists
+    state: DeliveryState
+    length: int
+    sent_bytes: int
+    rate: float | None
+    attempts: int
+    error: FailureView | None
+    receipt: ReceiptView | None
+    created_at: datetime
+    updated_at: datetime
+    links: dict[str, str]
+
+    @classmethod
+    def of(cls, delivery: Delivery) -> Self:
+        return cls(
+            delivery_id=delivery.id,
+            file_id=delivery.file_id,
+            target=delivery.target,
+            object_name=delivery.object_name,
+            if_exists=delivery.if_exists,
+            state=delivery.state,
+            length=delivery.length,
+            sent_bytes=delivery.sent_bytes,
+            rate=delivery.rate,
+            attempts=delivery.attempts,
+            error=FailureView(code=delivery.error.code, detail=delivery.error.detail) if delivery.error else None,
+            receipt=ReceiptView.of(delivery.receipt, delivery) if delivery.receipt else None,
+            created_at=delivery.created_at,
+            updated_at=delivery.updated_at,
+            links={"self": f"/deliveries/{delivery.id}", "file": f"/files/{delivery.file_id}"},
+        )
+
+
+class DeliveriesView(BaseModel):
+    deliveries: list[DeliveryView]

@@ -1,0 +1,56 @@
+"""Composition of the chunk service. Start: `uvicorn chunk_service.app:app`."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+
+from chunk_service import routes
+from chunk_service.dependencies import Service
+from chunk_service.intake_limits import DiskReserve, MemoryBudget
+from gridhaul import __version__
+from gridhaul.asgi import problems
+from gridhaul.asgi.health import health_routes
+from gridhaul.asgi.readiness import Readiness
+from gridhaul.asgi.request_log import RequestLog, configure_logging
+from gridhaul.settings import ChunkServiceSettings
+from gridhaul.storage.connect import connect, ping
+from gridhaul.storage.intake import MongoIntake
+from gridhaul.storage.schema import make_payload_collections
+
+
+def create_app() -> FastAPI:
+    app = FastAPI(title="Gridhaul chunk service", version=__version__, lifespan=_lifespan)
+    app.add_middleware(RequestLog)
+    problems.install(app)
+    app.include_router(routes.router)
+    app.include_router(health_routes(lambda: app.state.checks))
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    configure_logging()
+    settings = ChunkServiceSettings()
+    database = connect(settings.mongo_url.get_secret_value(), settings.database)
+    intake = MongoIntake(database, inline_limit_chunks=settings.inline_limit_chunks)
+    collections = Readiness(lambda: make_payload_collections(database, block_compressor=settings.block_compressor))
+    app.state.service = Service(
+        intake=intake,
+        secret=settings.service_secret.get_secret_value(),
+        memory=MemoryBudget(settings.intake_memory_bytes),
+        disk=DiskReserve(intake.free_bytes, reserve_bytes=settings.disk_reserve_bytes),
+        collections=collections,
+    )
+    app.state.checks = {"mongodb": lambda: ping(database), "collections": collections.check}
+    preparing = asyncio.create_task(collections.prepare())
+    try:
+        yield
+    finally:
+        preparing.cancel()
+        await asyncio.gather(preparing, return_exceptions=True)
+        await database.client.close()
+
+
+app = create_app()

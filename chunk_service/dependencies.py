@@ -1,0 +1,62 @@
+"""What the routes of the chunk service are given."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Path, Request
+
+from chunk_service.intake_limits import DiskReserve, MemoryBudget
+from gridhaul.asgi.readiness import Readiness
+from gridhaul.tokens import ContentGrant, verify
+from gridhaul.transfer.errors import Forbidden, Malformed, StaleFence, Unauthorized
+from gridhaul.transfer.model import RecordId
+from gridhaul.transfer.ports import Intake
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Service:
+    """The parts that live as long as the process."""
+
+    intake: Intake
+    secret: str
+    memory: MemoryBudget
+    disk: DiskReserve
+    collections: Readiness
+
+
+async def service(request: Request) -> Service:
+    """The service, once its collections are there."""
+    found: Service = request.app.state.service
+    await found.collections.check()
+    return found
+
+
+ContentId = Annotated[RecordId, Path(pattern="^[0-9a-f]{24}$")]
+ServiceParts = Annotated[Service, Depends(service)]
+
+
+async def grant(request: Request, content_id: ContentId, parts: ServiceParts) -> ContentGrant:
+    """The right to write to the content in the path, from the bearer token."""
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() != "bearer":
+        raise Unauthorized("A bearer token is needed.")
+    granted = verify(token, secret=parts.secret)
+    if granted.content_id != content_id:
+        raise Forbidden("The token is for another content.")
+    return granted
+
+
+Granted = Annotated[ContentGrant, Depends(grant)]
+
+
+async def lease_fence(request: Request, granted: Granted) -> int:
+    """The header `Lease-Fence`, which must be the token's."""
+    text = request.headers.get("Lease-Fence", "")
+    if not (text.isascii() and text.isdigit() and len(text) < 19):
+        raise Malformed("Lease-Fence must be the number of the lease.")
+    if int(text) != granted.fence:
+        raise StaleFence("The token is for another fence.")
+    return granted.fence
+
+
+Fence = Annotated[int, Depends(lease_fence)]

@@ -1,0 +1,77 @@
+"""The chunk service's requests: segments, what is held, seal."""
+
+from collections.abc import Sequence
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query, Request, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from chunk_service.dependencies import ContentId, Fence, Granted, ServiceParts
+from chunk_service.segment_body import declared_length, read_chunks
+from gridhaul.headers import read_chunk_digests
+from gridhaul.transfer.chunking import MANIFEST_PAGE_CHUNKS
+from gridhaul.transfer.errors import DigestMismatch
+from gridhaul.transfer.model import Seal
+
+router = APIRouter(prefix="/contents/{content_id}", tags=["contents"])
+
+LARGEST_NUMBER = 2**31 - 1
+ChunkNumber = Annotated[int, Path(ge=0, le=LARGEST_NUMBER)]
+HexDigest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+
+
+class SealBody(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    length: int = Field(ge=0, lt=2**63)
+    sha256: HexDigest = Field(alias="sha-256")
+    manifest_root: HexDigest
+
+
+class SealAnswer(BaseModel):
+    layout: str
+
+
+@router.put("/chunks/{first}", status_code=201, responses={200: {"description": "All there already"}})
+async def put_segment(
+    request: Request, response: Response, content_id: ContentId, first: ChunkNumber, fence: Fence, parts: ServiceParts
+) -> None:
+    """Store a run of 1 to 16 chunks. Durable when it is answered."""
+    announced = read_chunk_digests(request.headers.get("Chunk-Digests"))
+    length = declared_length(request)
+    await parts.disk.require(length)
+    with parts.memory.reserve(length):
+        chunks, digests = await read_chunks(request)
+        _require_announced(first, digests, announced)
+        new = await parts.intake.store(content_id, fence=fence, first=first, chunks=chunks, digests=digests)
+    if not new:
+        response.status_code = 200
+
+
+@router.get("/digests", response_class=Response)
+async def get_digests(
+    content_id: ContentId,
+    _: Granted,
+    parts: ServiceParts,
+    first: Annotated[int, Query(alias="from", ge=0, le=LARGEST_NUMBER)] = 0,
+    count: Annotated[int, Query(ge=1, le=MANIFEST_PAGE_CHUNKS)] = MANIFEST_PAGE_CHUNKS,
+) -> Response:
+    """33 bytes a chunk: 1 if it is held, then its digest; zeros if it is not."""
+    held = await parts.intake.digests(content_id, first=first, count=count)
+    return Response(held, media_type="application/octet-stream")
+
+
+@router.post("/seal")
+async def seal(content_id: ContentId, body: SealBody, fence: Fence, parts: ServiceParts) -> SealAnswer:
+    """Make the content complete and unchangeable. Repeated: the same answer."""
+    wanted = Seal(length=body.length, sha256=body.sha256, manifest_root=body.manifest_root)
+    content = await parts.intake.seal(content_id, fence=fence, seal=wanted)
+    return SealAnswer(layout=str(content.layout))
+
+
+def _require_announced(first: int, digests: Sequence[bytes], announced: Sequence[bytes]) -> None:
+    if len(digests) != len(announced):
+        raise DigestMismatch(f"The body holds {len(digests)} chunks, Chunk-Digests {len(announced)} digests.")
+    for n, (digest, wanted) in enumerate(zip(digests, announced, strict=True), first):
+        if digest != wanted:
+            raise DigestMismatch(f"Chunk {n} arrived with other bytes than its digest says.")

@@ -1,0 +1,65 @@
+"""A request's body as chunks: read as it arrives, hashed while it arrives, copied once."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from fastapi import Request
+
+from gridhaul.transfer.chunking import CHUNK_BYTES, SEGMENT_MAX_BYTES
+from gridhaul.transfer.digest import chunk_digest
+from gridhaul.transfer.errors import LengthMismatch, LengthRequired, PayloadTooLarge, RequestTimeout
+
+STALL_SECONDS = 30.0
+
+
+def declared_length(request: Request) -> int:
+    """The body's length. Raises LengthRequired, LengthMismatch, PayloadTooLarge."""
+    text = request.headers.get("Content-Length", "")
+    if not (text.isascii() and text.isdigit()):
+        raise LengthRequired("Content-Length is needed.")
+    if len(text) > 12 or int(text) > SEGMENT_MAX_BYTES:
+        raise PayloadTooLarge("A segment has at most 16 MiB.")
+    if int(text) == 0:
+        raise LengthMismatch("A segment has at least one byte.")
+    return int(text)
+
+
+async def read_chunks(request: Request) -> tuple[list[bytes], list[bytes]]:
+    """The chunks and their BLAKE3-256 digests. Raises RequestTimeout when the body stalls."""
+    chunks: list[bytes] = []
+    hashing: list[asyncio.Future[bytes]] = []
+    loop = asyncio.get_running_loop()
+    async for chunk in _cut(_arriving(request)):
+        chunks.append(chunk)
+        hashing.append(loop.run_in_executor(None, chunk_digest, chunk))
+    return chunks, list(await asyncio.gather(*hashing))
+
+
+async def _arriving(request: Request) -> AsyncIterator[bytes]:
+    parts = aiter(request.stream())
+    while True:
+        try:
+            async with asyncio.timeout(STALL_SECONDS):
+                part = await anext(parts, b"")
+        except TimeoutError:
+            raise RequestTimeout("The body stopped arriving.") from None
+        if not part:
+            return
+        yield part
+
+
+async def _cut(parts: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """Join the parts into chunks of 1 MiB; the last one may be shorter."""
+    pending: list[bytes] = []
+    size = 0
+    async for arrived in parts:
+        part = memoryview(arrived)
+        while size + len(part) >= CHUNK_BYTES:
+            taken = CHUNK_BYTES - size
+            yield b"".join((*pending, part[:taken]))
+            part, pending, size = part[taken:], [], 0
+        if part:
+            pending.append(bytes(part) if len(part) < len(arrived) else arrived)
+            size += len(part)
+    if pending:
+        yield b"".join(pending)

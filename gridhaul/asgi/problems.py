@@ -1,0 +1,79 @@
+"""Every error answer as a problem document (RFC 9457). The input is never echoed, an exception never shown."""
+
+import http
+import math
+from collections.abc import Mapping
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response
+from starlette.exceptions import HTTPException
+
+from gridhaul.transfer.errors import GridhaulError
+
+MEDIA_TYPE = "application/problem+json"
+
+log = structlog.get_logger(__name__)
+
+
+def problem(
+    request: Request, *, status: int, code: str, detail: str, headers: Mapping[str, str] | None = None
+) -> Response:
+    """The answer; `instance` is the request's id, under which the log knows more."""
+    body = {
+        "type": f"/problems/{code}",
+        "title": http.HTTPStatus(status).phrase,
+        "status": status,
+        "detail": detail,
+        "instance": f"urn:uuid:{request.state.request_id}",
+        "code": code,
+    }
+    return JSONResponse(body, status, dict(headers or {}), media_type=MEDIA_TYPE)
+
+
+def install(app: FastAPI) -> None:
+    """Answer every error of `app` as a problem document."""
+    app.add_exception_handler(GridhaulError, _on_gridhaul_error)
+    app.add_exception_handler(RequestValidationError, _on_invalid_request)
+    app.add_exception_handler(HTTPException, _on_http_exception)
+    app.add_exception_handler(Exception, _on_unexpected)
+
+
+def describe(error: GridhaulError) -> dict[str, str]:
+    """The headers that an error asks for."""
+    headers = {}
+    if error.retry_after_seconds is not None or error.status == http.HTTPStatus.SERVICE_UNAVAILABLE:
+        headers["Retry-After"] = str(math.ceil(error.retry_after_seconds or 1))
+    if error.status == http.HTTPStatus.UNAUTHORIZED:
+        headers["WWW-Authenticate"] = "Bearer"
+    return headers
+
+
+async def _on_gridhaul_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, GridhaulError)  # noqa: S101 - the class it is registered for
+    if error.status >= http.HTTPStatus.INTERNAL_SERVER_ERROR:
+        log.warning("request_failed", code=error.code, cause=type(error.__cause__).__name__)
+    return problem(request, status=error.status, code=error.code, detail=error.detail, headers=describe(error))
+
+
+async def _on_invalid_request(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)  # noqa: S101 - the class it is registered for
+    if any(item["type"] == "json_invalid" for item in error.errors()):
+        return problem(request, status=400, code="malformed", detail="The body is not valid JSON.")
+    places = {".".join(str(part) for part in item["loc"] if isinstance(part, str)) for item in error.errors()}
+    what = ", ".join(sorted(place[:100] for place in places)[:10])
+    return problem(request, status=422, code="invalid_value", detail=f"Not as the documentation says: {what}.")
+
+
+async def _on_http_exception(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101 - the class it is registered for
+    code = http.HTTPStatus(error.status_code).name.lower()
+    detail = {404: "There is nothing under this path.", 405: "This path does not know this method."}
+    text = detail.get(error.status_code, "The request could not be answered.")
+    return problem(request, status=error.status_code, code=code, detail=text, headers=error.headers)
+
+
+async def _on_unexpected(request: Request, error: Exception) -> Response:
+    log.error("unexpected_error", exc_info=error)
+    return problem(request, status=500, code="internal", detail="Something went wrong here; the log knows more.")

@@ -1,0 +1,29 @@
+"""Work that must be done once before a service may answer, tried until it succeeds."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from gridhaul.transfer.errors import DatabaseUnavailable, GridhaulError
+
+RETRY_SECONDS = 0.5
+
+
+class Readiness:
+    """Runs `work` until it raises no GridhaulError; until then `check` does."""
+
+    def __init__(self, work: Callable[[], Awaitable[None]]) -> None:
+        self._work = work
+        self._done = False
+
+    async def prepare(self) -> None:
+        while not self._done:
+            try:
+                await self._work()
+                self._done = True
+            except GridhaulError:
+                await asyncio.sleep(RETRY_SECONDS)
+
+    async def check(self) -> None:
+        """Raises DatabaseUnavailable until the work is done."""
+        if not self._done:
+            raise DatabaseUnavailable("The service is starting; try again.")

@@ -1,0 +1,123 @@
+"""The worker's way to the chunk service: what is held, segments, seal; tried again while that can help."""
+
+import http
+from collections.abc import AsyncIterator
+
+import httpx2
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_delay
+
+from gridhaul.headers import write_chunk_digests
+from gridhaul.tokens import ContentGrant, sign
+from gridhaul.transfer import errors
+from gridhaul.transfer.errors import (
+    ChunkServiceFailed,
+    ChunkServiceUnavailable,
+    DigestMismatch,
+    GridhaulError,
+    LeaseLost,
+    SegmentDamaged,
+    StaleFence,
+)
+from gridhaul.transfer.model import RecordId, Seal, Segment
+from gridhaul.transfer.retry import backoff_seconds
+from gridhaul.transfer.states import Layout
+
+KEEP_TRYING_SECONDS = 60.0
+
+
+class ChunkClient:
+    """Speaks for one worker process."""
+
+    def __init__(self, client: httpx2.AsyncClient, *, base_url: str, secret: str) -> None:
+        self._client = client
+        self._base_url = base_url.rstrip("/")
+        self._secret = secret
+
+    async def digests(self, grant: ContentGrant, *, first: int, count: int) -> bytes:
+        """33 bytes a chunk: 1 if it is held, then its digest."""
+        response = await self._request("GET", grant, f"digests?from={first}&count={count}")
+        return response.content
+
+    async def put(self, grant: ContentGrant, segment: Segment) -> None:
+        """Store a segment: durable when this returns. Raises LeaseLost, or the service's error."""
+        headers = {"Chunk-Digests": write_chunk_digests(segment.digests), "Content-Length": str(segment.length)}
+        await self._request("PUT", grant, f"chunks/{segment.first}", headers=headers, segment=segment)
+
+    async def seal(self, grant: ContentGrant, seal: Seal) -> Layout:
+        """Make the content complete and unchangeable; the layout it got."""
+        body = {"length": seal.length, "sha-256": seal.sha256, "manifest_root": seal.manifest_root}
+        response = await self._request("POST", grant, "seal", json=body)
+        return Layout(response.json()["layout"])
+
+    async def _request(
+        self,
+        method: str,
+        grant: ContentGrant,
+        path: str,
+        *,
+        headers: dict[str, str] | None = None,
+        segment: Segment | None = None,
+        json: object = None,
+    ) -> httpx2.Response:
+        url = f"{self._base_url}/contents/{grant.content_id}/{path}"
+        async for attempt in _retrying():
+            with attempt:
+                signed = {
+                    "Authorization": f"Bearer {sign(grant, secret=self._secret)}",
+                    "Lease-Fence": str(grant.fence),
+                    **(headers or {}),
+                }
+                content = _blocks(segment) if segment else None
+                return await self._once(method, url, headers=signed, content=content, json=json)
+        raise AssertionError("unreachable: the loop returns or raises")
+
+    async def _once(
+        self, method: str, url: str, *, headers: dict[str, str], content: AsyncIterator[bytes] | None, json: object
+    ) -> httpx2.Response:
+        try:
+            response = await self._client.request(method, url, headers=headers, content=content, json=json)
+        except httpx2.HTTPError as error:
+            raise ChunkServiceUnavailable("The chunk service does not answer.") from error
+        if not response.is_success:
+            raise _refusal(response)
+        return response
+
+
+async def _blocks(segment: Segment) -> AsyncIterator[bytes]:
+    for chunk in segment.chunks:
+        yield chunk
+
+
+def _retrying() -> AsyncRetrying:
+    return AsyncRetrying(
+        retry=retry_if_exception(lambda error: isinstance(error, GridhaulError) and error.retryable),
+        wait=_wait_seconds,
+        stop=stop_after_delay(KEEP_TRYING_SECONDS),
+        reraise=True,
+    )
+
+
+def _wait_seconds(state: RetryCallState) -> float:
+    error = state.outcome.exception() if state.outcome else None
+    asked = error.retry_after_seconds if isinstance(error, GridhaulError) else None
+    return min(10.0, backoff_seconds(state.attempt_number, retry_after_seconds=asked))
+
+
+def _refusal(response: httpx2.Response) -> Exception:
+    """The service's error as it was raised there, as far as this side knows it."""
+    try:
+        problem = response.json()
+        known = errors.by_code(str(problem["code"]))
+        detail = str(problem["detail"])
+    except (ValueError, KeyError, TypeError):
+        known, detail = None, f"The chunk service answered {response.status_code}."
+    retry_after = response.headers.get("Retry-After", "")
+    seconds = float(retry_after) if retry_after.isdigit() else None
+    if known is StaleFence or response.status_code == http.HTTPStatus.NOT_FOUND:
+        return LeaseLost(detail)
+    if known is DigestMismatch and response.request.method == "PUT":
+        return SegmentDamaged(detail)
+    if known is None or known.code == GridhaulError.code:
+        retry_later = (http.HTTPStatus.TOO_MANY_REQUESTS, http.HTTPStatus.SERVICE_UNAVAILABLE)
+        known = ChunkServiceUnavailable if response.status_code in retry_later else ChunkServiceFailed
+    return known(detail, retry_after_seconds=seconds)

@@ -1,0 +1,55 @@
+"""The structured HTTP headers that carry digests: RFC 9651 and RFC 9530."""
+
+from collections.abc import Sequence
+
+from http_sfv.dictionary import Dictionary
+from http_sfv.item import Item
+from http_sfv.list import List
+
+from gridhaul.transfer.digest import DIGEST_BYTES
+from gridhaul.transfer.errors import DigestRequired, Malformed
+
+
+def write_chunk_digests(digests: Sequence[bytes]) -> str:
+    """`:b64:, :b64:`, a list of byte sequences, one a chunk."""
+    header = List()
+    header.extend(Item(digest) for digest in digests)
+    return str(header)
+
+
+def read_chunk_digests(header: str | None) -> list[bytes]:
+    """The digests, 32 bytes each. Raises DigestRequired, Malformed."""
+    if not header:
+        raise DigestRequired("Chunk-Digests is missing: a BLAKE3-256 digest for each chunk.")
+    parsed = List()
+    try:
+        parsed.parse(header.encode())
+    except ValueError:
+        raise Malformed("Chunk-Digests must be a list of byte sequences (RFC 9651).") from None
+    values = [getattr(item, "value", None) for item in parsed]
+    digests = [value for value in values if isinstance(value, bytes) and len(value) == DIGEST_BYTES]
+    if len(digests) != len(values):
+        raise Malformed("Each chunk digest is a byte sequence of 32 bytes.")
+    return digests
+
+
+def write_repr_digest(sha256: str) -> str:
+    """`sha-256=:b64:` (RFC 9530) from lower-case hex."""
+    header = Dictionary()
+    header["sha-256"] = Item(bytes.fromhex(sha256))
+    return str(header)
+
+
+def read_repr_digest(header: str) -> str | None:
+    """The SHA-256 in lower-case hex; None if there are only other algorithms. Raises Malformed."""
+    parsed = Dictionary()
+    try:
+        parsed.parse(header.encode())
+    except ValueError:
+        raise Malformed("Repr-Digest must be a dictionary of byte sequences (RFC 9530).") from None
+    if "sha-256" not in parsed:
+        return None
+    value = getattr(parsed["sha-256"], "value", None)
+    if not isinstance(value, bytes) or len(value) != DIGEST_BYTES:
+        raise Malformed("sha-256 in Repr-Digest must be a byte sequence of 32 bytes.")
+    return value.hex()

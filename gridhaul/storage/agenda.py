@@ -1,0 +1,94 @@
+"""What is due, over files, deliveries and deleted contents: `transfer.ports.Agenda`."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from pymongo import ReturnDocument
+
+from gridhaul.storage.connect import Collection, Database, Document, maps_database_errors
+from gridhaul.storage.lease import DUE_AND_FREE, HINT_AGAIN_SECONDS, after, past
+from gridhaul.transfer.model import Hint, RecordId, TaskName
+from gridhaul.transfer.states import DELIVERABLE, STORABLE, ContentState, FileState
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Source:
+    collection: Collection
+    waiting: frozenset[str]  # the states in which a worker has something to do
+    task: Callable[[Document], TaskName]
+
+
+def _file_task(document: Document) -> TaskName:
+    return TaskName.DELETE_FILE if document["state"] == FileState.DELETING else TaskName.UPLOAD_FILE
+
+
+@maps_database_errors
+class MongoAgenda:
+    def __init__(self, database: Database) -> None:
+        self._sources = (
+            _Source(collection=database["files"], waiting=STORABLE | {FileState.DELETING}, task=_file_task),
+            _Source(collection=database["deliveries"], waiting=DELIVERABLE, task=lambda _: TaskName.FINALIZE_FILE),
+            _Source(
+                collection=database["contents"],
+                waiting=frozenset({ContentState.DELETING}),
+                task=lambda _: TaskName.SWEEP_CONTENT,
+            ),
+        )
+
+    async def waiting(self, limit: int) -> int:
+        counts = [await s.collection.count_documents(_claimable(s), limit=limit) for s in self._sources]
+        return min(limit, sum(counts))
+
+    async def due(self, limit: int) -> Sequence[Hint]:
+        time_to_hint: Document = {"$expr": past("hint_at"), "hint_at": {"$exists": True}}
+        return await self._take([(source, time_to_hint) for source in self._sources], "hint_at", limit)
+
+    async def overlooked(self, limit: int) -> Sequence[Hint]:
+        return await self._take([(source, _claimable(source)) for source in self._sources], "next_attempt_at", limit)
+
+    async def _take(self, wanted: Sequence[tuple[_Source, Document]], oldest: str, limit: int) -> Sequence[Hint]:
+        hints: list[Hint] = []
+        for source, condition in wanted:
+            if limit - len(hints) <= 0:
+                break
+            cursor = source.collection.find(condition, {"state": 1, "length": 1}).sort(oldest, 1)
+            found = [document async for document in cursor.limit(limit - len(hints))]
+            # The condition again: what was claimed meanwhile keeps the hint_at of its lease.
+            same = {**condition, "_id": {"$in": [document["_id"] for document in found]}}
+            await source.collection.update_many(same, [{"$set": {"hint_at": after(HINT_AGAIN_SECONDS)}}])
+            hints += [_hint(source, document) for document in found]
+        return hints
+
+
+@maps_database_errors
+class DispatcherLease:
+    """One api process at a time dispatches."""
+
+    def __init__(self, database: Database, *, holder: str, lease_seconds: float) -> None:
+        self._collection = database["dispatcher"]
+        self._holder = holder
+        self._lease_seconds = lease_seconds
+
+    async def hold(self) -> bool:
+        """Take or keep the lease; False while another process has it."""
+        mine_or_free = {"$or": [{"$eq": ["$holder", self._holder]}, past("lease_until")]}
+        taken = {"holder": {"$literal": self._holder}, "lease_until": after(self._lease_seconds)}
+        document = await self._collection.find_one_and_update(
+            {"_id": "dispatcher"},
+            [{"$set": {name: {"$cond": [mine_or_free, value, f"${name}"]} for name, value in taken.items()}}],
+            upsert=True,
+            return_document=ReturnDocument.AFTER,
+        )
+        return bool(document["holder"] == self._holder)
+
+    async def give_up(self) -> None:
+        """Let another process have it at once."""
+        await self._collection.delete_one({"_id": "dispatcher", "holder": self._holder})
+
+
+def _claimable(source: _Source) -> Document:
+    return {"state": {"$in": sorted(source.waiting)}, "$expr": DUE_AND_FREE}
+
+
+def _hint(source: _Source, document: Document) -> Hint:
+    return Hint(task=source.task(document), record_id=RecordId(str(document["_id"])), length=document["length"])

@@ -1,0 +1,50 @@
+"""Records to BSON documents and back: field names stay, `id` is `_id`, ids are ObjectIds."""
+
+from typing import Any, Generic, TypeVar, get_type_hints
+
+from bson import ObjectId
+from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
+from cattrs.preconf.bson import BsonConverter, make_converter
+
+from gridhaul.storage.connect import Document
+from gridhaul.transfer.model import Content, Delivery, File, RecordId
+
+R = TypeVar("R")
+
+
+def new_id() -> RecordId:
+    """A fresh id of 24 hex digits; ids grow with time."""
+    return RecordId(str(ObjectId()))
+
+
+def _make_converter() -> BsonConverter:
+    converter = make_converter()
+    converter.register_unstructure_hook(RecordId, ObjectId)
+    converter.register_structure_hook(RecordId, lambda value, _: RecordId(str(value)))
+    for record in (File, Content, Delivery):
+        renamed = override(rename="_id")
+        converter.register_unstructure_hook(record, make_dict_unstructure_fn(record, converter, id=renamed))
+        converter.register_structure_hook(record, make_dict_structure_fn(record, converter, id=renamed))
+    return converter
+
+
+_converter = _make_converter()
+
+
+class Codec(Generic[R]):
+    """Converts one type of record."""
+
+    def __init__(self, record_type: type[R]) -> None:
+        self._type = record_type
+        self._fields = get_type_hints(record_type)
+
+    def decode(self, document: Document) -> R:
+        """The record of a document. Fields that only the database needs are passed over."""
+        return _converter.structure(document, self._type)
+
+    def literals(self, fields: dict[str, Any]) -> Document:
+        """Fields of the record as they stand in an update pipeline: no string is taken for an expression."""
+        return {
+            name: {"$literal": _converter.unstructure(value, unstructure_as=self._fields.get(name, type(value)))}
+            for name, value in fields.items()
+        }

@@ -1,0 +1,108 @@
+"""Contents past 16 MB: a child document per chunk in a GridFS bucket, `fs.files` written when the content is sealed.
+
+The documents are those of the GridFS specification, with the digest beside the data; any GridFS client can read them.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from datetime import UTC, datetime
+from typing import Any, cast
+
+from bson import ObjectId
+from pymongo import ASCENDING
+from pymongo.errors import BulkWriteError
+
+from gridhaul.storage.connect import Database
+from gridhaul.transfer.chunking import CHUNK_BYTES
+from gridhaul.transfer.errors import ChunkConflict, DatabaseUnavailable
+from gridhaul.transfer.model import Content, RecordId, Seal
+
+NumberedChunk = tuple[int, bytes]
+NumberedDigest = tuple[int, bytes]
+
+DUPLICATE_KEY = 11000
+INSERT_CHUNKS = 4  # documents in one insert: small enough to overlap, far below the 48 MB of a message
+READ_CHUNKS = 8  # documents in one read: below the 16 MiB of a batch
+
+
+class GridFSLayout:
+    def __init__(self, database: Database) -> None:
+        self._chunks = database["fs.chunks"]
+        self._files = database["fs.files"]
+
+    async def insert(self, content_id: RecordId, first: int, chunks: Sequence[bytes], digests: Sequence[bytes]) -> bool:
+        """Whether any was new. Raises ChunkConflict when a number is stored with other bytes."""
+        documents = [
+            {"files_id": ObjectId(content_id), "n": first + i, "data": data, "digest": digest}
+            for i, (data, digest) in enumerate(zip(chunks, digests, strict=True))
+        ]
+        parts = [documents[at : at + INSERT_CHUNKS] for at in range(0, len(documents), INSERT_CHUNKS)]
+        outcomes = await asyncio.gather(*(self._insert_part(part) for part in parts))
+        repeated = [document for part in outcomes for document in part]
+        if repeated:
+            await self._require_same(content_id, repeated)
+        return len(repeated) < len(documents)
+
+    async def _insert_part(self, documents: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Insert; return the documents whose number was there already."""
+        try:
+            await self._chunks.insert_many(documents, ordered=False)
+        except BulkWriteError as error:
+            details = cast("dict[str, Any]", error.details)
+            failures = details["writeErrors"]
+            if details["writeConcernErrors"] or any(failure["code"] != DUPLICATE_KEY for failure in failures):
+                raise DatabaseUnavailable("The database did not confirm the chunks; send them again.") from error
+            return [documents[failure["index"]] for failure in failures]
+        return []
+
+    async def _require_same(self, content_id: RecordId, documents: list[dict[str, Any]]) -> None:
+        numbers = [document["n"] for document in documents]
+        held = dict(await self.digests(content_id, min(numbers), max(numbers) - min(numbers) + 1))
+        for document in documents:
+            if held.get(document["n"]) != document["digest"]:
+                raise ChunkConflict(f"Chunk {document['n']} is stored with other bytes.")
+
+    async def digests(self, content_id: RecordId, first: int, count: int) -> list[NumberedDigest]:
+        """The held digests among `count` numbers from `first`, in order: answered from an index alone."""
+        wanted = {"files_id": ObjectId(content_id), "n": {"$gte": first, "$lt": first + count}}
+        covered = {"_id": 0, "n": 1, "digest": 1}
+        index = [("files_id", ASCENDING), ("n", ASCENDING), ("digest", ASCENDING)]
+        cursor = self._chunks.find(wanted, covered, hint=index).sort("n", ASCENDING)
+        return [(document["n"], bytes(document["digest"])) async for document in cursor]
+
+    async def batches(self, content: Content) -> AsyncGenerator[Sequence[NumberedChunk]]:
+        """The chunks in order, some at a time, the next ones read while these are used."""
+        ahead = asyncio.ensure_future(self._read(content.id, 0))
+        try:
+            for first in range(0, content.chunk_count, READ_CHUNKS):
+                batch = await ahead
+                ahead = asyncio.ensure_future(self._read(content.id, first + READ_CHUNKS))
+                yield batch
+        finally:
+            ahead.cancel()
+            await asyncio.gather(ahead, return_exceptions=True)
+
+    async def _read(self, content_id: RecordId, first: int) -> list[NumberedChunk]:
+        wanted = {"files_id": ObjectId(content_id), "n": {"$gte": first, "$lt": first + READ_CHUNKS}}
+        cursor = self._chunks.find(wanted, {"_id": 0, "n": 1, "data": 1}).sort("n", ASCENDING)
+        return [(document["n"], document["data"]) async for document in cursor]
+
+    async def publish(self, content: Content, seal: Seal) -> None:
+        """Write the bucket's `files` document: from now on any GridFS client sees the file."""
+        document = {
+            "length": seal.length,
+            "chunkSize": CHUNK_BYTES,
+            "uploadDate": datetime.now(UTC),
+            "filename": content.filename,
+            "metadata": {
+                "contentType": content.content_type,
+                "sha256": seal.sha256,
+                "manifestRoot": seal.manifest_root,
+            },
+        }
+        await self._files.replace_one({"_id": ObjectId(content.id)}, document, upsert=True)
+
+    async def delete(self, content_id: RecordId) -> None:
+        """The `files` document first, so that no GridFS client meets a file with missing chunks."""
+        await self._files.delete_one({"_id": ObjectId(content_id)})
+        await self._chunks.delete_many({"files_id": ObjectId(content_id)})

@@ -1,0 +1,41 @@
+"""Collections and indexes. Making them is idempotent; each service makes those that it relies on when it starts."""
+
+from pymongo import ASCENDING, DESCENDING
+from pymongo.errors import CollectionInvalid
+
+from gridhaul.storage.connect import Database, database_errors
+
+PAYLOAD_COLLECTIONS = ("inline", "fs.chunks")
+
+
+async def make_registry_indexes(database: Database) -> None:
+    """What prepare, finalize, listings and the dispatcher need."""
+    with database_errors():
+        for name in ("files", "deliveries", "contents"):
+            await database[name].create_index([("hint_at", ASCENDING)], sparse=True)
+            await database[name].create_index([("state", ASCENDING), ("next_attempt_at", ASCENDING)])
+        await database["files"].create_index([("state", ASCENDING), ("_id", DESCENDING)])
+        await database["files"].create_index(
+            [("owner", ASCENDING), ("idempotency_key", ASCENDING)],
+            unique=True,
+            partialFilterExpression={"idempotency_key": {"$exists": True}},
+        )
+        await database["deliveries"].create_index([("file_id", ASCENDING), ("created_at", ASCENDING)])
+        await database["deliveries"].create_index(
+            [("claimed", ASCENDING)], unique=True, partialFilterExpression={"claimed": {"$exists": True}}
+        )
+
+
+async def make_payload_collections(database: Database, *, block_compressor: str) -> None:
+    """Where the chunks go. The index with the digest answers what is held without reading a chunk."""
+    with database_errors():
+        for name in PAYLOAD_COLLECTIONS:
+            try:
+                engine = {"wiredTiger": {"configString": f"block_compressor={block_compressor}"}}
+                await database.create_collection(name, storageEngine=engine)
+            except CollectionInvalid:
+                continue  # it is there
+        chunks = database["fs.chunks"]
+        await chunks.create_index([("files_id", ASCENDING), ("n", ASCENDING)], unique=True)
+        await chunks.create_index([("files_id", ASCENDING), ("n", ASCENDING), ("digest", ASCENDING)])
+        await database["fs.files"].create_index([("filename", ASCENDING), ("uploadDate", ASCENDING)])

@@ -1,0 +1,39 @@
+"""The Celery application. Start: `celery -A tasks.celery worker --loglevel=info`.
+
+Celery only wakes workers; what is to be done stands in MongoDB. So a task is acknowledged when it starts, no result is
+kept, and a lost message loses nothing.
+"""
+
+from typing import Any
+
+from celery import Celery
+from kombu.entity import Queue
+
+from gridhaul.settings import WorkerSettings
+from tasks.queue import QUEUES
+
+
+def _configuration() -> dict[str, Any]:
+    """Evaluated when the worker first looks at its configuration, not at import."""
+    return {
+        "broker_url": WorkerSettings().redis_url.get_secret_value(),
+        "broker_connection_retry_on_startup": True,
+        "broker_connection_max_retries": None,
+        "broker_transport_options": {"socket_connect_timeout": 5, "socket_keepalive": True},
+        "task_queues": [Queue(name) for name in QUEUES],  # type: ignore[no-untyped-call]
+        "task_default_queue": QUEUES[0],
+        "task_ignore_result": True,
+        "task_serializer": "json",
+        "accept_content": ["json"],
+        "worker_prefetch_multiplier": 1,
+        "worker_disable_prefetch": True,  # a busy child would reserve a message that an idle worker could run
+        "worker_redirect_stdouts": False,
+    }
+
+
+app = Celery(
+    "gridhaul",
+    include=["tasks.runtime", "tasks.upload_file", "tasks.finalize_file", "tasks.maintenance"],
+    set_as_current=False,
+)
+app.add_defaults(_configuration)

@@ -1,0 +1,219 @@
+"""The journey from a stored content to a remote target: probe, stream, check, commit last."""
+
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, suppress
+from typing import Any
+
+from gridhaul.transfer.errors import (
+    FileDeleted,
+    GridhaulError,
+    ObjectExists,
+    ObjectNameBusy,
+    OutcomeUnknown,
+    TargetMismatch,
+    TargetUnavailable,
+)
+from gridhaul.transfer.model import (
+    Content,
+    Delivery,
+    Evidence,
+    IfExists,
+    Receipt,
+    RecordId,
+    RemoteObject,
+    TaskName,
+)
+from gridhaul.transfer.naming import renamed, temporary_name
+from gridhaul.transfer.ports import AtomicCommit, Target
+from gridhaul.transfer.states import DELIVERABLE, DeliveryState, FileState
+from tasks.attempt import Meter
+from tasks.celery import app
+from tasks.runtime import Runtime, worker
+
+NAMES_TRIED_AT_MOST = 1000
+NOT_READ_BACK = -1  # no object has this length: ask what is there without reading it
+
+
+@app.task(name=TaskName.FINALIZE_FILE)
+def finalize_file(delivery_id: str) -> None:
+    """Celery's shell."""
+    worker.run(deliver_file, delivery_id)
+
+
+async def deliver_file(runtime: Runtime, delivery_id: str) -> None:
+    """Claim the delivery and do it. No claim, no work."""
+    delivery = await runtime.deliveries.claim(
+        RecordId(delivery_id), holder=runtime.holder, from_states=DELIVERABLE, to_state=DeliveryState.STREAMING
+    )
+    if delivery is not None:
+        meter = Meter(delivery.sent_bytes_most, _progress)
+        await runtime.delivery_attempts.run(delivery, _deliver(runtime, delivery, meter), meter)
+
+
+def _progress(meter: Meter) -> dict[str, Any]:
+    return {"sent_bytes": meter.position, "sent_bytes_most": meter.furthest}
+
+
+async def _deliver(runtime: Runtime, delivery: Delivery, meter: Meter) -> None:
+    content = await _content(runtime, delivery)
+    target = runtime.targets.get(delivery.target)
+    if delivery.temporary_name is not None:  # first of all: an earlier worker could still rename it
+        await target.remove(delivery.temporary_name)
+    attempt = _Attempt(runtime, delivery, content, target, meter)
+    name, found = await attempt.choose_name()
+    if found is not None:
+        await attempt.finish(name, found.evidence)
+    elif isinstance(target, AtomicCommit):
+        await attempt.send_and_commit(name, target)
+    else:
+        await attempt.send(name)
+
+
+async def _content(runtime: Runtime, delivery: Delivery) -> Content:
+    file = await runtime.files.get(delivery.file_id)
+    content = await runtime.contents.get(file.content_id) if file and file.content_id else None
+    if file is None or file.state is not FileState.STORED or content is None:
+        raise FileDeleted("The file was deleted before it was delivered.")
+    return content
+
+
+class _Attempt:
+    """One attempt at one delivery."""
+
+    def __init__(self, runtime: Runtime, delivery: Delivery, content: Content, target: Target, meter: Meter) -> None:
+        self._runtime = runtime
+        self._deliveries = runtime.deliveries
+        self._delivery = delivery
+        self._content = content
+        self._target = target
+        self._meter = meter
+
+    async def choose_name(self) -> tuple[str, RemoteObject | None]:
+        """The final name, held against other deliveries, and what is there if it is this content already.
+
+        Asks before every attempt, so an earlier one whose outcome is unknown is found and not repeated.
+        """
+        may_rename = self._delivery.if_exists is IfExists.RENAME
+        for name in self._candidates():
+            if not await self._deliveries.hold_name(self._delivery.lease, name):
+                if may_rename:
+                    continue
+                raise ObjectNameBusy("Another delivery to this name is open; this one follows.", retry_after_seconds=2)
+            found = await self._inspect(name)
+            if found is None or self._is_ours(found) or self._may_replace(name):
+                return name, found if found and self._is_ours(found) else None
+            if not may_rename:
+                break
+        raise ObjectExists("The target holds other bytes under this name; choose if_exists or another name.")
+
+    def _candidates(self) -> list[str]:
+        delivery = self._delivery
+        if delivery.if_exists is not IfExists.RENAME:
+            return [delivery.object_name]
+        names = [renamed(delivery.object_name, number) for number in range(NAMES_TRIED_AT_MOST)]
+        return names if delivery.final_name is None else [delivery.final_name, *names]
+
+    async def _inspect(self, name: str) -> RemoteObject | None:
+        try:
+            return await self._target.inspect(name, length=self._content.length)
+        except OutcomeUnknown:  # a target that can only be written to
+            if self._delivery.final_touched and self._delivery.if_exists is not IfExists.OVERWRITE:
+                raise
+            return None
+
+    def _is_ours(self, found: RemoteObject) -> bool:
+        return (found.length, found.sha256) == (self._content.length, self._content.sha256)
+
+    def _may_replace(self, name: str) -> bool:
+        """Overwriting is wanted, or what is there is the part that an earlier attempt of ours left."""
+        left_by_us = self._delivery.final_touched and name == self._delivery.final_name
+        return left_by_us or self._delivery.if_exists is IfExists.OVERWRITE
+
+    async def send_and_commit(self, name: str, commit: AtomicCommit) -> None:
+        """Write under a temporary name, check what arrived, and only then give it its name."""
+        temporary = temporary_name(name, self._delivery.lease)
+        await self._deliveries.renew(self._delivery.lease, temporary_name=temporary)
+        try:
+            await self._put(temporary)
+            evidence = await self._check(temporary)
+            await self._deliveries.renew(self._delivery.lease, state=DeliveryState.COMMITTING, **self._meter.changes())
+            await self._commit(commit, temporary, name)
+        except GridhaulError:
+            await self._remove_quietly(temporary)
+            raise
+        await self._confirm(name)
+        await self.finish(name, evidence)
+
+    async def _commit(self, commit: AtomicCommit, temporary: str, name: str) -> None:
+        if self._delivery.if_exists is IfExists.OVERWRITE:
+            await commit.replace(temporary, name)
+            return
+        try:
+            await commit.commit(temporary, name)
+        except ObjectExists as taken:
+            if self._delivery.if_exists is not IfExists.RENAME:
+                raise
+            raise TargetUnavailable("The free name was taken meanwhile; another one is chosen.") from taken
+
+    async def send(self, name: str) -> None:
+        """One pass straight to the final name, for targets that cannot rename: the weaker promise."""
+        await self._deliveries.renew(self._delivery.lease, final_touched=True)
+        try:
+            await self._put(name)
+            await self._deliveries.renew(self._delivery.lease, state=DeliveryState.COMMITTING, **self._meter.changes())
+            evidence = await self._check(name)
+        except OutcomeUnknown:
+            evidence = Evidence.ACKNOWLEDGED
+        except GridhaulError:
+            await self._remove_quietly(name)
+            raise
+        await self.finish(name, evidence)
+
+    async def finish(self, name: str, evidence: Evidence) -> None:
+        """Write the receipt."""
+        delivery, content = self._delivery, self._content
+        receipt = Receipt(
+            length=content.length,
+            sha256=delivery.sha256,
+            manifest_root=content.manifest_root or "",
+            target=delivery.target,
+            object_name=name,
+            location=self._target.location(name),
+            evidence=evidence,
+            atomic_commit=isinstance(self._target, AtomicCommit),
+            attempts=delivery.attempts,
+        )
+        done = {"receipt": receipt, "temporary_name": None, "sent_bytes": content.length, "rate": self._meter.rate}
+        await self._deliveries.finish(delivery.lease, DeliveryState.DELIVERED, error=None, **done)
+
+    async def _put(self, name: str) -> None:
+        async with aclosing(self._runtime.contents.read(self._content)) as chunks:
+            # Of a small content everything, of a large one all but the last segment is verified before a byte leaves.
+            first = await anext(chunks, b"")
+            await self._target.put(name, self._metered(first, chunks), length=self._content.length)
+
+    async def _metered(self, first: bytes, rest: AsyncIterator[bytes]) -> AsyncGenerator[bytes]:
+        if first:
+            yield first
+            self._meter.add(len(first))
+        async for chunk in rest:
+            yield chunk
+            self._meter.add(len(chunk))
+
+    async def _check(self, name: str) -> Evidence:
+        found = await self._target.inspect(name, length=self._content.length)
+        if found is None:
+            raise TargetUnavailable("The target took the bytes but does not have the object.")
+        if not self._is_ours(found):
+            raise TargetMismatch("The target stored other bytes than were sent; they were removed.")
+        return found.evidence
+
+    async def _confirm(self, name: str) -> None:
+        """After the rename the object is where it belongs. Its bytes were checked before."""
+        found = await self._target.inspect(name, length=NOT_READ_BACK)
+        if found is None or found.length != self._content.length:
+            raise TargetUnavailable("The target renamed the object but does not show it.")
+
+    async def _remove_quietly(self, name: str) -> None:
+        with suppress(GridhaulError):  # whoever comes next removes it first
+            await self._target.remove(name)

@@ -1,0 +1,39 @@
+"""Cleaning up: deleted files, and what came late for their contents."""
+
+from gridhaul.transfer.model import File, RecordId, TaskName
+from gridhaul.transfer.states import FileState
+from tasks.attempt import Meter
+from tasks.celery import app
+from tasks.runtime import Runtime, worker
+
+
+@app.task(name=TaskName.DELETE_FILE)
+def delete_file(file_id: str) -> None:
+    """Celery's shell."""
+    worker.run(_delete_file, file_id)
+
+
+@app.task(name=TaskName.SWEEP_CONTENT)
+def sweep_content(content_id: str) -> None:
+    """Celery's shell."""
+    worker.run(_sweep_content, content_id)
+
+
+async def _delete_file(runtime: Runtime, file_id: str) -> None:
+    deleting = frozenset({FileState.DELETING})
+    file = await runtime.files.claim(
+        RecordId(file_id), holder=runtime.holder, from_states=deleting, to_state=FileState.DELETING
+    )
+    if file is not None:
+        await runtime.delete_attempts.run(file, _delete(runtime, file), Meter(0, lambda _: {}))
+
+
+async def _delete(runtime: Runtime, file: File) -> None:
+    """Drop the file's content, then write down that it is gone. Repeats safely."""
+    if file.content_id is not None:
+        await runtime.contents.drop_ref(file.content_id, file.id)
+    await runtime.files.finish(file.lease, FileState.DELETED, stored_bytes=0)
+
+
+async def _sweep_content(runtime: Runtime, content_id: str) -> None:
+    await runtime.contents.sweep(RecordId(content_id))

@@ -1,0 +1,100 @@
+"""Hints to the workers: which queue, and how they are sent without ever keeping a caller waiting."""
+
+import queue
+import threading
+import time
+from contextlib import suppress
+
+import structlog
+from celery import Celery
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from gridhaul.transfer.errors import BrokerUnavailable
+from gridhaul.transfer.model import Hint, TaskName
+
+SMALL, LARGE, MAINTENANCE = QUEUES = ("small", "large", "maintenance")
+
+WAITING_AT_MOST = 10_000
+BROKER_TIMEOUT_SECONDS = 0.5
+BREAKER_SECONDS = 2.0
+
+log = structlog.get_logger(__name__)
+
+
+def queue_of(hint: Hint, *, large_file_bytes: int) -> str:
+    """Large files have their own workers, so that small ones never wait behind them."""
+    if hint.task in (TaskName.DELETE_FILE, TaskName.SWEEP_CONTENT):
+        return MAINTENANCE
+    return LARGE if hint.length > large_file_bytes else SMALL
+
+
+class HintSender:
+    """Sends hints from a thread of its own. A hint that cannot be sent is dropped: the dispatcher finds the record."""
+
+    def __init__(self, redis_url: str, *, large_file_bytes: int) -> None:
+        self._large_file_bytes = large_file_bytes
+        self._hints: queue.Queue[Hint | None] = queue.Queue(maxsize=WAITING_AT_MOST)
+        self._closed_until = 0.0
+        self._app = Celery("gridhaul-hints", broker=redis_url, set_as_current=False)
+        self._app.conf.update(
+            task_ignore_result=True,
+            broker_transport_options={
+                "max_retries": 0,
+                "socket_timeout": BROKER_TIMEOUT_SECONDS,
+                "socket_connect_timeout": BROKER_TIMEOUT_SECONDS,
+            },
+        )
+        self._thread = threading.Thread(target=self._send_all, name="hints", daemon=True)
+        self._thread.start()
+
+    def offer(self, hint: Hint) -> None:
+        """Send the hint soon, or drop it. Never waits."""
+        with suppress(queue.Full):
+            self._hints.put_nowait(hint)
+
+    def close(self) -> None:
+        """Send what was offered, then end, within two seconds."""
+        with suppress(queue.Full):
+            self._hints.put(None, timeout=1)
+        self._thread.join(timeout=2)
+
+    def _send_all(self) -> None:
+        with self._app.connection_for_write() as connection:
+            while (hint := self._hints.get()) is not None:
+                if time.monotonic() < self._closed_until:
+                    continue
+                try:
+                    name = queue_of(hint, large_file_bytes=self._large_file_bytes)
+                    self._app.send_task(hint.task, [hint.record_id], queue=name, connection=connection, retry=False)
+                except Exception as error:
+                    self._closed_until = time.monotonic() + BREAKER_SECONDS
+                    log.warning("hint_not_sent", cause=type(error).__name__)
+                    with suppress(Exception):
+                        connection.collapse()
+
+
+class Broker:
+    """What the dispatcher and the health check ask of Redis."""
+
+    def __init__(self, redis_url: str) -> None:
+        self._redis: Redis = Redis.from_url(
+            redis_url, socket_timeout=BROKER_TIMEOUT_SECONDS, socket_connect_timeout=BROKER_TIMEOUT_SECONDS
+        )
+
+    async def depth(self) -> int:
+        """How many messages wait in all queues. Raises BrokerUnavailable."""
+        try:
+            async with self._redis.pipeline(transaction=False) as pipeline:
+                for name in QUEUES:
+                    pipeline.llen(name)
+                return sum(await pipeline.execute())
+        except (RedisError, OSError) as error:
+            raise BrokerUnavailable("Redis does not answer.") from error
+
+    async def check(self) -> None:
+        """Raises BrokerUnavailable."""
+        await self.depth()
+
+    async def close(self) -> None:
+        await self._redis.aclose()

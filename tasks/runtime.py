@@ -1,0 +1,173 @@
+"""Composition of a worker: what each child process opens once, and the signals that start and stop it."""
+
+import asyncio
+import ctypes
+import multiprocessing
+import os
+import socket
+import sys
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any
+
+import uvloop
+from celery import signals
+from gridhaul.targets.registry import Targets, load_targets
+
+from gridhaul.asgi.request_log import configure_logging
+from gridhaul.chunk_client import ChunkClient
+from gridhaul.http import make_client
+from gridhaul.settings import SettingsError, WorkerSettings
+from gridhaul.storage.connect import connect
+from gridhaul.storage.contents import MongoContents
+from gridhaul.storage.registry import MongoDeliveries, MongoFiles
+from gridhaul.transfer.ports import Contents, DeliveryRegistry, FileRegistry
+from gridhaul.transfer.states import DeliveryState, FileState
+from tasks.attempt import Attempts
+from tasks.queue import HintSender
+
+Journey = Callable[["Runtime", str], Coroutine[Any, Any, None]]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Runtime:
+    """What journeys are given."""
+
+    settings: WorkerSettings
+    holder: str
+    files: FileRegistry
+    deliveries: DeliveryRegistry
+    contents: Contents
+    chunks: ChunkClient
+    targets: Targets
+    hints: HintSender
+    file_attempts: Attempts[FileState]
+    delete_attempts: Attempts[FileState]
+    delivery_attempts: Attempts[DeliveryState]
+    close: Callable[[], Coroutine[Any, Any, None]]
+
+
+class Worker:
+    """One worker: the flag that its parent shares with its children, and a child's event loop and runtime."""
+
+    def __init__(self) -> None:
+        self._stop = multiprocessing.RawValue(ctypes.c_bool, False)  # shared memory, made before the fork, no lock
+        self._settings: WorkerSettings | None = None
+        self._runner: asyncio.Runner | None = None
+        self._runtime: Runtime | None = None
+
+    def prepare(self) -> None:
+        """Before the fork: read and check the settings. Raises SettingsError."""
+        self._settings = WorkerSettings()
+        load_targets(self._settings.targets_file)
+
+    def ask_to_stop(self) -> None:
+        self._stop.value = True
+
+    def stopping(self) -> bool:
+        return bool(self._stop.value)
+
+    def open(self) -> None:
+        """In a child: the event loop, and inside it every client."""
+        assert self._settings is not None, "worker_init has run"  # noqa: S101
+        configure_logging()
+        self._runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
+        self._runtime = self._runner.run(_compose(self._settings, self.stopping))
+
+    def beat(self) -> None:
+        """In the parent: it lives and is connected. A file says so; `inspect ping` fails on busy workers."""
+        if self._settings is not None and self._settings.heartbeat_file is not None:
+            self._settings.heartbeat_file.touch()
+
+    def close(self) -> None:
+        if self._runner and self._runtime:
+            self._runner.run(self._runtime.close())
+            self._runner.close()
+
+    def run(self, journey: Journey, record_id: str) -> None:
+        """Run a journey to its end."""
+        assert self._runner is not None, "worker_process_init has run"  # noqa: S101
+        assert self._runtime is not None, "worker_process_init has run"  # noqa: S101
+        self._runner.run(journey(self._runtime, record_id))
+
+
+async def _compose(settings: WorkerSettings, stopping: Callable[[], bool]) -> Runtime:
+    database = connect(settings.mongo_url.get_secret_value(), settings.database)
+    files = MongoFiles(database, lease_seconds=settings.lease_seconds)
+    deliveries = MongoDeliveries(database, lease_seconds=settings.lease_seconds)
+    client = make_client()
+    secret = settings.service_secret.get_secret_value()
+    chunks = ChunkClient(client, base_url=settings.chunk_service_url, secret=secret)
+    targets = load_targets(settings.targets_file)
+    hints = HintSender(settings.redis_url.get_secret_value(), large_file_bytes=settings.large_file_bytes)
+
+    async def close() -> None:
+        hints.close()
+        await targets.close()
+        await client.aclose()
+        await database.client.close()
+
+    return Runtime(
+        settings=settings,
+        holder=f"{socket.gethostname()}:{os.getpid()}",
+        files=files,
+        deliveries=deliveries,
+        contents=MongoContents(database),
+        chunks=chunks,
+        targets=targets,
+        hints=hints,
+        file_attempts=Attempts(
+            records=files, waiting=FileState.REGISTERED, failed=FileState.FAILED, **_pace(settings, stopping)
+        ),
+        delete_attempts=Attempts(
+            records=files,
+            waiting=FileState.DELETING,
+            failed=FileState.DELETING,
+            **_pace(settings, stopping) | {"max_attempts": sys.maxsize},  # a delete is never given up
+        ),
+        delivery_attempts=Attempts(
+            records=deliveries, waiting=DeliveryState.QUEUED, failed=DeliveryState.FAILED, **_pace(settings, stopping)
+        ),
+        close=close,
+    )
+
+
+def _pace(settings: WorkerSettings, stopping: Callable[[], bool]) -> dict[str, Any]:
+    return {
+        "stopping": stopping,
+        "renew_seconds": settings.renew_seconds,
+        "lease_seconds": settings.lease_seconds,
+        "max_attempts": settings.max_attempts,
+    }
+
+
+worker = Worker()
+
+
+@signals.worker_init.connect
+def _check(**_: object) -> None:
+    try:
+        worker.prepare()
+    except SettingsError as error:
+        sys.exit(f"The worker cannot start: {error}")
+
+
+@signals.worker_process_init.connect
+def _open(**_: object) -> None:
+    worker.open()
+
+
+@signals.worker_process_shutdown.connect
+def _close(**_: object) -> None:
+    worker.close()
+
+
+@signals.worker_shutting_down.connect
+def _stop(**_: object) -> None:
+    worker.ask_to_stop()
+
+
+@signals.worker_ready.connect
+@signals.heartbeat_sent.connect
+def _beat(**_: object) -> None:
+    worker.beat()
