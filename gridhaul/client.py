@@ -21,7 +21,7 @@ TRY_AGAIN = frozenset({429, 502, 503, 504})
 FILE_OVER = frozenset({"FAILED", "CANCELLED", "DELETED", "EXPIRED"})
 DELIVERY_OVER = frozenset({"DELIVERED", "FAILED", "CANCELLED"})
 _TIMEOUT = httpx2.Timeout(connect=5.0, read=15.0, write=15.0, pool=15.0)
-_BACKOFF = wait_exponential_jitter(initial=0.2, max=5.0, jitter=0.2)
+_BACKOFF = wait_exponential_jitter(multiplier=0.2, max=5.0, jitter=0.2)
 
 
 class ClientError(Exception):

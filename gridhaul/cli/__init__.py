@@ -1,0 +1,1 @@
+"""The command `gridhaul`: it speaks HTTP to the api and nothing else."""

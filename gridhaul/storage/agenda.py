@@ -79,7 +79,7 @@ class DispatcherLease:
             upsert=True,
             return_document=ReturnDocument.AFTER,
         )
-        return bool(document["holder"] == self._holder)
+        return document is not None and bool(document["holder"] == self._holder)
 
     async def give_up(self) -> None:
         """Let another process have it at once."""

@@ -1,0 +1,1 @@
+"""Remote places that an operator configured, one file a kind."""

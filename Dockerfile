@@ -1,0 +1,27 @@
+# One image for the api, the chunk service and the workers; docker-compose.yml says which process a container runs.
+FROM python:3.13-slim
+
+ENV PYTHONUNBUFFERED=1 \
+    PIP_NO_CACHE_DIR=1 \
+    PIP_DISABLE_PIP_VERSION_CHECK=1 \
+    PIP_ROOT_USER_ACTION=ignore
+
+WORKDIR /app
+
+COPY requirements.txt .
+RUN pip install -r requirements.txt
+
+COPY pyproject.toml .
+COPY api api
+COPY chunk_service chunk_service
+COPY tasks tasks
+COPY gridhaul gridhaul
+RUN pip install --no-deps .
+
+# No process here needs to be root. docker-compose.yml sets the owner of the sources instead.
+USER 1000:1000
+
+# uvicorn and celery both stop in order on SIGTERM.
+STOPSIGNAL SIGTERM
+
+CMD ["uvicorn", "api.app:app", "--host", "0.0.0.0", "--port", "8000"]

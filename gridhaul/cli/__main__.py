@@ -1,0 +1,5 @@
+"""`python -m gridhaul.cli`."""
+
+from gridhaul.cli.app import main
+
+main()

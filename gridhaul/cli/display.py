@@ -1,0 +1,114 @@
+"""How a transfer is shown while it runs: bars on a terminal, lines elsewhere. All of it on stderr."""
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+import typer
+from rich.console import Console, RenderableType
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
+from rich.text import Text
+
+from gridhaul.cli import text
+from gridhaul.client import Transfer
+
+LINE_SECONDS = 5.0
+
+
+class Display(Protocol):
+    def show(self, transfer: Transfer) -> None:
+        """Show where the transfer is now."""
+
+    def note(self, line: str) -> None:
+        """Say what it waits for; the next `show` takes it back."""
+
+
+class Lines:
+    """A line when the state or the reason to wait changes, else one every 5 s if there is progress."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._topic = ("", "")
+        self._last_line = ""
+        self._last_time = 0.0
+
+    def show(self, transfer: Transfer) -> None:
+        topic, line = (transfer.current["state"], reason(transfer)), _line(transfer)
+        due = self._clock() - self._last_time >= LINE_SECONDS and line != self._last_line
+        if topic != self._topic or due:
+            self._topic = topic
+            self._print(line)
+
+    def note(self, line: str) -> None:
+        if line != self._last_line:
+            self._print(line)
+
+    def _print(self, line: str) -> None:
+        self._last_line, self._last_time = line, self._clock()
+        typer.echo(text.safe(line), err=True)
+
+
+class Bars(Progress):
+    """Two bars, storing and delivering, and below them the reason to wait if there is one."""
+
+    def __init__(self, console: Console) -> None:
+        columns = (_plain("description"), BarColumn(None), _plain("fields[detail]"))
+        self._note = Text("")  # before the parent, which draws while it is made
+        super().__init__(*columns, console=console, refresh_per_second=5, expand=True)
+        self._storing = self.add_task("storing", visible=False, detail="")
+        self._delivering = self.add_task("delivering", visible=False, detail="")
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        yield from super().get_renderables()
+        if self._note:
+            yield self._note
+
+    def show(self, transfer: Transfer) -> None:
+        file, delivery = transfer.file, transfer.delivery
+        stored = file["length"] if file["state"] == "STORED" else file["stored_bytes"]
+        self._move(self._storing, file["state"], stored, file["length"], file["rate"])
+        if delivery:
+            sent = delivery["length"] if delivery["state"] == "DELIVERED" else delivery["sent_bytes"]
+            self._move(self._delivering, delivery["state"], sent, delivery["length"], delivery["rate"])
+        self.note(reason(transfer))
+
+    def note(self, line: str) -> None:
+        self._note = Text(text.safe(line), style="yellow", no_wrap=True, overflow="ellipsis")
+
+    def _move(self, task: TaskID, state: str, done: int, length: int, rate: float | None) -> None:
+        whole = max(length, 1)  # an empty file is done from the start, not 0 of 0
+        detail = f"{state.lower()} {text.progress(done, length, rate)}"
+        completed = whole if done == length else done
+        self.update(task, total=whole, completed=completed, detail=text.safe(detail), visible=True)
+
+
+@contextmanager
+def display() -> Iterator[Display]:
+    """The display that fits stderr."""
+    console = Console(stderr=True)
+    if console.file.isatty() and not console.is_dumb_terminal:
+        with Bars(console) as bars:
+            yield bars
+    else:
+        yield Lines()
+
+
+def reason(transfer: Transfer) -> str:
+    """Why it does not go on, as the record says; nothing once it is over."""
+    error = transfer.current["error"]
+    return f"waiting: {error['code']}: {error['detail']}" if error and not transfer.over else ""
+
+
+def _line(transfer: Transfer) -> str:
+    file, delivery = transfer.file, transfer.delivery
+    if delivery:
+        done = text.progress(delivery["sent_bytes"], delivery["length"], delivery["rate"])
+    else:
+        done = text.progress(file["stored_bytes"], file["length"], file["rate"])
+    why = reason(transfer)
+    return f"{transfer.current['state']} {done}" + (f"; {why}" if why else "")
+
+
+def _plain(field: str) -> TextColumn:
+    return TextColumn(f"{{task.{field}}}", markup=False)

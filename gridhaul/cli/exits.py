@@ -1,0 +1,75 @@
+"""What the command ends with: its exit codes, and the line on stderr that goes with them."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import IntEnum
+from typing import NoReturn
+
+import typer
+
+from gridhaul.cli.text import safe
+from gridhaul.client import ApiError, ApiUnreachable
+from gridhaul.settings import SettingsError
+from gridhaul.transfer import errors
+
+
+class Exit(IntEnum):
+    OK = 0
+    FAILED = 1
+    USAGE = 2
+    INTEGRITY = 3
+    NOT_FOUND = 4
+    NOT_ALLOWED = 5
+    INTERRUPTED = 130
+
+
+INTEGRITY_CODES = frozenset(
+    error.code
+    for error in (
+        errors.ChunkCorrupt,
+        errors.ChunkMissing,
+        errors.ContentMismatch,
+        errors.DigestMismatch,
+        errors.IntegrityError,
+        errors.SourceChanged,
+        errors.TargetMismatch,
+    )
+)
+_BY_STATUS = {
+    400: Exit.USAGE,
+    401: Exit.NOT_ALLOWED,
+    403: Exit.NOT_ALLOWED,
+    404: Exit.NOT_FOUND,
+    422: Exit.USAGE,
+}
+
+
+def exit_of_failure(code: str) -> Exit:
+    """The exit code for a transfer that failed with `code`."""
+    return Exit.INTEGRITY if code in INTEGRITY_CODES else Exit.FAILED
+
+
+def exit_of_answer(error: ApiError) -> Exit:
+    """The exit code for a request that the api refused."""
+    return Exit.INTEGRITY if error.code in INTEGRITY_CODES else _BY_STATUS.get(error.status, Exit.FAILED)
+
+
+def leave(code: Exit, line: str) -> NoReturn:
+    """Say why on stderr and end with `code`."""
+    typer.echo(safe(line), err=True)
+    raise typer.Exit(code)
+
+
+@contextmanager
+def exit_codes() -> Iterator[None]:
+    """The one place where errors become exit codes."""
+    try:
+        yield
+    except SettingsError as error:
+        leave(Exit.USAGE, f"gridhaul: {error}")
+    except ApiError as error:
+        leave(exit_of_answer(error), f"ERROR {error.code}: {error.detail}")
+    except ApiUnreachable as error:
+        leave(Exit.FAILED, f"ERROR unreachable: {error}")
+    except KeyboardInterrupt:
+        leave(Exit.INTERRUPTED, "Interrupted.")

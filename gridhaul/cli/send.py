@@ -1,0 +1,69 @@
+"""`gridhaul send`: register a file, follow it, say how it ended."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NoReturn
+
+import typer
+
+from gridhaul.cli.display import Display
+from gridhaul.cli.exits import Exit, exit_of_failure, leave
+from gridhaul.cli.text import safe, size
+from gridhaul.client import Client, ClientError, FileRecord, ReceiptRecord, Transfer
+
+
+def follow(client: Client, file: FileRecord, target: str, display: Display, *, poll_seconds: float) -> Transfer:
+    """Show the transfer until it is over. Raises ClientError."""
+    file_id = file["file_id"]
+    typer.echo(safe(f"file {file_id} {file['name']} ({size(file['length'])})"), err=True)
+    transfer = Transfer(file=file, delivery=None)
+    with _going_on_without_us(file_id):
+        for transfer in client.follow(file_id, target, poll_seconds=poll_seconds):
+            display.show(transfer)
+    return transfer
+
+
+def print_registered(transfer: Transfer) -> None:
+    typer.echo(f"REGISTERED {transfer.file['file_id']} {transfer.file['length']}")
+
+
+def print_delivered(transfer: Transfer) -> None:
+    """The last line of a delivered transfer; nothing otherwise."""
+    receipt = _receipt(transfer)
+    if receipt:
+        proof = f"{receipt['length']} sha-256={receipt['sha-256']} {receipt['location']}"
+        typer.echo(safe(f"DELIVERED {transfer.file['file_id']} {proof}"))
+
+
+def print_json(transfer: Transfer) -> None:
+    """One object; escaped as ASCII, so that it is safe to look at."""
+    typer.echo(json.dumps({"file": transfer.file, "delivery": transfer.delivery}))
+
+
+def leave_unless_delivered(transfer: Transfer) -> None:
+    if not _receipt(transfer):
+        _leave_failed(transfer)
+
+
+def _receipt(transfer: Transfer) -> ReceiptRecord | None:
+    delivery = transfer.delivery
+    return delivery["receipt"] if delivery and delivery["state"] == "DELIVERED" else None
+
+
+def _leave_failed(transfer: Transfer) -> NoReturn:
+    state, error = transfer.current["state"].lower(), transfer.current["error"]
+    code, detail = (error["code"], error["detail"]) if error else (state, f"The transfer was {state}.")
+    leave(exit_of_failure(code), f"FAILED {transfer.file['file_id']} {code}: {detail}")
+
+
+@contextmanager
+def _going_on_without_us(file_id: str) -> Iterator[None]:
+    look = f"The transfer goes on on the server; look with: gridhaul status {file_id}"
+    try:
+        yield
+    except KeyboardInterrupt:
+        leave(Exit.INTERRUPTED, f"Interrupted. {look}")
+    except ClientError:
+        typer.echo(look, err=True)
+        raise

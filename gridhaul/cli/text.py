@@ -1,0 +1,35 @@
+"""How values read on a terminal."""
+
+UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
+
+
+def safe(text: str) -> str:
+    """The text with everything escaped that a terminal could act on: names and details come from elsewhere."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def size(length_bytes: float) -> str:
+    """`12.0 MiB`"""
+    power = 0
+    while length_bytes >= 1024 and power < len(UNITS) - 1:
+        length_bytes /= 1024
+        power += 1
+    return f"{length_bytes:.{1 if power else 0}f} {UNITS[power]}"
+
+
+def duration(seconds: float) -> str:
+    """`8 s`, `2 min 05 s`, `3 h 20 min`"""
+    whole = int(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02} min"
+
+
+def progress(done_bytes: int, length_bytes: int, rate: float | None) -> str:
+    """`12.0 MiB of 64.0 MiB, 25.0 MiB/s, 2 s left`; `rate` in bytes a second."""
+    text = f"{size(done_bytes)} of {size(length_bytes)}"
+    if rate and done_bytes < length_bytes:
+        text += f", {size(rate)}/s, {duration((length_bytes - done_bytes) / rate)} left"
+    return text

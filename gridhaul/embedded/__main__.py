@@ -1,0 +1,107 @@
+"""`python -m gridhaul.embedded up|demo`: the whole system on this machine, without root, Docker or configuration."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gridhaul.embedded import environment
+from gridhaul.embedded.configuration import Configuration
+from gridhaul.embedded.demo import demonstrate
+from gridhaul.embedded.errors import EmbeddedError, NotRunning
+from gridhaul.embedded.programs import PROJECT
+from gridhaul.embedded.system import System
+from gridhaul.embedded.terminal import Interrupted, interruptible, running
+from gridhaul.settings import EmbeddedSettings, SettingsError
+
+USUAL_PORT = 8000
+LOOK_SECONDS = 0.5
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+
+
+@app.command()
+def up(
+    *,
+    data: Annotated[Path, typer.Option(help="The directory that keeps everything.")] = PROJECT / "var/up",
+    port: Annotated[int | None, typer.Option(min=1, max=65535, help="Of the api; else 8000, or a free one.")] = None,
+    roots: Annotated[str, typer.Option(help="Directories to send from, dir:dir; else DATA/outgoing.")] = "",
+) -> None:
+    """Run the whole system until Ctrl-C."""
+    with _problems_told():
+        configuration = replace(
+            _configuration(data),
+            roots=tuple(Path(part) for part in roots.split(":") if part),
+            port=port,
+            preferred_port=USUAL_PORT,
+        )
+        try:
+            with interruptible(), running(configuration) as system:
+                typer.echo(_summary(system))
+                _wait_for_the_end(system)
+        except Interrupted:
+            typer.echo("Everything has been stopped.")
+
+
+@app.command()
+def demo(
+    file: Annotated[Path | None, typer.Argument(help="What to send; else 64 MiB of random bytes are made.")] = None,
+    *,
+    data: Annotated[Path, typer.Option(help="A directory that is emptied at each start.")] = PROJECT / "var/demo",
+) -> None:
+    """Send FILE to a remote server of our own, and verify that it arrived."""
+    with _problems_told():
+        try:
+            with interruptible():
+                code = demonstrate(file, _configuration(data))
+        except Interrupted as interrupted:
+            code = interrupted.exit_code
+    raise typer.Exit(code)
+
+
+def _configuration(data: Path) -> Configuration:
+    """With what the environment brings."""
+    servers = EmbeddedSettings()
+    return Configuration(
+        data=data,
+        environment=environment.settings_from_outside(),
+        mongo_url=servers.mongo_url.get_secret_value() if servers.mongo_url else None,
+        redis_url=servers.redis_url.get_secret_value() if servers.redis_url else None,
+    )
+
+
+@contextmanager
+def _problems_told() -> Iterator[None]:
+    try:
+        yield
+    except SettingsError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(2) from None
+    except EmbeddedError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(error.exit_code) from None
+
+
+def _summary(system: System) -> str:
+    return (
+        f"api      {system.url} (its description: {system.url}/docs)\n"
+        f"token    {system.data}/operator.env: GRIDHAUL_URL and GRIDHAUL_TOKEN for the command gridhaul\n"
+        f"roots    {', '.join(map(str, system.roots))}\n"
+        f"targets  {system.data}/targets.toml\n"
+        f"logs     {system.data}/logs\n"
+        "Ctrl-C ends all of it."
+    )
+
+
+def _wait_for_the_end(system: System) -> None:
+    while system.alive:
+        time.sleep(LOOK_SECONDS)
+    raise NotRunning(f"supervisord has ended. Its log is {system.data}/logs/supervisord.log.")
+
+
+if __name__ == "__main__":
+    app(prog_name="python -m gridhaul.embedded")

@@ -1,0 +1,91 @@
+"""The environment of every process that is started: a few inherited names, and the settings of each."""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from gridhaul.embedded.data_directory import DataDirectory
+from gridhaul.embedded.leftovers import MARK
+from gridhaul.settings import PREFIX
+
+_INHERITED = ("PATH", "HOME", "LANG", "TMPDIR")
+_MADE_HERE = (
+    "MONGO_URL",
+    "REDIS_URL",
+    "CHUNK_SERVICE_URL",
+    "SERVICE_SECRET",
+    "OPERATOR_TOKEN",
+    "ROOTS",
+    "TARGETS_FILE",
+    "HEARTBEAT_FILE",
+    "URL",
+    "TOKEN",
+)
+_FILE = "_FILE"
+
+
+def inherited() -> dict[str, str]:
+    """What programs take over from us: where to find things, and nothing else."""
+    found = {name: os.environ[name] for name in _INHERITED if name in os.environ}
+    return {"PATH": os.defpath, "LANG": "C.UTF-8"} | found
+
+
+def base(directory: DataDirectory) -> dict[str, str]:
+    """What every program has. The mark tells which system it belongs to."""
+    return inherited() | {MARK: str(directory.path), "PYTHONUNBUFFERED": "1", "MALLOC_ARENA_MAX": "2"}
+
+
+def settings_from_outside() -> dict[str, str]:
+    """The `GRIDHAUL_` variables that are set, but for those that the system makes itself."""
+    made_here = {PREFIX + name for name in _MADE_HERE}
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if name.startswith(PREFIX) and name.removesuffix(_FILE) not in made_here and name not in made_here
+    }
+
+
+def overridden(below: Mapping[str, str], above: Mapping[str, str]) -> dict[str, str]:
+    """Both, where they differ the one above; `X` replaces `X_FILE` and the other way round."""
+    hidden = {name.removesuffix(_FILE) if name.endswith(_FILE) else name + _FILE for name in above}
+    return {name: value for name, value in below.items() if name not in hidden} | dict(above)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServiceSettings:
+    """The settings of our own processes. Secrets go through files of mode 600."""
+
+    directory: DataDirectory
+    roots: Sequence[Path]
+    chunk_service_url: str
+    overrides: Mapping[str, str]
+
+    def chunk_service(self) -> dict[str, str]:
+        return self._with({})
+
+    def api(self) -> dict[str, str]:
+        token = str(self.directory.secret_file("operator_token"))
+        return self._with(self._transfer() | {"OPERATOR_TOKEN_FILE": token})
+
+    def worker(self, name: str) -> dict[str, str]:
+        own = {
+            "CHUNK_SERVICE_URL": self.chunk_service_url,
+            "HEARTBEAT_FILE": str(self.directory.heartbeat(name)),
+        }
+        return self._with(self._transfer() | own)
+
+    def _transfer(self) -> dict[str, str]:
+        return {
+            "REDIS_URL_FILE": str(self.directory.secret_file("redis_url")),
+            "ROOTS": ":".join(map(str, self.roots)),
+            "TARGETS_FILE": str(self.directory.targets_file),
+        }
+
+    def _with(self, settings: Mapping[str, str]) -> dict[str, str]:
+        common = {
+            "MONGO_URL_FILE": str(self.directory.secret_file("mongo_url")),
+            "SERVICE_SECRET_FILE": str(self.directory.secret_file("service_secret")),
+        }
+        ours = {PREFIX + name: value for name, value in (common | dict(settings)).items()}
+        return base(self.directory) | overridden(ours, self.overrides)

@@ -1,0 +1,106 @@
+"""Folders and files beneath a root, component by component: no link is followed, nothing leads out."""
+
+import ctypes
+import errno
+import os
+import stat
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from gridhaul.transfer.errors import TargetRefused, TargetUnavailable
+
+FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+FILE_FLAGS = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY  # a FIFO must not hold the thread
+RENAME_NOREPLACE = 1
+NO_RENAMEAT2 = frozenset({errno.EINVAL, errno.ENOSYS})  # the file system, the kernel does not have it
+NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.EMLINK})
+
+_renameat2 = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+
+
+@contextmanager
+def open_folder(root: Path, folders: Sequence[str]) -> Iterator[int]:
+    """A descriptor of the folder. Raises FileNotFoundError, or TargetUnavailable if the root itself is missing."""
+    with _walk(root, folders, _enter) as descriptor:
+        yield descriptor
+
+
+@contextmanager
+def make_folder(root: Path, folders: Sequence[str]) -> Iterator[int]:
+    """The same, made where it is missing, durably."""
+    with _walk(root, folders, _enter_or_make) as descriptor:
+        yield descriptor
+
+
+def open_file(folder: int, name: str, flags: int) -> int:
+    """A descriptor of the regular file in the folder. Raises TargetRefused if it is anything else."""
+    try:
+        descriptor = os.open(name, flags | FILE_FLAGS, 0o666, dir_fd=folder)
+    except OSError as error:
+        if error.errno == errno.ENXIO:  # a FIFO nobody reads, a socket
+            raise TargetRefused("Under this name the target has something that is no file.") from error
+        raise
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise TargetRefused("Under this name the target has something that is no file.")
+    return descriptor
+
+
+def rename_new(source: tuple[int, str], destination: tuple[int, str]) -> None:
+    """Rename (folder, name) unless the destination exists. Raises FileExistsError, FileNotFoundError."""
+    try:
+        _rename_noreplace(source, destination)
+    except OSError as error:
+        if error.errno not in NO_RENAMEAT2:
+            raise
+        link_and_unlink(source, destination)
+
+
+def link_and_unlink(source: tuple[int, str], destination: tuple[int, str]) -> None:
+    """The same by a hard link, where the file system has them. A crash between leaves both names."""
+    try:
+        os.link(source[1], destination[1], src_dir_fd=source[0], dst_dir_fd=destination[0], follow_symlinks=False)
+    except OSError as error:
+        if error.errno in NO_LINKS:
+            raise TargetRefused("The target's file system can neither rename without replacing nor link.") from error
+        raise
+    os.unlink(source[1], dir_fd=source[0])
+
+
+def _rename_noreplace(source: tuple[int, str], destination: tuple[int, str]) -> None:
+    if _renameat2 is None:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+    if _renameat2(source[0], os.fsencode(source[1]), destination[0], os.fsencode(destination[1]), RENAME_NOREPLACE):
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))  # as FileExistsError, FileNotFoundError, …
+
+
+@contextmanager
+def _walk(root: Path, folders: Sequence[str], enter: Callable[[int, str], int]) -> Iterator[int]:
+    try:
+        current = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise TargetUnavailable("The target's directory is not there; is it mounted?") from error
+    try:
+        for folder in folders:
+            deeper = enter(current, folder)
+            os.close(current)
+            current = deeper
+        yield current
+    finally:
+        os.close(current)
+
+
+def _enter(parent: int, folder: str) -> int:
+    return os.open(folder, FOLDER_FLAGS, dir_fd=parent)
+
+
+def _enter_or_make(parent: int, folder: str) -> int:
+    try:
+        return _enter(parent, folder)
+    except FileNotFoundError:
+        with suppress(FileExistsError):  # somebody else was quicker
+            os.mkdir(folder, dir_fd=parent)
+        os.fsync(parent)
+        return _enter(parent, folder)

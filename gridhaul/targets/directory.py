@@ -1,0 +1,138 @@
+"""A directory of this machine, or one mounted on it."""
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import ExitStack, suppress
+from pathlib import Path
+
+from gridhaul.targets.beneath import make_folder, open_file, open_folder, rename_new
+from gridhaul.targets.names import split_name
+from gridhaul.targets.os_errors import in_thread
+from gridhaul.transfer.digest import ContentDigest
+from gridhaul.transfer.errors import NotFound, ObjectExists
+from gridhaul.transfer.model import Evidence, RemoteObject
+
+BLOCK_BYTES = 1 << 20
+BLOCKS_AT_ONCE = 8  # read and hashed in one go, between two chances to be cancelled
+
+
+class DirectoryTarget:
+    """See `transfer.ports.Target` and `AtomicCommit`. What is put or committed is on the disk when it returns."""
+
+    def __init__(self, *, name: str, path: Path) -> None:
+        self.name = name
+        self._root = path
+
+    def location(self, name: str) -> str:
+        return str(self._root.joinpath(*name.split("/")))
+
+    async def inspect(self, name: str, *, length: int) -> RemoteObject | None:
+        with ExitStack() as opened:
+            descriptor = await in_thread(self._open, name, opened)
+            if descriptor is None:
+                return None
+            found = os.fstat(descriptor).st_size
+            if found != length:
+                return RemoteObject(length=found, sha256="", evidence=Evidence.SIZE)
+            total = ContentDigest()
+            while await in_thread(_hash_some, descriptor, total):
+                pass
+        return RemoteObject(length=total.length_bytes, sha256=total.hexdigest(), evidence=Evidence.READ_BACK)
+
+    async def put(self, name: str, blocks: AsyncIterator[bytes], *, length: int) -> None:
+        with ExitStack() as opened:
+            descriptor = await in_thread(self._create, name, opened)
+            async for block in blocks:
+                await in_thread(_write, descriptor, block)
+            await in_thread(os.fsync, descriptor)
+
+    async def remove(self, name: str) -> None:
+        await in_thread(self._remove, name)
+
+    async def commit(self, temporary_name: str, final_name: str) -> None:
+        await in_thread(self._commit, temporary_name, final_name)
+
+    async def replace(self, temporary_name: str, final_name: str) -> None:
+        await in_thread(self._replace, temporary_name, final_name)
+
+    async def close(self) -> None:
+        """Nothing is kept open."""
+
+    def _open(self, name: str, opened: ExitStack) -> int | None:
+        folders, last = split_name(name)
+        try:
+            with open_folder(self._root, folders) as folder:
+                descriptor = open_file(folder, last, os.O_RDONLY)
+        except FileNotFoundError:
+            return None
+        opened.callback(os.close, descriptor)
+        return descriptor
+
+    def _create(self, name: str, opened: ExitStack) -> int:
+        folders, last = split_name(name)
+        with make_folder(self._root, folders) as folder:
+            descriptor = open_file(folder, last, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        opened.callback(os.close, descriptor)
+        return descriptor
+
+    def _remove(self, name: str) -> None:
+        folders, last = split_name(name)
+        with suppress(FileNotFoundError), open_folder(self._root, folders) as folder:
+            os.unlink(last, dir_fd=folder)
+
+    def _commit(self, temporary_name: str, final_name: str) -> None:
+        with ExitStack() as folders:
+            source, destination = self._both(temporary_name, final_name, folders)
+            try:
+                rename_new(source, destination)
+            except FileExistsError as error:
+                raise ObjectExists("The target already holds an object under this name.") from error
+            except FileNotFoundError as error:
+                raise _gone() from error
+            _sync(source, destination)
+
+    def _replace(self, temporary_name: str, final_name: str) -> None:
+        with ExitStack() as folders:
+            source, destination = self._both(temporary_name, final_name, folders)
+            try:
+                os.replace(source[1], destination[1], src_dir_fd=source[0], dst_dir_fd=destination[0])
+            except FileNotFoundError as error:
+                raise _gone() from error
+            _sync(source, destination)
+
+    def _both(self, temporary_name: str, final_name: str, opened: ExitStack) -> tuple[tuple[int, str], tuple[int, str]]:
+        """Folder and name of both; the final one's folder is made."""
+        temporary_folders, temporary = split_name(temporary_name)
+        final_folders, final = split_name(final_name)
+        try:
+            source = opened.enter_context(open_folder(self._root, temporary_folders))
+        except FileNotFoundError as error:
+            raise _gone() from error
+        return (source, temporary), (opened.enter_context(make_folder(self._root, final_folders)), final)
+
+
+def _gone() -> NotFound:
+    return NotFound("The temporary object is no longer at the target.")
+
+
+def _hash_some(descriptor: int, total: ContentDigest) -> bool:
+    """Whether there was anything left to hash."""
+    for _ in range(BLOCKS_AT_ONCE):
+        block = os.read(descriptor, BLOCK_BYTES)
+        if not block:
+            return False
+        total.update(block)
+    return True
+
+
+def _write(descriptor: int, block: bytes) -> None:
+    left = memoryview(block)
+    while left:
+        left = left[os.write(descriptor, left) :]
+
+
+def _sync(source: tuple[int, str], destination: tuple[int, str]) -> None:
+    """The renaming reaches the disk."""
+    os.fsync(destination[0])
+    if not os.path.samestat(os.fstat(source[0]), os.fstat(destination[0])):
+        os.fsync(source[0])

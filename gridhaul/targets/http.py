@@ -1,0 +1,57 @@
+"""A plain HTTP server that takes PUT: one pass straight to the final name, nothing atomic about it."""
+
+import http
+from collections.abc import AsyncIterator, Mapping
+
+from http_sfv.dictionary import Dictionary
+
+from gridhaul.targets.http_session import GONE, STORED, WRITE_ONLY, HttpSession
+from gridhaul.targets.remote_object import judge
+from gridhaul.transfer.digest import DIGEST_BYTES
+from gridhaul.transfer.errors import OutcomeUnknown
+from gridhaul.transfer.model import RemoteObject
+
+WANT_DIGEST = {"Want-Repr-Digest": "sha-256=10"}
+REMOVED = STORED | GONE | WRITE_ONLY | {http.HTTPStatus.ACCEPTED, http.HTTPStatus.FORBIDDEN}
+
+
+class HttpTarget:
+    """See `transfer.ports.Target`. Whoever reads while it is written may see a part."""
+
+    def __init__(self, *, name: str, session: HttpSession) -> None:
+        self.name = name
+        self._session = session
+
+    def location(self, name: str) -> str:
+        return self._session.url(name)
+
+    async def inspect(self, name: str, *, length: int) -> RemoteObject | None:
+        head = await self._session.head(name, length=length, headers=WANT_DIGEST)
+        if head.status in WRITE_ONLY:
+            raise OutcomeUnknown("The target can only be written to; what it holds is not known.")
+        return await judge(self._session, name, head, length=length, sha256=repr_digest(head.headers))
+
+    async def put(self, name: str, blocks: AsyncIterator[bytes], *, length: int) -> None:
+        answer = await self._session.send(name, blocks, length=length)
+        if answer.status not in STORED:
+            raise answer.error()
+
+    async def remove(self, name: str) -> None:
+        """Remove the object where the server allows it."""
+        answer = await self._session.request("DELETE", self.location(name))
+        if answer.status not in REMOVED:
+            raise answer.error()
+
+    async def close(self) -> None:
+        await self._session.close()
+
+
+def repr_digest(headers: Mapping[str, str]) -> str | None:
+    """The SHA-256 of `Repr-Digest` (RFC 9530) in hex, or None if the answer has no usable one."""
+    digests = Dictionary()
+    try:
+        digests.parse(headers.get("Repr-Digest", "").encode("ascii"))
+        value = digests["sha-256"].value
+    except (ValueError, KeyError, AttributeError):
+        return None
+    return value.hex() if isinstance(value, bytes) and len(value) == DIGEST_BYTES else None

@@ -1,0 +1,83 @@
+"""What can go wrong with an HTTP target, as errors of ours: the one place for foreign exceptions and for statuses.
+
+No detail holds the text of an exception: h11 puts whole header values into some of its own.
+"""
+
+import http
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+import h11
+import httpcore2
+import httpx2
+
+from gridhaul.transfer.errors import GridhaulError, TargetRefused, TargetUnavailable
+
+MISCONFIGURED = (httpx2.InvalidURL, httpx2.UnsupportedProtocol, httpcore2.UnsupportedProtocol)
+BROKEN = (
+    httpx2.HTTPError,
+    httpx2.StreamError,
+    httpx2.CookieConflict,
+    httpcore2.ConnectionNotAvailable,
+    httpcore2.ProxyError,
+    httpcore2.ProtocolError,
+    httpcore2.TimeoutException,
+    httpcore2.NetworkError,
+    h11.ProtocolError,  # leaves httpx2 unwrapped
+)
+TRY_AGAIN = frozenset(
+    {
+        http.HTTPStatus.REQUEST_TIMEOUT,
+        http.HTTPStatus.LOCKED,
+        http.HTTPStatus.TOO_EARLY,
+        http.HTTPStatus.TOO_MANY_REQUESTS,
+    }
+)
+CREDENTIALS = frozenset({http.HTTPStatus.UNAUTHORIZED, http.HTTPStatus.FORBIDDEN})
+
+
+@contextmanager
+def mapped_errors() -> Iterator[None]:
+    """Raises TargetRefused or TargetUnavailable for what the HTTP libraries raise."""
+    try:
+        yield
+    except MISCONFIGURED:
+        raise TargetRefused("The target's url cannot be used; correct it in the targets file.") from None
+    except BROKEN:
+        raise TargetUnavailable("The target does not answer, or the connection broke off.") from None
+
+
+def refusal(status: int, headers: Mapping[str, str]) -> GridhaulError:
+    """The error of an answer that is none of those that were hoped for."""
+    if status in TRY_AGAIN or status >= http.HTTPStatus.INTERNAL_SERVER_ERROR:
+        return TargetUnavailable(
+            f"The target answered {status}.", retry_after_seconds=retry_after_seconds(headers, now=datetime.now(UTC))
+        )
+    if http.HTTPStatus.MULTIPLE_CHOICES <= status < http.HTTPStatus.BAD_REQUEST:
+        return TargetRefused(
+            f"The target answered {status}. Redirects are not followed; put the address it moved to into its url."
+        )
+    if status in CREDENTIALS:
+        return TargetRefused(f"The target answered {status}; check its credentials and what they allow.")
+    return TargetRefused(f"The target answered {status}; check its url and what it accepts.")
+
+
+def retry_after_seconds(headers: Mapping[str, str], *, now: datetime) -> float | None:
+    """`Retry-After` (RFC 9110, 10.2.3) in seconds. A date is measured from the answer's own `Date`, else from `now`."""
+    value = headers.get("Retry-After", "").strip()
+    if value.isascii() and value.isdigit():
+        return float(value[:9])
+    until = _http_date(value)
+    if until is None:
+        return None
+    return max(0.0, (until - (_http_date(headers.get("Date", "")) or now)).total_seconds())
+
+
+def _http_date(value: str) -> datetime | None:
+    try:
+        date = parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    return date if date.tzinfo else date.replace(tzinfo=UTC)

@@ -1,0 +1,173 @@
+"""Requests to one HTTP target: names to addresses, blocks to bodies, answers to statuses."""
+
+import asyncio
+import http
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass
+
+import httpx2
+
+from gridhaul.targets.http_errors import mapped_errors, refusal
+from gridhaul.targets.names import quote_name
+from gridhaul.transfer.digest import ContentDigest
+from gridhaul.transfer.errors import GridhaulError, OutcomeUnknown, TargetUnavailable
+from gridhaul.transfer.model import Evidence, RemoteObject
+
+BLOCK_BYTES = 1 << 20
+BODY_MOST_BYTES = 1 << 16  # of answers that are not objects; beyond it the connection is given up
+SERVER_BYTES_PER_SECOND = 20 << 20  # how slowly a server may hash or store an object before it answers
+
+GONE = frozenset({http.HTTPStatus.NOT_FOUND, http.HTTPStatus.GONE})
+WRITE_ONLY = frozenset({http.HTTPStatus.METHOD_NOT_ALLOWED, http.HTTPStatus.NOT_IMPLEMENTED})
+STORED = frozenset({http.HTTPStatus.OK, http.HTTPStatus.CREATED, http.HTTPStatus.NO_CONTENT})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Answer:
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    def error(self) -> GridhaulError:
+        """The error that this answer is, where it is none of those that were hoped for."""
+        return refusal(self.status, self.headers)
+
+    @property
+    def length(self) -> int | None:
+        value = self.headers.get("Content-Length", "")
+        return int(value) if value.isascii() and value.isdigit() and len(value) < 20 else None
+
+
+class HttpSession:
+    """The connections to one target. Raises TargetUnavailable and TargetRefused."""
+
+    def __init__(self, client: httpx2.AsyncClient, *, url: str, authorization: str | None) -> None:
+        self._client = client
+        self._url = url.rstrip("/")
+        self._headers = {"Accept-Encoding": "identity"}  # digests and lengths are those of the object itself
+        if authorization is not None:
+            self._headers["Authorization"] = authorization
+
+    def url(self, name: str) -> str:
+        """The object's address, without credentials."""
+        return f"{self._url}/{quote_name(name)}"
+
+    async def request(
+        self, method: str, url: str, *, headers: Mapping[str, str] | None = None, content: bytes | None = None
+    ) -> Answer:
+        """One request with a small body or none."""
+        with mapped_errors():
+            async with self._open(method, url, headers=headers or {}, content=content) as response:
+                return await _read(response)
+
+    async def head(self, name: str, *, length: int, headers: Mapping[str, str]) -> Answer:
+        """What the server says of the object; it may first have to hash its `length` bytes."""
+        with mapped_errors():
+            async with self._open("HEAD", self.url(name), headers=headers, busy_bytes=length) as response:
+                return await _read(response)
+
+    async def send(self, name: str, blocks: AsyncIterator[bytes], *, length: int) -> Answer:
+        """PUT the blocks. An error of `blocks` passes through unchanged."""
+        body = _Body(blocks)
+        try:
+            answer = await self._put(name, body, length=length)
+        except GridhaulError as error:
+            if body.failure is not None:  # as it was raised, whatever the libraries made of it
+                raise body.failure from body.failure.__cause__
+            raise await self._refused_early(name) or error from None
+        if answer.status in STORED and not body.ended:
+            raise TargetUnavailable("The target answered before it had all bytes.")
+        return answer
+
+    async def read_back(self, name: str, *, length: int) -> RemoteObject | None:
+        """Length and digest of what GET gives. Reading stops past `length` bytes: then the digest is ""."""
+        total = ContentDigest()
+        with mapped_errors():
+            async with self._open("GET", self.url(name), headers={}) as response:
+                if response.status_code in GONE:
+                    return None
+                if response.status_code in WRITE_ONLY or "Content-Encoding" in response.headers:
+                    raise OutcomeUnknown("The target does not give back what it holds.")
+                if response.status_code != http.HTTPStatus.OK:
+                    raise refusal(response.status_code, response.headers)
+                async with aclosing(response.aiter_raw(BLOCK_BYTES)) as blocks:
+                    async for block in blocks:
+                        await asyncio.to_thread(total.update, block)
+                        if total.length_bytes > length:
+                            return RemoteObject(length=total.length_bytes, sha256="", evidence=Evidence.SIZE)
+        return RemoteObject(length=total.length_bytes, sha256=total.hexdigest(), evidence=Evidence.READ_BACK)
+
+    async def close(self) -> None:
+        """Give back the connections."""
+        await self._client.aclose()
+
+    async def _put(self, name: str, body: "_Body", *, length: int) -> Answer:
+        headers = {"Content-Length": str(length), "Content-Type": "application/octet-stream"}
+        with mapped_errors():
+            async with (
+                aclosing(body.stream()) as content,
+                self._open("PUT", self.url(name), headers=headers, content=content, busy_bytes=length) as response,
+            ):
+                return await _read(response)
+
+    async def _refused_early(self, name: str) -> GridhaulError | None:
+        """Why a sending broke off, if it was for want of credentials.
+
+        A server that refuses before it has read the body closes the connection, and its answer is often lost with it.
+        """
+        try:
+            answer = await self.request("HEAD", self.url(name))
+        except GridhaulError:
+            return None
+        return answer.error() if answer.status == http.HTTPStatus.UNAUTHORIZED else None
+
+    @asynccontextmanager
+    async def _open(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str],
+        content: bytes | AsyncIterator[bytes] | None = None,
+        busy_bytes: int = 0,
+    ) -> AsyncGenerator[httpx2.Response]:
+        """The answer with its body still to be read, waiting for a server that is busy with so many bytes."""
+        usual = self._client.timeout
+        patience_seconds = (usual.read or 0) + max(0, busy_bytes) / SERVER_BYTES_PER_SECOND
+        timeout = httpx2.Timeout(connect=usual.connect, read=patience_seconds, write=usual.write, pool=usual.pool)
+        async with self._client.stream(
+            method, url, headers={**self._headers, **headers}, content=content, timeout=timeout
+        ) as response:
+            yield response
+
+
+class _Body:
+    """The caller's blocks on their way; remembers how they ended."""
+
+    def __init__(self, blocks: AsyncIterator[bytes]) -> None:
+        self._blocks = blocks
+        self.ended = False
+        self.failure: Exception | None = None
+
+    async def stream(self) -> AsyncGenerator[bytes]:
+        while True:
+            try:
+                block = await anext(self._blocks)
+            except StopAsyncIteration:
+                self.ended = True
+                return
+            except Exception as error:
+                self.failure = error
+                raise
+            yield block
+
+
+async def _read(response: httpx2.Response) -> Answer:
+    body = b""
+    async with aclosing(response.aiter_raw(BODY_MOST_BYTES)) as parts:
+        async for part in parts:
+            body += part
+            if len(body) >= BODY_MOST_BYTES:
+                break
+    return Answer(status=response.status_code, headers=response.headers, body=body[:BODY_MOST_BYTES])

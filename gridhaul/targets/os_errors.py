@@ -1,0 +1,50 @@
+"""Calls to the operating system: in a thread, and their errors as errors of ours."""
+
+import asyncio
+import errno
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
+from typing import ParamSpec, TypeVar
+
+from gridhaul.transfer.errors import TargetRefused, TargetUnavailable
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+LINKS = frozenset({errno.ELOOP, errno.ENOTDIR})
+REFUSED = frozenset(
+    {errno.EACCES, errno.EPERM, errno.EROFS, errno.EISDIR, errno.ENAMETOOLONG, errno.EFBIG, errno.EXDEV, errno.EINVAL}
+)
+
+
+@contextmanager
+def mapped_os_errors() -> Iterator[None]:
+    """Raises TargetRefused for what a person has to change, TargetUnavailable for the rest (a full disk, a bad one)."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in LINKS:
+            raise TargetRefused("A part of the object name is a link or a file; links are not followed.") from error
+        if error.errno in REFUSED:
+            raise TargetRefused(f"The target's directory does not take the object: {error.strerror}.") from error
+        raise TargetUnavailable(f"The target's directory failed: {error.strerror}.") from error
+
+
+async def in_thread(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    """Call it in a thread. When cancelled, still wait for its end: what it uses is closed next."""
+    future = asyncio.get_running_loop().run_in_executor(None, partial(_call, function, *args, **kwargs))
+    try:
+        await asyncio.wait([future])
+    except asyncio.CancelledError:
+        while not future.done():
+            with suppress(asyncio.CancelledError):
+                await asyncio.wait([future])
+        future.exception()  # nobody is left to hear of it
+        raise
+    return future.result()
+
+
+def _call(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    with mapped_os_errors():
+        return function(*args, **kwargs)

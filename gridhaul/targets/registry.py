@@ -1,0 +1,100 @@
+"""The targets that an operator configured in `targets.toml`."""
+
+import tomllib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from gridhaul.settings import SettingsError
+from gridhaul.targets.sections import KINDS, NAME, Section
+from gridhaul.transfer.errors import TargetUnknown
+from gridhaul.transfer.ports import Target
+
+
+class Targets:
+    """The configured targets, each made when it is first asked for. Close them."""
+
+    def __init__(self, makers: Mapping[str, Callable[[], Target]]) -> None:
+        self._makers = makers
+        self._made: dict[str, Target] = {}
+
+    def names(self) -> tuple[str, ...]:
+        """Every configured name, sorted."""
+        return tuple(sorted(self._makers))
+
+    def get(self, name: str) -> Target:
+        """The target. Raises TargetUnknown."""
+        if name not in self._makers:
+            known = ", ".join(self.names()) or "none"
+            raise TargetUnknown(f"No target of this name is configured; there are: {known}.")
+        if name not in self._made:
+            self._made[name] = self._makers[name]()
+        return self._made[name]
+
+    async def close(self) -> None:
+        """Give back the connections of all targets."""
+        while self._made:
+            _, target = self._made.popitem()
+            await target.close()
+
+
+def load_targets(path: Path) -> Targets:
+    """The targets of the file, with their credentials at hand; nothing is connected.
+
+    Raises SettingsError that names the file, the target and the key.
+    """
+    makers = {}
+    for name, section in _read(path).items():
+        try:
+            makers[name] = section.maker(name)
+        except SettingsError as error:
+            raise SettingsError(f"{path}: target {name!r}: {error}") from None
+    return Targets(makers)
+
+
+def target_names(path: Path) -> tuple[str, ...]:
+    """The names in the file, sorted, for a process that has no credentials. Raises SettingsError."""
+    return tuple(sorted(_read(path)))
+
+
+def _read(path: Path) -> dict[str, Section]:
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SettingsError(f"cannot read the targets file {path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise SettingsError(f"{path}: is not UTF-8") from None
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"{path}: is not TOML: {error}") from None
+    sections = document.pop("targets", {})
+    if document:
+        raise SettingsError(f"{path}: unknown key {min(document)!r}; a target is a section [targets.NAME]")
+    if not isinstance(sections, dict):
+        raise SettingsError(f"{path}: 'targets' must hold sections [targets.NAME]")
+    return {name: _section(path, name, values) for name, values in sections.items()}
+
+
+def _section(path: Path, name: str, values: Any) -> Section:
+    where = f"{path}: target {name!r}"
+    if not NAME.fullmatch(name):
+        raise SettingsError(f"{where}: a name is 1 to 64 of a-z, 0-9, '_' and '-', and starts with a letter or digit")
+    if not isinstance(values, dict):
+        raise SettingsError(f"{where}: must be a section [targets.NAME]")
+    kind = values.get("kind")
+    if not isinstance(kind, str) or kind not in KINDS:
+        raise SettingsError(f"{where}: kind: must be one of {', '.join(sorted(KINDS))}")
+    try:
+        return KINDS[kind].model_validate(values)
+    except ValidationError as error:
+        raise SettingsError(f"{where}: {_explain(error)}") from None
+
+
+def _explain(error: ValidationError) -> str:
+    lines = []
+    for item in error.errors(include_input=False, include_url=False):
+        key = ".".join(str(part) for part in item["loc"])
+        what = {"missing": "is missing", "extra_forbidden": "unknown key"}.get(item["type"], item["msg"])
+        lines.append(": ".join(filter(None, (key, what.removeprefix("Value error, ")))))
+    return "; ".join(lines)

@@ -1,0 +1,131 @@
+"""What a section of `targets.toml` may hold, one class a kind, and the target it makes."""
+
+import base64
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+import httpx2
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from gridhaul.http import make_client
+from gridhaul.settings import SettingsError, credential
+from gridhaul.targets.directory import DirectoryTarget
+from gridhaul.targets.http import HttpTarget
+from gridhaul.targets.http_session import HttpSession
+from gridhaul.targets.webdav import EtagDigest, WebDavTarget
+from gridhaul.transfer.ports import Target
+
+NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+
+
+def _absolute(path: Path) -> Path:
+    if not path.is_absolute():
+        raise ValueError("must be an absolute path")
+    return path
+
+
+def _web_address(value: str) -> str:
+    try:
+        url = httpx2.URL(value)
+    except httpx2.InvalidURL:
+        raise ValueError("is not a URL") from None
+    if url.scheme not in ("http", "https") or not url.host:
+        raise ValueError("must start with http:// or https:// and name a host")
+    if url.userinfo:
+        raise ValueError("must hold no credentials; use username and password, or token")
+    if url.query or url.fragment or "?" in value or "#" in value:
+        raise ValueError("must have no '?' and no '#'")
+    return value
+
+
+def _credential_source(value: object) -> object:
+    """Pydantic's own message would do, but this one says what is wanted."""
+    if isinstance(value, dict) and len(value) == 1 and set(value) <= {"env", "file"}:
+        (place,) = value.values()
+        if isinstance(place, str) and place:
+            return value
+    raise ValueError('must be { env = "NAME" } or { file = "path" }')
+
+
+WebAddress = Annotated[str, AfterValidator(_web_address)]
+CredentialSource = Annotated[dict[str, str], BeforeValidator(_credential_source)]
+
+
+class Section(BaseModel, ABC):
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    @abstractmethod
+    def maker(self, name: str) -> Callable[[], Target]:
+        """What makes the target. Raises SettingsError if its credentials are not at hand."""
+
+
+class DirectorySection(Section):
+    kind: Literal["directory"]
+    path: Annotated[Path, AfterValidator(_absolute)]
+
+    def maker(self, name: str) -> Callable[[], Target]:
+        return lambda: DirectoryTarget(name=name, path=self.path)
+
+
+class _WebSection(Section):
+    url: WebAddress
+    username: str | None = Field(None, pattern=r"^[^:\x00-\x1f\x7f]+$")
+    password: CredentialSource | None = None
+    token: CredentialSource | None = None
+
+    @model_validator(mode="after")
+    def _one_way_in(self) -> Self:
+        if (self.username is None) != (self.password is None):
+            raise ValueError("username and password belong together")
+        if self.token is not None and self.password is not None:
+            raise ValueError("token and password exclude each other")
+        return self
+
+    def _authorization(self) -> str | None:
+        """The header's value."""
+        if self.token is not None:
+            return f"Bearer {_secret('token', self.token)}"
+        if self.password is not None:
+            pair = f"{self.username}:{_secret('password', self.password)}"
+            return f"Basic {base64.b64encode(pair.encode()).decode()}"
+        return None
+
+    def _sessions(self) -> Callable[[], HttpSession]:
+        authorization = self._authorization()
+        return lambda: HttpSession(make_client(), url=self.url, authorization=authorization)
+
+
+class WebDavSection(_WebSection):
+    kind: Literal["webdav"]
+    etag_digest: EtagDigest | None = None
+
+    def maker(self, name: str) -> Callable[[], Target]:
+        session = self._sessions()
+        return lambda: WebDavTarget(name=name, session=session(), etag_digest=self.etag_digest)
+
+
+class HttpSection(_WebSection):
+    kind: Literal["http"]
+
+    def maker(self, name: str) -> Callable[[], Target]:
+        session = self._sessions()
+        return lambda: HttpTarget(name=name, session=session())
+
+
+KINDS: dict[str, type[Section]] = {"directory": DirectorySection, "webdav": WebDavSection, "http": HttpSection}
+
+
+def _secret(key: str, source: CredentialSource) -> str:
+    """A credential that fits into a header. Raises SettingsError."""
+    try:
+        value = credential(source)
+    except SettingsError as error:
+        raise SettingsError(f"{key}: {error}") from None
+    except UnicodeDecodeError:
+        raise SettingsError(f"{key}: the file that the targets file names is not text") from None
+    if not value or not value.isprintable() or (key == "token" and (not value.isascii() or " " in value)):
+        raise SettingsError(f"{key}: is empty, or holds characters that it cannot have")
+    return value

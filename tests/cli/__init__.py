@@ -1,0 +1,1 @@
+"""The command against a real small server that plays scripted answers."""

@@ -1,0 +1,40 @@
+"""A scripted api, and the command set up to speak to it."""
+
+import os
+from collections.abc import Callable, Iterator
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from gridhaul.cli.app import app
+from tests.cli.scripted_api import TOKEN, ScriptedApi, listening, serve
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def api() -> Iterator[ScriptedApi]:
+    with listening() as listener:
+        api = ScriptedApi(listener.getsockname()[1])
+        with serve(api, listener):
+            yield api
+
+
+@pytest.fixture(autouse=True)
+def environment(api: ScriptedApi, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("GRIDHAUL_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("GRIDHAUL_URL", api.url)
+    monkeypatch.setenv("GRIDHAUL_TOKEN", TOKEN)
+
+
+@pytest.fixture
+def run() -> Run:
+    """The command within this process."""
+
+    def run(*args: str) -> Result:
+        result = CliRunner().invoke(app, args, prog_name="gridhaul")
+        assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+        return result
+
+    return run

@@ -1,0 +1,162 @@
+"""A real HTTP server that answers as a test tells it to, and remembers what it heard."""
+
+import socket
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import uvicorn
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import JSONResponse
+
+FILE_ID = "6740c0ffee0123456789abcd"
+DELIVERY_ID = "6740c0ffee0123456789dddd"
+SHA256 = "ab" * 32
+TOKEN = "a-token-for-tests"
+MIB = 1 << 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    body: object
+    status: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Heard:
+    at: float
+    call: str  # `GET /files/…`
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class ScriptedApi:
+    """For each call a list of answers; the last one is given for ever."""
+
+    def __init__(self, port: int) -> None:
+        self.url = f"http://127.0.0.1:{port}"
+        self.heard: list[Heard] = []
+        self._answers: dict[str, list[Answer]] = defaultdict(list)
+        self._heard_one = threading.Condition()
+
+    def script(self, call: str, *answers: Answer | dict[str, Any]) -> None:
+        self._answers[call] += [a if isinstance(a, Answer) else Answer(body=a) for a in answers]
+
+    def calls(self, call: str) -> list[Heard]:
+        return [heard for heard in self.heard if heard.call == call]
+
+    def wait_for(self, call: str) -> None:
+        with self._heard_one:
+            assert self._heard_one.wait_for(lambda: self.calls(call), timeout=20), f"nobody called {call}"
+
+    def app(self) -> FastAPI:
+        app = FastAPI()
+        app.add_api_route("/{path:path}", self._answer, methods=["GET", "POST"], response_model=None)
+        return app
+
+    async def _answer(self, request: Request) -> Response:
+        call = f"{request.method} {request.url.path}"
+        heard = Heard(at=time.monotonic(), call=call, headers=dict(request.headers), body=await request.body())
+        with self._heard_one:
+            self.heard.append(heard)
+            self._heard_one.notify_all()
+        left = self._answers[call]
+        answer = left.pop(0) if len(left) > 1 else left[0] if left else problem(404, "not_found", "There is none.")
+        return JSONResponse(answer.body, answer.status, dict(answer.headers))
+
+
+@contextmanager
+def serve(api: ScriptedApi, listener: socket.socket) -> Iterator[None]:
+    server = uvicorn.Server(uvicorn.Config(api.app(), log_level="critical", lifespan="off", ws="none"))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+    thread.start()
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        thread.join(20)
+
+
+def listening() -> socket.socket:
+    """A socket on a free port; clients that come before the server wait in its backlog."""
+    return socket.create_server(("127.0.0.1", 0))
+
+
+def problem(status: int, code: str, detail: str, **headers: str) -> Answer:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return Answer(body={"status": status, "code": code, "detail": detail}, status=status, headers=named)
+
+
+def file(state: str, **changes: object) -> dict[str, Any]:
+    record = {
+        "file_id": FILE_ID,
+        "name": "run42.h5",
+        "content_type": "application/x-hdf5",
+        "length": 4 * MIB,
+        "chunk_size": MIB,
+        "chunk_count": 4,
+        "state": state,
+        "layout": "gridfs" if state == "STORED" else None,
+        "stored_bytes": 4 * MIB if state == "STORED" else 0,
+        "rate": None,
+        "digests": {"sha-256": SHA256} if state == "STORED" else {},
+        "attempts": 1,
+        "error": None,
+        "created_at": "2026-11-21T03:00:00Z",
+        "updated_at": "2026-11-21T03:00:01Z",
+        "links": {"self": f"/files/{FILE_ID}"},
+    }
+    return record | changes
+
+
+def delivery(state: str, **changes: object) -> dict[str, Any]:
+    record = {
+        "delivery_id": DELIVERY_ID,
+        "file_id": FILE_ID,
+        "target": "archive",
+        "object_name": "run42.h5",
+        "if_exists": "fail",
+        "state": state,
+        "length": 4 * MIB,
+        "sent_bytes": 4 * MIB if state == "DELIVERED" else 0,
+        "rate": None,
+        "attempts": 1,
+        "error": None,
+        "receipt": receipt() if state == "DELIVERED" else None,
+        "created_at": "2026-11-21T03:00:02Z",
+        "updated_at": "2026-11-21T03:00:03Z",
+        "links": {"self": f"/deliveries/{DELIVERY_ID}"},
+    }
+    return record | changes
+
+
+def receipt(**changes: object) -> dict[str, Any]:
+    record = {
+        "length": 4 * MIB,
+        "sha-256": SHA256,
+        "manifest_root": "cd" * 32,
+        "target": "archive",
+        "object_name": "run42.h5",
+        "location": "https://archive.example/run42.h5",
+        "evidence": "read-back",
+        "atomic_commit": True,
+        "attempts": 1,
+        "created_at": "2026-11-21T03:00:02Z",
+        "delivered_at": "2026-11-21T03:00:03Z",
+    }
+    return record | changes
+
+
+def deliveries(*records: dict[str, Any]) -> dict[str, Any]:
+    return {"deliveries": list(records)}
+
+
+PREPARE = "POST /upload/prepare"
+THE_FILE = f"GET /files/{FILE_ID}"
+ITS_DELIVERIES = f"GET /files/{FILE_ID}/deliveries"
+THE_DELIVERY = f"GET /deliveries/{DELIVERY_ID}"

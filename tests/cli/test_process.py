@@ -1,0 +1,74 @@
+"""The command as a process: on a terminal, and interrupted."""
+
+import os
+import pty
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from tests.cli.scripted_api import (
+    FILE_ID,
+    ITS_DELIVERIES,
+    MIB,
+    PREPARE,
+    THE_FILE,
+    Answer,
+    ScriptedApi,
+    deliveries,
+    delivery,
+    file,
+)
+
+COMMAND = [sys.executable, "-m", "gridhaul.cli", "send", "/srv/run42.h5", "--to", "archive"]
+
+
+@pytest.fixture
+def terminal() -> Iterator[tuple[int, int]]:
+    ours, theirs = pty.openpty()
+    yield ours, theirs
+    os.close(ours)
+
+
+def test_bars_are_drawn_on_a_terminal_and_the_proof_on_stdout(api: ScriptedApi, terminal: tuple[int, int]) -> None:
+    waiting = {"code": "target_unavailable", "detail": "[bold]No\x1b[2J answer."}
+    api.script(PREPARE, Answer(body=file("REGISTERED"), status=202))
+    api.script(THE_FILE, file("STORING", stored_bytes=MIB, rate=MIB), file("STORED"))
+    api.script(ITS_DELIVERIES, deliveries(), deliveries(delivery("QUEUED", error=waiting)))
+    api.script(ITS_DELIVERIES, deliveries(delivery("DELIVERED")))
+    ours, theirs = terminal
+    environment = os.environ | {"TERM": "xterm", "COLUMNS": "100"}
+    process = subprocess.Popen(COMMAND, stdout=subprocess.PIPE, stderr=theirs, env=environment)
+    os.close(theirs)
+    drawn = read_all(ours)
+    stdout, _ = process.communicate(timeout=60)
+    assert process.returncode == 0, drawn
+    assert stdout.decode().startswith(f"DELIVERED {FILE_ID} ")
+    assert "storing" in drawn
+    assert "delivered 4.0 MiB of 4.0 MiB" in drawn
+    assert "waiting: target_unavailable: [bold]No\\x1b[2J answer." in drawn
+
+
+def test_interrupt_leaves_the_transfer_to_the_server(api: ScriptedApi) -> None:
+    api.script(PREPARE, Answer(body=file("REGISTERED"), status=202))
+    api.script(THE_FILE, file("STORING"))
+    api.script(ITS_DELIVERIES, deliveries())
+    with subprocess.Popen(COMMAND, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        api.wait_for(ITS_DELIVERIES)
+        process.send_signal(signal.SIGINT)
+        stdout, stderr = process.communicate(timeout=60)
+    assert (process.returncode, stdout) == (130, "")
+    look = f"The transfer goes on on the server; look with: gridhaul status {FILE_ID}"
+    assert stderr.splitlines()[-1] == f"Interrupted. {look}"
+
+
+def read_all(descriptor: int) -> str:
+    drawn = b""
+    try:
+        while block := os.read(descriptor, 65536):
+            drawn += block
+    except OSError:  # Linux says EIO when the other side is closed
+        pass
+    return drawn.decode()

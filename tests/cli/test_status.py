@@ -1,0 +1,100 @@
+"""`gridhaul status`, `--version` and `--help`."""
+
+import json
+
+import pytest
+
+from gridhaul import __version__
+from gridhaul.cli import app as app_module
+from tests.cli.conftest import Run
+from tests.cli.scripted_api import (
+    DELIVERY_ID,
+    FILE_ID,
+    ITS_DELIVERIES,
+    SHA256,
+    THE_DELIVERY,
+    THE_FILE,
+    ScriptedApi,
+    deliveries,
+    delivery,
+    file,
+    problem,
+)
+
+
+def test_file_is_shown_with_its_deliveries(api: ScriptedApi, run: Run) -> None:
+    failed = delivery("FAILED", target="b", error={"code": "target_refused", "detail": "Not\x1b[2J here."})
+    api.script(THE_FILE, file("STORED", name="[red]run\n42"))
+    api.script(ITS_DELIVERIES, deliveries(delivery("DELIVERED"), failed))
+    result = run("status", FILE_ID.upper())
+    assert result.exit_code == 0
+    assert result.stdout.splitlines() == [
+        f"file {FILE_ID} STORED",
+        "  name      [red]run\\n42 (application/x-hdf5)",
+        "  length    4194304 bytes (4.0 MiB), 4 chunks, gridfs",
+        "  stored    4.0 MiB of 4.0 MiB",
+        f"  sha-256   {SHA256}",
+        "  attempts  1",
+        "  updated   2026-11-21T03:00:01Z",
+        f"delivery {DELIVERY_ID} DELIVERED",
+        "  to        archive: run42.h5 (if it exists: fail)",
+        "  sent      4.0 MiB of 4.0 MiB",
+        "  attempts  1",
+        "  updated   2026-11-21T03:00:03Z",
+        "  evidence  read-back",
+        "  location  https://archive.example/run42.h5",
+        f"delivery {DELIVERY_ID} FAILED",
+        "  to        b: run42.h5 (if it exists: fail)",
+        "  sent      0 B of 4.0 MiB",
+        "  attempts  1",
+        "  error     target_refused: Not\\x1b[2J here.",
+        "  updated   2026-11-21T03:00:03Z",
+    ]
+
+
+def test_id_of_a_delivery_shows_the_delivery(api: ScriptedApi, run: Run) -> None:
+    api.script(THE_DELIVERY, delivery("STREAMING", sent_bytes=1 << 20, rate=1 << 20))
+    result = run("status", DELIVERY_ID)
+    assert result.stdout.startswith(f"delivery {DELIVERY_ID} STREAMING\n")
+    assert "  sent      1.0 MiB of 4.0 MiB, 1.0 MiB/s, 3 s left\n" in result.stdout
+
+
+def test_json_of_a_file_and_of_a_delivery(api: ScriptedApi, run: Run) -> None:
+    api.script(THE_FILE, file("STORED"))
+    api.script(ITS_DELIVERIES, deliveries(delivery("QUEUED")))
+    api.script(THE_DELIVERY, delivery("QUEUED"))
+    of_file = json.loads(run("status", FILE_ID, "--json").stdout)
+    of_delivery = json.loads(run("status", DELIVERY_ID, "--json").stdout)
+    assert of_file == {"file": file("STORED"), "deliveries": [delivery("QUEUED")]}
+    assert of_delivery == {"delivery": delivery("QUEUED")}
+
+
+def test_unknown_id_is_not_found(run: Run) -> None:
+    result = run("status", "0" * 24)
+    assert (result.exit_code, result.stdout, result.stderr) == (4, "", "ERROR not_found: There is none.\n")
+
+
+def test_refused_token_is_not_taken_for_an_unknown_id(api: ScriptedApi, run: Run) -> None:
+    api.script(THE_FILE, problem(401, "unauthorized", "No."))
+    assert run("status", FILE_ID).exit_code == 5
+    assert [heard.call for heard in api.heard] == [THE_FILE]
+
+
+@pytest.mark.parametrize("record_id", ["", "6740", "z" * 24, FILE_ID + "0", f"{FILE_ID}\n", "../../etc/passwd"])
+def test_what_is_no_id_is_wrong_usage(api: ScriptedApi, run: Run, record_id: str) -> None:
+    assert run("status", record_id).exit_code == 2
+    assert api.heard == []
+
+
+def test_api_that_is_away_is_named(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GRIDHAUL_URL", "http://127.0.0.1:1")
+    monkeypatch.setattr(app_module, "STATUS_PATIENCE_SECONDS", 0.5)
+    result = run("status", FILE_ID)
+    assert result.exit_code == 1
+    assert result.stderr.splitlines()[-1].startswith("ERROR unreachable: http://127.0.0.1:1 does not answer: ")
+
+
+def test_version_and_help_need_no_settings(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("GRIDHAUL_TOKEN")
+    assert run("--version").stdout == f"gridhaul {__version__}\n"
+    assert "GRIDHAUL_TOKEN" in run("--help").stdout

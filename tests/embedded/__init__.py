@@ -1,0 +1,1 @@
+"""The embedded default, piece by piece; the whole system runs in tests/journeys."""

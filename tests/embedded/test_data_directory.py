@@ -1,0 +1,74 @@
+"""The data directory: modes, secrets that stay, and one system at a time."""
+
+import stat
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from gridhaul.embedded.data_directory import DataDirectory, write_private
+from gridhaul.embedded.errors import DirectoryInUse, EmbeddedError
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_directories_with_secrets_are_for_their_owner_alone(directory: DataDirectory) -> None:
+    assert {mode(directory.path / name) for name in ("secrets", "run", "mongo", "redis", "logs")} == {0o700}
+
+
+def test_secret_is_private_and_stays(directory: DataDirectory) -> None:
+    secret = directory.secret("service_secret")
+    assert len(secret.encode()) >= 32
+    assert directory.secret("service_secret") == secret
+    assert directory.secret("operator_token") != secret
+    assert mode(directory.secret_file("service_secret")) == 0o600
+
+
+def test_replaced_file_is_private(directory: DataDirectory) -> None:
+    file = directory.path / "operator.env"
+    file.write_text("old")
+    file.chmod(0o644)
+    write_private(file, "new")
+    assert (file.read_text(), mode(file)) == ("new", 0o600)
+
+
+def test_first_start_configures_a_directory_target(directory: DataDirectory) -> None:
+    directory.make_targets_file(None)
+    targets = tomllib.loads(directory.targets_file.read_text())
+    assert targets == {"targets": {"delivered": {"kind": "directory", "path": str(directory.delivered)}}}
+
+
+def test_targets_file_that_is_there_stays(directory: DataDirectory) -> None:
+    directory.targets_file.write_text("# mine\n")
+    directory.make_targets_file(None)
+    assert directory.targets_file.read_text() == "# mine\n"
+
+
+def test_targets_that_are_given_are_written(directory: DataDirectory) -> None:
+    directory.make_targets_file(None)
+    directory.make_targets_file("# given\n")
+    assert directory.targets_file.read_text() == "# given\n"
+
+
+def test_second_system_on_the_same_directory_is_refused(directory: DataDirectory) -> None:
+    with directory.lock(), pytest.raises(DirectoryInUse, match="Another system"), directory.lock():
+        pytest.fail("both hold it")
+
+
+def test_lock_is_given_back(directory: DataDirectory) -> None:
+    for _ in range(2):
+        with directory.lock():
+            pass
+
+
+def test_error_of_the_holder_passes_through_the_lock(directory: DataDirectory) -> None:
+    with pytest.raises(BlockingIOError), directory.lock():
+        raise BlockingIOError
+
+
+def test_directory_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(EmbeddedError, match="cannot be used"), DataDirectory(tmp_path / "file" / "data").lock():
+        pytest.fail("a directory below a file")

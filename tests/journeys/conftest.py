@@ -1,0 +1,73 @@
+"""One whole system for most journeys: real processes, short leases, three kinds of targets."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from gridhaul.embedded.system import Configuration, System
+from tests.journeys.operator import Operator
+from tests.servers.http_store import http_store
+from tests.servers.webdav import rclone_webdav
+
+SHORT_LEASES = {"GRIDHAUL_LEASE_SECONDS": "6", "GRIDHAUL_RENEW_SECONDS": "2", "GRIDHAUL_DISPATCH_SECONDS": "2"}
+
+
+@dataclass(frozen=True)
+class Remotes:
+    """Where the targets of the shared system keep their objects."""
+
+    webdav: Path
+    hashed: Path
+    directory: Path
+    http: Path
+
+    def of(self, target: str) -> Path:
+        return Path(getattr(self, target))
+
+
+@pytest.fixture(scope="session")
+def remotes(tmp_path_factory: pytest.TempPathFactory) -> Remotes:
+    top = tmp_path_factory.mktemp("remotes")
+    found = Remotes(top / "webdav", top / "hashed", top / "directory", top / "http")
+    for path in (found.webdav, found.hashed, found.directory, found.http):
+        path.mkdir()
+    return found
+
+
+@pytest.fixture(scope="session")
+def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("sources")
+
+
+@pytest.fixture(scope="session")
+def system(tmp_path_factory: pytest.TempPathFactory, sources: Path, remotes: Remotes) -> Iterator[System]:
+    data = tmp_path_factory.mktemp("system")
+    password = data / "webdav-password"
+    password.write_text("p")
+    with (
+        rclone_webdav(remotes.webdav) as plain,
+        rclone_webdav(remotes.hashed, etag_hash=True) as hashed,
+        http_store(remotes.http) as http,
+    ):
+        login = f'username = "u"\npassword = {{ file = "{password}" }}\n'
+        targets = (
+            f'[targets.webdav]\nkind = "webdav"\nurl = "{plain.url}"\n{login}'
+            f'[targets.hashed]\nkind = "webdav"\nurl = "{hashed.url}"\netag_digest = "sha-256"\n{login}'
+            f'[targets.directory]\nkind = "directory"\npath = "{remotes.directory}"\n'
+            f'[targets.http]\nkind = "http"\nurl = "{http.url}"\n'
+        )
+        configuration = Configuration(
+            data=data / "data", roots=(sources,), port=None, environment=SHORT_LEASES, targets_toml=targets
+        )
+        with System(configuration) as running:
+            yield running
+
+
+@pytest.fixture
+def operator(system: System) -> Iterator[Operator]:
+    system.wait_ready(timeout_seconds=30)
+    found = Operator(system)
+    yield found
+    found.close()

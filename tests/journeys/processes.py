@@ -1,0 +1,50 @@
+"""The parts of the system started by hand, with the settings of the README's table."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import gridhaul
+from gridhaul.embedded.system import System
+
+PROJECT = Path(gridhaul.__file__).resolve().parents[1]
+
+
+def settings_of(system: System) -> dict[str, str]:
+    """What every process of the system is told, as environment variables."""
+    return {
+        "PATH": os.environ["PATH"],
+        "HOME": os.environ["HOME"],
+        "GRIDHAUL_MONGO_URL": system.mongo_url,
+        "GRIDHAUL_REDIS_URL": system.redis_url,
+        "GRIDHAUL_CHUNK_SERVICE_URL": system.chunk_service_url,
+        "GRIDHAUL_SERVICE_SECRET": system.service_secret,
+        "GRIDHAUL_OPERATOR_TOKEN": system.token,
+        "GRIDHAUL_ROOTS": ":".join(str(root) for root in system.roots),
+        "GRIDHAUL_TARGETS_FILE": str(system.data / "targets.toml"),
+    }
+
+
+@contextmanager
+def started(command: Sequence[str], settings: Mapping[str, str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A process from the project's root; asked to stop at the end."""
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [str(Path(sys.executable).parent / command[0]), *command[1:]],
+            cwd=PROJECT,
+            env=dict(settings),
+            stdout=output,
+            stderr=output,
+        )
+        try:
+            yield process
+        finally:
+            process.terminate()
+            try:
+                process.wait(20)
+            finally:
+                process.kill()
+                process.wait()

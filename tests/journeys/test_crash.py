@@ -1,0 +1,126 @@
+"""Workers killed in the middle: the file is delivered all the same, once, and never seen half."""
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+
+from gridhaul.embedded.system import Configuration, System
+from tests.journeys.conftest import SHORT_LEASES
+from tests.journeys.operator import MIB, Operator, make_file, sha256_of
+from tests.servers.proxy import CountingProxy, counting_proxy
+from tests.servers.webdav import rclone_webdav
+
+LENGTH = 400 * MIB
+RECOVERY_SECONDS = 60
+
+
+@pytest.fixture(scope="module")
+def remote(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("crash-remote")
+
+
+@pytest.fixture(scope="module")
+def proxy(remote: Path) -> Iterator[CountingProxy]:
+    with rclone_webdav(remote, etag_hash=True) as server:
+        with counting_proxy("127.0.0.1", server.port) as found:
+            yield found
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_file(tmp_path_factory.mktemp("crash-source") / "large.bin", LENGTH)
+
+
+@pytest.fixture(scope="module")
+def operator(tmp_path_factory: pytest.TempPathFactory, source: Path, proxy: CountingProxy) -> Iterator[Operator]:
+    data = tmp_path_factory.mktemp("crash")
+    (data / "password").write_text("p")
+    targets = (
+        f'[targets.remote]\nkind = "webdav"\nurl = "http://127.0.0.1:{proxy.port}/"\netag_digest = "sha-256"\n'
+        f'username = "u"\npassword = {{ file = "{data / "password"}" }}\n'
+    )
+    configuration = Configuration(
+        data=data / "data", roots=(source.parent,), port=None, environment=SHORT_LEASES, targets_toml=targets
+    )
+    with System(configuration) as system:
+        found = Operator(system)
+        yield found
+        found.close()
+
+
+@contextmanager
+def watched(final: Path, length: int) -> Iterator[list[int]]:
+    """Look at the final name all the time; collect every length under it that is not the whole."""
+    partial: list[int] = []
+    stop = threading.Event()
+
+    def look() -> None:
+        while not stop.wait(0.005):
+            try:
+                seen = final.stat().st_size
+            except FileNotFoundError:
+                continue
+            if seen != length:
+                partial.append(seen)
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    try:
+        yield partial
+    finally:
+        stop.set()
+        thread.join()
+
+
+def kill_child(operator: Operator, collection: str) -> None:
+    operator.holder_of(collection).kill()
+
+
+def kill_worker(operator: Operator, collection: str) -> None:
+    parent = operator.holder_of(collection).parent()
+    assert parent is not None
+    parent.kill()
+
+
+def kill_group(operator: Operator, collection: str) -> None:
+    child = operator.holder_of(collection)
+    parent = child.parent()
+    assert parent is not None
+    for process in (parent, *parent.children(recursive=True)):
+        os.kill(process.pid, signal.SIGKILL)
+
+
+@pytest.mark.parametrize("stage", ["storing", "delivering"])
+@pytest.mark.parametrize("kill", [kill_child, kill_worker, kill_group])
+def test_killed_worker_is_followed_by_another(
+    operator: Operator, source: Path, remote: Path, proxy: CountingProxy, stage: str, kill: object
+) -> None:
+    assert callable(kill)
+    operator.system.wait_ready(timeout_seconds=30)
+    name = f"{stage}-{kill.__name__}.bin"
+    proxy.requests.clear()
+    with watched(remote / name, LENGTH) as partial:
+        file_id = operator.prepare(source, to="remote", object_name=name)
+        if stage == "storing":
+            operator.storing_past(file_id, LENGTH // 4)
+            kill(operator, "files")
+        else:
+            operator.sending_past(file_id, LENGTH // 4)
+            kill(operator, "deliveries")
+        killed_at = time.monotonic()
+        operator.delivered(file_id, seconds=RECOVERY_SECONDS + 30)
+        took = time.monotonic() - killed_at
+    assert took < RECOVERY_SECONDS, f"{took:.1f} s"
+    assert partial == []
+    assert sha256_of(remote / name) == sha256_of(source)
+    assert [line.split()[0] for line in proxy.requests].count("MOVE") == 1
+    assert not [path for path in remote.iterdir() if path.name.startswith(".gridhaul-")]
+    children = psutil.Process(operator.system.pid("worker_large"))
+    assert children.is_running()

@@ -1,0 +1,128 @@
+"""The faults of the parent project, each shown not to happen here (those with a journey of their own are named)."""
+
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import psutil
+import pytest
+
+from gridhaul.headers import write_chunk_digests
+from gridhaul.tokens import ContentGrant, sign
+from gridhaul.transfer.digest import chunk_digest
+from gridhaul.transfer.model import RecordId
+from tests.journeys.conftest import Remotes
+from tests.journeys.operator import MIB, Operator, make_file, sha256_of, wait_for
+
+MEMORY_LIMIT = 300 * MIB
+
+
+def test_any_password_was_accepted(operator: Operator) -> None:
+    for token in ("", "admin", operator.system.token[:-1], operator.system.token + "x"):
+        response = httpx2.get(
+            operator.system.url + "/files", headers={"Authorization": f"Bearer {token}"}, trust_env=False
+        )
+        assert response.status_code == 401
+
+
+def test_the_token_was_never_checked(operator: Operator) -> None:
+    paths: dict[str, Any] = operator.http.get("/openapi.json").json()["paths"]
+    free = {"/healthz", "/readyz"}
+    for path in set(paths) - free:
+        for method in paths[path]:
+            url = operator.system.url + path.replace("{file_id}", "0" * 24).replace("{delivery_id}", "0" * 24)
+            assert httpx2.request(method.upper(), url, trust_env=False).status_code == 401, (method, path)
+
+
+def test_any_path_was_read(operator: Operator) -> None:
+    response = operator.http.post("/upload/prepare", json={"file_path": "/etc/passwd"})
+    assert (response.status_code, response.json()["code"]) == (403, "path_not_allowed")
+
+
+@pytest.fixture
+def opened(operator: Operator, sources: Path) -> tuple[str, int]:
+    """A content of two chunks that is open, and its fence: a record of its own, as a worker would make it."""
+    from bson import ObjectId
+
+    content_id = ObjectId()
+    record = {"_id": content_id, "filename": "by-hand", "content_type": "a/b", "length": 2 * MIB, "state": "OPEN"}
+    with operator.database() as database:
+        database["contents"].insert_one({**record, "fence": 1, "refs": []})
+    return str(content_id), 1
+
+
+def put(operator: Operator, content: tuple[str, int], chunks: list[bytes]) -> httpx2.Response:
+    content_id, fence = content
+    grant = ContentGrant(content_id=RecordId(content_id), fence=fence)
+    headers = {
+        "Authorization": f"Bearer {sign(grant, secret=operator.system.service_secret)}",
+        "Lease-Fence": str(fence),
+        "Chunk-Digests": write_chunk_digests([chunk_digest(chunk) for chunk in chunks]),
+    }
+    url = f"{operator.system.chunk_service_url}/contents/{content_id}/chunks/0"
+    return httpx2.put(url, content=b"".join(chunks), headers=headers, trust_env=False, timeout=30)
+
+
+def test_failed_writes_were_answered_with_201(operator: Operator, opened: tuple[str, int]) -> None:
+    chunks = [b"a" * MIB, b"b" * MIB]
+    operator.system.stop_program("mongod")
+    try:
+        response = put(operator, opened, chunks)
+    finally:
+        operator.system.start_program("mongod")
+    assert (response.status_code, response.json()["code"]) == (503, "database_unavailable")
+    assert response.headers["retry-after"]
+    operator.system.wait_ready(timeout_seconds=30)
+    assert put(operator, opened, chunks).status_code == 201
+
+
+def test_chunks_were_stored_twice_on_a_retry(operator: Operator, opened: tuple[str, int]) -> None:
+    from bson import ObjectId
+
+    chunks = [b"a" * MIB, b"b" * MIB]
+    assert [put(operator, opened, chunks).status_code for _ in range(3)] == [201, 200, 200]
+    assert put(operator, opened, [b"a" * MIB, b"c" * MIB]).json()["code"] == "chunk_conflict"
+    with operator.database() as database:
+        inline = list(database["inline"].find({"_id": ObjectId(opened[0])}))
+        assert len(inline) == 1
+        assert [bytes(chunk) for chunk in inline[0]["chunks"]] == chunks
+        assert database["fs.chunks"].count_documents({"files_id": ObjectId(opened[0])}) == 0
+
+
+def test_the_whole_file_was_held_in_memory(operator: Operator, sources: Path, remotes: Remotes) -> None:
+    """Four at once, each larger than the limit of a process."""
+    paths = [make_file(sources / f"memory-{n}.bin", 350 * MIB) for n in range(4)]
+    ids = [operator.prepare(path, to="directory") for path in paths]
+    for file_id in ids:
+        operator.delivered(file_id, seconds=120)
+    for name in ("api", "chunk_service", "worker_small", "worker_large"):
+        process = psutil.Process(operator.system.pid(name))
+        for one in (process, *process.children(recursive=True)):
+            assert peak_bytes(one) < MEMORY_LIMIT, (name, peak_bytes(one) // MIB)
+    for path in paths:
+        (remotes.directory / path.name).unlink()
+        path.unlink()
+
+
+def peak_bytes(process: psutil.Process) -> int:
+    """The most resident memory that the process ever had."""
+    status = Path(f"/proc/{process.pid}/status").read_text()
+    line = next(line for line in status.splitlines() if line.startswith("VmHWM"))
+    return int(line.split()[1]) * 1024
+
+
+def test_finalize_ran_while_chunks_were_still_arriving(operator: Operator, sources: Path) -> None:
+    path = make_file(sources / "arriving.bin", 150 * MIB)
+    sha256 = sha256_of(path)
+    file_id = operator.prepare(path)
+    wait_for(lambda: operator.file(file_id)["state"] == "STORING", seconds=30, what="the file is being stored")
+    response = operator.finalize(file_id, sha256, "directory")
+    assert (response.status_code, response.json()["code"]) == (409, "not_stored")
+    assert operator.deliveries(file_id) == []
+    operator.stored(file_id)
+
+
+def test_never_a_byte_was_delivered(operator: Operator, sources: Path, remotes: Remotes) -> None:
+    path = make_file(sources / "at-last.bin", MIB)
+    operator.delivered(operator.prepare(path, to="webdav"))
+    assert (remotes.webdav / "at-last.bin").read_bytes() == path.read_bytes()

@@ -1,0 +1,116 @@
+"""A plain HTTP server that keeps objects in a directory: GET, HEAD, PUT, DELETE, straight to the final name."""
+
+import base64
+import hashlib
+import socket
+import threading
+import time
+from collections.abc import Awaitable, Callable, Iterator, MutableMapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import uvicorn
+
+HOST = "127.0.0.1"
+WRITE_METHODS = ("PUT", "DELETE")
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Headers = dict[str, str]
+
+
+@dataclass(kw_only=True)
+class HttpStore:
+    """The application. Its fields may be changed while it runs."""
+
+    directory: Path
+    url: str = ""
+    user: str | None = None
+    password: str | None = field(default=None, repr=False)
+    write_only: bool = False
+    repr_digest: bool = False
+    answers: list[tuple[int, Headers]] = field(default_factory=list)  # given first, one a request, body unread
+    requests: list[str] = field(default_factory=list)
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        method, raw_path = scope["method"], scope["raw_path"].decode("ascii")
+        given = {name.decode(): value.decode() for name, value in scope["headers"]}
+        self.requests.append(f"{method} {raw_path}")
+        if self.answers:
+            return await _answer(send, *self.answers.pop(0))
+        if self.user is not None and given.get("authorization") != _basic(self.user, self.password or ""):
+            return await _answer(send, 401, {"WWW-Authenticate": "Basic"})
+        if self.write_only and method not in WRITE_METHODS:
+            return await _answer(send, 405, {"Allow": ", ".join(WRITE_METHODS)})
+        path = self.directory / unquote(raw_path).lstrip("/")
+        if method == "PUT":
+            return await _put(path, receive, send)
+        if not path.is_file():
+            return await _answer(send, 404, {})
+        if method == "DELETE":
+            path.unlink()
+            return await _answer(send, 204, {})
+        return await self._give(path, given, send, body=method == "GET")
+
+    async def _give(self, path: Path, given: Headers, send: Send, *, body: bool) -> None:
+        data = path.read_bytes()
+        headers = {"Content-Length": str(len(data))}
+        if self.repr_digest and "want-repr-digest" in given:
+            headers["Repr-Digest"] = f"sha-256=:{base64.b64encode(hashlib.sha256(data).digest()).decode()}:"
+        await _answer(send, 200, headers, data if body else b"")
+
+
+@contextmanager
+def http_store(directory: Path, *, user: str | None = None, password: str | None = None) -> Iterator[HttpStore]:
+    """The store, answering, in a thread of this process. With `user` it asks for Basic credentials."""
+    store = HttpStore(directory=directory, user=user, password=password)
+    with serving(store) as store.url:
+        yield store
+
+
+@contextmanager
+def serving(app: Any) -> Iterator[str]:
+    """The URL of an ASGI application that runs in a thread."""
+    config = uvicorn.Config(app, lifespan="off", ws="none", log_level="critical", timeout_graceful_shutdown=1)
+    server = uvicorn.Server(config)
+    listener = socket.create_server((HOST, 0))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+    thread.start()
+    try:
+        deadline = time.monotonic() + 10
+        while not server.started and time.monotonic() < deadline:
+            time.sleep(0.01)
+        yield f"http://{HOST}:{listener.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join()
+        listener.close()
+
+
+async def _put(path: Path, receive: Receive, send: Send) -> None:
+    existed = path.exists()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("wb", buffering=0) as file:  # as the bytes arrive, so that a part can be seen
+        while True:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return
+            file.write(message.get("body", b""))
+            if not message.get("more_body", False):
+                break
+    await _answer(send, 204 if existed else 201, {})
+
+
+async def _answer(send: Send, status: int, headers: Headers, body: bytes = b"") -> None:
+    given = {"Content-Length": str(len(body))} if status not in (204, 304) else {}
+    encoded = [(name.lower().encode(), value.encode()) for name, value in (given | headers).items()]
+    await send({"type": "http.response.start", "status": status, "headers": encoded})
+    await send({"type": "http.response.body", "body": body})
+
+
+def _basic(user: str, password: str) -> str:
+    return f"Basic {base64.b64encode(f'{user}:{password}'.encode()).decode()}"

@@ -1,0 +1,78 @@
+"""`rclone serve webdav` on a directory."""
+
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+HOST = "127.0.0.1"
+START_SECONDS = 20.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class WebDavServer:
+    host: str
+    port: int
+    user: str
+    password: str = field(repr=False)
+
+    @property
+    def url(self) -> str:
+        return f"http://{self.host}:{self.port}"
+
+
+@contextmanager
+def rclone_webdav(
+    directory: Path, *, etag_hash: bool = False, user: str = "u", password: str = "p"
+) -> Iterator[WebDavServer]:
+    """The server, answering. With `etag_hash` its ETags are SHA-256 in hex. It sees changes on the disk at once."""
+    server = WebDavServer(host=HOST, port=free_port(), user=user, password=password)
+    with tempfile.TemporaryDirectory() as scratch:
+        config = Path(scratch) / "rclone.conf"
+        config.touch()
+        command = [Path(sys.executable).with_name("rclone"), "--config", config, "serve", "webdav", directory]
+        command += ["--addr", f"{server.host}:{server.port}", "--dir-cache-time", "0s"]
+        command += ["--etag-hash", "SHA256"] if etag_hash else []
+        environment = {
+            "PATH": os.environ["PATH"],
+            "HOME": scratch,
+            "RCLONE_USER": user,
+            "RCLONE_PASS": password,
+        }
+        with (Path(scratch) / "log").open("w+b") as log:
+            process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+            try:
+                wait_until_answering(server.host, server.port, process)
+                yield server
+            finally:
+                process.terminate()
+                process.wait()
+
+
+def free_port() -> int:
+    """A port that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def wait_until_answering(host: str, port: int, process: subprocess.Popen[bytes]) -> None:
+    """Returns when the port takes connections. Raises TimeoutError, or RuntimeError if the process ends before."""
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise RuntimeError(f"the server ended with {process.returncode}")
+        try:
+            socket.create_connection((host, port), timeout=1).close()
+        except OSError:
+            time.sleep(0.02)
+        else:
+            return
+    raise TimeoutError("the server does not answer")

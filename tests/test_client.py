@@ -1,0 +1,172 @@
+"""The Python client against a real small server: what it repeats, what it gives up, what it raises."""
+
+import json
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from gridhaul.client import ApiError, ApiUnreachable, Client, ClientError, Order
+from gridhaul.transfer.model import IfExists
+from tests.cli.scripted_api import (
+    FILE_ID,
+    ITS_DELIVERIES,
+    PREPARE,
+    THE_FILE,
+    TOKEN,
+    Answer,
+    ScriptedApi,
+    deliveries,
+    delivery,
+    file,
+    listening,
+    problem,
+    serve,
+)
+
+ORDER = Order(path="/srv/run42.h5", target="archive", object_name=None, if_exists=IfExists.FAIL)
+
+
+@pytest.fixture
+def api() -> Iterator[ScriptedApi]:
+    with listening() as listener:
+        api = ScriptedApi(listener.getsockname()[1])
+        with serve(api, listener):
+            yield api
+
+
+@pytest.fixture
+def retries() -> list[ClientError]:
+    return []
+
+
+@pytest.fixture
+def client(api: ScriptedApi, retries: list[ClientError]) -> Iterator[Client]:
+    with Client(api.url, TOKEN, patience_seconds=10, on_retry=retries.append) as client:
+        yield client
+
+
+def test_prepare_sends_order_token_and_key(api: ScriptedApi, client: Client) -> None:
+    api.script(PREPARE, Answer(body=file("REGISTERED"), status=202))
+    assert client.prepare(ORDER)["file_id"] == FILE_ID
+    (heard,) = api.heard
+    assert json.loads(heard.body) == {
+        "file_path": "/srv/run42.h5",
+        "deliver_to": {"target": "archive", "if_exists": "fail"},
+    }
+    assert heard.headers["authorization"] == f"Bearer {TOKEN}"
+    assert len(heard.headers["idempotency-key"]) == 36
+
+
+def test_repeated_prepare_carries_the_same_key_and_another_prepare_another(api: ScriptedApi, client: Client) -> None:
+    busy = problem(503, "database_unavailable", "Later.", Retry_After="0")
+    api.script(PREPARE, busy, busy, Answer(body=file("REGISTERED"), status=202))
+    client.prepare(ORDER)
+    client.prepare(ORDER)
+    first, second, third, other = (heard.headers["idempotency-key"] for heard in api.heard)
+    assert first == second == third != other
+    assert len({heard.body for heard in api.heard}) == 1
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_retry_after_is_waited_for(api: ScriptedApi, client: Client, retries: list[ClientError], status: int) -> None:
+    api.script(THE_FILE, problem(status, "busy", "Later.", Retry_After="1"), file("STORED"))
+    assert client.file(FILE_ID)["state"] == "STORED"
+    first, second = api.heard
+    assert second.at - first.at >= 1
+    assert [str(error) for error in retries] == ["busy: Later."]
+
+
+def test_server_that_comes_later_is_waited_for() -> None:
+    with ExitStack() as stack:
+        port = free_port()
+        api = ScriptedApi(port)
+        api.script(THE_FILE, file("STORED"))
+
+        started: list[ClientError] = []
+
+        def on_retry(error: ClientError) -> None:
+            if not started:
+                stack.enter_context(serve(api, socket.create_server(("127.0.0.1", port))))
+            started.append(error)
+
+        with Client(api.url, TOKEN, patience_seconds=20, on_retry=on_retry) as client:
+            assert client.file(FILE_ID)["state"] == "STORED"
+        assert isinstance(started[0], ApiUnreachable)
+
+
+def test_patience_ends() -> None:
+    url = f"http://127.0.0.1:{free_port()}"
+    retries: list[ClientError] = []
+    with (
+        Client(url, TOKEN, patience_seconds=1, on_retry=retries.append) as client,
+        pytest.raises(ApiUnreachable, match=url),
+    ):
+        client.file(FILE_ID)
+    assert retries
+
+
+def test_retry_after_beyond_the_patience_is_not_waited_for(api: ScriptedApi, client: Client) -> None:
+    api.script(THE_FILE, problem(429, "rate_limited", "Later.", Retry_After="3600"))
+    with pytest.raises(ApiError) as caught:
+        client.file(FILE_ID)
+    assert caught.value.retry_after_seconds == 3600
+    assert len(api.heard) == 1
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 422, 500, 507])
+def test_refusal_is_raised_at_once(api: ScriptedApi, client: Client, status: int) -> None:
+    api.script(THE_FILE, problem(status, "some_code", "Why."))
+    with pytest.raises(ApiError, match=r"^some_code: Why\.$") as caught:
+        client.file(FILE_ID)
+    assert (caught.value.code, caught.value.status, caught.value.detail) == ("some_code", status, "Why.")
+    assert len(api.heard) == 1
+
+
+def test_redirect_is_not_followed(api: ScriptedApi, client: Client) -> None:
+    api.script(THE_FILE, Answer(body={}, status=307, headers={"Location": f"{api.url}/elsewhere"}))
+    with pytest.raises(ApiError) as caught:
+        client.file(FILE_ID)
+    assert (caught.value.code, caught.value.status) == ("unexpected_answer", 307)
+    assert len(api.heard) == 1
+
+
+def test_answer_of_something_else_is_an_error(api: ScriptedApi, client: Client) -> None:
+    api.script(THE_FILE, Answer(body=["a", "list"]))
+    with pytest.raises(ApiError, match="unexpected_answer"):
+        client.file(FILE_ID)
+
+
+def test_proxy_of_the_environment_is_not_used(api: ScriptedApi, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    api.script(THE_FILE, file("STORED"))
+    with Client(api.url, TOKEN, patience_seconds=1, on_retry=lambda _: None) as behind:
+        assert behind.file(FILE_ID)["state"] == "STORED"
+
+
+def test_follow_ends_when_the_delivery_is_over(api: ScriptedApi, client: Client) -> None:
+    api.script(THE_FILE, file("STORING"), file("STORED"))
+    api.script(ITS_DELIVERIES, deliveries(), deliveries(), deliveries(delivery("QUEUED")))
+    api.script(ITS_DELIVERIES, deliveries(delivery("DELIVERED")))
+    seen = [transfer.current["state"] for transfer in client.follow(FILE_ID, "archive", poll_seconds=0)]
+    assert seen == ["STORING", "STORED", "QUEUED", "DELIVERED"]
+
+
+@pytest.mark.parametrize(
+    "url", ["", "archive.example", "ftp://archive.example", "http://", "http://u:p@archive.example"]
+)
+def test_what_is_no_url_of_an_api_is_refused(url: str) -> None:
+    with pytest.raises(ValueError, match="URL"):
+        Client(url, TOKEN, patience_seconds=1, on_retry=lambda _: None)
+
+
+@pytest.mark.parametrize("token", ["", "two words", "line\nbreak", "tökén"])
+def test_token_that_no_header_can_carry_is_refused(token: str) -> None:
+    with pytest.raises(ValueError, match="token"):
+        Client("http://127.0.0.1:1", token, patience_seconds=1, on_retry=lambda _: None)
+
+
+def free_port() -> int:
+    with listening() as listener:
+        return int(listener.getsockname()[1])
