@@ -267,6 +267,8 @@ def _problem(response: httpx2.Response, body: Mapping[str, object]) -> ApiError:
     return ApiError(
         code=str(body.get("code") or "unexpected_answer"),
         status=response.status_code,
-        detail=str(body.get("detail") or body.get("title") or f"Gridhaul does not answer {response.status_code} so."),
+        detail=str(
+            body.get("detail") or body.get("title") or f"Status {response.status_code}; this is no answer of Gridhaul."
+        ),
         retry_after_seconds=float(after) if after.isascii() and after.isdigit() else None,
     )

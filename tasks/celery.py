@@ -7,7 +7,7 @@ kept, and a lost message loses nothing.
 from typing import Any
 
 from celery import Celery
-from kombu.entity import Queue
+from kombu.entity import Exchange, Queue
 
 from gridhaul.settings import WorkerSettings
 from tasks.queue import QUEUES
@@ -20,7 +20,7 @@ def _configuration() -> dict[str, Any]:
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,
         "broker_transport_options": {"socket_connect_timeout": 5, "socket_keepalive": True},
-        "task_queues": [Queue(name) for name in QUEUES],  # type: ignore[no-untyped-call]
+        "task_queues": [_queue(name) for name in QUEUES],
         "task_default_queue": QUEUES[0],
         "task_ignore_result": True,
         "task_serializer": "json",
@@ -29,6 +29,11 @@ def _configuration() -> dict[str, Any]:
         "worker_disable_prefetch": True,  # a busy child would reserve a message that an idle worker could run
         "worker_redirect_stdouts": False,
     }
+
+
+def _queue(name: str) -> Queue:
+    """With an exchange of its own: queues that share one get each other's messages."""
+    return Queue(name, Exchange(name), routing_key=name)  # type: ignore[no-untyped-call]
 
 
 app = Celery(

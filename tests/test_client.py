@@ -22,18 +22,23 @@ from tests.cli.scripted_api import (
     file,
     listening,
     problem,
+    scripted_api,
     serve,
 )
 
 ORDER = Order(path="/srv/run42.h5", target="archive", object_name=None, if_exists=IfExists.FAIL)
 
 
+@pytest.fixture(scope="module")
+def server() -> Iterator[ScriptedApi]:
+    with scripted_api() as server:
+        yield server
+
+
 @pytest.fixture
-def api() -> Iterator[ScriptedApi]:
-    with listening() as listener:
-        api = ScriptedApi(listener.getsockname()[1])
-        with serve(api, listener):
-            yield api
+def api(server: ScriptedApi) -> ScriptedApi:
+    server.forget()
+    return server
 
 
 @pytest.fixture

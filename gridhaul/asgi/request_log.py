@@ -3,7 +3,7 @@
 import sys
 import time
 import uuid
-from logging import INFO
+from logging import INFO, WARNING, getLogger
 
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -13,6 +13,7 @@ log = structlog.get_logger(__name__)
 
 def configure_logging() -> None:
     """JSON lines on stderr, with the request's id bound to every line."""
+    getLogger("httpx2").setLevel(WARNING)  # it logs whole URLs, which hold names
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,

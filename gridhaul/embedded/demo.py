@@ -42,8 +42,8 @@ def demonstrate(file: Path | None, configuration: Configuration) -> int:
     ours = replace(
         configuration,
         roots=(sent.parent,),
-        targets_toml=_targets(directory, port),
-        extra_programs=(_remote(rclone, directory, port),),
+        targets_toml=targets(directory, port),
+        extra_programs=(remote(rclone, directory, port),),
     )
     try:
         with running(ours) as system:
@@ -91,7 +91,8 @@ def make_file(file: Path) -> Path:
     return file
 
 
-def _targets(directory: DataDirectory, port: int) -> str:
+def targets(directory: DataDirectory, port: int) -> str:
+    """The targets file; the remote's password is made and on disk."""
     directory.secret("remote_password")
     password_file = json.dumps(str(directory.secret_file("remote_password")), ensure_ascii=False)
     return (
@@ -100,7 +101,8 @@ def _targets(directory: DataDirectory, port: int) -> str:
     )
 
 
-def _remote(rclone: Path, directory: DataDirectory, port: int) -> Program:
+def remote(rclone: Path, directory: DataDirectory, port: int) -> Program:
+    """The remote server, with a password that only its environment holds."""
     served = str(directory.path / REMOTE)
     return Program(
         name=REMOTE,

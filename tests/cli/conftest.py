@@ -7,17 +7,21 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from gridhaul.cli.app import app
-from tests.cli.scripted_api import TOKEN, ScriptedApi, listening, serve
+from tests.cli.scripted_api import TOKEN, ScriptedApi, scripted_api
 
 Run = Callable[..., Result]
 
 
+@pytest.fixture(scope="package")
+def server() -> Iterator[ScriptedApi]:
+    with scripted_api() as server:
+        yield server
+
+
 @pytest.fixture
-def api() -> Iterator[ScriptedApi]:
-    with listening() as listener:
-        api = ScriptedApi(listener.getsockname()[1])
-        with serve(api, listener):
-            yield api
+def api(server: ScriptedApi) -> ScriptedApi:
+    server.forget()
+    return server
 
 
 @pytest.fixture(autouse=True)

@@ -44,6 +44,10 @@ class ScriptedApi:
         self._answers: dict[str, list[Answer]] = defaultdict(list)
         self._heard_one = threading.Condition()
 
+    def forget(self) -> None:
+        self.heard.clear()
+        self._answers.clear()
+
     def script(self, call: str, *answers: Answer | dict[str, Any]) -> None:
         self._answers[call] += [a if isinstance(a, Answer) else Answer(body=a) for a in answers]
 
@@ -68,6 +72,15 @@ class ScriptedApi:
         left = self._answers[call]
         answer = left.pop(0) if len(left) > 1 else left[0] if left else problem(404, "not_found", "There is none.")
         return JSONResponse(answer.body, answer.status, dict(answer.headers))
+
+
+@contextmanager
+def scripted_api() -> Iterator[ScriptedApi]:
+    """An api on a free port."""
+    with listening() as listener:
+        api = ScriptedApi(listener.getsockname()[1])
+        with serve(api, listener):
+            yield api
 
 
 @contextmanager

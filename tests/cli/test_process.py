@@ -38,17 +38,22 @@ def test_bars_are_drawn_on_a_terminal_and_the_proof_on_stdout(api: ScriptedApi, 
     api.script(THE_FILE, file("STORING", stored_bytes=MIB, rate=MIB), file("STORED"))
     api.script(ITS_DELIVERIES, deliveries(), deliveries(delivery("QUEUED", error=waiting)))
     api.script(ITS_DELIVERIES, deliveries(delivery("DELIVERED")))
-    ours, theirs = terminal
-    environment = os.environ | {"TERM": "xterm", "COLUMNS": "100"}
-    process = subprocess.Popen(COMMAND, stdout=subprocess.PIPE, stderr=theirs, env=environment)
-    os.close(theirs)
-    drawn = read_all(ours)
-    stdout, _ = process.communicate(timeout=60)
+    drawn, process = run_on(terminal)
     assert process.returncode == 0, drawn
-    assert stdout.decode().startswith(f"DELIVERED {FILE_ID} ")
+    assert process.stdout.startswith(f"DELIVERED {FILE_ID} ")
     assert "storing" in drawn
     assert "delivered 4.0 MiB of 4.0 MiB" in drawn
     assert "waiting: target_unavailable: [bold]No\\x1b[2J answer." in drawn
+
+
+def test_bars_are_full_for_an_empty_file(api: ScriptedApi, terminal: tuple[int, int]) -> None:
+    nothing = {"length": 0, "stored_bytes": 0}
+    api.script(PREPARE, Answer(body=file("REGISTERED", **nothing), status=202))
+    api.script(THE_FILE, file("STORED", **nothing))
+    api.script(ITS_DELIVERIES, deliveries(delivery("DELIVERED", length=0, sent_bytes=0)))
+    drawn, process = run_on(terminal)
+    assert process.returncode == 0, drawn
+    assert "delivered 0 B of 0 B" in drawn
 
 
 def test_interrupt_leaves_the_transfer_to_the_server(api: ScriptedApi) -> None:
@@ -62,6 +67,17 @@ def test_interrupt_leaves_the_transfer_to_the_server(api: ScriptedApi) -> None:
     assert (process.returncode, stdout) == (130, "")
     look = f"The transfer goes on on the server; look with: gridhaul status {FILE_ID}"
     assert stderr.splitlines()[-1] == f"Interrupted. {look}"
+
+
+def run_on(terminal: tuple[int, int]) -> tuple[str, subprocess.CompletedProcess[str]]:
+    """What the command drew on stderr, and how it ended."""
+    ours, theirs = terminal
+    environment = os.environ | {"TERM": "xterm", "COLUMNS": "100"}
+    with subprocess.Popen(COMMAND, stdout=subprocess.PIPE, stderr=theirs, env=environment, text=True) as process:
+        os.close(theirs)
+        drawn = read_all(ours)
+        stdout, _ = process.communicate(timeout=60)
+    return drawn, subprocess.CompletedProcess(COMMAND, process.returncode, stdout)
 
 
 def read_all(descriptor: int) -> str:

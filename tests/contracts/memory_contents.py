@@ -2,11 +2,11 @@
 
 import shutil
 import time
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 
-from gridhaul.storage.verified_stream import NumberedChunk, verified
+from gridhaul.storage.verified_stream import ManifestPage, NumberedChunk, verified
 from gridhaul.transfer.chunking import MANIFEST_PAGE_CHUNKS, chunk_length
 from gridhaul.transfer.digest import DIGEST_BYTES, manifest_root
 from gridhaul.transfer.errors import (
@@ -95,3 +95,87 @@ class MemoryContents:
     async def _batches(self, content_id: RecordId) -> AsyncGenerator[Sequence[NumberedChunk]]:
         for n, (data, _) in sorted(self.chunks.get(content_id, {}).items()):
             yield [(n, data)]
+
+    def _page_of(self, content_id: RecordId) -> ManifestPage:
+        page_bytes = MANIFEST_PAGE_CHUNKS * DIGEST_BYTES
+
+        async def page(number: int) -> bytes:
+            return self.manifests.get(content_id, b"")[number * page_bytes : (number + 1) * page_bytes]
+
+        return page
+
+
+class MemoryIntake:
+    """`transfer.ports.Intake` of the same contents."""
+
+    def __init__(self, contents: MemoryContents, *, inline_limit_chunks: int) -> None:
+        self._contents = contents
+        self._inline_limit_chunks = inline_limit_chunks
+
+    async def digests(self, content_id: RecordId, *, first: int, count: int) -> bytes:
+        content = self._content(content_id).record
+        held = self._contents.chunks.get(content_id, {})
+        numbers = range(first, min(first + count, content.chunk_count))
+        return b"".join(b"\x01" + held[n][1] if n in held else NOT_HELD for n in numbers)
+
+    async def store(
+        self, content_id: RecordId, *, fence: int, first: int, chunks: Sequence[bytes], digests: Sequence[bytes]
+    ) -> bool:
+        row = self._content(content_id, fence=fence)
+        self._check_lengths(row.record, first, chunks)
+        held = self._contents.chunks.setdefault(content_id, {})
+        new = dict(enumerate(zip(chunks, digests, strict=True), first))
+        sealed = row.record.state is ContentState.SEALED
+        for n, (_, digest) in new.items():
+            if n in held and held[n][1] != digest:
+                raise ContentSealed("Sealed.") if sealed else ChunkConflict(f"Chunk {n} is stored with other bytes.")
+        if row.record.layout is None:
+            whole = len(chunks) == row.record.chunk_count <= self._inline_limit_chunks
+            row.record = replace(row.record, layout=Layout.INLINE if whole else Layout.GRIDFS)
+        before = len(held)
+        held.update(new)
+        return len(held) > before
+
+    async def seal(self, content_id: RecordId, *, fence: int, seal: Seal) -> Content:
+        row = self._content(content_id, fence=fence)
+        content = row.record
+        if content.length != seal.length:
+            raise LengthMismatch(f"The content was opened with a length of {content.length} bytes.")
+        if content.state is ContentState.SEALED:
+            if (content.sha256, content.manifest_root) != (seal.sha256, seal.manifest_root):
+                raise ContentSealed("The content is sealed, with other digests.")
+            return content
+        held = self._contents.chunks.get(content_id, {})
+        if missing := [str(n) for n in range(content.chunk_count) if n not in held]:
+            raise ContentIncomplete(f"Chunks are missing: {', '.join(missing[:100])}.")
+        manifest = b"".join(held[n][1] for n in range(content.chunk_count))
+        if manifest_root([manifest]) != seal.manifest_root:
+            raise DigestMismatch("The stored chunks do not give this manifest root.")
+        self._contents.manifests[content_id] = manifest
+        layout = content.layout or (Layout.INLINE if self._inline_limit_chunks else Layout.GRIDFS)
+        digests = {"sha256": seal.sha256, "manifest_root": seal.manifest_root}
+        row.record = replace(content, state=ContentState.SEALED, layout=layout, **digests)
+        return row.record
+
+    async def free_bytes(self) -> int:
+        return shutil.disk_usage("/").free
+
+    def _content(self, content_id: RecordId, *, fence: int | None = None) -> Row[Content]:
+        row = self._contents.rows.get(content_id)
+        if row is None or row.record.state is ContentState.DELETING:
+            raise NotFound("There is no such content.")
+        if fence is not None and row.record.fence != fence:
+            raise StaleFence("Another worker holds this content now.")
+        return row
+
+    def _check_lengths(self, content: Content, first: int, chunks: Sequence[bytes]) -> None:
+        if first + len(chunks) > content.chunk_count:
+            raise ChunkOutOfRange(f"The content has {content.chunk_count} chunks.")
+        for n, chunk in enumerate(chunks, first):
+            if len(chunk) != chunk_length(content.length, n):
+                raise LengthMismatch(f"Chunk {n} must have {chunk_length(content.length, n)} bytes.")
+
+
+def _check(contents: MemoryContents, intake: MemoryIntake) -> None:
+    """For the type checker: they are what they stand for."""
+    _: tuple[Contents, Intake] = (contents, intake)

@@ -2,9 +2,10 @@
 
 import itertools
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from operator import itemgetter
 from typing import Any, Generic, TypeVar
 
 from gridhaul.transfer.errors import LeaseLost, OptionsConflict
@@ -33,6 +34,7 @@ from gridhaul.transfer.states import (
 HINT_AGAIN_SECONDS = 60.0
 
 R = TypeVar("R", File, Delivery, Content)
+Leasable = TypeVar("Leasable", File, Delivery)
 S = TypeVar("S")
 _numbers = itertools.count(1)
 
@@ -57,23 +59,24 @@ class Row(Generic[R]):
         return max(self.next_attempt_at, self.lease_until or 0.0) <= time.monotonic()
 
 
-class MemoryRecords(Generic[R, S]):
+class MemoryRecords(Generic[Leasable, S]):
     """`transfer.ports.LeasedRecords`. No method awaits anything, so each is atomic."""
 
     def __init__(self, *, lease_seconds: float) -> None:
-        self.rows: dict[RecordId, Row[R]] = {}
+        self.rows: dict[RecordId, Row[Leasable]] = {}
         self._lease_seconds = lease_seconds
 
-    async def get(self, record_id: RecordId) -> R | None:
+    async def get(self, record_id: RecordId) -> Leasable | None:
         row = self.rows.get(record_id)
         return row.record if row else None
 
-    async def claim(self, record_id: RecordId, *, holder: str, from_states: frozenset[S], to_state: S) -> R | None:
+    async def claim(
+        self, record_id: RecordId, *, holder: str, from_states: frozenset[S], to_state: S
+    ) -> Leasable | None:
         row = self.rows.get(record_id)
         if row is None or row.record.state not in from_states or not row.due_and_free:
             return None
-        record: Any = row.record
-        counted = {name: getattr(record, name) + 1 for name in ("fence", "attempts", "fruitless_attempts")}
+        counted = {name: getattr(row.record, name) + 1 for name in ("fence", "attempts", "fruitless_attempts")}
         self._change(row, {"state": to_state, "error": None, "rate": None, **counted})
         self._hold(row)
         return row.record
@@ -95,17 +98,16 @@ class MemoryRecords(Generic[R, S]):
         row.lease_until = row.hint_at = row.claimed = None
         row.next_attempt_at = 0.0
 
-    def _leased(self, lease: Lease) -> Row[R]:
+    def _leased(self, lease: Lease) -> Row[Leasable]:
         row = self.rows.get(lease.record_id)
-        record: Any = row.record if row else None
-        if row is None or row.lease_until is None or record.fence != lease.fence:
+        if row is None or row.lease_until is None or row.record.fence != lease.fence:
             raise LeaseLost(f"record {lease.record_id}, fence {lease.fence}")
         return row
 
-    def _hold(self, row: Row[R]) -> None:
+    def _hold(self, row: Row[Leasable]) -> None:
         row.lease_until = row.hint_at = time.monotonic() + self._lease_seconds
 
-    def _change(self, row: Row[R], changes: Mapping[str, Any]) -> None:
+    def _change(self, row: Row[Leasable], changes: Mapping[str, Any]) -> None:
         row.record = replace(row.record, updated_at=datetime.now(UTC), **changes)
 
 
@@ -212,30 +214,45 @@ class MemoryDeliveries(MemoryRecords[Delivery, DeliveryState]):
 class MemoryAgenda:
     """`transfer.ports.Agenda`, over the rows of the others."""
 
-    def __init__(self, files: MemoryFiles, deliveries: MemoryDeliveries, contents: Mapping[RecordId, Row[Content]]):
-        self._rows: tuple[Mapping[RecordId, Row[Any]], ...] = (files.rows, deliveries.rows, contents)
+    def __init__(
+        self,
+        files: Mapping[RecordId, Row[File]],
+        deliveries: Mapping[RecordId, Row[Delivery]],
+        contents: Mapping[RecordId, Row[Content]],
+    ) -> None:
+        self._sources: tuple[tuple[Mapping[RecordId, Row[Any]], Mapping[str, TaskName]], ...] = (
+            (files, {**dict.fromkeys(STORABLE, TaskName.UPLOAD_FILE), FileState.DELETING: TaskName.DELETE_FILE}),
+            (deliveries, dict.fromkeys(DELIVERABLE, TaskName.FINALIZE_FILE)),
+            (contents, {ContentState.DELETING: TaskName.SWEEP_CONTENT}),
+        )
 
     async def waiting(self, limit: int) -> int:
         return sum(1 for _ in itertools.islice(self._claimable(), limit))
 
     async def due(self, limit: int) -> Sequence[Hint]:
-        rows = [row for row in self._all() if row.hint_at is not None and row.hint_at <= time.monotonic()]
-        return self._take(sorted(rows, key=lambda row: row.hint_at or 0.0)[:limit])
+        now = time.monotonic()
+        hints = [
+            (row.hint_at, row, tasks.get(row.record.state, TaskName.UPLOAD_FILE))  # else a file STORED, to be delivered
+            for rows, tasks in self._sources
+            for row in rows.values()
+            if row.hint_at is not None and row.hint_at <= now
+        ]
+        return self._take(hints, limit)
 
     async def overlooked(self, limit: int) -> Sequence[Hint]:
-        return self._take(sorted(self._claimable(), key=lambda row: row.next_attempt_at)[:limit])
+        return self._take(self._claimable(), limit)
 
-    def _all(self) -> Iterator[Row[Any]]:
-        return (row for rows in self._rows for row in rows.values())
+    def _claimable(self) -> Iterator[tuple[float, Row[Any], TaskName]]:
+        for rows, tasks in self._sources:
+            for row in rows.values():
+                if row.record.state in tasks and row.due_and_free:
+                    yield row.next_attempt_at, row, tasks[row.record.state]
 
-    def _claimable(self) -> Iterator[Row[Any]]:
-        return (row for row in self._all() if row.record.state in _TASKS and row.due_and_free)
-
-    def _take(self, rows: Sequence[Row[Any]]) -> Sequence[Hint]:
-        for row in rows:
+    def _take(self, hints: Iterable[tuple[float, Row[Any], TaskName]], limit: int) -> Sequence[Hint]:
+        taken = sorted(hints, key=itemgetter(0))[:limit]
+        for _, row, _ in taken:
             row.hint_at = time.monotonic() + HINT_AGAIN_SECONDS
-        tasks = {FileState.STORED: TaskName.UPLOAD_FILE, **_TASKS}
-        return [Hint(task=tasks[r.record.state], record_id=r.record.id, length=r.record.length) for r in rows]
+        return [Hint(task=task, record_id=row.record.id, length=row.record.length) for _, row, task in taken]
 
 
 def _check(files: MemoryFiles, deliveries: MemoryDeliveries, agenda: MemoryAgenda) -> None:

@@ -21,11 +21,11 @@ def settings(directory: DataDirectory, **overrides: str) -> ServiceSettings:
 def test_only_few_names_are_inherited(directory: DataDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
     monkeypatch.setenv("GRIDHAUL_MAX_ATTEMPTS", "1")
-    monkeypatch.setenv("TMPDIR", "/var/tmp")
+    monkeypatch.setenv("TMPDIR", "/scratch")
     inherited = environment.base(directory)
     assert "AWS_SECRET_ACCESS_KEY" not in inherited
     assert "GRIDHAUL_MAX_ATTEMPTS" not in inherited
-    assert inherited["TMPDIR"] == "/var/tmp"
+    assert inherited["TMPDIR"] == "/scratch"
 
 
 def test_programs_get_path_and_encoding_from_an_empty_environment(

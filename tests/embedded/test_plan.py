@@ -14,7 +14,6 @@ from gridhaul.embedded.programs import Program, Stage
 FOUND = {"mongod": Path("/bin/mongod"), "redis-server": Path("/bin/redis-server")}
 
 
-
 def planned(configuration: Configuration, directory: DataDirectory) -> dict[str, Program]:
     addresses = plan.choose_addresses(configuration, directory)
     found = FOUND if configuration.mongo_url is None else {}

@@ -8,6 +8,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from io import FileIO
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -49,15 +50,14 @@ class HttpStore:
         path = self.directory / unquote(raw_path).lstrip("/")
         if method == "PUT":
             return await _put(path, receive, send)
-        if not path.is_file():
+        data = _take(path, method)
+        if data is None:
             return await _answer(send, 404, {})
         if method == "DELETE":
-            path.unlink()
             return await _answer(send, 204, {})
-        return await self._give(path, given, send, body=method == "GET")
+        return await self._give(data, given, send, body=method == "GET")
 
-    async def _give(self, path: Path, given: Headers, send: Send, *, body: bool) -> None:
-        data = path.read_bytes()
+    async def _give(self, data: bytes, given: Headers, send: Send, *, body: bool) -> None:
         headers = {"Content-Length": str(len(data))}
         if self.repr_digest and "want-repr-digest" in given:
             headers["Repr-Digest"] = f"sha-256=:{base64.b64encode(hashlib.sha256(data).digest()).decode()}:"
@@ -91,10 +91,25 @@ def serving(app: Any) -> Iterator[str]:
         listener.close()
 
 
-async def _put(path: Path, receive: Receive, send: Send) -> None:
-    existed = path.exists()
+def _take(path: Path, method: str) -> bytes | None:
+    if not path.is_file():
+        return None
+    data = path.read_bytes()
+    if method == "DELETE":
+        path.unlink()
+    return data
+
+
+def _create(path: Path) -> tuple[FileIO, int]:
+    """The emptied file and the status of writing it."""
+    status = 204 if path.exists() else 201
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("wb", buffering=0) as file:  # as the bytes arrive, so that a part can be seen
+    return FileIO(path, "w"), status
+
+
+async def _put(path: Path, receive: Receive, send: Send) -> None:
+    file, status = _create(path)
+    with file:  # as the bytes arrive, so that a part can be seen
         while True:
             message = await receive()
             if message["type"] == "http.disconnect":
@@ -102,7 +117,7 @@ async def _put(path: Path, receive: Receive, send: Send) -> None:
             file.write(message.get("body", b""))
             if not message.get("more_body", False):
                 break
-    await _answer(send, 204 if existed else 201, {})
+    await _answer(send, status, {})
 
 
 async def _answer(send: Send, status: int, headers: Headers, body: bytes = b"") -> None:

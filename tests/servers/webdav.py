@@ -29,14 +29,19 @@ class WebDavServer:
 
 @contextmanager
 def rclone_webdav(
-    directory: Path, *, etag_hash: bool = False, user: str = "u", password: str = "p"
+    directory: Path,
+    *,
+    etag_hash: bool = False,
+    user: str = "u",
+    password: str = "p",  # noqa: S107 - guards nothing
 ) -> Iterator[WebDavServer]:
     """The server, answering. With `etag_hash` its ETags are SHA-256 in hex. It sees changes on the disk at once."""
     server = WebDavServer(host=HOST, port=free_port(), user=user, password=password)
     with tempfile.TemporaryDirectory() as scratch:
         config = Path(scratch) / "rclone.conf"
         config.touch()
-        command = [Path(sys.executable).with_name("rclone"), "--config", config, "serve", "webdav", directory]
+        command = [str(Path(sys.executable).with_name("rclone")), "--config", str(config)]
+        command += ["serve", "webdav", str(directory)]
         command += ["--addr", f"{server.host}:{server.port}", "--dir-cache-time", "0s"]
         command += ["--etag-hash", "SHA256"] if etag_hash else []
         environment = {
