@@ -9,7 +9,7 @@ from fastapi import APIRouter, Header, Response
 from api.auth import Caller
 from api.dependencies import Parts, Service
 from api.schemas import DeliverTo, FileView, PrepareBody
-from gridhaul.storage.source import Source
+from gridhaul.storage.source import Source, check_path
 from gridhaul.transfer.digest import fingerprint
 from gridhaul.transfer.errors import IdempotencyConflict, InvalidValue, SourceTooLarge
 from gridhaul.transfer.model import Destination, Hint, NewFile, SourceIdentity, TaskName
@@ -28,15 +28,16 @@ async def prepare(
     body: PrepareBody, response: Response, owner: Caller, parts: Parts, idempotency_key: IdempotencyKey = None
 ) -> FileView:
     """The file is read, hashed and stored by a worker; with `deliver_to` it is delivered as well."""
-    name = check_object_name(body.name or PurePosixPath(body.file_path).name or "file")
+    path = check_path(body.file_path)
+    name = check_object_name(body.name or PurePosixPath(path).name or "file")
     deliver_to = _destination(body.deliver_to, name, parts) if body.deliver_to else None
-    identity = await _identify(body.file_path, parts)
+    identity = await _identify(path, parts)
     new = NewFile(
         owner=owner,
         name=name,
         content_type=mimetypes.guess_type(name)[0] or "application/octet-stream",
         length=identity.size,
-        path=body.file_path,
+        path=path,
         identity=identity,
         deliver_to=deliver_to,
         idempotency_key=idempotency_key,

@@ -1,5 +1,6 @@
 """supervisord as a child process, and what we ask of it over a unix socket."""
 
+import os
 import subprocess
 import time
 from collections.abc import Iterable, Sequence
@@ -14,7 +15,7 @@ from xmlrpc.client import Fault, ServerProxy
 
 from supervisor.xmlrpc import Faults, SupervisorTransport
 
-from gridhaul.embedded import supervisor_files
+from gridhaul.embedded import launch, supervisor_files
 from gridhaul.embedded.data_directory import DataDirectory
 from gridhaul.embedded.errors import NotRunning, StartFailed
 from gridhaul.embedded.programs import Program, Stage
@@ -63,6 +64,7 @@ class Supervisor:
             self._process = subprocess.Popen(  # noqa: S603 - our own words
                 supervisor_files.launch_command(OWN_NAME),
                 cwd=self._directory.path,
+                env={launch.PARENT: str(os.getpid())},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=errors,

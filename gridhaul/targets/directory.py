@@ -9,7 +9,7 @@ from gridhaul.targets.beneath import make_folder, open_file, open_folder, rename
 from gridhaul.targets.names import split_name
 from gridhaul.targets.os_errors import in_thread
 from gridhaul.transfer.digest import ContentDigest
-from gridhaul.transfer.errors import NotFound, ObjectExists
+from gridhaul.transfer.errors import NotFound, ObjectExists, TargetUnavailable
 from gridhaul.transfer.model import Evidence, RemoteObject
 
 BLOCK_BYTES = 1 << 20
@@ -42,8 +42,12 @@ class DirectoryTarget:
     async def put(self, name: str, blocks: AsyncIterator[bytes], *, length: int) -> None:
         with ExitStack() as opened:
             descriptor = await in_thread(self._create, name, opened)
+            written = 0
             async for block in blocks:
                 await in_thread(_write, descriptor, block)
+                written += len(block)
+            if written != length:
+                raise TargetUnavailable("Other than the promised number of bytes were to be sent.")
             await in_thread(os.fsync, descriptor)
 
     async def remove(self, name: str) -> None:

@@ -153,8 +153,13 @@ class MemoryIntake:
             raise DigestMismatch("The stored chunks do not give this manifest root.")
         self._contents.manifests[content_id] = manifest
         layout = content.layout or (Layout.INLINE if self._inline_limit_chunks else Layout.GRIDFS)
-        digests = {"sha256": seal.sha256, "manifest_root": seal.manifest_root}
-        row.record = replace(content, state=ContentState.SEALED, layout=layout, **digests)
+        row.record = replace(
+            content,
+            state=ContentState.SEALED,
+            layout=layout,
+            sha256=seal.sha256,
+            manifest_root=seal.manifest_root,
+        )
         return row.record
 
     async def free_bytes(self) -> int:

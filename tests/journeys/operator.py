@@ -97,18 +97,18 @@ class Operator:
 
         return wait_for(look, seconds=seconds, what=f"file {file_id} is stored")
 
-    def delivery_over(self, file_id: str, *, seconds: float = 60) -> Json:
-        """The file's first delivery, once it is DELIVERED or FAILED."""
+    def delivery_over(self, file_id: str, *, seconds: float = 60, to: str | None = None) -> Json:
+        """The file's first delivery (to that target), once it is DELIVERED or FAILED."""
 
         def look() -> Json | None:
             assert self.file(file_id)["state"] != "FAILED", self.file(file_id)
-            found = self.deliveries(file_id)
+            found = [one for one in self.deliveries(file_id) if to in (None, one["target"])]
             return found[0] if found and found[0]["state"] in FINAL else None
 
         return wait_for(look, seconds=seconds, what=f"the delivery of {file_id} is over")
 
-    def delivered(self, file_id: str, *, seconds: float = 60) -> Json:
-        delivery = self.delivery_over(file_id, seconds=seconds)
+    def delivered(self, file_id: str, *, seconds: float = 60, to: str | None = None) -> Json:
+        delivery = self.delivery_over(file_id, seconds=seconds, to=to)
         assert delivery["state"] == "DELIVERED", delivery
         return delivery
 

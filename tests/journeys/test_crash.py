@@ -28,9 +28,8 @@ def remote(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def proxy(remote: Path) -> Iterator[CountingProxy]:
-    with rclone_webdav(remote, etag_hash=True) as server:
-        with counting_proxy("127.0.0.1", server.port) as found:
-            yield found
+    with rclone_webdav(remote, etag_hash=True) as server, counting_proxy("127.0.0.1", server.port) as found:
+        yield found
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""Damage at rest, made in the database: the delivery fails, names the chunk, and nothing wrong is seen at the target."""
+"""Damage at rest, made in the database: the delivery fails, names the chunk, and nothing shows at the target."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -55,7 +55,7 @@ def test_damaged_content_is_never_delivered(
     assert (delivery["state"], delivery["error"]["code"]) == ("FAILED", code)
     assert f"Chunk {DAMAGED} " in delivery["error"]["detail"]
     assert not (remotes.of(target) / name).exists()
-    assert not [path for path in remotes.of(target).rglob(".gridhaul-*")]
+    assert not list(remotes.of(target).rglob(".gridhaul-*"))
 
 
 def test_damaged_small_content_is_not_begun_to_be_sent(operator: Operator, sources: Path, remotes: Remotes) -> None:

@@ -39,7 +39,7 @@ def test_finalize_delivers_a_stored_file_to_a_second_target(
     for target in ("directory", "webdav"):
         assert operator.finalize(file_id, sha256, target).status_code == 202
     for target in ("directory", "webdav"):
-        operator.delivered(file_id)
+        operator.delivered(file_id, to=target)
         assert sha256_of(remotes.of(target) / "twice.bin") == sha256
 
 

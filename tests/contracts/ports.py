@@ -1,0 +1,112 @@
+"""The ports over one storage, and what their suites make, know and wait for."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from gridhaul.storage.agenda import MongoAgenda
+from gridhaul.storage.connect import Database
+from gridhaul.storage.contents import MongoContents
+from gridhaul.storage.intake import MongoIntake
+from gridhaul.storage.registry import MongoDeliveries, MongoFiles
+from gridhaul.transfer.model import Destination, File, IfExists, NewDelivery, NewFile, RecordId, SourceIdentity
+from gridhaul.transfer.ports import Agenda, Contents, DeliveryRegistry, FileRegistry, Intake
+from gridhaul.transfer.states import STORABLE, FileState
+from tests.contracts.memory_contents import MemoryContents, MemoryIntake
+from tests.contracts.memory_registry import MemoryAgenda, MemoryDeliveries, MemoryFiles
+
+LONG_LEASE_SECONDS = 60.0
+SHORT_LEASE_SECONDS = 0.3
+SWEEP_AFTER_SECONDS = 0.3
+DEADLINE_SECONDS = 10.0
+SHA256 = "ab" * 32
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ports:
+    files: FileRegistry
+    deliveries: DeliveryRegistry
+    agenda: Agenda
+    contents: Contents
+    intake_with: Callable[[int], Intake]  # given the most chunks of an inline content
+
+
+def memory_ports(*, lease_seconds: float) -> Ports:
+    files = MemoryFiles(lease_seconds=lease_seconds)
+    deliveries = MemoryDeliveries(lease_seconds=lease_seconds)
+    contents = MemoryContents(sweep_after_seconds=SWEEP_AFTER_SECONDS)
+    return Ports(
+        files=files,
+        deliveries=deliveries,
+        agenda=MemoryAgenda(files.rows, deliveries.rows, contents.rows),
+        contents=contents,
+        intake_with=lambda limit: MemoryIntake(contents, inline_limit_chunks=limit),
+    )
+
+
+def mongo_ports(database: Database, *, lease_seconds: float) -> Ports:
+    return Ports(
+        files=MongoFiles(database, lease_seconds=lease_seconds),
+        deliveries=MongoDeliveries(database, lease_seconds=lease_seconds),
+        agenda=MongoAgenda(database),
+        contents=MongoContents(database),
+        intake_with=lambda limit: MongoIntake(database, inline_limit_chunks=limit),
+    )
+
+
+def new_file(
+    *, name: str = "run.h5", length: int = 5, key: str | None = None, deliver_to: Destination | None = None
+) -> NewFile:
+    identity = SourceIdentity(size=length, mtime_ns=2**62, inode=str(2**64 - 1), device="7", ctime_ns=1)
+    return NewFile(
+        owner="operator",
+        name=name,
+        content_type="application/x-hdf5",
+        length=length,
+        path=f"/srv/{name}",
+        identity=identity,
+        deliver_to=deliver_to,
+        idempotency_key=key,
+        request_fingerprint="f1" if key else None,
+    )
+
+
+def destination(
+    target: str = "archive", *, object_name: str = "run.h5", if_exists: IfExists = IfExists.FAIL
+) -> Destination:
+    return Destination(target=target, object_name=object_name, if_exists=if_exists)
+
+
+def new_delivery(to: Destination, *, file_id: RecordId = RecordId("a" * 24), length: int = 5) -> NewDelivery:
+    return NewDelivery(file_id=file_id, owner="operator", destination=to, length=length, sha256=SHA256)
+
+
+async def registered(ports: Ports, new: NewFile | None = None) -> File:
+    """A file that waits for its first claim."""
+    file, _ = await ports.files.register(new or new_file())
+    return file
+
+
+async def claimed(ports: Ports, file: File) -> File:
+    """The file with its lease taken."""
+    record = await ports.files.claim(file.id, holder="worker", from_states=STORABLE, to_state=FileState.STORING)
+    assert record is not None
+    return record
+
+
+async def stored(ports: Ports, new: NewFile | None = None) -> File:
+    """A file that came to rest."""
+    file = await claimed(ports, await registered(ports, new))
+    await ports.files.finish(file.lease, FileState.STORED, sha256=SHA256)
+    return file
+
+
+async def eventually(question: Callable[[], Awaitable[T]]) -> T:
+    """The first answer that is neither None nor empty."""
+    async with asyncio.timeout(DEADLINE_SECONDS):
+        while not (answer := await question()):
+            await asyncio.sleep(0.01)
+    return answer

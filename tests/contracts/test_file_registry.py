@@ -1,0 +1,135 @@
+"""The suite of `FileRegistry`."""
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from gridhaul.transfer.model import IfExists, RecordId, TaskName
+from gridhaul.transfer.states import STORABLE, FileState
+from tests.contracts.ports import Ports, claimed, destination, eventually, new_file, registered, stored
+
+DELETING = frozenset({FileState.DELETING})
+
+
+async def test_registered_file_is_what_was_given(ports: Ports) -> None:
+    new = new_file(key="k", deliver_to=destination(if_exists=IfExists.RENAME))
+    file, made = await ports.files.register(new)
+    assert made
+    given = {name: getattr(new, name) for name in type(new).__slots__ if name != "idempotency_key"}
+    assert {name: getattr(file, name) for name in given} == given
+    assert (file.state, file.fence, file.attempts, file.content_id) == (FileState.REGISTERED, 0, 0, None)
+    assert file.created_at.utcoffset() is not None
+    assert await ports.files.get(file.id) == file
+
+
+@pytest.mark.parametrize("text", ["$path", "$$NOW", "$$REMOVE", "ä\N{GRINNING FACE}", "a b'\"\\"])
+async def test_names_that_look_like_expressions_are_kept(ports: Ports, text: str) -> None:
+    file = await registered(ports, replace(new_file(), owner=text, name=text, path=text, idempotency_key=text))
+    assert (file.owner, file.name, file.path) == (text, text, text)
+
+
+async def test_same_key_many_times_at_once_gives_one_file(ports: Ports) -> None:
+    answers = await asyncio.gather(*(ports.files.register(new_file(key="k")) for _ in range(20)))
+    assert len({file.id for file, _ in answers}) == 1
+    assert [made for _, made in answers].count(True) == 1
+    assert len(await ports.files.page(state=None, limit=100, before=None)) == 1
+
+
+async def test_repeat_with_other_values_gives_the_first_file(ports: Ports) -> None:
+    first, _ = await ports.files.register(new_file(key="k"))
+    again, made = await ports.files.register(replace(new_file(key="k", name="other"), request_fingerprint="f2"))
+    assert (again, made) == (first, False)
+
+
+async def test_key_belongs_to_its_owner(ports: Ports) -> None:
+    first, _ = await ports.files.register(new_file(key="k"))
+    second, made = await ports.files.register(replace(new_file(key="k"), owner="another"))
+    assert made
+    assert second.id != first.id
+
+
+async def test_without_a_key_each_request_makes_a_file(ports: Ports) -> None:
+    assert len({(await registered(ports)).id for _ in range(3)}) == 3
+
+
+async def test_page_goes_from_the_newest_to_the_oldest(ports: Ports) -> None:
+    made = [await registered(ports) for _ in range(5)]
+    newest = await ports.files.page(state=None, limit=2, before=None)
+    middle = await ports.files.page(state=None, limit=2, before=newest[-1].id)
+    oldest = await ports.files.page(state=None, limit=2, before=middle[-1].id)
+    assert [*newest, *middle, *oldest] == made[::-1]
+    assert not await ports.files.page(state=None, limit=2, before=oldest[-1].id)
+
+
+async def test_page_shows_only_the_state_asked_for(ports: Ports) -> None:
+    first, _, third = [await registered(ports) for _ in range(3)]
+    await claimed(ports, first)
+    storing = await ports.files.page(state=FileState.STORING, limit=10, before=None)
+    waiting = await ports.files.page(state=FileState.REGISTERED, limit=10, before=third.id)
+    assert [file.id for file in storing] == [first.id]
+    assert len(waiting) == 1
+
+
+async def test_file_at_work_is_not_deleted(ports: Ports) -> None:
+    file = await registered(ports)
+    waiting = await ports.files.request_delete(file.id)
+    await claimed(ports, file)
+    storing = await ports.files.request_delete(file.id)
+    assert waiting is not None
+    assert storing is not None
+    assert (waiting.state, storing.state) == (FileState.REGISTERED, FileState.STORING)
+
+
+@pytest.mark.parametrize("rest", [FileState.STORED, FileState.FAILED])
+async def test_file_at_rest_is_moved_to_deleting_and_due_now(ports: Ports, rest: FileState) -> None:
+    file = await claimed(ports, await registered(ports))
+    await ports.files.finish(file.lease, rest)
+    deleting = await ports.files.request_delete(file.id)
+    assert deleting is not None
+    assert (deleting.state, deleting.attempts) == (FileState.DELETING, 0)
+    (hint,) = await eventually(lambda: ports.agenda.due(10))
+    assert (hint.task, hint.record_id) == (TaskName.DELETE_FILE, file.id)
+    taken = await ports.files.claim(file.id, holder="w", from_states=DELETING, to_state=FileState.DELETING)
+    assert taken is not None
+    assert taken.fence == 2
+
+
+async def test_second_request_to_delete_changes_nothing(ports: Ports) -> None:
+    file = await stored(ports)
+    first = await ports.files.request_delete(file.id)
+    assert await ports.files.request_delete(file.id) == first
+    taken = await ports.files.claim(file.id, holder="w", from_states=DELETING, to_state=FileState.DELETING)
+    assert taken is not None
+    await ports.files.request_delete(file.id)
+    await ports.files.finish(taken.lease, FileState.DELETED)
+    deleted = await ports.files.request_delete(file.id)
+    assert deleted is not None
+    assert deleted.state is FileState.DELETED
+
+
+async def test_request_to_delete_an_unknown_file_gives_none(ports: Ports) -> None:
+    assert await ports.files.request_delete(RecordId("f" * 24)) is None
+
+
+async def test_stored_file_is_due_until_its_delivery_was_made(ports: Ports) -> None:
+    file = await stored(ports, new_file(deliver_to=destination()))
+    (hint,) = await eventually(lambda: ports.agenda.due(10))
+    assert (hint.task, hint.record_id) == (TaskName.UPLOAD_FILE, file.id)
+    assert await ports.files.claim(file.id, holder="w", from_states=STORABLE, to_state=FileState.STORING) is None
+    await ports.files.delivery_made(file.id)
+    assert not await ports.agenda.due(10)
+
+
+async def test_stored_file_whose_delivery_was_made_is_not_due(ports: Ports) -> None:
+    file = await stored(ports, new_file(deliver_to=destination()))
+    await ports.files.delivery_made(file.id)
+    assert not await ports.agenda.due(10)
+
+
+async def test_delivery_made_leaves_a_file_that_is_not_stored_alone(ports: Ports) -> None:
+    file = await stored(ports, new_file(deliver_to=destination()))
+    await ports.files.request_delete(file.id)
+    await ports.files.delivery_made(file.id)
+    (hint,) = await eventually(lambda: ports.agenda.due(10))
+    assert hint.task is TaskName.DELETE_FILE

@@ -1,0 +1,243 @@
+"""The suite of `LeasedRecords`, run with files and with deliveries."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from gridhaul.transfer.errors import LeaseLost
+from gridhaul.transfer.model import Delivery, Failure, File, Lease, RecordId
+from gridhaul.transfer.ports import LeasedRecords
+from gridhaul.transfer.states import DELIVERABLE, STORABLE, DeliveryState, FileState
+from tests.contracts.ports import (
+    SHORT_LEASE_SECONDS,
+    Ports,
+    destination,
+    eventually,
+    new_delivery,
+    registered,
+)
+
+FAILURE = Failure(code="target_unavailable", detail="It does not answer.")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Waiting:
+    """A record that waits for its first claim."""
+
+    records: LeasedRecords[File | Delivery, Any]
+    id: RecordId
+    from_states: frozenset[Any]
+    waiting: Any
+    working: Any
+    done: Any
+
+    async def claim(self, holder: str = "worker") -> File | Delivery | None:
+        return await self.records.claim(self.id, holder=holder, from_states=self.from_states, to_state=self.working)
+
+    async def claimed(self) -> File | Delivery:
+        record = await self.claim()
+        assert record is not None
+        return record
+
+    async def now(self) -> File | Delivery:
+        record = await self.records.get(self.id)
+        assert record is not None
+        return record
+
+
+Make = Callable[[Ports], Awaitable[Waiting]]
+
+
+async def _file(ports: Ports) -> Waiting:
+    file = await registered(ports)
+    return Waiting(
+        records=ports.files,
+        id=file.id,
+        from_states=STORABLE,
+        waiting=FileState.REGISTERED,
+        working=FileState.STORING,
+        done=FileState.STORED,
+    )
+
+
+async def _delivery(ports: Ports) -> Waiting:
+    delivery, _ = await ports.deliveries.open(new_delivery(destination()))
+    return Waiting(
+        records=ports.deliveries,
+        id=delivery.id,
+        from_states=DELIVERABLE,
+        waiting=DeliveryState.QUEUED,
+        working=DeliveryState.STREAMING,
+        done=DeliveryState.DELIVERED,
+    )
+
+
+@pytest.fixture(params=[_file, _delivery], ids=["file", "delivery"])
+def make(request: pytest.FixtureRequest) -> Make:
+    make: Make = request.param
+    return make
+
+
+async def test_first_claim_gives_fence_one_and_counts_the_attempt(ports: Ports, make: Make) -> None:
+    one = await make(ports)
+    record = await one.claimed()
+    assert (record.state, record.fence, record.attempts, record.fruitless_attempts) == (one.working, 1, 1, 1)
+    assert record == await one.now()
+
+
+async def test_leased_record_can_not_be_claimed(ports: Ports, make: Make) -> None:
+    one = await make(ports)
+    await one.claimed()
+    assert await one.claim("another") is None
+
+
+async def test_of_many_claims_at_once_one_wins(ports: Ports, make: Make) -> None:
+    one = await make(ports)
+    answers = await asyncio.gather(*(one.claim(f"worker {number}") for number in range(20)))
+    assert [record.fence for record in answers if record is not None] == [1]
+
+
+async def test_record_in_another_state_can_not_be_claimed(ports: Ports, make: Make) -> None:
+    one = await make(ports)
+    states = one.from_states - {one.waiting}
+    assert await one.records.claim(one.id, holder="worker", from_states=states, to_state=one.working) is None
+    assert (await one.now()).fence == 0
+
+
+async def test_unknown_record_is_none_and_its_lease_lost(ports: Ports, make: Make) -> None:
+    one = await make(ports)
+    unknown = RecordId("f" * 24)
+    assert await one.records.get(unknown) is None
+    assert await one.records.claim(unknown, holder="w", from_states=one.from_states, to_state=one.working) is None
+    with pytest.raises(LeaseLost):
+        await one.records.renew(Lease(record_id=unknown, fence=0))
+
+
+async def test_record_never_claimed_has_no_lease_to_renew(ports: Ports, make: Make) -> None:
+    one = await make(ports)
+    with pytest.raises(LeaseLost):
+        await one.records.renew((await one.now()).lease)
+
+
+async def test_record_can_be_claimed_with_the_next_fence_once_its_lease_ran_out(
+    short_leases: Ports, make: Make
+) -> None:
+    one = await make(short_leases)
+    await one.claimed()
+    record = await eventually(one.claim)
+    assert record is not None
+    assert (record.fence, record.attempts) == (2, 2)
+
+
+async def test_stale_holder_is_told_and_changes_nothing(short_leases: Ports, make: Make) -> None:
+    one = await make(short_leases)
+    stale = (await one.claimed()).lease
+    await eventually(one.claim)
+    before = await one.now()
+    with pytest.raises(LeaseLost):
+        await one.records.renew(stale, rate=1.0)
+    with pytest.raises(LeaseLost):
+        await one.records.release(stale, one.waiting, delay_seconds=0, error=FAILURE)
+    with pytest.raises(LeaseLost):
+        await one.records.finish(stale, one.done, error=FAILURE)
+    assert await one.now() == before
+
+
+async def test_lease_that_ran_out_but_was_taken_by_nobody_still_counts(short_leases: Ports, make: Make) -> None:
+    one = await make(short_leases)
+    lease = (await one.claimed()).lease
+    await eventually(lambda: short_leases.agenda.overlooked(10))
+    await one.records.renew(lease, rate=2.0)
+    assert (await one.now()).rate == 2.0
+
+
+async def test_renewing_keeps_others_out(short_leases: Ports, make: Make) -> None:
+    one = await make(short_leases)
+    lease = (await one.claimed()).lease
+    claimed_at = renewed_at = time.monotonic()
+    while renewed_at < claimed_at + 1.5 * SHORT_LEASE_SECONDS:
+        renewed_at = time.monotonic()
+        await one.records.renew(lease)
+        taken = await one.claim("another")
+        assert taken is None or time.monotonic() > renewed_at + SHORT_LEASE_SECONDS
+        if taken:  # this machine stood still for longer than the lease
+            return
+        await asyncio.sleep(0.02)
+
+
+async def test_renewing_changes_fields(ports: Ports, make: Make) -> None:
+    one = await make(ports)
+    await one.records.renew((await one.claimed()).lease, rate=12.5, fruitless_attempts=0)
+    record = await one.now()
+    assert (record.rate, record.fruitless_attempts, record.state) == (12.5, 0, one.working)
+
+
+async def test_released_record_is_claimable_after_its_delay_and_not_before(ports: Ports, make: Make) -> None:
+    one = await make(ports)
+    lease = (await one.claimed()).lease
+    released_at = time.monotonic()
+    await one.records.release(lease, one.waiting, delay_seconds=0.3)
+    assert (await one.now()).state == one.waiting
+    record = await eventually(one.claim)
+    assert time.monotonic() - released_at >= 0.29  # the server's clock counts milliseconds
+    assert record is not None
+    assert record.fence == 2
+
+
+async def test_released_lease_can_not_be_used_again(ports: Ports, make: Make) -> None:
+    one = await make(ports)
+    lease = (await one.claimed()).lease
+    await one.records.release(lease, one.waiting, delay_seconds=0)
+    with pytest.raises(LeaseLost):
+        await one.records.finish(lease, one.done)
+
+
+async def test_finished_record_can_neither_be_claimed_nor_renewed(ports: Ports, make: Make) -> None:
+    one = await make(ports)
+    lease = (await one.claimed()).lease
+    await one.records.finish(lease, one.done)
+    assert await one.claim() is None
+    with pytest.raises(LeaseLost):
+        await one.records.renew(lease)
+    with pytest.raises(LeaseLost):
+        await one.records.release(lease, one.waiting, delay_seconds=0)
+    assert (await one.now()).state == one.done
+
+
+async def test_claim_clears_error_and_rate(ports: Ports, make: Make) -> None:
+    one = await make(ports)
+    lease = (await one.claimed()).lease
+    await one.records.release(lease, one.waiting, delay_seconds=0, error=FAILURE)
+    assert (await one.now()).error == FAILURE
+    record = await eventually(one.claim)
+    assert record is not None
+    assert (record.error, record.rate) == (None, None)
+
+
+async def test_fruitless_attempts_count_until_one_brings_something(ports: Ports, make: Make) -> None:
+    one = await make(ports)
+    for expected in (1, 2, 3):
+        record = await eventually(one.claim)
+        assert record is not None
+        assert record.fruitless_attempts == expected
+        await one.records.release(record.lease, one.waiting, delay_seconds=0)
+    record = await eventually(one.claim)
+    assert record is not None
+    await one.records.release(record.lease, one.waiting, delay_seconds=0, fruitless_attempts=0)
+    record = await eventually(one.claim)
+    assert record is not None
+    assert (record.attempts, record.fruitless_attempts) == (5, 1)
+
+
+@pytest.mark.parametrize("text", ["$name", "$$NOW", "$$REMOVE", "$", "a.b", "{$add: 1}"])
+async def test_text_that_looks_like_an_expression_is_kept_as_it_is(ports: Ports, make: Make, text: str) -> None:
+    one = await make(ports)
+    record = await one.claim(holder=text)
+    assert record is not None
+    failure = Failure(code=text, detail=text)
+    await one.records.release(record.lease, one.waiting, delay_seconds=60, error=failure)
+    assert (await one.now()).error == failure

@@ -1,0 +1,24 @@
+"""What a killed system has left running is found by its data directory and ended."""
+
+import subprocess
+from pathlib import Path
+
+from gridhaul.embedded.leftovers import MARK, end_processes
+
+
+def test_only_processes_of_this_directory_are_ended(tmp_path: Path) -> None:
+    ours, other = (
+        subprocess.Popen(["/bin/sleep", "1000"], env={MARK: str(tmp_path / name)}) for name in ("ours", "other")
+    )
+    try:
+        assert end_processes(tmp_path / "ours") == 1
+        assert ours.wait(timeout=10) != 0
+        assert other.poll() is None
+    finally:
+        for process in (ours, other):
+            process.kill()
+            process.wait()
+
+
+def test_nothing_left_is_nothing_to_do(tmp_path: Path) -> None:
+    assert end_processes(tmp_path) == 0

@@ -1,0 +1,94 @@
+"""What the target suite runs against: real places of every kind, and targets configured for them."""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from gridhaul.targets.registry import load_targets
+from gridhaul.transfer.model import Evidence
+from gridhaul.transfer.ports import Target
+from tests.servers.http_store import http_store
+from tests.servers.webdav import rclone_webdav
+
+NAME = "peer"
+ATOMIC = ("directory", "webdav", "webdav-etag")
+WEB = ("webdav", "webdav-etag", "http", "http-digest")
+KINDS = (*ATOMIC, "http", "http-digest")
+PASSWORD = "p4ss-w0rd"
+MIB = 1 << 20
+INNER = 200  # folders in each place, made before a server that caches directories starts
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """A directory and how a target is configured that writes there."""
+
+    directory: Path
+    evidence: Evidence
+    kind: str
+    url: str | None = None
+    password: str = PASSWORD
+    more: str = ""
+    unused: list[str] = field(default_factory=list, repr=False)
+
+    def inner(self) -> "Place":
+        """A folder of it that nobody used yet."""
+        folder = self.unused.pop()
+        return replace(self, directory=self.directory / folder, url=self.url and f"{self.url}/{folder}")
+
+    def section(self, password_file: Path) -> str:
+        """The lines of `targets.toml`."""
+        if self.url is None:
+            return f'[targets.{NAME}]\nkind = "{self.kind}"\npath = "{self.directory}"\n'
+        password_file.write_text(self.password)
+        login = f'username = "u"\npassword = {{ file = "{password_file}" }}\n'
+        return f'[targets.{NAME}]\nkind = "{self.kind}"\nurl = "{self.url}"\n{login}{self.more}'
+
+
+@contextmanager
+def places(top: Path) -> Iterator[dict[str, Place]]:
+    """A place of every kind, its server running."""
+    roots = {kind: top / kind for kind in KINDS}
+    unused = [f"inner{n}" for n in range(INNER)]
+    for root in roots.values():
+        for folder in unused:
+            (root / folder).mkdir(parents=True)
+    with (
+        rclone_webdav(roots["webdav"], password=PASSWORD) as plain,
+        rclone_webdav(roots["webdav-etag"], etag_hash=True, password=PASSWORD) as hashed,
+        http_store(roots["http"], user="u", password=PASSWORD) as store,
+        http_store(roots["http-digest"], user="u", password=PASSWORD) as digesting,
+    ):
+        digesting.repr_digest = True
+        settings = {
+            "directory": ("directory", None, "", Evidence.READ_BACK),
+            "webdav": ("webdav", plain.url, "", Evidence.READ_BACK),
+            "webdav-etag": ("webdav", hashed.url, 'etag_digest = "sha-256"\n', Evidence.REMOTE_DIGEST),
+            "http": ("http", store.url, "", Evidence.READ_BACK),
+            "http-digest": ("http", digesting.url, "", Evidence.REMOTE_DIGEST),
+        }
+        yield {
+            name: Place(directory=roots[name], kind=kind, url=url, more=more, evidence=evidence, unused=[*unused])
+            for name, (kind, url, more, evidence) in settings.items()
+        }
+
+
+@asynccontextmanager
+async def target_of(place: Place, scratch: Path) -> AsyncGenerator[Target]:
+    """The target, configured as an operator does it."""
+    file = scratch / "targets.toml"
+    file.write_text(place.section(scratch / "password"))
+    targets = load_targets(file)
+    try:
+        yield targets.get(NAME)
+    finally:
+        await targets.close()
+
+
+async def blocks_of(data: bytes, *, failure: BaseException | None = None) -> AsyncIterator[bytes]:
+    """The data as blocks of 1 MiB; then the failure, if there is one."""
+    for start in range(0, len(data), MIB):
+        yield data[start : start + MIB]
+    if failure is not None:
+        raise failure
