@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from fastapi import FastAPI
-from gridhaul.targets.registry import load_targets
 
 from api import deliveries, files, finalize, prepare
 from api.dependencies import Service
@@ -23,6 +22,7 @@ from gridhaul.storage.connect import connect, ping
 from gridhaul.storage.contents import MongoContents
 from gridhaul.storage.registry import MongoDeliveries, MongoFiles
 from gridhaul.storage.schema import make_registry_indexes
+from gridhaul.targets.registry import target_names
 from tasks.queue import Broker, HintSender
 
 DESCRIPTION = "Moves large files and proves that they arrived: prepare, then finalize, or both in one request."
@@ -54,7 +54,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         hints=hints,
         indexes=indexes,
         roots=settings.roots,
-        targets=frozenset(load_targets(settings.targets_file).names()),
+        targets=frozenset(target_names(settings.targets_file)),
         max_file_bytes=settings.max_file_bytes,
         operator_token=settings.operator_token.get_secret_value(),
     )

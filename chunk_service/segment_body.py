@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 
 from fastapi import Request
+from starlette.requests import ClientDisconnect
 
 from gridhaul.transfer.chunking import CHUNK_BYTES, SEGMENT_MAX_BYTES
 from gridhaul.transfer.digest import chunk_digest
@@ -41,7 +42,7 @@ async def _arriving(request: Request) -> AsyncIterator[bytes]:
         try:
             async with asyncio.timeout(STALL_SECONDS):
                 part = await anext(parts, b"")
-        except TimeoutError:
+        except (TimeoutError, ClientDisconnect):
             raise RequestTimeout("The body stopped arriving.") from None
         if not part:
             return

@@ -18,7 +18,7 @@ from gridhaul.transfer.errors import (
     SegmentDamaged,
     StaleFence,
 )
-from gridhaul.transfer.model import RecordId, Seal, Segment
+from gridhaul.transfer.model import Seal, Segment
 from gridhaul.transfer.retry import backoff_seconds
 from gridhaul.transfer.states import Layout
 

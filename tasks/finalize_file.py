@@ -165,7 +165,7 @@ class _Attempt:
         except OutcomeUnknown:
             evidence = Evidence.ACKNOWLEDGED
         except GridhaulError:
-            await self._remove_quietly(name)
+            await self._take_back(name)
             raise
         await self.finish(name, evidence)
 
@@ -213,6 +213,13 @@ class _Attempt:
         found = await self._target.inspect(name, length=NOT_READ_BACK)
         if found is None or found.length != self._content.length:
             raise TargetUnavailable("The target renamed the object but does not show it.")
+
+    async def _take_back(self, name: str) -> None:
+        """Remove what was sent under the final name. Where that can be seen, the name is nobody's again."""
+        with suppress(GridhaulError):
+            await self._target.remove(name)
+            if await self._target.inspect(name, length=NOT_READ_BACK) is None:
+                await self._deliveries.renew(self._delivery.lease, final_touched=False)
 
     async def _remove_quietly(self, name: str) -> None:
         with suppress(GridhaulError):  # whoever comes next removes it first

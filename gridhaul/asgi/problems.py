@@ -47,6 +47,8 @@ def describe(error: GridhaulError) -> dict[str, str]:
         headers["Retry-After"] = str(math.ceil(error.retry_after_seconds or 1))
     if error.status == http.HTTPStatus.UNAUTHORIZED:
         headers["WWW-Authenticate"] = "Bearer"
+    if error.status == http.HTTPStatus.REQUEST_TIMEOUT:
+        headers["Connection"] = "close"  # the rest of the body may still come
     return headers
 
 

@@ -3,13 +3,17 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
+import structlog
+
 from gridhaul.transfer.errors import DatabaseUnavailable, GridhaulError
 
 RETRY_SECONDS = 0.5
 
+log = structlog.get_logger(__name__)
+
 
 class Readiness:
-    """Runs `work` until it raises no GridhaulError; until then `check` does."""
+    """Runs `work` until it succeeds; until then `check` raises."""
 
     def __init__(self, work: Callable[[], Awaitable[None]]) -> None:
         self._work = work
@@ -20,8 +24,13 @@ class Readiness:
             try:
                 await self._work()
                 self._done = True
-            except GridhaulError:
-                await asyncio.sleep(RETRY_SECONDS)
+            except GridhaulError as error:
+                log.info("not_ready", code=error.code)
+            except Exception:
+                log.exception("not_ready")
+            else:
+                return
+            await asyncio.sleep(RETRY_SECONDS)
 
     async def check(self) -> None:
         """Raises DatabaseUnavailable until the work is done."""

@@ -8,13 +8,16 @@ from pymongo import ReturnDocument
 from gridhaul.storage.connect import Collection, Database, Document, maps_database_errors
 from gridhaul.storage.lease import DUE_AND_FREE, HINT_AGAIN_SECONDS, after, past
 from gridhaul.transfer.model import Hint, RecordId, TaskName
-from gridhaul.transfer.states import DELIVERABLE, STORABLE, ContentState, FileState
+from gridhaul.transfer.states import FileState
+
+# Only what a worker has something to do with has a time for its next attempt.
+ACTIONABLE: Document = {"next_attempt_at": {"$exists": True}, "$expr": DUE_AND_FREE}
+TO_BE_HINTED: Document = {"hint_at": {"$exists": True}, "$expr": past("hint_at")}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Source:
     collection: Collection
-    waiting: frozenset[str]  # the states in which a worker has something to do
     task: Callable[[Document], TaskName]
 
 
@@ -26,29 +29,24 @@ def _file_task(document: Document) -> TaskName:
 class MongoAgenda:
     def __init__(self, database: Database) -> None:
         self._sources = (
-            _Source(collection=database["files"], waiting=STORABLE | {FileState.DELETING}, task=_file_task),
-            _Source(collection=database["deliveries"], waiting=DELIVERABLE, task=lambda _: TaskName.FINALIZE_FILE),
-            _Source(
-                collection=database["contents"],
-                waiting=frozenset({ContentState.DELETING}),
-                task=lambda _: TaskName.SWEEP_CONTENT,
-            ),
+            _Source(collection=database["files"], task=_file_task),
+            _Source(collection=database["deliveries"], task=lambda _: TaskName.FINALIZE_FILE),
+            _Source(collection=database["contents"], task=lambda _: TaskName.SWEEP_CONTENT),
         )
 
     async def waiting(self, limit: int) -> int:
-        counts = [await s.collection.count_documents(_claimable(s), limit=limit) for s in self._sources]
+        counts = [await source.collection.count_documents(ACTIONABLE, limit=limit) for source in self._sources]
         return min(limit, sum(counts))
 
     async def due(self, limit: int) -> Sequence[Hint]:
-        time_to_hint: Document = {"$expr": past("hint_at"), "hint_at": {"$exists": True}}
-        return await self._take([(source, time_to_hint) for source in self._sources], "hint_at", limit)
+        return await self._take(TO_BE_HINTED, "hint_at", limit)
 
     async def overlooked(self, limit: int) -> Sequence[Hint]:
-        return await self._take([(source, _claimable(source)) for source in self._sources], "next_attempt_at", limit)
+        return await self._take(ACTIONABLE, "next_attempt_at", limit)
 
-    async def _take(self, wanted: Sequence[tuple[_Source, Document]], oldest: str, limit: int) -> Sequence[Hint]:
+    async def _take(self, condition: Document, oldest: str, limit: int) -> Sequence[Hint]:
         hints: list[Hint] = []
-        for source, condition in wanted:
+        for source in self._sources:
             if limit - len(hints) <= 0:
                 break
             cursor = source.collection.find(condition, {"state": 1, "length": 1}).sort(oldest, 1)
@@ -84,10 +82,6 @@ class DispatcherLease:
     async def give_up(self) -> None:
         """Let another process have it at once."""
         await self._collection.delete_one({"_id": "dispatcher", "holder": self._holder})
-
-
-def _claimable(source: _Source) -> Document:
-    return {"state": {"$in": sorted(source.waiting)}, "$expr": DUE_AND_FREE}
 
 
 def _hint(source: _Source, document: Document) -> Hint:

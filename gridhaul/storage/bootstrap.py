@@ -20,17 +20,22 @@ AUTHENTICATION_FAILED = 18
 
 async def ensure_user(url: str) -> None:
     """Wait until the server answers; make the URL's user unless it is there. Raises PyMongoError."""
-    parts = parse_uri(url)
     deadline = time.monotonic() + WAIT_SECONDS
     while True:
         try:
-            if not await _can_log_in(url):
-                await _create(parts["nodelist"][0], parts["username"], parts["password"])
-            return
+            await _ensure_user(url)
         except PyMongoError:
             if time.monotonic() > deadline:
                 raise
             await asyncio.sleep(0.1)
+        else:
+            return
+
+
+async def _ensure_user(url: str) -> None:
+    if not await _can_log_in(url):
+        parts = parse_uri(url)
+        await _create(parts["nodelist"][0], parts["username"], parts["password"])
 
 
 async def _can_log_in(url: str) -> bool:

@@ -73,11 +73,13 @@ class LeasedCollection(Generic[R, S]):
         await self._write(lease, self._pipeline(values, next_attempt_at=due, hint_at=due, lease_until=GONE))
 
     async def finish(self, lease: Lease, to_state: S, **changes: object) -> None:
-        over = dict.fromkeys(("next_attempt_at", "lease_until", *self.released_when_finished), GONE)
+        over = dict.fromkeys(("lease_until", *self.released_when_finished), GONE)
+        then = self._when_finished(to_state)
         values = {"state": to_state, "rate": None, **changes}
-        await self._write(lease, self._pipeline(values, hint_at=self._hint_when_finished(to_state), **over))
+        await self._write(lease, self._pipeline(values, next_attempt_at=then, hint_at=then, **over))
 
-    def _hint_when_finished(self, to_state: S) -> Any:
+    def _when_finished(self, to_state: S) -> Any:
+        """When a worker has to look at a record again that reached this state, as an expression; normally never."""
         return GONE
 
     def _held(self) -> Document:

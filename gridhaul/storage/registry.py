@@ -64,9 +64,9 @@ class MongoFiles(LeasedCollection[File, FileState]):
 
     async def delivery_made(self, file_id: RecordId) -> None:
         stored = {"_id": ObjectId(file_id), "state": FileState.STORED}
-        await self._collection.update_one(stored, {"$unset": {"hint_at": ""}})
+        await self._collection.update_one(stored, {"$unset": {"hint_at": "", "next_attempt_at": ""}})
 
-    def _hint_when_finished(self, to_state: FileState) -> Any:
+    def _when_finished(self, to_state: FileState) -> Any:
         """A stored file that still needs its delivery made stays on the agenda."""
         if to_state is not FileState.STORED:
             return GONE

@@ -17,6 +17,7 @@ from gridhaul.transfer.model import Evidence, RemoteObject
 BLOCK_BYTES = 1 << 20
 BODY_MOST_BYTES = 1 << 16  # of answers that are not objects; beyond it the connection is given up
 SERVER_BYTES_PER_SECOND = 20 << 20  # how slowly a server may hash or store an object before it answers
+EXPLAIN_SECONDS = 5.0  # how long to ask why a sending broke off
 
 GONE = frozenset({http.HTTPStatus.NOT_FOUND, http.HTTPStatus.GONE})
 WRITE_ONLY = frozenset({http.HTTPStatus.METHOD_NOT_ALLOWED, http.HTTPStatus.NOT_IMPLEMENTED})
@@ -117,8 +118,9 @@ class HttpSession:
         A server that refuses before it has read the body closes the connection, and its answer is often lost with it.
         """
         try:
-            answer = await self.request("HEAD", self.url(name))
-        except GridhaulError:
+            async with asyncio.timeout(EXPLAIN_SECONDS):
+                answer = await self.request("HEAD", self.url(name))
+        except (GridhaulError, TimeoutError):
             return None
         return answer.error() if answer.status == http.HTTPStatus.UNAUTHORIZED else None
 

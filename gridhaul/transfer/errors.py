@@ -1,7 +1,7 @@
 """Every error that Gridhaul raises, as classes with a code, an HTTP status and whether trying again can help.
 
 GridhaulError
-├── bad requests          Malformed, Unauthorized, Forbidden, NotFound, MethodConflict …
+├── bad requests          Malformed, Unauthorized, Forbidden, NotFound, StateConflict …
 ├── source                PathInvalid, PathNotAllowed, SourceMissing, SourceChanged …
 ├── storage               StaleFence, ChunkConflict, DigestMismatch, IntakeBusy, StorageFull …
 ├── integrity             ChunkMissing, ChunkCorrupt, ContentMismatch
@@ -80,10 +80,6 @@ class LengthRequired(GridhaulError):
 
 class PayloadTooLarge(GridhaulError):
     code, status = "payload_too_large", 413
-
-
-class UnsupportedMediaType(GridhaulError):
-    code, status = "unsupported_media_type", 415
 
 
 class InvalidValue(GridhaulError):

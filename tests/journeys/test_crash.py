@@ -4,7 +4,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -19,6 +19,8 @@ from tests.servers.webdav import rclone_webdav
 
 LENGTH = 400 * MIB
 RECOVERY_SECONDS = 60
+
+Kill = Callable[[Operator, str], None]
 
 
 @pytest.fixture(scope="module")
@@ -99,11 +101,10 @@ def kill_group(operator: Operator, collection: str) -> None:
 @pytest.mark.parametrize("stage", ["storing", "delivering"])
 @pytest.mark.parametrize("kill", [kill_child, kill_worker, kill_group])
 def test_killed_worker_is_followed_by_another(
-    operator: Operator, source: Path, remote: Path, proxy: CountingProxy, stage: str, kill: object
+    operator: Operator, source: Path, remote: Path, proxy: CountingProxy, stage: str, kill: Kill
 ) -> None:
-    assert callable(kill)
     operator.system.wait_ready(timeout_seconds=30)
-    name = f"{stage}-{kill.__name__}.bin"
+    name = f"{stage}-{getattr(kill, '__name__', '')}.bin"
     proxy.requests.clear()
     with watched(remote / name, LENGTH) as partial:
         file_id = operator.prepare(source, to="remote", object_name=name)

@@ -35,14 +35,18 @@ def rclone_webdav(
     user: str = "u",
     password: str = "p",  # noqa: S107 - guards nothing
 ) -> Iterator[WebDavServer]:
-    """The server, answering. With `etag_hash` its ETags are SHA-256 in hex. What others change on the disk it sees 50 ms later."""
+    """The server, answering. With `etag_hash` its ETags are SHA-256 in hex.
+
+    What others change on its disk it sees 50 ms later.
+    """
     server = WebDavServer(host=HOST, port=free_port(), user=user, password=password)
     with tempfile.TemporaryDirectory() as scratch:
         config = Path(scratch) / "rclone.conf"
         config.touch()
         command = [str(Path(sys.executable).with_name("rclone")), "--config", str(config)]
         command += ["serve", "webdav", str(directory)]
-        command += ["--addr", f"{server.host}:{server.port}", "--dir-cache-time", "50ms"]  # at 0 it spins
+        # With a time of 0 rclone spins.
+        command += ["--addr", f"{server.host}:{server.port}", "--dir-cache-time", "50ms"]
         command += ["--etag-hash", "SHA256"] if etag_hash else []
         environment = {
             "PATH": os.environ["PATH"],
