@@ -5,12 +5,9 @@ from typing import Any
 
 import httpx2
 import psutil
-import pytest
+from bson import ObjectId
 
-from gridhaul.headers import write_chunk_digests
-from gridhaul.tokens import ContentGrant, sign
-from gridhaul.transfer.digest import chunk_digest
-from gridhaul.transfer.model import RecordId
+from tests.journeys.chunk_writer import ChunkWriter
 from tests.journeys.conftest import Remotes
 from tests.journeys.operator import MIB, Operator, make_file, sha256_of, wait_for
 
@@ -39,54 +36,29 @@ def test_any_path_was_read(operator: Operator) -> None:
     assert (response.status_code, response.json()["code"]) == (403, "path_not_allowed")
 
 
-@pytest.fixture
-def opened(operator: Operator, sources: Path) -> tuple[str, int]:
-    """A content of two chunks that is open, and its fence: a record of its own, as a worker would make it."""
-    from bson import ObjectId
-
-    content_id = ObjectId()
-    record = {"_id": content_id, "filename": "by-hand", "content_type": "a/b", "length": 2 * MIB, "state": "OPEN"}
-    with operator.database() as database:
-        database["contents"].insert_one({**record, "fence": 1, "refs": []})
-    return str(content_id), 1
-
-
-def put(operator: Operator, content: tuple[str, int], chunks: list[bytes]) -> httpx2.Response:
-    content_id, fence = content
-    grant = ContentGrant(content_id=RecordId(content_id), fence=fence)
-    headers = {
-        "Authorization": f"Bearer {sign(grant, secret=operator.system.service_secret)}",
-        "Lease-Fence": str(fence),
-        "Chunk-Digests": write_chunk_digests([chunk_digest(chunk) for chunk in chunks]),
-    }
-    url = f"{operator.system.chunk_service_url}/contents/{content_id}/chunks/0"
-    return httpx2.put(url, content=b"".join(chunks), headers=headers, trust_env=False, timeout=30)
-
-
-def test_failed_writes_were_answered_with_201(operator: Operator, opened: tuple[str, int]) -> None:
+def test_failed_writes_were_answered_with_201(operator: Operator) -> None:
+    writer = ChunkWriter.open(operator, 2 * MIB)
     chunks = [b"a" * MIB, b"b" * MIB]
     operator.system.stop_program("mongod")
     try:
-        response = put(operator, opened, chunks)
+        response = writer.put(0, chunks)
     finally:
         operator.system.start_program("mongod")
     assert (response.status_code, response.json()["code"]) == (503, "database_unavailable")
     assert response.headers["retry-after"]
     operator.system.wait_ready(timeout_seconds=30)
-    assert put(operator, opened, chunks).status_code == 201
+    assert writer.put(0, chunks).status_code == 201
 
 
-def test_chunks_were_stored_twice_on_a_retry(operator: Operator, opened: tuple[str, int]) -> None:
-    from bson import ObjectId
-
+def test_chunks_were_stored_twice_on_a_retry(operator: Operator) -> None:
+    writer = ChunkWriter.open(operator, 2 * MIB)
     chunks = [b"a" * MIB, b"b" * MIB]
-    assert [put(operator, opened, chunks).status_code for _ in range(3)] == [201, 200, 200]
-    assert put(operator, opened, [b"a" * MIB, b"c" * MIB]).json()["code"] == "chunk_conflict"
+    assert [writer.put(0, chunks).status_code for _ in range(3)] == [201, 200, 200]
+    assert writer.put(0, [b"a" * MIB, b"c" * MIB]).json()["code"] == "chunk_conflict"
     with operator.database() as database:
-        inline = list(database["inline"].find({"_id": ObjectId(opened[0])}))
-        assert len(inline) == 1
-        assert [bytes(chunk) for chunk in inline[0]["chunks"]] == chunks
-        assert database["fs.chunks"].count_documents({"files_id": ObjectId(opened[0])}) == 0
+        inline = list(database["inline"].find({"_id": ObjectId(writer.content_id)}))
+        assert [bytes(chunk) for document in inline for chunk in document["chunks"]] == chunks
+        assert database["fs.chunks"].count_documents({"files_id": ObjectId(writer.content_id)}) == 0
 
 
 def test_the_whole_file_was_held_in_memory(operator: Operator, sources: Path, remotes: Remotes) -> None:

@@ -1,0 +1,156 @@
+"""What the chunk service answers, over HTTP against the running one."""
+
+import socket
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx2
+import pytest
+
+from gridhaul.embedded.network import free_ports
+from gridhaul.headers import write_chunk_digests
+from gridhaul.transfer.digest import ContentDigest, chunk_digest, manifest_root
+from tests.journeys.chunk_writer import ChunkWriter
+from tests.journeys.operator import MIB, Operator, wait_for
+from tests.journeys.processes import settings_of, started
+
+CHUNK = b"a" * MIB
+OTHER = b"b" * MIB
+LAST = b"z" * 10
+LENGTH = 20 * MIB + len(LAST)
+
+
+def outcome(response: httpx2.Response) -> tuple[int, str | None]:
+    return response.status_code, response.json()["code"] if response.is_error else None
+
+
+def test_segments_are_stored_once_and_repeats_are_told_apart(operator: Operator) -> None:
+    writer = ChunkWriter.open(operator, LENGTH)
+    assert outcome(writer.put(0, [CHUNK] * 16)) == (201, None)
+    assert outcome(writer.put(0, [CHUNK] * 16)) == (200, None)
+    assert outcome(writer.put(14, [CHUNK] * 4)) == (201, None)
+    assert outcome(writer.put(3, [OTHER])) == (409, "chunk_conflict")
+    assert outcome(writer.put(18, [CHUNK, CHUNK, LAST])) == (201, None)
+    held = writer.request("GET", "digests?from=0&count=1024").content
+    digests = [chunk_digest(CHUNK)] * 20 + [chunk_digest(LAST)]
+    assert held == b"".join(b"\x01" + digest for digest in digests)
+
+
+def test_seal_needs_every_chunk_and_then_takes_no_other_bytes(operator: Operator) -> None:
+    writer = ChunkWriter.open(operator, LENGTH)
+    total = ContentDigest()
+    for data in [CHUNK] * 20 + [LAST]:
+        total.update(data)
+    root = manifest_root([chunk_digest(data) for data in [CHUNK] * 20 + [LAST]])
+    seal = {"length": LENGTH, "sha-256": total.hexdigest(), "manifest_root": root}
+    writer.put(0, [CHUNK] * 16)
+    early = writer.request("POST", "seal", json=seal)
+    assert outcome(early) == (409, "content_incomplete")
+    assert "16, 17, 18, 19, 20" in early.json()["detail"]
+    writer.put(16, [CHUNK] * 4 + [LAST])
+    assert outcome(writer.request("POST", "seal", json=seal | {"length": 1})) == (422, "length_mismatch")
+    wrong = seal | {"manifest_root": "0" * 64}
+    assert outcome(writer.request("POST", "seal", json=wrong)) == (422, "digest_mismatch")
+    assert writer.request("POST", "seal", json=seal).json() == {"layout": "gridfs"}
+    assert writer.request("POST", "seal", json=seal).json() == {"layout": "gridfs"}
+    other = seal | {"sha-256": "0" * 64}
+    assert outcome(writer.request("POST", "seal", json=other)) == (409, "content_sealed")
+    assert outcome(writer.put(0, [CHUNK])) == (200, None)
+    assert outcome(writer.put(0, [OTHER])) == (409, "content_sealed")
+
+
+@pytest.mark.parametrize(
+    ("first", "chunks", "headers", "answer"),
+    [
+        (0, [CHUNK], {"authorization": None}, (401, "unauthorized")),
+        (0, [CHUNK], {"authorization": "Bearer nonsense"}, (401, "unauthorized")),
+        (0, [CHUNK], {"lease_fence": None}, (400, "malformed")),
+        (0, [CHUNK], {"lease_fence": "-1"}, (400, "malformed")),
+        (0, [CHUNK], {"lease_fence": "2"}, (409, "stale_fence")),
+        (0, [CHUNK], {"chunk_digests": None}, (400, "digest_required")),
+        (0, [CHUNK], {"chunk_digests": "???"}, (400, "malformed")),
+        (0, [CHUNK], {"chunk_digests": write_chunk_digests([b"short"])}, (400, "malformed")),
+        (0, [CHUNK], {"chunk_digests": write_chunk_digests([chunk_digest(OTHER)])}, (422, "digest_mismatch")),
+        (0, [CHUNK], {"chunk_digests": write_chunk_digests([chunk_digest(CHUNK)] * 2)}, (422, "digest_mismatch")),
+        (0, [], {"chunk_digests": write_chunk_digests([chunk_digest(CHUNK)])}, (422, "length_mismatch")),
+        (0, [CHUNK] * 17, {}, (413, "payload_too_large")),
+        (20, [CHUNK], {}, (422, "length_mismatch")),
+        (21, [CHUNK], {}, (416, "chunk_out_of_range")),
+        (-1, [CHUNK], {}, (422, "invalid_value")),
+        (1.5, [CHUNK], {}, (422, "invalid_value")),
+        ("abc", [CHUNK], {}, (422, "invalid_value")),
+        (2**63, [CHUNK], {}, (422, "invalid_value")),
+    ],
+)
+def test_a_wrong_segment_is_refused_and_changes_nothing(
+    operator: Operator, first: object, chunks: list[bytes], headers: dict[str, str | None], answer: tuple[int, str]
+) -> None:
+    writer = ChunkWriter.open(operator, LENGTH)
+    assert outcome(writer.put(first, chunks, **headers)) == answer
+    assert not any(writer.request("GET", "digests").content)
+
+
+def test_a_token_is_good_for_one_content_and_one_fence(operator: Operator) -> None:
+    writer, other = ChunkWriter.open(operator, LENGTH), ChunkWriter.open(operator, LENGTH)
+    foreign = f"Bearer {other.token()}"
+    assert outcome(writer.put(0, [CHUNK], authorization=foreign)) == (403, "forbidden")
+    forged = f"Bearer {writer.token(secret='x' * 40)}"
+    assert outcome(writer.put(0, [CHUNK], authorization=forged)) == (401, "unauthorized")
+    ahead = {"authorization": f"Bearer {writer.token(fence=2)}", "lease_fence": "2"}
+    assert outcome(writer.put(0, [CHUNK], **ahead)) == (409, "stale_fence")
+
+
+def test_a_body_that_breaks_off_stores_nothing(operator: Operator) -> None:
+    writer = ChunkWriter.open(operator, LENGTH)
+    where = urlsplit(writer.url)
+    lines = [f"PUT /contents/{writer.content_id}/chunks/0 HTTP/1.1", f"Host: {where.netloc}", f"Content-Length: {MIB}"]
+    lines += [f"{name}: {value}" for name, value in writer.headers([CHUNK]).items()]
+    with socket.create_connection((str(where.hostname), where.port or 80)) as connection:
+        connection.sendall("\r\n".join([*lines, "", ""]).encode() + CHUNK[: MIB // 2])
+    assert outcome(writer.put(1, [CHUNK])) == (201, None)
+    held = writer.request("GET", "digests").content
+    assert (held[0], held[33]) == (0, 1)
+
+
+def test_below_the_disk_reserve_and_over_the_memory_budget_segments_are_refused(
+    operator: Operator, tmp_path: Path
+) -> None:
+    cases = {
+        "DISK_RESERVE_BYTES": (str(1 << 60), (507, "storage_full")),
+        "INTAKE_MEMORY_BYTES": (str(16 * MIB), (503, "intake_busy")),
+    }
+    for name, (value, answer) in cases.items():
+        (port,) = free_ports(1)
+        url = f"http://127.0.0.1:{port}"
+        settings = settings_of(operator.system) | {f"GRIDHAUL_{name}": value}
+        command = ("uvicorn", "chunk_service.app:app", "--port", str(port))
+        with started(command, settings, tmp_path / f"{name}.log"):
+            wait_for(lambda url=url: ready(url), seconds=20, what="the chunk service is ready")  # type: ignore[misc]
+            writer = ChunkWriter.open(operator, LENGTH, url=url)
+            with half_sent(writer) if name == "INTAKE_MEMORY_BYTES" else socket.socket():
+                response = wait_for(lambda writer=writer: refused(writer), seconds=10, what="a refusal")  # type: ignore[misc]
+        assert outcome(response) == answer
+        assert int(response.headers["retry-after"]) > 0
+
+
+def half_sent(writer: ChunkWriter) -> socket.socket:
+    """A segment of 16 chunks of which one arrived: it holds the memory of all."""
+    where = urlsplit(writer.url)
+    lines = [f"PUT /contents/{writer.content_id}/chunks/0 HTTP/1.1", f"Host: {where.netloc}"]
+    lines += [f"Content-Length: {16 * MIB}"]
+    lines += [f"{name}: {value}" for name, value in writer.headers([CHUNK] * 16).items()]
+    connection = socket.create_connection((str(where.hostname), where.port or 80))
+    connection.sendall("\r\n".join([*lines, "", ""]).encode() + CHUNK)
+    return connection
+
+
+def refused(writer: ChunkWriter) -> httpx2.Response | None:
+    response = writer.put(16, [CHUNK])
+    return response if response.is_error else None
+
+
+def ready(url: str) -> bool:
+    try:
+        return httpx2.get(f"{url}/readyz", trust_env=False).status_code == 200
+    except httpx2.TransportError:
+        return False
