@@ -1,0 +1,96 @@
+"""`demo` and `up` as a person starts them: a bare environment, and nothing left when they are over."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+
+from gridhaul.embedded.leftovers import MARK
+from gridhaul.embedded.system import System
+from tests.journeys.operator import MIB, make_file, sha256_of, wait_for
+from tests.journeys.processes import PROJECT
+
+BARE = {"PATH": os.environ["PATH"], "HOME": os.environ["HOME"]}
+
+
+def processes_of(data: Path) -> list[psutil.Process]:
+    """Every process that belongs to the system in that directory."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get(MARK) == str(data):
+                found.append(process)
+        except psutil.Error:
+            continue
+    return found
+
+
+@contextmanager
+def up(data: Path, root: Path, settings: Mapping[str, str]) -> Iterator[dict[str, str]]:
+    """`up`, ready; gives the environment for the command. SIGTERM at the end must end it well."""
+    operator_env = data / "operator.env"
+    operator_env.unlink(missing_ok=True)
+    command = [sys.executable, "-m", "gridhaul.embedded", "up", "--data", str(data), "--roots", str(root)]
+    with (data.parent / f"{data.name}.log").open("w+") as log:
+        process = subprocess.Popen(command, cwd=PROJECT, env=BARE | dict(settings), stdout=log, stderr=log)
+        try:
+            wait_for(lambda: "Ctrl-C ends" in Path(log.name).read_text(), seconds=60, what="the system is up")
+            yield BARE | dict(line.split("=", 1) for line in operator_env.read_text().splitlines())
+        finally:
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(40) == 0
+    assert processes_of(data) == []
+
+
+def gridhaul(environment: Mapping[str, str], *words: str) -> str:
+    command = [str(Path(sys.executable).with_name("gridhaul")), *words]
+    done = subprocess.run(command, env=dict(environment), capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()[-1]
+
+
+def test_demo_delivers_in_a_bare_environment_and_leaves_no_process(tmp_path: Path) -> None:
+    file = make_file(tmp_path / "a file, 100 % «mine».bin", 20 * MIB)
+    data = tmp_path / "demo"
+    command = [sys.executable, "-m", "gridhaul.embedded", "demo", str(file), "--data", str(data)]
+    done = subprocess.run(command, cwd=PROJECT, env=BARE, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    word, file_id, length, digest, *where = done.stdout.splitlines()[-1].split(" ")
+    assert (word, int(length), digest) == ("DELIVERED", 20 * MIB, f"sha-256={sha256_of(file)}")
+    assert len(file_id) == 24
+    assert where[0].startswith("http://127.0.0.1:")
+    assert sha256_of(data / "remote" / file.name) == sha256_of(file)
+    assert processes_of(data) == []
+
+
+def test_two_systems_run_side_by_side_and_data_survives_a_restart(tmp_path: Path) -> None:
+    file = make_file(tmp_path / "kept.bin", 17 * MIB)
+    one, other = tmp_path / "one", tmp_path / "other"
+    with up(one, tmp_path, {}) as to_one, up(other, tmp_path, {}) as to_other:
+        file_id = gridhaul(to_one, "send", str(file), "--to", "delivered").split()[1]
+        gridhaul(to_other, "send", str(file), "--to", "delivered")
+    for data in (one, other):
+        assert sha256_of(data / "delivered" / "kept.bin") == sha256_of(file)
+        assert (data / "operator.env").stat().st_mode & 0o777 == 0o600
+    with up(one, tmp_path, {}) as again:
+        assert "DELIVERED" in gridhaul(again, "status", file_id, "--json")
+
+
+def test_servers_that_are_there_already_are_used(system: System, tmp_path: Path) -> None:
+    file = make_file(tmp_path / "elsewhere.bin", MIB)
+    data = tmp_path / "data"
+    servers = {
+        "GRIDHAUL_MONGO_URL": system.mongo_url,
+        "GRIDHAUL_DATABASE": "elsewhere",
+        "GRIDHAUL_REDIS_URL": system.redis_url.removesuffix("/0") + "/2",
+    }
+    with up(data, tmp_path, servers) as operator:
+        names = {process.name() for process in processes_of(data)}
+        gridhaul(operator, "send", str(file), "--to", "delivered")
+    assert sha256_of(data / "delivered" / "elsewhere.bin") == sha256_of(file)
+    assert not names & {"mongod", "redis-server"}
