@@ -21,7 +21,7 @@ from gridhaul.transfer.ports import LeasedRecords
 from gridhaul.transfer.retry import TryAgain, decide
 
 TICK_SECONDS = 0.25
-PROGRESS_SECONDS = 1.0
+PROGRESS_SECONDS = 0.5
 
 log = structlog.get_logger(__name__)
 
@@ -152,8 +152,13 @@ class Attempts(Generic[S]):
                 continue
             try:
                 position = meter.position
-                await self.records.renew(lease, **meter.changes())
+                async with asyncio.timeout(self.renew_seconds):
+                    await self.records.renew(lease, **meter.changes())
                 written, renewed_at = {"position": position}, time.monotonic()
-            except DatabaseUnavailable:
+            except LeaseLost:
+                if task.done():  # it has finished its record meanwhile
+                    return
+                raise
+            except (DatabaseUnavailable, TimeoutError):
                 if since >= self.lease_seconds:
                     raise LeaseLost("the database did not answer for as long as the lease") from None

@@ -45,17 +45,17 @@ class MongoAgenda:
         return await self._take(ACTIONABLE, "next_attempt_at", limit)
 
     async def _take(self, condition: Document, oldest: str, limit: int) -> Sequence[Hint]:
-        hints: list[Hint] = []
+        """The records with the oldest time in the field, over all sources; none is hinted again for a minute."""
+        found = [
+            (document, source) for source in self._sources for document in await _find(source, condition, oldest, limit)
+        ]
+        found.sort(key=lambda pair: pair[0][oldest])
         for source in self._sources:
-            if limit - len(hints) <= 0:
-                break
-            cursor = source.collection.find(condition, {"state": 1, "length": 1}).sort(oldest, 1)
-            found = [document async for document in cursor.limit(limit - len(hints))]
+            taken = [document["_id"] for document, its in found[:limit] if its is source]
             # The condition again: what was claimed meanwhile keeps the hint_at of its lease.
-            same = {**condition, "_id": {"$in": [document["_id"] for document in found]}}
-            await source.collection.update_many(same, [{"$set": {"hint_at": after(HINT_AGAIN_SECONDS)}}])
-            hints += [_hint(source, document) for document in found]
-        return hints
+            again = [{"$set": {"hint_at": after(HINT_AGAIN_SECONDS)}}]
+            await source.collection.update_many({**condition, "_id": {"$in": taken}}, again)
+        return [_hint(source, document) for document, source in found[:limit]]
 
 
 @maps_database_errors
@@ -82,6 +82,11 @@ class DispatcherLease:
     async def give_up(self) -> None:
         """Let another process have it at once."""
         await self._collection.delete_one({"_id": "dispatcher", "holder": self._holder})
+
+
+async def _find(source: _Source, condition: Document, oldest: str, limit: int) -> list[Document]:
+    cursor = source.collection.find(condition, {"state": 1, "length": 1, oldest: 1}).sort(oldest, 1).limit(limit)
+    return [document async for document in cursor]
 
 
 def _hint(source: _Source, document: Document) -> Hint:

@@ -72,15 +72,17 @@ class GridFSLayout:
 
     async def batches(self, content: Content) -> AsyncGenerator[Sequence[NumberedChunk]]:
         """The chunks in order, some at a time, the next ones read while these are used."""
-        ahead = asyncio.ensure_future(self._read(content.id, 0))
+        ahead: asyncio.Future[list[NumberedChunk]] | None = None
         try:
             for first in range(0, content.chunk_count, READ_CHUNKS):
-                batch = await ahead
-                ahead = asyncio.ensure_future(self._read(content.id, first + READ_CHUNKS))
+                batch = await (ahead or self._read(content.id, first))
+                following = first + READ_CHUNKS
+                more = following < content.chunk_count
+                ahead = asyncio.ensure_future(self._read(content.id, following)) if more else None
                 yield batch
         finally:
-            ahead.cancel()
-            await asyncio.gather(ahead, return_exceptions=True)
+            if ahead is not None:  # not cancelled: PyMongo can lose a connection that way
+                await asyncio.gather(ahead, return_exceptions=True)
 
     async def _read(self, content_id: RecordId, first: int) -> list[NumberedChunk]:
         wanted = {"files_id": ObjectId(content_id), "n": {"$gte": first, "$lt": first + READ_CHUNKS}}

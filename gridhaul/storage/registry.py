@@ -132,7 +132,7 @@ class MongoDeliveries(LeasedCollection[Delivery, DeliveryState]):
         return True
 
     async def of_file(self, file_id: RecordId) -> Sequence[Delivery]:
-        cursor = self._collection.find({"file_id": ObjectId(file_id)}).sort("created_at", 1)
+        cursor = self._collection.find({"file_id": ObjectId(file_id)}).sort({"created_at": 1, "_id": 1})
         return [self._codec.decode(document) async for document in cursor]
 
     async def _queue(self, new: NewDelivery, *, again_from: frozenset[DeliveryState]) -> Delivery:

@@ -20,7 +20,9 @@ async def make_registry_indexes(database: Database) -> None:
             unique=True,
             partialFilterExpression={"idempotency_key": {"$exists": True}},
         )
-        await database["deliveries"].create_index([("file_id", ASCENDING), ("created_at", ASCENDING)])
+        await database["deliveries"].create_index(
+            [("file_id", ASCENDING), ("created_at", ASCENDING), ("_id", ASCENDING)]
+        )
         await database["deliveries"].create_index(
             [("claimed", ASCENDING)], unique=True, partialFilterExpression={"claimed": {"$exists": True}}
         )

@@ -8,6 +8,7 @@ from gridhaul.transfer.model import Lease
 
 OBJECT_NAME_MAX_BYTES = 1024
 PART_MAX_BYTES = 255
+SUFFIX_MAX_BYTES = 32  # what is longer is no suffix
 _TEMPORARY = re.compile(r"^\.gridhaul-[0-9a-f]{24}-\d+\.part$")
 
 
@@ -39,6 +40,7 @@ def renamed(object_name: str, number: int) -> str:
     if number == 0:
         return object_name
     path = PurePosixPath(object_name)
-    mark = f" ({number}){path.suffix}"
-    stem = path.stem.encode()[: PART_MAX_BYTES - len(mark.encode())].decode(errors="ignore")
+    suffix = path.suffix if len(path.suffix.encode()) <= SUFFIX_MAX_BYTES else ""
+    mark = f" ({number}){suffix}"
+    stem = path.name.removesuffix(suffix).encode()[: PART_MAX_BYTES - len(mark.encode())].decode(errors="ignore")
     return str(path.with_name(stem + mark))

@@ -1,13 +1,9 @@
-"""Each suite runs with the memory twins and with a real MongoDB of its own."""
-
-from collections.abc import AsyncIterator, Iterator
-from uuid import uuid4
+"""Each suite runs with the memory twins and with a real MongoDB."""
 
 import pytest
 
 from gridhaul.storage import contents
-from gridhaul.storage.connect import Database, connect
-from gridhaul.storage.schema import make_payload_collections, make_registry_indexes
+from gridhaul.storage.connect import Database
 from tests.contracts.ports import (
     LONG_LEASE_SECONDS,
     SHORT_LEASE_SECONDS,
@@ -16,23 +12,6 @@ from tests.contracts.ports import (
     memory_ports,
     mongo_ports,
 )
-from tests.servers.mongod import mongod
-
-
-@pytest.fixture(scope="session")
-def mongo_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with mongod(tmp_path_factory.mktemp("mongodb")) as url:
-        yield url
-
-
-@pytest.fixture
-async def database(mongo_url: str) -> AsyncIterator[Database]:
-    database = connect(mongo_url, f"test-{uuid4().hex}")
-    await make_registry_indexes(database)
-    await make_payload_collections(database, block_compressor="none")
-    yield database
-    await database.client.drop_database(database.name)
-    await database.client.close()
 
 
 @pytest.fixture(params=["memory", "mongodb"])

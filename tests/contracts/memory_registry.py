@@ -23,10 +23,7 @@ from gridhaul.transfer.model import (
 from gridhaul.transfer.ports import Agenda, DeliveryRegistry, FileRegistry
 from gridhaul.transfer.states import (
     DELETABLE,
-    DELIVERABLE,
     REOPENABLE,
-    STORABLE,
-    ContentState,
     DeliveryState,
     FileState,
 )
@@ -49,14 +46,20 @@ class Row(Generic[R]):
     """A record and what only the database knows of it; times are those of `time.monotonic`."""
 
     record: R
-    next_attempt_at: float = 0.0
+    next_attempt_at: float | None = None  # None: no worker has anything to do
     hint_at: float | None = None
     lease_until: float | None = None
     claimed: tuple[str, str] | None = None
 
     @property
     def due_and_free(self) -> bool:
-        return max(self.next_attempt_at, self.lease_until or 0.0) <= time.monotonic()
+        return max(self.next_attempt_at or 0.0, self.lease_until or 0.0) <= time.monotonic()
+
+
+def _waiting(record: Leasable) -> Row[Leasable]:
+    """Claimable now; whoever makes a record hints it."""
+    now = time.monotonic()
+    return Row(record=record, next_attempt_at=now, hint_at=now + HINT_AGAIN_SECONDS)
 
 
 class MemoryRecords(Generic[Leasable, S]):
@@ -95,8 +98,7 @@ class MemoryRecords(Generic[Leasable, S]):
     async def finish(self, lease: Lease, to_state: S, **changes: object) -> None:
         row = self._leased(lease)
         self._change(row, {"state": to_state, "rate": None, **changes})
-        row.lease_until = row.hint_at = row.claimed = None
-        row.next_attempt_at = 0.0
+        row.lease_until = row.next_attempt_at = row.hint_at = row.claimed = None
 
     def _leased(self, lease: Lease) -> Row[Leasable]:
         row = self.rows.get(lease.record_id)
@@ -126,7 +128,7 @@ class MemoryFiles(MemoryRecords[File, FileState]):
         now = datetime.now(UTC)
         values = {name: getattr(new, name) for name in NewFile.__slots__ if name != "idempotency_key"}
         file = File(id=new_id(), state=FileState.REGISTERED, created_at=now, updated_at=now, **values)
-        self.rows[file.id] = Row(record=file, hint_at=time.monotonic() + HINT_AGAIN_SECONDS)
+        self.rows[file.id] = _waiting(file)
         if new.idempotency_key is not None:
             self._by_key[new.owner, new.idempotency_key] = file.id
         return file, True
@@ -146,13 +148,13 @@ class MemoryFiles(MemoryRecords[File, FileState]):
     async def delivery_made(self, file_id: RecordId) -> None:
         row = self.rows.get(file_id)
         if row is not None and row.record.state is FileState.STORED:
-            row.hint_at = None
+            row.next_attempt_at = row.hint_at = None
 
     async def finish(self, lease: Lease, to_state: FileState, **changes: object) -> None:
         await super().finish(lease, to_state, **changes)
         row = self.rows[lease.record_id]
         if to_state is FileState.STORED and row.record.deliver_to is not None:
-            row.hint_at = time.monotonic()
+            row.next_attempt_at = row.hint_at = time.monotonic()
 
 
 class MemoryDeliveries(MemoryRecords[Delivery, DeliveryState]):
@@ -207,7 +209,7 @@ class MemoryDeliveries(MemoryRecords[Delivery, DeliveryState]):
             created_at=now,
             updated_at=now,
         )
-        self.rows[new.id] = Row(record=delivery, hint_at=time.monotonic() + HINT_AGAIN_SECONDS)
+        self.rows[new.id] = _waiting(delivery)
         return delivery
 
 
@@ -220,33 +222,32 @@ class MemoryAgenda:
         deliveries: Mapping[RecordId, Row[Delivery]],
         contents: Mapping[RecordId, Row[Content]],
     ) -> None:
-        self._sources: tuple[tuple[Mapping[RecordId, Row[Any]], Mapping[str, TaskName]], ...] = (
-            (files, {**dict.fromkeys(STORABLE, TaskName.UPLOAD_FILE), FileState.DELETING: TaskName.DELETE_FILE}),
-            (deliveries, dict.fromkeys(DELIVERABLE, TaskName.FINALIZE_FILE)),
-            (contents, {ContentState.DELETING: TaskName.SWEEP_CONTENT}),
+        self._sources: tuple[tuple[Mapping[RecordId, Row[Any]], TaskName], ...] = (
+            (files, TaskName.UPLOAD_FILE),
+            (deliveries, TaskName.FINALIZE_FILE),
+            (contents, TaskName.SWEEP_CONTENT),
         )
 
     async def waiting(self, limit: int) -> int:
-        return sum(1 for _ in itertools.islice(self._claimable(), limit))
+        return sum(1 for _ in itertools.islice(self._actionable(), limit))
 
     async def due(self, limit: int) -> Sequence[Hint]:
         now = time.monotonic()
-        hints = [
-            (row.hint_at, row, tasks.get(row.record.state, TaskName.UPLOAD_FILE))  # else a file STORED, to be delivered
-            for rows, tasks in self._sources
-            for row in rows.values()
-            if row.hint_at is not None and row.hint_at <= now
-        ]
-        return self._take(hints, limit)
+        times = ((row.hint_at, row, task) for row, task in self._rows())
+        return self._take(((at, row, task) for at, row, task in times if at is not None and at <= now), limit)
 
     async def overlooked(self, limit: int) -> Sequence[Hint]:
-        return self._take(self._claimable(), limit)
+        return self._take(self._actionable(), limit)
 
-    def _claimable(self) -> Iterator[tuple[float, Row[Any], TaskName]]:
-        for rows, tasks in self._sources:
+    def _rows(self) -> Iterator[tuple[Row[Any], TaskName]]:
+        for rows, task in self._sources:
             for row in rows.values():
-                if row.record.state in tasks and row.due_and_free:
-                    yield row.next_attempt_at, row, tasks[row.record.state]
+                yield row, TaskName.DELETE_FILE if row.record.state is FileState.DELETING else task
+
+    def _actionable(self) -> Iterator[tuple[float, Row[Any], TaskName]]:
+        for row, task in self._rows():
+            if row.next_attempt_at is not None and row.due_and_free:
+                yield row.next_attempt_at, row, task
 
     def _take(self, hints: Iterable[tuple[float, Row[Any], TaskName]], limit: int) -> Sequence[Hint]:
         taken = sorted(hints, key=itemgetter(0))[:limit]

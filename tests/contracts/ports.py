@@ -1,6 +1,7 @@
 """The ports over one storage, and what their suites make, know and wait for."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
@@ -17,10 +18,11 @@ from tests.contracts.memory_contents import MemoryContents, MemoryIntake
 from tests.contracts.memory_registry import MemoryAgenda, MemoryDeliveries, MemoryFiles
 
 LONG_LEASE_SECONDS = 60.0
-SHORT_LEASE_SECONDS = 0.3
-SWEEP_AFTER_SECONDS = 0.3
+SHORT_LEASE_SECONDS = 0.15
+SWEEP_AFTER_SECONDS = 0.15
 DEADLINE_SECONDS = 10.0
 SHA256 = "ab" * 32
+A_FILE = RecordId("a" * 24)
 
 T = TypeVar("T")
 
@@ -80,7 +82,7 @@ def destination(
     return Destination(target=target, object_name=object_name, if_exists=if_exists)
 
 
-def new_delivery(to: Destination, *, file_id: RecordId = RecordId("a" * 24), length: int = 5) -> NewDelivery:
+def new_delivery(to: Destination, *, file_id: RecordId = A_FILE, length: int = 5) -> NewDelivery:
     return NewDelivery(file_id=file_id, owner="operator", destination=to, length=length, sha256=SHA256)
 
 
@@ -106,7 +108,8 @@ async def stored(ports: Ports, new: NewFile | None = None) -> File:
 
 async def eventually(question: Callable[[], Awaitable[T]]) -> T:
     """The first answer that is neither None nor empty."""
-    async with asyncio.timeout(DEADLINE_SECONDS):
-        while not (answer := await question()):
-            await asyncio.sleep(0.01)
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    while not (answer := await question()):
+        assert time.monotonic() < deadline, "it never came about"
+        await asyncio.sleep(0.01)
     return answer

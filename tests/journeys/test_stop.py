@@ -8,7 +8,7 @@ import psutil
 
 from gridhaul.embedded.system import Configuration, System
 from gridhaul.transfer.chunking import SEGMENT_MAX_BYTES, chunk_count
-from tests.journeys.operator import MIB, Operator, make_file, sha256_of, wait_for
+from tests.journeys.operator import MIB, Operator, sha256_of, wait_for
 from tests.journeys.processes import settings_of, started
 
 LENGTH = 1024 * MIB
@@ -25,7 +25,9 @@ def segments_sent(system: System) -> int:
 
 
 def test_sigterm_hands_the_file_over_and_nothing_is_sent_again(tmp_path: Path) -> None:
-    source = make_file(tmp_path / "large.bin", LENGTH)
+    source = tmp_path / "large.bin"
+    with source.open("wb") as zeros:
+        zeros.truncate(LENGTH)  # zeros that take no space: what is in it does not matter here
     heartbeat = tmp_path / "heartbeat"
     with System(Configuration(data=tmp_path / "data", roots=(tmp_path,), port=None, environment={})) as system:
         operator = Operator(system)
