@@ -6,7 +6,7 @@ from typing import Annotated, Self
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from gridhaul.transfer.chunking import CHUNK_BYTES
-from gridhaul.transfer.model import Delivery, Evidence, File, IfExists, Receipt
+from gridhaul.transfer.model import Delivery, Evidence, Failure, File, IfExists, Receipt
 from gridhaul.transfer.states import DeliveryState, FileState, Layout
 
 TargetName = Annotated[str, StringConstraints(max_length=64)]
@@ -48,6 +48,10 @@ class FailureView(BaseModel):
     code: str
     detail: str
 
+    @classmethod
+    def of(cls, failure: Failure | None) -> Self | None:
+        return cls(code=failure.code, detail=failure.detail) if failure else None
+
 
 class FileView(BaseModel):
     file_id: str
@@ -83,7 +87,7 @@ class FileView(BaseModel):
             rate=file.rate,
             digests={"sha-256": file.sha256} if file.sha256 else {},
             attempts=file.attempts,
-            error=FailureView(code=file.error.code, detail=file.error.detail) if file.error else None,
+            error=FailureView.of(file.error),
             created_at=file.created_at,
             updated_at=file.updated_at,
             links={
@@ -160,7 +164,7 @@ class DeliveryView(BaseModel):
             sent_bytes=delivery.sent_bytes,
             rate=delivery.rate,
             attempts=delivery.attempts,
-            error=FailureView(code=delivery.error.code, detail=delivery.error.detail) if delivery.error else None,
+            error=FailureView.of(delivery.error),
             receipt=ReceiptView.of(delivery.receipt, delivery) if delivery.receipt else None,
             created_at=delivery.created_at,
             updated_at=delivery.updated_at,

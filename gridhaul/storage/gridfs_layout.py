@@ -13,11 +13,11 @@ from pymongo import ASCENDING
 from pymongo.errors import BulkWriteError
 
 from gridhaul.storage.connect import Database
+from gridhaul.storage.verified_stream import NumberedChunk
 from gridhaul.transfer.chunking import CHUNK_BYTES
 from gridhaul.transfer.errors import ChunkConflict, DatabaseUnavailable
 from gridhaul.transfer.model import Content, RecordId, Seal
 
-NumberedChunk = tuple[int, bytes]
 NumberedDigest = tuple[int, bytes]
 
 DUPLICATE_KEY = 11000

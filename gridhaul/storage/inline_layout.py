@@ -7,11 +7,10 @@ from bson import ObjectId
 from pymongo.errors import DuplicateKeyError
 
 from gridhaul.storage.connect import Database
+from gridhaul.storage.verified_stream import NumberedChunk
 from gridhaul.transfer.digest import DIGEST_BYTES
 from gridhaul.transfer.errors import ChunkConflict
 from gridhaul.transfer.model import Content, RecordId
-
-NumberedChunk = tuple[int, bytes]
 
 
 class InlineLayout:

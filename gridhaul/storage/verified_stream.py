@@ -10,7 +10,7 @@ from gridhaul.transfer.digest import DIGEST_BYTES, ContentDigest, chunk_digest
 from gridhaul.transfer.errors import ChunkCorrupt, ChunkMissing, ContentMismatch
 from gridhaul.transfer.model import Content
 
-NumberedChunk = tuple[int, bytes]
+NumberedChunk = tuple[int, bytes]  # a chunk's number and data, as a layout reads them
 ManifestPage = Callable[[int], Awaitable[bytes]]
 
 

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import httpx2
+
 import gridhaul
 from gridhaul.embedded.system import System
 
@@ -48,3 +50,11 @@ def started(command: Sequence[str], settings: Mapping[str, str], log: Path) -> I
             finally:
                 process.kill()
                 process.wait()
+
+
+def ready(url: str) -> bool:
+    """Whether the service at the address answers, and has what it needs."""
+    try:
+        return httpx2.get(f"{url}/readyz", trust_env=False).status_code == 200
+    except httpx2.TransportError:
+        return False

@@ -12,7 +12,7 @@ from gridhaul.headers import write_chunk_digests
 from gridhaul.transfer.digest import ContentDigest, chunk_digest, manifest_root
 from tests.journeys.chunk_writer import ChunkWriter
 from tests.journeys.operator import MIB, Operator, wait_for
-from tests.journeys.processes import settings_of, started
+from tests.journeys.processes import ready, settings_of, started
 
 CHUNK = b"a" * MIB
 OTHER = b"b" * MIB
@@ -147,10 +147,3 @@ def half_sent(writer: ChunkWriter) -> socket.socket:
 def refused(writer: ChunkWriter) -> httpx2.Response | None:
     response = writer.put(16, [CHUNK])
     return response if response.is_error else None
-
-
-def ready(url: str) -> bool:
-    try:
-        return httpx2.get(f"{url}/readyz", trust_env=False).status_code == 200
-    except httpx2.TransportError:
-        return False

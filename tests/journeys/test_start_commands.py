@@ -7,7 +7,7 @@ import httpx2
 from gridhaul.embedded.network import free_ports
 from gridhaul.embedded.system import System
 from tests.journeys.operator import MIB, make_file, sha256_of, wait_for
-from tests.journeys.processes import settings_of, started
+from tests.journeys.processes import ready, settings_of, started
 
 
 def test_the_three_commands_are_the_whole_system(system: System, tmp_path: Path) -> None:
@@ -36,7 +36,7 @@ def test_the_three_commands_are_the_whole_system(system: System, tmp_path: Path)
             trust_env=False,
         ) as http,
     ):
-        wait_for(lambda: ready(http), seconds=30, what="the api is ready")
+        wait_for(lambda: ready(str(http.base_url).rstrip("/")), seconds=30, what="the api is ready")
         body = {"file_path": str(source), "deliver_to": {"target": "here"}}
         file_id = http.post("/upload/prepare", json=body).json()["file_id"]
 
@@ -46,13 +46,6 @@ def test_the_three_commands_are_the_whole_system(system: System, tmp_path: Path)
 
         wait_for(delivered, seconds=60, what="the file is delivered")
     assert sha256_of(tmp_path / "there" / "by-hand.bin") == sha256_of(source)
-
-
-def ready(http: httpx2.Client) -> bool:
-    try:
-        return http.get("/readyz").status_code == 200
-    except httpx2.TransportError:
-        return False
 
 
 def test_a_process_without_a_setting_names_it_and_does_not_start(system: System, tmp_path: Path) -> None:
