@@ -11,6 +11,7 @@ from fastapi import FastAPI
 from api import deliveries, files, finalize, prepare
 from api.dependencies import Service
 from api.dispatcher import Dispatcher
+from api.download import DownloadSlots
 from gridhaul import __version__
 from gridhaul.asgi import problems
 from gridhaul.asgi.health import health_routes
@@ -45,16 +46,18 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     database = connect(settings.mongo_url.get_secret_value(), settings.database)
     indexes = Readiness(lambda: make_registry_indexes(database))
     broker = Broker(settings.redis_url.get_secret_value())
-    hints = HintSender(settings.redis_url.get_secret_value(), large_file_bytes=settings.large_file_bytes)
+    hints = HintSender(settings.redis_url.get_secret_value())
     lease_seconds = settings.lease_seconds
     app.state.service = Service(
         files=MongoFiles(database, lease_seconds=lease_seconds),
         deliveries=MongoDeliveries(database, lease_seconds=lease_seconds),
         contents=MongoContents(database),
+        downloads=DownloadSlots(),
         hints=hints,
         indexes=indexes,
         roots=settings.roots,
         targets=frozenset(target_names(settings.targets_file)),
+        large_file_bytes=settings.large_file_bytes,
         max_file_bytes=settings.max_file_bytes,
         operator_token=settings.operator_token.get_secret_value(),
     )

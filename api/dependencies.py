@@ -6,6 +6,7 @@ from typing import Annotated
 
 from fastapi import Depends, Path, Request
 
+from api.download import DownloadSlots
 from gridhaul.asgi.readiness import Readiness
 from gridhaul.transfer.errors import NotFound, TargetUnknown
 from gridhaul.transfer.model import Delivery, File, RecordId
@@ -20,10 +21,12 @@ class Service:
     files: FileRegistry
     deliveries: DeliveryRegistry
     contents: Contents
+    downloads: DownloadSlots
     hints: HintSender
     indexes: Readiness
     roots: tuple[FilePath, ...]
     targets: frozenset[str]
+    large_file_bytes: int
     max_file_bytes: int | None
     operator_token: str
 

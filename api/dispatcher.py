@@ -1,16 +1,20 @@
 """The dispatcher: a loop that hints what is due, so that a lost message or worker loses nothing."""
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import suppress
 
 import structlog
 
 from gridhaul.storage.agenda import DispatcherLease
 from gridhaul.transfer.errors import GridhaulError
+from gridhaul.transfer.model import Hint, Queue
 from gridhaul.transfer.ports import Agenda
 from tasks.queue import Broker, HintSender
 
 HINTS_A_RUN = 200
+EMPTY_QUEUE_SECONDS = 2.0  # what was hinted just now may be on its way
+BUSY_QUEUE_SECONDS = 60.0  # workers may have taken messages and not claimed yet
 
 log = structlog.get_logger(__name__)
 
@@ -43,16 +47,22 @@ class Dispatcher:
                 await self._lease.give_up()
 
     async def dispatch(self) -> None:
-        """Hint what is due, oldest first, but never so much that more messages wait than records."""
+        """Hint what is owed a hint; and again what was hinted, where messages must have been lost."""
         if not await self._lease.hold():
             return
-        depth = await self._broker.depth()
-        if depth == 0:
-            hints = await self._agenda.overlooked(HINTS_A_RUN)
-        else:
-            missing = await self._agenda.waiting(depth + HINTS_A_RUN) - depth
-            hints = await self._agenda.due(min(missing, HINTS_A_RUN)) if missing > 0 else []
+        hints: list[Hint] = []
+        for queue, depth in (await self._broker.depths()).items():
+            hints += await self._lost(queue, depth)
+        hints += await self._agenda.due(HINTS_A_RUN)
         for hint in hints:
             self._hints.offer(hint)
         if hints:
-            log.info("hinted", count=len(hints), waiting_before=depth)
+            log.info("hinted", count=len(hints))
+
+    async def _lost(self, queue: Queue, depth: int) -> Sequence[Hint]:
+        """Fewer messages wait than records were hinted. So there are never more messages than records."""
+        lost = await self._agenda.unanswered(queue, depth + HINTS_A_RUN) - depth
+        if lost <= 0:
+            return []
+        seconds = EMPTY_QUEUE_SECONDS if depth == 0 else BUSY_QUEUE_SECONDS
+        return await self._agenda.overlooked(queue, lost, seconds=seconds)

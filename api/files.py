@@ -6,10 +6,10 @@ from typing import Annotated
 from urllib.parse import quote
 
 from fastapi import APIRouter, Query, Request
-from fastapi.responses import StreamingResponse
 
 from api.auth import Caller
 from api.dependencies import Id, Parts
+from api.download import Download, slotted
 from api.schemas import DeliveriesView, DeliveryView, FilesView, FileView
 from gridhaul.headers import write_repr_digest
 from gridhaul.transfer.errors import DeliveryOpen, NotStored, StateConflict
@@ -52,22 +52,22 @@ async def list_deliveries(file_id: Id, _: Caller, parts: Parts) -> DeliveriesVie
 @router.get(
     "/{file_id}/content",
     summary="The file's bytes",
-    response_class=StreamingResponse,
+    response_class=Download,
     responses={200: {"content": {"application/octet-stream": {}}}},
 )
-async def get_content(request: Request, file_id: Id, _: Caller, parts: Parts) -> StreamingResponse:
+async def get_content(request: Request, file_id: Id, _: Caller, parts: Parts) -> Download:
     """Every byte is verified before it is sent; if one is wrong, the connection ends before the declared length."""
     file = await parts.file(file_id)
     content = await parts.contents.get(file.content_id) if file.content_id else None
     if file.state is not FileState.STORED or content is None or file.sha256 is None:
         raise NotStored("The file has no stored content.", retry_after_seconds=TRY_AGAIN_SECONDS)
-    chunks = parts.contents.read(content)
+    chunks = slotted(parts.contents.read(content), parts.downloads)
     try:
         first = await anext(chunks, b"")  # an error in a small file is still a problem document
     except BaseException:
         await chunks.aclose()
         raise
-    return StreamingResponse(_stream(first, chunks), headers=_content_headers(file), media_type=file.content_type)
+    return Download(_stream(first, chunks), headers=_content_headers(file), media_type=file.content_type)
 
 
 @router.delete("/{file_id}", status_code=202, summary="Delete a file and its stored bytes")
@@ -79,9 +79,9 @@ async def delete_file(file_id: Id, _: Caller, parts: Parts) -> FileView:
             raise DeliveryOpen(f"Delivery {delivery.id} is not over; wait for it.")
     file = await parts.files.request_delete(file_id)
     if file is None or file.state not in (FileState.DELETING, FileState.DELETED):
-        raise StateConflict("The file is being stored; wait until it is.")
+        raise StateConflict("The file is still being worked on; wait until it is stored, and its delivery made.")
     if file.state is FileState.DELETING:
-        parts.hints.offer(Hint(task=TaskName.DELETE_FILE, record_id=file.id, length=file.length))
+        parts.hints.offer(Hint(task=TaskName.DELETE_FILE, record_id=file.id, queue=file.queue))
     return FileView.of(file)
 
 

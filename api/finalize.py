@@ -49,10 +49,12 @@ async def finalize(
         raise LengthMismatch(f"The stored file has {file.length} bytes.")
     object_name = check_object_name(body.object_name or file.name)
     destination = Destination(target=body.target, object_name=object_name, if_exists=body.if_exists)
-    new = NewDelivery(file_id=file.id, owner=file.owner, destination=destination, length=file.length, sha256=sha256)
+    new = NewDelivery(
+        file_id=file.id, owner=file.owner, destination=destination, length=file.length, sha256=sha256, queue=file.queue
+    )
     delivery, queued = await parts.deliveries.open(new)
     if queued:
-        parts.hints.offer(Hint(task=TaskName.FINALIZE_FILE, record_id=delivery.id, length=delivery.length))
+        parts.hints.offer(Hint(task=TaskName.FINALIZE_FILE, record_id=delivery.id, queue=delivery.queue))
     else:
         response.status_code = 200
     response.headers["Location"] = f"/deliveries/{delivery.id}"

@@ -1,6 +1,7 @@
 """`POST /upload/prepare`: register a local file, and answer before a byte is read."""
 
 import mimetypes
+from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Annotated
 
@@ -12,7 +13,7 @@ from api.schemas import DeliverTo, FileView, PrepareBody
 from gridhaul.storage.source import Source, check_path
 from gridhaul.transfer.digest import fingerprint
 from gridhaul.transfer.errors import IdempotencyConflict, InvalidValue, SourceTooLarge
-from gridhaul.transfer.model import Destination, Hint, NewFile, SourceIdentity, TaskName
+from gridhaul.transfer.model import Destination, Hint, NewFile, Queue, SourceIdentity, TaskName
 from gridhaul.transfer.naming import check_object_name
 
 router = APIRouter(prefix="/upload", tags=["upload"])
@@ -28,28 +29,36 @@ async def prepare(
     body: PrepareBody, response: Response, owner: Caller, parts: Parts, idempotency_key: IdempotencyKey = None
 ) -> FileView:
     """The file is read, hashed and stored by a worker; with `deliver_to` it is delivered as well."""
+    request_fingerprint = fingerprint(body.model_dump_json())
+    file = await parts.files.find_by_key(owner, idempotency_key) if idempotency_key else None
+    if file is None:
+        new = await _new_file(body, owner, parts)
+        file, made = await parts.files.register(
+            replace(new, idempotency_key=idempotency_key, request_fingerprint=request_fingerprint)
+        )
+        if made:
+            parts.hints.offer(Hint(task=TaskName.UPLOAD_FILE, record_id=file.id, queue=file.queue))
+    if file.request_fingerprint != request_fingerprint:
+        raise IdempotencyConflict("This Idempotency-Key was used with another request; take a new one.")
+    response.headers["Location"] = f"/files/{file.id}"
+    return FileView.of(file)
+
+
+async def _new_file(body: PrepareBody, owner: str, parts: Service) -> NewFile:
     path = check_path(body.file_path)
     name = check_object_name(body.name or PurePosixPath(path).name or "file")
     deliver_to = _destination(body.deliver_to, name, parts) if body.deliver_to else None
     identity = await _identify(path, parts)
-    new = NewFile(
+    return NewFile(
         owner=owner,
         name=name,
         content_type=mimetypes.guess_type(name)[0] or "application/octet-stream",
         length=identity.size,
         path=path,
         identity=identity,
+        queue=Queue.LARGE if identity.size > parts.large_file_bytes else Queue.SMALL,
         deliver_to=deliver_to,
-        idempotency_key=idempotency_key,
-        request_fingerprint=fingerprint(body.model_dump_json()),
     )
-    file, made = await parts.files.register(new)
-    if made:
-        parts.hints.offer(Hint(task=TaskName.UPLOAD_FILE, record_id=file.id, length=file.length))
-    elif file.request_fingerprint != new.request_fingerprint:
-        raise IdempotencyConflict("This Idempotency-Key was used with another request; take a new one.")
-    response.headers["Location"] = f"/files/{file.id}"
-    return FileView.of(file)
 
 
 def _destination(wanted: DeliverTo, name: str, parts: Service) -> Destination:

@@ -9,20 +9,26 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_aft
 from gridhaul.headers import write_chunk_digests
 from gridhaul.tokens import ContentGrant, sign
 from gridhaul.transfer import errors
+from gridhaul.transfer.chunking import chunk_count
 from gridhaul.transfer.errors import (
     ChunkServiceFailed,
     ChunkServiceUnavailable,
     DigestMismatch,
+    Forbidden,
     GridhaulError,
     LeaseLost,
     SegmentDamaged,
     StaleFence,
+    Unauthorized,
 )
 from gridhaul.transfer.model import Seal, Segment
 from gridhaul.transfer.retry import backoff_seconds
 from gridhaul.transfer.states import Layout
 
 KEEP_TRYING_SECONDS = 60.0
+ANSWER_SECONDS = 60.0
+SEAL_SECONDS = 60.0
+SEAL_SECONDS_A_CHUNK = 0.001  # 17 minutes for 1 TiB
 
 
 class ChunkClient:
@@ -46,7 +52,8 @@ class ChunkClient:
     async def seal(self, grant: ContentGrant, seal: Seal) -> Layout:
         """Make the content complete and unchangeable; the layout it got."""
         body = {"length": seal.length, "sha-256": seal.sha256, "manifest_root": seal.manifest_root}
-        response = await self._request("POST", grant, "seal", json=body)
+        patience = SEAL_SECONDS + chunk_count(seal.length) * SEAL_SECONDS_A_CHUNK
+        response = await self._request("POST", grant, "seal", json=body, patience_seconds=patience)
         return Layout(response.json()["layout"])
 
     async def _request(
@@ -58,6 +65,7 @@ class ChunkClient:
         headers: dict[str, str] | None = None,
         segment: Segment | None = None,
         json: object = None,
+        patience_seconds: float = ANSWER_SECONDS,
     ) -> httpx2.Response:
         url = f"{self._base_url}/contents/{grant.content_id}/{path}"
         async for attempt in _retrying():
@@ -68,19 +76,24 @@ class ChunkClient:
                     **(headers or {}),
                 }
                 content = _blocks(segment) if segment else None
-                return await self._once(method, url, headers=signed, content=content, json=json)
+                request = self._client.build_request(
+                    method, url, headers=signed, content=content, json=json, timeout=_timeout(patience_seconds)
+                )
+                return await self._once(request)
         raise AssertionError("unreachable: the loop returns or raises")
 
-    async def _once(
-        self, method: str, url: str, *, headers: dict[str, str], content: AsyncIterator[bytes] | None, json: object
-    ) -> httpx2.Response:
+    async def _once(self, request: httpx2.Request) -> httpx2.Response:
         try:
-            response = await self._client.request(method, url, headers=headers, content=content, json=json)
+            response = await self._client.send(request)
         except httpx2.HTTPError as error:
             raise ChunkServiceUnavailable("The chunk service does not answer.") from error
         if not response.is_success:
             raise _refusal(response)
         return response
+
+
+def _timeout(read_seconds: float) -> httpx2.Timeout:
+    return httpx2.Timeout(connect=5.0, read=read_seconds, write=ANSWER_SECONDS, pool=ANSWER_SECONDS)
 
 
 async def _blocks(segment: Segment) -> AsyncIterator[bytes]:
@@ -117,7 +130,7 @@ def _refusal(response: httpx2.Response) -> Exception:
         return LeaseLost(detail)
     if known is DigestMismatch and response.request.method == "PUT":
         return SegmentDamaged(detail)
-    if known is None or known.code == GridhaulError.code:
+    if known is None or known.code == GridhaulError.code or known in (Unauthorized, Forbidden):
         retry_later = (http.HTTPStatus.TOO_MANY_REQUESTS, http.HTTPStatus.SERVICE_UNAVAILABLE)
         known = ChunkServiceUnavailable if response.status_code in retry_later else ChunkServiceFailed
     return known(detail, retry_after_seconds=seconds)

@@ -83,7 +83,6 @@ class WorkerSettings(DatabaseSettings):
     chunk_service_url: str
     roots: Roots
     targets_file: Path = Path("targets.toml")
-    large_file_bytes: int = Field(default=64 * MIB, ge=0)
     segment_chunks: int = Field(default=16, ge=1, le=16)
     segments_in_flight: int = Field(default=2, ge=1, le=16)
     lease_seconds: float = Field(default=30, gt=0)

@@ -22,6 +22,7 @@ from gridhaul.transfer.retry import TryAgain, decide
 
 TICK_SECONDS = 0.25
 PROGRESS_SECONDS = 0.5
+END_RETRY_SECONDS = 1.0
 
 log = structlog.get_logger(__name__)
 
@@ -75,6 +76,26 @@ class Meter:
         return {**self._fields(self), "rate": self.rate, **fruitful}
 
 
+class Tenure:
+    """How long a lease can still be relied on, by this process's own clock, which runs on while it is stopped."""
+
+    def __init__(self, lease_seconds: float) -> None:
+        self._lease_seconds = lease_seconds
+        self.renewed_at = time.monotonic()
+
+    @property
+    def seconds_left(self) -> float:
+        return self.renewed_at + self._lease_seconds - time.monotonic()
+
+    def check(self) -> None:
+        """Raises LeaseLost when the lease may be another worker's. Asked before anything remote is touched."""
+        if self.seconds_left <= 0:
+            raise LeaseLost("the lease was not renewed in time")
+
+
+Work = Callable[[Tenure], Coroutine[Any, Any, None]]
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Attempts(Generic[S]):
     """How attempts at one kind of record run."""
@@ -87,78 +108,90 @@ class Attempts(Generic[S]):
     lease_seconds: float
     max_attempts: int
 
-    async def run(self, record: Claimed, work: Coroutine[Any, Any, None], meter: Meter) -> None:
-        """Run the work, which finishes the record itself when it succeeds."""
+    async def run(self, record: Claimed, work: Work, meter: Meter) -> None:
+        """Run the work on a record that was claimed just now; the work finishes the record itself when it succeeds."""
         bound = log.bind(record_id=record.id, fence=record.lease.fence)
+        tenure = Tenure(self.lease_seconds)
         try:
             if record.fruitless_attempts > self.max_attempts:  # the last one never came back to say why
-                work.close()
                 raise WorkerLost("Its worker was lost again and again, with nothing done in between.")
-            await self._while_leased(record.lease, work, meter)
+            await self._while_leased(record.lease, work(tenure), tenure, meter)
             bound.info("attempt_done")
         except LeaseLost as lost:
             bound.warning("lease_lost", reason=str(lost))
         except StopRequested:
             bound.info("stopped")
             changes = {"fruitless_attempts": record.fruitless_attempts - 1, **meter.changes()}
-            await self._end(self.records.release(record.lease, self.waiting, delay_seconds=0, **changes))
+            await self._end(
+                lambda: self.records.release(record.lease, self.waiting, delay_seconds=0, **changes), tenure
+            )
         except GridhaulError as error:
             bound.warning("attempt_failed", code=error.code, cause=repr(error.__cause__))
-            await self._end(self._settle(record, error, meter))
+            await self._settle(record, error, meter, tenure)
         except Exception:
             bound.exception("attempt_broke")
             unexpected = InternalError("Something went wrong in the worker; its log knows more.")
-            await self._end(self._settle(record, unexpected, meter))
+            await self._settle(record, unexpected, meter, tenure)
 
-    async def _settle(self, record: Claimed, error: GridhaulError, meter: Meter) -> None:
+    async def _settle(self, record: Claimed, error: GridhaulError, meter: Meter, tenure: Tenure) -> None:
         changes = meter.changes()
         fruitless = changes.get("fruitless_attempts", record.fruitless_attempts)
         changes["error"] = Failure(code=error.code, detail=error.detail)
         decision = decide(error, fruitless_attempts=fruitless, max_attempts=self.max_attempts)
         if not isinstance(decision, TryAgain):
-            await self.records.finish(record.lease, self.failed, **changes)
+            await self._end(lambda: self.records.finish(record.lease, self.failed, **changes), tenure)
             return
         if not error.counts:
             changes["fruitless_attempts"] = max(0, fruitless - 1)
-        await self.records.release(record.lease, self.waiting, delay_seconds=decision.delay_seconds, **changes)
+        delay = decision.delay_seconds
+        await self._end(
+            lambda: self.records.release(record.lease, self.waiting, delay_seconds=delay, **changes), tenure
+        )
 
-    async def _end(self, writing: Coroutine[Any, Any, None]) -> None:
-        """Write the end of an attempt. If that fails the lease runs out by itself."""
-        try:
-            await writing
-        except (LeaseLost, GridhaulError) as error:
-            log.warning("end_not_written", reason=str(error))
+    async def _end(self, write: Callable[[], Coroutine[Any, Any, None]], tenure: Tenure) -> None:
+        """Write the end of an attempt, again and again until the lease has run out by itself."""
+        while True:
+            try:
+                await write()
+            except DatabaseUnavailable as error:
+                if tenure.seconds_left <= 0 or self.stopping():
+                    log.warning("end_not_written", reason=str(error))
+                    return
+                await asyncio.sleep(END_RETRY_SECONDS)
+            except LeaseLost as lost:
+                log.warning("end_not_written", reason=str(lost))
+                return
+            else:
+                return
 
-    async def _while_leased(self, lease: Lease, work: Coroutine[Any, Any, None], meter: Meter) -> None:
+    async def _while_leased(self, lease: Lease, work: Coroutine[Any, Any, None], tenure: Tenure, meter: Meter) -> None:
         """Run the work; renew meanwhile. Cancels it when the lease is lost or the worker is asked to stop."""
         task = asyncio.create_task(work)
         try:
-            await self._watch(lease, task, meter)
+            await self._watch(lease, task, tenure, meter)
         finally:
             if not task.done():
                 task.cancel()
                 await asyncio.wait([task])
         task.result()
 
-    async def _watch(self, lease: Lease, task: asyncio.Task[None], meter: Meter) -> None:
-        written: dict[str, Any] = {}
-        renewed_at = time.monotonic()
+    async def _watch(self, lease: Lease, task: asyncio.Task[None], tenure: Tenure, meter: Meter) -> None:
+        written = 0
         while not (await asyncio.wait([task], timeout=TICK_SECONDS))[0]:
             if self.stopping():
                 raise StopRequested
-            since = time.monotonic() - renewed_at
-            moved = meter.position != written.get("position")
-            if since < (min(PROGRESS_SECONDS, self.renew_seconds) if moved else self.renew_seconds):
+            tenure.check()
+            position, asked_at = meter.position, time.monotonic()
+            pace = min(PROGRESS_SECONDS, self.renew_seconds) if position != written else self.renew_seconds
+            if asked_at - tenure.renewed_at < pace:
                 continue
             try:
-                position = meter.position
-                async with asyncio.timeout(self.renew_seconds):
+                async with asyncio.timeout(min(self.renew_seconds, tenure.seconds_left)):
                     await self.records.renew(lease, **meter.changes())
-                written, renewed_at = {"position": position}, time.monotonic()
             except LeaseLost:
                 if task.done():  # it has finished its record meanwhile
                     return
                 raise
             except (DatabaseUnavailable, TimeoutError):
-                if since >= self.lease_seconds:
-                    raise LeaseLost("the database did not answer for as long as the lease") from None
+                continue
+            written, tenure.renewed_at = position, asked_at

@@ -7,10 +7,11 @@ kept, and a lost message loses nothing.
 from typing import Any
 
 from celery import Celery
-from kombu.entity import Exchange, Queue
+from kombu.entity import Exchange
+from kombu.entity import Queue as KombuQueue
 
 from gridhaul.settings import WorkerSettings
-from tasks.queue import QUEUES
+from gridhaul.transfer.model import Queue
 
 
 def _configuration() -> dict[str, Any]:
@@ -20,8 +21,8 @@ def _configuration() -> dict[str, Any]:
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,
         "broker_transport_options": {"socket_connect_timeout": 5, "socket_keepalive": True},
-        "task_queues": [_queue(name) for name in QUEUES],
-        "task_default_queue": QUEUES[0],
+        "task_queues": [_queue(queue.value) for queue in Queue],
+        "task_default_queue": Queue.SMALL.value,
         "task_ignore_result": True,
         "task_serializer": "json",
         "accept_content": ["json"],
@@ -31,9 +32,9 @@ def _configuration() -> dict[str, Any]:
     }
 
 
-def _queue(name: str) -> Queue:
+def _queue(name: str) -> KombuQueue:
     """With an exchange of its own: queues that share one get each other's messages."""
-    return Queue(name, Exchange(name), routing_key=name)  # type: ignore[no-untyped-call]
+    return KombuQueue(name, Exchange(name), routing_key=name)  # type: ignore[no-untyped-call]
 
 
 app = Celery(

@@ -7,6 +7,8 @@ from typing import Any
 from gridhaul.transfer.errors import (
     FileDeleted,
     GridhaulError,
+    IntegrityError,
+    NotFound,
     ObjectExists,
     ObjectNameBusy,
     OutcomeUnknown,
@@ -26,7 +28,7 @@ from gridhaul.transfer.model import (
 from gridhaul.transfer.naming import renamed, temporary_name
 from gridhaul.transfer.ports import AtomicCommit, Target
 from gridhaul.transfer.states import DELIVERABLE, DeliveryState, FileState
-from tasks.attempt import Meter
+from tasks.attempt import Meter, Tenure
 from tasks.celery import app
 from tasks.runtime import Runtime, worker
 
@@ -47,26 +49,25 @@ async def deliver_file(runtime: Runtime, delivery_id: str) -> None:
     )
     if delivery is not None:
         meter = Meter(delivery.sent_bytes_most, _progress)
-        await runtime.delivery_attempts.run(delivery, _deliver(runtime, delivery, meter), meter)
+        await runtime.delivery_attempts.run(delivery, lambda tenure: _deliver(runtime, delivery, tenure, meter), meter)
 
 
 def _progress(meter: Meter) -> dict[str, Any]:
     return {"sent_bytes": meter.position, "sent_bytes_most": meter.furthest}
 
 
-async def _deliver(runtime: Runtime, delivery: Delivery, meter: Meter) -> None:
+async def _deliver(runtime: Runtime, delivery: Delivery, tenure: Tenure, meter: Meter) -> None:
     content = await _content(runtime, delivery)
     target = runtime.targets.get(delivery.target)
+    attempt = _Attempt(runtime, delivery, content, target, tenure, meter)
     if delivery.temporary_name is not None:  # first of all: an earlier worker could still rename it
+        tenure.check()
         await target.remove(delivery.temporary_name)
-    attempt = _Attempt(runtime, delivery, content, target, meter)
-    name, found = await attempt.choose_name()
-    if found is not None:
-        await attempt.finish(name, found.evidence)
-    elif isinstance(target, AtomicCommit):
-        await attempt.send_and_commit(name, target)
-    else:
-        await attempt.send(name)
+    try:
+        await attempt.run()
+    except IntegrityError:
+        await _content(runtime, delivery)  # a file that was deleted meanwhile is not a damaged one
+        raise
 
 
 async def _content(runtime: Runtime, delivery: Delivery) -> Content:
@@ -80,15 +81,29 @@ async def _content(runtime: Runtime, delivery: Delivery) -> Content:
 class _Attempt:
     """One attempt at one delivery."""
 
-    def __init__(self, runtime: Runtime, delivery: Delivery, content: Content, target: Target, meter: Meter) -> None:
+    def __init__(
+        self, runtime: Runtime, delivery: Delivery, content: Content, target: Target, tenure: Tenure, meter: Meter
+    ) -> None:
         self._runtime = runtime
         self._deliveries = runtime.deliveries
         self._delivery = delivery
         self._content = content
         self._target = target
+        self._tenure = tenure
         self._meter = meter
+        self._replaces: RemoteObject | None = None  # somebody else's object under the name
+        self._put_began = False
 
-    async def choose_name(self) -> tuple[str, RemoteObject | None]:
+    async def run(self) -> None:
+        name, found = await self._choose_name()
+        if found is not None:
+            await self._finish(name, found.evidence)
+        elif isinstance(self._target, AtomicCommit):
+            await self._send_and_commit(name, self._target)
+        else:
+            await self._send(name)
+
+    async def _choose_name(self) -> tuple[str, RemoteObject | None]:
         """The final name, held against other deliveries, and what is there if it is this content already.
 
         Asks before every attempt, so an earlier one whose outcome is unknown is found and not repeated.
@@ -100,8 +115,13 @@ class _Attempt:
                     continue
                 raise ObjectNameBusy("Another delivery to this name is open; this one follows.", retry_after_seconds=2)
             found = await self._inspect(name)
-            if found is None or self._is_ours(found) or self._may_replace(name):
-                return name, found if found and self._is_ours(found) else None
+            if found is not None and self._is_ours(found):
+                return name, found
+            if found is None or self._left_by_us(name):
+                return name, None
+            if self._delivery.if_exists is IfExists.OVERWRITE:
+                self._replaces = found
+                return name, None
             if not may_rename:
                 break
         raise ObjectExists("The target holds other bytes under this name; choose if_exists or another name.")
@@ -124,12 +144,11 @@ class _Attempt:
     def _is_ours(self, found: RemoteObject) -> bool:
         return (found.length, found.sha256) == (self._content.length, self._content.sha256)
 
-    def _may_replace(self, name: str) -> bool:
-        """Overwriting is wanted, or what is there is the part that an earlier attempt of ours left."""
-        left_by_us = self._delivery.final_touched and name == self._delivery.final_name
-        return left_by_us or self._delivery.if_exists is IfExists.OVERWRITE
+    def _left_by_us(self, name: str) -> bool:
+        """What is there may be the part that an earlier attempt sent straight to the final name."""
+        return self._delivery.final_touched and name == self._delivery.final_name
 
-    async def send_and_commit(self, name: str, commit: AtomicCommit) -> None:
+    async def _send_and_commit(self, name: str, commit: AtomicCommit) -> None:
         """Write under a temporary name, check what arrived, and only then give it its name."""
         temporary = temporary_name(name, self._delivery.lease)
         await self._deliveries.renew(self._delivery.lease, temporary_name=temporary)
@@ -142,20 +161,17 @@ class _Attempt:
             await self._remove_quietly(temporary)
             raise
         await self._confirm(name)
-        await self.finish(name, evidence)
+        await self._finish(name, evidence)
 
     async def _commit(self, commit: AtomicCommit, temporary: str, name: str) -> None:
-        if self._delivery.if_exists is IfExists.OVERWRITE:
-            await commit.replace(temporary, name)
-            return
+        overwrite = self._delivery.if_exists is IfExists.OVERWRITE
+        self._tenure.check()
         try:
-            await commit.commit(temporary, name)
-        except ObjectExists as taken:
-            if self._delivery.if_exists is not IfExists.RENAME:
-                raise
-            raise TargetUnavailable("The free name was taken meanwhile; another one is chosen.") from taken
+            await (commit.replace if overwrite else commit.commit)(temporary, name)
+        except (ObjectExists, NotFound) as surprise:  # perhaps our own rename, answered late: the next probe tells
+            raise TargetUnavailable("The target changed while the object was renamed; it is asked again.") from surprise
 
-    async def send(self, name: str) -> None:
+    async def _send(self, name: str) -> None:
         """One pass straight to the final name, for targets that cannot rename: the weaker promise."""
         await self._deliveries.renew(self._delivery.lease, final_touched=True)
         try:
@@ -167,9 +183,9 @@ class _Attempt:
         except GridhaulError:
             await self._take_back(name)
             raise
-        await self.finish(name, evidence)
+        await self._finish(name, evidence)
 
-    async def finish(self, name: str, evidence: Evidence) -> None:
+    async def _finish(self, name: str, evidence: Evidence) -> None:
         """Write the receipt."""
         delivery, content = self._delivery, self._content
         receipt = Receipt(
@@ -190,6 +206,8 @@ class _Attempt:
         async with aclosing(self._runtime.contents.read(self._content)) as chunks:
             # Of a small content everything, of a large one all but the last segment is verified before a byte leaves.
             first = await anext(chunks, b"")
+            self._tenure.check()
+            self._put_began = True
             await self._target.put(name, self._metered(first, chunks), length=self._content.length)
 
     async def _metered(self, first: bytes, rest: AsyncIterator[bytes]) -> AsyncGenerator[bytes]:
@@ -197,6 +215,7 @@ class _Attempt:
             yield first
             self._meter.add(len(first))
         async for chunk in rest:
+            self._tenure.check()
             yield chunk
             self._meter.add(len(chunk))
 
@@ -215,12 +234,24 @@ class _Attempt:
             raise TargetUnavailable("The target renamed the object but does not show it.")
 
     async def _take_back(self, name: str) -> None:
-        """Remove what was sent under the final name. Where that can be seen, the name is nobody's again."""
+        """Remove what was sent under the final name, but never what was there before.
+
+        Nothing is touched unless the lease is held still. Where the removal shows, the name is nobody's again.
+        """
         with suppress(GridhaulError):
-            await self._target.remove(name)
-            if await self._target.inspect(name, length=NOT_READ_BACK) is None:
+            await self._deliveries.renew(self._delivery.lease)
+            found = await self._target.inspect(name, length=self._content.length)
+            if found is not None and self._put_began and not self._was_there(found):
+                await self._target.remove(name)
+                found = await self._target.inspect(name, length=NOT_READ_BACK)
+            if found is None:
                 await self._deliveries.renew(self._delivery.lease, final_touched=False)
+
+    def _was_there(self, found: RemoteObject) -> bool:
+        before = self._replaces
+        return before is not None and (found.length, found.sha256) == (before.length, before.sha256)
 
     async def _remove_quietly(self, name: str) -> None:
         with suppress(GridhaulError):  # whoever comes next removes it first
+            self._tenure.check()
             await self._target.remove(name)

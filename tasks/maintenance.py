@@ -25,7 +25,7 @@ async def _delete_file(runtime: Runtime, file_id: str) -> None:
         RecordId(file_id), holder=runtime.holder, from_states=deleting, to_state=FileState.DELETING
     )
     if file is not None:
-        await runtime.delete_attempts.run(file, _delete(runtime, file), Meter(0, lambda _: {}))
+        await runtime.delete_attempts.run(file, lambda _: _delete(runtime, file), Meter(0, lambda _: {}))
 
 
 async def _delete(runtime: Runtime, file: File) -> None:

@@ -1,4 +1,4 @@
-"""Hints to the workers: which queue, and how they are sent without ever keeping a caller waiting."""
+"""Hints to the workers: sent without ever keeping a caller waiting."""
 
 import queue
 import threading
@@ -11,9 +11,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from gridhaul.transfer.errors import BrokerUnavailable
-from gridhaul.transfer.model import Hint, TaskName
-
-SMALL, LARGE, MAINTENANCE = QUEUES = ("small", "large", "maintenance")
+from gridhaul.transfer.model import Hint, Queue
 
 WAITING_AT_MOST = 10_000
 BROKER_TIMEOUT_SECONDS = 0.5
@@ -22,18 +20,10 @@ BREAKER_SECONDS = 2.0
 log = structlog.get_logger(__name__)
 
 
-def queue_of(hint: Hint, *, large_file_bytes: int) -> str:
-    """Large files have their own workers, so that small ones never wait behind them."""
-    if hint.task in (TaskName.DELETE_FILE, TaskName.SWEEP_CONTENT):
-        return MAINTENANCE
-    return LARGE if hint.length > large_file_bytes else SMALL
-
-
 class HintSender:
     """Sends hints from a thread of its own. A hint that cannot be sent is dropped: the dispatcher finds the record."""
 
-    def __init__(self, redis_url: str, *, large_file_bytes: int) -> None:
-        self._large_file_bytes = large_file_bytes
+    def __init__(self, redis_url: str) -> None:
         self._hints: queue.Queue[Hint | None] = queue.Queue(maxsize=WAITING_AT_MOST)
         self._closed_until = 0.0
         self._app = Celery("gridhaul-hints", broker=redis_url, set_as_current=False)
@@ -65,7 +55,7 @@ class HintSender:
                 if time.monotonic() < self._closed_until:
                     continue
                 try:
-                    name = queue_of(hint, large_file_bytes=self._large_file_bytes)
+                    name = hint.queue.value
                     self._app.send_task(hint.task, [hint.record_id], queue=name, connection=connection, retry=False)
                 except Exception as error:
                     self._closed_until = time.monotonic() + BREAKER_SECONDS
@@ -82,19 +72,19 @@ class Broker:
             redis_url, socket_timeout=BROKER_TIMEOUT_SECONDS, socket_connect_timeout=BROKER_TIMEOUT_SECONDS
         )
 
-    async def depth(self) -> int:
-        """How many messages wait in all queues. Raises BrokerUnavailable."""
+    async def depths(self) -> dict[Queue, int]:
+        """How many messages wait in each queue. Raises BrokerUnavailable."""
         try:
             async with self._redis.pipeline(transaction=False) as pipeline:
-                for name in QUEUES:
-                    pipeline.llen(name)
-                return sum(await pipeline.execute())
+                for name in Queue:
+                    pipeline.llen(name.value)
+                return dict(zip(Queue, await pipeline.execute(), strict=True))
         except (RedisError, OSError) as error:
             raise BrokerUnavailable("Redis does not answer.") from error
 
     async def check(self) -> None:
         """Raises BrokerUnavailable."""
-        await self.depth()
+        await self.depths()
 
     async def close(self) -> None:
         await self._redis.aclose()

@@ -1,18 +1,16 @@
 """Composition of a worker: what each child process opens once, and the signals that start and stop it."""
 
-import asyncio
 import ctypes
 import multiprocessing
 import os
 import socket
 import sys
+import threading
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
-import uvloop
 from celery import signals
-from gridhaul.targets.registry import Targets, load_targets
 
 from gridhaul.asgi.request_log import configure_logging
 from gridhaul.chunk_client import ChunkClient
@@ -21,9 +19,11 @@ from gridhaul.settings import SettingsError, WorkerSettings
 from gridhaul.storage.connect import connect
 from gridhaul.storage.contents import MongoContents
 from gridhaul.storage.registry import MongoDeliveries, MongoFiles
+from gridhaul.targets.registry import Targets, load_targets
 from gridhaul.transfer.ports import Contents, DeliveryRegistry, FileRegistry
 from gridhaul.transfer.states import DeliveryState, FileState
 from tasks.attempt import Attempts
+from tasks.loop import LoopThread
 from tasks.queue import HintSender
 
 Journey = Callable[["Runtime", str], Coroutine[Any, Any, None]]
@@ -53,13 +53,14 @@ class Worker:
     def __init__(self) -> None:
         self._stop = multiprocessing.RawValue(ctypes.c_bool, False)  # shared memory, made before the fork, no lock
         self._settings: WorkerSettings | None = None
-        self._runner: asyncio.Runner | None = None
-        self._runtime: Runtime | None = None
+        self._targets: Targets | None = None
+        self._opening = threading.Lock()
+        self._opened: tuple[LoopThread, Runtime] | None = None
 
     def prepare(self) -> None:
-        """Before the fork: read and check the settings. Raises SettingsError."""
+        """Before the fork: read and check the settings and targets, for all children. Raises SettingsError."""
         self._settings = WorkerSettings()
-        load_targets(self._settings.targets_file)
+        self._targets = load_targets(self._settings.targets_file)
 
     def ask_to_stop(self) -> None:
         self._stop.value = True
@@ -67,39 +68,42 @@ class Worker:
     def stopping(self) -> bool:
         return bool(self._stop.value)
 
-    def open(self) -> None:
-        """In a child: the event loop, and inside it every client."""
-        assert self._settings is not None, "worker_init has run"  # noqa: S101
-        configure_logging()
-        self._runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
-        self._runtime = self._runner.run(_compose(self._settings, self.stopping))
-
     def beat(self) -> None:
         """In the parent: it lives and is connected. A file says so; `inspect ping` fails on busy workers."""
         if self._settings is not None and self._settings.heartbeat_file is not None:
             self._settings.heartbeat_file.touch()
 
+    def open(self) -> tuple[LoopThread, Runtime]:
+        """In a child: the event loop, and inside it every client. Once."""
+        with self._opening:
+            if self._opened is None:
+                assert self._settings is not None, "worker_init has run"  # noqa: S101
+                assert self._targets is not None, "worker_init has run"  # noqa: S101
+                configure_logging()
+                loop = LoopThread()
+                self._opened = loop, loop.run(_compose(self._settings, self._targets, self.stopping))
+            return self._opened
+
     def close(self) -> None:
-        if self._runner and self._runtime:
-            self._runner.run(self._runtime.close())
-            self._runner.close()
+        if self._opened is not None:
+            loop, runtime = self._opened
+            loop.run(runtime.close())
+            loop.close()
 
     def run(self, journey: Journey, record_id: str) -> None:
-        """Run a journey to its end."""
-        assert self._runner is not None, "worker_process_init has run"  # noqa: S101
-        assert self._runtime is not None, "worker_process_init has run"  # noqa: S101
-        self._runner.run(journey(self._runtime, record_id))
+        """Run a journey to its end. Opens first where Celery's pool has no processes to do it at their start."""
+        loop, runtime = self.open()
+        loop.run(journey(runtime, record_id))
 
 
-async def _compose(settings: WorkerSettings, stopping: Callable[[], bool]) -> Runtime:
+async def _compose(settings: WorkerSettings, targets: Targets, stopping: Callable[[], bool]) -> Runtime:
     database = connect(settings.mongo_url.get_secret_value(), settings.database)
     files = MongoFiles(database, lease_seconds=settings.lease_seconds)
     deliveries = MongoDeliveries(database, lease_seconds=settings.lease_seconds)
     client = make_client()
     secret = settings.service_secret.get_secret_value()
     chunks = ChunkClient(client, base_url=settings.chunk_service_url, secret=secret)
-    targets = load_targets(settings.targets_file)
-    hints = HintSender(settings.redis_url.get_secret_value(), large_file_bytes=settings.large_file_bytes)
+    hints = HintSender(settings.redis_url.get_secret_value())
 
     async def close() -> None:
         hints.close()

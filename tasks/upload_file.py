@@ -30,7 +30,7 @@ async def store_file(runtime: Runtime, file_id: str) -> None:
     file = await runtime.files.claim(record_id, holder=runtime.holder, from_states=STORABLE, to_state=FileState.STORING)
     if file is not None:
         meter = Meter(file.stored_bytes, lambda meter: {"stored_bytes": meter.furthest})
-        await runtime.file_attempts.run(file, _store(runtime, file, meter), meter)
+        await runtime.file_attempts.run(file, lambda _: _store(runtime, file, meter), meter)
     await _make_delivery(runtime, record_id)
 
 
@@ -139,9 +139,14 @@ async def _make_delivery(runtime: Runtime, file_id: RecordId) -> None:
     if file is None or file.state is not FileState.STORED or file.deliver_to is None or file.sha256 is None:
         return
     new = NewDelivery(
-        file_id=file.id, owner=file.owner, destination=file.deliver_to, length=file.length, sha256=file.sha256
+        file_id=file.id,
+        owner=file.owner,
+        destination=file.deliver_to,
+        length=file.length,
+        sha256=file.sha256,
+        queue=file.queue,
     )
     queued = await runtime.deliveries.make(new)
     await runtime.files.delivery_made(file_id)
     if queued:
-        runtime.hints.offer(Hint(task=TaskName.FINALIZE_FILE, record_id=new.id, length=file.length))
+        runtime.hints.offer(Hint(task=TaskName.FINALIZE_FILE, record_id=new.id, queue=new.queue))

@@ -6,13 +6,9 @@ from dataclasses import dataclass
 from pymongo import ReturnDocument
 
 from gridhaul.storage.connect import Collection, Database, Document, maps_database_errors
-from gridhaul.storage.lease import DUE_AND_FREE, HINT_AGAIN_SECONDS, after, past
-from gridhaul.transfer.model import Hint, RecordId, TaskName
+from gridhaul.storage.lease import GONE, NOW, after, past
+from gridhaul.transfer.model import Hint, Queue, RecordId, TaskName
 from gridhaul.transfer.states import FileState
-
-# Only what a worker has something to do with has a time for its next attempt.
-ACTIONABLE: Document = {"next_attempt_at": {"$exists": True}, "$expr": DUE_AND_FREE}
-TO_BE_HINTED: Document = {"hint_at": {"$exists": True}, "$expr": past("hint_at")}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,27 +30,31 @@ class MongoAgenda:
             _Source(collection=database["contents"], task=lambda _: TaskName.SWEEP_CONTENT),
         )
 
-    async def waiting(self, limit: int) -> int:
-        counts = [await source.collection.count_documents(ACTIONABLE, limit=limit) for source in self._sources]
+    async def due(self, limit: int) -> Sequence[Hint]:
+        owed: Document = {"hint_at": {"$exists": True}, "$expr": past("hint_at")}
+        return await self._take(owed, "hint_at", limit)
+
+    async def unanswered(self, queue: Queue, limit: int) -> int:
+        hinted = {"queue": queue.value, "hinted_at": {"$exists": True}}
+        counts = [await source.collection.count_documents(hinted, limit=limit) for source in self._sources]
         return min(limit, sum(counts))
 
-    async def due(self, limit: int) -> Sequence[Hint]:
-        return await self._take(TO_BE_HINTED, "hint_at", limit)
-
-    async def overlooked(self, limit: int) -> Sequence[Hint]:
-        return await self._take(ACTIONABLE, "next_attempt_at", limit)
+    async def overlooked(self, queue: Queue, limit: int, *, seconds: float) -> Sequence[Hint]:
+        long_ago = {"$lte": ["$hinted_at", after(-seconds)]}
+        hinted: Document = {"queue": queue.value, "hinted_at": {"$exists": True}, "$expr": long_ago}
+        return await self._take(hinted, "hinted_at", limit)
 
     async def _take(self, condition: Document, oldest: str, limit: int) -> Sequence[Hint]:
-        """The records with the oldest time in the field, over all sources; none is hinted again for a minute."""
+        """The records with the oldest time in the field, over all sources; they are hinted now."""
         found = [
             (document, source) for source in self._sources for document in await _find(source, condition, oldest, limit)
         ]
         found.sort(key=lambda pair: pair[0][oldest])
         for source in self._sources:
             taken = [document["_id"] for document, its in found[:limit] if its is source]
-            # The condition again: what was claimed meanwhile keeps the hint_at of its lease.
-            again = [{"$set": {"hint_at": after(HINT_AGAIN_SECONDS)}}]
-            await source.collection.update_many({**condition, "_id": {"$in": taken}}, again)
+            # The condition again: what was claimed meanwhile keeps the times of its lease.
+            now = [{"$set": {"hint_at": GONE, "hinted_at": NOW}}]
+            await source.collection.update_many({**condition, "_id": {"$in": taken}}, now)
         return [_hint(source, document) for document, source in found[:limit]]
 
 
@@ -85,9 +85,10 @@ class DispatcherLease:
 
 
 async def _find(source: _Source, condition: Document, oldest: str, limit: int) -> list[Document]:
-    cursor = source.collection.find(condition, {"state": 1, "length": 1, oldest: 1}).sort(oldest, 1).limit(limit)
+    cursor = source.collection.find(condition, {"state": 1, "queue": 1, oldest: 1}).sort(oldest, 1).limit(limit)
     return [document async for document in cursor]
 
 
 def _hint(source: _Source, document: Document) -> Hint:
-    return Hint(task=source.task(document), record_id=RecordId(str(document["_id"])), length=document["length"])
+    record_id = RecordId(str(document["_id"]))
+    return Hint(task=source.task(document), record_id=record_id, queue=Queue(document["queue"]))

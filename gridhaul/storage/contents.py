@@ -18,7 +18,7 @@ from gridhaul.storage.manifest import Manifests
 from gridhaul.storage.verified_stream import verified
 from gridhaul.transfer.chunking import MANIFEST_PAGE_CHUNKS
 from gridhaul.transfer.errors import LeaseLost, StateConflict
-from gridhaul.transfer.model import Content, RecordId
+from gridhaul.transfer.model import Content, Queue, RecordId
 from gridhaul.transfer.states import ContentState, Layout
 
 LONGEST_REQUEST_SECONDS = 120.0  # no segment can arrive later than this after its content was deleted
@@ -90,6 +90,7 @@ class MongoContents:
                     "$set": {
                         "refs": left,
                         "state": {"$cond": [none_left, ContentState.DELETING.value, "$state"]},
+                        "queue": Queue.MAINTENANCE.value,
                         "hint_at": {"$cond": [none_left, sweep_at, GONE]},
                         "next_attempt_at": {"$cond": [none_left, sweep_at, GONE]},
                     }
@@ -112,6 +113,6 @@ class MongoContents:
             await self._collection.delete_one(time_to_sweep)
 
     async def _delete_bytes(self, content: Content) -> None:
-        await self._gridfs.delete(content.id)
+        await self._gridfs.delete(content.id, content.chunk_count)
         await self._inline.delete(content.id)
         await self._manifests.delete(content.id, -(-content.chunk_count // MANIFEST_PAGE_CHUNKS))

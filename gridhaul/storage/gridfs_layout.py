@@ -22,6 +22,7 @@ NumberedDigest = tuple[int, bytes]
 
 DUPLICATE_KEY = 11000
 INSERT_CHUNKS = 4  # documents in one insert: small enough to overlap, far below the 48 MB of a message
+DELETE_CHUNKS = 1024
 READ_CHUNKS = 8  # documents in one read: below the 16 MiB of a batch
 
 
@@ -37,8 +38,12 @@ class GridFSLayout:
             for i, (data, digest) in enumerate(zip(chunks, digests, strict=True))
         ]
         parts = [documents[at : at + INSERT_CHUNKS] for at in range(0, len(documents), INSERT_CHUNKS)]
-        outcomes = await asyncio.gather(*(self._insert_part(part) for part in parts))
-        repeated = [document for part in outcomes for document in part]
+        outcomes = await asyncio.gather(*(self._insert_part(part) for part in parts), return_exceptions=True)
+        repeated = []
+        for outcome in outcomes:  # all have ended: none goes on with bytes that nobody counts any more
+            if isinstance(outcome, BaseException):
+                raise outcome
+            repeated += outcome
         if repeated:
             await self._require_same(content_id, repeated)
         return len(repeated) < len(documents)
@@ -104,7 +109,9 @@ class GridFSLayout:
         }
         await self._files.replace_one({"_id": ObjectId(content.id)}, document, upsert=True)
 
-    async def delete(self, content_id: RecordId) -> None:
+    async def delete(self, content_id: RecordId, chunk_count: int) -> None:
         """The `files` document first, so that no GridFS client meets a file with missing chunks."""
         await self._files.delete_one({"_id": ObjectId(content_id)})
-        await self._chunks.delete_many({"files_id": ObjectId(content_id)})
+        for first in range(0, chunk_count, DELETE_CHUNKS):  # each soon answered, however large the content is
+            numbers = {"$gte": first, "$lt": first + DELETE_CHUNKS}
+            await self._chunks.delete_many({"files_id": ObjectId(content_id), "n": numbers})

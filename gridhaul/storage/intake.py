@@ -73,7 +73,7 @@ class MongoIntake:
             raise LengthMismatch(f"The content was opened with a length of {content.length} bytes.")
         if content.state is ContentState.SEALED:
             return self._same_seal(content, seal)
-        layout = content.layout or (Layout.INLINE if self._inline_limit_chunks else Layout.GRIDFS)
+        layout = content.layout or await self._layout_of_unchosen(content)
         if await self._write_manifest(content) != seal.manifest_root:
             raise DigestMismatch("The stored chunks do not give this manifest root.")
         if layout is Layout.GRIDFS:
@@ -123,6 +123,12 @@ class MongoIntake:
         await self._contents.update_one(
             {"_id": ObjectId(content_id), "layout": None}, {"$set": {"layout": layout.value}}
         )
+
+    async def _layout_of_unchosen(self, content: Content) -> Layout:
+        """Nothing was stored because there is nothing, or a crash came between the document and the choice."""
+        if content.chunk_count == 0:
+            return Layout.INLINE if self._inline_limit_chunks else Layout.GRIDFS
+        return Layout.INLINE if await self._inline.digests(content.id) else Layout.GRIDFS
 
     async def _write_manifest(self, content: Content) -> str:
         """Write the pages from what is stored; return their root. Raises ContentIncomplete."""

@@ -1,13 +1,14 @@
 """Leases with fences, on the server's time (`$$NOW`, which exists only in pipeline updates and `$expr`).
 
-Two fields drive the dispatcher: `next_attempt_at`, from when a record may be claimed, and `hint_at`, when somebody has
-to be told of it (see docs/adr/0002). A live lease sets `hint_at` to its own end, so a lost worker is noticed at once.
+A record may be claimed from `next_attempt_at` on. Two more fields drive the dispatcher (docs/adr/0002): `hint_at`, from
+when on a hint is owed, and `hinted_at`, when one was given that nobody has acted on. A live lease owes one at its end.
 """
 
 from typing import Any, ClassVar, Generic, TypeVar
 
 from bson import ObjectId
 from pymongo import ReturnDocument
+from pymongo.errors import ConnectionFailure
 
 from gridhaul.storage.codec import Codec
 from gridhaul.storage.connect import Collection, Document, maps_database_errors
@@ -19,7 +20,6 @@ S = TypeVar("S", bound=str)
 
 NOW = "$$NOW"
 GONE = "$$REMOVE"
-HINT_AGAIN_SECONDS = 60.0
 
 
 def after(seconds: float) -> Document:
@@ -51,17 +51,19 @@ class LeasedCollection(Generic[R, S]):
         return self._codec.decode(document) if document else None
 
     async def claim(self, record_id: RecordId, *, holder: str, from_states: frozenset[S], to_state: S) -> R | None:
-        document = await self._collection.find_one_and_update(
-            {"_id": ObjectId(record_id), "state": {"$in": sorted(from_states)}, "$expr": DUE_AND_FREE},
-            self._pipeline(
-                {"state": to_state, "lease_holder": holder, "error": None, "rate": None},
-                fence={"$add": ["$fence", 1]},
-                attempts={"$add": ["$attempts", 1]},
-                fruitless_attempts={"$add": ["$fruitless_attempts", 1]},
-                **self._held(),
-            ),
-            return_document=ReturnDocument.AFTER,
+        taken = self._pipeline(
+            {"state": to_state, "lease_holder": holder, "error": None, "rate": None},
+            **{name: {"$add": [f"${name}", 1]} for name in ("fence", "attempts", "fruitless_attempts")},
+            **self._held(),
         )
+        claimable = {"_id": ObjectId(record_id), "state": {"$in": sorted(from_states)}, "$expr": DUE_AND_FREE}
+        try:
+            document = await self._collection.find_one_and_update(
+                claimable, taken, return_document=ReturnDocument.AFTER
+            )
+        except ConnectionFailure:  # the answer may be lost, not the claim; a holder works on one record at a time
+            mine = {"lease_holder": holder, "state": to_state, "$expr": {"$gt": ["$lease_until", NOW]}}
+            document = await self._collection.find_one({"_id": ObjectId(record_id), **mine})
         return self._codec.decode(document) if document else None
 
     async def renew(self, lease: Lease, **changes: object) -> None:
@@ -70,10 +72,11 @@ class LeasedCollection(Generic[R, S]):
     async def release(self, lease: Lease, to_state: S, *, delay_seconds: float, **changes: object) -> None:
         due = after(delay_seconds)
         values = {"state": to_state, "rate": None, **changes}
-        await self._write(lease, self._pipeline(values, next_attempt_at=due, hint_at=due, lease_until=GONE))
+        times = {"next_attempt_at": due, "hint_at": due, "hinted_at": GONE, "lease_until": GONE}
+        await self._write(lease, self._pipeline(values, **times))
 
     async def finish(self, lease: Lease, to_state: S, **changes: object) -> None:
-        over = dict.fromkeys(("lease_until", *self.released_when_finished), GONE)
+        over = dict.fromkeys(("hinted_at", "lease_until", *self.released_when_finished), GONE)
         then = self._when_finished(to_state)
         values = {"state": to_state, "rate": None, **changes}
         await self._write(lease, self._pipeline(values, next_attempt_at=then, hint_at=then, **over))
@@ -84,7 +87,7 @@ class LeasedCollection(Generic[R, S]):
 
     def _held(self) -> Document:
         end = after(self._lease_seconds)
-        return {"lease_until": end, "hint_at": end}
+        return {"lease_until": end, "hint_at": end, "hinted_at": GONE}
 
     def _pipeline(self, values: dict[str, Any], **expressions: Any) -> list[Document]:
         return [{"$set": {**self._codec.literals(values), "updated_at": NOW, **expressions}}]

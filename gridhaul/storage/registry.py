@@ -9,9 +9,9 @@ from pymongo.errors import DuplicateKeyError
 
 from gridhaul.storage.codec import Codec, new_id
 from gridhaul.storage.connect import Database, Document, maps_database_errors
-from gridhaul.storage.lease import GONE, HINT_AGAIN_SECONDS, NOW, LeasedCollection, after
+from gridhaul.storage.lease import GONE, NOW, LeasedCollection
 from gridhaul.transfer.errors import OptionsConflict
-from gridhaul.transfer.model import Delivery, File, Lease, NewDelivery, NewFile, RecordId
+from gridhaul.transfer.model import Delivery, File, Lease, NewDelivery, NewFile, Queue, RecordId
 from gridhaul.transfer.states import DELETABLE, REOPENABLE, DeliveryState, FileState
 
 NEVER_CLAIMED: Document = {
@@ -21,7 +21,8 @@ NEVER_CLAIMED: Document = {
     "created_at": NOW,
     "updated_at": NOW,
     "next_attempt_at": NOW,
-    "hint_at": after(HINT_AGAIN_SECONDS),  # whoever makes a record hints it
+    "hint_at": GONE,
+    "hinted_at": NOW,  # whoever makes a record hints it
 }
 
 
@@ -39,10 +40,14 @@ class MongoFiles(LeasedCollection[File, FileState]):
         try:
             return await self._insert(values), True
         except DuplicateKeyError:
-            same = await self._collection.find_one({"owner": new.owner, "idempotency_key": new.idempotency_key})
+            same = await self.find_by_key(new.owner, new.idempotency_key or "")
             if same is None:
                 raise
-            return self._codec.decode(same), False
+            return same, False
+
+    async def find_by_key(self, owner: str, idempotency_key: str) -> File | None:
+        document = await self._collection.find_one({"owner": owner, "idempotency_key": idempotency_key})
+        return self._codec.decode(document) if document else None
 
     async def page(self, *, state: FileState | None, limit: int, before: RecordId | None) -> Sequence[File]:
         wanted: Document = {} if state is None else {"state": state}
@@ -52,19 +57,17 @@ class MongoFiles(LeasedCollection[File, FileState]):
         return [self._codec.decode(document) async for document in cursor]
 
     async def request_delete(self, file_id: RecordId) -> File | None:
+        values = {"state": FileState.DELETING, "queue": Queue.MAINTENANCE, "error": None}
+        counts = {"attempts": 0, "fruitless_attempts": 0}
         await self._collection.update_one(
-            {"_id": ObjectId(file_id), "state": {"$in": sorted(DELETABLE)}},
-            self._pipeline(
-                {"state": FileState.DELETING, "error": None, "attempts": 0, "fruitless_attempts": 0},
-                next_attempt_at=NOW,
-                hint_at=NOW,
-            ),
+            {"_id": ObjectId(file_id), "state": {"$in": sorted(DELETABLE)}, "next_attempt_at": None},
+            self._pipeline({**values, **counts}, next_attempt_at=NOW, hinted_at=NOW),
         )
         return await self.get(file_id)
 
     async def delivery_made(self, file_id: RecordId) -> None:
         stored = {"_id": ObjectId(file_id), "state": FileState.STORED}
-        await self._collection.update_one(stored, {"$unset": {"hint_at": "", "next_attempt_at": ""}})
+        await self._collection.update_one(stored, {"$unset": {"hint_at": "", "hinted_at": "", "next_attempt_at": ""}})
 
     def _when_finished(self, to_state: FileState) -> Any:
         """A stored file that still needs its delivery made stays on the agenda."""
@@ -90,6 +93,7 @@ _FILE_FIELDS = (
     "length",
     "path",
     "identity",
+    "queue",
     "deliver_to",
     "request_fingerprint",
 )
@@ -140,7 +144,7 @@ class MongoDeliveries(LeasedCollection[Delivery, DeliveryState]):
         to = new.destination
         values: dict[str, Any] = {"target": to.target, "object_name": to.object_name, "if_exists": to.if_exists}
         values |= {"file_id": new.file_id, "owner": new.owner, "length": new.length, "sha256": new.sha256}
-        values |= {"state": DeliveryState.QUEUED, "error": None, "sent_bytes": 0}
+        values |= {"queue": new.queue, "state": DeliveryState.QUEUED, "error": None, "sent_bytes": 0}
         kept = {name: {"$ifNull": [f"${name}", NEVER_CLAIMED[name]]} for name in ("fence", "created_at")}
         document = await self._collection.find_one_and_update(
             {"_id": ObjectId(new.id), "state": {"$in": sorted(again_from)}},

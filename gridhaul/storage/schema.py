@@ -13,7 +13,10 @@ async def make_registry_indexes(database: Database) -> None:
     with database_errors():
         for name in ("files", "deliveries", "contents"):
             await database[name].create_index([("hint_at", ASCENDING)], sparse=True)
-            await database[name].create_index([("next_attempt_at", ASCENDING)], sparse=True)
+            await database[name].create_index(
+                [("queue", ASCENDING), ("hinted_at", ASCENDING)],
+                partialFilterExpression={"hinted_at": {"$exists": True}},
+            )
         await database["files"].create_index([("state", ASCENDING), ("_id", DESCENDING)])
         await database["files"].create_index(
             [("owner", ASCENDING), ("idempotency_key", ASCENDING)],

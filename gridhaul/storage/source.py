@@ -105,7 +105,7 @@ class SourceReader:
         try:
             for first in range(0, count, chunks_each):
                 ahead = ahead or self._start(first, min(chunks_each, count - first))
-                segment = await ahead
+                segment = await asyncio.shield(ahead)  # a thread cannot be cancelled, only waited for
                 after = first + chunks_each
                 ahead = self._start(after, min(chunks_each, count - after)) if after < count else None
                 yield segment

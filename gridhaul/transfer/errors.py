@@ -55,7 +55,7 @@ class NotFound(GridhaulError):
 
 
 class RequestTimeout(GridhaulError):
-    code, status = "request_timeout", 408
+    code, status, retryable = "request_timeout", 408, True
 
 
 class StateConflict(GridhaulError):
@@ -166,6 +166,10 @@ class IntakeBusy(GridhaulError):
 
 class DatabaseUnavailable(GridhaulError):
     code, status, retryable, counts = "database_unavailable", 503, True, False
+
+
+class DownloadsBusy(GridhaulError):
+    code, status, retryable = "downloads_busy", 503, True
 
 
 class BrokerUnavailable(GridhaulError):

@@ -20,6 +20,14 @@ class IfExists(StrEnum):
     RENAME = "rename"
 
 
+class Queue(StrEnum):
+    """Large files have workers of their own, so that small ones never wait behind them."""
+
+    SMALL = "small"
+    LARGE = "large"
+    MAINTENANCE = "maintenance"
+
+
 class Evidence(StrEnum):
     """How a delivery's bytes are known to be right, strongest first."""
 
@@ -72,6 +80,7 @@ class File:
     length: int
     path: str
     identity: SourceIdentity
+    queue: Queue
     state: FileState
     created_at: datetime
     updated_at: datetime
@@ -107,6 +116,7 @@ class NewFile:
     length: int
     path: str
     identity: SourceIdentity
+    queue: Queue
     deliver_to: Destination | None
     idempotency_key: str | None = None
     request_fingerprint: str | None = None
@@ -181,6 +191,7 @@ class Delivery:
     if_exists: IfExists
     length: int
     sha256: str
+    queue: Queue
     state: DeliveryState
     created_at: datetime
     updated_at: datetime
@@ -208,6 +219,7 @@ class NewDelivery:
     destination: Destination
     length: int
     sha256: str
+    queue: Queue
 
     @property
     def id(self) -> RecordId:
@@ -229,7 +241,7 @@ class Hint:
 
     task: TaskName
     record_id: RecordId
-    length: int  # of the file, to choose its queue
+    queue: Queue
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

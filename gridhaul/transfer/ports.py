@@ -14,6 +14,7 @@ from gridhaul.transfer.model import (
     Lease,
     NewDelivery,
     NewFile,
+    Queue,
     RecordId,
     RemoteObject,
     Seal,
@@ -52,8 +53,14 @@ class FileRegistry(LeasedRecords[File, FileState], Protocol):
     async def page(self, *, state: FileState | None, limit: int, before: RecordId | None) -> Sequence[File]:
         """Files, newest first, older than `before`."""
 
+    async def find_by_key(self, owner: str, idempotency_key: str) -> File | None:
+        """The file that the owner registered with the key, or None."""
+
     async def request_delete(self, file_id: RecordId) -> File | None:
-        """Move a file that has come to rest to DELETING, due now. The file as it is then, or None."""
+        """Move a file that has come to rest to DELETING. The file as it is then, or None.
+
+        A stored file whose delivery is still to be made has not come to rest.
+        """
 
     async def delivery_made(self, file_id: RecordId) -> None:
         """The delivery that prepare asked for exists: no worker has to look at the stored file again."""
@@ -79,14 +86,14 @@ class DeliveryRegistry(LeasedRecords[Delivery, DeliveryState], Protocol):
 class Agenda(Protocol):
     """What is due, over all registries."""
 
-    async def waiting(self, limit: int) -> int:
-        """How many records a worker could claim now, counted up to `limit`."""
-
     async def due(self, limit: int) -> Sequence[Hint]:
-        """Up to `limit` hints, oldest first; none is given again for a minute, unless its lease ends before."""
+        """Hints that are owed: a lease ended, or the time of the next attempt came. Oldest first; each given once."""
 
-    async def overlooked(self, limit: int) -> Sequence[Hint]:
-        """The same without regard to when it was given last: for a broker that was found empty."""
+    async def unanswered(self, queue: Queue, limit: int) -> int:
+        """How many records of the queue were hinted and not claimed since, counted up to `limit`."""
+
+    async def overlooked(self, queue: Queue, limit: int, *, seconds: float) -> Sequence[Hint]:
+        """Hints for those of them that were hinted longest ago, at least `seconds`. Each counts as hinted now."""
 
 
 class Contents(Protocol):

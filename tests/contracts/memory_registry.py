@@ -17,6 +17,7 @@ from gridhaul.transfer.model import (
     Lease,
     NewDelivery,
     NewFile,
+    Queue,
     RecordId,
     TaskName,
 )
@@ -27,8 +28,6 @@ from gridhaul.transfer.states import (
     DeliveryState,
     FileState,
 )
-
-HINT_AGAIN_SECONDS = 60.0
 
 R = TypeVar("R", File, Delivery, Content)
 Leasable = TypeVar("Leasable", File, Delivery)
@@ -47,7 +46,8 @@ class Row(Generic[R]):
 
     record: R
     next_attempt_at: float | None = None  # None: no worker has anything to do
-    hint_at: float | None = None
+    hint_at: float | None = None  # from when on a hint is owed
+    hinted_at: float | None = None  # when one was given that nobody has acted on
     lease_until: float | None = None
     claimed: tuple[str, str] | None = None
 
@@ -59,7 +59,7 @@ class Row(Generic[R]):
 def _waiting(record: Leasable) -> Row[Leasable]:
     """Claimable now; whoever makes a record hints it."""
     now = time.monotonic()
-    return Row(record=record, next_attempt_at=now, hint_at=now + HINT_AGAIN_SECONDS)
+    return Row(record=record, next_attempt_at=now, hinted_at=now)
 
 
 class MemoryRecords(Generic[Leasable, S]):
@@ -92,13 +92,13 @@ class MemoryRecords(Generic[Leasable, S]):
     async def release(self, lease: Lease, to_state: S, *, delay_seconds: float, **changes: object) -> None:
         row = self._leased(lease)
         self._change(row, {"state": to_state, "rate": None, **changes})
-        row.lease_until = None
+        row.lease_until = row.hinted_at = None
         row.next_attempt_at = row.hint_at = time.monotonic() + delay_seconds
 
     async def finish(self, lease: Lease, to_state: S, **changes: object) -> None:
         row = self._leased(lease)
         self._change(row, {"state": to_state, "rate": None, **changes})
-        row.lease_until = row.next_attempt_at = row.hint_at = row.claimed = None
+        row.lease_until = row.next_attempt_at = row.hint_at = row.hinted_at = row.claimed = None
 
     def _leased(self, lease: Lease) -> Row[Leasable]:
         row = self.rows.get(lease.record_id)
@@ -108,6 +108,7 @@ class MemoryRecords(Generic[Leasable, S]):
 
     def _hold(self, row: Row[Leasable]) -> None:
         row.lease_until = row.hint_at = time.monotonic() + self._lease_seconds
+        row.hinted_at = None
 
     def _change(self, row: Row[Leasable], changes: Mapping[str, Any]) -> None:
         row.record = replace(row.record, updated_at=datetime.now(UTC), **changes)
@@ -140,15 +141,20 @@ class MemoryFiles(MemoryRecords[File, FileState]):
 
     async def request_delete(self, file_id: RecordId) -> File | None:
         row = self.rows.get(file_id)
-        if row is not None and row.record.state in DELETABLE:
-            self._change(row, {"state": FileState.DELETING, "error": None, "attempts": 0, "fruitless_attempts": 0})
-            row.next_attempt_at = row.hint_at = time.monotonic()
+        if row is not None and row.record.state in DELETABLE and row.next_attempt_at is None:
+            counts = {"attempts": 0, "fruitless_attempts": 0}
+            self._change(row, {"state": FileState.DELETING, "queue": Queue.MAINTENANCE, "error": None, **counts})
+            row.next_attempt_at = row.hinted_at = time.monotonic()
         return row.record if row else None
 
     async def delivery_made(self, file_id: RecordId) -> None:
         row = self.rows.get(file_id)
         if row is not None and row.record.state is FileState.STORED:
-            row.next_attempt_at = row.hint_at = None
+            row.next_attempt_at = row.hint_at = row.hinted_at = None
+
+    async def find_by_key(self, owner: str, idempotency_key: str) -> File | None:
+        file_id = self._by_key.get((owner, idempotency_key))
+        return self.rows[file_id].record if file_id else None
 
     async def finish(self, lease: Lease, to_state: FileState, **changes: object) -> None:
         await super().finish(lease, to_state, **changes)
@@ -174,8 +180,7 @@ class MemoryDeliveries(MemoryRecords[Delivery, DeliveryState]):
             again = {"state": DeliveryState.QUEUED, "if_exists": new.destination.if_exists, "error": None}
             counts = {"sent_bytes": 0, "attempts": 0, "fruitless_attempts": 0}
             self._change(row, {"length": new.length, "sha256": new.sha256, **again, **counts})
-            row.next_attempt_at = time.monotonic()
-            row.hint_at = row.next_attempt_at + HINT_AGAIN_SECONDS
+            row.next_attempt_at = row.hinted_at = time.monotonic()
             return row.record, True
         if row.record.if_exists is not new.destination.if_exists:
             raise OptionsConflict(f"This delivery exists with if_exists={row.record.if_exists}.")
@@ -205,6 +210,7 @@ class MemoryDeliveries(MemoryRecords[Delivery, DeliveryState]):
             if_exists=new.destination.if_exists,
             length=new.length,
             sha256=new.sha256,
+            queue=new.queue,
             state=DeliveryState.QUEUED,
             created_at=now,
             updated_at=now,
@@ -228,32 +234,37 @@ class MemoryAgenda:
             (contents, TaskName.SWEEP_CONTENT),
         )
 
-    async def waiting(self, limit: int) -> int:
-        return sum(1 for _ in itertools.islice(self._actionable(), limit))
-
     async def due(self, limit: int) -> Sequence[Hint]:
         now = time.monotonic()
         times = ((row.hint_at, row, task) for row, task in self._rows())
         return self._take(((at, row, task) for at, row, task in times if at is not None and at <= now), limit)
 
-    async def overlooked(self, limit: int) -> Sequence[Hint]:
-        return self._take(self._actionable(), limit)
+    async def unanswered(self, queue: Queue, limit: int) -> int:
+        return sum(1 for _ in itertools.islice(self._hinted(queue), limit))
+
+    async def overlooked(self, queue: Queue, limit: int, *, seconds: float) -> Sequence[Hint]:
+        long_ago = time.monotonic() - seconds
+        return self._take((entry for entry in self._hinted(queue) if entry[0] <= long_ago), limit)
 
     def _rows(self) -> Iterator[tuple[Row[Any], TaskName]]:
         for rows, task in self._sources:
             for row in rows.values():
                 yield row, TaskName.DELETE_FILE if row.record.state is FileState.DELETING else task
 
-    def _actionable(self) -> Iterator[tuple[float, Row[Any], TaskName]]:
+    def _hinted(self, queue: Queue) -> Iterator[tuple[float, Row[Any], TaskName]]:
         for row, task in self._rows():
-            if row.next_attempt_at is not None and row.due_and_free:
-                yield row.next_attempt_at, row, task
+            if row.hinted_at is not None and _queue(row) is queue:
+                yield row.hinted_at, row, task
 
     def _take(self, hints: Iterable[tuple[float, Row[Any], TaskName]], limit: int) -> Sequence[Hint]:
         taken = sorted(hints, key=itemgetter(0))[:limit]
         for _, row, _ in taken:
-            row.hint_at = time.monotonic() + HINT_AGAIN_SECONDS
-        return [Hint(task=task, record_id=row.record.id, length=row.record.length) for _, row, task in taken]
+            row.hint_at, row.hinted_at = None, time.monotonic()
+        return [Hint(task=task, record_id=row.record.id, queue=_queue(row)) for _, row, task in taken]
+
+
+def _queue(row: Row[Any]) -> Queue:
+    return Queue.MAINTENANCE if isinstance(row.record, Content) else row.record.queue
 
 
 def _check(files: MemoryFiles, deliveries: MemoryDeliveries, agenda: MemoryAgenda) -> None:

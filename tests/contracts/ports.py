@@ -11,7 +11,7 @@ from gridhaul.storage.connect import Database
 from gridhaul.storage.contents import MongoContents
 from gridhaul.storage.intake import MongoIntake
 from gridhaul.storage.registry import MongoDeliveries, MongoFiles
-from gridhaul.transfer.model import Destination, File, IfExists, NewDelivery, NewFile, RecordId, SourceIdentity
+from gridhaul.transfer.model import Destination, File, IfExists, NewDelivery, NewFile, Queue, RecordId, SourceIdentity
 from gridhaul.transfer.ports import Agenda, Contents, DeliveryRegistry, FileRegistry, Intake
 from gridhaul.transfer.states import STORABLE, FileState
 from tests.contracts.memory_contents import MemoryContents, MemoryIntake
@@ -70,6 +70,7 @@ def new_file(
         length=length,
         path=f"/srv/{name}",
         identity=identity,
+        queue=Queue.LARGE if length > 100 else Queue.SMALL,
         deliver_to=deliver_to,
         idempotency_key=key,
         request_fingerprint="f1" if key else None,
@@ -82,8 +83,8 @@ def destination(
     return Destination(target=target, object_name=object_name, if_exists=if_exists)
 
 
-def new_delivery(to: Destination, *, file_id: RecordId = A_FILE, length: int = 5) -> NewDelivery:
-    return NewDelivery(file_id=file_id, owner="operator", destination=to, length=length, sha256=SHA256)
+def new_delivery(to: Destination, *, file_id: RecordId = A_FILE, queue: Queue = Queue.SMALL) -> NewDelivery:
+    return NewDelivery(file_id=file_id, owner="operator", destination=to, length=5, sha256=SHA256, queue=queue)
 
 
 async def registered(ports: Ports, new: NewFile | None = None) -> File:

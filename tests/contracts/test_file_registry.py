@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from gridhaul.transfer.model import IfExists, RecordId, TaskName
+from gridhaul.transfer.model import IfExists, Queue, RecordId, TaskName
 from gridhaul.transfer.states import STORABLE, FileState
 from tests.contracts.ports import Ports, claimed, destination, eventually, new_file, registered, stored
 
@@ -82,13 +82,13 @@ async def test_file_at_work_is_not_deleted(ports: Ports) -> None:
 
 
 @pytest.mark.parametrize("rest", [FileState.STORED, FileState.FAILED])
-async def test_file_at_rest_is_moved_to_deleting_and_due_now(ports: Ports, rest: FileState) -> None:
+async def test_file_at_rest_is_moved_to_deleting_and_hinted_by_who_asked(ports: Ports, rest: FileState) -> None:
     file = await claimed(ports, await registered(ports))
     await ports.files.finish(file.lease, rest)
     deleting = await ports.files.request_delete(file.id)
     assert deleting is not None
     assert (deleting.state, deleting.attempts) == (FileState.DELETING, 0)
-    (hint,) = await eventually(lambda: ports.agenda.due(10))
+    (hint,) = await ports.agenda.overlooked(Queue.MAINTENANCE, 10, seconds=0)
     assert (hint.task, hint.record_id) == (TaskName.DELETE_FILE, file.id)
     taken = await ports.files.claim(file.id, holder="w", from_states=DELETING, to_state=FileState.DELETING)
     assert taken is not None
@@ -127,9 +127,25 @@ async def test_stored_file_whose_delivery_was_made_is_not_due(ports: Ports) -> N
     assert not await ports.agenda.due(10)
 
 
-async def test_delivery_made_leaves_a_file_that_is_not_stored_alone(ports: Ports) -> None:
-    file = await stored(ports, new_file(deliver_to=destination()))
+async def test_delivery_made_leaves_a_file_that_is_being_deleted_alone(ports: Ports) -> None:
+    file = await stored(ports)
     await ports.files.request_delete(file.id)
     await ports.files.delivery_made(file.id)
-    (hint,) = await eventually(lambda: ports.agenda.due(10))
-    assert hint.task is TaskName.DELETE_FILE
+    assert await ports.agenda.unanswered(Queue.MAINTENANCE, 10) == 1
+
+
+async def test_stored_file_whose_delivery_was_not_made_is_not_deleted(ports: Ports) -> None:
+    file = await stored(ports, new_file(deliver_to=destination()))
+    refused = await ports.files.request_delete(file.id)
+    await ports.files.delivery_made(file.id)
+    taken = await ports.files.request_delete(file.id)
+    assert refused is not None
+    assert taken is not None
+    assert (refused.state, taken.state) == (FileState.STORED, FileState.DELETING)
+
+
+async def test_file_is_found_by_its_owners_key_alone(ports: Ports) -> None:
+    file = await registered(ports, new_file(key="k"))
+    assert await ports.files.find_by_key("operator", "k") == file
+    assert await ports.files.find_by_key("another", "k") is None
+    assert await ports.files.find_by_key("operator", "other") is None

@@ -150,7 +150,7 @@ async def test_stale_holder_is_told_and_changes_nothing(short_leases: Ports, mak
 async def test_lease_that_ran_out_but_was_taken_by_nobody_still_counts(short_leases: Ports, make: Make) -> None:
     one = await make(short_leases)
     lease = (await one.claimed()).lease
-    await eventually(lambda: short_leases.agenda.overlooked(10))
+    await eventually(lambda: short_leases.agenda.due(10))
     await one.records.renew(lease, rate=2.0)
     assert (await one.now()).rate == 2.0
 

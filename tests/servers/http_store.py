@@ -33,6 +33,7 @@ class HttpStore:
     user: str | None = None
     password: str | None = field(default=None, repr=False)
     write_only: bool = False
+    refused_method: str = ""  # answered 403, its body unread
     repr_digest: bool = False
     answers: list[tuple[int, Headers]] = field(default_factory=list)  # given first, one a request, body unread
     requests: list[str] = field(default_factory=list)
@@ -47,6 +48,8 @@ class HttpStore:
             return await _answer(send, 401, {"WWW-Authenticate": "Basic"})
         if self.write_only and method not in WRITE_METHODS:
             return await _answer(send, 405, {"Allow": ", ".join(WRITE_METHODS)})
+        if method == self.refused_method:
+            return await _answer(send, 403, {})
         path = self.directory / unquote(raw_path).lstrip("/")
         if method == "PUT":
             return await _put(path, receive, send)

@@ -18,7 +18,7 @@ from gridhaul.storage.gridfs_layout import GridFSLayout
 from gridhaul.storage.intake import MongoIntake
 from gridhaul.storage.registry import MongoDeliveries, MongoFiles
 from gridhaul.transfer.errors import ChunkCorrupt
-from gridhaul.transfer.model import Content
+from gridhaul.transfer.model import Content, Queue
 from gridhaul.transfer.states import FileState, Layout
 from tests.contracts.bytes_to_store import MIB, opened, read, sealed, segment, some_bytes, store
 from tests.contracts.ports import A_FILE, claimed, mongo_ports, registered
@@ -145,8 +145,8 @@ async def test_queries_of_listings_and_dispatcher_use_indexes(database: Database
         await files.page(state=state, limit=10, before=None)
         await files.page(state=state, limit=10, before=released.id)
     await agenda.due(10)
-    await agenda.overlooked(10)
-    await agenda.waiting(10)
+    await agenda.overlooked(Queue.SMALL, 10, seconds=60)
+    await agenda.unanswered(Queue.SMALL, 10)
     await MongoDeliveries(database, lease_seconds=60).of_file(released.id)
     for collection in ("files", "deliveries", "contents"):
         plans = await _plans(database, collection)

@@ -17,7 +17,7 @@ from gridhaul.transfer.errors import (
 from gridhaul.transfer.model import File, Lease
 from gridhaul.transfer.states import STORABLE, FileState
 from tasks import attempt
-from tasks.attempt import Attempts, Meter
+from tasks.attempt import Attempts, Meter, Tenure
 from tests.contracts.memory_registry import MemoryFiles
 from tests.contracts.ports import LONG_LEASE_SECONDS, eventually, new_file
 
@@ -28,6 +28,7 @@ Work = Callable[[], Coroutine[Any, Any, None]]
 def fast(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(attempt, "TICK_SECONDS", 0.002)
     monkeypatch.setattr(attempt, "PROGRESS_SECONDS", 0.005)
+    monkeypatch.setattr(attempt, "END_RETRY_SECONDS", 0.005)
     monkeypatch.setattr(retry, "BASE_SECONDS", 0.0)
 
 
@@ -62,7 +63,8 @@ class Bench:
             lease_seconds=self.lease_seconds,
             max_attempts=3,
         )
-        await attempts.run(file, work, meter or new_meter())
+        await attempts.run(file, lambda _: work, meter or new_meter())
+        work.close()  # it is not started where there is nothing to be done
         return await self.now()
 
     async def endless(self) -> None:
@@ -256,9 +258,33 @@ async def test_work_ends_when_the_database_is_away_for_as_long_as_the_lease() ->
 
 
 async def test_end_that_can_not_be_written_is_left_to_the_lease() -> None:
-    one = await bench(_Unreachable(lease_seconds=LONG_LEASE_SECONDS))
+    one = await bench(_Unreachable(lease_seconds=LONG_LEASE_SECONDS), lease_seconds=0.05)
     file = await one.claim()
     assert await one.run(file, fail(TargetUnavailable("no"))) == file
+
+
+class _AwayForAWhile(MemoryFiles):
+    """A database that does not answer the first times it is to write an end."""
+
+    refusals = 3
+
+    async def release(self, lease: Lease, to_state: FileState, *, delay_seconds: float, **changes: object) -> None:
+        self.refusals -= 1
+        if self.refusals >= 0:
+            raise DatabaseUnavailable("no")
+        await super().release(lease, to_state, delay_seconds=delay_seconds, **changes)
+
+
+async def test_outage_shorter_than_the_lease_uses_up_no_attempt() -> None:
+    one = await bench(_AwayForAWhile(lease_seconds=LONG_LEASE_SECONDS))
+    after = await one.run(await one.claim(), fail(DatabaseUnavailable("no")))
+    assert (after.state, after.fruitless_attempts) == (FileState.REGISTERED, 0)
+
+
+def test_tenure_ends_when_it_was_not_renewed_in_time() -> None:
+    Tenure(60).check()
+    with pytest.raises(LeaseLost):
+        Tenure(0).check()
 
 
 def test_meter_knows_no_rate_before_the_first_byte() -> None:

@@ -7,9 +7,8 @@ from typing import Any
 
 import pytest
 
-from gridhaul.transfer.model import Hint, RecordId, TaskName
+from gridhaul.transfer.model import Queue, TaskName
 from tasks.celery import app
-from tasks.queue import LARGE, MAINTENANCE, QUEUES, SMALL, queue_of
 
 ENVIRONMENT = {
     "GRIDHAUL_MONGO_URL": "mongodb://127.0.0.1:1",
@@ -47,20 +46,4 @@ def test_each_task_takes_one_id(tasks: dict[str, Any]) -> None:
 
 def test_worker_consumes_every_queue_that_hints_go_to(tasks: dict[str, Any]) -> None:
     assert tasks
-    assert {queue.name for queue in app.conf.task_queues} == set(QUEUES)
-
-
-@pytest.mark.parametrize(
-    ("task", "length", "name"),
-    [
-        (TaskName.UPLOAD_FILE, 0, SMALL),
-        (TaskName.UPLOAD_FILE, 64, SMALL),
-        (TaskName.UPLOAD_FILE, 65, LARGE),
-        (TaskName.FINALIZE_FILE, 64, SMALL),
-        (TaskName.FINALIZE_FILE, 65, LARGE),
-        (TaskName.DELETE_FILE, 65, MAINTENANCE),
-        (TaskName.SWEEP_CONTENT, 1, MAINTENANCE),
-    ],
-)
-def test_queue_of_a_hint(task: TaskName, length: int, name: str) -> None:
-    assert queue_of(Hint(task=task, record_id=RecordId("a" * 24), length=length), large_file_bytes=64) == name
+    assert {queue.name for queue in app.conf.task_queues} == {queue.value for queue in Queue}

@@ -1,4 +1,4 @@
-from gridhaul.transfer.model import Destination, IfExists, NewDelivery, RecordId
+from gridhaul.transfer.model import Destination, IfExists, NewDelivery, Queue, RecordId
 from gridhaul.transfer.states import DELETABLE, DELIVERABLE, REOPENABLE, STORABLE, DeliveryState, FileState
 
 
@@ -15,7 +15,9 @@ def test_each_delivery_state_is_worked_on_reopened_or_the_end() -> None:
 def _delivery(file_id: str = "a" * 24, target: str = "archive", name: str = "run.h5", **changes: str) -> NewDelivery:
     policy = IfExists(changes.get("if_exists", "fail"))
     to = Destination(target=target, object_name=name, if_exists=policy)
-    return NewDelivery(file_id=RecordId(file_id), owner="o", destination=to, length=1, sha256="ab" * 32)
+    return NewDelivery(
+        file_id=RecordId(file_id), owner="o", destination=to, length=1, sha256="ab" * 32, queue=Queue.SMALL
+    )
 
 
 def test_delivery_has_the_same_id_for_the_same_file_target_and_name() -> None:

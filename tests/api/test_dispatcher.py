@@ -1,0 +1,102 @@
+"""What the dispatcher puts into which queue, with a real Redis and a real MongoDB."""
+
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+from redis import Redis
+
+from api import dispatcher as module
+from api.dispatcher import Dispatcher
+from gridhaul.storage.agenda import DispatcherLease, MongoAgenda
+from gridhaul.storage.connect import Database
+from gridhaul.transfer.model import File, Queue
+from gridhaul.transfer.states import FileState
+from tasks.queue import Broker, HintSender
+from tests.contracts.ports import Ports, claimed, eventually, mongo_ports, new_file, registered
+from tests.servers.redis import redis_server
+
+
+@pytest.fixture(scope="module")
+def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with redis_server(tmp_path_factory.mktemp("redis")) as url:
+        yield url
+
+
+@pytest.fixture
+def redis(redis_url: str) -> Iterator["Redis"]:
+    with Redis.from_url(redis_url) as connection:
+        connection.flushall()
+        yield connection
+
+
+@pytest.fixture
+def ports(database: Database) -> Ports:
+    return mongo_ports(database, lease_seconds=60)
+
+
+@pytest.fixture
+async def dispatcher(
+    database: Database, redis_url: str, redis: "Redis", monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Dispatcher]:
+    """Whatever was hinted at all was hinted long ago."""
+    monkeypatch.setattr(module, "BUSY_QUEUE_SECONDS", 0.0)
+    monkeypatch.setattr(module, "EMPTY_QUEUE_SECONDS", 0.0)
+    broker, hints = Broker(redis_url), HintSender(redis_url)
+    yield Dispatcher(
+        lease=DispatcherLease(database, holder="test", lease_seconds=60),
+        agenda=MongoAgenda(database),
+        broker=broker,
+        hints=hints,
+        every_seconds=1,
+    )
+    hints.close()
+    await broker.close()
+
+
+def depth(redis: "Redis", queue: Queue) -> int:
+    return int(redis.llen(queue.value))
+
+
+async def retried(ports: Ports) -> File:
+    """A small file that is due again after an attempt that failed."""
+    file = await claimed(ports, await registered(ports))
+    await ports.files.release(file.lease, FileState.REGISTERED, delay_seconds=0)
+    return file
+
+
+async def test_retry_is_hinted_though_another_queue_has_a_backlog(
+    dispatcher: Dispatcher, ports: Ports, redis: "Redis"
+) -> None:
+    await registered(ports, new_file(length=1000))
+    await dispatcher.dispatch()
+    await eventually(lambda: _is(depth(redis, Queue.LARGE) == 1))
+    await retried(ports)
+    await dispatcher.dispatch()
+    await eventually(lambda: _is(depth(redis, Queue.SMALL) == 1))
+    assert depth(redis, Queue.LARGE) == 1
+
+
+async def test_flushed_broker_gets_every_hint_again_and_never_more_than_records(
+    dispatcher: Dispatcher, ports: Ports, redis: "Redis"
+) -> None:
+    for _ in range(5):
+        await registered(ports)
+    for _ in range(3):
+        redis.flushall()
+        for _ in range(4):
+            await dispatcher.dispatch()
+            await eventually(lambda: _is(depth(redis, Queue.SMALL) == 5))
+
+
+async def test_lost_messages_of_a_busy_queue_are_replaced(dispatcher: Dispatcher, ports: Ports, redis: "Redis") -> None:
+    for _ in range(4):
+        await registered(ports)
+    await dispatcher.dispatch()
+    await eventually(lambda: _is(depth(redis, Queue.SMALL) == 4))
+    redis.rpop(Queue.SMALL.value, 2)
+    await dispatcher.dispatch()
+    await eventually(lambda: _is(depth(redis, Queue.SMALL) == 4))
+
+
+async def _is(fact: bool) -> bool:
+    return fact
