@@ -1,5 +1,6 @@
 """The journey from a stored content to a remote target: probe, stream, check, commit last."""
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, suppress
 from typing import Any
@@ -33,6 +34,7 @@ from tasks.celery import app
 from tasks.runtime import Runtime, worker
 
 NAMES_TRIED_AT_MOST = 1000
+SHOWN_LATE_SECONDS = (0.5, 1.5)  # servers with caches show an older length for a moment
 NOT_READ_BACK = -1  # no object has this length: ask what is there without reading it
 
 
@@ -220,12 +222,17 @@ class _Attempt:
             self._meter.add(len(chunk))
 
     async def _check(self, name: str) -> Evidence:
-        found = await self._target.inspect(name, length=self._content.length)
+        """The evidence that the target holds the right bytes. Raises TargetMismatch."""
+        for delay in (*SHOWN_LATE_SECONDS, None):
+            found = await self._target.inspect(name, length=self._content.length)
+            if found is not None and self._is_ours(found):
+                return found.evidence
+            if delay is None or (found is not None and found.length == self._content.length):
+                break
+            await asyncio.sleep(delay)
         if found is None:
             raise TargetUnavailable("The target took the bytes but does not have the object.")
-        if not self._is_ours(found):
-            raise TargetMismatch("The target stored other bytes than were sent; they were removed.")
-        return found.evidence
+        raise TargetMismatch("The target stored other bytes than were sent; they were removed.")
 
     async def _confirm(self, name: str) -> None:
         """After the rename the object is where it belongs. Its bytes were checked before."""

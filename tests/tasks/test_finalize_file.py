@@ -224,3 +224,19 @@ async def test_name_taken_while_the_object_was_sent_is_judged_by_the_next_probe(
     assert (theirs.state, code_of(theirs)) == (DeliveryState.FAILED, "object_exists")
     assert [path.name for path in bench.disk.iterdir()] == [NAME]
     assert (bench.disk / NAME).read_bytes() == OLD
+
+
+async def test_length_shown_late_is_waited_for(bench: Bench, web: HttpStore) -> None:
+    """The answers: nothing there, taken, an older length, then what is there."""
+    web.answers = [(404, {}), (201, {}), (200, {"Content-Length": "1"})]
+    (web.directory / NAME).write_bytes(b"new")
+    delivery = await bench.deliver(b"new", "web")
+    assert delivery.state is DeliveryState.DELIVERED
+
+
+async def test_other_bytes_of_the_right_length_are_a_mismatch_and_are_removed(bench: Bench, web: HttpStore) -> None:
+    web.answers = [(404, {}), (201, {})]
+    (web.directory / NAME).write_bytes(b"bad")
+    delivery = await bench.deliver(b"new", "web")
+    assert (delivery.state, code_of(delivery)) == (DeliveryState.FAILED, "target_mismatch")
+    assert not (web.directory / NAME).exists()
