@@ -51,8 +51,9 @@ class LeasedCollection(Generic[R, S]):
         return self._codec.decode(document) if document else None
 
     async def claim(self, record_id: RecordId, *, holder: str, from_states: frozenset[S], to_state: S) -> R | None:
+        claim_id = ObjectId()
         taken = self._pipeline(
-            {"state": to_state, "lease_holder": holder, "error": None, "rate": None},
+            {"state": to_state, "lease_holder": holder, "claim_id": claim_id, "error": None, "rate": None},
             **{name: {"$add": [f"${name}", 1]} for name in ("fence", "attempts", "fruitless_attempts")},
             **self._held(),
         )
@@ -61,9 +62,8 @@ class LeasedCollection(Generic[R, S]):
             document = await self._collection.find_one_and_update(
                 claimable, taken, return_document=ReturnDocument.AFTER
             )
-        except ConnectionFailure:  # the answer may be lost, not the claim; a holder works on one record at a time
-            mine = {"lease_holder": holder, "state": to_state, "$expr": {"$gt": ["$lease_until", NOW]}}
-            document = await self._collection.find_one({"_id": ObjectId(record_id), **mine})
+        except ConnectionFailure:  # the answer may be lost, but not the claim
+            document = await self._collection.find_one({"_id": ObjectId(record_id), "claim_id": claim_id})
         return self._codec.decode(document) if document else None
 
     async def renew(self, lease: Lease, **changes: object) -> None:

@@ -1,0 +1,28 @@
+"""A claim that MongoDB has taken although its answer never came."""
+
+from typing import Any
+
+import pytest
+from pymongo.errors import AutoReconnect
+
+from gridhaul.storage.connect import Database
+from gridhaul.storage.registry import MongoFiles
+from gridhaul.transfer.states import STORABLE, FileState
+from tests.contracts.ports import new_file
+
+
+async def test_claim_whose_answer_is_lost_is_found_again(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = MongoFiles(database, lease_seconds=60)
+    file, _ = await files.register(new_file())
+    ask = files._collection.find_one_and_update
+
+    async def answer_lost(*args: Any, **options: Any) -> None:
+        await ask(*args, **options)
+        raise AutoReconnect("connection closed")
+
+    monkeypatch.setattr(files._collection, "find_one_and_update", answer_lost)
+    claimed = await files.claim(file.id, holder="w", from_states=STORABLE, to_state=FileState.STORING)
+    assert claimed is not None
+    assert (claimed.fence, claimed.state) == (1, FileState.STORING)
+    again = await files.claim(file.id, holder="w", from_states=STORABLE, to_state=FileState.STORING)
+    assert again is None, "a claim that was refused is not found"
