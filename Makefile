@@ -41,5 +41,5 @@ requirements: ## write the pinned requirements anew from pyproject.toml (needs u
 	uv pip compile -q pyproject.toml --extra embedded -c requirements.txt --universal --no-emit-index-url --no-header --no-annotate -o requirements-embedded.txt
 	uv pip compile -q pyproject.toml --extra dev -c requirements.txt --universal --no-emit-index-url --no-header --no-annotate -o requirements-dev.txt
 
-clean: ## remove what runs and tests have left in var/
-	rm -rf var
+clean: ## remove what `make demo` has left in var/demo
+	rm -rf var/demo

@@ -34,7 +34,7 @@ def create_app() -> FastAPI:
     app.add_middleware(RequestLog)
     problems.install(app)
     for part in (prepare, finalize, files, deliveries):
-        app.include_router(part.router)
+        app.include_router(part.router, responses=problems.documented(400, 401, 403, 404, 409, 413, 422, 500, 503))
     app.include_router(health_routes(lambda: app.state.checks))
     return app
 

@@ -8,10 +8,13 @@ from fastapi import Depends, Path, Request
 
 from api.download import DownloadSlots
 from gridhaul.asgi.readiness import Readiness
-from gridhaul.transfer.errors import NotFound, TargetUnknown
+from gridhaul.transfer.errors import NotFound, NotStored, StateConflict, TargetUnknown
 from gridhaul.transfer.model import Delivery, File, RecordId
 from gridhaul.transfer.ports import Contents, DeliveryRegistry, FileRegistry
+from gridhaul.transfer.states import STORABLE, FileState
 from tasks.queue import HintSender
+
+TRY_AGAIN_SECONDS = 5
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,6 +39,15 @@ class Service:
         if found is None:
             raise NotFound("There is no such file.")
         return found
+
+    async def stored_file(self, file_id: RecordId) -> File:
+        """Raises NotFound, NotStored while waiting helps, StateConflict where it does not."""
+        file = await self.file(file_id)
+        if file.state in STORABLE:
+            raise NotStored("The file is not stored yet; try again.", retry_after_seconds=TRY_AGAIN_SECONDS)
+        if file.state is not FileState.STORED:
+            raise StateConflict(f"The file is {file.state}: it has no stored bytes.")
+        return file
 
     async def delivery(self, delivery_id: RecordId) -> Delivery:
         """Raises NotFound."""

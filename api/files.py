@@ -12,13 +12,11 @@ from api.dependencies import Id, Parts
 from api.download import Download, slotted
 from api.schemas import DeliveriesView, DeliveryView, FilesView, FileView
 from gridhaul.headers import write_repr_digest
-from gridhaul.transfer.errors import DeliveryOpen, NotStored, StateConflict
+from gridhaul.transfer.errors import DeliveryOpen, NotFound, StateConflict
 from gridhaul.transfer.model import File, Hint, RecordId, TaskName
 from gridhaul.transfer.states import DELIVERABLE, FileState
 
 router = APIRouter(prefix="/files", tags=["files"])
-
-TRY_AGAIN_SECONDS = 5
 
 Cursor = Annotated[str | None, Query(pattern="^[0-9a-f]{24}$", description="`next_cursor` of the page before")]
 
@@ -57,10 +55,10 @@ async def list_deliveries(file_id: Id, _: Caller, parts: Parts) -> DeliveriesVie
 )
 async def get_content(request: Request, file_id: Id, _: Caller, parts: Parts) -> Download:
     """Every byte is verified before it is sent; if one is wrong, the connection ends before the declared length."""
-    file = await parts.file(file_id)
+    file = await parts.stored_file(file_id)
     content = await parts.contents.get(file.content_id) if file.content_id else None
-    if file.state is not FileState.STORED or content is None or file.sha256 is None:
-        raise NotStored("The file has no stored content.", retry_after_seconds=TRY_AGAIN_SECONDS)
+    if content is None:  # deleted just now
+        raise NotFound("The file's bytes are no longer there.")
     chunks = slotted(parts.contents.read(content), parts.downloads)
     try:
         first = await anext(chunks, b"")  # an error in a small file is still a problem document

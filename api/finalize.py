@@ -9,14 +9,11 @@ from api.auth import Caller
 from api.dependencies import Id, Parts
 from api.schemas import DeliveryView, FinalizeBody
 from gridhaul.headers import read_repr_digest
-from gridhaul.transfer.errors import DigestMismatch, DigestRequired, LengthMismatch, Malformed, NotStored, StateConflict
-from gridhaul.transfer.model import Destination, File, Hint, NewDelivery, TaskName
+from gridhaul.transfer.errors import DigestMismatch, DigestRequired, LengthMismatch, Malformed
+from gridhaul.transfer.model import Destination, Hint, NewDelivery, TaskName
 from gridhaul.transfer.naming import check_object_name
-from gridhaul.transfer.states import STORABLE, FileState
 
 router = APIRouter(prefix="/upload", tags=["upload"])
-
-TRY_AGAIN_SECONDS = 5
 
 ReprDigest = Annotated[str | None, Header(description="RFC 9530: `sha-256=:…:`")]
 ContentSha256 = Annotated[str | None, Header(alias="content-sha256", description="The SHA-256 in hex")]
@@ -41,8 +38,7 @@ async def finalize(
     """The digest says which bytes are meant; they are verified again on their way. Repeated: the same delivery."""
     sha256 = _digest(repr_digest, content_sha256)
     parts.check_target(body.target)
-    file = await parts.file(file_id)
-    _require_stored(file)
+    file = await parts.stored_file(file_id)
     if sha256 != file.sha256:
         raise DigestMismatch("The stored file has another digest.")
     if body.length is not None and body.length != file.length:
@@ -71,10 +67,3 @@ def _digest(repr_digest: str | None, content_sha256: str | None) -> str:
     if sha256 is None:
         raise DigestRequired("Name the file's SHA-256 in Repr-Digest (RFC 9530) or content-sha256.")
     return sha256
-
-
-def _require_stored(file: File) -> None:
-    if file.state in STORABLE:
-        raise NotStored("The file is not stored yet; try again.", retry_after_seconds=TRY_AGAIN_SECONDS)
-    if file.state is not FileState.STORED:
-        raise StateConflict(f"The file is {file.state}: there is nothing to deliver.")

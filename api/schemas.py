@@ -33,17 +33,6 @@ class FinalizeBody(DeliverTo):
     length: int | None = Field(default=None, ge=0, lt=2**63)
 
 
-class Problem(BaseModel):
-    """An error, as a problem document (RFC 9457)."""
-
-    type: str
-    title: str
-    status: int
-    detail: str
-    instance: str
-    code: str
-
-
 class FailureView(BaseModel):
     code: str
     detail: str

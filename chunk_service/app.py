@@ -24,7 +24,8 @@ def create_app() -> FastAPI:
     app = FastAPI(title="Gridhaul chunk service", version=__version__, lifespan=_lifespan)
     app.add_middleware(RequestLog)
     problems.install(app)
-    app.include_router(routes.router)
+    answers = problems.documented(400, 401, 403, 404, 408, 409, 411, 413, 416, 422, 500, 503, 507)
+    app.include_router(routes.router, responses=answers)
     app.include_router(health_routes(lambda: app.state.checks))
     return app
 

@@ -4,6 +4,7 @@ import http
 from collections.abc import AsyncIterator
 
 import httpx2
+import structlog
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_delay
 
 from gridhaul.headers import write_chunk_digests
@@ -12,6 +13,7 @@ from gridhaul.transfer import errors
 from gridhaul.transfer.chunking import chunk_count
 from gridhaul.transfer.errors import (
     ChunkServiceFailed,
+    ChunkServiceRefused,
     ChunkServiceUnavailable,
     DigestMismatch,
     Forbidden,
@@ -29,6 +31,9 @@ KEEP_TRYING_SECONDS = 60.0
 ANSWER_SECONDS = 60.0
 SEAL_SECONDS = 60.0
 SEAL_SECONDS_A_CHUNK = 0.001  # 17 minutes for 1 TiB
+
+
+log = structlog.get_logger(__name__)
 
 
 class ChunkClient:
@@ -103,11 +108,22 @@ async def _blocks(segment: Segment) -> AsyncIterator[bytes]:
 
 def _retrying() -> AsyncRetrying:
     return AsyncRetrying(
-        retry=retry_if_exception(lambda error: isinstance(error, GridhaulError) and error.retryable),
+        retry=retry_if_exception(_may_pass),
+        before_sleep=_log_retry,
         wait=_wait_seconds,
         stop=stop_after_delay(KEEP_TRYING_SECONDS),
         reraise=True,
     )
+
+
+def _may_pass(error: BaseException) -> bool:
+    return isinstance(error, GridhaulError) and error.retryable and not isinstance(error, ChunkServiceRefused)
+
+
+def _log_retry(state: RetryCallState) -> None:
+    error = state.outcome.exception() if state.outcome else None
+    code = error.code if isinstance(error, GridhaulError) else None
+    log.warning("chunk_service_retry", code=code, cause=type(error.__cause__).__name__ if error else None)
 
 
 def _wait_seconds(state: RetryCallState) -> float:
@@ -130,7 +146,9 @@ def _refusal(response: httpx2.Response) -> Exception:
         return LeaseLost(detail)
     if known is DigestMismatch and response.request.method == "PUT":
         return SegmentDamaged(detail)
-    if known is None or known.code == GridhaulError.code or known in (Unauthorized, Forbidden):
+    if known in (Unauthorized, Forbidden):
+        return ChunkServiceRefused("The chunk service refuses this worker: have both the same SERVICE_SECRET?")
+    if known is None or known.code == GridhaulError.code:
         retry_later = (http.HTTPStatus.TOO_MANY_REQUESTS, http.HTTPStatus.SERVICE_UNAVAILABLE)
         known = ChunkServiceUnavailable if response.status_code in retry_later else ChunkServiceFailed
     return known(detail, retry_after_seconds=seconds)

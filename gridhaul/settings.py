@@ -145,6 +145,6 @@ def _explain(error: ValidationError) -> str:
     lines = []
     for item in error.errors(include_input=False, include_url=False):
         name = PREFIX + str(item["loc"][0]).upper() if item["loc"] else "settings"
-        what = "is not set" if item["type"] == "missing" else item["msg"]
+        what = "is not set" if item["type"] == "missing" else item["msg"].removeprefix("Value error, ")
         lines.append(f"{name}: {what}")
     return "; ".join(lines)

@@ -3,16 +3,36 @@
 import http
 import math
 from collections.abc import Mapping
+from typing import Any
 
 import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
+from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from gridhaul.transfer.errors import GridhaulError
 
 MEDIA_TYPE = "application/problem+json"
+
+
+class Problem(BaseModel):
+    """An error, as a problem document (RFC 9457)."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    instance: str
+    code: str
+
+
+def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """`responses` for FastAPI: these statuses are answered with a problem document."""
+    content = {MEDIA_TYPE: {"schema": Problem.model_json_schema()}}
+    return {status: {"description": http.HTTPStatus(status).phrase, "content": content} for status in statuses}
+
 
 log = structlog.get_logger(__name__)
 

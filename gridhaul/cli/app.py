@@ -12,8 +12,8 @@ import typer
 from gridhaul import __version__
 from gridhaul.cli import status as looking
 from gridhaul.cli.display import display
-from gridhaul.cli.exits import exit_codes
-from gridhaul.cli.send import follow, leave_unless_delivered, print_delivered, print_json, print_registered
+from gridhaul.cli.exits import Exit, exit_codes, leave
+from gridhaul.cli.send import Interrupted, follow, leave_unless_delivered, print_delivered, print_json, print_registered
 from gridhaul.cli.text import safe
 from gridhaul.client import Client, Order, Transfer
 from gridhaul.settings import CommandSettings, SettingsError
@@ -102,8 +102,11 @@ def status(
 
 
 def _send_and_wait(order: Order, show_end: Callable[[Transfer], None], poll_seconds: float) -> None:
-    with display() as shown, _client(SEND_PATIENCE_SECONDS, shown.note) as client:
-        transfer = follow(client, client.prepare(order), order.target, shown, poll_seconds=poll_seconds)
+    try:
+        with display() as shown, _client(SEND_PATIENCE_SECONDS, shown.note) as client:
+            transfer = follow(client, client.prepare(order), order.target, shown, poll_seconds=poll_seconds)
+    except Interrupted as interrupted:
+        leave(Exit.INTERRUPTED, f"Interrupted. {interrupted}")
     show_end(transfer)
     leave_unless_delivered(transfer)
 

@@ -11,7 +11,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.text import Text
 
 from gridhaul.cli import text
-from gridhaul.client import Transfer
+from gridhaul.client import DeliveryRecord, Transfer
 
 LINE_SECONDS = 5.0
 
@@ -70,7 +70,7 @@ class Bars(Progress):
         self._move(self._storing, file["state"], stored, file["length"], file["rate"])
         if delivery:
             sent = delivery["length"] if delivery["state"] == "DELIVERED" else delivery["sent_bytes"]
-            self._move(self._delivering, delivery["state"], sent, delivery["length"], delivery["rate"])
+            self._move(self._delivering, _phase(delivery), sent, delivery["length"], delivery["rate"])
         self.note(reason(transfer))
 
     def note(self, line: str) -> None:
@@ -98,6 +98,12 @@ def reason(transfer: Transfer) -> str:
     """Why it does not go on, as the record says; nothing once it is over."""
     error = transfer.current["error"]
     return f"waiting: {error['code']}: {error['detail']}" if error and not transfer.over else ""
+
+
+def _phase(delivery: DeliveryRecord) -> str:
+    """What is done now: when all is sent, what arrived is checked."""
+    all_sent = delivery["state"] == "STREAMING" and delivery["sent_bytes"] == delivery["length"]
+    return "checking" if all_sent else delivery["state"]
 
 
 def _line(transfer: Transfer) -> str:

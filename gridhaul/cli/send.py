@@ -8,9 +8,13 @@ from typing import NoReturn
 import typer
 
 from gridhaul.cli.display import Display
-from gridhaul.cli.exits import Exit, exit_of_failure, leave
+from gridhaul.cli.exits import exit_of_failure, leave
 from gridhaul.cli.text import safe, size
 from gridhaul.client import Client, ClientError, FileRecord, ReceiptRecord, Transfer
+
+
+class Interrupted(Exception):
+    """Ctrl-C while following; the message says how to look again. Told when the bars are gone."""
 
 
 def follow(client: Client, file: FileRecord, target: str, display: Display, *, poll_seconds: float) -> Transfer:
@@ -59,11 +63,14 @@ def _leave_failed(transfer: Transfer) -> NoReturn:
 
 @contextmanager
 def _going_on_without_us(file_id: str) -> Iterator[None]:
-    look = f"The transfer goes on on the server; look with: gridhaul status {file_id}"
     try:
         yield
     except KeyboardInterrupt:
-        leave(Exit.INTERRUPTED, f"Interrupted. {look}")
+        raise Interrupted(_look(file_id)) from None
     except ClientError:
-        typer.echo(look, err=True)
+        typer.echo(_look(file_id), err=True)
         raise
+
+
+def _look(file_id: str) -> str:
+    return f"The transfer continues on the server; look with: gridhaul status {file_id}"

@@ -18,7 +18,13 @@ def find(client: Client, record_id: str) -> tuple[FileRecord | None, list[Delive
     except ApiError as error:
         if error.status != NOT_FOUND:
             raise
-    return None, [client.delivery(record_id)]
+    try:
+        return None, [client.delivery(record_id)]
+    except ApiError as error:
+        if error.status != NOT_FOUND:
+            raise
+        detail = "There is no such file or delivery."
+        raise ApiError(code=error.code, status=error.status, detail=detail) from None
 
 
 def print_text(file: FileRecord | None, deliveries: Sequence[DeliveryRecord]) -> None:

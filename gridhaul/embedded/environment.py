@@ -1,6 +1,7 @@
 """The environment of every process that is started: a few inherited names, and the settings of each."""
 
 import os
+import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +35,22 @@ def inherited() -> dict[str, str]:
 def base(directory: DataDirectory) -> dict[str, str]:
     """What every program has. The mark tells which system it belongs to."""
     return inherited() | {MARK: str(directory.path), "PYTHONUNBUFFERED": "1", "MALLOC_ARENA_MAX": "2"}
+
+
+def credentials(targets_file: Path) -> dict[str, str]:
+    """The variables that the file names as `{ env = "NAME" }`, as far as they are set.
+
+    A file that is missing or no TOML names none: the worker says what is wrong with it.
+    """
+    try:
+        targets = tomllib.loads(targets_file.read_text()).get("targets")
+    except (OSError, ValueError):
+        return {}
+    if not isinstance(targets, dict):
+        return {}
+    values = [value for target in targets.values() if isinstance(target, dict) for value in target.values()]
+    names = {value["env"] for value in values if isinstance(value, dict) and isinstance(value.get("env"), str)}
+    return {name: os.environ[name] for name in sorted(names) if name in os.environ}
 
 
 def settings_from_outside() -> dict[str, str]:
@@ -73,7 +90,7 @@ class ServiceSettings:
             "CHUNK_SERVICE_URL": self.chunk_service_url,
             "HEARTBEAT_FILE": str(self.directory.heartbeat(name)),
         }
-        return self._with(self._transfer() | own)
+        return self._with(self._transfer() | own) | credentials(self.directory.targets_file)
 
     def _transfer(self) -> dict[str, str]:
         return {

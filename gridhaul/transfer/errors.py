@@ -188,6 +188,12 @@ class ChunkServiceFailed(GridhaulError):
     code, status, retryable = "chunk_service_failed", 502, True
 
 
+class ChunkServiceRefused(GridhaulError):
+    """The worker and the chunk service were not given the same secret."""
+
+    code, status, retryable = "chunk_service_refused", 502, True
+
+
 class SegmentDamaged(GridhaulError):
     """The chunk service received other bytes than were sent: a bit flipped on the way."""
 

@@ -65,7 +65,7 @@ def test_interrupt_leaves_the_transfer_to_the_server(api: ScriptedApi) -> None:
         process.send_signal(signal.SIGINT)
         stdout, stderr = process.communicate(timeout=60)
     assert (process.returncode, stdout) == (130, "")
-    look = f"The transfer goes on on the server; look with: gridhaul status {FILE_ID}"
+    look = f"The transfer continues on the server; look with: gridhaul status {FILE_ID}"
     assert stderr.splitlines()[-1] == f"Interrupted. {look}"
 
 

@@ -71,7 +71,11 @@ def test_json_of_a_file_and_of_a_delivery(api: ScriptedApi, run: Run) -> None:
 
 def test_unknown_id_is_not_found(run: Run) -> None:
     result = run("status", "0" * 24)
-    assert (result.exit_code, result.stdout, result.stderr) == (4, "", "ERROR not_found: There is none.\n")
+    assert (result.exit_code, result.stdout, result.stderr) == (
+        4,
+        "",
+        "ERROR not_found: There is no such file or delivery.\n",
+    )
 
 
 def test_refused_token_is_not_taken_for_an_unknown_id(api: ScriptedApi, run: Run) -> None:

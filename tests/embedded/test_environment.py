@@ -66,3 +66,24 @@ def test_only_the_api_knows_the_operator_token(directory: DataDirectory) -> None
 
 def test_roots_are_separated_by_colons(directory: DataDirectory) -> None:
     assert settings(directory).api()["GRIDHAUL_ROOTS"] == "/a b:/c"
+
+
+def test_workers_alone_get_the_credentials_that_the_targets_file_names(
+    directory: DataDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ARCHIVE_PASSWORD", "secret")
+    monkeypatch.setenv("OTHER_PASSWORD", "not named")
+    directory.targets_file.parent.mkdir(parents=True, exist_ok=True)
+    directory.targets_file.write_text(
+        '[targets.archive]\npassword = { env = "ARCHIVE_PASSWORD" }\ntoken = { env = "UNSET" }\nurl = "x"\n'
+    )
+    assert settings(directory).worker("worker_small")["ARCHIVE_PASSWORD"] == "secret"
+    assert not {"OTHER_PASSWORD", "UNSET"} & settings(directory).worker("worker_small").keys()
+    assert "ARCHIVE_PASSWORD" not in settings(directory).api()
+
+
+@pytest.mark.parametrize("text", ["no [ toml", "targets = 5", "[targets]\na = 1"])
+def test_targets_file_that_is_wrong_names_no_credentials(directory: DataDirectory, text: str) -> None:
+    directory.targets_file.parent.mkdir(parents=True, exist_ok=True)
+    directory.targets_file.write_text(text)
+    assert settings(directory).worker("worker_small")

@@ -185,7 +185,7 @@ def test_delete_removes_the_bytes_and_keeps_the_record(operator: Operator, sourc
         assert database["fs.chunks"].count_documents({"files_id": content_id}) == 0
         assert database["fs.files"].count_documents({"_id": content_id}) == 0
     assert operator.http.delete(f"/files/{file_id}").status_code == 202
-    assert problem(operator.http.get(f"/files/{file_id}/content")) == (409, "not_stored")
+    assert problem(operator.http.get(f"/files/{file_id}/content")) == (409, "state_conflict")
 
 
 def test_a_file_with_an_open_delivery_can_not_be_deleted(operator: Operator, sources: Path) -> None:

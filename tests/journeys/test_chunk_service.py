@@ -1,16 +1,23 @@
 """What the chunk service answers, over HTTP against the running one."""
 
+import asyncio
 import socket
+import time
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx2
 import pytest
 
+from gridhaul.chunk_client import ChunkClient
 from gridhaul.embedded.network import free_ports
 from gridhaul.headers import write_chunk_digests
+from gridhaul.http import make_client
+from gridhaul.tokens import ContentGrant
 from gridhaul.transfer.digest import ContentDigest, chunk_digest, manifest_root
-from tests.journeys.chunk_writer import ChunkWriter
+from gridhaul.transfer.errors import ChunkServiceRefused
+from gridhaul.transfer.model import RecordId
+from tests.journeys.chunk_writer import FENCE, ChunkWriter
 from tests.journeys.operator import MIB, Operator, wait_for
 from tests.journeys.processes import ready, settings_of, started
 
@@ -147,3 +154,25 @@ def half_sent(writer: ChunkWriter) -> socket.socket:
 def refused(writer: ChunkWriter) -> httpx2.Response | None:
     response = writer.put(16, [CHUNK])
     return response if response.is_error else None
+
+
+async def test_worker_with_another_secret_is_told_so_at_once(operator: Operator) -> None:
+    writer = ChunkWriter.open(operator, LENGTH)
+    async with make_client() as http:
+        client = ChunkClient(http, base_url=writer.url, secret="x" * 40)
+        grant = ContentGrant(content_id=RecordId(writer.content_id), fence=FENCE)
+        asked_at = time.monotonic()
+        with pytest.raises(ChunkServiceRefused, match="SERVICE_SECRET"):
+            await client.digests(grant, first=0, count=1)
+    assert time.monotonic() - asked_at < 5
+
+
+async def test_chunk_service_that_is_away_for_a_moment_is_waited_for(operator: Operator) -> None:
+    writer = ChunkWriter.open(operator, LENGTH)
+    async with make_client() as http:
+        client = ChunkClient(http, base_url=writer.url, secret=writer.secret)
+        grant = ContentGrant(content_id=RecordId(writer.content_id), fence=FENCE)
+        await asyncio.to_thread(operator.system.stop_program, "chunk_service")
+        asking = asyncio.create_task(client.digests(grant, first=0, count=1))
+        await asyncio.to_thread(operator.system.start_program, "chunk_service")
+        assert await asking == bytes(33)
