@@ -11,7 +11,6 @@ from gridhaul.transfer.errors import (
     IntegrityError,
     NotFound,
     ObjectExists,
-    ObjectNameBusy,
     OutcomeUnknown,
     TargetMismatch,
     TargetUnavailable,
@@ -26,14 +25,14 @@ from gridhaul.transfer.model import (
     RemoteObject,
     TaskName,
 )
-from gridhaul.transfer.naming import renamed, temporary_name
+from gridhaul.transfer.naming import temporary_name
 from gridhaul.transfer.ports import AtomicCommit, Target
 from gridhaul.transfer.states import DELIVERABLE, DeliveryState, FileState
 from tasks.attempt import Meter, Tenure
 from tasks.celery import app
+from tasks.final_name import choose_final_name, is_content
 from tasks.runtime import Runtime, worker
 
-NAMES_TRIED_AT_MOST = 1000
 SHOWN_LATE_SECONDS = (0.5, 1.5)  # servers with caches show an older length for a moment
 NOT_READ_BACK = -1  # no object has this length: ask what is there without reading it
 
@@ -97,58 +96,14 @@ class _Attempt:
         self._put_began = False
 
     async def run(self) -> None:
-        name, found = await self._choose_name()
-        if found is not None:
-            await self._finish(name, found.evidence)
+        final = await choose_final_name(self._deliveries, self._delivery, self._content, self._target)
+        self._replaces = final.replaces
+        if final.delivered is not None:
+            await self._finish(final.name, final.delivered.evidence)
         elif isinstance(self._target, AtomicCommit):
-            await self._send_and_commit(name, self._target)
+            await self._send_and_commit(final.name, self._target)
         else:
-            await self._send(name)
-
-    async def _choose_name(self) -> tuple[str, RemoteObject | None]:
-        """The final name, held against other deliveries, and what is there if it is this content already.
-
-        Asks before every attempt, so an earlier one whose outcome is unknown is found and not repeated.
-        """
-        may_rename = self._delivery.if_exists is IfExists.RENAME
-        for name in self._candidates():
-            if not await self._deliveries.hold_name(self._delivery.lease, name):
-                if may_rename:
-                    continue
-                raise ObjectNameBusy("Another delivery to this name is open; this one follows.", retry_after_seconds=2)
-            found = await self._inspect(name)
-            if found is not None and self._is_ours(found):
-                return name, found
-            if found is None or self._left_by_us(name):
-                return name, None
-            if self._delivery.if_exists is IfExists.OVERWRITE:
-                self._replaces = found
-                return name, None
-            if not may_rename:
-                break
-        raise ObjectExists("The target holds other bytes under this name; choose if_exists or another name.")
-
-    def _candidates(self) -> list[str]:
-        delivery = self._delivery
-        if delivery.if_exists is not IfExists.RENAME:
-            return [delivery.object_name]
-        names = [renamed(delivery.object_name, number) for number in range(NAMES_TRIED_AT_MOST)]
-        return names if delivery.final_name is None else [delivery.final_name, *names]
-
-    async def _inspect(self, name: str) -> RemoteObject | None:
-        try:
-            return await self._target.inspect(name, length=self._content.length)
-        except OutcomeUnknown:  # a target that can only be written to
-            if self._delivery.final_touched and self._delivery.if_exists is not IfExists.OVERWRITE:
-                raise
-            return None
-
-    def _is_ours(self, found: RemoteObject) -> bool:
-        return (found.length, found.sha256) == (self._content.length, self._content.sha256)
-
-    def _left_by_us(self, name: str) -> bool:
-        """What is there may be the part that an earlier attempt sent straight to the final name."""
-        return self._delivery.final_touched and name == self._delivery.final_name
+            await self._send(final.name)
 
     async def _send_and_commit(self, name: str, commit: AtomicCommit) -> None:
         """Write under a temporary name, check what arrived, and only then give it its name."""
@@ -225,7 +180,7 @@ class _Attempt:
         """The evidence that the target holds the right bytes. Raises TargetMismatch."""
         for delay in (*SHOWN_LATE_SECONDS, None):
             found = await self._target.inspect(name, length=self._content.length)
-            if found is not None and self._is_ours(found):
+            if found is not None and is_content(found, self._content):
                 return found.evidence
             if delay is None or (found is not None and found.length == self._content.length):
                 break

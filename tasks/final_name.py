@@ -1,0 +1,72 @@
+"""Which name a delivery gets at its target, and what is under it before a byte is sent."""
+
+from dataclasses import dataclass
+
+from gridhaul.transfer.errors import ObjectExists, ObjectNameBusy, OutcomeUnknown
+from gridhaul.transfer.model import Content, Delivery, IfExists, RemoteObject
+from gridhaul.transfer.naming import renamed
+from gridhaul.transfer.ports import DeliveryRegistry, Target
+
+NAMES_TRIED_AT_MOST = 1000
+BUSY_SECONDS = 2
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FinalName:
+    """A name that is held against other deliveries."""
+
+    name: str
+    delivered: RemoteObject | None = None  # the content is there already
+    replaces: RemoteObject | None = None  # somebody else's object is, and may be overwritten
+
+
+async def choose_final_name(
+    deliveries: DeliveryRegistry, delivery: Delivery, content: Content, target: Target
+) -> FinalName:
+    """Asked before every attempt, so an earlier one whose outcome is unknown is found and not repeated.
+
+    Raises ObjectExists, ObjectNameBusy, OutcomeUnknown.
+    """
+    may_rename = delivery.if_exists is IfExists.RENAME
+    for name in _candidates(delivery):
+        if not await deliveries.hold_name(delivery.lease, name):
+            if may_rename:
+                continue
+            detail = "Another delivery to this name is open; this one follows."
+            raise ObjectNameBusy(detail, retry_after_seconds=BUSY_SECONDS)
+        found = await _inspect(delivery, content, target, name)
+        if found is not None and is_content(found, content):
+            return FinalName(name=name, delivered=found)
+        if found is None or _left_by_us(delivery, name):
+            return FinalName(name=name)
+        if delivery.if_exists is IfExists.OVERWRITE:
+            return FinalName(name=name, replaces=found)
+        if not may_rename:
+            break
+    raise ObjectExists("The target holds other bytes under this name; choose if_exists or another name.")
+
+
+def is_content(found: RemoteObject, content: Content) -> bool:
+    """Whether the object is the content: length and SHA-256."""
+    return (found.length, found.sha256) == (content.length, content.sha256)
+
+
+def _candidates(delivery: Delivery) -> list[str]:
+    if delivery.if_exists is not IfExists.RENAME:
+        return [delivery.object_name]
+    names = [renamed(delivery.object_name, number) for number in range(NAMES_TRIED_AT_MOST)]
+    return names if delivery.final_name is None else [delivery.final_name, *names]
+
+
+async def _inspect(delivery: Delivery, content: Content, target: Target, name: str) -> RemoteObject | None:
+    try:
+        return await target.inspect(name, length=content.length)
+    except OutcomeUnknown:  # a target that can only be written to
+        if delivery.final_touched and delivery.if_exists is not IfExists.OVERWRITE:
+            raise
+        return None
+
+
+def _left_by_us(delivery: Delivery, name: str) -> bool:
+    """What is there may be the part that an earlier attempt sent straight to the final name."""
+    return delivery.final_touched and name == delivery.final_name
