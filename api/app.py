@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from api import deliveries, files, finalize, prepare
 from api.dependencies import Service
 from api.dispatcher import Dispatcher
-from api.download import DownloadSlots
+from api.download import download_slots
 from gridhaul import __version__
 from gridhaul.asgi import problems
 from gridhaul.asgi.health import health_routes
@@ -52,7 +52,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         files=MongoFiles(database, lease_seconds=lease_seconds),
         deliveries=MongoDeliveries(database, lease_seconds=lease_seconds),
         contents=MongoContents(database),
-        downloads=DownloadSlots(),
+        downloads=download_slots(),
         hints=hints,
         indexes=indexes,
         roots=settings.roots,

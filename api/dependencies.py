@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import Depends, Path, Request
 
-from api.download import DownloadSlots
+from gridhaul.asgi.limits import Budget
 from gridhaul.asgi.readiness import Readiness
 from gridhaul.transfer.errors import NotFound, NotStored, StateConflict, TargetUnknown
 from gridhaul.transfer.model import Delivery, File, RecordId
@@ -24,7 +24,7 @@ class Service:
     files: FileRegistry
     deliveries: DeliveryRegistry
     contents: Contents
-    downloads: DownloadSlots
+    downloads: Budget
     hints: HintSender
     indexes: Readiness
     roots: tuple[FilePath, ...]

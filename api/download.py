@@ -1,40 +1,31 @@
 """Streams of stored content to clients: a bounded number at once, and none for a client that does not read."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterator
-from contextlib import aclosing, contextmanager
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 
 from fastapi.responses import StreamingResponse
 from starlette.types import Message, Receive, Scope, Send
 
+from gridhaul.asgi.limits import Budget
 from gridhaul.transfer.errors import DownloadsBusy
 
 DOWNLOADS_AT_ONCE = 8  # each holds up to 32 MiB
 UNREAD_SECONDS = 60.0
 
 
-class DownloadSlots:
-    """Refuses instead of waiting."""
-
-    def __init__(self, limit: int = DOWNLOADS_AT_ONCE) -> None:
-        self._free = limit
-
-    @contextmanager
-    def held(self) -> Iterator[None]:
-        """Raises DownloadsBusy."""
-        if not self._free:
-            raise DownloadsBusy("As many files are being downloaded as the server allows; try again.")
-        self._free -= 1
-        try:
-            yield
-        finally:
-            self._free += 1
+def download_slots() -> Budget:
+    """The downloads of one process."""
+    return Budget(
+        DOWNLOADS_AT_ONCE,
+        lambda: DownloadsBusy("As many files are being downloaded as the server allows; try again."),
+    )
 
 
-async def slotted(chunks: AsyncGenerator[bytes], slots: DownloadSlots) -> AsyncGenerator[bytes]:
+async def slotted(chunks: AsyncGenerator[bytes], slots: Budget) -> AsyncGenerator[bytes]:
     """The chunks, with a slot held from the first to the last. Raises DownloadsBusy."""
     async with aclosing(chunks):
-        with slots.held():
+        with slots.hold(1):
             async for chunk in chunks:
                 yield chunk
 

@@ -8,7 +8,7 @@ from fastapi import FastAPI
 
 from chunk_service import routes
 from chunk_service.dependencies import Service
-from chunk_service.intake_limits import DiskReserve, MemoryBudget
+from chunk_service.intake_limits import DiskReserve, memory_budget
 from gridhaul import __version__
 from gridhaul.asgi import problems
 from gridhaul.asgi.health import health_routes
@@ -40,7 +40,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     app.state.service = Service(
         intake=intake,
         secret=settings.service_secret.get_secret_value(),
-        memory=MemoryBudget(settings.intake_memory_bytes),
+        memory=memory_budget(settings.intake_memory_bytes),
         disk=DiskReserve(intake.free_bytes, reserve_bytes=settings.disk_reserve_bytes),
         collections=collections,
     )

@@ -5,7 +5,8 @@ from typing import Annotated
 
 from fastapi import Depends, Path, Request
 
-from chunk_service.intake_limits import DiskReserve, MemoryBudget
+from chunk_service.intake_limits import DiskReserve
+from gridhaul.asgi.limits import Budget
 from gridhaul.asgi.readiness import Readiness
 from gridhaul.tokens import ContentGrant, verify
 from gridhaul.transfer.errors import Forbidden, Malformed, StaleFence, Unauthorized
@@ -19,7 +20,7 @@ class Service:
 
     intake: Intake
     secret: str
-    memory: MemoryBudget
+    memory: Budget
     disk: DiskReserve
     collections: Readiness
 

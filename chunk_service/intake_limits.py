@@ -1,30 +1,20 @@
 """How much the chunk service takes in: bytes in memory at once, and no more than the disk has room for."""
 
 import time
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
 
+from gridhaul.asgi.limits import Budget
 from gridhaul.transfer.errors import IntakeBusy, StorageFull
 
 LOOK_AGAIN_SECONDS = 2.0
 
 
-class MemoryBudget:
-    """A semaphore counted in bytes that refuses instead of waiting: the worker holds the bytes better than we do."""
-
-    def __init__(self, limit_bytes: int) -> None:
-        self._free = limit_bytes
-
-    @contextmanager
-    def reserve(self, length_bytes: int) -> Iterator[None]:
-        """Hold `length_bytes` while a segment is taken in. Raises IntakeBusy."""
-        if length_bytes > self._free:
-            raise IntakeBusy("The chunk service has as many segments in hand as its memory allows; send it again.")
-        self._free -= length_bytes
-        try:
-            yield
-        finally:
-            self._free += length_bytes
+def memory_budget(limit_bytes: int) -> Budget:
+    """The bytes of segments that are being taken in: the worker that sent them can send them again."""
+    return Budget(
+        limit_bytes,
+        lambda: IntakeBusy("The chunk service has as many segments in hand as its memory allows; send it again."),
+    )
 
 
 class DiskReserve:

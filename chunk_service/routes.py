@@ -40,7 +40,7 @@ async def put_segment(
     announced = read_chunk_digests(request.headers.get("Chunk-Digests"))
     length = declared_length(request)
     await parts.disk.require(length)
-    with parts.memory.reserve(length):
+    with parts.memory.hold(length):
         chunks, digests = await read_chunks(request)
         _require_announced(first, digests, announced)
         new = await parts.intake.store(content_id, fence=fence, first=first, chunks=chunks, digests=digests)

@@ -2,12 +2,14 @@
 
 import http
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 
 import httpx2
 import structlog
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_delay
 
-from gridhaul.headers import write_chunk_digests
+from gridhaul.headers import retry_after_seconds, write_chunk_digests
+from gridhaul.http import patience
 from gridhaul.tokens import ContentGrant, sign
 from gridhaul.transfer import errors
 from gridhaul.transfer.chunking import chunk_count
@@ -28,8 +30,6 @@ from gridhaul.transfer.retry import backoff_seconds
 from gridhaul.transfer.states import Layout
 
 KEEP_TRYING_SECONDS = 60.0
-ANSWER_SECONDS = 60.0
-SEAL_SECONDS = 60.0
 SEAL_SECONDS_A_CHUNK = 0.001  # 17 minutes for 1 TiB
 
 
@@ -57,8 +57,8 @@ class ChunkClient:
     async def seal(self, grant: ContentGrant, seal: Seal) -> Layout:
         """Make the content complete and unchangeable; the layout it got."""
         body = {"length": seal.length, "sha-256": seal.sha256, "manifest_root": seal.manifest_root}
-        patience = SEAL_SECONDS + chunk_count(seal.length) * SEAL_SECONDS_A_CHUNK
-        response = await self._request("POST", grant, "seal", json=body, patience_seconds=patience)
+        busy_seconds = chunk_count(seal.length) * SEAL_SECONDS_A_CHUNK
+        response = await self._request("POST", grant, "seal", json=body, busy_seconds=busy_seconds)
         return Layout(response.json()["layout"])
 
     async def _request(
@@ -70,7 +70,7 @@ class ChunkClient:
         headers: dict[str, str] | None = None,
         segment: Segment | None = None,
         json: object = None,
-        patience_seconds: float = ANSWER_SECONDS,
+        busy_seconds: float = 0.0,
     ) -> httpx2.Response:
         url = f"{self._base_url}/contents/{grant.content_id}/{path}"
         async for attempt in _retrying():
@@ -82,7 +82,7 @@ class ChunkClient:
                 }
                 content = _blocks(segment) if segment else None
                 request = self._client.build_request(
-                    method, url, headers=signed, content=content, json=json, timeout=_timeout(patience_seconds)
+                    method, url, headers=signed, content=content, json=json, timeout=patience(busy_seconds)
                 )
                 return await self._once(request)
         raise AssertionError("unreachable: the loop returns or raises")
@@ -95,10 +95,6 @@ class ChunkClient:
         if not response.is_success:
             raise _refusal(response)
         return response
-
-
-def _timeout(read_seconds: float) -> httpx2.Timeout:
-    return httpx2.Timeout(connect=5.0, read=read_seconds, write=ANSWER_SECONDS, pool=ANSWER_SECONDS)
 
 
 async def _blocks(segment: Segment) -> AsyncIterator[bytes]:
@@ -140,8 +136,7 @@ def _refusal(response: httpx2.Response) -> Exception:
         detail = str(problem["detail"])
     except (ValueError, KeyError, TypeError):
         known, detail = None, f"The chunk service answered {response.status_code}."
-    retry_after = response.headers.get("Retry-After", "")
-    seconds = float(retry_after) if retry_after.isdigit() else None
+    seconds = retry_after_seconds(response.headers, now=datetime.now(UTC))
     if known is StaleFence or response.status_code == http.HTTPStatus.NOT_FOUND:
         return LeaseLost(detail)
     if known is DigestMismatch and response.request.method == "PUT":

@@ -9,12 +9,14 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Self, TypedDict, cast
 
 import httpx2
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_before_delay, wait_exponential_jitter
 
+from gridhaul.headers import retry_after_seconds
 from gridhaul.transfer.model import IfExists
 
 TRY_AGAIN = frozenset({429, 502, 503, 504})
@@ -263,12 +265,11 @@ def _decode(response: httpx2.Response) -> dict[str, Any]:
 
 def _problem(response: httpx2.Response, body: Mapping[str, object]) -> ApiError:
     """The error of an answer; what is no problem of Gridhaul, a proxy's page for one, gets a code of its own."""
-    after = response.headers.get("Retry-After", "")
     return ApiError(
         code=str(body.get("code") or "unexpected_answer"),
         status=response.status_code,
         detail=str(
             body.get("detail") or body.get("title") or f"Status {response.status_code}; this is no answer of Gridhaul."
         ),
-        retry_after_seconds=float(after) if after.isascii() and after.isdigit() else None,
+        retry_after_seconds=retry_after_seconds(response.headers, now=datetime.now(UTC)),
     )

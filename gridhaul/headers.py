@@ -1,6 +1,8 @@
-"""The structured HTTP headers that carry digests: RFC 9651 and RFC 9530."""
+"""HTTP headers that more than one part reads or writes: digests (RFC 9651, RFC 9530) and `Retry-After` (RFC 9110)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 
 from http_sfv.dictionary import Dictionary
 from http_sfv.item import Item
@@ -53,3 +55,22 @@ def read_repr_digest(header: str) -> str | None:
     if not isinstance(value, bytes) or len(value) != DIGEST_BYTES:
         raise Malformed("sha-256 in Repr-Digest must be a byte sequence of 32 bytes.")
     return value.hex()
+
+
+def retry_after_seconds(headers: Mapping[str, str], *, now: datetime) -> float | None:
+    """`Retry-After` (RFC 9110, 10.2.3) in seconds. A date is measured from the answer's own `Date`, else from `now`."""
+    value = headers.get("Retry-After", "").strip()
+    if value.isascii() and value.isdigit():
+        return float(value[:9])
+    until = _http_date(value)
+    if until is None:
+        return None
+    return max(0.0, (until - (_http_date(headers.get("Date", "")) or now)).total_seconds())
+
+
+def _http_date(value: str) -> datetime | None:
+    try:
+        date = parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    return date if date.tzinfo else date.replace(tzinfo=UTC)

@@ -2,12 +2,21 @@
 
 import httpx2
 
+CONNECT_SECONDS = 5.0
+ANSWER_SECONDS = 60.0
+CONNECTIONS = 16
 
-def make_client(*, read_timeout_seconds: float = 60.0, connections: int = 16) -> httpx2.AsyncClient:
+
+def make_client() -> httpx2.AsyncClient:
     """A client for services and targets."""
     return httpx2.AsyncClient(
-        timeout=httpx2.Timeout(connect=5.0, read=read_timeout_seconds, write=60.0, pool=60.0),
-        limits=httpx2.Limits(max_connections=connections, max_keepalive_connections=connections),
+        timeout=patience(),
+        limits=httpx2.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS),
         follow_redirects=False,
         trust_env=False,
     )
+
+
+def patience(busy_seconds: float = 0.0) -> httpx2.Timeout:
+    """The usual waits, and so much more for the answer of a server that has something long to do."""
+    return httpx2.Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS, read=ANSWER_SECONDS + busy_seconds)

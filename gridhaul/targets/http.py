@@ -3,12 +3,10 @@
 import http
 from collections.abc import AsyncIterator, Mapping
 
-from http_sfv.dictionary import Dictionary
-
+from gridhaul.headers import read_repr_digest
 from gridhaul.targets.http_session import GONE, STORED, WRITE_ONLY, HttpSession
 from gridhaul.targets.remote_object import judge
-from gridhaul.transfer.digest import DIGEST_BYTES
-from gridhaul.transfer.errors import OutcomeUnknown
+from gridhaul.transfer.errors import Malformed, OutcomeUnknown
 from gridhaul.transfer.model import RemoteObject
 
 WANT_DIGEST = {"Want-Repr-Digest": "sha-256=10"}
@@ -48,10 +46,7 @@ class HttpTarget:
 
 def repr_digest(headers: Mapping[str, str]) -> str | None:
     """The SHA-256 of `Repr-Digest` (RFC 9530) in hex, or None if the answer has no usable one."""
-    digests = Dictionary()
     try:
-        digests.parse(headers.get("Repr-Digest", "").encode("ascii"))
-        value = digests["sha-256"].value
-    except (ValueError, KeyError, AttributeError):
+        return read_repr_digest(headers.get("Repr-Digest", ""))
+    except Malformed:
         return None
-    return value.hex() if isinstance(value, bytes) and len(value) == DIGEST_BYTES else None

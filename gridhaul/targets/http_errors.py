@@ -7,12 +7,12 @@ import http
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 
 import h11
 import httpcore2
 import httpx2
 
+from gridhaul.headers import retry_after_seconds
 from gridhaul.transfer.errors import GridhaulError, TargetRefused, TargetUnavailable
 
 MISCONFIGURED = (httpx2.InvalidURL, httpx2.UnsupportedProtocol, httpcore2.UnsupportedProtocol)
@@ -62,22 +62,3 @@ def refusal(status: int, headers: Mapping[str, str]) -> GridhaulError:
     if status in CREDENTIALS:
         return TargetRefused(f"The target answered {status}; check its credentials and what they allow.")
     return TargetRefused(f"The target answered {status}; check its url and what it accepts.")
-
-
-def retry_after_seconds(headers: Mapping[str, str], *, now: datetime) -> float | None:
-    """`Retry-After` (RFC 9110, 10.2.3) in seconds. A date is measured from the answer's own `Date`, else from `now`."""
-    value = headers.get("Retry-After", "").strip()
-    if value.isascii() and value.isdigit():
-        return float(value[:9])
-    until = _http_date(value)
-    if until is None:
-        return None
-    return max(0.0, (until - (_http_date(headers.get("Date", "")) or now)).total_seconds())
-
-
-def _http_date(value: str) -> datetime | None:
-    try:
-        date = parsedate_to_datetime(value)
-    except ValueError:
-        return None
-    return date if date.tzinfo else date.replace(tzinfo=UTC)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import httpx2
 
+from gridhaul.http import patience
 from gridhaul.targets.http_errors import mapped_errors, refusal
 from gridhaul.targets.names import quote_name
 from gridhaul.transfer.digest import ContentDigest
@@ -135,9 +136,7 @@ class HttpSession:
         busy_bytes: int = 0,
     ) -> AsyncGenerator[httpx2.Response]:
         """The answer with its body still to be read, waiting for a server that is busy with so many bytes."""
-        usual = self._client.timeout
-        patience_seconds = (usual.read or 0) + max(0, busy_bytes) / SERVER_BYTES_PER_SECOND
-        timeout = httpx2.Timeout(connect=usual.connect, read=patience_seconds, write=usual.write, pool=usual.pool)
+        timeout = patience(max(0, busy_bytes) / SERVER_BYTES_PER_SECOND)
         async with self._client.stream(
             method, url, headers={**self._headers, **headers}, content=content, timeout=timeout
         ) as response:

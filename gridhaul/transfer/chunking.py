@@ -14,8 +14,3 @@ def chunk_count(length_bytes: int) -> int:
 def chunk_length(length_bytes: int, n: int) -> int:
     """The length in bytes of chunk `n` of a content of `length_bytes`."""
     return min(CHUNK_BYTES, length_bytes - n * CHUNK_BYTES)
-
-
-def run_length(length_bytes: int, first: int, count: int) -> int:
-    """The length in bytes of `count` chunks from `first` on."""
-    return min(length_bytes, (first + count) * CHUNK_BYTES) - first * CHUNK_BYTES

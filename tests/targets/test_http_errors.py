@@ -9,7 +9,8 @@ import httpcore2
 import httpx2
 import pytest
 
-from gridhaul.targets.http_errors import mapped_errors, refusal, retry_after_seconds
+from gridhaul.headers import retry_after_seconds
+from gridhaul.targets.http_errors import mapped_errors, refusal
 from gridhaul.transfer.errors import TargetRefused, TargetUnavailable
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)

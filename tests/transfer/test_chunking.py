@@ -1,6 +1,6 @@
 import pytest
 
-from gridhaul.transfer.chunking import CHUNK_BYTES, chunk_count, chunk_length, run_length
+from gridhaul.transfer.chunking import CHUNK_BYTES, chunk_count, chunk_length
 
 
 @pytest.mark.parametrize(
@@ -24,11 +24,3 @@ def test_chunks_are_full_but_the_last_and_add_up(length: int) -> None:
     assert set(full) <= {CHUNK_BYTES}
     assert 0 < last <= CHUNK_BYTES
     assert sum(full) + last == length
-
-
-@pytest.mark.parametrize(
-    ("first", "count", "expected"),
-    [(0, 2, 2 * CHUNK_BYTES), (0, 3, 2 * CHUNK_BYTES + 7), (2, 1, 7), (1, 2, CHUNK_BYTES + 7), (1, 1, CHUNK_BYTES)],
-)
-def test_run_is_as_long_as_its_chunks(first: int, count: int, expected: int) -> None:
-    assert run_length(2 * CHUNK_BYTES + 7, first, count) == expected
