@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo up test check format requirements clean
+.PHONY: help demo up test faults check format requirements clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -25,6 +25,9 @@ up: $(VENV)/run ## run the whole system until Ctrl-C: DATA=dir PORT=8000 ROOTS=d
 
 test: $(VENV)/dev ## run all tests against real servers
 	@$(BIN)/python -m pytest $(ARGS)
+
+faults: $(VENV)/dev ## do every fault to real processes and count what comes of it: RUNS=n ONLY=7,8,storm SEED=n
+	@$(BIN)/python -m tests.faults $(if $(RUNS),--runs $(RUNS)) $(if $(ONLY),--only "$(ONLY)") $(if $(SEED),--seed $(SEED))
 
 check: $(VENV)/dev ## ruff, mypy --strict, import contracts
 	$(BIN)/ruff check .

@@ -8,10 +8,12 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from fastapi import FastAPI
 
-from api import deliveries, files, finalize, prepare
+from api import checks as check_routes
+from api import delete, deliveries, files, finalize, operations, prepare
 from api.dependencies import Service
 from api.dispatcher import Dispatcher
 from api.download import download_slots
+from api.scheduler import Scheduler
 from gridhaul import __version__
 from gridhaul.asgi import problems
 from gridhaul.asgi.health import health_routes
@@ -19,13 +21,17 @@ from gridhaul.asgi.readiness import Readiness
 from gridhaul.asgi.request_log import RequestLog, configure_logging
 from gridhaul.settings import ApiSettings
 from gridhaul.storage.agenda import DispatcherLease, MongoAgenda
+from gridhaul.storage.checks import MongoChecks
 from gridhaul.storage.connect import connect, ping
 from gridhaul.storage.contents import MongoContents
 from gridhaul.storage.registry import MongoDeliveries, MongoFiles
+from gridhaul.storage.schedule import MongoSchedule
 from gridhaul.storage.schema import make_registry_indexes
 from gridhaul.targets.registry import target_names
+from gridhaul.transfer.checks import CheckKind, Mode, NewCheck
 from tasks.queue import Broker, HintSender
 
+DAY_SECONDS = 86400
 DESCRIPTION = "Moves large files and proves that they arrived: prepare, then finalize, or both in one request."
 
 
@@ -33,7 +39,7 @@ def create_app() -> FastAPI:
     app = FastAPI(title="Gridhaul", version=__version__, description=DESCRIPTION, lifespan=_lifespan)
     app.add_middleware(RequestLog)
     problems.install(app)
-    for part in (prepare, finalize, files, deliveries):
+    for part in (prepare, finalize, files, deliveries, operations, delete, check_routes):
         app.include_router(part.router, responses=problems.documented(400, 401, 403, 404, 409, 413, 422, 500, 503))
     app.include_router(health_routes(lambda: app.state.checks))
     return app
@@ -48,10 +54,12 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     broker = Broker(settings.redis_url.get_secret_value())
     hints = HintSender(settings.redis_url.get_secret_value())
     lease_seconds = settings.lease_seconds
+    checks = MongoChecks(database, lease_seconds=lease_seconds)
     app.state.service = Service(
         files=MongoFiles(database, lease_seconds=lease_seconds),
-        deliveries=MongoDeliveries(database, lease_seconds=lease_seconds),
+        deliveries=MongoDeliveries(database, lease_seconds=lease_seconds, sweep_seconds=settings.sweep_seconds),
         contents=MongoContents(database),
+        checks=checks,
         downloads=download_slots(),
         hints=hints,
         indexes=indexes,
@@ -70,7 +78,10 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         hints=hints,
         every_seconds=settings.dispatch_seconds,
     )
-    background = [asyncio.create_task(indexes.prepare()), asyncio.create_task(dispatcher.run())]
+    schedule = MongoSchedule(database, checks, _periods(settings))
+    scheduler = Scheduler(schedule, hints, every_seconds=settings.dispatch_seconds)
+    loops = (indexes.prepare(), dispatcher.run(), scheduler.run())
+    background = [asyncio.create_task(loop) for loop in loops]
     async with AsyncExitStack() as closing:
         closing.push_async_callback(database.client.close)
         closing.push_async_callback(broker.close)
@@ -81,6 +92,17 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             for task in background:
                 task.cancel()
             await asyncio.gather(*background, return_exceptions=True)
+
+
+def _periods(settings: ApiSettings) -> dict[NewCheck, float]:
+    """The checks that start by themselves, and the seconds from one to the next."""
+    periods: dict[NewCheck, float] = {}
+    if settings.gc_seconds:
+        periods[NewCheck(kind=CheckKind.GC, mode=Mode.REPAIR)] = settings.gc_seconds
+    if rate := settings.scrub_bytes_per_second:
+        scrub = NewCheck(kind=CheckKind.SCRUB, mode=Mode.REPORT, bytes_per_second=rate)
+        periods[scrub] = settings.scrub_days * DAY_SECONDS
+    return periods
 
 
 app = create_app()

@@ -1,12 +1,24 @@
-"""`/deliveries/{id}`: how far a delivery is, and its receipt."""
+"""`/deliveries`: how far each is, and its receipt."""
 
 from fastapi import APIRouter
 
 from api.auth import Caller
-from api.dependencies import Id, Parts
-from api.schemas import DeliveryView
+from api.dependencies import Cursor, Id, Limit, Parts
+from api.schemas import DeliveryPageView, DeliveryView
+from gridhaul.transfer.model import RecordId
+from gridhaul.transfer.states import DeliveryState
 
 router = APIRouter(prefix="/deliveries", tags=["deliveries"])
+
+
+@router.get("", summary="List deliveries, newest first")
+async def list_deliveries(
+    _: Caller, parts: Parts, state: DeliveryState | None = None, limit: Limit = 100, cursor: Cursor = None
+) -> DeliveryPageView:
+    before = await parts.delivery(RecordId(cursor)) if cursor else None
+    deliveries = await parts.deliveries.page(state=state, limit=limit, before=before)
+    next_cursor = deliveries[-1].id if len(deliveries) == limit else None
+    return DeliveryPageView(deliveries=[DeliveryView.of(one) for one in deliveries], next_cursor=next_cursor)
 
 
 @router.get("/{delivery_id}", summary="One delivery")

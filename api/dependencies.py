@@ -4,14 +4,15 @@ from dataclasses import dataclass
 from pathlib import Path as FilePath
 from typing import Annotated
 
-from fastapi import Depends, Path, Request
+from fastapi import Depends, Path, Query, Request
 
 from gridhaul.asgi.limits import Budget
 from gridhaul.asgi.readiness import Readiness
+from gridhaul.storage.checks import MongoChecks
 from gridhaul.transfer.errors import NotFound, NotStored, StateConflict, TargetUnknown
 from gridhaul.transfer.model import Delivery, File, RecordId
 from gridhaul.transfer.ports import Contents, DeliveryRegistry, FileRegistry
-from gridhaul.transfer.states import STORABLE, FileState
+from gridhaul.transfer.states import DELIVERY_MOVES, STORABLE, Action, FileState
 from tasks.queue import HintSender
 
 TRY_AGAIN_SECONDS = 5
@@ -24,6 +25,7 @@ class Service:
     files: FileRegistry
     deliveries: DeliveryRegistry
     contents: Contents
+    checks: MongoChecks
     downloads: Budget
     hints: HintSender
     indexes: Readiness
@@ -45,6 +47,10 @@ class Service:
         file = await self.file(file_id)
         if file.state in STORABLE:
             raise NotStored("The file is not stored yet; try again.", retry_after_seconds=TRY_AGAIN_SECONDS)
+        if file.state is FileState.PAUSED:
+            raise StateConflict("The file is PAUSED, and not stored yet; resume it first.")
+        if file.state is FileState.CANCELLED:
+            raise StateConflict("The file is CANCELLED, and was not stored; retry it first.")
         if file.state is not FileState.STORED:
             raise StateConflict(f"The file is {file.state}: it has no stored bytes.")
         return file
@@ -55,6 +61,15 @@ class Service:
         if found is None:
             raise NotFound("There is no such delivery.")
         return found
+
+    async def accept(self, delivery: Delivery) -> None:
+        """Count a delivery that was queued or found open, before the caller hears of it (docs/adr/0005).
+
+        Raises StateConflict if the file was deleted meanwhile: then the delivery is taken back.
+        """
+        if not await self.files.count_delivery(delivery.file_id):
+            await self.deliveries.move(delivery.id, DELIVERY_MOVES[Action.CANCEL])
+            raise StateConflict("The file was deleted just now: it has no stored bytes.")
 
     def check_target(self, name: str) -> None:
         """Raises TargetUnknown. Only configured names are targets, never a URL from a request."""
@@ -72,4 +87,6 @@ async def service(request: Request) -> Service:
 
 
 Parts = Annotated[Service, Depends(service)]
+Cursor = Annotated[str | None, Query(pattern="^[0-9a-f]{24}$", description="`next_cursor` of the page before")]
+Limit = Annotated[int, Query(ge=1, le=1000)]
 Id = Annotated[RecordId, Path(pattern="^[0-9a-f]{24}$", description="24 hex digits")]

@@ -1,24 +1,21 @@
-"""`/files`: what there is, its bytes, and its end."""
+"""`/files`: what there is, and its bytes."""
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import Annotated
 from urllib.parse import quote
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Request
 
 from api.auth import Caller
-from api.dependencies import Id, Parts
+from api.dependencies import Cursor, Id, Limit, Parts
 from api.download import Download, slotted
 from api.schemas import DeliveriesView, DeliveryView, FilesView, FileView
 from gridhaul.headers import write_repr_digest
-from gridhaul.transfer.errors import DeliveryOpen, NotFound, StateConflict
-from gridhaul.transfer.model import File, Hint, RecordId, TaskName
-from gridhaul.transfer.states import DELIVERABLE, FileState
+from gridhaul.transfer.errors import NotFound
+from gridhaul.transfer.model import File, RecordId
+from gridhaul.transfer.states import FileState
 
 router = APIRouter(prefix="/files", tags=["files"])
-
-Cursor = Annotated[str | None, Query(pattern="^[0-9a-f]{24}$", description="`next_cursor` of the page before")]
 
 
 @router.get("", summary="List files, newest first")
@@ -26,7 +23,7 @@ async def list_files(
     _: Caller,
     parts: Parts,
     state: FileState | None = None,
-    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    limit: Limit = 100,
     cursor: Cursor = None,
 ) -> FilesView:
     before = RecordId(cursor) if cursor else None
@@ -66,21 +63,6 @@ async def get_content(request: Request, file_id: Id, _: Caller, parts: Parts) ->
         await chunks.aclose()
         raise
     return Download(_stream(first, chunks), headers=_content_headers(file), media_type=file.content_type)
-
-
-@router.delete("/{file_id}", status_code=202, summary="Delete a file and its stored bytes")
-async def delete_file(file_id: Id, _: Caller, parts: Parts) -> FileView:
-    """The record stays, with state DELETED. What was delivered stays where it is. Repeated: the same answer."""
-    await parts.file(file_id)
-    for delivery in await parts.deliveries.of_file(file_id):
-        if delivery.state in DELIVERABLE:
-            raise DeliveryOpen(f"Delivery {delivery.id} is not over; wait for it.")
-    file = await parts.files.request_delete(file_id)
-    if file is None or file.state not in (FileState.DELETING, FileState.DELETED):
-        raise StateConflict("The file is still being worked on; wait until it is stored, and its delivery made.")
-    if file.state is FileState.DELETING:
-        parts.hints.offer(Hint(task=TaskName.DELETE_FILE, record_id=file.id, queue=file.queue))
-    return FileView.of(file)
 
 
 async def _stream(first: bytes, rest: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:

@@ -12,6 +12,7 @@ from gridhaul.headers import read_repr_digest
 from gridhaul.transfer.errors import DigestMismatch, DigestRequired, LengthMismatch, Malformed
 from gridhaul.transfer.model import Destination, Hint, NewDelivery, TaskName
 from gridhaul.transfer.naming import check_object_name
+from gridhaul.transfer.states import DeliveryState
 
 router = APIRouter(prefix="/upload", tags=["upload"])
 
@@ -49,6 +50,8 @@ async def finalize(
         file_id=file.id, owner=file.owner, destination=destination, length=file.length, sha256=sha256, queue=file.queue
     )
     delivery, queued = await parts.deliveries.open(new)
+    if delivery.state is not DeliveryState.DELIVERED:
+        await parts.accept(delivery)
     if queued:
         parts.hints.offer(Hint(task=TaskName.FINALIZE_FILE, record_id=delivery.id, queue=delivery.queue))
     else:

@@ -10,10 +10,11 @@ from fastapi import APIRouter, Header, Response
 from api.auth import Caller
 from api.dependencies import Parts, Service
 from api.schemas import DeliverTo, FileView, PrepareBody
-from gridhaul.storage.source import Source, check_path
+from gridhaul.storage.source import check_path, identify
+from gridhaul.storage.source_stability import registered_anew
 from gridhaul.transfer.digest import fingerprint
-from gridhaul.transfer.errors import IdempotencyConflict, InvalidValue, SourceTooLarge
-from gridhaul.transfer.model import Destination, Hint, NewFile, Queue, SourceIdentity, TaskName
+from gridhaul.transfer.errors import IdempotencyConflict, SourceChanged
+from gridhaul.transfer.model import Destination, File, Hint, NewFile, Queue, SourceIdentity, TaskName
 from gridhaul.transfer.naming import check_object_name
 
 router = APIRouter(prefix="/upload", tags=["upload"])
@@ -48,7 +49,7 @@ async def _new_file(body: PrepareBody, owner: str, parts: Service) -> NewFile:
     path = check_path(body.file_path)
     name = check_object_name(body.name or PurePosixPath(path).name or "file")
     deliver_to = _destination(body.deliver_to, name, parts) if body.deliver_to else None
-    identity = await _identify(path, parts)
+    identity = await identify(path, parts.roots, max_file_bytes=parts.max_file_bytes)
     return NewFile(
         owner=owner,
         name=name,
@@ -56,8 +57,9 @@ async def _new_file(body: PrepareBody, owner: str, parts: Service) -> NewFile:
         length=identity.size,
         path=path,
         identity=identity,
-        queue=Queue.LARGE if identity.size > parts.large_file_bytes else Queue.SMALL,
+        queue=_queue(identity, parts),
         deliver_to=deliver_to,
+        if_changed=body.if_changed,
     )
 
 
@@ -67,14 +69,17 @@ def _destination(wanted: DeliverTo, name: str, parts: Service) -> Destination:
     return Destination(target=wanted.target, object_name=object_name, if_exists=wanted.if_exists)
 
 
-async def _identify(path: str, parts: Service) -> SourceIdentity:
-    source = await Source.open(path, parts.roots)
-    try:
-        identity = source.identity()
-    finally:
-        source.close()
-    if parts.max_file_bytes is not None and identity.size > parts.max_file_bytes:
-        raise SourceTooLarge(f"Files of more than {parts.max_file_bytes} bytes are not taken here.")
-    if identity.size >= 2**51:
-        raise InvalidValue("Files of 2 PiB and more are beyond the numbers of a GridFS chunk.")
-    return identity
+async def renewed_source(file: File, parts: Service) -> dict[str, object]:
+    """What changes in the record of a FAILED or CANCELLED file that is stored after all: nothing, if it can go on.
+
+    If its source is another one now, or was seen to change, it is registered anew. Raises the source errors.
+    """
+    identity = await identify(file.path, parts.roots, max_file_bytes=parts.max_file_bytes)
+    seen_to_change = file.error is not None and file.error.code == SourceChanged.code
+    if identity.matches(file.identity) and not seen_to_change:
+        return {}
+    return {**registered_anew(identity), "queue": _queue(identity, parts)}
+
+
+def _queue(identity: SourceIdentity, parts: Service) -> Queue:
+    return Queue.LARGE if identity.size > parts.large_file_bytes else Queue.SMALL

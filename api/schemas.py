@@ -6,7 +6,7 @@ from typing import Annotated, Self
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from gridhaul.transfer.chunking import CHUNK_BYTES
-from gridhaul.transfer.model import Delivery, Evidence, Failure, File, IfExists, Receipt
+from gridhaul.transfer.model import Delivery, Evidence, Failure, File, IfChanged, IfExists, Receipt
 from gridhaul.transfer.states import DeliveryState, FileState, Layout
 
 TargetName = Annotated[str, StringConstraints(max_length=64)]
@@ -27,6 +27,9 @@ class PrepareBody(Body):
     file_path: str
     name: Annotated[str, StringConstraints(min_length=1, max_length=255)] | None = None
     deliver_to: DeliverTo | None = None
+    if_changed: IfChanged = Field(
+        default=IfChanged.FAIL, strict=False, description="If the source changes before it is stored: fail, or restart"
+    )
 
 
 class FinalizeBody(DeliverTo):
@@ -52,6 +55,8 @@ class FileView(BaseModel):
     state: FileState
     layout: Layout | None
     stored_bytes: int
+    checked_bytes: int = Field(description="Of the source, read once more because something touched it meanwhile")
+    if_changed: IfChanged
     rate: float | None
     digests: dict[str, str]
     attempts: int
@@ -73,6 +78,8 @@ class FileView(BaseModel):
             state=file.state,
             layout=file.layout,
             stored_bytes=file.stored_bytes,
+            checked_bytes=file.checked_bytes,
+            if_changed=file.if_changed,
             rate=file.rate,
             digests={"sha-256": file.sha256} if file.sha256 else {},
             attempts=file.attempts,
@@ -119,7 +126,7 @@ class ReceiptView(BaseModel):
             atomic_commit=receipt.atomic_commit,
             attempts=receipt.attempts,
             created_at=delivery.created_at,
-            delivered_at=delivery.updated_at,
+            delivered_at=delivery.ended_at or delivery.updated_at,
         )
 
 
@@ -163,3 +170,7 @@ class DeliveryView(BaseModel):
 
 class DeliveriesView(BaseModel):
     deliveries: list[DeliveryView]
+
+
+class DeliveryPageView(DeliveriesView):
+    next_cursor: str | None = Field(description="Give it as `cursor` to get older deliveries; null at the end")

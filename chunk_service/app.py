@@ -41,7 +41,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         intake=intake,
         secret=settings.service_secret.get_secret_value(),
         memory=memory_budget(settings.intake_memory_bytes),
-        disk=DiskReserve(intake.free_bytes, reserve_bytes=settings.disk_reserve_bytes),
+        disk=DiskReserve(intake.free_space, reserve_bytes=settings.disk_reserve_bytes),
+        stall_seconds=settings.stall_seconds,
         collections=collections,
     )
     app.state.checks = {"mongodb": lambda: ping(database), "collections": collections.check}

@@ -8,7 +8,7 @@ from fastapi import Depends, Path, Request
 from chunk_service.intake_limits import DiskReserve
 from gridhaul.asgi.limits import Budget
 from gridhaul.asgi.readiness import Readiness
-from gridhaul.tokens import ContentGrant, verify
+from gridhaul.tokens import ContentGrant, RepairGrant, verify, verify_repair
 from gridhaul.transfer.errors import Forbidden, Malformed, StaleFence, Unauthorized
 from gridhaul.transfer.model import RecordId
 from gridhaul.transfer.ports import Intake
@@ -22,6 +22,7 @@ class Service:
     secret: str
     memory: Budget
     disk: DiskReserve
+    stall_seconds: float
     collections: Readiness
 
 
@@ -38,16 +39,32 @@ ServiceParts = Annotated[Service, Depends(service)]
 
 async def grant(request: Request, content_id: ContentId, parts: ServiceParts) -> ContentGrant:
     """The right to write to the content in the path, from the bearer token."""
-    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-    if scheme.lower() != "bearer":
-        raise Unauthorized("A bearer token is needed.")
-    granted = verify(token, secret=parts.secret)
-    if granted.content_id != content_id:
-        raise Forbidden("The token is for another content.")
+    granted = verify(_bearer(request), secret=parts.secret)
+    _require_same(granted.content_id, content_id)
     return granted
 
 
+async def repair_grant(request: Request, content_id: ContentId, parts: ServiceParts) -> RepairGrant:
+    """The right to repair the content in the path, from the bearer token."""
+    granted = verify_repair(_bearer(request), secret=parts.secret)
+    _require_same(granted.content_id, content_id)
+    return granted
+
+
+def _bearer(request: Request) -> str:
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() != "bearer":
+        raise Unauthorized("A bearer token is needed.")
+    return token
+
+
+def _require_same(granted: RecordId, wanted: RecordId) -> None:
+    if granted != wanted:
+        raise Forbidden("The token is for another content.")
+
+
 Granted = Annotated[ContentGrant, Depends(grant)]
+GrantedRepair = Annotated[RepairGrant, Depends(repair_grant)]
 
 
 async def lease_fence(request: Request, granted: Granted) -> int:

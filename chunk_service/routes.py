@@ -1,16 +1,17 @@
-"""The chunk service's requests: segments, what is held, seal."""
+"""The chunk service's requests: segments, repairs, what is held, seal."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from chunk_service.dependencies import ContentId, Fence, Granted, ServiceParts
+from chunk_service.dependencies import ContentId, Fence, Granted, GrantedRepair, Service, ServiceParts
 from chunk_service.segment_body import declared_length, read_chunks
 from gridhaul.headers import read_chunk_digests
 from gridhaul.transfer.chunking import MANIFEST_PAGE_CHUNKS
-from gridhaul.transfer.errors import DigestMismatch
+from gridhaul.transfer.errors import DigestMismatch, LengthMismatch
 from gridhaul.transfer.model import Seal
 
 router = APIRouter(prefix="/contents/{content_id}", tags=["contents"])
@@ -37,15 +38,22 @@ async def put_segment(
     request: Request, response: Response, content_id: ContentId, first: ChunkNumber, fence: Fence, parts: ServiceParts
 ) -> None:
     """Store a run of 1 to 16 chunks. Durable when it is answered."""
-    announced = read_chunk_digests(request.headers.get("Chunk-Digests"))
-    length = declared_length(request)
-    await parts.disk.require(length)
-    with parts.memory.hold(length):
-        chunks, digests = await read_chunks(request)
-        _require_announced(first, digests, announced)
+    async with _arrived(request, parts, first) as (chunks, digests):
         new = await parts.intake.store(content_id, fence=fence, first=first, chunks=chunks, digests=digests)
     if not new:
         response.status_code = 200
+
+
+@router.put("/chunks/{n}/repair", status_code=201, responses={200: {"description": "Nothing was wrong"}})
+async def repair_chunk(
+    request: Request, response: Response, content_id: ContentId, n: ChunkNumber, _: GrantedRepair, parts: ServiceParts
+) -> None:
+    """Put one chunk of a sealed content right. The bytes must be those of the manifest."""
+    async with _arrived(request, parts, n) as (chunks, digests):
+        if len(chunks) != 1:
+            raise LengthMismatch("Chunks are repaired one by one.")
+        if not await parts.intake.repair(content_id, n=n, chunk=chunks[0], digest=digests[0]):
+            response.status_code = 200
 
 
 @router.get("/digests", response_class=Response)
@@ -67,6 +75,18 @@ async def seal(content_id: ContentId, body: SealBody, fence: Fence, parts: Servi
     wanted = Seal(length=body.length, sha256=body.sha256, manifest_root=body.manifest_root)
     content = await parts.intake.seal(content_id, fence=fence, seal=wanted)
     return SealAnswer(layout=str(content.layout))
+
+
+@asynccontextmanager
+async def _arrived(request: Request, parts: Service, first: int) -> AsyncGenerator[tuple[list[bytes], list[bytes]]]:
+    """The chunks of the body and their digests, which are those announced; their memory is held meanwhile."""
+    announced = read_chunk_digests(request.headers.get("Chunk-Digests"))
+    length = declared_length(request)
+    await parts.disk.require(length)
+    with parts.memory.hold(length):
+        chunks, digests = await read_chunks(request, stall_seconds=parts.stall_seconds)
+        _require_announced(first, digests, announced)
+        yield chunks, digests
 
 
 def _require_announced(first: int, digests: Sequence[bytes], announced: Sequence[bytes]) -> None:

@@ -10,8 +10,6 @@ from gridhaul.transfer.chunking import CHUNK_BYTES, SEGMENT_MAX_BYTES
 from gridhaul.transfer.digest import chunk_digest
 from gridhaul.transfer.errors import LengthMismatch, LengthRequired, PayloadTooLarge, RequestTimeout
 
-STALL_SECONDS = 30.0
-
 
 def declared_length(request: Request) -> int:
     """The body's length. Raises LengthRequired, LengthMismatch, PayloadTooLarge."""
@@ -25,22 +23,22 @@ def declared_length(request: Request) -> int:
     return int(text)
 
 
-async def read_chunks(request: Request) -> tuple[list[bytes], list[bytes]]:
-    """The chunks and their BLAKE3-256 digests. Raises RequestTimeout when the body stalls."""
+async def read_chunks(request: Request, *, stall_seconds: float) -> tuple[list[bytes], list[bytes]]:
+    """The chunks and their BLAKE3-256 digests. Raises RequestTimeout when nothing arrives for so long."""
     chunks: list[bytes] = []
     hashing: list[asyncio.Future[bytes]] = []
     loop = asyncio.get_running_loop()
-    async for chunk in _cut(_arriving(request)):
+    async for chunk in _cut(_arriving(request, stall_seconds)):
         chunks.append(chunk)
         hashing.append(loop.run_in_executor(None, chunk_digest, chunk))
     return chunks, list(await asyncio.gather(*hashing))
 
 
-async def _arriving(request: Request) -> AsyncIterator[bytes]:
+async def _arriving(request: Request, stall_seconds: float) -> AsyncIterator[bytes]:
     parts = aiter(request.stream())
     while True:
         try:
-            async with asyncio.timeout(STALL_SECONDS):
+            async with asyncio.timeout(stall_seconds):
                 part = await anext(parts, b"")
         except (TimeoutError, ClientDisconnect):
             raise RequestTimeout("The body stopped arriving.") from None

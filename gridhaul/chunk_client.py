@@ -10,7 +10,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_aft
 
 from gridhaul.headers import retry_after_seconds, write_chunk_digests
 from gridhaul.http import patience
-from gridhaul.tokens import ContentGrant, sign
+from gridhaul.tokens import ContentGrant, RepairGrant, sign, sign_repair
 from gridhaul.transfer import errors
 from gridhaul.transfer.chunking import chunk_count
 from gridhaul.transfer.errors import (
@@ -21,6 +21,7 @@ from gridhaul.transfer.errors import (
     Forbidden,
     GridhaulError,
     LeaseLost,
+    NotFound,
     SegmentDamaged,
     StaleFence,
     Unauthorized,
@@ -30,6 +31,7 @@ from gridhaul.transfer.retry import backoff_seconds
 from gridhaul.transfer.states import Layout
 
 KEEP_TRYING_SECONDS = 60.0
+LONGEST_WAIT_SECONDS = 10.0  # whoever is told to come later than that gives its place to another file
 SEAL_SECONDS_A_CHUNK = 0.001  # 17 minutes for 1 TiB
 
 
@@ -54,6 +56,15 @@ class ChunkClient:
         headers = {"Chunk-Digests": write_chunk_digests(segment.digests), "Content-Length": str(segment.length)}
         await self._request("PUT", grant, f"chunks/{segment.first}", headers=headers, segment=segment)
 
+    async def repair(self, grant: RepairGrant, n: int, chunk: bytes, digest: bytes) -> None:
+        """Put a chunk of a sealed content right: durable when this returns. Raises the service's error."""
+        segment = Segment(first=n, chunks=(chunk,), digests=(digest,))
+        headers = {"Chunk-Digests": write_chunk_digests(segment.digests), "Content-Length": str(segment.length)}
+        try:
+            await self._request("PUT", grant, f"chunks/{n}/repair", headers=headers, segment=segment)
+        except LeaseLost as gone:
+            raise NotFound(str(gone)) from None
+
     async def seal(self, grant: ContentGrant, seal: Seal) -> Layout:
         """Make the content complete and unchangeable; the layout it got."""
         body = {"length": seal.length, "sha-256": seal.sha256, "manifest_root": seal.manifest_root}
@@ -64,7 +75,7 @@ class ChunkClient:
     async def _request(
         self,
         method: str,
-        grant: ContentGrant,
+        grant: ContentGrant | RepairGrant,
         path: str,
         *,
         headers: dict[str, str] | None = None,
@@ -75,17 +86,24 @@ class ChunkClient:
         url = f"{self._base_url}/contents/{grant.content_id}/{path}"
         async for attempt in _retrying():
             with attempt:
-                signed = {
-                    "Authorization": f"Bearer {sign(grant, secret=self._secret)}",
-                    "Lease-Fence": str(grant.fence),
-                    **(headers or {}),
-                }
+                signed = {**self._authorization(grant), **(headers or {})}
                 content = _blocks(segment) if segment else None
                 request = self._client.build_request(
-                    method, url, headers=signed, content=content, json=json, timeout=patience(busy_seconds)
+                    method,
+                    url,
+                    headers=signed,
+                    content=content,
+                    json=json,
+                    timeout=patience(self._client, busy_seconds),
                 )
                 return await self._once(request)
         raise AssertionError("unreachable: the loop returns or raises")
+
+    def _authorization(self, grant: ContentGrant | RepairGrant) -> dict[str, str]:
+        if isinstance(grant, RepairGrant):
+            return {"Authorization": f"Bearer {sign_repair(grant, secret=self._secret)}"}
+        token = sign(grant, secret=self._secret)
+        return {"Authorization": f"Bearer {token}", "Lease-Fence": str(grant.fence)}
 
     async def _once(self, request: httpx2.Request) -> httpx2.Response:
         try:
@@ -113,7 +131,9 @@ def _retrying() -> AsyncRetrying:
 
 
 def _may_pass(error: BaseException) -> bool:
-    return isinstance(error, GridhaulError) and error.retryable and not isinstance(error, ChunkServiceRefused)
+    if not isinstance(error, GridhaulError) or not error.retryable or isinstance(error, ChunkServiceRefused):
+        return False
+    return (error.retry_after_seconds or 0.0) <= LONGEST_WAIT_SECONDS
 
 
 def _log_retry(state: RetryCallState) -> None:
@@ -125,7 +145,7 @@ def _log_retry(state: RetryCallState) -> None:
 def _wait_seconds(state: RetryCallState) -> float:
     error = state.outcome.exception() if state.outcome else None
     asked = error.retry_after_seconds if isinstance(error, GridhaulError) else None
-    return min(10.0, backoff_seconds(state.attempt_number, retry_after_seconds=asked))
+    return min(LONGEST_WAIT_SECONDS, backoff_seconds(state.attempt_number, retry_after_seconds=asked))
 
 
 def _refusal(response: httpx2.Response) -> Exception:

@@ -16,12 +16,15 @@ from typing import Any, Self, TypedDict, cast
 import httpx2
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_before_delay, wait_exponential_jitter
 
+from gridhaul.check_records import CHECK_OVER, CheckOrder, CheckRecord
 from gridhaul.headers import retry_after_seconds
-from gridhaul.transfer.model import IfExists
+from gridhaul.transfer.model import IfChanged, IfExists
+from gridhaul.transfer.states import Action
 
 TRY_AGAIN = frozenset({429, 502, 503, 504})
 FILE_OVER = frozenset({"FAILED", "CANCELLED", "DELETED", "EXPIRED"})
 DELIVERY_OVER = frozenset({"DELIVERED", "FAILED", "CANCELLED"})
+PAGE_MOST = 1000  # what the api gives at once
 _TIMEOUT = httpx2.Timeout(connect=5.0, read=15.0, write=15.0, pool=15.0)
 _BACKOFF = wait_exponential_jitter(multiplier=0.2, max=5.0, jitter=0.2)
 
@@ -62,6 +65,8 @@ class FileRecord(TypedDict):
     state: str
     layout: str | None
     stored_bytes: int
+    checked_bytes: int
+    if_changed: str
     rate: float | None
     digests: dict[str, str]
     attempts: int
@@ -117,6 +122,7 @@ class Order:
     target: str
     object_name: str | None
     if_exists: IfExists
+    if_changed: IfChanged
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -173,7 +179,7 @@ class Client:
         deliver_to = {"target": order.target, "if_exists": order.if_exists.value}
         if order.object_name is not None:
             deliver_to["object_name"] = order.object_name
-        body = {"file_path": order.path, "deliver_to": deliver_to}
+        body = {"file_path": order.path, "deliver_to": deliver_to, "if_changed": order.if_changed.value}
         headers = {"Idempotency-Key": str(uuid.uuid4())}
         return cast(FileRecord, self._request("POST", "/upload/prepare", json=body, headers=headers))
 
@@ -187,6 +193,30 @@ class Client:
     def delivery(self, delivery_id: str) -> DeliveryRecord:
         return cast(DeliveryRecord, self._request("GET", f"/deliveries/{delivery_id}"))
 
+    def files(self, *, state: str | None, limit: int) -> list[FileRecord]:
+        """The newest files, in that state if one is named."""
+        return cast(list[FileRecord], self._newest("files", state, limit))
+
+    def all_deliveries(self, *, state: str | None, limit: int) -> list[DeliveryRecord]:
+        """The newest deliveries of all files, in that state if one is named."""
+        return cast(list[DeliveryRecord], self._newest("deliveries", state, limit))
+
+    def operate_file(self, file_id: str, action: Action) -> FileRecord:
+        """Cancel, pause, resume or retry. Repeated: the same answer."""
+        return cast(FileRecord, self._request("POST", f"/files/{file_id}/{action}"))
+
+    def operate_delivery(self, delivery_id: str, action: Action) -> DeliveryRecord:
+        """Cancel, pause, resume or retry. Repeated: the same answer."""
+        return cast(DeliveryRecord, self._request("POST", f"/deliveries/{delivery_id}/{action}"))
+
+    def delete_file(self, file_id: str) -> FileRecord:
+        """Delete a file that nothing is done with any more. Repeated: the same answer."""
+        return cast(FileRecord, self._request("DELETE", f"/files/{file_id}"))
+
+    def cancel_and_delete_file(self, file_id: str) -> FileRecord:
+        """Delete a file; what is still stored or delivered of it is cancelled. Repeated: the same answer."""
+        return cast(FileRecord, self._request("DELETE", f"/files/{file_id}", params={"cancel": "true"}))
+
     def follow(self, file_id: str, target: str, *, poll_seconds: float) -> Iterator[Transfer]:
         """The file and its delivery to `target`, again and again; the last one is over."""
         while True:
@@ -198,8 +228,53 @@ class Client:
                 return
             time.sleep(poll_seconds)
 
+    def start_check(self, order: CheckOrder) -> CheckRecord:
+        """Start the check, unless the same one is open already: then that one."""
+        wanted = {"kind": order.kind, "mode": order.mode, "id": order.record_id, "read_targets": order.read_targets}
+        body = {**wanted, "bytes_per_second": order.bytes_per_second}
+        return cast(CheckRecord, self._request("POST", "/checks", json=body))
+
+    def check(self, check_id: str) -> CheckRecord:
+        return cast(CheckRecord, self._request("GET", f"/checks/{check_id}"))
+
+    def checks(self, *, limit: int) -> list[CheckRecord]:
+        """The newest checks."""
+        return cast(list[CheckRecord], self._newest("checks", None, limit))
+
+    def cancel_check(self, check_id: str) -> CheckRecord:
+        """Repeated: the same answer."""
+        return cast(CheckRecord, self._request("POST", f"/checks/{check_id}/cancel"))
+
+    def follow_check(self, check_id: str, *, poll_seconds: float) -> Iterator[CheckRecord]:
+        """The check, again and again; the last one is over."""
+        while True:
+            check = self.check(check_id)
+            yield check
+            if check["state"] in CHECK_OVER:
+                return
+            time.sleep(poll_seconds)
+
+    def _newest(self, kind: str, state: str | None, limit: int) -> list[Any]:
+        """Page by page, up to `limit` records."""
+        found: list[Any] = []
+        params: dict[str, str] = {"state": state} if state else {}
+        while len(found) < limit:
+            params["limit"] = str(min(limit - len(found), PAGE_MOST))
+            page = self._request("GET", f"/{kind}", params=params)
+            found += page[kind]
+            if page["next_cursor"] is None:
+                break
+            params["cursor"] = page["next_cursor"]
+        return found
+
     def _request(
-        self, method: str, path: str, *, json: object = None, headers: Mapping[str, str] | None = None
+        self,
+        method: str,
+        path: str,
+        *,
+        json: object = None,
+        params: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> dict[str, Any]:
         retrying = Retrying(
             retry=retry_if_exception(_passes),
@@ -208,7 +283,7 @@ class Client:
             before_sleep=self._report,
             reraise=True,
         )
-        return retrying(self._once, self._http.build_request(method, path, json=json, headers=headers))
+        return retrying(self._once, self._http.build_request(method, path, json=json, params=params, headers=headers))
 
     def _once(self, request: httpx2.Request) -> dict[str, Any]:
         try:

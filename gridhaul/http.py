@@ -2,21 +2,24 @@
 
 import httpx2
 
+from gridhaul.settings import ANSWER_SECONDS
+
 CONNECT_SECONDS = 5.0
-ANSWER_SECONDS = 60.0
 CONNECTIONS = 16
 
 
-def make_client() -> httpx2.AsyncClient:
-    """A client for services and targets."""
+def make_client(answer_seconds: float = ANSWER_SECONDS) -> httpx2.AsyncClient:
+    """A client for services and targets, which may be silent for so long."""
     return httpx2.AsyncClient(
-        timeout=patience(),
+        timeout=httpx2.Timeout(answer_seconds, connect=CONNECT_SECONDS),
         limits=httpx2.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS),
         follow_redirects=False,
         trust_env=False,
     )
 
 
-def patience(busy_seconds: float = 0.0) -> httpx2.Timeout:
-    """The usual waits, and so much more for the answer of a server that has something long to do."""
-    return httpx2.Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS, read=ANSWER_SECONDS + busy_seconds)
+def patience(client: httpx2.AsyncClient, busy_seconds: float) -> httpx2.Timeout:
+    """The client's waits, and so much more for the answer of a server that has something long to do."""
+    usual = client.timeout
+    read = None if usual.read is None else usual.read + busy_seconds
+    return httpx2.Timeout(connect=usual.connect, read=read, write=usual.write, pool=usual.pool)

@@ -10,6 +10,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 PREFIX = "GRIDHAUL_"
 MIB = 1 << 20
+ANSWER_SECONDS = 60.0  # how long another server may be silent
 
 
 class SettingsError(Exception):
@@ -69,6 +70,10 @@ class ApiSettings(DatabaseSettings):
     max_file_bytes: int | None = Field(default=None, ge=0)
     lease_seconds: float = Field(default=30, gt=0)
     dispatch_seconds: float = Field(default=5, gt=0)
+    sweep_seconds: float = Field(default=120, ge=0)
+    gc_seconds: float = Field(default=3600, ge=0)
+    scrub_days: float = Field(default=30, gt=0)
+    scrub_bytes_per_second: int = Field(default=10 * MIB, ge=0)
 
 
 class ChunkServiceSettings(DatabaseSettings):
@@ -76,6 +81,7 @@ class ChunkServiceSettings(DatabaseSettings):
     block_compressor: str = Field(default="none", pattern="^(none|snappy|zlib|zstd)$")
     disk_reserve_bytes: int = Field(default=1 << 30, ge=0)
     intake_memory_bytes: int = Field(default=128 * MIB, ge=16 * MIB)
+    stall_seconds: float = Field(default=30, gt=0)
 
 
 class WorkerSettings(DatabaseSettings):
@@ -87,7 +93,10 @@ class WorkerSettings(DatabaseSettings):
     segments_in_flight: int = Field(default=2, ge=1, le=16)
     lease_seconds: float = Field(default=30, gt=0)
     renew_seconds: float = Field(default=10, gt=0)
+    sweep_seconds: float = Field(default=120, ge=0)
+    max_file_bytes: int | None = Field(default=None, ge=0)
     max_attempts: int = Field(default=5, ge=1)
+    answer_seconds: float = Field(default=ANSWER_SECONDS, gt=0)
     heartbeat_file: Path | None = None
 
     @model_validator(mode="after")

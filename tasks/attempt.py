@@ -22,6 +22,7 @@ from gridhaul.transfer.retry import TryAgain, decide
 
 TICK_SECONDS = 0.25
 PROGRESS_SECONDS = 0.5
+LOOK_SECONDS = 1.0  # how soon a worker knows that its record was paused, cancelled or taken
 END_RETRY_SECONDS = 1.0
 
 log = structlog.get_logger(__name__)
@@ -51,6 +52,7 @@ class Meter:
         self._started = time.monotonic()
         self._moved = 0
         self.position = 0
+        self.checked = 0  # bytes that were read once more, of what was done already
 
     def skip(self, length_bytes: int) -> None:
         """What was done by an earlier attempt."""
@@ -60,6 +62,11 @@ class Meter:
         """What was stored or sent now."""
         self.position += length_bytes
         self._moved += length_bytes
+
+    def start_over(self, fields: dict[str, Any]) -> None:
+        """Nothing that was done counts any more; these are the record's fields."""
+        self._furthest_before = self.position = 0
+        self._fields = lambda _: fields
 
     @property
     def furthest(self) -> int:
@@ -136,7 +143,7 @@ class Attempts(Generic[S]):
     async def _settle(self, record: Claimed, error: GridhaulError, meter: Meter, tenure: Tenure) -> None:
         changes = meter.changes()
         fruitless = changes.get("fruitless_attempts", record.fruitless_attempts)
-        changes["error"] = Failure(code=error.code, detail=error.detail)
+        changes |= self._told(error)
         decision = decide(error, fruitless_attempts=fruitless, max_attempts=self.max_attempts)
         if not isinstance(decision, TryAgain):
             await self._end(lambda: self.records.finish(record.lease, self.failed, **changes), tenure)
@@ -147,6 +154,10 @@ class Attempts(Generic[S]):
         await self._end(
             lambda: self.records.release(record.lease, self.waiting, delay_seconds=delay, **changes), tenure
         )
+
+    def _told(self, error: GridhaulError) -> dict[str, Any]:
+        """What the record says of an attempt that failed."""
+        return {"error": Failure(code=error.code, detail=error.detail)}
 
     async def _end(self, write: Callable[[], Coroutine[Any, Any, None]], tenure: Tenure) -> None:
         """Write the end of an attempt, again and again until the lease has run out by itself."""
@@ -176,22 +187,33 @@ class Attempts(Generic[S]):
         task.result()
 
     async def _watch(self, lease: Lease, task: asyncio.Task[None], tenure: Tenure, meter: Meter) -> None:
-        written = 0
+        written, looked_at = 0, time.monotonic()
         while not (await asyncio.wait([task], timeout=TICK_SECONDS))[0]:
             if self.stopping():
                 raise StopRequested
             tenure.check()
-            position, asked_at = meter.position, time.monotonic()
+            position, asked_at = meter.position + meter.checked, time.monotonic()
             pace = min(PROGRESS_SECONDS, self.renew_seconds) if position != written else self.renew_seconds
-            if asked_at - tenure.renewed_at < pace:
+            renewing = asked_at - tenure.renewed_at >= pace
+            if not renewing and asked_at - looked_at < LOOK_SECONDS:
                 continue
+            looked_at = asked_at
             try:
                 async with asyncio.timeout(min(self.renew_seconds, tenure.seconds_left)):
-                    await self.records.renew(lease, **meter.changes())
+                    await (self.records.renew(lease, **meter.changes()) if renewing else self.records.require(lease))
             except LeaseLost:
                 if task.done():  # it has finished its record meanwhile
                     return
                 raise
             except (DatabaseUnavailable, TimeoutError):
                 continue
-            written, tenure.renewed_at = position, asked_at
+            if renewing:
+                written, tenure.renewed_at = position, asked_at
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Chores(Attempts[S]):
+    """Attempts at what is left to do for a record that is over: it goes on to say how it ended."""
+
+    def _told(self, error: GridhaulError) -> dict[str, Any]:
+        return {}

@@ -39,7 +39,14 @@ def _queue(name: str) -> KombuQueue:
 
 app = Celery(
     "gridhaul",
-    include=["tasks.runtime", "tasks.upload_file", "tasks.finalize_file", "tasks.maintenance"],
+    include=[
+        "tasks.runtime",
+        "tasks.upload_file",
+        "tasks.finalize_file",
+        "tasks.clean_delivery",
+        "tasks.maintenance",
+        "tasks.run_check",
+    ],
     set_as_current=False,
 )
 app.add_defaults(_configuration)

@@ -9,6 +9,7 @@ from gridhaul.transfer.ports import DeliveryRegistry, Target
 
 NAMES_TRIED_AT_MOST = 1000
 BUSY_SECONDS = 2
+NOT_READ_BACK = -1  # no object has this length: ask what is there without reading it
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,7 +38,7 @@ async def choose_final_name(
         found = await _inspect(delivery, content, target, name)
         if found is not None and is_content(found, content):
             return FinalName(name=name, delivered=found)
-        if found is None or _left_by_us(delivery, name):
+        if found is None or _left_by_us(delivery, name, found):
             return FinalName(name=name)
         if delivery.if_exists is IfExists.OVERWRITE:
             return FinalName(name=name, replaces=found)
@@ -49,6 +50,16 @@ async def choose_final_name(
 def is_content(found: RemoteObject, content: Content) -> bool:
     """Whether the object is the content: length and SHA-256."""
     return (found.length, found.sha256) == (content.length, content.sha256)
+
+
+def was_there(before: RemoteObject | None, found: RemoteObject) -> bool:
+    """Whether what was found is what was there before."""
+    return before is not None and (found.length, found.sha256) == (before.length, before.sha256)
+
+
+def may_be_ours(delivery: Delivery, before: RemoteObject | None, found: RemoteObject) -> bool:
+    """Whether what was found may be (a part of) what this delivery sent: it was not there before, and is no longer."""
+    return found.length <= delivery.length and not was_there(before, found)
 
 
 def _candidates(delivery: Delivery) -> list[str]:
@@ -67,6 +78,6 @@ async def _inspect(delivery: Delivery, content: Content, target: Target, name: s
         return None
 
 
-def _left_by_us(delivery: Delivery, name: str) -> bool:
+def _left_by_us(delivery: Delivery, name: str, found: RemoteObject) -> bool:
     """What is there may be the part that an earlier attempt sent straight to the final name."""
-    return delivery.final_touched and name == delivery.final_name
+    return delivery.final_touched and name == delivery.final_name and may_be_ours(delivery, delivery.replaced, found)

@@ -12,6 +12,7 @@ from gridhaul.transfer.errors import (
     NotFound,
     ObjectExists,
     OutcomeUnknown,
+    TargetLocked,
     TargetMismatch,
     TargetUnavailable,
 )
@@ -22,19 +23,17 @@ from gridhaul.transfer.model import (
     IfExists,
     Receipt,
     RecordId,
-    RemoteObject,
     TaskName,
 )
-from gridhaul.transfer.naming import temporary_name
+from gridhaul.transfer.naming import is_temporary, temporary_name
 from gridhaul.transfer.ports import AtomicCommit, Target
 from gridhaul.transfer.states import DELIVERABLE, DeliveryState, FileState
 from tasks.attempt import Meter, Tenure
 from tasks.celery import app
-from tasks.final_name import choose_final_name, is_content
+from tasks.final_name import NOT_READ_BACK, choose_final_name, is_content, may_be_ours, was_there
 from tasks.runtime import Runtime, worker
 
 SHOWN_LATE_SECONDS = (0.5, 1.5)  # servers with caches show an older length for a moment
-NOT_READ_BACK = -1  # no object has this length: ask what is there without reading it
 
 
 @app.task(name=TaskName.FINALIZE_FILE)
@@ -61,9 +60,10 @@ async def _deliver(runtime: Runtime, delivery: Delivery, tenure: Tenure, meter: 
     content = await _content(runtime, delivery)
     target = runtime.targets.get(delivery.target)
     attempt = _Attempt(runtime, delivery, content, target, tenure, meter)
-    if delivery.temporary_name is not None:  # first of all: an earlier worker could still rename it
+    for name in filter(is_temporary, delivery.leftovers):  # first of all: an earlier worker could still rename it
         tenure.check()
-        await target.remove(delivery.temporary_name)
+        with suppress(TargetLocked):  # its worker is gone or stopped in the middle: it stays a leftover, for later
+            await target.remove(name)
     try:
         await attempt.run()
     except IntegrityError:
@@ -72,11 +72,20 @@ async def _deliver(runtime: Runtime, delivery: Delivery, tenure: Tenure, meter: 
 
 
 async def _content(runtime: Runtime, delivery: Delivery) -> Content:
-    file = await runtime.files.get(delivery.file_id)
-    content = await runtime.contents.get(file.content_id) if file and file.content_id else None
-    if file is None or file.state is not FileState.STORED or content is None:
+    content = await _stored_content(runtime, delivery)
+    if content is None:  # a new primary may not know yet what is confirmed; after a write to it, it does
+        await runtime.deliveries.renew(delivery.lease)
+        content = await _stored_content(runtime, delivery)
+    if content is None:
         raise FileDeleted("The file was deleted before it was delivered.")
     return content
+
+
+async def _stored_content(runtime: Runtime, delivery: Delivery) -> Content | None:
+    file = await runtime.files.get(delivery.file_id)
+    if file is None or file.state is not FileState.STORED or file.content_id is None:
+        return None
+    return await runtime.contents.get(file.content_id)
 
 
 class _Attempt:
@@ -92,12 +101,13 @@ class _Attempt:
         self._target = target
         self._tenure = tenure
         self._meter = meter
-        self._replaces: RemoteObject | None = None  # somebody else's object under the name
+        self._replaces = delivery.replaced  # somebody else's object under the name
         self._put_began = False
 
     async def run(self) -> None:
         final = await choose_final_name(self._deliveries, self._delivery, self._content, self._target)
-        self._replaces = final.replaces
+        if final.replaces is not None or not self._delivery.final_touched:
+            self._replaces = final.replaces
         if final.delivered is not None:
             await self._finish(final.name, final.delivered.evidence)
         elif isinstance(self._target, AtomicCommit):
@@ -108,7 +118,7 @@ class _Attempt:
     async def _send_and_commit(self, name: str, commit: AtomicCommit) -> None:
         """Write under a temporary name, check what arrived, and only then give it its name."""
         temporary = temporary_name(name, self._delivery.lease)
-        await self._deliveries.renew(self._delivery.lease, temporary_name=temporary)
+        await self._deliveries.renew(self._delivery.lease, leftovers=(*self._delivery.leftovers, temporary))
         try:
             await self._put(temporary)
             evidence = await self._check(temporary)
@@ -130,7 +140,8 @@ class _Attempt:
 
     async def _send(self, name: str) -> None:
         """One pass straight to the final name, for targets that cannot rename: the weaker promise."""
-        await self._deliveries.renew(self._delivery.lease, final_touched=True)
+        left = (*self._temporary_names, name)
+        await self._deliveries.renew(self._delivery.lease, final_touched=True, replaced=self._replaces, leftovers=left)
         try:
             await self._put(name)
             await self._deliveries.renew(self._delivery.lease, state=DeliveryState.COMMITTING, **self._meter.changes())
@@ -156,8 +167,14 @@ class _Attempt:
             atomic_commit=isinstance(self._target, AtomicCommit),
             attempts=delivery.attempts,
         )
-        done = {"receipt": receipt, "temporary_name": None, "sent_bytes": content.length, "rate": self._meter.rate}
-        await self._deliveries.finish(delivery.lease, DeliveryState.DELIVERED, error=None, **done)
+        done = {"receipt": receipt, "sent_bytes": content.length, "rate": self._meter.rate, "error": None}
+        left = self._temporary_names  # of earlier attempts: one of their workers may still be at it
+        await self._deliveries.finish(delivery.lease, DeliveryState.DELIVERED, leftovers=left, **done)
+
+    @property
+    def _temporary_names(self) -> tuple[str, ...]:
+        """Those of earlier attempts."""
+        return tuple(filter(is_temporary, self._delivery.leftovers))
 
     async def _put(self, name: str) -> None:
         async with aclosing(self._runtime.contents.read(self._content)) as chunks:
@@ -203,15 +220,11 @@ class _Attempt:
         with suppress(GridhaulError):
             await self._deliveries.renew(self._delivery.lease)
             found = await self._target.inspect(name, length=self._content.length)
-            if found is not None and self._put_began and not self._was_there(found):
+            if found is not None and self._put_began and may_be_ours(self._delivery, self._replaces, found):
                 await self._target.remove(name)
                 found = await self._target.inspect(name, length=NOT_READ_BACK)
-            if found is None:
-                await self._deliveries.renew(self._delivery.lease, final_touched=False)
-
-    def _was_there(self, found: RemoteObject) -> bool:
-        before = self._replaces
-        return before is not None and (found.length, found.sha256) == (before.length, before.sha256)
+            if found is None or was_there(self._replaces, found):
+                await self._deliveries.renew(self._delivery.lease, final_touched=False, leftovers=self._temporary_names)
 
     async def _remove_quietly(self, name: str) -> None:
         with suppress(GridhaulError):  # whoever comes next removes it first

@@ -16,17 +16,37 @@ from gridhaul.asgi.request_log import configure_logging
 from gridhaul.chunk_client import ChunkClient
 from gridhaul.http import make_client
 from gridhaul.settings import SettingsError, WorkerSettings
+from gridhaul.storage.checks import MongoChecks
 from gridhaul.storage.connect import connect
 from gridhaul.storage.contents import MongoContents
+from gridhaul.storage.inspection import MongoInspection
+from gridhaul.storage.mending import MongoMending
+from gridhaul.storage.objects import MongoObjects
+from gridhaul.storage.orphans import MongoOrphans
 from gridhaul.storage.registry import MongoDeliveries, MongoFiles
+from gridhaul.storage.standing import MongoStanding
 from gridhaul.targets.registry import Targets, load_targets
+from gridhaul.transfer.checks import CheckState
 from gridhaul.transfer.ports import Contents, DeliveryRegistry, FileRegistry
 from gridhaul.transfer.states import DeliveryState, FileState
-from tasks.attempt import Attempts
+from tasks.attempt import Attempts, Chores
 from tasks.loop import LoopThread
 from tasks.queue import HintSender
 
 Journey = Callable[["Runtime", str], Coroutine[Any, Any, None]]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Checking:
+    """What checks are given besides."""
+
+    checks: MongoChecks
+    inspection: MongoInspection
+    mending: MongoMending
+    orphans: MongoOrphans
+    standing: MongoStanding
+    objects: MongoObjects
+    attempts: Attempts[CheckState]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,6 +64,8 @@ class Runtime:
     file_attempts: Attempts[FileState]
     delete_attempts: Attempts[FileState]
     delivery_attempts: Attempts[DeliveryState]
+    cleaning_attempts: Chores[DeliveryState]
+    checking: Checking
     close: Callable[[], Coroutine[Any, Any, None]]
 
 
@@ -60,7 +82,7 @@ class Worker:
     def prepare(self) -> None:
         """Before the fork: read and check the settings and targets, for all children. Raises SettingsError."""
         self._settings = WorkerSettings()
-        self._targets = load_targets(self._settings.targets_file)
+        self._targets = load_targets(self._settings.targets_file, answer_seconds=self._settings.answer_seconds)
 
     def ask_to_stop(self) -> None:
         self._stop.value = True
@@ -99,8 +121,9 @@ class Worker:
 async def _compose(settings: WorkerSettings, targets: Targets, stopping: Callable[[], bool]) -> Runtime:
     database = connect(settings.mongo_url.get_secret_value(), settings.database)
     files = MongoFiles(database, lease_seconds=settings.lease_seconds)
-    deliveries = MongoDeliveries(database, lease_seconds=settings.lease_seconds)
-    client = make_client()
+    deliveries = MongoDeliveries(database, lease_seconds=settings.lease_seconds, sweep_seconds=settings.sweep_seconds)
+    checks = MongoChecks(database, lease_seconds=settings.lease_seconds)
+    client = make_client(settings.answer_seconds)
     secret = settings.service_secret.get_secret_value()
     chunks = ChunkClient(client, base_url=settings.chunk_service_url, secret=secret)
     hints = HintSender(settings.redis_url.get_secret_value())
@@ -116,7 +139,7 @@ async def _compose(settings: WorkerSettings, targets: Targets, stopping: Callabl
         holder=f"{socket.gethostname()}:{os.getpid()}",
         files=files,
         deliveries=deliveries,
-        contents=MongoContents(database),
+        contents=MongoContents(database, sweep_seconds=settings.sweep_seconds),
         chunks=chunks,
         targets=targets,
         hints=hints,
@@ -131,6 +154,23 @@ async def _compose(settings: WorkerSettings, targets: Targets, stopping: Callabl
         ),
         delivery_attempts=Attempts(
             records=deliveries, waiting=DeliveryState.QUEUED, failed=DeliveryState.FAILED, **_pace(settings, stopping)
+        ),
+        cleaning_attempts=Chores(
+            records=deliveries,
+            waiting=DeliveryState.DELIVERED,  # where it ended: the task puts in which
+            failed=DeliveryState.DELIVERED,
+            **_pace(settings, stopping) | {"max_attempts": sys.maxsize},  # nor is a cleaning
+        ),
+        checking=Checking(
+            checks=checks,
+            inspection=MongoInspection(database),
+            mending=MongoMending(database),
+            orphans=MongoOrphans(database, sweep_seconds=settings.sweep_seconds),
+            standing=MongoStanding(database, sweep_seconds=settings.sweep_seconds),
+            objects=MongoObjects(database, sweep_seconds=settings.sweep_seconds),
+            attempts=Attempts(
+                records=checks, waiting=CheckState.RUNNING, failed=CheckState.FAILED, **_pace(settings, stopping)
+            ),
         ),
         close=close,
     )

@@ -4,15 +4,17 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 
-from gridhaul.storage.source import Source
+from gridhaul.storage.source import Source, identify
+from gridhaul.storage.source_stability import registered_anew, require_still
 from gridhaul.tokens import ContentGrant
 from gridhaul.transfer.chunking import MANIFEST_PAGE_CHUNKS
 from gridhaul.transfer.digest import DIGEST_BYTES
-from gridhaul.transfer.errors import SourceChanged
-from gridhaul.transfer.model import File, Hint, NewDelivery, RecordId, Segment, TaskName
+from gridhaul.transfer.errors import SourceChanged, SourceStartedOver
+from gridhaul.transfer.model import File, IfChanged, NewDelivery, RecordId, Seal, Segment, TaskName
 from gridhaul.transfer.states import STORABLE, FileState
-from tasks.attempt import Meter
+from tasks.attempt import Meter, Tenure
 from tasks.celery import app
+from tasks.finalize_file import deliver_file
 from tasks.runtime import Runtime, worker
 
 ENTRY_BYTES = 1 + DIGEST_BYTES
@@ -29,23 +31,39 @@ async def store_file(runtime: Runtime, file_id: str) -> None:
     record_id = RecordId(file_id)
     file = await runtime.files.claim(record_id, holder=runtime.holder, from_states=STORABLE, to_state=FileState.STORING)
     if file is not None:
-        meter = Meter(file.stored_bytes, lambda meter: {"stored_bytes": meter.furthest})
-        await runtime.file_attempts.run(file, lambda _: _store(runtime, file, meter), meter)
-    await _make_delivery(runtime, record_id)
+        meter = Meter(0 if file.content_outdated else file.stored_bytes, _progress)
+        await runtime.file_attempts.run(file, lambda tenure: _store_or_start_over(runtime, file, tenure, meter), meter)
+    delivery_id = await _make_delivery(runtime, record_id)
+    if delivery_id is not None:  # at once: a hint would wait behind all files that are still to be stored
+        await deliver_file(runtime, delivery_id)
 
 
-async def _store(runtime: Runtime, file: File, meter: Meter) -> None:
+def _progress(meter: Meter) -> dict[str, object]:
+    return {"stored_bytes": meter.furthest, "checked_bytes": meter.checked}
+
+
+async def _store_or_start_over(runtime: Runtime, file: File, tenure: Tenure, meter: Meter) -> None:
+    """Under the policy `restart` a changed source is registered anew, in the write that ends the attempt.
+
+    Each time is an attempt in vain, whatever was stored: a source that never comes to rest fails in the end.
+    """
+    try:
+        await _store(runtime, file, tenure, meter)
+    except SourceChanged as changed:
+        if file.if_changed is IfChanged.FAIL or file.fruitless_attempts >= runtime.file_attempts.max_attempts:
+            raise
+        limit = runtime.settings.max_file_bytes
+        identity = await identify(file.path, runtime.settings.roots, max_file_bytes=limit)
+        meter.start_over({**registered_anew(identity), "fruitless_attempts": file.fruitless_attempts})
+        raise SourceStartedOver("The source has changed; it is read anew from its start.") from changed
+
+
+async def _store(runtime: Runtime, file: File, tenure: Tenure, meter: Meter) -> None:
     source = await Source.open(file.path, runtime.settings.roots)
     try:
-        source.require(file.identity)
-        held = await _open_content(runtime, file)
-        reader = source.read(file.length)
-        async with aclosing(reader.segments(runtime.settings.segment_chunks)) as segments:
-            await _send_missing(runtime, segments, held, meter)
-        source.require(file.identity)
+        held, seal = await _send(runtime, file, source, tenure, meter)
     finally:
         source.close()
-    seal = reader.seal()
     layout = await runtime.chunks.seal(held.grant, seal)
     await runtime.files.finish(
         file.lease,
@@ -54,16 +72,35 @@ async def _store(runtime: Runtime, file: File, meter: Meter) -> None:
         manifest_root=seal.manifest_root,
         layout=layout,
         stored_bytes=file.length,
+        checked_bytes=0,
         fruitless_attempts=0,
         rate=meter.rate,
     )
 
 
-async def _open_content(runtime: Runtime, file: File) -> "_Held":
+async def _send(runtime: Runtime, file: File, source: Source, tenure: Tenure, meter: Meter) -> "tuple[_Held, Seal]":
+    """Read the source from its start, send what is not held, and make sure that it stayed the same meanwhile."""
+    opened = await source.settled_identity()
+    source.require(file.identity)
+    held = await _open_content(runtime, file, tenure)
+    reader = source.read(file.length)
+    chunks_each = runtime.settings.segment_chunks
+    async with aclosing(reader.segments(chunks_each)) as segments:
+        await _send_missing(runtime, segments, held, meter)
+    seal = reader.seal()
+
+    def checked(length_bytes: int) -> None:
+        meter.checked = length_bytes
+
+    await require_still(source, opened, seal, chunks_each=chunks_each, checked=checked)
+    return held, seal
+
+
+async def _open_content(runtime: Runtime, file: File, tenure: Tenure) -> "_Held":
     """The content that an earlier attempt began, or a new one, taken over with this lease's fence."""
-    content_id = file.content_id or runtime.contents.new_id()
-    if file.content_id is None:  # the file knows its content before that exists: no content without a file
-        await runtime.files.renew(file.lease, content_id=content_id)
+    began = None if file.content_outdated else file.content_id
+    content_id = began or await _new_content(runtime, file)
+    tenure.check()  # a file that went on without this worker may have forgotten the content: none must be made
     await runtime.contents.open(
         content_id,
         file_id=file.id,
@@ -73,7 +110,16 @@ async def _open_content(runtime: Runtime, file: File) -> "_Held":
         fence=file.fence,
     )
     grant = ContentGrant(content_id=content_id, fence=file.fence)
-    return _Held(runtime, grant, ask=file.content_id is not None)
+    return _Held(runtime, grant, ask=began is not None)
+
+
+async def _new_content(runtime: Runtime, file: File) -> RecordId:
+    """Its id. The file knows a content before that exists, and until it is dropped: no content without a file."""
+    if file.content_id is not None:
+        await runtime.contents.drop_ref(file.content_id, file.id)
+    content_id = runtime.contents.new_id()
+    await runtime.files.renew(file.lease, content_id=content_id, content_outdated=False)
+    return content_id
 
 
 async def _send_missing(runtime: Runtime, segments: AsyncIterator[Segment], held: "_Held", meter: Meter) -> None:
@@ -120,7 +166,7 @@ class _Held:
             elif held is None:
                 runs.append([position, position + 1])
             elif held != digest:
-                raise SourceChanged("The source is not what an earlier attempt read; prepare it again.")
+                raise SourceChanged("The source is not what an earlier attempt read; retry stores it as it is now.")
         return [segment.part(start, stop) for start, stop in runs]
 
     async def _digest(self, n: int) -> bytes | None:
@@ -133,11 +179,11 @@ class _Held:
         return entry[1:] if entry and entry[0] else None
 
 
-async def _make_delivery(runtime: Runtime, file_id: RecordId) -> None:
-    """The delivery that prepare asked for; whoever sees the file stored makes it, and it is only made once."""
+async def _make_delivery(runtime: Runtime, file_id: RecordId) -> RecordId | None:
+    """The delivery that prepare asked for, if it was made now; whoever sees the file stored makes it, only once."""
     file = await runtime.files.get(file_id)
     if file is None or file.state is not FileState.STORED or file.deliver_to is None or file.sha256 is None:
-        return
+        return None
     new = NewDelivery(
         file_id=file.id,
         owner=file.owner,
@@ -148,5 +194,4 @@ async def _make_delivery(runtime: Runtime, file_id: RecordId) -> None:
     )
     queued = await runtime.deliveries.make(new)
     await runtime.files.delivery_made(file_id)
-    if queued:
-        runtime.hints.offer(Hint(task=TaskName.FINALIZE_FILE, record_id=new.id, queue=new.queue))
+    return new.id if queued else None

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 import pytest
 
 from gridhaul.client import ApiError, ApiUnreachable, Client, ClientError, Order
-from gridhaul.transfer.model import IfExists
+from gridhaul.transfer.model import IfChanged, IfExists
 from tests.cli.scripted_api import (
     FILE_ID,
     ITS_DELIVERIES,
@@ -26,7 +26,13 @@ from tests.cli.scripted_api import (
     serve,
 )
 
-ORDER = Order(path="/srv/run42.h5", target="archive", object_name=None, if_exists=IfExists.FAIL)
+ORDER = Order(
+    path="/srv/run42.h5",
+    target="archive",
+    object_name=None,
+    if_exists=IfExists.FAIL,
+    if_changed=IfChanged.RESTART,
+)
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +65,7 @@ def test_prepare_sends_order_token_and_key(api: ScriptedApi, client: Client) -> 
     assert json.loads(heard.body) == {
         "file_path": "/srv/run42.h5",
         "deliver_to": {"target": "archive", "if_exists": "fail"},
+        "if_changed": "restart",
     }
     assert heard.headers["authorization"] == f"Bearer {TOKEN}"
     assert len(heard.headers["idempotency-key"]) == 36

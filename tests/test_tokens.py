@@ -6,7 +6,17 @@ from typing import Any
 import jwt
 import pytest
 
-from gridhaul.tokens import AUDIENCE, CLOCK_LEEWAY_SECONDS, LIFETIME_SECONDS, ContentGrant, sign, verify
+from gridhaul.tokens import (
+    AUDIENCE,
+    CLOCK_LEEWAY_SECONDS,
+    LIFETIME_SECONDS,
+    ContentGrant,
+    RepairGrant,
+    sign,
+    sign_repair,
+    verify,
+    verify_repair,
+)
 from gridhaul.transfer.errors import Unauthorized
 from gridhaul.transfer.model import RecordId
 
@@ -83,3 +93,15 @@ def test_token_expired_beyond_the_leeway_is_refused() -> None:
 def test_token_is_good_for_minutes_only() -> None:
     claims = jwt.decode(sign(GRANT, secret=SECRET), SECRET, algorithms=["HS256"], audience=AUDIENCE)
     assert time.time() < claims["exp"] <= time.time() + LIFETIME_SECONDS
+
+
+def test_token_for_repairing_gives_no_right_to_write_and_the_other_way_round() -> None:
+    repair = RepairGrant(content_id=GRANT.content_id)
+    token = sign_repair(repair, secret=SECRET)
+    assert verify_repair(token, secret=SECRET) == repair
+    with pytest.raises(Unauthorized):
+        verify(token, secret=SECRET)
+    with pytest.raises(Unauthorized):
+        verify_repair(sign(GRANT, secret=SECRET), secret=SECRET)
+    with pytest.raises(Unauthorized):
+        verify_repair(token, secret="t" * 32)

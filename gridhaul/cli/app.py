@@ -1,7 +1,6 @@
 """The commands and their options."""
 
 import os
-import re
 import sys
 from collections.abc import Callable
 from io import TextIOWrapper
@@ -10,19 +9,22 @@ from typing import Annotated
 import typer
 
 from gridhaul import __version__
+from gridhaul.cli import checks, listing
 from gridhaul.cli import status as looking
+from gridhaul.cli.connection import connect, record_id_of, say
 from gridhaul.cli.display import display
 from gridhaul.cli.exits import Exit, exit_codes, leave
+from gridhaul.cli.operate import cancel_and_remove, for_each, operate, remove
 from gridhaul.cli.send import Interrupted, follow, leave_unless_delivered, print_delivered, print_json, print_registered
-from gridhaul.cli.text import safe
-from gridhaul.client import Client, Order, Transfer
-from gridhaul.settings import CommandSettings, SettingsError
-from gridhaul.transfer.model import IfExists
+from gridhaul.client import Order, Transfer
+from gridhaul.transfer.model import IfChanged, IfExists
+from gridhaul.transfer.states import Action
 
 SEND_PATIENCE_SECONDS = 30.0
 STATUS_PATIENCE_SECONDS = 5.0
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
+app.add_typer(checks.commands)
 
 
 def main() -> None:
@@ -60,12 +62,19 @@ def _absolute(file: str) -> str:
     return os.path.abspath(file)  # noqa: PTH100 - Path.absolute keeps `..`, Path.resolve follows links
 
 
-def _record_id(value: str) -> str:
-    if not re.fullmatch(r"[0-9a-fA-F]{24}", value):
-        raise typer.BadParameter("an id has 24 hex digits")
-    return value.lower()
+def _record_ids(values: list[str]) -> list[str]:
+    return [record_id_of(value) for value in values]
 
 
+def _state(value: str | None) -> str | None:
+    if value is not None and value.upper() not in listing.STATES:
+        raise typer.BadParameter(f"one of {', '.join(listing.STATES)}")
+    return value and value.upper()
+
+
+Ids = Annotated[
+    list[str], typer.Argument(metavar="ID...", callback=_record_ids, help="The ids of files or of deliveries.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
@@ -75,12 +84,15 @@ def send(
     target: Annotated[str, typer.Option("--to", metavar="TARGET", help="The name of the target.")],
     name: Annotated[str | None, typer.Option(metavar="NAME", help="The name at the target.")] = None,
     if_exists: Annotated[IfExists, typer.Option(help="What to do if NAME exists there.")] = IfExists.FAIL,
+    if_changed: Annotated[
+        IfChanged, typer.Option(help="What to do if FILE changes before all of it is stored.")
+    ] = IfChanged.FAIL,
     wait: Annotated[bool, typer.Option(help="Follow the transfer until it is over.")] = True,
     as_json: Json = False,
     poll_seconds: Annotated[float, typer.Option(hidden=True, min=0.0)] = 0.3,
 ) -> None:
     """Send FILE to TARGET and wait until it is there."""
-    order = Order(path=file, target=target, object_name=name, if_exists=if_exists)
+    order = Order(path=file, target=target, object_name=name, if_exists=if_exists, if_changed=if_changed)
     with exit_codes():
         if wait:
             _send_and_wait(order, print_json if as_json else print_delivered, poll_seconds)
@@ -91,19 +103,80 @@ def send(
 @app.command()
 def status(
     record_id: Annotated[
-        str, typer.Argument(metavar="ID", callback=_record_id, help="The id of a file or of a delivery.")
+        str, typer.Argument(metavar="ID", callback=record_id_of, help="The id of a file or of a delivery.")
     ],
     as_json: Json = False,
 ) -> None:
     """Show a file and its deliveries, or one delivery."""
-    with exit_codes(), _client(STATUS_PATIENCE_SECONDS, _say) as client:
+    with exit_codes(), connect(STATUS_PATIENCE_SECONDS, say) as client:
         found = looking.find(client, record_id)
         (looking.print_json if as_json else looking.print_text)(*found)
 
 
+@app.command()
+def ls(
+    failed: Annotated[bool, typer.Option("--failed", help="Only what failed.")] = False,
+    state: Annotated[
+        str | None, typer.Option(metavar="STATE", callback=_state, help="Only files and deliveries in this state.")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, help="How many of a kind, newest first.")] = 50,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")] = False,
+) -> None:
+    """List files, and the deliveries that failed."""
+    if failed and state not in (None, "FAILED"):
+        raise typer.BadParameter("--failed and --state ask for different things")
+    wanted = "FAILED" if failed else state
+    with exit_codes(), connect(STATUS_PATIENCE_SECONDS, say) as client:
+        if wanted is None:
+            found = listing.find(client, limit=limit)
+        else:
+            found = listing.find_in_state(client, wanted, limit=limit)
+        (listing.print_json_lines if as_json else listing.print_table)(*found)
+
+
+@app.command()
+def cancel(record_ids: Ids) -> None:
+    """Stop storing or delivering for good; `retry` begins again."""
+    _operate(Action.CANCEL, record_ids)
+
+
+@app.command()
+def pause(record_ids: Ids) -> None:
+    """Stop storing or delivering for now; `resume` goes on."""
+    _operate(Action.PAUSE, record_ids)
+
+
+@app.command()
+def resume(record_ids: Ids) -> None:
+    """Go on with what is paused."""
+    _operate(Action.RESUME, record_ids)
+
+
+@app.command()
+def retry(record_ids: Ids) -> None:
+    """Try again what failed or was cancelled."""
+    _operate(Action.RETRY, record_ids)
+
+
+@app.command()
+def rm(
+    file_ids: Annotated[list[str], typer.Argument(metavar="ID...", callback=_record_ids, help="The ids of files.")],
+    cancel: Annotated[bool, typer.Option("--cancel", help="Cancel what is still being done with them.")] = False,
+) -> None:
+    """Delete files and their stored bytes. What was delivered stays where it is."""
+    with exit_codes(), connect(STATUS_PATIENCE_SECONDS, say) as client:
+        do = cancel_and_remove if cancel else remove
+        for_each(file_ids, lambda file_id: do(client, file_id))
+
+
+def _operate(action: Action, record_ids: list[str]) -> None:
+    with exit_codes(), connect(STATUS_PATIENCE_SECONDS, say) as client:
+        for_each(record_ids, lambda record_id: operate(client, action, record_id))
+
+
 def _send_and_wait(order: Order, show_end: Callable[[Transfer], None], poll_seconds: float) -> None:
     try:
-        with display() as shown, _client(SEND_PATIENCE_SECONDS, shown.note) as client:
+        with display() as shown, connect(SEND_PATIENCE_SECONDS, shown.note) as client:
             transfer = follow(client, client.prepare(order), order.target, shown, poll_seconds=poll_seconds)
     except Interrupted as interrupted:
         leave(Exit.INTERRUPTED, f"Interrupted. {interrupted}")
@@ -112,22 +185,5 @@ def _send_and_wait(order: Order, show_end: Callable[[Transfer], None], poll_seco
 
 
 def _register(order: Order, show_end: Callable[[Transfer], None]) -> None:
-    with _client(SEND_PATIENCE_SECONDS, _say) as client:
+    with connect(SEND_PATIENCE_SECONDS, say) as client:
         show_end(Transfer(file=client.prepare(order), delivery=None))
-
-
-def _client(patience_seconds: float, note: Callable[[str], None]) -> Client:
-    settings = CommandSettings()
-    try:
-        return Client(
-            settings.url,
-            settings.token.get_secret_value(),
-            patience_seconds=patience_seconds,
-            on_retry=lambda error: note(f"waiting: {error}"),
-        )
-    except ValueError as error:
-        raise SettingsError(f"GRIDHAUL_URL or GRIDHAUL_TOKEN: {error}") from None
-
-
-def _say(line: str) -> None:
-    typer.echo(safe(line), err=True)

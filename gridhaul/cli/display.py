@@ -11,7 +11,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.text import Text
 
 from gridhaul.cli import text
-from gridhaul.client import DeliveryRecord, Transfer
+from gridhaul.client import DeliveryRecord, FileRecord, Transfer
 
 LINE_SECONDS = 5.0
 
@@ -34,7 +34,7 @@ class Lines:
         self._last_time = 0.0
 
     def show(self, transfer: Transfer) -> None:
-        topic, line = (transfer.current["state"], reason(transfer)), _line(transfer)
+        topic, line = (_phase(transfer), reason(transfer)), _line(transfer)
         due = self._clock() - self._last_time >= LINE_SECONDS and line != self._last_line
         if topic != self._topic or due:
             self._topic = topic
@@ -66,11 +66,10 @@ class Bars(Progress):
 
     def show(self, transfer: Transfer) -> None:
         file, delivery = transfer.file, transfer.delivery
-        stored = file["length"] if file["state"] == "STORED" else file["stored_bytes"]
-        self._move(self._storing, file["state"], stored, file["length"], file["rate"])
+        self._move(self._storing, _storing(file), _stored(file), file["length"], file["rate"])
         if delivery:
             sent = delivery["length"] if delivery["state"] == "DELIVERED" else delivery["sent_bytes"]
-            self._move(self._delivering, _phase(delivery), sent, delivery["length"], delivery["rate"])
+            self._move(self._delivering, _delivering(delivery), sent, delivery["length"], delivery["rate"])
         self.note(reason(transfer))
 
     def note(self, line: str) -> None:
@@ -96,11 +95,32 @@ def display() -> Iterator[Display]:
 
 def reason(transfer: Transfer) -> str:
     """Why it does not go on, as the record says; nothing once it is over."""
+    if transfer.current["state"] == "PAUSED":
+        return f"waiting: somebody paused it; to go on: gridhaul resume {_id(transfer)}"
     error = transfer.current["error"]
     return f"waiting: {error['code']}: {error['detail']}" if error and not transfer.over else ""
 
 
-def _phase(delivery: DeliveryRecord) -> str:
+def _id(transfer: Transfer) -> str:
+    return transfer.delivery["delivery_id"] if transfer.delivery else transfer.file["file_id"]
+
+
+def _storing(file: FileRecord) -> str:
+    """What is done now: a source that something touched is read once more."""
+    return "CHECKING" if file["state"] == "STORING" and file["checked_bytes"] else file["state"]
+
+
+def _stored(file: FileRecord) -> int:
+    if file["state"] == "STORED":
+        return file["length"]
+    return file["checked_bytes"] if _storing(file) == "CHECKING" else file["stored_bytes"]
+
+
+def _phase(transfer: Transfer) -> str:
+    return transfer.delivery["state"] if transfer.delivery else _storing(transfer.file)
+
+
+def _delivering(delivery: DeliveryRecord) -> str:
     """What is done now: when all is sent, what arrived is checked."""
     all_sent = delivery["state"] == "STREAMING" and delivery["sent_bytes"] == delivery["length"]
     return "checking" if all_sent else delivery["state"]
@@ -111,9 +131,9 @@ def _line(transfer: Transfer) -> str:
     if delivery:
         done = text.progress(delivery["sent_bytes"], delivery["length"], delivery["rate"])
     else:
-        done = text.progress(file["stored_bytes"], file["length"], file["rate"])
+        done = text.progress(_stored(file), file["length"], file["rate"])
     why = reason(transfer)
-    return f"{transfer.current['state']} {done}" + (f"; {why}" if why else "")
+    return f"{_phase(transfer)} {done}" + (f"; {why}" if why else "")
 
 
 def _plain(field: str) -> TextColumn:

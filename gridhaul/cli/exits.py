@@ -27,6 +27,7 @@ INTEGRITY_CODES = frozenset(
     error.code
     for error in (
         errors.ChunkCorrupt,
+        errors.ChunkDoubled,
         errors.ChunkMissing,
         errors.ContentMismatch,
         errors.DigestMismatch,

@@ -17,7 +17,8 @@ class Configuration:
     environment: Mapping[str, str] = field(default_factory=dict)  # settings of api, chunk service and workers
     targets_toml: str | None = None  # None: what is there, at the first start a directory target
     extra_programs: tuple[Program, ...] = ()
-    worker_concurrency: int = 2  # of each of the two
+    small_children: int = 4  # of the worker for small files, which mostly waits for the database
+    large_children: int = 2
     mongo_url: str | None = None  # of a server that is there already; None starts ours
     redis_url: str | None = None
 

@@ -86,13 +86,16 @@ def list_programs(
         servers.append(programs.mongod(found["mongod"], directory, port=addresses.mongo_port))
     if "redis-server" in found:
         servers.append(programs.redis(found["redis-server"], directory, port=addresses.redis_port))
-    workers = {"small": SMALL_QUEUES, "large": LARGE_QUEUES}
+    workers = {
+        "small": (SMALL_QUEUES, configuration.small_children),
+        "large": (LARGE_QUEUES, configuration.large_children),
+    }
     return (
         *servers,
         programs.chunk_service(settings, port=addresses.chunk_service_port),
         *(
-            programs.worker(settings, size=size, queues=queues, concurrency=configuration.worker_concurrency)
-            for size, queues in workers.items()
+            programs.worker(settings, size=size, queues=queues, concurrency=children)
+            for size, (queues, children) in workers.items()
         ),
         programs.api(settings, port=addresses.api_port),
         *configuration.extra_programs,

@@ -1,4 +1,4 @@
-"""What is due, over files, deliveries and deleted contents: `transfer.ports.Agenda`."""
+"""What is due, over files, deliveries, deleted contents and checks: `transfer.ports.Agenda`."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from pymongo import ReturnDocument
 from gridhaul.storage.connect import Collection, Database, Document, maps_database_errors
 from gridhaul.storage.lease import GONE, NOW, after, past
 from gridhaul.transfer.model import Hint, Queue, RecordId, TaskName
-from gridhaul.transfer.states import FileState
+from gridhaul.transfer.states import OVER, FileState
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -21,13 +21,18 @@ def _file_task(document: Document) -> TaskName:
     return TaskName.DELETE_FILE if document["state"] == FileState.DELETING else TaskName.UPLOAD_FILE
 
 
+def _delivery_task(document: Document) -> TaskName:
+    return TaskName.CLEAN_DELIVERY if document["state"] in OVER else TaskName.FINALIZE_FILE
+
+
 @maps_database_errors
 class MongoAgenda:
     def __init__(self, database: Database) -> None:
         self._sources = (
             _Source(collection=database["files"], task=_file_task),
-            _Source(collection=database["deliveries"], task=lambda _: TaskName.FINALIZE_FILE),
+            _Source(collection=database["deliveries"], task=_delivery_task),
             _Source(collection=database["contents"], task=lambda _: TaskName.SWEEP_CONTENT),
+            _Source(collection=database["checks"], task=lambda _: TaskName.RUN_CHECK),
         )
 
     async def due(self, limit: int) -> Sequence[Hint]:

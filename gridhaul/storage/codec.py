@@ -7,6 +7,7 @@ from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, overrid
 from cattrs.preconf.bson import BsonConverter, make_converter
 
 from gridhaul.storage.connect import Document
+from gridhaul.transfer.checks import Check
 from gridhaul.transfer.model import Content, Delivery, File, RecordId
 
 R = TypeVar("R")
@@ -21,7 +22,7 @@ def _make_converter() -> BsonConverter:
     converter = make_converter()
     converter.register_unstructure_hook(RecordId, ObjectId)
     converter.register_structure_hook(RecordId, lambda value, _: RecordId(str(value)))
-    for record in (File, Content, Delivery):
+    for record in (File, Content, Delivery, Check):
         renamed = override(rename="_id")
         converter.register_unstructure_hook(record, make_dict_unstructure_fn(record, converter, id=renamed))
         converter.register_structure_hook(record, make_dict_structure_fn(record, converter, id=renamed))

@@ -10,7 +10,14 @@ from bson.codec_options import CodecOptions
 from pymongo import AsyncMongoClient
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.asynchronous.database import AsyncDatabase
-from pymongo.errors import ConnectionFailure, ExecutionTimeout, WriteConcernError
+from pymongo.errors import (
+    BulkWriteError,
+    ConnectionFailure,
+    ExecutionTimeout,
+    OperationFailure,
+    PyMongoError,
+    WriteConcernError,
+)
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
@@ -22,6 +29,30 @@ Collection = AsyncCollection[Document]
 
 DURABLE = WriteConcern(w="majority", j=True)
 DECIDED = ReadConcern("majority")
+
+PASSING_CODES = frozenset(
+    {
+        6,  # HostUnreachable
+        7,  # HostNotFound
+        43,  # CursorNotFound: it was on a server that is gone
+        89,  # NetworkTimeout
+        91,  # ShutdownInProgress
+        134,  # ReadConcernMajorityNotAvailableYet
+        175,  # QueryPlanKilled
+        189,  # PrimarySteppedDown
+        237,  # CursorKilled
+        262,  # ExceededTimeLimit
+        9001,  # SocketException
+        10058,  # LegacyNotPrimary
+        10107,  # NotWritablePrimary
+        11600,  # InterruptedAtShutdown
+        11601,  # Interrupted
+        11602,  # InterruptedDueToReplStateChange
+        13435,  # NotPrimaryNoSecondaryOk
+        13436,  # NotPrimaryOrSecondary
+        14031,  # OutOfDiskSpace: until there is some
+    }
+)
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -41,6 +72,11 @@ def connect(url: str, database: str) -> Database:
     return client.get_database(database, codec_options=options, write_concern=DURABLE, read_concern=DECIDED)
 
 
+def as_bytes(value: object) -> bytes:
+    """The bytes of a field that, in a damaged database, may hold anything; b"" if it holds others."""
+    return value if isinstance(value, bytes) else b""
+
+
 async def ping(database: Database) -> None:
     """Raises DatabaseUnavailable."""
     with database_errors():
@@ -55,8 +91,20 @@ def database_errors() -> Iterator[None]:
     """
     try:
         yield
-    except (ConnectionFailure, ExecutionTimeout, WriteConcernError) as error:
+    except PyMongoError as error:
+        if not _may_pass(error):
+            raise
         raise DatabaseUnavailable("The database does not answer as it should; try again.") from error
+
+
+def _may_pass(error: PyMongoError) -> bool:
+    """Whether the server or the way to it is the trouble (an election, a stop, a wait), and not what was asked."""
+    if isinstance(error, (ConnectionFailure, ExecutionTimeout, WriteConcernError)):
+        return True
+    if isinstance(error, BulkWriteError):
+        failures = error.details["writeErrors"]
+        return bool(error.details["writeConcernErrors"]) or any(one["code"] in PASSING_CODES for one in failures)
+    return isinstance(error, OperationFailure) and error.code in PASSING_CODES
 
 
 def maps_database_errors(cls: C) -> C:

@@ -13,23 +13,23 @@ from gridhaul.storage.codec import Codec, new_id
 from gridhaul.storage.connect import Database, Document, maps_database_errors
 from gridhaul.storage.gridfs_layout import GridFSLayout
 from gridhaul.storage.inline_layout import InlineLayout
-from gridhaul.storage.lease import GONE, NOW, after, past
+from gridhaul.storage.lease import GONE, LONGEST_REQUEST_SECONDS, NOW, after, past
 from gridhaul.storage.manifest import Manifests
 from gridhaul.storage.verified_stream import verified
-from gridhaul.transfer.chunking import MANIFEST_PAGE_CHUNKS
 from gridhaul.transfer.errors import LeaseLost, StateConflict
 from gridhaul.transfer.model import Content, Queue, RecordId
 from gridhaul.transfer.states import ContentState, Layout
 
-LONGEST_REQUEST_SECONDS = 120.0  # no segment can arrive later than this after its content was deleted
+_NEVER_OPENED: Document = {"filename": "", "content_type": "", "length": 0, "fence": 0, "created_at": NOW}
 
 
 @maps_database_errors
 class MongoContents:
-    """`transfer.ports.Contents`."""
+    """`transfer.ports.Contents`. No segment arrives later than `sweep_seconds` after its content was deleted."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, sweep_seconds: float = LONGEST_REQUEST_SECONDS) -> None:
         self._collection = database["contents"]
+        self._sweep_seconds = sweep_seconds
         self._codec = Codec(Content)
         self._inline = InlineLayout(database)
         self._gridfs = GridFSLayout(database)
@@ -80,14 +80,15 @@ class MongoContents:
                 yield chunk
 
     async def drop_ref(self, content_id: RecordId, file_id: RecordId) -> None:
-        sweep_at = after(LONGEST_REQUEST_SECONDS)
-        left: Document = {"$setDifference": ["$refs", [ObjectId(file_id)]]}
+        sweep_at = after(self._sweep_seconds)
+        left: Document = {"$setDifference": [{"$ifNull": ["$refs", []]}, [ObjectId(file_id)]]}
         none_left: Document = {"$eq": [left, []]}
         document = await self._collection.find_one_and_update(
             {"_id": ObjectId(content_id)},
             [
                 {
                     "$set": {
+                        **{name: {"$ifNull": [f"${name}", value]} for name, value in _NEVER_OPENED.items()},
                         "refs": left,
                         "state": {"$cond": [none_left, ContentState.DELETING.value, "$state"]},
                         "queue": Queue.MAINTENANCE.value,
@@ -96,10 +97,22 @@ class MongoContents:
                     }
                 }
             ],
+            upsert=True,  # a worker that lost the file meanwhile may be about to make it: it finds it deleted
             return_document=ReturnDocument.AFTER,
         )
         if document and document["state"] == ContentState.DELETING:
             await self._delete_bytes(self._codec.decode(document))
+
+    async def abandon(self, content: Content) -> bool:
+        sweep_at = after(self._sweep_seconds)
+        unchanged = {"_id": ObjectId(content.id), "state": content.state.value, "fence": content.fence}
+        given_up = {"refs": [], "state": ContentState.DELETING.value, "queue": Queue.MAINTENANCE.value}
+        document = await self._collection.find_one_and_update(
+            unchanged, [{"$set": {**given_up, "hint_at": sweep_at, "next_attempt_at": sweep_at}}]
+        )
+        if document is not None:
+            await self._delete_bytes(content)
+        return document is not None
 
     async def sweep(self, content_id: RecordId) -> None:
         time_to_sweep = {
@@ -115,4 +128,4 @@ class MongoContents:
     async def _delete_bytes(self, content: Content) -> None:
         await self._gridfs.delete(content.id, content.chunk_count)
         await self._inline.delete(content.id)
-        await self._manifests.delete(content.id, -(-content.chunk_count // MANIFEST_PAGE_CHUNKS))
+        await self._manifests.delete(content.id)

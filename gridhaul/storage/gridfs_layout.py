@@ -5,17 +5,19 @@ The documents are those of the GridFS specification, with the digest beside the 
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Any, cast
+from typing import Any
 
 from bson import ObjectId
 from pymongo import ASCENDING
-from pymongo.errors import BulkWriteError
+from pymongo.errors import BulkWriteError, DuplicateKeyError
 
-from gridhaul.storage.connect import Database
+from gridhaul.storage.confirmed import look_surely
+from gridhaul.storage.connect import Database, as_bytes
 from gridhaul.storage.verified_stream import NumberedChunk
 from gridhaul.transfer.chunking import CHUNK_BYTES
-from gridhaul.transfer.errors import ChunkConflict, DatabaseUnavailable
+from gridhaul.transfer.errors import ChunkConflict
 from gridhaul.transfer.model import Content, RecordId, Seal
 
 NumberedDigest = tuple[int, bytes]
@@ -53,10 +55,9 @@ class GridFSLayout:
         try:
             await self._chunks.insert_many(documents, ordered=False)
         except BulkWriteError as error:
-            details = cast("dict[str, Any]", error.details)
-            failures = details["writeErrors"]
-            if details["writeConcernErrors"] or any(failure["code"] != DUPLICATE_KEY for failure in failures):
-                raise DatabaseUnavailable("The database did not confirm the chunks; send them again.") from error
+            failures = error.details["writeErrors"]
+            if error.details["writeConcernErrors"] or any(failure["code"] != DUPLICATE_KEY for failure in failures):
+                raise
             return [documents[failure["index"]] for failure in failures]
         return []
 
@@ -80,34 +81,52 @@ class GridFSLayout:
         ahead: asyncio.Future[list[NumberedChunk]] | None = None
         try:
             for first in range(0, content.chunk_count, READ_CHUNKS):
-                batch = await (ahead or self._read(content.id, first))
+                batch = await (ahead or self._read(content, first))
                 following = first + READ_CHUNKS
                 more = following < content.chunk_count
-                ahead = asyncio.ensure_future(self._read(content.id, following)) if more else None
+                ahead = asyncio.ensure_future(self._read(content, following)) if more else None
                 yield batch
         finally:
             if ahead is not None:  # not cancelled: PyMongo can lose a connection that way
                 await asyncio.gather(ahead, return_exceptions=True)
 
-    async def _read(self, content_id: RecordId, first: int) -> list[NumberedChunk]:
+    async def _read(self, content: Content, first: int) -> list[NumberedChunk]:
+        count = min(READ_CHUNKS, content.chunk_count - first)
+        return await look_surely(
+            self._chunks, lambda: self._find(content.id, first), found=lambda chunks: len(chunks) == count
+        )
+
+    async def _find(self, content_id: RecordId, first: int) -> list[NumberedChunk]:
         wanted = {"files_id": ObjectId(content_id), "n": {"$gte": first, "$lt": first + READ_CHUNKS}}
         cursor = self._chunks.find(wanted, {"_id": 0, "n": 1, "data": 1}).sort("n", ASCENDING)
-        return [(document["n"], document["data"]) async for document in cursor]
+        return [(document["n"], as_bytes(document.get("data"))) async for document in cursor]
 
     async def publish(self, content: Content, seal: Seal) -> None:
         """Write the bucket's `files` document: from now on any GridFS client sees the file."""
-        document = {
-            "length": seal.length,
-            "chunkSize": CHUNK_BYTES,
-            "uploadDate": datetime.now(UTC),
-            "filename": content.filename,
-            "metadata": {
-                "contentType": content.content_type,
-                "sha256": seal.sha256,
-                "manifestRoot": seal.manifest_root,
-            },
-        }
+        document = {**_bucket_file(content, seal), "uploadDate": datetime.now(UTC)}
         await self._files.replace_one({"_id": ObjectId(content.id)}, document, upsert=True)
+
+    async def is_published(self, content: Content) -> bool:
+        """Whether the bucket's `files` document of a sealed content is there, and as it was written."""
+        document = await self._files.find_one({"_id": ObjectId(content.id)}) or {}
+        wanted = _bucket_file(content, content.seal)
+        return {name: document.get(name) for name in wanted} == wanted and "uploadDate" in document
+
+    async def restore(self, content_id: RecordId, n: int, data: bytes, digest: bytes) -> bool:
+        """Put the right data under the number in one write, unless it is there. Whether anything was wrong."""
+        document = {"files_id": ObjectId(content_id), "n": n, "data": data, "digest": digest}
+        key = {"files_id": ObjectId(content_id), "n": n}
+        while True:
+            held = [found async for found in self._chunks.find(key)]
+            if any((found.get("data"), found.get("digest")) == (data, digest) for found in held):
+                return False
+            if held:
+                right = [found for found in held if found.get("data") == data]
+                await self._chunks.replace_one({"_id": (right or held)[0]["_id"]}, document)
+                return True
+            with suppress(DuplicateKeyError):  # stored just now: look again
+                await self._chunks.insert_one(document)
+                return True
 
     async def delete(self, content_id: RecordId, chunk_count: int) -> None:
         """The `files` document first, so that no GridFS client meets a file with missing chunks."""
@@ -115,3 +134,13 @@ class GridFSLayout:
         for first in range(0, chunk_count, DELETE_CHUNKS):  # each soon answered, however large the content is
             numbers = {"$gte": first, "$lt": first + DELETE_CHUNKS}
             await self._chunks.delete_many({"files_id": ObjectId(content_id), "n": numbers})
+        await self._chunks.delete_many({"files_id": ObjectId(content_id)})  # past the end, by mistake
+
+
+def _bucket_file(content: Content, seal: Seal) -> dict[str, Any]:
+    return {
+        "length": seal.length,
+        "chunkSize": CHUNK_BYTES,
+        "filename": content.filename,
+        "metadata": {"contentType": content.content_type, "sha256": seal.sha256, "manifestRoot": seal.manifest_root},
+    }

@@ -1,12 +1,14 @@
 """Small contents: one document with all chunks, in its own collection, written once."""
 
 from collections.abc import AsyncGenerator, Sequence
+from contextlib import suppress
 from typing import Any
 
 from bson import ObjectId
 from pymongo.errors import DuplicateKeyError
 
-from gridhaul.storage.connect import Database
+from gridhaul.storage.confirmed import look_surely
+from gridhaul.storage.connect import Database, as_bytes
 from gridhaul.storage.verified_stream import NumberedChunk
 from gridhaul.transfer.digest import DIGEST_BYTES
 from gridhaul.transfer.errors import ChunkConflict
@@ -43,9 +45,32 @@ class InlineLayout:
 
     async def batches(self, content: Content) -> AsyncGenerator[Sequence[NumberedChunk]]:
         """All chunks at once, numbered from 0; nothing if there is no document."""
-        document = await self._collection.find_one({"_id": ObjectId(content.id)}, {"chunks": 1})
+        document = await look_surely(
+            self._collection,
+            lambda: self._collection.find_one({"_id": ObjectId(content.id)}, {"chunks": 1}),
+            found=bool,
+        )
         if document:
-            yield list(enumerate(document["chunks"]))
+            yield [(n, as_bytes(data)) for n, data in enumerate(document["chunks"])]
+
+    async def restore(self, content_id: RecordId, n: int, data: bytes, manifest: bytes) -> bool:
+        """Put the right data under the number, and the manifest's digests, in one write. Whether anything was wrong."""
+        key = {"_id": ObjectId(content_id)}
+        alone = {"digests": manifest, "chunks": [*([b""] * n), data]}
+        while True:
+            held = await self._collection.find_one(key)
+            if held is None:
+                with suppress(DuplicateKeyError):  # stored just now: look again
+                    await self._collection.insert_one({**key, **alone})
+                    return True
+                continue
+            chunks = held.get("chunks")
+            if isinstance(chunks, list) and chunks[n : n + 1] == [data] and held.get("digests") == manifest:
+                return False
+            # Only the chunk travels: an update can not hold a content twice. MongoDB fills a gap with null.
+            changed = {"digests": manifest, f"chunks.{n}": data} if isinstance(chunks, list) else alone
+            if (await self._collection.update_one(key, {"$set": changed})).matched_count:
+                return True
 
     async def delete(self, content_id: RecordId) -> None:
         await self._collection.delete_one({"_id": ObjectId(content_id)})

@@ -6,6 +6,7 @@ from bson import ObjectId
 from pymongo import ReturnDocument
 
 from gridhaul.storage.codec import Codec
+from gridhaul.storage.confirmed import catch_up, look_surely
 from gridhaul.storage.connect import Database, maps_database_errors
 from gridhaul.storage.gridfs_layout import GridFSLayout
 from gridhaul.storage.inline_layout import InlineLayout
@@ -14,6 +15,7 @@ from gridhaul.storage.manifest import Manifests
 from gridhaul.transfer.chunking import MANIFEST_PAGE_CHUNKS, chunk_length
 from gridhaul.transfer.digest import DIGEST_BYTES, ManifestRoot
 from gridhaul.transfer.errors import (
+    ChunkConflict,
     ChunkOutOfRange,
     ContentIncomplete,
     ContentSealed,
@@ -21,8 +23,9 @@ from gridhaul.transfer.errors import (
     LengthMismatch,
     NotFound,
     StaleFence,
+    StateConflict,
 )
-from gridhaul.transfer.model import Content, RecordId, Seal
+from gridhaul.transfer.model import Content, FreeSpace, RecordId, Seal
 from gridhaul.transfer.states import ContentState, Layout
 
 NOT_HELD = bytes(1 + DIGEST_BYTES)
@@ -49,7 +52,7 @@ class MongoIntake:
     async def store(
         self, content_id: RecordId, *, fence: int, first: int, chunks: Sequence[bytes], digests: Sequence[bytes]
     ) -> bool:
-        content = await self._content(content_id)
+        content = await self._content(content_id, opened_with=fence)
         self._check_fence(content, fence)
         self._check_lengths(content, first, chunks)
         if content.state is ContentState.SEALED:
@@ -67,7 +70,14 @@ class MongoIntake:
         return await self._gridfs.insert(content_id, first, chunks, digests)
 
     async def seal(self, content_id: RecordId, *, fence: int, seal: Seal) -> Content:
-        content = await self._content(content_id)
+        try:
+            return await self._seal(content_id, fence=fence, seal=seal)
+        except ContentIncomplete:
+            await catch_up(self._contents)
+            return await self._seal(content_id, fence=fence, seal=seal)
+
+    async def _seal(self, content_id: RecordId, *, fence: int, seal: Seal) -> Content:
+        content = await self._content(content_id, opened_with=fence)
         self._check_fence(content, fence)
         if content.length != seal.length:
             raise LengthMismatch(f"The content was opened with a length of {content.length} bytes.")
@@ -80,12 +90,31 @@ class MongoIntake:
             await self._gridfs.publish(content, seal)
         return await self._mark_sealed(content, layout, seal)
 
-    async def free_bytes(self) -> int:
-        stats = await self._database.command("dbStats")
-        return int(stats["fsTotalSize"] - stats["fsUsedSize"])
+    async def repair(self, content_id: RecordId, *, n: int, chunk: bytes, digest: bytes) -> bool:
+        content = await self._content(content_id)
+        if content.state is not ContentState.SEALED:
+            raise StateConflict("The content is not sealed: there is nothing to repair yet.")
+        self._check_lengths(content, n, [chunk])
+        page, at = divmod(n, MANIFEST_PAGE_CHUNKS)
+        manifest = await self._manifests.page(content_id, page)
+        if manifest[at * DIGEST_BYTES : (at + 1) * DIGEST_BYTES] != digest:
+            raise ChunkConflict(f"The manifest has other bytes for chunk {n}.")
+        if content.layout is Layout.INLINE:
+            return await self._inline.restore(content_id, n, chunk, manifest)
+        return await self._gridfs.restore(content_id, n, chunk, digest)
 
-    async def _content(self, content_id: RecordId) -> Content:
-        document = await self._contents.find_one({"_id": ObjectId(content_id)})
+    async def free_space(self) -> FreeSpace:
+        stats = await self._database.command("dbStats", freeStorage=1)
+        return FreeSpace(
+            disk_bytes=int(stats["fsTotalSize"] - stats["fsUsedSize"]), reusable_bytes=int(stats["freeStorageSize"])
+        )
+
+    async def _content(self, content_id: RecordId, *, opened_with: int = 0) -> Content:
+        document = await look_surely(
+            self._contents,
+            lambda: self._contents.find_one({"_id": ObjectId(content_id)}),
+            found=lambda seen: seen is not None and seen["fence"] >= opened_with,
+        )
         if document is None or document["state"] == ContentState.DELETING:
             raise NotFound("There is no such content.")
         return self._codec.decode(document)

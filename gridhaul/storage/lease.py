@@ -8,18 +8,21 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 from bson import ObjectId
 from pymongo import ReturnDocument
-from pymongo.errors import ConnectionFailure
+from pymongo.errors import ConnectionFailure, WriteConcernError
 
 from gridhaul.storage.codec import Codec
+from gridhaul.storage.confirmed import look_surely
 from gridhaul.storage.connect import Collection, Document, maps_database_errors
 from gridhaul.transfer.errors import LeaseLost
 from gridhaul.transfer.model import Lease, RecordId
+from gridhaul.transfer.states import Move
 
 R = TypeVar("R")
 S = TypeVar("S", bound=str)
 
 NOW = "$$NOW"
 GONE = "$$REMOVE"
+LONGEST_REQUEST_SECONDS = 120.0  # how long a request of a worker that lost its record may still have an effect
 
 
 def after(seconds: float) -> Document:
@@ -39,7 +42,8 @@ DUE_AND_FREE: Document = {"$and": [past("next_attempt_at"), past("lease_until")]
 class LeasedCollection(Generic[R, S]):
     """`transfer.ports.LeasedRecords` on one collection."""
 
-    released_when_finished: ClassVar[tuple[str, ...]] = ()
+    waiting: ClassVar[frozenset[Any]]  # where a record waits for a worker
+    lease_left: ClassVar[Any] = GONE  # until when one that was moved away from its worker is leased to nobody
 
     def __init__(self, collection: Collection, codec: Codec[R], *, lease_seconds: float) -> None:
         self._collection = collection
@@ -51,19 +55,25 @@ class LeasedCollection(Generic[R, S]):
         return self._codec.decode(document) if document else None
 
     async def claim(self, record_id: RecordId, *, holder: str, from_states: frozenset[S], to_state: S) -> R | None:
+        values = {"state": to_state, "lease_holder": holder, "error": None, "rate": None}
+        counts = ("fence", "attempts", "fruitless_attempts")
+        return await self._take(record_id, {"state": {"$in": sorted(from_states)}}, values, counts)
+
+    async def _take(
+        self, record_id: RecordId, condition: Document, values: dict[str, Any], counts: tuple[str, ...]
+    ) -> R | None:
+        """Lease a record if it is due and free; the counts grow by one."""
         claim_id = ObjectId()
-        taken = self._pipeline(
-            {"state": to_state, "lease_holder": holder, "claim_id": claim_id, "error": None, "rate": None},
-            **{name: {"$add": [f"${name}", 1]} for name in ("fence", "attempts", "fruitless_attempts")},
-            **self._held(),
-        )
-        claimable = {"_id": ObjectId(record_id), "state": {"$in": sorted(from_states)}, "$expr": DUE_AND_FREE}
+        counted = {name: {"$add": [f"${name}", 1]} for name in counts}
+        taken = self._pipeline({**values, "claim_id": claim_id}, **counted, **self._held())
+        claimable = {"_id": ObjectId(record_id), **condition, "$expr": DUE_AND_FREE}
         try:
             document = await self._collection.find_one_and_update(
                 claimable, taken, return_document=ReturnDocument.AFTER
             )
-        except ConnectionFailure:  # the answer may be lost, but not the claim
-            document = await self._collection.find_one({"_id": ObjectId(record_id), "claim_id": claim_id})
+        except (ConnectionFailure, WriteConcernError):  # the answer may be lost, but not the claim
+            mine = {"_id": ObjectId(record_id), "claim_id": claim_id}
+            document = await look_surely(self._collection, lambda: self._collection.find_one(mine), found=bool)
         return self._codec.decode(document) if document else None
 
     async def renew(self, lease: Lease, **changes: object) -> None:
@@ -76,14 +86,36 @@ class LeasedCollection(Generic[R, S]):
         await self._write(lease, self._pipeline(values, **times))
 
     async def finish(self, lease: Lease, to_state: S, **changes: object) -> None:
-        over = dict.fromkeys(("hinted_at", "lease_until", *self.released_when_finished), GONE)
-        then = self._when_finished(to_state)
-        values = {"state": to_state, "rate": None, **changes}
-        await self._write(lease, self._pipeline(values, next_attempt_at=then, hint_at=then, **over))
+        ended = self._pipeline({"state": to_state, "rate": None, **changes}, lease_until=GONE)
+        await self._write(lease, [*ended, {"$set": self._at_rest(to_state)}])
 
-    def _when_finished(self, to_state: S) -> Any:
-        """When a worker has to look at a record again that reached this state, as an expression; normally never."""
-        return GONE
+    async def require(self, lease: Lease) -> None:
+        if await self._collection.find_one(_held_under(lease), {"_id": 1}) is None:
+            raise LeaseLost(f"record {lease.record_id}, fence {lease.fence}")
+
+    async def move(self, record_id: RecordId, move: Move[S], **changes: object) -> R | None:
+        afresh = {"state": move.to_state, "rate": None, "error": None, "fruitless_attempts": 0, **changes}
+        moved = self._pipeline(afresh, fence={"$add": ["$fence", 1]}, lease_until=self.lease_left)
+        waits = move.to_state in self.waiting
+        document = await self._collection.find_one_and_update(
+            {"_id": ObjectId(record_id), "state": {"$in": sorted(move.from_states)}},
+            [*moved, {"$set": self._due_now() if waits else self._at_rest(move.to_state)}],
+            return_document=ReturnDocument.AFTER,
+        )
+        return self._codec.decode(document) if document else None
+
+    def _due_now(self) -> Document:
+        """The times of a record that waits, hinted by the caller unless it is leased still, as expressions."""
+        leased = {"$gt": ["$lease_until", NOW]}
+        return {
+            "next_attempt_at": NOW,
+            "hint_at": {"$cond": [leased, "$lease_until", GONE]},
+            "hinted_at": {"$cond": [leased, GONE, NOW]},
+        }
+
+    def _at_rest(self, state: S) -> Document:
+        """The times of a record that came to rest in the state, as expressions over what it is then."""
+        return dict.fromkeys(("next_attempt_at", "hint_at", "hinted_at"), GONE)
 
     def _held(self) -> Document:
         end = after(self._lease_seconds)
@@ -94,7 +126,10 @@ class LeasedCollection(Generic[R, S]):
 
     async def _write(self, lease: Lease, pipeline: list[Document]) -> None:
         """Write under the fence; a lease that ended but was taken by nobody still counts."""
-        mine = {"_id": ObjectId(lease.record_id), "fence": lease.fence, "lease_until": {"$exists": True}}
-        result = await self._collection.update_one(mine, pipeline)
+        result = await self._collection.update_one(_held_under(lease), pipeline)
         if not result.matched_count:
             raise LeaseLost(f"record {lease.record_id}, fence {lease.fence}")
+
+
+def _held_under(lease: Lease) -> Document:
+    return {"_id": ObjectId(lease.record_id), "fence": lease.fence, "lease_until": {"$exists": True}}

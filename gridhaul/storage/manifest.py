@@ -1,7 +1,8 @@
 """Manifests in MongoDB: pages of 1,024 chunk digests, apart from the chunks whose digests they are."""
 
-from bson import ObjectId
+from bson import MaxKey, ObjectId
 
+from gridhaul.storage.confirmed import look_surely
 from gridhaul.storage.connect import Database, Document
 from gridhaul.transfer.model import RecordId
 
@@ -17,12 +18,15 @@ class Manifests:
 
     async def page(self, content_id: RecordId, page: int) -> bytes:
         """The digests of the page, or b"" if it is missing."""
-        document = await self._collection.find_one(self._key(content_id, page))
+        key = self._key(content_id, page)
+        document = await look_surely(self._collection, lambda: self._collection.find_one(key), found=bool)
         return bytes(document["digests"]) if document else b""
 
-    async def delete(self, content_id: RecordId, pages: int) -> None:
-        keys = [self._key(content_id, page)["_id"] for page in range(pages)]
-        await self._collection.delete_many({"_id": {"$in": keys}})
+    async def delete(self, content_id: RecordId) -> None:
+        own = ObjectId(content_id)
+        await self._collection.delete_many(
+            {"_id": {"$gt": {"content": own}, "$lt": {"content": own, "page": MaxKey()}}}
+        )
 
     def _key(self, content_id: RecordId, page: int) -> Document:
         return {"_id": {"content": ObjectId(content_id), "page": page}}

@@ -9,10 +9,10 @@ from pymongo.errors import DuplicateKeyError
 
 from gridhaul.storage.codec import Codec, new_id
 from gridhaul.storage.connect import Database, Document, maps_database_errors
-from gridhaul.storage.lease import GONE, NOW, LeasedCollection
+from gridhaul.storage.lease import GONE, LONGEST_REQUEST_SECONDS, NOW, LeasedCollection, after
 from gridhaul.transfer.errors import OptionsConflict
 from gridhaul.transfer.model import Delivery, File, Lease, NewDelivery, NewFile, Queue, RecordId
-from gridhaul.transfer.states import DELETABLE, REOPENABLE, DeliveryState, FileState
+from gridhaul.transfer.states import DELETABLE, OVER, REOPENABLE, DeliveryState, FileState
 
 NEVER_CLAIMED: Document = {
     "fence": 0,
@@ -29,6 +29,8 @@ NEVER_CLAIMED: Document = {
 @maps_database_errors
 class MongoFiles(LeasedCollection[File, FileState]):
     """`transfer.ports.FileRegistry`."""
+
+    waiting: ClassVar[frozenset[FileState]] = frozenset({FileState.REGISTERED})
 
     def __init__(self, database: Database, *, lease_seconds: float) -> None:
         super().__init__(database["files"], Codec(File), lease_seconds=lease_seconds)
@@ -56,24 +58,30 @@ class MongoFiles(LeasedCollection[File, FileState]):
         cursor = self._collection.find(wanted).sort("_id", DESCENDING).limit(limit)
         return [self._codec.decode(document) async for document in cursor]
 
-    async def request_delete(self, file_id: RecordId) -> File | None:
+    async def request_delete(self, file_id: RecordId, *, deliveries_asked: int) -> File | None:
         values = {"state": FileState.DELETING, "queue": Queue.MAINTENANCE, "error": None}
         counts = {"attempts": 0, "fruitless_attempts": 0}
+        all_seen = {"$eq": [{"$ifNull": ["$deliveries_asked", 0]}, deliveries_asked]}
+        at_rest = {"state": {"$in": sorted(DELETABLE)}, "next_attempt_at": None, "$expr": all_seen}
         await self._collection.update_one(
-            {"_id": ObjectId(file_id), "state": {"$in": sorted(DELETABLE)}, "next_attempt_at": None},
-            self._pipeline({**values, **counts}, next_attempt_at=NOW, hinted_at=NOW),
+            {"_id": ObjectId(file_id), **at_rest}, self._pipeline({**values, **counts}, **self._due_now())
         )
         return await self.get(file_id)
 
     async def delivery_made(self, file_id: RecordId) -> None:
-        stored = {"_id": ObjectId(file_id), "state": FileState.STORED}
-        await self._collection.update_one(stored, {"$unset": {"hint_at": "", "hinted_at": "", "next_attempt_at": ""}})
+        at_rest = {"$unset": dict.fromkeys(("hint_at", "hinted_at", "next_attempt_at"), "")}
+        await self._collection.update_one(_stored(file_id), {"$inc": {"deliveries_asked": 1}, **at_rest})
 
-    def _when_finished(self, to_state: FileState) -> Any:
+    async def count_delivery(self, file_id: RecordId) -> bool:
+        counted = await self._collection.update_one(_stored(file_id), {"$inc": {"deliveries_asked": 1}})
+        return counted.matched_count == 1
+
+    def _at_rest(self, state: FileState) -> Document:
         """A stored file that still needs its delivery made stays on the agenda."""
-        if to_state is not FileState.STORED:
-            return GONE
-        return {"$cond": [{"$eq": [{"$type": "$deliver_to"}, "object"]}, NOW, GONE]}
+        if state is not FileState.STORED:
+            return super()._at_rest(state)
+        then = {"$cond": [{"$eq": [{"$type": "$deliver_to"}, "object"]}, NOW, GONE]}
+        return {"next_attempt_at": then, "hint_at": then, "hinted_at": GONE}
 
     async def _insert(self, values: dict[str, Any]) -> File:
         """One write: an upsert instead of an insert, because only pipelines know the server's time."""
@@ -86,6 +94,10 @@ class MongoFiles(LeasedCollection[File, FileState]):
         return self._codec.decode(cast("Document", document))  # an upsert always gives one
 
 
+def _stored(file_id: RecordId) -> Document:
+    return {"_id": ObjectId(file_id), "state": FileState.STORED.value}
+
+
 _FILE_FIELDS = (
     "owner",
     "name",
@@ -95,6 +107,7 @@ _FILE_FIELDS = (
     "identity",
     "queue",
     "deliver_to",
+    "if_changed",
     "request_fingerprint",
 )
 
@@ -103,10 +116,15 @@ _FILE_FIELDS = (
 class MongoDeliveries(LeasedCollection[Delivery, DeliveryState]):
     """`transfer.ports.DeliveryRegistry`. The field `claimed` is the claim on (target, name), unique while it exists."""
 
-    released_when_finished: ClassVar[tuple[str, ...]] = ("claimed",)
+    waiting: ClassVar[frozenset[DeliveryState]] = frozenset({DeliveryState.QUEUED})
+    # A worker that writes straight to the final name must have stopped for certain before another one does.
+    lease_left: ClassVar[Document] = {"$cond": ["$final_touched", "$lease_until", GONE]}
 
-    def __init__(self, database: Database, *, lease_seconds: float) -> None:
+    def __init__(
+        self, database: Database, *, lease_seconds: float, sweep_seconds: float = LONGEST_REQUEST_SECONDS
+    ) -> None:
         super().__init__(database["deliveries"], Codec(Delivery), lease_seconds=lease_seconds)
+        self._sweep_seconds = sweep_seconds
 
     async def make(self, new: NewDelivery) -> bool:
         try:
@@ -116,15 +134,18 @@ class MongoDeliveries(LeasedCollection[Delivery, DeliveryState]):
         return True
 
     async def open(self, new: NewDelivery) -> tuple[Delivery, bool]:
-        try:
-            return await self._queue(new, again_from=REOPENABLE), True
-        except DuplicateKeyError:  # it is there, and not to be queued again
-            delivery = await self.get(new.id)
+        while True:
+            try:
+                return await self._queue(new, again_from=REOPENABLE), True
+            except DuplicateKeyError:  # it is there, and not to be queued again
+                delivery = await self.get(new.id)
             assert delivery is not None, "deliveries are never removed"  # noqa: S101
+            if delivery.state in REOPENABLE:  # it ended just now
+                continue
             if delivery.if_exists is not new.destination.if_exists:
                 raise OptionsConflict(
                     f"This delivery exists with if_exists={delivery.if_exists}; repeat it with the same options."
-                ) from None
+                )
             return delivery, False
 
     async def hold_name(self, lease: Lease, final_name: str) -> bool:
@@ -139,16 +160,52 @@ class MongoDeliveries(LeasedCollection[Delivery, DeliveryState]):
         cursor = self._collection.find({"file_id": ObjectId(file_id)}).sort({"created_at": 1, "_id": 1})
         return [self._codec.decode(document) async for document in cursor]
 
+    async def page(self, *, state: DeliveryState | None, limit: int, before: Delivery | None) -> Sequence[Delivery]:
+        wanted: Document = {} if state is None else {"state": state}
+        if before is not None:
+            older = {"created_at": {"$lt": before.created_at}}
+            beside = {"created_at": before.created_at, "_id": {"$lt": ObjectId(before.id)}}
+            wanted |= {"created_at": {"$lte": before.created_at}, "$or": [older, beside]}
+        cursor = self._collection.find(wanted).sort({"created_at": -1, "_id": -1}).limit(limit)
+        return [self._codec.decode(document) async for document in cursor]
+
+    async def claim_cleaning(self, delivery_id: RecordId, *, holder: str) -> Delivery | None:
+        to_be_cleaned = {"state": {"$in": sorted(OVER)}, "next_attempt_at": {"$exists": True}}
+        counts = ("fence", "fruitless_attempts")
+        return await self._take(delivery_id, to_be_cleaned, {"lease_holder": holder}, counts)
+
+    def _due_now(self) -> Document:
+        return {**super()._due_now(), "ended_at": GONE}
+
+    def _at_rest(self, state: DeliveryState) -> Document:
+        """One that is over and left something at its target stays on the agenda, and may keep its name."""
+        if state not in OVER:
+            return super()._at_rest(state)
+        left = {"$ifNull": ["$leftovers", []]}
+        then = {"$cond": [{"$eq": [left, []]}, GONE, after(self._sweep_seconds)]}
+        return {
+            "next_attempt_at": then,
+            "hint_at": then,
+            "hinted_at": GONE,
+            "queue": {"$cond": [{"$eq": [left, []]}, "$queue", Queue.MAINTENANCE.value]},
+            "claimed": {"$cond": [{"$in": ["$final_name", left]}, "$claimed", GONE]},
+            "ended_at": {"$ifNull": ["$ended_at", NOW]},
+        }
+
     async def _queue(self, new: NewDelivery, *, again_from: frozenset[DeliveryState]) -> Delivery:
-        """Insert, or queue one again that ended; its fence and what it left at the target stay known."""
+        """Insert, or queue one again that ended: whoever cleans up after it has lost it. What it left stays known."""
         to = new.destination
         values: dict[str, Any] = {"target": to.target, "object_name": to.object_name, "if_exists": to.if_exists}
         values |= {"file_id": new.file_id, "owner": new.owner, "length": new.length, "sha256": new.sha256}
         values |= {"queue": new.queue, "state": DeliveryState.QUEUED, "error": None, "sent_bytes": 0}
-        kept = {name: {"$ifNull": [f"${name}", NEVER_CLAIMED[name]]} for name in ("fence", "created_at")}
+        kept = {
+            "fence": {"$add": [{"$ifNull": ["$fence", -1]}, 1]},
+            "created_at": {"$ifNull": ["$created_at", NOW]},
+            "lease_until": self.lease_left,
+        }
         document = await self._collection.find_one_and_update(
             {"_id": ObjectId(new.id), "state": {"$in": sorted(again_from)}},
-            [{"$set": {**self._codec.literals(values), **NEVER_CLAIMED, **kept}}],
+            [{"$set": {**self._codec.literals(values), **NEVER_CLAIMED, **kept}}, {"$set": self._due_now()}],
             upsert=True,
             return_document=ReturnDocument.AFTER,
         )

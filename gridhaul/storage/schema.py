@@ -11,7 +11,7 @@ PAYLOAD_COLLECTIONS = ("inline", "fs.chunks")
 async def make_registry_indexes(database: Database) -> None:
     """What prepare, finalize, listings and the dispatcher need."""
     with database_errors():
-        for name in ("files", "deliveries", "contents"):
+        for name in ("files", "deliveries", "contents", "checks"):
             await database[name].create_index([("hint_at", ASCENDING)], sparse=True)
             await database[name].create_index(
                 [("queue", ASCENDING), ("hinted_at", ASCENDING)],
@@ -25,6 +25,15 @@ async def make_registry_indexes(database: Database) -> None:
         )
         await database["deliveries"].create_index(
             [("file_id", ASCENDING), ("created_at", ASCENDING), ("_id", ASCENDING)]
+        )
+        await database["deliveries"].create_index([("created_at", DESCENDING), ("_id", DESCENDING)])
+        await database["deliveries"].create_index(
+            [("state", ASCENDING), ("created_at", DESCENDING), ("_id", DESCENDING)]
+        )
+        await database["files"].create_index([("content_id", ASCENDING)], sparse=True)
+        await database["deliveries"].create_index([("target", ASCENDING), ("final_name", ASCENDING)])
+        await database["checks"].create_index(
+            [("open_key", ASCENDING)], unique=True, partialFilterExpression={"open_key": {"$exists": True}}
         )
         await database["deliveries"].create_index(
             [("claimed", ASCENDING)], unique=True, partialFilterExpression={"claimed": {"$exists": True}}

@@ -1,4 +1,4 @@
-"""Source files: opened beneath the roots, read in segments, compared with what was registered.
+"""Source files: opened beneath the roots, identified, compared with what was registered.
 
 What is authorised is the descriptor that was opened, never the path's text.
 """
@@ -8,26 +8,29 @@ import ctypes
 import errno
 import os
 import stat
-from collections.abc import AsyncGenerator, Callable
-from contextlib import suppress
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
-from gridhaul.transfer.chunking import CHUNK_BYTES, chunk_count, chunk_length
-from gridhaul.transfer.digest import ContentDigest, ManifestRoot, chunk_digest
+from gridhaul.storage.source_reader import SourceReader, read_chunk
 from gridhaul.transfer.errors import (
     GridhaulError,
+    InvalidValue,
     NotARegularFile,
     PathInvalid,
     PathNotAllowed,
     SourceChanged,
     SourceMissing,
     SourceReadFailed,
+    SourceTooLarge,
     SourceUnreadable,
 )
-from gridhaul.transfer.model import Seal, Segment, SourceIdentity
+from gridhaul.transfer.model import SourceIdentity
 
 PATH_MAX_BYTES = 4096
+TOO_MANY_BYTES = 2**51  # more chunks than the 32 bits of a GridFS chunk's number
+TICK_SECONDS = 0.02  # two changes within a tick of the kernel's clock get the same time
 OPENAT2 = 437  # the number of the system call, the same on every architecture
 RESOLVE_NO_MAGICLINKS = 0x02
 RESOLVE_BENEATH = 0x08
@@ -68,8 +71,11 @@ class Source:
         os.close(self._descriptor)
 
     def identity(self) -> SourceIdentity:
-        """What `fstat` says now."""
-        status = os.fstat(self._descriptor)
+        """What `fstat` says now. Raises SourceReadFailed."""
+        try:
+            status = os.fstat(self._descriptor)
+        except OSError as error:
+            raise SourceReadFailed(f"Looking at the source failed: {error.strerror}.") from error
         return SourceIdentity(
             size=status.st_size,
             mtime_ns=status.st_mtime_ns,
@@ -78,78 +84,40 @@ class Source:
             ctime_ns=status.st_ctime_ns,
         )
 
+    async def settled_identity(self) -> SourceIdentity:
+        """The same, once every later change is sure to get a later time."""
+        identity = self.identity()
+        if time.time_ns() - identity.ctime_ns >= TICK_SECONDS * 1e9:
+            return identity
+        await asyncio.sleep(TICK_SECONDS)
+        return self.identity()
+
     def require(self, registered: SourceIdentity) -> None:
         """Raises SourceChanged if it is not the file that was registered, or was written to since."""
-        now = self.identity()
-        if (now.size, now.mtime_ns, now.inode) != (registered.size, registered.mtime_ns, registered.inode):
-            raise SourceChanged("The source has changed since it was registered; prepare it again.")
+        if not self.identity().matches(registered):
+            raise SourceChanged("The source has changed since it was registered; retry stores it as it is now.")
 
-    def read(self, length_bytes: int) -> "SourceReader":
+    async def chunk(self, length_bytes: int, n: int) -> bytes:
+        """One chunk of a source of `length_bytes`. Raises SourceChanged, SourceReadFailed."""
+        return await asyncio.to_thread(read_chunk, self._descriptor, length_bytes, n)
+
+    def read(self, length_bytes: int) -> SourceReader:
         """A reader of the whole source."""
         return SourceReader(self._descriptor, length_bytes)
 
 
-class SourceReader:
-    """Reads a source once from its start, hashing on the way: chunks, manifest root, and the whole."""
-
-    def __init__(self, descriptor: int, length_bytes: int) -> None:
-        self._descriptor = descriptor
-        self._length = length_bytes
-        self._total = ContentDigest()
-        self._root = ManifestRoot()
-
-    async def segments(self, chunks_each: int) -> AsyncGenerator[Segment]:
-        """The source as segments, the next one read while this one is used. Raises SourceChanged, SourceReadFailed."""
-        count = chunk_count(self._length)
-        ahead: asyncio.Future[Segment] | None = None
-        try:
-            for first in range(0, count, chunks_each):
-                ahead = ahead or self._start(first, min(chunks_each, count - first))
-                segment = await asyncio.shield(ahead)  # a thread cannot be cancelled, only waited for
-                after = first + chunks_each
-                ahead = self._start(after, min(chunks_each, count - after)) if after < count else None
-                yield segment
-        finally:
-            if ahead is not None:  # the thread must be done with the descriptor before it is closed
-                await asyncio.wait([ahead])
-                with suppress(GridhaulError):
-                    ahead.result()
-
-    def seal(self) -> Seal:
-        """What the source was, after the last segment."""
-        return Seal(
-            length=self._total.length_bytes,
-            sha256=self._total.hexdigest(),
-            manifest_root=self._root.hexdigest(),
-        )
-
-    def _start(self, first: int, count: int) -> asyncio.Future[Segment]:
-        return asyncio.get_running_loop().run_in_executor(None, self._read, first, count)
-
-    def _read(self, first: int, count: int) -> Segment:
-        chunks, digests = [], []
-        for n in range(first, first + count):
-            data = self._read_chunk(n)
-            digest = chunk_digest(data)
-            self._total.update(data)
-            self._root.update(digest)
-            chunks.append(data)
-            digests.append(digest)
-        return Segment(first=first, chunks=tuple(chunks), digests=tuple(digests))
-
-    def _read_chunk(self, n: int) -> bytes:
-        wanted = chunk_length(self._length, n)
-        try:
-            data = os.pread(self._descriptor, wanted, n * CHUNK_BYTES)
-            while len(data) < wanted and (
-                more := os.pread(self._descriptor, wanted - len(data), n * CHUNK_BYTES + len(data))
-            ):
-                data += more
-        except OSError as error:
-            raise SourceReadFailed(f"Reading the source failed: {error.strerror}.") from error
-        if len(data) < wanted:
-            raise SourceChanged("The source became shorter while it was read; prepare it again.")
-        return data
+async def identify(path: str, roots: tuple[Path, ...], *, max_file_bytes: int | None) -> SourceIdentity:
+    """What the file at `path` is registered as. Raises the source errors."""
+    source = await Source.open(path, roots)
+    try:
+        identity = source.identity()
+    finally:
+        source.close()
+    if max_file_bytes is not None and identity.size > max_file_bytes:
+        raise SourceTooLarge(f"Files of more than {max_file_bytes} bytes are not taken here.")
+    if identity.size >= TOO_MANY_BYTES:
+        raise InvalidValue("Files of 2 PiB and more are beyond the numbers of a GridFS chunk.")
+    return identity
 
 
 def _open(path: str, roots: tuple[Path, ...]) -> int:

@@ -7,7 +7,7 @@ from contextlib import aclosing
 
 from gridhaul.transfer.chunking import MANIFEST_PAGE_CHUNKS, SEGMENT_MAX_CHUNKS, chunk_length
 from gridhaul.transfer.digest import DIGEST_BYTES, ContentDigest, chunk_digest
-from gridhaul.transfer.errors import ChunkCorrupt, ChunkMissing, ContentMismatch
+from gridhaul.transfer.errors import ChunkCorrupt, ChunkDoubled, ChunkMissing, ContentMismatch
 from gridhaul.transfer.model import Content
 
 NumberedChunk = tuple[int, bytes]  # a chunk's number and data, as a layout reads them
@@ -20,7 +20,7 @@ async def verified(
     """The chunks in order, each checked against the manifest; the last segment only once length and SHA-256 agree.
 
     So a reader that stops at an error has never had the whole content, and of one segment or less not a byte.
-    Raises ChunkMissing, ChunkCorrupt, ContentMismatch.
+    Raises ChunkMissing, ChunkCorrupt, ChunkDoubled, ContentMismatch.
     """
     check = _Check(content, manifest_page)
     held_back: deque[bytes] = deque()
@@ -56,6 +56,8 @@ class _Check:
 
     def _hash(self, batch: Sequence[NumberedChunk], expected: Sequence[bytes]) -> list[bytes]:
         for wanted, digest, (n, data) in zip(range(self._next, self._next + len(batch)), expected, batch, strict=True):
+            if n < wanted:
+                raise ChunkDoubled(f"Chunk {n} of content {self._content.id} is stored more than once.")
             if n != wanted:
                 raise ChunkMissing(f"Chunk {wanted} of content {self._content.id} is missing.")
             if len(data) != chunk_length(self._content.length, n) or chunk_digest(data) != digest:

@@ -1,8 +1,9 @@
 """A directory of this machine, or one mounted on it."""
 
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import ExitStack, suppress
+from itertools import islice
 from pathlib import Path
 
 from gridhaul.targets.beneath import make_folder, open_file, open_folder, rename_new
@@ -13,11 +14,15 @@ from gridhaul.transfer.errors import NotFound, ObjectExists, TargetUnavailable
 from gridhaul.transfer.model import Evidence, RemoteObject
 
 BLOCK_BYTES = 1 << 20
+NAMES_AT_ONCE = 1000
 BLOCKS_AT_ONCE = 8  # read and hashed in one go, between two chances to be cancelled
 
 
 class DirectoryTarget:
-    """See `transfer.ports.Target` and `AtomicCommit`. What is put or committed is on the disk when it returns."""
+    """See `transfer.ports.Target`, `AtomicCommit` and `Listing`.
+
+    What is put or committed is on the disk when it returns.
+    """
 
     def __init__(self, *, name: str, path: Path) -> None:
         self.name = name
@@ -59,8 +64,23 @@ class DirectoryTarget:
     async def replace(self, temporary_name: str, final_name: str) -> None:
         await in_thread(self._replace, temporary_name, final_name)
 
+    async def names(self, folder: str) -> AsyncGenerator[str]:
+        parts = tuple(folder.split("/")) if folder else ()
+        with ExitStack() as opened:
+            entries = await in_thread(self._entries, parts, opened)
+            while some := await in_thread(_some_names, entries):
+                for name in some:
+                    yield name
+
     async def close(self) -> None:
         """Nothing is kept open."""
+
+    def _entries(self, folders: tuple[str, ...], opened: ExitStack) -> Iterator[os.DirEntry[str]]:
+        try:
+            folder = opened.enter_context(open_folder(self._root, folders))
+        except FileNotFoundError:
+            return iter(())
+        return opened.enter_context(os.scandir(folder))
 
     def _open(self, name: str, opened: ExitStack) -> int | None:
         folders, last = split_name(name)
@@ -117,6 +137,10 @@ class DirectoryTarget:
 
 def _gone() -> NotFound:
     return NotFound("The temporary object is no longer at the target.")
+
+
+def _some_names(entries: Iterator[os.DirEntry[str]]) -> list[str]:
+    return [entry.name for entry in islice(entries, NAMES_AT_ONCE)]
 
 
 def _hash_some(descriptor: int, total: ContentDigest) -> bool:

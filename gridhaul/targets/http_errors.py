@@ -13,7 +13,7 @@ import httpcore2
 import httpx2
 
 from gridhaul.headers import retry_after_seconds
-from gridhaul.transfer.errors import GridhaulError, TargetRefused, TargetUnavailable
+from gridhaul.transfer.errors import GridhaulError, TargetLocked, TargetRefused, TargetUnavailable
 
 MISCONFIGURED = (httpx2.InvalidURL, httpx2.UnsupportedProtocol, httpcore2.UnsupportedProtocol)
 BROKEN = (
@@ -52,7 +52,8 @@ def mapped_errors() -> Iterator[None]:
 def refusal(status: int, headers: Mapping[str, str]) -> GridhaulError:
     """The error of an answer that is none of those that were hoped for."""
     if status in TRY_AGAIN or status >= http.HTTPStatus.INTERNAL_SERVER_ERROR:
-        return TargetUnavailable(
+        kind = TargetLocked if status == http.HTTPStatus.LOCKED else TargetUnavailable
+        return kind(
             f"The target answered {status}.", retry_after_seconds=retry_after_seconds(headers, now=datetime.now(UTC))
         )
     if http.HTTPStatus.MULTIPLE_CHOICES <= status < http.HTTPStatus.BAD_REQUEST:

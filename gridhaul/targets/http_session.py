@@ -55,6 +55,10 @@ class HttpSession:
         """The object's address, without credentials."""
         return f"{self._url}/{quote_name(name)}"
 
+    def folder_url(self, folder: str) -> str:
+        """The folder's address without a `/` at its end; "" is the top."""
+        return self.url(folder) if folder else self._url
+
     async def request(
         self, method: str, url: str, *, headers: Mapping[str, str] | None = None, content: bytes | None = None
     ) -> Answer:
@@ -62,6 +66,19 @@ class HttpSession:
         with mapped_errors():
             async with self._open(method, url, headers=headers or {}, content=content) as response:
                 return await _read(response)
+
+    async def parts(
+        self, method: str, url: str, *, headers: Mapping[str, str], content: bytes
+    ) -> AsyncGenerator[bytes]:
+        """The parts of a multi-status answer of any length; none if nothing is at the address."""
+        with mapped_errors():
+            async with self._open(method, url, headers=headers, content=content) as response:
+                if response.status_code in GONE:
+                    return
+                if response.status_code != http.HTTPStatus.MULTI_STATUS:
+                    raise refusal(response.status_code, response.headers)
+                async for part in response.aiter_raw(BODY_MOST_BYTES):
+                    yield part
 
     async def head(self, name: str, *, length: int, headers: Mapping[str, str]) -> Answer:
         """What the server says of the object; it may first have to hash its `length` bytes."""
@@ -136,7 +153,7 @@ class HttpSession:
         busy_bytes: int = 0,
     ) -> AsyncGenerator[httpx2.Response]:
         """The answer with its body still to be read, waiting for a server that is busy with so many bytes."""
-        timeout = patience(max(0, busy_bytes) / SERVER_BYTES_PER_SECOND)
+        timeout = patience(self._client, max(0, busy_bytes) / SERVER_BYTES_PER_SECOND)
         async with self._client.stream(
             method, url, headers={**self._headers, **headers}, content=content, timeout=timeout
         ) as response:

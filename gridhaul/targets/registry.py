@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from gridhaul.settings import SettingsError
+from gridhaul.settings import ANSWER_SECONDS, SettingsError
 from gridhaul.targets.sections import KINDS, NAME, Section
 from gridhaul.transfer.errors import TargetUnknown
 from gridhaul.transfer.ports import Target
@@ -40,15 +40,16 @@ class Targets:
             await target.close()
 
 
-def load_targets(path: Path) -> Targets:
+def load_targets(path: Path, *, answer_seconds: float = ANSWER_SECONDS) -> Targets:
     """The targets of the file, with their credentials at hand; nothing is connected.
 
+    `answer_seconds` is how long one may be silent.
     Raises SettingsError that names the file, the target and the key.
     """
     makers = {}
     for name, section in _read(path).items():
         try:
-            makers[name] = section.maker(name)
+            makers[name] = section.maker(name, answer_seconds)
         except SettingsError as error:
             raise SettingsError(f"{path}: target {name!r}: {error}") from None
     return Targets(makers)

@@ -58,7 +58,7 @@ class Section(BaseModel, ABC):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     @abstractmethod
-    def maker(self, name: str) -> Callable[[], Target]:
+    def maker(self, name: str, answer_seconds: float) -> Callable[[], Target]:
         """What makes the target. Raises SettingsError if its credentials are not at hand."""
 
 
@@ -66,7 +66,7 @@ class DirectorySection(Section):
     kind: Literal["directory"]
     path: Annotated[Path, AfterValidator(_absolute)]
 
-    def maker(self, name: str) -> Callable[[], Target]:
+    def maker(self, name: str, answer_seconds: float) -> Callable[[], Target]:
         return lambda: DirectoryTarget(name=name, path=self.path)
 
 
@@ -93,25 +93,25 @@ class _WebSection(Section):
             return f"Basic {base64.b64encode(pair.encode()).decode()}"
         return None
 
-    def _sessions(self) -> Callable[[], HttpSession]:
+    def _sessions(self, answer_seconds: float) -> Callable[[], HttpSession]:
         authorization = self._authorization()
-        return lambda: HttpSession(make_client(), url=self.url, authorization=authorization)
+        return lambda: HttpSession(make_client(answer_seconds), url=self.url, authorization=authorization)
 
 
 class WebDavSection(_WebSection):
     kind: Literal["webdav"]
     etag_digest: EtagDigest | None = None
 
-    def maker(self, name: str) -> Callable[[], Target]:
-        session = self._sessions()
+    def maker(self, name: str, answer_seconds: float) -> Callable[[], Target]:
+        session = self._sessions(answer_seconds)
         return lambda: WebDavTarget(name=name, session=session(), etag_digest=self.etag_digest)
 
 
 class HttpSection(_WebSection):
     kind: Literal["http"]
 
-    def maker(self, name: str) -> Callable[[], Target]:
-        session = self._sessions()
+    def maker(self, name: str, answer_seconds: float) -> Callable[[], Target]:
+        session = self._sessions(answer_seconds)
         return lambda: HttpTarget(name=name, session=session())
 
 

@@ -2,11 +2,14 @@
 
 import http
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 from typing import Literal
+from urllib.parse import unquote, urlsplit
 from xml.etree import ElementTree as ET
 
 from gridhaul.targets.http_session import GONE, STORED, Answer, HttpSession
+from gridhaul.targets.multistatus import paths
 from gridhaul.targets.names import split_name
 from gridhaul.targets.remote_object import judge
 from gridhaul.transfer.errors import NotFound, ObjectExists, TargetRefused, TargetUnavailable
@@ -22,7 +25,7 @@ _SHA256_ETAG = re.compile(r'"([0-9a-f]{64})"')
 
 
 class WebDavTarget:
-    """See `transfer.ports.Target` and `AtomicCommit`.
+    """See `transfer.ports.Target`, `AtomicCommit` and `Listing`.
 
     On a folder, DELETE and MOVE with `Overwrite: T` remove all that is in it: what is under a name is asked first.
     Some servers (rclone) replace by removing and then renaming: for a moment nothing is under the name.
@@ -73,6 +76,15 @@ class WebDavTarget:
         answer = await self._move(temporary_name, final_name, overwrite="T")
         if answer.status not in STORED:
             raise answer.error()
+
+    async def names(self, folder: str) -> AsyncGenerator[str]:
+        url = f"{self._session.folder_url(folder)}/"
+        headers = {"Depth": "1", "Content-Type": "application/xml"}
+        own = unquote(urlsplit(url).path).rstrip("/")
+        async with aclosing(self._session.parts("PROPFIND", url, headers=headers, content=ASK_FOR_KIND)) as parts:
+            async for path in paths(parts):
+                if path.rstrip("/") != own:
+                    yield path.rstrip("/").rpartition("/")[2]
 
     async def close(self) -> None:
         await self._session.close()

@@ -4,7 +4,7 @@ GridhaulError
 ├── bad requests          Malformed, Unauthorized, Forbidden, NotFound, StateConflict …
 ├── source                PathInvalid, PathNotAllowed, SourceMissing, SourceChanged …
 ├── storage               StaleFence, ChunkConflict, DigestMismatch, IntakeBusy, StorageFull …
-├── integrity             ChunkMissing, ChunkCorrupt, ContentMismatch
+├── integrity             ChunkMissing, ChunkCorrupt, ChunkDoubled, ContentMismatch
 └── delivery              TargetUnavailable, TargetRefused, TargetMismatch, ObjectExists, OutcomeUnknown …
 
 `LeaseLost` and `StopRequested` are not failures: they say that this worker has no more business with a record.
@@ -133,6 +133,12 @@ class SourceChanged(GridhaulError):
     code, status = "source_changed", 409
 
 
+class SourceStartedOver(GridhaulError):
+    """The source changed, and is to be read anew from its start."""
+
+    code, status, retryable = "source_started_over", 409, True
+
+
 class SourceReadFailed(GridhaulError):
     code, retryable = "source_read_failed", True
 
@@ -217,6 +223,10 @@ class ChunkCorrupt(IntegrityError):
     code = "chunk_corrupt"
 
 
+class ChunkDoubled(IntegrityError):
+    code = "chunk_doubled"
+
+
 class ContentMismatch(IntegrityError):
     code = "content_mismatch"
 
@@ -226,6 +236,12 @@ class ContentMismatch(IntegrityError):
 
 class TargetUnavailable(GridhaulError):
     code, status, retryable = "target_unavailable", 502, True
+
+
+class TargetLocked(TargetUnavailable):
+    """Another request to the object is under way at the target."""
+
+    code = "target_locked"
 
 
 class TargetRefused(GridhaulError):

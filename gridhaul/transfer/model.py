@@ -20,6 +20,13 @@ class IfExists(StrEnum):
     RENAME = "rename"
 
 
+class IfChanged(StrEnum):
+    """What to do when a source is no longer what was registered, or changes while it is read."""
+
+    FAIL = "fail"
+    RESTART = "restart"
+
+
 class Queue(StrEnum):
     """Large files have workers of their own, so that small ones never wait behind them."""
 
@@ -61,6 +68,10 @@ class SourceIdentity:
     device: str
     ctime_ns: int
 
+    def matches(self, other: "SourceIdentity") -> bool:
+        """Whether both are of one file, with no write between that shows; links and modes change only the ctime."""
+        return (self.size, self.mtime_ns, self.inode) == (other.size, other.mtime_ns, other.inode)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Destination:
@@ -85,15 +96,19 @@ class File:
     created_at: datetime
     updated_at: datetime
     deliver_to: Destination | None = None
+    if_changed: IfChanged = IfChanged.FAIL
     content_id: RecordId | None = None
+    content_outdated: bool = False  # whoever claims the file next drops that content, then makes a new one
     layout: Layout | None = None
     sha256: str | None = None
     manifest_root: str | None = None
     stored_bytes: int = 0
+    checked_bytes: int = 0  # how far the source was read once more, because something touched it meanwhile
     rate: float | None = None  # bytes a second in the running attempt
     attempts: int = 0
     fruitless_attempts: int = 0  # consecutive, with nothing new stored
     error: Failure | None = None
+    deliveries_asked: int = 0  # grows with each delivery, so that a delete knows whether it has seen them all
     fence: int = 0
     request_fingerprint: str | None = None  # of the request that carried the Idempotency-Key
 
@@ -118,6 +133,7 @@ class NewFile:
     identity: SourceIdentity
     queue: Queue
     deliver_to: Destination | None
+    if_changed: IfChanged = IfChanged.FAIL
     idempotency_key: str | None = None
     request_fingerprint: str | None = None
 
@@ -138,6 +154,19 @@ class Content:
     @property
     def chunk_count(self) -> int:
         return chunk_count(self.length)
+
+    @property
+    def seal(self) -> "Seal":
+        """What a sealed content was sealed with."""
+        return Seal(length=self.length, sha256=self.sha256 or "", manifest_root=self.manifest_root or "")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FreeSpace:
+    """Where more chunks can go."""
+
+    disk_bytes: int  # unused on the disk
+    reusable_bytes: int  # inside the database's files, where something was deleted: they never get smaller
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -182,6 +211,15 @@ class Receipt:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class RemoteObject:
+    """What a target holds under a name."""
+
+    length: int
+    sha256: str
+    evidence: Evidence
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Delivery:
     id: RecordId
     file_id: RecordId
@@ -196,8 +234,9 @@ class Delivery:
     created_at: datetime
     updated_at: datetime
     final_name: str | None = None  # held at the target; differs from object_name after a rename
-    temporary_name: str | None = None  # written before the first byte, removed by whoever comes next
+    leftovers: tuple[str, ...] = ()  # every name that may hold something of it, written before the first byte
     final_touched: bool = False  # bytes may have been sent under the final name
+    replaced: RemoteObject | None = None  # what was under the final name before the first byte was sent to it
     sent_bytes: int = 0
     sent_bytes_most: int = 0  # the furthest any attempt came
     rate: float | None = None
@@ -205,6 +244,7 @@ class Delivery:
     fruitless_attempts: int = 0
     error: Failure | None = None
     receipt: Receipt | None = None
+    ended_at: datetime | None = None  # since when it is over; cleaning up comes later
     fence: int = 0
 
     @property
@@ -233,6 +273,8 @@ class TaskName(StrEnum):
     FINALIZE_FILE = "tasks.finalize_file"
     DELETE_FILE = "tasks.delete_file"
     SWEEP_CONTENT = "tasks.sweep_content"
+    CLEAN_DELIVERY = "tasks.clean_delivery"
+    RUN_CHECK = "tasks.run_check"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -242,12 +284,3 @@ class Hint:
     task: TaskName
     record_id: RecordId
     queue: Queue
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class RemoteObject:
-    """What a target holds under a name."""
-
-    length: int
-    sha256: str
-    evidence: Evidence

@@ -4,12 +4,12 @@ import re
 from pathlib import PurePosixPath
 
 from gridhaul.transfer.errors import InvalidValue
-from gridhaul.transfer.model import Lease
+from gridhaul.transfer.model import Lease, RecordId
 
 OBJECT_NAME_MAX_BYTES = 1024
 PART_MAX_BYTES = 255
 SUFFIX_MAX_BYTES = 32  # what is longer is no suffix
-_TEMPORARY = re.compile(r"^\.gridhaul-[0-9a-f]{24}-\d+\.part$")
+_TEMPORARY = re.compile(r"^\.gridhaul-([0-9a-f]{24})-\d+\.part$")
 
 
 def check_object_name(name: str) -> str:
@@ -33,6 +33,17 @@ def check_object_name(name: str) -> str:
 def temporary_name(final_name: str, lease: Lease) -> str:
     """The temporary object's name: beside the final one, with the delivery's id and the fence."""
     return str(PurePosixPath(final_name).with_name(f".gridhaul-{lease.record_id}-{lease.fence}.part"))
+
+
+def is_temporary(name: str) -> bool:
+    """Whether `temporary_name` made the name."""
+    return _TEMPORARY.match(PurePosixPath(name).name) is not None
+
+
+def delivery_of_temporary(name: str) -> RecordId | None:
+    """The delivery whose temporary object has the name, None if it is none."""
+    found = _TEMPORARY.match(name)
+    return RecordId(found[1]) if found else None
 
 
 def renamed(object_name: str, number: int) -> str:

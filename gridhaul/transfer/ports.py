@@ -10,6 +10,7 @@ from gridhaul.transfer.model import (
     Content,
     Delivery,
     File,
+    FreeSpace,
     Hint,
     Lease,
     NewDelivery,
@@ -19,7 +20,7 @@ from gridhaul.transfer.model import (
     RemoteObject,
     Seal,
 )
-from gridhaul.transfer.states import DeliveryState, FileState
+from gridhaul.transfer.states import DeliveryState, FileState, Move
 
 R_co = TypeVar("R_co", covariant=True)
 S_contra = TypeVar("S_contra", contravariant=True)
@@ -45,6 +46,16 @@ class LeasedRecords(Protocol[R_co, S_contra]):
     async def finish(self, lease: Lease, to_state: S_contra, **changes: object) -> None:
         """Give the record back; no worker has to look at it again. Raises LeaseLost."""
 
+    async def require(self, lease: Lease) -> None:
+        """Only look. Raises LeaseLost if the record is no longer held under this fence."""
+
+    async def move(self, record_id: RecordId, move: Move[S_contra], **changes: object) -> R_co | None:
+        """Do what an operator wants, whoever works on the record: that one's next write raises LeaseLost.
+
+        Error and fruitless attempts are forgotten. Where workers wait for the new state the record is due now, and
+        hinted by the caller; else it is at rest. The record as it is then, or None if it is in none of the states.
+        """
+
 
 class FileRegistry(LeasedRecords[File, FileState], Protocol):
     async def register(self, new: NewFile) -> tuple[File, bool]:
@@ -56,14 +67,18 @@ class FileRegistry(LeasedRecords[File, FileState], Protocol):
     async def find_by_key(self, owner: str, idempotency_key: str) -> File | None:
         """The file that the owner registered with the key, or None."""
 
-    async def request_delete(self, file_id: RecordId) -> File | None:
+    async def request_delete(self, file_id: RecordId, *, deliveries_asked: int) -> File | None:
         """Move a file that has come to rest to DELETING. The file as it is then, or None.
 
-        A stored file whose delivery is still to be made has not come to rest.
+        A stored file whose delivery is still to be made has not come to rest. Nor has one with another count of
+        deliveries than was read before its deliveries were looked at: there may be one more.
         """
 
     async def delivery_made(self, file_id: RecordId) -> None:
-        """The delivery that prepare asked for exists: no worker has to look at the stored file again."""
+        """The delivery that prepare asked for exists: it is counted, and the stored file is at rest."""
+
+    async def count_delivery(self, file_id: RecordId) -> bool:
+        """Count a delivery that was just queued. False if the file is not stored any more: it must be taken back."""
 
 
 class DeliveryRegistry(LeasedRecords[Delivery, DeliveryState], Protocol):
@@ -71,7 +86,7 @@ class DeliveryRegistry(LeasedRecords[Delivery, DeliveryState], Protocol):
         """Queue the delivery if there was never one like it. False if there was, whatever became of it."""
 
     async def open(self, new: NewDelivery) -> tuple[Delivery, bool]:
-        """The delivery and whether it was queued now. A FAILED one is queued again.
+        """The delivery and whether it was queued now. A FAILED or CANCELLED one is queued again.
 
         Raises OptionsConflict if it exists with another policy.
         """
@@ -81,6 +96,16 @@ class DeliveryRegistry(LeasedRecords[Delivery, DeliveryState], Protocol):
 
     async def of_file(self, file_id: RecordId) -> Sequence[Delivery]:
         """The file's deliveries, oldest first."""
+
+    async def page(self, *, state: DeliveryState | None, limit: int, before: Delivery | None) -> Sequence[Delivery]:
+        """Deliveries, newest first, older than `before`."""
+
+    async def claim_cleaning(self, delivery_id: RecordId, *, holder: str) -> Delivery | None:
+        """Take the lease of a delivery that is over and left something at its target; its end stays as it is.
+
+        It is due when no request of an earlier worker can last any longer, and as long as it has leftovers.
+        While its final name is one of them no other delivery can hold that name. None if it is not due, or leased.
+        """
 
 
 class Agenda(Protocol):
@@ -114,11 +139,14 @@ class Contents(Protocol):
         """The chunks of a sealed content in order, each checked against the manifest before it is given.
 
         The last 16 chunks come only once length and SHA-256 of the whole agree.
-        Raises ChunkMissing or ChunkCorrupt, naming the chunk, or ContentMismatch. Close it (`aclosing`).
+        Raises ChunkMissing, ChunkCorrupt or ChunkDoubled, naming the chunk, or ContentMismatch. Close it (`aclosing`).
         """
 
     async def drop_ref(self, content_id: RecordId, file_id: RecordId) -> None:
         """The file no longer refers to it. Without refs its bytes are deleted, and it waits to be swept."""
+
+    async def abandon(self, content: Content) -> bool:
+        """Delete the bytes of a content that no file refers to; it waits to be swept. False if it has changed."""
 
     async def sweep(self, content_id: RecordId) -> None:
         """Delete what came late for a deleted content, and its record. Nothing, if it is not time."""
@@ -136,14 +164,22 @@ class Intake(Protocol):
         """Whether anything was new. Durable when it returns.
 
         Raises NotFound, StaleFence, ContentSealed, ChunkConflict, ChunkOutOfRange, LengthMismatch.
+        What was acknowledged stays; of a segment in conflict the chunks that were not there before may be stored.
         The digests are those of the chunks: the caller has checked.
         """
 
     async def seal(self, content_id: RecordId, *, fence: int, seal: Seal) -> Content:
         """Make it complete and unchangeable. Raises ContentIncomplete, DigestMismatch, LengthMismatch, StaleFence."""
 
-    async def free_bytes(self) -> int:
-        """Free space on the disk that holds the chunks."""
+    async def repair(self, content_id: RecordId, *, n: int, chunk: bytes, digest: bytes) -> bool:
+        """Put the bytes that the manifest names under the number, in place of whatever else is there.
+
+        Whether anything was wrong. There is no moment without the chunk if there was one. The digest is the chunk's.
+        Raises NotFound, StateConflict unless it is sealed, ChunkConflict, ChunkOutOfRange, LengthMismatch.
+        """
+
+    async def free_space(self) -> FreeSpace:
+        """Where more chunks can go. What a delete frees is seen when the database has written it down, in minutes."""
 
 
 class Target(Protocol):
@@ -165,7 +201,7 @@ class Target(Protocol):
         """Write the object from blocks of `length` bytes in all. An error of `blocks` passes through unchanged."""
 
     async def remove(self, name: str) -> None:
-        """Remove the object. Nothing, if it is not there."""
+        """Remove the object. Nothing, if it is not there. Raises TargetLocked while a request to it is under way."""
 
     async def close(self) -> None:
         """Give back connections."""
@@ -180,3 +216,11 @@ class AtomicCommit(Protocol):
 
     async def replace(self, temporary_name: str, final_name: str) -> None:
         """Rename over whatever is there. Raises NotFound if the temporary object is gone."""
+
+
+@runtime_checkable
+class Listing(Protocol):
+    """The further ability of targets that can say what is in a folder."""
+
+    def names(self, folder: str) -> AsyncGenerator[str]:
+        """The names in the folder ("" is the top), without the folder's own; none if there is no such folder."""

@@ -1,13 +1,20 @@
-"""The states of files, contents and deliveries, and which of them mean what."""
+"""The states of files, contents and deliveries, which of them mean what, and how an operator moves a record."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import StrEnum
+from typing import Generic, TypeVar
+
+S_co = TypeVar("S_co", covariant=True)
 
 
 class FileState(StrEnum):
     REGISTERED = "REGISTERED"
     STORING = "STORING"
+    PAUSED = "PAUSED"
     STORED = "STORED"
     FAILED = "FAILED"
+    CANCELLED = "CANCELLED"
     DELETING = "DELETING"
     DELETED = "DELETED"
 
@@ -16,8 +23,10 @@ class DeliveryState(StrEnum):
     QUEUED = "QUEUED"
     STREAMING = "STREAMING"
     COMMITTING = "COMMITTING"
+    PAUSED = "PAUSED"
     DELIVERED = "DELIVERED"
     FAILED = "FAILED"
+    CANCELLED = "CANCELLED"
 
 
 class ContentState(StrEnum):
@@ -32,6 +41,58 @@ class Layout(StrEnum):
 
 
 STORABLE = frozenset({FileState.REGISTERED, FileState.STORING})
-DELETABLE = frozenset({FileState.STORED, FileState.FAILED})
+DELETABLE = frozenset({FileState.STORED, FileState.FAILED, FileState.CANCELLED})
 DELIVERABLE = frozenset({DeliveryState.QUEUED, DeliveryState.STREAMING, DeliveryState.COMMITTING})
-REOPENABLE = frozenset({DeliveryState.FAILED})
+OPEN = DELIVERABLE | {DeliveryState.PAUSED}
+REOPENABLE = frozenset({DeliveryState.FAILED, DeliveryState.CANCELLED})
+OVER = REOPENABLE | {DeliveryState.DELIVERED}
+
+
+class Action(StrEnum):
+    """What an operator does to a record."""
+
+    CANCEL = "cancel"
+    PAUSE = "pause"
+    RESUME = "resume"
+    RETRY = "retry"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Move(Generic[S_co]):
+    """What an action does to one kind of record."""
+
+    from_states: frozenset[S_co]
+    to_state: S_co
+    done_in: frozenset[S_co]  # where a repeat finds the record: nothing is left to do
+
+
+FILE_MOVES: Mapping[Action, Move[FileState]] = {
+    Action.CANCEL: Move(
+        from_states=STORABLE | {FileState.PAUSED},
+        to_state=FileState.CANCELLED,
+        done_in=frozenset({FileState.CANCELLED}),
+    ),
+    Action.PAUSE: Move(from_states=STORABLE, to_state=FileState.PAUSED, done_in=frozenset({FileState.PAUSED})),
+    Action.RESUME: Move(from_states=frozenset({FileState.PAUSED}), to_state=FileState.REGISTERED, done_in=STORABLE),
+    Action.RETRY: Move(
+        from_states=frozenset({FileState.FAILED, FileState.CANCELLED}),
+        to_state=FileState.REGISTERED,
+        done_in=STORABLE,
+    ),
+}
+_UNCOMMITTED = frozenset({DeliveryState.QUEUED, DeliveryState.STREAMING})
+
+DELIVERY_MOVES: Mapping[Action, Move[DeliveryState]] = {
+    Action.CANCEL: Move(
+        from_states=_UNCOMMITTED | {DeliveryState.PAUSED},
+        to_state=DeliveryState.CANCELLED,
+        done_in=frozenset({DeliveryState.CANCELLED}),
+    ),
+    Action.PAUSE: Move(
+        from_states=_UNCOMMITTED, to_state=DeliveryState.PAUSED, done_in=frozenset({DeliveryState.PAUSED})
+    ),
+    Action.RESUME: Move(
+        from_states=frozenset({DeliveryState.PAUSED}), to_state=DeliveryState.QUEUED, done_in=DELIVERABLE
+    ),
+    Action.RETRY: Move(from_states=REOPENABLE, to_state=DeliveryState.QUEUED, done_in=DELIVERABLE),
+}

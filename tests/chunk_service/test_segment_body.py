@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 from fastapi import Request
 
-from chunk_service import segment_body
 from chunk_service.segment_body import declared_length, read_chunks
 from gridhaul.transfer.digest import chunk_digest
 from gridhaul.transfer.errors import LengthMismatch, LengthRequired, PayloadTooLarge, RequestTimeout
 from tests.contracts.bytes_to_store import MIB, some_bytes
 
 KIB = 1024
+STALL_SECONDS = 30.0
 
 
 def _request(parts: Iterable[bytes], **headers: str) -> Request:
@@ -63,30 +63,28 @@ def _parts(data: bytes, sizes: Iterable[int]) -> Iterator[bytes]:
 )
 async def test_chunks_are_the_same_whatever_the_parts(length: int, sizes: list[int]) -> None:
     data = some_bytes(length)
-    chunks, digests = await read_chunks(_ended(_parts(data, sizes)))
+    chunks, digests = await read_chunks(_ended(_parts(data, sizes)), stall_seconds=STALL_SECONDS)
     assert chunks == [data[at : at + MIB] for at in range(0, length, MIB)]
     assert digests == [chunk_digest(chunk) for chunk in chunks]
     assert all(type(chunk) is bytes for chunk in chunks)
 
 
 async def test_empty_body_has_no_chunks() -> None:
-    assert await read_chunks(_ended([])) == ([], [])
+    assert await read_chunks(_ended([]), stall_seconds=STALL_SECONDS) == ([], [])
 
 
 async def test_client_that_goes_in_the_middle_ends_the_request() -> None:
     with pytest.raises(RequestTimeout):
-        await read_chunks(_request([b"x" * MIB, b"y"]))
+        await read_chunks(_request([b"x" * MIB, b"y"]), stall_seconds=STALL_SECONDS)
 
 
-async def test_client_that_stalls_ends_the_request(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(segment_body, "STALL_SECONDS", 0.02)
-
+async def test_client_that_stalls_ends_the_request() -> None:
     async def receive() -> dict[str, Any]:
         await asyncio.Event().wait()
         return {}
 
     with pytest.raises(RequestTimeout):
-        await read_chunks(Request(_request(()).scope, receive))
+        await read_chunks(Request(_request(()).scope, receive), stall_seconds=0.02)
 
 
 @pytest.mark.parametrize(("text", "length"), [("1", 1), ("0001", 1), (str(16 * MIB), 16 * MIB)])

@@ -60,11 +60,12 @@ class ScriptedApi:
 
     def app(self) -> FastAPI:
         app = FastAPI()
-        app.add_api_route("/{path:path}", self._answer, methods=["GET", "POST"], response_model=None)
+        app.add_api_route("/{path:path}", self._answer, methods=["GET", "POST", "DELETE"], response_model=None)
         return app
 
     async def _answer(self, request: Request) -> Response:
-        call = f"{request.method} {request.url.path}"
+        query = f"?{request.url.query}" if request.url.query else ""
+        call = f"{request.method} {request.url.path}{query}"
         heard = Heard(at=time.monotonic(), call=call, headers=dict(request.headers), body=await request.body())
         with self._heard_one:
             self.heard.append(heard)
@@ -116,6 +117,8 @@ def file(state: str, **changes: object) -> dict[str, Any]:
         "state": state,
         "layout": "gridfs" if state == "STORED" else None,
         "stored_bytes": 4 * MIB if state == "STORED" else 0,
+        "checked_bytes": 0,
+        "if_changed": "fail",
         "rate": None,
         "digests": {"sha-256": SHA256} if state == "STORED" else {},
         "attempts": 1,

@@ -28,6 +28,14 @@ def test_lines_of_progress_keep_their_distance(capsys: pytest.CaptureFixture[str
     ]
 
 
+def test_source_that_is_read_once_more_is_shown_as_that(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = Lines()
+    lines.show(storing(4 * MIB))
+    again = file("STORING", stored_bytes=4 * MIB, checked_bytes=MIB)
+    lines.show(Transfer(file=cast(FileRecord, again), delivery=None))
+    assert capsys.readouterr().err.splitlines() == ["STORING 4.0 MiB of 4.0 MiB", "CHECKING 1.0 MiB of 4.0 MiB"]
+
+
 def test_same_note_is_said_once(capsys: pytest.CaptureFixture[str]) -> None:
     lines = Lines()
     lines.note("waiting: x")

@@ -8,6 +8,7 @@ import pytest
 
 from tests.cli.conftest import Run
 from tests.cli.scripted_api import (
+    DELIVERY_ID,
     FILE_ID,
     ITS_DELIVERIES,
     MIB,
@@ -60,12 +61,13 @@ def test_request_names_absolute_path_and_destination(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     play(api, file("STORED"), delivery("DELIVERED"))
-    options = ("--name", "2026/run.h5", "--if-exists", "rename")
+    options = ("--name", "2026/run.h5", "--if-exists", "rename", "--if-changed", "restart")
     assert run("send", "a/../run42.h5", "--to", "archive", *options).exit_code == 0
     (heard,) = api.calls(PREPARE)
     assert json.loads(heard.body) == {
         "file_path": os.path.join(os.getcwd(), "run42.h5"),  # noqa: PTH109, PTH118 - as the command makes it
         "deliver_to": {"target": "archive", "object_name": "2026/run.h5", "if_exists": "rename"},
+        "if_changed": "restart",
     }
     assert heard.headers["authorization"] == f"Bearer {TOKEN}"
 
@@ -170,7 +172,24 @@ def test_paused_transfer_is_waited_for(api: ScriptedApi, run: Run) -> None:
     api.script(ITS_DELIVERIES, deliveries(), deliveries(delivery("DELIVERED")))
     result = run(*SEND)
     assert result.exit_code == 0
-    assert "PAUSED 0 B of 4.0 MiB\n" in result.stderr
+    waits = f"PAUSED 0 B of 4.0 MiB; waiting: somebody paused it; to go on: gridhaul resume {FILE_ID}\n"
+    assert waits in result.stderr
+
+
+def test_paused_delivery_is_waited_for(api: ScriptedApi, run: Run) -> None:
+    accept(api)
+    api.script(THE_FILE, file("STORED"))
+    api.script(ITS_DELIVERIES, deliveries(delivery("PAUSED")), deliveries(delivery("DELIVERED")))
+    result = run(*SEND)
+    assert result.exit_code == 0
+    assert f"to go on: gridhaul resume {DELIVERY_ID}\n" in result.stderr
+
+
+def test_cancelled_delivery_ends_the_wait(api: ScriptedApi, run: Run) -> None:
+    play(api, file("STORED"), delivery("CANCELLED"))
+    result = run(*SEND)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert f"FAILED {FILE_ID} cancelled: The transfer was cancelled." in result.stderr
 
 
 def test_trouble_while_following_says_how_to_look_again(api: ScriptedApi, run: Run) -> None:

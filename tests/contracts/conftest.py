@@ -2,12 +2,10 @@
 
 import pytest
 
-from gridhaul.storage import contents
 from gridhaul.storage.connect import Database
 from tests.contracts.ports import (
     LONG_LEASE_SECONDS,
     SHORT_LEASE_SECONDS,
-    SWEEP_AFTER_SECONDS,
     Ports,
     memory_ports,
     mongo_ports,
@@ -15,11 +13,10 @@ from tests.contracts.ports import (
 
 
 @pytest.fixture(params=["memory", "mongodb"])
-def storage(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Database | None:
+def storage(request: pytest.FixtureRequest) -> Database | None:
     """The database, or None for the twins."""
     if request.param == "memory":
         return None
-    monkeypatch.setattr(contents, "LONGEST_REQUEST_SECONDS", SWEEP_AFTER_SECONDS)
     database: Database = request.getfixturevalue("database")
     return database
 

@@ -21,7 +21,7 @@ from gridhaul.transfer.errors import (
     StaleFence,
     StateConflict,
 )
-from gridhaul.transfer.model import Content, RecordId, Seal
+from gridhaul.transfer.model import Content, FreeSpace, RecordId, Seal
 from gridhaul.transfer.ports import Contents, Intake
 from gridhaul.transfer.states import ContentState, Layout
 from tests.contracts.memory_registry import Row, new_id
@@ -73,14 +73,23 @@ class MemoryContents:
                 yield chunk
 
     async def drop_ref(self, content_id: RecordId, file_id: RecordId) -> None:
-        row = self.rows.get(content_id)
-        if row is None:
-            return
+        if content_id not in self.rows:  # it can not be made any more
+            await self.open(content_id, file_id=file_id, filename="", content_type="", length=0, fence=0)
+        row = self.rows[content_id]
         row.record = replace(row.record, refs=tuple(ref for ref in row.record.refs if ref != file_id))
         if not row.record.refs:
             row.record = replace(row.record, state=ContentState.DELETING)
             row.next_attempt_at = row.hint_at = time.monotonic() + self._sweep_after_seconds
             self._delete_bytes(content_id)
+
+    async def abandon(self, content: Content) -> bool:
+        row = self.rows.get(content.id)
+        if row is None or (row.record.state, row.record.fence) != (content.state, content.fence):
+            return False
+        row.record = replace(row.record, refs=(), state=ContentState.DELETING)
+        row.next_attempt_at = row.hint_at = time.monotonic() + self._sweep_after_seconds
+        self._delete_bytes(content.id)
+        return True
 
     async def sweep(self, content_id: RecordId) -> None:
         row = self.rows.get(content_id)
@@ -162,8 +171,20 @@ class MemoryIntake:
         )
         return row.record
 
-    async def free_bytes(self) -> int:
-        return shutil.disk_usage("/").free
+    async def repair(self, content_id: RecordId, *, n: int, chunk: bytes, digest: bytes) -> bool:
+        content = self._content(content_id).record
+        if content.state is not ContentState.SEALED:
+            raise StateConflict("The content is not sealed.")
+        self._check_lengths(content, n, [chunk])
+        if self._contents.manifests[content_id][n * DIGEST_BYTES : (n + 1) * DIGEST_BYTES] != digest:
+            raise ChunkConflict(f"The manifest has other bytes for chunk {n}.")
+        held = self._contents.chunks.setdefault(content_id, {})
+        wrong = held.get(n) != (chunk, digest)
+        held[n] = (chunk, digest)
+        return wrong
+
+    async def free_space(self) -> FreeSpace:
+        return FreeSpace(disk_bytes=shutil.disk_usage("/").free, reusable_bytes=0)
 
     def _content(self, content_id: RecordId, *, fence: int | None = None) -> Row[Content]:
         row = self._contents.rows.get(content_id)

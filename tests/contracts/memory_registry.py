@@ -24,9 +24,11 @@ from gridhaul.transfer.model import (
 from gridhaul.transfer.ports import Agenda, DeliveryRegistry, FileRegistry
 from gridhaul.transfer.states import (
     DELETABLE,
+    OVER,
     REOPENABLE,
     DeliveryState,
     FileState,
+    Move,
 )
 
 R = TypeVar("R", File, Delivery, Content)
@@ -65,6 +67,8 @@ def _waiting(record: Leasable) -> Row[Leasable]:
 class MemoryRecords(Generic[Leasable, S]):
     """`transfer.ports.LeasedRecords`. No method awaits anything, so each is atomic."""
 
+    waiting: frozenset[Any]
+
     def __init__(self, *, lease_seconds: float) -> None:
         self.rows: dict[RecordId, Row[Leasable]] = {}
         self._lease_seconds = lease_seconds
@@ -98,7 +102,36 @@ class MemoryRecords(Generic[Leasable, S]):
     async def finish(self, lease: Lease, to_state: S, **changes: object) -> None:
         row = self._leased(lease)
         self._change(row, {"state": to_state, "rate": None, **changes})
-        row.lease_until = row.next_attempt_at = row.hint_at = row.hinted_at = row.claimed = None
+        row.lease_until = None
+        self._at_rest(row)
+
+    async def require(self, lease: Lease) -> None:
+        self._leased(lease)
+
+    async def move(self, record_id: RecordId, move: Move[Any], **changes: object) -> Leasable | None:
+        row = self.rows.get(record_id)
+        if row is None or row.record.state not in move.from_states:
+            return None
+        afresh = {"rate": None, "error": None, "fruitless_attempts": 0, "fence": row.record.fence + 1}
+        self._change(row, {"state": move.to_state, **afresh, **changes})
+        row.lease_until = self._lease_left(row)
+        if move.to_state in self.waiting:
+            self._due_now(row)
+        else:
+            self._at_rest(row)
+        return row.record
+
+    def _lease_left(self, row: Row[Leasable]) -> float | None:
+        """Until when a record that was moved away from its worker is leased to nobody."""
+        return None
+
+    def _due_now(self, row: Row[Leasable]) -> None:
+        now = row.next_attempt_at = time.monotonic()
+        leased = row.lease_until is not None and row.lease_until > now
+        row.hint_at, row.hinted_at = (row.lease_until, None) if leased else (None, now)
+
+    def _at_rest(self, row: Row[Leasable]) -> None:
+        row.next_attempt_at = row.hint_at = row.hinted_at = None
 
     def _leased(self, lease: Lease) -> Row[Leasable]:
         row = self.rows.get(lease.record_id)
@@ -116,6 +149,8 @@ class MemoryRecords(Generic[Leasable, S]):
 
 class MemoryFiles(MemoryRecords[File, FileState]):
     """`transfer.ports.FileRegistry`."""
+
+    waiting = frozenset({FileState.REGISTERED})
 
     def __init__(self, *, lease_seconds: float) -> None:
         super().__init__(lease_seconds=lease_seconds)
@@ -139,32 +174,46 @@ class MemoryFiles(MemoryRecords[File, FileState]):
         wanted = (f for f in files if state in (None, f.state) and (before is None or f.id < before))
         return list(itertools.islice(wanted, limit))
 
-    async def request_delete(self, file_id: RecordId) -> File | None:
+    async def request_delete(self, file_id: RecordId, *, deliveries_asked: int) -> File | None:
         row = self.rows.get(file_id)
-        if row is not None and row.record.state in DELETABLE and row.next_attempt_at is None:
+        if row is None:
+            return None
+        at_rest = row.record.state in DELETABLE and row.next_attempt_at is None
+        if at_rest and row.record.deliveries_asked == deliveries_asked:
             counts = {"attempts": 0, "fruitless_attempts": 0}
             self._change(row, {"state": FileState.DELETING, "queue": Queue.MAINTENANCE, "error": None, **counts})
-            row.next_attempt_at = row.hinted_at = time.monotonic()
-        return row.record if row else None
+            self._due_now(row)
+        return row.record
 
     async def delivery_made(self, file_id: RecordId) -> None:
+        if await self.count_delivery(file_id):
+            super()._at_rest(self.rows[file_id])
+
+    async def count_delivery(self, file_id: RecordId) -> bool:
         row = self.rows.get(file_id)
-        if row is not None and row.record.state is FileState.STORED:
-            row.next_attempt_at = row.hint_at = row.hinted_at = None
+        if row is None or row.record.state is not FileState.STORED:
+            return False
+        row.record = replace(row.record, deliveries_asked=row.record.deliveries_asked + 1)
+        return True
 
     async def find_by_key(self, owner: str, idempotency_key: str) -> File | None:
         file_id = self._by_key.get((owner, idempotency_key))
         return self.rows[file_id].record if file_id else None
 
-    async def finish(self, lease: Lease, to_state: FileState, **changes: object) -> None:
-        await super().finish(lease, to_state, **changes)
-        row = self.rows[lease.record_id]
-        if to_state is FileState.STORED and row.record.deliver_to is not None:
+    def _at_rest(self, row: Row[File]) -> None:
+        super()._at_rest(row)
+        if row.record.state is FileState.STORED and row.record.deliver_to is not None:
             row.next_attempt_at = row.hint_at = time.monotonic()
 
 
 class MemoryDeliveries(MemoryRecords[Delivery, DeliveryState]):
     """`transfer.ports.DeliveryRegistry`."""
+
+    waiting = frozenset({DeliveryState.QUEUED})
+
+    def __init__(self, *, lease_seconds: float, sweep_seconds: float = 0.0) -> None:
+        super().__init__(lease_seconds=lease_seconds)
+        self._sweep_seconds = sweep_seconds
 
     async def make(self, new: NewDelivery) -> bool:
         if new.id in self.rows:
@@ -178,9 +227,10 @@ class MemoryDeliveries(MemoryRecords[Delivery, DeliveryState]):
             return self._insert(new), True
         if row.record.state in REOPENABLE:
             again = {"state": DeliveryState.QUEUED, "if_exists": new.destination.if_exists, "error": None}
-            counts = {"sent_bytes": 0, "attempts": 0, "fruitless_attempts": 0}
-            self._change(row, {"length": new.length, "sha256": new.sha256, **again, **counts})
-            row.next_attempt_at = row.hinted_at = time.monotonic()
+            counts = {"sent_bytes": 0, "attempts": 0, "fruitless_attempts": 0, "fence": row.record.fence + 1}
+            row.lease_until = self._lease_left(row)
+            self._change(row, {"length": new.length, "sha256": new.sha256, "queue": new.queue, **again, **counts})
+            self._due_now(row)
             return row.record, True
         if row.record.if_exists is not new.destination.if_exists:
             raise OptionsConflict(f"This delivery exists with if_exists={row.record.if_exists}.")
@@ -198,6 +248,37 @@ class MemoryDeliveries(MemoryRecords[Delivery, DeliveryState]):
 
     async def of_file(self, file_id: RecordId) -> Sequence[Delivery]:
         return [row.record for row in self.rows.values() if row.record.file_id == file_id]
+
+    async def page(self, *, state: DeliveryState | None, limit: int, before: Delivery | None) -> Sequence[Delivery]:
+        newest_first = sorted((row.record for row in self.rows.values()), key=_age, reverse=True)
+        wanted = (d for d in newest_first if state in (None, d.state) and (before is None or _age(d) < _age(before)))
+        return list(itertools.islice(wanted, limit))
+
+    async def claim_cleaning(self, delivery_id: RecordId, *, holder: str) -> Delivery | None:
+        row = self.rows.get(delivery_id)
+        if row is None or row.record.state not in OVER or row.next_attempt_at is None or not row.due_and_free:
+            return None
+        self._change(row, {name: getattr(row.record, name) + 1 for name in ("fence", "fruitless_attempts")})
+        self._hold(row)
+        return row.record
+
+    def _lease_left(self, row: Row[Delivery]) -> float | None:
+        return row.lease_until if row.record.final_touched else None
+
+    def _due_now(self, row: Row[Delivery]) -> None:
+        super()._due_now(row)
+        row.record = replace(row.record, ended_at=None)
+
+    def _at_rest(self, row: Row[Delivery]) -> None:
+        super()._at_rest(row)
+        if row.record.state not in OVER:
+            return
+        row.record = replace(row.record, ended_at=row.record.ended_at or datetime.now(UTC))
+        if row.record.leftovers:
+            row.next_attempt_at = row.hint_at = time.monotonic() + self._sweep_seconds
+            row.record = replace(row.record, queue=Queue.MAINTENANCE)
+        if row.record.final_name not in row.record.leftovers:
+            row.claimed = None
 
     def _insert(self, new: NewDelivery) -> Delivery:
         now = datetime.now(UTC)
@@ -249,7 +330,7 @@ class MemoryAgenda:
     def _rows(self) -> Iterator[tuple[Row[Any], TaskName]]:
         for rows, task in self._sources:
             for row in rows.values():
-                yield row, TaskName.DELETE_FILE if row.record.state is FileState.DELETING else task
+                yield row, _task(row.record, task)
 
     def _hinted(self, queue: Queue) -> Iterator[tuple[float, Row[Any], TaskName]]:
         for row, task in self._rows():
@@ -261,6 +342,16 @@ class MemoryAgenda:
         for _, row, _ in taken:
             row.hint_at, row.hinted_at = None, time.monotonic()
         return [Hint(task=task, record_id=row.record.id, queue=_queue(row)) for _, row, task in taken]
+
+
+def _task(record: Any, usual: TaskName) -> TaskName:
+    if isinstance(record, Delivery) and record.state in OVER:
+        return TaskName.CLEAN_DELIVERY
+    return TaskName.DELETE_FILE if record.state is FileState.DELETING else usual
+
+
+def _age(delivery: Delivery) -> tuple[datetime, RecordId]:
+    return delivery.created_at, delivery.id
 
 
 def _queue(row: Row[Any]) -> Queue:

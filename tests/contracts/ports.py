@@ -36,10 +36,10 @@ class Ports:
     intake_with: Callable[[int], Intake]  # given the most chunks of an inline content
 
 
-def memory_ports(*, lease_seconds: float) -> Ports:
+def memory_ports(*, lease_seconds: float, sweep_after_seconds: float = SWEEP_AFTER_SECONDS) -> Ports:
     files = MemoryFiles(lease_seconds=lease_seconds)
-    deliveries = MemoryDeliveries(lease_seconds=lease_seconds)
-    contents = MemoryContents(sweep_after_seconds=SWEEP_AFTER_SECONDS)
+    deliveries = MemoryDeliveries(lease_seconds=lease_seconds, sweep_seconds=sweep_after_seconds)
+    contents = MemoryContents(sweep_after_seconds=sweep_after_seconds)
     return Ports(
         files=files,
         deliveries=deliveries,
@@ -49,12 +49,12 @@ def memory_ports(*, lease_seconds: float) -> Ports:
     )
 
 
-def mongo_ports(database: Database, *, lease_seconds: float) -> Ports:
+def mongo_ports(database: Database, *, lease_seconds: float, sweep_after_seconds: float = SWEEP_AFTER_SECONDS) -> Ports:
     return Ports(
         files=MongoFiles(database, lease_seconds=lease_seconds),
-        deliveries=MongoDeliveries(database, lease_seconds=lease_seconds),
+        deliveries=MongoDeliveries(database, lease_seconds=lease_seconds, sweep_seconds=sweep_after_seconds),
         agenda=MongoAgenda(database),
-        contents=MongoContents(database),
+        contents=MongoContents(database, sweep_seconds=sweep_after_seconds),
         intake_with=lambda limit: MongoIntake(database, inline_limit_chunks=limit),
     )
 

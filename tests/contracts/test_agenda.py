@@ -141,7 +141,7 @@ async def test_stored_file_whose_delivery_was_not_made_is_hinted_until_it_is(por
 
 async def test_file_to_be_deleted_has_its_own_task_and_queue(ports: Ports) -> None:
     file = await stored(ports)
-    await ports.files.request_delete(file.id)
+    await ports.files.request_delete(file.id, deliveries_asked=0)
     (hint,) = await _overlooked(ports, queue=Queue.MAINTENANCE)
     assert (hint.task, hint.record_id, hint.queue) == (TaskName.DELETE_FILE, file.id, Queue.MAINTENANCE)
 

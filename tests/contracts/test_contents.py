@@ -237,8 +237,19 @@ async def test_unknown_content_is_not_found(contents: Contents, intake: Intake) 
         await intake.digests(unknown, first=0, count=1)
     with pytest.raises(NotFound):
         await intake.seal(unknown, fence=1, seal=seal_of(b""))
-    await contents.drop_ref(unknown, A_FILE)
-    await contents.sweep(unknown)
+
+
+async def test_content_dropped_before_it_was_made_is_never_made(contents: Contents) -> None:
+    content_id = contents.new_id()
+    await contents.drop_ref(content_id, A_FILE)
+    with pytest.raises(LeaseLost):
+        await opened(contents, SMALL, content_id=content_id)
+
+    async def swept() -> bool:
+        await contents.sweep(content_id)
+        return await contents.get(content_id) is None
+
+    await eventually(swept)
 
 
 async def test_without_refs_all_bytes_are_deleted(contents: Contents, either: Intake) -> None:
@@ -275,5 +286,59 @@ async def test_sweep_waits_until_nothing_can_come_late(contents: Contents, eithe
     await eventually(swept)
 
 
-async def test_free_bytes_are_a_number_of_bytes(intake: Intake) -> None:
-    assert await intake.free_bytes() > 0
+async def test_free_space_is_a_number_of_bytes(intake: Intake) -> None:
+    space = await intake.free_space()
+    assert space.disk_bytes > 0
+    assert space.reusable_bytes >= 0
+
+
+@pytest.mark.parametrize("n", [0, 2])
+async def test_repair_of_a_chunk_that_is_right_changes_nothing(contents: Contents, either: Intake, n: int) -> None:
+    data = some_bytes(SMALL)
+    content = await sealed(contents, either, data)
+    assert not await repair(either, content.id, segment(data, n, 1))
+    assert await read(contents, content) == data
+
+
+async def test_repair_takes_no_bytes_but_those_of_the_manifest(contents: Contents, either: Intake) -> None:
+    data = some_bytes(SMALL)
+    content = await sealed(contents, either, data)
+    for wrong in (replace(segment(data, 0, 1), first=1), replace(segment(b"x" * MIB, 0, 1), first=1)):
+        with pytest.raises(ChunkConflict):
+            await repair(either, content.id, wrong)
+    with pytest.raises(LengthMismatch):
+        await repair(either, content.id, replace(segment(data, 2, 1), first=1))
+    with pytest.raises(ChunkOutOfRange):
+        await repair(either, content.id, replace(segment(data, 2, 1), first=3))
+    assert await read(contents, content) == data
+
+
+async def test_only_what_is_sealed_is_repaired(contents: Contents, either: Intake) -> None:
+    part = segment(some_bytes(SMALL), 0, 1)
+    content = await opened(contents, SMALL)
+    with pytest.raises(StateConflict):
+        await repair(either, content.id, part)
+    with pytest.raises(NotFound):
+        await repair(either, RecordId("f" * 24), part)
+
+
+async def repair(intake: Intake, content_id: RecordId, part: Segment) -> bool:
+    return await intake.repair(content_id, n=part.first, chunk=part.chunks[0], digest=part.digests[0])
+
+
+async def test_abandoned_content_has_no_bytes_and_waits_to_be_swept(contents: Contents, either: Intake) -> None:
+    content = await sealed(contents, either, some_bytes(SMALL))
+    assert await contents.abandon(content)
+    found = await contents.get(content.id)
+    assert found is not None
+    assert found.state is ContentState.DELETING
+    with pytest.raises(ChunkMissing):
+        await read(contents, content)
+
+
+async def test_content_that_has_changed_is_not_abandoned(contents: Contents, either: Intake) -> None:
+    data = some_bytes(SMALL)
+    content = await sealed(contents, either, data)
+    assert not await contents.abandon(replace(content, fence=content.fence + 1))
+    assert not await contents.abandon(replace(content, state=ContentState.OPEN))
+    assert await read(contents, content) == data

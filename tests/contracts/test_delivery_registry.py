@@ -1,6 +1,7 @@
 """The suite of `DeliveryRegistry`."""
 
 import asyncio
+import time
 
 import pytest
 
@@ -10,13 +11,25 @@ from gridhaul.transfer.model import (
     Destination,
     Evidence,
     Failure,
+    Hint,
     IfExists,
     NewDelivery,
+    Queue,
     Receipt,
     RecordId,
+    RemoteObject,
+    TaskName,
 )
-from gridhaul.transfer.states import DELIVERABLE, DeliveryState
-from tests.contracts.ports import A_FILE, SHA256, Ports, destination, eventually, new_delivery
+from gridhaul.transfer.states import DELIVERABLE, DELIVERY_MOVES, Action, DeliveryState
+from tests.contracts.ports import (
+    A_FILE,
+    SHA256,
+    SHORT_LEASE_SECONDS,
+    Ports,
+    destination,
+    eventually,
+    new_delivery,
+)
 
 OVERWRITE = destination(if_exists=IfExists.OVERWRITE)
 FAILURE = Failure(code="target_mismatch", detail="Other bytes.")
@@ -74,15 +87,15 @@ async def test_delivered_one_is_not_queued_again(ports: Ports) -> None:
 
 async def test_failed_one_is_queued_again_and_its_fence_keeps_growing(ports: Ports) -> None:
     delivery = await _claimed(ports, new_delivery(destination()))
-    left = {"temporary_name": ".gridhaul-part", "final_touched": True, "sent_bytes": 3}
+    left = {"leftovers": (".gridhaul-part",), "final_touched": True, "sent_bytes": 3}
     await ports.deliveries.finish(delivery.lease, DeliveryState.FAILED, error=FAILURE, **left)
     again, queued = await ports.deliveries.open(new_delivery(OVERWRITE))
     assert queued
     assert (again.state, again.if_exists, again.error) == (DeliveryState.QUEUED, IfExists.OVERWRITE, None)
-    assert (again.fence, again.attempts, again.sent_bytes) == (1, 0, 0)
-    assert (again.temporary_name, again.final_touched) == (".gridhaul-part", True)
+    assert (again.fence, again.attempts, again.sent_bytes) == (2, 0, 0)
+    assert (again.leftovers, again.final_touched) == ((".gridhaul-part",), True)
     assert again.created_at == delivery.created_at
-    assert (await _claimed(ports, new_delivery(OVERWRITE))).fence == 2
+    assert (await _claimed(ports, new_delivery(OVERWRITE))).fence == 3
 
 
 async def test_make_queues_a_delivery_once(ports: Ports) -> None:
@@ -182,3 +195,171 @@ async def test_deliveries_of_a_file_are_listed_and_no_others(ports: Ports) -> No
     await ports.deliveries.open(_from_another_file(destination()))
     assert [delivery.object_name for delivery in await ports.deliveries.of_file(A_FILE)] == names
     assert not await ports.deliveries.of_file(RecordId("f" * 24))
+
+
+TEMPORARY = f".gridhaul-{'c' * 24}-1.part"
+
+
+async def _due_for_cleaning(ports: Ports) -> Hint:
+    hints = await eventually(lambda: ports.agenda.due(10))
+    (hint,) = hints
+    return hint
+
+
+@pytest.mark.parametrize("end", [DeliveryState.DELIVERED, DeliveryState.FAILED, DeliveryState.CANCELLED])
+async def test_delivery_that_left_something_is_to_be_cleaned_and_its_end_stays(
+    ports: Ports, end: DeliveryState
+) -> None:
+    delivery = await _claimed(ports, new_delivery(destination()))
+    await ports.deliveries.renew(delivery.lease, leftovers=(TEMPORARY,))
+    if end is DeliveryState.CANCELLED:
+        await ports.deliveries.move(delivery.id, DELIVERY_MOVES[Action.CANCEL])
+    else:
+        await ports.deliveries.finish(delivery.lease, end, error=FAILURE, rate=5.0)
+    ended = await ports.deliveries.get(delivery.id)
+    assert await ports.deliveries.claim_cleaning(delivery.id, holder="w") is None, "it is not time"
+    hint = await _due_for_cleaning(ports)
+    assert (hint.task, hint.record_id, hint.queue) == (TaskName.CLEAN_DELIVERY, delivery.id, Queue.MAINTENANCE)
+    taken = await ports.deliveries.claim_cleaning(delivery.id, holder="w")
+    assert ended is not None
+    assert taken is not None
+    assert taken.ended_at == ended.ended_at is not None
+    assert (taken.state, taken.error, taken.rate, taken.attempts) == (end, ended.error, ended.rate, ended.attempts)
+    assert (taken.leftovers, taken.fence) == ((TEMPORARY,), ended.fence + 1)
+    assert await ports.deliveries.claim_cleaning(delivery.id, holder="another") is None
+    await ports.deliveries.finish(taken.lease, end, leftovers=())
+    clean = await ports.deliveries.get(delivery.id)
+    assert clean is not None
+    assert (clean.state, clean.error, clean.leftovers, clean.ended_at) == (end, ended.error, (), ended.ended_at)
+    assert await ports.deliveries.claim_cleaning(delivery.id, holder="w") is None
+    assert not await ports.agenda.due(10)
+
+
+async def test_cleaning_that_could_not_be_done_is_due_again_later(ports: Ports) -> None:
+    delivery = await _claimed(ports, new_delivery(destination()))
+    await ports.deliveries.finish(delivery.lease, DeliveryState.FAILED, leftovers=(TEMPORARY,))
+    await _due_for_cleaning(ports)
+    taken = await ports.deliveries.claim_cleaning(delivery.id, holder="w")
+    assert taken is not None
+    await ports.deliveries.finish(taken.lease, DeliveryState.FAILED)
+    assert await ports.deliveries.claim_cleaning(delivery.id, holder="w") is None
+    await _due_for_cleaning(ports)
+    assert await ports.deliveries.claim_cleaning(delivery.id, holder="w") is not None
+
+
+async def test_delivery_that_left_nothing_is_not_cleaned(ports: Ports) -> None:
+    delivery = await _claimed(ports, new_delivery(destination()))
+    assert await ports.deliveries.claim_cleaning(delivery.id, holder="w") is None
+    await ports.deliveries.finish(delivery.lease, DeliveryState.FAILED)
+    assert await ports.deliveries.claim_cleaning(delivery.id, holder="w") is None
+
+
+async def test_delivery_queued_again_before_it_was_cleaned_goes_to_its_files_queue(ports: Ports) -> None:
+    delivery = await _claimed(ports, new_delivery(destination(), queue=Queue.LARGE))
+    await ports.deliveries.finish(delivery.lease, DeliveryState.FAILED, leftovers=(TEMPORARY,))
+    again, _ = await ports.deliveries.open(new_delivery(destination(), queue=Queue.LARGE))
+    assert (again.queue, again.leftovers, again.ended_at) == (Queue.LARGE, (TEMPORARY,), None)
+    (hint,) = await ports.agenda.overlooked(Queue.LARGE, 10, seconds=0)
+    assert hint.task is TaskName.FINALIZE_FILE
+
+
+async def test_delivery_queued_again_while_it_is_cleaned_is_lost_to_the_cleaner(ports: Ports) -> None:
+    """Who asked again was told that it is queued: the cleaner must not write its old end over that."""
+    delivery = await _claimed(ports, new_delivery(destination()))
+    await ports.deliveries.finish(delivery.lease, DeliveryState.FAILED, leftovers=(TEMPORARY,))
+    await _due_for_cleaning(ports)
+    cleaner = await ports.deliveries.claim_cleaning(delivery.id, holder="w")
+    assert cleaner is not None
+    _, queued = await ports.deliveries.open(new_delivery(destination()))
+    assert queued
+    with pytest.raises(LeaseLost):
+        await ports.deliveries.finish(cleaner.lease, DeliveryState.FAILED, leftovers=())
+    again = await _claimed(ports, new_delivery(destination()))
+    assert again.fence > cleaner.fence
+    assert again.leftovers == (TEMPORARY,)
+
+
+async def test_delivery_queued_again_waits_for_a_cleaner_at_its_final_name(short_leases: Ports) -> None:
+    delivery = await _claimed(short_leases, new_delivery(destination()))
+    left = {"leftovers": ("run.h5",), "final_touched": True}
+    await short_leases.deliveries.finish(delivery.lease, DeliveryState.FAILED, **left)
+    await _due_for_cleaning(short_leases)
+    assert await short_leases.deliveries.claim_cleaning(delivery.id, holder="w") is not None
+    taken_at = time.monotonic()
+    await short_leases.deliveries.open(new_delivery(destination()))
+    (hint,) = await eventually(lambda: short_leases.agenda.due(10))
+    assert hint.task is TaskName.FINALIZE_FILE
+    assert await _claimed(short_leases, new_delivery(destination()))
+    assert time.monotonic() - taken_at >= SHORT_LEASE_SECONDS - 0.05
+
+
+async def test_paused_delivery_keeps_its_name_and_a_cancelled_one_gives_it_up(ports: Ports) -> None:
+    first = await _claimed(ports, new_delivery(destination()))
+    second = await _claimed(ports, _from_another_file(destination()))
+    await ports.deliveries.hold_name(first.lease, "run.h5")
+    await ports.deliveries.renew(first.lease, leftovers=(TEMPORARY,))
+    await ports.deliveries.move(first.id, DELIVERY_MOVES[Action.PAUSE])
+    assert not await ports.deliveries.hold_name(second.lease, "run.h5")
+    await ports.deliveries.move(first.id, DELIVERY_MOVES[Action.CANCEL])
+    assert await ports.deliveries.hold_name(second.lease, "run.h5")
+
+
+async def test_name_stays_held_until_what_was_left_under_it_is_cleaned(ports: Ports) -> None:
+    first = await _claimed(ports, new_delivery(destination()))
+    second = await _claimed(ports, _from_another_file(destination()))
+    await ports.deliveries.hold_name(first.lease, "run.h5")
+    await ports.deliveries.finish(first.lease, DeliveryState.FAILED, leftovers=("run.h5",), final_touched=True)
+    assert not await ports.deliveries.hold_name(second.lease, "run.h5")
+    await _due_for_cleaning(ports)
+    taken = await ports.deliveries.claim_cleaning(first.id, holder="w")
+    assert taken is not None
+    assert not await ports.deliveries.hold_name(second.lease, "run.h5")
+    await ports.deliveries.finish(taken.lease, DeliveryState.FAILED, leftovers=())
+    assert await ports.deliveries.hold_name(second.lease, "run.h5")
+
+
+async def test_worker_that_writes_to_the_final_name_is_waited_for(short_leases: Ports) -> None:
+    """Its lease ends by itself before another one may write there."""
+    deliveries, new = short_leases.deliveries, new_delivery(destination())
+    first = await _claimed(short_leases, new)
+    await deliveries.renew(first.lease, final_touched=True, leftovers=("run.h5",))
+    renewed_at = time.monotonic()
+    await deliveries.move(first.id, DELIVERY_MOVES[Action.PAUSE])
+    await deliveries.move(first.id, DELIVERY_MOVES[Action.RESUME])
+    with pytest.raises(LeaseLost):
+        await deliveries.require(first.lease)
+    (hint,) = await eventually(lambda: short_leases.agenda.due(10))
+    assert hint.task is TaskName.FINALIZE_FILE
+    assert (await _claimed(short_leases, new)).fence > first.fence
+    assert time.monotonic() - renewed_at >= SHORT_LEASE_SECONDS - 0.01
+
+
+async def test_page_of_deliveries_goes_from_the_newest_to_the_oldest(ports: Ports) -> None:
+    news = [new_delivery(destination(object_name=f"run-{number}.h5")) for number in range(5)]
+    made = [(await ports.deliveries.open(new))[0] for new in news]
+    made.sort(key=lambda delivery: (delivery.created_at, delivery.id), reverse=True)
+    newest = await ports.deliveries.page(state=None, limit=2, before=None)
+    middle = await ports.deliveries.page(state=None, limit=2, before=newest[-1])
+    oldest = await ports.deliveries.page(state=None, limit=2, before=middle[-1])
+    assert [*newest, *middle, *oldest] == made
+    assert not await ports.deliveries.page(state=None, limit=2, before=oldest[-1])
+
+
+async def test_page_of_deliveries_shows_only_the_state_asked_for(ports: Ports) -> None:
+    for number in range(3):
+        await ports.deliveries.open(new_delivery(destination(object_name=f"run-{number}.h5")))
+    taken = await _claimed(ports, new_delivery(destination(object_name="run-1.h5")))
+    assert [d.id for d in await ports.deliveries.page(state=DeliveryState.STREAMING, limit=9, before=None)] == [
+        taken.id
+    ]
+    waiting = await ports.deliveries.page(state=DeliveryState.QUEUED, limit=1, before=None)
+    assert len(await ports.deliveries.page(state=DeliveryState.QUEUED, limit=9, before=waiting[0])) == 1
+
+
+async def test_object_that_was_there_before_comes_back_as_it_was_written(ports: Ports) -> None:
+    delivery = await _claimed(ports, new_delivery(destination()))
+    before = RemoteObject(length=2**40, sha256="", evidence=Evidence.SIZE)
+    await ports.deliveries.renew(delivery.lease, replaced=before)
+    kept = await ports.deliveries.get(delivery.id)
+    assert kept is not None
+    assert kept.replaced == before

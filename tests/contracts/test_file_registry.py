@@ -5,11 +5,17 @@ from dataclasses import replace
 
 import pytest
 
-from gridhaul.transfer.model import IfExists, Queue, RecordId, TaskName
-from gridhaul.transfer.states import STORABLE, FileState
+from gridhaul.transfer.model import File, IfExists, Queue, RecordId, TaskName
+from gridhaul.transfer.states import FILE_MOVES, STORABLE, Action, FileState
 from tests.contracts.ports import Ports, claimed, destination, eventually, new_file, registered, stored
 
 DELETING = frozenset({FileState.DELETING})
+
+
+async def _request_delete(ports: Ports, file_id: RecordId) -> File | None:
+    """By somebody who has seen all its deliveries."""
+    file = await ports.files.get(file_id)
+    return await ports.files.request_delete(file_id, deliveries_asked=file.deliveries_asked if file else 0)
 
 
 async def test_registered_file_is_what_was_given(ports: Ports) -> None:
@@ -73,9 +79,9 @@ async def test_page_shows_only_the_state_asked_for(ports: Ports) -> None:
 
 async def test_file_at_work_is_not_deleted(ports: Ports) -> None:
     file = await registered(ports)
-    waiting = await ports.files.request_delete(file.id)
+    waiting = await _request_delete(ports, file.id)
     await claimed(ports, file)
-    storing = await ports.files.request_delete(file.id)
+    storing = await _request_delete(ports, file.id)
     assert waiting is not None
     assert storing is not None
     assert (waiting.state, storing.state) == (FileState.REGISTERED, FileState.STORING)
@@ -85,7 +91,7 @@ async def test_file_at_work_is_not_deleted(ports: Ports) -> None:
 async def test_file_at_rest_is_moved_to_deleting_and_hinted_by_who_asked(ports: Ports, rest: FileState) -> None:
     file = await claimed(ports, await registered(ports))
     await ports.files.finish(file.lease, rest)
-    deleting = await ports.files.request_delete(file.id)
+    deleting = await _request_delete(ports, file.id)
     assert deleting is not None
     assert (deleting.state, deleting.attempts) == (FileState.DELETING, 0)
     (hint,) = await ports.agenda.overlooked(Queue.MAINTENANCE, 10, seconds=0)
@@ -97,19 +103,19 @@ async def test_file_at_rest_is_moved_to_deleting_and_hinted_by_who_asked(ports: 
 
 async def test_second_request_to_delete_changes_nothing(ports: Ports) -> None:
     file = await stored(ports)
-    first = await ports.files.request_delete(file.id)
-    assert await ports.files.request_delete(file.id) == first
+    first = await _request_delete(ports, file.id)
+    assert await _request_delete(ports, file.id) == first
     taken = await ports.files.claim(file.id, holder="w", from_states=DELETING, to_state=FileState.DELETING)
     assert taken is not None
-    await ports.files.request_delete(file.id)
+    await _request_delete(ports, file.id)
     await ports.files.finish(taken.lease, FileState.DELETED)
-    deleted = await ports.files.request_delete(file.id)
+    deleted = await _request_delete(ports, file.id)
     assert deleted is not None
     assert deleted.state is FileState.DELETED
 
 
 async def test_request_to_delete_an_unknown_file_gives_none(ports: Ports) -> None:
-    assert await ports.files.request_delete(RecordId("f" * 24)) is None
+    assert await _request_delete(ports, RecordId("f" * 24)) is None
 
 
 async def test_stored_file_is_due_until_its_delivery_was_made(ports: Ports) -> None:
@@ -129,16 +135,16 @@ async def test_stored_file_whose_delivery_was_made_is_not_due(ports: Ports) -> N
 
 async def test_delivery_made_leaves_a_file_that_is_being_deleted_alone(ports: Ports) -> None:
     file = await stored(ports)
-    await ports.files.request_delete(file.id)
+    await _request_delete(ports, file.id)
     await ports.files.delivery_made(file.id)
     assert await ports.agenda.unanswered(Queue.MAINTENANCE, 10) == 1
 
 
 async def test_stored_file_whose_delivery_was_not_made_is_not_deleted(ports: Ports) -> None:
     file = await stored(ports, new_file(deliver_to=destination()))
-    refused = await ports.files.request_delete(file.id)
+    refused = await _request_delete(ports, file.id)
     await ports.files.delivery_made(file.id)
-    taken = await ports.files.request_delete(file.id)
+    taken = await _request_delete(ports, file.id)
     assert refused is not None
     assert taken is not None
     assert (refused.state, taken.state) == (FileState.STORED, FileState.DELETING)
@@ -149,3 +155,36 @@ async def test_file_is_found_by_its_owners_key_alone(ports: Ports) -> None:
     assert await ports.files.find_by_key("operator", "k") == file
     assert await ports.files.find_by_key("another", "k") is None
     assert await ports.files.find_by_key("operator", "other") is None
+
+
+@pytest.mark.parametrize("count", ["count_delivery", "delivery_made"])
+async def test_file_with_a_delivery_that_the_delete_has_not_seen_is_not_deleted(ports: Ports, count: str) -> None:
+    file = await stored(ports)
+    await getattr(ports.files, count)(file.id)
+    refused = await ports.files.request_delete(file.id, deliveries_asked=file.deliveries_asked)
+    assert refused is not None
+    assert refused.state is FileState.STORED
+    taken = await ports.files.request_delete(file.id, deliveries_asked=refused.deliveries_asked)
+    assert taken is not None
+    assert taken.state is FileState.DELETING
+
+
+async def test_delivery_is_counted_only_while_the_file_is_stored(ports: Ports) -> None:
+    file = await registered(ports)
+    assert not await ports.files.count_delivery(file.id)
+    assert not await ports.files.count_delivery(RecordId("f" * 24))
+    file = await stored(ports)
+    assert await ports.files.count_delivery(file.id)
+    await _request_delete(ports, file.id)
+    assert not await ports.files.count_delivery(file.id)
+
+
+async def test_cancelled_file_can_be_deleted_and_a_paused_one_not(ports: Ports) -> None:
+    file = await registered(ports)
+    await ports.files.move(file.id, FILE_MOVES[Action.PAUSE])
+    paused = await _request_delete(ports, file.id)
+    await ports.files.move(file.id, FILE_MOVES[Action.CANCEL])
+    cancelled = await _request_delete(ports, file.id)
+    assert paused is not None
+    assert cancelled is not None
+    assert (paused.state, cancelled.state) == (FileState.PAUSED, FileState.DELETING)

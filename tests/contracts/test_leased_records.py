@@ -2,16 +2,25 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
 
 from gridhaul.transfer.errors import LeaseLost
-from gridhaul.transfer.model import Delivery, Failure, File, Lease, RecordId
+from gridhaul.transfer.model import Delivery, Failure, File, Lease, Queue, RecordId
 from gridhaul.transfer.ports import LeasedRecords
-from gridhaul.transfer.states import DELIVERABLE, STORABLE, DeliveryState, FileState
+from gridhaul.transfer.states import (
+    DELIVERABLE,
+    DELIVERY_MOVES,
+    FILE_MOVES,
+    STORABLE,
+    Action,
+    DeliveryState,
+    FileState,
+    Move,
+)
 from tests.contracts.ports import (
     SHORT_LEASE_SECONDS,
     Ports,
@@ -34,6 +43,10 @@ class Waiting:
     waiting: Any
     working: Any
     done: Any
+    moves: Mapping[Action, Move[Any]]
+
+    async def move(self, action: Action, **changes: object) -> File | Delivery | None:
+        return await self.records.move(self.id, self.moves[action], **changes)
 
     async def claim(self, holder: str = "worker") -> File | Delivery | None:
         return await self.records.claim(self.id, holder=holder, from_states=self.from_states, to_state=self.working)
@@ -61,6 +74,7 @@ async def _file(ports: Ports) -> Waiting:
         waiting=FileState.REGISTERED,
         working=FileState.STORING,
         done=FileState.STORED,
+        moves=FILE_MOVES,
     )
 
 
@@ -73,6 +87,7 @@ async def _delivery(ports: Ports) -> Waiting:
         waiting=DeliveryState.QUEUED,
         working=DeliveryState.STREAMING,
         done=DeliveryState.DELIVERED,
+        moves=DELIVERY_MOVES,
     )
 
 
@@ -241,3 +256,110 @@ async def test_text_that_looks_like_an_expression_is_kept_as_it_is(ports: Ports,
     failure = Failure(code=text, detail=text)
     await one.records.release(record.lease, one.waiting, delay_seconds=60, error=failure)
     assert (await one.now()).error == failure
+
+
+async def test_holder_is_told_by_a_look_once_it_holds_the_record_no_longer(short_leases: Ports, make: Make) -> None:
+    one = await make(short_leases)
+    stale = (await one.claimed()).lease
+    await one.records.require(stale)
+    before = await one.now()
+    await eventually(one.claim)
+    with pytest.raises(LeaseLost):
+        await one.records.require(stale)
+    assert before.fence == stale.fence
+
+
+@pytest.mark.parametrize("action", [Action.CANCEL, Action.PAUSE])
+async def test_record_moved_away_is_lost_to_its_worker_and_at_rest(ports: Ports, make: Make, action: Action) -> None:
+    one = await make(ports)
+    record = await one.claimed()
+    moved = await one.move(action)
+    assert moved is not None
+    assert moved == await one.now()
+    assert (moved.state, moved.fence, moved.error) == (one.moves[action].to_state, record.fence + 1, None)
+    for lost in (
+        one.records.require(record.lease),
+        one.records.renew(record.lease, state=one.working),
+        one.records.release(record.lease, one.waiting, delay_seconds=0),
+        one.records.finish(record.lease, one.done),
+    ):
+        with pytest.raises(LeaseLost):
+            await lost
+    assert await one.now() == moved
+    assert await one.claim() is None
+    assert not await ports.agenda.due(10)
+    assert not await ports.agenda.overlooked(Queue.SMALL, 10, seconds=0)
+
+
+@pytest.mark.parametrize(
+    ("first", "then"), [(Action.PAUSE, Action.RESUME), (Action.CANCEL, Action.RETRY), (None, Action.RETRY)]
+)
+async def test_record_moved_back_is_due_at_once_and_hinted_by_who_asked(
+    ports: Ports, make: Make, first: Action | None, then: Action
+) -> None:
+    one = await make(ports)
+    record = await one.claimed()
+    if first is None:
+        failed = next(iter(one.moves[Action.RETRY].from_states - {one.moves[Action.CANCEL].to_state}))
+        await one.records.finish(record.lease, failed, error=FAILURE, fruitless_attempts=4)
+    else:
+        await one.move(first)
+    moved = await one.move(then)
+    assert moved is not None
+    assert (moved.state, moved.error, moved.fruitless_attempts) == (one.waiting, None, 0)
+    (hint,) = await ports.agenda.overlooked(Queue.SMALL, 10, seconds=0)
+    assert hint.record_id == one.id
+    again = await one.claimed()
+    assert again.fence > record.fence
+    assert again.fruitless_attempts == 1
+
+
+async def test_record_waiting_for_its_delay_is_due_at_once_after_pause_and_resume(ports: Ports, make: Make) -> None:
+    one = await make(ports)
+    await one.records.release((await one.claimed()).lease, one.waiting, delay_seconds=60, error=FAILURE)
+    await one.move(Action.PAUSE)
+    await one.move(Action.RESUME)
+    assert await one.claim() is not None
+
+
+async def test_each_action_moves_from_its_states_alone(ports: Ports, make: Make) -> None:
+    one = await make(ports)
+    lease = (await one.claimed()).lease
+    for state in type(one.waiting):
+        for action, move in one.moves.items():
+            await one.records.renew(lease, state=state)
+            moved = await one.move(action)
+            assert (moved is not None) == (state in move.from_states), (state, action)
+            if moved is not None:
+                one = await make_another(ports, one)
+                lease = (await one.claimed()).lease
+
+
+async def make_another(ports: Ports, one: Waiting) -> Waiting:
+    """One more of the same kind."""
+    if one.moves is FILE_MOVES:
+        return await _file(ports)
+    to = destination(object_name=f"run-{await one.now()}"[:200])
+    delivery, _ = await ports.deliveries.open(new_delivery(to))
+    return replace(one, id=delivery.id)
+
+
+async def test_of_many_moves_at_once_one_is_made(ports: Ports, make: Make) -> None:
+    one = await make(ports)
+    answers = await asyncio.gather(*(one.move(Action.CANCEL) for _ in range(20)))
+    assert sum(answer is not None for answer in answers) == 1
+    assert (await one.now()).fence == 1
+
+
+async def test_move_changes_fields(ports: Ports, make: Make) -> None:
+    one = await make(ports)
+    await one.move(Action.CANCEL)
+    moved = await one.move(Action.RETRY, queue=Queue.LARGE)
+    assert moved is not None
+    assert moved.queue is Queue.LARGE
+    assert await ports.agenda.unanswered(Queue.LARGE, 10) == 1
+
+
+async def test_unknown_record_can_not_be_moved(ports: Ports, make: Make) -> None:
+    one = await make(ports)
+    assert await one.records.move(RecordId("f" * 24), one.moves[Action.CANCEL]) is None

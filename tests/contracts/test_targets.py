@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import os
 from collections.abc import AsyncIterator, Iterator
+from contextlib import aclosing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from gridhaul.targets.directory import DirectoryTarget
 from gridhaul.targets.webdav import WebDavTarget
 from gridhaul.transfer.errors import NotFound, ObjectExists, TargetRefused, TargetUnavailable
 from gridhaul.transfer.model import Evidence, RemoteObject
-from gridhaul.transfer.ports import AtomicCommit, Target
+from gridhaul.transfer.ports import AtomicCommit, Listing, Target
 from tests.servers.http_store import HttpStore, serving
 from tests.servers.webdav import free_port
 from tests.targets.peers import ATOMIC, KINDS, MIB, PASSWORD, WEB, Place, blocks_of, places, target_of
@@ -308,3 +309,32 @@ async def test_redirect_is_not_followed(peer: Peer, tmp_path: Path) -> None:
                     await call
     assert elsewhere.requests == []
     assert redirecting.requests
+
+
+@atomic
+@pytest.mark.parametrize("folder", ["", "2026/a b", "größe%41"])
+async def test_names_of_a_folder_are_told(peer: Peer, folder: str) -> None:
+    target = peer.target
+    assert isinstance(target, Listing)
+    assert [name async for name in target.names(folder)] == []
+    names = ["a b.bin", "größe#%41?.bin", TEMPORARY, *(f"{number:03}.bin" for number in range(40))]
+    for name in names:
+        await peer.put(f"{folder}/{name}" if folder else name, b"x")
+    await peer.put(f"{folder}/below/deeper.bin" if folder else "below/deeper.bin", b"x")
+    assert sorted([name async for name in target.names(folder)]) == sorted([*names, "below"])
+
+
+@atomic
+async def test_a_listing_that_is_given_up_can_be_begun_again(peer: Peer) -> None:
+    target = peer.target
+    assert isinstance(target, Listing)
+    for number in range(5):
+        await peer.put(f"{number}.bin", b"x")
+    async with aclosing(target.names("")) as names:
+        await anext(names)
+    assert len([name async for name in target.names("")]) == 5
+
+
+@web
+def test_only_some_targets_list(peer: Peer) -> None:
+    assert isinstance(peer.target, Listing) == isinstance(peer.target, WebDavTarget)

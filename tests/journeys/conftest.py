@@ -11,7 +11,12 @@ from tests.journeys.operator import Operator
 from tests.servers.http_store import http_store
 from tests.servers.webdav import rclone_webdav
 
-SHORT_LEASES = {"GRIDHAUL_LEASE_SECONDS": "4", "GRIDHAUL_RENEW_SECONDS": "1", "GRIDHAUL_DISPATCH_SECONDS": "1"}
+SHORT_LEASES = {
+    "GRIDHAUL_LEASE_SECONDS": "4",
+    "GRIDHAUL_RENEW_SECONDS": "1",
+    "GRIDHAUL_DISPATCH_SECONDS": "1",
+    "GRIDHAUL_SWEEP_SECONDS": "3",
+}
 
 
 @dataclass(frozen=True)

@@ -63,9 +63,17 @@ class Operator:
         with client:
             yield client["files"]
 
-    def prepare(self, path: Path, *, to: str | None = None, key: str | None = None, **deliver_to: str) -> str:
+    def prepare(
+        self,
+        path: Path,
+        *,
+        to: str | None = None,
+        key: str | None = None,
+        if_changed: str = "fail",
+        **deliver_to: str,
+    ) -> str:
         """The new file's id."""
-        body: Json = {"file_path": str(path)}
+        body: Json = {"file_path": str(path), "if_changed": if_changed}
         if to:
             body["deliver_to"] = {"target": to, **deliver_to}
         response = self.http.post("/upload/prepare", json=body, headers={"Idempotency-Key": key} if key else {})
@@ -112,6 +120,12 @@ class Operator:
         assert delivery["state"] == "DELIVERED", delivery
         return delivery
 
+    def operate(self, kind: str, record_id: str, action: str) -> Json:
+        """Cancel, pause, resume or retry one of the `files` or `deliveries`."""
+        response = self.http.post(f"/{kind}/{record_id}/{action}")
+        assert response.status_code == 200, response.text
+        return dict(response.json())
+
     def storing_past(self, file_id: str, length: int, *, seconds: float = 30) -> None:
         """Wait until that many bytes of the file are stored, and not all."""
         wait_for(lambda: self.file(file_id)["stored_bytes"] >= length, seconds=seconds, what="the file is half stored")
@@ -124,6 +138,30 @@ class Operator:
             return any(delivery["sent_bytes"] >= length for delivery in self.deliveries(file_id))
 
         wait_for(look, seconds=seconds, what="the delivery is half sent")
+
+    def start_check(self, **order: object) -> Json:
+        """The check that was started, or the same one that is open already."""
+        response = self.http.post("/checks", json=order)
+        assert response.status_code in (200, 202), response.text
+        return dict(response.json())
+
+    def check_over(self, check_id: str, *, seconds: float = 60) -> Json:
+        def look() -> Json | None:
+            check = dict(self.http.get(f"/checks/{check_id}").json())
+            return check if check["state"] not in ("QUEUED", "RUNNING") else None
+
+        return wait_for(look, seconds=seconds, what=f"check {check_id} is over")
+
+    def fsck(self, file_id: str | None = None, *, seconds: float = 60, **order: object) -> Json:
+        """The finished check of one file, or of everything. `mode="repair"` repairs."""
+        started = self.start_check(**order) if file_id is None else self.start_check(id=file_id, **order)
+        check = self.check_over(started["check_id"], seconds=seconds)
+        assert check["state"] == "DONE", check
+        return check
+
+    def gc(self, *, seconds: float = 60, mode: str = "repair") -> Json:
+        """The finished removal of orphans."""
+        return self.fsck(seconds=seconds, kind="gc", mode=mode)
 
     def holder_of(self, collection: str) -> psutil.Process:
         """The worker child that holds a live lease in the collection."""

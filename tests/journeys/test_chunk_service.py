@@ -8,12 +8,13 @@ from urllib.parse import urlsplit
 
 import httpx2
 import pytest
+from bson import ObjectId
 
 from gridhaul.chunk_client import ChunkClient
 from gridhaul.embedded.network import free_ports
 from gridhaul.headers import write_chunk_digests
 from gridhaul.http import make_client
-from gridhaul.tokens import ContentGrant
+from gridhaul.tokens import ContentGrant, RepairGrant, sign_repair
 from gridhaul.transfer.digest import ContentDigest, chunk_digest, manifest_root
 from gridhaul.transfer.errors import ChunkServiceRefused
 from gridhaul.transfer.model import RecordId
@@ -176,3 +177,39 @@ async def test_chunk_service_that_is_away_for_a_moment_is_waited_for(operator: O
         asking = asyncio.create_task(client.digests(grant, first=0, count=1))
         await asyncio.to_thread(operator.system.start_program, "chunk_service")
         assert await asking == bytes(33)
+
+
+def test_repair_takes_the_bytes_of_the_manifest_from_one_who_may_repair(operator: Operator) -> None:
+    writer = ChunkWriter.open(operator, MIB + len(LAST))
+    writer.put(0, [CHUNK, LAST])
+    total = ContentDigest()
+    for data in (CHUNK, LAST):
+        total.update(data)
+    root = manifest_root([chunk_digest(CHUNK), chunk_digest(LAST)])
+    seal = {"length": MIB + len(LAST), "sha-256": total.hexdigest(), "manifest_root": root}
+    assert outcome(repair(writer, 0, CHUNK)) == (409, "state_conflict")
+    writer.request("POST", "seal", json=seal)
+    assert outcome(repair(writer, 0, CHUNK)) == (200, None)
+    with operator.database() as database:
+        damaged = {"$set": {"chunks.0": OTHER}}
+        assert database["inline"].update_one({"_id": ObjectId(writer.content_id)}, damaged).modified_count == 1
+    assert outcome(repair(writer, 0, OTHER)) == (409, "chunk_conflict")
+    assert outcome(repair(writer, 0, CHUNK, token=writer.token())) == (401, "unauthorized")
+    foreign = sign_repair(RepairGrant(content_id=RecordId("a" * 24)), secret=writer.secret)
+    assert outcome(repair(writer, 0, CHUNK, token=foreign)) == (403, "forbidden")
+    assert outcome(repair(writer, 2, CHUNK)) == (416, "chunk_out_of_range")
+    assert outcome(repair(writer, 1, CHUNK)) == (422, "length_mismatch")
+    assert outcome(repair(writer, 0, CHUNK, digest=chunk_digest(OTHER))) == (422, "digest_mismatch")
+    assert outcome(repair(writer, 0, CHUNK)) == (201, None)
+    assert outcome(repair(writer, 0, CHUNK)) == (200, None)
+
+
+def repair(
+    writer: ChunkWriter, n: int, data: bytes, *, token: str | None = None, digest: bytes | None = None
+) -> httpx2.Response:
+    grant = RepairGrant(content_id=RecordId(writer.content_id))
+    headers = {
+        "Authorization": f"Bearer {token or sign_repair(grant, secret=writer.secret)}",
+        "Chunk-Digests": write_chunk_digests([digest or chunk_digest(data)]),
+    }
+    return writer.request("PUT", f"chunks/{n}/repair", content=data, headers=headers)

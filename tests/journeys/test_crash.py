@@ -14,7 +14,7 @@ import pytest
 from gridhaul.embedded.system import Configuration, System
 from tests.journeys.conftest import SHORT_LEASES
 from tests.journeys.operator import MIB, Operator, make_file, sha256_of
-from tests.servers.proxy import CountingProxy, counting_proxy
+from tests.servers.proxy import Proxy, proxying
 from tests.servers.webdav import rclone_webdav
 
 LENGTH = 400 * MIB
@@ -29,8 +29,8 @@ def remote(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def proxy(remote: Path) -> Iterator[CountingProxy]:
-    with rclone_webdav(remote, etag_hash=True) as server, counting_proxy("127.0.0.1", server.port) as found:
+def proxy(remote: Path) -> Iterator[Proxy]:
+    with rclone_webdav(remote, etag_hash=True) as server, proxying("127.0.0.1", server.port) as found:
         yield found
 
 
@@ -40,7 +40,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def operator(tmp_path_factory: pytest.TempPathFactory, source: Path, proxy: CountingProxy) -> Iterator[Operator]:
+def operator(tmp_path_factory: pytest.TempPathFactory, source: Path, proxy: Proxy) -> Iterator[Operator]:
     data = tmp_path_factory.mktemp("crash")
     (data / "password").write_text("p")
     targets = (
@@ -101,11 +101,11 @@ def kill_group(operator: Operator, collection: str) -> None:
 @pytest.mark.parametrize("stage", ["storing", "delivering"])
 @pytest.mark.parametrize("kill", [kill_child, kill_worker, kill_group])
 def test_killed_worker_is_followed_by_another(
-    operator: Operator, source: Path, remote: Path, proxy: CountingProxy, stage: str, kill: Kill
+    operator: Operator, source: Path, remote: Path, proxy: Proxy, stage: str, kill: Kill
 ) -> None:
     operator.system.wait_ready(timeout_seconds=30)
     name = f"{stage}-{getattr(kill, '__name__', '')}.bin"
-    proxy.requests.clear()
+    proxy.forget()
     with watched(remote / name, LENGTH) as partial:
         file_id = operator.prepare(source, to="remote", object_name=name)
         if stage == "storing":
@@ -120,7 +120,7 @@ def test_killed_worker_is_followed_by_another(
     assert took < RECOVERY_SECONDS, f"{took:.1f} s"
     assert partial == []
     assert sha256_of(remote / name) == sha256_of(source)
-    assert [line.split()[0] for line in proxy.requests].count("MOVE") == 1
+    assert proxy.count("MOVE") == 1
     assert not [path for path in remote.iterdir() if path.name.startswith(".gridhaul-")]
     children = psutil.Process(operator.system.pid("worker_large"))
     assert children.is_running()

@@ -1,10 +1,13 @@
 """A real `mongod` of our own for tests: on loopback, without users."""
 
+import os
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from pymongo import MongoClient
 from pymongo.errors import PyMongoError
@@ -12,23 +15,52 @@ from pymongo.errors import PyMongoError
 from gridhaul.embedded import binaries
 from gridhaul.embedded.network import HOST, free_ports
 
+MEMORY_DISK = Path("/dev/shm")  # noqa: S108 - a directory with a name of its own is made in it
 START_SECONDS = 30.0
 STOP_SECONDS = 10.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mongod:
+    url: str
+    data: Path
+    process: subprocess.Popen[bytes]
+
+
+@contextmanager
+def in_memory() -> Iterator[Path]:
+    """A directory that is removed at exit; in memory, where the system has a disk there."""
+    place = MEMORY_DISK if os.access(MEMORY_DISK, os.W_OK) else None
+    with TemporaryDirectory(prefix="gridhaul-", dir=place) as directory:
+        yield Path(directory)
 
 
 @contextmanager
 def mongod(directory: Path) -> Iterator[str]:
     """Its URL, once it answers. It keeps its data in `directory` and is ended at exit."""
+    with mongod_within((), directory / "mongod") as running:
+        yield running.url
+
+
+@contextmanager
+def mongod_within(surroundings: Sequence[str], data: Path) -> Iterator[Mongod]:
+    """The same in a new directory `data`, started by the command `surroundings`, which becomes it."""
     (port,) = free_ports(1)
     url = f"mongodb://{HOST}:{port}"
-    data = directory / "mongod"
     data.mkdir()
-    process = subprocess.Popen(_command(data, port), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        [*surroundings, *_command(data, port)], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+    )
     try:
-        _wait_until_it_answers(process, url, log=data / "log")
-        yield url
+        wait_until_it_answers(process, url, log=data / "log")
+        yield Mongod(url=url, data=data, process=process)
     finally:
         _end(process)
+
+
+def start(data: Path, port: int, *more: str) -> subprocess.Popen[bytes]:
+    """The process, which may not answer yet. `more` are further arguments."""
+    return subprocess.Popen([*_command(data, port), *more], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
 
 
 def _command(data: Path, port: int) -> list[str]:
@@ -37,6 +69,7 @@ def _command(data: Path, port: int) -> list[str]:
         "--bind_ip": HOST,
         "--networkMessageCompressors": "disabled",
         "--wiredTigerCacheSizeGB": "0.25",
+        "--setParameter": "enableTestCommands=1",  # so that a test can have it answer a command with an error
         "--dbpath": str(data),
         "--logpath": str(data / "log"),
     }
@@ -44,16 +77,18 @@ def _command(data: Path, port: int) -> list[str]:
     return [str(binary), "--nounixsocket", *(word for option in options.items() for word in option)]
 
 
-def _wait_until_it_answers(process: subprocess.Popen[bytes], url: str, *, log: Path) -> None:
+def wait_until_it_answers(process: subprocess.Popen[bytes], url: str, *, log: Path) -> None:
+    """Raises RuntimeError with the end of the log if it ends before, or takes too long."""
     deadline = time.monotonic() + START_SECONDS
     client: MongoClient[dict[str, object]]
-    with MongoClient(url, serverSelectionTimeoutMS=200) as client:
+    with MongoClient(url, serverSelectionTimeoutMS=200, directConnection=True) as client:
         while True:
             try:
                 client.admin.command("ping")
             except PyMongoError:
                 if process.poll() is not None or time.monotonic() > deadline:
-                    raise RuntimeError(f"mongod did not start: {log.read_text()[-2000:]}") from None
+                    said = log.read_text()[-2000:] if log.exists() else "it left no log"
+                    raise RuntimeError(f"mongod did not start: {said}") from None
             else:
                 return
 

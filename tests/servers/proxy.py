@@ -1,70 +1,85 @@
-"""A TCP proxy that notes the request lines of the HTTP/1.1 requests that pass through it."""
+"""An HTTP/1.1 proxy that notes what passes through it, and disturbs those exchanges that a test has planned to."""
 
 import asyncio
-import re
+import itertools
 import threading
+import time
 from collections.abc import AsyncGenerator, Callable, Iterator
-from contextlib import asynccontextmanager, closing, contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 
+import h11
+
+from tests.servers.disturbances import Disturbance
+from tests.servers.exchange import BROKEN, Peer, Planned, Seen, exchange
+
+__all__ = ["Planned", "Proxy", "Seen", "proxying"]
+
 HOST = "127.0.0.1"
-BLOCK_BYTES = 1 << 16
-_LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d+)", re.IGNORECASE)
-
-
-class RequestLines:
-    """Finds the request lines in what a client sends on one connection; bodies are skipped by their Content-Length."""
-
-    def __init__(self, seen: list[str]) -> None:
-        self._seen = seen
-        self._head = b""
-        self._body_left = 0
-
-    def feed(self, data: bytes) -> None:
-        while data:
-            skipped = min(self._body_left, len(data))
-            self._body_left -= skipped
-            data = self._feed_head(data[skipped:])
-
-    def _feed_head(self, data: bytes) -> bytes:
-        """What follows the head, once it is complete."""
-        head, end, rest = (self._head + data).partition(b"\r\n\r\n")
-        if not end:
-            self._head = head
-            return b""
-        self._head = b""
-        self._seen.append(head.lstrip(b"\r\n").split(b"\r\n", 1)[0].decode("latin-1"))
-        length = _LENGTH.search(head)
-        self._body_left = int(length[1]) if length else 0
-        return rest
 
 
 @dataclass(kw_only=True)
-class CountingProxy:
+class Proxy:
+    """`upstream` and the plans may be changed while it runs."""
+
+    upstream: tuple[str, int]
     port: int = 0
-    requests: list[str] = field(default_factory=list)  # request lines as the clients sent them
+    requests: list[Seen] = field(default_factory=list)
+    plans: list[Planned] = field(default_factory=list)
+    _connections: set[asyncio.Task[None]] = field(default_factory=set)
+    _loop: asyncio.AbstractEventLoop | None = None
 
     @property
     def url(self) -> str:
         return f"http://{HOST}:{self.port}"
 
+    def plan(
+        self,
+        disturbance: Disturbance,
+        *,
+        method: str | None = None,
+        part_of_target: str = "",
+        skip: int = 0,
+        times: int = 1,
+    ) -> Planned:
+        """Disturb requests to come; what is planned first is asked first."""
+        planned = Planned(disturbance=disturbance, method=method, part_of_target=part_of_target, skip=skip, times=times)
+        self.plans.append(planned)
+        return planned
+
     def count(self, method: str) -> int:
-        """How many requests of the method passed."""
-        return sum(line.startswith(f"{method} ") for line in list(self.requests))
+        """How many requests of the method came."""
+        return sum(seen.method == method for seen in list(self.requests))
+
+    @property
+    def busy(self) -> bool:
+        """Whether an exchange is under way."""
+        return any(not seen.over for seen in list(self.requests))
+
+    def reset_all(self) -> None:
+        """Reset every open connection, now."""
+        assert self._loop is not None
+        for task in list(self._connections):
+            self._loop.call_soon_threadsafe(task.cancel)
+
+    def forget(self) -> None:
+        """Drop all plans and what was seen."""
+        self.plans.clear()
+        self.requests.clear()
 
 
 @contextmanager
-def counting_proxy(upstream_host: str, upstream_port: int) -> Iterator[CountingProxy]:
-    """The proxy, listening, in a thread. When it ends, its connections are cut."""
-    proxy = CountingProxy()
+def proxying(host: str, port: int) -> Iterator[Proxy]:
+    """The proxy, listening, in a thread. When it ends, its connections are reset."""
+    proxy = Proxy(upstream=(host, port))
     ready = threading.Event()
     end: list[Callable[[], object]] = []
 
     async def serve() -> None:
         stop = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        end.append(lambda: loop.call_soon_threadsafe(stop.set))
-        async with _listening(proxy, upstream_host, upstream_port):
+        proxy._loop = asyncio.get_running_loop()
+        end.append(lambda: proxy._loop and proxy._loop.call_soon_threadsafe(stop.set))
+        async with _listening(proxy):
             ready.set()
             await stop.wait()
 
@@ -80,13 +95,13 @@ def counting_proxy(upstream_host: str, upstream_port: int) -> Iterator[CountingP
 
 
 @asynccontextmanager
-async def _listening(proxy: CountingProxy, host: str, port: int) -> AsyncGenerator[None]:
-    connections: set[asyncio.Task[None]] = set()
+async def _listening(proxy: Proxy) -> AsyncGenerator[None]:
+    numbers = itertools.count(1)
 
     def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.create_task(_forward(reader, writer, host=host, port=port, seen=proxy.requests))
-        connections.add(task)
-        task.add_done_callback(connections.discard)
+        task = asyncio.create_task(_serve(proxy, Peer(h11.SERVER, reader, writer), next(numbers)))
+        proxy._connections.add(task)
+        task.add_done_callback(proxy._connections.discard)
 
     server = await asyncio.start_server(connected, HOST, 0)
     proxy.port = server.sockets[0].getsockname()[1]
@@ -94,32 +109,39 @@ async def _listening(proxy: CountingProxy, host: str, port: int) -> AsyncGenerat
         yield
     finally:
         server.close()
-        for task in connections:
+        tasks = list(proxy._connections)
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*connections, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _forward(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, host: str, port: int, seen: list[str]
-) -> None:
-    with closing(writer):
-        try:
-            upstream_reader, upstream_writer = await asyncio.open_connection(host, port)
-        except OSError:
-            return
-        lines = RequestLines(seen)
-        with closing(upstream_writer):
-            await asyncio.gather(
-                _copy(reader, upstream_writer, lines.feed), _copy(upstream_reader, writer, lambda data: None)
-            )
+async def _serve(proxy: Proxy, client: Peer, number: int) -> None:
+    """All exchanges of one connection."""
+    try:
+        while isinstance(request := await client.event(), h11.Request):
+            seen = _note(request, number)
+            proxy.requests.append(seen)
+            try:
+                planned = next((plan for plan in list(proxy.plans) if plan.takes(seen)), None)
+                await exchange(client, request, upstream_at=proxy.upstream, seen=seen, planned=planned)
+            finally:
+                seen.over = True
+            client.http.start_next_cycle()
+    except* BROKEN:
+        client.reset()
+    except* asyncio.CancelledError:  # by `reset_all` and at the end, and there is nothing else to end
+        client.reset()
+    finally:
+        client.close()
 
 
-async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, look: Callable[[bytes], None]) -> None:
-    """Until the sender ends; then the receiver is told. An upstream that breaks off is closed to the client."""
-    with suppress(ConnectionError):
-        while data := await reader.read(BLOCK_BYTES):
-            look(data)
-            writer.write(data)
-            await writer.drain()
-    with suppress(OSError):
-        writer.write_eof()
+def _note(request: h11.Request, connection: int) -> Seen:
+    now = time.monotonic()
+    return Seen(
+        connection=connection,
+        method=request.method.decode(),
+        target=request.target.decode(),
+        headers={name.decode(): value.decode("latin-1") for name, value in request.headers},
+        at=now,
+        last_byte_at=now,
+    )

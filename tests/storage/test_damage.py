@@ -4,13 +4,14 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 from bson import ObjectId
+from pymongo import ASCENDING
 
 from gridhaul.storage.connect import Database, Document
 from gridhaul.storage.contents import MongoContents
 from gridhaul.storage.intake import MongoIntake
 from gridhaul.transfer.chunking import SEGMENT_MAX_CHUNKS
 from gridhaul.transfer.digest import chunk_digest
-from gridhaul.transfer.errors import ChunkCorrupt, ChunkMissing, ContentMismatch, IntegrityError
+from gridhaul.transfer.errors import ChunkCorrupt, ChunkDoubled, ChunkMissing, ContentMismatch, IntegrityError
 from gridhaul.transfer.model import Content
 from tests.contracts.bytes_to_store import MIB, read, sealed, some_bytes
 
@@ -37,6 +38,15 @@ async def _swap(database: Database, content: Content, n: int) -> None:
     for number, meanwhile in ((n, -1), (n + 1, n), (-1, n + 1)):
         wanted = {"files_id": ObjectId(content.id), "n": number}
         await database["fs.chunks"].update_one(wanted, {"$set": {"n": meanwhile}})
+
+
+async def _double(database: Database, content: Content, n: int) -> None:
+    """As when the unique index was lost."""
+    chunks = database["fs.chunks"]
+    document = await chunks.find_one({"files_id": ObjectId(content.id), "n": n}, {"_id": 0})
+    assert document is not None
+    await chunks.drop_index([("files_id", ASCENDING), ("n", ASCENDING)])
+    await chunks.insert_one(document)
 
 
 async def _flip_inline(database: Database, content: Content, n: int) -> None:
@@ -87,7 +97,9 @@ async def _require_refused(database: Database, content: Content, error: type[Int
 @pytest.mark.parametrize("length", [SMALL, SEGMENT, LARGE])
 @pytest.mark.parametrize("place", ["first", "middle", "last"])
 @pytest.mark.parametrize(
-    ("damage", "error"), [(_flip, ChunkCorrupt), (_delete, ChunkMissing)], ids=["flipped", "deleted"]
+    ("damage", "error"),
+    [(_flip, ChunkCorrupt), (_delete, ChunkMissing), (_double, ChunkDoubled)],
+    ids=["flipped", "deleted", "doubled"],
 )
 async def test_damaged_chunk_is_named(
     database: Database, length: int, place: str, damage: Damage, error: type[IntegrityError]

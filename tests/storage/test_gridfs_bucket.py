@@ -8,7 +8,6 @@ from bson import ObjectId
 from gridfs import GridFSBucket
 from pymongo import MongoClient
 
-from gridhaul.storage import contents as contents_module
 from gridhaul.storage import intake as intake_module
 from gridhaul.storage import verified_stream
 from gridhaul.storage.agenda import MongoAgenda
@@ -79,11 +78,8 @@ async def test_deleted_content_leaves_nothing(database: Database, limit: int) ->
     assert left == {"fs.files": 0, "fs.chunks": 0, "inline": 0, "manifests": 0}
 
 
-async def test_chunk_that_came_late_for_a_deleted_content_is_swept(
-    database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(contents_module, "LONGEST_REQUEST_SECONDS", 0)
-    contents = MongoContents(database)
+async def test_chunk_that_came_late_for_a_deleted_content_is_swept(database: Database) -> None:
+    contents = MongoContents(database, sweep_seconds=0)
     content = await _stored(database, MIB, inline_limit_chunks=0)
     await contents.drop_ref(content.id, A_FILE)
     part = segment(some_bytes(MIB))
@@ -96,7 +92,7 @@ async def test_chunk_that_came_late_for_a_deleted_content_is_swept(
 async def test_manifest_of_several_pages_is_written_read_and_deleted(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in (contents_module, intake_module, verified_stream):
+    for module in (intake_module, verified_stream):
         monkeypatch.setattr(module, "MANIFEST_PAGE_CHUNKS", 4)
     contents = MongoContents(database)
     content = await _stored(database, 10 * MIB, inline_limit_chunks=0)

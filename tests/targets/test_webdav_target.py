@@ -7,7 +7,7 @@ import pytest
 from gridhaul.http import make_client
 from gridhaul.targets.http_session import HttpSession
 from gridhaul.targets.webdav import WebDavTarget
-from gridhaul.transfer.errors import NotFound, TargetRefused, TargetUnavailable
+from gridhaul.transfer.errors import NotFound, TargetLocked, TargetRefused, TargetUnavailable
 from gridhaul.transfer.model import Evidence
 from tests.servers.http_store import HttpStore, http_store
 from tests.targets.peers import blocks_of
@@ -84,7 +84,7 @@ async def test_locked_object_is_tried_again(store: HttpStore, target: WebDavTarg
     with pytest.raises(TargetRefused, match="does not speak WebDAV"):
         await target.commit("x.part", "1.bin")
     store.answers = [(423, {})]
-    with pytest.raises(TargetUnavailable):
+    with pytest.raises(TargetLocked):
         await target.remove("1.bin")
 
 

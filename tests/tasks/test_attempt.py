@@ -15,7 +15,7 @@ from gridhaul.transfer.errors import (
     TargetUnavailable,
 )
 from gridhaul.transfer.model import File, Lease
-from gridhaul.transfer.states import STORABLE, FileState
+from gridhaul.transfer.states import FILE_MOVES, STORABLE, Action, FileState
 from tasks import attempt
 from tasks.attempt import Attempts, Meter, Tenure
 from tests.contracts.memory_registry import MemoryFiles
@@ -28,6 +28,7 @@ Work = Callable[[], Coroutine[Any, Any, None]]
 def fast(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(attempt, "TICK_SECONDS", 0.002)
     monkeypatch.setattr(attempt, "PROGRESS_SECONDS", 0.005)
+    monkeypatch.setattr(attempt, "LOOK_SECONDS", 0.005)
     monkeypatch.setattr(attempt, "END_RETRY_SECONDS", 0.005)
     monkeypatch.setattr(retry, "BASE_SECONDS", 0.0)
 
@@ -152,6 +153,16 @@ async def test_record_taken_by_another_cancels_the_work_and_is_left_alone() -> N
     others = await one.claim()
     async with asyncio.timeout(10):
         assert await running == others
+    assert one.cancelled.is_set()
+
+
+@pytest.mark.parametrize("action", [Action.PAUSE, Action.CANCEL])
+async def test_operator_is_heard_long_before_the_lease_is_to_be_renewed(action: Action) -> None:
+    one = await bench(renew_seconds=60)
+    running = asyncio.create_task(one.run(await one.claim(), one.endless()))
+    moved = await one.files.move(one.file.id, FILE_MOVES[action])
+    async with asyncio.timeout(10):
+        assert await running == moved
     assert one.cancelled.is_set()
 
 

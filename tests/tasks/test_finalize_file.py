@@ -1,146 +1,24 @@
 """Deliveries that go wrong: what is left at a real target, and what the record says. Memory twins hold the rest."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+import asyncio
+import time
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import replace
 from typing import Any, cast
 
 import pytest
 
-from gridhaul.targets.registry import load_targets
-from gridhaul.transfer import retry
-from gridhaul.transfer.errors import ChunkCorrupt
-from gridhaul.transfer.model import Content, Delivery, IfExists, NewDelivery, Queue
-from gridhaul.transfer.states import DELIVERABLE, STORABLE, DeliveryState, FileState
-from tasks.attempt import Attempts
-from tasks.finalize_file import deliver_file
-from tasks.runtime import Runtime
-from tests.contracts.bytes_to_store import MIB, sealed, some_bytes
-from tests.contracts.memory_contents import MemoryContents, MemoryIntake
-from tests.contracts.memory_registry import MemoryDeliveries, MemoryFiles
-from tests.contracts.ports import destination, new_file
-from tests.servers.http_store import HttpStore, http_store
-
-NAME = "run.h5"
-OLD = b"what was there before"
-
-
-@pytest.fixture(autouse=True)
-def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retry, "BASE_SECONDS", 0.0)
-
-
-@pytest.fixture
-def web(tmp_path: Path) -> Iterator[HttpStore]:
-    (tmp_path / "web").mkdir()
-    with http_store(tmp_path / "web") as store:
-        yield store
-
-
-class Damaged(MemoryContents):
-    """Finds the chunk with this number damaged, when one is named."""
-
-    damaged: int | None = None
-
-    async def read(self, content: Content) -> AsyncGenerator[bytes]:
-        async with aclosing(super().read(content)) as chunks:
-            n = 0
-            async for chunk in chunks:
-                if n == self.damaged:
-                    raise ChunkCorrupt(f"Chunk {n} is damaged.")
-                yield chunk
-                n += 1
-
-
-@dataclass(kw_only=True)
-class Bench:
-    """One stored file, and the targets `web` (plain HTTP) and `disk` (a directory)."""
-
-    runtime: Runtime
-    files: MemoryFiles
-    deliveries: MemoryDeliveries
-    contents: Damaged
-    disk: Path
-
-    async def file_of(self, data: bytes) -> NewDelivery:
-        content = await sealed(self.contents, MemoryIntake(self.contents, inline_limit_chunks=15), data)
-        file, _ = await self.files.register(new_file(length=len(data)))
-        taken = await self.files.claim(file.id, holder="w", from_states=STORABLE, to_state=FileState.STORING)
-        assert taken is not None
-        assert content.sha256 is not None
-        await self.files.finish(taken.lease, FileState.STORED, content_id=content.id, sha256=content.sha256)
-        return NewDelivery(
-            file_id=file.id,
-            owner=file.owner,
-            destination=destination("web"),
-            length=len(data),
-            sha256=content.sha256,
-            queue=Queue.SMALL,
-        )
-
-    async def deliver(
-        self, data: bytes, to: str, *, if_exists: IfExists = IfExists.FAIL, attempts: int = 1
-    ) -> Delivery:
-        new = await self.file_of(data)
-        wanted = destination(to, object_name=NAME, if_exists=if_exists)
-        delivery, _ = await self.deliveries.open(
-            NewDelivery(
-                file_id=new.file_id,
-                owner=new.owner,
-                destination=wanted,
-                length=new.length,
-                sha256=new.sha256,
-                queue=new.queue,
-            )
-        )
-        for _ in range(attempts):
-            await deliver_file(self.runtime, delivery.id)
-        found = await self.deliveries.get(delivery.id)
-        assert found is not None
-        return found
-
-
-@pytest.fixture
-async def bench(web: HttpStore, tmp_path: Path) -> AsyncIterator[Bench]:
-    (tmp_path / "disk").mkdir()
-    configured = tmp_path / "targets.toml"
-    configured.write_text(
-        f'[targets.web]\nkind = "http"\nurl = "{web.url}"\n'
-        f'[targets.disk]\nkind = "directory"\npath = "{tmp_path / "disk"}"\n'
-    )
-    files, deliveries = MemoryFiles(lease_seconds=60), MemoryDeliveries(lease_seconds=60)
-    contents, targets = Damaged(sweep_after_seconds=60), load_targets(configured)
-    nothing = cast("Any", None)
-    attempts: Attempts[DeliveryState] = Attempts(
-        records=deliveries,
-        waiting=DeliveryState.QUEUED,
-        failed=DeliveryState.FAILED,
-        stopping=lambda: False,
-        renew_seconds=10,
-        lease_seconds=60,
-        max_attempts=3,
-    )
-    runtime = Runtime(
-        settings=nothing,
-        holder="worker",
-        files=files,
-        deliveries=deliveries,
-        contents=contents,
-        chunks=nothing,
-        targets=targets,
-        hints=nothing,
-        file_attempts=nothing,
-        delete_attempts=nothing,
-        delivery_attempts=attempts,
-        close=nothing,
-    )
-    yield Bench(runtime=runtime, files=files, deliveries=deliveries, contents=contents, disk=tmp_path / "disk")
-    await targets.close()
-
-
-def code_of(delivery: Delivery) -> str | None:
-    return delivery.error.code if delivery.error else None
+from gridhaul.targets.directory import DirectoryTarget
+from gridhaul.targets.registry import Targets
+from gridhaul.transfer.errors import ChunkCorrupt, TargetLocked
+from gridhaul.transfer.model import Content, Delivery, File, IfExists, Lease, RecordId, RemoteObject
+from gridhaul.transfer.naming import is_temporary, temporary_name
+from gridhaul.transfer.ports import Target
+from gridhaul.transfer.states import DELIVERABLE, DELIVERY_MOVES, Action, DeliveryState
+from tests.contracts.bytes_to_store import MIB, some_bytes
+from tests.servers.http_store import HttpStore
+from tests.tasks.delivery_bench import NAME, OLD, Bench, Damaged, code_of
 
 
 async def test_refused_overwrite_leaves_what_was_there(bench: Bench, web: HttpStore) -> None:
@@ -240,3 +118,132 @@ async def test_other_bytes_of_the_right_length_are_a_mismatch_and_are_removed(be
     delivery = await bench.deliver(b"new", "web")
     assert (delivery.state, code_of(delivery)) == (DeliveryState.FAILED, "target_mismatch")
     assert not (web.directory / NAME).exists()
+
+
+class Hanging:
+    """A directory target that comes to a stop in one of its calls."""
+
+    def __init__(self, target: DirectoryTarget, call: str) -> None:
+        self._target = target
+        self._call = call
+        self.hangs = asyncio.Event()
+        self.name = target.name
+        self.location, self.remove, self.close = target.location, target.remove, target.close
+        self.commit, self.replace = target.commit, target.replace
+
+    async def inspect(self, name: str, *, length: int) -> RemoteObject | None:
+        await self._hang_in("check" if is_temporary(name) else "probe")
+        return await self._target.inspect(name, length=length)
+
+    async def put(self, name: str, blocks: AsyncIterator[bytes], *, length: int) -> None:
+        await self._target.put(name, blocks, length=length)
+        await self._hang_in("put")
+
+    async def _hang_in(self, call: str) -> None:
+        if call == self._call:
+            self.hangs.set()
+            await asyncio.sleep(600)
+
+
+@pytest.mark.parametrize("call", ["probe", "put", "check"])
+async def test_delivery_paused_while_its_target_hangs_stops_within_a_second_or_two(bench: Bench, call: str) -> None:
+    hanging = Hanging(DirectoryTarget(name="disk", path=bench.disk), call)
+    bench.runtime = replace(bench.runtime, targets=cast("Any", _Only(hanging)))
+    delivering = asyncio.create_task(bench.deliver(b"new", "disk"))
+    async with asyncio.timeout(20):
+        await hanging.hangs.wait()
+        moved = await bench.deliveries.move(bench.row.record.id, DELIVERY_MOVES[Action.PAUSE])
+        paused_at = time.monotonic()
+        assert await delivering == moved
+    assert time.monotonic() - paused_at < 2.5
+    assert not (bench.disk / NAME).exists()
+
+
+class _Only:
+    """Targets of which there is one."""
+
+    def __init__(self, target: Target) -> None:
+        self._target = target
+
+    def get(self, _: str) -> Target:
+        return self._target
+
+
+async def test_delivery_cancelled_before_its_commit_is_not_committed(bench: Bench) -> None:
+    """The operator is faster than the worker's next look: the state is written before anything is renamed."""
+
+    class Cancelled(DirectoryTarget):
+        async def put(self, name: str, blocks: AsyncIterator[bytes], *, length: int) -> None:
+            await super().put(name, blocks, length=length)
+            await bench.deliveries.move(bench.row.record.id, DELIVERY_MOVES[Action.CANCEL])
+
+    bench.runtime = replace(bench.runtime, targets=cast("Any", _Only(Cancelled(name="disk", path=bench.disk))))
+    delivery = await bench.deliver(b"new", "disk")
+    assert delivery.state is DeliveryState.CANCELLED
+    assert not (bench.disk / NAME).exists()
+    await bench.clean(delivery)
+    assert not list(bench.disk.iterdir())
+
+
+async def test_overwrite_that_stopped_before_its_first_byte_leaves_what_was_there(bench: Bench, web: HttpStore) -> None:
+    """The second attempt must not take the object for its own part."""
+    (web.directory / NAME).write_bytes(OLD)
+
+    class Stops(Damaged):
+        async def read(self, content: Content) -> AsyncGenerator[bytes]:
+            bench.contents.__class__ = Damaged
+            web.refused_method = "PUT"
+            for row in bench.deliveries.rows.values():
+                row.lease_until = 0.0  # as after a kill: nothing is taken back
+                row.record = _taken_by_nobody(row.record)
+            raise ChunkCorrupt("Chunk 0 is damaged.")
+            yield b""
+
+    bench.contents.__class__ = Stops
+    delivery = await bench.deliver(b"new", "web", if_exists=IfExists.OVERWRITE, attempts=2)
+    assert (delivery.state, code_of(delivery), delivery.attempts) == (DeliveryState.FAILED, "target_refused", 2)
+    assert (web.directory / NAME).read_bytes() == OLD
+
+
+def _taken_by_nobody(delivery: Delivery) -> Delivery:
+    return replace(delivery, fence=delivery.fence + 1)
+
+
+async def test_temporary_object_that_is_locked_stays_for_later_and_holds_nothing_up(bench: Bench) -> None:
+    """The worker that was writing it stands still, with its request under way."""
+
+    class Locking(DirectoryTarget):
+        async def remove(self, name: str) -> None:
+            raise TargetLocked("The target answered 423.")
+
+    targets = Targets({"disk": lambda: Locking(name="disk", path=bench.disk)})
+    bench.runtime = replace(bench.runtime, targets=targets)
+    delivery = await bench.open(b"new", "disk")
+    stopped = await bench.deliveries.claim(
+        delivery.id, holder="a", from_states=DELIVERABLE, to_state=DeliveryState.STREAMING
+    )
+    assert stopped is not None
+    left = temporary_name(NAME, stopped.lease)
+    await bench.deliveries.renew(stopped.lease, leftovers=(left,))
+    bench.deliveries.rows[delivery.id].lease_until = 0.0
+    delivery = await bench.attempt(delivery)
+    assert (delivery.state, delivery.leftovers) == (DeliveryState.DELIVERED, (left,))
+    assert (bench.disk / NAME).read_bytes() == b"new"
+
+
+async def test_file_that_a_new_primary_shows_late_is_not_taken_for_deleted(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    get, renew = bench.files.get, bench.deliveries.renew
+    written: list[Lease] = []
+
+    async def get_late(file_id: RecordId) -> File | None:
+        return await get(file_id) if written else None
+
+    async def note(lease: Lease, **changes: object) -> None:
+        await renew(lease, **changes)
+        written.append(lease)
+
+    monkeypatch.setattr(bench.files, "get", get_late)
+    monkeypatch.setattr(bench.deliveries, "renew", note)
+    assert (await bench.deliver(some_bytes(MIB), "disk")).state is DeliveryState.DELIVERED

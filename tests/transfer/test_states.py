@@ -1,15 +1,16 @@
 from gridhaul.transfer.model import Destination, IfExists, NewDelivery, Queue, RecordId
-from gridhaul.transfer.states import DELETABLE, DELIVERABLE, REOPENABLE, STORABLE, DeliveryState, FileState
+from gridhaul.transfer.states import DELETABLE, OPEN, OVER, STORABLE, DeliveryState, FileState
 
 
 def test_each_file_state_is_stored_deleted_or_a_way_of_deleting() -> None:
     assert not STORABLE & DELETABLE
-    assert set(FileState) - STORABLE - DELETABLE == {FileState.DELETING, FileState.DELETED}
+    left = {FileState.PAUSED, FileState.DELETING, FileState.DELETED}
+    assert set(FileState) - STORABLE - DELETABLE == left
 
 
-def test_each_delivery_state_is_worked_on_reopened_or_the_end() -> None:
-    assert not DELIVERABLE & REOPENABLE
-    assert set(DeliveryState) - DELIVERABLE - REOPENABLE == {DeliveryState.DELIVERED}
+def test_each_delivery_state_is_open_or_over() -> None:
+    assert not OPEN & OVER
+    assert set(DeliveryState) == OPEN | OVER
 
 
 def _delivery(file_id: str = "a" * 24, target: str = "archive", name: str = "run.h5", **changes: str) -> NewDelivery:

@@ -1,0 +1,156 @@
+"""`/checks`: look for what is wrong with what is stored and delivered, and have it repaired."""
+
+from datetime import datetime
+from typing import Annotated, Self
+
+from fastapi import APIRouter, Response
+from pydantic import BaseModel, Field, StringConstraints
+
+from api.auth import Caller
+from api.dependencies import Cursor, Id, Limit, Parts, Service
+from api.schemas import Body, FailureView
+from gridhaul.transfer.checks import CANCEL_CHECK, Check, CheckKind, CheckState, Mode, NewCheck
+from gridhaul.transfer.errors import InvalidValue, NotFound, StateConflict
+from gridhaul.transfer.findings import Finding, FindingCode, Outcome
+from gridhaul.transfer.model import Hint, RecordId, TaskName
+
+router = APIRouter(prefix="/checks", tags=["checks"])
+
+RecordName = Annotated[str, StringConstraints(pattern="^[0-9a-f]{24}$")]
+
+
+class CheckBody(Body):
+    kind: CheckKind = Field(default=CheckKind.FSCK, strict=False)
+    mode: Mode = Field(default=Mode.REPORT, strict=False)
+    id: RecordName | None = Field(default=None, description="A file, or a delivery: then its file. fsck only")
+    read_targets: bool = Field(default=False, description="Read delivered objects back where there is no digest")
+    bytes_per_second: int | None = Field(default=None, ge=1, lt=2**40)
+
+
+class FindingView(BaseModel):
+    code: FindingCode
+    detail: str
+    content_id: str | None
+    file_id: str | None
+    delivery_id: str | None
+    n: int | None = Field(description="The chunk's number")
+    target: str | None
+    name: str | None
+    outcome: Outcome
+    why_not: str | None
+
+    @classmethod
+    def of(cls, finding: Finding) -> Self:
+        return cls(**{name: getattr(finding, name) for name in cls.model_fields})
+
+
+class CheckView(BaseModel):
+    check_id: str
+    kind: CheckKind
+    mode: Mode
+    file_id: str | None
+    state: CheckState
+    stage: str | None
+    checked_bytes: int
+    total_bytes: int | None
+    checked_contents: int
+    total_contents: int | None
+    rate: float | None
+    found: int
+    repaired: int
+    counts: dict[str, int]
+    findings: list[FindingView] = Field(description="The first 1,000; none in lists")
+    source_bytes: int = Field(description="Read from sources, for repairs")
+    sent_bytes: int = Field(description="Sent to the chunk service, for repairs")
+    error: FailureView | None
+    created_at: datetime
+    updated_at: datetime
+    links: dict[str, str]
+
+    @classmethod
+    def of(cls, check: Check) -> Self:
+        same = ("kind", "mode", "file_id", "state", "checked_bytes", "total_bytes", "checked_contents")
+        names = (*same, "total_contents", "rate", "found", "repaired", "source_bytes", "sent_bytes")
+        here = f"/checks/{check.id}"
+        return cls(
+            check_id=check.id,
+            stage=check.cursor.stage.value if check.cursor else None,
+            counts=check.counts or {},
+            findings=[FindingView.of(finding) for finding in check.findings],
+            error=FailureView.of(check.error),
+            created_at=check.created_at,
+            updated_at=check.updated_at,
+            links={"self": here, "cancel": f"{here}/cancel"},
+            **{name: getattr(check, name) for name in names},
+        )
+
+
+class ChecksView(BaseModel):
+    checks: list[CheckView]
+    next_cursor: str | None = Field(description="Give it as `cursor` to get older checks; null at the end")
+
+
+@router.post(
+    "",
+    status_code=202,
+    summary="Check what is stored",
+    responses={200: {"model": CheckView, "description": "The same check is open already"}},
+)
+async def start_check(body: CheckBody, response: Response, _: Caller, parts: Parts) -> CheckView:
+    """`fsck` looks at everything or at one file, `gc` at what belongs to nothing, `scrub` at stored chunks only."""
+    if body.id is not None and body.kind is not CheckKind.FSCK:
+        raise InvalidValue("Only fsck takes an id.")
+    file_id = await _file_id(parts, RecordId(body.id)) if body.id else None
+    new = NewCheck(
+        kind=body.kind,
+        mode=body.mode,
+        file_id=file_id,
+        read_targets=body.read_targets,
+        bytes_per_second=body.bytes_per_second,
+    )
+    check, queued = await parts.checks.open(new)
+    if queued:
+        parts.hints.offer(Hint(task=TaskName.RUN_CHECK, record_id=check.id, queue=check.queue))
+    else:
+        response.status_code = 200
+    response.headers["Location"] = f"/checks/{check.id}"
+    return CheckView.of(check)
+
+
+@router.get("", summary="List checks, newest first")
+async def list_checks(_: Caller, parts: Parts, limit: Limit = 20, cursor: Cursor = None) -> ChecksView:
+    checks = await parts.checks.page(limit=limit, before=RecordId(cursor) if cursor else None)
+    next_cursor = checks[-1].id if len(checks) == limit else None
+    return ChecksView(checks=[CheckView.of(check) for check in checks], next_cursor=next_cursor)
+
+
+@router.get("/{check_id}", summary="One check")
+async def get_check(check_id: Id, _: Caller, parts: Parts) -> CheckView:
+    return CheckView.of(await _check(parts, check_id))
+
+
+@router.post("/{check_id}/cancel", summary="Stop a check for good")
+async def cancel_check(check_id: Id, _: Caller, parts: Parts) -> CheckView:
+    """What it found and repaired so far stays in its record. Repeated: the same answer."""
+    moved = await parts.checks.move(check_id, CANCEL_CHECK)
+    check = moved or await _check(parts, check_id)
+    if check.state is not CheckState.CANCELLED:
+        raise StateConflict(f"The check is {check.state}: it is over.")
+    return CheckView.of(check)
+
+
+async def _file_id(parts: Service, record_id: RecordId) -> RecordId:
+    """The file with that id, or the file of the delivery with that id. Raises NotFound."""
+    if await parts.files.get(record_id) is not None:
+        return record_id
+    delivery = await parts.deliveries.get(record_id)
+    if delivery is None:
+        raise NotFound("There is no such file or delivery.")
+    return delivery.file_id
+
+
+async def _check(parts: Service, check_id: RecordId) -> Check:
+    check = await parts.checks.get(check_id)
+    if check is None:
+        raise NotFound("There is no such check.")
+    return check

@@ -1,0 +1,58 @@
+"""`DELETE /files/{id}`: the end of a file, never of a delivery that was accepted (docs/adr/0005)."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+
+from api.auth import Caller
+from api.dependencies import Id, Parts, Service
+from api.operations import FILE_ADVICE
+from api.schemas import FileView
+from gridhaul.transfer.errors import DeliveryOpen, StateConflict
+from gridhaul.transfer.model import File, Hint, RecordId, TaskName
+from gridhaul.transfer.states import DELETABLE, DELIVERY_MOVES, FILE_MOVES, OPEN, Action, DeliveryState, FileState
+
+router = APIRouter(prefix="/files", tags=["files"])
+
+AT_ITS_END = frozenset({FileState.DELETING, FileState.DELETED})
+TRY_AGAIN_SECONDS = 2
+
+Cancel = Annotated[bool, Query(description="Cancel what is still being stored or delivered, and then delete")]
+
+
+@router.delete("/{file_id}", status_code=202, summary="Delete a file and its stored bytes")
+async def delete_file(file_id: Id, _: Caller, parts: Parts, cancel: Cancel = False) -> FileView:
+    """The record stays, with state DELETED. What was delivered stays where it is. Repeated: the same answer."""
+    if cancel:
+        await _cancel(parts, file_id)
+    file = await parts.file(file_id)  # before its deliveries are looked at: the count tells of later ones
+    if file.state not in AT_ITS_END:
+        file = await _delete(parts, file)
+    if file.state is FileState.DELETING:
+        parts.hints.offer(Hint(task=TaskName.DELETE_FILE, record_id=file.id, queue=file.queue))
+    return FileView.of(file)
+
+
+async def _cancel(parts: Service, file_id: RecordId) -> None:
+    """Whatever of it can be cancelled. What is being committed just now stays open."""
+    await parts.files.move(file_id, FILE_MOVES[Action.CANCEL])
+    for delivery in await parts.deliveries.of_file(file_id):
+        await parts.deliveries.move(delivery.id, DELIVERY_MOVES[Action.CANCEL])
+
+
+async def _delete(parts: Service, file: File) -> File:
+    """The file, DELETING. Raises DeliveryOpen, StateConflict."""
+    for delivery in await parts.deliveries.of_file(file.id):
+        if delivery.state is DeliveryState.COMMITTING:
+            raise DeliveryOpen(f"Delivery {delivery.id} is being committed just now; look again in a moment.")
+        if delivery.state in OPEN:
+            raise DeliveryOpen(f"Delivery {delivery.id} is {delivery.state}; wait for it, or delete with ?cancel=true.")
+    asked = await parts.files.request_delete(file.id, deliveries_asked=file.deliveries_asked)
+    if asked is not None and asked.state in AT_ITS_END:
+        return asked
+    if file.state in DELETABLE:
+        detail = "A delivery of the file is being made just now; try again."
+        raise DeliveryOpen(detail, retry_after_seconds=TRY_AGAIN_SECONDS)
+    if file.state is FileState.PAUSED:
+        raise StateConflict(f"The file is PAUSED: {FILE_ADVICE[file.state]} Or delete it with ?cancel=true.")
+    raise StateConflict("The file is still being stored; wait for it, or delete it with ?cancel=true.")

@@ -1,0 +1,117 @@
+"""What an operator does to a file or a delivery: cancel, pause, resume, retry. Repeated: the same answer."""
+
+from collections.abc import Mapping
+
+from fastapi import APIRouter
+
+from api.auth import Caller
+from api.dependencies import Id, Parts, Service
+from api.prepare import renewed_source
+from api.schemas import DeliveryView, FileView
+from gridhaul.transfer.errors import StateConflict
+from gridhaul.transfer.model import Delivery, File, Hint, RecordId, TaskName
+from gridhaul.transfer.states import DELIVERY_MOVES, FILE_MOVES, REOPENABLE, Action, DeliveryState, FileState
+
+router = APIRouter(tags=["operations"])
+
+FILE_ADVICE: Mapping[FileState, str] = {
+    FileState.REGISTERED: "it changed just now; try again.",
+    FileState.STORING: "it changed just now; try again.",
+    FileState.PAUSED: "resume lets it go on.",
+    FileState.STORED: "it is over; DELETE removes it.",
+    FileState.FAILED: "it is over; retry stores it again.",
+    FileState.CANCELLED: "it is over; retry stores it again.",
+    FileState.DELETING: "its bytes are gone; prepare it again.",
+    FileState.DELETED: "its bytes are gone; prepare it again.",
+}
+DELIVERY_ADVICE: Mapping[DeliveryState, str] = {
+    DeliveryState.QUEUED: "it changed just now; try again.",
+    DeliveryState.STREAMING: "it changed just now; try again.",
+    DeliveryState.COMMITTING: "it is being committed just now; look again in a moment.",
+    DeliveryState.PAUSED: "resume lets it go on.",
+    DeliveryState.DELIVERED: "it is over; the object is at the target.",
+    DeliveryState.FAILED: "it is over; retry queues it again.",
+    DeliveryState.CANCELLED: "it is over; retry queues it again.",
+}
+
+
+@router.post("/files/{file_id}/cancel", summary="Stop storing a file for good")
+async def cancel_file(file_id: Id, _: Caller, parts: Parts) -> FileView:
+    """What is stored stays for a retry, until DELETE. Who stores it stops within a second or so."""
+    return FileView.of(await move_file(parts, file_id, Action.CANCEL))
+
+
+@router.post("/files/{file_id}/pause", summary="Stop storing a file for now")
+async def pause_file(file_id: Id, _: Caller, parts: Parts) -> FileView:
+    """What is stored stays. Who stores it stops within a second or so."""
+    return FileView.of(await move_file(parts, file_id, Action.PAUSE))
+
+
+@router.post("/files/{file_id}/resume", summary="Go on storing a paused file")
+async def resume_file(file_id: Id, _: Caller, parts: Parts) -> FileView:
+    """What was stored is not sent again."""
+    return FileView.of(await move_file(parts, file_id, Action.RESUME))
+
+
+@router.post("/files/{file_id}/retry", summary="Store a failed or cancelled file after all")
+async def retry_file(file_id: Id, _: Caller, parts: Parts) -> FileView:
+    """What was stored is not sent again, unless the source is another one now: then it starts over."""
+    file = await parts.file(file_id)
+    changes = await renewed_source(file, parts) if file.state in FILE_MOVES[Action.RETRY].from_states else {}
+    return FileView.of(await move_file(parts, file_id, Action.RETRY, **changes))
+
+
+@router.post("/deliveries/{delivery_id}/cancel", summary="Stop a delivery for good")
+async def cancel_delivery(delivery_id: Id, _: Caller, parts: Parts) -> DeliveryView:
+    """Its name is free; what it left at the target is removed a little later."""
+    return DeliveryView.of(await move_delivery(parts, delivery_id, Action.CANCEL))
+
+
+@router.post("/deliveries/{delivery_id}/pause", summary="Stop a delivery for now")
+async def pause_delivery(delivery_id: Id, _: Caller, parts: Parts) -> DeliveryView:
+    """It keeps its name at the target."""
+    return DeliveryView.of(await move_delivery(parts, delivery_id, Action.PAUSE))
+
+
+@router.post("/deliveries/{delivery_id}/resume", summary="Go on with a paused delivery")
+async def resume_delivery(delivery_id: Id, _: Caller, parts: Parts) -> DeliveryView:
+    return DeliveryView.of(await move_delivery(parts, delivery_id, Action.RESUME))
+
+
+@router.post("/deliveries/{delivery_id}/retry", summary="Queue a failed or cancelled delivery again")
+async def retry_delivery(delivery_id: Id, _: Caller, parts: Parts) -> DeliveryView:
+    delivery = await parts.delivery(delivery_id)
+    if delivery.state in REOPENABLE:
+        file = await parts.stored_file(delivery.file_id)
+        delivery = await move_delivery(parts, delivery_id, Action.RETRY, queue=file.queue)
+        await parts.accept(delivery)
+        return DeliveryView.of(delivery)
+    return DeliveryView.of(await move_delivery(parts, delivery_id, Action.RETRY))
+
+
+async def move_file(parts: Service, file_id: RecordId, action: Action, **changes: object) -> File:
+    """The file after the action, or as it is if there is nothing left to do. Raises NotFound, StateConflict."""
+    move = FILE_MOVES[action]
+    moved = await parts.files.move(file_id, move, **changes)
+    if moved is None:
+        file = await parts.file(file_id)
+        if file.state not in move.done_in:
+            raise StateConflict(f"The file is {file.state}: {FILE_ADVICE[file.state]}")
+        return file
+    if moved.state is FileState.REGISTERED:
+        parts.hints.offer(Hint(task=TaskName.UPLOAD_FILE, record_id=moved.id, queue=moved.queue))
+    return moved
+
+
+async def move_delivery(parts: Service, delivery_id: RecordId, action: Action, **changes: object) -> Delivery:
+    """The delivery after the action, or as it is if there is nothing left to do. Raises NotFound, StateConflict."""
+    move = DELIVERY_MOVES[action]
+    moved = await parts.deliveries.move(delivery_id, move, **changes)
+    if moved is None:
+        delivery = await parts.delivery(delivery_id)
+        if delivery.state not in move.done_in:
+            raise StateConflict(f"The delivery is {delivery.state}: {DELIVERY_ADVICE[delivery.state]}")
+        return delivery
+    if moved.state is DeliveryState.QUEUED:
+        parts.hints.offer(Hint(task=TaskName.FINALIZE_FILE, record_id=moved.id, queue=moved.queue))
+    return moved

@@ -1,0 +1,125 @@
+"""The commands `fsck`, `gc` and `check`, and their options."""
+
+import re
+from collections.abc import Callable
+from typing import Annotated
+
+import typer
+
+from gridhaul.check_records import CheckOrder, CheckRecord
+from gridhaul.cli.connection import connect, record_id_of, say
+from gridhaul.cli.exits import Exit, exit_codes, leave
+from gridhaul.cli.fsck import (
+    follow,
+    leave_unless_clean,
+    over,
+    print_json,
+    print_json_lines,
+    print_started,
+    print_table,
+    print_text,
+    start,
+)
+from gridhaul.cli.send import Interrupted
+from gridhaul.client import Client
+from gridhaul.transfer.checks import CheckKind, Mode
+
+PATIENCE_SECONDS = 30.0
+LIST_PATIENCE_SECONDS = 5.0
+LISTED = 20
+
+commands = typer.Typer()
+
+Wait = Annotated[bool, typer.Option(help="Follow it until it is over.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+PollSeconds = Annotated[float, typer.Option(hidden=True, min=0.0)]
+
+
+def _record_id_or_none(value: str | None) -> str | None:
+    return None if value is None else record_id_of(value)
+
+
+@commands.command()
+def fsck(
+    record_id: Annotated[
+        str | None,
+        typer.Argument(metavar="[ID]", callback=_record_id_or_none, help="A file, or the file of a delivery."),
+    ] = None,
+    repair: Annotated[bool, typer.Option("--repair", help="Put right what can be put right.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be repaired.")] = False,
+    read_targets: Annotated[bool, typer.Option("--read-targets", help="Read delivered objects back.")] = False,
+    rate: Annotated[str | None, typer.Option(metavar="RATE", help="Bytes a second at most, as 20MiB.")] = None,
+    wait: Wait = True,
+    as_json: Json = False,
+    poll_seconds: PollSeconds = 0.3,
+) -> None:
+    """Check what is stored and delivered against the manifests and records."""
+    mode = Mode.DRY_RUN if dry_run else Mode.REPAIR if repair else Mode.REPORT
+    order = CheckOrder(
+        kind=CheckKind.FSCK,
+        mode=mode,
+        record_id=record_id,
+        read_targets=read_targets,
+        bytes_per_second=_rate(rate),
+    )
+    _check(lambda client: start(client, order), wait=wait, as_json=as_json, poll_seconds=poll_seconds)
+
+
+@commands.command()
+def gc(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be removed.")] = False,
+    wait: Wait = True,
+    as_json: Json = False,
+    poll_seconds: PollSeconds = 0.3,
+) -> None:
+    """Remove stored bytes that belong to nothing."""
+    order = CheckOrder(kind=CheckKind.GC, mode=Mode.DRY_RUN if dry_run else Mode.REPAIR)
+    _check(lambda client: start(client, order), wait=wait, as_json=as_json, poll_seconds=poll_seconds)
+
+
+@commands.command()
+def check(
+    check_id: Annotated[
+        str | None, typer.Argument(metavar="[ID]", callback=_record_id_or_none, help="The id of a check.")
+    ] = None,
+    cancel: Annotated[bool, typer.Option("--cancel", help="Stop it for good.")] = False,
+    wait: Wait = True,
+    as_json: Json = False,
+    poll_seconds: PollSeconds = 0.3,
+) -> None:
+    """List checks, the scheduled ones too; follow one that was started, or cancel it."""
+    if check_id is None:
+        if cancel:
+            raise typer.BadParameter("--cancel needs the id of a check")
+        with exit_codes(), connect(LIST_PATIENCE_SECONDS, say) as client:
+            (print_json_lines if as_json else print_table)(client.checks(limit=LISTED))
+    elif cancel:
+        with exit_codes(), connect(LIST_PATIENCE_SECONDS, say) as client:
+            (print_json if as_json else print_started)(client.cancel_check(check_id))
+    else:
+        _check(lambda client: client.check(check_id), wait=wait, as_json=as_json, poll_seconds=poll_seconds)
+
+
+def _check(find: Callable[[Client], CheckRecord], *, wait: bool, as_json: bool, poll_seconds: float) -> None:
+    """Follow the check and say what it found; without waiting, how far it is."""
+    with exit_codes():
+        try:
+            with connect(PATIENCE_SECONDS, say) as client:
+                found = find(client)
+                if wait:
+                    found = follow(client, found, poll_seconds=poll_seconds)
+        except Interrupted as interrupted:
+            leave(Exit.INTERRUPTED, f"Interrupted. {interrupted}")
+        (print_json if as_json else print_text if over(found) else print_started)(found)
+        if over(found):
+            leave_unless_clean(found)
+
+
+def _rate(value: str | None) -> int | None:
+    """`20MiB`, `512KiB` or plain bytes a second."""
+    if value is None:
+        return None
+    parts = re.fullmatch(r"([0-9]{1,12})(|B|KiB|MiB|GiB)", value)
+    if parts is None or not int(parts[1]):
+        raise typer.BadParameter("a rate is a number of bytes a second, as 20MiB")
+    return int(parts[1]) << {"": 0, "B": 0, "KiB": 10, "MiB": 20, "GiB": 30}[parts[2]]

@@ -1,0 +1,63 @@
+"""`gridhaul ls`: files, and deliveries that failed or are in the state asked for, newest first."""
+
+import json
+from collections.abc import Sequence
+
+import typer
+
+from gridhaul.cli.text import progress, safe
+from gridhaul.client import Client, DeliveryRecord, FileRecord
+from gridhaul.transfer.states import DeliveryState, FileState
+
+HEADER = ("KIND", "ID", "STATE", "PROGRESS", "WHAT")
+STATES = tuple(dict.fromkeys((*map(str, FileState), *map(str, DeliveryState))))
+
+Listed = tuple[list[FileRecord], list[DeliveryRecord]]
+
+
+def find(client: Client, *, limit: int) -> Listed:
+    """The newest files, and the newest failed deliveries. Raises ClientError."""
+    return client.files(state=None, limit=limit), client.all_deliveries(state=DeliveryState.FAILED, limit=limit)
+
+
+def find_in_state(client: Client, state: str, *, limit: int) -> Listed:
+    """The newest files and deliveries in that state. Raises ClientError."""
+    files = client.files(state=state, limit=limit) if state in set(FileState) else []
+    deliveries = client.all_deliveries(state=state, limit=limit) if state in set(DeliveryState) else []
+    return files, deliveries
+
+
+def print_table(files: Sequence[FileRecord], deliveries: Sequence[DeliveryRecord]) -> None:
+    """Columns as wide as they need to be; nothing where there is nothing."""
+    rows = [_file_row(file) for file in files] + [_delivery_row(delivery) for delivery in deliveries]
+    if not rows:
+        return
+    table = [HEADER, *(tuple(safe(cell) for cell in row) for row in rows)]
+    widths = [max(len(row[column]) for row in table) for column in range(len(HEADER) - 1)]
+    for row in table:
+        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
+        typer.echo("  ".join([*cells, row[-1]]))
+
+
+def print_json_lines(files: Sequence[FileRecord], deliveries: Sequence[DeliveryRecord]) -> None:
+    """`{"file"}` or `{"delivery"}` on each line."""
+    for file in files:
+        typer.echo(json.dumps({"file": file}))
+    for delivery in deliveries:
+        typer.echo(json.dumps({"delivery": delivery}))
+
+
+def _file_row(file: FileRecord) -> tuple[str, ...]:
+    done = progress(file["stored_bytes"], file["length"], file["rate"])
+    return "file", file["file_id"], file["state"], done, file["name"] + _reason(file)
+
+
+def _delivery_row(delivery: DeliveryRecord) -> tuple[str, ...]:
+    done = progress(delivery["sent_bytes"], delivery["length"], delivery["rate"])
+    what = f"{delivery['target']}: {delivery['object_name']}{_reason(delivery)}"
+    return "delivery", delivery["delivery_id"], delivery["state"], done, what
+
+
+def _reason(record: FileRecord | DeliveryRecord) -> str:
+    error = record["error"]
+    return f" ({error['code']}: {error['detail']})" if error else ""

@@ -1,0 +1,59 @@
+"""`gridhaul cancel`, `pause`, `resume`, `retry` and `rm`: one line for each id, and all of them are tried."""
+
+from collections.abc import Callable, Sequence
+
+import typer
+
+from gridhaul.cli.exits import Exit, exit_of_answer
+from gridhaul.cli.text import safe
+from gridhaul.client import ApiError, Client, DeliveryRecord, FileRecord
+from gridhaul.transfer.states import Action
+
+NOT_FOUND = 404
+
+
+def operate(client: Client, action: Action, record_id: str) -> str:
+    """Do it to the file or the delivery with that id; what it is then. Raises ClientError."""
+    try:
+        return _file_line(client.operate_file(record_id, action))
+    except ApiError as error:
+        if error.status != NOT_FOUND:
+            raise
+    try:
+        return _delivery_line(client.operate_delivery(record_id, action))
+    except ApiError as error:
+        if error.status != NOT_FOUND:
+            raise
+        detail = "There is no such file or delivery."
+        raise ApiError(code=error.code, status=error.status, detail=detail) from None
+
+
+def remove(client: Client, file_id: str) -> str:
+    """Delete the file; what it is then. Raises ClientError."""
+    return _file_line(client.delete_file(file_id))
+
+
+def cancel_and_remove(client: Client, file_id: str) -> str:
+    """Cancel what is still done with the file, and delete it; what it is then. Raises ClientError."""
+    return _file_line(client.cancel_and_delete_file(file_id))
+
+
+def for_each(record_ids: Sequence[str], do: Callable[[str], str]) -> None:
+    """Say for each id what became of it, or why it was refused; end with the code of the first refusal, if any."""
+    refusals: list[Exit] = []
+    for record_id in record_ids:
+        try:
+            typer.echo(safe(do(record_id)))
+        except ApiError as error:
+            typer.echo(safe(f"ERROR {record_id} {error.code}: {error.detail}"), err=True)
+            refusals.append(exit_of_answer(error))
+    if refusals:
+        raise typer.Exit(refusals[0])
+
+
+def _file_line(file: FileRecord) -> str:
+    return f"file {file['file_id']} {file['state']}"
+
+
+def _delivery_line(delivery: DeliveryRecord) -> str:
+    return f"delivery {delivery['delivery_id']} {delivery['state']}"

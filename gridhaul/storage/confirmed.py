@@ -1,0 +1,26 @@
+"""Reads that must not miss what was acknowledged before the primary of a replica set changed.
+
+A new primary answers majority reads from what it knows to be confirmed, and for a moment that can be less than its
+predecessor acknowledged. A majority write, even of nothing, is answered when all that the primary holds is confirmed.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from gridhaul.storage.connect import Collection
+
+T = TypeVar("T")
+
+
+async def catch_up(collection: Collection) -> None:
+    """After this a majority read sees all that was ever acknowledged. Changes nothing."""
+    await collection.update_one({"_id": None}, {"$unset": {"nothing": ""}})
+
+
+async def look_surely(collection: Collection, look: Callable[[], Awaitable[T]], *, found: Callable[[T], bool]) -> T:
+    """What `look` gives; where that is not `found`, what it gives after the primary has caught up."""
+    seen = await look()
+    if found(seen):
+        return seen
+    await catch_up(collection)
+    return await look()

@@ -1,0 +1,74 @@
+"""Reading a source: segments of chunks with their digests, and what the whole is."""
+
+import asyncio
+import os
+from collections.abc import AsyncGenerator
+from contextlib import suppress
+
+from gridhaul.transfer.chunking import CHUNK_BYTES, chunk_count, chunk_length
+from gridhaul.transfer.digest import ContentDigest, ManifestRoot, chunk_digest
+from gridhaul.transfer.errors import GridhaulError, SourceChanged, SourceReadFailed
+from gridhaul.transfer.model import Seal, Segment
+
+
+class SourceReader:
+    """Reads a source once from its start, hashing on the way: chunks, manifest root, and the whole."""
+
+    def __init__(self, descriptor: int, length_bytes: int) -> None:
+        self._descriptor = descriptor
+        self._length = length_bytes
+        self._total = ContentDigest()
+        self._root = ManifestRoot()
+
+    async def segments(self, chunks_each: int) -> AsyncGenerator[Segment]:
+        """The source as segments, the next one read while this one is used. Raises SourceChanged, SourceReadFailed."""
+        count = chunk_count(self._length)
+        ahead: asyncio.Future[Segment] | None = None
+        try:
+            for first in range(0, count, chunks_each):
+                ahead = ahead or self._start(first, min(chunks_each, count - first))
+                segment = await asyncio.shield(ahead)  # a thread cannot be cancelled, only waited for
+                after = first + chunks_each
+                ahead = self._start(after, min(chunks_each, count - after)) if after < count else None
+                yield segment
+        finally:
+            if ahead is not None:  # the thread must be done with the descriptor before it is closed
+                await asyncio.wait([ahead])
+                with suppress(GridhaulError):
+                    ahead.result()
+
+    def seal(self) -> Seal:
+        """What the source was, after the last segment."""
+        return Seal(
+            length=self._total.length_bytes,
+            sha256=self._total.hexdigest(),
+            manifest_root=self._root.hexdigest(),
+        )
+
+    def _start(self, first: int, count: int) -> asyncio.Future[Segment]:
+        return asyncio.get_running_loop().run_in_executor(None, self._read, first, count)
+
+    def _read(self, first: int, count: int) -> Segment:
+        chunks, digests = [], []
+        for n in range(first, first + count):
+            data = read_chunk(self._descriptor, self._length, n)
+            digest = chunk_digest(data)
+            self._total.update(data)
+            self._root.update(digest)
+            chunks.append(data)
+            digests.append(digest)
+        return Segment(first=first, chunks=tuple(chunks), digests=tuple(digests))
+
+
+def read_chunk(descriptor: int, length: int, n: int) -> bytes:
+    """One chunk of a source of `length` bytes. Raises SourceChanged, SourceReadFailed."""
+    wanted = chunk_length(length, n)
+    try:
+        data = os.pread(descriptor, wanted, n * CHUNK_BYTES)
+        while len(data) < wanted and (more := os.pread(descriptor, wanted - len(data), n * CHUNK_BYTES + len(data))):
+            data += more
+    except OSError as error:
+        raise SourceReadFailed(f"Reading the source failed: {error.strerror}.") from error
+    if len(data) < wanted:
+        raise SourceChanged("The source became shorter while it was read; retry stores it as it is now.")
+    return data

@@ -1,0 +1,64 @@
+"""The stage that asks the targets for what was delivered."""
+
+from gridhaul.storage.objects import DELIVERIES_A_STEP
+from gridhaul.transfer.checks import Cursor
+from gridhaul.transfer.errors import GridhaulError, OutcomeUnknown
+from gridhaul.transfer.findings import Finding, FindingCode
+from gridhaul.transfer.model import Delivery, Evidence, RemoteObject
+from tasks.checking.examination import Examination
+from tasks.final_name import NOT_READ_BACK
+from tasks.runtime import Runtime
+
+GONE_LATER = "It was there and right when it was delivered: deliver the file again, under another name."
+
+
+class ObjectsExaminer:
+    def __init__(self, runtime: Runtime, examination: Examination) -> None:
+        self._objects = runtime.checking.objects
+        self._targets = runtime.targets
+        self._examination = examination
+        self._silent: set[str] = set()  # targets that did not answer in this slice
+
+    async def look(self, cursor: Cursor) -> Cursor | None:
+        file = self._examination.file
+        deliveries = await self._objects.delivered(after=cursor.after, of_file=file.id if file else None)
+        for delivery in deliveries:
+            if delivery.target not in self._silent and not await self._objects.is_superseded(delivery):
+                await self._look(delivery)
+        return Cursor(stage=cursor.stage, after=deliveries[-1].id) if len(deliveries) == DELIVERIES_A_STEP else None
+
+    async def _look(self, delivery: Delivery) -> None:
+        try:
+            found = await self._ask(delivery)
+        except OutcomeUnknown:  # it can only be written to
+            return
+        except GridhaulError as error:
+            self._silent.add(delivery.target)
+            finding = Finding(code=FindingCode.TARGET_SILENT, detail=error.detail, target=delivery.target)
+            self._examination.give_up(finding, "Its objects were not checked.")
+            return
+        wrong = _judge(delivery, found)
+        if wrong is None or await self._objects.is_superseded(delivery):
+            return
+        code, detail = wrong
+        name = delivery.final_name or delivery.object_name
+        here = {"file_id": delivery.file_id, "delivery_id": delivery.id, "target": delivery.target, "name": name}
+        self._examination.give_up(Finding(code=code, detail=detail, **here), GONE_LATER)  # type: ignore[arg-type]
+
+    async def _ask(self, delivery: Delivery) -> RemoteObject | None:
+        """With its digest where the target tells it without reading, or where reading is wanted; else its length."""
+        target = self._targets.get(delivery.target)
+        told = delivery.receipt is not None and delivery.receipt.evidence is Evidence.REMOTE_DIGEST
+        digest_wanted = told or self._examination.check.read_targets
+        name = delivery.final_name or delivery.object_name
+        return await target.inspect(name, length=delivery.length if digest_wanted else NOT_READ_BACK)
+
+
+def _judge(delivery: Delivery, found: RemoteObject | None) -> tuple[FindingCode, str] | None:
+    if found is None:
+        return FindingCode.OBJECT_MISSING, "Nothing is under the name."
+    if found.length != delivery.length:
+        return FindingCode.OBJECT_DIFFERS, f"It has {found.length} bytes instead of {delivery.length}."
+    if found.sha256 and found.sha256 != delivery.sha256:
+        return FindingCode.OBJECT_DIFFERS, "It has another SHA-256."
+    return None

@@ -1,0 +1,76 @@
+"""The stages that look for stored bytes that belong to nothing."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Protocol
+
+from gridhaul.storage.orphans import IDS_A_STEP
+from gridhaul.transfer.checks import Cursor, Stage
+from gridhaul.transfer.findings import Finding, FindingCode
+from gridhaul.transfer.model import RecordId
+from tasks.checking.examination import Examination
+from tasks.runtime import Runtime
+
+
+class _Seen(Protocol):
+    async def __call__(self, *, after: str) -> Sequence[RecordId]: ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Family:
+    """What lies there, the code if it is orphaned, and how it is removed."""
+
+    seen: _Seen
+    code: FindingCode
+    remove: Callable[[RecordId], Awaitable[bool]]
+
+
+class OrphansExaminer:
+    """Looks at what is stored first, and for its record afterwards."""
+
+    def __init__(self, runtime: Runtime, examination: Examination) -> None:
+        orphans = runtime.checking.orphans
+        self._orphans = orphans
+        self._examination = examination
+        self._families = {
+            Stage.CHUNKS: _Family(
+                seen=orphans.with_chunks, code=FindingCode.CHUNKS_ORPHANED, remove=orphans.remove_chunks
+            ),
+            Stage.INLINE: _Family(
+                seen=orphans.with_inline, code=FindingCode.INLINE_ORPHANED, remove=orphans.remove_inline
+            ),
+            Stage.MANIFESTS: _Family(
+                seen=orphans.with_manifest, code=FindingCode.MANIFEST_ORPHANED, remove=orphans.remove_manifest
+            ),
+            Stage.BUCKET_FILES: _Family(
+                seen=orphans.with_bucket_file, code=FindingCode.BUCKET_FILE_ORPHANED, remove=orphans.remove_bucket_file
+            ),
+        }
+
+    async def look(self, cursor: Cursor) -> Cursor | None:
+        family = self._families[cursor.stage]
+        seen = await family.seen(after=cursor.after)
+        for content_id in await self._orphans.orphaned(seen):
+            if family.code is FindingCode.CHUNKS_ORPHANED and not await self._orphans.has_chunks(content_id):
+                continue  # another user of the bucket stored them
+            finding = Finding(code=family.code, detail="There is no content, and no file.", content_id=content_id)
+            await self._examination.settle(finding, partial(family.remove, content_id))
+        return Cursor(stage=cursor.stage, after=seen[-1]) if len(seen) == IDS_A_STEP else None
+
+
+class UnreferencedExaminer:
+    """Looks at contents first, and for the files that refer to them afterwards."""
+
+    def __init__(self, runtime: Runtime, examination: Examination) -> None:
+        self._orphans = runtime.checking.orphans
+        self._contents = runtime.contents
+        self._examination = examination
+
+    async def look(self, cursor: Cursor) -> Cursor | None:
+        unreferenced, following = await self._orphans.unreferenced(after=cursor.after)
+        for content in unreferenced:
+            detail = f"It is {content.state}, and no file refers to it."
+            finding = Finding(code=FindingCode.CONTENT_UNREFERENCED, detail=detail, content_id=content.id)
+            await self._examination.settle(finding, partial(self._contents.abandon, content))
+        return Cursor(stage=cursor.stage, after=following) if following else None

@@ -1,0 +1,97 @@
+"""The stages that look at records: files without their content, and what stands still."""
+
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
+from functools import partial
+
+from gridhaul.storage.standing import FILES_A_STEP, Kind, Standing
+from gridhaul.transfer.checks import Cursor
+from gridhaul.transfer.findings import Finding, FindingCode
+from gridhaul.transfer.model import Content, File
+from gridhaul.transfer.states import ContentState, FileState
+from tasks.checking.examination import Examination
+from tasks.runtime import Runtime
+
+NO_BYTES = "The bytes are gone: prepare the file again."
+NO_TRUTH = "Which record is right cannot be known: prepare the file again."
+
+
+class FilesExaminer:
+    """Every stored file has a sealed content of the same length and digests."""
+
+    def __init__(self, runtime: Runtime, examination: Examination) -> None:
+        self._files = runtime.files
+        self._contents = runtime.contents
+        self._standing = runtime.checking.standing
+        self._inspection = runtime.checking.inspection
+        self._examination = examination
+
+    async def look(self, cursor: Cursor) -> Cursor | None:
+        only = self._examination.file
+        files = [only] if only else await self._standing.stored_files(after=cursor.after)
+        for file in files:
+            if file.state is FileState.STORED:
+                await self._look(file)
+        return Cursor(stage=cursor.stage, after=files[-1].id) if len(files) == FILES_A_STEP else None
+
+    async def _look(self, file: File) -> None:
+        if await self._fault(file) is None:
+            return
+        await self._inspection.catch_up()
+        fault = await self._fault(file)
+        again = await self._files.get(file.id)
+        if fault is not None and again is not None and again.state is FileState.STORED:  # not deleted meanwhile
+            code, detail, why_not = fault
+            finding = Finding(code=code, detail=detail, file_id=file.id, content_id=file.content_id)
+            self._examination.give_up(finding, why_not)
+
+    async def _fault(self, file: File) -> tuple[FindingCode, str, str] | None:
+        """Its code, what is wrong, and why it cannot be repaired."""
+        content = await self._contents.get(file.content_id) if file.content_id else None
+        if content is None:
+            return FindingCode.CONTENT_MISSING, "There is no record of its content.", NO_BYTES
+        if content.state is not ContentState.SEALED:
+            return FindingCode.CONTENT_MISSING, f"Its content is {content.state}.", NO_BYTES
+        difference = _difference(file, content)
+        return (FindingCode.CONTENT_MISMATCH, difference, NO_TRUTH) if difference else None
+
+
+class StandingExaminer:
+    """All in one step: there are few, or something is badly wrong."""
+
+    def __init__(self, runtime: Runtime, examination: Examination) -> None:
+        self._standing = runtime.checking.standing
+        self._examination = examination
+
+    async def look(self, cursor: Cursor) -> Cursor | None:
+        only, standing = self._examination.file, self._standing
+        await self._settle(FindingCode.LEASE_STALE, standing.stale_leases(only), standing.end_lease)
+        await self._settle(FindingCode.OFF_AGENDA, standing.off_agenda(only), standing.put_on_agenda)
+        await self._settle(FindingCode.CLAIM_STALE, standing.stale_claims(only), standing.end_claim)
+        return None
+
+    async def _settle(
+        self, code: FindingCode, all_found: AsyncGenerator[Standing], mend: Callable[[Standing], Awaitable[bool]]
+    ) -> None:
+        async with aclosing(all_found):
+            async for found in all_found:
+                finding = Finding(
+                    code=code,
+                    detail=f"{found.kind.value} {found.id} is {found.state}.",
+                    content_id=found.id if found.kind is Kind.CONTENT else None,
+                    file_id=found.file_id,
+                    delivery_id=found.id if found.kind is Kind.DELIVERY else None,
+                    name=found.id if found.kind is Kind.CHECK else None,
+                )
+                await self._examination.settle(finding, partial(mend, found))
+
+
+def _difference(file: File, content: Content) -> str:
+    """What the two records disagree on, "" if on nothing."""
+    pairs = {
+        "length": (file.length, content.length),
+        "sha-256": (file.sha256, content.sha256),
+        "manifest root": (file.manifest_root, content.manifest_root),
+    }
+    wrong = [name for name, (one, other) in pairs.items() if one != other]
+    return f"File and content disagree on: {', '.join(wrong)}." if wrong else ""

@@ -1,0 +1,98 @@
+"""What a check has done so far: its cursor, findings and counts, as fields of its record."""
+
+from collections import Counter
+from dataclasses import replace
+from typing import Any
+
+import structlog
+
+from gridhaul.transfer.checks import FINDINGS_KEPT, Check, Cursor
+from gridhaul.transfer.findings import Finding, Outcome
+from tasks.attempt import Meter
+
+log = structlog.get_logger(__name__)
+
+
+class Tally:
+    """Grows while a slice runs. Cursor and findings are written together, so neither is ahead of the other."""
+
+    def __init__(self, check: Check) -> None:
+        self._check = check
+        self.cursor: Cursor | None = check.cursor or Cursor(stage=check.stages[0])  # None: the check is done
+        self.total_bytes = check.total_bytes
+        self.total_contents = check.total_contents
+        self.checked_bytes = check.checked_bytes
+        self._checked_contents = check.checked_contents
+        self._findings = list(check.findings)
+        self._places = {_key(finding): at for at, finding in enumerate(self._findings)}
+        self._counts = Counter(check.counts or {})
+        self._repaired = check.repaired
+        self._source_bytes = check.source_bytes
+        self._sent_bytes = check.sent_bytes
+
+    def move_on(self, cursor: Cursor | None) -> None:
+        """The step is done. None: its stage is, too."""
+        assert self.cursor is not None, "a check that is done takes no step"  # noqa: S101
+        self.cursor = cursor or self._next_stage(self.cursor)
+
+    def found(self, finding: Finding) -> None:
+        """Count a finding. One that a step found again, because it was cut short, takes the place of the first."""
+        log.warning("finding", check_id=self._check.id, **_logged(finding))
+        again = self._places.get(_key(finding))
+        if again is not None:
+            self._repaired -= self._findings[again].outcome is Outcome.REPAIRED
+            self._findings[again] = finding
+        else:
+            self._counts[finding.code.value] += 1
+            if len(self._findings) < FINDINGS_KEPT:
+                self._places[_key(finding)] = len(self._findings)
+                self._findings.append(finding)
+        self._repaired += finding.outcome is Outcome.REPAIRED
+
+    def checked(self, length_bytes: int) -> None:
+        self.checked_bytes += length_bytes
+
+    def content_done(self) -> None:
+        self._checked_contents += 1
+
+    def read(self, length_bytes: int) -> None:
+        """Count what was read from a source."""
+        self._source_bytes += length_bytes
+
+    def sent(self, length_bytes: int) -> None:
+        """Count what was sent to the chunk service."""
+        self._sent_bytes += length_bytes
+
+    def fields(self, _: Meter) -> dict[str, Any]:
+        """The record's fields as they are now."""
+        return {
+            "cursor": self.cursor,
+            "total_bytes": self.total_bytes,
+            "total_contents": self.total_contents,
+            "checked_bytes": self.checked_bytes,
+            "checked_contents": self._checked_contents,
+            "findings": tuple(self._findings),
+            "counts": dict(self._counts),
+            "found": self._counts.total(),
+            "repaired": self._repaired,
+            "source_bytes": self._source_bytes,
+            "sent_bytes": self._sent_bytes,
+            **({"fruitless_attempts": 0} if self.cursor != self._check.cursor else {}),
+        }
+
+    def _next_stage(self, cursor: Cursor) -> Cursor | None:
+        stages = self._check.stages
+        following = stages[stages.index(cursor.stage) + 1 :]
+        return Cursor(stage=following[0]) if following else None
+
+
+def _key(finding: Finding) -> Finding:
+    """What is wrong and where, whatever was done about it."""
+    return replace(finding, detail="", outcome=Outcome.FOUND, why_not=None)
+
+
+def _logged(finding: Finding) -> dict[str, object]:
+    names = ("content_id", "file_id", "delivery_id", "n", "target")
+    where = {name: getattr(finding, name) for name in names}
+    said = {name: value for name, value in where.items() if value is not None}
+    return {"code": finding.code.value, "outcome": finding.outcome.value, **said}

@@ -1,0 +1,71 @@
+"""The stage that looks for temporary objects which deliveries left at their targets."""
+
+from collections.abc import Sequence
+from contextlib import aclosing
+from functools import partial
+
+from gridhaul.transfer.checks import Cursor
+from gridhaul.transfer.errors import DatabaseUnavailable, GridhaulError
+from gridhaul.transfer.findings import Finding, FindingCode
+from gridhaul.transfer.naming import delivery_of_temporary
+from gridhaul.transfer.ports import Listing, Target
+from tasks.checking.examination import Examination
+from tasks.runtime import Runtime
+
+SEPARATOR = "\n"  # no name holds one
+
+
+class TemporariesExaminer:
+    """Looks into the folders that deliveries name, at targets that can list them. One folder a step."""
+
+    def __init__(self, runtime: Runtime, examination: Examination) -> None:
+        self._objects = runtime.checking.objects
+        self._targets = runtime.targets
+        self._examination = examination
+        self._folders: Sequence[tuple[str, str]] | None = None
+
+    async def look(self, cursor: Cursor) -> Cursor | None:
+        following = await self._following(cursor)
+        if following is None:
+            return None
+        target_name, folder = following
+        try:
+            target = self._targets.get(target_name)
+            if isinstance(target, Listing):
+                await self._look(target, target, folder)
+        except DatabaseUnavailable:  # it is not the target that is silent
+            raise
+        except GridhaulError as error:
+            finding = Finding(code=FindingCode.TARGET_SILENT, detail=error.detail, target=target_name, name=folder)
+            self._examination.give_up(finding, "Its temporary objects were not looked for.")
+        return Cursor(stage=cursor.stage, after=SEPARATOR.join(following))
+
+    async def _following(self, cursor: Cursor) -> tuple[str, str] | None:
+        if self._folders is None:
+            file = self._examination.file
+            self._folders = await self._objects.folders(file.id if file else None)
+        target, _, folder = cursor.after.partition(SEPARATOR)
+        return next((one for one in self._folders if not cursor.after or one > (target, folder)), None)
+
+    async def _look(self, listing: Listing, target: Target, folder: str) -> None:
+        async with aclosing(listing.names(folder)) as names:
+            async for name in names:
+                delivery_id = delivery_of_temporary(name)
+                delivery = await self._objects.over_long_ago(delivery_id) if delivery_id else None
+                if delivery is None or delivery.target != target.name:  # another system's, or not over
+                    continue
+                path = f"{folder}/{name}" if folder else name
+                finding = Finding(
+                    code=FindingCode.TEMPORARY_LEFT,
+                    detail=f"Its delivery is {delivery.state}.",
+                    file_id=delivery.file_id,
+                    delivery_id=delivery.id,
+                    target=target.name,
+                    name=path,
+                )
+                await self._examination.settle(finding, partial(_remove, target, path))
+
+
+async def _remove(target: Target, name: str) -> bool:
+    await target.remove(name)
+    return True

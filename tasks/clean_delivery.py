@@ -1,0 +1,64 @@
+"""Cleaning up after a delivery that is over: what its attempts may have left at the target."""
+
+from dataclasses import replace
+from typing import Any
+
+from gridhaul.transfer.errors import OutcomeUnknown
+from gridhaul.transfer.model import Delivery, RecordId, TaskName
+from gridhaul.transfer.naming import is_temporary
+from gridhaul.transfer.ports import Target
+from tasks.attempt import Meter, Tenure
+from tasks.celery import app
+from tasks.final_name import NOT_READ_BACK, may_be_ours
+from tasks.runtime import Runtime, worker
+
+
+@app.task(name=TaskName.CLEAN_DELIVERY)
+def clean_delivery(delivery_id: str) -> None:
+    """Celery's shell."""
+    worker.run(clean_up, delivery_id)
+
+
+async def clean_up(runtime: Runtime, delivery_id: str) -> None:
+    """Claim the delivery and remove its leftovers. Never given up: what has leftovers is due again."""
+    delivery = await runtime.deliveries.claim_cleaning(RecordId(delivery_id), holder=runtime.holder)
+    if delivery is not None:
+        attempts = replace(runtime.cleaning_attempts, waiting=delivery.state, failed=delivery.state)
+        await attempts.run(delivery, lambda tenure: _clean(runtime, delivery, tenure), _Unmetered(delivery))
+
+
+class _Unmetered(Meter):
+    """Cleaning moves no bytes: the rate stays that of the delivery."""
+
+    def __init__(self, delivery: Delivery) -> None:
+        super().__init__(0, lambda _: {})
+        self._kept = {"rate": delivery.rate}
+
+    def changes(self) -> dict[str, Any]:
+        return dict(self._kept)
+
+
+async def _clean(runtime: Runtime, delivery: Delivery, tenure: Tenure) -> None:
+    target = runtime.targets.get(delivery.target)
+    touched = delivery.final_touched
+    for name in delivery.leftovers:
+        tenure.check()
+        if is_temporary(name):
+            await target.remove(name)
+        else:
+            touched = not await _cleaned_final(target, name, delivery, tenure)
+    kept = {"rate": delivery.rate, "final_touched": touched}
+    await runtime.deliveries.finish(delivery.lease, delivery.state, leftovers=(), **kept)
+
+
+async def _cleaned_final(target: Target, name: str, delivery: Delivery, tenure: Tenure) -> bool:
+    """Remove what was sent straight to the final name, but nobody else's object. Whether nothing is left."""
+    try:
+        found = await target.inspect(name, length=delivery.length)
+        if found is None or not may_be_ours(delivery, delivery.replaced, found):
+            return True
+        tenure.check()
+        await target.remove(name)
+        return await target.inspect(name, length=NOT_READ_BACK) is None
+    except OutcomeUnknown:  # a target that can only be written to: what is there may be somebody else's
+        return False

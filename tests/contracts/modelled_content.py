@@ -1,0 +1,114 @@
+"""What a small model knows of one content, and the cheap bytes that it is made of."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cache
+
+from gridhaul.transfer.chunking import chunk_count, chunk_length
+from gridhaul.transfer.digest import chunk_digest
+from gridhaul.transfer.model import Content, RecordId, Seal, Segment
+from gridhaul.transfer.states import ContentState
+from tests.contracts.bytes_to_store import seal_of
+from tests.contracts.ports import A_FILE
+
+MOST_CHUNKS = 4
+RIGHT, WRONG = 1, 2  # the kinds of bytes that a chunk may have
+
+
+@dataclass(kw_only=True, eq=False)
+class Modelled:
+    """What must be true of one content."""
+
+    id: RecordId
+    length: int
+    inline_limit: int
+    fence: int = 1
+    refs: set[RecordId] = field(default_factory=lambda: {A_FILE})
+    acknowledged: dict[int, int] = field(default_factory=dict)  # the kind of bytes of each number
+    perhaps: dict[int, set[int]] = field(default_factory=dict)  # kinds that may be held, and were not acknowledged
+    sealed: Content | None = None
+    swept: bool = False
+    untidy: bool = False  # something came late, or a delete was cut short
+
+    @property
+    def live(self) -> bool:
+        return bool(self.refs)
+
+    @property
+    def count(self) -> int:
+        return chunk_count(self.length)
+
+    @property
+    def kinds(self) -> tuple[int, ...]:
+        """Of every chunk, the right one where none was acknowledged."""
+        return tuple(self.acknowledged.get(n, RIGHT) for n in range(self.count))
+
+    @property
+    def handle(self) -> Content:
+        """As its writer holds it."""
+        return Content(
+            id=self.id,
+            filename="",
+            content_type="",
+            length=self.length,
+            state=ContentState.OPEN,
+            fence=self.fence,
+            refs=(),
+        )
+
+    def segment(self, kind: int, first: int, count: int) -> Segment:
+        """Up to `count` chunks from `first` on; the first one if there are no such."""
+        first = first if first < self.count else 0
+        wanted = range(first, min(first + count, self.count))
+        chunks = tuple(_chunk(kind, n, chunk_length(self.length, n)) for n in wanted)
+        return Segment(first=first, chunks=chunks, digests=tuple(_digest(chunk) for chunk in chunks))
+
+    def conflicts(self, segment: Segment, kind: int) -> bool:
+        """Whether the segment differs from something acknowledged."""
+        return any(self.acknowledged.get(n, kind) != kind for n in numbers_of(segment))
+
+    def may_conflict(self, segment: Segment, kind: int) -> bool:
+        return any(self.perhaps.get(n, set()) - {kind} for n in numbers_of(segment))
+
+    def accept(self, segment: Segment, kind: int) -> None:
+        for n in numbers_of(segment):
+            self.acknowledged[n] = kind
+            self.perhaps.pop(n, None)
+
+    def leave_open(self, segment: Segment, kind: int) -> None:
+        """Its chunks may be held or not."""
+        for n in numbers_of(segment):
+            if n not in self.acknowledged:
+                self.perhaps.setdefault(n, set()).add(kind)
+
+    def entry(self, n: int, kind: int) -> bytes:
+        """What `digests` says of chunk `n` when it is held."""
+        return b"\x01" + _digest(_chunk(kind, n, chunk_length(self.length, n)))
+
+
+def other_kind(kind: int) -> int:
+    return WRONG if kind == RIGHT else RIGHT
+
+
+def numbers_of(segment: Segment) -> Iterable[int]:
+    return range(segment.first, segment.first + len(segment.chunks))
+
+
+@cache
+def _chunk(kind: int, n: int, length: int) -> bytes:
+    return bytes([kind * 16 + n]) * length
+
+
+@cache
+def _digest(chunk: bytes) -> bytes:
+    return chunk_digest(chunk)
+
+
+@cache
+def whole(length: int, chunk_kinds: tuple[int, ...]) -> bytes:
+    return b"".join(_chunk(kind, n, chunk_length(length, n)) for n, kind in enumerate(chunk_kinds))
+
+
+@cache
+def seal_for(length: int, chunk_kinds: tuple[int, ...]) -> Seal:
+    return seal_of(whole(length, chunk_kinds))

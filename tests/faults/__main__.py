@@ -1,0 +1,70 @@
+"""`python -m tests.faults`: every fault of the table, done to real processes."""
+
+import secrets
+import shutil
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from gridhaul.embedded.terminal import Interrupted, interruptible
+from tests.faults import report
+from tests.faults.catalogue import Row, choose, load_rows
+from tests.faults.run import Result, Runner
+from tests.faults.stands import Stands
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+
+
+@app.command()
+def main(
+    *,
+    runs: Annotated[int, typer.Option(min=1, help="How often each row runs.")] = 1,
+    only: Annotated[str, typer.Option(help="Rows and scenarios: 7,8,storm. Without it all rows.")] = "",
+    seed: Annotated[str, typer.Option(help="Of the random moments; else a new one.")] = "",
+) -> None:
+    """Run the rows, and exit with 1 if one failed."""
+    try:
+        rows = choose(load_rows(), [name for name in only.split(",") if name])
+        number = int(seed) if seed else secrets.randbelow(1_000_000)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+    console = report.console()
+    console.print(f"seed {number}", highlight=False)
+    try:
+        with interruptible():
+            results = _run(rows, runs, number, console)
+    except Interrupted as interrupted:
+        raise typer.Exit(interrupted.exit_code) from None
+    raise typer.Exit(1 if any(result.failed for result in results) else 0)
+
+
+def _run(rows: Sequence[Row], runs: int, seed: int, console: Console) -> list[Result]:
+    """Run and show. What is kept for the explanation of failures is named with them."""
+    top = Path(tempfile.mkdtemp(prefix="gridhaul-faults-"))
+    stands = Stands(top)
+    runner = Runner(stands, seed=seed)
+    try:
+        with stands:
+            with report.display(console, len(rows) * runs) as display:
+                results = runner.run(rows, runs, display)
+            report.show(console, results)
+    finally:
+        _remove(top, keep=runner.kept)
+    return results
+
+
+def _remove(top: Path, *, keep: list[Path]) -> None:
+    """Everything but the stands on which a row failed."""
+    for stand in top.iterdir():
+        if stand not in keep:
+            shutil.rmtree(stand)
+    if not keep:
+        top.rmdir()
+
+
+if __name__ == "__main__":
+    app(prog_name="python -m tests.faults")

@@ -1,0 +1,136 @@
+"""The ports of one worker, as they are given to its journeys: each call may fail."""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from contextlib import aclosing, contextmanager
+from typing import Any
+
+from gridhaul.tokens import ContentGrant
+from gridhaul.transfer.errors import (
+    ChunkServiceUnavailable,
+    DatabaseUnavailable,
+    GridhaulError,
+    LeaseLost,
+    NotFound,
+    StaleFence,
+    TargetUnavailable,
+)
+from gridhaul.transfer.model import Content, RecordId, RemoteObject, Seal, Segment
+from gridhaul.transfer.ports import Contents, Intake, Target
+from gridhaul.transfer.states import Layout
+from tests.faults.failing import Life
+
+
+class FailingPort:
+    """Any port whose methods are all coroutine functions."""
+
+    def __init__(self, port: Any, *, name: str, error: type[GridhaulError], life: Life) -> None:
+        self._port = port
+        self._name = name
+        self._error = error
+        self._life = life
+
+    def __getattr__(self, method: str) -> Callable[..., Any]:
+        inner = getattr(self._port, method)
+
+        async def call(*args: Any, **kwargs: Any) -> Any:
+            return await self._life.call(f"{self._name}.{method}", self._error, lambda: inner(*args, **kwargs))
+
+        return call
+
+
+class FailingContents(FailingPort):
+    """`transfer.ports.Contents`."""
+
+    def __init__(self, contents: Contents, *, life: Life) -> None:
+        super().__init__(contents, name="contents", error=DatabaseUnavailable, life=life)
+        self._contents = contents
+
+    def new_id(self) -> RecordId:
+        return self._contents.new_id()
+
+    async def read(self, content: Content) -> AsyncGenerator[bytes]:
+        async with aclosing(self._contents.read(content)) as chunks:
+            async for chunk in self._life.steps("contents.read", DatabaseUnavailable, chunks):
+                yield chunk
+
+
+class FailingTarget:
+    """`transfer.ports.Target`, without the further ability."""
+
+    def __init__(self, target: Target, *, life: Life) -> None:
+        self._target = target
+        self._life = life
+        self.name = target.name
+
+    def location(self, name: str) -> str:
+        return self._target.location(name)
+
+    async def inspect(self, name: str, *, length: int) -> RemoteObject | None:
+        return await self._life.call(
+            "target.inspect", TargetUnavailable, lambda: self._target.inspect(name, length=length)
+        )
+
+    async def put(self, name: str, blocks: AsyncIterator[bytes], *, length: int) -> None:
+        steps = self._life.steps("target.put.block", TargetUnavailable, blocks)
+        await self._life.step("target.put", TargetUnavailable, lambda: self._target.put(name, steps, length=length))
+
+    async def remove(self, name: str) -> None:
+        await self._life.call("target.remove", TargetUnavailable, lambda: self._target.remove(name))
+
+    async def close(self) -> None:
+        await self._target.close()
+
+
+class FailingAtomicTarget(FailingTarget):
+    """With `transfer.ports.AtomicCommit`."""
+
+    async def commit(self, temporary_name: str, final_name: str) -> None:
+        await self._rename("commit", temporary_name, final_name)
+
+    async def replace(self, temporary_name: str, final_name: str) -> None:
+        await self._rename("replace", temporary_name, final_name)
+
+    async def _rename(self, method: str, temporary_name: str, final_name: str) -> None:
+        inner = getattr(self._target, method)
+        await self._life.call(f"target.{method}", TargetUnavailable, lambda: inner(temporary_name, final_name))
+
+
+class MemoryChunks:
+    """What `ChunkClient` offers, without the way between: straight to the intake, each call at most once."""
+
+    def __init__(self, intake: Intake) -> None:
+        self._intake = intake
+
+    async def digests(self, grant: ContentGrant, *, first: int, count: int) -> bytes:
+        with _known_here():
+            return await self._intake.digests(grant.content_id, first=first, count=count)
+
+    async def put(self, grant: ContentGrant, segment: Segment) -> None:
+        with _known_here():
+            await self._intake.store(
+                grant.content_id,
+                fence=grant.fence,
+                first=segment.first,
+                chunks=segment.chunks,
+                digests=segment.digests,
+            )
+
+    async def seal(self, grant: ContentGrant, seal: Seal) -> Layout:
+        with _known_here():
+            content = await self._intake.seal(grant.content_id, fence=grant.fence, seal=seal)
+        assert content.layout is not None
+        return content.layout
+
+
+@contextmanager
+def _known_here() -> Iterator[None]:
+    """What the service's refusals mean to a worker."""
+    try:
+        yield
+    except (StaleFence, NotFound) as error:
+        raise LeaseLost(error.detail) from error
+
+
+def failing_chunks(intake: Intake, *, life: Life) -> Any:
+    """`ChunkClient` to journeys."""
+    return FailingPort(MemoryChunks(intake), name="chunks", error=ChunkServiceUnavailable, life=life)

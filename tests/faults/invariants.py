@@ -1,0 +1,156 @@
+"""What holds after every fault. Wrong bytes and duplicates are collected, so that a run can count them."""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tests.faults.stand import NOT_ATOMIC, Stand
+from tests.faults.watcher import TEMPORARY, digest_of, final_names
+from tests.journeys.operator import Json
+
+SETTLED_SECONDS = 60.0
+LOOK_SECONDS = 0.2
+FINAL_FILES = ("STORED", "FAILED", "CANCELLED", "EXPIRED", "PAUSED", "DELETED")
+FINAL_DELIVERIES = ("DELIVERED", "FAILED", "CANCELLED", "PAUSED")
+COMMITTED = range(200, 300)
+
+
+@dataclass(kw_only=True)
+class Findings:
+    wrong: list[str] = field(default_factory=list)  # bytes
+    duplicates: list[str] = field(default_factory=list)
+    left: list[str] = field(default_factory=list)  # records, leases, objects, chunks
+
+    @property
+    def everything(self) -> list[str]:
+        return [*self.wrong, *self.duplicates, *self.left]
+
+    def require_none(self) -> None:
+        assert not self.everything, "\n".join(["after the row:", *self.everything[:20]])
+
+
+def check(stand: Stand, placed: Sequence[Path]) -> Findings:
+    """Wait until all is settled, then look everywhere. `placed` are objects that the row put at targets itself."""
+    with stand.operator.database() as database:
+        unsettled = _wait_until_none(lambda: list(_unsettled(stand, database)))
+        deliveries = list(database["deliveries"].find({"state": "DELIVERED"}).sort("updated_at"))
+        stored = [*_miscounted(database)]
+    stand.watcher.look()
+    findings = Findings(left=unsettled, duplicates=stored)
+    _compare_objects(stand, deliveries, placed, findings)
+    findings.wrong += stand.watcher.wrong
+    findings.duplicates += _committed_twice(stand, placed)
+    return findings
+
+
+def _wait_until_none(look: Callable[[], list[str]]) -> list[str]:
+    """What is still found at the deadline."""
+    deadline = time.monotonic() + SETTLED_SECONDS
+    while (found := look()) and time.monotonic() < deadline:
+        time.sleep(LOOK_SECONDS)
+    return found
+
+
+def _unsettled(stand: Stand, database: Any) -> Iterator[str]:
+    """Records that are not at rest, and what maintenance has not removed yet."""
+    for name, final in (("files", FINAL_FILES), ("deliveries", FINAL_DELIVERIES)):
+        yield from _at_work(database, name, final)
+    let_sweep_time_pass(stand, database)
+    yield from (f"contents {one['_id']} is being deleted" for one in database["contents"].find({"state": "DELETING"}))
+    yield from _orphans(database)
+    for name, directory in stand.remotes.items():
+        yield from (f"{name} has still {path.name}" for path in directory.rglob(f"{TEMPORARY}*"))
+    yield from (f"an exchange with {name} goes on" for name, proxy in stand.proxies.items() if proxy.busy)
+
+
+def _at_work(database: Any, name: str, final: Sequence[str]) -> Iterator[str]:
+    fields = ("lease_until", "hint_at", "hinted_at", "next_attempt_at", "claimed")
+    restless = [{"state": {"$nin": list(final)}}, *({field: {"$exists": True}} for field in fields)]
+    for record in database[name].find({"$or": restless}):
+        kept = ", ".join(field for field in fields if field in record)
+        yield f"{name} {record['_id']} is {record['state']} with {kept}, error {record.get('error')}"
+
+
+def let_sweep_time_pass(stand: Stand, database: Any) -> None:
+    """As if the longest time that a request may take had gone by; not while a request is under way."""
+    if any(proxy.busy for proxy in stand.proxies.values()):
+        return
+    due = {"next_attempt_at": {"$exists": True}, "lease_until": {"$exists": False}, "hinted_at": {"$exists": False}}
+    now = [{"$set": {"next_attempt_at": "$$NOW", "hint_at": "$$NOW"}}]
+    database["contents"].update_many({"state": "DELETING", **due}, now)
+    database["deliveries"].update_many({"state": {"$in": list(FINAL_DELIVERIES)}, **due}, now)
+
+
+def _orphans(database: Any) -> Iterator[str]:
+    """Bytes that no content has, contents that no file has."""
+    contents = set(database["contents"].distinct("_id"))
+    payload = {"fs.chunks": "files_id", "fs.files": "_id", "inline": "_id", "manifests": "_id.content"}
+    for collection, key in payload.items():
+        orphaned = set(database[collection].distinct(key)) - contents
+        yield from (f"{collection} has bytes of {content}, which is no content" for content in orphaned)
+    used = set(database["files"].distinct("content_id", {"state": {"$ne": "DELETED"}}))
+    yield from (f"content {content} belongs to no file" for content in contents - used)
+
+
+def _miscounted(database: Any) -> Iterator[str]:
+    """Sealed contents whose stored chunks are more or fewer than their length needs."""
+    for content in database["contents"].find({"state": "SEALED"}):
+        needed = -(-content["length"] // (1 << 20))
+        if content["layout"] == "inline":
+            document = database["inline"].find_one({"_id": content["_id"]}, {"digests": 1})
+            found = len(document["digests"]) // 32 if document else 0
+        else:
+            found = database["fs.chunks"].count_documents({"files_id": content["_id"]})
+        if found != needed:
+            yield f"content {content['_id']} has {found} chunks and needs {needed}"
+
+
+def _compare_objects(stand: Stand, deliveries: list[Json], placed: Sequence[Path], findings: Findings) -> None:
+    """Every delivered object has its delivery's bytes, which are a source's; and no other object is there."""
+    expected = dict.fromkeys(placed) | {
+        stand.remotes[one["target"]] / one["receipt"]["object_name"]: (one["length"], one["sha256"])
+        for one in deliveries
+    }
+    for path, wanted in expected.items():
+        found = digest_of(path) if path.is_file() else None
+        if found not in stand.sources.digests or wanted not in (None, found):
+            findings.wrong.append(f"{path} is {found}, delivered was {wanted}")
+    there = {Path(entry.path) for directory in stand.remotes.values() for entry in final_names(directory)}
+    for path in there - set(expected):
+        whole = digest_of(path) in stand.sources.digests
+        (findings.duplicates if whole else findings.left).append(f"{path}: no delivery made this object")
+
+
+def _committed_twice(stand: Stand, placed: Sequence[Path]) -> Iterator[str]:
+    """By what passed the proxies, and by what was seen under the names."""
+    for name, proxy in stand.proxies.items():
+        moves = Counter(
+            seen.headers["destination"]
+            for seen in list(proxy.requests)
+            if seen.method == "MOVE" and seen.status in COMMITTED
+        )
+        yield from (f"{name}: {count} MOVEs to {to}" for to, count in moves.items() if count > 1)
+    for name, directory in stand.remotes.items():
+        if name in NOT_ATOMIC:
+            continue
+        for entry in final_names(directory):
+            path = Path(entry.path)
+            if path not in placed and stand.watcher.commits(path) > 1:
+                yield f"{path}: {stand.watcher.commits(path)} objects were seen under this name"
+
+
+def clear(stand: Stand) -> None:
+    """Remove all records, sources and objects."""
+    with stand.operator.database() as database:
+        for name in ("files", "deliveries", "contents", "manifests", "inline", "fs.files", "fs.chunks"):
+            database[name].delete_many({})
+    for directory in stand.remotes.values():
+        for entry in list(final_names(directory)):
+            Path(entry.path).unlink(missing_ok=True)
+    stand.sources.remove_all()
+    for proxy in stand.proxies.values():
+        proxy.forget()
+    stand.watcher.forget()

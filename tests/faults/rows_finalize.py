@@ -1,0 +1,171 @@
+"""Faults of deliveries on our side: asked for early and often, and workers killed while they stream and commit."""
+
+import os
+import signal
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from tests.faults.catalogue import fault
+from tests.faults.stored import SentDelivery, StoredFile
+from tests.faults.traced import injecting
+from tests.faults.world import MIB, WORKERS, World, wait_for
+from tests.journeys.operator import sha256_of
+from tests.servers.disturbances import Side, Stall
+from tests.servers.proxy import Planned, Seen
+
+SMALL_BYTES = 24 * MIB  # the queue `small`: two children
+LARGE_BYTES = 72 * MIB  # the queue `large`: two others
+AT_ONCE = 20
+STRIKE_SECONDS = 30
+RECOVERY_SECONDS = 45
+FOREVER = float("inf")
+RENAMES = "rename,renameat,renameat2,link,linkat"
+WEBDAV = ("hashed", "webdav")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Held:
+    """A delivery that the proxy before its target holds at a moment."""
+
+    delivery: SentDelivery
+    planned: Planned
+
+    def wait(self) -> None:
+        self.planned.wait(STRIKE_SECONDS)
+
+    def requests(self, method: str) -> Sequence[Seen]:
+        """What came for it to the target."""
+        folder = self.delivery.object_name.partition("/")[0]
+        requests = list(self.delivery.world.proxies[self.delivery.target].requests)
+        return [seen for seen in requests if seen.method == method and f"/{folder}/" in seen.target]
+
+
+@fault(24, stage="finalize", title="early; 20 at once; again while it is sent, and afterwards")
+def asked_early_and_often(world: World) -> None:
+    source = world.make_file(SMALL_BYTES)
+    sha256 = sha256_of(source)
+    with world.paused(*(world.process(worker) for worker in WORKERS)):
+        file_id = world.operator.prepare(source)
+        early = world.operator.finalize(file_id, sha256, "hashed")
+    assert (early.status_code, early.json()["code"]) == (409, "not_stored"), early.text
+    assert int(early.headers["Retry-After"]) > 0
+    world.operator.stored(file_id)
+    assert world.operator.deliveries(file_id) == [], "the early one made a delivery"
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        asked = [pool.submit(world.operator.finalize, file_id, sha256, "hashed") for _ in range(AT_ONCE)]
+    answers = [each.result() for each in asked]
+    world.sending(file_id, at=world.rng.uniform(0.01, 0.9))
+    answers.append(world.operator.finalize(file_id, sha256, "hashed"))
+    world.operator.delivered(file_id)
+    answers.append(world.operator.finalize(file_id, sha256, "hashed"))
+    assert sorted(answer.status_code for answer in answers) == [200] * (AT_ONCE + 1) + [202]
+    (delivery_id,) = {answer.json()["delivery_id"] for answer in answers}
+    (delivery,) = world.operator.deliveries(file_id)
+    assert (delivery["delivery_id"], delivery["attempts"]) == (delivery_id, 1)
+    assert world.proxies["hashed"].count("PUT") == world.proxies["hashed"].count("MOVE") == 1
+
+
+@fault(25, stage="finalize", title="kill -9 of children, and of a whole worker with its group, while they stream")
+def killed_while_streaming(world: World) -> None:
+    small, large = StoredFile.make(world, SMALL_BYTES), StoredFile.make(world, LARGE_BYTES)
+    held = [_hold_body(world, small, target) for target in WEBDAV]
+    held.append(_hold_body(world, large, world.rng.choice(WEBDAV), folder="large"))
+    for each in held:
+        each.wait()
+    workers = [world.process(name) for name in ("worker_large", "worker_small")]  # what cannot wait comes first
+    kills = world.rng.sample([_kill_children, _kill_group], 2)
+    to_directory = large.deliver("directory")
+    _wait_for_temporary(to_directory, world.rng.randrange(1, LARGE_BYTES // 3))
+    with world.recovers():
+        for kill, worker in zip(kills, workers, strict=True):
+            kill(worker)
+        _let_go(world)
+        for delivery in (to_directory, *(each.delivery for each in held)):
+            assert delivery.delivered(seconds=RECOVERY_SECONDS)["attempts"] == 2, "it was not killed while it streamed"
+    for each in held:
+        assert [seen.status for seen in each.requests("MOVE")] == [201]
+
+
+@fault(28, stage="finalize", title="kill -9 of children after the target's commit, before it is written down")
+def killed_after_commit(world: World) -> None:
+    small, large = StoredFile.make(world, SMALL_BYTES), StoredFile.make(world, LARGE_BYTES)
+    first, second, third = world.rng.sample(["hashed", "webdav", "http"], 3)
+    held = [_hold_commit(world, file, target) for file, target in ((small, first), (small, second), (large, third))]
+    for each in held:
+        each.wait()
+    with world.recovers():
+        for each in held:
+            each.delivery.holder().kill()
+        _let_go(world)
+        for each in held:
+            assert each.delivery.delivered(seconds=RECOVERY_SECONDS)["attempts"] == 2
+    for each in held:
+        wanted = {"PUT": 1} if each.delivery.target == "http" else {"PUT": 1, "MOVE": 1}
+        assert {method: len(each.requests(method)) for method in wanted} == wanted, "it was sent or committed twice"
+
+
+@fault(28, stage="finalize", title="kill -9 of a child after its rename in a directory, before it is written down")
+def killed_after_rename(world: World) -> None:
+    file = StoredFile.make(world, SMALL_BYTES)
+    children = [child for worker in WORKERS for child in world.process(worker).children()]
+    with injecting(children, calls=RENAMES, what=f"delay_exit={STRIKE_SECONDS * 1_000_000}"):
+        delivery = file.deliver("directory")
+        wait_for(delivery.path.exists, seconds=STRIKE_SECONDS, what="it is renamed")
+        assert delivery.record()["state"] == "COMMITTING"
+        child = delivery.holder()
+        child.kill()  # it is in the system call still, and does nothing more
+    child.wait(STRIKE_SECONDS)
+    with world.recovers():
+        assert delivery.delivered(seconds=RECOVERY_SECONDS)["attempts"] == 2
+
+
+def _hold_body(world: World, file: StoredFile, target: str, *, folder: str = "small") -> Held:
+    """Its body stops on the way at some byte."""
+    after_bytes = world.rng.randrange(file.length)
+    stall = Stall(side=Side.REQUEST, after_bytes=after_bytes, seconds=FOREVER)
+    planned = world.proxies[target].plan(stall, method="PUT", part_of_target=f"/{folder}/")
+    return Held(delivery=file.deliver(target, folder=folder), planned=planned)
+
+
+def _hold_commit(world: World, file: StoredFile, target: str) -> Held:
+    """The target has done what commits it; the answer does not come."""
+    stall = Stall(side=Side.ANSWER, after_bytes=0, seconds=FOREVER)
+    method = "PUT" if target == "http" else "MOVE"
+    planned = world.proxies[target].plan(stall, method=method, part_of_target="/held/")
+    return Held(delivery=file.deliver(target, folder="held"), planned=planned)
+
+
+def _let_go(world: World) -> None:
+    """The dead are cut off, as the network would do."""
+    for target in ("hashed", "webdav", "http"):
+        world.proxies[target].plans.clear()
+        world.proxies[target].reset_all()
+
+
+def _wait_for_temporary(delivery: SentDelivery, length: int) -> None:
+    """Until so many bytes of it are in its temporary object. No pause between two looks."""
+    deadline = time.monotonic() + STRIKE_SECONDS
+    while not any(_length_of(path) >= length for path in delivery.temporary_names()):
+        assert time.monotonic() < deadline, "nothing is written"
+
+
+def _length_of(path: Path) -> int:
+    """0 if it has just been renamed."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+def _kill_children(worker: psutil.Process) -> None:
+    for child in worker.children():
+        child.kill()
+
+
+def _kill_group(worker: psutil.Process) -> None:
+    os.killpg(os.getpgid(worker.pid), signal.SIGKILL)

@@ -1,0 +1,175 @@
+"""Faults of targets: what they answer, and what they store."""
+
+import os
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.faults.catalogue import fault
+from tests.faults.rows_stall import IMPATIENT
+from tests.faults.stored import SentDelivery, StoredFile
+from tests.faults.world import MIB, WORKERS, World
+from tests.servers.disturbances import Answer, Cut, Disturbance, Flip, Side, Stall
+from tests.servers.proxy import Planned, proxying
+
+LENGTH = 20 * MIB + 1
+FLIPS_TRIED_AT_MOST = 8
+DELIVERED_SECONDS = 45
+REMOTES = {
+    "hashed": ("HEAD", "MKCOL", "PUT", "MOVE"),
+    "webdav": ("HEAD", "MKCOL", "PUT", "MOVE"),
+    "http": ("HEAD", "PUT"),
+}
+FROM_THEN_ON = 1_000_000
+LINK_LOCAL = "http://169.254.169.254/latest/meta-data/iam/security-credentials/"
+FOREVER = float("inf")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Disturbed:
+    delivery: SentDelivery
+    planned: Planned
+
+    def retried(self) -> None:
+        """It happened, and the next attempt went through."""
+        view = self.delivery.delivered(seconds=DELIVERED_SECONDS)
+        assert (self.planned.hits, view["attempts"]) == (1, 2), f"{self.planned} {view}"
+
+    def refused(self, *, saying: str) -> None:
+        """It failed at the first answer of its kind."""
+        view = self.delivery.failed("target_refused")
+        assert self.planned.hits > 0, self.planned
+        assert view["attempts"] == 1, view
+        assert saying in view["error"]["detail"], view
+
+
+@fault(26, stage="finalize", title="target: 5xx, connection reset")
+def target_fails(world: World) -> None:
+    file = StoredFile.make(world, LENGTH)
+    disturbed = []
+    for target, methods in REMOTES.items():
+        answer = Answer(status=world.rng.choice([500, 502, 503, 504, 507]))
+        disturbed.append(_deliver(world, file, target, answer, method=world.rng.choice(methods)))
+        cut = Cut(side=Side.REQUEST, after_bytes=world.rng.randrange(LENGTH))
+        disturbed.append(_deliver(world, file, target, cut, method="PUT"))
+        unanswered = Cut(side=Side.ANSWER, after_bytes=0)
+        disturbed.append(_deliver(world, file, target, unanswered, method=world.rng.choice(methods)))
+    with world.recovers():
+        for each in disturbed:
+            each.retried()
+
+
+@fault(26, stage="finalize", title="target hangs", settings=IMPATIENT)
+def target_hangs(world: World) -> None:
+    file = StoredFile.make(world, LENGTH)
+    disturbed = []
+    for target, methods in REMOTES.items():
+        silent = Stall(side=Side.ANSWER, after_bytes=0, seconds=FOREVER)
+        disturbed.append(_deliver(world, file, target, silent, method=world.rng.choice(methods)))
+    with world.recovers():
+        for each in disturbed:
+            each.retried()
+    for target in REMOTES:
+        world.proxies[target].reset_all()
+
+
+@fault(26, stage="finalize", title="target: 401, redirects to a link-local address and elsewhere")
+def target_refuses(world: World) -> None:
+    file = StoredFile.make(world, LENGTH)
+    refused, redirected = [], []
+    with proxying("127.0.0.1", 9) as elsewhere:
+        for target, methods in REMOTES.items():
+            unauthorized = Answer(status=401, headers={"WWW-Authenticate": 'Basic realm="x"'})
+            refused.append(
+                _deliver(world, file, target, unauthorized, method=world.rng.choice(methods), times=FROM_THEN_ON)
+            )
+            for location in (LINK_LOCAL, f"{elsewhere.url}/x"):
+                status = world.rng.choice([301, 302, 303, 307, 308])
+                redirect = Answer(status=status, headers={"Location": location})
+                redirected.append(
+                    _deliver(world, file, target, redirect, method=world.rng.choice(methods), times=FROM_THEN_ON)
+                )
+        for each in refused:
+            each.refused(saying="credentials")
+        for each in redirected:
+            each.refused(saying="Redirects are not followed")
+        assert elsewhere.requests == [], "a redirect was followed"
+
+
+@fault(27, stage="finalize", title="target stores other bytes")
+def target_stores_other_bytes(world: World) -> None:
+    file = StoredFile.make(world, 40 * MIB)
+    disturbed = []
+    for target in REMOTES:
+        flip = Flip(side=Side.REQUEST, at_byte=world.rng.randrange(file.length), bit=world.rng.randrange(8))
+        disturbed.append(_deliver(world, file, target, flip, method="PUT"))
+    deliveries = [_flipped_in_directory(world, file), *(each.delivery for each in disturbed)]
+    for delivery in deliveries:
+        view = delivery.failed("target_mismatch")
+        assert view["attempts"] == 1, view
+        assert list(delivery.temporary_names()) == [], "its temporary object is there still"
+    assert [each.planned.hits for each in disturbed] == [1] * len(disturbed)
+    assert sum(world.proxies[target].count("MOVE") for target in REMOTES) == 0, "it was committed"
+    delivery = world.rng.choice(deliveries)
+    delivery.retry()
+    delivery.delivered()
+
+
+def _deliver(
+    world: World, file: StoredFile, target: str, disturbance: Disturbance, *, method: str, times: int = 1
+) -> Disturbed:
+    """Into a new folder of its own, so that it is the only one that is disturbed, and the folder is made: a worker
+    remembers which it has made."""
+    folder = f"{file.file_id}-{len(world.proxies[target].plans)}"
+    part = f"/{folder}/"
+    planned = world.proxies[target].plan(disturbance, method=method, part_of_target=part, times=times)
+    return Disturbed(delivery=file.deliver(target, folder=folder), planned=planned)
+
+
+def _flipped_in_directory(world: World, file: StoredFile) -> SentDelivery:
+    """A delivery, now over, of which a bit was flipped: its writing takes so short a time that it is tried again."""
+    with _flipping_in_directory(world, file.length) as flipped:
+        for number in range(FLIPS_TRIED_AT_MOST):
+            delivery = file.deliver("directory", folder=f"flipped-{number}")
+            delivery.over()
+            if flipped.is_set():
+                return delivery
+    raise AssertionError(f"{FLIPS_TRIED_AT_MOST} times it was written before the flip")
+
+
+@contextmanager
+def _flipping_in_directory(world: World, length: int) -> Iterator[threading.Event]:
+    """The first temporary object in the directory gets another bit while it is written. The event: it has."""
+    at_byte, mask = world.rng.randrange(MIB), 1 << world.rng.randrange(8)
+    children = [child for worker in WORKERS for child in world.process(worker).children()]
+    flipped, stop = threading.Event(), threading.Event()
+
+    def run() -> None:
+        while not stop.is_set():
+            for path in world.remotes["directory"].rglob(".gridhaul-*"):
+                with suppress(FileNotFoundError), world.paused(*children):  # or it might be checked already
+                    if MIB < path.stat().st_size < length:
+                        _flip(path, at_byte, mask)
+                        flipped.set()
+                        return
+            time.sleep(0.0005)
+
+    thread = threading.Thread(target=run, name="flipper")
+    thread.start()
+    try:
+        yield flipped
+    finally:
+        stop.set()
+        thread.join()
+
+
+def _flip(path: Path, at_byte: int, mask: int) -> None:
+    descriptor = os.open(path, os.O_RDWR)
+    try:
+        (before,) = os.pread(descriptor, 1, at_byte)
+        os.pwrite(descriptor, bytes([before ^ mask]), at_byte)
+    finally:
+        os.close(descriptor)

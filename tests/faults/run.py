@@ -1,0 +1,107 @@
+"""Runs rows on a stand, checks the invariants after each, and collects what is reported."""
+
+import random
+import time
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from tests.faults import invariants
+from tests.faults.catalogue import NotAllowed, Row
+from tests.faults.invariants import Findings
+from tests.faults.stand import Stand
+from tests.faults.stands import Stands
+from tests.faults.world import World
+
+
+@dataclass(kw_only=True)
+class Result:
+    """One row, over all its runs."""
+
+    row: Row
+    runs: int = 0
+    passed: int = 0
+    recoveries: list[float] = field(default_factory=list)
+    wrong: int = 0
+    duplicates: int = 0
+    notes: list[str] = field(default_factory=list)
+    not_allowed: str | None = None
+
+    @property
+    def failed(self) -> bool:
+        return self.passed < self.runs
+
+
+class Display(Protocol):
+    """What is told while the rows run."""
+
+    def begins(self, row: Row, run: int) -> None: ...
+    def ends(self, row: Row, run: int, *, outcome: str, seconds: float) -> None: ...
+    def failed(self, row: Row, run: int, *, trace: str, logs: Path | None) -> None: ...
+
+
+class Runner:
+    """Runs rows on the stands; a row that fails costs the one it ran on."""
+
+    def __init__(self, stands: Stands, *, seed: int) -> None:
+        self._stands = stands
+        self._seed = seed
+        self.kept: list[Path] = []  # directories of stands on which a row failed
+
+    def run(self, rows: Sequence[Row], runs: int, display: Display) -> list[Result]:
+        """Every row once, then every row again: so the rows meet each other in the same order in each round.
+
+        Rows with settings of their own come last, those with the same settings together.
+        """
+        results = [Result(row=row) for row in rows]
+        for run in range(1, runs + 1):
+            for result in sorted(results, key=lambda result: sorted(result.row.settings.items())):
+                if result.not_allowed is None:
+                    self._run_once(result, run, display)
+        return results
+
+    def _run_once(self, result: Result, run: int, display: Display) -> None:
+        row = result.row
+        display.begins(row, run)
+        began = time.monotonic()
+        rng = random.Random(f"{self._seed}:{row.identity}:{run}")
+        stand: Stand | None = None
+        try:
+            stand = self._stands.for_row(row)
+            self._act(World(stand, rng), result)
+        except NotAllowed as reason:
+            result.not_allowed = str(reason)
+            outcome = "not allowed"
+        except Exception:
+            result.runs += 1
+            outcome = "FAILED"
+            display.failed(row, run, trace=traceback.format_exc(), logs=stand.logs if stand else None)
+            if stand is not None:
+                self.kept.append(stand.root)
+                self._stands.give_up(stand)
+        else:
+            result.runs += 1
+            result.passed += 1
+            outcome = "passed"
+        display.ends(row, run, outcome=outcome, seconds=time.monotonic() - began)
+
+    def _act(self, world: World, result: Result) -> None:
+        findings = Findings()
+        try:
+            result.row.act(world)
+            world.stand.restore()
+            findings = invariants.check(world.stand, world.placed)
+            findings.require_none()
+        except NotAllowed:
+            raise
+        except BaseException:
+            findings.wrong = findings.wrong or list(world.stand.watcher.wrong)  # counted whatever else went wrong
+            raise
+        finally:
+            result.wrong += len(findings.wrong)
+            result.duplicates += len(findings.duplicates)
+        result.recoveries += world.recoveries
+        result.notes += world.notes
+        invariants.clear(world.stand)

@@ -1,0 +1,72 @@
+"""The systems that run: one for all rows that want nothing special, one for rows with settings of their own."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from tests.faults.catalogue import Row
+from tests.faults.stand import Stand, standing
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Running:
+    row: Row  # the one it was started for
+    life: Iterator[Stand]
+    stand: Stand
+
+    def suits(self, row: Row) -> bool:
+        """A disk that was full once is not used again."""
+        return self.row.settings == row.settings and row.disk_bytes is self.row.disk_bytes is None
+
+
+class Stands:
+    """Starts what a row needs, and keeps it for the rows that follow with the same settings."""
+
+    def __init__(self, top: Path) -> None:
+        self._top = top
+        self._made = 0
+        self._running: list[_Running] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for running in list(self._running):
+            self._close(running)
+
+    def for_row(self, row: Row) -> Stand:
+        """One that suits. Those with other settings are ended. Raises NotAllowed."""
+        for running in list(self._running):
+            if running.suits(row) and running.stand.system.alive:
+                return running.stand
+            if running.suits(row) or running.row.settings:
+                self._close(running)
+        return self._start(row)
+
+    def give_up(self, stand: Stand) -> None:
+        """No other row gets it."""
+        for running in list(self._running):
+            if running.stand is stand:
+                self._close(running)
+
+    def _start(self, row: Row) -> Stand:
+        self._made += 1
+        directory = self._top / f"stand-{self._made}"
+        directory.mkdir()
+        life = iter(_life(directory, row))
+        running = _Running(row=row, life=life, stand=next(life))
+        self._running.append(running)
+        return running.stand
+
+    def _close(self, running: _Running) -> None:
+        self._running.remove(running)
+        next(running.life, None)
+
+
+def _life(directory: Path, row: Row) -> Iterator[Stand]:
+    with standing(directory, row.settings, disk_bytes=row.disk_bytes) as stand:
+        yield stand

@@ -1,0 +1,166 @@
+"""The N-th call of the ports fails, for N = 1, 2, 3 … until a run has no failure; then the three invariants hold."""
+
+import math
+import os
+import random
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from gridhaul.transfer.chunking import CHUNK_BYTES
+from gridhaul.transfer.model import IfExists, RecordId
+from gridhaul.transfer.states import DeliveryState, FileState
+from tasks import attempt
+from tests.contracts import memory_contents, memory_registry
+from tests.contracts.bytes_to_store import some_bytes
+from tests.faults.failing import Faults, Way
+from tests.faults.twin_invariants import assert_deleted, assert_delivered, assert_failed
+from tests.faults.twin_system import LEASE_SECONDS, Case, TwinSystem
+from tests.faults.virtual_time import LoopTime, run
+from tests.servers.mongod import in_memory
+
+PREAD = os.pread
+AWAY_SECONDS = LEASE_SECONDS + 10
+FEWEST_CALLS, CALLS_AT_MOST = 20, 200
+OLD = b"what was there before"
+BYTES, CHUNKS = some_bytes(5), some_bytes(CHUNK_BYTES + 5)
+
+CASES = {
+    "small": Case(data=BYTES, inline_limit_chunks=0),
+    "inline": Case(data=CHUNKS),
+    "gridfs": Case(data=CHUNKS, inline_limit_chunks=0, segment_chunks=1),
+    "empty": Case(data=b""),
+    "overwrite": Case(data=BYTES, if_exists=IfExists.OVERWRITE, there_before=OLD),
+    "rename": Case(data=BYTES, if_exists=IfExists.RENAME, there_before=OLD),
+    "one-pass": Case(data=CHUNKS, atomic=False),
+    "one-pass-overwrite": Case(data=BYTES, atomic=False, if_exists=IfExists.OVERWRITE, there_before=OLD),
+    "one-pass-rename": Case(data=BYTES, atomic=False, if_exists=IfExists.RENAME, there_before=OLD),
+}
+AT_ONCE = tuple(way for way in Way if way not in (Way.ARRIVES_LATE, Way.AWAY))
+
+Course = Callable[[TwinSystem, RecordId], Awaitable[None]]
+
+
+@pytest.fixture(params=sorted(CASES))
+def case(request: pytest.FixtureRequest) -> Case:
+    return CASES[request.param]
+
+
+@contextmanager
+def _system(case: Case, faults: Faults) -> Iterator[TwinSystem]:
+    """On a memory disk, in virtual time, with the reads of the source among the calls."""
+    with in_memory() as place, pytest.MonkeyPatch.context() as patched:
+        system = TwinSystem(case, faults, place)
+        for module in (attempt, memory_contents, memory_registry):
+            patched.setattr(module, "time", LoopTime)
+        patched.setattr(os, "pread", lambda *args: system.life.read("source.read", lambda: PREAD(*args)))
+        yield system
+
+
+def _run(case: Case, faults: Faults, course: Course) -> None:
+    async def prepared(system: TwinSystem) -> None:
+        file_id = await system.prepare()
+        await system.rest()
+        await course(system, file_id)
+
+    random.seed(0)  # the waits between attempts
+    with _system(case, faults) as system:
+        try:
+            run(prepared(system))
+        except BaseException as error:
+            error.add_note(f"with {faults}")
+            raise
+
+
+def _every_call(case: Case, new_faults: Callable[[int], Faults], course: Course) -> int:
+    """Until a run ends before the call that was to fail. How many runs met it."""
+    for number in range(1, CALLS_AT_MOST):
+        faults = new_faults(number)
+        _run(case, faults, course)
+        if not faults.all_met:
+            return number - 1
+    raise AssertionError("there is no end to the calls")
+
+
+async def _there_and_gone(system: TwinSystem, file_id: RecordId) -> None:
+    """What is stored and delivered is deleted; the invariants hold at both ends."""
+    await assert_delivered(system, file_id)
+    await _deleted(system, file_id)
+    await assert_deleted(system, file_id)
+
+
+async def _deleted(system: TwinSystem, file_id: RecordId) -> None:
+    asked = (await system.file(file_id)).deliveries_asked
+    deleting = await system.files.request_delete(file_id, deliveries_asked=asked)
+    assert deleting is not None
+    assert deleting.state is FileState.DELETING
+    await system.rest()
+
+
+async def _with_an_operator(system: TwinSystem, file_id: RecordId) -> None:
+    """Finalizes again what the target was away for too long for."""
+    delivery = await system.delivery(file_id)
+    if delivery.state is DeliveryState.FAILED:
+        assert delivery.error is not None
+        assert delivery.error.code == "target_unavailable"
+        await system.finalize(file_id)
+        await system.rest()
+    await _there_and_gone(system, file_id)
+
+
+async def _unreadable_and_gone(system: TwinSystem, file_id: RecordId) -> None:
+    if (await system.file(file_id)).state is FileState.STORED:  # the last read was before the fault
+        return
+    await assert_failed(system, file_id, "source_read_failed")
+    await _deleted(system, file_id)
+    await assert_deleted(system, file_id)
+
+
+@pytest.mark.parametrize("way", AT_ONCE)
+def test_any_call_may_fail(case: Case, way: Way) -> None:
+    assert _every_call(case, lambda number: Faults({number: way}), _there_and_gone) > FEWEST_CALLS
+
+
+@pytest.mark.parametrize(("name", "step"), [("small", 1), ("gridfs", 5), ("rename", 5), ("one-pass-overwrite", 5)])
+def test_any_request_of_a_worker_that_died_may_arrive_at_any_later_call(name: str, step: int) -> None:
+    for number in range(1, CALLS_AT_MOST):
+        for later in range(1, CALLS_AT_MOST, step):
+            faults = Faults({number: Way.ARRIVES_LATE}, late_calls=later)
+            _run(CASES[name], faults, _there_and_gone)
+            if not faults.arrived:
+                break
+        if not faults.all_met:
+            assert number > FEWEST_CALLS
+            return
+    raise AssertionError("there is no end to the calls")
+
+
+@pytest.mark.parametrize("port", ["files", "deliveries", "contents", "chunks", "target"])
+def test_any_port_may_be_away_for_longer_than_a_lease(case: Case, port: str) -> None:
+    def away(number: int) -> Faults:
+        return Faults({number: Way.AWAY}, port=port, away_seconds=AWAY_SECONDS)
+
+    assert _every_call(case, away, _with_an_operator)
+
+
+@pytest.mark.parametrize("name", ["inline", "gridfs"])
+def test_source_that_can_not_be_read_from_some_read_on_fails_and_leaves_nothing(name: str) -> None:
+    def unreadable(number: int) -> Faults:
+        return Faults({number: Way.AWAY}, port="source", away_seconds=math.inf)
+
+    assert _every_call(CASES[name], unreadable, _unreadable_and_gone)
+
+
+def test_any_call_may_fail_and_any_call_of_the_recovery() -> None:
+    """Every pair of calls, each in a way drawn for it."""
+    ways, draw = tuple(way for way in Way if way is not Way.AWAY), random.Random(1)
+
+    def then(first: int) -> Callable[[int], Faults]:
+        plan = {first: draw.choice(ways)}
+        return lambda after: Faults({**plan, first + after: draw.choice(ways)}, late_calls=draw.randrange(1, 20))
+
+    for first in range(1, CALLS_AT_MOST):
+        if not _every_call(CASES["small"], then(first), _there_and_gone):
+            assert first > FEWEST_CALLS
+            return

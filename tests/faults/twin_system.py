@@ -1,0 +1,286 @@
+"""The whole system in one process and in virtual time: twins hold the records and chunks, the real journeys run."""
+
+import asyncio
+import os
+import sys
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from pydantic import SecretStr
+
+from api.dispatcher import Dispatcher
+from gridhaul.settings import WorkerSettings
+from gridhaul.storage.source import Source
+from gridhaul.targets.directory import DirectoryTarget
+from gridhaul.targets.registry import Targets
+from gridhaul.transfer.errors import DatabaseUnavailable, GridhaulError
+from gridhaul.transfer.model import Delivery, File, Hint, IfExists, NewDelivery, NewFile, Queue, RecordId, TaskName
+from gridhaul.transfer.states import DeliveryState, FileState
+from tasks import maintenance
+from tasks.attempt import Attempts, Chores
+from tasks.clean_delivery import clean_up
+from tasks.finalize_file import deliver_file
+from tasks.runtime import Journey, Runtime
+from tasks.upload_file import store_file
+from tests.contracts.memory_contents import MemoryContents, MemoryIntake
+from tests.contracts.memory_registry import MemoryAgenda, MemoryDeliveries, MemoryFiles, Row
+from tests.contracts.ports import destination
+from tests.faults.failing import Faults, Life
+from tests.faults.failing_ports import (
+    FailingAtomicTarget,
+    FailingContents,
+    FailingPort,
+    FailingTarget,
+    failing_chunks,
+)
+
+LEASE_SECONDS = 30.0
+RENEW_SECONDS = 10.0
+DISPATCH_SECONDS = 5.0
+SWEEP_AFTER_SECONDS = 120.0
+MAX_ATTEMPTS = 5
+AT_REST_WITHIN_SECONDS = 3600.0
+TARGET, NAME = "archive", "run.h5"
+SECRET = SecretStr("s" * 32)
+
+JOURNEYS: dict[TaskName, Journey] = {
+    TaskName.UPLOAD_FILE: store_file,
+    TaskName.FINALIZE_FILE: deliver_file,
+    TaskName.DELETE_FILE: maintenance._delete_file,
+    TaskName.SWEEP_CONTENT: maintenance._sweep_content,
+    TaskName.CLEAN_DELIVERY: clean_up,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """One file and where it goes."""
+
+    data: bytes
+    inline_limit_chunks: int = 15
+    segment_chunks: int = 16
+    if_exists: IfExists = IfExists.FAIL
+    there_before: bytes | None = None  # under the object's name
+    atomic: bool = True
+
+
+class WatchedDirectory(DirectoryTarget):
+    """Counts what was committed, and remembers everything that was ever seen under a final name."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(name=TARGET, path=path)
+        self.path = path
+        self.commits = 0
+        self.seen: set[tuple[str, bytes]] = set()
+        self._looked_at: set[tuple[str, int, int, int]] = set()
+
+    def look(self) -> None:
+        """At each file that has a final name and has changed since."""
+        for entry in os.scandir(self.path):
+            status = entry.stat()
+            state = (entry.name, status.st_ino, status.st_mtime_ns, status.st_size)
+            if not entry.name.startswith(".gridhaul-") and state not in self._looked_at:
+                self._looked_at.add(state)
+                self.seen.add((entry.name, Path(entry).read_bytes()))
+
+    def _commit(self, temporary_name: str, final_name: str) -> None:
+        super()._commit(temporary_name, final_name)
+        self.commits += 1
+
+    def _replace(self, temporary_name: str, final_name: str) -> None:
+        super()._replace(temporary_name, final_name)
+        self.commits += 1
+
+
+class TwinSystem:
+    """Runs in the loop of `virtual_time`."""
+
+    def __init__(self, case: Case, faults: Faults, place: Path) -> None:
+        self.case, self.faults = case, faults
+        self.files = MemoryFiles(lease_seconds=LEASE_SECONDS)
+        self.deliveries = MemoryDeliveries(lease_seconds=LEASE_SECONDS)
+        self.contents = MemoryContents(sweep_after_seconds=SWEEP_AFTER_SECONDS)
+        self.intake = MemoryIntake(self.contents, inline_limit_chunks=case.inline_limit_chunks)
+        self.outgoing, self.delivered = place / "outgoing", place / "delivered"
+        self.outgoing.mkdir()
+        self.delivered.mkdir()
+        self.target = WatchedDirectory(self.delivered)
+        faults.before_each = self.target.look
+        self.settings = _settings(case, self.outgoing)
+        self.life = Life(faults)
+        self.codes: set[str] = set()  # of every error that a record has shown
+        self._hints: list[Hint] = []
+        self._dispatcher = Dispatcher(
+            lease=cast("Any", _AlwaysHeld()),
+            agenda=MemoryAgenda(self.files.rows, self.deliveries.rows, self.contents.rows),
+            broker=cast("Any", _EmptyBroker()),
+            hints=cast("Any", _Taking(self._hints)),
+            every_seconds=DISPATCH_SECONDS,
+        )
+
+    async def prepare(self) -> RecordId:
+        """As the api does it; its hint is lost."""
+        path = self.outgoing / NAME
+        path.write_bytes(self.case.data)
+        if self.case.there_before is not None:
+            (self.delivered / NAME).write_bytes(self.case.there_before)
+        source = await Source.open(str(path), self.settings.roots)
+        new = NewFile(
+            owner="operator",
+            name=NAME,
+            content_type="application/x-hdf5",
+            length=len(self.case.data),
+            path=str(path),
+            identity=source.identity(),
+            queue=Queue.SMALL,
+            deliver_to=destination(TARGET, object_name=NAME, if_exists=self.case.if_exists),
+        )
+        source.close()
+        file, _ = await self.files.register(new)
+        return file.id
+
+    async def finalize(self, file_id: RecordId) -> None:
+        """As the api does it; its hint is lost."""
+        file = await self.file(file_id)
+        assert file.deliver_to is not None
+        assert file.sha256 is not None
+        new = NewDelivery(
+            file_id=file.id,
+            owner=file.owner,
+            destination=file.deliver_to,
+            length=file.length,
+            sha256=file.sha256,
+            queue=file.queue,
+        )
+        await self.deliveries.open(new)
+
+    async def rest(self) -> None:
+        """Until no record waits for anything."""
+        deadline = asyncio.get_running_loop().time() + AT_REST_WITHIN_SECONDS
+        while self._waiting():
+            assert asyncio.get_running_loop().time() < deadline, f"it never comes to rest: {self._waiting()}"
+            await self._dispatcher.dispatch()
+            while self._hints:
+                await self._work(self._hints.pop(0))
+            await asyncio.sleep(DISPATCH_SECONDS)
+        self.faults.raise_what_broke()
+
+    async def file(self, file_id: RecordId) -> File:
+        file = await self.files.get(file_id)
+        assert file is not None
+        return file
+
+    async def delivery(self, file_id: RecordId) -> Delivery:
+        (delivery,) = await self.deliveries.of_file(file_id)
+        return delivery
+
+    def _waiting(self) -> list[Row[Any]]:
+        rows: list[Row[Any]] = [
+            *self.files.rows.values(),
+            *self.deliveries.rows.values(),
+            *self.contents.rows.values(),
+        ]
+        times = ("next_attempt_at", "hint_at", "hinted_at", "lease_until")
+        return [row for row in rows if any(getattr(row, name) is not None for name in times)]
+
+    async def _work(self, hint: Hint) -> None:
+        """A worker of its own takes the hint, and ends or dies."""
+        self.life = Life(self.faults)
+        runtime = self._runtime(self.life)
+        journey = asyncio.create_task(JOURNEYS[hint.task](runtime, hint.record_id))
+        death = asyncio.create_task(self.life.dead.wait())
+        await asyncio.wait([journey, death], return_when=asyncio.FIRST_COMPLETED)
+        death.cancel()
+        if self.life.dead.is_set():
+            journey.cancel()
+            await asyncio.wait([journey])
+            return
+        with suppress(GridhaulError):  # Celery logs it
+            journey.result()
+        self._note_errors()
+
+    def _note_errors(self) -> None:
+        records: list[File | Delivery] = [row.record for row in self.files.rows.values()]
+        records += [row.record for row in self.deliveries.rows.values()]
+        self.codes |= {record.error.code for record in records if record.error is not None}
+
+    def _runtime(self, life: Life) -> Runtime:
+        files: Any = FailingPort(self.files, name="files", error=DatabaseUnavailable, life=life)
+        deliveries: Any = FailingPort(self.deliveries, name="deliveries", error=DatabaseUnavailable, life=life)
+        target = (FailingAtomicTarget if self.case.atomic else FailingTarget)(self.target, life=life)
+
+        def attempts(
+            records: Any, waiting: Any, failed: Any, kind: type[Attempts[Any]] = Attempts, most: int = MAX_ATTEMPTS
+        ) -> Any:
+            return kind(
+                records=records,
+                waiting=waiting,
+                failed=failed,
+                stopping=lambda: life.stopping,
+                renew_seconds=RENEW_SECONDS,
+                lease_seconds=LEASE_SECONDS,
+                max_attempts=most,
+            )
+
+        return Runtime(
+            settings=self.settings,
+            holder="worker",
+            files=files,
+            deliveries=deliveries,
+            contents=FailingContents(self.contents, life=life),
+            chunks=failing_chunks(self.intake, life=life),
+            targets=Targets({TARGET: lambda: target}),
+            hints=cast("Any", _Losing()),
+            file_attempts=attempts(files, FileState.REGISTERED, FileState.FAILED),
+            delete_attempts=attempts(files, FileState.DELETING, FileState.DELETING),
+            delivery_attempts=attempts(deliveries, DeliveryState.QUEUED, DeliveryState.FAILED),
+            cleaning_attempts=attempts(
+                deliveries, DeliveryState.DELIVERED, DeliveryState.DELIVERED, Chores, sys.maxsize
+            ),
+            checking=cast("Any", None),
+            close=_nothing_to_close,
+        )
+
+
+class _AlwaysHeld:
+    async def hold(self) -> bool:
+        return True
+
+
+class _EmptyBroker:
+    async def depths(self) -> dict[Queue, int]:
+        return dict.fromkeys(Queue, 0)
+
+
+class _Taking:
+    """The dispatcher's hints."""
+
+    def __init__(self, hints: list[Hint]) -> None:
+        self.offer = hints.append
+
+
+class _Losing:
+    """Everybody else's hints."""
+
+    def offer(self, hint: Hint) -> None:
+        """Losing it loses nothing."""
+
+
+async def _nothing_to_close() -> None:
+    pass
+
+
+def _settings(case: Case, root: Path) -> WorkerSettings:
+    return WorkerSettings(
+        mongo_url=SECRET,
+        redis_url=SECRET,
+        service_secret=SECRET,
+        chunk_service_url="",
+        roots=(root,),
+        segment_chunks=case.segment_chunks,
+        lease_seconds=LEASE_SECONDS,
+        renew_seconds=RENEW_SECONDS,
+        max_attempts=MAX_ATTEMPTS,
+    )

@@ -1,0 +1,163 @@
+"""A database restored from an older time: what was stored is there, and what was delivered since is not sent again."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gridhaul.embedded.system import Configuration, System
+from tests.journeys.conftest import SHORT_LEASES
+from tests.journeys.operator import MIB, Operator, make_file, sha256_of, wait_for
+from tests.servers.mongo_dump import dump, restore
+from tests.servers.mongod import in_memory, mongod
+from tests.servers.proxy import Proxy, proxying
+from tests.servers.webdav import HOST, rclone_webdav
+
+LENGTHS = {
+    "delivered.bin": 3 * MIB,  # before the backup
+    "queued.bin": 20 * MIB,  # its delivery is open in the backup
+    "stored.bin": 18 * MIB,  # its delivery is made after the backup
+    "deleted.bin": 2 * MIB,  # after the backup
+    "storing.bin": 200 * MIB,  # half stored in the backup, by a worker whose lease never ended
+    "unknown.bin": MIB,  # prepared after the backup
+}
+
+
+@dataclass(kw_only=True)
+class Place:
+    """Where files come from and go to, which no backup holds."""
+
+    sources: Path
+    remote: Path
+    proxy: Proxy
+    configuration: dict[str, Any]
+    dump: Path
+    copy: Path
+    ids: dict[str, str] = field(default_factory=dict)
+    writes_before: int = 0  # to the target, all before the first restored system started
+
+    @contextmanager
+    def operated(self, data: Path, *, mongo_url: str | None = None) -> Iterator[Operator]:
+        with System(Configuration(data=data, mongo_url=mongo_url, **self.configuration)) as system:
+            operator = Operator(system)
+            yield operator
+            operator.close()
+
+    def sha256(self, name: str) -> str:
+        return sha256_of(self.sources / name)
+
+    def writes(self) -> int:
+        """How many requests have written to the target."""
+        return sum(self.proxy.count(method) for method in ("PUT", "MOVE", "DELETE"))
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    """After a backup of both kinds, and after what went on since."""
+    top = tmp_path_factory.mktemp("backup")
+    for name in ("sources", "remote"):
+        (top / name).mkdir()
+    for name, length in LENGTHS.items():
+        make_file(top / "sources" / name, length)
+    (top / "password").write_text("p")
+    with (
+        rclone_webdav(top / "remote", etag_hash=True) as server,
+        proxying(HOST, server.port) as proxy,
+    ):
+        targets = (
+            f'[targets.remote]\nkind = "webdav"\nurl = "{proxy.url}/"\netag_digest = "sha-256"\n'
+            f'username = "u"\npassword = {{ file = "{top / "password"}" }}\n'
+        )
+        found = Place(
+            sources=top / "sources",
+            remote=top / "remote",
+            proxy=proxy,
+            configuration={"roots": (top / "sources",), "environment": SHORT_LEASES, "targets_toml": targets},
+            dump=top / "dump",
+            copy=top / "copy",
+        )
+        with found.operated(top / "data") as operator:
+            work_and_dump(operator, found)
+        for name in ("mongo", "secrets"):
+            shutil.copytree(top / "data" / name, found.copy / name)
+        with found.operated(top / "data") as operator:
+            go_on(operator, found)
+        found.writes_before = found.writes()
+        yield found
+
+
+def work_and_dump(operator: Operator, place: Place) -> None:
+    """Dumped with one delivery open and one file half stored, while nothing but the database runs."""
+    for name in ("delivered.bin", "queued.bin", "stored.bin", "deleted.bin"):
+        place.ids[name] = operator.prepare(place.sources / name, to="remote" if name == "delivered.bin" else None)
+    operator.delivered(place.ids["delivered.bin"])
+    for file_id in place.ids.values():
+        operator.stored(file_id)
+    place.ids["storing.bin"] = operator.prepare(place.sources / "storing.bin")
+    operator.storing_past(place.ids["storing.bin"], MIB)
+    operator.holder_of("files").kill()
+    for name in ("worker_small", "worker_large"):
+        operator.system.stop_program(name)
+    assert operator.file(place.ids["storing.bin"])["state"] == "STORING"
+    operator.finalize(place.ids["queued.bin"], place.sha256("queued.bin"), "remote")
+    for name in ("api", "chunk_service"):
+        operator.system.stop_program(name)
+    dump(operator.system.mongo_url, "files", place.dump)
+
+
+def go_on(operator: Operator, place: Place) -> None:
+    operator.finalize(place.ids["stored.bin"], place.sha256("stored.bin"), "remote")
+    operator.http.delete(f"/files/{place.ids['deleted.bin']}")
+    place.ids["unknown.bin"] = operator.prepare(place.sources / "unknown.bin", to="remote")
+    for name in ("queued.bin", "stored.bin", "unknown.bin"):
+        operator.delivered(place.ids[name])
+    operator.stored(place.ids["storing.bin"])
+    deleted = place.ids["deleted.bin"]
+    wait_for(lambda: operator.file(deleted)["state"] == "DELETED", seconds=30, what="the file is deleted")
+
+
+def test_dump_is_restored_into_another_server(place: Place, tmp_path: Path) -> None:
+    with in_memory() as directory, mongod(directory) as url:
+        restore(url, "files", place.dump)
+        with place.operated(tmp_path / "data", mongo_url=url) as operator:
+            require_restored(operator, place)
+
+
+def test_copy_of_the_stopped_server_is_started(place: Place, tmp_path: Path) -> None:
+    shutil.copytree(place.copy, tmp_path / "data")
+    with place.operated(tmp_path / "data") as operator:
+        require_restored(operator, place)
+
+
+def require_restored(operator: Operator, place: Place) -> None:
+    require_readable(operator, place)
+    require_found_at_the_target(operator, place)
+    assert operator.stored(place.ids["storing.bin"])["digests"]["sha-256"] == place.sha256("storing.bin")
+    assert place.writes() == place.writes_before, "nothing was sent again"
+    delivered = {"delivered.bin", "queued.bin", "stored.bin", "unknown.bin"}
+    assert {path.name: sha256_of(path) for path in place.remote.iterdir()} == {
+        name: place.sha256(name) for name in delivered
+    }
+    check = operator.fsck()
+    assert (check["checked_contents"], check["findings"]) == (len(LENGTHS), []), "fsck reports nothing"
+
+
+def require_readable(operator: Operator, place: Place) -> None:
+    """All that was stored at the time of the backup, also what was deleted since; nothing that came later."""
+    for name in ("delivered.bin", "queued.bin", "stored.bin", "deleted.bin"):
+        response = operator.http.get(f"/files/{place.ids[name]}/content")
+        assert (response.status_code, response.content) == (200, (place.sources / name).read_bytes())
+    assert operator.http.get(f"/files/{place.ids['unknown.bin']}").status_code == 404
+
+
+def require_found_at_the_target(operator: Operator, place: Place) -> None:
+    """The open delivery runs on by itself, the one made since is asked for again, the file is prepared again."""
+    operator.finalize(place.ids["stored.bin"], place.sha256("stored.bin"), "remote")
+    again = operator.prepare(place.sources / "unknown.bin", to="remote")
+    for file_id in (place.ids["queued.bin"], place.ids["stored.bin"], again):
+        delivery = operator.delivered(file_id)
+        assert delivery["receipt"]["evidence"] == "remote-digest"

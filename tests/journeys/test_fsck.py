@@ -1,0 +1,171 @@
+"""`gridhaul fsck` over the running system: damage is named exactly, and repaired with no more bytes than it takes."""
+
+import json
+import os
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import psutil
+from bson import ObjectId
+
+from gridhaul.embedded.system import Configuration, System
+from tests.journeys.conftest import SHORT_LEASES, Remotes
+from tests.journeys.operator import MIB, Json, Operator, make_file, sha256_of, wait_for
+from tests.journeys.processes import PROJECT
+
+LENGTH = 100 * MIB + 5
+DAMAGED = (0, 7, 8, 9, 31, 50, 63, 64, 99, 100)
+
+
+def gridhaul(operator: Operator, *args: str) -> tuple[int, str]:
+    """The command as an operator runs it: exit code and output."""
+    settings = {"GRIDHAUL_URL": operator.system.url, "GRIDHAUL_TOKEN": operator.system.token}
+    command = [str(Path(sys.executable).parent / "gridhaul"), *args]
+    environment = {"PATH": os.environ["PATH"], **settings}
+    done = subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True, timeout=120)
+    return done.returncode, done.stdout
+
+
+def flip(operator: Operator, name: str, numbers: tuple[int, ...]) -> None:
+    """A byte in each of these chunks of the content."""
+    with operator.database() as database:
+        content = database["contents"].find_one({"filename": name})
+        for n in numbers:
+            chunk = database["fs.chunks"].find_one({"files_id": content["_id"], "n": n})
+            data = bytes([chunk["data"][0] ^ 1]) + chunk["data"][1:]
+            database["fs.chunks"].update_one({"_id": chunk["_id"]}, {"$set": {"data": data}})
+
+
+def numbers_of(check: Json) -> list[tuple[str, int | None, str]]:
+    return [(finding["code"], finding["n"], finding["outcome"]) for finding in check["findings"]]
+
+
+def test_ten_flipped_chunks_are_named_and_repaired_from_the_source(
+    operator: Operator, sources: Path, remotes: Remotes
+) -> None:
+    source = make_file(sources / "ten-flips.bin", LENGTH)
+    file_id = operator.prepare(source)
+    sha256 = operator.stored(file_id)["digests"]["sha-256"]
+    flip(operator, source.name, DAMAGED)
+    operator.finalize(file_id, sha256, "directory")
+    failed = operator.delivery_over(file_id)
+    assert (failed["state"], failed["error"]["code"]) == ("FAILED", "chunk_corrupt")
+    assert "Chunk 0 " in failed["error"]["detail"]
+
+    code, output = gridhaul(operator, "fsck", file_id, "--json")
+    found: Any = json.loads(output)["check"]
+    assert (code, found["state"], found["found"], found["repaired"]) == (3, "DONE", 10, 0)
+    assert numbers_of(found) == [("chunk_corrupt", n, "found") for n in DAMAGED]
+    assert (found["checked_bytes"], found["total_bytes"], found["source_bytes"]) == (LENGTH, LENGTH, 0)
+
+    code, output = gridhaul(operator, "fsck", file_id, "--repair", "--json")
+    repaired: Any = json.loads(output)["check"]
+    assert (code, repaired["found"], repaired["repaired"]) == (0, 10, 10)
+    assert numbers_of(repaired) == [("chunk_corrupt", n, "repaired") for n in DAMAGED]
+    in_the_ten = 9 * MIB + 5
+    assert (repaired["source_bytes"], repaired["sent_bytes"]) == (in_the_ten, in_the_ten)
+
+    operator.finalize(file_id, sha256, "directory")
+    operator.delivered(file_id)
+    assert sha256_of(remotes.directory / source.name) == sha256
+    code, output = gridhaul(operator, "fsck", file_id)
+    assert (code, output.splitlines()[-1]) == (0, "DONE 1 contents, 100.0 MiB checked; nothing is wrong")
+
+
+def test_orphans_are_removed_and_files_are_not(operator: Operator, sources: Path) -> None:
+    """Also with the api that the dispatcher runs in: what belongs to nothing is named first, then removed."""
+    file_id = operator.prepare(make_file(sources / "kept.bin", 20 * MIB))
+    operator.stored(file_id)
+    orphan = ObjectId.from_datetime(datetime.now(UTC) - timedelta(days=1))
+    with operator.database() as database:
+        database["fs.chunks"].insert_one({"files_id": orphan, "n": 0, "data": b"x", "digest": b"0" * 32})
+        code, output = gridhaul(operator, "gc", "--dry-run", "--json")
+        assert (code, "chunks_orphaned" in json.loads(output)["check"]["counts"]) == (0, True)
+        assert database["fs.chunks"].count_documents({"files_id": orphan}) == 1
+        code, output = gridhaul(operator, "gc", "--json")
+        removed = json.loads(output)["check"]
+        assert (code, removed["found"]) == (0, removed["repaired"])
+        assert database["fs.chunks"].count_documents({"files_id": orphan}) == 0
+    assert operator.fsck(file_id)["found"] == 0
+
+
+def test_check_goes_on_after_its_worker_was_killed(operator: Operator, sources: Path) -> None:
+    """A rate keeps it busy long enough to be killed; findings are neither lost nor doubled."""
+    source = make_file(sources / "killed-check.bin", 40 * MIB)
+    file_id = operator.prepare(source)
+    operator.stored(file_id)
+    numbers = (0, 20, 39)
+    flip(operator, source.name, numbers)
+    check = operator.start_check(id=file_id, bytes_per_second=4 * MIB)
+    kill_the_holder(operator, check["check_id"])
+    over = operator.check_over(check["check_id"], seconds=60)
+    assert numbers_of(over) == [("chunk_corrupt", n, "found") for n in numbers]
+    assert (over["state"], over["checked_bytes"]) == ("DONE", 40 * MIB)
+    operator.fsck(file_id, mode="repair")
+
+
+def kill_the_holder(operator: Operator, check_id: str) -> None:
+    """The worker child that holds the check, as soon as one does."""
+
+    def held() -> bool:
+        with operator.database() as database:
+            record = database["checks"].find_one({"_id": ObjectId(check_id), "lease_until": {"$exists": True}})
+        if record is None:
+            return False
+        psutil.Process(int(record["lease_holder"].rpartition(":")[2])).kill()
+        return True
+
+    wait_for(held, seconds=30, what="a worker holds the check")
+
+
+def test_scrub_and_gc_start_by_themselves_and_are_listed(tmp_path: Path) -> None:
+    """A system of its own with short periods: what is damaged is told without anybody asking."""
+    (tmp_path / "sources").mkdir()
+    environment = {
+        **SHORT_LEASES,
+        "GRIDHAUL_GC_SECONDS": "1",
+        "GRIDHAUL_SCRUB_DAYS": str(1 / 86400),
+        "GRIDHAUL_SCRUB_BYTES_PER_SECOND": str(100 * MIB),
+    }
+    configuration = Configuration(data=tmp_path / "data", roots=(tmp_path / "sources",), environment=environment)
+    with System(configuration) as system:
+        system.wait_ready(timeout_seconds=60)
+        operator = Operator(system)
+        source = make_file(tmp_path / "sources" / "scrubbed.bin", 20 * MIB)
+        file_id = operator.prepare(source)
+        operator.stored(file_id)
+        flip(operator, source.name, (3,))
+
+        def told() -> bool:
+            checks = operator.http.get("/checks").json()["checks"]
+            done = [check for check in checks if check["kind"] == "scrub" and check["state"] == "DONE"]
+            scrubs = [operator.check_over(check["check_id"]) for check in done]
+            over = any(check["kind"] == "gc" and check["state"] == "DONE" for check in checks)
+            return over and any(numbers_of(scrub) == [("chunk_corrupt", 3, "found")] for scrub in scrubs)
+
+        wait_for(told, seconds=60, what="a scrub tells of the chunk, and a gc has run")
+        assert "scrub" in gridhaul(operator, "check")[1]
+        repaired = operator.fsck(mode="repair")
+        assert numbers_of(repaired) == [("chunk_corrupt", 3, "repaired")]
+        whole = operator.fsck()
+        assert (whole["found"], whole["counts"]) == (0, {})
+        operator.close()
+
+
+def test_gc_beside_uploads_takes_nothing_that_is_used(operator: Operator, sources: Path) -> None:
+    """Again and again while files are stored, large and small, some for longer than it takes to be old."""
+    paths = [make_file(sources / f"beside-gc-{number}.bin", (number % 3) * 30 * MIB + number) for number in range(9)]
+    file_ids = [operator.prepare(path) for path in paths]
+    runs = 0
+    while any(operator.file(file_id)["state"] != "STORED" for file_id in file_ids):
+        operator.gc()
+        runs += 1
+    assert runs
+    operator.gc()
+    for path, file_id in zip(paths, file_ids, strict=True):
+        content = operator.http.get(f"/files/{file_id}/content").content
+        assert content == path.read_bytes()
+        assert operator.fsck(file_id)["found"] == 0

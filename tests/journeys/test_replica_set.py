@@ -1,0 +1,116 @@
+"""The primary of a replica set killed in the middle: what was acknowledged is there, and the work goes on."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pymongo
+import pytest
+from pymongo.read_concern import ReadConcern
+
+from gridhaul.embedded.system import Configuration, System
+from gridhaul.headers import read_chunk_digests
+from tests.journeys.operator import MIB, Json, Operator, make_file, sha256_of, wait_for
+from tests.servers.proxy import Proxy, proxying
+from tests.servers.replica_set import ReplicaSet, replica_set
+from tests.servers.webdav import HOST, rclone_webdav
+
+LENGTH = 300 * MIB
+NOT_ONE_FRUITLESS_ATTEMPT = {"GRIDHAUL_MAX_ATTEMPTS": "1"}
+
+
+@pytest.fixture
+def mongods() -> Iterator[ReplicaSet]:
+    with replica_set() as found:
+        yield found
+
+
+@pytest.fixture
+def commits(tmp_path: Path) -> Iterator[Proxy]:
+    (tmp_path / "remote").mkdir()
+    with rclone_webdav(tmp_path / "remote", etag_hash=True) as server, proxying(HOST, server.port) as found:
+        yield found
+
+
+@pytest.fixture
+def segments() -> Iterator[Proxy]:
+    """Before the chunk service, whose address is set when it is known."""
+    with proxying(HOST, 9) as found:
+        yield found
+
+
+@pytest.fixture
+def operator(tmp_path: Path, mongods: ReplicaSet, commits: Proxy, segments: Proxy) -> Iterator[Operator]:
+    (tmp_path / "password").write_text("p")
+    targets = (
+        f'[targets.remote]\nkind = "webdav"\nurl = "{commits.url}/"\netag_digest = "sha-256"\n'
+        f'username = "u"\npassword = {{ file = "{tmp_path / "password"}" }}\n'
+    )
+    configuration = Configuration(
+        data=tmp_path / "data",
+        roots=(tmp_path,),
+        environment=NOT_ONE_FRUITLESS_ATTEMPT | {"GRIDHAUL_CHUNK_SERVICE_URL": segments.url},
+        targets_toml=targets,
+        mongo_url=mongods.url,
+    )
+    with System(configuration) as system:
+        segments.upstream = (HOST, int(system.chunk_service_url.rpartition(":")[2]))
+        found = Operator(system)
+        yield found
+        found.close()
+
+
+def acknowledged(segments: Proxy) -> set[int]:
+    """The numbers of the chunks that the chunk service said it has, whether or not the worker has heard of it."""
+    found: set[int] = set()
+    for seen in list(segments.requests):
+        if seen.method == "PUT" and seen.status in (200, 201):
+            first = int(seen.target.rpartition("/")[2])
+            found.update(range(first, first + len(read_chunk_digests(seen.headers["chunk-digests"]))))
+    return found
+
+
+def held_by_the_majority(mongods: ReplicaSet) -> set[int]:
+    """The numbers of all chunks, as the new primary knows them to be on most members."""
+    mongods.wait_for_primary()
+    client: pymongo.MongoClient[dict[str, int]] = pymongo.MongoClient(mongods.url)
+    with client:
+        chunks = client["files"].get_collection("fs.chunks", read_concern=ReadConcern("majority"))
+        return {document["n"] for document in chunks.find({}, {"_id": 0, "n": 1})}
+
+
+def kill_while_storing(mongods: ReplicaSet, segments: Proxy, *, after_chunks: int) -> None:
+    """Once that many chunks are acknowledged. Every one of them must be held by the next primary."""
+    primary = mongods.wait_for_primary()
+    wait_for(lambda: len(acknowledged(segments)) >= after_chunks, seconds=60, what=f"{after_chunks} chunks are stored")
+    mongods.kill(primary)
+    told = acknowledged(segments)
+    assert len(told) < LENGTH // MIB, "it was killed too late to be in mid-file"
+    assert told <= held_by_the_majority(mongods)
+    mongods.start_again(primary)
+
+
+def kill_while_delivering(mongods: ReplicaSet, operator: Operator, file_id: str) -> None:
+    primary = mongods.wait_for_primary()
+
+    def begun() -> Json | None:
+        return next((one for one in operator.deliveries(file_id) if one["sent_bytes"]), None)
+
+    delivery = wait_for(begun, seconds=30, what="the delivery has begun")
+    mongods.kill(primary)
+    assert delivery["state"] == "STREAMING"
+    assert delivery["sent_bytes"] < LENGTH, "it was killed too late to be in mid-delivery"
+
+
+def test_killed_primaries_lose_nothing(
+    tmp_path: Path, operator: Operator, mongods: ReplicaSet, segments: Proxy, commits: Proxy
+) -> None:
+    source = make_file(tmp_path / "large.bin", LENGTH)
+    file_id = operator.prepare(source, to="remote")
+    kill_while_storing(mongods, segments, after_chunks=48)
+    kill_while_storing(mongods, segments, after_chunks=160)
+    assert operator.stored(file_id)["digests"]["sha-256"] == sha256_of(source)
+    kill_while_delivering(mongods, operator, file_id)
+    delivery = operator.delivered(file_id)
+    assert delivery["receipt"]["sha-256"] == sha256_of(source)
+    assert sha256_of(tmp_path / "remote" / "large.bin") == sha256_of(source)
+    assert commits.count("MOVE") == 1

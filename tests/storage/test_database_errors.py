@@ -1,0 +1,128 @@
+"""Which errors of MongoDB pass by themselves, so that the work waits, and which are mistakes of ours."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from bson import ObjectId
+from pymongo import MongoClient
+from pymongo.errors import (
+    AutoReconnect,
+    BulkWriteError,
+    CursorNotFound,
+    ExecutionTimeout,
+    NetworkTimeout,
+    NotPrimaryError,
+    OperationFailure,
+    PyMongoError,
+    ServerSelectionTimeoutError,
+    WaitQueueTimeoutError,
+    WriteConcernError,
+    WTimeoutError,
+)
+
+from gridhaul.storage.connect import PASSING_CODES, Database, database_errors
+from gridhaul.storage.contents import MongoContents
+from gridhaul.storage.gridfs_layout import GridFSLayout
+from gridhaul.storage.registry import MongoFiles
+from gridhaul.transfer.errors import DatabaseUnavailable
+from gridhaul.transfer.model import RecordId
+from gridhaul.transfer.states import STORABLE, FileState
+from tests.contracts.ports import new_file
+
+UNAUTHORIZED = 13
+CONTENT = RecordId("0" * 24)
+NOT_PRIMARY_CODES = {91, 189, 10058, 10107, 11600, 11602, 13435, 13436}  # the driver has an error of its own for these
+ANSWERED_CODES = sorted(PASSING_CODES - NOT_PRIMARY_CODES)
+NOT_CONFIRMED_CODES = [64, 100]
+
+
+@contextmanager
+def answering(url: str, *commands: str, **failure: Any) -> Iterator[None]:
+    """The server answers these commands with the failure, every time."""
+    client: MongoClient[dict[str, Any]] = MongoClient(url)
+    with client:
+        switch = client.admin.command
+        switch("configureFailPoint", "failCommand", mode="alwaysOn", data={"failCommands": commands, **failure})
+        try:
+            yield
+        finally:
+            switch("configureFailPoint", "failCommand", mode="off")
+
+
+async def test_read_that_is_interrupted_is_no_answer(database: Database, mongo_url: str) -> None:
+    contents = MongoContents(database)
+    for code in ANSWERED_CODES:
+        with answering(mongo_url, "find", errorCode=code), pytest.raises(DatabaseUnavailable):
+            await contents.get(CONTENT)
+
+
+async def test_chunks_are_not_acknowledged_when_their_insert_is_interrupted(database: Database, mongo_url: str) -> None:
+    for code in ANSWERED_CODES:
+        with answering(mongo_url, "insert", errorCode=code), pytest.raises(DatabaseUnavailable), database_errors():
+            await insert_chunks(database)
+
+
+async def test_chunks_are_not_acknowledged_before_the_majority_has_them(database: Database, mongo_url: str) -> None:
+    for code in NOT_CONFIRMED_CODES:
+        failure = {"writeConcernError": {"code": code, "errmsg": "not confirmed"}}
+        with answering(mongo_url, "insert", **failure), pytest.raises(DatabaseUnavailable), database_errors():
+            await insert_chunks(database)
+
+
+async def test_cut_connection_is_no_answer(database: Database, mongo_url: str) -> None:
+    with answering(mongo_url, "find", closeConnection=True), pytest.raises(DatabaseUnavailable):
+        await MongoContents(database).get(CONTENT)
+
+
+async def test_claim_that_is_confirmed_late_is_found(database: Database, mongo_url: str) -> None:
+    files = MongoFiles(database, lease_seconds=60)
+    for code in NOT_CONFIRMED_CODES:
+        file, _ = await files.register(new_file())
+        with answering(mongo_url, "findAndModify", writeConcernError={"code": code, "errmsg": "not confirmed"}):
+            claimed = await files.claim(file.id, holder="w", from_states=STORABLE, to_state=FileState.STORING)
+        assert claimed is not None, code
+        assert claimed.fence == 1
+
+
+async def test_what_is_refused_for_good_is_no_waiting_matter(database: Database, mongo_url: str) -> None:
+    with answering(mongo_url, "find", errorCode=UNAUTHORIZED), pytest.raises(OperationFailure):
+        await MongoContents(database).get(CONTENT)
+    with pytest.raises(BulkWriteError), database_errors():
+        await database["fs.chunks"].insert_many([{"_id": ObjectId(CONTENT)}, {"_id": ObjectId(CONTENT)}])
+
+
+async def insert_chunks(database: Database) -> None:
+    await GridFSLayout(database).insert(CONTENT, 0, [b"a", b"b"], [b"A" * 32, b"B" * 32])
+
+
+def write_errors(*codes: int) -> BulkWriteError:
+    failures = [{"index": n, "code": code, "errmsg": ""} for n, code in enumerate(codes)]
+    return BulkWriteError({"writeErrors": failures, "writeConcernErrors": []})
+
+
+@pytest.mark.parametrize(
+    ("error", "passes"),
+    [
+        (AutoReconnect(), True),
+        (NetworkTimeout(), True),
+        (NotPrimaryError(), True),
+        (ServerSelectionTimeoutError(), True),
+        (WaitQueueTimeoutError(), True),
+        (CursorNotFound("", 43), True),
+        (ExecutionTimeout("", 50), True),
+        (WTimeoutError("", 64), True),
+        (WriteConcernError("", 100), True),
+        *((write_errors(code), True) for code in sorted(PASSING_CODES)),
+        (write_errors(11000, 11602), True),
+        (write_errors(11000), False),
+        (write_errors(11000, 10334), False),
+        (OperationFailure("", UNAUTHORIZED), False),
+        (OperationFailure(""), False),
+    ],
+    ids=str,
+)
+def test_error_of_the_driver(error: PyMongoError, *, passes: bool) -> None:
+    with pytest.raises(DatabaseUnavailable if passes else type(error)), database_errors():
+        raise error

@@ -1,0 +1,225 @@
+"""Files stored from real sources in a real MongoDB, and checks that run over them; the chunk service is a real one."""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import httpx2
+from bson import ObjectId
+
+from chunk_service.app import create_app
+from chunk_service.dependencies import Service
+from chunk_service.intake_limits import DiskReserve, memory_budget
+from gridhaul.asgi.readiness import Readiness
+from gridhaul.chunk_client import ChunkClient
+from gridhaul.storage.checks import MongoChecks
+from gridhaul.storage.connect import Database, Document
+from gridhaul.storage.contents import MongoContents
+from gridhaul.storage.inspection import MongoInspection
+from gridhaul.storage.intake import MongoIntake
+from gridhaul.storage.mending import MongoMending
+from gridhaul.storage.objects import MongoObjects
+from gridhaul.storage.orphans import MongoOrphans
+from gridhaul.storage.registry import MongoDeliveries, MongoFiles
+from gridhaul.storage.source import Source
+from gridhaul.storage.standing import MongoStanding
+from gridhaul.targets.registry import load_targets
+from gridhaul.transfer.checks import Check, CheckKind, CheckState, Mode, NewCheck
+from gridhaul.transfer.model import Content, File, Hint, RecordId
+from gridhaul.transfer.states import STORABLE, FileState
+from tasks.attempt import Attempts
+from tasks.run_check import check_some
+from tasks.runtime import Checking, Runtime
+from tests.contracts.bytes_to_store import seal_of, segments, some_bytes
+from tests.contracts.ports import new_file
+
+SECRET = "s" * 32
+SWEEP_SECONDS = 60.0
+LONG_AGO = ObjectId.from_datetime  # an id of that time
+
+Found = tuple[str, int | None, str]  # code, chunk, outcome
+
+
+@dataclass(kw_only=True)
+class Requests:
+    """What was asked of the chunk service: method and path."""
+
+    all: list[str]
+
+    @property
+    def repairs(self) -> list[str]:
+        return [request for request in self.all if request.endswith("/repair")]
+
+
+@dataclass(kw_only=True)
+class CheckBench:
+    database: Database
+    runtime: Runtime
+    requests: Requests
+    hints: list[Hint]
+    root: Path
+    disk: Path  # of the target `disk`
+
+    async def stored(self, length: int, *, inline_limit_chunks: int = 0, name: str = "run.h5") -> tuple[File, Content]:
+        """A file, its source on disk, stored as a worker does."""
+        data, path = some_bytes(length), self.root / name
+        path.write_bytes(data)
+        source = await Source.open(str(path), (self.root,))
+        identity = source.identity()
+        source.close()
+        new = replace(new_file(name=name, length=length), path=str(path), identity=identity)
+        file, _ = await self.runtime.files.register(new)
+        taken = await self.runtime.files.claim(file.id, holder="w", from_states=STORABLE, to_state=FileState.STORING)
+        assert taken is not None
+        content = await self._sealed(taken, data, inline_limit_chunks)
+        await self.runtime.files.finish(
+            taken.lease,
+            FileState.STORED,
+            content_id=content.id,
+            sha256=content.sha256,
+            manifest_root=content.manifest_root,
+            layout=content.layout,
+        )
+        found = await self.runtime.files.get(file.id)
+        assert found is not None
+        return found, content
+
+    async def _sealed(self, file: File, data: bytes, inline_limit_chunks: int) -> Content:
+        contents, intake = self.runtime.contents, MongoIntake(self.database, inline_limit_chunks=inline_limit_chunks)
+        content_id = contents.new_id()
+        await contents.open(
+            content_id,
+            file_id=file.id,
+            filename=file.name,
+            content_type=file.content_type,
+            length=len(data),
+            fence=file.fence,
+        )
+        for part in segments(data):
+            await intake.store(content_id, fence=file.fence, first=part.first, chunks=part.chunks, digests=part.digests)
+        return await intake.seal(content_id, fence=file.fence, seal=seal_of(data))
+
+    async def start(self, kind: CheckKind = CheckKind.FSCK, mode: Mode = Mode.REPORT, **order: Any) -> Check:
+        check, _ = await self.runtime.checking.checks.open(NewCheck(kind=kind, mode=mode, **order))
+        return check
+
+    async def now(self, check: Check) -> Check:
+        found = await self.runtime.checking.checks.get(check.id)
+        assert found is not None
+        return found
+
+    async def check(self, kind: CheckKind = CheckKind.FSCK, mode: Mode = Mode.REPORT, **order: Any) -> Check:
+        """The check, run to its end."""
+        check = await self.start(kind, mode, **order)
+        while check.state in (CheckState.QUEUED, CheckState.RUNNING):
+            await check_some(self.runtime, check.id)
+            check = await self.now(check)
+        assert check.state is CheckState.DONE, check.error
+        return check
+
+    async def found(self, kind: CheckKind = CheckKind.FSCK, mode: Mode = Mode.REPORT, **order: Any) -> list[Found]:
+        return found_in(await self.check(kind, mode, **order))
+
+    async def read(self, content: Content) -> bytes:
+        """The content, verified."""
+        return b"".join([chunk async for chunk in self.runtime.contents.read(content)])
+
+    async def chunk(self, content: Content, n: int) -> Document:
+        document = await self.database["fs.chunks"].find_one({"files_id": ObjectId(content.id), "n": n})
+        assert document is not None
+        return document
+
+    async def change_chunk(self, content: Content, n: int, **fields: object) -> None:
+        chunk = await self.chunk(content, n)
+        await self.database["fs.chunks"].update_one({"_id": chunk["_id"]}, {"$set": fields})
+
+    async def flip(self, content: Content, n: int) -> None:
+        """One bit in the data of one chunk."""
+        await self.change_chunk(content, n, data=flipped((await self.chunk(content, n))["data"]))
+
+
+def flipped(data: bytes) -> bytes:
+    return bytes([data[0] ^ 1]) + data[1:]
+
+
+def found_in(check: Check) -> list[Found]:
+    assert check.found == len(check.findings) == sum((check.counts or {}).values())
+    return [(finding.code.value, finding.n, finding.outcome.value) for finding in check.findings]
+
+
+@asynccontextmanager
+async def check_bench(database: Database, top: Path) -> AsyncGenerator[CheckBench]:
+    root, disk, configured = top / "sources", top / "disk", top / "targets.toml"
+    root.mkdir()
+    disk.mkdir()
+    configured.write_text(f'[targets.disk]\nkind = "directory"\npath = "{disk}"\n')
+    targets, hints, requests = load_targets(configured), list[Hint](), Requests(all=[])
+    files = MongoFiles(database, lease_seconds=60)
+    checks = MongoChecks(database, lease_seconds=60)
+    nothing = cast("Any", None)
+    async with await _chunk_service(database, requests) as http:
+        runtime = Runtime(
+            settings=cast("Any", SimpleNamespace(roots=(root,))),
+            holder="worker",
+            files=files,
+            deliveries=MongoDeliveries(database, lease_seconds=60, sweep_seconds=SWEEP_SECONDS),
+            contents=MongoContents(database, sweep_seconds=SWEEP_SECONDS),
+            chunks=ChunkClient(http, base_url="http://chunks", secret=SECRET),
+            targets=targets,
+            hints=cast("Any", SimpleNamespace(offer=hints.append)),
+            file_attempts=nothing,
+            delete_attempts=nothing,
+            delivery_attempts=nothing,
+            cleaning_attempts=nothing,
+            checking=Checking(
+                checks=checks,
+                inspection=MongoInspection(database),
+                mending=MongoMending(database),
+                orphans=MongoOrphans(database, sweep_seconds=SWEEP_SECONDS),
+                standing=MongoStanding(database, sweep_seconds=SWEEP_SECONDS),
+                objects=MongoObjects(database, sweep_seconds=SWEEP_SECONDS),
+                attempts=Attempts(
+                    records=checks,
+                    waiting=CheckState.RUNNING,
+                    failed=CheckState.FAILED,
+                    stopping=lambda: False,
+                    renew_seconds=10,
+                    lease_seconds=60,
+                    max_attempts=3,
+                ),
+            ),
+            close=nothing,
+        )
+        yield CheckBench(database=database, runtime=runtime, requests=requests, hints=hints, root=root, disk=disk)
+    await targets.close()
+
+
+async def _chunk_service(database: Database, requests: Requests) -> httpx2.AsyncClient:
+    """A client of the chunk service within this process; it writes down what is asked."""
+    app, intake = create_app(), MongoIntake(database, inline_limit_chunks=15)
+    collections = Readiness(_nothing)
+    await collections.prepare()
+    app.state.service = Service(
+        intake=intake,
+        secret=SECRET,
+        memory=memory_budget(64 << 20),
+        disk=DiskReserve(intake.free_space, reserve_bytes=0),
+        collections=collections,
+        stall_seconds=30,
+    )
+
+    async def remember(request: httpx2.Request) -> None:
+        requests.all.append(f"{request.method} {request.url.path}")
+
+    return httpx2.AsyncClient(transport=httpx2.ASGITransport(app), event_hooks={"request": [remember]})
+
+
+async def _nothing() -> None:
+    pass
+
+
+def record_id(value: object) -> RecordId:
+    return RecordId(str(value))

@@ -1,0 +1,65 @@
+"""The targets `web` (plain HTTP) and `disk` (a directory), and what delivers to them."""
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from gridhaul.targets.registry import load_targets
+from gridhaul.transfer import retry
+from gridhaul.transfer.states import DeliveryState
+from tasks.attempt import Attempts, Chores
+from tasks.runtime import Runtime
+from tests.contracts.memory_registry import MemoryDeliveries, MemoryFiles
+from tests.servers.http_store import HttpStore, http_store
+from tests.tasks.delivery_bench import Bench, Damaged
+
+
+@pytest.fixture
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next attempt is due at once."""
+    monkeypatch.setattr(retry, "BASE_SECONDS", 0.0)
+
+
+@pytest.fixture
+def web(tmp_path: Path) -> Iterator[HttpStore]:
+    (tmp_path / "web").mkdir()
+    with http_store(tmp_path / "web") as store:
+        yield store
+
+
+@pytest.fixture
+async def bench(web: HttpStore, tmp_path: Path, at_once: None) -> AsyncIterator[Bench]:
+    (tmp_path / "disk").mkdir()
+    configured = tmp_path / "targets.toml"
+    configured.write_text(
+        f'[targets.web]\nkind = "http"\nurl = "{web.url}"\n'
+        f'[targets.disk]\nkind = "directory"\npath = "{tmp_path / "disk"}"\n'
+    )
+    files, deliveries = MemoryFiles(lease_seconds=60), MemoryDeliveries(lease_seconds=60)
+    contents, targets = Damaged(sweep_after_seconds=60), load_targets(configured)
+    nothing = cast("Any", None)
+    pace: dict[str, Any] = {"stopping": lambda: False, "renew_seconds": 10, "lease_seconds": 60}
+    runtime = Runtime(
+        settings=nothing,
+        holder="worker",
+        files=files,
+        deliveries=deliveries,
+        contents=contents,
+        chunks=nothing,
+        targets=targets,
+        hints=nothing,
+        file_attempts=nothing,
+        delete_attempts=nothing,
+        delivery_attempts=Attempts(
+            records=deliveries, waiting=DeliveryState.QUEUED, failed=DeliveryState.FAILED, max_attempts=3, **pace
+        ),
+        cleaning_attempts=Chores(
+            records=deliveries, waiting=DeliveryState.FAILED, failed=DeliveryState.FAILED, max_attempts=99, **pace
+        ),
+        checking=nothing,
+        close=nothing,
+    )
+    yield Bench(runtime=runtime, files=files, deliveries=deliveries, contents=contents, disk=tmp_path / "disk")
+    await targets.close()

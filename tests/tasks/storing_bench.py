@@ -1,0 +1,192 @@
+"""One source file on its way into memory twins: real reading, real attempts, and a moment between any two segments."""
+
+import mmap
+import os
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+from gridhaul.storage.source import identify
+from gridhaul.tokens import ContentGrant
+from gridhaul.transfer.errors import LeaseLost, NotFound, StaleFence
+from gridhaul.transfer.model import File, IfChanged, NewFile, Queue, RecordId, Seal, Segment
+from gridhaul.transfer.states import FileState, Layout
+from tasks.attempt import Attempts
+from tasks.runtime import Runtime
+from tasks.upload_file import store_file
+from tests.contracts.bytes_to_store import MIB, some_bytes
+from tests.contracts.memory_contents import MemoryContents, MemoryIntake
+from tests.contracts.memory_registry import MemoryFiles
+
+LENGTH = 5 * MIB + 7
+MAX_ATTEMPTS = 3
+
+Moment = Callable[[], Awaitable[None] | None]
+Change = Callable[[Path], object]
+
+
+@dataclass(kw_only=True)
+class DirectChunks:
+    """`ChunkClient` without the way between. `before_put[n]` happens once, right before the n-th segment is stored."""
+
+    intake: MemoryIntake
+    before_put: dict[int, Moment] = field(default_factory=dict)
+    puts: int = 0
+    before_seal: Moment | None = None
+
+    async def digests(self, grant: ContentGrant, *, first: int, count: int) -> bytes:
+        return await self.intake.digests(grant.content_id, first=first, count=count)
+
+    async def put(self, grant: ContentGrant, segment: Segment) -> None:
+        self.puts += 1
+        await _happen(self.before_put.pop(self.puts, None))
+        try:
+            await self.intake.store(
+                grant.content_id,
+                fence=grant.fence,
+                first=segment.first,
+                chunks=segment.chunks,
+                digests=segment.digests,
+            )
+        except (NotFound, StaleFence) as error:
+            raise LeaseLost(error.detail) from error
+
+    async def seal(self, grant: ContentGrant, seal: Seal) -> Layout:
+        await _happen(self.before_seal)
+        content = await self.intake.seal(grant.content_id, fence=grant.fence, seal=seal)
+        assert content.layout is not None
+        return content.layout
+
+
+async def _happen(moment: Moment | None) -> None:
+    happening = moment() if moment else None
+    if happening is not None:
+        await happening
+
+
+@dataclass(kw_only=True)
+class Bench:
+    """The file `run.h5`, stored in segments of one chunk, one at a time; the next one is being read meanwhile."""
+
+    path: Path
+    files: MemoryFiles
+    contents: MemoryContents
+    chunks: DirectChunks
+    settings: Any
+    stop: bool = False
+    file_id: RecordId = field(init=False)
+
+    async def register(self, if_changed: IfChanged = IfChanged.FAIL) -> File:
+        identity = await identify(str(self.path), (self.path.parent,), max_file_bytes=None)
+        new = NewFile(
+            owner="operator",
+            name=self.path.name,
+            content_type="application/x-hdf5",
+            length=identity.size,
+            path=str(self.path),
+            identity=identity,
+            queue=Queue.SMALL,
+            deliver_to=None,
+            if_changed=if_changed,
+        )
+        file, _ = await self.files.register(new)
+        self.file_id = file.id
+        return file
+
+    async def attempt(self) -> File:
+        """The file after one attempt more."""
+        await store_file(self._runtime(), self.file_id)
+        return await self.now()
+
+    async def now(self) -> File:
+        file = await self.files.get(self.file_id)
+        assert file is not None
+        return file
+
+    def stored(self, file: File) -> bytes:
+        """What the file's content holds."""
+        assert file.content_id is not None
+        return b"".join(data for _, (data, _) in sorted(self.contents.chunks.get(file.content_id, {}).items()))
+
+    def _runtime(self) -> Runtime:
+        nothing = cast("Any", None)
+        return Runtime(
+            settings=self.settings,
+            holder="worker",
+            files=self.files,
+            deliveries=nothing,
+            contents=self.contents,
+            chunks=cast("Any", self.chunks),
+            targets=nothing,
+            hints=nothing,
+            checking=nothing,
+            file_attempts=Attempts(
+                records=self.files,
+                waiting=FileState.REGISTERED,
+                failed=FileState.FAILED,
+                stopping=lambda: self.stop,
+                renew_seconds=0.005,
+                lease_seconds=60,
+                max_attempts=MAX_ATTEMPTS,
+            ),
+            delete_attempts=nothing,
+            delivery_attempts=nothing,
+            cleaning_attempts=nothing,
+            close=nothing,
+        )
+
+
+def make_bench(directory: Path) -> Bench:
+    path = directory / "run.h5"
+    path.write_bytes(some_bytes(LENGTH))
+    contents = MemoryContents(sweep_after_seconds=0)
+    settings = SimpleNamespace(roots=(directory,), segment_chunks=1, segments_in_flight=1, max_file_bytes=None)
+    return Bench(
+        path=path,
+        files=MemoryFiles(lease_seconds=60),
+        contents=contents,
+        chunks=DirectChunks(intake=MemoryIntake(contents, inline_limit_chunks=15)),
+        settings=settings,
+    )
+
+
+def rewrite(path: Path, at: int, data: bytes) -> None:
+    """Write in the middle of the file and put its times back."""
+    before = path.stat()
+    with path.open("r+b") as file:
+        file.seek(at)
+        file.write(data)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def rewrite_mapped(path: Path, at: int, data: bytes) -> None:
+    """The same through a mapping."""
+    before = path.stat()
+    with path.open("r+b") as file, mmap.mmap(file.fileno(), 0) as mapped:
+        mapped[at : at + len(data)] = data
+        mapped.flush()
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def replace_by_rename(path: Path, data: bytes) -> None:
+    """Another file under the same name, with the times of the old one."""
+    before = path.stat()
+    new = path.with_name("new")
+    new.write_bytes(data)
+    os.utime(new, ns=(before.st_atime_ns, before.st_mtime_ns))
+    new.rename(path)
+
+
+def append(path: Path) -> None:
+    with path.open("ab") as file:
+        file.write(b"x")
+
+
+def touch_all_ways(path: Path) -> None:
+    """A link is made, the mode changed, and one of the names removed: no byte is another."""
+    link = path.with_name("link")
+    link.hardlink_to(path)
+    path.chmod(0o600)
+    link.unlink()

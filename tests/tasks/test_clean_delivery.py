@@ -1,0 +1,157 @@
+"""What a delivery that is over may have left at its target is removed, however long that takes, and nothing else."""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from gridhaul.transfer.model import Content, Delivery, IfExists
+from gridhaul.transfer.states import DELIVERY_MOVES, Action, DeliveryState
+from tasks.finalize_file import deliver_file
+from tests.contracts.bytes_to_store import MIB, some_bytes
+from tests.contracts.ports import eventually
+from tests.servers.http_store import HttpStore
+from tests.tasks.delivery_bench import NAME, OLD, Bench, Damaged, code_of
+
+DATA = some_bytes(3 * MIB)
+
+
+class Stuck(Damaged):
+    """Gives the first chunk, and then nothing more for a long time."""
+
+    async def read(self, content: Content) -> AsyncGenerator[bytes]:
+        async with aclosing(super().read(content)) as chunks:
+            yield await anext(chunks)
+            await asyncio.sleep(600)
+
+
+async def _stopped(bench: Bench, to: str, *, if_exists: IfExists = IfExists.FAIL) -> Delivery:
+    """A delivery that was cancelled when a part was at the target and the rest did not come."""
+    bench.contents.__class__ = Stuck
+    delivering = asyncio.create_task(bench.deliver(DATA, to, if_exists=if_exists))
+
+    async def asked() -> bool:
+        return _has_part(place)
+
+    place = bench.disk if to == "disk" else bench.disk.parent / "web"
+    async with asyncio.timeout(20):
+        await eventually(asked)
+        await bench.deliveries.move(bench.row.record.id, DELIVERY_MOVES[Action.CANCEL])
+        cancelled_at = time.monotonic()
+        delivery = await delivering
+    assert time.monotonic() - cancelled_at < 2.5, "the worker must see it within about a second"
+    assert delivery.state is DeliveryState.CANCELLED
+    bench.contents.__class__ = Damaged
+    return delivery
+
+
+def _has_part(place: Path) -> bool:
+    return any(path.stat().st_size == MIB for path in place.iterdir())
+
+
+async def test_temporary_object_of_a_cancelled_delivery_is_removed(bench: Bench) -> None:
+    delivery = await _stopped(bench, "disk")
+    (left,) = bench.disk.iterdir()
+    assert delivery.leftovers == (left.name,)
+    clean = await bench.clean(delivery)
+    assert (clean.state, clean.leftovers, clean.ended_at) == (DeliveryState.CANCELLED, (), delivery.ended_at)
+    assert not list(bench.disk.iterdir())
+    assert await bench.clean(delivery) == clean, "once"
+
+
+async def test_part_that_a_cancelled_delivery_left_under_the_final_name_is_removed(
+    bench: Bench, web: HttpStore
+) -> None:
+    delivery = await _stopped(bench, "web")
+    row = bench.row
+    assert row.claimed == ("web", NAME)
+    assert await bench.clean(delivery) == delivery, "its worker may go on until the end of its lease"
+    row.lease_until = None
+    clean = await bench.clean(delivery)
+    assert (clean.leftovers, clean.final_touched, bench.row.claimed) == ((), False, None)
+    assert not (web.directory / NAME).exists()
+
+
+async def test_what_was_there_before_is_never_removed(bench: Bench, web: HttpStore) -> None:
+    (web.directory / NAME).write_bytes(OLD)
+    delivery = await _stopped(bench, "web", if_exists=IfExists.OVERWRITE)
+    (web.directory / NAME).write_bytes(OLD)  # the server gave up the part, and kept what it had
+    bench.row.lease_until = None
+    clean = await bench.clean(delivery)
+    assert (clean.leftovers, clean.final_touched) == ((), False)
+    assert (web.directory / NAME).read_bytes() == OLD
+
+
+async def test_larger_object_that_somebody_put_under_the_name_since_is_never_removed(
+    bench: Bench, web: HttpStore
+) -> None:
+    delivery = await _stopped(bench, "web")
+    (web.directory / NAME).write_bytes(DATA + b"of somebody else")
+    bench.row.lease_until = None
+    clean = await bench.clean(delivery)
+    assert (clean.leftovers, clean.final_touched, bench.row.claimed) == ((), False, None)
+    assert (web.directory / NAME).read_bytes() == DATA + b"of somebody else"
+    await bench.deliveries.move(delivery.id, DELIVERY_MOVES[Action.RETRY])
+    assert code_of(await bench.attempt(delivery)) == "object_exists"
+
+
+async def test_target_that_can_only_be_written_to_is_left_alone(bench: Bench, web: HttpStore) -> None:
+    delivery = await _stopped(bench, "web")
+    bench.row.lease_until, web.write_only = None, True
+    clean = await bench.clean(delivery)
+    assert (clean.leftovers, clean.final_touched, bench.row.claimed) == ((), True, None)
+    assert not [request for request in web.requests if request.startswith("DELETE")]
+
+
+@pytest.mark.parametrize("status", [503, 401])
+async def test_cleaning_that_fails_is_due_again_and_the_record_says_what_it_said(
+    bench: Bench, web: HttpStore, status: int
+) -> None:
+    bench.contents.damaged = 1
+    web.answers = [(404, {}), (503, {}), (503, {})]
+    delivery = await bench.deliver(DATA, "web")
+    assert (delivery.state, delivery.leftovers) == (DeliveryState.FAILED, (NAME,))
+    for _ in range(3):
+        web.answers = [(status, {})] * 5
+        failed = await bench.clean(delivery)
+        assert (failed.state, failed.error, failed.rate) == (delivery.state, delivery.error, delivery.rate)
+        assert (failed.leftovers, failed.ended_at) == ((NAME,), delivery.ended_at)
+        assert bench.row.next_attempt_at is not None
+        assert bench.row.claimed == ("web", NAME)
+    web.answers = []
+    clean = await bench.clean(delivery)
+    assert (clean.leftovers, bench.row.next_attempt_at, bench.row.claimed) == ((), None, None)
+    assert code_of(clean) == code_of(delivery)
+
+
+async def test_delivered_one_has_what_its_earlier_attempts_left_removed(bench: Bench) -> None:
+    """A worker that stood still wakes up and makes its temporary object once more."""
+    delivery = await _stopped(bench, "disk")
+    (left,) = bench.disk.iterdir()
+    await bench.deliveries.move(delivery.id, DELIVERY_MOVES[Action.RETRY])
+    await deliver_file(bench.runtime, delivery.id)
+    delivered = await bench.now(delivery)
+    assert (delivered.state, delivered.leftovers) == (DeliveryState.DELIVERED, (left.name,))
+    assert [path.name for path in bench.disk.iterdir()] == [NAME]
+    left.write_bytes(b"late")
+    clean = await bench.clean(delivered)
+    assert (clean.state, clean.leftovers, clean.receipt) == (DeliveryState.DELIVERED, (), delivered.receipt)
+    assert [path.name for path in bench.disk.iterdir()] == [NAME]
+
+
+async def test_delivery_at_the_first_attempt_leaves_nothing_to_clean(bench: Bench) -> None:
+    delivered = await bench.deliver(DATA, "disk")
+    assert delivered.leftovers == ()
+    assert await bench.clean(delivered) == delivered
+
+
+async def test_target_that_is_no_longer_configured_is_asked_for_again_later(bench: Bench) -> None:
+    delivery = await _stopped(bench, "disk")
+    bench.row.record = replace(delivery, target="gone")
+    failed = await bench.clean(delivery)
+    assert (failed.state, failed.error, len(failed.leftovers)) == (DeliveryState.CANCELLED, None, 1)
+    assert bench.row.next_attempt_at is not None
