@@ -1,5 +1,6 @@
 """A real MongoDB of the tests' own, and a fresh database in it for each test that asks."""
 
+import signal
 from collections.abc import AsyncIterator, Iterator
 from uuid import uuid4
 
@@ -8,6 +9,12 @@ import pytest
 from gridhaul.storage.connect import Database, connect
 from gridhaul.storage.schema import make_payload_collections, make_registry_indexes
 from tests.servers.mongod import in_memory, mongod
+
+
+@pytest.fixture(scope="session", autouse=True)
+def interruptible() -> None:
+    """A shell starts what it runs in the background with SIGINT ignored, and ours would inherit that."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from gridhaul.settings import ApiSettings, ChunkServiceSettings, DatabaseSettings, WorkerSettings
+
 ROOT = Path(__file__).parent.parent
 OURS = {"api", "chunk_service", "worker_small", "worker_large"}
 ONE_SHOT = {"mongo_setup"}
@@ -101,6 +103,16 @@ def test_secrets_are_files_and_their_values_nowhere(config: Config, resolved: st
             if re.search("SECRET|TOKEN|PASSWORD|MONGO_URL|REDIS_URL", variable):
                 assert variable.endswith("_FILE"), (name, variable)
                 assert value.removeprefix("/run/").split("/")[-1] in mounted, (name, variable)
+
+
+def test_every_setting_can_be_given(config: Config) -> None:
+    takes: dict[str, type[DatabaseSettings]] = {"api": ApiSettings, "chunk_service": ChunkServiceSettings}
+    fixed = {"database"}  # the one that the user made in MongoDB may use
+    for name in OURS:
+        given = set(config["services"][name]["environment"])
+        for setting in takes.get(name, WorkerSettings).model_fields.keys() - fixed:
+            variable = f"GRIDHAUL_{setting.upper()}"
+            assert {variable, f"{variable}_FILE"} & given, (name, variable)
 
 
 def test_services_are_checked_and_waited_for(config: Config) -> None:

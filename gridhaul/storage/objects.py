@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from bson import ObjectId
+from pymongo import ASCENDING
 
 from gridhaul.storage.codec import Codec
 from gridhaul.storage.confirmed import catch_up
@@ -12,6 +13,8 @@ from gridhaul.transfer.model import Delivery, RecordId
 from gridhaul.transfer.states import OVER, DeliveryState
 
 DELIVERIES_A_STEP = 10  # each is at least one request to a target
+
+Folder = tuple[str, str]  # a target and a folder at it, "" for the top
 
 
 @maps_database_errors
@@ -42,17 +45,19 @@ class MongoObjects:
         writing = {"claimed": {"$exists": True}}
         return await self._deliveries.find_one({**same_name, "$or": [later, writing]}, {"_id": 1}) is not None
 
-    async def folders(self, of_file: RecordId | None) -> Sequence[tuple[str, str]]:
-        """Target and folder, "" for the top, of every name that a delivery ever held, sorted."""
-        wanted: Document = {"final_name": {"$type": "string"}}
-        if of_file is not None:
-            wanted["file_id"] = ObjectId(of_file)
-        parts = {"$split": ["$final_name", "/"]}
-        above = {"$slice": [parts, {"$subtract": [{"$size": parts}, 1]}]}
-        folder = {"$cond": [{"$lte": [{"$size": parts}, 1]}, [], above]}
-        grouped = {"$group": {"_id": {"target": "$target", "folder": folder}}}
-        found = await self._deliveries.aggregate([{"$match": wanted}, grouped])
-        return sorted([(one["_id"]["target"], "/".join(one["_id"]["folder"])) async for one in found])
+    async def next_folder(self, after: Folder | None, of_file: RecordId | None) -> Folder | None:
+        """The next target and folder, in their order, that a delivery ever held a name in: a look into the index."""
+        beyond: list[Document] = [{"folder": {"$type": "string"}}]
+        if after is not None:
+            target, folder = after
+            beyond = [{"target": target, "folder": {"$gt": folder}}, {"target": {"$gt": target}, **beyond[0]}]
+        scope = {} if of_file is None else {"file_id": ObjectId(of_file)}
+        in_order = [("target", ASCENDING), ("folder", ASCENDING)]
+        for wanted in beyond:
+            found = await self._deliveries.find_one({**scope, **wanted}, {"target": 1, "folder": 1}, sort=in_order)
+            if found is not None:
+                return found["target"], found["folder"]
+        return None
 
     async def over_long_ago(self, delivery_id: RecordId) -> Delivery | None:
         """The delivery, if it ended long ago, nobody works on it, and nothing of it waits to be cleaned up."""

@@ -150,8 +150,10 @@ class MongoDeliveries(LeasedCollection[Delivery, DeliveryState]):
 
     async def hold_name(self, lease: Lease, final_name: str) -> bool:
         claim = {"target": "$target", "name": {"$literal": final_name}}
+        folder = {"$literal": final_name.rpartition("/")[0]}
+        fields = self._pipeline({"final_name": final_name}, claimed=claim, folder=folder, **self._held())
         try:
-            await self._write(lease, self._pipeline({"final_name": final_name}, claimed=claim, **self._held()))
+            await self._write(lease, fields)
         except DuplicateKeyError:
             return False
         return True

@@ -32,6 +32,7 @@ async def make_registry_indexes(database: Database) -> None:
         )
         await database["files"].create_index([("content_id", ASCENDING)], sparse=True)
         await database["deliveries"].create_index([("target", ASCENDING), ("final_name", ASCENDING)])
+        await database["deliveries"].create_index([("target", ASCENDING), ("folder", ASCENDING)])
         await database["checks"].create_index(
             [("open_key", ASCENDING)], unique=True, partialFilterExpression={"open_key": {"$exists": True}}
         )

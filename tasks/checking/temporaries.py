@@ -1,9 +1,9 @@
 """The stage that looks for temporary objects which deliveries left at their targets."""
 
-from collections.abc import Sequence
 from contextlib import aclosing
 from functools import partial
 
+from gridhaul.storage.objects import Folder
 from gridhaul.transfer.checks import Cursor
 from gridhaul.transfer.errors import DatabaseUnavailable, GridhaulError
 from gridhaul.transfer.findings import Finding, FindingCode
@@ -22,7 +22,6 @@ class TemporariesExaminer:
         self._objects = runtime.checking.objects
         self._targets = runtime.targets
         self._examination = examination
-        self._folders: Sequence[tuple[str, str]] | None = None
 
     async def look(self, cursor: Cursor) -> Cursor | None:
         following = await self._following(cursor)
@@ -40,12 +39,10 @@ class TemporariesExaminer:
             self._examination.give_up(finding, "Its temporary objects were not looked for.")
         return Cursor(stage=cursor.stage, after=SEPARATOR.join(following))
 
-    async def _following(self, cursor: Cursor) -> tuple[str, str] | None:
-        if self._folders is None:
-            file = self._examination.file
-            self._folders = await self._objects.folders(file.id if file else None)
+    async def _following(self, cursor: Cursor) -> Folder | None:
+        file = self._examination.file
         target, _, folder = cursor.after.partition(SEPARATOR)
-        return next((one for one in self._folders if not cursor.after or one > (target, folder)), None)
+        return await self._objects.next_folder((target, folder) if cursor.after else None, file.id if file else None)
 
     async def _look(self, listing: Listing, target: Target, folder: str) -> None:
         async with aclosing(listing.names(folder)) as names:

@@ -228,6 +228,21 @@ async def test_temporary_object_of_a_delivery_that_is_over_is_removed(bench: Che
     assert (bench.disk / "deep/run.h5").read_bytes() == some_bytes(LENGTH)
 
 
+async def test_every_folder_with_a_delivery_is_looked_into_once(bench: CheckBench) -> None:
+    file, _ = await bench.stored(LENGTH)
+    folders = ["", "a", "a/b", "a-b", "a/b/c", "ä"]
+    left = []
+    for folder in folders:
+        for name in ("one.h5", "two.h5"):
+            delivery = await delivered(bench, file, f"{folder}/{name}".lstrip("/"))
+        await change(bench, "deliveries", delivery, {"$set": {"ended_at": LONG_AGO}})
+        left.append(f"{folder}/.gridhaul-{delivery}-1.part".lstrip("/"))
+        (bench.disk / left[-1]).write_bytes(b"part")
+    for file_id in (None, file.id):
+        check = await bench.check(file_id=file_id)
+        assert sorted(one.name or "" for one in check.findings) == sorted(left)
+
+
 async def test_database_that_does_not_answer_is_no_silent_target(
     bench: CheckBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
