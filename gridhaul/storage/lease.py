@@ -51,7 +51,8 @@ class LeasedCollection(Generic[R, S]):
         self._lease_seconds = lease_seconds
 
     async def get(self, record_id: RecordId) -> R | None:
-        document = await self._collection.find_one({"_id": ObjectId(record_id)})
+        wanted = {"_id": ObjectId(record_id)}
+        document = await look_surely(self._collection, lambda: self._collection.find_one(wanted), found=bool)
         return self._codec.decode(document) if document else None
 
     async def claim(self, record_id: RecordId, *, holder: str, from_states: frozenset[S], to_state: S) -> R | None:

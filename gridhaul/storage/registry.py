@@ -8,6 +8,7 @@ from pymongo import DESCENDING, ReturnDocument
 from pymongo.errors import DuplicateKeyError
 
 from gridhaul.storage.codec import Codec, new_id
+from gridhaul.storage.confirmed import look_surely
 from gridhaul.storage.connect import Database, Document, maps_database_errors
 from gridhaul.storage.lease import GONE, LONGEST_REQUEST_SECONDS, NOW, LeasedCollection, after
 from gridhaul.transfer.errors import OptionsConflict
@@ -42,7 +43,8 @@ class MongoFiles(LeasedCollection[File, FileState]):
         try:
             return await self._insert(values), True
         except DuplicateKeyError:
-            same = await self.find_by_key(new.owner, new.idempotency_key or "")
+            key = new.idempotency_key or ""
+            same = await look_surely(self._collection, lambda: self.find_by_key(new.owner, key), found=bool)
             if same is None:
                 raise
             return same, False

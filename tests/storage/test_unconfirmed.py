@@ -11,9 +11,12 @@ from pymongo.write_concern import WriteConcern
 from gridhaul.storage.connect import Database, connect
 from gridhaul.storage.contents import MongoContents
 from gridhaul.storage.intake import MongoIntake
-from gridhaul.storage.schema import make_payload_collections
+from gridhaul.storage.registry import MongoFiles
+from gridhaul.storage.schema import make_payload_collections, make_registry_indexes
+from gridhaul.transfer.model import File
 from gridhaul.transfer.states import ContentState
 from tests.contracts.bytes_to_store import MIB, opened, read, seal_of, sealed, segments, some_bytes, store
+from tests.contracts.ports import new_file
 from tests.servers.replica_set import ReplicaSet, replica_set
 
 PATIENT_SECONDS = 120  # no election: one primary all along
@@ -88,3 +91,21 @@ async def test_fence_is_waited_for_and_not_stale(lagging: Lagging) -> None:
         return await store(MongoIntake(lagging.database, inline_limit_chunks=15), content, part)
 
     assert await lagging.stopped(take_over_and_store())
+
+
+async def test_file_is_waited_for_and_not_unknown(lagging: Lagging) -> None:
+    async def register_and_get() -> File | None:
+        file, _ = await MongoFiles(lagging.ahead, lease_seconds=60).register(new_file())
+        return await MongoFiles(lagging.database, lease_seconds=60).get(file.id)
+
+    assert await lagging.stopped(register_and_get()) is not None
+
+
+async def test_repeated_prepare_waits_for_the_first_one(lagging: Lagging) -> None:
+    async def register_twice() -> bool:
+        await make_registry_indexes(lagging.database)
+        first, _ = await MongoFiles(lagging.ahead, lease_seconds=60).register(new_file(key="k"))
+        same, made = await MongoFiles(lagging.database, lease_seconds=60).register(new_file(key="k"))
+        return same.id == first.id and not made
+
+    assert await lagging.stopped(register_twice())
