@@ -8,6 +8,7 @@ from contextlib import ExitStack
 import pytest
 
 from gridhaul.client import ApiError, ApiUnreachable, Client, ClientError, Order
+from gridhaul.embedded.network import free_ports
 from gridhaul.transfer.model import IfChanged, IfExists
 from tests.cli.scripted_api import (
     FILE_ID,
@@ -20,7 +21,6 @@ from tests.cli.scripted_api import (
     deliveries,
     delivery,
     file,
-    listening,
     problem,
     scripted_api,
     serve,
@@ -92,7 +92,7 @@ def test_retry_after_is_waited_for(api: ScriptedApi, client: Client, retries: li
 
 def test_server_that_comes_later_is_waited_for() -> None:
     with ExitStack() as stack:
-        port = free_port()
+        (port,) = free_ports(1)
         api = ScriptedApi(port)
         api.script(THE_FILE, file("STORED"))
 
@@ -109,7 +109,7 @@ def test_server_that_comes_later_is_waited_for() -> None:
 
 
 def test_patience_ends() -> None:
-    url = f"http://127.0.0.1:{free_port()}"
+    url = f"http://127.0.0.1:{free_ports(1)[0]}"
     retries: list[ClientError] = []
     with (
         Client(url, TOKEN, patience_seconds=1, on_retry=retries.append) as client,
@@ -177,8 +177,3 @@ def test_what_is_no_url_of_an_api_is_refused(url: str) -> None:
 def test_token_that_no_header_can_carry_is_refused(token: str) -> None:
     with pytest.raises(ValueError, match="token"):
         Client("http://127.0.0.1:1", token, patience_seconds=1, on_retry=lambda _: None)
-
-
-def free_port() -> int:
-    with listening() as listener:
-        return int(listener.getsockname()[1])

@@ -1,18 +1,44 @@
 """Ports on loopback."""
 
 import socket
+from collections.abc import Sequence
 from contextlib import ExitStack
+from pathlib import Path
+from random import SystemRandom
 
 HOST = "127.0.0.1"
+HANDED_OUT = Path("/proc/sys/net/ipv4/ip_local_port_range")
+HANDED_OUT_BY_DEFAULT = "32768 60999"
+REGISTERED = range(10_000, 1 << 16)
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports that nothing listens on, all different."""
+    """Ports that nothing listens on, all different, and still free when a server is started again.
+
+    So none that the system hands out to connections: those may take it while no server has it. Raises OSError.
+    """
+    candidates = _candidates()
+    found: list[int] = []
     with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind((HOST, 0))
-        return [each.getsockname()[1] for each in sockets]
+        for port in SystemRandom().sample(candidates, len(candidates)):
+            if len(found) == count:
+                return found
+            probe = stack.enter_context(socket.socket())
+            try:
+                probe.bind((HOST, port))
+            except OSError:
+                continue
+            found.append(port)
+    raise OSError(f"fewer than {count} ports are free")
+
+
+def _candidates() -> Sequence[int]:
+    try:
+        handed_out = HANDED_OUT.read_text()
+    except OSError:
+        handed_out = HANDED_OUT_BY_DEFAULT
+    lowest, highest = map(int, handed_out.split())
+    return [port for port in REGISTERED if not lowest <= port <= highest] or REGISTERED
 
 
 def why_not(port: int) -> str | None:

@@ -11,13 +11,13 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from gridhaul.embedded.network import free_ports
 from gridhaul.targets.directory import DirectoryTarget
 from gridhaul.targets.webdav import WebDavTarget
 from gridhaul.transfer.errors import NotFound, ObjectExists, TargetRefused, TargetUnavailable
 from gridhaul.transfer.model import Evidence, RemoteObject
 from gridhaul.transfer.ports import AtomicCommit, Listing, Target
 from tests.servers.http_store import HttpStore, serving
-from tests.servers.webdav import free_port
 from tests.targets.peers import ATOMIC, KINDS, MIB, PASSWORD, WEB, Place, blocks_of, places, target_of
 
 SEVERAL_MIB = os.urandom(5 * MIB + 3)
@@ -270,7 +270,9 @@ async def test_of_many_commits_to_one_name_one_wins(peer: Peer) -> None:
 
 
 async def test_place_that_is_down_is_unavailable(peer: Peer, tmp_path: Path) -> None:
-    gone = replace(peer.place, directory=tmp_path / "gone", url=peer.place.url and f"http://127.0.0.1:{free_port()}")
+    gone = replace(
+        peer.place, directory=tmp_path / "gone", url=peer.place.url and f"http://127.0.0.1:{free_ports(1)[0]}"
+    )
     async with target_of(gone, tmp_path) as target:
         with pytest.raises(TargetUnavailable):
             await target.inspect("run.bin", length=1)

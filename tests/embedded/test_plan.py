@@ -73,6 +73,29 @@ def test_free_ports_differ() -> None:
     assert len(set(network.free_ports(20))) == 20
 
 
+def test_free_ports_are_none_that_connections_get() -> None:
+    lowest, highest = map(int, Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split())
+    assert not [port for port in network.free_ports(200) if lowest <= port <= highest]
+
+
+@pytest.fixture
+def handed_out(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """The file in which the system tells the ports that it hands out."""
+    monkeypatch.setattr(network, "HANDED_OUT", tmp_path / "range")
+    return tmp_path / "range"
+
+
+def test_ports_are_found_where_the_system_hands_out_all(handed_out: Path) -> None:
+    handed_out.write_text("1024\t65535\n")
+    assert len(network.free_ports(20)) == 20
+
+
+def test_too_few_free_ports_are_an_error(handed_out: Path) -> None:
+    handed_out.write_text("10000\t65530\n")
+    with pytest.raises(OSError, match="fewer than 6"):
+        network.free_ports(6)
+
+
 def test_port_that_is_taken_is_an_error(directory: DataDirectory) -> None:
     with socket.create_server((network.HOST, 0)) as taken:
         port = taken.getsockname()[1]

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from gridhaul.embedded.leftovers import processes_of
+from gridhaul.embedded.network import HOST
 from gridhaul.embedded.system import Configuration, System
 from tests.faults.catalogue import NotAllowed
 from tests.faults.sources import Sources
@@ -16,7 +17,7 @@ from tests.journeys.operator import Operator
 from tests.servers.http_store import http_store
 from tests.servers.proxy import Proxy, proxying
 from tests.servers.small_disk import SmallDisk, small_disk, why_not
-from tests.servers.webdav import HOST, rclone_webdav
+from tests.servers.webdav import rclone_webdav
 
 SHORT_LEASES = {"GRIDHAUL_LEASE_SECONDS": "6", "GRIDHAUL_RENEW_SECONDS": "2", "GRIDHAUL_DISPATCH_SECONDS": "1"}
 TARGETS = ("hashed", "webdav", "http", "directory")

@@ -9,13 +9,14 @@ from typing import Any
 
 import pytest
 
+from gridhaul.embedded.network import HOST
 from gridhaul.embedded.system import Configuration, System
 from tests.journeys.conftest import SHORT_LEASES
 from tests.journeys.operator import MIB, Operator, make_file, sha256_of, wait_for
 from tests.servers.mongo_dump import dump, restore
 from tests.servers.mongod import in_memory, mongod
 from tests.servers.proxy import Proxy, proxying
-from tests.servers.webdav import HOST, rclone_webdav
+from tests.servers.webdav import rclone_webdav
 
 LENGTHS = {
     "delivered.bin": 3 * MIB,  # before the backup

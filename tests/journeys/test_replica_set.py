@@ -8,13 +8,14 @@ import pymongo
 import pytest
 from pymongo.read_concern import ReadConcern
 
+from gridhaul.embedded.network import HOST
 from gridhaul.embedded.system import Configuration, System
 from gridhaul.headers import read_chunk_digests
 from tests.journeys.operator import MIB, Operator, make_file, sha256_of, wait_for
 from tests.servers.disturbances import Hold, Side
 from tests.servers.proxy import Planned, Proxy, proxying
 from tests.servers.replica_set import ReplicaSet, replica_set
-from tests.servers.webdav import HOST, rclone_webdav
+from tests.servers.webdav import rclone_webdav
 
 LENGTH = 300 * MIB
 LAST_SEGMENT = "/288"  # of 12 chunks

@@ -10,7 +10,7 @@ from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from gridhaul.embedded import binaries
-from tests.servers.webdav import HOST, free_port
+from gridhaul.embedded.network import HOST, free_ports
 
 START_SECONDS = 20.0
 
@@ -19,7 +19,7 @@ START_SECONDS = 20.0
 def redis_server(directory: Path) -> Iterator[str]:
     """Its URL, once it answers; ended at the exit."""
     (binary,) = binaries.locate([binaries.redis_server()]).values()
-    port = free_port()
+    (port,) = free_ports(1)
     command = [str(binary), "--port", str(port), "--bind", HOST, "--save", "", "--dir", str(directory)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:

@@ -11,7 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-HOST = "127.0.0.1"
+from gridhaul.embedded.network import HOST, free_ports
+
 START_SECONDS = 20.0
 
 
@@ -39,7 +40,7 @@ def rclone_webdav(
 
     What others change on its disk it sees 50 ms later.
     """
-    server = WebDavServer(host=HOST, port=free_port(), user=user, password=password)
+    server = WebDavServer(host=HOST, port=free_ports(1)[0], user=user, password=password)
     with tempfile.TemporaryDirectory() as scratch:
         config = Path(scratch) / "rclone.conf"
         config.touch()
@@ -62,14 +63,6 @@ def rclone_webdav(
             finally:
                 process.terminate()
                 process.wait()
-
-
-def free_port() -> int:
-    """A port that nothing listens on."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def wait_until_answering(host: str, port: int, process: subprocess.Popen[bytes]) -> None:
