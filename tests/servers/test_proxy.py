@@ -92,8 +92,9 @@ def test_cut_request_is_reset_and_incomplete_upstream(proxy: Proxy, store: HttpS
     with pytest.raises(httpx2.TransportError):
         put(proxy)
     planned.wait(1)
-    assert len(stored(store)) <= AT
     assert proxy.requests[0].status is None
+    if (store.directory / "x").exists():  # a server may lose all of a request whose connection is reset
+        assert len(stored(store)) <= AT
 
 
 def test_cut_answer_is_reset(proxy: Proxy) -> None:
