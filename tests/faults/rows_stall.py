@@ -46,6 +46,7 @@ def service_stalls(world: World) -> None:
     _require_timed_out(world)
     for name, peak in _peaks(world).items():
         grown = peak - before[name]
+        world.notes.append(f"{name} grew by {grown / MIB:.0f} MiB over {before[name] / MIB:.0f}")
         assert grown < GROWTH_BYTES, f"{name} grew by {grown / MIB:.0f} MiB over {before[name] / MIB:.0f}"
 
 
