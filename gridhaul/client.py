@@ -11,13 +11,13 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import Any, Self, TypedDict, cast
+from typing import Any, Self, cast
 
 import httpx2
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_before_delay, wait_exponential_jitter
 
-from gridhaul.check_records import CHECK_OVER, CheckOrder, CheckRecord
 from gridhaul.headers import retry_after_seconds
+from gridhaul.records import CHECK_OVER, CheckOrder, CheckRecord, DeliveryRecord, FileRecord
 from gridhaul.transfer.model import IfChanged, IfExists
 from gridhaul.transfer.states import Action
 
@@ -46,72 +46,6 @@ class ApiError(ClientError):
 
 class ApiUnreachable(ClientError):
     """No answer came."""
-
-
-class FailureRecord(TypedDict):
-    code: str
-    detail: str
-
-
-class FileRecord(TypedDict):
-    """A file as the api shows it; see `GET /files/{file_id}`."""
-
-    file_id: str
-    name: str
-    content_type: str
-    length: int
-    chunk_size: int
-    chunk_count: int
-    state: str
-    layout: str | None
-    stored_bytes: int
-    checked_bytes: int
-    if_changed: str
-    rate: float | None
-    digests: dict[str, str]
-    attempts: int
-    error: FailureRecord | None
-    created_at: str
-    updated_at: str
-    links: dict[str, str]
-
-
-ReceiptRecord = TypedDict(
-    "ReceiptRecord",
-    {
-        "length": int,
-        "sha-256": str,
-        "manifest_root": str,
-        "target": str,
-        "object_name": str,
-        "location": str,
-        "evidence": str,
-        "atomic_commit": bool,
-        "attempts": int,
-        "created_at": str,
-        "delivered_at": str,
-    },
-)
-
-
-class DeliveryRecord(TypedDict):
-    """A delivery as the api shows it; see `GET /deliveries/{delivery_id}`."""
-
-    delivery_id: str
-    file_id: str
-    target: str
-    object_name: str
-    if_exists: str
-    state: str
-    length: int
-    sent_bytes: int
-    rate: float | None
-    attempts: int
-    error: FailureRecord | None
-    receipt: ReceiptRecord | None
-    created_at: str
-    updated_at: str
-    links: dict[str, str]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

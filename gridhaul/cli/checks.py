@@ -6,7 +6,6 @@ from typing import Annotated
 
 import typer
 
-from gridhaul.check_records import CheckOrder, CheckRecord
 from gridhaul.cli.connection import connect, record_id_of, say
 from gridhaul.cli.exits import Exit, exit_codes, leave
 from gridhaul.cli.fsck import (
@@ -22,6 +21,7 @@ from gridhaul.cli.fsck import (
 )
 from gridhaul.cli.send import Interrupted
 from gridhaul.client import Client
+from gridhaul.records import CheckOrder, CheckRecord
 from gridhaul.transfer.checks import CheckKind, Mode
 
 PATIENCE_SECONDS = 30.0

@@ -11,7 +11,8 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.text import Text
 
 from gridhaul.cli import text
-from gridhaul.client import DeliveryRecord, FileRecord, Transfer
+from gridhaul.client import Transfer
+from gridhaul.records import DeliveryRecord, FileRecord
 
 LINE_SECONDS = 5.0
 

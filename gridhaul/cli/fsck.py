@@ -8,11 +8,11 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
-from gridhaul.check_records import CHECK_OVER, CheckOrder, CheckRecord, FindingRecord
 from gridhaul.cli.exits import Exit, exit_of_failure, leave
 from gridhaul.cli.send import Interrupted
 from gridhaul.cli.text import progress, safe, size
 from gridhaul.client import Client, ClientError
+from gridhaul.records import CHECK_OVER, CheckOrder, CheckRecord, FindingRecord
 from gridhaul.transfer.checks import CheckKind, Mode
 from gridhaul.transfer.findings import FindingCode, Outcome
 

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 import typer
 
 from gridhaul.cli.text import progress, safe
-from gridhaul.client import Client, DeliveryRecord, FileRecord
+from gridhaul.client import Client
+from gridhaul.records import DeliveryRecord, FileRecord
 from gridhaul.transfer.states import DeliveryState, FileState
 
 HEADER = ("KIND", "ID", "STATE", "PROGRESS", "WHAT")

@@ -10,7 +10,8 @@ import typer
 from gridhaul.cli.display import Display
 from gridhaul.cli.exits import exit_of_failure, leave
 from gridhaul.cli.text import safe, size
-from gridhaul.client import Client, ClientError, FileRecord, ReceiptRecord, Transfer
+from gridhaul.client import Client, ClientError, Transfer
+from gridhaul.records import FileRecord, ReceiptRecord
 
 
 class Interrupted(Exception):

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 import typer
 
 from gridhaul.cli.text import progress, safe, size
-from gridhaul.client import ApiError, Client, DeliveryRecord, FailureRecord, FileRecord
+from gridhaul.client import ApiError, Client
+from gridhaul.records import DeliveryRecord, FailureRecord, FileRecord
 
 NOT_FOUND = 404
 

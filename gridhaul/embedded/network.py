@@ -21,14 +21,14 @@ def free_ports(count: int) -> list[int]:
     found: list[int] = []
     with ExitStack() as stack:
         for port in SystemRandom().sample(candidates, len(candidates)):
-            if len(found) == count:
-                return found
             probe = stack.enter_context(socket.socket())
             try:
                 probe.bind((HOST, port))
             except OSError:
                 continue
             found.append(port)
+            if len(found) == count:
+                return found
     raise OSError(f"fewer than {count} ports are free")
 
 

@@ -1,0 +1,124 @@
+"""Files, deliveries and checks as the api shows them, and how to order a check."""
+
+from dataclasses import dataclass
+from typing import TypedDict
+
+from gridhaul.transfer.checks import CheckKind, Mode
+
+CHECK_OVER = frozenset({"DONE", "FAILED", "CANCELLED"})
+
+
+class FailureRecord(TypedDict):
+    code: str
+    detail: str
+
+
+class FileRecord(TypedDict):
+    """A file as the api shows it; see `GET /files/{file_id}`."""
+
+    file_id: str
+    name: str
+    content_type: str
+    length: int
+    chunk_size: int
+    chunk_count: int
+    state: str
+    layout: str | None
+    stored_bytes: int
+    checked_bytes: int
+    if_changed: str
+    rate: float | None
+    digests: dict[str, str]
+    attempts: int
+    error: FailureRecord | None
+    created_at: str
+    updated_at: str
+    links: dict[str, str]
+
+
+ReceiptRecord = TypedDict(
+    "ReceiptRecord",
+    {
+        "length": int,
+        "sha-256": str,
+        "manifest_root": str,
+        "target": str,
+        "object_name": str,
+        "location": str,
+        "evidence": str,
+        "atomic_commit": bool,
+        "attempts": int,
+        "created_at": str,
+        "delivered_at": str,
+    },
+)
+
+
+class DeliveryRecord(TypedDict):
+    """A delivery as the api shows it; see `GET /deliveries/{delivery_id}`."""
+
+    delivery_id: str
+    file_id: str
+    target: str
+    object_name: str
+    if_exists: str
+    state: str
+    length: int
+    sent_bytes: int
+    rate: float | None
+    attempts: int
+    error: FailureRecord | None
+    receipt: ReceiptRecord | None
+    created_at: str
+    updated_at: str
+    links: dict[str, str]
+
+
+class FindingRecord(TypedDict):
+    code: str
+    detail: str
+    content_id: str | None
+    file_id: str | None
+    delivery_id: str | None
+    n: int | None
+    target: str | None
+    name: str | None
+    outcome: str
+    why_not: str | None
+
+
+class CheckRecord(TypedDict):
+    """A check as the api shows it; see `GET /checks/{check_id}`."""
+
+    check_id: str
+    kind: str
+    mode: str
+    file_id: str | None
+    state: str
+    stage: str | None
+    checked_bytes: int
+    total_bytes: int | None
+    checked_contents: int
+    total_contents: int | None
+    rate: float | None
+    found: int
+    repaired: int
+    counts: dict[str, int]
+    findings: list[FindingRecord]
+    source_bytes: int
+    sent_bytes: int
+    error: FailureRecord | None
+    created_at: str
+    updated_at: str
+    links: dict[str, str]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CheckOrder:
+    """What to check. `record_id` is that of a file or of a delivery; without it everything is."""
+
+    kind: CheckKind
+    mode: Mode
+    record_id: str | None = None
+    read_targets: bool = False
+    bytes_per_second: int | None = None
