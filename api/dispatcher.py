@@ -1,11 +1,11 @@
 """The dispatcher: a loop that hints what is due, so that a lost message or worker loses nothing."""
 
-import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
 
 import structlog
 
+from api.repeating import repeat
 from gridhaul.storage.agenda import DispatcherLease
 from gridhaul.transfer.errors import GridhaulError
 from gridhaul.transfer.model import Hint, Queue
@@ -34,14 +34,7 @@ class Dispatcher:
     async def run(self) -> None:
         """Until cancelled."""
         try:
-            while True:
-                try:
-                    await self.dispatch()
-                except GridhaulError as error:
-                    log.warning("dispatch_failed", code=error.code)
-                except Exception:
-                    log.exception("dispatch_broke")
-                await asyncio.sleep(self._every_seconds)
+            await repeat(self.dispatch, every_seconds=self._every_seconds, log=log, name="dispatch")
         finally:
             with suppress(GridhaulError):
                 await self._lease.give_up()

@@ -1,11 +1,9 @@
 """The scheduler: a loop that opens the checks whose time has come."""
 
-import asyncio
-
 import structlog
 
+from api.repeating import repeat
 from gridhaul.storage.schedule import MongoSchedule
-from gridhaul.transfer.errors import GridhaulError
 from gridhaul.transfer.model import Hint, TaskName
 from tasks.queue import HintSender
 
@@ -22,14 +20,7 @@ class Scheduler:
 
     async def run(self) -> None:
         """Until cancelled."""
-        while True:
-            try:
-                await self.open_due()
-            except GridhaulError as error:
-                log.warning("scheduling_failed", code=error.code)
-            except Exception:
-                log.exception("scheduling_broke")
-            await asyncio.sleep(self._every_seconds)
+        await repeat(self.open_due, every_seconds=self._every_seconds, log=log, name="scheduling")
 
     async def open_due(self) -> None:
         """Open what is due, and hint it."""

@@ -1,16 +1,15 @@
 """Checks in MongoDB: leased records like files and deliveries, one open at a time of those that are the same."""
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 
 from bson import ObjectId
-from pymongo import DESCENDING, ReturnDocument
+from pymongo import DESCENDING
 from pymongo.errors import DuplicateKeyError
 
-from gridhaul.storage.codec import Codec, new_id
+from gridhaul.storage.codec import Codec
 from gridhaul.storage.connect import Database, Document, maps_database_errors
 from gridhaul.storage.lease import GONE, NOW, LeasedCollection
-from gridhaul.storage.registry import NEVER_CLAIMED
 from gridhaul.transfer.checks import RUNNABLE, Check, CheckKind, CheckState, NewCheck
 from gridhaul.transfer.model import Lease, Queue, RecordId
 
@@ -28,7 +27,7 @@ class MongoChecks(LeasedCollection[Check, CheckState]):
         """The check and whether it was queued now: while the same one is open there is no second."""
         while True:
             try:
-                return await self._insert(new), True
+                return await self._queue(new), True
             except DuplicateKeyError:
                 document = await self._collection.find_one({"open_key": new.key})
             if document is not None:  # else it ended just now
@@ -55,14 +54,8 @@ class MongoChecks(LeasedCollection[Check, CheckState]):
     def _at_rest(self, state: CheckState) -> Document:
         return {**super()._at_rest(state), "open_key": GONE}
 
-    async def _insert(self, new: NewCheck) -> Check:
+    async def _queue(self, new: NewCheck) -> Check:
         names = ("kind", "mode", "file_id", "read_targets", "bytes_per_second")
         values: dict[str, Any] = {name: getattr(new, name) for name in names}
         values |= {"state": CheckState.QUEUED, "queue": Queue.MAINTENANCE, "open_key": new.key}
-        document = await self._collection.find_one_and_update(
-            {"_id": ObjectId(new_id())},
-            [{"$set": {**self._codec.literals(values), **NEVER_CLAIMED}}],
-            upsert=True,
-            return_document=ReturnDocument.AFTER,
-        )
-        return self._codec.decode(cast("Document", document))  # an upsert always gives one
+        return await self._insert(values)

@@ -4,13 +4,13 @@ A record may be claimed from `next_attempt_at` on. Two more fields drive the dis
 when on a hint is owed, and `hinted_at`, when one was given that nobody has acted on. A live lease owes one at its end.
 """
 
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar, cast
 
 from bson import ObjectId
 from pymongo import ReturnDocument
 from pymongo.errors import ConnectionFailure, WriteConcernError
 
-from gridhaul.storage.codec import Codec
+from gridhaul.storage.codec import Codec, new_id
 from gridhaul.storage.confirmed import look_surely
 from gridhaul.storage.connect import Collection, Document, maps_database_errors
 from gridhaul.transfer.errors import LeaseLost
@@ -35,6 +35,16 @@ def past(field: str) -> Document:
     return {"$lte": [f"${field}", NOW]}
 
 
+NEVER_CLAIMED: Document = {
+    "fence": 0,
+    "attempts": 0,
+    "fruitless_attempts": 0,
+    "created_at": NOW,
+    "updated_at": NOW,
+    "next_attempt_at": NOW,
+    "hint_at": GONE,
+    "hinted_at": NOW,  # whoever makes a record hints it
+}
 DUE_AND_FREE: Document = {"$and": [past("next_attempt_at"), past("lease_until")]}
 
 
@@ -104,6 +114,16 @@ class LeasedCollection(Generic[R, S]):
             return_document=ReturnDocument.AFTER,
         )
         return self._codec.decode(document) if document else None
+
+    async def _insert(self, values: dict[str, Any]) -> R:
+        """One write: an upsert instead of an insert, because only pipelines know the server's time."""
+        document = await self._collection.find_one_and_update(
+            {"_id": ObjectId(new_id())},
+            [{"$set": {**self._codec.literals(values), **NEVER_CLAIMED}}],
+            upsert=True,
+            return_document=ReturnDocument.AFTER,
+        )
+        return self._codec.decode(cast("Document", document))  # an upsert always gives one
 
     def _due_now(self) -> Document:
         """The times of a record that waits, hinted by the caller unless it is leased still, as expressions."""

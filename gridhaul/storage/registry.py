@@ -7,24 +7,13 @@ from bson import ObjectId
 from pymongo import DESCENDING, ReturnDocument
 from pymongo.errors import DuplicateKeyError
 
-from gridhaul.storage.codec import Codec, new_id
+from gridhaul.storage.codec import Codec
 from gridhaul.storage.confirmed import look_surely
 from gridhaul.storage.connect import Database, Document, maps_database_errors
-from gridhaul.storage.lease import GONE, LONGEST_REQUEST_SECONDS, NOW, LeasedCollection, after
+from gridhaul.storage.lease import GONE, LONGEST_REQUEST_SECONDS, NEVER_CLAIMED, NOW, LeasedCollection, after
 from gridhaul.transfer.errors import OptionsConflict
 from gridhaul.transfer.model import Delivery, File, Lease, NewDelivery, NewFile, Queue, RecordId
 from gridhaul.transfer.states import DELETABLE, OVER, REOPENABLE, DeliveryState, FileState
-
-NEVER_CLAIMED: Document = {
-    "fence": 0,
-    "attempts": 0,
-    "fruitless_attempts": 0,
-    "created_at": NOW,
-    "updated_at": NOW,
-    "next_attempt_at": NOW,
-    "hint_at": GONE,
-    "hinted_at": NOW,  # whoever makes a record hints it
-}
 
 
 @maps_database_errors
@@ -84,16 +73,6 @@ class MongoFiles(LeasedCollection[File, FileState]):
             return super()._at_rest(state)
         then = {"$cond": [{"$eq": [{"$type": "$deliver_to"}, "object"]}, NOW, GONE]}
         return {"next_attempt_at": then, "hint_at": then, "hinted_at": GONE}
-
-    async def _insert(self, values: dict[str, Any]) -> File:
-        """One write: an upsert instead of an insert, because only pipelines know the server's time."""
-        document = await self._collection.find_one_and_update(
-            {"_id": ObjectId(new_id())},
-            [{"$set": {**self._codec.literals(values), **NEVER_CLAIMED}}],
-            upsert=True,
-            return_document=ReturnDocument.AFTER,
-        )
-        return self._codec.decode(cast("Document", document))  # an upsert always gives one
 
 
 def _stored(file_id: RecordId) -> Document:
