@@ -80,7 +80,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         authenticator=Authenticator(
             accounts=accounts,
             secret=settings.service_secret.get_secret_value(),
-            lifetime_seconds=settings.access_token_seconds,
+            lifetime_seconds=settings.access_seconds,
             allow_demo=settings.allow_demo,
         ),
         passwords=Passwords(),

@@ -74,7 +74,7 @@ class ApiSettings(DatabaseSettings):
     gc_seconds: float = Field(default=3600, ge=0)
     scrub_days: float = Field(default=30, gt=0)
     scrub_bytes_per_second: int = Field(default=10 * MIB, ge=0)
-    access_token_seconds: float = Field(default=900, gt=0)
+    access_seconds: float = Field(default=900, gt=0)
     session_days: float = Field(default=30, gt=0)
     requests_a_minute: int = Field(default=12_000, ge=0)
     failed_logins_a_minute: int = Field(default=10, ge=0)

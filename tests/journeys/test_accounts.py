@@ -1,4 +1,4 @@
-"""Nobody in without a valid token or key, and nobody further than his account goes: over HTTP, real argon2, real MongoDB."""
+"""Nobody in without a valid token or key, and nobody further than the account goes: over HTTP, with real argon2."""
 
 import time
 from collections.abc import Iterator
