@@ -11,7 +11,7 @@ import pytest
 
 from gridhaul.storage.roots import Roots
 from gridhaul.storage.source import Source, identify
-from gridhaul.transfer.errors import NotARegularFile, PathNotAllowed, SourceMissing
+from gridhaul.transfer.errors import NotARegularFile, PathNotAllowed, SourceMissing, SourceUnreadable
 from tests.storage.exports import INSIDE, Exports
 
 LEAVING_FILES = {
@@ -162,6 +162,23 @@ async def test_writer_of_a_fifo_does_not_notice_that_it_was_asked_for(exports: E
 @pytest.mark.parametrize("path", ["{alice}", "{alice}/", "{alice}/.", "{alice}/folder", "{alice}/folder//"])
 async def test_folder_is_refused(exports: Exports, path: str) -> None:
     assert type(await exports.refused(path)) is NotARegularFile
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may look everywhere")
+@pytest.mark.parametrize("path", ["run.h5", "none", "none/none", "link", "../run.h5"])
+async def test_in_a_folder_that_may_not_be_searched_everything_is_alike(exports: Exports, path: str) -> None:
+    (exports.alice / "folder" / "link").symlink_to("../../bob/run.h5")
+    (exports.alice / "folder").chmod(0o600)
+    refused = await exports.refused(f"{{alice}}/folder/{path}")
+    assert type(refused) is (PathNotAllowed if ".." in path else SourceUnreadable)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may look everywhere")
+@pytest.mark.parametrize("to", ["../bob/run.h5", "../bob/none", "../bob", "{exports}/bob/run.h5"])
+async def test_link_into_a_folder_outside_that_may_not_be_searched_is_not_allowed(exports: Exports, to: str) -> None:
+    (exports.alice / "link").symlink_to(exports.path(to))
+    (exports.configured / "bob").chmod(0)
+    assert type(await exports.refused("{alice}/link")) is PathNotAllowed
 
 
 @pytest.mark.parametrize("path", ["{alice}/run.h5/none", "{alice}/run.h5/none/none", "{alice}/none/none"])

@@ -82,7 +82,7 @@ async def test_link_that_leaves_or_is_absolute_is_not_allowed(root: Path, tmp_pa
 
 async def test_path_through_a_folder_that_links_out_is_not_allowed(root: Path, tmp_path: Path) -> None:
     (root / "out").symlink_to(tmp_path)
-    with pytest.raises((PathNotAllowed, SourceMissing)):
+    with pytest.raises(PathNotAllowed):
         await _open(root / "out" / "secret", root)
 
 
@@ -110,7 +110,7 @@ async def test_what_is_no_regular_file_is_refused_at_once(root: Path) -> None:
 
 
 async def test_root_itself_is_refused(root: Path) -> None:
-    with pytest.raises((NotARegularFile, PathNotAllowed)):
+    with pytest.raises(NotARegularFile):
         await _open(root, root)
 
 
