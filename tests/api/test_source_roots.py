@@ -8,13 +8,15 @@ from typing import Any
 
 import pytest
 
+from gridhaul.storage.accounts import MongoAccounts
 from gridhaul.storage.connect import Database
 from gridhaul.storage.roots import Roots
 from gridhaul.storage.source import identify
+from gridhaul.transfer.access import NewAccount, Scope
 from gridhaul.transfer.errors import SourceMissing
 from gridhaul.transfer.model import Failure, File, RecordId
 from gridhaul.transfer.states import STORABLE, FileState
-from tests.api.service import Api, serving
+from tests.api.service import Api, authenticator, serving
 from tests.contracts.ports import Ports, mongo_ports, new_file, registered
 
 FAILED = Failure(code=SourceMissing.code, detail="It was missing.")
@@ -42,6 +44,19 @@ def exports(tmp_path: Path) -> Path:
 @pytest.fixture
 async def api(ports: Ports, exports: Path) -> AsyncIterator[Api]:
     async with serving(ports, root=exports) as found:
+        yield found
+
+
+@pytest.fixture
+async def alice(database: Database, ports: Ports, exports: Path) -> AsyncIterator[Api]:
+    """The api as it is for an account that may only send from its own directory."""
+    accounts = MongoAccounts(database)
+    await accounts.create(NewAccount(username="alice", scopes=(Scope.PREPARE,), roots=(str(exports / "alice"),)))
+    account = await accounts.named("alice")
+    assert account is not None
+    async with serving(ports, root=exports, accounts=accounts) as found:
+        token = authenticator(accounts).access_token(account, frozenset(account.scopes))
+        found.http.headers["Authorization"] = f"Bearer {token}"
         yield found
 
 
@@ -92,6 +107,22 @@ async def test_root_is_recorded_with_the_file(api: Api, ports: Ports, exports: P
     file = await ports.files.get(RecordId(made["file_id"]))
     assert file is not None
     assert file.root == str(exports)
+
+
+async def test_root_of_the_account_is_recorded_with_its_file(alice: Api, ports: Ports, exports: Path) -> None:
+    _, made = await _prepare(alice, exports / "alice" / "run.h5")
+    file = await ports.files.get(RecordId(made["file_id"]))
+    assert file is not None
+    assert file.root == str(exports / "alice")
+
+
+@pytest.mark.parametrize(
+    "path", ["bob/run.h5", "bob/none", "fifo", "none", "alice/../bob", "alice/link", "alicex"]
+)
+async def test_account_learns_nothing_of_what_is_outside_its_root(alice: Api, exports: Path, path: str) -> None:
+    (exports / "alice" / "link").symlink_to("../bob/run.h5")
+    answered, problem = await _prepare(alice, exports / path)
+    assert (answered, problem["code"]) == (403, "path_not_allowed")
 
 
 async def _failed(ports: Ports, path: Path, root: Path) -> File:
