@@ -15,10 +15,11 @@ from api.dispatcher import Dispatcher
 from api.download import download_slots
 from api.scheduler import Scheduler
 from gridhaul import __version__
-from gridhaul.asgi import problems
+from gridhaul.asgi import chain, problems
+from gridhaul.asgi.bounds import Bounds
 from gridhaul.asgi.health import health_routes
 from gridhaul.asgi.readiness import Readiness
-from gridhaul.asgi.request_log import RequestLog, configure_logging
+from gridhaul.asgi.request_log import configure_logging
 from gridhaul.settings import ApiSettings
 from gridhaul.storage.agenda import DispatcherLease, MongoAgenda
 from gridhaul.storage.checks import MongoChecks
@@ -37,8 +38,7 @@ DESCRIPTION = "Moves large files and proves that they arrived: prepare, then fin
 
 def create_app() -> FastAPI:
     app = FastAPI(title="Gridhaul", version=__version__, description=DESCRIPTION, lifespan=_lifespan)
-    app.add_middleware(RequestLog)
-    problems.install(app)
+    chain.install(app)
     for part in (prepare, finalize, files, deliveries, operations, delete, check_routes):
         app.include_router(part.router, responses=problems.documented(400, 401, 403, 404, 409, 413, 422, 500, 503))
     app.include_router(health_routes(lambda: app.state.checks))
@@ -49,6 +49,7 @@ def create_app() -> FastAPI:
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     configure_logging()
     settings = ApiSettings()
+    chain.start(app, Bounds.of(settings), cors_origins=settings.cors_origins)
     database = connect(settings.mongo_url.get_secret_value(), settings.database)
     indexes = Readiness(lambda: make_registry_indexes(database))
     broker = Broker(settings.redis_url.get_secret_value())

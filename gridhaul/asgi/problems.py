@@ -12,9 +12,10 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
-from gridhaul.transfer.errors import GridhaulError
+from gridhaul.transfer.errors import GridhaulError, HeadersTooLarge, PayloadTooLarge, RequestTimeout, UriTooLong
 
 MEDIA_TYPE = "application/problem+json"
+UNREAD = (RequestTimeout, PayloadTooLarge, UriTooLong, HeadersTooLarge)
 
 
 class Problem(BaseModel):
@@ -67,9 +68,14 @@ def describe(error: GridhaulError) -> dict[str, str]:
         headers["Retry-After"] = str(math.ceil(error.retry_after_seconds or 1))
     if error.status == http.HTTPStatus.UNAUTHORIZED:
         headers["WWW-Authenticate"] = "Bearer"
-    if error.status == http.HTTPStatus.REQUEST_TIMEOUT:
+    if isinstance(error, UNREAD):
         headers["Connection"] = "close"  # the rest of the body may still come
     return headers
+
+
+async def answer(request: Request, error: Exception) -> Response:
+    """What a middleware says of an error that did not come out of a route."""
+    return await (_on_gridhaul_error if isinstance(error, GridhaulError) else _on_unexpected)(request, error)
 
 
 async def _on_gridhaul_error(request: Request, error: Exception) -> Response:

@@ -82,6 +82,14 @@ class PayloadTooLarge(GridhaulError):
     code, status = "payload_too_large", 413
 
 
+class UriTooLong(GridhaulError):
+    code, status = "uri_too_long", 414
+
+
+class UnsupportedMediaType(GridhaulError):
+    code, status = "unsupported_media_type", 415
+
+
 class InvalidValue(GridhaulError):
     code, status = "invalid_value", 422
 
@@ -100,6 +108,10 @@ class LengthMismatch(GridhaulError):
 
 class TargetUnknown(GridhaulError):
     code, status = "target_unknown", 422
+
+
+class HeadersTooLarge(GridhaulError):
+    code, status = "headers_too_large", 431
 
 
 # Source

@@ -11,9 +11,11 @@ import httpx2
 from api.app import create_app
 from api.dependencies import Service
 from api.download import download_slots
+from gridhaul.asgi import chain
 from gridhaul.asgi.readiness import Readiness
 from gridhaul.storage.checks import MongoChecks
 from gridhaul.transfer.model import Hint
+from tests.asgi.bounds import BOUNDS
 from tests.contracts.ports import Ports
 
 TOKEN = "t" * 32
@@ -47,6 +49,7 @@ async def serving(ports: Ports, *, root: Path = Path("/srv"), checks: MongoCheck
     """The api over these ports; it knows the targets `archive` and `mirror`."""
     app, hints, ready = create_app(), list[Hint](), Readiness(_nothing)
     await ready.prepare()
+    chain.start(app, BOUNDS, cors_origins=())
     app.state.service = Service(
         files=ports.files,
         deliveries=ports.deliveries,
