@@ -12,6 +12,7 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
+from gridhaul.asgi.methods import methods_of
 from gridhaul.transfer.errors import GridhaulError, HeadersTooLarge, PayloadTooLarge, RequestTimeout, UriTooLong
 
 MEDIA_TYPE = "application/problem+json"
@@ -87,11 +88,16 @@ async def _on_gridhaul_error(request: Request, error: Exception) -> Response:
 
 async def _on_invalid_request(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101 - the class it is registered for
-    if any(item["type"] == "json_invalid" for item in error.errors()):
-        return problem(request, status=400, code="malformed", detail="The body is not valid JSON.")
-    places = {".".join(str(part) for part in item["loc"] if isinstance(part, str)) for item in error.errors()}
+    places = {_place(item) for item in error.errors()}
     what = ", ".join(sorted(place[:100] for place in places)[:10])
     return problem(request, status=422, code="invalid_value", detail=f"Not as the documentation says: {what}.")
+
+
+def _place(item: Mapping[str, Any]) -> str:
+    names = [part for part in item["loc"] if isinstance(part, str)]
+    if item["type"] == "extra_forbidden":  # the last name is the client's own
+        return f"an unknown member of {'.'.join(names[:-1])}"
+    return ".".join(names)
 
 
 async def _on_http_exception(request: Request, error: Exception) -> Response:
@@ -99,7 +105,8 @@ async def _on_http_exception(request: Request, error: Exception) -> Response:
     code = http.HTTPStatus(error.status_code).name.lower()
     detail = {404: "There is nothing under this path.", 405: "This path does not know this method."}
     text = detail.get(error.status_code, "The request could not be answered.")
-    return problem(request, status=error.status_code, code=code, detail=text, headers=error.headers)
+    headers = {"Allow": ", ".join(methods_of(request))} if error.status_code == 405 else error.headers
+    return problem(request, status=error.status_code, code=code, detail=text, headers=headers)
 
 
 async def _on_unexpected(request: Request, error: Exception) -> Response:
