@@ -15,7 +15,7 @@ from api.dispatcher import Dispatcher
 from api.download import download_slots
 from api.scheduler import Scheduler
 from gridhaul import __version__
-from gridhaul.asgi import chain, problems
+from gridhaul.asgi import chain, documentation, problems
 from gridhaul.asgi.bounds import Bounds
 from gridhaul.asgi.health import health_routes
 from gridhaul.asgi.readiness import Readiness
@@ -32,16 +32,25 @@ from gridhaul.targets.registry import target_names
 from gridhaul.transfer.checks import CheckKind, Mode, NewCheck
 from tasks.queue import Broker, HintSender
 
+ANSWERS = (400, 401, 403, 404, 408, 409, 413, 415, 422, 503)
 DAY_SECONDS = 86400
 DESCRIPTION = "Moves large files and proves that they arrived: prepare, then finalize, or both in one request."
 
 
 def create_app() -> FastAPI:
-    app = FastAPI(title="Gridhaul", version=__version__, description=DESCRIPTION, lifespan=_lifespan)
+    app = FastAPI(
+        title="Gridhaul",
+        version=__version__,
+        description=DESCRIPTION,
+        lifespan=_lifespan,
+        docs_url=None,
+        redoc_url=None,
+    )
     chain.install(app)
+    documentation.install(app)
     for part in (prepare, finalize, files, deliveries, operations, delete, check_routes):
-        app.include_router(part.router, responses=problems.documented(400, 401, 403, 404, 409, 413, 422, 500, 503))
-    app.include_router(health_routes(lambda: app.state.checks))
+        app.include_router(part.router, responses=problems.documented(*ANSWERS, *chain.ANSWERS))
+    app.include_router(health_routes(lambda: app.state.checks), responses=problems.documented(*chain.ANSWERS))
     return app
 
 

@@ -20,13 +20,16 @@ from gridhaul.storage.connect import connect, ping
 from gridhaul.storage.intake import MongoIntake
 from gridhaul.storage.schema import make_payload_collections
 
+ANSWERS = (400, 401, 403, 404, 408, 409, 411, 413, 415, 416, 422, 503, 507)
+
 
 def create_app() -> FastAPI:
-    app = FastAPI(title="Gridhaul chunk service", version=__version__, lifespan=_lifespan)
+    app = FastAPI(
+        title="Gridhaul chunk service", version=__version__, lifespan=_lifespan, docs_url=None, redoc_url=None
+    )
     chain.install(app)
-    answers = problems.documented(400, 401, 403, 404, 408, 409, 411, 413, 416, 422, 500, 503, 507)
-    app.include_router(routes.router, responses=answers)
-    app.include_router(health_routes(lambda: app.state.checks))
+    app.include_router(routes.router, responses=problems.documented(*ANSWERS, *chain.ANSWERS))
+    app.include_router(health_routes(lambda: app.state.checks), responses=problems.documented(*chain.ANSWERS))
     return app
 
 

@@ -23,6 +23,7 @@ from gridhaul.asgi.security_headers import SecurityHeaders
 
 Middleware = Callable[[ASGIApp], ASGIApp]
 CHAIN: tuple[Middleware, ...] = (RequestLog, SecurityHeaders, HeaderLimit, Cors, ProblemAnswers)
+ANSWERS = (414, 431, 500)  # what the chain itself may answer to any request
 
 
 def install(app: FastAPI, *own: Middleware) -> None:
