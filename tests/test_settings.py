@@ -10,7 +10,6 @@ REQUIRED: dict[str, Any] = {
     "mongo_url": "mongodb://m",
     "redis_url": "redis://r",
     "service_secret": "s" * 32,
-    "operator_token": "o" * 32,
     "roots": "/srv",
 }
 

@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 
 ASSETS = "/docs/assets"
 FILES = ("favicon.png", "redoc.standalone.js", "swagger-ui-bundle.js", "swagger-ui.css")
+PATHS = frozenset({"/docs", "/redoc", *(f"{ASSETS}/{name}" for name in FILES)})
 OWN = "default-src 'none'; connect-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; worker-src blob:"
 NOBODY = "frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 

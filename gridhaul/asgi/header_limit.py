@@ -22,8 +22,7 @@ class HeaderLimit:
         if refusal is None:
             await self._app(scope, receive, send)
         else:
-            response = await problems.answer(Request(scope), refusal)
-            await response(scope, receive, send)
+            await problems.answer(Request(scope), refusal)(scope, receive, send)
 
 
 def _refusal(scope: Scope) -> GridhaulError | None:

@@ -1,9 +1,11 @@
 """Answers what is raised below it, in middlewares too, while the middlewares above still see the answer."""
 
 from starlette.requests import Request
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gridhaul.asgi import problems
+from gridhaul.transfer.errors import GridhaulError
 
 
 class ProblemAnswers:
@@ -25,5 +27,10 @@ class ProblemAnswers:
         except Exception as error:
             if begun or scope["type"] != "http":
                 raise
-            response = await problems.answer(Request(scope), error)
-            await response(scope, receive, send)
+            await _response(Request(scope), error)(scope, receive, send)
+
+
+def _response(request: Request, error: Exception) -> Response:
+    if isinstance(error, GridhaulError):
+        return problems.answer(request, error)
+    return problems.answer_unexpected(request, error)

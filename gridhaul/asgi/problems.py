@@ -12,10 +12,12 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
+from gridhaul.asgi.audit import audit
 from gridhaul.asgi.methods import methods_of
 from gridhaul.transfer.errors import GridhaulError, HeadersTooLarge, PayloadTooLarge, RequestTimeout, UriTooLong
 
 MEDIA_TYPE = "application/problem+json"
+REFUSALS = frozenset({401, 403, 429})
 UNREAD = (RequestTimeout, PayloadTooLarge, UriTooLong, HeadersTooLarge)
 
 
@@ -74,16 +76,18 @@ def describe(error: GridhaulError) -> dict[str, str]:
     return headers
 
 
-async def answer(request: Request, error: Exception) -> Response:
-    """What a middleware says of an error that did not come out of a route."""
-    return await (_on_gridhaul_error if isinstance(error, GridhaulError) else _on_unexpected)(request, error)
+def answer(request: Request, error: GridhaulError) -> Response:
+    """The problem document of an error; refusals are audited."""
+    if error.status >= http.HTTPStatus.INTERNAL_SERVER_ERROR:
+        log.warning("request_failed", code=error.code, cause=type(error.__cause__).__name__)
+    if error.status in REFUSALS:
+        audit("refused", code=error.code)
+    return problem(request, status=error.status, code=error.code, detail=error.detail, headers=describe(error))
 
 
 async def _on_gridhaul_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, GridhaulError)  # noqa: S101 - the class it is registered for
-    if error.status >= http.HTTPStatus.INTERNAL_SERVER_ERROR:
-        log.warning("request_failed", code=error.code, cause=type(error.__cause__).__name__)
-    return problem(request, status=error.status, code=error.code, detail=error.detail, headers=describe(error))
+    return answer(request, error)
 
 
 async def _on_invalid_request(request: Request, error: Exception) -> Response:
@@ -109,6 +113,11 @@ async def _on_http_exception(request: Request, error: Exception) -> Response:
     return problem(request, status=error.status_code, code=code, detail=text, headers=headers)
 
 
-async def _on_unexpected(request: Request, error: Exception) -> Response:
+def answer_unexpected(request: Request, error: Exception) -> Response:
+    """The problem document of a mistake of ours, which is logged."""
     log.error("unexpected_error", exc_info=error)
     return problem(request, status=500, code="internal", detail="Something went wrong here; the log knows more.")
+
+
+async def _on_unexpected(request: Request, error: Exception) -> Response:
+    return answer_unexpected(request, error)

@@ -74,6 +74,14 @@ class OptionsConflict(GridhaulError):
     code, status = "options_conflict", 409
 
 
+class AccountExists(GridhaulError):
+    code, status = "account_exists", 409
+
+
+class TooManyKeys(GridhaulError):
+    code, status = "too_many_keys", 409
+
+
 class LengthRequired(GridhaulError):
     code, status = "length_required", 411
 
@@ -88,6 +96,10 @@ class UriTooLong(GridhaulError):
 
 class UnsupportedMediaType(GridhaulError):
     code, status = "unsupported_media_type", 415
+
+
+class TooManyRequests(GridhaulError):
+    code, status, retryable = "too_many_requests", 429, True
 
 
 class InvalidValue(GridhaulError):

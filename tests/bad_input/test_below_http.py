@@ -5,7 +5,7 @@ import pytest
 from gridhaul.embedded.system import System
 from tests.bad_input.peer import Peer
 
-CLOSE = b"Host: x\r\nConnection: close\r\n"
+CLOSE = b"Host: x\r\nConnection: close\r\nAuthorization: Bearer {token}\r\n"
 WEBSOCKET = (b"Sec-WebSocket-Version: 13", b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==")
 JSON = CLOSE + b"Content-Type: application/json\r\n"
 CHUNKED = JSON + b"Transfer-Encoding: chunked\r\n\r\n"
@@ -16,7 +16,7 @@ def get(target: bytes, *headers: bytes) -> bytes:
 
 
 def post(headers: bytes) -> bytes:
-    return b"POST {path} HTTP/1.1\r\nAuthorization: Bearer {token}\r\n" + headers
+    return b"POST {path} HTTP/1.1\r\n" + headers
 
 
 LENGTHS = {
