@@ -9,12 +9,13 @@ from pydantic import BaseModel, Field, StringConstraints
 from api.auth import Administering
 from api.dependencies import Cursor, Id, Limit, Parts, Service
 from api.schemas import Body, FailureView
+from gridhaul.asgi.bounded_route import BoundedRoute
 from gridhaul.transfer.checks import CANCEL_CHECK, Check, CheckKind, CheckState, Mode, NewCheck
 from gridhaul.transfer.errors import InvalidValue, NotFound, StateConflict
 from gridhaul.transfer.findings import Finding, FindingCode, Outcome
 from gridhaul.transfer.model import Hint, RecordId, TaskName
 
-router = APIRouter(prefix="/checks", tags=["checks"])
+router = APIRouter(prefix="/checks", tags=["checks"], route_class=BoundedRoute)
 
 RecordName = Annotated[str, StringConstraints(pattern="^[0-9a-f]{24}$")]
 

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Header, Response
 from api.auth import Preparing
 from api.dependencies import Parts, Service
 from api.schemas import DeliverTo, FileView, PrepareBody
+from gridhaul.asgi.bounded_route import BoundedRoute
 from gridhaul.storage.roots import Roots
 from gridhaul.storage.source import check_path, identify
 from gridhaul.storage.source_stability import registered_anew
@@ -19,7 +20,7 @@ from gridhaul.transfer.errors import IdempotencyConflict, SourceChanged
 from gridhaul.transfer.model import Destination, File, Hint, NewFile, Queue, SourceIdentity, TaskName
 from gridhaul.transfer.naming import check_object_name
 
-router = APIRouter(prefix="/upload", tags=["upload"])
+router = APIRouter(prefix="/upload", tags=["upload"], route_class=BoundedRoute)
 
 IdempotencyKey = Annotated[
     str | None,

@@ -90,6 +90,14 @@ class PayloadTooLarge(GridhaulError):
     code, status = "payload_too_large", 413
 
 
+class UriTooLong(GridhaulError):
+    code, status = "uri_too_long", 414
+
+
+class UnsupportedMediaType(GridhaulError):
+    code, status = "unsupported_media_type", 415
+
+
 class TooManyRequests(GridhaulError):
     code, status, retryable = "too_many_requests", 429, True
 
@@ -112,6 +120,10 @@ class LengthMismatch(GridhaulError):
 
 class TargetUnknown(GridhaulError):
     code, status = "target_unknown", 422
+
+
+class HeadersTooLarge(GridhaulError):
+    code, status = "headers_too_large", 431
 
 
 # Source

@@ -14,6 +14,7 @@ from api.authenticator import Authenticator
 from api.dependencies import Service
 from api.download import download_slots
 from api.rates import Rates
+from gridhaul.asgi import chain
 from gridhaul.asgi.readiness import Readiness
 from gridhaul.passwords import Passwords
 from gridhaul.storage.accounts import MongoAccounts
@@ -21,6 +22,7 @@ from gridhaul.storage.checks import MongoChecks
 from gridhaul.transfer.access import Account, Caller, Scope
 from gridhaul.transfer.errors import Unauthorized
 from gridhaul.transfer.model import Hint, RecordId
+from tests.asgi.bounds import BOUNDS
 from tests.contracts.ports import Ports
 
 TOKEN = "t" * 32
@@ -80,6 +82,7 @@ async def serving(
     """The api over these ports; it knows the targets `archive` and `mirror`. Without accounts there is an operator."""
     app, hints, ready = create_app(), list[Hint](), Readiness(_nothing)
     await ready.prepare()
+    chain.start(app, BOUNDS, cors_origins=())
     app.state.service = Service(
         files=ports.files,
         deliveries=ports.deliveries,

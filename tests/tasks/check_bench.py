@@ -13,6 +13,7 @@ from bson import ObjectId
 from chunk_service.app import create_app
 from chunk_service.dependencies import Service
 from chunk_service.intake_limits import DiskReserve, memory_budget
+from gridhaul.asgi import chain
 from gridhaul.asgi.readiness import Readiness
 from gridhaul.chunk_client import ChunkClient
 from gridhaul.storage.checks import MongoChecks
@@ -34,6 +35,7 @@ from gridhaul.transfer.states import STORABLE, FileState
 from tasks.attempt import Attempts
 from tasks.run_check import check_some
 from tasks.runtime import Checking, Runtime
+from tests.asgi.bounds import BOUNDS
 from tests.contracts.bytes_to_store import seal_of, segments, some_bytes
 from tests.contracts.ports import new_file
 
@@ -203,6 +205,7 @@ async def _chunk_service(database: Database, requests: Requests) -> httpx2.Async
     app, intake = create_app(), MongoIntake(database, inline_limit_chunks=15)
     collections = Readiness(_nothing)
     await collections.prepare()
+    chain.start(app, BOUNDS, cors_origins=())
     app.state.service = Service(
         intake=intake,
         secret=SECRET,
