@@ -145,8 +145,10 @@ def _may_pass(error: BaseException) -> bool:
 
 def _log_retry(state: RetryCallState) -> None:
     error = state.outcome.exception() if state.outcome else None
-    code = error.code if isinstance(error, GridhaulError) else None
-    log.warning("chunk_service_retry", code=code, cause=type(error.__cause__).__name__ if error else None)
+    code, detail = (error.code, error.detail) if isinstance(error, GridhaulError) else (None, None)
+    log.warning(
+        "chunk_service_retry", code=code, detail=detail, cause=type(error.__cause__).__name__ if error else None
+    )
 
 
 def _wait_seconds(state: RetryCallState) -> float:
