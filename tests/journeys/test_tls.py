@@ -168,6 +168,14 @@ def test_command_with_a_ca_file_that_is_none_names_it(secured: Secured, tmp_path
     assert f"GRIDHAUL_CA_FILE: cannot read {tmp_path / 'none.pem'}: No such file or directory" in result.stderr
 
 
+def test_worker_with_a_ca_file_that_is_none_names_it_and_does_not_start(secured: Secured, tmp_path: Path) -> None:
+    settings = secured.settings | {"GRIDHAUL_CA_FILE": str(secured.certificate.key)}
+    with started(WORKER, settings, tmp_path / "worker.log") as process:
+        assert process.wait(60) != 0
+    said = (tmp_path / "worker.log").read_text()
+    assert f"The worker cannot start: GRIDHAUL_CA_FILE: {secured.certificate.key} holds no certificate" in said
+
+
 def test_api_that_does_not_trust_its_databases_says_so_and_is_not_ready(secured: Secured, tmp_path: Path) -> None:
     ours, other = str(secured.certificate.ca_file), secured.stranger.ca_file
     (port,) = free_ports(1)
