@@ -57,7 +57,7 @@ def test_file_without_a_certificate_is_named(tmp_path: Path, content: str) -> No
 def test_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"none\.pem: No such file or directory$"):
         tls_context(tmp_path / "none.pem")
-    with pytest.raises(SettingsError, match="Is a directory$"):
+    with pytest.raises(SettingsError, match=r"Is a directory$"):
         tls_context(tmp_path)
 
 

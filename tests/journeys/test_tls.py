@@ -176,22 +176,39 @@ def test_worker_with_a_ca_file_that_is_none_names_it_and_does_not_start(secured:
     assert f"The worker cannot start: GRIDHAUL_CA_FILE: {secured.certificate.key} holds no certificate" in said
 
 
-def test_api_that_does_not_trust_its_databases_says_so_and_is_not_ready(secured: Secured, tmp_path: Path) -> None:
-    ours, other = str(secured.certificate.ca_file), secured.stranger.ca_file
-    (port,) = free_ports(1)
-    settings = secured.settings | {
-        "GRIDHAUL_MONGO_URL": secured.settings["GRIDHAUL_MONGO_URL"].replace(quote(ours), quote(str(other))),
-        "GRIDHAUL_REDIS_URL": secured.redis_url(HOST, other),
-    }
-    log = tmp_path / "api.log"
-    with started(secured.uvicorn(API, port), settings, log):
-        trusted = tls_context(secured.certificate.ca_file)
-        wait_for(lambda: answers(f"https://{HOST}:{port}/healthz", trusted), seconds=30, what="the api answers")
+@pytest.mark.parametrize(
+    ("distrusted", "reason", "states"),
+    [
+        (
+            "MONGO",
+            "CERTIFICATE_VERIFY_FAILED",
+            {"mongodb": "database_unavailable", "indexes": "database_unavailable", "redis": "ok"},
+        ),
+        (
+            "REDIS",
+            f"No secure way to Redis: {NOT_ACCEPTED}",
+            {"mongodb": "ok", "indexes": "ok", "redis": "broker_unavailable"},
+        ),
+    ],
+)
+def test_api_that_does_not_trust_a_server_says_so_and_is_not_ready(
+    secured: Secured, tmp_path: Path, distrusted: str, reason: str, states: Settings
+) -> None:
+    """With a database of its own, where nobody else is the dispatcher."""
+    name = f"GRIDHAUL_{distrusted}_URL"
+    ours, other = (quote(str(one.ca_file)) for one in (secured.certificate, secured.stranger))
+    settings = secured.settings | {"GRIDHAUL_DATABASE": "own", name: secured.settings[name].replace(ours, other)}
+    (port,), log = free_ports(1), tmp_path / "api.log"
+    trusted = tls_context(secured.certificate.ca_file)
+
+    def told() -> bool:
         unready = httpx2.get(f"https://{HOST}:{port}/readyz", verify=trusted, trust_env=False, timeout=30)
-        wait_for(lambda: "not_ready" in log.read_text(), seconds=30, what="the api says why")
-    states = {"mongodb": "database_unavailable", "indexes": "database_unavailable", "redis": "broker_unavailable"}
-    assert (unready.status_code, unready.json()) == (503, states)
-    assert "CERTIFICATE_VERIFY_FAILED" in log.read_text()
+        assert unready.status_code == 503
+        return unready.json() == states and reason in log.read_text()
+
+    with started(secured.uvicorn(API, port), settings, log):
+        wait_for(lambda: answers(f"https://{HOST}:{port}/healthz", trusted), seconds=30, what="the api answers")
+        wait_for(told, seconds=30, what="the api says what is away, and why")
 
 
 @pytest.mark.parametrize(
