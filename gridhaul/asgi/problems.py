@@ -12,9 +12,11 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
+from gridhaul.asgi.audit import audit
 from gridhaul.transfer.errors import GridhaulError
 
 MEDIA_TYPE = "application/problem+json"
+REFUSALS = frozenset({401, 403, 429})
 
 
 class Problem(BaseModel):
@@ -72,11 +74,18 @@ def describe(error: GridhaulError) -> dict[str, str]:
     return headers
 
 
-async def _on_gridhaul_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, GridhaulError)  # noqa: S101 - the class it is registered for
+def answer(request: Request, error: GridhaulError) -> Response:
+    """The problem document of an error; refusals are audited."""
     if error.status >= http.HTTPStatus.INTERNAL_SERVER_ERROR:
         log.warning("request_failed", code=error.code, cause=type(error.__cause__).__name__)
+    if error.status in REFUSALS:
+        audit("refused", code=error.code)
     return problem(request, status=error.status, code=error.code, detail=error.detail, headers=describe(error))
+
+
+async def _on_gridhaul_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, GridhaulError)  # noqa: S101 - the class it is registered for
+    return answer(request, error)
 
 
 async def _on_invalid_request(request: Request, error: Exception) -> Response:

@@ -42,8 +42,10 @@ class MongoFiles(LeasedCollection[File, FileState]):
         document = await self._collection.find_one({"owner": owner, "idempotency_key": idempotency_key})
         return self._codec.decode(document) if document else None
 
-    async def page(self, *, state: FileState | None, limit: int, before: RecordId | None) -> Sequence[File]:
-        wanted: Document = {} if state is None else {"state": state}
+    async def page(
+        self, *, owner: str | None, state: FileState | None, limit: int, before: RecordId | None
+    ) -> Sequence[File]:
+        wanted = _given(owner=owner, state=state)
         if before is not None:
             wanted["_id"] = {"$lt": ObjectId(before)}
         cursor = self._collection.find(wanted).sort("_id", DESCENDING).limit(limit)
@@ -75,6 +77,10 @@ class MongoFiles(LeasedCollection[File, FileState]):
         return {"next_attempt_at": then, "hint_at": then, "hinted_at": GONE}
 
 
+def _given(**fields: str | None) -> Document:
+    return {name: value for name, value in fields.items() if value is not None}
+
+
 def _stored(file_id: RecordId) -> Document:
     return {"_id": ObjectId(file_id), "state": FileState.STORED.value}
 
@@ -85,6 +91,7 @@ _FILE_FIELDS = (
     "content_type",
     "length",
     "path",
+    "root",
     "identity",
     "queue",
     "deliver_to",
@@ -143,8 +150,10 @@ class MongoDeliveries(LeasedCollection[Delivery, DeliveryState]):
         cursor = self._collection.find({"file_id": ObjectId(file_id)}).sort({"created_at": 1, "_id": 1})
         return [self._codec.decode(document) async for document in cursor]
 
-    async def page(self, *, state: DeliveryState | None, limit: int, before: Delivery | None) -> Sequence[Delivery]:
-        wanted: Document = {} if state is None else {"state": state}
+    async def page(
+        self, *, owner: str | None, state: DeliveryState | None, limit: int, before: Delivery | None
+    ) -> Sequence[Delivery]:
+        wanted = _given(owner=owner, state=state)
         if before is not None:
             older = {"created_at": {"$lt": before.created_at}}
             beside = {"created_at": before.created_at, "_id": {"$lt": ObjectId(before.id)}}

@@ -16,7 +16,7 @@ import pytest
 from gridhaul.embedded.network import HOST, free_ports
 from gridhaul.tls import tls_context
 from tests.journeys.operator import MIB, make_file, sha256_of, wait_for
-from tests.journeys.processes import ready, started
+from tests.journeys.processes import first_key, ready, started
 from tests.servers.authority import Certificate, new_certificate
 from tests.servers.mongod import in_memory, mongod_with_tls
 from tests.servers.redis import redis_server
@@ -30,12 +30,6 @@ NOT_ACCEPTED = "its certificate is not accepted (unable to get local issuer cert
 Settings = dict[str, str]
 
 
-def access() -> tuple[Settings, Settings]:
-    """What the api is given so that the command may use it, and what the command is given."""
-    token = "t" * 40
-    return {"GRIDHAUL_OPERATOR_TOKEN": token}, {"GRIDHAUL_TOKEN": token}
-
-
 @dataclass(frozen=True, kw_only=True)
 class Secured:
     """The servers of a system that takes nothing without TLS; `settings` are what its processes need."""
@@ -46,6 +40,7 @@ class Secured:
     api_port: int
     remote: Path
     settings: Settings
+    key: str
 
     def redis_url(self, host: str, ca_file: Path) -> str:
         return f"rediss://{host}:{self.redis_port}/0?ssl_ca_certs={quote(str(ca_file))}"
@@ -83,7 +78,7 @@ def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
             "GRIDHAUL_LEASE_SECONDS": "4",
             "GRIDHAUL_RENEW_SECONDS": "1",
             "GRIDHAUL_DISPATCH_SECONDS": "1",
-        } | access()[0]
+        }
         found = Secured(
             certificate=certificate,
             stranger=stranger,
@@ -91,6 +86,7 @@ def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
             api_port=api_port,
             remote=top / "remote",
             settings=settings,
+            key=first_key(settings),
         )
         settings["GRIDHAUL_REDIS_URL"] = found.redis_url(HOST, certificate.ca_file)
         stack.enter_context(started(found.uvicorn(CHUNK_SERVICE, chunk_port), settings, top / "chunk_service.log"))
@@ -103,8 +99,8 @@ def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
 
 def gridhaul(secured: Secured, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
     """The command, which knows the api's https address and the authority unless `settings` say otherwise."""
-    environment = {"PATH": "/usr/bin:/bin", "GRIDHAUL_URL": f"https://{HOST}:{secured.api_port}"} | access()[1]
-    environment |= {"GRIDHAUL_CA_FILE": str(secured.certificate.ca_file)} | settings
+    environment = {"PATH": "/usr/bin:/bin", "GRIDHAUL_URL": f"https://{HOST}:{secured.api_port}"}
+    environment |= {"GRIDHAUL_TOKEN": secured.key, "GRIDHAUL_CA_FILE": str(secured.certificate.ca_file)} | settings
     command = [str(Path(sys.executable).with_name("gridhaul")), *arguments]
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=90)
 
