@@ -2,9 +2,11 @@
 
 ClientError
 ├── ApiError         the api refused, and says why
-└── ApiUnreachable   it did not answer within the client's patience
+├── ApiUnreachable   it did not answer within the client's patience
+└── ApiInsecure      no secure connection to it can be made
 """
 
+import ssl
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -18,6 +20,7 @@ from tenacity import RetryCallState, Retrying, retry_if_exception, stop_before_d
 
 from gridhaul.headers import retry_after_seconds
 from gridhaul.records import CHECK_OVER, CheckOrder, CheckRecord, DeliveryRecord, FileRecord
+from gridhaul.tls import tls_context, tls_refusal
 from gridhaul.transfer.model import IfChanged, IfExists
 from gridhaul.transfer.states import Action
 
@@ -46,6 +49,10 @@ class ApiError(ClientError):
 
 class ApiUnreachable(ClientError):
     """No answer came."""
+
+
+class ApiInsecure(ClientError):
+    """Its certificate is not accepted, or it does not speak TLS. Not tried again."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -87,13 +94,20 @@ class Client:
     """
 
     def __init__(
-        self, url: str, token: str, *, patience_seconds: float, on_retry: Callable[[ClientError], None]
+        self,
+        url: str,
+        token: str,
+        *,
+        patience_seconds: float,
+        on_retry: Callable[[ClientError], None],
+        tls: ssl.SSLContext | None = None,
     ) -> None:
-        """Raises ValueError if the URL or the token cannot be one."""
+        """Without `tls` it trusts what the system does. Raises ValueError if the URL or the token cannot be one."""
         self._http = httpx2.Client(
             base_url=_checked_url(url),
             headers={"Authorization": f"Bearer {_checked_token(token)}", "Accept": "application/json"},
             timeout=_TIMEOUT,
+            verify=tls or tls_context(),
             follow_redirects=False,
             trust_env=False,
         )
@@ -223,8 +237,7 @@ class Client:
         try:
             return _decode(self._http.send(request))
         except httpx2.RequestError as error:
-            where = f"{request.url.scheme}://{request.url.netloc.decode()}"
-            raise ApiUnreachable(f"{where} does not answer: {str(error) or type(error).__name__}") from error
+            raise _unanswered(request, error) from error
 
     def _report(self, state: RetryCallState) -> None:
         if isinstance(error := _error_of(state), ClientError):
@@ -245,6 +258,18 @@ def _checked_token(token: str) -> str:
     if not token or not token.isascii() or not token.isprintable() or " " in token:
         raise ValueError("the token must be printable ASCII without spaces")
     return token
+
+
+def _unanswered(request: httpx2.Request, error: httpx2.RequestError) -> ClientError:
+    where = f"{request.url.scheme}://{request.url.netloc.decode()}"
+    if why := tls_refusal(error):
+        return ApiInsecure(f"no secure connection to {where}: {why}")
+    hint = " Does it expect https?" if _hung_up(error) and request.url.scheme == "http" else ""
+    return ApiUnreachable(f"{where} does not answer: {str(error) or type(error).__name__}{hint}")
+
+
+def _hung_up(error: httpx2.RequestError) -> bool:
+    return isinstance(error, (httpx2.RemoteProtocolError, httpx2.ReadError))
 
 
 def _passes(error: BaseException) -> bool:

@@ -9,6 +9,8 @@ from typing import Annotated, Any, Self
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from gridhaul.server_urls import MongoUrl, RedisUrl
+
 PREFIX = "GRIDHAUL_"
 KIB = 1 << 10
 MIB = 1 << 20
@@ -66,7 +68,7 @@ class _Settings(BaseSettings):
 class DatabaseSettings(_Settings):
     """What every process needs."""
 
-    mongo_url: SecretStr
+    mongo_url: MongoUrl
     database: str = "files"
     service_secret: LongSecret
 
@@ -74,7 +76,7 @@ class DatabaseSettings(_Settings):
 class BootstrapSettings(_Settings):
     """What making the first database user needs, and the first account."""
 
-    mongo_url: SecretStr
+    mongo_url: MongoUrl
     database: str = "files"
 
 
@@ -88,7 +90,7 @@ class WebSettings(DatabaseSettings):
 
 
 class ApiSettings(WebSettings):
-    redis_url: SecretStr
+    redis_url: RedisUrl
     roots: Roots
     targets_file: Path = Path("targets.toml")
     large_file_bytes: int = Field(default=64 * MIB, ge=0)
@@ -115,7 +117,7 @@ class ChunkServiceSettings(WebSettings):
 
 
 class WorkerSettings(DatabaseSettings):
-    redis_url: SecretStr
+    redis_url: RedisUrl
     chunk_service_url: str
     roots: Roots
     targets_file: Path = Path("targets.toml")
@@ -128,6 +130,7 @@ class WorkerSettings(DatabaseSettings):
     max_attempts: int = Field(default=5, ge=1)
     answer_seconds: float = Field(default=ANSWER_SECONDS, gt=0)
     heartbeat_file: Path | None = None
+    ca_file: Path | None = None
 
     @model_validator(mode="after")
     def _renewed_in_time(self) -> Self:
@@ -141,13 +144,14 @@ class CommandSettings(_Settings):
 
     url: str = "http://127.0.0.1:8000"
     token: SecretStr
+    ca_file: Path | None = None
 
 
 class EmbeddedSettings(_Settings):
     """What the embedded default takes from outside: servers that are there already."""
 
-    mongo_url: SecretStr | None = None
-    redis_url: SecretStr | None = None
+    mongo_url: MongoUrl | None = None
+    redis_url: RedisUrl | None = None
 
 
 def credential(source: Mapping[str, str]) -> str:

@@ -50,7 +50,7 @@ def gridhaul(
     """Move large files and prove that they arrived.
 
     GRIDHAUL_URL is the address of the api (http://127.0.0.1:8000 if not set). GRIDHAUL_TOKEN, or a file named by
-    GRIDHAUL_TOKEN_FILE, gives the access.
+    GRIDHAUL_TOKEN_FILE, gives the access. GRIDHAUL_CA_FILE names a PEM file of authorities to trust for https.
     """
 
 

@@ -8,17 +8,20 @@ import typer
 from gridhaul.cli.text import safe
 from gridhaul.client import Client
 from gridhaul.settings import CommandSettings, SettingsError
+from gridhaul.tls import tls_context
 
 
 def connect(patience_seconds: float, note: Callable[[str], None]) -> Client:
     """A client that says with `note` what it waits for. Raises SettingsError."""
     settings = CommandSettings()
+    tls = tls_context(settings.ca_file)
     try:
         return Client(
             settings.url,
             settings.token.get_secret_value(),
             patience_seconds=patience_seconds,
             on_retry=lambda error: note(f"waiting: {error}"),
+            tls=tls,
         )
     except ValueError as error:
         raise SettingsError(f"GRIDHAUL_URL or GRIDHAUL_TOKEN: {error}") from None
