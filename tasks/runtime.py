@@ -25,9 +25,10 @@ from gridhaul.storage.objects import MongoObjects
 from gridhaul.storage.orphans import MongoOrphans
 from gridhaul.storage.registry import MongoDeliveries, MongoFiles
 from gridhaul.storage.standing import MongoStanding
+from gridhaul.storage.usage import MongoRecounts, MongoUsage
 from gridhaul.targets.registry import Targets, load_targets
 from gridhaul.transfer.checks import CheckState
-from gridhaul.transfer.ports import Contents, DeliveryRegistry, FileRegistry
+from gridhaul.transfer.ports import AccountUsage, Contents, DeliveryRegistry, FileRegistry
 from gridhaul.transfer.states import DeliveryState, FileState
 from tasks.attempt import Attempts, Chores
 from tasks.loop import LoopThread
@@ -46,6 +47,7 @@ class Checking:
     orphans: MongoOrphans
     standing: MongoStanding
     objects: MongoObjects
+    recounts: MongoRecounts
     attempts: Attempts[CheckState]
 
 
@@ -58,6 +60,7 @@ class Runtime:
     files: FileRegistry
     deliveries: DeliveryRegistry
     contents: Contents
+    usage: AccountUsage
     chunks: ChunkClient
     targets: Targets
     hints: HintSender
@@ -140,6 +143,7 @@ async def _compose(settings: WorkerSettings, targets: Targets, stopping: Callabl
         files=files,
         deliveries=deliveries,
         contents=MongoContents(database, sweep_seconds=settings.sweep_seconds),
+        usage=MongoUsage(database, quota_bytes=settings.quota_bytes),
         chunks=chunks,
         targets=targets,
         hints=hints,
@@ -168,6 +172,7 @@ async def _compose(settings: WorkerSettings, targets: Targets, stopping: Callabl
             orphans=MongoOrphans(database, sweep_seconds=settings.sweep_seconds),
             standing=MongoStanding(database, sweep_seconds=settings.sweep_seconds),
             objects=MongoObjects(database, sweep_seconds=settings.sweep_seconds),
+            recounts=MongoRecounts(database, quiet_seconds=settings.sweep_seconds),
             attempts=Attempts(
                 records=checks, waiting=CheckState.RUNNING, failed=CheckState.FAILED, **_pace(settings, stopping)
             ),

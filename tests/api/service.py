@@ -63,7 +63,9 @@ async def _nothing() -> None:
 
 
 @asynccontextmanager
-async def serving(ports: Ports, *, root: Path = Path("/srv"), checks: MongoChecks | None = None) -> AsyncIterator[Api]:
+async def serving(
+    ports: Ports, *, root: Path = Path("/srv"), checks: MongoChecks | None = None, max_open_files: int = 1000
+) -> AsyncIterator[Api]:
     """The api over these ports; it knows the targets `archive` and `mirror`."""
     app, hints, ready = create_app(), list[Hint](), Readiness(_nothing)
     await ready.prepare()
@@ -79,7 +81,9 @@ async def serving(ports: Ports, *, root: Path = Path("/srv"), checks: MongoCheck
         targets=frozenset({"archive", "mirror"}),
         large_file_bytes=100,
         max_file_bytes=None,
-        accounts=cast("MongoAccounts", None),  # no test asks for them here
+        max_open_files=max_open_files,
+        usage=ports.usage_with(None),
+        accounts=cast("MongoAccounts", ports.accounts),  # as much of them as is asked for here
         authenticator=cast("Authenticator", _Operators()),
         passwords=Passwords(),
         rates=Rates(requests_a_minute=0, failed_logins_a_minute=0),

@@ -17,6 +17,7 @@ from tasks.attempt import Attempts
 from tasks.runtime import Runtime
 from tasks.upload_file import store_file
 from tests.contracts.bytes_to_store import MIB, some_bytes
+from tests.contracts.memory_accounts import MemoryAccounts, MemoryUsage
 from tests.contracts.memory_contents import MemoryContents, MemoryIntake
 from tests.contracts.memory_registry import MemoryFiles
 
@@ -73,6 +74,7 @@ class Bench:
     path: Path
     files: MemoryFiles
     contents: MemoryContents
+    accounts: MemoryAccounts
     chunks: DirectChunks
     settings: Any
     stop: bool = False
@@ -118,6 +120,7 @@ class Bench:
             files=self.files,
             deliveries=nothing,
             contents=self.contents,
+            usage=MemoryUsage(self.accounts, quota_bytes=None),
             chunks=cast("Any", self.chunks),
             targets=nothing,
             hints=nothing,
@@ -147,6 +150,7 @@ def make_bench(directory: Path) -> Bench:
         path=path,
         files=MemoryFiles(lease_seconds=60),
         contents=contents,
+        accounts=MemoryAccounts(),
         chunks=DirectChunks(intake=MemoryIntake(contents, inline_limit_chunks=15)),
         settings=settings,
     )
