@@ -75,6 +75,7 @@ class Bench:
     files: MemoryFiles
     contents: MemoryContents
     accounts: MemoryAccounts
+    usage: MemoryUsage
     chunks: DirectChunks
     settings: Any
     stop: bool = False
@@ -120,7 +121,7 @@ class Bench:
             files=self.files,
             deliveries=nothing,
             contents=self.contents,
-            usage=MemoryUsage(self.accounts, quota_bytes=None),
+            usage=self.usage,
             chunks=cast("Any", self.chunks),
             targets=nothing,
             hints=nothing,
@@ -144,13 +145,14 @@ class Bench:
 def make_bench(directory: Path) -> Bench:
     path = directory / "run.h5"
     path.write_bytes(some_bytes(LENGTH))
-    contents = MemoryContents(sweep_after_seconds=0)
+    contents, accounts = MemoryContents(sweep_after_seconds=0), MemoryAccounts()
     settings = SimpleNamespace(roots=(directory,), segment_chunks=1, segments_in_flight=1, max_file_bytes=None)
     return Bench(
         path=path,
         files=MemoryFiles(lease_seconds=60),
         contents=contents,
-        accounts=MemoryAccounts(),
+        accounts=accounts,
+        usage=MemoryUsage(accounts, quota_bytes=None),
         chunks=DirectChunks(intake=MemoryIntake(contents, inline_limit_chunks=15)),
         settings=settings,
     )
