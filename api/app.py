@@ -34,6 +34,7 @@ from gridhaul.storage.contents import MongoContents
 from gridhaul.storage.registry import MongoDeliveries, MongoFiles
 from gridhaul.storage.schedule import MongoSchedule
 from gridhaul.storage.schema import make_registry_indexes
+from gridhaul.storage.usage import MongoUsage
 from gridhaul.targets.registry import target_names
 from gridhaul.transfer.checks import CheckKind, Mode, NewCheck
 from tasks.queue import Broker, HintSender
@@ -84,6 +85,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         targets=frozenset(target_names(settings.targets_file)),
         large_file_bytes=settings.large_file_bytes,
         max_file_bytes=settings.max_file_bytes,
+        max_open_files=settings.max_open_files,
+        usage=MongoUsage(database, quota_bytes=settings.quota_bytes),
         accounts=accounts,
         authenticator=Authenticator(
             accounts=accounts,

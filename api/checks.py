@@ -98,7 +98,7 @@ class ChecksView(BaseModel):
     responses={200: {"model": CheckView, "description": "The same check is open already"}},
 )
 async def start_check(body: CheckBody, response: Response, _: Administering, parts: Parts) -> CheckView:
-    """`fsck` looks at everything or at one file, `gc` at what belongs to nothing, `scrub` at stored chunks only."""
+    """`fsck` looks at everything or at one file, `gc` at orphans and at what accounts use, `scrub` at chunks."""
     if body.id is not None and body.kind is not CheckKind.FSCK:
         raise InvalidValue("Only fsck takes an id.")
     file_id = await _file_id(parts, RecordId(body.id)) if body.id else None

@@ -106,6 +106,8 @@ class ApiSettings(WebSettings):
     session_days: float = Field(default=30, gt=0)
     requests_a_minute: int = Field(default=12_000, ge=0)
     failed_logins_a_minute: int = Field(default=10, ge=0)
+    quota_bytes: int | None = Field(default=None, ge=0)
+    max_open_files: int = Field(default=10_000, ge=1)
     allow_demo: bool = False
 
 
@@ -127,6 +129,7 @@ class WorkerSettings(DatabaseSettings):
     renew_seconds: float = Field(default=10, gt=0)
     sweep_seconds: float = Field(default=120, ge=0)
     max_file_bytes: int | None = Field(default=None, ge=0)
+    quota_bytes: int | None = Field(default=None, ge=0)
     max_attempts: int = Field(default=5, ge=1)
     answer_seconds: float = Field(default=ANSWER_SECONDS, gt=0)
     heartbeat_file: Path | None = None

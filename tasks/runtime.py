@@ -26,11 +26,12 @@ from gridhaul.storage.objects import MongoObjects
 from gridhaul.storage.orphans import MongoOrphans
 from gridhaul.storage.registry import MongoDeliveries, MongoFiles
 from gridhaul.storage.standing import MongoStanding
+from gridhaul.storage.usage import MongoRecounts, MongoUsage
 from gridhaul.targets.registry import Targets, load_targets
 from gridhaul.targets.sections import NewClient
 from gridhaul.tls import tls_context
 from gridhaul.transfer.checks import CheckState
-from gridhaul.transfer.ports import Contents, DeliveryRegistry, FileRegistry
+from gridhaul.transfer.ports import AccountUsage, Contents, DeliveryRegistry, FileRegistry
 from gridhaul.transfer.states import DeliveryState, FileState
 from tasks.attempt import Attempts, Chores
 from tasks.loop import LoopThread
@@ -49,6 +50,7 @@ class Checking:
     orphans: MongoOrphans
     standing: MongoStanding
     objects: MongoObjects
+    recounts: MongoRecounts
     attempts: Attempts[CheckState]
 
 
@@ -61,6 +63,7 @@ class Runtime:
     files: FileRegistry
     deliveries: DeliveryRegistry
     contents: Contents
+    usage: AccountUsage
     chunks: ChunkClient
     targets: Targets
     hints: HintSender
@@ -149,6 +152,7 @@ async def _compose(
         files=files,
         deliveries=deliveries,
         contents=MongoContents(database, sweep_seconds=settings.sweep_seconds),
+        usage=MongoUsage(database, quota_bytes=settings.quota_bytes),
         chunks=chunks,
         targets=targets,
         hints=hints,
@@ -177,6 +181,7 @@ async def _compose(
             orphans=MongoOrphans(database, sweep_seconds=settings.sweep_seconds),
             standing=MongoStanding(database, sweep_seconds=settings.sweep_seconds),
             objects=MongoObjects(database, sweep_seconds=settings.sweep_seconds),
+            recounts=MongoRecounts(database, quiet_seconds=settings.sweep_seconds),
             attempts=Attempts(
                 records=checks, waiting=CheckState.RUNNING, failed=CheckState.FAILED, **_pace(settings, stopping)
             ),

@@ -3,7 +3,7 @@
 GridhaulError
 ├── bad requests          Malformed, Unauthorized, Forbidden, NotFound, StateConflict …
 ├── source                PathInvalid, PathNotAllowed, SourceMissing, SourceChanged …
-├── storage               StaleFence, ChunkConflict, DigestMismatch, IntakeBusy, StorageFull …
+├── storage               StaleFence, ChunkConflict, DigestMismatch, IntakeBusy, StorageFull, QuotaExceeded …
 ├── integrity             ChunkMissing, ChunkCorrupt, ChunkDoubled, ContentMismatch
 └── delivery              TargetUnavailable, TargetRefused, TargetMismatch, ObjectExists, OutcomeUnknown …
 
@@ -100,6 +100,10 @@ class UnsupportedMediaType(GridhaulError):
 
 class TooManyRequests(GridhaulError):
     code, status, retryable = "too_many_requests", 429, True
+
+
+class TooManyOpenFiles(GridhaulError):
+    code, status, retryable = "too_many_open_files", 429, True
 
 
 class InvalidValue(GridhaulError):
@@ -208,6 +212,10 @@ class BrokerUnavailable(GridhaulError):
 
 class StorageFull(GridhaulError):
     code, status, retryable, counts = "storage_full", 507, True, False
+
+
+class QuotaExceeded(GridhaulError):
+    code, status = "quota_exceeded", 507
 
 
 class ChunkServiceUnavailable(GridhaulError):

@@ -78,6 +78,7 @@ async def serving(
     checks: MongoChecks | None = None,
     accounts: MongoAccounts | None = None,
     rates: Rates = NO_RATES,
+    max_open_files: int = 1000,
 ) -> AsyncIterator[Api]:
     """The api over these ports; it knows the targets `archive` and `mirror`. Without accounts there is an operator."""
     app, hints, ready = create_app(), list[Hint](), Readiness(_nothing)
@@ -95,7 +96,9 @@ async def serving(
         targets=frozenset({"archive", "mirror"}),
         large_file_bytes=100,
         max_file_bytes=None,
-        accounts=cast("MongoAccounts", accounts),  # None where no test asks for them
+        max_open_files=max_open_files,
+        usage=ports.usage_with(None),
+        accounts=accounts or cast("MongoAccounts", ports.accounts),  # as much of them as is asked for here
         authenticator=authenticator(accounts) if accounts else cast("Authenticator", _Operators()),
         passwords=Passwords(),
         rates=rates,

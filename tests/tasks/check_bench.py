@@ -28,6 +28,7 @@ from gridhaul.storage.registry import MongoDeliveries, MongoFiles
 from gridhaul.storage.roots import Roots
 from gridhaul.storage.source import Source
 from gridhaul.storage.standing import MongoStanding
+from gridhaul.storage.usage import MongoRecounts, MongoUsage
 from gridhaul.targets.registry import load_targets
 from gridhaul.transfer.checks import Check, CheckKind, CheckState, Mode, NewCheck
 from gridhaul.transfer.model import Content, File, Hint, RecordId
@@ -170,6 +171,7 @@ async def check_bench(database: Database, top: Path) -> AsyncGenerator[CheckBenc
             files=files,
             deliveries=MongoDeliveries(database, lease_seconds=60, sweep_seconds=SWEEP_SECONDS),
             contents=MongoContents(database, sweep_seconds=SWEEP_SECONDS),
+            usage=MongoUsage(database, quota_bytes=None),
             chunks=ChunkClient(http, base_url="http://chunks", secret=SECRET),
             targets=targets,
             hints=cast("Any", SimpleNamespace(offer=hints.append)),
@@ -184,6 +186,7 @@ async def check_bench(database: Database, top: Path) -> AsyncGenerator[CheckBenc
                 orphans=MongoOrphans(database, sweep_seconds=SWEEP_SECONDS),
                 standing=MongoStanding(database, sweep_seconds=SWEEP_SECONDS),
                 objects=MongoObjects(database, sweep_seconds=SWEEP_SECONDS),
+                recounts=MongoRecounts(database, quiet_seconds=SWEEP_SECONDS),
                 attempts=Attempts(
                     records=checks,
                     waiting=CheckState.RUNNING,
