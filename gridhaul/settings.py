@@ -115,7 +115,8 @@ class CommandSettings(_Settings):
     """What the command `gridhaul` needs."""
 
     url: str = "http://127.0.0.1:8000"
-    token: SecretStr
+    token: SecretStr | None = None
+    password: SecretStr | None = None
 
 
 class EmbeddedSettings(_Settings):
@@ -152,7 +153,7 @@ def _secrets_from_files(environment: Mapping[str, str]) -> dict[str, str]:
     return found
 
 
-_FROM_FILES = frozenset({"mongo_url", "redis_url", "service_secret", "token"})
+_FROM_FILES = frozenset({"mongo_url", "redis_url", "service_secret", "token", "password"})
 
 
 def _explain(error: ValidationError) -> str:

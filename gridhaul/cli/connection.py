@@ -1,18 +1,24 @@
 """What every command needs: the api's client from the environment, ids, a line on stderr."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 
 import typer
 
+from gridhaul.cli.passwords import ask
 from gridhaul.cli.text import safe
-from gridhaul.client import Client
+from gridhaul.client import Client, ClientError, logged_in
 from gridhaul.settings import CommandSettings, SettingsError
+
+ACCOUNT_PATIENCE_SECONDS = 5.0
 
 
 def connect(patience_seconds: float, note: Callable[[str], None]) -> Client:
     """A client that says with `note` what it waits for. Raises SettingsError."""
     settings = CommandSettings()
+    if settings.token is None:
+        raise SettingsError("GRIDHAUL_TOKEN is not set: it holds an API key, which `gridhaul keys create` makes")
     try:
         return Client(
             settings.url,
@@ -24,6 +30,51 @@ def connect(patience_seconds: float, note: Callable[[str], None]) -> Client:
         raise SettingsError(f"GRIDHAUL_URL or GRIDHAUL_TOKEN: {error}") from None
 
 
+@contextmanager
+def connect_as(username: str | None) -> Iterator[Client]:
+    """A client with the token, or, with a username, logged in for this one command. Raises SettingsError."""
+    if username is None and CommandSettings().token is None:
+        raise SettingsError("GRIDHAUL_TOKEN is not set: set it to an API key, or log in with --username USER")
+    token_or_login = log_in(username, password_of(username)) if username else connect(ACCOUNT_PATIENCE_SECONDS, say)
+    with token_or_login as client:
+        yield client
+
+
+@contextmanager
+def log_in(username: str, password: str) -> Iterator[Client]:
+    """A client for one login, which ends with it. Raises SettingsError, ClientError."""
+    with ExitStack() as stack:
+        try:
+            login = logged_in(
+                CommandSettings().url,
+                username=username,
+                password=password,
+                patience_seconds=ACCOUNT_PATIENCE_SECONDS,
+                on_retry=lambda error: say(f"waiting: {error}"),
+            )
+            client = stack.enter_context(login)
+        except ValueError as error:
+            raise SettingsError(f"GRIDHAUL_URL: {error}") from None
+        yield client
+
+
+def password_of(username: str) -> str:
+    """The password that the environment holds, else the one that is typed. Raises SettingsError."""
+    held = CommandSettings().password
+    return held.get_secret_value() if held else ask(f"Password of {username}")
+
+
+@contextmanager
+def perhaps_done(advice: str) -> Iterator[None]:
+    """Give the advice where it is not certain that nothing was done."""
+    try:
+        yield
+    except ClientError as error:
+        if error.may_be_done:
+            say(advice)
+        raise
+
+
 def say(line: str) -> None:
     typer.echo(safe(line), err=True)
 
@@ -33,3 +84,7 @@ def record_id_of(value: str) -> str:
     if not re.fullmatch(r"[0-9a-fA-F]{24}", value):
         raise typer.BadParameter("an id has 24 hex digits")
     return value.lower()
+
+
+def record_ids_of(values: list[str]) -> list[str]:
+    return [record_id_of(value) for value in values]
