@@ -7,7 +7,17 @@ import typer
 from gridhaul.cli.account_view import print_accounts, print_json, print_json_lines, print_text
 from gridhaul.cli.connection import connect_as, perhaps_done
 from gridhaul.cli.exits import exit_codes
-from gridhaul.cli.options import Json, JsonLines, LoginName, User, count_or_none, length_or_none, scopes_of
+from gridhaul.cli.options import (
+    Json,
+    JsonLines,
+    LoginName,
+    User,
+    count_or_none,
+    length_or_none,
+    paths_of,
+    scopes_of,
+    texts_of,
+)
 from gridhaul.cli.passwords import ask_new
 from gridhaul.records import AccountChanges
 
@@ -16,12 +26,14 @@ commands = typer.Typer(no_args_is_help=True, help="Accounts, for admins.")
 Scopes = typer.Option(metavar="SCOPE,…", help="Of prepare,finalize,read,delete,admin.")
 Roots = Annotated[
     list[str] | None,
-    typer.Option("--root", metavar="DIR", help="A directory it may send from; may be given several times."),
+    typer.Option("--root", metavar="DIR", callback=paths_of, help="It may send from here; several times for several."),
 ]
 AllRoots = Annotated[bool, typer.Option("--all-roots", help="It may send from every root of the server.")]
 Targets = Annotated[
     list[str] | None,
-    typer.Option("--target", metavar="NAME", help="A target it may send to; may be given several times."),
+    typer.Option(
+        "--target", metavar="NAME", callback=texts_of, help="It may send to this one; several times for several."
+    ),
 ]
 AllTargets = Annotated[bool, typer.Option("--all-targets", help="It may send to every target.")]
 Quota = Annotated[

@@ -1,6 +1,5 @@
 """The commands and their options."""
 
-import os
 import sys
 from collections.abc import Callable
 from io import TextIOWrapper
@@ -15,7 +14,7 @@ from gridhaul.cli.connection import connect, record_id_of, record_ids_of, say
 from gridhaul.cli.display import display
 from gridhaul.cli.exits import Exit, exit_codes, leave
 from gridhaul.cli.operate import cancel_and_remove, for_each, operate, remove
-from gridhaul.cli.options import Json, JsonLines
+from gridhaul.cli.options import Json, JsonLines, path_of, text_of, text_or_none
 from gridhaul.cli.send import Interrupted, follow, leave_unless_delivered, print_delivered, print_json, print_registered
 from gridhaul.client import Order, Transfer
 from gridhaul.transfer.model import IfChanged, IfExists
@@ -59,14 +58,6 @@ def gridhaul(
     """
 
 
-def _absolute(file: str) -> str:
-    try:
-        file.encode()
-    except UnicodeEncodeError:
-        raise typer.BadParameter("the name of the file is not valid Unicode") from None
-    return os.path.abspath(file)  # noqa: PTH100 - Path.absolute keeps `..`, Path.resolve follows links
-
-
 def _state(value: str | None) -> str | None:
     if value is not None and value.upper() not in listing.STATES:
         raise typer.BadParameter(f"one of {', '.join(listing.STATES)}")
@@ -80,9 +71,11 @@ Ids = Annotated[
 
 @app.command()
 def send(
-    file: Annotated[str, typer.Argument(metavar="FILE", callback=_absolute, help="The file, on the server.")],
-    target: Annotated[str, typer.Option("--to", metavar="TARGET", help="The name of the target.")],
-    name: Annotated[str | None, typer.Option(metavar="NAME", help="The name at the target.")] = None,
+    file: Annotated[str, typer.Argument(metavar="FILE", callback=path_of, help="The file, on the server.")],
+    target: Annotated[str, typer.Option("--to", metavar="TARGET", callback=text_of, help="The name of the target.")],
+    name: Annotated[
+        str | None, typer.Option(metavar="NAME", callback=text_or_none, help="The name at the target.")
+    ] = None,
     if_exists: Annotated[IfExists, typer.Option(help="What to do if NAME exists there.")] = IfExists.FAIL,
     if_changed: Annotated[
         IfChanged, typer.Option(help="What to do if FILE changes before all of it is stored.")

@@ -9,7 +9,7 @@ import typer
 from gridhaul.cli.connection import connect_as, perhaps_done, record_ids_of, say
 from gridhaul.cli.exits import exit_codes
 from gridhaul.cli.operate import for_each
-from gridhaul.cli.options import Json, JsonLines, LoginName, scopes_of, username_or_none
+from gridhaul.cli.options import Json, JsonLines, LoginName, scopes_of, text_of, username_or_none
 from gridhaul.cli.table import print_table
 from gridhaul.client import Client
 from gridhaul.records import KeyRecord, NewKeyRecord
@@ -26,7 +26,7 @@ Account = Annotated[
 
 @commands.command()
 def create(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="What the key is for.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", callback=text_of, help="What the key is for.")],
     scopes: Annotated[
         str | None, typer.Option(metavar="SCOPE,…", help="Fewer than you have; without it, the same.")
     ] = None,

@@ -1,5 +1,6 @@
 """What several commands take: options, and how their values are written."""
 
+import os
 import re
 from typing import Annotated
 
@@ -9,6 +10,32 @@ from gridhaul.transfer.access import Scope
 
 UNITS = {"": 0, "B": 0, "KiB": 10, "MiB": 20, "GiB": 30, "TiB": 40}
 NONE = "none"
+
+
+def text_of(value: str) -> str:
+    """What can be sent. Raises BadParameter."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise typer.BadParameter("it is not valid Unicode") from None
+    return value
+
+
+def text_or_none(value: str | None) -> str | None:
+    return None if value is None else text_of(value)
+
+
+def texts_of(values: list[str] | None) -> list[str] | None:
+    return values and [text_of(value) for value in values]
+
+
+def path_of(value: str) -> str:
+    """The absolute path. Raises BadParameter."""
+    return os.path.abspath(text_of(value))  # noqa: PTH100 - Path.absolute keeps `..`, Path.resolve follows links
+
+
+def paths_of(values: list[str] | None) -> list[str] | None:
+    return values and [path_of(value) for value in values]
 
 
 def username_of(value: str) -> str:
