@@ -3,7 +3,15 @@
 import typer
 
 from gridhaul.cli.account_view import print_json, print_text
-from gridhaul.cli.connection import ACCOUNT_PATIENCE_SECONDS, connect, connect_as, log_in, password_of, say
+from gridhaul.cli.connection import (
+    ACCOUNT_PATIENCE_SECONDS,
+    connect,
+    connect_as,
+    log_in,
+    password_of,
+    perhaps_done,
+    say,
+)
 from gridhaul.cli.exits import exit_codes
 from gridhaul.cli.options import Json, LoginName
 from gridhaul.cli.passwords import ask_new
@@ -28,5 +36,7 @@ def password(username: LoginName = None) -> None:
     with exit_codes():
         current = password_of(username or "your account")
         with log_in(username, current) if username else connect(ACCOUNT_PATIENCE_SECONDS, say) as client:
-            client.accounts.change_own_password(current, ask_new("New password"))
+            new = ask_new("New password")
+            with perhaps_done("The password may be changed; try the new one first."):
+                client.accounts.change_own_password(current, new)
         say("The password is changed. Every login has ended; keys stay.")
