@@ -81,7 +81,7 @@ def test_key_sends_from_its_root_to_its_target_until_it_is_revoked(
     assert sha256_of(inside) in sent.stdout
     assert outcome(carol("send", str(outside), "--to", "directory")) == (5, "path_not_allowed")
     assert outcome(carol("send", str(home / "none.bin"), "--to", "directory")) == (4, "source_missing")
-    assert outcome(carol("send", str(inside), "--to", "webdav")) == (2, "target_unknown")
+    assert outcome(carol("send", str(inside), "--to", "webdav")) == (5, "forbidden")
     assert outcome(carol("rm", sent.stdout.split()[1]))[0] == 5
     assert outcome(carol("accounts", "list")) == (5, "forbidden")
     assert outcome(carol("keys", "create", "another")) == (5, "forbidden")
