@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 
 import typer
 
@@ -12,13 +12,14 @@ from gridhaul.client import Client, ClientError, logged_in
 from gridhaul.settings import CommandSettings, SettingsError
 
 ACCOUNT_PATIENCE_SECONDS = 5.0
+WITHOUT_TOKEN = "an API key, which `gridhaul keys create NAME --username USER` makes with a password"
 
 
 def connect(patience_seconds: float, note: Callable[[str], None]) -> Client:
     """A client that says with `note` what it waits for. Raises SettingsError."""
     settings = CommandSettings()
     if settings.token is None:
-        raise SettingsError("GRIDHAUL_TOKEN is not set: it holds an API key, which `gridhaul keys create` makes")
+        raise SettingsError(f"GRIDHAUL_TOKEN is not set: {WITHOUT_TOKEN}")
     try:
         return Client(
             settings.url,
@@ -30,14 +31,11 @@ def connect(patience_seconds: float, note: Callable[[str], None]) -> Client:
         raise SettingsError(f"GRIDHAUL_URL or GRIDHAUL_TOKEN: {error}") from None
 
 
-@contextmanager
-def connect_as(username: str | None) -> Iterator[Client]:
+def connect_as(username: str | None) -> AbstractContextManager[Client]:
     """A client with the token, or, with a username, logged in for this one command. Raises SettingsError."""
-    if username is None and CommandSettings().token is None:
-        raise SettingsError("GRIDHAUL_TOKEN is not set: set it to an API key, or log in with --username USER")
-    token_or_login = log_in(username, password_of(username)) if username else connect(ACCOUNT_PATIENCE_SECONDS, say)
-    with token_or_login as client:
-        yield client
+    if username is None:
+        return connect(ACCOUNT_PATIENCE_SECONDS, say)
+    return log_in(username, password_of(username))
 
 
 @contextmanager
