@@ -10,6 +10,7 @@ from fastapi import APIRouter, Header, Response
 from api.auth import Preparing
 from api.dependencies import Parts, Service
 from api.schemas import DeliverTo, FileView, PrepareBody
+from gridhaul.storage.roots import Roots
 from gridhaul.storage.source import check_path, identify
 from gridhaul.storage.source_stability import registered_anew
 from gridhaul.transfer.access import Caller, Scope
@@ -50,13 +51,15 @@ async def _new_file(body: PrepareBody, caller: Caller, parts: Service) -> NewFil
     path = check_path(body.file_path)
     name = check_object_name(body.name or PurePosixPath(path).name or "file")
     deliver_to = _destination(body.deliver_to, name, caller, parts) if body.deliver_to else None
-    identity = await identify(path, parts.roots, max_file_bytes=parts.max_file_bytes)
+    roots = Roots(configured=parts.roots, allowed=caller.roots_among(parts.roots))
+    identity = await identify(path, roots, max_file_bytes=parts.max_file_bytes)
     return NewFile(
         owner=caller.username,
         name=name,
         content_type=mimetypes.guess_type(name)[0] or "application/octet-stream",
         length=identity.size,
         path=path,
+        root=str(roots.holding(path)),
         identity=identity,
         queue=_queue(identity, parts),
         deliver_to=deliver_to,
@@ -76,7 +79,8 @@ async def renewed_source(file: File, parts: Service) -> dict[str, object]:
 
     If its source is another one now, or was seen to change, it is registered anew. Raises the source errors.
     """
-    identity = await identify(file.path, parts.roots, max_file_bytes=parts.max_file_bytes)
+    roots = Roots.of_file(file, parts.roots)
+    identity = await identify(file.path, roots, max_file_bytes=parts.max_file_bytes)
     seen_to_change = file.error is not None and file.error.code == SourceChanged.code
     if identity.matches(file.identity) and not seen_to_change:
         return {}

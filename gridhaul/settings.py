@@ -22,8 +22,8 @@ def _split(value: object) -> object:
 
 
 def _absolute(roots: tuple[Path, ...]) -> tuple[Path, ...]:
-    if not roots or not all(root.is_absolute() for root in roots):
-        raise ValueError("one or more absolute directories, separated by ':'")
+    if not roots or not all(root.is_absolute() and ".." not in root.parts for root in roots):
+        raise ValueError("one or more absolute directories without '..', separated by ':'")
     return roots
 
 

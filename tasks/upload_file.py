@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 
+from gridhaul.storage.roots import Roots
 from gridhaul.storage.source import Source, identify
 from gridhaul.storage.source_stability import registered_anew, require_still
 from gridhaul.tokens import ContentGrant
@@ -52,14 +53,14 @@ async def _store_or_start_over(runtime: Runtime, file: File, tenure: Tenure, met
     except SourceChanged as changed:
         if file.if_changed is IfChanged.FAIL or file.fruitless_attempts >= runtime.file_attempts.max_attempts:
             raise
-        limit = runtime.settings.max_file_bytes
-        identity = await identify(file.path, runtime.settings.roots, max_file_bytes=limit)
+        roots, limit = Roots.of_file(file, runtime.settings.roots), runtime.settings.max_file_bytes
+        identity = await identify(file.path, roots, max_file_bytes=limit)
         meter.start_over({**registered_anew(identity), "fruitless_attempts": file.fruitless_attempts})
         raise SourceStartedOver("The source has changed; it is read anew from its start.") from changed
 
 
 async def _store(runtime: Runtime, file: File, tenure: Tenure, meter: Meter) -> None:
-    source = await Source.open(file.path, runtime.settings.roots)
+    source = await Source.open(file.path, Roots.of_file(file, runtime.settings.roots))
     try:
         held, seal = await _send(runtime, file, source, tenure, meter)
     finally:

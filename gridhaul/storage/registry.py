@@ -91,6 +91,7 @@ _FILE_FIELDS = (
     "content_type",
     "length",
     "path",
+    "root",
     "identity",
     "queue",
     "deliver_to",

@@ -95,6 +95,7 @@ class File:
     state: FileState
     created_at: datetime
     updated_at: datetime
+    root: str | None = None  # beneath which the path was authorised; None: registered before that was noted
     deliver_to: Destination | None = None
     if_changed: IfChanged = IfChanged.FAIL
     content_id: RecordId | None = None
@@ -133,6 +134,7 @@ class NewFile:
     identity: SourceIdentity
     queue: Queue
     deliver_to: Destination | None
+    root: str | None = None
     if_changed: IfChanged = IfChanged.FAIL
     idempotency_key: str | None = None
     request_fingerprint: str | None = None

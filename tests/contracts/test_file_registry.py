@@ -19,7 +19,7 @@ async def _request_delete(ports: Ports, file_id: RecordId) -> File | None:
 
 
 async def test_registered_file_is_what_was_given(ports: Ports) -> None:
-    new = new_file(key="k", deliver_to=destination(if_exists=IfExists.RENAME))
+    new = replace(new_file(key="k", deliver_to=destination(if_exists=IfExists.RENAME)), root="/srv/alice")
     file, made = await ports.files.register(new)
     assert made
     given = {name: getattr(new, name) for name in type(new).__slots__ if name != "idempotency_key"}

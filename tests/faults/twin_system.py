@@ -12,6 +12,7 @@ from pydantic import SecretStr
 
 from api.dispatcher import Dispatcher
 from gridhaul.settings import WorkerSettings
+from gridhaul.storage.roots import Roots
 from gridhaul.storage.source import Source
 from gridhaul.targets.directory import DirectoryTarget
 from gridhaul.targets.registry import Targets
@@ -126,7 +127,7 @@ class TwinSystem:
         path.write_bytes(self.case.data)
         if self.case.there_before is not None:
             (self.delivered / NAME).write_bytes(self.case.there_before)
-        source = await Source.open(str(path), self.settings.roots)
+        source = await Source.open(str(path), Roots.any_of(self.settings.roots))
         new = NewFile(
             owner="operator",
             name=NAME,

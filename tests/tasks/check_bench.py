@@ -24,6 +24,7 @@ from gridhaul.storage.mending import MongoMending
 from gridhaul.storage.objects import MongoObjects
 from gridhaul.storage.orphans import MongoOrphans
 from gridhaul.storage.registry import MongoDeliveries, MongoFiles
+from gridhaul.storage.roots import Roots
 from gridhaul.storage.source import Source
 from gridhaul.storage.standing import MongoStanding
 from gridhaul.targets.registry import load_targets
@@ -67,7 +68,7 @@ class CheckBench:
         """A file, its source on disk, stored as a worker does."""
         data, path = some_bytes(length), self.root / name
         path.write_bytes(data)
-        source = await Source.open(str(path), (self.root,))
+        source = await Source.open(str(path), Roots.any_of((self.root,)))
         identity = source.identity()
         source.close()
         new = replace(new_file(name=name, length=length), path=str(path), identity=identity)

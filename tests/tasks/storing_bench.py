@@ -8,6 +8,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
+from gridhaul.storage.roots import Roots
 from gridhaul.storage.source import identify
 from gridhaul.tokens import ContentGrant
 from gridhaul.transfer.errors import LeaseLost, NotFound, StaleFence
@@ -71,6 +72,7 @@ class Bench:
     """The file `run.h5`, stored in segments of one chunk, one at a time; the next one is being read meanwhile."""
 
     path: Path
+    root: Path  # of the account
     files: MemoryFiles
     contents: MemoryContents
     chunks: DirectChunks
@@ -79,13 +81,15 @@ class Bench:
     file_id: RecordId = field(init=False)
 
     async def register(self, if_changed: IfChanged = IfChanged.FAIL) -> File:
-        identity = await identify(str(self.path), (self.path.parent,), max_file_bytes=None)
+        roots = Roots(configured=self.settings.roots, allowed=(self.root,))
+        identity = await identify(str(self.path), roots, max_file_bytes=None)
         new = NewFile(
             owner="operator",
             name=self.path.name,
             content_type="application/x-hdf5",
             length=identity.size,
             path=str(self.path),
+            root=str(self.root),
             identity=identity,
             queue=Queue.SMALL,
             deliver_to=None,
@@ -145,6 +149,7 @@ def make_bench(directory: Path) -> Bench:
     settings = SimpleNamespace(roots=(directory,), segment_chunks=1, segments_in_flight=1, max_file_bytes=None)
     return Bench(
         path=path,
+        root=directory,
         files=MemoryFiles(lease_seconds=60),
         contents=contents,
         chunks=DirectChunks(intake=MemoryIntake(contents, inline_limit_chunks=15)),

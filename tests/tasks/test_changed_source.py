@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from gridhaul.storage import source, source_stability
+from gridhaul.storage import beneath, source_stability
+from gridhaul.storage.roots import Roots
 from gridhaul.storage.source import identify
 from gridhaul.storage.source_reader import SourceReader
 from gridhaul.storage.source_stability import registered_anew
@@ -242,7 +243,7 @@ async def test_source_that_became_unreadable_fails_and_can_be_retried(
 
     await _stopped_in_the_middle(bench)
     with monkeypatch.context() as without_permission:
-        without_permission.setattr(source, "_openat2", refused)
+        without_permission.setattr(beneath, "_openat2", refused)
         assert outcome(await bench.attempt()) == (FileState.FAILED, "source_unreadable")
     await bench.files.move(bench.file_id, FILE_MOVES[Action.RETRY])
     assert outcome(await bench.attempt()) == STORED
@@ -349,7 +350,7 @@ async def test_retried_file_that_was_registered_anew_is_stored(bench: Bench) -> 
     old = (await _stopped_in_the_middle(bench)).content_id
     replace_by_rename(bench.path, OTHER[:MIB])
     assert outcome(await bench.attempt()) == CHANGED
-    identity = await identify(str(bench.path), (bench.path.parent,), max_file_bytes=None)
+    identity = await identify(str(bench.path), Roots.any_of((bench.path.parent,)), max_file_bytes=None)
     await bench.files.move(bench.file_id, FILE_MOVES[Action.RETRY], **registered_anew(identity))
     file = await bench.attempt()
     assert (outcome(file), bench.stored(file)) == (STORED, OTHER[:MIB])
