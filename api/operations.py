@@ -66,7 +66,7 @@ async def retry_file(file_id: Id, caller: Preparing, parts: Parts) -> FileView:
     file = await parts.file(caller, file_id)
     if file.state not in FILE_MOVES[Action.RETRY].from_states:
         return FileView.of(await move_file(parts, caller, file_id, Action.RETRY))
-    changes = await renewed_source(file, parts)
+    changes = await renewed_source(file, caller, parts)
     await require_few_open(parts, file.owner, await parts.accounts.named(file.owner))
     moved = await retry_charged(parts, file, changes)
     return FileView.of(await _moved(parts, caller, file_id, Action.RETRY, moved))

@@ -83,11 +83,12 @@ def _destination(wanted: DeliverTo, name: str, caller: Caller, parts: Service) -
     return Destination(target=wanted.target, object_name=object_name, if_exists=wanted.if_exists)
 
 
-async def renewed_source(file: File, parts: Service) -> dict[str, Any]:
+async def renewed_source(file: File, caller: Caller, parts: Service) -> dict[str, Any]:
     """What changes in the record of a FAILED or CANCELLED file that is stored after all: nothing, if it can go on.
 
     If its source is another one now, or was seen to change, it is registered anew. Raises the source errors.
     """
+    Roots(configured=parts.roots, allowed=caller.roots_among(parts.roots)).holding(file.path)  # fewer by now, perhaps
     roots = Roots.of_file(file, parts.roots)
     identity = await identify(file.path, roots, max_file_bytes=parts.max_file_bytes)
     seen_to_change = file.error is not None and file.error.code == SourceChanged.code

@@ -146,7 +146,8 @@ class CommandSettings(_Settings):
     """What the command `gridhaul` needs."""
 
     url: str = "http://127.0.0.1:8000"
-    token: SecretStr
+    token: SecretStr | None = None
+    password: SecretStr | None = None
     ca_file: Path | None = None
 
 
@@ -184,7 +185,7 @@ def _secrets_from_files(environment: Mapping[str, str]) -> dict[str, str]:
     return found
 
 
-_FROM_FILES = frozenset({"mongo_url", "redis_url", "service_secret", "token"})
+_FROM_FILES = frozenset({"mongo_url", "redis_url", "service_secret", "token", "password"})
 
 
 def _explain(error: ValidationError) -> str:
