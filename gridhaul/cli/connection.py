@@ -12,14 +12,14 @@ from gridhaul.client import Client, ClientError, logged_in
 from gridhaul.settings import CommandSettings, SettingsError
 
 ACCOUNT_PATIENCE_SECONDS = 5.0
-WITHOUT_TOKEN = "an API key, which `gridhaul keys create NAME --username USER` makes with a password"
+HOW_TO_GET_IN = "an API key, which `gridhaul keys create NAME --username USER` makes with a password"
 
 
 def connect(patience_seconds: float, note: Callable[[str], None]) -> Client:
     """A client that says with `note` what it waits for. Raises SettingsError."""
     settings = CommandSettings()
     if settings.token is None:
-        raise SettingsError(f"GRIDHAUL_TOKEN is not set: {WITHOUT_TOKEN}")
+        raise SettingsError(f"GRIDHAUL_TOKEN is not set: {HOW_TO_GET_IN}")
     try:
         return Client(
             settings.url,

@@ -116,9 +116,7 @@ async def test_root_of_the_account_is_recorded_with_its_file(alice: Api, ports: 
     assert file.root == str(exports / "alice")
 
 
-@pytest.mark.parametrize(
-    "path", ["bob/run.h5", "bob/none", "fifo", "none", "alice/../bob", "alice/link", "alicex"]
-)
+@pytest.mark.parametrize("path", ["bob/run.h5", "bob/none", "fifo", "none", "alice/../bob", "alice/link", "alicex"])
 async def test_account_learns_nothing_of_what_is_outside_its_root(alice: Api, exports: Path, path: str) -> None:
     (exports / "alice" / "link").symlink_to("../bob/run.h5")
     answered, problem = await _prepare(alice, exports / path)
