@@ -36,11 +36,12 @@ test: $(VENV)/dev ## run all tests against real servers
 faults: $(VENV)/dev ## do every fault to real processes and count what comes of it: RUNS=n ONLY=7,8,storm SEED=n
 	@$(BIN)/python -m tests.faults $(if $(RUNS),--runs $(RUNS)) $(if $(ONLY),--only "$(ONLY)") $(if $(SEED),--seed $(SEED))
 
-check: $(VENV)/dev ## ruff, mypy --strict, import contracts
+check: $(VENV)/dev ## ruff, mypy --strict, import contracts, known vulnerabilities of what is pinned
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m tests.audit
 
 format: $(VENV)/dev ## format the code
 	$(BIN)/ruff check --fix .

@@ -18,11 +18,12 @@ from api.account_schemas import (
 from api.auth import Administering, AnyCaller
 from api.dependencies import Limit, Parts, Service
 from gridhaul.asgi.audit import audit
+from gridhaul.asgi.bounded_route import BoundedRoute
 from gridhaul.passwords import check_password
 from gridhaul.transfer.access import Account, NewAccount, Scope
 from gridhaul.transfer.errors import Forbidden, InvalidValue, NotFound, StateConflict, TargetUnknown
 
-router = APIRouter(tags=["accounts"])
+router = APIRouter(tags=["accounts"], route_class=BoundedRoute)
 
 AfterUsername = Annotated[str | None, Query(pattern=USERNAME, description="`next_cursor` of the page before")]
 

@@ -8,13 +8,14 @@ from fastapi import APIRouter, Header, Response
 from api.auth import Finalizing
 from api.dependencies import Id, Parts
 from api.schemas import DeliveryView, FinalizeBody
+from gridhaul.asgi.bounded_route import BoundedRoute
 from gridhaul.headers import read_repr_digest
 from gridhaul.transfer.errors import DigestMismatch, DigestRequired, LengthMismatch, Malformed
 from gridhaul.transfer.model import Destination, Hint, NewDelivery, TaskName
 from gridhaul.transfer.naming import check_object_name
 from gridhaul.transfer.states import DeliveryState
 
-router = APIRouter(prefix="/upload", tags=["upload"])
+router = APIRouter(prefix="/upload", tags=["upload"], route_class=BoundedRoute)
 
 ReprDigest = Annotated[str | None, Header(description="RFC 9530: `sha-256=:…:`")]
 ContentSha256 = Annotated[str | None, Header(alias="content-sha256", description="The SHA-256 in hex")]

@@ -8,11 +8,12 @@ from api.account_schemas import KeyBody, KeysView, KeyView, NewKeyView, Username
 from api.auth import AnyCaller
 from api.dependencies import Id, Parts, Service
 from gridhaul.asgi.audit import audit
+from gridhaul.asgi.bounded_route import BoundedRoute
 from gridhaul.transfer.access import Account, ApiKey, Caller, Scope
 from gridhaul.transfer.credentials import Credential, CredentialKind
 from gridhaul.transfer.errors import Forbidden, NotFound
 
-router = APIRouter(prefix="/keys", tags=["accounts"])
+router = APIRouter(prefix="/keys", tags=["accounts"], route_class=BoundedRoute)
 
 
 @router.post("", status_code=201, summary="Make an API key")

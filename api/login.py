@@ -10,12 +10,13 @@ from pydantic import BaseModel, Field, SecretStr
 from api.authenticator import NOT_VALID, is_over
 from api.dependencies import Parts, Service
 from gridhaul.asgi.audit import audit
+from gridhaul.asgi.bounded_route import BoundedRoute
 from gridhaul.passwords import is_outdated
 from gridhaul.transfer.access import Account, Scope, Session
 from gridhaul.transfer.credentials import Credential, CredentialKind
 from gridhaul.transfer.errors import Forbidden, InvalidValue, Unauthorized
 
-router = APIRouter(prefix="/auth", tags=["accounts"])
+router = APIRouter(prefix="/auth", tags=["accounts"], route_class=BoundedRoute)
 
 WRONG = "Username or password is wrong."
 

@@ -4,10 +4,12 @@ from collections.abc import Mapping
 
 from fastapi import APIRouter
 
+from api.allowance import require_few_open, retry_charged
 from api.auth import Finalizing, Preparing
 from api.dependencies import Id, Parts, Service
 from api.prepare import renewed_source
 from api.schemas import DeliveryView, FileView
+from gridhaul.asgi import problems
 from gridhaul.transfer.access import Caller
 from gridhaul.transfer.errors import Forbidden, StateConflict
 from gridhaul.transfer.model import Delivery, File, Hint, RecordId, TaskName
@@ -54,12 +56,20 @@ async def resume_file(file_id: Id, caller: Preparing, parts: Parts) -> FileView:
     return FileView.of(await move_file(parts, caller, file_id, Action.RESUME))
 
 
-@router.post("/files/{file_id}/retry", summary="Store a failed or cancelled file after all")
+@router.post(
+    "/files/{file_id}/retry",
+    summary="Store a failed or cancelled file after all",
+    responses=problems.documented(429, 507),
+)
 async def retry_file(file_id: Id, caller: Preparing, parts: Parts) -> FileView:
     """What was stored is not sent again, unless the source is another one now: then it starts over."""
     file = await parts.file(caller, file_id)
-    changes = await renewed_source(file, parts) if file.state in FILE_MOVES[Action.RETRY].from_states else {}
-    return FileView.of(await move_file(parts, caller, file_id, Action.RETRY, **changes))
+    if file.state not in FILE_MOVES[Action.RETRY].from_states:
+        return FileView.of(await move_file(parts, caller, file_id, Action.RETRY))
+    changes = await renewed_source(file, caller, parts)
+    await require_few_open(parts, file.owner, await parts.accounts.named(file.owner))
+    moved = await retry_charged(parts, file, changes)
+    return FileView.of(await _moved(parts, caller, file_id, Action.RETRY, moved))
 
 
 @router.post("/deliveries/{delivery_id}/cancel", summary="Stop a delivery for good")
@@ -90,14 +100,17 @@ async def retry_delivery(delivery_id: Id, caller: Finalizing, parts: Parts) -> D
     return DeliveryView.of(await move_delivery(parts, caller, delivery_id, Action.RETRY))
 
 
-async def move_file(parts: Service, caller: Caller, file_id: RecordId, action: Action, **changes: object) -> File:
+async def move_file(parts: Service, caller: Caller, file_id: RecordId, action: Action) -> File:
     """The file after the action, or as it is if there is nothing left to do. Raises NotFound, StateConflict."""
-    move = FILE_MOVES[action]
     await parts.file(caller, file_id)
-    moved = await parts.files.move(file_id, move, **changes)
+    return await _moved(parts, caller, file_id, action, await parts.files.move(file_id, FILE_MOVES[action]))
+
+
+async def _moved(parts: Service, caller: Caller, file_id: RecordId, action: Action, moved: File | None) -> File:
+    """Hints the file if it was moved and waits; else finds out what there is to say."""
     if moved is None:
         file = await parts.file(caller, file_id)
-        if file.state not in move.done_in:
+        if file.state not in FILE_MOVES[action].done_in:
             raise StateConflict(f"The file is {file.state}: {FILE_ADVICE[file.state]}")
         return file
     if moved.state is FileState.REGISTERED:

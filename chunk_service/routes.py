@@ -9,12 +9,13 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from chunk_service.dependencies import ContentId, Fence, Granted, GrantedRepair, Service, ServiceParts
 from chunk_service.segment_body import declared_length, read_chunks
+from gridhaul.asgi.bounded_route import BoundedRoute
 from gridhaul.headers import read_chunk_digests
 from gridhaul.transfer.chunking import MANIFEST_PAGE_CHUNKS
 from gridhaul.transfer.errors import DigestMismatch, LengthMismatch
 from gridhaul.transfer.model import Seal
 
-router = APIRouter(prefix="/contents/{content_id}", tags=["contents"])
+router = APIRouter(prefix="/contents/{content_id}", tags=["contents"], route_class=BoundedRoute)
 
 LARGEST_NUMBER = 2**31 - 1
 ChunkNumber = Annotated[int, Path(ge=0, le=LARGEST_NUMBER)]

@@ -16,6 +16,7 @@ from gridhaul.transfer.states import STORABLE, FileState
 from tasks.attempt import Meter, Tenure
 from tasks.celery import app
 from tasks.finalize_file import deliver_file
+from tasks.giving_back import give_back
 from tasks.runtime import Runtime, worker
 
 ENTRY_BYTES = 1 + DIGEST_BYTES
@@ -34,6 +35,8 @@ async def store_file(runtime: Runtime, file_id: str) -> None:
     if file is not None:
         meter = Meter(0 if file.content_outdated else file.stored_bytes, _progress)
         await runtime.file_attempts.run(file, lambda tenure: _store_or_start_over(runtime, file, tenure, meter), meter)
+        if file.if_changed is IfChanged.RESTART:
+            await give_back(runtime, file)
     delivery_id = await _make_delivery(runtime, record_id)
     if delivery_id is not None:  # at once: a hint would wait behind all files that are still to be stored
         await deliver_file(runtime, delivery_id)
@@ -55,6 +58,7 @@ async def _store_or_start_over(runtime: Runtime, file: File, tenure: Tenure, met
             raise
         roots, limit = Roots.of_file(file, runtime.settings.roots), runtime.settings.max_file_bytes
         identity = await identify(file.path, roots, max_file_bytes=limit)
+        await runtime.usage.charge(file.owner, max(identity.size - file.length, 0))  # nothing: announces a release
         meter.start_over({**registered_anew(identity), "fruitless_attempts": file.fruitless_attempts})
         raise SourceStartedOver("The source has changed; it is read anew from its start.") from changed
 

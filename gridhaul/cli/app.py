@@ -55,6 +55,7 @@ def gridhaul(
     GRIDHAUL_URL is the address of the api (http://127.0.0.1:8000 if not set). GRIDHAUL_TOKEN, or a file named by
     GRIDHAUL_TOKEN_FILE, holds an API key. Who has none logs in with a password: gridhaul keys create NAME --username
     USER. GRIDHAUL_PASSWORD, or a file named by GRIDHAUL_PASSWORD_FILE, answers where the password is asked for.
+    GRIDHAUL_CA_FILE names a PEM file of authorities to trust for https.
     """
 
 

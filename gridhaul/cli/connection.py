@@ -10,22 +10,24 @@ from gridhaul.cli.passwords import ask
 from gridhaul.cli.text import safe
 from gridhaul.client import Client, ClientError, logged_in
 from gridhaul.settings import CommandSettings, SettingsError
+from gridhaul.tls import tls_context
 
 ACCOUNT_PATIENCE_SECONDS = 5.0
-HOW_TO_GET_IN = "an API key, which `gridhaul keys create NAME --username USER` makes with a password"
+NO_KEY_YET = "an API key, which `gridhaul keys create NAME --username USER` makes with a password"
 
 
 def connect(patience_seconds: float, note: Callable[[str], None]) -> Client:
     """A client that says with `note` what it waits for. Raises SettingsError."""
     settings = CommandSettings()
     if settings.token is None:
-        raise SettingsError(f"GRIDHAUL_TOKEN is not set: {HOW_TO_GET_IN}")
+        raise SettingsError(f"GRIDHAUL_TOKEN is not set: {NO_KEY_YET}")
     try:
         return Client(
             settings.url,
             settings.token.get_secret_value(),
             patience_seconds=patience_seconds,
             on_retry=lambda error: note(f"waiting: {error}"),
+            tls=tls_context(settings.ca_file),
         )
     except ValueError as error:
         raise SettingsError(f"GRIDHAUL_URL or GRIDHAUL_TOKEN: {error}") from None
@@ -41,14 +43,16 @@ def connect_as(username: str | None) -> AbstractContextManager[Client]:
 @contextmanager
 def log_in(username: str, password: str) -> Iterator[Client]:
     """A client for one login, which ends with it. Raises SettingsError, ClientError."""
+    settings = CommandSettings()
     with ExitStack() as stack:
         try:
             login = logged_in(
-                CommandSettings().url,
+                settings.url,
                 username=username,
                 password=password,
                 patience_seconds=ACCOUNT_PATIENCE_SECONDS,
                 on_retry=lambda error: say(f"waiting: {error}"),
+                tls=tls_context(settings.ca_file),
             )
             client = stack.enter_context(login)
         except ValueError as error:

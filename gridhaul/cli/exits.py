@@ -8,7 +8,7 @@ from typing import NoReturn
 import typer
 
 from gridhaul.cli.text import duration, safe
-from gridhaul.client import ApiError, ApiUnreachable
+from gridhaul.client import ApiError, ApiInsecure, ApiUnreachable
 from gridhaul.settings import SettingsError
 from gridhaul.transfer import errors
 
@@ -72,6 +72,8 @@ def exit_codes() -> Iterator[None]:
         leave(exit_of_answer(error), f"ERROR {error.code}: {error.detail}{_when(error)}")
     except ApiUnreachable as error:
         leave(Exit.FAILED, f"ERROR unreachable: {error}")
+    except ApiInsecure as error:
+        leave(Exit.FAILED, f"ERROR insecure: {error}; check GRIDHAUL_URL and GRIDHAUL_CA_FILE")
     except KeyboardInterrupt:
         leave(Exit.INTERRUPTED, "Interrupted.")
 

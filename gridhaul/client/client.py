@@ -1,5 +1,6 @@
 """The client: register a file on the server, then follow it until it is delivered; operate and check what is stored."""
 
+import ssl
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -57,10 +58,17 @@ class Client:
     """
 
     def __init__(
-        self, url: str, token: str, *, patience_seconds: float, on_retry: Callable[[ClientError], None]
+        self,
+        url: str,
+        token: str,
+        *,
+        patience_seconds: float,
+        on_retry: Callable[[ClientError], None],
+        tls: ssl.SSLContext | None = None,
     ) -> None:
-        """Raises ValueError if the URL or the token cannot be one."""
-        self._connection = Connection(url, token, Patience(seconds=patience_seconds, on_retry=on_retry))
+        """Without `tls` it trusts what the system does. Raises ValueError if the URL or the token cannot be one."""
+        patience = Patience(seconds=patience_seconds, on_retry=on_retry)
+        self._connection = Connection(url, token, patience, tls=tls)
         self.accounts = Accounts(self._connection)
         self.keys = Keys(self._connection)
 

@@ -1,5 +1,6 @@
 """Requests to the api and its answers: what is tried again, what is an error."""
 
+import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -9,8 +10,9 @@ from typing import Any, Self
 import httpx2
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_before_delay, wait_exponential_jitter
 
-from gridhaul.client.errors import ApiError, ApiUnreachable, ClientError
+from gridhaul.client.errors import ApiError, ApiInsecure, ApiUnreachable, ClientError
 from gridhaul.headers import retry_after_seconds
+from gridhaul.tls import tls_context, tls_refusal
 
 TRY_AGAIN = frozenset({429, 502, 503, 504})
 PAGE_MOST = 1000  # what the api gives at once
@@ -30,13 +32,17 @@ class Patience:
 class Connection:
     """One connection to the api. Use as a context manager."""
 
-    def __init__(self, url: str, token: str | None, patience: Patience) -> None:
-        """Without a token for what needs none. Raises ValueError if the URL or the token cannot be one."""
+    def __init__(self, url: str, token: str | None, patience: Patience, *, tls: ssl.SSLContext | None = None) -> None:
+        """Without a token for what needs none; without `tls` it trusts what the system does.
+
+        Raises ValueError if the URL or the token cannot be one.
+        """
         authorization = {} if token is None else {"Authorization": f"Bearer {_checked_token(token)}"}
         self._http = httpx2.Client(
             base_url=_checked_url(url),
             headers={"Accept": "application/json", **authorization},
             timeout=_TIMEOUT,
+            verify=tls or tls_context(),
             follow_redirects=False,
             trust_env=False,
         )
@@ -95,9 +101,7 @@ class Connection:
         try:
             return _decode(self._http.send(request))
         except httpx2.RequestError as error:
-            where = f"{request.url.scheme}://{request.url.netloc.decode()}"
-            message = f"{where} does not answer: {str(error) or type(error).__name__}"
-            raise ApiUnreachable(message, may_be_done=not isinstance(error, _NEVER_SENT)) from error
+            raise _unanswered(request, error) from error
 
     def _report(self, state: RetryCallState) -> None:
         if isinstance(error := _error_of(state), ClientError):
@@ -118,6 +122,19 @@ def _checked_token(token: str) -> str:
     if not token or not token.isascii() or not token.isprintable() or " " in token:
         raise ValueError("the token must be printable ASCII without spaces")
     return token
+
+
+def _unanswered(request: httpx2.Request, error: httpx2.RequestError) -> ClientError:
+    where = f"{request.url.scheme}://{request.url.netloc.decode()}"
+    if why := tls_refusal(error):
+        return ApiInsecure(f"no secure connection to {where}: {why}")
+    hint = " Does it expect https?" if _hung_up(error) and request.url.scheme == "http" else ""
+    message = f"{where} does not answer: {str(error) or type(error).__name__}{hint}"
+    return ApiUnreachable(message, may_be_done=not isinstance(error, _NEVER_SENT))
+
+
+def _hung_up(error: httpx2.RequestError) -> bool:
+    return isinstance(error, (httpx2.RemoteProtocolError, httpx2.ReadError))
 
 
 def _passes(error: BaseException) -> bool:

@@ -2,7 +2,8 @@
 
 ClientError
 ├── ApiError         the api refused, and says why
-└── ApiUnreachable   it did not answer within the client's patience
+├── ApiUnreachable   it did not answer within the client's patience
+└── ApiInsecure      no secure connection to it can be made
 """
 
 
@@ -30,3 +31,7 @@ class ApiUnreachable(ClientError):
     def __init__(self, message: str, *, may_be_done: bool) -> None:
         super().__init__(message)
         self.may_be_done = may_be_done
+
+
+class ApiInsecure(ClientError):
+    """Its certificate is not accepted, or it does not speak TLS. Not tried again."""

@@ -1,5 +1,6 @@
 """A login with the password of an account, for those who have no key."""
 
+import ssl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import cast
@@ -18,13 +19,15 @@ def logged_in(
     password: str,
     patience_seconds: float,
     on_retry: Callable[[ClientError], None],
+    tls: ssl.SSLContext | None = None,
 ) -> Iterator[Client]:
     """A client for one login, which ends with it. Raises ClientError; ValueError if the URL cannot be one."""
     patience = Patience(seconds=patience_seconds, on_retry=on_retry)
-    with Connection(url, None, patience) as anonymous:
+    with Connection(url, None, patience, tls=tls) as anonymous:
         login = _log_in(anonymous, username, password)
         try:
-            with Client(url, login["access_token"], patience_seconds=patience_seconds, on_retry=on_retry) as client:
+            token = login["access_token"]
+            with Client(url, token, patience_seconds=patience_seconds, on_retry=on_retry, tls=tls) as client:
                 yield client
         finally:
             with suppress(ClientError):  # what could not be ended ends by itself, and nobody has its token

@@ -118,6 +118,11 @@ class File:
         return chunk_count(self.length)
 
     @property
+    def used_bytes(self) -> int:
+        """What it counts against its owner's quota, whatever of it is stored."""
+        return 0 if self.state is FileState.DELETED else self.length
+
+    @property
     def lease(self) -> Lease:
         return Lease(record_id=self.id, fence=self.fence)
 

@@ -1,22 +1,21 @@
 """The race: parts of a path are swapped for ways out, all the time, while it is opened and read 10,000 times."""
 
-import errno
 import os
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
 
-from gridhaul.storage import beneath
 from gridhaul.storage.source import Source
 from gridhaul.transfer.errors import GridhaulError, PathNotAllowed, SourceMissing
 from tests.storage.exports import INSIDE, SECRET, Exports
 
 OPENED = 10_000
+REPEATED = 30  # takes the time that a swap needs
 Outcome = bytes | type[GridhaulError]
 SWAPPER = """
 import ctypes, os, sys
@@ -43,15 +42,14 @@ def _swapping(one: Path, other: Path) -> Iterator[None]:
             swapper.kill()
 
 
-async def _open_and_read(exports: Exports, path: str, *, swapped: Callable[[Counter[Outcome]], bool]) -> None:
+async def _open_and_read(exports: Exports, path: str) -> None:
     """At least 10,000 times, and until it was seen that there was swapping meanwhile: never a secret."""
     seen: Counter[Outcome] = Counter()
-    while seen.total() < OPENED or not swapped(seen):
+    while seen.total() < OPENED or len(seen) < 2 or INSIDE not in seen:
         outcome = await _outcome(exports, path)
         assert outcome in (INSIDE, PathNotAllowed, SourceMissing)
         seen[outcome] += 1
     assert set(exports.read) == {INSIDE}
-    assert seen[INSIDE] > 0, "what is inside can still be opened"
 
 
 async def _outcome(exports: Exports, path: str) -> Outcome:
@@ -62,14 +60,10 @@ async def _outcome(exports: Exports, path: str) -> Outcome:
         return type(error)
 
 
-def _both(seen: Counter[Outcome]) -> bool:
-    return len(seen) > 1 and seen[INSIDE] > 0
-
-
 async def test_file_swapped_for_a_link_to_a_secret(exports: Exports) -> None:
     (exports.alice / "link").symlink_to("../../../secret")
     with _swapping(exports.alice / "run.h5", exports.alice / "link"):
-        await _open_and_read(exports, f"{exports.alice}/run.h5", swapped=_both)
+        await _open_and_read(exports, f"{exports.alice}/run.h5")
 
 
 @pytest.mark.parametrize("to", ["../bob", "/", "{outside}"])
@@ -77,13 +71,13 @@ async def test_folder_swapped_for_a_link_to_one_with_a_secret(exports: Exports, 
     (exports.alice / "link").symlink_to(exports.path(to))
     (exports.alice / "folder" / "deep").mkdir()
     with _swapping(exports.alice / "folder", exports.alice / "link"):
-        await _open_and_read(exports, f"{exports.alice}/folder/run.h5", swapped=_both)
+        await _open_and_read(exports, f"{exports.alice}/folder/run.h5")
 
 
 async def test_root_of_the_account_swapped_for_a_link_to_another_one(exports: Exports) -> None:
     (exports.configured / "link").symlink_to("bob")
     with _swapping(exports.alice, exports.configured / "link"):
-        await _open_and_read(exports, f"{exports.alice}/run.h5", swapped=_both)
+        await _open_and_read(exports, f"{exports.alice}/run.h5")
 
 
 async def test_folder_above_the_root_of_the_account_swapped_for_a_link(exports: Exports) -> None:
@@ -93,36 +87,16 @@ async def test_folder_above_the_root_of_the_account_swapped_for_a_link(exports: 
     (fake / "run.h5").write_bytes(SECRET)
     (exports.outside / "link").symlink_to("fake")
     with _swapping(exports.outside / "srv", exports.outside / "link"):
-        await _open_and_read(exports, f"{exports.alice}/run.h5", swapped=_both)
+        await _open_and_read(exports, f"{exports.alice}/run.h5")
 
 
-async def test_folder_moved_out_while_a_link_in_it_leads_up(
-    exports: Exports, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_folder_moved_out_while_a_link_in_it_leads_up(exports: Exports, request: pytest.FixtureRequest) -> None:
     """Where it is outside, two folders up from it there is a secret instead of the account's file."""
     if "walk" in request.node.name:
         pytest.skip("it follows no links")
-    disturbed = _count_disturbed(monkeypatch)
     inside, moved = exports.alice / "folder" / "deep", exports.outside / "other" / "deep"
     for folder in (inside, moved):
-        folder.mkdir(parents=True)
-        (folder / "link").symlink_to("../../run.h5")
+        (folder / "a").mkdir(parents=True)
+    (inside / "link").symlink_to("a/../" * REPEATED + "../../run.h5")
     with _swapping(inside, moved):
-        await _open_and_read(exports, f"{inside}/link", swapped=lambda _: bool(disturbed))
-
-
-def _count_disturbed(monkeypatch: pytest.MonkeyPatch) -> list[OSError]:
-    """How often the kernel could not tell whether `..` had left."""
-    disturbed: list[OSError] = []
-    real = beneath._openat2
-
-    def counted(folder: int, names: str) -> int:
-        try:
-            return real(folder, names)
-        except OSError as error:
-            if error.errno == errno.EAGAIN:
-                disturbed.append(error)
-            raise
-
-    monkeypatch.setattr(beneath, "_openat2", counted)
-    return disturbed
+        await _open_and_read(exports, f"{inside}/link")

@@ -18,6 +18,7 @@ from tasks.attempt import Attempts
 from tasks.runtime import Runtime
 from tasks.upload_file import store_file
 from tests.contracts.bytes_to_store import MIB, some_bytes
+from tests.contracts.memory_accounts import MemoryAccounts, MemoryUsage
 from tests.contracts.memory_contents import MemoryContents, MemoryIntake
 from tests.contracts.memory_registry import MemoryFiles
 
@@ -75,6 +76,8 @@ class Bench:
     root: Path  # of the account
     files: MemoryFiles
     contents: MemoryContents
+    accounts: MemoryAccounts
+    usage: MemoryUsage
     chunks: DirectChunks
     settings: Any
     stop: bool = False
@@ -122,6 +125,7 @@ class Bench:
             files=self.files,
             deliveries=nothing,
             contents=self.contents,
+            usage=self.usage,
             chunks=cast("Any", self.chunks),
             targets=nothing,
             hints=nothing,
@@ -145,13 +149,15 @@ class Bench:
 def make_bench(directory: Path) -> Bench:
     path = directory / "run.h5"
     path.write_bytes(some_bytes(LENGTH))
-    contents = MemoryContents(sweep_after_seconds=0)
+    contents, accounts = MemoryContents(sweep_after_seconds=0), MemoryAccounts()
     settings = SimpleNamespace(roots=(directory,), segment_chunks=1, segments_in_flight=1, max_file_bytes=None)
     return Bench(
         path=path,
         root=directory,
         files=MemoryFiles(lease_seconds=60),
         contents=contents,
+        accounts=accounts,
+        usage=MemoryUsage(accounts, quota_bytes=None),
         chunks=DirectChunks(intake=MemoryIntake(contents, inline_limit_chunks=15)),
         settings=settings,
     )
