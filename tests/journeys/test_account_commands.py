@@ -122,7 +122,7 @@ def test_changes_by_an_admin_hold_at_once(admin: Shell, nobody: Shell) -> None:
     frank = Shell(url=nobody.url, token=nobody.key("one", "frank"))
     shown = admin("accounts", "set", "frank", "--quota", "none", "--max-open-files", "3", "--disable").stdout
     assert "account frank DISABLED\n" in shown
-    assert "the server's, 0 B used\n" in shown
+    assert "the server's limit, 0 B used\n" in shown
     assert outcome(frank("ls")) == (5, "unauthorized")
     admin("accounts", "set", "frank", "--enable", "--scopes", "")
     assert outcome(frank("ls")) == (5, "forbidden")
