@@ -49,7 +49,7 @@ def test_without_the_token_nothing_is_answered(system: System, call: str, token:
         ("{sources}-evil/x", (403, "path_not_allowed")),
         ("{sources}/leaving", (403, "path_not_allowed")),
         ("{sources}/absent", (404, "source_missing")),
-        ("{sources}", (403, "path_not_allowed")),
+        ("{sources}", (422, "not_a_regular_file")),
         ("{sources}/folder", (422, "not_a_regular_file")),
         ("{sources}/fifo", (422, "not_a_regular_file")),
         ("relative", (422, "path_invalid")),
