@@ -3,7 +3,7 @@
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Query, Request, Response
 from pydantic import SecretStr
 
 from api.account_schemas import (
@@ -17,6 +17,7 @@ from api.account_schemas import (
 )
 from api.auth import Administering, AnyCaller
 from api.dependencies import Limit, Parts, Service
+from api.guesses import address_of
 from gridhaul.asgi.audit import audit
 from gridhaul.asgi.bounded_route import BoundedRoute
 from gridhaul.passwords import check_password
@@ -34,11 +35,12 @@ async def get_own_account(caller: AnyCaller) -> AccountView:
 
 
 @router.put("/account/password", status_code=204, summary="Change the caller's own password")
-async def change_password(body: PasswordBody, caller: AnyCaller, parts: Parts) -> None:
+async def change_password(request: Request, body: PasswordBody, caller: AnyCaller, parts: Parts) -> None:
     """Every login ends, this one too; API keys stay."""
     current = body.current_password.get_secret_value()
     new = check_password(body.new_password.get_secret_value())
-    if not await parts.passwords.match(current, caller.account.password_hash):
+    right = parts.guesses.is_right(current, caller.account, username=caller.username, address=address_of(request))
+    if not await right:
         raise Forbidden("The current password is another one.")
     await parts.accounts.set_password(caller.username, await parts.passwords.hashed(new))
     audit("change_password", changed=caller.username)

@@ -16,6 +16,7 @@ from api.authenticator import Authenticator
 from api.dependencies import Service
 from api.dispatcher import Dispatcher
 from api.download import download_slots
+from api.guesses import Guesses
 from api.rates import Rates
 from api.scheduler import Scheduler
 from gridhaul import __version__
@@ -73,6 +74,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     lease_seconds = settings.lease_seconds
     accounts = MongoAccounts(database)
     checks = MongoChecks(database, lease_seconds=lease_seconds)
+    passwords = Passwords()
+    rates = Rates(requests_a_minute=settings.requests_a_minute, failed_logins_a_minute=settings.failed_logins_a_minute)
     app.state.service = Service(
         files=MongoFiles(database, lease_seconds=lease_seconds),
         deliveries=MongoDeliveries(database, lease_seconds=lease_seconds, sweep_seconds=settings.sweep_seconds),
@@ -94,10 +97,9 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             lifetime_seconds=settings.access_seconds,
             allow_demo=settings.allow_demo,
         ),
-        passwords=Passwords(),
-        rates=Rates(
-            requests_a_minute=settings.requests_a_minute, failed_logins_a_minute=settings.failed_logins_a_minute
-        ),
+        passwords=passwords,
+        guesses=Guesses(passwords, rates),
+        rates=rates,
         session_seconds=settings.session_days * DAY_SECONDS,
     )
     app.state.checks = {"mongodb": lambda: ping(database), "indexes": indexes.check, "redis": broker.check}

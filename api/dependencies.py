@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import Depends, Path, Query, Request
 
 from api.authenticator import Authenticator
+from api.guesses import Guesses
 from api.rates import Rates
 from gridhaul.asgi.limits import Budget
 from gridhaul.asgi.readiness import Readiness
@@ -43,6 +44,7 @@ class Service:
     accounts: MongoAccounts
     authenticator: Authenticator
     passwords: Passwords
+    guesses: Guesses
     rates: Rates
     session_seconds: float
 

@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field, SecretStr
 
 from api.authenticator import NOT_VALID, is_over
 from api.dependencies import Parts, Service
+from api.guesses import address_of
 from gridhaul.asgi.audit import audit
 from gridhaul.asgi.bounded_route import BoundedRoute
 from gridhaul.passwords import is_outdated
@@ -48,7 +49,7 @@ async def token(request: Request, response: Response, form: Annotated[TokenForm,
     response.headers["Cache-Control"] = "no-store"
     if form.grant_type == "refresh_token":
         return await _refresh(form, parts)
-    return await _log_in(form, parts, request.client.host if request.client else "")
+    return await _log_in(form, parts, address_of(request))
 
 
 @router.post("/revoke", status_code=204, summary="Log out")
@@ -61,24 +62,32 @@ async def revoke(token: Annotated[SecretStr, Form(max_length=1024)], parts: Part
 
 
 async def _log_in(form: TokenForm, parts: Service, address: str) -> TokenView:
-    await parts.rates.require_login(form.username, address)
     account = await parts.accounts.named(form.username)
     password = form.password.get_secret_value()
-    right = await parts.passwords.match(password, account.password_hash if account else None)
+    right = await parts.guesses.is_right(password, account, username=form.username, address=address)
     if account is None or not right:
-        await parts.rates.count_failed_login(form.username, address)
         audit("login", account=form.username, outcome="wrong", address=address)
         raise Unauthorized(WRONG)
-    parts.authenticator.require_usable(account)
+    await _require_usable(account, address, parts)
     if account.password_hash and is_outdated(account.password_hash):
         await parts.accounts.rehash(account, await parts.passwords.hashed(password))
     scopes = _scopes(form.scope, account.scopes)
     credential = Credential.new(CredentialKind.REFRESH_TOKEN)
     expires = datetime.now(UTC) + timedelta(seconds=parts.session_seconds)
     session = Session(id=credential.id, digest=credential.digest, scopes=scopes, expires_at=expires)
-    await parts.accounts.begin_session(account.username, session)
+    if not await parts.accounts.begin_session(account, session):
+        raise Unauthorized(WRONG)  # the password was changed meanwhile
     audit("login", account=account.username, outcome="ok", address=address)
     return _view(account, session, credential, parts)
+
+
+async def _require_usable(account: Account, address: str, parts: Service) -> None:
+    """Counted like a wrong password where it is not: it took as much work, and the demo account's is public."""
+    try:
+        parts.authenticator.require_usable(account)
+    except Unauthorized:
+        await parts.rates.count_failed_login(account.username, address)
+        raise
 
 
 async def _refresh(form: TokenForm, parts: Service) -> TokenView:
@@ -88,10 +97,10 @@ async def _refresh(form: TokenForm, parts: Service) -> TokenView:
         raise Unauthorized(NOT_VALID)
     account, session = found
     parts.authenticator.require_usable(account)
+    scopes = _scopes(form.scope, tuple(scope for scope in session.scopes if scope in account.scopes))
     renewed = credential.renewed()
     if not await parts.accounts.renew_session(session, digest=renewed.digest):
         raise Unauthorized(NOT_VALID)
-    scopes = _scopes(form.scope, tuple(scope for scope in session.scopes if scope in account.scopes))
     return _view(account, replace(session, scopes=scopes), renewed, parts)
 
 

@@ -93,10 +93,13 @@ class MongoAccounts:
         pulled = {"$pull": {"keys": {"id": ObjectId(key_id)}}}
         return self._decoded(await self._collection.find_one_and_update(wanted, pulled, projection=BARE))
 
-    async def begin_session(self, username: str, session: Session) -> None:
+    async def begin_session(self, account: Account, session: Session) -> bool:
+        """False if the account was disabled or got another password since it was read."""
         (value,) = self._codec.values({"sessions": (session,)})["sessions"]
         newest = {"$push": {"sessions": {"$each": [value], "$slice": -SESSIONS_MOST}}}
-        await self._collection.update_one({"username": username}, newest)
+        same = {"username": account.username, "generation": account.generation, "disabled": False}
+        begun = await self._collection.update_one(same, newest)
+        return begun.matched_count == 1
 
     async def renew_session(self, session: Session, *, digest: str) -> bool:
         """Give it another digest. False if it is gone, or has another one already."""

@@ -13,6 +13,7 @@ from api.app import create_app
 from api.authenticator import Authenticator
 from api.dependencies import Service
 from api.download import download_slots
+from api.guesses import Guesses
 from api.rates import Rates
 from gridhaul.asgi import chain
 from gridhaul.asgi.readiness import Readiness
@@ -82,6 +83,7 @@ async def serving(
 ) -> AsyncIterator[Api]:
     """The api over these ports; it knows the targets `archive` and `mirror`. Without accounts there is an operator."""
     app, hints, ready = create_app(), list[Hint](), Readiness(_nothing)
+    passwords = Passwords()
     await ready.prepare()
     chain.start(app, BOUNDS, cors_origins=())
     app.state.service = Service(
@@ -100,7 +102,8 @@ async def serving(
         usage=ports.usage_with(None),
         accounts=accounts or cast("MongoAccounts", ports.accounts),  # as much of them as is asked for here
         authenticator=authenticator(accounts) if accounts else cast("Authenticator", _Operators()),
-        passwords=Passwords(),
+        passwords=passwords,
+        guesses=Guesses(passwords, rates),
         rates=rates,
         session_seconds=60,
     )

@@ -1,0 +1,40 @@
+"""What the tests of logins share."""
+
+import time
+from collections.abc import AsyncIterator
+from types import SimpleNamespace
+
+import pytest
+from limits.aio.storage import memory
+
+from api.rates import Rates
+from gridhaul.passwords import Passwords
+from gridhaul.storage.accounts import MongoAccounts
+from gridhaul.storage.connect import Database
+from gridhaul.transfer.access import NewAccount, Scope
+from tests.api.house import PASSWORD, WRONG_MOST, House
+from tests.api.service import serving
+from tests.contracts.ports import LONG_LEASE_SECONDS, mongo_ports
+
+
+@pytest.fixture(scope="session")
+async def password_hash() -> str:
+    return await Passwords().hashed(PASSWORD)
+
+
+@pytest.fixture
+def one_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The clock of the rates stands: what was counted in one minute weighs less in the next."""
+    now = time.time()
+    monkeypatch.setattr(memory, "time", SimpleNamespace(time=lambda: now))
+
+
+@pytest.fixture
+async def house(database: Database, password_hash: str, one_minute: None) -> AsyncIterator[House]:
+    accounts = MongoAccounts(database)
+    await accounts.create(NewAccount(username="alice", scopes=(Scope.READ, Scope.DELETE), password_hash=password_hash))
+    ports = mongo_ports(database, lease_seconds=LONG_LEASE_SECONDS)
+    rates = Rates(requests_a_minute=0, failed_logins_a_minute=WRONG_MOST)
+    async with serving(ports, accounts=accounts, rates=rates) as api:
+        api.http.headers.pop("Authorization")
+        yield House(http=api.http, accounts=accounts)

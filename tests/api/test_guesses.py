@@ -1,0 +1,38 @@
+"""Guesses at passwords: what is counted, and what is refused then."""
+
+import asyncio
+
+from gridhaul.passwords import AT_ONCE
+from tests.api.house import OTHER, WRONG_MOST, House, bearer
+
+
+async def test_after_a_few_wrong_logins_even_the_right_one_waits(house: House) -> None:
+    assert [(await house.log_in(OTHER)).status_code for _ in range(WRONG_MOST)] == [401] * WRONG_MOST
+    refused = await house.log_in()
+    assert (refused.status_code, refused.json()["code"]) == (429, "too_many_requests")
+    assert 0 < int(refused.headers["retry-after"]) <= 60
+
+
+async def test_right_logins_are_not_counted(house: House) -> None:
+    assert [(await house.log_in()).status_code for _ in range(5)] == [200] * 5
+
+
+async def test_wrong_logins_at_the_same_moment_are_counted_too(house: House) -> None:
+    answers = await asyncio.gather(*(house.log_in(OTHER) for _ in range(12)))
+    looked_at = [answer.status_code for answer in answers].count(401)
+    assert WRONG_MOST <= looked_at < WRONG_MOST + AT_ONCE
+
+
+async def test_right_login_into_a_disabled_account_is_counted_like_a_wrong_one(house: House) -> None:
+    await house.accounts.change("alice", {"disabled": True})
+    answers = [(await house.log_in()).status_code for _ in range(WRONG_MOST + 1)]
+    assert answers == [401] * WRONG_MOST + [429]
+
+
+async def test_wrong_current_passwords_are_counted_as_logins(house: House) -> None:
+    headers = bearer((await house.log_in()).json()["access_token"])
+    wrong = {"current_password": OTHER, "new_password": OTHER}
+    for _ in range(WRONG_MOST):
+        assert (await house.http.put("/account/password", json=wrong, headers=headers)).status_code == 403
+    assert (await house.http.put("/account/password", json=wrong, headers=headers)).status_code == 429
+    assert (await house.log_in()).status_code == 429
