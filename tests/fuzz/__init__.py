@@ -1,0 +1,1 @@
+"""Requests and texts that nobody thought of: schemathesis over both services, Hypothesis over the parsers."""

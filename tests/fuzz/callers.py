@@ -1,0 +1,79 @@
+"""Who asks: with the right token, without one, with a wrong one; and the values that mean something to the stand."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from gridhaul.tokens import RepairGrant, sign_repair
+from gridhaul.transfer.model import RecordId
+from tests.fuzz.stand import TARGET, Stand
+
+MEANT = 0.7  # how often such a value is taken where it fits; the others are made up
+PUBLIC = frozenset({"GET /healthz", "GET /readyz"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Caller:
+    """`settings` are schemathesis' own, on top of schemathesis.toml. `share` is its part of the examples."""
+
+    name: str
+    url: str
+    settings: Mapping[str, Any]
+    authorised: bool = False
+    share: float = 0.1
+
+
+def callers(stand: Stand) -> Iterator[Caller]:
+    """For both services. The tokens of the chunk service are made when a caller is asked for: they expire."""
+    system = stand.system
+    yield Caller(name="api", url=system.url, settings=_api(stand), authorised=True, share=1)
+    yield Caller(name="api, no token", url=system.url, settings={})
+    yield Caller(name="api, wrong token", url=system.url, settings=_bearer("x" * 43))
+    url = system.chunk_service_url
+    yield Caller(name="chunk service", url=url, settings=_chunk_service(stand), authorised=True, share=1)
+    yield Caller(name="chunk service, no token", url=url, settings={})
+    yield Caller(name="chunk service, wrong token", url=url, settings=_bearer(stand.open.token(secret="x" * 43)))
+
+
+def _api(stand: Stand) -> dict[str, Any]:
+    values = {
+        "path.file_id": stand.file_ids,
+        "path.delivery_id": stand.delivery_ids,
+        "path.check_id": stand.check_ids,
+        "query.cursor": [*stand.file_ids, *stand.delivery_ids],
+        "header.content-sha256": [stand.sha256, stand.sha256.upper(), "0" * 64],
+        "body.file_path": stand.paths,
+        "body.target": [TARGET],
+        "body.deliver_to.target": [TARGET],
+        "body.id": [*stand.file_ids, *stand.delivery_ids],
+    }
+    return _bearer(stand.system.token) | _values(values)
+
+
+def _chunk_service(stand: Stand) -> dict[str, Any]:
+    """Repairing takes a token of its own, for a content that is sealed."""
+    values: dict[str, Sequence[str | int]] = {
+        "path.content_id": [stand.open.content_id],
+        "path.first": [0, 1, 19, 20],
+        "path.n": [0],
+        "header.Lease-Fence": ["1"],
+    }
+    sealed = stand.sealed
+    token = sign_repair(RepairGrant(content_id=RecordId(sealed.content_id)), secret=sealed.secret)
+    repair = _bearer(token) | _values({"path.content_id": [sealed.content_id]}, names="sealed")
+    settings = _bearer(stand.open.token()) | _values(values)
+    settings["dictionaries"] |= repair.pop("dictionaries")
+    return settings | {"operations": [{"include-name": "PUT /contents/{content_id}/chunks/{n}/repair", **repair}]}
+
+
+def _bearer(token: str) -> dict[str, Any]:
+    return {"headers": {"Authorization": f"Bearer {token}"}}
+
+
+def _values(values: Mapping[str, Sequence[str | int]], *, names: str = "") -> dict[str, Any]:
+    """`names` goes before the names of the dictionaries, where there are two for one parameter."""
+    found = {place: names + place.replace(".", "-") for place in values}
+    return {
+        "dictionaries": {found[place]: {"values": list(values[place])} for place in values},
+        "parameters": {place: {"dictionary": name, "probability": MEANT} for place, name in found.items()},
+    }

@@ -1,0 +1,66 @@
+"""Loaded by schemathesis: segments with their own digests, what no schema can promise, and the count of answers."""
+
+import atexit
+import json
+import os
+from collections import Counter
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import schemathesis
+from schemathesis import Case, HookContext, Response
+from schemathesis.core.failures import Failure
+from schemathesis.openapi.checks import RejectedPositiveData
+
+from gridhaul.headers import write_chunk_digests
+from gridhaul.transfer.digest import chunk_digest
+from tests.fuzz.words import COUNTS_FILE, MIB, SEALED, SEALED_ID
+
+SHAPE = "Not as the documentation says"  # how a problem begins when a request does not fit the schema
+BEYOND_A_SCHEMA = {
+    "chunk_out_of_range": "how many chunks a content has",
+    "digest_mismatch": "which bytes are stored or sent",
+    "digest_required": "one of two headers is needed",
+    "idempotency_conflict": "what was asked before",
+    "invalid_value": "an id with a kind that takes none, a name with '..' in it",
+    "length_mismatch": "how long a content is",
+    "not_a_regular_file": "what is under a path",
+    "target_unknown": "which targets are configured",
+}
+
+AnyCase: TypeAlias = "Case[Any]"
+answers: Counter[str] = Counter()
+
+
+@schemathesis.hook
+def before_call(context: HookContext, case: AnyCase, kwargs: dict[str, Any]) -> None:
+    """Every other well-formed segment is one that the content can take, with the right digests."""
+    if case.operation.method != "put" or not isinstance(case.body, bytes) or not _well_formed(case):
+        return
+    if len(case.body) % 2:
+        sealed = case.path_parameters.get("content_id") == os.environ[SEALED_ID]
+        case.body = SEALED if sealed else case.body[:MIB].ljust(MIB, b"\0")
+    case.headers["Chunk-Digests"] = write_chunk_digests([chunk_digest(case.body)])
+
+
+@schemathesis.hook
+def after_call(context: HookContext, case: AnyCase, response: Response) -> None:
+    answers[f"{response.status_code} {case.method} {case.path}"] += 1
+
+
+@schemathesis.hook
+def filter_failure(context: HookContext, failure: Failure, case: AnyCase, response: Response) -> bool:
+    """False for a well-formed request that was refused for what it names, never for its shape."""
+    if not isinstance(failure, RejectedPositiveData):
+        return True
+    problem = json.loads(response.content)
+    return problem["code"] not in BEYOND_A_SCHEMA or problem["detail"].startswith(SHAPE)
+
+
+@atexit.register
+def write_counts() -> None:
+    Path(os.environ[COUNTS_FILE]).write_text(json.dumps(answers))
+
+
+def _well_formed(case: AnyCase) -> bool:
+    return case.meta is not None and case.meta.generation.mode.is_positive
