@@ -36,11 +36,13 @@ DESCRIPTION = "Moves large files and proves that they arrived: prepare, then fin
 
 
 def create_app() -> FastAPI:
-    app = FastAPI(title="Gridhaul", version=__version__, description=DESCRIPTION, lifespan=_lifespan)
+    app = FastAPI(
+        title="Gridhaul", version=__version__, description=DESCRIPTION, lifespan=_lifespan, redirect_slashes=False
+    )
     app.add_middleware(RequestLog)
     problems.install(app)
     for part in (prepare, finalize, files, deliveries, operations, delete, check_routes):
-        app.include_router(part.router, responses=problems.documented(400, 401, 403, 404, 409, 413, 422, 500, 503))
+        app.include_router(part.router, responses=problems.documented(401, 422, 500, 503))
     app.include_router(health_routes(lambda: app.state.checks))
     return app
 

@@ -9,7 +9,8 @@ from fastapi import APIRouter, Header, Response
 
 from api.auth import Caller
 from api.dependencies import Parts, Service
-from api.schemas import DeliverTo, FileView, PrepareBody
+from api.schemas import LOCATION, DeliverTo, FileView, PrepareBody
+from gridhaul.asgi.problems import documented
 from gridhaul.storage.source import check_path, identify
 from gridhaul.storage.source_stability import registered_anew
 from gridhaul.transfer.digest import fingerprint
@@ -25,7 +26,12 @@ IdempotencyKey = Annotated[
 ]
 
 
-@router.post("/prepare", status_code=202, summary="Register a local file and start storing it")
+@router.post(
+    "/prepare",
+    status_code=202,
+    summary="Register a local file and start storing it",
+    responses={202: LOCATION, **documented(400, 403, 404, 413)},
+)
 async def prepare(
     body: PrepareBody, response: Response, owner: Caller, parts: Parts, idempotency_key: IdempotencyKey = None
 ) -> FileView:

@@ -21,11 +21,10 @@ from gridhaul.storage.schema import make_payload_collections
 
 
 def create_app() -> FastAPI:
-    app = FastAPI(title="Gridhaul chunk service", version=__version__, lifespan=_lifespan)
+    app = FastAPI(title="Gridhaul chunk service", version=__version__, lifespan=_lifespan, redirect_slashes=False)
     app.add_middleware(RequestLog)
     problems.install(app)
-    answers = problems.documented(400, 401, 403, 404, 408, 409, 411, 413, 416, 422, 500, 503, 507)
-    app.include_router(routes.router, responses=answers)
+    app.include_router(routes.router, responses=problems.documented(401, 403, 422, 500, 503))
     app.include_router(health_routes(lambda: app.state.checks))
     return app
 

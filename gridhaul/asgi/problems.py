@@ -9,8 +9,10 @@ import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
+from fastapi.routing import iter_route_contexts
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from gridhaul.transfer.errors import GridhaulError
 
@@ -30,8 +32,21 @@ class Problem(BaseModel):
 
 def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """`responses` for FastAPI: these statuses are answered with a problem document."""
+    return {status: _documented(status) for status in statuses}
+
+
+def _documented(status: int) -> dict[str, Any]:
     content = {MEDIA_TYPE: {"schema": Problem.model_json_schema()}}
-    return {status: {"description": http.HTTPStatus(status).phrase, "content": content} for status in statuses}
+    headers = {name: {"required": True, "schema": schema} for name, schema in _HEADERS.get(status, {}).items()}
+    return {"description": http.HTTPStatus(status).phrase, "content": content, "headers": headers}
+
+
+_RETRY_AFTER: dict[str, Any] = {"Retry-After": {"type": "integer", "minimum": 1}}
+_HEADERS: dict[int, dict[str, Any]] = {
+    401: {"WWW-Authenticate": {"const": "Bearer"}},
+    503: _RETRY_AFTER,
+    507: _RETRY_AFTER,
+}
 
 
 log = structlog.get_logger(__name__)
@@ -93,7 +108,15 @@ async def _on_http_exception(request: Request, error: Exception) -> Response:
     code = http.HTTPStatus(error.status_code).name.lower()
     detail = {404: "There is nothing under this path.", 405: "This path does not know this method."}
     text = detail.get(error.status_code, "The request could not be answered.")
-    return problem(request, status=error.status_code, code=code, detail=text, headers=error.headers)
+    headers = {"Allow": _allowed(request)} if error.status_code == http.HTTPStatus.METHOD_NOT_ALLOWED else error.headers
+    return problem(request, status=error.status_code, code=code, detail=text, headers=headers)
+
+
+def _allowed(request: Request) -> str:
+    """Every method of the path (RFC 9110, 10.2.1). The framework's own list has those of the first route only."""
+    routes = iter_route_contexts(request.app.routes)
+    matching = [route for route in routes if route.matches(request.scope)[0] is not Match.NONE]
+    return ", ".join(sorted({method for route in matching for method in route.methods or ()}))
 
 
 async def _on_unexpected(request: Request, error: Exception) -> Response:
