@@ -8,18 +8,24 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from fastapi import FastAPI
 
+from api import accounts as account_routes
 from api import checks as check_routes
-from api import delete, deliveries, files, finalize, operations, prepare
+from api import delete, deliveries, files, finalize, keys, login, operations, prepare
+from api.authentication import Authentication
+from api.authenticator import Authenticator
 from api.dependencies import Service
 from api.dispatcher import Dispatcher
 from api.download import download_slots
+from api.rates import Rates
 from api.scheduler import Scheduler
 from gridhaul import __version__
 from gridhaul.asgi import problems
 from gridhaul.asgi.health import health_routes
 from gridhaul.asgi.readiness import Readiness
 from gridhaul.asgi.request_log import RequestLog, configure_logging
+from gridhaul.passwords import Passwords
 from gridhaul.settings import ApiSettings
+from gridhaul.storage.accounts import MongoAccounts
 from gridhaul.storage.agenda import DispatcherLease, MongoAgenda
 from gridhaul.storage.checks import MongoChecks
 from gridhaul.storage.connect import connect, ping
@@ -39,10 +45,12 @@ def create_app() -> FastAPI:
     app = FastAPI(
         title="Gridhaul", version=__version__, description=DESCRIPTION, lifespan=_lifespan, redirect_slashes=False
     )
+    app.add_middleware(Authentication)
     app.add_middleware(RequestLog)
     problems.install(app)
-    for part in (prepare, finalize, files, deliveries, operations, delete, check_routes):
-        app.include_router(part.router, responses=problems.documented(401, 422, 500, 503))
+    app.include_router(login.router, responses=problems.documented(422, 500, 503))
+    for part in (prepare, finalize, files, deliveries, operations, delete, check_routes, account_routes, keys):
+        app.include_router(part.router, responses=problems.documented(401, 403, 422, 429, 500, 503))
     app.include_router(health_routes(lambda: app.state.checks))
     return app
 
@@ -56,6 +64,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     broker = Broker(settings.redis_url.get_secret_value())
     hints = HintSender(settings.redis_url.get_secret_value())
     lease_seconds = settings.lease_seconds
+    accounts = MongoAccounts(database)
     checks = MongoChecks(database, lease_seconds=lease_seconds)
     app.state.service = Service(
         files=MongoFiles(database, lease_seconds=lease_seconds),
@@ -69,7 +78,18 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         targets=frozenset(target_names(settings.targets_file)),
         large_file_bytes=settings.large_file_bytes,
         max_file_bytes=settings.max_file_bytes,
-        operator_token=settings.operator_token.get_secret_value(),
+        accounts=accounts,
+        authenticator=Authenticator(
+            accounts=accounts,
+            secret=settings.service_secret.get_secret_value(),
+            lifetime_seconds=settings.access_seconds,
+            allow_demo=settings.allow_demo,
+        ),
+        passwords=Passwords(),
+        rates=Rates(
+            requests_a_minute=settings.requests_a_minute, failed_logins_a_minute=settings.failed_logins_a_minute
+        ),
+        session_seconds=settings.session_days * DAY_SECONDS,
     )
     app.state.checks = {"mongodb": lambda: ping(database), "indexes": indexes.check, "redis": broker.check}
     holder = f"{socket.gethostname()}:{os.getpid()}"

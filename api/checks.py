@@ -6,7 +6,7 @@ from typing import Annotated, Self
 from fastapi import APIRouter, Response
 from pydantic import BaseModel, Field, StringConstraints
 
-from api.auth import Caller
+from api.auth import Administering
 from api.dependencies import Cursor, Id, Limit, Parts, Service
 from api.schemas import LOCATION, Body, FailureView, Whole
 from gridhaul.asgi.problems import documented
@@ -102,7 +102,7 @@ class ChecksView(BaseModel):
         **documented(400, 404),
     },
 )
-async def start_check(body: CheckBody, response: Response, _: Caller, parts: Parts) -> CheckView:
+async def start_check(body: CheckBody, response: Response, _: Administering, parts: Parts) -> CheckView:
     """`fsck` looks at everything or at one file, `gc` at what belongs to nothing, `scrub` at stored chunks only."""
     if body.id is not None and body.kind is not CheckKind.FSCK:
         raise InvalidValue("Only fsck takes an id.")
@@ -124,19 +124,19 @@ async def start_check(body: CheckBody, response: Response, _: Caller, parts: Par
 
 
 @router.get("", summary="List checks, newest first")
-async def list_checks(_: Caller, parts: Parts, limit: Limit = 20, cursor: Cursor = None) -> ChecksView:
+async def list_checks(_: Administering, parts: Parts, limit: Limit = 20, cursor: Cursor = None) -> ChecksView:
     checks = await parts.checks.page(limit=limit, before=RecordId(cursor) if cursor else None)
     next_cursor = checks[-1].id if len(checks) == limit else None
     return ChecksView(checks=[CheckView.of(check) for check in checks], next_cursor=next_cursor)
 
 
 @router.get("/{check_id}", summary="One check", responses=documented(404))
-async def get_check(check_id: Id, _: Caller, parts: Parts) -> CheckView:
+async def get_check(check_id: Id, _: Administering, parts: Parts) -> CheckView:
     return CheckView.of(await _check(parts, check_id))
 
 
 @router.post("/{check_id}/cancel", summary="Stop a check for good", responses=documented(404, 409))
-async def cancel_check(check_id: Id, _: Caller, parts: Parts) -> CheckView:
+async def cancel_check(check_id: Id, _: Administering, parts: Parts) -> CheckView:
     """What it found and repaired so far stays in its record. Repeated: the same answer."""
     moved = await parts.checks.move(check_id, CANCEL_CHECK)
     check = moved or await _check(parts, check_id)

@@ -4,10 +4,11 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from api.auth import Caller
+from api.auth import Deleting
 from api.dependencies import Id, Parts, Service
 from api.operations import FILE_ADVICE
 from api.schemas import FileView
+from gridhaul.asgi.audit import audit
 from gridhaul.asgi.problems import documented
 from gridhaul.transfer.errors import DeliveryOpen, StateConflict
 from gridhaul.transfer.model import File, Hint, RecordId, TaskName
@@ -24,13 +25,15 @@ Cancel = Annotated[bool, Query(description="Cancel what is still being stored or
 @router.delete(
     "/{file_id}", status_code=202, summary="Delete a file and its stored bytes", responses=documented(404, 409)
 )
-async def delete_file(file_id: Id, _: Caller, parts: Parts, cancel: Cancel = False) -> FileView:
+async def delete_file(file_id: Id, caller: Deleting, parts: Parts, cancel: Cancel = False) -> FileView:
     """The record stays, with state DELETED. What was delivered stays where it is. Repeated: the same answer."""
+    file = await parts.file(caller, file_id)
     if cancel:
-        await _cancel(parts, file_id)
-    file = await parts.file(file_id)  # before its deliveries are looked at: the count tells of later ones
+        await _cancel(parts, file.id)
+    file = await parts.file(caller, file_id)  # before its deliveries are looked at: the count tells of later ones
     if file.state not in AT_ITS_END:
         file = await _delete(parts, file)
+    audit("delete_file", file_id=file.id)
     if file.state is FileState.DELETING:
         parts.hints.offer(Hint(task=TaskName.DELETE_FILE, record_id=file.id, queue=file.queue))
     return FileView.of(file)

@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter
 
-from api.auth import Caller
+from api.auth import Reading
 from api.dependencies import Cursor, Id, Limit, Parts
 from api.schemas import DeliveryPageView, DeliveryView
 from gridhaul.asgi.problems import documented
@@ -14,14 +14,14 @@ router = APIRouter(prefix="/deliveries", tags=["deliveries"])
 
 @router.get("", summary="List deliveries, newest first", responses=documented(404))
 async def list_deliveries(
-    _: Caller, parts: Parts, state: DeliveryState | None = None, limit: Limit = 100, cursor: Cursor = None
+    caller: Reading, parts: Parts, state: DeliveryState | None = None, limit: Limit = 100, cursor: Cursor = None
 ) -> DeliveryPageView:
-    before = await parts.delivery(RecordId(cursor)) if cursor else None
-    deliveries = await parts.deliveries.page(state=state, limit=limit, before=before)
+    before = await parts.delivery(caller, RecordId(cursor)) if cursor else None
+    deliveries = await parts.deliveries.page(owner=caller.sees_only, state=state, limit=limit, before=before)
     next_cursor = deliveries[-1].id if len(deliveries) == limit else None
     return DeliveryPageView(deliveries=[DeliveryView.of(one) for one in deliveries], next_cursor=next_cursor)
 
 
 @router.get("/{delivery_id}", summary="One delivery", responses=documented(404))
-async def get_delivery(delivery_id: Id, _: Caller, parts: Parts) -> DeliveryView:
-    return DeliveryView.of(await parts.delivery(delivery_id))
+async def get_delivery(delivery_id: Id, caller: Reading, parts: Parts) -> DeliveryView:
+    return DeliveryView.of(await parts.delivery(caller, delivery_id))

@@ -6,10 +6,15 @@ from typing import Annotated
 
 from fastapi import Depends, Path, Query, Request
 
+from api.authenticator import Authenticator
+from api.rates import Rates
 from gridhaul.asgi.limits import Budget
 from gridhaul.asgi.readiness import Readiness
+from gridhaul.passwords import Passwords
+from gridhaul.storage.accounts import MongoAccounts
 from gridhaul.storage.checks import MongoChecks
-from gridhaul.transfer.errors import NotFound, NotStored, StateConflict, TargetUnknown
+from gridhaul.transfer.access import Caller
+from gridhaul.transfer.errors import Forbidden, NotFound, NotStored, StateConflict, TargetUnknown
 from gridhaul.transfer.model import Delivery, File, RecordId
 from gridhaul.transfer.ports import Contents, DeliveryRegistry, FileRegistry
 from gridhaul.transfer.states import DELIVERY_MOVES, STORABLE, Action, FileState
@@ -33,18 +38,22 @@ class Service:
     targets: frozenset[str]
     large_file_bytes: int
     max_file_bytes: int | None
-    operator_token: str
+    accounts: MongoAccounts
+    authenticator: Authenticator
+    passwords: Passwords
+    rates: Rates
+    session_seconds: float
 
-    async def file(self, file_id: RecordId) -> File:
-        """Raises NotFound."""
+    async def file(self, caller: Caller, file_id: RecordId) -> File:
+        """Raises NotFound, also for somebody else's."""
         found = await self.files.get(file_id)
-        if found is None:
+        if found is None or not caller.sees(found.owner):
             raise NotFound("There is no such file.")
         return found
 
-    async def stored_file(self, file_id: RecordId) -> File:
+    async def stored_file(self, caller: Caller, file_id: RecordId) -> File:
         """Raises NotFound, NotStored while waiting helps, StateConflict where it does not."""
-        file = await self.file(file_id)
+        file = await self.file(caller, file_id)
         if file.state in STORABLE:
             raise NotStored("The file is not stored yet; try again.", retry_after_seconds=TRY_AGAIN_SECONDS)
         if file.state is FileState.PAUSED:
@@ -55,10 +64,10 @@ class Service:
             raise StateConflict(f"The file is {file.state}: it has no stored bytes.")
         return file
 
-    async def delivery(self, delivery_id: RecordId) -> Delivery:
-        """Raises NotFound."""
+    async def delivery(self, caller: Caller, delivery_id: RecordId) -> Delivery:
+        """Raises NotFound, also for somebody else's."""
         found = await self.deliveries.get(delivery_id)
-        if found is None:
+        if found is None or not caller.sees(found.owner):
             raise NotFound("There is no such delivery.")
         return found
 
@@ -71,12 +80,13 @@ class Service:
             await self.deliveries.move(delivery.id, DELIVERY_MOVES[Action.CANCEL])
             raise StateConflict("The file was deleted just now: it has no stored bytes.")
 
-    def check_target(self, name: str) -> None:
-        """Raises TargetUnknown. Only configured names are targets, never a URL from a request."""
+    def check_target(self, caller: Caller, name: str) -> None:
+        """Raises TargetUnknown, Forbidden. Only configured names are targets, never a URL from a request."""
         if name not in self.targets:
-            raise TargetUnknown(
-                f"There is no such target; configured are: {', '.join(sorted(self.targets)) or 'none'}."
-            )
+            known = ", ".join(sorted(filter(caller.sees_target, self.targets))) or "none"
+            raise TargetUnknown(f"There is no such target; configured are: {known}.")
+        if not caller.sees_target(name):
+            raise Forbidden("This account may not deliver to that target.")
 
 
 async def service(request: Request) -> Service:

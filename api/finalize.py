@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Header, Response
 from pydantic.json_schema import SkipJsonSchema
 
-from api.auth import Caller
+from api.auth import Finalizing
 from api.dependencies import Id, Parts
 from api.schemas import LOCATION, DeliveryView, FinalizeBody
 from gridhaul.asgi.problems import documented
@@ -43,7 +43,7 @@ async def finalize(
     file_id: Id,
     body: FinalizeBody,
     response: Response,
-    _: Caller,
+    caller: Finalizing,
     parts: Parts,
     repr_digest: ReprDigest = None,
     content_sha256: ContentSha256 = None,
@@ -53,8 +53,8 @@ async def finalize(
     Repeated: the same delivery.
     """
     sha256 = _digest(repr_digest, content_sha256)
-    parts.check_target(body.target)
-    file = await parts.stored_file(file_id)
+    parts.check_target(caller, body.target)
+    file = await parts.stored_file(caller, file_id)
     if sha256 != file.sha256:
         raise DigestMismatch("The stored file has another digest.")
     if body.length is not None and body.length != file.length:

@@ -4,12 +4,13 @@ from collections.abc import Mapping
 
 from fastapi import APIRouter
 
-from api.auth import Caller
+from api.auth import Finalizing, Preparing
 from api.dependencies import Id, Parts, Service
 from api.prepare import renewed_source
 from api.schemas import DeliveryView, FileView
 from gridhaul.asgi.problems import documented
-from gridhaul.transfer.errors import StateConflict
+from gridhaul.transfer.access import Caller
+from gridhaul.transfer.errors import Forbidden, StateConflict
 from gridhaul.transfer.model import Delivery, File, Hint, RecordId, TaskName
 from gridhaul.transfer.states import DELIVERY_MOVES, FILE_MOVES, REOPENABLE, Action, DeliveryState, FileState
 
@@ -40,65 +41,66 @@ DELIVERY_ADVICE: Mapping[DeliveryState, str] = {
 
 
 @router.post("/files/{file_id}/cancel", summary="Stop storing a file for good", responses=MOVED)
-async def cancel_file(file_id: Id, _: Caller, parts: Parts) -> FileView:
+async def cancel_file(file_id: Id, caller: Preparing, parts: Parts) -> FileView:
     """What is stored stays for a retry, until DELETE. Who stores it stops within a second or so."""
-    return FileView.of(await move_file(parts, file_id, Action.CANCEL))
+    return FileView.of(await move_file(parts, caller, file_id, Action.CANCEL))
 
 
 @router.post("/files/{file_id}/pause", summary="Stop storing a file for now", responses=MOVED)
-async def pause_file(file_id: Id, _: Caller, parts: Parts) -> FileView:
+async def pause_file(file_id: Id, caller: Preparing, parts: Parts) -> FileView:
     """What is stored stays. Who stores it stops within a second or so."""
-    return FileView.of(await move_file(parts, file_id, Action.PAUSE))
+    return FileView.of(await move_file(parts, caller, file_id, Action.PAUSE))
 
 
 @router.post("/files/{file_id}/resume", summary="Go on storing a paused file", responses=MOVED)
-async def resume_file(file_id: Id, _: Caller, parts: Parts) -> FileView:
+async def resume_file(file_id: Id, caller: Preparing, parts: Parts) -> FileView:
     """What was stored is not sent again."""
-    return FileView.of(await move_file(parts, file_id, Action.RESUME))
+    return FileView.of(await move_file(parts, caller, file_id, Action.RESUME))
 
 
 @router.post("/files/{file_id}/retry", summary="Store a failed or cancelled file after all", responses=SOURCE)
-async def retry_file(file_id: Id, _: Caller, parts: Parts) -> FileView:
+async def retry_file(file_id: Id, caller: Preparing, parts: Parts) -> FileView:
     """What was stored is not sent again, unless the source is another one now: then it starts over."""
-    file = await parts.file(file_id)
+    file = await parts.file(caller, file_id)
     changes = await renewed_source(file, parts) if file.state in FILE_MOVES[Action.RETRY].from_states else {}
-    return FileView.of(await move_file(parts, file_id, Action.RETRY, **changes))
+    return FileView.of(await move_file(parts, caller, file_id, Action.RETRY, **changes))
 
 
 @router.post("/deliveries/{delivery_id}/cancel", summary="Stop a delivery for good", responses=MOVED)
-async def cancel_delivery(delivery_id: Id, _: Caller, parts: Parts) -> DeliveryView:
+async def cancel_delivery(delivery_id: Id, caller: Finalizing, parts: Parts) -> DeliveryView:
     """Its name is free; what it left at the target is removed a little later."""
-    return DeliveryView.of(await move_delivery(parts, delivery_id, Action.CANCEL))
+    return DeliveryView.of(await move_delivery(parts, caller, delivery_id, Action.CANCEL))
 
 
 @router.post("/deliveries/{delivery_id}/pause", summary="Stop a delivery for now", responses=MOVED)
-async def pause_delivery(delivery_id: Id, _: Caller, parts: Parts) -> DeliveryView:
+async def pause_delivery(delivery_id: Id, caller: Finalizing, parts: Parts) -> DeliveryView:
     """It keeps its name at the target."""
-    return DeliveryView.of(await move_delivery(parts, delivery_id, Action.PAUSE))
+    return DeliveryView.of(await move_delivery(parts, caller, delivery_id, Action.PAUSE))
 
 
 @router.post("/deliveries/{delivery_id}/resume", summary="Go on with a paused delivery", responses=MOVED)
-async def resume_delivery(delivery_id: Id, _: Caller, parts: Parts) -> DeliveryView:
-    return DeliveryView.of(await move_delivery(parts, delivery_id, Action.RESUME))
+async def resume_delivery(delivery_id: Id, caller: Finalizing, parts: Parts) -> DeliveryView:
+    return DeliveryView.of(await move_delivery(parts, caller, delivery_id, Action.RESUME))
 
 
 @router.post("/deliveries/{delivery_id}/retry", summary="Queue a failed or cancelled delivery again", responses=MOVED)
-async def retry_delivery(delivery_id: Id, _: Caller, parts: Parts) -> DeliveryView:
-    delivery = await parts.delivery(delivery_id)
+async def retry_delivery(delivery_id: Id, caller: Finalizing, parts: Parts) -> DeliveryView:
+    delivery = await parts.delivery(caller, delivery_id)
     if delivery.state in REOPENABLE:
-        file = await parts.stored_file(delivery.file_id)
-        delivery = await move_delivery(parts, delivery_id, Action.RETRY, queue=file.queue)
+        file = await parts.stored_file(caller, delivery.file_id)
+        delivery = await move_delivery(parts, caller, delivery_id, Action.RETRY, queue=file.queue)
         await parts.accept(delivery)
         return DeliveryView.of(delivery)
-    return DeliveryView.of(await move_delivery(parts, delivery_id, Action.RETRY))
+    return DeliveryView.of(await move_delivery(parts, caller, delivery_id, Action.RETRY))
 
 
-async def move_file(parts: Service, file_id: RecordId, action: Action, **changes: object) -> File:
+async def move_file(parts: Service, caller: Caller, file_id: RecordId, action: Action, **changes: object) -> File:
     """The file after the action, or as it is if there is nothing left to do. Raises NotFound, StateConflict."""
     move = FILE_MOVES[action]
+    await parts.file(caller, file_id)
     moved = await parts.files.move(file_id, move, **changes)
     if moved is None:
-        file = await parts.file(file_id)
+        file = await parts.file(caller, file_id)
         if file.state not in move.done_in:
             raise StateConflict(f"The file is {file.state}: {FILE_ADVICE[file.state]}")
         return file
@@ -107,12 +109,20 @@ async def move_file(parts: Service, file_id: RecordId, action: Action, **changes
     return moved
 
 
-async def move_delivery(parts: Service, delivery_id: RecordId, action: Action, **changes: object) -> Delivery:
-    """The delivery after the action, or as it is if there is nothing left to do. Raises NotFound, StateConflict."""
+async def move_delivery(
+    parts: Service, caller: Caller, delivery_id: RecordId, action: Action, **changes: object
+) -> Delivery:
+    """The delivery after the action, or as it is if there is nothing left to do.
+
+    Raises NotFound, StateConflict, and Forbidden if it would go on to a target that is not the caller's any more.
+    """
     move = DELIVERY_MOVES[action]
+    delivery = await parts.delivery(caller, delivery_id)
+    if move.to_state is DeliveryState.QUEUED and not caller.sees_target(delivery.target):
+        raise Forbidden("This account may not deliver to that target.")
     moved = await parts.deliveries.move(delivery_id, move, **changes)
     if moved is None:
-        delivery = await parts.delivery(delivery_id)
+        delivery = await parts.delivery(caller, delivery_id)
         if delivery.state not in move.done_in:
             raise StateConflict(f"The delivery is {delivery.state}: {DELIVERY_ADVICE[delivery.state]}")
         return delivery

@@ -7,12 +7,13 @@ from typing import Annotated
 
 from fastapi import APIRouter, Header, Response
 
-from api.auth import Caller
+from api.auth import Preparing
 from api.dependencies import Parts, Service
 from api.schemas import LOCATION, DeliverTo, FileView, PrepareBody
 from gridhaul.asgi.problems import documented
 from gridhaul.storage.source import check_path, identify
 from gridhaul.storage.source_stability import registered_anew
+from gridhaul.transfer.access import Caller, Scope
 from gridhaul.transfer.digest import fingerprint
 from gridhaul.transfer.errors import IdempotencyConflict, SourceChanged
 from gridhaul.transfer.model import Destination, File, Hint, NewFile, Queue, SourceIdentity, TaskName
@@ -33,13 +34,13 @@ IdempotencyKey = Annotated[
     responses={202: LOCATION, **documented(400, 403, 404, 413)},
 )
 async def prepare(
-    body: PrepareBody, response: Response, owner: Caller, parts: Parts, idempotency_key: IdempotencyKey = None
+    body: PrepareBody, response: Response, caller: Preparing, parts: Parts, idempotency_key: IdempotencyKey = None
 ) -> FileView:
     """The file is read, hashed and stored by a worker; with `deliver_to` it is delivered as well."""
     request_fingerprint = fingerprint(body.model_dump_json())
-    file = await parts.files.find_by_key(owner, idempotency_key) if idempotency_key else None
+    file = await parts.files.find_by_key(caller.username, idempotency_key) if idempotency_key else None
     if file is None:
-        new = await _new_file(body, owner, parts)
+        new = await _new_file(body, caller, parts)
         file, made = await parts.files.register(
             replace(new, idempotency_key=idempotency_key, request_fingerprint=request_fingerprint)
         )
@@ -51,13 +52,13 @@ async def prepare(
     return FileView.of(file)
 
 
-async def _new_file(body: PrepareBody, owner: str, parts: Service) -> NewFile:
+async def _new_file(body: PrepareBody, caller: Caller, parts: Service) -> NewFile:
     path = check_path(body.file_path)
     name = check_object_name(body.name or PurePosixPath(path).name or "file")
-    deliver_to = _destination(body.deliver_to, name, parts) if body.deliver_to else None
+    deliver_to = _destination(body.deliver_to, name, caller, parts) if body.deliver_to else None
     identity = await identify(path, parts.roots, max_file_bytes=parts.max_file_bytes)
     return NewFile(
-        owner=owner,
+        owner=caller.username,
         name=name,
         content_type=mimetypes.guess_type(name)[0] or "application/octet-stream",
         length=identity.size,
@@ -69,8 +70,9 @@ async def _new_file(body: PrepareBody, owner: str, parts: Service) -> NewFile:
     )
 
 
-def _destination(wanted: DeliverTo, name: str, parts: Service) -> Destination:
-    parts.check_target(wanted.target)
+def _destination(wanted: DeliverTo, name: str, caller: Caller, parts: Service) -> Destination:
+    caller.require(Scope.FINALIZE)
+    parts.check_target(caller, wanted.target)
     object_name = check_object_name(wanted.object_name or name)
     return Destination(target=wanted.target, object_name=object_name, if_exists=wanted.if_exists)
 

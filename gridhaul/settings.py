@@ -56,14 +56,14 @@ class DatabaseSettings(_Settings):
 
 
 class BootstrapSettings(_Settings):
-    """What making the first database user needs."""
+    """What making the first database user needs, and the first account."""
 
     mongo_url: SecretStr
+    database: str = "files"
 
 
 class ApiSettings(DatabaseSettings):
     redis_url: SecretStr
-    operator_token: LongSecret
     roots: Roots
     targets_file: Path = Path("targets.toml")
     large_file_bytes: int = Field(default=64 * MIB, ge=0)
@@ -74,6 +74,11 @@ class ApiSettings(DatabaseSettings):
     gc_seconds: float = Field(default=3600, ge=0)
     scrub_days: float = Field(default=30, gt=0)
     scrub_bytes_per_second: int = Field(default=10 * MIB, ge=0)
+    access_seconds: float = Field(default=900, gt=0)
+    session_days: float = Field(default=30, gt=0)
+    requests_a_minute: int = Field(default=12_000, ge=0)
+    failed_logins_a_minute: int = Field(default=10, ge=0)
+    allow_demo: bool = False
 
 
 class ChunkServiceSettings(DatabaseSettings):
@@ -147,7 +152,7 @@ def _secrets_from_files(environment: Mapping[str, str]) -> dict[str, str]:
     return found
 
 
-_FROM_FILES = frozenset({"mongo_url", "redis_url", "service_secret", "operator_token", "token"})
+_FROM_FILES = frozenset({"mongo_url", "redis_url", "service_secret", "token"})
 
 
 def _explain(error: ValidationError) -> str:

@@ -1,15 +1,12 @@
 """Short-lived signed tokens between worker and chunk service, bound to one content: to write it, or to repair it."""
 
-import time
 from dataclasses import dataclass
 from typing import Any
 
-import jwt
-
+from gridhaul.signed_claims import sign_claims, verified_claims
 from gridhaul.transfer.errors import Unauthorized
 from gridhaul.transfer.model import RecordId
 
-ALGORITHM = "HS256"
 AUDIENCE = "gridhaul-chunk-service"
 REPAIR_AUDIENCE = "gridhaul-chunk-service-repair"
 LIFETIME_SECONDS = 300
@@ -32,13 +29,13 @@ class RepairGrant:
 
 
 def sign(grant: ContentGrant, *, secret: str) -> str:
-    """A token (JWT, RFC 7519) for the grant, good for five minutes."""
-    return _sign({"aud": AUDIENCE, "sub": grant.content_id, "fence": grant.fence}, secret)
+    """A token for the grant, good for five minutes."""
+    return _sign({"sub": grant.content_id, "fence": grant.fence}, AUDIENCE, secret)
 
 
 def sign_repair(grant: RepairGrant, *, secret: str) -> str:
     """The same, for repairing."""
-    return _sign({"aud": REPAIR_AUDIENCE, "sub": grant.content_id}, secret)
+    return _sign({"sub": grant.content_id}, REPAIR_AUDIENCE, secret)
 
 
 def verify(token: str, *, secret: str) -> ContentGrant:
@@ -54,19 +51,9 @@ def verify_repair(token: str, *, secret: str) -> RepairGrant:
     return RepairGrant(content_id=RecordId(_verified(token, secret, REPAIR_AUDIENCE)["sub"]))
 
 
-def _sign(claims: dict[str, Any], secret: str) -> str:
-    return jwt.encode({**claims, "exp": int(time.time()) + LIFETIME_SECONDS}, secret, algorithm=ALGORITHM)
+def _sign(claims: dict[str, Any], audience: str, secret: str) -> str:
+    return sign_claims(claims, audience=audience, lifetime_seconds=LIFETIME_SECONDS, secret=secret)
 
 
 def _verified(token: str, secret: str, audience: str) -> dict[str, Any]:
-    try:
-        return jwt.decode(
-            token,
-            secret,
-            algorithms=[ALGORITHM],
-            audience=audience,
-            leeway=CLOCK_LEEWAY_SECONDS,
-            options={"require": ["aud", "sub", "exp"]},
-        )
-    except jwt.InvalidTokenError:
-        raise Unauthorized("The token is not valid here, or no longer.") from None
+    return verified_claims(token, audience=audience, leeway_seconds=CLOCK_LEEWAY_SECONDS, secret=secret)

@@ -14,9 +14,11 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
+from gridhaul.asgi.audit import audit
 from gridhaul.transfer.errors import GridhaulError
 
 MEDIA_TYPE = "application/problem+json"
+REFUSALS = frozenset({401, 403, 429})
 
 
 class Problem(BaseModel):
@@ -44,6 +46,7 @@ def _documented(status: int) -> dict[str, Any]:
 _RETRY_AFTER: dict[str, Any] = {"Retry-After": {"type": "integer", "minimum": 1}}
 _HEADERS: dict[int, dict[str, Any]] = {
     401: {"WWW-Authenticate": {"const": "Bearer"}},
+    429: _RETRY_AFTER,
     503: _RETRY_AFTER,
     507: _RETRY_AFTER,
 }
@@ -87,11 +90,18 @@ def describe(error: GridhaulError) -> dict[str, str]:
     return headers
 
 
-async def _on_gridhaul_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, GridhaulError)  # noqa: S101 - the class it is registered for
+def answer(request: Request, error: GridhaulError) -> Response:
+    """The problem document of an error; refusals are audited."""
     if error.status >= http.HTTPStatus.INTERNAL_SERVER_ERROR:
         log.warning("request_failed", code=error.code, cause=type(error.__cause__).__name__)
+    if error.status in REFUSALS:
+        audit("refused", code=error.code)
     return problem(request, status=error.status, code=error.code, detail=error.detail, headers=describe(error))
+
+
+async def _on_gridhaul_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, GridhaulError)  # noqa: S101 - the class it is registered for
+    return answer(request, error)
 
 
 async def _on_invalid_request(request: Request, error: Exception) -> Response:

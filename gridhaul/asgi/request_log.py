@@ -28,6 +28,11 @@ def configure_logging() -> None:
     )
 
 
+def note(**facts: object) -> None:
+    """Bind facts to every line of this request."""
+    structlog.contextvars.bind_contextvars(**facts)
+
+
 class RequestLog:
     """ASGI middleware: gives the request its id and logs its end."""
 

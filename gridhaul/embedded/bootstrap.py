@@ -1,9 +1,9 @@
-"""Runs the command that makes the database's user, collections and indexes."""
+"""Runs the commands that make the database's first user, and the first account."""
 
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from gridhaul.embedded import environment
 from gridhaul.embedded.data_directory import DataDirectory
@@ -11,7 +11,9 @@ from gridhaul.embedded.errors import StartFailed
 from gridhaul.embedded.programs import PROJECT
 from gridhaul.settings import PREFIX
 
-MODULE = "gridhaul.storage.bootstrap"
+DATABASE_USER = "gridhaul.storage.bootstrap"
+FIRST_ACCOUNT = "api.admin"
+OPERATOR = "operator"
 PREPARE_SECONDS = 60
 POLL_SECONDS = 0.1
 
@@ -19,15 +21,20 @@ POLL_SECONDS = 0.1
 def prepare_database(
     directory: DataDirectory, settings: Mapping[str, str], *, mongo_url: str, meanwhile: Callable[[], None]
 ) -> None:
-    """Run it to its end, calling `meanwhile` all along. Raises StartFailed with what it says."""
-    own = {
-        PREFIX + "MONGO_URL": mongo_url,
-        PREFIX + "SERVICE_SECRET_FILE": str(directory.secret_file("service_secret")),
-    }
+    """Run them to their end, calling `meanwhile` all along. Raises StartFailed with what they say."""
+    own = environment.overridden(settings, {PREFIX + "MONGO_URL": mongo_url})
+    key_file = str(directory.secret_file("operator_key"))
+    _run(directory, own, (DATABASE_USER,), meanwhile)
+    _run(directory, own, (FIRST_ACCOUNT, OPERATOR, "--key-file", key_file), meanwhile)
+
+
+def _run(
+    directory: DataDirectory, settings: Mapping[str, str], words: Sequence[str], meanwhile: Callable[[], None]
+) -> None:
     process = subprocess.Popen(  # noqa: S603 - our own words
-        [sys.executable, "-m", MODULE],
+        [sys.executable, "-m", *words],
         cwd=PROJECT,
-        env=environment.base(directory) | environment.overridden(settings, own),
+        env=environment.base(directory) | dict(settings),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gridhaul.embedded.errors import DirectoryInUse, EmbeddedError
+from gridhaul.transfer.credentials import Credential, CredentialKind
 
 SECRET_BYTES = 32
 _PRIVATE = ("mongo", "redis", "logs", "run", "secrets")
@@ -96,6 +97,13 @@ class DataDirectory:
         file = self.secret_file(name)
         if not file.exists():
             write_private(file, secrets.token_urlsafe(SECRET_BYTES))
+        return file.read_text().strip()
+
+    def operator_key(self) -> str:
+        """The API key of the operator's account, made at the first call and on disk before it is given."""
+        file = self.secret_file("operator_key")
+        if not file.exists():
+            write_private(file, Credential.new(CredentialKind.API_KEY).text)
         return file.read_text().strip()
 
     def make_targets_file(self, targets_toml: str | None) -> None:

@@ -16,7 +16,6 @@ _MADE_HERE = (
     "REDIS_URL",
     "CHUNK_SERVICE_URL",
     "SERVICE_SECRET",
-    "OPERATOR_TOKEN",
     "ROOTS",
     "TARGETS_FILE",
     "HEARTBEAT_FILE",
@@ -85,8 +84,7 @@ class ServiceSettings:
         return self._with({})
 
     def api(self) -> dict[str, str]:
-        token = str(self.directory.secret_file("operator_token"))
-        return self._with(self._transfer() | {"OPERATOR_TOKEN_FILE": token})
+        return self._with(self._transfer())
 
     def worker(self, name: str) -> dict[str, str]:
         own = {

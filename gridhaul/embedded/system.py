@@ -95,7 +95,7 @@ class System:
         self.chunk_service_url = addresses.chunk_service_url
         self.mongo_url = addresses.mongo_url
         self.redis_url = addresses.redis_url
-        self.token = self._directory.secret("operator_token")
+        self.token = self._directory.operator_key()
         self.service_secret = self._directory.secret("service_secret")
         operator = f"GRIDHAUL_URL={self.url}\nGRIDHAUL_TOKEN={self.token}\n"
         write_private(self._directory.operator_file, operator)

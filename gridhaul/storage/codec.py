@@ -7,6 +7,7 @@ from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, overrid
 from cattrs.preconf.bson import BsonConverter, make_converter
 
 from gridhaul.storage.connect import Document
+from gridhaul.transfer.access import Account
 from gridhaul.transfer.checks import Check
 from gridhaul.transfer.model import Content, Delivery, File, RecordId
 
@@ -22,7 +23,7 @@ def _make_converter() -> BsonConverter:
     converter = make_converter()
     converter.register_unstructure_hook(RecordId, ObjectId)
     converter.register_structure_hook(RecordId, lambda value, _: RecordId(str(value)))
-    for record in (File, Content, Delivery, Check):
+    for record in (File, Content, Delivery, Check, Account):
         renamed = override(rename="_id")
         converter.register_unstructure_hook(record, make_dict_unstructure_fn(record, converter, id=renamed))
         converter.register_structure_hook(record, make_dict_structure_fn(record, converter, id=renamed))
@@ -43,9 +44,13 @@ class Codec(Generic[R]):
         """The record of a document. Fields that only the database needs are passed over."""
         return _converter.structure(document, self._type)
 
-    def literals(self, fields: dict[str, Any]) -> Document:
-        """Fields of the record as they stand in an update pipeline: no string is taken for an expression."""
+    def values(self, fields: dict[str, Any]) -> Document:
+        """Fields of the record as they are stored."""
         return {
-            name: {"$literal": _converter.unstructure(value, unstructure_as=self._fields.get(name, type(value)))}
+            name: _converter.unstructure(value, unstructure_as=self._fields.get(name, type(value)))
             for name, value in fields.items()
         }
+
+    def literals(self, fields: dict[str, Any]) -> Document:
+        """The same as they stand in an update pipeline: no string is taken for an expression."""
+        return {name: {"$literal": value} for name, value in self.values(fields).items()}

@@ -42,8 +42,10 @@ class MongoFiles(LeasedCollection[File, FileState]):
         document = await self._collection.find_one({"owner": owner, "idempotency_key": idempotency_key})
         return self._codec.decode(document) if document else None
 
-    async def page(self, *, state: FileState | None, limit: int, before: RecordId | None) -> Sequence[File]:
-        wanted: Document = {} if state is None else {"state": state}
+    async def page(
+        self, *, owner: str | None, state: FileState | None, limit: int, before: RecordId | None
+    ) -> Sequence[File]:
+        wanted = _given(owner=owner, state=state)
         if before is not None:
             wanted["_id"] = {"$lt": ObjectId(before)}
         cursor = self._collection.find(wanted).sort("_id", DESCENDING).limit(limit)
@@ -73,6 +75,10 @@ class MongoFiles(LeasedCollection[File, FileState]):
             return super()._at_rest(state)
         then = {"$cond": [{"$eq": [{"$type": "$deliver_to"}, "object"]}, NOW, GONE]}
         return {"next_attempt_at": then, "hint_at": then, "hinted_at": GONE}
+
+
+def _given(**fields: str | None) -> Document:
+    return {name: value for name, value in fields.items() if value is not None}
 
 
 def _stored(file_id: RecordId) -> Document:
@@ -143,8 +149,10 @@ class MongoDeliveries(LeasedCollection[Delivery, DeliveryState]):
         cursor = self._collection.find({"file_id": ObjectId(file_id)}).sort({"created_at": 1, "_id": 1})
         return [self._codec.decode(document) async for document in cursor]
 
-    async def page(self, *, state: DeliveryState | None, limit: int, before: Delivery | None) -> Sequence[Delivery]:
-        wanted: Document = {} if state is None else {"state": state}
+    async def page(
+        self, *, owner: str | None, state: DeliveryState | None, limit: int, before: Delivery | None
+    ) -> Sequence[Delivery]:
+        wanted = _given(owner=owner, state=state)
         if before is not None:
             older = {"created_at": {"$lt": before.created_at}}
             beside = {"created_at": before.created_at, "_id": {"$lt": ObjectId(before.id)}}

@@ -1,15 +1,27 @@
 """Collections and indexes. Making them is idempotent; each service makes those that it relies on when it starts."""
 
-from pymongo import ASCENDING, DESCENDING
+from pymongo import ASCENDING, DESCENDING, IndexModel
 from pymongo.errors import CollectionInvalid
 
 from gridhaul.storage.connect import Database, database_errors
 
 PAYLOAD_COLLECTIONS = ("inline", "fs.chunks")
+AUTH_INDEXES = (
+    IndexModel([("username", ASCENDING)], unique=True),
+    IndexModel([("keys.id", ASCENDING)], unique=True, partialFilterExpression={"keys.id": {"$exists": True}}),
+    IndexModel([("sessions.id", ASCENDING)], unique=True, partialFilterExpression={"sessions.id": {"$exists": True}}),
+)
+
+
+async def make_auth_indexes(database: Database) -> None:
+    """What accounts need."""
+    with database_errors():
+        await database["auth"].create_indexes(list(AUTH_INDEXES))
 
 
 async def make_registry_indexes(database: Database) -> None:
     """What prepare, finalize, listings and the dispatcher need."""
+    await make_auth_indexes(database)
     with database_errors():
         for name in ("files", "deliveries", "contents", "checks"):
             await database[name].create_index([("hint_at", ASCENDING)], sparse=True)
@@ -17,7 +29,8 @@ async def make_registry_indexes(database: Database) -> None:
                 [("queue", ASCENDING), ("hinted_at", ASCENDING)],
                 partialFilterExpression={"hinted_at": {"$exists": True}},
             )
-        await database["files"].create_index([("state", ASCENDING), ("_id", DESCENDING)])
+        for first in (["state"], ["owner"], ["owner", "state"]):
+            await database["files"].create_index([*((name, ASCENDING) for name in first), ("_id", DESCENDING)])
         await database["files"].create_index(
             [("owner", ASCENDING), ("idempotency_key", ASCENDING)],
             unique=True,
@@ -26,10 +39,9 @@ async def make_registry_indexes(database: Database) -> None:
         await database["deliveries"].create_index(
             [("file_id", ASCENDING), ("created_at", ASCENDING), ("_id", ASCENDING)]
         )
-        await database["deliveries"].create_index([("created_at", DESCENDING), ("_id", DESCENDING)])
-        await database["deliveries"].create_index(
-            [("state", ASCENDING), ("created_at", DESCENDING), ("_id", DESCENDING)]
-        )
+        for first in ([], ["state"], ["owner"], ["owner", "state"]):
+            keys = [(name, ASCENDING) for name in first]
+            await database["deliveries"].create_index([*keys, ("created_at", DESCENDING), ("_id", DESCENDING)])
         await database["files"].create_index([("content_id", ASCENDING)], sparse=True)
         await database["deliveries"].create_index([("target", ASCENDING), ("final_name", ASCENDING)])
         await database["deliveries"].create_index([("target", ASCENDING), ("folder", ASCENDING)])

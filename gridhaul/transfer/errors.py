@@ -74,12 +74,24 @@ class OptionsConflict(GridhaulError):
     code, status = "options_conflict", 409
 
 
+class AccountExists(GridhaulError):
+    code, status = "account_exists", 409
+
+
+class TooManyKeys(GridhaulError):
+    code, status = "too_many_keys", 409
+
+
 class LengthRequired(GridhaulError):
     code, status = "length_required", 411
 
 
 class PayloadTooLarge(GridhaulError):
     code, status = "payload_too_large", 413
+
+
+class TooManyRequests(GridhaulError):
+    code, status, retryable = "too_many_requests", 429, True
 
 
 class InvalidValue(GridhaulError):

@@ -61,8 +61,10 @@ class FileRegistry(LeasedRecords[File, FileState], Protocol):
     async def register(self, new: NewFile) -> tuple[File, bool]:
         """The file and whether it was made now. The same owner and idempotency key give the same file."""
 
-    async def page(self, *, state: FileState | None, limit: int, before: RecordId | None) -> Sequence[File]:
-        """Files, newest first, older than `before`."""
+    async def page(
+        self, *, owner: str | None, state: FileState | None, limit: int, before: RecordId | None
+    ) -> Sequence[File]:
+        """Files (of the owner), newest first, older than `before`."""
 
     async def find_by_key(self, owner: str, idempotency_key: str) -> File | None:
         """The file that the owner registered with the key, or None."""
@@ -97,8 +99,10 @@ class DeliveryRegistry(LeasedRecords[Delivery, DeliveryState], Protocol):
     async def of_file(self, file_id: RecordId) -> Sequence[Delivery]:
         """The file's deliveries, oldest first."""
 
-    async def page(self, *, state: DeliveryState | None, limit: int, before: Delivery | None) -> Sequence[Delivery]:
-        """Deliveries, newest first, older than `before`."""
+    async def page(
+        self, *, owner: str | None, state: DeliveryState | None, limit: int, before: Delivery | None
+    ) -> Sequence[Delivery]:
+        """Deliveries (of the owner), newest first, older than `before`."""
 
     async def claim_cleaning(self, delivery_id: RecordId, *, holder: str) -> Delivery | None:
         """Take the lease of a delivery that is over and left something at its target; its end stays as it is.

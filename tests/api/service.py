@@ -3,17 +3,24 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
 import httpx2
 
 from api.app import create_app
+from api.authenticator import Authenticator
 from api.dependencies import Service
 from api.download import download_slots
+from api.rates import Rates
 from gridhaul.asgi.readiness import Readiness
+from gridhaul.passwords import Passwords
+from gridhaul.storage.accounts import MongoAccounts
 from gridhaul.storage.checks import MongoChecks
-from gridhaul.transfer.model import Hint
+from gridhaul.transfer.access import Account, Caller, Scope
+from gridhaul.transfer.errors import Unauthorized
+from gridhaul.transfer.model import Hint, RecordId
 from tests.contracts.ports import Ports
 
 TOKEN = "t" * 32
@@ -38,6 +45,19 @@ class _Heard:
         self._hints.append(hint)
 
 
+class _Operators:
+    """Lets the operator in, who may do everything."""
+
+    async def caller(self, token: str) -> Caller:
+        if token != TOKEN:
+            raise Unauthorized("Another token than the operator's.")
+        now = datetime.now(UTC)
+        account = Account(
+            id=RecordId("0" * 24), username="operator", scopes=tuple(Scope), created_at=now, updated_at=now
+        )
+        return Caller(account=account, scopes=frozenset(Scope))
+
+
 async def _nothing() -> None:
     pass
 
@@ -59,7 +79,11 @@ async def serving(ports: Ports, *, root: Path = Path("/srv"), checks: MongoCheck
         targets=frozenset({"archive", "mirror"}),
         large_file_bytes=100,
         max_file_bytes=None,
-        operator_token=TOKEN,
+        accounts=cast("MongoAccounts", None),  # no test asks for them here
+        authenticator=cast("Authenticator", _Operators()),
+        passwords=Passwords(),
+        rates=Rates(requests_a_minute=0, failed_logins_a_minute=0),
+        session_seconds=60,
     )
     transport = httpx2.ASGITransport(app)
     headers = {"Authorization": f"Bearer {TOKEN}"}

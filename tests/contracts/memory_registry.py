@@ -169,9 +169,12 @@ class MemoryFiles(MemoryRecords[File, FileState]):
             self._by_key[new.owner, new.idempotency_key] = file.id
         return file, True
 
-    async def page(self, *, state: FileState | None, limit: int, before: RecordId | None) -> Sequence[File]:
+    async def page(
+        self, *, owner: str | None, state: FileState | None, limit: int, before: RecordId | None
+    ) -> Sequence[File]:
         files = (row.record for _, row in sorted(self.rows.items(), reverse=True))
-        wanted = (f for f in files if state in (None, f.state) and (before is None or f.id < before))
+        theirs = (f for f in files if owner in (None, f.owner))
+        wanted = (f for f in theirs if state in (None, f.state) and (before is None or f.id < before))
         return list(itertools.islice(wanted, limit))
 
     async def request_delete(self, file_id: RecordId, *, deliveries_asked: int) -> File | None:
@@ -249,8 +252,11 @@ class MemoryDeliveries(MemoryRecords[Delivery, DeliveryState]):
     async def of_file(self, file_id: RecordId) -> Sequence[Delivery]:
         return [row.record for row in self.rows.values() if row.record.file_id == file_id]
 
-    async def page(self, *, state: DeliveryState | None, limit: int, before: Delivery | None) -> Sequence[Delivery]:
-        newest_first = sorted((row.record for row in self.rows.values()), key=_age, reverse=True)
+    async def page(
+        self, *, owner: str | None, state: DeliveryState | None, limit: int, before: Delivery | None
+    ) -> Sequence[Delivery]:
+        theirs = (row.record for row in self.rows.values() if owner in (None, row.record.owner))
+        newest_first = sorted(theirs, key=_age, reverse=True)
         wanted = (d for d in newest_first if state in (None, d.state) and (before is None or _age(d) < _age(before)))
         return list(itertools.islice(wanted, limit))
 

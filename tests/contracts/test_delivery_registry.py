@@ -338,22 +338,21 @@ async def test_page_of_deliveries_goes_from_the_newest_to_the_oldest(ports: Port
     news = [new_delivery(destination(object_name=f"run-{number}.h5")) for number in range(5)]
     made = [(await ports.deliveries.open(new))[0] for new in news]
     made.sort(key=lambda delivery: (delivery.created_at, delivery.id), reverse=True)
-    newest = await ports.deliveries.page(state=None, limit=2, before=None)
-    middle = await ports.deliveries.page(state=None, limit=2, before=newest[-1])
-    oldest = await ports.deliveries.page(state=None, limit=2, before=middle[-1])
+    newest = await ports.deliveries.page(owner=None, state=None, limit=2, before=None)
+    middle = await ports.deliveries.page(owner=None, state=None, limit=2, before=newest[-1])
+    oldest = await ports.deliveries.page(owner=None, state=None, limit=2, before=middle[-1])
     assert [*newest, *middle, *oldest] == made
-    assert not await ports.deliveries.page(state=None, limit=2, before=oldest[-1])
+    assert not await ports.deliveries.page(owner=None, state=None, limit=2, before=oldest[-1])
 
 
 async def test_page_of_deliveries_shows_only_the_state_asked_for(ports: Ports) -> None:
     for number in range(3):
         await ports.deliveries.open(new_delivery(destination(object_name=f"run-{number}.h5")))
     taken = await _claimed(ports, new_delivery(destination(object_name="run-1.h5")))
-    assert [d.id for d in await ports.deliveries.page(state=DeliveryState.STREAMING, limit=9, before=None)] == [
-        taken.id
-    ]
-    waiting = await ports.deliveries.page(state=DeliveryState.QUEUED, limit=1, before=None)
-    assert len(await ports.deliveries.page(state=DeliveryState.QUEUED, limit=9, before=waiting[0])) == 1
+    streaming = await ports.deliveries.page(owner=None, state=DeliveryState.STREAMING, limit=9, before=None)
+    assert [delivery.id for delivery in streaming] == [taken.id]
+    waiting = await ports.deliveries.page(owner=None, state=DeliveryState.QUEUED, limit=1, before=None)
+    assert len(await ports.deliveries.page(owner=None, state=DeliveryState.QUEUED, limit=9, before=waiting[0])) == 1
 
 
 async def test_object_that_was_there_before_comes_back_as_it_was_written(ports: Ports) -> None:

@@ -22,7 +22,7 @@ def test_secret_is_private_and_stays(directory: DataDirectory) -> None:
     secret = directory.secret("service_secret")
     assert len(secret.encode()) >= 32
     assert directory.secret("service_secret") == secret
-    assert directory.secret("operator_token") != secret
+    assert directory.secret("mongo_password") != secret
     assert mode(directory.secret_file("service_secret")) == 0o600
 
 

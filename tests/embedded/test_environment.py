@@ -39,7 +39,7 @@ def test_programs_get_path_and_encoding_from_an_empty_environment(
 def test_settings_from_outside_leave_out_what_the_system_makes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GRIDHAUL_LEASE_SECONDS", "6")
     monkeypatch.setenv("GRIDHAUL_ARCHIVE_PASSWORD", "of a target")
-    for name in ("MONGO_URL", "MONGO_URL_FILE", "OPERATOR_TOKEN", "TARGETS_FILE", "TOKEN", "TOKEN_FILE"):
+    for name in ("MONGO_URL", "MONGO_URL_FILE", "SERVICE_SECRET", "TARGETS_FILE", "TOKEN", "TOKEN_FILE"):
         monkeypatch.setenv(f"GRIDHAUL_{name}", "x")
     assert environment.settings_from_outside() == {
         "GRIDHAUL_LEASE_SECONDS": "6",
@@ -57,10 +57,10 @@ def test_override_by_file_replaces_the_value() -> None:
     assert environment.overridden({"A": "1", "B": "2"}, {"A_FILE": "/a"}) == {"B": "2", "A_FILE": "/a"}
 
 
-def test_only_the_api_knows_the_operator_token(directory: DataDirectory) -> None:
+def test_no_process_knows_the_operators_key_and_the_chunk_service_not_the_broker(directory: DataDirectory) -> None:
     ours = settings(directory)
-    assert "GRIDHAUL_OPERATOR_TOKEN_FILE" in ours.api()
-    assert "GRIDHAUL_OPERATOR_TOKEN_FILE" not in ours.worker("worker_small")
+    for process in (ours.api(), ours.chunk_service(), ours.worker("worker_small")):
+        assert not any("operator_key" in value for value in process.values())
     assert "GRIDHAUL_REDIS_URL_FILE" not in ours.chunk_service()
 
 

@@ -52,8 +52,9 @@ def test_stop_order_leaves_the_database_to_the_end(directory: DataDirectory) -> 
 def test_no_secret_is_on_a_command_line_or_in_an_environment(directory: DataDirectory) -> None:
     programs = planned(Configuration(data=directory.path), directory)
     visible = repr([program.launch_entry(directory) for program in programs.values()])
-    for name in ("mongo_password", "redis_password", "operator_token", "service_secret"):
+    for name in ("mongo_password", "redis_password", "service_secret"):
         assert directory.secret(name) not in visible
+    assert directory.operator_key() not in visible
 
 
 def test_secrets_are_on_disk_before_anything_starts(directory: DataDirectory) -> None:

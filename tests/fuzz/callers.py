@@ -1,12 +1,13 @@
 """Who asks: with the right token, without one, with a wrong one; and the values that mean something to the stand."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from gridhaul.embedded.bootstrap import OPERATOR
 from gridhaul.tokens import RepairGrant, sign_repair
 from gridhaul.transfer.model import RecordId
-from tests.fuzz.stand import TARGET, Stand
+from tests.fuzz.stand import OTHER, TARGET, Stand
 
 MEANT = 0.7  # how often such a value is taken where it fits; the others are made up
 PUBLIC = frozenset({"GET /healthz", "GET /readyz"})
@@ -14,19 +15,33 @@ PUBLIC = frozenset({"GET /healthz", "GET /readyz"})
 
 @dataclass(frozen=True, kw_only=True)
 class Caller:
-    """`settings` are schemathesis' own, on top of schemathesis.toml. `share` is its part of the examples."""
+    """`settings` are schemathesis' own, on top of schemathesis.toml. `share` is its part of the examples.
+
+    `spared` and `foreign` are for the hooks.
+    """
 
     name: str
     url: str
     settings: Mapping[str, Any]
     authorised: bool = False
     share: float = 0.1
+    spared: Mapping[str, str] = field(default_factory=dict)
+    foreign: Sequence[str] = ()
 
 
 def callers(stand: Stand) -> Iterator[Caller]:
     """For both services. The tokens of the chunk service are made when a caller is asked for: they expire."""
     system = stand.system
-    yield Caller(name="api", url=system.url, settings=_api(stand), authorised=True, share=1)
+    own = {OPERATOR: OTHER, _key_id(system.token): _key_id(stand.other_key)[::-1]}
+    yield Caller(name="api", url=system.url, settings=_api(stand, system.token), authorised=True, share=1, spared=own)
+    yield Caller(
+        name="api, another account",
+        url=system.url,
+        settings=_api(stand, stand.other_key),
+        authorised=True,
+        share=0.3,
+        foreign=[*stand.file_ids, *stand.delivery_ids],
+    )
     yield Caller(name="api, no token", url=system.url, settings={})
     yield Caller(name="api, wrong token", url=system.url, settings=_bearer("x" * 43))
     url = system.chunk_service_url
@@ -35,19 +50,21 @@ def callers(stand: Stand) -> Iterator[Caller]:
     yield Caller(name="chunk service, wrong token", url=url, settings=_bearer(stand.open.token(secret="x" * 43)))
 
 
-def _api(stand: Stand) -> dict[str, Any]:
+def _api(stand: Stand, token: str) -> dict[str, Any]:
     values = {
         "path.file_id": stand.file_ids,
         "path.delivery_id": stand.delivery_ids,
         "path.check_id": stand.check_ids,
         "query.cursor": [*stand.file_ids, *stand.delivery_ids],
         "header.content-sha256": [stand.sha256, stand.sha256.upper(), "0" * 64],
+        "path.username": [OPERATOR, OTHER],
+        "body.account": [OTHER],
         "body.file_path": stand.paths,
         "body.target": [TARGET],
         "body.deliver_to.target": [TARGET],
         "body.id": [*stand.file_ids, *stand.delivery_ids],
     }
-    return _bearer(stand.system.token) | _values(values)
+    return _bearer(token) | _values(values)
 
 
 def _chunk_service(stand: Stand) -> dict[str, Any]:
@@ -77,3 +94,7 @@ def _values(values: Mapping[str, Sequence[str | int]], *, names: str = "") -> di
         "dictionaries": {found[place]: {"values": list(values[place])} for place in values},
         "parameters": {place: {"dictionary": name, "probability": MEANT} for place, name in found.items()},
     }
+
+
+def _key_id(key: str) -> str:
+    return key.split("_")[1]

@@ -1,20 +1,19 @@
 """Loaded by schemathesis: segments with their own digests, what no schema can promise, and the count of answers."""
 
 import atexit
+import http
 import json
-import os
 from collections import Counter
-from pathlib import Path
 from typing import Any, TypeAlias
 
 import schemathesis
-from schemathesis import Case, HookContext, Response
+from schemathesis import Case, CheckContext, HookContext, Response
 from schemathesis.core.failures import Failure
 from schemathesis.openapi.checks import RejectedPositiveData
 
 from gridhaul.headers import write_chunk_digests
 from gridhaul.transfer.digest import chunk_digest
-from tests.fuzz.words import COUNTS_FILE, MIB, SEALED, SEALED_ID
+from tests.fuzz.words import MIB, SEALED, Words
 
 SHAPE = "Not as the documentation says"  # how a problem begins when a request does not fit the schema
 BEYOND_A_SCHEMA = {
@@ -29,18 +28,16 @@ BEYOND_A_SCHEMA = {
 }
 
 AnyCase: TypeAlias = "Case[Any]"
+words = Words.from_environment()
 answers: Counter[str] = Counter()
 
 
 @schemathesis.hook
 def before_call(context: HookContext, case: AnyCase, kwargs: dict[str, Any]) -> None:
-    """Every other well-formed segment is one that the content can take, with the right digests."""
-    if case.operation.method != "put" or not isinstance(case.body, bytes) or not _well_formed(case):
-        return
-    if len(case.body) % 2:
-        sealed = case.path_parameters.get("content_id") == os.environ[SEALED_ID]
-        case.body = SEALED if sealed else case.body[:MIB].ljust(MIB, b"\0")
-    case.headers["Chunk-Digests"] = write_chunk_digests([chunk_digest(case.body)])
+    for name, value in case.path_parameters.items():
+        case.path_parameters[name] = words.spared.get(str(value), value)
+    if case.operation.method == "put" and isinstance(case.body, bytes) and _well_formed(case):
+        _fit_segment(case)
 
 
 @schemathesis.hook
@@ -57,9 +54,25 @@ def filter_failure(context: HookContext, failure: Failure, case: AnyCase, respon
     return problem["code"] not in BEYOND_A_SCHEMA or problem["detail"].startswith(SHAPE)
 
 
+@schemathesis.check
+def others_are_not_seen(ctx: CheckContext, response: Response, case: AnyCase) -> None:
+    """Nothing that is somebody else's is answered, acted on or listed."""
+    if response.status_code < http.HTTPStatus.MULTIPLE_CHOICES:
+        shown = [*map(str, case.path_parameters.values()), response.text]
+        assert not any(foreign in text for foreign in words.foreign for text in shown)
+
+
 @atexit.register
 def write_counts() -> None:
-    Path(os.environ[COUNTS_FILE]).write_text(json.dumps(answers))
+    words.write_counts(answers)
+
+
+def _fit_segment(case: AnyCase) -> None:
+    """Every other well-formed segment is one that the content can take; all have the right digest."""
+    if len(case.body) % 2:
+        sealed = case.path_parameters.get("content_id") == words.sealed_id
+        case.body = SEALED if sealed else case.body[:MIB].ljust(MIB, b"\0")
+    case.headers["Chunk-Digests"] = write_chunk_digests([chunk_digest(case.body)])
 
 
 def _well_formed(case: AnyCase) -> bool:

@@ -13,7 +13,7 @@ from typing import Any
 import tomli_w
 
 from tests.fuzz.callers import PUBLIC, Caller
-from tests.fuzz.words import COUNTS_FILE, SEALED_ID
+from tests.fuzz.words import Words
 from tests.journeys.processes import PROJECT
 
 BASE = Path(__file__).with_name("schemathesis.toml")
@@ -51,9 +51,14 @@ def run(caller: Caller, directory: Path, *, examples: int, seed: int, sealed_id:
     command = [sys.executable, "-m", "schemathesis.cli", "--config-file", str(settings), "run"]
     command += [f"{caller.url}/openapi.json", "--no-color", "--seed", str(seed)]
     command += ["--report", "json", "--report-json-path", str(report)]
-    environment = dict(os.environ) | {COUNTS_FILE: str(counts), SEALED_ID: sealed_id}
+    words = Words(counts=str(counts), sealed_id=sealed_id, spared=dict(caller.spared), foreign=list(caller.foreign))
     done = subprocess.run(
-        command, cwd=PROJECT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        command,
+        cwd=PROJECT,
+        env={**os.environ, **words.as_environment()},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     )
     if done.returncode not in (0, FINDINGS) or not report.exists():
         raise RuntimeError(done.stdout)

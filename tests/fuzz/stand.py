@@ -12,9 +12,17 @@ from tests.fuzz.words import MIB, OPEN_BYTES, SEALED
 from tests.journeys.chunk_writer import ChunkWriter
 from tests.journeys.operator import Operator, make_file, sha256_of
 
-SETTINGS = {"GRIDHAUL_LEASE_SECONDS": "4", "GRIDHAUL_RENEW_SECONDS": "1", "GRIDHAUL_DISPATCH_SECONDS": "1"}
+SETTINGS = {
+    "GRIDHAUL_LEASE_SECONDS": "4",
+    "GRIDHAUL_RENEW_SECONDS": "1",
+    "GRIDHAUL_DISPATCH_SECONDS": "1",
+    "GRIDHAUL_REQUESTS_A_MINUTE": "0",  # no limit: what is asked here would all be refused
+    "GRIDHAUL_FAILED_LOGINS_A_MINUTE": "0",
+}
 TARGET = "directory"
 STORED_FILES = 6
+OTHER = "somebody"
+OTHER_SCOPES = ("prepare", "finalize", "read", "delete")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +37,7 @@ class Stand:
     sha256: str
     open: ChunkWriter
     sealed: ChunkWriter
+    other_key: str
 
 
 @contextmanager
@@ -70,6 +79,7 @@ def _fill(operator: Operator, sources: Path) -> Stand:
         sha256=sha256,
         open=ChunkWriter.open(operator, OPEN_BYTES),
         sealed=_sealed(operator),
+        other_key=_other_key(operator),
     )
 
 
@@ -101,3 +111,10 @@ def _sealed(operator: Operator) -> ChunkWriter:
     seal = {"length": len(SEALED), "sha-256": total.hexdigest(), "manifest_root": manifest_root([chunk_digest(SEALED)])}
     writer.request("POST", "seal", json=seal).raise_for_status()
     return writer
+
+
+def _other_key(operator: Operator) -> str:
+    """The API key of another account, which is no admin."""
+    operator.http.post("/accounts", json={"username": OTHER, "scopes": OTHER_SCOPES}).raise_for_status()
+    made = operator.http.post("/keys", json={"name": "fuzz", "account": OTHER})
+    return str(made.raise_for_status().json()["key"])

@@ -12,6 +12,7 @@ from tests.fuzz.stand import Stand, standing
 EXAMPLES = 30
 SEED = 42
 NAMES = [f"{service}{how}" for service in ("api", "chunk service") for how in ("", ", no token", ", wrong token")]
+NAMES += ["api, another account"]
 
 
 @pytest.fixture(scope="module")

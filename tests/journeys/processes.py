@@ -24,7 +24,6 @@ def settings_of(system: System) -> dict[str, str]:
         "GRIDHAUL_REDIS_URL": system.redis_url,
         "GRIDHAUL_CHUNK_SERVICE_URL": system.chunk_service_url,
         "GRIDHAUL_SERVICE_SECRET": system.service_secret,
-        "GRIDHAUL_OPERATOR_TOKEN": system.token,
         "GRIDHAUL_ROOTS": ":".join(str(root) for root in system.roots),
         "GRIDHAUL_TARGETS_FILE": str(system.data / "targets.toml"),
     }
@@ -58,3 +57,10 @@ def ready(url: str) -> bool:
         return httpx2.get(f"{url}/readyz", trust_env=False).status_code == 200
     except httpx2.TransportError:
         return False
+
+
+def first_key(settings: Mapping[str, str]) -> str:
+    """An API key of a new account that may do everything, as the README says to make it."""
+    command = [sys.executable, "-m", "api.admin", "operator"]
+    done = subprocess.run(command, cwd=PROJECT, env=dict(settings), capture_output=True, text=True, check=True)
+    return done.stdout.strip()

@@ -7,7 +7,7 @@ import httpx2
 from gridhaul.embedded.network import free_ports
 from gridhaul.embedded.system import System
 from tests.journeys.operator import MIB, make_file, sha256_of, wait_for
-from tests.journeys.processes import ready, settings_of, started
+from tests.journeys.processes import first_key, ready, settings_of, started
 
 
 def test_the_three_commands_are_the_whole_system(system: System, tmp_path: Path) -> None:
@@ -32,7 +32,7 @@ def test_the_three_commands_are_the_whole_system(system: System, tmp_path: Path)
         started(worker, settings, tmp_path / "worker.log"),
         httpx2.Client(
             base_url=f"http://127.0.0.1:{api_port}",
-            headers={"Authorization": f"Bearer {system.token}"},
+            headers={"Authorization": f"Bearer {first_key(settings)}"},
             trust_env=False,
         ) as http,
     ):
@@ -51,7 +51,7 @@ def test_the_three_commands_are_the_whole_system(system: System, tmp_path: Path)
 def test_a_process_without_a_setting_names_it_and_does_not_start(system: System, tmp_path: Path) -> None:
     settings = settings_of(system)
     commands = {
-        "GRIDHAUL_OPERATOR_TOKEN": ("uvicorn", "api.app:app", "--port", "0"),
+        "GRIDHAUL_REDIS_URL": ("uvicorn", "api.app:app", "--port", "0"),
         "GRIDHAUL_SERVICE_SECRET": ("uvicorn", "chunk_service.app:app", "--port", "0"),
         "GRIDHAUL_CHUNK_SERVICE_URL": ("celery", "-A", "tasks.celery", "worker"),
     }

@@ -1,0 +1,116 @@
+"""What the routes of accounts and keys take and give."""
+
+from datetime import datetime
+from typing import Annotated, Self
+
+from fastapi import Path
+from pydantic import BaseModel, Field, SecretStr, StringConstraints
+
+from api.schemas import Body, Length, TargetName, Whole
+from gridhaul.transfer.access import Account, ApiKey, Scope
+
+USERNAME = "^[a-z0-9][a-z0-9._-]{0,63}$"
+Username = Annotated[str, StringConstraints(pattern=USERNAME)]
+UsernameInPath = Annotated[str, Path(pattern=USERNAME)]
+Scopes = Annotated[list[Annotated[Scope, Field(strict=False)]], Field(max_length=len(Scope))]
+Root = Annotated[str, StringConstraints(min_length=1, max_length=4096)]
+Password = Annotated[SecretStr, Field(min_length=1, max_length=256)]
+
+
+class AccountChanges(Body):
+    """What is not named stays as it is; null means every root, every target, the server's own limit, no password."""
+
+    scopes: Scopes | None = None
+    password: Password | None = None
+    roots: Annotated[list[Root], Field(max_length=100)] | None = Field(
+        default=None, description="Directories it may send from, at or beneath the server's"
+    )
+    targets: Annotated[list[TargetName], Field(max_length=1000)] | None = None
+    quota_bytes: Length | None = Field(default=None, description="For all its files that are not deleted")
+    max_open_files: Length | None = Field(default=None, description="Files at once that are not stored yet")
+    disabled: bool = False
+
+
+class AccountBody(AccountChanges):
+    username: Username
+    scopes: Scopes
+
+
+class PasswordBody(Body):
+    current_password: Password
+    new_password: Password
+
+
+class AccountView(BaseModel):
+    username: str
+    scopes: list[Scope]
+    roots: list[str] | None
+    targets: list[str] | None
+    quota_bytes: int | None
+    used_bytes: int
+    max_open_files: int | None
+    has_password: bool
+    disabled: bool
+    created_at: datetime
+    updated_at: datetime
+
+    @classmethod
+    def of(cls, account: Account) -> Self:
+        return cls(
+            username=account.username,
+            scopes=list(account.scopes),
+            roots=_listed(account.roots),
+            targets=_listed(account.targets),
+            quota_bytes=account.quota_bytes,
+            used_bytes=account.used_bytes,
+            max_open_files=account.max_open_files,
+            has_password=account.password_hash is not None,
+            disabled=account.disabled,
+            created_at=account.created_at,
+            updated_at=account.updated_at,
+        )
+
+
+class AccountsView(BaseModel):
+    accounts: list[AccountView]
+    next_cursor: str | None = Field(description="Give it as `cursor` to get the next accounts; null at the end")
+
+
+class KeyBody(Body):
+    name: Annotated[str, StringConstraints(min_length=1, max_length=64, pattern="^[^\\x00-\\x1f\\x7f]+$")]
+    scopes: Scopes | None = Field(default=None, description="Fewer than the account's")
+    expires_in_days: Annotated[int, Field(ge=1, le=3650), Whole] | None = None
+    account: Username | None = Field(default=None, description="Somebody else's; needs the scope admin")
+
+
+class KeyView(BaseModel):
+    key_id: str
+    account: str
+    name: str
+    scopes: list[Scope]
+    created_at: datetime
+    expires_at: datetime | None
+
+    @classmethod
+    def of(cls, key: ApiKey, account: str, /, **more: str) -> Self:
+        return cls(
+            key_id=key.id,
+            account=account,
+            name=key.name,
+            scopes=list(key.scopes),
+            created_at=key.created_at,
+            expires_at=key.expires_at,
+            **more,
+        )
+
+
+class NewKeyView(KeyView):
+    key: str = Field(description="Shown this once: what is kept is a digest of it")
+
+
+class KeysView(BaseModel):
+    keys: list[KeyView]
+
+
+def _listed(values: tuple[str, ...] | None) -> list[str] | None:
+    return None if values is None else list(values)

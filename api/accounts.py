@@ -1,0 +1,127 @@
+"""`/account`: the caller's own. `/accounts`: everybody's, for admins."""
+
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Response
+from pydantic import SecretStr
+
+from api.account_schemas import (
+    USERNAME,
+    AccountBody,
+    AccountChanges,
+    AccountsView,
+    AccountView,
+    PasswordBody,
+    UsernameInPath,
+)
+from api.auth import Administering, AnyCaller
+from api.dependencies import Limit, Parts, Service
+from api.schemas import LOCATION
+from gridhaul.asgi.audit import audit
+from gridhaul.asgi.problems import documented
+from gridhaul.passwords import check_password
+from gridhaul.transfer.access import Account, NewAccount, Scope
+from gridhaul.transfer.errors import Forbidden, InvalidValue, NotFound, StateConflict, TargetUnknown
+
+router = APIRouter(tags=["accounts"])
+
+AfterUsername = Annotated[str | None, Query(pattern=USERNAME, description="`next_cursor` of the page before")]
+
+
+@router.get("/account", summary="The caller's own account")
+async def get_own_account(caller: AnyCaller) -> AccountView:
+    return AccountView.of(caller.account)
+
+
+@router.put("/account/password", status_code=204, summary="Change the caller's own password", responses=documented(400))
+async def change_password(body: PasswordBody, caller: AnyCaller, parts: Parts) -> None:
+    """Every login ends, this one too; API keys stay."""
+    current = body.current_password.get_secret_value()
+    new = check_password(body.new_password.get_secret_value())
+    if not await parts.passwords.match(current, caller.account.password_hash):
+        raise Forbidden("The current password is another one.")
+    await parts.accounts.set_password(caller.username, await parts.passwords.hashed(new))
+    audit("change_password", changed=caller.username)
+
+
+@router.get("/accounts", summary="List accounts, by name")
+async def list_accounts(
+    _: Administering, parts: Parts, limit: Limit = 100, cursor: AfterUsername = None
+) -> AccountsView:
+    accounts = await parts.accounts.page(limit=limit, after=cursor)
+    next_cursor = accounts[-1].username if len(accounts) == limit else None
+    return AccountsView(accounts=[AccountView.of(account) for account in accounts], next_cursor=next_cursor)
+
+
+@router.post("/accounts", status_code=201, summary="Make an account", responses={201: LOCATION, **documented(400, 409)})
+async def create_account(body: AccountBody, response: Response, _: Administering, parts: Parts) -> AccountView:
+    """Without a password it has only keys. A name is never given twice, so an account is disabled, not removed."""
+    changes = await _changes(body, parts)
+    disabled = changes.pop("disabled", False)
+    account = await parts.accounts.create(NewAccount(username=body.username, **changes))
+    audit("create_account", changed=account.username)
+    if disabled:
+        account = await parts.accounts.change(account.username, {"disabled": True}) or account
+    response.headers["Location"] = f"/accounts/{account.username}"
+    return AccountView.of(account)
+
+
+@router.get("/accounts/{username}", summary="One account", responses=documented(404))
+async def get_account(username: UsernameInPath, _: Administering, parts: Parts) -> AccountView:
+    return AccountView.of(_there(await parts.accounts.named(username)))
+
+
+@router.patch("/accounts/{username}", summary="Change an account", responses=documented(400, 404, 409))
+async def change_account(
+    username: UsernameInPath, body: AccountChanges, caller: Administering, parts: Parts
+) -> AccountView:
+    """At once, also for tokens and keys that are out. A new password ends every login."""
+    changes = await _changes(body, parts)
+    if username == caller.username:
+        _require_way_back(changes)
+    if "password_hash" in changes:
+        _there(await parts.accounts.set_password(username, changes.pop("password_hash")))
+    account = _there(await parts.accounts.change(username, changes))
+    audit("change_account", changed=username, fields=sorted(body.model_fields_set))
+    return AccountView.of(account)
+
+
+def _require_way_back(changes: dict[str, Any]) -> None:
+    if changes.get("disabled") or Scope.ADMIN not in changes.get("scopes", (Scope.ADMIN,)):
+        raise StateConflict("Nobody locks himself out: let another account with the scope admin do it.")
+
+
+async def _changes(body: AccountChanges, parts: Service) -> dict[str, Any]:
+    """The fields of the record that the body names. Raises InvalidValue, TargetUnknown."""
+    named = body.model_fields_set - {"username", "password"}
+    changes = {name: getattr(body, name) for name in named}
+    if "scopes" in named and body.scopes is None:
+        raise InvalidValue("scopes: a list, which may be empty.")
+    for name in ("scopes", "roots", "targets"):
+        if changes.get(name) is not None:
+            changes[name] = tuple(dict.fromkeys(changes[name]))
+    for root in changes.get("roots") or ():
+        _check_root(root, parts.roots)
+    for target in changes.get("targets") or ():
+        if target not in parts.targets:
+            raise TargetUnknown(f"There is no such target; configured are: {', '.join(sorted(parts.targets))}.")
+    if "password" in body.model_fields_set:
+        changes["password_hash"] = await _hashed(body.password, parts)
+    return changes
+
+
+async def _hashed(password: SecretStr | None, parts: Service) -> str | None:
+    return await parts.passwords.hashed(check_password(password.get_secret_value())) if password else None
+
+
+def _check_root(root: str, configured: tuple[Path, ...]) -> None:
+    path = PurePosixPath(root)
+    if str(path) != root or ".." in path.parts or not any(path.is_relative_to(one) for one in configured):
+        raise InvalidValue(f"roots: directories at or beneath: {', '.join(map(str, configured))}.")
+
+
+def _there(account: Account | None) -> Account:
+    if account is None:
+        raise NotFound("There is no such account.")
+    return account

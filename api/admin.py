@@ -1,0 +1,70 @@
+"""The way in: `python -m api.admin NAME` makes sure that an account may do everything, and gives it a key.
+
+For the first account, and for when all keys and passwords were lost. It needs GRIDHAUL_MONGO_URL, and no running api.
+"""
+
+import asyncio
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gridhaul.settings import BootstrapSettings, SettingsError
+from gridhaul.storage.accounts import MongoAccounts
+from gridhaul.storage.connect import connect
+from gridhaul.storage.schema import make_auth_indexes
+from gridhaul.transfer.access import ApiKey, NewAccount, Scope
+from gridhaul.transfer.credentials import Credential, CredentialKind
+from gridhaul.transfer.errors import AccountExists, GridhaulError
+
+EVERYTHING = tuple(Scope)
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+
+
+@app.command(help=__doc__)
+def admin(
+    username: Annotated[str, typer.Argument(metavar="NAME", help="The account; it is made if it is not there.")],
+    key_file: Annotated[
+        Path | None, typer.Option(help="Holds the key to use. Without it a new key is made and printed.")
+    ] = None,
+) -> None:
+    try:
+        credential = _read(key_file) if key_file else Credential.new(CredentialKind.API_KEY)
+        asyncio.run(_let_in(username, credential, BootstrapSettings()))
+    except (SettingsError, GridhaulError, OSError) as error:
+        typer.echo(f"The account could not be made: {error}", err=True)
+        raise typer.Exit(1) from None
+    if key_file is None:
+        typer.echo(credential.text)
+
+
+def _read(key_file: Path) -> Credential:
+    credential = Credential.parse(key_file.read_text().strip(), CredentialKind.API_KEY)
+    if credential is None:
+        raise SettingsError(f"{key_file} holds no API key")
+    return credential
+
+
+async def _let_in(username: str, credential: Credential, settings: BootstrapSettings) -> None:
+    database = connect(settings.mongo_url.get_secret_value(), settings.database)
+    async with database.client:
+        await make_auth_indexes(database)
+        accounts = MongoAccounts(database)
+        try:
+            await accounts.create(NewAccount(username=username, scopes=EVERYTHING))
+        except AccountExists:
+            await accounts.change(username, {"scopes": EVERYTHING, "disabled": False})
+        key = ApiKey(
+            id=credential.id,
+            name="python -m api.admin",
+            digest=credential.digest,
+            scopes=EVERYTHING,
+            created_at=datetime.now(UTC),
+        )
+        await accounts.add_key(username, key)
+
+
+if __name__ == "__main__":
+    app(prog_name="python -m api.admin")

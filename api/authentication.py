@@ -1,0 +1,54 @@
+"""The door: a request goes no further without a valid token or key, unless its path is one of the few open ones."""
+
+from fastapi import Request
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from api.dependencies import service
+from gridhaul.asgi import problems
+from gridhaul.asgi.request_log import note
+from gridhaul.transfer.access import Caller
+from gridhaul.transfer.errors import GridhaulError, Unauthorized
+
+OPEN_PATHS = frozenset(
+    {
+        "/healthz",
+        "/readyz",
+        "/docs",
+        "/docs/oauth2-redirect",
+        "/redoc",
+        "/openapi.json",
+        "/auth/token",
+        "/auth/token/",
+        "/auth/revoke",
+    }
+)
+
+
+class Authentication:
+    """ASGI middleware: puts the caller into the request's state, or answers 401."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"] in OPEN_PATHS:
+            await self._app(scope, receive, send)
+            return
+        request = Request(scope)
+        try:
+            request.state.caller = caller = await _caller(request)
+        except GridhaulError as error:
+            await problems.answer(request, error)(scope, receive, send)
+            return
+        note(account=caller.username, key_id=caller.key_id)
+        await self._app(scope, receive, send)
+
+
+async def _caller(request: Request) -> Caller:
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not token:
+        raise Unauthorized("A bearer token is needed: an API key, or an access token from /auth/token/.")
+    parts = await service(request)
+    caller = await parts.authenticator.caller(token.strip())
+    await parts.rates.count(caller.account)
+    return caller

@@ -1,0 +1,63 @@
+"""Whose a token or key is."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from gridhaul.signed_claims import sign_claims, verified_claims
+from gridhaul.storage.accounts import MongoAccounts
+from gridhaul.transfer.access import Account, Caller, Scope
+from gridhaul.transfer.credentials import Credential, CredentialKind
+from gridhaul.transfer.errors import Unauthorized
+
+AUDIENCE = "gridhaul-api"
+CLOCK_LEEWAY_SECONDS = 5.0  # between the machines of several apis
+NOT_VALID = "The token or key is not valid here, or no longer."
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Authenticator:
+    """Knows access tokens, which it makes, and API keys."""
+
+    accounts: MongoAccounts
+    secret: str
+    lifetime_seconds: float
+    allow_demo: bool
+
+    def access_token(self, account: Account, scopes: frozenset[Scope]) -> str:
+        """A short-lived token for the account with these of its scopes."""
+        claims = {"sub": account.username, "scope": " ".join(sorted(scopes)), "generation": account.generation}
+        return sign_claims(claims, audience=AUDIENCE, lifetime_seconds=self.lifetime_seconds, secret=self.secret)
+
+    async def caller(self, token: str) -> Caller:
+        """Raises Unauthorized."""
+        key = Credential.parse(token, CredentialKind.API_KEY)
+        found = await (self._by_key(key) if key else self._by_access_token(token))
+        self.require_usable(found.account)
+        return found
+
+    def require_usable(self, account: Account) -> None:
+        """Raises Unauthorized for an account that is switched off."""
+        if account.disabled:
+            raise Unauthorized("This account is disabled.")
+        if account.demo and not self.allow_demo:
+            raise Unauthorized("The demo account is refused here, because its password is public.")
+
+    async def _by_key(self, credential: Credential) -> Caller:
+        account = await self.accounts.with_key(credential.id)
+        key = account.keys[0] if account else None
+        if account is None or key is None or not credential.matches(key.digest) or is_over(key.expires_at):
+            raise Unauthorized(NOT_VALID)
+        return Caller(account=account, scopes=frozenset(key.scopes).intersection(account.scopes), key_id=key.id)
+
+    async def _by_access_token(self, token: str) -> Caller:
+        claims = verified_claims(token, audience=AUDIENCE, leeway_seconds=CLOCK_LEEWAY_SECONDS, secret=self.secret)
+        account = await self.accounts.named(claims["sub"])
+        if account is None or claims.get("generation") != account.generation:
+            raise Unauthorized(NOT_VALID)
+        granted = set(str(claims.get("scope", "")).split())
+        return Caller(account=account, scopes=frozenset(scope for scope in account.scopes if scope in granted))
+
+
+def is_over(expires_at: datetime | None) -> bool:
+    """Whether the time has come."""
+    return expires_at is not None and expires_at <= datetime.now(UTC)

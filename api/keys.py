@@ -1,0 +1,73 @@
+"""`/keys`: API keys, for programs. A key is shown once, and revoked at once."""
+
+from datetime import UTC, datetime, timedelta
+
+from fastapi import APIRouter, Response
+
+from api.account_schemas import KeyBody, KeysView, KeyView, NewKeyView, Username
+from api.auth import AnyCaller
+from api.dependencies import Id, Parts, Service
+from gridhaul.asgi.audit import audit
+from gridhaul.asgi.problems import documented
+from gridhaul.transfer.access import Account, ApiKey, Caller, Scope
+from gridhaul.transfer.credentials import Credential, CredentialKind
+from gridhaul.transfer.errors import Forbidden, NotFound
+
+router = APIRouter(prefix="/keys", tags=["accounts"])
+
+
+@router.post("", status_code=201, summary="Make an API key", responses=documented(400, 404, 409))
+async def create_key(body: KeyBody, response: Response, caller: AnyCaller, parts: Parts) -> NewKeyView:
+    """It is used like an access token: `Authorization: Bearer ghk_…`. It never has more scopes than its account."""
+    if caller.key_id and not caller.is_admin:
+        raise Forbidden("A key makes no keys: log in with the password.")
+    account = await _account(body.account, caller, parts)
+    credential = Credential.new(CredentialKind.API_KEY)
+    now = datetime.now(UTC)
+    key = ApiKey(
+        id=credential.id,
+        name=body.name,
+        digest=credential.digest,
+        scopes=_scopes(body.scopes, account, caller),
+        created_at=now,
+        expires_at=now + timedelta(days=body.expires_in_days) if body.expires_in_days else None,
+    )
+    await parts.accounts.add_key(account.username, key)
+    audit("create_key", changed=account.username, created=key.id)
+    response.headers["Cache-Control"] = "no-store"
+    return NewKeyView.of(key, account.username, key=credential.text)
+
+
+@router.get("", summary="List API keys, oldest first", responses=documented(404))
+async def list_keys(caller: AnyCaller, parts: Parts, account: Username | None = None) -> KeysView:
+    owner = await _account(account, caller, parts)
+    keys = await parts.accounts.keys(owner.username)
+    return KeysView(keys=[KeyView.of(key, owner.username) for key in keys])
+
+
+@router.delete("/{key_id}", status_code=204, summary="Revoke an API key", responses=documented(404))
+async def revoke_key(key_id: Id, caller: AnyCaller, parts: Parts) -> None:
+    account = await parts.accounts.revoke_key(key_id, of=caller.sees_only)
+    if account is None:
+        raise NotFound("There is no such key.")
+    audit("revoke_key", changed=account.username, revoked=key_id)
+
+
+async def _account(username: str | None, caller: Caller, parts: Service) -> Account:
+    """The caller's own, or for admins the one of that name. Raises NotFound."""
+    if username in (None, caller.username):
+        return caller.account
+    found = await parts.accounts.named(str(username)) if caller.is_admin else None
+    if found is None:
+        raise NotFound("There is no such account.")
+    return found
+
+
+def _scopes(wanted: list[Scope] | None, account: Account, caller: Caller) -> tuple[Scope, ...]:
+    """Raises Forbidden for more than there are to give."""
+    granted = account.scopes if caller.is_admin else tuple(one for one in account.scopes if one in caller.scopes)
+    if wanted is None:
+        return granted
+    if not set(wanted) <= set(granted):
+        raise Forbidden(f"The scopes of a key are among: {' '.join(granted) or 'none'}.")
+    return tuple(dict.fromkeys(wanted))

@@ -1,0 +1,48 @@
+"""How often somebody may ask. Counted in each process of its own, so that no other server can be in the way."""
+
+import time
+
+from limits import RateLimitItemPerMinute
+from limits.aio.storage import MemoryStorage
+from limits.aio.strategies import SlidingWindowCounterRateLimiter
+
+from gridhaul.transfer.access import Account
+from gridhaul.transfer.errors import TooManyRequests
+
+
+class Rates:
+    """Requests a minute, over the last minute. Belongs to one event loop."""
+
+    def __init__(self, *, requests_a_minute: int, failed_logins_a_minute: int) -> None:
+        self._limiter = SlidingWindowCounterRateLimiter(MemoryStorage())
+        self._requests = _item(requests_a_minute)
+        self._logins = _item(failed_logins_a_minute)
+
+    async def count(self, account: Account) -> None:
+        """Raises TooManyRequests if the account is over its rate."""
+        if self._requests and not await self._limiter.hit(self._requests, "account", account.username):
+            raise await self._refusal(self._requests, "account", account.username)
+
+    async def require_login(self, username: str, address: str) -> None:
+        """Raises TooManyRequests if too many logins failed, for this name from there or for any name from there."""
+        for who in _who(username, address):
+            if self._logins and not await self._limiter.test(self._logins, *who):
+                raise await self._refusal(self._logins, *who)
+
+    async def count_failed_login(self, username: str, address: str) -> None:
+        for who in _who(username, address):
+            if self._logins:
+                await self._limiter.hit(self._logins, *who)
+
+    async def _refusal(self, item: RateLimitItemPerMinute, *who: str) -> TooManyRequests:
+        window = await self._limiter.get_window_stats(item, *who)
+        seconds = max(1.0, window.reset_time - time.time())
+        return TooManyRequests("Too many requests; come again later.", retry_after_seconds=seconds)
+
+
+def _item(amount: int) -> RateLimitItemPerMinute | None:
+    return RateLimitItemPerMinute(amount) if amount else None
+
+
+def _who(username: str, address: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    return ("login", address, username), ("login", address)
