@@ -20,7 +20,11 @@ router = APIRouter(prefix="/upload", tags=["upload"])
 
 ReprDigest = Annotated[
     str | SkipJsonSchema[None],
-    Header(description="RFC 9530", json_schema_extra={"pattern": "^sha-256=:[A-Za-z0-9+/]{43}=:$"}),
+    Header(
+        description="RFC 9530",
+        json_schema_extra={"pattern": "^sha-256=:[A-Za-z0-9+/]{43}=:$"},
+        examples=["sha-256=:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=:"],
+    ),
 ]
 ContentSha256 = Annotated[
     str | SkipJsonSchema[None],

@@ -52,7 +52,7 @@ async def token(request: Request, response: Response, form: Annotated[TokenForm,
 
 
 @router.post("/revoke", status_code=204, summary="Log out", responses=documented(400))
-async def revoke(token: Annotated[SecretStr, Form(max_length=1024)], parts: Parts) -> None:
+async def revoke(token: Annotated[SecretStr, Form(min_length=1, max_length=1024)], parts: Parts) -> None:
     """The refresh token ends, as do all that it would have led to (RFC 7009). One that is not known is no error."""
     credential = Credential.parse(token.get_secret_value(), CredentialKind.REFRESH_TOKEN)
     if credential and (found := await _session(credential, parts)):

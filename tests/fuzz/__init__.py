@@ -1,1 +1,4 @@
-"""Requests and texts that nobody thought of: schemathesis over both services, Hypothesis over the parsers."""
+"""Made-up input for whatever reads the outside's: never an error that is not documented, never a rule broken.
+
+Every test here takes its settings from the profile `fuzz` (`tests/fuzz/conftest.py`).
+"""

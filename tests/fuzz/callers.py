@@ -10,7 +10,8 @@ from gridhaul.transfer.model import RecordId
 from tests.fuzz.stand import OTHER, TARGET, Stand
 
 MEANT = 0.7  # how often such a value is taken where it fits; the others are made up
-PUBLIC = frozenset({"GET /healthz", "GET /readyz"})
+# Without a valid token nothing else is answered. What is open to everybody is left to the callers that have one.
+CLOSED = {"operations": [{"include-path-regex": "^/(auth/|healthz|readyz)", "enabled": False}]}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,12 +43,14 @@ def callers(stand: Stand) -> Iterator[Caller]:
         share=0.3,
         foreign=[*stand.file_ids, *stand.delivery_ids],
     )
-    yield Caller(name="api, no token", url=system.url, settings={})
-    yield Caller(name="api, wrong token", url=system.url, settings=_bearer("x" * 43))
+    yield Caller(name="api, no token", url=system.url, settings=CLOSED)
+    yield Caller(name="api, wrong token", url=system.url, settings=CLOSED | _bearer("x" * 43))
     url = system.chunk_service_url
     yield Caller(name="chunk service", url=url, settings=_chunk_service(stand), authorised=True, share=1)
-    yield Caller(name="chunk service, no token", url=url, settings={})
-    yield Caller(name="chunk service, wrong token", url=url, settings=_bearer(stand.open.token(secret="x" * 43)))
+    yield Caller(name="chunk service, no token", url=url, settings=CLOSED)
+    yield Caller(
+        name="chunk service, wrong token", url=url, settings=CLOSED | _bearer(stand.open.token(secret="x" * 43))
+    )
 
 
 def _api(stand: Stand, token: str) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from gridhaul.transfer.digest import chunk_digest
 from tests.fuzz.words import MIB, SEALED, Words
 
 SHAPE = "Not as the documentation says"  # how a problem begins when a request does not fit the schema
+NOT_MADE = "Repr-Digest must be"  # schemathesis finds no value for its pattern, and takes 0 for a valid one
 BEYOND_A_SCHEMA = {
     "chunk_out_of_range": "how many chunks a content has",
     "digest_mismatch": "which bytes are stored or sent",
@@ -37,7 +38,7 @@ def before_call(context: HookContext, case: AnyCase, kwargs: dict[str, Any]) -> 
     for name, value in case.path_parameters.items():
         case.path_parameters[name] = words.spared.get(str(value), value)
     if case.operation.method == "put" and isinstance(case.body, bytes) and _well_formed(case):
-        _fit_segment(case)
+        _send_segment(case, case.body)
 
 
 @schemathesis.hook
@@ -51,6 +52,8 @@ def filter_failure(context: HookContext, failure: Failure, case: AnyCase, respon
     if not isinstance(failure, RejectedPositiveData):
         return True
     problem = json.loads(response.content)
+    if problem["detail"].startswith(NOT_MADE):
+        return False
     return problem["code"] not in BEYOND_A_SCHEMA or problem["detail"].startswith(SHAPE)
 
 
@@ -58,8 +61,8 @@ def filter_failure(context: HookContext, failure: Failure, case: AnyCase, respon
 def others_are_not_seen(ctx: CheckContext, response: Response, case: AnyCase) -> None:
     """Nothing that is somebody else's is answered, acted on or listed."""
     if response.status_code < http.HTTPStatus.MULTIPLE_CHOICES:
-        shown = [*map(str, case.path_parameters.values()), response.text]
-        assert not any(foreign in text for foreign in words.foreign for text in shown)
+        shown = [str(value).encode() for value in case.path_parameters.values()] + [response.content]
+        assert not any(foreign.encode() in text for foreign in words.foreign for text in shown)
 
 
 @atexit.register
@@ -67,12 +70,12 @@ def write_counts() -> None:
     words.write_counts(answers)
 
 
-def _fit_segment(case: AnyCase) -> None:
+def _send_segment(case: AnyCase, made_up: bytes) -> None:
     """Every other well-formed segment is one that the content can take; all have the right digest."""
-    if len(case.body) % 2:
-        sealed = case.path_parameters.get("content_id") == words.sealed_id
-        case.body = SEALED if sealed else case.body[:MIB].ljust(MIB, b"\0")
-    case.headers["Chunk-Digests"] = write_chunk_digests([chunk_digest(case.body)])
+    fitting = SEALED if case.path_parameters.get("content_id") == words.sealed_id else made_up[:MIB].ljust(MIB, b"\0")
+    segment = fitting if len(made_up) % 2 else made_up
+    case.body = segment
+    case.headers["Chunk-Digests"] = write_chunk_digests([chunk_digest(segment)])
 
 
 def _well_formed(case: AnyCase) -> bool:

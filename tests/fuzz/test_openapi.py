@@ -25,6 +25,4 @@ def stand(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stand]:
 def test_every_answer_is_documented_and_none_is_a_server_error(stand: Stand, tmp_path: Path, name: str) -> None:
     caller = next(caller for caller in callers(stand) if caller.name == name)
     outcome = run(caller, tmp_path, examples=EXAMPLES, seed=SEED, sealed_id=stand.sealed.content_id)
-    assert outcome.findings == 0, outcome.text
-    assert caller.authorised or not outcome.admitted
-    assert not [status for status in outcome.statuses if status >= 500]
+    assert not outcome.failed, outcome.text
