@@ -2,11 +2,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo up test faults fuzz check format requirements clean
+.PHONY: help demo up dumps restore-auth test faults fuzz check format requirements clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
 
 $(VENV)/run: pyproject.toml requirements.txt requirements-embedded.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -22,6 +22,13 @@ demo: $(VENV)/run ## move FILE to a remote server of our own and verify it (64 M
 
 up: $(VENV)/run ## run the whole system until Ctrl-C: DATA=dir PORT=8000 ROOTS=dir:dir
 	@$(BIN)/python -m gridhaul.embedded up $(if $(DATA),--data "$(DATA)") $(if $(PORT),--port $(PORT)) $(if $(ROOTS),--roots "$(ROOTS)")
+
+dumps: $(VENV)/run ## write dumps/ anew: the accounts as mongodump writes them, with the demo account
+	@$(BIN)/python -m gridhaul.storage.dumps write
+
+restore-auth: $(VENV)/run ## put the accounts of dumps/ into GRIDHAUL_MONGO_URL, or into the running `make up`: DATA=dir
+	@$(if $(GRIDHAUL_MONGO_URL)$(GRIDHAUL_MONGO_URL_FILE),,GRIDHAUL_MONGO_URL_FILE="$(or $(DATA),var/up)/secrets/mongo_url") \
+		$(BIN)/python -m gridhaul.storage.dumps restore
 
 test: $(VENV)/dev ## run all tests against real servers
 	@$(BIN)/python -m pytest $(ARGS)

@@ -1,6 +1,6 @@
 """Whose a token or key is."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from gridhaul.signed_claims import sign_claims, verified_claims
@@ -19,7 +19,7 @@ class Authenticator:
     """Knows access tokens, which it makes, and API keys."""
 
     accounts: MongoAccounts
-    secret: str
+    secret: str = field(repr=False)
     lifetime_seconds: float
     allow_demo: bool
 

@@ -1,6 +1,6 @@
 """What the routes of the chunk service are given."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated
 
 from fastapi import Depends, Path, Request
@@ -20,7 +20,7 @@ class Service:
     """The parts that live as long as the process."""
 
     intake: Intake
-    secret: str
+    secret: str = field(repr=False)
     memory: Budget
     disk: DiskReserve
     stall_seconds: float

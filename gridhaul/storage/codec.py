@@ -44,6 +44,10 @@ class Codec(Generic[R]):
         """The record of a document. Fields that only the database needs are passed over."""
         return _converter.structure(document, self._type)
 
+    def document(self, record: R) -> Document:
+        """The document of a record."""
+        return dict(_converter.unstructure(record))
+
     def values(self, fields: dict[str, Any]) -> Document:
         """Fields of the record as they are stored."""
         return {

@@ -24,6 +24,8 @@ from gridhaul.transfer.model import Hint, RecordId
 from tests.contracts.ports import Ports
 
 TOKEN = "t" * 32
+SECRET = "s" * 32
+NO_RATES = Rates(requests_a_minute=0, failed_logins_a_minute=0)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,13 +60,24 @@ class _Operators:
         return Caller(account=account, scopes=frozenset(Scope))
 
 
+def authenticator(accounts: MongoAccounts) -> Authenticator:
+    return Authenticator(accounts=accounts, secret=SECRET, lifetime_seconds=60, allow_demo=False)
+
+
 async def _nothing() -> None:
     pass
 
 
 @asynccontextmanager
-async def serving(ports: Ports, *, root: Path = Path("/srv"), checks: MongoChecks | None = None) -> AsyncIterator[Api]:
-    """The api over these ports; it knows the targets `archive` and `mirror`."""
+async def serving(
+    ports: Ports,
+    *,
+    root: Path = Path("/srv"),
+    checks: MongoChecks | None = None,
+    accounts: MongoAccounts | None = None,
+    rates: Rates = NO_RATES,
+) -> AsyncIterator[Api]:
+    """The api over these ports; it knows the targets `archive` and `mirror`. Without accounts there is an operator."""
     app, hints, ready = create_app(), list[Hint](), Readiness(_nothing)
     await ready.prepare()
     app.state.service = Service(
@@ -79,10 +92,10 @@ async def serving(ports: Ports, *, root: Path = Path("/srv"), checks: MongoCheck
         targets=frozenset({"archive", "mirror"}),
         large_file_bytes=100,
         max_file_bytes=None,
-        accounts=cast("MongoAccounts", None),  # no test asks for them here
-        authenticator=cast("Authenticator", _Operators()),
+        accounts=cast("MongoAccounts", accounts),  # None where no test asks for them
+        authenticator=authenticator(accounts) if accounts else cast("Authenticator", _Operators()),
         passwords=Passwords(),
-        rates=Rates(requests_a_minute=0, failed_logins_a_minute=0),
+        rates=rates,
         session_seconds=60,
     )
     transport = httpx2.ASGITransport(app)

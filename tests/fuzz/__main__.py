@@ -38,12 +38,7 @@ def main(
 
 def _ask(examples: int, seed: int) -> list[Outcome]:
     with tempfile.TemporaryDirectory(prefix="gridhaul-fuzz-") as top, standing(Path(top)) as stand:
-        return [
-            run(
-                caller, Path(tempfile.mkdtemp(dir=top)), examples=examples, seed=seed, sealed_id=stand.sealed.content_id
-            )
-            for caller in callers(stand)
-        ]
+        return [run(caller, examples=examples, seed=seed) for caller in callers(stand)]
 
 
 if __name__ == "__main__":

@@ -16,41 +16,45 @@ CLOSED = {"operations": [{"include-path-regex": "^/(auth/|healthz|readyz)", "ena
 
 @dataclass(frozen=True, kw_only=True)
 class Caller:
-    """`settings` are schemathesis' own, on top of schemathesis.toml. `share` is its part of the examples.
+    """`settings` are schemathesis' own, on top of schemathesis.toml; `words` are for the hooks.
 
-    `spared` and `foreign` are for the hooks.
+    `share` is its part of the examples.
     """
 
     name: str
     url: str
     settings: Mapping[str, Any]
-    authorised: bool = False
-    share: float = 0.1
-    spared: Mapping[str, str] = field(default_factory=dict)
-    foreign: Sequence[str] = ()
+    words: Mapping[str, Any] = field(default_factory=dict)
+    authorised: bool = True
+    share: float = 1
 
 
 def callers(stand: Stand) -> Iterator[Caller]:
     """For both services. The tokens of the chunk service are made when a caller is asked for: they expire."""
-    system = stand.system
-    own = {OPERATOR: OTHER, _key_id(system.token): _key_id(stand.other_key)[::-1]}
-    yield Caller(name="api", url=system.url, settings=_api(stand, system.token), authorised=True, share=1, spared=own)
-    yield Caller(
-        name="api, another account",
-        url=system.url,
-        settings=_api(stand, stand.other_key),
-        authorised=True,
-        share=0.3,
-        foreign=[*stand.file_ids, *stand.delivery_ids],
-    )
-    yield Caller(name="api, no token", url=system.url, settings=CLOSED)
-    yield Caller(name="api, wrong token", url=system.url, settings=CLOSED | _bearer("x" * 43))
-    url = system.chunk_service_url
-    yield Caller(name="chunk service", url=url, settings=_chunk_service(stand), authorised=True, share=1)
-    yield Caller(name="chunk service, no token", url=url, settings=CLOSED)
-    yield Caller(
-        name="chunk service, wrong token", url=url, settings=CLOSED | _bearer(stand.open.token(secret="x" * 43))
-    )
+    yield from _of_api(stand)
+    yield from _of_chunk_service(stand)
+
+
+def _of_api(stand: Stand) -> Iterator[Caller]:
+    url, token = stand.system.url, stand.system.token
+    spared = {OPERATOR: OTHER, _key_id(token): _key_id(stand.other_key)}
+    yield Caller(name="api", url=url, settings=_api(stand, token), words={"spared": spared})
+    foreign = {"foreign": [*stand.file_ids, *stand.delivery_ids]}
+    yield Caller(name="api, another account", url=url, settings=_api(stand, stand.other_key), words=foreign, share=0.3)
+    yield from _strangers("api", url, wrong_token="x" * 43)
+
+
+def _of_chunk_service(stand: Stand) -> Iterator[Caller]:
+    url = stand.system.chunk_service_url
+    words = {"sealed_id": stand.sealed.content_id}
+    yield Caller(name="chunk service", url=url, settings=_chunk_service(stand), words=words)
+    yield from _strangers("chunk service", url, wrong_token=stand.open.token(secret="x" * 43))
+
+
+def _strangers(service: str, url: str, *, wrong_token: str) -> Iterator[Caller]:
+    yield Caller(name=f"{service}, no token", url=url, settings=CLOSED, authorised=False, share=0.1)
+    wrong = CLOSED | _bearer(wrong_token)
+    yield Caller(name=f"{service}, wrong token", url=url, settings=wrong, authorised=False, share=0.1)
 
 
 def _api(stand: Stand, token: str) -> dict[str, Any]:

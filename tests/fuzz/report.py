@@ -28,10 +28,9 @@ def _requests(outcomes: Sequence[Outcome]) -> Table:
     every: Counter[int] = Counter()
     for outcome in outcomes:
         every += outcome.statuses
-        table.add_row(
-            outcome.caller.name, _number(outcome.statuses.total()), str(outcome.findings), _listed(outcome.statuses)
-        )
-    footers = ("all", _number(every.total()), str(sum(outcome.findings for outcome in outcomes)), _listed(every))
+        findings = outcome.findings + len(outcome.admitted)
+        table.add_row(outcome.caller.name, _number(outcome.statuses.total()), str(findings), _listed(outcome.statuses))
+    footers = ("all", _number(every.total()), "", _listed(every))
     for column, footer in zip(table.columns, footers, strict=True):
         column.footer = footer
     return table

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import tomllib
 from collections import Counter
 from dataclasses import dataclass
@@ -28,7 +29,6 @@ class Outcome:
     caller: Caller
     answers: Counter[str]
     findings: int
-    beyond_schema: int
     text: str
 
     @property
@@ -39,44 +39,34 @@ class Outcome:
         return found
 
     @property
-    def failed(self) -> bool:
-        """Whether there is a finding, a server error, or an answer to somebody who may have none."""
-        return bool(
-            self.findings or max(self.statuses) >= SERVER_ERROR or (self.admitted and not self.caller.authorised)
-        )
+    def admitted(self) -> list[str]:
+        """What was answered well to a caller whom nothing should be answered."""
+        return [] if self.caller.authorised else [answer for answer in self.answers if answer.startswith("2")]
 
     @property
-    def admitted(self) -> set[str]:
-        """The operations that were answered well."""
-        return {answer.partition(" ")[2] for answer in self.answers if answer.startswith("2")}
+    def failed(self) -> bool:
+        return bool(self.findings or self.admitted or max(self.statuses) >= SERVER_ERROR)
 
 
-def run(caller: Caller, directory: Path, *, examples: int, seed: int, sealed_id: str) -> Outcome:
-    """All checks in all phases, `examples` for each operation in the fuzzing phase. The directory is the run's own."""
-    settings, counts, report = directory / "settings.toml", directory / "counts.json", directory / "report.json"
-    settings.write_text(tomli_w.dumps(_settings(caller, examples=examples)))
-    command = [sys.executable, "-m", "schemathesis.cli", "--config-file", str(settings), "run"]
-    command += [f"{caller.url}/openapi.json", "--no-color", "--seed", str(seed)]
-    command += ["--report", "json", "--report-json-path", str(report)]
-    words = Words(counts=str(counts), sealed_id=sealed_id, spared=dict(caller.spared), foreign=list(caller.foreign))
-    done = subprocess.run(
-        command,
-        cwd=PROJECT,
-        env={**os.environ, **words.as_environment()},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    if done.returncode not in (0, FINDINGS) or not report.exists():
-        raise RuntimeError(done.stdout)
-    found = json.loads(report.read_text())
-    return Outcome(
-        caller=caller,
-        answers=Counter(json.loads(counts.read_text())),
-        findings=sum(group["count"] for group in found["failures"] + found["errors"]),
-        beyond_schema=found["filtered"],
-        text=done.stdout,
-    )
+def run(caller: Caller, *, examples: int, seed: int) -> Outcome:
+    """All checks in all phases, `examples` for each operation in the fuzzing phase."""
+    with tempfile.TemporaryDirectory(prefix="gridhaul-fuzz-") as directory:
+        settings, counts, report = (Path(directory) / name for name in ("settings.toml", "counts.json", "report.json"))
+        settings.write_text(tomli_w.dumps(_settings(caller, examples=examples)))
+        command = [sys.executable, "-m", "schemathesis.cli", "--config-file", str(settings), "run"]
+        command += [f"{caller.url}/openapi.json", "--no-color", "--seed", str(seed)]
+        command += ["--report", "json", "--report-json-path", str(report)]
+        words = Words(counts=str(counts), **caller.words)
+        environment = {**os.environ, **words.as_environment()}
+        done = subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True)
+        if done.returncode not in (0, FINDINGS):
+            raise RuntimeError(done.stdout + done.stderr)
+        return _outcome(caller, json.loads(counts.read_text()), json.loads(report.read_text()), done.stdout)
+
+
+def _outcome(caller: Caller, counts: dict[str, int], report: dict[str, Any], text: str) -> Outcome:
+    findings = sum(group["count"] for group in report["failures"] + report["errors"])
+    return Outcome(caller=caller, answers=Counter(counts), findings=findings, text=text)
 
 
 def _settings(caller: Caller, *, examples: int) -> dict[str, Any]:

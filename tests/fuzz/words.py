@@ -16,7 +16,7 @@ class Words:
     """`spared` names what must not be changed, and what is changed instead; `foreign` are ids of somebody else."""
 
     counts: str
-    sealed_id: str
+    sealed_id: str = ""
     spared: dict[str, str] = field(default_factory=dict)
     foreign: list[str] = field(default_factory=list)
 

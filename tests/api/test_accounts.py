@@ -1,0 +1,179 @@
+"""Accounts and keys, as admins and their owners see and change them."""
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx2
+import pytest
+
+from gridhaul.storage.accounts import KEYS_MOST, MongoAccounts
+from gridhaul.storage.codec import new_id
+from gridhaul.storage.connect import Database
+from gridhaul.transfer.access import ApiKey, NewAccount, Scope
+from gridhaul.transfer.credentials import Credential, CredentialKind
+from tests.api.service import authenticator, serving
+from tests.contracts.ports import LONG_LEASE_SECONDS, mongo_ports
+
+ALL = tuple(Scope)
+SOME = (Scope.READ, Scope.PREPARE)
+
+
+@pytest.fixture
+async def http(database: Database) -> AsyncIterator[httpx2.AsyncClient]:
+    """Nobody's requests; there are the admin `root` and the account `alice`, neither with a password."""
+    accounts = MongoAccounts(database)
+    for username, scopes in (("root", ALL), ("alice", SOME)):
+        await accounts.create(NewAccount(username=username, scopes=scopes))
+    async with serving(mongo_ports(database, lease_seconds=LONG_LEASE_SECONDS), accounts=accounts) as api:
+        api.http.headers.pop("Authorization")
+        yield api.http
+
+
+@pytest.fixture
+async def root(database: Database) -> dict[str, str]:
+    return await logged_in(database, "root")
+
+
+@pytest.fixture
+async def alice(database: Database) -> dict[str, str]:
+    return await logged_in(database, "alice")
+
+
+async def logged_in(database: Database, username: str) -> dict[str, str]:
+    accounts = MongoAccounts(database)
+    account = await accounts.named(username)
+    assert account is not None
+    token = authenticator(accounts).access_token(account, frozenset(account.scopes))
+    return {"Authorization": f"Bearer {token}"}
+
+
+def by_key(made: httpx2.Response) -> dict[str, str]:
+    assert made.status_code == 201, made.text
+    return {"Authorization": f"Bearer {made.json()['key']}"}
+
+
+async def test_account_is_made_seen_and_changed(http: httpx2.AsyncClient, root: dict[str, str]) -> None:
+    body = {"username": "bob", "scopes": ["read"], "roots": ["/srv/bob"], "targets": ["archive"], "quota_bytes": 7}
+    made = await http.post("/accounts", json=body, headers=root)
+    assert (made.status_code, made.headers["location"]) == (201, "/accounts/bob")
+    seen = (await http.get("/accounts/bob", headers=root)).json()
+    assert {name: seen[name] for name in body} == body
+    assert (seen["used_bytes"], seen["has_password"], seen["disabled"]) == (0, False, False)
+    changed = (await http.patch("/accounts/bob", json={"roots": None, "disabled": True}, headers=root)).json()
+    assert (changed["roots"], changed["targets"], changed["disabled"]) == (None, ["archive"], True)
+
+
+@pytest.mark.parametrize(
+    ("more", "answer"),
+    [
+        ({"username": "alice"}, (409, "account_exists")),
+        ({"username": "../x"}, (422, "invalid_value")),
+        ({"username": "Bob"}, (422, "invalid_value")),
+        ({"scopes": ["everything"]}, (422, "invalid_value")),
+        ({"scopes": None}, (422, "invalid_value")),
+        ({"roots": ["/etc"]}, (422, "invalid_value")),
+        ({"roots": ["/srv/../etc"]}, (422, "invalid_value")),
+        ({"roots": ["/srv-evil"]}, (422, "invalid_value")),
+        ({"roots": ["srv"]}, (422, "invalid_value")),
+        ({"targets": ["nowhere"]}, (422, "target_unknown")),
+        ({"password": "short"}, (422, "invalid_value")),
+        ({"quota_bytes": -1}, (422, "invalid_value")),
+        ({"is_admin": True}, (422, "invalid_value")),
+    ],
+)
+async def test_account_that_cannot_be_is_refused(
+    http: httpx2.AsyncClient, root: dict[str, str], more: dict[str, Any], answer: tuple[int, str]
+) -> None:
+    refused = await http.post("/accounts", json={"username": "bob", "scopes": ["read"]} | more, headers=root)
+    assert (refused.status_code, refused.json()["code"]) == answer
+    assert (await http.get("/accounts/bob", headers=root)).status_code == 404
+
+
+async def test_no_account_locks_itself_out(http: httpx2.AsyncClient, root: dict[str, str]) -> None:
+    for change in ({"disabled": True}, {"scopes": ["read"]}):
+        assert (await http.patch("/accounts/root", json=change, headers=root)).status_code == 409
+    assert (await http.patch("/accounts/root", json={"scopes": ["admin"]}, headers=root)).status_code == 200
+
+
+async def test_accounts_are_for_admins(http: httpx2.AsyncClient, alice: dict[str, str]) -> None:
+    for method, path in (("GET", "/accounts"), ("GET", "/accounts/root"), ("PATCH", "/accounts/alice")):
+        refused = await http.request(method, path, headers=alice, json={} if method == "PATCH" else None)
+        assert (refused.status_code, refused.json()["code"]) == (403, "forbidden")
+    own = (await http.get("/account", headers=alice)).json()
+    assert (own["username"], own["scopes"]) == ("alice", ["read", "prepare"])
+
+
+async def test_accounts_are_listed_by_name_page_by_page(http: httpx2.AsyncClient, root: dict[str, str]) -> None:
+    first = (await http.get("/accounts", params={"limit": 1}, headers=root)).json()
+    assert ([one["username"] for one in first["accounts"]], first["next_cursor"]) == (["alice"], "alice")
+    rest = (await http.get("/accounts", params={"cursor": "alice"}, headers=root)).json()
+    assert ([one["username"] for one in rest["accounts"]], rest["next_cursor"]) == (["root"], None)
+
+
+async def test_key_has_at_most_the_scopes_of_its_account(http: httpx2.AsyncClient, alice: dict[str, str]) -> None:
+    assert (await http.post("/keys", json={"name": "k", "scopes": ["admin"]}, headers=alice)).status_code == 403
+    key = by_key(await http.post("/keys", json={"name": "k", "scopes": ["prepare"]}, headers=alice))
+    assert (await http.get("/files", headers=key)).status_code == 403
+    assert (await http.get("/account", headers=key)).status_code == 200
+
+
+async def test_key_makes_keys_only_for_an_admin(
+    http: httpx2.AsyncClient, alice: dict[str, str], root: dict[str, str]
+) -> None:
+    key = by_key(await http.post("/keys", json={"name": "k"}, headers=alice))
+    assert (await http.post("/keys", json={"name": "more"}, headers=key)).status_code == 403
+    admin = by_key(await http.post("/keys", json={"name": "k"}, headers=root))
+    theirs = await http.post("/keys", json={"name": "for alice", "account": "alice"}, headers=admin)
+    assert (await http.get("/account", headers=by_key(theirs))).json()["username"] == "alice"
+
+
+async def test_keys_of_others_are_unknown(
+    http: httpx2.AsyncClient, alice: dict[str, str], root: dict[str, str]
+) -> None:
+    roots_key = (await http.post("/keys", json={"name": "k"}, headers=root)).json()["key_id"]
+    assert (await http.get("/keys", headers=alice)).json()["keys"] == []
+    assert (await http.get("/keys", params={"account": "root"}, headers=alice)).status_code == 404
+    assert (await http.post("/keys", json={"name": "k", "account": "root"}, headers=alice)).status_code == 404
+    assert (await http.delete(f"/keys/{roots_key}", headers=alice)).status_code == 404
+    assert (await http.get("/keys", headers=root)).json()["keys"][0]["key_id"] == roots_key
+
+
+async def test_expired_key_is_refused(http: httpx2.AsyncClient, alice: dict[str, str], database: Database) -> None:
+    key = by_key(await http.post("/keys", json={"name": "k", "expires_in_days": 1}, headers=alice))
+    assert (await http.get("/account", headers=key)).status_code == 200
+    ago = [
+        {"$set": {"keys": {"$map": {"input": "$keys", "in": {"$mergeObjects": ["$$this", {"expires_at": "$$NOW"}]}}}}}
+    ]
+    await database["auth"].update_one({"username": "alice"}, ago)
+    assert (await http.get("/account", headers=key)).status_code == 401
+
+
+async def test_right_id_with_another_secret_is_refused(http: httpx2.AsyncClient, alice: dict[str, str]) -> None:
+    made = (await http.post("/keys", json={"name": "k"}, headers=alice)).json()
+    other = Credential.new(CredentialKind.API_KEY)
+    forged = f"ghk_{made['key_id']}_{other.secret}"
+    assert (await http.get("/account", headers={"Authorization": f"Bearer {forged}"})).status_code == 401
+
+
+async def test_account_has_a_bounded_number_of_keys(http: httpx2.AsyncClient, alice: dict[str, str]) -> None:
+    for n in range(KEYS_MOST):
+        by_key(await http.post("/keys", json={"name": f"k{n}"}, headers=alice))
+    refused = await http.post("/keys", json={"name": "one more"}, headers=alice)
+    assert (refused.status_code, refused.json()["code"]) == (409, "too_many_keys")
+
+
+async def test_request_reads_one_key_and_no_others(database: Database) -> None:
+    accounts = MongoAccounts(database)
+    await accounts.create(NewAccount(username="bob", scopes=SOME))
+    for _ in range(3):
+        await accounts.add_key("bob", _key())
+    last = (await accounts.keys("bob"))[-1]
+    found = await accounts.with_key(last.id)
+    assert found is not None
+    assert (found.username, found.keys, found.sessions) == ("bob", (last,), ())
+
+
+def _key() -> ApiKey:
+    now = datetime.now(UTC).replace(microsecond=0)  # as exact as MongoDB's times
+    return ApiKey(id=new_id(), name="k", digest="d", scopes=SOME, created_at=now)
