@@ -38,7 +38,7 @@ def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 
 def _documented(status: int) -> dict[str, Any]:
-    content = {MEDIA_TYPE: {"schema": Problem.model_json_schema()}}
+    content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
     headers = {name: {"required": True, "schema": schema} for name, schema in _HEADERS.get(status, {}).items()}
     return {"description": http.HTTPStatus(status).phrase, "content": content, "headers": headers}
 
@@ -71,11 +71,18 @@ def problem(
 
 
 def install(app: FastAPI) -> None:
-    """Answer every error of `app` as a problem document."""
+    """Answer every error of `app` as a problem document, and describe it once in the OpenAPI document."""
+    plain = app.openapi
+    app.openapi = lambda: _with_problem(plain())  # type: ignore[method-assign]
     app.add_exception_handler(GridhaulError, _on_gridhaul_error)
     app.add_exception_handler(RequestValidationError, _on_invalid_request)
     app.add_exception_handler(HTTPException, _on_http_exception)
     app.add_exception_handler(Exception, _on_unexpected)
+
+
+def _with_problem(document: dict[str, Any]) -> dict[str, Any]:
+    document.setdefault("components", {}).setdefault("schemas", {})["Problem"] = Problem.model_json_schema()
+    return document
 
 
 def describe(error: GridhaulError) -> dict[str, str]:

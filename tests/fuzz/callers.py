@@ -11,7 +11,8 @@ from tests.fuzz.stand import OTHER, TARGET, Stand
 
 MEANT = 0.7  # how often such a value is taken where it fits; the others are made up
 # Without a valid token nothing else is answered. What is open to everybody is left to the callers that have one.
-CLOSED = {"operations": [{"include-path-regex": "^/(auth/|healthz|readyz)", "enabled": False}]}
+NO_EDGES = {"phases": {"coverage": {"enabled": False}}}  # edge cases of values are for the one that may do everything
+CLOSED = {"operations": [{"include-path-regex": "^/(auth/|healthz|readyz)", "enabled": False}], **NO_EDGES}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +41,9 @@ def _of_api(stand: Stand) -> Iterator[Caller]:
     spared = {OPERATOR: OTHER, _key_id(token): _key_id(stand.other_key)}
     yield Caller(name="api", url=url, settings=_api(stand, token), words={"spared": spared})
     foreign = {"foreign": [*stand.file_ids, *stand.delivery_ids]}
-    yield Caller(name="api, another account", url=url, settings=_api(stand, stand.other_key), words=foreign, share=0.3)
+    yield Caller(
+        name="api, another account", url=url, settings=_api(stand, stand.other_key) | NO_EDGES, words=foreign, share=0.5
+    )
     yield from _strangers("api", url, wrong_token="x" * 43)
 
 
@@ -52,9 +55,9 @@ def _of_chunk_service(stand: Stand) -> Iterator[Caller]:
 
 
 def _strangers(service: str, url: str, *, wrong_token: str) -> Iterator[Caller]:
-    yield Caller(name=f"{service}, no token", url=url, settings=CLOSED, authorised=False, share=0.1)
+    yield Caller(name=f"{service}, no token", url=url, settings=CLOSED, authorised=False, share=0.2)
     wrong = CLOSED | _bearer(wrong_token)
-    yield Caller(name=f"{service}, wrong token", url=url, settings=wrong, authorised=False, share=0.1)
+    yield Caller(name=f"{service}, wrong token", url=url, settings=wrong, authorised=False, share=0.2)
 
 
 def _api(stand: Stand, token: str) -> dict[str, Any]:
