@@ -39,11 +39,12 @@ faults: $(VENV)/dev ## do every fault to real processes and count what comes of 
 fuzz: $(VENV)/dev ## made-up requests to both services and made-up text to the parsers: FUZZ_EXAMPLES=n SEED=n
 	@$(BIN)/python -m tests.fuzz --examples $(or $(FUZZ_EXAMPLES),100000) $(if $(SEED),--seed $(SEED))
 
-check: $(VENV)/dev ## ruff, mypy --strict, import contracts
+check: $(VENV)/dev ## ruff, mypy --strict, import contracts, known vulnerabilities of what is pinned
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m tests.audit
 
 format: $(VENV)/dev ## format the code
 	$(BIN)/ruff check --fix .

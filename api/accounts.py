@@ -19,12 +19,13 @@ from api.auth import Administering, AnyCaller
 from api.dependencies import Limit, Parts, Service
 from api.schemas import LOCATION
 from gridhaul.asgi.audit import audit
+from gridhaul.asgi.bounded_route import BoundedRoute
 from gridhaul.asgi.problems import documented
 from gridhaul.passwords import check_password
 from gridhaul.transfer.access import Account, NewAccount, Scope
 from gridhaul.transfer.errors import Forbidden, InvalidValue, NotFound, StateConflict, TargetUnknown
 
-router = APIRouter(tags=["accounts"])
+router = APIRouter(tags=["accounts"], route_class=BoundedRoute)
 
 AfterUsername = Annotated[str | None, Query(pattern=USERNAME, description="`next_cursor` of the page before")]
 
@@ -34,7 +35,7 @@ async def get_own_account(caller: AnyCaller) -> AccountView:
     return AccountView.of(caller.account)
 
 
-@router.put("/account/password", status_code=204, summary="Change the caller's own password", responses=documented(400))
+@router.put("/account/password", status_code=204, summary="Change the caller's own password")
 async def change_password(body: PasswordBody, caller: AnyCaller, parts: Parts) -> None:
     """Every login ends, this one too; API keys stay."""
     current = body.current_password.get_secret_value()
@@ -54,7 +55,7 @@ async def list_accounts(
     return AccountsView(accounts=[AccountView.of(account) for account in accounts], next_cursor=next_cursor)
 
 
-@router.post("/accounts", status_code=201, summary="Make an account", responses={201: LOCATION, **documented(400, 409)})
+@router.post("/accounts", status_code=201, summary="Make an account", responses={201: LOCATION, **documented(409)})
 async def create_account(body: AccountBody, response: Response, _: Administering, parts: Parts) -> AccountView:
     """Without a password it has only keys. A name is never given twice, so an account is disabled, not removed."""
     changes = await _changes(body, parts)
@@ -72,7 +73,7 @@ async def get_account(username: UsernameInPath, _: Administering, parts: Parts) 
     return AccountView.of(_there(await parts.accounts.named(username)))
 
 
-@router.patch("/accounts/{username}", summary="Change an account", responses=documented(400, 404, 409))
+@router.patch("/accounts/{username}", summary="Change an account", responses=documented(404, 409))
 async def change_account(
     username: UsernameInPath, body: AccountChanges, caller: Administering, parts: Parts
 ) -> AccountView:

@@ -19,10 +19,11 @@ from api.download import download_slots
 from api.rates import Rates
 from api.scheduler import Scheduler
 from gridhaul import __version__
-from gridhaul.asgi import problems
+from gridhaul.asgi import chain, documentation, problems
+from gridhaul.asgi.bounds import Bounds
 from gridhaul.asgi.health import health_routes
 from gridhaul.asgi.readiness import Readiness
-from gridhaul.asgi.request_log import RequestLog, configure_logging
+from gridhaul.asgi.request_log import configure_logging
 from gridhaul.passwords import Passwords
 from gridhaul.settings import ApiSettings
 from gridhaul.storage.accounts import MongoAccounts
@@ -33,25 +34,32 @@ from gridhaul.storage.contents import MongoContents
 from gridhaul.storage.registry import MongoDeliveries, MongoFiles
 from gridhaul.storage.schedule import MongoSchedule
 from gridhaul.storage.schema import make_registry_indexes
+from gridhaul.storage.usage import MongoUsage
 from gridhaul.targets.registry import target_names
 from gridhaul.transfer.checks import CheckKind, Mode, NewCheck
 from tasks.queue import Broker, HintSender
 
+ANSWERS = (401, 403, 422, 429, 503)  # to whoever must show a token
 DAY_SECONDS = 86400
 DESCRIPTION = "Moves large files and proves that they arrived: prepare, then finalize, or both in one request."
 
 
 def create_app() -> FastAPI:
     app = FastAPI(
-        title="Gridhaul", version=__version__, description=DESCRIPTION, lifespan=_lifespan, redirect_slashes=False
+        title="Gridhaul",
+        version=__version__,
+        description=DESCRIPTION,
+        lifespan=_lifespan,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
     )
-    app.add_middleware(Authentication)
-    app.add_middleware(RequestLog)
-    problems.install(app)
-    app.include_router(login.router, responses=problems.documented(422, 500, 503))
+    chain.install(app, Authentication)
+    documentation.install(app)
+    app.include_router(login.router, responses=problems.documented(422, 503, *chain.ANSWERS))
     for part in (prepare, finalize, files, deliveries, operations, delete, check_routes, account_routes, keys):
-        app.include_router(part.router, responses=problems.documented(401, 403, 422, 429, 500, 503))
-    app.include_router(health_routes(lambda: app.state.checks))
+        app.include_router(part.router, responses=problems.documented(*ANSWERS, *chain.ANSWERS))
+    app.include_router(health_routes(lambda: app.state.checks), responses=problems.documented(*chain.ANSWERS))
     return app
 
 
@@ -59,6 +67,7 @@ def create_app() -> FastAPI:
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     configure_logging()
     settings = ApiSettings()
+    chain.start(app, Bounds.of(settings), cors_origins=settings.cors_origins)
     database = connect(settings.mongo_url.get_secret_value(), settings.database)
     indexes = Readiness(lambda: make_registry_indexes(database))
     broker = Broker(settings.redis_url.get_secret_value())
@@ -78,6 +87,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         targets=frozenset(target_names(settings.targets_file)),
         large_file_bytes=settings.large_file_bytes,
         max_file_bytes=settings.max_file_bytes,
+        max_open_files=settings.max_open_files,
+        usage=MongoUsage(database, quota_bytes=settings.quota_bytes),
         accounts=accounts,
         authenticator=Authenticator(
             accounts=accounts,

@@ -4,24 +4,19 @@ from fastapi import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.dependencies import service
-from gridhaul.asgi import problems
+from gridhaul.asgi import documentation, problems
 from gridhaul.asgi.request_log import note
 from gridhaul.transfer.access import Caller
 from gridhaul.transfer.errors import GridhaulError, Unauthorized
 
-OPEN_PATHS = frozenset(
-    {
-        "/healthz",
-        "/readyz",
-        "/docs",
-        "/docs/oauth2-redirect",
-        "/redoc",
-        "/openapi.json",
-        "/auth/token",
-        "/auth/token/",
-        "/auth/revoke",
-    }
-)
+OPEN_PATHS = documentation.PATHS | {
+    "/healthz",
+    "/readyz",
+    "/openapi.json",
+    "/auth/token",
+    "/auth/token/",
+    "/auth/revoke",
+}
 
 
 class Authentication:

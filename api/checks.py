@@ -9,13 +9,14 @@ from pydantic import BaseModel, Field, StringConstraints
 from api.auth import Administering
 from api.dependencies import Cursor, Id, Limit, Parts, Service
 from api.schemas import LOCATION, Body, FailureView, Whole
+from gridhaul.asgi.bounded_route import BoundedRoute
 from gridhaul.asgi.problems import documented
 from gridhaul.transfer.checks import CANCEL_CHECK, Check, CheckKind, CheckState, Mode, NewCheck
 from gridhaul.transfer.errors import InvalidValue, NotFound, StateConflict
 from gridhaul.transfer.findings import Finding, FindingCode, Outcome
 from gridhaul.transfer.model import Hint, RecordId, TaskName
 
-router = APIRouter(prefix="/checks", tags=["checks"])
+router = APIRouter(prefix="/checks", tags=["checks"], route_class=BoundedRoute)
 
 BytesPerSecond = Annotated[int, Field(ge=1, lt=2**40), Whole]
 RecordName = Annotated[str, StringConstraints(pattern="^[0-9a-f]{24}$")]
@@ -99,11 +100,11 @@ class ChecksView(BaseModel):
     responses={
         200: {"model": CheckView, "description": "The same check is open already", **LOCATION},
         202: LOCATION,
-        **documented(400, 404),
+        **documented(404),
     },
 )
 async def start_check(body: CheckBody, response: Response, _: Administering, parts: Parts) -> CheckView:
-    """`fsck` looks at everything or at one file, `gc` at what belongs to nothing, `scrub` at stored chunks only."""
+    """`fsck` looks at everything or at one file, `gc` at orphans and at what accounts use, `scrub` at chunks."""
     if body.id is not None and body.kind is not CheckKind.FSCK:
         raise InvalidValue("Only fsck takes an id.")
     file_id = await _file_id(parts, RecordId(body.id)) if body.id else None

@@ -16,7 +16,7 @@ from gridhaul.storage.checks import MongoChecks
 from gridhaul.transfer.access import Caller
 from gridhaul.transfer.errors import Forbidden, NotFound, NotStored, StateConflict, TargetUnknown
 from gridhaul.transfer.model import Delivery, File, RecordId
-from gridhaul.transfer.ports import Contents, DeliveryRegistry, FileRegistry
+from gridhaul.transfer.ports import AccountUsage, Contents, DeliveryRegistry, FileRegistry
 from gridhaul.transfer.states import DELIVERY_MOVES, STORABLE, Action, FileState
 from tasks.queue import HintSender
 
@@ -38,6 +38,8 @@ class Service:
     targets: frozenset[str]
     large_file_bytes: int
     max_file_bytes: int | None
+    max_open_files: int
+    usage: AccountUsage
     accounts: MongoAccounts
     authenticator: Authenticator
     passwords: Passwords

@@ -87,6 +87,5 @@ def _content_headers(file: File) -> dict[str, str]:
         "Repr-Digest": write_repr_digest(file.sha256),
         "ETag": f'"{file.sha256}"',
         "Content-Disposition": f"attachment; filename*=UTF-8''{quote(file.name.rsplit('/', 1)[-1], safe='')}",
-        "X-Content-Type-Options": "nosniff",
         "Accept-Ranges": "none",
     }

@@ -9,6 +9,7 @@ from pydantic.json_schema import SkipJsonSchema
 from api.auth import Finalizing
 from api.dependencies import Id, Parts
 from api.schemas import LOCATION, DeliveryView, FinalizeBody
+from gridhaul.asgi.bounded_route import BoundedRoute
 from gridhaul.asgi.problems import documented
 from gridhaul.headers import read_repr_digest
 from gridhaul.transfer.errors import DigestMismatch, DigestRequired, LengthMismatch, Malformed
@@ -16,7 +17,7 @@ from gridhaul.transfer.model import Destination, Hint, NewDelivery, TaskName
 from gridhaul.transfer.naming import check_object_name
 from gridhaul.transfer.states import DeliveryState
 
-router = APIRouter(prefix="/upload", tags=["upload"])
+router = APIRouter(prefix="/upload", tags=["upload"], route_class=BoundedRoute)
 
 ReprDigest = Annotated[
     str | SkipJsonSchema[None],
@@ -40,7 +41,7 @@ ContentSha256 = Annotated[
     responses={
         200: {"model": DeliveryView, "description": "The delivery was asked for before", **LOCATION},
         202: LOCATION,
-        **documented(400, 404, 409),
+        **documented(404, 409),
     },
 )
 async def finalize(

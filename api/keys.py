@@ -8,15 +8,16 @@ from api.account_schemas import KeyBody, KeysView, KeyView, NewKeyView, Username
 from api.auth import AnyCaller
 from api.dependencies import Id, Parts, Service
 from gridhaul.asgi.audit import audit
+from gridhaul.asgi.bounded_route import BoundedRoute
 from gridhaul.asgi.problems import documented
 from gridhaul.transfer.access import Account, ApiKey, Caller, Scope
 from gridhaul.transfer.credentials import Credential, CredentialKind
 from gridhaul.transfer.errors import Forbidden, NotFound
 
-router = APIRouter(prefix="/keys", tags=["accounts"])
+router = APIRouter(prefix="/keys", tags=["accounts"], route_class=BoundedRoute)
 
 
-@router.post("", status_code=201, summary="Make an API key", responses=documented(400, 404, 409))
+@router.post("", status_code=201, summary="Make an API key", responses=documented(404, 409))
 async def create_key(body: KeyBody, response: Response, caller: AnyCaller, parts: Parts) -> NewKeyView:
     """It is used like an access token: `Authorization: Bearer ghk_…`. It never has more scopes than its account."""
     if caller.key_id and not caller.is_admin:

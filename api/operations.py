@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from fastapi import APIRouter
 
+from api.allowance import require_few_open, retry_charged
 from api.auth import Finalizing, Preparing
 from api.dependencies import Id, Parts, Service
 from api.prepare import renewed_source
@@ -17,7 +18,7 @@ from gridhaul.transfer.states import DELIVERY_MOVES, FILE_MOVES, REOPENABLE, Act
 router = APIRouter(tags=["operations"])
 
 MOVED = documented(404, 409)
-SOURCE = documented(403, 404, 409, 413)  # the source is looked at again
+SOURCE = documented(404, 409, 413, 507)  # the source is looked at again
 
 FILE_ADVICE: Mapping[FileState, str] = {
     FileState.REGISTERED: "it changed just now; try again.",
@@ -62,8 +63,12 @@ async def resume_file(file_id: Id, caller: Preparing, parts: Parts) -> FileView:
 async def retry_file(file_id: Id, caller: Preparing, parts: Parts) -> FileView:
     """What was stored is not sent again, unless the source is another one now: then it starts over."""
     file = await parts.file(caller, file_id)
-    changes = await renewed_source(file, parts) if file.state in FILE_MOVES[Action.RETRY].from_states else {}
-    return FileView.of(await move_file(parts, caller, file_id, Action.RETRY, **changes))
+    if file.state not in FILE_MOVES[Action.RETRY].from_states:
+        return FileView.of(await move_file(parts, caller, file_id, Action.RETRY))
+    changes = await renewed_source(file, caller, parts)
+    await require_few_open(parts, file.owner, await parts.accounts.named(file.owner))
+    moved = await retry_charged(parts, file, changes)
+    return FileView.of(await _moved(parts, caller, file_id, Action.RETRY, moved))
 
 
 @router.post("/deliveries/{delivery_id}/cancel", summary="Stop a delivery for good", responses=MOVED)
@@ -94,14 +99,17 @@ async def retry_delivery(delivery_id: Id, caller: Finalizing, parts: Parts) -> D
     return DeliveryView.of(await move_delivery(parts, caller, delivery_id, Action.RETRY))
 
 
-async def move_file(parts: Service, caller: Caller, file_id: RecordId, action: Action, **changes: object) -> File:
+async def move_file(parts: Service, caller: Caller, file_id: RecordId, action: Action) -> File:
     """The file after the action, or as it is if there is nothing left to do. Raises NotFound, StateConflict."""
-    move = FILE_MOVES[action]
     await parts.file(caller, file_id)
-    moved = await parts.files.move(file_id, move, **changes)
+    return await _moved(parts, caller, file_id, action, await parts.files.move(file_id, FILE_MOVES[action]))
+
+
+async def _moved(parts: Service, caller: Caller, file_id: RecordId, action: Action, moved: File | None) -> File:
+    """Hints the file if it was moved and waits; else finds out what there is to say."""
     if moved is None:
         file = await parts.file(caller, file_id)
-        if file.state not in move.done_in:
+        if file.state not in FILE_MOVES[action].done_in:
             raise StateConflict(f"The file is {file.state}: {FILE_ADVICE[file.state]}")
         return file
     if moved.state is FileState.REGISTERED:

@@ -3,14 +3,17 @@
 import mimetypes
 from dataclasses import replace
 from pathlib import PurePosixPath
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Response
 
+from api.allowance import register_charged, require_few_open
 from api.auth import Preparing
 from api.dependencies import Parts, Service
 from api.schemas import LOCATION, DeliverTo, FileView, PrepareBody
+from gridhaul.asgi.bounded_route import BoundedRoute
 from gridhaul.asgi.problems import documented
+from gridhaul.storage.roots import Roots
 from gridhaul.storage.source import check_path, identify
 from gridhaul.storage.source_stability import registered_anew
 from gridhaul.transfer.access import Caller, Scope
@@ -19,7 +22,7 @@ from gridhaul.transfer.errors import IdempotencyConflict, SourceChanged
 from gridhaul.transfer.model import Destination, File, Hint, NewFile, Queue, SourceIdentity, TaskName
 from gridhaul.transfer.naming import check_object_name
 
-router = APIRouter(prefix="/upload", tags=["upload"])
+router = APIRouter(prefix="/upload", tags=["upload"], route_class=BoundedRoute)
 
 IdempotencyKey = Annotated[
     str | None,
@@ -31,7 +34,7 @@ IdempotencyKey = Annotated[
     "/prepare",
     status_code=202,
     summary="Register a local file and start storing it",
-    responses={202: LOCATION, **documented(400, 403, 404, 413)},
+    responses={202: LOCATION, **documented(404, 507)},
 )
 async def prepare(
     body: PrepareBody, response: Response, caller: Preparing, parts: Parts, idempotency_key: IdempotencyKey = None
@@ -41,8 +44,9 @@ async def prepare(
     file = await parts.files.find_by_key(caller.username, idempotency_key) if idempotency_key else None
     if file is None:
         new = await _new_file(body, caller, parts)
-        file, made = await parts.files.register(
-            replace(new, idempotency_key=idempotency_key, request_fingerprint=request_fingerprint)
+        await require_few_open(parts, caller.username, caller.account)
+        file, made = await register_charged(
+            parts, replace(new, idempotency_key=idempotency_key, request_fingerprint=request_fingerprint)
         )
         if made:
             parts.hints.offer(Hint(task=TaskName.UPLOAD_FILE, record_id=file.id, queue=file.queue))
@@ -56,13 +60,15 @@ async def _new_file(body: PrepareBody, caller: Caller, parts: Service) -> NewFil
     path = check_path(body.file_path)
     name = check_object_name(body.name or PurePosixPath(path).name or "file")
     deliver_to = _destination(body.deliver_to, name, caller, parts) if body.deliver_to else None
-    identity = await identify(path, parts.roots, max_file_bytes=parts.max_file_bytes)
+    roots = Roots(configured=parts.roots, allowed=caller.roots_among(parts.roots))
+    identity = await identify(path, roots, max_file_bytes=parts.max_file_bytes)
     return NewFile(
         owner=caller.username,
         name=name,
         content_type=mimetypes.guess_type(name)[0] or "application/octet-stream",
         length=identity.size,
         path=path,
+        root=str(roots.holding(path)),
         identity=identity,
         queue=_queue(identity, parts),
         deliver_to=deliver_to,
@@ -77,12 +83,14 @@ def _destination(wanted: DeliverTo, name: str, caller: Caller, parts: Service) -
     return Destination(target=wanted.target, object_name=object_name, if_exists=wanted.if_exists)
 
 
-async def renewed_source(file: File, parts: Service) -> dict[str, object]:
+async def renewed_source(file: File, caller: Caller, parts: Service) -> dict[str, Any]:
     """What changes in the record of a FAILED or CANCELLED file that is stored after all: nothing, if it can go on.
 
     If its source is another one now, or was seen to change, it is registered anew. Raises the source errors.
     """
-    identity = await identify(file.path, parts.roots, max_file_bytes=parts.max_file_bytes)
+    Roots(configured=parts.roots, allowed=caller.roots_among(parts.roots)).holding(file.path)  # fewer by now, perhaps
+    roots = Roots.of_file(file, parts.roots)
+    identity = await identify(file.path, roots, max_file_bytes=parts.max_file_bytes)
     seen_to_change = file.error is not None and file.error.code == SourceChanged.code
     if identity.matches(file.identity) and not seen_to_change:
         return {}

@@ -17,7 +17,7 @@ async def repeat(
         try:
             await step()
         except GridhaulError as error:
-            log.warning(f"{name}_failed", code=error.code)
+            log.warning(f"{name}_failed", code=error.code, detail=error.detail, cause=repr(error.__cause__))
         except Exception:
             log.exception(f"{name}_broke")
         await asyncio.sleep(every_seconds)

@@ -10,22 +10,31 @@ from chunk_service import routes
 from chunk_service.dependencies import Service
 from chunk_service.intake_limits import DiskReserve, memory_budget
 from gridhaul import __version__
-from gridhaul.asgi import problems
+from gridhaul.asgi import chain, problems
+from gridhaul.asgi.bounds import Bounds
 from gridhaul.asgi.health import health_routes
 from gridhaul.asgi.readiness import Readiness
-from gridhaul.asgi.request_log import RequestLog, configure_logging
+from gridhaul.asgi.request_log import configure_logging
 from gridhaul.settings import ChunkServiceSettings
 from gridhaul.storage.connect import connect, ping
 from gridhaul.storage.intake import MongoIntake
 from gridhaul.storage.schema import make_payload_collections
 
+ANSWERS = (401, 403, 422, 503)
+
 
 def create_app() -> FastAPI:
-    app = FastAPI(title="Gridhaul chunk service", version=__version__, lifespan=_lifespan, redirect_slashes=False)
-    app.add_middleware(RequestLog)
-    problems.install(app)
-    app.include_router(routes.router, responses=problems.documented(401, 403, 422, 500, 503))
-    app.include_router(health_routes(lambda: app.state.checks))
+    app = FastAPI(
+        title="Gridhaul chunk service",
+        version=__version__,
+        lifespan=_lifespan,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    chain.install(app)
+    app.include_router(routes.router, responses=problems.documented(*ANSWERS, *chain.ANSWERS))
+    app.include_router(health_routes(lambda: app.state.checks), responses=problems.documented(*chain.ANSWERS))
     return app
 
 
@@ -33,6 +42,7 @@ def create_app() -> FastAPI:
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     configure_logging()
     settings = ChunkServiceSettings()
+    chain.start(app, Bounds.of(settings), cors_origins=())
     database = connect(settings.mongo_url.get_secret_value(), settings.database)
     intake = MongoIntake(database, inline_limit_chunks=settings.inline_limit_chunks)
     collections = Readiness(lambda: make_payload_collections(database, block_compressor=settings.block_compressor))

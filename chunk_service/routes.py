@@ -10,13 +10,14 @@ from pydantic import BaseModel, ConfigDict, Field
 from chunk_service import documentation
 from chunk_service.dependencies import ContentId, Fence, Granted, GrantedRepair, Service, ServiceParts
 from chunk_service.segment_body import declared_length, read_chunks
+from gridhaul.asgi.bounded_route import BoundedRoute
 from gridhaul.asgi.problems import documented
 from gridhaul.headers import read_chunk_digests
 from gridhaul.transfer.chunking import MANIFEST_PAGE_CHUNKS
 from gridhaul.transfer.errors import DigestMismatch, LengthMismatch
 from gridhaul.transfer.model import Seal
 
-router = APIRouter(prefix="/contents/{content_id}", tags=["contents"])
+router = APIRouter(prefix="/contents/{content_id}", tags=["contents"], route_class=BoundedRoute)
 
 TAKEN = documented(400, 404, 408, 409, 411, 413, 416, 507)
 
@@ -83,7 +84,7 @@ async def get_digests(
     return Response(held, media_type="application/octet-stream")
 
 
-@router.post("/seal", responses=documented(400, 404, 409), openapi_extra=documentation.SEAL)
+@router.post("/seal", responses=documented(404, 409), openapi_extra=documentation.SEAL)
 async def seal(content_id: ContentId, body: SealBody, fence: Fence, parts: ServiceParts) -> SealAnswer:
     """Make the content complete and unchangeable. Repeated: the same answer."""
     wanted = Seal(length=body.length, sha256=body.sha256, manifest_root=body.manifest_root)

@@ -10,6 +10,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_aft
 
 from gridhaul.headers import retry_after_seconds, write_chunk_digests
 from gridhaul.http import patience
+from gridhaul.tls import tls_refusal
 from gridhaul.tokens import ContentGrant, RepairGrant, sign, sign_repair
 from gridhaul.transfer import errors
 from gridhaul.transfer.chunking import chunk_count
@@ -109,10 +110,16 @@ class ChunkClient:
         try:
             response = await self._client.send(request)
         except httpx2.HTTPError as error:
-            raise ChunkServiceUnavailable("The chunk service does not answer.") from error
+            raise ChunkServiceUnavailable(_unreachable(error)) from error
         if not response.is_success:
             raise _refusal(response)
         return response
+
+
+def _unreachable(error: httpx2.HTTPError) -> str:
+    if why := tls_refusal(error):
+        return f"No secure way to the chunk service: {why}; check GRIDHAUL_CHUNK_SERVICE_URL and GRIDHAUL_CA_FILE."
+    return "The chunk service does not answer."
 
 
 async def _blocks(segment: Segment) -> AsyncIterator[bytes]:
@@ -138,8 +145,10 @@ def _may_pass(error: BaseException) -> bool:
 
 def _log_retry(state: RetryCallState) -> None:
     error = state.outcome.exception() if state.outcome else None
-    code = error.code if isinstance(error, GridhaulError) else None
-    log.warning("chunk_service_retry", code=code, cause=type(error.__cause__).__name__ if error else None)
+    code, detail = (error.code, error.detail) if isinstance(error, GridhaulError) else (None, None)
+    log.warning(
+        "chunk_service_retry", code=code, detail=detail, cause=type(error.__cause__).__name__ if error else None
+    )
 
 
 def _wait_seconds(state: RetryCallState) -> float:

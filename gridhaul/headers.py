@@ -71,6 +71,6 @@ def retry_after_seconds(headers: Mapping[str, str], *, now: datetime) -> float |
 def _http_date(value: str) -> datetime | None:
     try:
         date = parsedate_to_datetime(value)
-    except ValueError:
+    except (ValueError, OverflowError):  # a year or an offset beyond what a number of C holds
         return None
     return date if date.tzinfo else date.replace(tzinfo=UTC)

@@ -1,16 +1,20 @@
 """The one factory of HTTP clients: no proxy from the environment, no redirects, every wait bounded."""
 
+import ssl
+
 import httpx2
 
 from gridhaul.settings import ANSWER_SECONDS
+from gridhaul.tls import tls_context
 
 CONNECT_SECONDS = 5.0
 CONNECTIONS = 16
 
 
-def make_client(answer_seconds: float = ANSWER_SECONDS) -> httpx2.AsyncClient:
-    """A client for services and targets, which may be silent for so long."""
+def make_client(answer_seconds: float = ANSWER_SECONDS, *, tls: ssl.SSLContext | None = None) -> httpx2.AsyncClient:
+    """A client for services and targets, which may be silent for so long. Without `tls` the system's trust counts."""
     return httpx2.AsyncClient(
+        verify=tls or tls_context(),
         timeout=httpx2.Timeout(answer_seconds, connect=CONNECT_SECONDS),
         limits=httpx2.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS),
         follow_redirects=False,

@@ -1,4 +1,4 @@
-"""Files, deliveries and checks as the api shows them, and how to order a check."""
+"""Files, deliveries, checks and accounts as the api shows them, and what is ordered of it."""
 
 from dataclasses import dataclass
 from typing import TypedDict
@@ -122,3 +122,57 @@ class CheckOrder:
     record_id: str | None = None
     read_targets: bool = False
     bytes_per_second: int | None = None
+
+
+class AccountRecord(TypedDict):
+    """An account as the api shows it; see `GET /accounts/{username}`."""
+
+    username: str
+    scopes: list[str]
+    roots: list[str] | None
+    targets: list[str] | None
+    quota_bytes: int | None
+    used_bytes: int
+    max_open_files: int | None
+    has_password: bool
+    disabled: bool
+    created_at: str
+    updated_at: str
+
+
+class AccountChanges(TypedDict, total=False):
+    """None: every root, every target, the server's own limit, no password."""
+
+    scopes: list[str]
+    password: str | None
+    roots: list[str] | None
+    targets: list[str] | None
+    quota_bytes: int | None
+    max_open_files: int | None
+    disabled: bool
+
+
+class KeyRecord(TypedDict):
+    """An API key as the api shows it; see `GET /keys`."""
+
+    key_id: str
+    account: str
+    name: str
+    scopes: list[str]
+    created_at: str
+    expires_at: str | None
+
+
+class NewKeyRecord(KeyRecord):
+    """The only time that the key itself is there."""
+
+    key: str
+
+
+class LoginRecord(TypedDict):
+    """A login (RFC 6749, section 5.1)."""
+
+    access_token: str
+    expires_in: int
+    refresh_token: str
+    scope: str

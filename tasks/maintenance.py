@@ -4,6 +4,7 @@ from gridhaul.transfer.model import File, RecordId, TaskName
 from gridhaul.transfer.states import FileState
 from tasks.attempt import Meter
 from tasks.celery import app
+from tasks.giving_back import give_back
 from tasks.runtime import Runtime, worker
 
 
@@ -26,12 +27,14 @@ async def _delete_file(runtime: Runtime, file_id: str) -> None:
     )
     if file is not None:
         await runtime.delete_attempts.run(file, lambda _: _delete(runtime, file), Meter(0, lambda _: {}))
+        await give_back(runtime, file)
 
 
 async def _delete(runtime: Runtime, file: File) -> None:
     """Drop the file's content, then write down that it is gone. Repeats safely."""
     if file.content_id is not None:
         await runtime.contents.drop_ref(file.content_id, file.id)
+    await runtime.usage.announce(file.owner)
     await runtime.files.finish(file.lease, FileState.DELETED, stored_bytes=0)
 
 

@@ -10,6 +10,7 @@ from celery import Celery
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from gridhaul.tls import tls_refusal
 from gridhaul.transfer.errors import BrokerUnavailable
 from gridhaul.transfer.model import Hint, Queue
 
@@ -80,7 +81,7 @@ class Broker:
                     pipeline.llen(name.value)
                 return dict(zip(Queue, await pipeline.execute(), strict=True))
         except (RedisError, OSError) as error:
-            raise BrokerUnavailable("Redis does not answer.") from error
+            raise BrokerUnavailable(_unreachable(error)) from error
 
     async def check(self) -> None:
         """Raises BrokerUnavailable."""
@@ -88,3 +89,9 @@ class Broker:
 
     async def close(self) -> None:
         await self._redis.aclose()
+
+
+def _unreachable(error: Exception) -> str:
+    if why := tls_refusal(error):
+        return f"No secure way to Redis: {why}; check GRIDHAUL_REDIS_URL."
+    return "Redis does not answer."

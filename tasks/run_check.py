@@ -15,6 +15,7 @@ from tasks.checking.orphans import OrphansExaminer, UnreferencedExaminer
 from tasks.checking.records import FilesExaminer, StandingExaminer
 from tasks.checking.tally import Tally
 from tasks.checking.temporaries import TemporariesExaminer
+from tasks.checking.usage import UsageExaminer
 from tasks.runtime import Runtime, worker
 
 SLICE_SECONDS = 3.0  # how long a file that is waiting may have to wait for a check
@@ -104,4 +105,5 @@ EXAMINERS: Mapping[Stage, Callable[[Runtime, Examination], Examiner]] = {
     Stage.BUCKET_FILES: OrphansExaminer,
     Stage.OBJECTS: ObjectsExaminer,
     Stage.TEMPORARIES: TemporariesExaminer,
+    Stage.USAGE: UsageExaminer,
 }

@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from celery import signals
@@ -25,9 +26,12 @@ from gridhaul.storage.objects import MongoObjects
 from gridhaul.storage.orphans import MongoOrphans
 from gridhaul.storage.registry import MongoDeliveries, MongoFiles
 from gridhaul.storage.standing import MongoStanding
+from gridhaul.storage.usage import MongoRecounts, MongoUsage
 from gridhaul.targets.registry import Targets, load_targets
+from gridhaul.targets.sections import NewClient
+from gridhaul.tls import tls_context
 from gridhaul.transfer.checks import CheckState
-from gridhaul.transfer.ports import Contents, DeliveryRegistry, FileRegistry
+from gridhaul.transfer.ports import AccountUsage, Contents, DeliveryRegistry, FileRegistry
 from gridhaul.transfer.states import DeliveryState, FileState
 from tasks.attempt import Attempts, Chores
 from tasks.loop import LoopThread
@@ -46,6 +50,7 @@ class Checking:
     orphans: MongoOrphans
     standing: MongoStanding
     objects: MongoObjects
+    recounts: MongoRecounts
     attempts: Attempts[CheckState]
 
 
@@ -58,6 +63,7 @@ class Runtime:
     files: FileRegistry
     deliveries: DeliveryRegistry
     contents: Contents
+    usage: AccountUsage
     chunks: ChunkClient
     targets: Targets
     hints: HintSender
@@ -76,13 +82,16 @@ class Worker:
         self._stop = multiprocessing.RawValue(ctypes.c_bool, False)  # shared memory, made before the fork, no lock
         self._settings: WorkerSettings | None = None
         self._targets: Targets | None = None
+        self._new_client: NewClient = make_client
         self._opening = threading.Lock()
         self._opened: tuple[LoopThread, Runtime] | None = None
 
     def prepare(self) -> None:
         """Before the fork: read and check the settings and targets, for all children. Raises SettingsError."""
         self._settings = WorkerSettings()
-        self._targets = load_targets(self._settings.targets_file, answer_seconds=self._settings.answer_seconds)
+        tls = tls_context(self._settings.ca_file)
+        self._new_client = partial(make_client, self._settings.answer_seconds, tls=tls)
+        self._targets = load_targets(self._settings.targets_file, new_client=self._new_client)
 
     def ask_to_stop(self) -> None:
         self._stop.value = True
@@ -103,7 +112,8 @@ class Worker:
                 assert self._targets is not None, "worker_init has run"  # noqa: S101
                 configure_logging()
                 loop = LoopThread()
-                self._opened = loop, loop.run(_compose(self._settings, self._targets, self.stopping))
+                composing = _compose(self._settings, self._targets, self._new_client, self.stopping)
+                self._opened = loop, loop.run(composing)
             return self._opened
 
     def close(self) -> None:
@@ -118,12 +128,14 @@ class Worker:
         loop.run(journey(runtime, record_id))
 
 
-async def _compose(settings: WorkerSettings, targets: Targets, stopping: Callable[[], bool]) -> Runtime:
+async def _compose(
+    settings: WorkerSettings, targets: Targets, new_client: NewClient, stopping: Callable[[], bool]
+) -> Runtime:
     database = connect(settings.mongo_url.get_secret_value(), settings.database)
     files = MongoFiles(database, lease_seconds=settings.lease_seconds)
     deliveries = MongoDeliveries(database, lease_seconds=settings.lease_seconds, sweep_seconds=settings.sweep_seconds)
     checks = MongoChecks(database, lease_seconds=settings.lease_seconds)
-    client = make_client(settings.answer_seconds)
+    client = new_client()
     secret = settings.service_secret.get_secret_value()
     chunks = ChunkClient(client, base_url=settings.chunk_service_url, secret=secret)
     hints = HintSender(settings.redis_url.get_secret_value())
@@ -140,6 +152,7 @@ async def _compose(settings: WorkerSettings, targets: Targets, stopping: Callabl
         files=files,
         deliveries=deliveries,
         contents=MongoContents(database, sweep_seconds=settings.sweep_seconds),
+        usage=MongoUsage(database, quota_bytes=settings.quota_bytes),
         chunks=chunks,
         targets=targets,
         hints=hints,
@@ -168,6 +181,7 @@ async def _compose(settings: WorkerSettings, targets: Targets, stopping: Callabl
             orphans=MongoOrphans(database, sweep_seconds=settings.sweep_seconds),
             standing=MongoStanding(database, sweep_seconds=settings.sweep_seconds),
             objects=MongoObjects(database, sweep_seconds=settings.sweep_seconds),
+            recounts=MongoRecounts(database, quiet_seconds=settings.sweep_seconds),
             attempts=Attempts(
                 records=checks, waiting=CheckState.RUNNING, failed=CheckState.FAILED, **_pace(settings, stopping)
             ),

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 
+from gridhaul.storage.roots import Roots
 from gridhaul.storage.source import Source, identify
 from gridhaul.storage.source_stability import registered_anew, require_still
 from gridhaul.tokens import ContentGrant
@@ -15,6 +16,7 @@ from gridhaul.transfer.states import STORABLE, FileState
 from tasks.attempt import Meter, Tenure
 from tasks.celery import app
 from tasks.finalize_file import deliver_file
+from tasks.giving_back import give_back
 from tasks.runtime import Runtime, worker
 
 ENTRY_BYTES = 1 + DIGEST_BYTES
@@ -33,6 +35,8 @@ async def store_file(runtime: Runtime, file_id: str) -> None:
     if file is not None:
         meter = Meter(0 if file.content_outdated else file.stored_bytes, _progress)
         await runtime.file_attempts.run(file, lambda tenure: _store_or_start_over(runtime, file, tenure, meter), meter)
+        if file.if_changed is IfChanged.RESTART:
+            await give_back(runtime, file)
     delivery_id = await _make_delivery(runtime, record_id)
     if delivery_id is not None:  # at once: a hint would wait behind all files that are still to be stored
         await deliver_file(runtime, delivery_id)
@@ -52,14 +56,15 @@ async def _store_or_start_over(runtime: Runtime, file: File, tenure: Tenure, met
     except SourceChanged as changed:
         if file.if_changed is IfChanged.FAIL or file.fruitless_attempts >= runtime.file_attempts.max_attempts:
             raise
-        limit = runtime.settings.max_file_bytes
-        identity = await identify(file.path, runtime.settings.roots, max_file_bytes=limit)
+        roots, limit = Roots.of_file(file, runtime.settings.roots), runtime.settings.max_file_bytes
+        identity = await identify(file.path, roots, max_file_bytes=limit)
+        await runtime.usage.charge(file.owner, max(identity.size - file.length, 0))  # nothing: announces a release
         meter.start_over({**registered_anew(identity), "fruitless_attempts": file.fruitless_attempts})
         raise SourceStartedOver("The source has changed; it is read anew from its start.") from changed
 
 
 async def _store(runtime: Runtime, file: File, tenure: Tenure, meter: Meter) -> None:
-    source = await Source.open(file.path, runtime.settings.roots)
+    source = await Source.open(file.path, Roots.of_file(file, runtime.settings.roots))
     try:
         held, seal = await _send(runtime, file, source, tenure, meter)
     finally:

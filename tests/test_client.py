@@ -4,10 +4,11 @@ import json
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack
+from urllib.parse import parse_qs
 
 import pytest
 
-from gridhaul.client import ApiError, ApiUnreachable, Client, ClientError, Order
+from gridhaul.client import ApiError, ApiUnreachable, Client, ClientError, Order, logged_in
 from gridhaul.embedded.network import free_ports
 from gridhaul.transfer.model import IfChanged, IfExists
 from tests.cli.scripted_api import (
@@ -25,6 +26,7 @@ from tests.cli.scripted_api import (
     scripted_api,
     serve,
 )
+from tests.servers.canned import canned_answer
 
 ORDER = Order(
     path="/srv/run42.h5",
@@ -177,3 +179,93 @@ def test_what_is_no_url_of_an_api_is_refused(url: str) -> None:
 def test_token_that_no_header_can_carry_is_refused(token: str) -> None:
     with pytest.raises(ValueError, match="token"):
         Client("http://127.0.0.1:1", token, patience_seconds=1, on_retry=lambda _: None)
+
+
+def test_answer_without_content_is_no_error(api: ScriptedApi, client: Client) -> None:
+    api.script(f"DELETE /keys/{FILE_ID}", Answer(body=None, status=204))
+    client.keys.revoke(FILE_ID)
+
+
+def make_key(client: Client) -> object:
+    return client.keys.create("exports", scopes=None, expires_in_days=None, account=None)
+
+
+def make_account(client: Client) -> object:
+    return client.accounts.create("bob", {"scopes": []})
+
+
+def change_password(client: Client) -> object:
+    client.accounts.change_own_password("the old one", "the new one")
+    return None
+
+
+ONCE = {"POST /keys": make_key, "POST /accounts": make_account, "PUT /account/password": change_password}
+
+
+@pytest.mark.parametrize("call", ONCE)
+@pytest.mark.parametrize("status", [500, 502, 503, 504])
+def test_what_may_be_done_already_is_not_done_again(api: ScriptedApi, client: Client, call: str, status: int) -> None:
+    api.script(call, problem(status, "some_code", "Why.", Retry_After="0"))
+    with pytest.raises(ApiError) as caught:
+        ONCE[call](client)
+    assert caught.value.may_be_done
+    assert len(api.heard) == 1
+
+
+@pytest.mark.parametrize("call", ONCE)
+def test_what_was_put_off_is_done_once(api: ScriptedApi, client: Client, call: str) -> None:
+    api.script(call, problem(429, "too_many_requests", "Later.", Retry_After="0"), Answer(body={}, status=201))
+    ONCE[call](client)
+    assert len(api.heard) == 2
+
+
+def test_answer_that_was_lost_leaves_open_whether_it_is_done() -> None:
+    retries: list[ClientError] = []
+    with (
+        canned_answer(b"", reads_on=False) as url,
+        Client(url, TOKEN, patience_seconds=10, on_retry=retries.append) as client,
+        pytest.raises(ApiUnreachable) as caught,
+    ):
+        make_key(client)
+    assert caught.value.may_be_done
+    assert retries == []
+
+
+def test_api_that_was_not_reached_has_done_nothing() -> None:
+    retries: list[ClientError] = []
+    url = f"http://127.0.0.1:{free_ports(1)[0]}"
+    with (
+        Client(url, TOKEN, patience_seconds=1, on_retry=retries.append) as client,
+        pytest.raises(ApiUnreachable) as caught,
+    ):
+        make_key(client)
+    assert not caught.value.may_be_done
+    assert retries
+
+
+LOGIN = {"access_token": "access", "token_type": "Bearer", "expires_in": 900, "refresh_token": "refresh", "scope": ""}
+
+
+def test_login_lasts_as_long_as_its_client(api: ScriptedApi) -> None:
+    api.script("POST /auth/token/", LOGIN)
+    api.script("POST /auth/revoke", Answer(body=None, status=204))
+    api.script(THE_FILE, problem(404, "not_found", "There is none."))
+    with (
+        pytest.raises(ApiError, match="There is none"),
+        logged_in(api.url, username="bob", password="a b&c=é", patience_seconds=1, on_retry=lambda _: None) as client,
+    ):
+        client.file(FILE_ID)
+    login, look, logout = api.heard
+    assert parse_qs(login.body.decode()) == {"grant_type": ["password"], "username": ["bob"], "password": ["a b&c=é"]}
+    assert look.headers["authorization"] == "Bearer access"
+    assert (logout.call, logout.body) == ("POST /auth/revoke", b"token=refresh")
+    assert "authorization" not in login.headers
+    assert "authorization" not in logout.headers
+
+
+def test_login_that_cannot_be_ended_is_no_failure(api: ScriptedApi) -> None:
+    api.script("POST /auth/token/", LOGIN)
+    api.script("POST /auth/revoke", problem(500, "internal", "No."))
+    api.script(THE_FILE, file("STORED"))
+    with logged_in(api.url, username="b", password="p", patience_seconds=1, on_retry=lambda _: None) as client:
+        assert client.file(FILE_ID)["state"] == "STORED"

@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from uvicorn.importer import import_from_string
 
+from gridhaul.asgi.http_protocol import BoundedHttp
 from gridhaul.settings import ApiSettings, ChunkServiceSettings, DatabaseSettings, WorkerSettings
 
 ROOT = Path(__file__).parent.parent
@@ -156,3 +158,9 @@ def test_image_does_not_run_as_root_and_holds_no_more_than_the_code() -> None:
     kept = set(re.findall(r"^!(\S+)$", (ROOT / ".dockerignore").read_text(), re.MULTILINE))
     assert copied == kept
     assert re.search(r"^USER [1-9]", dockerfile, re.MULTILINE)
+
+
+def test_both_services_bound_what_they_read_before_a_request() -> None:
+    named = re.search(r"UVICORN_HTTP=(\S+)", (ROOT / "Dockerfile").read_text())
+    assert named
+    assert import_from_string(named[1]) is BoundedHttp

@@ -1,11 +1,18 @@
-"""Digests in headers: structured fields (RFC 9651, RFC 9530)."""
+"""Digests in headers, as structured fields (RFC 9651, RFC 9530), and `Retry-After`."""
 
 import base64
 import hashlib
+from datetime import UTC, datetime
 
 import pytest
 
-from gridhaul.headers import read_chunk_digests, read_repr_digest, write_chunk_digests, write_repr_digest
+from gridhaul.headers import (
+    read_chunk_digests,
+    read_repr_digest,
+    retry_after_seconds,
+    write_chunk_digests,
+    write_repr_digest,
+)
 from gridhaul.transfer.errors import DigestRequired, Malformed
 
 DIGEST = bytes(range(32))
@@ -74,3 +81,24 @@ def test_only_other_algorithms_are_none() -> None:
 def test_other_repr_digest_is_malformed(header: str) -> None:
     with pytest.raises(Malformed):
         read_repr_digest(header)
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        ("0", 0),
+        (" 120 ", 120),
+        ("9" * 400, 999_999_999),
+        ("Sat, 21 Nov 2026 10:00:30 GMT", 30),
+        ("Sat, 21 Nov 2026 09:00:00 GMT", 0),
+        ("", None),
+        ("-1", None),
+        ("\u0663", None),
+        ("soon", None),
+        (f"Sat, 21 Nov {'9' * 30} 10:00:00 GMT", None),
+        (f"Sat, 21 Nov 2026 10:00:00 +{'9' * 20}", None),
+    ],
+)
+def test_retry_after_is_seconds_or_none(value: str, seconds: float | None) -> None:
+    now = datetime(2026, 11, 21, 10, tzinfo=UTC)
+    assert retry_after_seconds({"Retry-After": value}, now=now) == seconds

@@ -9,16 +9,16 @@ import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
-from fastapi.routing import iter_route_contexts
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
-from starlette.routing import Match
 
 from gridhaul.asgi.audit import audit
-from gridhaul.transfer.errors import GridhaulError
+from gridhaul.asgi.methods import methods_of
+from gridhaul.transfer.errors import GridhaulError, HeadersTooLarge, PayloadTooLarge, RequestTimeout, UriTooLong
 
 MEDIA_TYPE = "application/problem+json"
 REFUSALS = frozenset({401, 403, 429})
+UNREAD = (RequestTimeout, PayloadTooLarge, UriTooLong, HeadersTooLarge)
 
 
 class Problem(BaseModel):
@@ -48,7 +48,6 @@ _HEADERS: dict[int, dict[str, Any]] = {
     401: {"WWW-Authenticate": {"const": "Bearer"}},
     429: _RETRY_AFTER,
     503: _RETRY_AFTER,
-    507: _RETRY_AFTER,
 }
 
 
@@ -92,7 +91,7 @@ def describe(error: GridhaulError) -> dict[str, str]:
         headers["Retry-After"] = str(math.ceil(error.retry_after_seconds or 1))
     if error.status == http.HTTPStatus.UNAUTHORIZED:
         headers["WWW-Authenticate"] = "Bearer"
-    if error.status == http.HTTPStatus.REQUEST_TIMEOUT:
+    if isinstance(error, UNREAD):
         headers["Connection"] = "close"  # the rest of the body may still come
     return headers
 
@@ -113,11 +112,16 @@ async def _on_gridhaul_error(request: Request, error: Exception) -> Response:
 
 async def _on_invalid_request(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101 - the class it is registered for
-    if any(item["type"] == "json_invalid" for item in error.errors()):
-        return problem(request, status=400, code="malformed", detail="The body is not valid JSON.")
-    places = {".".join(str(part) for part in item["loc"] if isinstance(part, str)) for item in error.errors()}
+    places = {_place(item) for item in error.errors()}
     what = ", ".join(sorted(place[:100] for place in places)[:10])
     return problem(request, status=422, code="invalid_value", detail=f"Not as the documentation says: {what}.")
+
+
+def _place(item: Mapping[str, Any]) -> str:
+    names = [part for part in item["loc"] if isinstance(part, str)]
+    if item["type"] == "extra_forbidden":  # the last name is the client's own
+        return f"an unknown member of {'.'.join(names[:-1])}"
+    return ".".join(names)
 
 
 async def _on_http_exception(request: Request, error: Exception) -> Response:
@@ -125,17 +129,15 @@ async def _on_http_exception(request: Request, error: Exception) -> Response:
     code = http.HTTPStatus(error.status_code).name.lower()
     detail = {404: "There is nothing under this path.", 405: "This path does not know this method."}
     text = detail.get(error.status_code, "The request could not be answered.")
-    headers = {"Allow": _allowed(request)} if error.status_code == http.HTTPStatus.METHOD_NOT_ALLOWED else error.headers
+    headers = {"Allow": ", ".join(methods_of(request))} if error.status_code == 405 else error.headers
     return problem(request, status=error.status_code, code=code, detail=text, headers=headers)
 
 
-def _allowed(request: Request) -> str:
-    """Every method of the path (RFC 9110, 10.2.1). The framework's own list has those of the first route only."""
-    routes = iter_route_contexts(request.app.routes)
-    matching = [route for route in routes if route.matches(request.scope)[0] is not Match.NONE]
-    return ", ".join(sorted({method for route in matching for method in route.methods or ()}))
+def answer_unexpected(request: Request, error: Exception) -> Response:
+    """The problem document of a mistake of ours, which is logged."""
+    log.error("unexpected_error", exc_info=error)
+    return problem(request, status=500, code="internal", detail="Something went wrong here; the log knows more.")
 
 
 async def _on_unexpected(request: Request, error: Exception) -> Response:
-    log.error("unexpected_error", exc_info=error)
-    return problem(request, status=500, code="internal", detail="Something went wrong here; the log knows more.")
+    return answer_unexpected(request, error)

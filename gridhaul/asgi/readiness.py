@@ -25,7 +25,7 @@ class Readiness:
                 await self._work()
                 self._done = True
             except GridhaulError as error:
-                log.info("not_ready", code=error.code)
+                log.info("not_ready", code=error.code, cause=repr(error.__cause__))
             except Exception:
                 log.exception("not_ready")
             else:

@@ -1,6 +1,5 @@
 """The commands and their options."""
 
-import os
 import sys
 from collections.abc import Callable
 from io import TextIOWrapper
@@ -9,12 +8,13 @@ from typing import Annotated
 import typer
 
 from gridhaul import __version__
-from gridhaul.cli import checks, listing
+from gridhaul.cli import account, accounts, checks, keys, listing
 from gridhaul.cli import status as looking
-from gridhaul.cli.connection import connect, record_id_of, say
+from gridhaul.cli.connection import connect, record_id_of, record_ids_of, say
 from gridhaul.cli.display import display
 from gridhaul.cli.exits import Exit, exit_codes, leave
 from gridhaul.cli.operate import cancel_and_remove, for_each, operate, remove
+from gridhaul.cli.options import Json, JsonLines, path_of, text_of, text_or_none
 from gridhaul.cli.send import Interrupted, follow, leave_unless_delivered, print_delivered, print_json, print_registered
 from gridhaul.client import Order, Transfer
 from gridhaul.transfer.model import IfChanged, IfExists
@@ -25,6 +25,9 @@ STATUS_PATIENCE_SECONDS = 5.0
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
 app.add_typer(checks.commands)
+app.add_typer(keys.commands, name="keys")
+app.add_typer(account.commands, name="account")
+app.add_typer(accounts.commands, name="accounts")
 
 
 def main() -> None:
@@ -50,20 +53,10 @@ def gridhaul(
     """Move large files and prove that they arrived.
 
     GRIDHAUL_URL is the address of the api (http://127.0.0.1:8000 if not set). GRIDHAUL_TOKEN, or a file named by
-    GRIDHAUL_TOKEN_FILE, gives the access.
+    GRIDHAUL_TOKEN_FILE, holds an API key. Who has none logs in with a password: gridhaul keys create NAME --username
+    USER. GRIDHAUL_PASSWORD, or a file named by GRIDHAUL_PASSWORD_FILE, answers where the password is asked for.
+    GRIDHAUL_CA_FILE names a PEM file of authorities to trust for https.
     """
-
-
-def _absolute(file: str) -> str:
-    try:
-        file.encode()
-    except UnicodeEncodeError:
-        raise typer.BadParameter("the name of the file is not valid Unicode") from None
-    return os.path.abspath(file)  # noqa: PTH100 - Path.absolute keeps `..`, Path.resolve follows links
-
-
-def _record_ids(values: list[str]) -> list[str]:
-    return [record_id_of(value) for value in values]
 
 
 def _state(value: str | None) -> str | None:
@@ -73,16 +66,17 @@ def _state(value: str | None) -> str | None:
 
 
 Ids = Annotated[
-    list[str], typer.Argument(metavar="ID...", callback=_record_ids, help="The ids of files or of deliveries.")
+    list[str], typer.Argument(metavar="ID...", callback=record_ids_of, help="The ids of files or of deliveries.")
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
 @app.command()
 def send(
-    file: Annotated[str, typer.Argument(metavar="FILE", callback=_absolute, help="The file, on the server.")],
-    target: Annotated[str, typer.Option("--to", metavar="TARGET", help="The name of the target.")],
-    name: Annotated[str | None, typer.Option(metavar="NAME", help="The name at the target.")] = None,
+    file: Annotated[str, typer.Argument(metavar="FILE", callback=path_of, help="The file, on the server.")],
+    target: Annotated[str, typer.Option("--to", metavar="TARGET", callback=text_of, help="The name of the target.")],
+    name: Annotated[
+        str | None, typer.Option(metavar="NAME", callback=text_or_none, help="The name at the target.")
+    ] = None,
     if_exists: Annotated[IfExists, typer.Option(help="What to do if NAME exists there.")] = IfExists.FAIL,
     if_changed: Annotated[
         IfChanged, typer.Option(help="What to do if FILE changes before all of it is stored.")
@@ -120,7 +114,7 @@ def ls(
         str | None, typer.Option(metavar="STATE", callback=_state, help="Only files and deliveries in this state.")
     ] = None,
     limit: Annotated[int, typer.Option(min=1, help="How many of a kind, newest first.")] = 50,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")] = False,
+    as_json: JsonLines = False,
 ) -> None:
     """List files, and the deliveries that failed."""
     if failed and state not in (None, "FAILED"):
@@ -131,7 +125,7 @@ def ls(
             found = listing.find(client, limit=limit)
         else:
             found = listing.find_in_state(client, wanted, limit=limit)
-        (listing.print_json_lines if as_json else listing.print_table)(*found)
+        (listing.print_json_lines if as_json else listing.print_text)(*found)
 
 
 @app.command()
@@ -160,7 +154,7 @@ def retry(record_ids: Ids) -> None:
 
 @app.command()
 def rm(
-    file_ids: Annotated[list[str], typer.Argument(metavar="ID...", callback=_record_ids, help="The ids of files.")],
+    file_ids: Annotated[list[str], typer.Argument(metavar="ID...", callback=record_ids_of, help="The ids of files.")],
     cancel: Annotated[bool, typer.Option("--cancel", help="Cancel what is still being done with them.")] = False,
 ) -> None:
     """Delete files and their stored bytes. What was delivered stays where it is."""

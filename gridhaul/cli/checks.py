@@ -1,6 +1,5 @@
 """The commands `fsck`, `gc` and `check`, and their options."""
 
-import re
 from collections.abc import Callable
 from typing import Annotated
 
@@ -19,6 +18,7 @@ from gridhaul.cli.fsck import (
     print_text,
     start,
 )
+from gridhaul.cli.options import Json, length_of
 from gridhaul.cli.send import Interrupted
 from gridhaul.client import Client
 from gridhaul.records import CheckOrder, CheckRecord
@@ -31,7 +31,6 @@ LISTED = 20
 commands = typer.Typer()
 
 Wait = Annotated[bool, typer.Option(help="Follow it until it is over.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 PollSeconds = Annotated[float, typer.Option(hidden=True, min=0.0)]
 
 
@@ -119,7 +118,7 @@ def _rate(value: str | None) -> int | None:
     """`20MiB`, `512KiB` or plain bytes a second."""
     if value is None:
         return None
-    parts = re.fullmatch(r"([0-9]{1,12})(|B|KiB|MiB|GiB)", value)
-    if parts is None or not int(parts[1]):
-        raise typer.BadParameter("a rate is a number of bytes a second, as 20MiB")
-    return int(parts[1]) << {"": 0, "B": 0, "KiB": 10, "MiB": 20, "GiB": 30}[parts[2]]
+    rate = length_of(value)
+    if not rate:
+        raise typer.BadParameter("a rate is more than nothing")
+    return rate

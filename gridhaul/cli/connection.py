@@ -1,27 +1,80 @@
 """What every command needs: the api's client from the environment, ids, a line on stderr."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 
 import typer
 
+from gridhaul.cli.passwords import ask
 from gridhaul.cli.text import safe
-from gridhaul.client import Client
+from gridhaul.client import Client, ClientError, logged_in
 from gridhaul.settings import CommandSettings, SettingsError
+from gridhaul.tls import tls_context
+
+ACCOUNT_PATIENCE_SECONDS = 5.0
+NO_KEY_YET = "an API key, which `gridhaul keys create NAME --username USER` makes with a password"
 
 
 def connect(patience_seconds: float, note: Callable[[str], None]) -> Client:
     """A client that says with `note` what it waits for. Raises SettingsError."""
     settings = CommandSettings()
+    if settings.token is None:
+        raise SettingsError(f"GRIDHAUL_TOKEN is not set: {NO_KEY_YET}")
     try:
         return Client(
             settings.url,
             settings.token.get_secret_value(),
             patience_seconds=patience_seconds,
             on_retry=lambda error: note(f"waiting: {error}"),
+            tls=tls_context(settings.ca_file),
         )
     except ValueError as error:
         raise SettingsError(f"GRIDHAUL_URL or GRIDHAUL_TOKEN: {error}") from None
+
+
+def connect_as(username: str | None) -> AbstractContextManager[Client]:
+    """A client with the token, or, with a username, logged in for this one command. Raises SettingsError."""
+    if username is None:
+        return connect(ACCOUNT_PATIENCE_SECONDS, say)
+    return log_in(username, password_of(username))
+
+
+@contextmanager
+def log_in(username: str, password: str) -> Iterator[Client]:
+    """A client for one login, which ends with it. Raises SettingsError, ClientError."""
+    settings = CommandSettings()
+    with ExitStack() as stack:
+        try:
+            login = logged_in(
+                settings.url,
+                username=username,
+                password=password,
+                patience_seconds=ACCOUNT_PATIENCE_SECONDS,
+                on_retry=lambda error: say(f"waiting: {error}"),
+                tls=tls_context(settings.ca_file),
+            )
+            client = stack.enter_context(login)
+        except ValueError as error:
+            raise SettingsError(f"GRIDHAUL_URL: {error}") from None
+        yield client
+
+
+def password_of(username: str) -> str:
+    """The password that the environment holds, else the one that is typed. Raises SettingsError."""
+    held = CommandSettings().password
+    return held.get_secret_value() if held else ask(f"Password of {username}")
+
+
+@contextmanager
+def perhaps_done(advice: str) -> Iterator[None]:
+    """Give the advice where it is not certain that nothing was done."""
+    try:
+        yield
+    except ClientError as error:
+        if error.may_be_done:
+            say(advice)
+        raise
 
 
 def say(line: str) -> None:
@@ -33,3 +86,7 @@ def record_id_of(value: str) -> str:
     if not re.fullmatch(r"[0-9a-fA-F]{24}", value):
         raise typer.BadParameter("an id has 24 hex digits")
     return value.lower()
+
+
+def record_ids_of(values: list[str]) -> list[str]:
+    return [record_id_of(value) for value in values]

@@ -7,8 +7,8 @@ from typing import NoReturn
 
 import typer
 
-from gridhaul.cli.text import safe
-from gridhaul.client import ApiError, ApiUnreachable
+from gridhaul.cli.text import duration, safe
+from gridhaul.client import ApiError, ApiInsecure, ApiUnreachable
 from gridhaul.settings import SettingsError
 from gridhaul.transfer import errors
 
@@ -69,8 +69,15 @@ def exit_codes() -> Iterator[None]:
     except SettingsError as error:
         leave(Exit.USAGE, f"gridhaul: {error}")
     except ApiError as error:
-        leave(exit_of_answer(error), f"ERROR {error.code}: {error.detail}")
+        leave(exit_of_answer(error), f"ERROR {error.code}: {error.detail}{_when(error)}")
     except ApiUnreachable as error:
         leave(Exit.FAILED, f"ERROR unreachable: {error}")
+    except ApiInsecure as error:
+        leave(Exit.FAILED, f"ERROR insecure: {error}; check GRIDHAUL_URL and GRIDHAUL_CA_FILE")
     except KeyboardInterrupt:
         leave(Exit.INTERRUPTED, "Interrupted.")
+
+
+def _when(error: ApiError) -> str:
+    """When to come again, if the api says it."""
+    return f" Try again in {duration(error.retry_after_seconds)}." if error.retry_after_seconds else ""

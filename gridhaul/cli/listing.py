@@ -5,7 +5,8 @@ from collections.abc import Sequence
 
 import typer
 
-from gridhaul.cli.text import progress, safe
+from gridhaul.cli.table import print_table
+from gridhaul.cli.text import progress
 from gridhaul.client import Client
 from gridhaul.records import DeliveryRecord, FileRecord
 from gridhaul.transfer.states import DeliveryState, FileState
@@ -28,16 +29,9 @@ def find_in_state(client: Client, state: str, *, limit: int) -> Listed:
     return files, deliveries
 
 
-def print_table(files: Sequence[FileRecord], deliveries: Sequence[DeliveryRecord]) -> None:
-    """Columns as wide as they need to be; nothing where there is nothing."""
-    rows = [_file_row(file) for file in files] + [_delivery_row(delivery) for delivery in deliveries]
-    if not rows:
-        return
-    table = [HEADER, *(tuple(safe(cell) for cell in row) for row in rows)]
-    widths = [max(len(row[column]) for row in table) for column in range(len(HEADER) - 1)]
-    for row in table:
-        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
-        typer.echo("  ".join([*cells, row[-1]]))
+def print_text(files: Sequence[FileRecord], deliveries: Sequence[DeliveryRecord]) -> None:
+    """A table."""
+    print_table(HEADER, [_file_row(file) for file in files] + [_delivery_row(delivery) for delivery in deliveries])
 
 
 def print_json_lines(files: Sequence[FileRecord], deliveries: Sequence[DeliveryRecord]) -> None:

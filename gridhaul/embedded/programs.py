@@ -127,6 +127,6 @@ def worker(settings: ServiceSettings, *, size: str, queues: Sequence[str], concu
 
 def _uvicorn(app: str, port: int) -> tuple[str, ...]:
     where = ("--host", HOST, "--port", str(port))
-    how = ("--loop", "uvloop", "--http", "httptools", "--no-access-log")
+    how = ("--loop", "uvloop", "--http", "gridhaul.asgi.http_protocol:BoundedHttp", "--no-access-log")
     stop = ("--timeout-graceful-shutdown", str(GRACEFUL_SECONDS))
     return (sys.executable, "-m", "uvicorn", app, *where, *how, *stop)

@@ -105,11 +105,14 @@ class LeasedCollection(Generic[R, S]):
             raise LeaseLost(f"record {lease.record_id}, fence {lease.fence}")
 
     async def move(self, record_id: RecordId, move: Move[S], **changes: object) -> R | None:
+        return await self._move({"_id": ObjectId(record_id)}, move, changes)
+
+    async def _move(self, wanted: Document, move: Move[S], changes: dict[str, Any]) -> R | None:
         afresh = {"state": move.to_state, "rate": None, "error": None, "fruitless_attempts": 0, **changes}
         moved = self._pipeline(afresh, fence={"$add": ["$fence", 1]}, lease_until=self.lease_left)
         waits = move.to_state in self.waiting
         document = await self._collection.find_one_and_update(
-            {"_id": ObjectId(record_id), "state": {"$in": sorted(move.from_states)}},
+            {**wanted, "state": {"$in": sorted(move.from_states)}},
             [*moved, {"$set": self._due_now() if waits else self._at_rest(move.to_state)}],
             return_document=ReturnDocument.AFTER,
         )

@@ -13,7 +13,16 @@ from gridhaul.storage.connect import Database, Document, maps_database_errors
 from gridhaul.storage.lease import GONE, LONGEST_REQUEST_SECONDS, NEVER_CLAIMED, NOW, LeasedCollection, after
 from gridhaul.transfer.errors import OptionsConflict
 from gridhaul.transfer.model import Delivery, File, Lease, NewDelivery, NewFile, Queue, RecordId
-from gridhaul.transfer.states import DELETABLE, OVER, REOPENABLE, DeliveryState, FileState
+from gridhaul.transfer.states import (
+    DELETABLE,
+    FILE_MOVES,
+    OVER,
+    REOPENABLE,
+    UNFINISHED,
+    Action,
+    DeliveryState,
+    FileState,
+)
 
 
 @maps_database_errors
@@ -50,6 +59,13 @@ class MongoFiles(LeasedCollection[File, FileState]):
             wanted["_id"] = {"$lt": ObjectId(before)}
         cursor = self._collection.find(wanted).sort("_id", DESCENDING).limit(limit)
         return [self._codec.decode(document) async for document in cursor]
+
+    async def count_open(self, owner: str, *, limit: int) -> int:
+        unfinished = {"owner": owner, "state": {"$in": sorted(UNFINISHED)}}
+        return await self._collection.count_documents(unfinished, limit=limit) if limit else 0
+
+    async def retry(self, file: File, **changes: object) -> File | None:
+        return await self._move({"_id": ObjectId(file.id), "fence": file.fence}, FILE_MOVES[Action.RETRY], changes)
 
     async def request_delete(self, file_id: RecordId, *, deliveries_asked: int) -> File | None:
         values = {"state": FileState.DELETING, "queue": Queue.MAINTENANCE, "error": None}
@@ -91,6 +107,7 @@ _FILE_FIELDS = (
     "content_type",
     "length",
     "path",
+    "root",
     "identity",
     "queue",
     "deliver_to",

@@ -11,6 +11,9 @@ AUTH_INDEXES = (
     IndexModel([("keys.id", ASCENDING)], unique=True, partialFilterExpression={"keys.id": {"$exists": True}}),
     IndexModel([("sessions.id", ASCENDING)], unique=True, partialFilterExpression={"sessions.id": {"$exists": True}}),
 )
+# Pages of an owner's files, and the sum of their lengths. No change of a file moves it in this order past another one:
+# a sum that is read while files change states misses none, as it would in the order of states.
+USAGE_INDEX = (("owner", ASCENDING), ("_id", DESCENDING), ("length", ASCENDING), ("state", ASCENDING))
 
 
 async def make_auth_indexes(database: Database) -> None:
@@ -29,8 +32,9 @@ async def make_registry_indexes(database: Database) -> None:
                 [("queue", ASCENDING), ("hinted_at", ASCENDING)],
                 partialFilterExpression={"hinted_at": {"$exists": True}},
             )
-        for first in (["state"], ["owner"], ["owner", "state"]):
+        for first in (["state"], ["owner", "state"]):
             await database["files"].create_index([*((name, ASCENDING) for name in first), ("_id", DESCENDING)])
+        await database["files"].create_index(list(USAGE_INDEX))
         await database["files"].create_index(
             [("owner", ASCENDING), ("idempotency_key", ASCENDING)],
             unique=True,

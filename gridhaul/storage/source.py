@@ -4,15 +4,16 @@ What is authorised is the descriptor that was opened, never the path's text.
 """
 
 import asyncio
-import ctypes
 import errno
 import os
 import stat
 import time
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Self
 
+from gridhaul.storage.beneath import enter, find
+from gridhaul.storage.roots import NOT_ALLOWED, Roots
 from gridhaul.storage.source_reader import SourceReader, read_chunk
 from gridhaul.transfer.errors import (
     GridhaulError,
@@ -31,16 +32,7 @@ from gridhaul.transfer.model import SourceIdentity
 PATH_MAX_BYTES = 4096
 TOO_MANY_BYTES = 2**51  # more chunks than the 32 bits of a GridFS chunk's number
 TICK_SECONDS = 0.02  # two changes within a tick of the kernel's clock get the same time
-OPENAT2 = 437  # the number of the system call, the same on every architecture
-RESOLVE_NO_MAGICLINKS = 0x02
-RESOLVE_BENEATH = 0x08
-FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
-
-_libc = ctypes.CDLL(None, use_errno=True)
-
-
-class _OpenHow(ctypes.Structure):
-    _fields_ = (("flags", ctypes.c_uint64), ("mode", ctypes.c_uint64), ("resolve", ctypes.c_uint64))
+READ = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC  # a file that another program has leased must not hold the thread
 
 
 def check_path(path: str) -> str:
@@ -63,8 +55,8 @@ class Source:
         self._descriptor = descriptor
 
     @classmethod
-    async def open(cls, path: str, roots: tuple[Path, ...]) -> Self:
-        """Open a regular file beneath one of the roots. Raises the source errors of `transfer.errors`."""
+    async def open(cls, path: str, roots: Roots) -> Self:
+        """Open a regular file beneath an allowed root. Raises the source errors of `transfer.errors`."""
         return cls(await asyncio.to_thread(_open, check_path(path), roots))
 
     def close(self) -> None:
@@ -106,7 +98,7 @@ class Source:
         return SourceReader(self._descriptor, length_bytes)
 
 
-async def identify(path: str, roots: tuple[Path, ...], *, max_file_bytes: int | None) -> SourceIdentity:
+async def identify(path: str, roots: Roots, *, max_file_bytes: int | None) -> SourceIdentity:
     """What the file at `path` is registered as. Raises the source errors."""
     source = await Source.open(path, roots)
     try:
@@ -120,72 +112,49 @@ async def identify(path: str, roots: tuple[Path, ...], *, max_file_bytes: int | 
     return identity
 
 
-def _open(path: str, roots: tuple[Path, ...]) -> int:
-    """A descriptor of the regular file at `path`, resolved beneath the root that holds it."""
-    if ".." in path.split("/"):
-        raise PathNotAllowed("The path must not hold '..'.")
-    for root in roots:
-        if path.startswith(f"{str(root).rstrip('/')}/"):
-            beneath = path[len(str(root).rstrip("/")) :].strip("/")
-            break
-    else:
-        raise PathNotAllowed("The path is not beneath a root of this server.")
+def _open(path: str, roots: Roots) -> int:
+    """A descriptor of the regular file at `path`, and of nothing that was ever outside its root."""
+    place = roots.place(path)
     try:
-        descriptor = _open_beneath(root, beneath or ".")
+        with (
+            _held(os.open(place.configured, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)) as configured,
+            _held(enter(configured, place.to_root)) as root,
+            _held(find(root, place.beneath)) as found,
+        ):
+            return _open_to_read(found)
     except OSError as error:
         raise _source_error(error) from error
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
+
+
+def _open_to_read(found: int) -> int:
+    """The same file once more, to be read: /proc leads to what the descriptor holds, whatever its name is by now.
+
+    Opening is seen by what is no regular file: a tape rewinds, a watchdog starts, a FIFO's writer goes on.
+    """
+    if not stat.S_ISREG(os.fstat(found).st_mode):
         raise NotARegularFile("The path names no regular file.")
-    return descriptor
-
-
-def _open_beneath(root: Path, beneath: str) -> int:
-    root_descriptor = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        return _openat2(root_descriptor, beneath)
-    except OSError as error:
-        if error.errno != errno.ENOSYS:
-            raise
-        return _walk(root_descriptor, beneath)
-    finally:
-        os.close(root_descriptor)
+        return os.open(f"/proc/self/fd/{found}", READ)
+    except FileNotFoundError as error:
+        raise SourceReadFailed("The server cannot open files: it has no /proc.") from error
 
 
-def _openat2(root_descriptor: int, beneath: str) -> int:
-    how = _OpenHow(flags=FLAGS, mode=0, resolve=RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS)
-    descriptor: int = _libc.syscall(
-        OPENAT2, root_descriptor, beneath.encode(), ctypes.byref(how), ctypes.c_size_t(ctypes.sizeof(how))
-    )
-    if descriptor < 0:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number))
-    return descriptor
-
-
-def _walk(root_descriptor: int, beneath: str) -> int:
-    """Where the kernel has no openat2: component by component, following no link at all."""
-    *folders, name = [part for part in beneath.split("/") if part]
-    current = os.dup(root_descriptor)
+@contextmanager
+def _held(descriptor: int) -> Iterator[int]:
     try:
-        for folder in folders:
-            deeper = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=current)
-            os.close(current)
-            current = deeper
-        return os.open(name, FLAGS | os.O_NOFOLLOW, dir_fd=current)
+        yield descriptor
     finally:
-        os.close(current)
+        os.close(descriptor)
 
 
 _BY_ERRNO: dict[int, Callable[[], GridhaulError]] = {
-    errno.EXDEV: lambda: PathNotAllowed("The path is not beneath a root of this server."),
-    errno.ELOOP: lambda: PathNotAllowed("The path is not beneath a root of this server."),
+    errno.EXDEV: lambda: PathNotAllowed(NOT_ALLOWED),
+    errno.ELOOP: lambda: PathNotAllowed(NOT_ALLOWED),
     errno.ENOENT: lambda: SourceMissing("There is no file at this path."),
     errno.ENOTDIR: lambda: SourceMissing("There is no file at this path."),
     errno.EACCES: lambda: SourceUnreadable("The server may not read this file."),
     errno.EPERM: lambda: SourceUnreadable("The server may not read this file."),
     errno.ENAMETOOLONG: lambda: PathInvalid("A part of the path is too long."),
-    errno.ENXIO: lambda: NotARegularFile("The path names no regular file."),
 }
 
 

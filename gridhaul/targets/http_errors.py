@@ -13,6 +13,7 @@ import httpcore2
 import httpx2
 
 from gridhaul.headers import retry_after_seconds
+from gridhaul.tls import tls_refusal
 from gridhaul.transfer.errors import GridhaulError, TargetLocked, TargetRefused, TargetUnavailable
 
 MISCONFIGURED = (httpx2.InvalidURL, httpx2.UnsupportedProtocol, httpcore2.UnsupportedProtocol)
@@ -45,8 +46,14 @@ def mapped_errors() -> Iterator[None]:
         yield
     except MISCONFIGURED:
         raise TargetRefused("The target's url cannot be used; correct it in the targets file.") from None
-    except BROKEN:
-        raise TargetUnavailable("The target does not answer, or the connection broke off.") from None
+    except BROKEN as error:
+        raise TargetUnavailable(_unreachable(error)) from None
+
+
+def _unreachable(error: Exception) -> str:
+    if why := tls_refusal(error):
+        return f"No secure way to the target: {why}; check its url and GRIDHAUL_CA_FILE."
+    return "The target does not answer, or the connection broke off."
 
 
 def refusal(status: int, headers: Mapping[str, str]) -> GridhaulError:

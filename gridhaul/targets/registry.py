@@ -7,8 +7,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from gridhaul.settings import ANSWER_SECONDS, SettingsError
-from gridhaul.targets.sections import KINDS, NAME, Section
+from gridhaul.http import make_client
+from gridhaul.settings import SettingsError
+from gridhaul.targets.sections import KINDS, NAME, NewClient, Section
 from gridhaul.transfer.errors import TargetUnknown
 from gridhaul.transfer.ports import Target
 
@@ -40,16 +41,16 @@ class Targets:
             await target.close()
 
 
-def load_targets(path: Path, *, answer_seconds: float = ANSWER_SECONDS) -> Targets:
+def load_targets(path: Path, *, new_client: NewClient = make_client) -> Targets:
     """The targets of the file, with their credentials at hand; nothing is connected.
 
-    `answer_seconds` is how long one may be silent.
+    `new_client` makes the HTTP client of each target that needs one.
     Raises SettingsError that names the file, the target and the key.
     """
     makers = {}
     for name, section in _read(path).items():
         try:
-            makers[name] = section.maker(name, answer_seconds)
+            makers[name] = section.maker(name, new_client)
         except SettingsError as error:
             raise SettingsError(f"{path}: target {name!r}: {error}") from None
     return Targets(makers)

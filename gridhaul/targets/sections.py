@@ -10,7 +10,6 @@ from typing import Annotated, Literal, Self
 import httpx2
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from gridhaul.http import make_client
 from gridhaul.settings import SettingsError, credential
 from gridhaul.targets.directory import DirectoryTarget
 from gridhaul.targets.http import HttpTarget
@@ -51,6 +50,7 @@ def _credential_source(value: object) -> object:
 
 
 WebAddress = Annotated[str, AfterValidator(_web_address)]
+NewClient = Callable[[], httpx2.AsyncClient]
 CredentialSource = Annotated[dict[str, str], BeforeValidator(_credential_source)]
 
 
@@ -58,7 +58,7 @@ class Section(BaseModel, ABC):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     @abstractmethod
-    def maker(self, name: str, answer_seconds: float) -> Callable[[], Target]:
+    def maker(self, name: str, new_client: NewClient) -> Callable[[], Target]:
         """What makes the target. Raises SettingsError if its credentials are not at hand."""
 
 
@@ -66,7 +66,7 @@ class DirectorySection(Section):
     kind: Literal["directory"]
     path: Annotated[Path, AfterValidator(_absolute)]
 
-    def maker(self, name: str, answer_seconds: float) -> Callable[[], Target]:
+    def maker(self, name: str, new_client: NewClient) -> Callable[[], Target]:
         return lambda: DirectoryTarget(name=name, path=self.path)
 
 
@@ -93,25 +93,25 @@ class _WebSection(Section):
             return f"Basic {base64.b64encode(pair.encode()).decode()}"
         return None
 
-    def _sessions(self, answer_seconds: float) -> Callable[[], HttpSession]:
+    def _sessions(self, new_client: NewClient) -> Callable[[], HttpSession]:
         authorization = self._authorization()
-        return lambda: HttpSession(make_client(answer_seconds), url=self.url, authorization=authorization)
+        return lambda: HttpSession(new_client(), url=self.url, authorization=authorization)
 
 
 class WebDavSection(_WebSection):
     kind: Literal["webdav"]
     etag_digest: EtagDigest | None = None
 
-    def maker(self, name: str, answer_seconds: float) -> Callable[[], Target]:
-        session = self._sessions(answer_seconds)
+    def maker(self, name: str, new_client: NewClient) -> Callable[[], Target]:
+        session = self._sessions(new_client)
         return lambda: WebDavTarget(name=name, session=session(), etag_digest=self.etag_digest)
 
 
 class HttpSection(_WebSection):
     kind: Literal["http"]
 
-    def maker(self, name: str, answer_seconds: float) -> Callable[[], Target]:
-        session = self._sessions(answer_seconds)
+    def maker(self, name: str, new_client: NewClient) -> Callable[[], Target]:
+        session = self._sessions(new_client)
         return lambda: HttpTarget(name=name, session=session())
 
 

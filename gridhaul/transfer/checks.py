@@ -14,7 +14,7 @@ FINDINGS_KEPT = 1000
 
 class CheckKind(StrEnum):
     FSCK = "fsck"  # everything, or all about one file
-    GC = "gc"  # orphans only
+    GC = "gc"  # orphans, and what accounts use
     SCRUB = "scrub"  # stored chunks only, at a bounded rate
 
 
@@ -49,11 +49,13 @@ class Stage(StrEnum):
     BUCKET_FILES = "bucket_files"
     OBJECTS = "objects"
     TEMPORARIES = "temporaries"
+    USAGE = "usage"
 
 
 _ORPHANS = (Stage.UNREFERENCED, Stage.CHUNKS, Stage.INLINE, Stage.MANIFESTS, Stage.BUCKET_FILES)
 _OF_ONE_FILE = (Stage.FILES, Stage.CONTENTS, Stage.STANDING, Stage.OBJECTS, Stage.TEMPORARIES)
-_OF_ALL = (Stage.FILES, Stage.CONTENTS, Stage.STANDING, *_ORPHANS, Stage.OBJECTS, Stage.TEMPORARIES)
+_OF_ALL = (Stage.FILES, Stage.CONTENTS, Stage.STANDING, *_ORPHANS, Stage.OBJECTS, Stage.TEMPORARIES, Stage.USAGE)
+_OF_GC = (*_ORPHANS, Stage.USAGE)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -116,7 +118,7 @@ class Check:
     @property
     def stages(self) -> tuple[Stage, ...]:
         if self.kind is CheckKind.GC:
-            return _ORPHANS
+            return _OF_GC
         if self.kind is CheckKind.SCRUB:
             return (Stage.CONTENTS,)
         return _OF_ALL if self.file_id is None else _OF_ONE_FILE

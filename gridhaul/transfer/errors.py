@@ -3,7 +3,7 @@
 GridhaulError
 ├── bad requests          Malformed, Unauthorized, Forbidden, NotFound, StateConflict …
 ├── source                PathInvalid, PathNotAllowed, SourceMissing, SourceChanged …
-├── storage               StaleFence, ChunkConflict, DigestMismatch, IntakeBusy, StorageFull …
+├── storage               StaleFence, ChunkConflict, DigestMismatch, IntakeBusy, StorageFull, QuotaExceeded …
 ├── integrity             ChunkMissing, ChunkCorrupt, ChunkDoubled, ContentMismatch
 └── delivery              TargetUnavailable, TargetRefused, TargetMismatch, ObjectExists, OutcomeUnknown …
 
@@ -90,8 +90,20 @@ class PayloadTooLarge(GridhaulError):
     code, status = "payload_too_large", 413
 
 
+class UriTooLong(GridhaulError):
+    code, status = "uri_too_long", 414
+
+
+class UnsupportedMediaType(GridhaulError):
+    code, status = "unsupported_media_type", 415
+
+
 class TooManyRequests(GridhaulError):
     code, status, retryable = "too_many_requests", 429, True
+
+
+class TooManyOpenFiles(GridhaulError):
+    code, status, retryable = "too_many_open_files", 429, True
 
 
 class InvalidValue(GridhaulError):
@@ -112,6 +124,10 @@ class LengthMismatch(GridhaulError):
 
 class TargetUnknown(GridhaulError):
     code, status = "target_unknown", 422
+
+
+class HeadersTooLarge(GridhaulError):
+    code, status = "headers_too_large", 431
 
 
 # Source
@@ -196,6 +212,10 @@ class BrokerUnavailable(GridhaulError):
 
 class StorageFull(GridhaulError):
     code, status, retryable, counts = "storage_full", 507, True, False
+
+
+class QuotaExceeded(GridhaulError):
+    code, status = "quota_exceeded", 507
 
 
 class ChunkServiceUnavailable(GridhaulError):

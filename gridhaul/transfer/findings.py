@@ -39,6 +39,8 @@ class FindingCode(StrEnum):
     CLAIM_STALE = "claim_stale", "A delivery that is over still claims a name at its target."
     OFF_AGENDA = "off_agenda", "A record waits for a worker, but no worker will ever be told."
 
+    USAGE_WRONG = "usage_wrong", "An account's quota counts more or less than its files take."
+
     TEMPORARY_LEFT = "temporary_left", "A temporary object of a delivery that is over lies at the target."
     OBJECT_MISSING = "object_missing", "A delivered object is no longer at the target."
     OBJECT_DIFFERS = "object_differs", "The target has other bytes under the name than were delivered."
@@ -65,6 +67,6 @@ class Finding:
     delivery_id: RecordId | None = None
     n: int | None = None  # the chunk's number
     target: str | None = None
-    name: str | None = None  # at the target; or the id of a check
+    name: str | None = None  # at the target; or the id of a check, or an account's
     outcome: Outcome = Outcome.FOUND
     why_not: str | None = None  # why it could not be repaired

@@ -95,6 +95,7 @@ class File:
     state: FileState
     created_at: datetime
     updated_at: datetime
+    root: str | None = None  # beneath which the path was authorised; None: registered before that was noted
     deliver_to: Destination | None = None
     if_changed: IfChanged = IfChanged.FAIL
     content_id: RecordId | None = None
@@ -117,6 +118,11 @@ class File:
         return chunk_count(self.length)
 
     @property
+    def used_bytes(self) -> int:
+        """What it counts against its owner's quota, whatever of it is stored."""
+        return 0 if self.state is FileState.DELETED else self.length
+
+    @property
     def lease(self) -> Lease:
         return Lease(record_id=self.id, fence=self.fence)
 
@@ -133,6 +139,7 @@ class NewFile:
     identity: SourceIdentity
     queue: Queue
     deliver_to: Destination | None
+    root: str | None = None
     if_changed: IfChanged = IfChanged.FAIL
     idempotency_key: str | None = None
     request_fingerprint: str | None = None

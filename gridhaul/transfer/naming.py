@@ -9,7 +9,7 @@ from gridhaul.transfer.model import Lease, RecordId
 OBJECT_NAME_MAX_BYTES = 1024
 PART_MAX_BYTES = 255
 SUFFIX_MAX_BYTES = 32  # what is longer is no suffix
-_TEMPORARY = re.compile(r"^\.gridhaul-([0-9a-f]{24})-\d+\.part$")
+_TEMPORARY = re.compile(r"\.gridhaul-([0-9a-f]{24})-(?:0|[1-9][0-9]*)\.part")
 
 
 def check_object_name(name: str) -> str:
@@ -25,7 +25,7 @@ def check_object_name(name: str) -> str:
     for part in name.split("/"):
         if part in ("", ".", "..") or len(part.encode()) > PART_MAX_BYTES:
             raise InvalidValue("The parts of an object name must not be empty, '.', '..' or over 255 bytes.")
-        if _TEMPORARY.match(part):
+        if _TEMPORARY.fullmatch(part):
             raise InvalidValue("Names of the form .gridhaul-….part are kept for temporary objects.")
     return name
 
@@ -37,12 +37,12 @@ def temporary_name(final_name: str, lease: Lease) -> str:
 
 def is_temporary(name: str) -> bool:
     """Whether `temporary_name` made the name."""
-    return _TEMPORARY.match(PurePosixPath(name).name) is not None
+    return _TEMPORARY.fullmatch(PurePosixPath(name).name) is not None
 
 
 def delivery_of_temporary(name: str) -> RecordId | None:
     """The delivery whose temporary object has the name, None if it is none."""
-    found = _TEMPORARY.match(name)
+    found = _TEMPORARY.fullmatch(name)
     return RecordId(found[1]) if found else None
 
 

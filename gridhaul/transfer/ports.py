@@ -69,6 +69,12 @@ class FileRegistry(LeasedRecords[File, FileState], Protocol):
     async def find_by_key(self, owner: str, idempotency_key: str) -> File | None:
         """The file that the owner registered with the key, or None."""
 
+    async def count_open(self, owner: str, *, limit: int) -> int:
+        """How many files of the owner are not finished (REGISTERED, STORING or PAUSED), counted up to `limit`."""
+
+    async def retry(self, file: File, **changes: object) -> File | None:
+        """The move of that name, of the file as it was read. None also if it was moved or claimed since."""
+
     async def request_delete(self, file_id: RecordId, *, deliveries_asked: int) -> File | None:
         """Move a file that has come to rest to DELETING. The file as it is then, or None.
 
@@ -81,6 +87,24 @@ class FileRegistry(LeasedRecords[File, FileState], Protocol):
 
     async def count_delivery(self, file_id: RecordId) -> bool:
         """Count a delivery that was just queued. False if the file is not stored any more: it must be taken back."""
+
+
+class AccountUsage(Protocol):
+    """How much the files of an owner count against the quota: never less than their `used_bytes` together.
+
+    Whoever makes that more charges before, whoever makes it less announces before and releases after. So what is lost
+    in between counts too much. That is put right by a recount, which keeps away from accounts that were charged or
+    announced in the last two minutes. Nothing here is idempotent: a call whose answer was lost is not repeated.
+    """
+
+    async def charge(self, owner: str, length_bytes: int) -> None:
+        """Raises QuotaExceeded, and changes nothing then. Nothing (0) always fits. No account, no limit."""
+
+    async def announce(self, owner: str) -> None:
+        """Something will be released."""
+
+    async def release(self, owner: str, length_bytes: int) -> None:
+        """Count less, never less than nothing."""
 
 
 class DeliveryRegistry(LeasedRecords[Delivery, DeliveryState], Protocol):

@@ -41,6 +41,7 @@ class Layout(StrEnum):
 
 
 STORABLE = frozenset({FileState.REGISTERED, FileState.STORING})
+UNFINISHED = STORABLE | {FileState.PAUSED}
 DELETABLE = frozenset({FileState.STORED, FileState.FAILED, FileState.CANCELLED})
 DELIVERABLE = frozenset({DeliveryState.QUEUED, DeliveryState.STREAMING, DeliveryState.COMMITTING})
 OPEN = DELIVERABLE | {DeliveryState.PAUSED}
@@ -68,7 +69,7 @@ class Move(Generic[S_co]):
 
 FILE_MOVES: Mapping[Action, Move[FileState]] = {
     Action.CANCEL: Move(
-        from_states=STORABLE | {FileState.PAUSED},
+        from_states=UNFINISHED,
         to_state=FileState.CANCELLED,
         done_in=frozenset({FileState.CANCELLED}),
     ),

@@ -3,6 +3,7 @@
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
+from gridhaul.storage.roots import Roots
 from gridhaul.storage.source import Source
 from gridhaul.tokens import RepairGrant
 from gridhaul.transfer.digest import chunk_digest
@@ -52,7 +53,7 @@ class Restorer:
             if file is None or file.content_id != content.id:
                 continue
             try:
-                source = await Source.open(file.path, self._runtime.settings.roots)
+                source = await Source.open(file.path, Roots.of_file(file, self._runtime.settings.roots))
             except GridhaulError as error:
                 reason = error
                 continue

@@ -14,6 +14,7 @@ from api.authenticator import Authenticator
 from api.dependencies import Service
 from api.download import download_slots
 from api.rates import Rates
+from gridhaul.asgi import chain
 from gridhaul.asgi.readiness import Readiness
 from gridhaul.passwords import Passwords
 from gridhaul.storage.accounts import MongoAccounts
@@ -21,6 +22,7 @@ from gridhaul.storage.checks import MongoChecks
 from gridhaul.transfer.access import Account, Caller, Scope
 from gridhaul.transfer.errors import Unauthorized
 from gridhaul.transfer.model import Hint, RecordId
+from tests.asgi.bounds import BOUNDS
 from tests.contracts.ports import Ports
 
 TOKEN = "t" * 32
@@ -76,10 +78,12 @@ async def serving(
     checks: MongoChecks | None = None,
     accounts: MongoAccounts | None = None,
     rates: Rates = NO_RATES,
+    max_open_files: int = 1000,
 ) -> AsyncIterator[Api]:
     """The api over these ports; it knows the targets `archive` and `mirror`. Without accounts there is an operator."""
     app, hints, ready = create_app(), list[Hint](), Readiness(_nothing)
     await ready.prepare()
+    chain.start(app, BOUNDS, cors_origins=())
     app.state.service = Service(
         files=ports.files,
         deliveries=ports.deliveries,
@@ -92,7 +96,9 @@ async def serving(
         targets=frozenset({"archive", "mirror"}),
         large_file_bytes=100,
         max_file_bytes=None,
-        accounts=cast("MongoAccounts", accounts),  # None where no test asks for them
+        max_open_files=max_open_files,
+        usage=ports.usage_with(None),
+        accounts=accounts or cast("MongoAccounts", ports.accounts),  # as much of them as is asked for here
         authenticator=authenticator(accounts) if accounts else cast("Authenticator", _Operators()),
         passwords=Passwords(),
         rates=rates,

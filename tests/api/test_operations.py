@@ -9,6 +9,7 @@ import httpx2
 import pytest
 
 from gridhaul.storage.connect import Database
+from gridhaul.storage.roots import Roots
 from gridhaul.storage.source import identify
 from gridhaul.transfer.model import Delivery, File, Queue, RecordId
 from gridhaul.transfer.states import (
@@ -52,7 +53,7 @@ def source(tmp_path: Path) -> Path:
 
 
 async def _file_in(ports: Ports, state: FileState, source: Path) -> File:
-    identity = await identify(str(source), (source.parent,), max_file_bytes=None)
+    identity = await identify(str(source), Roots.any_of((source.parent,)), max_file_bytes=None)
     file = await registered(ports, replace(new_file(), path=str(source), identity=identity))
     taken = await ports.files.claim(file.id, holder="w", from_states=STORABLE, to_state=FileState.STORING)
     assert taken is not None

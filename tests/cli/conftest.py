@@ -36,8 +36,8 @@ def environment(api: ScriptedApi, monkeypatch: pytest.MonkeyPatch) -> None:
 def run() -> Run:
     """The command within this process."""
 
-    def run(*args: str) -> Result:
-        result = CliRunner().invoke(app, args, prog_name="gridhaul")
+    def run(*args: str, stdin: str | bytes = "") -> Result:
+        result = CliRunner().invoke(app, args, input=stdin, prog_name="gridhaul")
         assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
         return result
 

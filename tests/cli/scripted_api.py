@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Any
 
 import uvicorn
@@ -18,6 +19,7 @@ DELIVERY_ID = "6740c0ffee0123456789dddd"
 SHA256 = "ab" * 32
 TOKEN = "a-token-for-tests"
 MIB = 1 << 20
+METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +62,7 @@ class ScriptedApi:
 
     def app(self) -> FastAPI:
         app = FastAPI()
-        app.add_api_route("/{path:path}", self._answer, methods=["GET", "POST", "DELETE"], response_model=None)
+        app.add_api_route("/{path:path}", self._answer, methods=METHODS, response_model=None)
         return app
 
     async def _answer(self, request: Request) -> Response:
@@ -72,6 +74,8 @@ class ScriptedApi:
             self._heard_one.notify_all()
         left = self._answers[call]
         answer = left.pop(0) if len(left) > 1 else left[0] if left else problem(404, "not_found", "There is none.")
+        if answer.status == HTTPStatus.NO_CONTENT:
+            return Response(status_code=answer.status)
         return JSONResponse(answer.body, answer.status, dict(answer.headers))
 
 

@@ -199,7 +199,7 @@ def test_interrupt_says_how_to_look_again_and_how_to_cancel(
     def interrupt(_: float) -> None:
         signal.raise_signal(signal.SIGINT)
 
-    monkeypatch.setattr("gridhaul.client.time.sleep", interrupt)
+    monkeypatch.setattr("time.sleep", interrupt)
     api.script(START, check("QUEUED"))
     api.script(LOOK, check("RUNNING"))
     result = run("fsck")

@@ -1,14 +1,17 @@
 """The command as a process: on a terminal, and interrupted."""
 
+import json
 import os
 import pty
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from urllib.parse import parse_qs
 
 import pytest
 
+from tests.cli.scripted_accounts import LOGIN, LOGOUT, PASSWORD, let_in
 from tests.cli.scripted_api import (
     FILE_ID,
     ITS_DELIVERIES,
@@ -22,6 +25,12 @@ from tests.cli.scripted_api import (
     file,
 )
 
+NEW = "another horse entirely"
+CTRL_C = "\x03"
+CHANGE_PASSWORD = ["account", "password", "--username", "bob"]
+ON_THIS_TERMINAL = (
+    "import fcntl, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); from gridhaul.cli.app import main; main()"
+)
 COMMAND = [sys.executable, "-m", "gridhaul.cli", "send", "/srv/run42.h5", "--to", "archive"]
 
 
@@ -67,6 +76,54 @@ def test_interrupt_leaves_the_transfer_to_the_server(api: ScriptedApi) -> None:
     assert (process.returncode, stdout) == (130, "")
     look = f"The transfer continues on the server; look with: gridhaul status {FILE_ID}"
     assert stderr.splitlines()[-1] == f"Interrupted. {look}"
+
+
+def test_password_is_typed_on_a_terminal_and_not_echoed(api: ScriptedApi, terminal: tuple[int, int]) -> None:
+    let_in(api)
+    api.script("PUT /account/password", Answer(body=None, status=204))
+    drawn, exit_code = type_on(terminal, PASSWORD, NEW, NEW)
+    assert exit_code == 0, drawn
+    assert parse_qs(api.calls(LOGIN)[0].body.decode())["password"] == [PASSWORD]
+    changed = json.loads(api.calls("PUT /account/password")[0].body)
+    assert changed == {"current_password": PASSWORD, "new_password": NEW}
+    assert PASSWORD not in drawn
+    assert NEW not in drawn
+
+
+def test_new_password_that_was_mistyped_changes_nothing(api: ScriptedApi, terminal: tuple[int, int]) -> None:
+    let_in(api)
+    drawn, exit_code = type_on(terminal, PASSWORD, NEW, PASSWORD)
+    assert exit_code == 2
+    assert "New password: the two are different" in drawn
+    assert [heard.call for heard in api.heard] == [LOGIN, LOGOUT]
+
+
+def test_interrupt_at_the_new_password_ends_the_login(api: ScriptedApi, terminal: tuple[int, int]) -> None:
+    let_in(api)
+    _, exit_code = type_on(terminal, PASSWORD, CTRL_C)
+    assert exit_code == 130
+    assert [heard.call for heard in api.heard] == [LOGIN, LOGOUT]
+
+
+def type_on(terminal: tuple[int, int], *answers: str) -> tuple[str, int]:
+    """What the change of a password drew, answered prompt by prompt, and the exit code."""
+    ours, theirs = terminal
+    command = [sys.executable, "-c", ON_THIS_TERMINAL, *CHANGE_PASSWORD]
+    with subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True) as process:
+        os.close(theirs)
+        drawn = ""
+        for answer in answers:
+            drawn += read_prompt(ours)
+            os.write(ours, f"{answer}\n".encode())
+        drawn += read_all(ours)
+    return drawn, process.returncode
+
+
+def read_prompt(descriptor: int) -> str:
+    drawn = b""
+    while not drawn.endswith(b": "):
+        drawn += os.read(descriptor, 1)
+    return drawn.decode()
 
 
 def run_on(terminal: tuple[int, int]) -> tuple[str, subprocess.CompletedProcess[str]]:

@@ -147,6 +147,7 @@ def test_file_that_was_given_up_ends_the_wait(api: ScriptedApi, run: Run, state:
         (409, "source_changed", 3),
         (422, "target_unknown", 2),
         (500, "internal", 1),
+        (507, "quota_exceeded", 1),
     ],
 )
 def test_refused_request_exits_by_its_status(

@@ -24,8 +24,11 @@ from gridhaul.transfer.model import (
 from gridhaul.transfer.ports import Agenda, DeliveryRegistry, FileRegistry
 from gridhaul.transfer.states import (
     DELETABLE,
+    FILE_MOVES,
     OVER,
     REOPENABLE,
+    UNFINISHED,
+    Action,
     DeliveryState,
     FileState,
     Move,
@@ -176,6 +179,14 @@ class MemoryFiles(MemoryRecords[File, FileState]):
         theirs = (f for f in files if owner in (None, f.owner))
         wanted = (f for f in theirs if state in (None, f.state) and (before is None or f.id < before))
         return list(itertools.islice(wanted, limit))
+
+    async def count_open(self, owner: str, *, limit: int) -> int:
+        theirs = (row for row in self.rows.values() if row.record.owner == owner and row.record.state in UNFINISHED)
+        return sum(1 for _ in itertools.islice(theirs, limit))
+
+    async def retry(self, file: File, **changes: object) -> File | None:
+        as_read = self.rows[file.id].record.fence == file.fence
+        return await self.move(file.id, FILE_MOVES[Action.RETRY], **changes) if as_read else None
 
     async def request_delete(self, file_id: RecordId, *, deliveries_asked: int) -> File | None:
         row = self.rows.get(file_id)

@@ -4,16 +4,20 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
+from gridhaul.storage.accounts import MongoAccounts
 from gridhaul.storage.agenda import MongoAgenda
 from gridhaul.storage.connect import Database
 from gridhaul.storage.contents import MongoContents
 from gridhaul.storage.intake import MongoIntake
 from gridhaul.storage.registry import MongoDeliveries, MongoFiles
+from gridhaul.storage.usage import MongoUsage
+from gridhaul.transfer.access import Account, NewAccount
 from gridhaul.transfer.model import Destination, File, IfExists, NewDelivery, NewFile, Queue, RecordId, SourceIdentity
-from gridhaul.transfer.ports import Agenda, Contents, DeliveryRegistry, FileRegistry, Intake
+from gridhaul.transfer.ports import AccountUsage, Agenda, Contents, DeliveryRegistry, FileRegistry, Intake
 from gridhaul.transfer.states import STORABLE, FileState
+from tests.contracts.memory_accounts import MemoryAccounts, MemoryUsage
 from tests.contracts.memory_contents import MemoryContents, MemoryIntake
 from tests.contracts.memory_registry import MemoryAgenda, MemoryDeliveries, MemoryFiles
 
@@ -27,12 +31,21 @@ A_FILE = RecordId("a" * 24)
 T = TypeVar("T")
 
 
+class Accounts(Protocol):
+    """What the suites ask of accounts."""
+
+    async def create(self, new: NewAccount) -> Account: ...
+    async def named(self, username: str) -> Account | None: ...
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Ports:
     files: FileRegistry
     deliveries: DeliveryRegistry
     agenda: Agenda
     contents: Contents
+    accounts: Accounts
+    usage_with: Callable[[int | None], AccountUsage]  # given the quota of accounts without one of their own
     intake_with: Callable[[int], Intake]  # given the most chunks of an inline content
 
 
@@ -40,11 +53,14 @@ def memory_ports(*, lease_seconds: float, sweep_after_seconds: float = SWEEP_AFT
     files = MemoryFiles(lease_seconds=lease_seconds)
     deliveries = MemoryDeliveries(lease_seconds=lease_seconds, sweep_seconds=sweep_after_seconds)
     contents = MemoryContents(sweep_after_seconds=sweep_after_seconds)
+    accounts = MemoryAccounts()
     return Ports(
         files=files,
         deliveries=deliveries,
         agenda=MemoryAgenda(files.rows, deliveries.rows, contents.rows),
         contents=contents,
+        accounts=accounts,
+        usage_with=lambda quota: MemoryUsage(accounts, quota_bytes=quota),
         intake_with=lambda limit: MemoryIntake(contents, inline_limit_chunks=limit),
     )
 
@@ -55,6 +71,8 @@ def mongo_ports(database: Database, *, lease_seconds: float, sweep_after_seconds
         deliveries=MongoDeliveries(database, lease_seconds=lease_seconds, sweep_seconds=sweep_after_seconds),
         agenda=MongoAgenda(database),
         contents=MongoContents(database, sweep_seconds=sweep_after_seconds),
+        accounts=MongoAccounts(database),
+        usage_with=lambda quota: MongoUsage(database, quota_bytes=quota),
         intake_with=lambda limit: MongoIntake(database, inline_limit_chunks=limit),
     )
 

@@ -19,7 +19,7 @@ async def _request_delete(ports: Ports, file_id: RecordId) -> File | None:
 
 
 async def test_registered_file_is_what_was_given(ports: Ports) -> None:
-    new = new_file(key="k", deliver_to=destination(if_exists=IfExists.RENAME))
+    new = replace(new_file(key="k", deliver_to=destination(if_exists=IfExists.RENAME)), root="/srv/alice")
     file, made = await ports.files.register(new)
     assert made
     given = {name: getattr(new, name) for name in type(new).__slots__ if name != "idempotency_key"}
@@ -188,3 +188,37 @@ async def test_cancelled_file_can_be_deleted_and_a_paused_one_not(ports: Ports) 
     assert paused is not None
     assert cancelled is not None
     assert (paused.state, cancelled.state) == (FileState.PAUSED, FileState.DELETING)
+
+
+async def test_open_files_of_the_owner_are_counted_up_to_the_limit(ports: Ports) -> None:
+    waiting, at_work, paused, over, gone = [await registered(ports) for _ in range(5)]
+    await registered(ports, replace(new_file(), owner="another"))
+    await claimed(ports, at_work)
+    await ports.files.move(paused.id, FILE_MOVES[Action.PAUSE])
+    await ports.files.finish((await claimed(ports, over)).lease, FileState.STORED)
+    await ports.files.move(gone.id, FILE_MOVES[Action.CANCEL])
+    assert [await ports.files.count_open(waiting.owner, limit=limit) for limit in (0, 2, 3, 100)] == [0, 2, 3, 3]
+    assert await ports.files.count_open("nobody", limit=100) == 0
+
+
+async def test_file_is_retried_as_it_was_read(ports: Ports) -> None:
+    file = await registered(ports)
+    await ports.files.move(file.id, FILE_MOVES[Action.CANCEL])
+    cancelled = await ports.files.get(file.id)
+    assert cancelled is not None
+    retried = await ports.files.retry(cancelled, length=7)
+    assert retried is not None
+    assert (retried.state, retried.length, retried.fence) == (FileState.REGISTERED, 7, cancelled.fence + 1)
+    await ports.files.move(file.id, FILE_MOVES[Action.CANCEL])
+    assert await ports.files.retry(cancelled, length=9) is None
+    now = await ports.files.get(file.id)
+    assert now is not None
+    assert (now.state, now.length) == (FileState.CANCELLED, 7)
+
+
+async def test_file_retried_many_times_at_once_is_retried_once(ports: Ports) -> None:
+    file = await registered(ports)
+    cancelled = await ports.files.move(file.id, FILE_MOVES[Action.CANCEL])
+    assert cancelled is not None
+    answers = await asyncio.gather(*(ports.files.retry(cancelled) for _ in range(20)))
+    assert len([answer for answer in answers if answer]) == 1

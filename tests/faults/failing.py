@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import math
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import suppress
@@ -50,6 +51,11 @@ class Faults:
     def all_met(self) -> bool:
         """Whether the run came to every call that was to fail."""
         return len(self.calls) >= max(self._plan, default=0)
+
+    @property
+    def any_met(self) -> bool:
+        """Whether the run came to the first call that was to fail."""
+        return len(self.calls) >= min(self._plan, default=math.inf)
 
     @property
     def arrived(self) -> int:

@@ -31,6 +31,8 @@ CASES = {
     "inline": Case(data=CHUNKS),
     "gridfs": Case(data=CHUNKS, inline_limit_chunks=0, segment_chunks=1),
     "empty": Case(data=b""),
+    "grown": Case(data=CHUNKS, registered=BYTES),
+    "shrunk": Case(data=BYTES, registered=CHUNKS),
     "overwrite": Case(data=BYTES, if_exists=IfExists.OVERWRITE, there_before=OLD),
     "rename": Case(data=BYTES, if_exists=IfExists.RENAME, there_before=OLD),
     "one-pass": Case(data=CHUNKS, atomic=False),
@@ -136,7 +138,7 @@ def test_any_request_of_a_worker_that_died_may_arrive_at_any_later_call(name: st
     raise AssertionError("there is no end to the calls")
 
 
-@pytest.mark.parametrize("port", ["files", "deliveries", "contents", "chunks", "target"])
+@pytest.mark.parametrize("port", ["files", "deliveries", "contents", "usage", "chunks", "target"])
 def test_any_port_may_be_away_for_longer_than_a_lease(case: Case, port: str) -> None:
     def away(number: int) -> Faults:
         return Faults({number: Way.AWAY}, port=port, away_seconds=AWAY_SECONDS)

@@ -10,6 +10,7 @@ from tests.faults.twin_system import NAME, Case, TwinSystem
 
 async def assert_delivered(system: TwinSystem, file_id: RecordId) -> None:
     """The right bytes, once, at the target and in the store, and nothing else in either."""
+    _assert_counted(system)
     await _assert_records_say_so(system, file_id)
     _assert_at_target(system)
     await _assert_in_store(system, file_id)
@@ -18,6 +19,7 @@ async def assert_delivered(system: TwinSystem, file_id: RecordId) -> None:
 
 async def assert_failed(system: TwinSystem, file_id: RecordId, code: str) -> None:
     """The file says why, and nothing came to the target."""
+    _assert_counted(system)
     file = await system.file(file_id)
     assert (file.state, file.error and file.error.code) == (FileState.FAILED, code)
     assert not await system.deliveries.of_file(file_id)
@@ -26,11 +28,19 @@ async def assert_failed(system: TwinSystem, file_id: RecordId, code: str) -> Non
 
 async def assert_deleted(system: TwinSystem, file_id: RecordId) -> None:
     """Nothing of the content is left; what was delivered is."""
+    _assert_counted(system)
     assert (await system.file(file_id)).state is FileState.DELETED
     assert not system.contents.rows
     assert not system.contents.chunks
     assert not system.contents.manifests
     assert "internal" not in system.codes, "something broke that nobody thought of"
+
+
+def _assert_counted(system: TwinSystem) -> None:
+    """Never less than there is; and exactly that, if nothing was lost on the way."""
+    assert not system.undercounted, "the owner's account counted less than the files took"
+    used_bytes = sum(row.record.used_bytes for row in system.files.rows.values())
+    assert system.account.used_bytes == used_bytes or system.faults.any_met
 
 
 async def _assert_records_say_so(system: TwinSystem, file_id: RecordId) -> None:

@@ -12,11 +12,24 @@ from pydantic import SecretStr
 
 from api.dispatcher import Dispatcher
 from gridhaul.settings import WorkerSettings
+from gridhaul.storage.roots import Roots
 from gridhaul.storage.source import Source
 from gridhaul.targets.directory import DirectoryTarget
 from gridhaul.targets.registry import Targets
+from gridhaul.transfer.access import Account, NewAccount
 from gridhaul.transfer.errors import DatabaseUnavailable, GridhaulError
-from gridhaul.transfer.model import Delivery, File, Hint, IfExists, NewDelivery, NewFile, Queue, RecordId, TaskName
+from gridhaul.transfer.model import (
+    Delivery,
+    File,
+    Hint,
+    IfChanged,
+    IfExists,
+    NewDelivery,
+    NewFile,
+    Queue,
+    RecordId,
+    TaskName,
+)
 from gridhaul.transfer.states import DeliveryState, FileState
 from tasks import maintenance
 from tasks.attempt import Attempts, Chores
@@ -24,6 +37,7 @@ from tasks.clean_delivery import clean_up
 from tasks.finalize_file import deliver_file
 from tasks.runtime import Journey, Runtime
 from tasks.upload_file import store_file
+from tests.contracts.memory_accounts import MemoryAccounts, MemoryUsage
 from tests.contracts.memory_contents import MemoryContents, MemoryIntake
 from tests.contracts.memory_registry import MemoryAgenda, MemoryDeliveries, MemoryFiles, Row
 from tests.contracts.ports import destination
@@ -42,7 +56,7 @@ DISPATCH_SECONDS = 5.0
 SWEEP_AFTER_SECONDS = 120.0
 MAX_ATTEMPTS = 5
 AT_REST_WITHIN_SECONDS = 3600.0
-TARGET, NAME = "archive", "run.h5"
+OWNER, TARGET, NAME = "operator", "archive", "run.h5"
 SECRET = SecretStr("s" * 32)
 
 JOURNEYS: dict[TaskName, Journey] = {
@@ -63,6 +77,7 @@ class Case:
     segment_chunks: int = 16
     if_exists: IfExists = IfExists.FAIL
     there_before: bytes | None = None  # under the object's name
+    registered: bytes | None = None  # the source at first, which is to be stored as it is then
     atomic: bool = True
 
 
@@ -102,12 +117,15 @@ class TwinSystem:
         self.files = MemoryFiles(lease_seconds=LEASE_SECONDS)
         self.deliveries = MemoryDeliveries(lease_seconds=LEASE_SECONDS)
         self.contents = MemoryContents(sweep_after_seconds=SWEEP_AFTER_SECONDS)
+        self.accounts = MemoryAccounts()
+        self.usage = MemoryUsage(self.accounts, quota_bytes=None)
         self.intake = MemoryIntake(self.contents, inline_limit_chunks=case.inline_limit_chunks)
         self.outgoing, self.delivered = place / "outgoing", place / "delivered"
         self.outgoing.mkdir()
         self.delivered.mkdir()
         self.target = WatchedDirectory(self.delivered)
-        faults.before_each = self.target.look
+        faults.before_each = self._look
+        self.undercounted = False
         self.settings = _settings(case, self.outgoing)
         self.life = Life(faults)
         self.codes: set[str] = set()  # of every error that a record has shown
@@ -122,23 +140,28 @@ class TwinSystem:
 
     async def prepare(self) -> RecordId:
         """As the api does it; its hint is lost."""
-        path = self.outgoing / NAME
-        path.write_bytes(self.case.data)
+        path, at_first = self.outgoing / NAME, self.case.data if self.case.registered is None else self.case.registered
+        path.write_bytes(at_first)
         if self.case.there_before is not None:
             (self.delivered / NAME).write_bytes(self.case.there_before)
-        source = await Source.open(str(path), self.settings.roots)
+        source = await Source.open(str(path), Roots.any_of(self.settings.roots))
         new = NewFile(
-            owner="operator",
+            owner=OWNER,
             name=NAME,
             content_type="application/x-hdf5",
-            length=len(self.case.data),
+            length=len(at_first),
             path=str(path),
             identity=source.identity(),
             queue=Queue.SMALL,
             deliver_to=destination(TARGET, object_name=NAME, if_exists=self.case.if_exists),
+            if_changed=IfChanged.FAIL if self.case.registered is None else IfChanged.RESTART,
         )
         source.close()
+        await self.accounts.create(NewAccount(username=OWNER, scopes=()))
+        await self.usage.charge(OWNER, new.length)
         file, _ = await self.files.register(new)
+        if at_first != self.case.data:
+            path.write_bytes(self.case.data)
         return file.id
 
     async def finalize(self, file_id: RecordId) -> None:
@@ -176,6 +199,16 @@ class TwinSystem:
         (delivery,) = await self.deliveries.of_file(file_id)
         return delivery
 
+    @property
+    def account(self) -> Account:
+        return self.accounts.by_name[OWNER]
+
+    def _look(self) -> None:
+        """At what must hold at every moment."""
+        self.target.look()
+        used_bytes = sum(row.record.used_bytes for row in self.files.rows.values())
+        self.undercounted |= self.account.used_bytes < used_bytes
+
     def _waiting(self) -> list[Row[Any]]:
         rows: list[Row[Any]] = [
             *self.files.rows.values(),
@@ -208,6 +241,7 @@ class TwinSystem:
 
     def _runtime(self, life: Life) -> Runtime:
         files: Any = FailingPort(self.files, name="files", error=DatabaseUnavailable, life=life)
+        usage: Any = FailingPort(self.usage, name="usage", error=DatabaseUnavailable, life=life)
         deliveries: Any = FailingPort(self.deliveries, name="deliveries", error=DatabaseUnavailable, life=life)
         target = (FailingAtomicTarget if self.case.atomic else FailingTarget)(self.target, life=life)
 
@@ -230,6 +264,7 @@ class TwinSystem:
             files=files,
             deliveries=deliveries,
             contents=FailingContents(self.contents, life=life),
+            usage=usage,
             chunks=failing_chunks(self.intake, life=life),
             targets=Targets({TARGET: lambda: target}),
             hints=cast("Any", _Losing()),

@@ -1,6 +1,7 @@
 """The parts of the system started by hand, with the settings of the README's table."""
 
 import os
+import ssl
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -51,10 +52,10 @@ def started(command: Sequence[str], settings: Mapping[str, str], log: Path) -> I
                 process.wait()
 
 
-def ready(url: str) -> bool:
+def ready(url: str, tls: ssl.SSLContext | None = None) -> bool:
     """Whether the service at the address answers, and has what it needs."""
     try:
-        return httpx2.get(f"{url}/readyz", trust_env=False).status_code == 200
+        return httpx2.get(f"{url}/readyz", verify=tls or True, trust_env=False).status_code == 200
     except httpx2.TransportError:
         return False
 

@@ -8,12 +8,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from urllib.parse import quote
 
 from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
 from gridhaul.embedded import binaries
 from gridhaul.embedded.network import HOST, free_ports
+from tests.servers.authority import Certificate
 
 MEMORY_DISK = Path("/dev/shm")  # noqa: S108 - a directory with a name of its own is made in it
 START_SECONDS = 30.0
@@ -43,13 +45,28 @@ def mongod(directory: Path) -> Iterator[str]:
 
 
 @contextmanager
-def mongod_within(surroundings: Sequence[str], data: Path) -> Iterator[Mongod]:
-    """The same in a new directory `data`, started by the command `surroundings`, which becomes it."""
+def mongod_with_tls(directory: Path, certificate: Certificate) -> Iterator[str]:
+    """The same, which takes no connection without TLS."""
+    options = ["--tlsMode", "requireTLS", "--tlsCertificateKeyFile", str(certificate.key_and_chain)]
+    options += ["--tlsCAFile", str(certificate.ca_file), "--tlsAllowConnectionsWithoutCertificates"]
+    query = f"/?tls=true&tlsCAFile={quote(str(certificate.ca_file))}"
+    with mongod_within((), directory / "mongod", options=options, query=query) as running:
+        yield running.url
+
+
+@contextmanager
+def mongod_within(
+    surroundings: Sequence[str], data: Path, *, options: Sequence[str] = (), query: str = ""
+) -> Iterator[Mongod]:
+    """The same in a new directory `data`, started by the command `surroundings`, which becomes it.
+
+    `options` are further arguments, `query` is what its URL must have for them.
+    """
     (port,) = free_ports(1)
-    url = f"mongodb://{HOST}:{port}"
+    url = f"mongodb://{HOST}:{port}{query}"
     data.mkdir()
     process = subprocess.Popen(
-        [*surroundings, *_command(data, port)], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+        [*surroundings, *_command(data, port), *options], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL
     )
     try:
         wait_until_it_answers(process, url, log=data / "log")

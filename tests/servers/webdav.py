@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from gridhaul.embedded.network import HOST, free_ports
+from tests.servers.authority import Certificate
 
 START_SECONDS = 20.0
 
@@ -22,10 +23,11 @@ class WebDavServer:
     port: int
     user: str
     password: str = field(repr=False)
+    scheme: str
 
     @property
     def url(self) -> str:
-        return f"http://{self.host}:{self.port}"
+        return f"{self.scheme}://{self.host}:{self.port}"
 
 
 @contextmanager
@@ -35,12 +37,14 @@ def rclone_webdav(
     etag_hash: bool = False,
     user: str = "u",
     password: str = "p",  # noqa: S107 - guards nothing
+    certificate: Certificate | None = None,
 ) -> Iterator[WebDavServer]:
-    """The server, answering. With `etag_hash` its ETags are SHA-256 in hex.
+    """The server, answering, by https with a `certificate`. With `etag_hash` its ETags are SHA-256 in hex.
 
     What others change on its disk it sees 50 ms later.
     """
-    server = WebDavServer(host=HOST, port=free_ports(1)[0], user=user, password=password)
+    scheme = "https" if certificate else "http"
+    server = WebDavServer(host=HOST, port=free_ports(1)[0], user=user, password=password, scheme=scheme)
     with tempfile.TemporaryDirectory() as scratch:
         config = Path(scratch) / "rclone.conf"
         config.touch()
@@ -49,6 +53,7 @@ def rclone_webdav(
         # With a time of 0 rclone spins.
         command += ["--addr", f"{server.host}:{server.port}", "--dir-cache-time", "50ms"]
         command += ["--etag-hash", "SHA256"] if etag_hash else []
+        command += ["--cert", str(certificate.chain), "--key", str(certificate.key)] if certificate else []
         environment = {
             "PATH": os.environ["PATH"],
             "HOME": scratch,

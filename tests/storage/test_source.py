@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from gridhaul.storage import source as source_module
+from gridhaul.storage import beneath
+from gridhaul.storage.roots import Roots
 from gridhaul.storage.source import Source
 from gridhaul.transfer.digest import chunk_digest, manifest_root
 from gridhaul.transfer.errors import (
@@ -29,7 +30,7 @@ from tests.contracts.bytes_to_store import MIB, seal_of, some_bytes
 def root(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A root, opened with the kernel's help or, where there is none, component by component."""
     if request.param == "walk":
-        monkeypatch.setattr(source_module, "_openat2", _no_such_call)
+        monkeypatch.setattr(beneath, "_openat2", _no_such_call)
     root = tmp_path / "root"
     (root / "folder").mkdir(parents=True)
     (root / "folder" / "run.h5").write_bytes(b"bytes")
@@ -44,7 +45,7 @@ def _no_such_call(root_descriptor: int, beneath: str) -> int:
 
 
 async def _open(path: Path | str, *roots: Path) -> bytes:
-    with closing(await Source.open(str(path), roots)) as source:
+    with closing(await Source.open(str(path), Roots.any_of(roots))) as source:
         return os.pread(source._descriptor, 100, 0)
 
 
@@ -81,7 +82,7 @@ async def test_link_that_leaves_or_is_absolute_is_not_allowed(root: Path, tmp_pa
 
 async def test_path_through_a_folder_that_links_out_is_not_allowed(root: Path, tmp_path: Path) -> None:
     (root / "out").symlink_to(tmp_path)
-    with pytest.raises((PathNotAllowed, SourceMissing)):
+    with pytest.raises(PathNotAllowed):
         await _open(root / "out" / "secret", root)
 
 
@@ -109,7 +110,7 @@ async def test_what_is_no_regular_file_is_refused_at_once(root: Path) -> None:
 
 
 async def test_root_itself_is_refused(root: Path) -> None:
-    with pytest.raises((NotARegularFile, PathNotAllowed)):
+    with pytest.raises(NotARegularFile):
         await _open(root, root)
 
 
@@ -166,7 +167,7 @@ def _link_change_mode_unlink(path: Path) -> None:
 async def test_segments_are_the_file_and_the_seal_its_digests(path: Path, length: int, chunks_each: int) -> None:
     data = some_bytes(length)
     _written(path, length)
-    with closing(await Source.open(str(path), (path.parent,))) as source:
+    with closing(await Source.open(str(path), Roots.any_of((path.parent,)))) as source:
         reader = source.read(length)
         segments = [segment async for segment in reader.segments(chunks_each)]
     chunks = [chunk for segment in segments for chunk in segment.chunks]
@@ -181,7 +182,7 @@ async def test_segments_are_the_file_and_the_seal_its_digests(path: Path, length
 
 
 async def test_source_truncated_while_it_is_read_has_changed(path: Path) -> None:
-    with closing(await Source.open(str(path), (path.parent,))) as source:
+    with closing(await Source.open(str(path), Roots.any_of((path.parent,)))) as source:
         segments = source.read(5 * MIB + 7).segments(1)
         assert (await anext(segments)).first == 0
         os.truncate(path, 3 * MIB)
@@ -193,14 +194,14 @@ async def test_read_error_is_a_failed_read(path: Path, monkeypatch: pytest.Monke
     def fail(*_: object) -> bytes:
         raise OSError(5, "Input/output error")
 
-    with closing(await Source.open(str(path), (path.parent,))) as source:
+    with closing(await Source.open(str(path), Roots.any_of((path.parent,)))) as source:
         monkeypatch.setattr(os, "pread", fail)
         with pytest.raises(SourceReadFailed):
             await anext(source.read(7).segments(1))
 
 
 async def test_reader_left_in_the_middle_is_done_with_the_descriptor(path: Path) -> None:
-    with closing(await Source.open(str(path), (path.parent,))) as source:
+    with closing(await Source.open(str(path), Roots.any_of((path.parent,)))) as source:
         segments = source.read(5 * MIB + 7).segments(1)
         first: Segment = await anext(segments)
         await segments.aclose()
@@ -208,7 +209,7 @@ async def test_reader_left_in_the_middle_is_done_with_the_descriptor(path: Path)
 
 
 async def test_source_that_nobody_touched_is_the_registered_one(path: Path) -> None:
-    with closing(await Source.open(str(path), (path.parent,))) as source:
+    with closing(await Source.open(str(path), Roots.any_of((path.parent,)))) as source:
         registered = source.identity()
         source.require(registered)
         source.require(replace(registered, device="0", ctime_ns=0))
@@ -216,7 +217,7 @@ async def test_source_that_nobody_touched_is_the_registered_one(path: Path) -> N
 
 @pytest.mark.parametrize("change", ["append", "rewrite", "truncate"])
 async def test_source_written_to_has_changed(path: Path, change: str) -> None:
-    with closing(await Source.open(str(path), (path.parent,))) as source:
+    with closing(await Source.open(str(path), Roots.any_of((path.parent,)))) as source:
         registered = source.identity()
         if change == "append":
             with path.open("ab") as file:
@@ -230,17 +231,17 @@ async def test_source_written_to_has_changed(path: Path, change: str) -> None:
 
 
 async def test_source_replaced_by_rename_has_changed(path: Path) -> None:
-    with closing(await Source.open(str(path), (path.parent,))) as source:
+    with closing(await Source.open(str(path), Roots.any_of((path.parent,)))) as source:
         registered = source.identity()
     new = _written(path.with_name("new"), 5 * MIB + 7)
     os.utime(new, ns=(0, registered.mtime_ns))
     new.rename(path)
-    with closing(await Source.open(str(path), (path.parent,))) as source, pytest.raises(SourceChanged):
+    with closing(await Source.open(str(path), Roots.any_of((path.parent,)))) as source, pytest.raises(SourceChanged):
         source.require(registered)
 
 
 async def test_file_linked_with_another_mode_or_unlinked_is_the_same(path: Path) -> None:
-    with closing(await Source.open(str(path), (path.parent,))) as source:
+    with closing(await Source.open(str(path), Roots.any_of((path.parent,)))) as source:
         registered = source.identity()
         _link_change_mode_unlink(path)
         source.require(registered)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from gridhaul.storage import source as source_module
+from gridhaul.storage.roots import Roots
 from gridhaul.storage.source import Source, identify
 from gridhaul.storage.source_stability import require_still
 from gridhaul.transfer.errors import SourceChanged, SourceMissing, SourceReadFailed, SourceTooLarge
@@ -97,19 +98,19 @@ async def test_source_that_can_not_be_looked_at_is_a_failed_read(
 
 
 async def test_identity_of_a_path_is_that_of_its_file(path: Path) -> None:
-    identity = await identify(str(path), (path.parent,), max_file_bytes=LENGTH)
+    identity = await identify(str(path), Roots.any_of((path.parent,)), max_file_bytes=LENGTH)
     assert (identity.size, identity.inode) == (LENGTH, str(os.stat(path).st_ino))  # noqa: PTH116
     touch_all_ways(path)
-    touched = await identify(str(path), (path.parent,), max_file_bytes=None)
+    touched = await identify(str(path), Roots.any_of((path.parent,)), max_file_bytes=None)
     assert touched != identity
     assert touched.matches(identity)
 
 
 async def test_file_above_the_limit_or_missing_is_not_taken(path: Path) -> None:
     with pytest.raises(SourceTooLarge):
-        await identify(str(path), (path.parent,), max_file_bytes=LENGTH - 1)
+        await identify(str(path), Roots.any_of((path.parent,)), max_file_bytes=LENGTH - 1)
     with pytest.raises(SourceMissing):
-        await identify(f"{path}-none", (path.parent,), max_file_bytes=None)
+        await identify(f"{path}-none", Roots.any_of((path.parent,)), max_file_bytes=None)
 
 
 def _remove(path: Path) -> None:

@@ -13,6 +13,7 @@ from bson import ObjectId
 from chunk_service.app import create_app
 from chunk_service.dependencies import Service
 from chunk_service.intake_limits import DiskReserve, memory_budget
+from gridhaul.asgi import chain
 from gridhaul.asgi.readiness import Readiness
 from gridhaul.chunk_client import ChunkClient
 from gridhaul.storage.checks import MongoChecks
@@ -24,8 +25,10 @@ from gridhaul.storage.mending import MongoMending
 from gridhaul.storage.objects import MongoObjects
 from gridhaul.storage.orphans import MongoOrphans
 from gridhaul.storage.registry import MongoDeliveries, MongoFiles
+from gridhaul.storage.roots import Roots
 from gridhaul.storage.source import Source
 from gridhaul.storage.standing import MongoStanding
+from gridhaul.storage.usage import MongoRecounts, MongoUsage
 from gridhaul.targets.registry import load_targets
 from gridhaul.transfer.checks import Check, CheckKind, CheckState, Mode, NewCheck
 from gridhaul.transfer.model import Content, File, Hint, RecordId
@@ -33,6 +36,7 @@ from gridhaul.transfer.states import STORABLE, FileState
 from tasks.attempt import Attempts
 from tasks.run_check import check_some
 from tasks.runtime import Checking, Runtime
+from tests.asgi.bounds import BOUNDS
 from tests.contracts.bytes_to_store import seal_of, segments, some_bytes
 from tests.contracts.ports import new_file
 
@@ -67,7 +71,7 @@ class CheckBench:
         """A file, its source on disk, stored as a worker does."""
         data, path = some_bytes(length), self.root / name
         path.write_bytes(data)
-        source = await Source.open(str(path), (self.root,))
+        source = await Source.open(str(path), Roots.any_of((self.root,)))
         identity = source.identity()
         source.close()
         new = replace(new_file(name=name, length=length), path=str(path), identity=identity)
@@ -167,6 +171,7 @@ async def check_bench(database: Database, top: Path) -> AsyncGenerator[CheckBenc
             files=files,
             deliveries=MongoDeliveries(database, lease_seconds=60, sweep_seconds=SWEEP_SECONDS),
             contents=MongoContents(database, sweep_seconds=SWEEP_SECONDS),
+            usage=MongoUsage(database, quota_bytes=None),
             chunks=ChunkClient(http, base_url="http://chunks", secret=SECRET),
             targets=targets,
             hints=cast("Any", SimpleNamespace(offer=hints.append)),
@@ -181,6 +186,7 @@ async def check_bench(database: Database, top: Path) -> AsyncGenerator[CheckBenc
                 orphans=MongoOrphans(database, sweep_seconds=SWEEP_SECONDS),
                 standing=MongoStanding(database, sweep_seconds=SWEEP_SECONDS),
                 objects=MongoObjects(database, sweep_seconds=SWEEP_SECONDS),
+                recounts=MongoRecounts(database, quiet_seconds=SWEEP_SECONDS),
                 attempts=Attempts(
                     records=checks,
                     waiting=CheckState.RUNNING,
@@ -202,6 +208,7 @@ async def _chunk_service(database: Database, requests: Requests) -> httpx2.Async
     app, intake = create_app(), MongoIntake(database, inline_limit_chunks=15)
     collections = Readiness(_nothing)
     await collections.prepare()
+    chain.start(app, BOUNDS, cors_origins=())
     app.state.service = Service(
         intake=intake,
         secret=SECRET,

@@ -47,6 +47,7 @@ async def bench(web: HttpStore, tmp_path: Path, at_once: None) -> AsyncIterator[
         files=files,
         deliveries=deliveries,
         contents=contents,
+        usage=nothing,
         chunks=nothing,
         targets=targets,
         hints=nothing,

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
+from gridhaul.storage.roots import Roots
 from gridhaul.storage.source import identify
 from gridhaul.tokens import ContentGrant
 from gridhaul.transfer.errors import LeaseLost, NotFound, StaleFence
@@ -17,6 +18,7 @@ from tasks.attempt import Attempts
 from tasks.runtime import Runtime
 from tasks.upload_file import store_file
 from tests.contracts.bytes_to_store import MIB, some_bytes
+from tests.contracts.memory_accounts import MemoryAccounts, MemoryUsage
 from tests.contracts.memory_contents import MemoryContents, MemoryIntake
 from tests.contracts.memory_registry import MemoryFiles
 
@@ -71,21 +73,26 @@ class Bench:
     """The file `run.h5`, stored in segments of one chunk, one at a time; the next one is being read meanwhile."""
 
     path: Path
+    root: Path  # of the account
     files: MemoryFiles
     contents: MemoryContents
+    accounts: MemoryAccounts
+    usage: MemoryUsage
     chunks: DirectChunks
     settings: Any
     stop: bool = False
     file_id: RecordId = field(init=False)
 
     async def register(self, if_changed: IfChanged = IfChanged.FAIL) -> File:
-        identity = await identify(str(self.path), (self.path.parent,), max_file_bytes=None)
+        roots = Roots(configured=self.settings.roots, allowed=(self.root,))
+        identity = await identify(str(self.path), roots, max_file_bytes=None)
         new = NewFile(
             owner="operator",
             name=self.path.name,
             content_type="application/x-hdf5",
             length=identity.size,
             path=str(self.path),
+            root=str(self.root),
             identity=identity,
             queue=Queue.SMALL,
             deliver_to=None,
@@ -118,6 +125,7 @@ class Bench:
             files=self.files,
             deliveries=nothing,
             contents=self.contents,
+            usage=self.usage,
             chunks=cast("Any", self.chunks),
             targets=nothing,
             hints=nothing,
@@ -141,12 +149,15 @@ class Bench:
 def make_bench(directory: Path) -> Bench:
     path = directory / "run.h5"
     path.write_bytes(some_bytes(LENGTH))
-    contents = MemoryContents(sweep_after_seconds=0)
+    contents, accounts = MemoryContents(sweep_after_seconds=0), MemoryAccounts()
     settings = SimpleNamespace(roots=(directory,), segment_chunks=1, segments_in_flight=1, max_file_bytes=None)
     return Bench(
         path=path,
+        root=directory,
         files=MemoryFiles(lease_seconds=60),
         contents=contents,
+        accounts=accounts,
+        usage=MemoryUsage(accounts, quota_bytes=None),
         chunks=DirectChunks(intake=MemoryIntake(contents, inline_limit_chunks=15)),
         settings=settings,
     )

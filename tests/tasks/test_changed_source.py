@@ -10,13 +10,15 @@ from typing import Any
 
 import pytest
 
-from gridhaul.storage import source, source_stability
+from gridhaul.storage import beneath, source_stability
+from gridhaul.storage.roots import Roots
 from gridhaul.storage.source import identify
 from gridhaul.storage.source_reader import SourceReader
 from gridhaul.storage.source_stability import registered_anew
+from gridhaul.transfer.access import NewAccount
 from gridhaul.transfer.errors import LeaseLost
 from gridhaul.transfer.model import Content, File, IfChanged, Lease, RecordId, Segment
-from gridhaul.transfer.states import FILE_MOVES, Action, ContentState, FileState
+from gridhaul.transfer.states import FILE_MOVES, STORABLE, Action, ContentState, FileState
 from tasks import attempt
 from tests.contracts.bytes_to_store import MIB, some_bytes
 from tests.contracts.ports import eventually
@@ -242,7 +244,7 @@ async def test_source_that_became_unreadable_fails_and_can_be_retried(
 
     await _stopped_in_the_middle(bench)
     with monkeypatch.context() as without_permission:
-        without_permission.setattr(source, "_openat2", refused)
+        without_permission.setattr(beneath, "_openat2", refused)
         assert outcome(await bench.attempt()) == (FileState.FAILED, "source_unreadable")
     await bench.files.move(bench.file_id, FILE_MOVES[Action.RETRY])
     assert outcome(await bench.attempt()) == STORED
@@ -345,11 +347,59 @@ async def test_source_that_grew_beyond_the_limit_is_too_large(bench: Bench) -> N
     assert outcome(await bench.attempt()) == (FileState.FAILED, "source_too_large")
 
 
+async def _charged(bench: Bench, quota_bytes: int) -> None:
+    """The registered file counts, as prepare does it."""
+    await bench.accounts.create(NewAccount(username="operator", scopes=(), quota_bytes=quota_bytes))
+    await bench.usage.charge("operator", LENGTH)
+
+
+def _used(bench: Bench) -> int:
+    return bench.accounts.by_name["operator"].used_bytes
+
+
+@pytest.mark.parametrize("length", [LENGTH + 9, MIB, LENGTH], ids=["grown", "shrunk", "as long as before"])
+async def test_started_over_counts_what_the_source_is_now(bench: Bench, length: int) -> None:
+    await bench.register(IfChanged.RESTART)
+    await _charged(bench, LENGTH + 9)
+    replace_by_rename(bench.path, bytes(length))
+    assert outcome(await bench.attempt()) == STARTED_OVER
+    assert _used(bench) == length
+    assert outcome(await bench.attempt()) == STORED
+    assert _used(bench) == length
+
+
+async def test_source_that_grew_beyond_the_quota_fails_and_counts_as_before(bench: Bench) -> None:
+    await bench.register(IfChanged.RESTART)
+    await _charged(bench, LENGTH + 8)
+    replace_by_rename(bench.path, bytes(LENGTH + 9))
+    file = await bench.attempt()
+    assert (outcome(file), file.length) == ((FileState.FAILED, "quota_exceeded"), LENGTH)
+    assert _used(bench) == LENGTH
+
+
+async def test_shrunk_source_whose_record_somebody_else_has_now_is_not_given_back(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who has it may count it as well: the recount knows."""
+    await bench.register(IfChanged.RESTART)
+    await _charged(bench, LENGTH)
+    replace_by_rename(bench.path, bytes(MIB))
+    release = bench.files.release
+
+    async def claimed_at_once(lease: Lease, *states: FileState, **changes: Any) -> None:
+        await release(lease, *states, **changes)
+        await bench.files.claim(lease.record_id, holder="o", from_states=STORABLE, to_state=FileState.STORING)
+
+    monkeypatch.setattr(bench.files, "release", claimed_at_once)
+    assert (await bench.attempt()).length == MIB
+    assert _used(bench) == LENGTH
+
+
 async def test_retried_file_that_was_registered_anew_is_stored(bench: Bench) -> None:
     old = (await _stopped_in_the_middle(bench)).content_id
     replace_by_rename(bench.path, OTHER[:MIB])
     assert outcome(await bench.attempt()) == CHANGED
-    identity = await identify(str(bench.path), (bench.path.parent,), max_file_bytes=None)
+    identity = await identify(str(bench.path), Roots.any_of((bench.path.parent,)), max_file_bytes=None)
     await bench.files.move(bench.file_id, FILE_MOVES[Action.RETRY], **registered_anew(identity))
     file = await bench.attempt()
     assert (outcome(file), bench.stored(file)) == (STORED, OTHER[:MIB])

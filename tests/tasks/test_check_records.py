@@ -8,10 +8,13 @@ from typing import Any
 import pytest
 from bson import ObjectId
 
+from gridhaul.storage.accounts import MongoAccounts
 from gridhaul.storage.connect import Database, Document
 from gridhaul.storage.objects import MongoObjects
-from gridhaul.transfer.checks import CheckState, Mode
+from gridhaul.transfer.access import NewAccount
+from gridhaul.transfer.checks import CheckKind, CheckState, Mode
 from gridhaul.transfer.errors import DatabaseUnavailable
+from gridhaul.transfer.findings import FindingCode, Outcome
 from gridhaul.transfer.model import Evidence, File, NewDelivery, Receipt, RecordId
 from gridhaul.transfer.states import DELIVERABLE, DELIVERY_MOVES, Action, DeliveryState
 from tasks.run_check import check_some
@@ -280,4 +283,28 @@ async def test_temporary_object_that_is_in_use_or_will_be_cleaned_is_left_alone(
     delivery = await delivered(bench, file, "run.h5")
     (bench.disk / f".gridhaul-{delivery}-1.part").write_bytes(b"part")
     await change(bench, "deliveries", delivery, {"$set": {"ended_at": LONG_AGO, "hinted_at": LONG_AGO, **still}})
+    assert await codes(bench, Mode.REPAIR) == []
+
+
+@pytest.mark.parametrize("used", [0, LENGTH - 1, 10 * LENGTH])
+async def test_account_that_counts_wrongly_is_recounted_by_gc_and_fsck(bench: CheckBench, used: int) -> None:
+    file, _ = await bench.stored(LENGTH)
+    accounts = MongoAccounts(bench.database)
+    await accounts.create(NewAccount(username="another", scopes=()))
+    account = await accounts.create(NewAccount(username=file.owner, scopes=()))
+    await change(bench, "auth", account.id, {"$set": {"used_bytes": used, "charged_at": LONG_AGO}})
+    assert await codes(bench) == [("usage_wrong", "found")]
+    assert await codes(bench, file_id=file.id) == []
+    check = await bench.check(CheckKind.GC, Mode.REPAIR)
+    (finding,) = check.findings
+    assert (finding.code, finding.outcome, finding.name) == (FindingCode.USAGE_WRONG, Outcome.REPAIRED, file.owner)
+    assert finding.detail == f"It counts {used} bytes; its files take {LENGTH}."
+    assert (await document(bench, "auth", account.id))["used_bytes"] == LENGTH
+    assert await codes(bench) == []
+
+
+async def test_account_that_was_charged_just_now_is_not_recounted(bench: CheckBench) -> None:
+    file, _ = await bench.stored(LENGTH)
+    await MongoAccounts(bench.database).create(NewAccount(username=file.owner, scopes=()))
+    await bench.runtime.usage.charge(file.owner, 10 * LENGTH)
     assert await codes(bench, Mode.REPAIR) == []

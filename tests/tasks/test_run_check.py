@@ -12,6 +12,7 @@ from bson import ObjectId
 
 from gridhaul.chunk_client import ChunkClient
 from gridhaul.storage.connect import Database
+from gridhaul.storage.roots import Roots
 from gridhaul.storage.source import Source
 from gridhaul.transfer.checks import CANCEL_CHECK, FINDINGS_KEPT, CheckKind, CheckState, Mode
 from gridhaul.transfer.errors import ChunkServiceUnavailable, DatabaseUnavailable
@@ -189,7 +190,7 @@ async def test_source_with_other_bytes_behind_the_same_face_is_not_believed(benc
     await bench.flip(content, 3)
     damaged = (await bench.chunk(content, 3))["data"]
     _overwrite(bench.root / file.name)
-    source = await Source.open(file.path, (bench.root,))
+    source = await Source.open(file.path, Roots.any_of((bench.root,)))
     identity = source.identity()
     source.close()
     same_face = replace(identity, ctime_ns=file.identity.ctime_ns)

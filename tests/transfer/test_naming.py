@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from gridhaul.transfer.errors import InvalidValue
 from gridhaul.transfer.model import Lease, RecordId
-from gridhaul.transfer.naming import check_object_name, renamed, temporary_name
+from gridhaul.transfer.naming import check_object_name, delivery_of_temporary, renamed, temporary_name
 
 ID = RecordId("0123456789abcdef01234567")
 
@@ -64,6 +64,15 @@ def test_temporary_name_is_beside_the_final_one_and_not_for_others(final: str, e
     assert name == expected
     with pytest.raises(InvalidValue):
         check_object_name(name)
+
+
+@pytest.mark.parametrize("fence", ["\N{ARABIC-INDIC DIGIT THREE}", "03", "", "-1"])
+@pytest.mark.parametrize("end", ["", "\n", "x"])
+def test_name_that_was_never_made_is_no_temporary_one(fence: str, end: str) -> None:
+    """Somebody else's object, which must not be taken for a leftover."""
+    name = f".gridhaul-{ID}-{fence}.part{end}"
+    assert delivery_of_temporary(name) is None
+    assert delivery_of_temporary(f".gridhaul-{ID}-3.part") == ID
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,30 @@
+"""Which pages in a browser may use this service: those of `app.state.cors_origins`, and none otherwise."""
+
+from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+METHODS = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
+TAKEN = ("Authorization", "Content-SHA256", "Content-Type", "Idempotency-Key", "If-Match", "Repr-Digest")
+SHOWN = ("ETag", "Location", "Repr-Digest", "Retry-After")
+
+
+class Cors:
+    """ASGI middleware: Starlette's, made at the first request, when the settings are known."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+        self._sharing: ASGIApp | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        self._sharing = self._sharing or self._shared_with(scope["app"].state.cors_origins)
+        await self._sharing(scope, receive, send)
+
+    def _shared_with(self, origins: tuple[str, ...]) -> ASGIApp:
+        if not origins:
+            return self._app
+        return CORSMiddleware(
+            self._app, allow_origins=origins, allow_methods=METHODS, allow_headers=TAKEN, expose_headers=SHOWN
+        )

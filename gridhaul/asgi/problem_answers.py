@@ -1,0 +1,36 @@
+"""Answers what is raised below it, in middlewares too, while the middlewares above still see the answer."""
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from gridhaul.asgi import problems
+from gridhaul.transfer.errors import GridhaulError
+
+
+class ProblemAnswers:
+    """ASGI middleware. What is raised after the answer has begun goes on, and ends the connection."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        begun = False
+
+        async def noting_begin(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, noting_begin)
+        except Exception as error:
+            if begun or scope["type"] != "http":
+                raise
+            await _response(Request(scope), error)(scope, receive, send)
+
+
+def _response(request: Request, error: Exception) -> Response:
+    if isinstance(error, GridhaulError):
+        return problems.answer(request, error)
+    return problems.answer_unexpected(request, error)

@@ -1,0 +1,42 @@
+"""`gridhaul account`: the caller's own."""
+
+import typer
+
+from gridhaul.cli.account_view import print_json, print_text
+from gridhaul.cli.connection import (
+    ACCOUNT_PATIENCE_SECONDS,
+    connect,
+    connect_as,
+    log_in,
+    password_of,
+    perhaps_done,
+    say,
+)
+from gridhaul.cli.exits import exit_codes
+from gridhaul.cli.options import Json, LoginName
+from gridhaul.cli.passwords import ask_new
+
+commands = typer.Typer(invoke_without_command=True)
+
+
+@commands.callback()
+def account(context: typer.Context, username: LoginName = None, as_json: Json = False) -> None:
+    """Show your own account, or change its password."""
+    if context.invoked_subcommand:
+        if username or as_json:
+            raise typer.BadParameter(f"options come after `{context.invoked_subcommand}`")
+        return
+    with exit_codes(), connect_as(username) as client:
+        (print_json if as_json else print_text)(client.accounts.own())
+
+
+@commands.command()
+def password(username: LoginName = None) -> None:
+    """Change your password: asks for the current one, then for the new one. Every login ends; keys stay."""
+    with exit_codes():
+        current = password_of(username or "your account")
+        with log_in(username, current) if username else connect(ACCOUNT_PATIENCE_SECONDS, say) as client:
+            new = ask_new("New password")
+            with perhaps_done("The password may be changed; try the new one first."):
+                client.accounts.change_own_password(current, new)
+        say("The password is changed. Every login has ended; keys stay.")

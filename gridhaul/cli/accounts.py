@@ -1,0 +1,142 @@
+"""`gridhaul accounts`: everybody's, for admins."""
+
+from typing import Annotated
+
+import typer
+
+from gridhaul.cli.account_view import print_accounts, print_json, print_json_lines, print_text
+from gridhaul.cli.connection import connect_as, perhaps_done
+from gridhaul.cli.exits import exit_codes
+from gridhaul.cli.options import (
+    Json,
+    JsonLines,
+    LoginName,
+    User,
+    count_or_none,
+    length_or_none,
+    paths_of,
+    scopes_of,
+    texts_of,
+)
+from gridhaul.cli.passwords import ask_new
+from gridhaul.records import AccountChanges
+
+commands = typer.Typer(no_args_is_help=True, help="Accounts, for admins.")
+
+Scopes = typer.Option(metavar="SCOPE,…", help="Of prepare,finalize,read,delete,admin.")
+Roots = Annotated[
+    list[str] | None,
+    typer.Option("--root", metavar="DIR", callback=paths_of, help="It may send from here; several times for several."),
+]
+AllRoots = Annotated[bool, typer.Option("--all-roots", help="It may send from every root of the server.")]
+Targets = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--target", metavar="NAME", callback=texts_of, help="It may send to this one; several times for several."
+    ),
+]
+AllTargets = Annotated[bool, typer.Option("--all-targets", help="It may send to every target.")]
+Quota = Annotated[
+    str | None,
+    typer.Option(metavar="SIZE|none", help="For all its files, as 10GiB; none: as the server is set."),
+]
+MaxOpenFiles = Annotated[
+    str | None,
+    typer.Option(metavar="N|none", help="Files at once that are not stored yet; none: as the server is set."),
+]
+Password = Annotated[
+    bool | None,
+    typer.Option("--password/--no-password", help="Ask for its password, or read it from stdin; or: only keys."),
+]
+
+
+@commands.command("list")
+def list_accounts(username: LoginName = None, as_json: JsonLines = False) -> None:
+    """List accounts, by name."""
+    with exit_codes(), connect_as(username) as client:
+        accounts = client.accounts.all()
+        (print_json_lines if as_json else print_accounts)(accounts)
+
+
+@commands.command()
+def show(user: User, username: LoginName = None, as_json: Json = False) -> None:
+    """Show one account."""
+    with exit_codes(), connect_as(username) as client:
+        (print_json if as_json else print_text)(client.accounts.account(user))
+
+
+@commands.command()
+def create(
+    user: User,
+    scopes: Annotated[str, Scopes],
+    root: Roots = None,
+    all_roots: AllRoots = False,
+    target: Targets = None,
+    all_targets: AllTargets = False,
+    quota: Quota = None,
+    max_open_files: MaxOpenFiles = None,
+    password: Password = None,
+    username: LoginName = None,
+    as_json: Json = False,
+) -> None:
+    """Make an account: with every root and target, and only keys, unless said otherwise."""
+    values = _limits(quota, max_open_files) | _places(root, all_roots, target, all_targets)
+    values["scopes"] = scopes_of(scopes)
+    with exit_codes(), connect_as(username) as client:
+        values |= _password(user, password)
+        with perhaps_done(f"The account may have been made; look with: gridhaul accounts show {user}"):
+            account = client.accounts.create(user, values)
+        (print_json if as_json else print_text)(account)
+
+
+@commands.command("set")
+def change(
+    user: User,
+    scopes: Annotated[str | None, Scopes] = None,
+    root: Roots = None,
+    all_roots: AllRoots = False,
+    target: Targets = None,
+    all_targets: AllTargets = False,
+    quota: Quota = None,
+    max_open_files: MaxOpenFiles = None,
+    password: Password = None,
+    disable: Annotated[bool | None, typer.Option("--disable/--enable", help="Nobody in with it; or again.")] = None,
+    username: LoginName = None,
+    as_json: Json = False,
+) -> None:
+    """Change an account, at once. What is not named stays as it is."""
+    changes = _limits(quota, max_open_files) | _places(root, all_roots, target, all_targets)
+    if scopes is not None:
+        changes["scopes"] = scopes_of(scopes)
+    if disable is not None:
+        changes["disabled"] = disable
+    with exit_codes(), connect_as(username) as client:
+        changes |= _password(user, password)
+        (print_json if as_json else print_text)(client.accounts.change(user, changes))
+
+
+def _limits(quota: str | None, max_open_files: str | None) -> AccountChanges:
+    changes = AccountChanges()
+    if quota is not None:
+        changes["quota_bytes"] = length_or_none(quota)
+    if max_open_files is not None:
+        changes["max_open_files"] = count_or_none(max_open_files)
+    return changes
+
+
+def _places(roots: list[str] | None, all_roots: bool, targets: list[str] | None, all_targets: bool) -> AccountChanges:
+    if (roots and all_roots) or (targets and all_targets):
+        raise typer.BadParameter("either some roots or targets, or all of them")
+    changes = AccountChanges()
+    if roots or all_roots:
+        changes["roots"] = roots or None
+    if targets or all_targets:
+        changes["targets"] = targets or None
+    return changes
+
+
+def _password(user: str, wanted: bool | None) -> AccountChanges:
+    """A new one, none, or no change. Raises SettingsError."""
+    if wanted is None:
+        return {}
+    return {"password": ask_new(f"New password of {user}") if wanted else None}

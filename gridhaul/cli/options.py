@@ -1,0 +1,93 @@
+"""What several commands take: options, and how their values are written."""
+
+import os
+import re
+from typing import Annotated
+
+import typer
+
+from gridhaul.transfer.access import Scope
+
+UNITS = {"": 0, "B": 0, "KiB": 10, "MiB": 20, "GiB": 30, "TiB": 40}
+NONE = "none"
+
+
+def text_of(value: str) -> str:
+    """What can be sent. Raises BadParameter."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise typer.BadParameter("it is not valid Unicode") from None
+    return value
+
+
+def text_or_none(value: str | None) -> str | None:
+    return None if value is None else text_of(value)
+
+
+def texts_of(values: list[str] | None) -> list[str] | None:
+    return values and [text_of(value) for value in values]
+
+
+def path_of(value: str) -> str:
+    """The absolute path. Raises BadParameter."""
+    return os.path.abspath(text_of(value))  # noqa: PTH100 - Path.absolute keeps `..`, Path.resolve follows links
+
+
+def paths_of(values: list[str] | None) -> list[str] | None:
+    return values and [path_of(value) for value in values]
+
+
+def username_of(value: str) -> str:
+    """The name of an account. Raises BadParameter."""
+    if not re.fullmatch(r"[a-z0-9][a-z0-9._-]{0,63}", value):
+        raise typer.BadParameter("a username is lower-case letters, digits and . _ -, 64 at most")
+    return value
+
+
+def username_or_none(value: str | None) -> str | None:
+    return None if value is None else username_of(value)
+
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+JsonLines = Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")]
+LoginName = Annotated[
+    str | None,
+    typer.Option(
+        "--username",
+        metavar="USER",
+        callback=username_or_none,
+        help="Log in with the password of USER for this one command, instead of GRIDHAUL_TOKEN.",
+    ),
+]
+User = Annotated[str, typer.Argument(metavar="USER", callback=username_of, help="The name of the account.")]
+
+
+def length_of(value: str) -> int:
+    """`20MiB`, `512KiB` or plain bytes. Raises BadParameter."""
+    parts = re.fullmatch(rf"([0-9]{{1,12}})({'|'.join(UNITS)})", value)
+    if parts is None:
+        raise typer.BadParameter("a number of bytes, as 20MiB")
+    return int(parts[1]) << UNITS[parts[2]]
+
+
+def length_or_none(value: str) -> int | None:
+    """The same, or `none`. Raises BadParameter."""
+    return None if value == NONE else length_of(value)
+
+
+def count_or_none(value: str) -> int | None:
+    """A number, or `none`. Raises BadParameter."""
+    if value == NONE:
+        return None
+    if not re.fullmatch("[0-9]{1,9}", value):
+        raise typer.BadParameter(f"a number, or {NONE}")
+    return int(value)
+
+
+def scopes_of(value: str) -> list[str]:
+    """`read,prepare`. Raises BadParameter."""
+    names = [name for name in value.split(",") if name]
+    if not set(names) <= set(Scope):
+        raise typer.BadParameter(f"the scopes are {','.join(Scope)}")
+    return names

@@ -1,0 +1,165 @@
+"""The client: register a file on the server, then follow it until it is delivered; operate and check what is stored."""
+
+import ssl
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self, cast
+
+from gridhaul.client.accounts import Accounts, Keys
+from gridhaul.client.connection import Connection, Patience
+from gridhaul.client.errors import ClientError
+from gridhaul.records import CHECK_OVER, CheckOrder, CheckRecord, DeliveryRecord, FileRecord
+from gridhaul.transfer.model import IfChanged, IfExists
+from gridhaul.transfer.states import Action
+
+FILE_OVER = frozenset({"FAILED", "CANCELLED", "DELETED", "EXPIRED"})
+DELIVERY_OVER = frozenset({"DELIVERED", "FAILED", "CANCELLED"})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Order:
+    """What to send where. `path` is absolute, on the server; without `object_name` the file's own name is used."""
+
+    path: str
+    target: str
+    object_name: str | None
+    if_exists: IfExists
+    if_changed: IfChanged
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Transfer:
+    """A file and its delivery at one moment; the delivery exists once the file is stored."""
+
+    file: FileRecord
+    delivery: DeliveryRecord | None
+
+    @property
+    def current(self) -> FileRecord | DeliveryRecord:
+        """The record that something happens to now."""
+        return self.delivery or self.file
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing will change any more by itself."""
+        if self.delivery:
+            return self.delivery["state"] in DELIVERY_OVER
+        return self.file["state"] in FILE_OVER
+
+
+class Client:
+    """One connection to the api. Use as a context manager; `accounts` and `keys` have their requests apart.
+
+    A request that gets no answer, or 429, 502, 503 or 504, is tried again for `patience_seconds`; `on_retry` hears of
+    each time. Every request is safe to repeat; the few that are not say so, and are not.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        token: str,
+        *,
+        patience_seconds: float,
+        on_retry: Callable[[ClientError], None],
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        """Without `tls` it trusts what the system does. Raises ValueError if the URL or the token cannot be one."""
+        patience = Patience(seconds=patience_seconds, on_retry=on_retry)
+        self._connection = Connection(url, token, patience, tls=tls)
+        self.accounts = Accounts(self._connection)
+        self.keys = Keys(self._connection)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._connection.__exit__(kind, error, trace)
+
+    def prepare(self, order: Order) -> FileRecord:
+        """Register a file of the server and say where it is to go."""
+        deliver_to = {"target": order.target, "if_exists": order.if_exists.value}
+        if order.object_name is not None:
+            deliver_to["object_name"] = order.object_name
+        body = {"file_path": order.path, "deliver_to": deliver_to, "if_changed": order.if_changed.value}
+        headers = {"Idempotency-Key": str(uuid.uuid4())}
+        return cast(FileRecord, self._connection.post("/upload/prepare", body, headers=headers))
+
+    def file(self, file_id: str) -> FileRecord:
+        return cast(FileRecord, self._connection.get(f"/files/{file_id}"))
+
+    def deliveries(self, file_id: str) -> list[DeliveryRecord]:
+        """The file's deliveries, oldest first."""
+        return cast(list[DeliveryRecord], self._connection.get(f"/files/{file_id}/deliveries")["deliveries"])
+
+    def delivery(self, delivery_id: str) -> DeliveryRecord:
+        return cast(DeliveryRecord, self._connection.get(f"/deliveries/{delivery_id}"))
+
+    def files(self, *, state: str | None, limit: int) -> list[FileRecord]:
+        """The newest files, in that state if one is named."""
+        return cast(list[FileRecord], self._connection.listed("files", limit=limit, **_in_state(state)))
+
+    def all_deliveries(self, *, state: str | None, limit: int) -> list[DeliveryRecord]:
+        """The newest deliveries of all files, in that state if one is named."""
+        return cast(list[DeliveryRecord], self._connection.listed("deliveries", limit=limit, **_in_state(state)))
+
+    def operate_file(self, file_id: str, action: Action) -> FileRecord:
+        """Cancel, pause, resume or retry. Repeated: the same answer."""
+        return cast(FileRecord, self._connection.post(f"/files/{file_id}/{action}"))
+
+    def operate_delivery(self, delivery_id: str, action: Action) -> DeliveryRecord:
+        """Cancel, pause, resume or retry. Repeated: the same answer."""
+        return cast(DeliveryRecord, self._connection.post(f"/deliveries/{delivery_id}/{action}"))
+
+    def delete_file(self, file_id: str) -> FileRecord:
+        """Delete a file that nothing is done with any more. Repeated: the same answer."""
+        return cast(FileRecord, self._connection.delete(f"/files/{file_id}"))
+
+    def cancel_and_delete_file(self, file_id: str) -> FileRecord:
+        """Delete a file; what is still stored or delivered of it is cancelled. Repeated: the same answer."""
+        return cast(FileRecord, self._connection.delete(f"/files/{file_id}", cancel="true"))
+
+    def follow(self, file_id: str, target: str, *, poll_seconds: float) -> Iterator[Transfer]:
+        """The file and its delivery to `target`, again and again; the last one is over."""
+        while True:
+            file = self.file(file_id)
+            of_target = (d for d in self.deliveries(file_id) if d["target"] == target)
+            transfer = Transfer(file=file, delivery=next(of_target, None))
+            yield transfer
+            if transfer.over:
+                return
+            time.sleep(poll_seconds)
+
+    def start_check(self, order: CheckOrder) -> CheckRecord:
+        """Start the check, unless the same one is open already: then that one."""
+        wanted = {"kind": order.kind, "mode": order.mode, "id": order.record_id, "read_targets": order.read_targets}
+        body = {**wanted, "bytes_per_second": order.bytes_per_second}
+        return cast(CheckRecord, self._connection.post("/checks", body))
+
+    def check(self, check_id: str) -> CheckRecord:
+        return cast(CheckRecord, self._connection.get(f"/checks/{check_id}"))
+
+    def checks(self, *, limit: int) -> list[CheckRecord]:
+        """The newest checks."""
+        return cast(list[CheckRecord], self._connection.listed("checks", limit=limit))
+
+    def cancel_check(self, check_id: str) -> CheckRecord:
+        """Repeated: the same answer."""
+        return cast(CheckRecord, self._connection.post(f"/checks/{check_id}/cancel"))
+
+    def follow_check(self, check_id: str, *, poll_seconds: float) -> Iterator[CheckRecord]:
+        """The check, again and again; the last one is over."""
+        while True:
+            check = self.check(check_id)
+            yield check
+            if check["state"] in CHECK_OVER:
+                return
+            time.sleep(poll_seconds)
+
+
+def _in_state(state: str | None) -> dict[str, str]:
+    return {} if state is None else {"state": state}

@@ -1,0 +1,182 @@
+"""Requests to the api and its answers: what is tried again, what is an error."""
+
+import ssl
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Any, Self
+
+import httpx2
+from tenacity import RetryCallState, Retrying, retry_if_exception, stop_before_delay, wait_exponential_jitter
+
+from gridhaul.client.errors import ApiError, ApiInsecure, ApiUnreachable, ClientError
+from gridhaul.headers import retry_after_seconds
+from gridhaul.tls import tls_context, tls_refusal
+
+TRY_AGAIN = frozenset({429, 502, 503, 504})
+PAGE_MOST = 1000  # what the api gives at once
+_TIMEOUT = httpx2.Timeout(connect=5.0, read=15.0, write=15.0, pool=15.0)
+_BACKOFF = wait_exponential_jitter(multiplier=0.2, max=5.0, jitter=0.2)
+_NEVER_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Patience:
+    """How long a request is tried again, and who hears of each time."""
+
+    seconds: float
+    on_retry: Callable[[ClientError], None]
+
+
+class Connection:
+    """One connection to the api. Use as a context manager."""
+
+    def __init__(self, url: str, token: str | None, patience: Patience, *, tls: ssl.SSLContext | None = None) -> None:
+        """Without a token for what needs none; without `tls` it trusts what the system does.
+
+        Raises ValueError if the URL or the token cannot be one.
+        """
+        authorization = {} if token is None else {"Authorization": f"Bearer {_checked_token(token)}"}
+        self._http = httpx2.Client(
+            base_url=_checked_url(url),
+            headers={"Accept": "application/json", **authorization},
+            timeout=_TIMEOUT,
+            verify=tls or tls_context(),
+            follow_redirects=False,
+            trust_env=False,
+        )
+        self._patience = patience
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._http.close()
+
+    def get(self, path: str, **params: str) -> dict[str, Any]:
+        return self._send("GET", path, _passes, params=params)
+
+    def post(self, path: str, body: object = None, *, headers: Mapping[str, str] | None = None) -> dict[str, Any]:
+        return self._send("POST", path, _passes, json=body, headers=headers)
+
+    def post_form(self, path: str, **fields: str) -> dict[str, Any]:
+        return self._send("POST", path, _passes, data=fields)
+
+    def patch(self, path: str, body: object) -> dict[str, Any]:
+        return self._send("PATCH", path, _passes, json=body)
+
+    def delete(self, path: str, **params: str) -> dict[str, Any]:
+        return self._send("DELETE", path, _passes, params=params)
+
+    def once(self, method: str, path: str, body: object) -> dict[str, Any]:
+        """For what is not the same when it is done twice: tried again only while it is certain that nothing is done."""
+        return self._send(method, path, _passes_undone, json=body)
+
+    def listed(self, kind: str, *, limit: int, **params: str) -> list[Any]:
+        """`GET /kind`, page by page, up to `limit` records."""
+        found: list[Any] = []
+        while len(found) < limit:
+            params["limit"] = str(min(limit - len(found), PAGE_MOST))
+            page = self.get(f"/{kind}", **params)
+            found += page[kind]
+            if page["next_cursor"] is None:
+                break
+            params["cursor"] = page["next_cursor"]
+        return found
+
+    def _send(self, method: str, path: str, passes: Callable[[BaseException], bool], **parts: Any) -> dict[str, Any]:
+        retrying = Retrying(
+            retry=retry_if_exception(passes),
+            wait=_pause_seconds,
+            stop=stop_before_delay(self._patience.seconds),
+            before_sleep=self._report,
+            reraise=True,
+        )
+        return retrying(self._once, self._http.build_request(method, path, **parts))
+
+    def _once(self, request: httpx2.Request) -> dict[str, Any]:
+        try:
+            return _decode(self._http.send(request))
+        except httpx2.RequestError as error:
+            raise _unanswered(request, error) from error
+
+    def _report(self, state: RetryCallState) -> None:
+        if isinstance(error := _error_of(state), ClientError):
+            self._patience.on_retry(error)
+
+
+def _checked_url(url: str) -> httpx2.URL:
+    try:
+        parsed = httpx2.URL(url)
+    except httpx2.InvalidURL:
+        raise ValueError("the URL of the api is not a URL") from None
+    if parsed.scheme not in ("http", "https") or not parsed.host or parsed.userinfo:
+        raise ValueError("the URL of the api must be http://host or https://host, without a user")
+    return parsed
+
+
+def _checked_token(token: str) -> str:
+    if not token or not token.isascii() or not token.isprintable() or " " in token:
+        raise ValueError("the token must be printable ASCII without spaces")
+    return token
+
+
+def _unanswered(request: httpx2.Request, error: httpx2.RequestError) -> ClientError:
+    where = f"{request.url.scheme}://{request.url.netloc.decode()}"
+    if why := tls_refusal(error):
+        return ApiInsecure(f"no secure connection to {where}: {why}")
+    hint = " Does it expect https?" if _hung_up(error) and request.url.scheme == "http" else ""
+    message = f"{where} does not answer: {str(error) or type(error).__name__}{hint}"
+    return ApiUnreachable(message, may_be_done=not isinstance(error, _NEVER_SENT))
+
+
+def _hung_up(error: httpx2.RequestError) -> bool:
+    return isinstance(error, (httpx2.RemoteProtocolError, httpx2.ReadError))
+
+
+def _passes(error: BaseException) -> bool:
+    """Whether the next try may go better."""
+    return isinstance(error, ApiUnreachable) or (isinstance(error, ApiError) and error.status in TRY_AGAIN)
+
+
+def _passes_undone(error: BaseException) -> bool:
+    """The same, and nothing is done so far."""
+    return _passes(error) and isinstance(error, ClientError) and not error.may_be_done
+
+
+def _error_of(state: RetryCallState) -> BaseException | None:
+    return state.outcome.exception() if state.outcome else None
+
+
+def _pause_seconds(state: RetryCallState) -> float:
+    error = _error_of(state)
+    asked = error.retry_after_seconds if isinstance(error, ApiError) else None
+    return max(_BACKOFF(state), asked or 0.0)
+
+
+def _decode(response: httpx2.Response) -> dict[str, Any]:
+    """The body of an answer; empty for one without content. Raises ApiError."""
+    if response.status_code == httpx2.codes.NO_CONTENT:
+        return {}
+    try:
+        body = response.json()
+    except ValueError:
+        body = None
+    if response.is_success and isinstance(body, dict):
+        return body
+    raise _problem(response, body if isinstance(body, dict) else {})
+
+
+def _problem(response: httpx2.Response, body: Mapping[str, object]) -> ApiError:
+    """The error of an answer; what is no problem of Gridhaul, a proxy's page for one, gets a code of its own."""
+    return ApiError(
+        code=str(body.get("code") or "unexpected_answer"),
+        status=response.status_code,
+        detail=str(
+            body.get("detail") or body.get("title") or f"Status {response.status_code}; this is no answer of Gridhaul."
+        ),
+        retry_after_seconds=retry_after_seconds(response.headers, now=datetime.now(UTC)),
+    )

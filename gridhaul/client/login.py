@@ -1,0 +1,40 @@
+"""A login with the password of an account, for those who have no key."""
+
+import ssl
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import cast
+
+from gridhaul.client.client import Client
+from gridhaul.client.connection import Connection, Patience
+from gridhaul.client.errors import ClientError
+from gridhaul.records import LoginRecord
+
+
+@contextmanager
+def logged_in(
+    url: str,
+    *,
+    username: str,
+    password: str,
+    patience_seconds: float,
+    on_retry: Callable[[ClientError], None],
+    tls: ssl.SSLContext | None = None,
+) -> Iterator[Client]:
+    """A client for one login, which ends with it. Raises ClientError; ValueError if the URL cannot be one."""
+    patience = Patience(seconds=patience_seconds, on_retry=on_retry)
+    with Connection(url, None, patience, tls=tls) as anonymous:
+        login = _log_in(anonymous, username, password)
+        try:
+            token = login["access_token"]
+            with Client(url, token, patience_seconds=patience_seconds, on_retry=on_retry, tls=tls) as client:
+                yield client
+        finally:
+            with suppress(ClientError):  # what could not be ended ends by itself, and nobody has its token
+                anonymous.post_form("/auth/revoke", token=login["refresh_token"])
+
+
+def _log_in(anonymous: Connection, username: str, password: str) -> LoginRecord:
+    """Repeated: one more login, which nobody can use if its answer was lost."""
+    fields = {"grant_type": "password", "username": username, "password": password}
+    return cast(LoginRecord, anonymous.post_form("/auth/token/", **fields))

@@ -1,0 +1,36 @@
+"""The URLs of MongoDB and Redis, which can switch on TLS, but cannot switch off that certificates are verified."""
+
+import os
+import re
+from typing import Annotated
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+from pydantic import AfterValidator, SecretStr
+
+UNVERIFIED = "must not switch off the verification of certificates"
+_MONGO_UNVERIFIED = re.compile(
+    r"[?&;](tlsInsecure|tlsAllowInvalidCertificates|tlsAllowInvalidHostnames)=(?!false\b)", re.IGNORECASE
+)
+
+
+def _mongo_url(url: SecretStr) -> SecretStr:
+    if _MONGO_UNVERIFIED.search(url.get_secret_value()):
+        raise ValueError(UNVERIFIED)
+    return url
+
+
+def _redis_url(url: SecretStr) -> SecretStr:
+    """With `ssl_cert_reqs=required`: Celery verifies nothing behind a `rediss://` that says nothing of it."""
+    parts = urlsplit(url.get_secret_value())
+    if parts.scheme != "rediss":
+        return url
+    options = {"ssl_cert_reqs": "required", "ssl_check_hostname": "true"} | dict(parse_qsl(parts.query))
+    if (options["ssl_cert_reqs"], options["ssl_check_hostname"].lower()) != ("required", "true"):
+        raise ValueError(UNVERIFIED)
+    if (file := options.get("ssl_ca_certs")) and not os.access(file, os.R_OK):
+        raise ValueError(f"cannot read {file}, which ssl_ca_certs names")
+    return SecretStr(parts._replace(query=urlencode(options)).geturl())
+
+
+MongoUrl = Annotated[SecretStr, AfterValidator(_mongo_url)]
+RedisUrl = Annotated[SecretStr, AfterValidator(_redis_url)]

@@ -1,0 +1,91 @@
+"""What lies beneath a directory, found without leaving it and without opening it: no device or FIFO takes notice."""
+
+import ctypes
+import errno
+import os
+import stat
+from collections.abc import Sequence
+
+OPENAT2 = 437  # the number of the system call, the same on every architecture
+RESOLVE_NO_MAGICLINKS = 0x02
+RESOLVE_BENEATH = 0x08
+NO_OPENAT2 = frozenset({errno.ENOSYS, errno.EPERM})  # an old kernel; a container's filter of system calls
+AGAIN = frozenset({errno.EAGAIN, errno.EINTR})
+TRIES = 1000  # any rename on the machine disturbs a link that holds `..`
+FIND = os.O_PATH | os.O_CLOEXEC
+ENTER = FIND | os.O_DIRECTORY | os.O_NOFOLLOW  # O_DIRECTORY also makes an automounter mount
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+class _OpenHow(ctypes.Structure):
+    _fields_ = (("flags", ctypes.c_uint64), ("mode", ctypes.c_uint64), ("resolve", ctypes.c_uint64))
+
+
+def enter(folder: int, names: Sequence[str]) -> int:
+    """An O_PATH descriptor of a folder beneath the folder. Follows no link: raises OSError, ELOOP at the first one."""
+    current = os.dup(folder)
+    try:
+        for name in names:
+            deeper = _enter_one(current, name)
+            os.close(current)
+            current = deeper
+    except OSError:
+        os.close(current)
+        raise
+    return current
+
+
+def find(folder: int, names: Sequence[str]) -> int:
+    """An O_PATH descriptor of whatever the names lead to; links are followed while they stay beneath the folder.
+
+    Raises OSError: EXDEV or ELOOP where a link leaves, before anything outside is looked at. Where the kernel has no
+    openat2, no link is followed.
+    """
+    for _ in range(TRIES):
+        try:
+            return _openat2(folder, "/".join(names) or ".")
+        except OSError as error:
+            if error.errno in NO_OPENAT2:
+                return _walk(folder, names)
+            if error.errno not in AGAIN:
+                raise
+    raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+
+def _openat2(folder: int, beneath: str) -> int:
+    how = _OpenHow(flags=FIND, mode=0, resolve=RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS)
+    descriptor: int = _libc.syscall(
+        OPENAT2, folder, beneath.encode(), ctypes.byref(how), ctypes.c_size_t(ctypes.sizeof(how))
+    )
+    if descriptor < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+    return descriptor
+
+
+def _walk(folder: int, names: Sequence[str]) -> int:
+    parent = enter(folder, names[:-1])
+    try:
+        descriptor = os.open(_checked(names[-1]) if names else ".", FIND | os.O_NOFOLLOW, dir_fd=parent)
+    finally:
+        os.close(parent)
+    if stat.S_ISLNK(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+    return descriptor
+
+
+def _enter_one(folder: int, name: str) -> int:
+    try:
+        return os.open(_checked(name), ENTER, dir_fd=folder)
+    except NotADirectoryError:  # so it says of a link as well, wherever that leads
+        if stat.S_ISLNK(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP)) from None
+        raise
+
+
+def _checked(name: str) -> str:
+    if name in ("", "..") or "/" in name:
+        raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
+    return name

@@ -1,0 +1,22 @@
+"""A service of a few routes behind the chain, asked within the test's own loop."""
+
+from collections.abc import Callable
+
+import httpx2
+from fastapi import FastAPI
+from starlette.types import ASGIApp
+
+from gridhaul.asgi import chain
+from gridhaul.asgi.bounds import Bounds
+from tests.asgi.bounds import BOUNDS
+
+
+def service(*own: Callable[[ASGIApp], ASGIApp], bounds: Bounds = BOUNDS, cors_origins: tuple[str, ...] = ()) -> FastAPI:
+    app = FastAPI()
+    chain.install(app, *own)
+    chain.start(app, bounds, cors_origins=cors_origins)
+    return app
+
+
+def client(app: FastAPI, *, base_url: str = "http://service") -> httpx2.AsyncClient:
+    return httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url=base_url)

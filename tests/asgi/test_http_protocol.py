@@ -1,0 +1,83 @@
+"""Connections whose headers do not come to an end."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+import uvicorn
+from starlette.responses import PlainTextResponse
+from uvicorn.server import ServerState
+
+from gridhaul.asgi.http_protocol import HEADERS, PENDING_BYTES, BoundedHttp
+
+REQUEST = b"GET / HTTP/1.1\r\nHost: x\r\n"
+
+
+@asynccontextmanager
+async def connected(
+    head_seconds: float = 30.0,
+) -> AsyncGenerator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    """A connection to a server of the protocol."""
+    config = uvicorn.Config(PlainTextResponse("here"), ws="none", log_level="critical")
+
+    def protocol() -> BoundedHttp:
+        made = BoundedHttp(config, ServerState(), {})
+        made.head_seconds = head_seconds
+        return made
+
+    server = await asyncio.get_running_loop().create_server(protocol, "127.0.0.1", 0)
+    async with server, asyncio.timeout(20):
+        reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+        try:
+            yield reader, writer
+        finally:
+            writer.close()
+
+
+async def test_client_that_says_nothing_is_not_waited_for() -> None:
+    async with connected(head_seconds=0.02) as (reader, _):
+        assert await reader.read() == b""
+
+
+async def test_headers_that_stop_coming_are_not_waited_for() -> None:
+    async with connected(head_seconds=0.02) as (reader, writer):
+        writer.write(REQUEST + b"A: b")
+        assert await reader.read() == b""
+
+
+async def test_headers_of_a_further_request_are_not_waited_for_either() -> None:
+    async with connected(head_seconds=0.5) as (reader, writer):
+        writer.write(REQUEST + b"\r\n" + REQUEST)
+        answers = await reader.read()
+    assert answers.count(b"200 OK") == 1
+
+
+async def test_answered_client_is_left_to_the_keep_alive() -> None:
+    async with connected() as (reader, writer):
+        for _ in range(3):
+            writer.write(REQUEST + b"\r\n")
+            assert (await reader.readuntil(b"here")).startswith(b"HTTP/1.1 200 OK")
+
+
+async def test_line_without_an_end_is_refused() -> None:
+    async with connected() as (reader, writer):
+        writer.write(REQUEST + b"A: " + b"a" * PENDING_BYTES)
+        assert (await reader.read()).startswith(b"HTTP/1.1 431 ")
+
+
+async def test_too_many_headers_are_refused() -> None:
+    async with connected() as (reader, writer):
+        writer.write(REQUEST + b"A: b\r\n" * HEADERS + b"\r\n")
+        assert (await reader.read()).startswith(b"HTTP/1.1 431 ")
+
+
+async def test_as_many_headers_as_allowed_are_taken() -> None:
+    async with connected() as (reader, writer):
+        writer.write(REQUEST + b"A: b\r\n" * (HEADERS - 1) + b"\r\n")
+        assert (await reader.readuntil(b"here")).startswith(b"HTTP/1.1 200 OK")
+
+
+async def test_what_is_no_request_is_answered_as_before() -> None:
+    async with connected() as (reader, writer):
+        writer.write(b"NONSENSE\r\n\r\n")
+        assert (await reader.read()).startswith(b"HTTP/1.1 400 ")

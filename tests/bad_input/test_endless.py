@@ -1,0 +1,58 @@
+"""Requests without an end: the service ends them, and holds little of them meanwhile."""
+
+from collections.abc import Iterator
+
+import httpx2
+import pytest
+
+from gridhaul.embedded.system import System
+from tests.bad_input.peer import Peer
+
+MIB = 1 << 20
+POURED_BYTES = 100 * MIB
+GET = b"GET /healthz HTTP/1.1\r\nHost: x\r\n"
+POST = b"POST {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\nContent-Type: application/json\r\n"
+CHUNKED = POST + b"Transfer-Encoding: chunked\r\n\r\n"
+BLOCK = b"a" * 65536
+ENDLESS = {
+    "target": (b"GET /", BLOCK),
+    "name of a header": (GET, BLOCK),
+    "value of a header": (GET + b"A: ", BLOCK),
+    "headers": (GET, b"A: b\r\n" * 10_000),
+    "extension of a chunk": (CHUNKED + b"1;", BLOCK),
+    "trailers": (CHUNKED + b"1\r\n{\r\n0\r\n", b"A: b\r\n" * 10_000),
+    "value of a trailer": (CHUNKED + b"1\r\n{\r\n0\r\nA: ", BLOCK),
+    "headers after an upgrade": (GET + b"Connection: Upgrade\r\nUpgrade: h2c\r\n\r\n" + GET + b"A: ", BLOCK),
+    "chunks": (CHUNKED, b"10000\r\n" + BLOCK + b"\r\n"),
+    "body": (POST + b"Content-Length: 104857600\r\n\r\n", BLOCK),
+}
+
+
+@pytest.fixture(params=["api", "chunk_service"])
+def peer(system: System, request: pytest.FixtureRequest) -> Peer:
+    system.wait_ready(timeout_seconds=30)
+    return Peer.of(system, request.param)
+
+
+@pytest.mark.parametrize("what", ENDLESS)
+def test_what_has_no_end_is_ended(peer: Peer, what: str) -> None:
+    head, block = ENDLESS[what]
+    head = head.replace(b"{path}", peer.json_path.encode()).replace(b"{token}", peer.token.encode())
+    with peer.without_traces(), peer.peak_memory_below(8 * MIB):
+        assert peer.pour(head, [block] * (POURED_BYTES // len(block))) < POURED_BYTES // 2
+
+
+@pytest.mark.parametrize("declared", [True, False])
+def test_a_hundred_megabytes_of_json_are_refused_and_the_client_hears_it(peer: Peer, declared: bool) -> None:
+    def body() -> Iterator[bytes]:
+        yield b'{"file_path": "'
+        for _ in range(POURED_BYTES // len(BLOCK)):
+            yield BLOCK
+
+    headers = {"Authorization": f"Bearer {peer.token}", "Content-Type": "application/json"}
+    if declared:
+        headers["Content-Length"] = str(POURED_BYTES + len(b'{"file_path": "'))
+    with peer.without_traces(), peer.peak_memory_below(8 * MIB):
+        response = httpx2.post(peer.url + peer.json_path, content=body(), headers=headers, trust_env=False)
+    assert response.status_code == 413
+    assert response.json()["code"] == "payload_too_large"

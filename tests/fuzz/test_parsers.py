@@ -1,0 +1,200 @@
+"""Paths, object names and headers: what is accepted keeps its rule, all else is the documented error."""
+
+import base64
+import posixpath
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TypeVar
+
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from gridhaul.headers import (
+    read_chunk_digests,
+    read_repr_digest,
+    retry_after_seconds,
+    write_chunk_digests,
+    write_repr_digest,
+)
+from gridhaul.storage.roots import Roots
+from gridhaul.storage.source import PATH_MAX_BYTES, check_path
+from gridhaul.transfer.digest import DIGEST_BYTES
+from gridhaul.transfer.errors import DigestRequired, GridhaulError, InvalidValue, Malformed, PathInvalid, PathNotAllowed
+from gridhaul.transfer.model import Lease, RecordId
+from gridhaul.transfer.naming import (
+    OBJECT_NAME_MAX_BYTES,
+    PART_MAX_BYTES,
+    check_object_name,
+    delivery_of_temporary,
+    is_temporary,
+    renamed,
+    temporary_name,
+)
+
+T = TypeVar("T")
+FUZZ = settings.get_profile("fuzz")
+NOW = datetime(2026, 11, 21, tzinfo=UTC)
+ROOTS = Roots(configured=(Path("/srv/exports"), Path("/srv")), allowed=(Path("/srv/exports/alice"), Path("/srv/bob")))
+MARK_BYTES = len(" (1000000)")
+
+
+def accepted(read: Callable[[], T], *documented: type[GridhaulError]) -> T | None:
+    """What it gives; None for one of the documented errors. All others are findings."""
+    try:
+        return read()
+    except documented:
+        return None
+
+
+any_text = st.text(st.characters(), max_size=40)  # lone surrogates as well
+scrap_of_text = st.text(st.characters(), max_size=3)
+TEMPORARY = ".gridhaul-" + "a" * 24
+NAMES = ("", ".", "..", "...", " ", "~", "a", "run.h5", ".h5", "a.", "srv", "exports", "alice", "alice-evil", "bob")
+LONG_NAMES = ("x" * 255, "x" * 256, "x." + "y" * 253, "ä" * 127, "ä" * 128, "\U0001f600" * 63)
+DISGUISED = ("%2e%2e", "..%2f", "\uff0e\uff0e", "\u2024\u2024", "a\\..\\b", "\x85", "\u2028", "con")
+UNPRINTABLE = ("a\0", "a\n", "\r", "\x7f", "\ud800", "\udc2e")
+RESERVED = (f"{TEMPORARY}-1.part", f"{TEMPORARY}-01.part", f"{TEMPORARY}-\u0663.part", f"{TEMPORARY}-1.part\n")
+parts = st.sampled_from(NAMES + LONG_NAMES + DISGUISED + UNPRINTABLE + RESERVED)
+names = st.lists(parts | scrap_of_text, max_size=8).map("/".join)
+paths = st.one_of(any_text, names, names.map("/{}".format), names.map("/srv/exports/alice/{}".format))
+object_names = st.one_of(any_text, names, st.lists(parts, min_size=1, max_size=5).map("/".join))
+
+
+@FUZZ
+@given(paths)
+def test_accepted_path_is_absolute_short_and_printable(text: str) -> None:
+    path = accepted(lambda: check_path(text), PathInvalid)
+    if path is not None:
+        assert path == text
+        assert path.startswith("/")
+        assert len(path.encode()) <= PATH_MAX_BYTES
+        assert not any(ord(c) < 32 or ord(c) == 127 for c in path)
+
+
+@FUZZ
+@given(paths)
+def test_place_of_a_path_is_beneath_its_root(text: str) -> None:
+    place = accepted(lambda: ROOTS.place(check_path(text)), PathInvalid, PathNotAllowed)
+    if place is not None:
+        root = posixpath.join(place.configured, *place.to_root)
+        assert Path(root) in ROOTS.allowed
+        assert not {"", ".", ".."} & {*place.to_root, *place.beneath}
+        assert not any("/" in name for name in place.beneath)
+        whole = posixpath.join(root, *place.beneath)
+        assert posixpath.normpath(whole) == whole == "/" + posixpath.normpath(text).lstrip("/")
+
+
+@FUZZ
+@given(object_names)
+def test_accepted_object_name_stays_beneath_its_target(text: str) -> None:
+    name = accepted(lambda: check_object_name(text), InvalidValue)
+    if name is not None:
+        whole = posixpath.join("/target", name)
+        assert name == text
+        assert posixpath.normpath(whole) == whole
+        assert whole.startswith("/target/")
+        assert 0 < len(name.encode()) <= OBJECT_NAME_MAX_BYTES
+        assert all(len(part.encode()) <= PART_MAX_BYTES for part in name.split("/"))
+        assert not is_temporary(name)
+
+
+@FUZZ
+@given(object_names, st.integers(0, 999_999))
+@example("x/" * 500 + "y" * 24, 1)
+def test_renamed_object_is_beside_the_one_that_was_accepted(text: str, number: int) -> None:
+    name = accepted(lambda: check_object_name(text), InvalidValue)
+    if name is not None:
+        other = renamed(name, number)
+        assert posixpath.dirname(other) == posixpath.dirname(name)
+        assert (other == name) == (number == 0)
+        assert len(posixpath.basename(other).encode()) <= PART_MAX_BYTES
+        assert len(other.encode()) <= OBJECT_NAME_MAX_BYTES + MARK_BYTES
+        if len(other.encode()) <= OBJECT_NAME_MAX_BYTES:
+            assert check_object_name(other) == other
+
+
+@FUZZ
+@given(object_names, st.text("0123456789abcdef", min_size=24, max_size=24), st.integers(0, 2**63 - 1))
+def test_temporary_object_is_beside_the_one_that_was_accepted(text: str, record_id: str, fence: int) -> None:
+    name = accepted(lambda: check_object_name(text), InvalidValue)
+    if name is not None:
+        temporary = temporary_name(name, Lease(record_id=RecordId(record_id), fence=fence))
+        assert posixpath.dirname(temporary) == posixpath.dirname(name)
+        assert is_temporary(temporary)
+        assert delivery_of_temporary(posixpath.basename(temporary)) == record_id
+        assert accepted(lambda: check_object_name(temporary), InvalidValue) is None
+
+
+@FUZZ
+@given(parts | any_text | st.from_regex(r"\.gridhaul-[0-9a-f]{24}-\d+\.part$"))
+def test_only_what_was_made_as_a_temporary_name_is_one(name: str) -> None:
+    found = delivery_of_temporary(name)
+    if found is not None:
+        fence = int(name.removeprefix(f".gridhaul-{found}-").removesuffix(".part"))
+        made = temporary_name("any", Lease(record_id=found, fence=fence))
+        assert made == name
+
+
+digests = st.binary(min_size=DIGEST_BYTES, max_size=DIGEST_BYTES)
+encoded = st.one_of(digests, st.binary(max_size=40)).map(lambda data: f":{base64.b64encode(data).decode()}:")
+PUNCTUATION = ("", " ", "\t", ",", ", ", ";", "=", "(", ")", ":", "::", ":=:", ":A:", '"', '"a\\"', "*", ";a;a")
+NUMBERS = ("1", "-", "-0", "1.", "1.5", "9" * 15, "9" * 16, "?1", "?2", "@0", "@-1", "@9999999999999", "@" + "9" * 15)
+WORDS = ("a", "a=1", "sha-256", "sha-256=", "SHA-256=", "sha-512=", '%"a%c3%bc"', '%"%ff"', "\0", "\x7f", "ä", "\ud800")
+scraps = st.sampled_from(PUNCTUATION + NUMBERS + WORDS)
+headers = st.one_of(any_text, st.lists(scraps | encoded | scrap_of_text, max_size=8).map("".join))
+
+
+@FUZZ
+@given(headers | st.lists(encoded, max_size=4).map(", ".join))
+def test_accepted_chunk_digests_are_digests(header: str) -> None:
+    read = accepted(lambda: read_chunk_digests(header), Malformed, DigestRequired)
+    if read is not None:
+        assert read
+        assert {len(digest) for digest in read} == {DIGEST_BYTES}
+        assert read_chunk_digests(write_chunk_digests(read)) == read
+
+
+@FUZZ
+@given(headers | encoded.map("sha-256={}".format))
+def test_accepted_repr_digest_is_a_sha256(header: str) -> None:
+    read = accepted(lambda: read_repr_digest(header), Malformed)
+    if read is not None:
+        assert len(bytes.fromhex(read)) == DIGEST_BYTES
+        assert read == read.lower()
+        assert read_repr_digest(write_repr_digest(read)) == read
+
+
+DAYS = (
+    "Sat, ",
+    "Saturday, ",
+    "21 ",
+    "32 ",
+    "Nov ",
+    "Foo ",
+    "2026 ",
+    "26 ",
+    "0 ",
+    "1 ",
+    "99999 ",
+    "-1 ",
+    "9" * 30 + " ",
+)
+TIMES = ("10:00:00 ", "24:61:61 ", "10:00 ", "21-Nov-26 ", "Nov 21 10:00:00 2026")
+ZONES = ("GMT", "EST", "+0000", "-0000", "+00:00", "+9999", "-9999", "+" + "9" * 20)
+NO_NUMBERS = ("\u0663", "\u00b2", "1e9", "inf", "nan", "1.5", "", " ", "(", ")", '"')
+words = st.sampled_from(DAYS + TIMES + ZONES + NO_NUMBERS)
+dates = (
+    st.datetimes()
+    .map(lambda moment: moment.strftime("%a, %d %b %Y %H:%M:%S "))
+    .flatmap(lambda date: words.map(date.__add__))
+)
+moments = st.one_of(any_text, dates, st.lists(words | scrap_of_text, max_size=8).map("".join), st.integers().map(str))
+
+
+@FUZZ
+@given(moments, moments)
+@example("1" * 400, "")
+def test_retry_after_is_none_or_seconds_that_can_be_waited_for(value: str, date: str) -> None:
+    seconds = retry_after_seconds({"Retry-After": value, "Date": date}, now=NOW)
+    assert seconds is None or 0 <= seconds < 10_000 * 366 * 86400
