@@ -7,8 +7,9 @@ from typing import Any
 from gridhaul.embedded.bootstrap import OPERATOR
 from gridhaul.tokens import RepairGrant, sign_repair
 from gridhaul.transfer.model import RecordId
-from tests.fuzz.stand import OTHER, TARGET, Stand
+from tests.fuzz.stand import OTHER, SPARE, TARGET, Stand
 
+NOTHING = "0" * 24
 MEANT = 0.7  # how often such a value is taken where it fits; the others are made up
 # Without a valid token nothing else is answered. What is open to everybody is left to the callers that have one.
 NO_EDGES = {"phases": {"coverage": {"enabled": False}}}  # edge cases of values are for the one that may do everything
@@ -38,9 +39,10 @@ def callers(stand: Stand) -> Iterator[Caller]:
 
 def _of_api(stand: Stand) -> Iterator[Caller]:
     url, token = stand.system.url, stand.system.token
-    spared = {OPERATOR: OTHER, _key_id(token): _key_id(stand.other_key)}
-    yield Caller(name="api", url=url, settings=_api(stand, token), words={"spared": spared})
-    foreign = {"foreign": [*stand.file_ids, *stand.delivery_ids]}
+    spared = {OPERATOR: SPARE, OTHER: SPARE, _key_id(token): NOTHING, _key_id(stand.other_key): NOTHING}
+    words = {"spared": spared}
+    yield Caller(name="api", url=url, settings=_api(stand, token), words=words)
+    foreign = words | {"foreign": [*stand.file_ids, *stand.delivery_ids]}
     yield Caller(
         name="api, another account", url=url, settings=_api(stand, stand.other_key) | NO_EDGES, words=foreign, share=0.5
     )
@@ -67,8 +69,8 @@ def _api(stand: Stand, token: str) -> dict[str, Any]:
         "path.check_id": stand.check_ids,
         "query.cursor": [*stand.file_ids, *stand.delivery_ids],
         "header.content-sha256": [stand.sha256, stand.sha256.upper(), "0" * 64],
-        "path.username": [OPERATOR, OTHER],
-        "body.account": [OTHER],
+        "path.username": [OPERATOR, OTHER, SPARE],
+        "body.account": [SPARE],
         "body.file_path": stand.paths,
         "body.target": [TARGET],
         "body.deliver_to.target": [TARGET],

@@ -18,6 +18,7 @@ from tests.fuzz.words import Words
 from tests.journeys.processes import PROJECT
 
 BASE = Path(__file__).with_name("schemathesis.toml")
+UNAUTHORIZED = 401
 SERVER_ERROR = 500
 FINDINGS = 1  # how schemathesis ends when it has found something
 
@@ -44,8 +45,13 @@ class Outcome:
         return [] if self.caller.authorised else [answer for answer in self.answers if answer.startswith("2")]
 
     @property
+    def locked_out(self) -> bool:
+        """Whether a caller with a valid token did not get far: then nothing was tried."""
+        return self.caller.authorised and self.statuses[UNAUTHORIZED] > self.statuses.total() / 4
+
+    @property
     def failed(self) -> bool:
-        return bool(self.findings or self.admitted or max(self.statuses) >= SERVER_ERROR)
+        return bool(self.findings or self.admitted or self.locked_out or max(self.statuses) >= SERVER_ERROR)
 
 
 def run(caller: Caller, *, examples: int, seed: int) -> Outcome:

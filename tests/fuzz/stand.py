@@ -22,6 +22,7 @@ SETTINGS = {
 TARGET = "directory"
 STORED_FILES = 6
 OTHER = "somebody"
+SPARE = "anybody"  # whom it may happen to that he is locked out
 OTHER_SCOPES = ("prepare", "finalize", "read", "delete")
 
 
@@ -115,6 +116,7 @@ def _sealed(operator: Operator) -> ChunkWriter:
 
 def _other_key(operator: Operator) -> str:
     """The API key of another account, which is no admin."""
-    operator.http.post("/accounts", json={"username": OTHER, "scopes": OTHER_SCOPES}).raise_for_status()
+    for name in (OTHER, SPARE):
+        operator.http.post("/accounts", json={"username": name, "scopes": OTHER_SCOPES}).raise_for_status()
     made = operator.http.post("/keys", json={"name": "fuzz", "account": OTHER})
     return str(made.raise_for_status().json()["key"])

@@ -32,4 +32,5 @@ def require_documented(stand: Stand, name: str) -> None:
     (caller,) = (caller for caller in callers(stand) if caller.name == name)
     outcome = run(caller, examples=EXAMPLES, seed=SEED)
     assert not outcome.admitted
+    assert not outcome.locked_out
     assert not outcome.failed, outcome.text
