@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from tests.journeys.processes import PROJECT
 
 TEST = re.compile(r"^tests/fuzz/test_parsers\.py::(\w+):$", re.MULTILINE)
-EXECUTIONS = re.compile(r"(\d+) passing examples, (\d+) failing examples")
+EXECUTIONS = re.compile(r"(\d+) passing, (\d+) failing")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +27,9 @@ def run(examples: int) -> Tried:
     command += ["--hypothesis-show-statistics"]
     environment = {**os.environ, "FUZZ_EXAMPLES": str(examples)}
     done = subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True)
-    return Tried(executions=read_executions(done.stdout), failed=done.returncode != 0, text=done.stdout + done.stderr)
+    executions = read_executions(done.stdout)
+    failed = done.returncode != 0 or not executions or not all(executions.values())
+    return Tried(executions=executions, failed=failed, text=done.stdout + done.stderr)
 
 
 def read_executions(statistics: str) -> dict[str, int]:
