@@ -102,8 +102,8 @@ async def _changes(body: AccountChanges, parts: Service) -> dict[str, Any]:
     for name in ("scopes", "roots", "targets"):
         if changes.get(name) is not None:
             changes[name] = tuple(dict.fromkeys(changes[name]))
-    for root in changes.get("roots") or ():
-        _check_root(root, parts.roots)
+    if changes.get("roots"):
+        changes["roots"] = tuple(_root(root, parts.roots) for root in changes["roots"])
     for target in changes.get("targets") or ():
         if target not in parts.targets:
             raise TargetUnknown(f"There is no such target; configured are: {', '.join(sorted(parts.targets))}.")
@@ -116,10 +116,12 @@ async def _hashed(password: SecretStr | None, parts: Service) -> str | None:
     return await parts.passwords.hashed(check_password(password.get_secret_value())) if password else None
 
 
-def _check_root(root: str, configured: tuple[Path, ...]) -> None:
-    path = PurePosixPath(root)
-    if str(path) != root or ".." in path.parts or not any(path.is_relative_to(one) for one in configured):
+def _root(text: str, configured: tuple[Path, ...]) -> str:
+    """The directory as paths are compared with it: no slash at its end, none twice."""
+    root = PurePosixPath(text)
+    if ".." in root.parts or not any(root.is_relative_to(one) for one in configured):
         raise InvalidValue(f"roots: directories at or beneath: {', '.join(map(str, configured))}.")
+    return str(root)
 
 
 def _there(account: Account | None) -> Account:

@@ -21,10 +21,10 @@ router = APIRouter(prefix="/keys", tags=["accounts"], route_class=BoundedRoute)
 async def create_key(body: KeyBody, response: Response, caller: AnyCaller, parts: Parts) -> NewKeyView:
     """It is used like an access token: `Authorization: Bearer ghk_…`. It never has more scopes than its account."""
     if caller.key_id and not caller.is_admin:
-        raise Forbidden("A key makes no keys: log in with the password.")
+        raise Forbidden("A key makes no keys: log in with the password (`--username`, or /auth/token/).")
     account = await _account(body.account, caller, parts)
     credential = Credential.new(CredentialKind.API_KEY)
-    now = datetime.now(UTC)
+    now = datetime.now(UTC).replace(microsecond=0)
     key = ApiKey(
         id=credential.id,
         name=body.name,

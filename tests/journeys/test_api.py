@@ -8,6 +8,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from gridhaul.asgi import documentation
 from gridhaul.embedded.system import System
 from tests.journeys.operator import MIB, Operator, make_file, sha256_of, wait_for
 
@@ -48,7 +49,7 @@ def test_without_the_token_nothing_is_answered(system: System, call: str, token:
         ("{sources}-evil/x", (403, "path_not_allowed")),
         ("{sources}/leaving", (403, "path_not_allowed")),
         ("{sources}/absent", (404, "source_missing")),
-        ("{sources}", (403, "path_not_allowed")),
+        ("{sources}", (422, "not_a_regular_file")),
         ("{sources}/folder", (422, "not_a_regular_file")),
         ("{sources}/fifo", (422, "not_a_regular_file")),
         ("relative", (422, "path_invalid")),
@@ -217,6 +218,6 @@ def test_every_other_error_is_a_problem_document_too(operator: Operator) -> None
 
 
 def test_health_and_documentation_need_no_token(system: System) -> None:
-    for path in ("/healthz", "/readyz", "/docs", "/redoc", "/openapi.json"):
+    for path in ("/healthz", "/readyz", "/openapi.json", *documentation.PATHS):
         assert httpx2.get(system.url + path, trust_env=False).status_code == 200, path
     assert httpx2.get(system.url + "/readyz", trust_env=False).json()["redis"] == "ok"
