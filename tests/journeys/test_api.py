@@ -118,6 +118,11 @@ def test_finalize_answers_each_case_as_written(operator: Operator, sources: Path
     headers = {"Repr-Digest": f"sha-256=:{structured}:"}
     spelled = operator.http.post(f"/upload/{file_id}/finalise", json={"target": "directory"}, headers=headers)
     assert (spelled.status_code, spelled.json()["delivery_id"]) == (200, first.json()["delivery_id"])
+    whole = operator.http.post(url, json={"target": "directory", "length": 2.0 * MIB}, headers=headers)
+    assert (whole.status_code, whole.json()["delivery_id"]) == (200, first.json()["delivery_id"])
+    contradicting = headers | {"content-sha256": "0" * 64}
+    response = operator.http.post(url, json={"target": "directory"}, headers=contradicting)
+    assert problem(response) == (422, "digest_mismatch")
 
 
 def test_finalize_before_the_file_is_stored_is_told_to_wait(operator: Operator, sources: Path) -> None:
@@ -202,6 +207,8 @@ def test_every_other_error_is_a_problem_document_too(operator: Operator) -> None
     assert problem(operator.http.get("/nowhere"))[0] == 404
     assert problem(operator.http.put("/files"))[0] == 405
     assert operator.http.put("/files").headers["allow"] == "GET"
+    assert operator.http.put(f"/files/{'0' * 24}").headers["allow"] == "DELETE, GET"
+    assert problem(operator.http.get("/files/"))[0] == 404
     assert problem(operator.http.get("/files/xyz"))[0] == 422
     assert problem(operator.http.get(f"/files/{'0' * 24}")) == (404, "not_found")
     json = {"Content-Type": "application/json"}
