@@ -26,7 +26,7 @@ class Authentication:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"] in OPEN_PATHS:
+        if scope["type"] != "http" or _path(scope) in OPEN_PATHS:
             await self._app(scope, receive, send)
             return
         request = Request(scope)
@@ -37,6 +37,12 @@ class Authentication:
             return
         note(account=caller.username, key_id=caller.key_id)
         await self._app(scope, receive, send)
+
+
+def _path(scope: Scope) -> str:
+    """As the routes see it: without what a proxy put before it."""
+    path: str = scope["path"]
+    return path.removeprefix(scope.get("root_path", ""))
 
 
 async def _caller(request: Request) -> Caller:
