@@ -1,6 +1,7 @@
 """How often somebody may ask. Counted in each process of its own, so that no other server can be in the way."""
 
 import time
+from ipaddress import IPv6Address, ip_address
 
 from limits import RateLimitItemPerMinute
 from limits.aio.storage import MemoryStorage
@@ -45,4 +46,14 @@ def _item(amount: int) -> RateLimitItemPerMinute | None:
 
 
 def _who(username: str, address: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    return ("login", address, username), ("login", address)
+    subscriber = _subscriber(address)
+    return ("login", subscriber, username), ("login", subscriber)
+
+
+def _subscriber(address: str) -> str:
+    """Whoever has one IPv6 address has all of its network of 64 bits (RFC 6177)."""
+    try:
+        ip = ip_address(address)
+    except ValueError:
+        return address
+    return f"{int(ip) >> 64:x}/64" if isinstance(ip, IPv6Address) and ip.ipv4_mapped is None else address
