@@ -48,6 +48,9 @@ async def list_keys(caller: AnyCaller, parts: Parts, account: Username | None = 
 
 @router.delete("/{key_id}", status_code=204, summary="Revoke an API key", responses=documented(404))
 async def revoke_key(key_id: Id, caller: AnyCaller, parts: Parts) -> None:
+    """A key ends itself; for another one the password is needed, or the scope admin."""
+    if caller.key_id not in (None, key_id) and not caller.is_admin:
+        raise Forbidden("A key ends only itself: log in with the password.")
     account = await parts.accounts.revoke_key(key_id, of=caller.sees_only)
     if account is None:
         raise NotFound("There is no such key.")
