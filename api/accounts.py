@@ -23,6 +23,7 @@ from gridhaul.asgi.audit import audit
 from gridhaul.asgi.bounded_route import BoundedRoute
 from gridhaul.asgi.problems import documented
 from gridhaul.passwords import check_password
+from gridhaul.storage.source import check_path
 from gridhaul.transfer.access import Account, NewAccount, Scope
 from gridhaul.transfer.errors import Forbidden, InvalidValue, NotFound, StateConflict, TargetUnknown
 
@@ -61,11 +62,8 @@ async def list_accounts(
 async def create_account(body: AccountBody, response: Response, _: Administering, parts: Parts) -> AccountView:
     """Without a password it has only keys. A name is never given twice, so an account is disabled, not removed."""
     changes = await _changes(body, parts)
-    disabled = changes.pop("disabled", False)
     account = await parts.accounts.create(NewAccount(username=body.username, **changes))
     audit("create_account", changed=account.username)
-    if disabled:
-        account = await parts.accounts.change(account.username, {"disabled": True}) or account
     response.headers["Location"] = f"/accounts/{account.username}"
     return AccountView.of(account)
 
@@ -96,7 +94,7 @@ def _require_way_back(changes: dict[str, Any]) -> None:
 
 
 async def _changes(body: AccountChanges, parts: Service) -> dict[str, Any]:
-    """The fields of the record that the body names. Raises InvalidValue, TargetUnknown."""
+    """The fields of the record that the body names. Raises InvalidValue, PathInvalid, TargetUnknown."""
     named = body.model_fields_set - {"username", "password"}
     changes = {name: getattr(body, name) for name in named}
     if "scopes" in named and body.scopes is None:
@@ -120,7 +118,7 @@ async def _hashed(password: SecretStr | None, parts: Service) -> str | None:
 
 def _root(text: str, configured: tuple[Path, ...]) -> str:
     """The directory as paths are compared with it: no slash at its end, none twice."""
-    root = PurePosixPath(text)
+    root = PurePosixPath(check_path(text))
     if ".." in root.parts or not any(root.is_relative_to(one) for one in configured):
         raise InvalidValue(f"roots: directories at or beneath: {', '.join(map(str, configured))}.")
     return str(root)

@@ -30,7 +30,7 @@ class MongoAccounts:
     async def create(self, new: NewAccount) -> Account:
         """Raises AccountExists."""
         values = {name: getattr(new, name) for name in NewAccount.__dataclass_fields__}
-        values |= {"used_bytes": 0, "disabled": False, "generation": 0, "keys": (), "sessions": ()}
+        values |= {"used_bytes": 0, "generation": 0, "keys": (), "sessions": ()}
         try:
             document = await self._collection.find_one_and_update(
                 {"_id": ObjectId(new_id())},

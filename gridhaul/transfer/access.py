@@ -1,6 +1,6 @@
 """Who may do what: accounts, their keys and sessions, and the caller of a request."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
@@ -50,7 +50,7 @@ class Account:
     scopes: tuple[Scope, ...]
     created_at: datetime
     updated_at: datetime
-    password_hash: str | None = None  # argon2id; None: it has only keys
+    password_hash: str | None = field(default=None, repr=False)  # argon2id; None: it has only keys
     roots: tuple[str, ...] | None = None  # None: every root of the server
     targets: tuple[str, ...] | None = None  # None: every target
     quota_bytes: int | None = None  # None: the server's setting
@@ -67,11 +67,12 @@ class Account:
 class NewAccount:
     username: str
     scopes: tuple[Scope, ...]
-    password_hash: str | None = None
+    password_hash: str | None = field(default=None, repr=False)
     roots: tuple[str, ...] | None = None
     targets: tuple[str, ...] | None = None
     quota_bytes: int | None = None
     max_open_files: int | None = None
+    disabled: bool = False
     demo: bool = False
 
 

@@ -75,7 +75,8 @@ async def test_account_is_made_seen_and_changed(http: httpx2.AsyncClient, root: 
         ({"roots": ["/etc"]}, (422, "invalid_value")),
         ({"roots": ["/srv/../etc"]}, (422, "invalid_value")),
         ({"roots": ["/srv-evil"]}, (422, "invalid_value")),
-        ({"roots": ["srv"]}, (422, "invalid_value")),
+        ({"roots": ["srv"]}, (422, "path_invalid")),
+        ({"roots": ["/srv/a\0b"]}, (422, "path_invalid")),
         ({"targets": ["nowhere"]}, (422, "target_unknown")),
         ({"password": "short"}, (422, "invalid_value")),
         ({"quota_bytes": -1}, (422, "invalid_value")),
@@ -96,6 +97,11 @@ async def test_root_is_kept_as_paths_are_compared_with_it(
 ) -> None:
     body = {"username": "bob", "scopes": [], "roots": [spelled]}
     assert (await http.post("/accounts", json=body, headers=root)).json()["roots"] == ["/srv/bob"]
+
+
+async def test_account_can_be_made_disabled(http: httpx2.AsyncClient, root: dict[str, str]) -> None:
+    made = await http.post("/accounts", json={"username": "bob", "scopes": [], "disabled": True}, headers=root)
+    assert (made.status_code, made.json()["disabled"]) == (201, True)
 
 
 async def test_no_account_locks_itself_out(http: httpx2.AsyncClient, root: dict[str, str]) -> None:
@@ -134,6 +140,18 @@ async def test_key_makes_keys_only_for_an_admin(
     admin = by_key(await http.post("/keys", json={"name": "k"}, headers=root))
     theirs = await http.post("/keys", json={"name": "for alice", "account": "alice"}, headers=admin)
     assert (await http.get("/account", headers=by_key(theirs))).json()["username"] == "alice"
+
+
+async def test_key_ends_itself_and_no_other_one(
+    http: httpx2.AsyncClient, alice: dict[str, str], root: dict[str, str]
+) -> None:
+    first, second, admin = [
+        await http.post("/keys", json={"name": "k"}, headers=caller) for caller in (alice, alice, root)
+    ]
+    other = f"/keys/{second.json()['key_id']}"
+    assert (await http.delete(other, headers=by_key(first))).status_code == 403
+    assert (await http.delete(f"/keys/{first.json()['key_id']}", headers=by_key(first))).status_code == 204
+    assert (await http.delete(other, headers=by_key(admin))).status_code == 204
 
 
 async def test_keys_of_others_are_unknown(
