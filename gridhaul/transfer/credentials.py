@@ -5,7 +5,7 @@ Their text is a prefix, the id under which the digest is found, and a secret of 
 
 import re
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Self
 
@@ -29,7 +29,7 @@ _FORM = re.compile(r"(gh[kr])_([0-9a-f]{24})_([A-Za-z0-9_-]{43})")
 class Credential:
     kind: CredentialKind
     id: RecordId
-    secret: str
+    secret: str = field(repr=False)
 
     @classmethod
     def new(cls, kind: CredentialKind) -> Self:
