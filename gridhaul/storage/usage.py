@@ -13,6 +13,7 @@ from gridhaul.transfer.errors import QuotaExceeded
 from gridhaul.transfer.states import FileState
 
 _FIELDS: Document = {"username": 1, "quota_bytes": 1, "used_bytes": 1, "charged_at": 1}
+USED: Document = {"$ifNull": ["$used_bytes", 0]}  # an account that was restored may come from before it
 COUNTED_STATES = sorted(state.value for state in FileState if state is not FileState.DELETED)
 
 
@@ -26,7 +27,7 @@ class MongoUsage:
         self._quota_bytes = quota_bytes
 
     async def charge(self, owner: str, length_bytes: int) -> None:
-        then = {"$add": ["$used_bytes", length_bytes]}
+        then = {"$add": [USED, length_bytes]}
         fits = {"$or": [{"$eq": [self._quota, None]}, {"$lte": [then, self._quota]}]} if length_bytes else True
         charged = await self._accounts.update_one(
             {"username": owner, "$expr": fits}, [{"$set": {"used_bytes": then, "charged_at": NOW}}]
@@ -42,13 +43,14 @@ class MongoUsage:
         await self._accounts.update_one({"username": owner}, [{"$set": {"charged_at": NOW}}])
 
     async def release(self, owner: str, length_bytes: int) -> None:
-        then = {"$max": [0, {"$subtract": ["$used_bytes", length_bytes]}]}
+        then = {"$max": [0, {"$subtract": [USED, length_bytes]}]}
         await self._accounts.update_one({"username": owner}, [{"$set": {"used_bytes": then}}])
 
     def _refusal(self, account: Document, length_bytes: int) -> QuotaExceeded:
-        quota = self._quota_bytes if account["quota_bytes"] is None else account["quota_bytes"]
+        own, used_bytes = account.get("quota_bytes"), account.get("used_bytes") or 0
+        quota = self._quota_bytes if own is None else own
         return QuotaExceeded(
-            f"The quota is {quota} bytes, {account['used_bytes']} are used, and {length_bytes} more are needed; "
+            f"The quota is {quota} bytes, {used_bytes} are used, and {length_bytes} more are needed; "
             "DELETE of files frees theirs."
         )
 
@@ -78,7 +80,7 @@ class MongoRecounts:
         account = await self._accounts.find_one(wanted, _FIELDS, sort=[("username", 1)])
         if account is None:
             return None
-        owner, used_bytes = account["username"], account["used_bytes"]
+        owner, used_bytes = account["username"], account.get("used_bytes") or 0
         counted_bytes = await look_surely(
             self._files, lambda: self._sum(owner), found=lambda counted: counted == used_bytes
         )
@@ -88,7 +90,8 @@ class MongoRecounts:
 
     async def set_right(self, found: Recount) -> bool:
         """False if the account was charged, announced or released since."""
-        same = {"username": found.owner, "used_bytes": found.used_bytes, "charged_at": found.charged_at}
+        unchanged = {"$eq": [USED, found.used_bytes]}
+        same = {"username": found.owner, "$expr": unchanged, "charged_at": found.charged_at}
         changed = await self._accounts.update_one(same, {"$set": {"used_bytes": found.counted_bytes}})
         return bool(changed.modified_count)
 

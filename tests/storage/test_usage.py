@@ -12,6 +12,7 @@ from bson import ObjectId
 from gridhaul.storage.connect import Database
 from gridhaul.storage.usage import MongoRecounts, Recount
 from gridhaul.transfer.access import NewAccount
+from gridhaul.transfer.errors import QuotaExceeded
 from gridhaul.transfer.ports import AccountUsage
 from gridhaul.transfer.states import FILE_MOVES, Action, FileState
 from tests.contracts.ports import Ports, claimed, mongo_ports, new_file, registered
@@ -168,3 +169,17 @@ async def test_charge_of_an_account_keeps_the_rest_of_it(ports: Ports, database:
     document = await database["auth"].find_one({"_id": ObjectId(before.id)})
     assert document is not None
     assert document["charged_at"] >= before.created_at
+
+
+async def test_account_from_before_its_bytes_were_counted_begins_with_none(
+    ports: Ports, recounts: MongoRecounts, database: Database
+) -> None:
+    await _account(ports, "alice", 3)
+    await database["auth"].update_one({"username": "alice"}, {"$unset": {"used_bytes": "", "quota_bytes": ""}})
+    assert await recounts.set_right(await _next(recounts))
+    assert await _used(ports, "alice") == 3
+    await database["auth"].update_one({"username": "alice"}, {"$unset": {"used_bytes": ""}})
+    await ports.usage_with(None).charge("alice", 5)
+    assert await _used(ports, "alice") == 5
+    with pytest.raises(QuotaExceeded, match="5 are used"):
+        await ports.usage_with(5).charge("alice", 1)
