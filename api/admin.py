@@ -4,19 +4,21 @@ For the first account, and for when all keys and passwords were lost. It needs G
 """
 
 import asyncio
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from api.account_schemas import USERNAME
 from gridhaul.settings import BootstrapSettings, SettingsError
 from gridhaul.storage.accounts import MongoAccounts
 from gridhaul.storage.connect import connect
 from gridhaul.storage.schema import make_auth_indexes
 from gridhaul.transfer.access import ApiKey, NewAccount, Scope
 from gridhaul.transfer.credentials import Credential, CredentialKind
-from gridhaul.transfer.errors import AccountExists, GridhaulError
+from gridhaul.transfer.errors import AccountExists, Forbidden, GridhaulError, InvalidValue
 
 EVERYTHING = tuple(Scope)
 
@@ -47,15 +49,25 @@ def _read(key_file: Path) -> Credential:
     return credential
 
 
+async def _make_admin(accounts: MongoAccounts, username: str) -> None:
+    """Raises InvalidValue, and Forbidden for the demo account: its password is public."""
+    if not re.fullmatch(USERNAME, username):
+        raise InvalidValue("a name is up to 64 of a-z 0-9 . _ - and begins with a letter or a digit")
+    try:
+        await accounts.create(NewAccount(username=username, scopes=EVERYTHING))
+    except AccountExists:
+        account = await accounts.named(username)
+        if account is not None and account.demo:
+            raise Forbidden("everybody knows the password of the demo account; take another name") from None
+        await accounts.change(username, {"scopes": EVERYTHING, "disabled": False})
+
+
 async def _let_in(username: str, credential: Credential, settings: BootstrapSettings) -> None:
     database = connect(settings.mongo_url.get_secret_value(), settings.database)
     async with database.client:
         await make_auth_indexes(database)
         accounts = MongoAccounts(database)
-        try:
-            await accounts.create(NewAccount(username=username, scopes=EVERYTHING))
-        except AccountExists:
-            await accounts.change(username, {"scopes": EVERYTHING, "disabled": False})
+        await _make_admin(accounts, username)
         key = ApiKey(
             id=credential.id,
             name="python -m api.admin",

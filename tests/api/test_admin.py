@@ -1,0 +1,38 @@
+"""`python -m api.admin`: the way in."""
+
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from typer.testing import CliRunner
+
+from api.admin import app
+from gridhaul.storage import dumps
+
+PROJECT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def settings(mongo_url: str) -> dict[str, str]:
+    return {"GRIDHAUL_MONGO_URL": mongo_url, "GRIDHAUL_DATABASE": f"test-{uuid4().hex}"}
+
+
+def test_account_is_made_once_and_each_run_gives_another_key(settings: dict[str, str]) -> None:
+    runs = [CliRunner().invoke(app, ["operator"], env=settings) for _ in range(2)]
+    assert [run.exit_code for run in runs] == [0, 0]
+    assert runs[0].stdout.startswith("ghk_")
+    assert runs[0].stdout != runs[1].stdout
+
+
+@pytest.mark.parametrize("name", ["Operator", "a b", "x" * 65, "../x", ""])
+def test_name_that_the_api_does_not_take_is_refused(settings: dict[str, str], name: str) -> None:
+    run = CliRunner().invoke(app, [name], env=settings)
+    assert run.exit_code == 1
+    assert "The account could not be made" in run.stderr
+
+
+def test_account_whose_password_is_public_is_never_an_admin(settings: dict[str, str]) -> None:
+    assert CliRunner().invoke(dumps.app, ["restore", str(PROJECT / "dumps")], env=settings).exit_code == 0
+    run = CliRunner().invoke(app, [dumps.DEMO_USERNAME], env=settings)
+    assert (run.exit_code, run.stdout) == (1, "")
+    assert "the demo account" in run.stderr
