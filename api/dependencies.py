@@ -22,6 +22,7 @@ from gridhaul.transfer.states import DELIVERY_MOVES, STORABLE, Action, FileState
 from tasks.queue import HintSender
 
 TRY_AGAIN_SECONDS = 5
+NOT_ITS_TARGET = "This account may not deliver to that target."
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -90,7 +91,7 @@ class Service:
             known = ", ".join(sorted(filter(caller.sees_target, self.targets))) or "none"
             raise TargetUnknown(f"There is no such target; configured are: {known}.")
         if not caller.sees_target(name):
-            raise Forbidden("This account may not deliver to that target.")
+            raise Forbidden(NOT_ITS_TARGET)
 
 
 async def service(request: Request) -> Service:

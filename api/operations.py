@@ -6,7 +6,7 @@ from fastapi import APIRouter
 
 from api.allowance import require_few_open, retry_charged
 from api.auth import Finalizing, Preparing
-from api.dependencies import Id, Parts, Service
+from api.dependencies import NOT_ITS_TARGET, Id, Parts, Service
 from api.prepare import renewed_source
 from api.schemas import DeliveryView, FileView
 from gridhaul.asgi.problems import documented
@@ -65,6 +65,7 @@ async def retry_file(file_id: Id, caller: Preparing, parts: Parts) -> FileView:
     file = await parts.file(caller, file_id)
     if file.state not in FILE_MOVES[Action.RETRY].from_states:
         return FileView.of(await move_file(parts, caller, file_id, Action.RETRY))
+    _require_target(file, caller)
     changes = await renewed_source(file, caller, parts)
     await require_few_open(parts, file.owner, await parts.accounts.named(file.owner))
     moved = await retry_charged(parts, file, changes)
@@ -100,9 +101,21 @@ async def retry_delivery(delivery_id: Id, caller: Finalizing, parts: Parts) -> D
 
 
 async def move_file(parts: Service, caller: Caller, file_id: RecordId, action: Action) -> File:
-    """The file after the action, or as it is if there is nothing left to do. Raises NotFound, StateConflict."""
-    await parts.file(caller, file_id)
-    return await _moved(parts, caller, file_id, action, await parts.files.move(file_id, FILE_MOVES[action]))
+    """The file after the action, or as it is if there is nothing left to do.
+
+    Raises NotFound, StateConflict, and Forbidden if it is to go to a target that is not the caller's any more.
+    """
+    move = FILE_MOVES[action]
+    file = await parts.file(caller, file_id)
+    if move.to_state is FileState.REGISTERED:
+        _require_target(file, caller)
+    return await _moved(parts, caller, file_id, action, await parts.files.move(file_id, move))
+
+
+def _require_target(file: File, caller: Caller) -> None:
+    """Once it is stored it is delivered. Raises Forbidden."""
+    if file.deliver_to is not None and not caller.sees_target(file.deliver_to.target):
+        raise Forbidden(NOT_ITS_TARGET)
 
 
 async def _moved(parts: Service, caller: Caller, file_id: RecordId, action: Action, moved: File | None) -> File:
@@ -127,7 +140,7 @@ async def move_delivery(
     move = DELIVERY_MOVES[action]
     delivery = await parts.delivery(caller, delivery_id)
     if move.to_state is DeliveryState.QUEUED and not caller.sees_target(delivery.target):
-        raise Forbidden("This account may not deliver to that target.")
+        raise Forbidden(NOT_ITS_TARGET)
     moved = await parts.deliveries.move(delivery_id, move, **changes)
     if moved is None:
         delivery = await parts.delivery(caller, delivery_id)
