@@ -16,7 +16,7 @@ from gridhaul.asgi.problems import documented
 from gridhaul.passwords import is_outdated
 from gridhaul.transfer.access import Account, Scope, Session
 from gridhaul.transfer.credentials import Credential, CredentialKind
-from gridhaul.transfer.errors import Forbidden, InvalidValue, Unauthorized
+from gridhaul.transfer.errors import Forbidden, InvalidValue, TooManyRequests, Unauthorized
 
 router = APIRouter(prefix="/auth", tags=["accounts"], route_class=BoundedRoute)
 
@@ -65,7 +65,11 @@ async def revoke(token: Annotated[SecretStr, Form(min_length=1, max_length=1024)
 async def _log_in(form: TokenForm, parts: Service, address: str) -> TokenView:
     account = await parts.accounts.named(form.username)
     password = form.password.get_secret_value()
-    right = await parts.guesses.is_right(password, account, username=form.username, address=address)
+    try:
+        right = await parts.guesses.is_right(password, account, username=form.username, address=address)
+    except TooManyRequests:
+        audit("login", account=form.username, outcome="too_many", address=address)
+        raise
     if account is None or not right:
         audit("login", account=form.username, outcome="wrong", address=address)
         raise Unauthorized(WRONG)
@@ -88,6 +92,7 @@ async def _require_usable(account: Account, address: str, parts: Service) -> Non
         parts.authenticator.require_usable(account)
     except Unauthorized:
         await parts.rates.count_failed_login(account.username, address)
+        audit("login", account=account.username, outcome="refused", address=address)
         raise
 
 

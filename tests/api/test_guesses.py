@@ -2,6 +2,8 @@
 
 import asyncio
 
+import pytest
+
 from gridhaul.passwords import AT_ONCE
 from tests.api.house import OTHER, WRONG_MOST, House, bearer
 
@@ -27,6 +29,17 @@ async def test_right_login_into_a_disabled_account_is_counted_like_a_wrong_one(h
     await house.accounts.change("alice", {"disabled": True})
     answers = [(await house.log_in()).status_code for _ in range(WRONG_MOST + 1)]
     assert answers == [401] * WRONG_MOST + [429]
+
+
+async def test_every_refused_login_is_in_the_audit_log_with_its_name(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await house.accounts.change("alice", {"disabled": True})
+    logins = []
+    monkeypatch.setattr("api.login.audit", lambda _, **facts: logins.append((facts["account"], facts["outcome"])))
+    for _ in range(WRONG_MOST + 1):
+        await house.log_in()
+    assert logins == [("alice", "refused")] * WRONG_MOST + [("alice", "too_many")]
 
 
 async def test_wrong_current_passwords_are_counted_as_logins(house: House) -> None:
