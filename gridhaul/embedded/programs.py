@@ -128,5 +128,6 @@ def worker(settings: ServiceSettings, *, size: str, queues: Sequence[str], concu
 def _uvicorn(app: str, port: int) -> tuple[str, ...]:
     where = ("--host", HOST, "--port", str(port))
     how = ("--loop", "uvloop", "--http", "gridhaul.asgi.http_protocol:BoundedHttp", "--no-access-log")
+    clients = ("--no-proxy-headers",)  # they are on this machine, from where uvicorn would believe any address
     stop = ("--timeout-graceful-shutdown", str(GRACEFUL_SECONDS))
-    return (sys.executable, "-m", "uvicorn", app, *where, *how, *stop)
+    return (sys.executable, "-m", "uvicorn", app, *where, *how, *clients, *stop)
