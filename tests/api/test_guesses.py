@@ -4,8 +4,11 @@ import asyncio
 
 import pytest
 
-from gridhaul.passwords import AT_ONCE
+from api.guesses import WAITING_MOST, Guesses
+from gridhaul.passwords import AT_ONCE, Passwords
+from gridhaul.transfer.errors import TooManyRequests
 from tests.api.house import OTHER, WRONG_MOST, House, bearer
+from tests.api.service import NO_RATES
 
 
 async def test_after_a_few_wrong_logins_even_the_right_one_waits(house: House) -> None:
@@ -49,3 +52,30 @@ async def test_wrong_current_passwords_are_counted_as_logins(house: House) -> No
         assert (await house.http.put("/account/password", json=wrong, headers=headers)).status_code == 403
     assert (await house.http.put("/account/password", json=wrong, headers=headers)).status_code == 429
     assert (await house.log_in()).status_code == 429
+
+
+class _Held(Passwords):
+    """Answers when it is let go."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.let_go = asyncio.Event()
+
+    async def match(self, password: str, password_hash: str | None) -> bool:
+        return await self.let_go.wait()
+
+
+async def test_only_so_many_passwords_wait_for_their_turn() -> None:
+    held = _Held()
+    guesses = Guesses(held, NO_RATES)
+
+    async def guess() -> bool:
+        return await guesses.is_right(OTHER, None, username="alice", address="")
+
+    waiting = [asyncio.create_task(guess()) for _ in range(WAITING_MOST)]
+    await asyncio.sleep(0)  # each of them has begun
+    with pytest.raises(TooManyRequests):
+        await guess()
+    held.let_go.set()
+    assert all(await asyncio.gather(*waiting))
+    assert await guess()
