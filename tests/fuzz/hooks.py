@@ -10,6 +10,7 @@ import schemathesis
 from schemathesis import Case, CheckContext, HookContext, Response
 from schemathesis.core.failures import Failure
 from schemathesis.openapi.checks import RejectedPositiveData
+from schemathesis.transport.serialization import Binary
 
 from gridhaul.headers import write_chunk_digests
 from gridhaul.transfer.digest import chunk_digest
@@ -37,8 +38,8 @@ answers: Counter[str] = Counter()
 def before_call(context: HookContext, case: AnyCase, kwargs: dict[str, Any]) -> None:
     for name, value in case.path_parameters.items():
         case.path_parameters[name] = words.spared.get(str(value), value)
-    if case.operation.method == "put" and isinstance(case.body, bytes) and _well_formed(case):
-        _send_segment(case, case.body)
+    if case.operation.method == "put" and isinstance(case.body, Binary) and _well_formed(case):
+        _send_segment(case, case.body.data)
 
 
 @schemathesis.hook
@@ -74,7 +75,7 @@ def _send_segment(case: AnyCase, made_up: bytes) -> None:
     """Every other well-formed segment is one that the content can take; all have the right digest."""
     fitting = SEALED if case.path_parameters.get("content_id") == words.sealed_id else made_up[:MIB].ljust(MIB, b"\0")
     segment = fitting if len(made_up) % 2 else made_up
-    case.body = segment
+    case.body = Binary(segment)
     case.headers["Chunk-Digests"] = write_chunk_digests([chunk_digest(segment)])
 
 
