@@ -9,7 +9,7 @@ import typer
 
 from gridhaul.embedded.terminal import Interrupted, interruptible
 from tests.fuzz import parsers, report
-from tests.fuzz.callers import callers
+from tests.fuzz.callers import Caller, callers
 from tests.fuzz.run import Outcome, run
 from tests.fuzz.stand import standing
 
@@ -29,6 +29,7 @@ def main(
     try:
         with interruptible():
             outcomes = _ask(examples // REQUEST_COST, number)
+            typer.echo("parsing", err=True)
             tried = parsers.run(examples)
     except Interrupted as interrupted:
         raise typer.Exit(interrupted.exit_code) from None
@@ -38,7 +39,12 @@ def main(
 
 def _ask(examples: int, seed: int) -> list[Outcome]:
     with tempfile.TemporaryDirectory(prefix="gridhaul-fuzz-") as top, standing(Path(top)) as stand:
-        return [run(caller, examples=examples, seed=seed) for caller in callers(stand)]
+        return [_asked(caller, examples, seed) for caller in callers(stand)]
+
+
+def _asked(caller: Caller, examples: int, seed: int) -> Outcome:
+    typer.echo(f"asking: {caller.name}", err=True)
+    return run(caller, examples=examples, seed=seed)
 
 
 if __name__ == "__main__":
