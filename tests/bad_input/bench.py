@@ -51,7 +51,7 @@ class Bench:
         assert self._records() == before
 
     def _records(self) -> list[Any]:
-        fields = ("_id", "state", "attempts", "fence", "content_id", "username", "used_bytes")
+        fields = ("_id", "state", "error", "content_id", "object_name", "username", "used_bytes")
         with self.operator.database() as database:
             return [
                 {name: record[name] for name in fields if name in record}
@@ -71,7 +71,7 @@ def key_of(operator: Operator, name: str, *, scopes: list[str] = SCOPES, **accou
 
 
 @contextmanager
-def bench(system: System, root: Path) -> Iterator[Bench]:
+def bench_of(system: System, root: Path) -> Iterator[Bench]:
     """`root` is a directory of its own beneath a root of the system."""
     operator = Operator(system)
     with ExitStack() as stack:

@@ -7,8 +7,7 @@ import pytest
 
 from gridhaul.embedded.system import System
 from tests.bad_input import figures
-from tests.bad_input.bench import Bench
-from tests.bad_input.bench import bench as make_bench
+from tests.bad_input.bench import Bench, bench_of
 from tests.bad_input.server_errors import server_errors
 from tests.bad_input.strict import StrictApi, strict_api, strict_chunk_service
 from tests.journeys.conftest import operator, remotes, sources, system
@@ -31,7 +30,7 @@ def bench(system: System, sources: Path) -> Iterator[Bench]:
     system.wait_ready(timeout_seconds=30)
     root = sources / "bad-input"
     root.mkdir()
-    with make_bench(system, root) as found:
+    with bench_of(system, root) as found:
         yield found
 
 

@@ -24,7 +24,7 @@ def _said(request: httpx2.Request) -> Iterator[str]:
     yield from request.url.params.values()
     for name, value in request.headers.items():
         if name not in OF_EVERY_CLIENT:
-            yield value.removeprefix("Bearer ")
+            yield value.removeprefix("Bearer").strip()
     try:
         yield from _texts(json.loads(request.content))
     except (ValueError, RecursionError):

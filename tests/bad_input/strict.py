@@ -17,7 +17,7 @@ from tests.journeys.operator import wait_for
 from tests.journeys.processes import first_key, ready, settings_of, started
 
 MAX_FILE_BYTES = 1000
-REQUESTS_A_MINUTE = 30
+REQUESTS_A_MINUTE = 60
 FAILED_LOGINS_A_MINUTE = 2
 STALL_SECONDS = 1
 MAX_BODY_BYTES = 1 << 20

@@ -76,10 +76,10 @@ def test_finalize_before_the_file_is_stored_is_told_when_to_come_again(bench: Be
 
 @trying(Row.FINALIZE)
 def test_finalize_again_is_the_same_delivery_and_with_other_options_a_conflict(bench: Bench) -> None:
-    body: Json = {**DIRECTORY, "object_name": "bad-input/again.bin"}
+    body: Json = {"target": "webdav", "object_name": "bad-input/again.bin"}
     first = bench.finalize(body)
     assert first.status_code == 202
-    bench.operator.delivered(bench.file_id)
+    bench.operator.delivered(bench.file_id, to="webdav")
     repeated = bench.finalize(body)
     assert (repeated.status_code, repeated.json()["delivery_id"]) == (200, first.json()["delivery_id"])
     Answer(409, "options_conflict").require(bench.finalize(body | {"if_exists": "overwrite"}))

@@ -15,7 +15,7 @@ OTHER_BODIES: dict[str, Json] = {
     "target": {"file_path": "{path}", "deliver_to": {"target": "directory"}},
     "policy": {"file_path": "{path}", "if_changed": "restart"},
 }
-KEYS = {"space": "with a space", "control": "with\x01control", "no ASCII": "schl\u00fcssel", "256 bytes": "k" * 256}
+KEYS = {"space": "with a space", "no ASCII": "schl\u00fcssel", "256 bytes": "k" * 256}
 IGNORED = {
     "9-0": "bytes=9-0",
     "-0": "bytes=-0",

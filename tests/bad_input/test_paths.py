@@ -3,9 +3,10 @@
 import os
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import httpx2
 import pytest
 
 from tests.bad_input.bench import Bench
@@ -40,7 +41,7 @@ FORMS = {
     "escape": "{root}/\x1b[2Jdelivered.bin",
     "5,000 bytes": "{root}/" + "x/" * 2500,
     "5,000 bytes in one part": "{root}/" + "x" * 5000,
-    "300 bytes in one part": "{root}/" + "x" * 300,
+    "300 bytes in one part": "{root}/" + "x" * 300 + "/delivered.bin",
 }
 SPECIAL = {
     "folder": "{root}/folder",
@@ -71,6 +72,16 @@ def furnished(bench: Bench) -> Iterator[Bench]:
         yield bench
 
 
+def within_a_second(ask: Callable[[], httpx2.Response]) -> httpx2.Response:
+    """The answer; asked again where the machine was busy with something else."""
+    for _ in range(3):
+        asked_at = time.monotonic()
+        answer = ask()
+        if time.monotonic() - asked_at < 1:
+            return answer
+    raise AssertionError("it takes longer than a second")
+
+
 @pytest.mark.parametrize(
     ("path", "answer"),
     [
@@ -84,10 +95,7 @@ def test_path_that_is_no_file_beneath_a_root_is_refused_within_a_second(
     furnished: Bench, path: str, answer: Answer
 ) -> None:
     with furnished.unchanged():
-        asked_at = time.monotonic()
-        response = furnished.prepare(furnished.filled(path))
-        assert time.monotonic() - asked_at < 1
-    answer.require(response)
+        answer.require(within_a_second(lambda: furnished.prepare(furnished.filled(path))))
 
 
 @trying(Row.OUTSIDE)
@@ -108,9 +116,7 @@ def test_answer_to_a_path_outside_does_not_tell_whether_it_exists(furnished: Ben
 
 @pytest.mark.parametrize(("path", "answer"), cases(Row.NO_FILE, NO_FILE, {"device": "/dev/zero", "null": "/dev/null"}))
 def test_device_is_refused_within_a_second(strict: StrictApi, path: str, answer: Answer) -> None:
-    asked_at = time.monotonic()
-    answer.require(strict.prepare(path))
-    assert time.monotonic() - asked_at < 1
+    answer.require(within_a_second(lambda: strict.prepare(path)))
 
 
 @trying(Row.SOURCE)

@@ -31,7 +31,7 @@ NUMBERS = {
 }
 SEGMENTS = [
     *cases(
-        Row.CHUNK, PAST, {"the next": (21, [CHUNK]), "over the end": (20, [LAST, CHUNK]), "far": (2**31 - 1, [LAST])}
+        Row.CHUNK, PAST, {"the next": (21, [CHUNK]), "over the end": (20, [CHUNK, LAST]), "far": (2**31 - 1, [LAST])}
     ),
     *cases(
         Row.SEGMENT,

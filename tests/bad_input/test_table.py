@@ -1,11 +1,12 @@
 """The table itself: no row is forgotten, and none waits for an endpoint that is there by now."""
 
 import pkgutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib import import_module
 from pathlib import Path
 
 import httpx2
+import pytest
 
 from gridhaul.embedded.system import System
 from tests.bad_input.table import Row
@@ -16,11 +17,17 @@ def tried() -> Iterator[Row]:
     """The row of every mark `row` in this package, on a test or on one of its cases."""
     for found in pkgutil.iter_modules([str(Path(__file__).parent)]):
         module = import_module(f"tests.bad_input.{found.name}")
-        for value in list(vars(module).values()):
-            for mark in getattr(value, "pytestmark", ()):
+        for marked in (module, *vars(module).values()):
+            for mark in marks_of(marked):
                 cases = mark.args[1] if mark.name == "parametrize" else ()
                 of_cases = (one for case in cases for one in getattr(case, "marks", ()))
                 yield from (one.args[0] for one in (mark, *of_cases) if one.name == "row")
+
+
+def marks_of(marked: object) -> Sequence[pytest.Mark]:
+    """Those of a test, or of a module that has one for all its tests."""
+    found = getattr(marked, "pytestmark", [])
+    return [found.mark] if isinstance(found, pytest.MarkDecorator) else list(found)
 
 
 def test_every_row_is_tried_or_waits_for_its_endpoint() -> None:

@@ -20,7 +20,7 @@ DIGESTS = f"/contents/{'0' * 24}/digests"
 HEADERS = {
     "none": None,
     "empty": "",
-    "no token": "Bearer ",
+    "no token": "Bearer",
     "another scheme": "Basic dXNlcjpwYXNzd29yZA==",
     "malformed": "Bearer nonsense-nonsense",
     "three empty parts": "Bearer ..",
