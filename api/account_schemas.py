@@ -6,7 +6,7 @@ from typing import Annotated, Self
 from fastapi import Path
 from pydantic import BaseModel, Field, SecretStr, StringConstraints
 
-from api.schemas import Body, TargetName
+from api.schemas import Body, Length, TargetName, Whole
 from gridhaul.transfer.access import Account, ApiKey, Scope
 
 USERNAME = "^[a-z0-9][a-z0-9._-]{0,63}$"
@@ -14,7 +14,6 @@ Username = Annotated[str, StringConstraints(pattern=USERNAME)]
 UsernameInPath = Annotated[str, Path(pattern=USERNAME)]
 Scopes = Annotated[list[Annotated[Scope, Field(strict=False)]], Field(max_length=len(Scope))]
 Root = Annotated[str, StringConstraints(min_length=1, max_length=4096)]
-Bytes = Annotated[int, Field(ge=0, lt=2**63)]
 Password = Annotated[SecretStr, Field(min_length=1, max_length=256)]
 
 
@@ -27,8 +26,8 @@ class AccountChanges(Body):
         default=None, description="Directories it may send from, at or beneath the server's"
     )
     targets: Annotated[list[TargetName], Field(max_length=1000)] | None = None
-    quota_bytes: Bytes | None = Field(default=None, description="For all its files that are not deleted")
-    max_open_files: Bytes | None = Field(default=None, description="Files at once that are not stored yet")
+    quota_bytes: Length | None = Field(default=None, description="For all its files that are not deleted")
+    max_open_files: Length | None = Field(default=None, description="Files at once that are not stored yet")
     disabled: bool = False
 
 
@@ -80,7 +79,7 @@ class AccountsView(BaseModel):
 class KeyBody(Body):
     name: Annotated[str, StringConstraints(min_length=1, max_length=64, pattern="^[^\\x00-\\x1f\\x7f]+$")]
     scopes: Scopes | None = Field(default=None, description="Fewer than the account's")
-    expires_in_days: Annotated[int, Field(ge=1, le=3650)] | None = None
+    expires_in_days: Annotated[int, Field(ge=1, le=3650), Whole] | None = None
     account: Username | None = Field(default=None, description="Somebody else's; needs the scope admin")
 
 

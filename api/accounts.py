@@ -17,8 +17,10 @@ from api.account_schemas import (
 )
 from api.auth import Administering, AnyCaller
 from api.dependencies import Limit, Parts, Service
+from api.schemas import LOCATION
 from gridhaul.asgi.audit import audit
 from gridhaul.asgi.bounded_route import BoundedRoute
+from gridhaul.asgi.problems import documented
 from gridhaul.passwords import check_password
 from gridhaul.transfer.access import Account, NewAccount, Scope
 from gridhaul.transfer.errors import Forbidden, InvalidValue, NotFound, StateConflict, TargetUnknown
@@ -53,7 +55,7 @@ async def list_accounts(
     return AccountsView(accounts=[AccountView.of(account) for account in accounts], next_cursor=next_cursor)
 
 
-@router.post("/accounts", status_code=201, summary="Make an account")
+@router.post("/accounts", status_code=201, summary="Make an account", responses={201: LOCATION, **documented(409)})
 async def create_account(body: AccountBody, response: Response, _: Administering, parts: Parts) -> AccountView:
     """Without a password it has only keys. A name is never given twice, so an account is disabled, not removed."""
     changes = await _changes(body, parts)
@@ -66,12 +68,12 @@ async def create_account(body: AccountBody, response: Response, _: Administering
     return AccountView.of(account)
 
 
-@router.get("/accounts/{username}", summary="One account")
+@router.get("/accounts/{username}", summary="One account", responses=documented(404))
 async def get_account(username: UsernameInPath, _: Administering, parts: Parts) -> AccountView:
     return AccountView.of(_there(await parts.accounts.named(username)))
 
 
-@router.patch("/accounts/{username}", summary="Change an account")
+@router.patch("/accounts/{username}", summary="Change an account", responses=documented(404, 409))
 async def change_account(
     username: UsernameInPath, body: AccountChanges, caller: Administering, parts: Parts
 ) -> AccountView:
@@ -100,8 +102,8 @@ async def _changes(body: AccountChanges, parts: Service) -> dict[str, Any]:
     for name in ("scopes", "roots", "targets"):
         if changes.get(name) is not None:
             changes[name] = tuple(dict.fromkeys(changes[name]))
-    for root in changes.get("roots") or ():
-        _check_root(root, parts.roots)
+    if changes.get("roots"):
+        changes["roots"] = tuple(_root(root, parts.roots) for root in changes["roots"])
     for target in changes.get("targets") or ():
         if target not in parts.targets:
             raise TargetUnknown(f"There is no such target; configured are: {', '.join(sorted(parts.targets))}.")
@@ -114,10 +116,12 @@ async def _hashed(password: SecretStr | None, parts: Service) -> str | None:
     return await parts.passwords.hashed(check_password(password.get_secret_value())) if password else None
 
 
-def _check_root(root: str, configured: tuple[Path, ...]) -> None:
-    path = PurePosixPath(root)
-    if str(path) != root or ".." in path.parts or not any(path.is_relative_to(one) for one in configured):
+def _root(text: str, configured: tuple[Path, ...]) -> str:
+    """The directory as paths are compared with it: no slash at its end, none twice."""
+    root = PurePosixPath(text)
+    if ".." in root.parts or not any(root.is_relative_to(one) for one in configured):
         raise InvalidValue(f"roots: directories at or beneath: {', '.join(map(str, configured))}.")
+    return str(root)
 
 
 def _there(account: Account | None) -> Account:

@@ -39,7 +39,7 @@ from gridhaul.targets.registry import target_names
 from gridhaul.transfer.checks import CheckKind, Mode, NewCheck
 from tasks.queue import Broker, HintSender
 
-ANSWERS = (400, 401, 403, 404, 408, 409, 413, 415, 422, 429, 503)
+ANSWERS = (401, 403, 422, 429, 503)  # to whoever must show a token
 DAY_SECONDS = 86400
 DESCRIPTION = "Moves large files and proves that they arrived: prepare, then finalize, or both in one request."
 
@@ -52,10 +52,12 @@ def create_app() -> FastAPI:
         lifespan=_lifespan,
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,
     )
     chain.install(app, Authentication)
     documentation.install(app)
-    for part in (login, prepare, finalize, files, deliveries, operations, delete, check_routes, account_routes, keys):
+    app.include_router(login.router, responses=problems.documented(422, 503, *chain.ANSWERS))
+    for part in (prepare, finalize, files, deliveries, operations, delete, check_routes, account_routes, keys):
         app.include_router(part.router, responses=problems.documented(*ANSWERS, *chain.ANSWERS))
     app.include_router(health_routes(lambda: app.state.checks), responses=problems.documented(*chain.ANSWERS))
     return app

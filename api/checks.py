@@ -8,8 +8,9 @@ from pydantic import BaseModel, Field, StringConstraints
 
 from api.auth import Administering
 from api.dependencies import Cursor, Id, Limit, Parts, Service
-from api.schemas import Body, FailureView
+from api.schemas import LOCATION, Body, FailureView, Whole
 from gridhaul.asgi.bounded_route import BoundedRoute
+from gridhaul.asgi.problems import documented
 from gridhaul.transfer.checks import CANCEL_CHECK, Check, CheckKind, CheckState, Mode, NewCheck
 from gridhaul.transfer.errors import InvalidValue, NotFound, StateConflict
 from gridhaul.transfer.findings import Finding, FindingCode, Outcome
@@ -17,6 +18,7 @@ from gridhaul.transfer.model import Hint, RecordId, TaskName
 
 router = APIRouter(prefix="/checks", tags=["checks"], route_class=BoundedRoute)
 
+BytesPerSecond = Annotated[int, Field(ge=1, lt=2**40), Whole]
 RecordName = Annotated[str, StringConstraints(pattern="^[0-9a-f]{24}$")]
 
 
@@ -25,7 +27,7 @@ class CheckBody(Body):
     mode: Mode = Field(default=Mode.REPORT, strict=False)
     id: RecordName | None = Field(default=None, description="A file, or a delivery: then its file. fsck only")
     read_targets: bool = Field(default=False, description="Read delivered objects back where there is no digest")
-    bytes_per_second: int | None = Field(default=None, ge=1, lt=2**40)
+    bytes_per_second: BytesPerSecond | None = None
 
 
 class FindingView(BaseModel):
@@ -95,7 +97,11 @@ class ChecksView(BaseModel):
     "",
     status_code=202,
     summary="Check what is stored",
-    responses={200: {"model": CheckView, "description": "The same check is open already"}},
+    responses={
+        200: {"model": CheckView, "description": "The same check is open already", **LOCATION},
+        202: LOCATION,
+        **documented(404),
+    },
 )
 async def start_check(body: CheckBody, response: Response, _: Administering, parts: Parts) -> CheckView:
     """`fsck` looks at everything or at one file, `gc` at orphans and at what accounts use, `scrub` at chunks."""
@@ -125,12 +131,12 @@ async def list_checks(_: Administering, parts: Parts, limit: Limit = 20, cursor:
     return ChecksView(checks=[CheckView.of(check) for check in checks], next_cursor=next_cursor)
 
 
-@router.get("/{check_id}", summary="One check")
+@router.get("/{check_id}", summary="One check", responses=documented(404))
 async def get_check(check_id: Id, _: Administering, parts: Parts) -> CheckView:
     return CheckView.of(await _check(parts, check_id))
 
 
-@router.post("/{check_id}/cancel", summary="Stop a check for good")
+@router.post("/{check_id}/cancel", summary="Stop a check for good", responses=documented(404, 409))
 async def cancel_check(check_id: Id, _: Administering, parts: Parts) -> CheckView:
     """What it found and repaired so far stays in its record. Repeated: the same answer."""
     moved = await parts.checks.move(check_id, CANCEL_CHECK)

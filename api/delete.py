@@ -9,6 +9,7 @@ from api.dependencies import Id, Parts, Service
 from api.operations import FILE_ADVICE
 from api.schemas import FileView
 from gridhaul.asgi.audit import audit
+from gridhaul.asgi.problems import documented
 from gridhaul.transfer.errors import DeliveryOpen, StateConflict
 from gridhaul.transfer.model import File, Hint, RecordId, TaskName
 from gridhaul.transfer.states import DELETABLE, DELIVERY_MOVES, FILE_MOVES, OPEN, Action, DeliveryState, FileState
@@ -21,7 +22,9 @@ TRY_AGAIN_SECONDS = 2
 Cancel = Annotated[bool, Query(description="Cancel what is still being stored or delivered, and then delete")]
 
 
-@router.delete("/{file_id}", status_code=202, summary="Delete a file and its stored bytes")
+@router.delete(
+    "/{file_id}", status_code=202, summary="Delete a file and its stored bytes", responses=documented(404, 409)
+)
 async def delete_file(file_id: Id, caller: Deleting, parts: Parts, cancel: Cancel = False) -> FileView:
     """The record stays, with state DELETED. What was delivered stays where it is. Repeated: the same answer."""
     file = await parts.file(caller, file_id)

@@ -5,13 +5,14 @@ from fastapi import APIRouter
 from api.auth import Reading
 from api.dependencies import Cursor, Id, Limit, Parts
 from api.schemas import DeliveryPageView, DeliveryView
+from gridhaul.asgi.problems import documented
 from gridhaul.transfer.model import RecordId
 from gridhaul.transfer.states import DeliveryState
 
 router = APIRouter(prefix="/deliveries", tags=["deliveries"])
 
 
-@router.get("", summary="List deliveries, newest first")
+@router.get("", summary="List deliveries, newest first", responses=documented(404))
 async def list_deliveries(
     caller: Reading, parts: Parts, state: DeliveryState | None = None, limit: Limit = 100, cursor: Cursor = None
 ) -> DeliveryPageView:
@@ -21,6 +22,6 @@ async def list_deliveries(
     return DeliveryPageView(deliveries=[DeliveryView.of(one) for one in deliveries], next_cursor=next_cursor)
 
 
-@router.get("/{delivery_id}", summary="One delivery")
+@router.get("/{delivery_id}", summary="One delivery", responses=documented(404))
 async def get_delivery(delivery_id: Id, caller: Reading, parts: Parts) -> DeliveryView:
     return DeliveryView.of(await parts.delivery(caller, delivery_id))

@@ -10,12 +10,19 @@ from api.auth import Reading
 from api.dependencies import Cursor, Id, Limit, Parts
 from api.download import Download, slotted
 from api.schemas import DeliveriesView, DeliveryView, FilesView, FileView
+from gridhaul.asgi.problems import documented
 from gridhaul.headers import write_repr_digest
 from gridhaul.transfer.errors import NotFound
 from gridhaul.transfer.model import File, RecordId
 from gridhaul.transfer.states import FileState
 
 router = APIRouter(prefix="/files", tags=["files"])
+
+CONTENT = {
+    "description": "The bytes, with the file's own content type",
+    "content": {"*/*": {"schema": {"type": "string", "format": "binary"}}},
+    "headers": {name: {"required": True, "schema": {"type": "string"}} for name in ("Repr-Digest", "ETag")},
+}
 
 
 @router.get("", summary="List files, newest first")
@@ -32,12 +39,12 @@ async def list_files(
     return FilesView(files=[FileView.of(file) for file in files], next_cursor=next_cursor)
 
 
-@router.get("/{file_id}", summary="One file")
+@router.get("/{file_id}", summary="One file", responses=documented(404))
 async def get_file(file_id: Id, caller: Reading, parts: Parts) -> FileView:
     return FileView.of(await parts.file(caller, file_id))
 
 
-@router.get("/{file_id}/deliveries", summary="A file's deliveries, oldest first")
+@router.get("/{file_id}/deliveries", summary="A file's deliveries, oldest first", responses=documented(404))
 async def list_deliveries(file_id: Id, caller: Reading, parts: Parts) -> DeliveriesView:
     await parts.file(caller, file_id)
     deliveries = await parts.deliveries.of_file(file_id)
@@ -48,7 +55,7 @@ async def list_deliveries(file_id: Id, caller: Reading, parts: Parts) -> Deliver
     "/{file_id}/content",
     summary="The file's bytes",
     response_class=Download,
-    responses={200: {"content": {"application/octet-stream": {}}}},
+    responses={200: CONTENT, **documented(404, 409)},
 )
 async def get_content(request: Request, file_id: Id, caller: Reading, parts: Parts) -> Download:
     """Every byte is verified before it is sent; if one is wrong, the connection ends before the declared length."""

@@ -4,11 +4,13 @@ import re
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Response
+from pydantic.json_schema import SkipJsonSchema
 
 from api.auth import Finalizing
 from api.dependencies import Id, Parts
-from api.schemas import DeliveryView, FinalizeBody
+from api.schemas import LOCATION, DeliveryView, FinalizeBody
 from gridhaul.asgi.bounded_route import BoundedRoute
+from gridhaul.asgi.problems import documented
 from gridhaul.headers import read_repr_digest
 from gridhaul.transfer.errors import DigestMismatch, DigestRequired, LengthMismatch, Malformed
 from gridhaul.transfer.model import Destination, Hint, NewDelivery, TaskName
@@ -17,8 +19,18 @@ from gridhaul.transfer.states import DeliveryState
 
 router = APIRouter(prefix="/upload", tags=["upload"], route_class=BoundedRoute)
 
-ReprDigest = Annotated[str | None, Header(description="RFC 9530: `sha-256=:…:`")]
-ContentSha256 = Annotated[str | None, Header(alias="content-sha256", description="The SHA-256 in hex")]
+ReprDigest = Annotated[
+    str | SkipJsonSchema[None],
+    Header(
+        description="RFC 9530",
+        json_schema_extra={"pattern": "^sha-256=:[A-Za-z0-9+/]{43}=:$"},
+        examples=["sha-256=:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=:"],
+    ),
+]
+ContentSha256 = Annotated[
+    str | SkipJsonSchema[None],
+    Header(alias="content-sha256", description="In hex", json_schema_extra={"pattern": "^[0-9a-fA-F]{64}$"}),
+]
 
 
 @router.post("/{file_id}/finalise", status_code=202, include_in_schema=False)
@@ -26,7 +38,11 @@ ContentSha256 = Annotated[str | None, Header(alias="content-sha256", description
     "/{file_id}/finalize",
     status_code=202,
     summary="Deliver a stored file to a target",
-    responses={200: {"model": DeliveryView, "description": "The delivery was asked for before"}},
+    responses={
+        200: {"model": DeliveryView, "description": "The delivery was asked for before", **LOCATION},
+        202: LOCATION,
+        **documented(404, 409),
+    },
 )
 async def finalize(
     file_id: Id,
@@ -37,7 +53,10 @@ async def finalize(
     repr_digest: ReprDigest = None,
     content_sha256: ContentSha256 = None,
 ) -> DeliveryView:
-    """The digest says which bytes are meant; they are verified again on their way. Repeated: the same delivery."""
+    """The digest, in one of the two headers, says which bytes are meant; they are verified again on their way.
+
+    Repeated: the same delivery.
+    """
     sha256 = _digest(repr_digest, content_sha256)
     parts.check_target(caller, body.target)
     file = await parts.stored_file(caller, file_id)
@@ -62,12 +81,16 @@ async def finalize(
 
 
 def _digest(repr_digest: str | None, content_sha256: str | None) -> str:
-    """The SHA-256 that the caller names, in hex. Raises DigestRequired, Malformed."""
-    if content_sha256 is not None:
-        if not re.fullmatch("[0-9a-fA-F]{64}", content_sha256):
-            raise Malformed("content-sha256 must be 64 hex digits.")
-        return content_sha256.lower()
-    sha256 = read_repr_digest(repr_digest) if repr_digest else None
-    if sha256 is None:
-        raise DigestRequired("Name the file's SHA-256 in Repr-Digest (RFC 9530) or content-sha256.")
-    return sha256
+    """The SHA-256 that the caller names, in hex. Raises DigestRequired, DigestMismatch, Malformed."""
+    named = {read_repr_digest(repr_digest) if repr_digest else None, _read_hex(content_sha256)} - {None}
+    if len(named) > 1:
+        raise DigestMismatch("Repr-Digest and content-sha256 name different digests.")
+    for sha256 in named:
+        return str(sha256)
+    raise DigestRequired("Name the file's SHA-256 in Repr-Digest (RFC 9530) or content-sha256.")
+
+
+def _read_hex(content_sha256: str | None) -> str | None:
+    if content_sha256 is not None and not re.fullmatch("[0-9a-fA-F]{64}", content_sha256):
+        raise Malformed("content-sha256 must be 64 hex digits.")
+    return content_sha256.lower() if content_sha256 else None

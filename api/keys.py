@@ -9,6 +9,7 @@ from api.auth import AnyCaller
 from api.dependencies import Id, Parts, Service
 from gridhaul.asgi.audit import audit
 from gridhaul.asgi.bounded_route import BoundedRoute
+from gridhaul.asgi.problems import documented
 from gridhaul.transfer.access import Account, ApiKey, Caller, Scope
 from gridhaul.transfer.credentials import Credential, CredentialKind
 from gridhaul.transfer.errors import Forbidden, NotFound
@@ -16,14 +17,14 @@ from gridhaul.transfer.errors import Forbidden, NotFound
 router = APIRouter(prefix="/keys", tags=["accounts"], route_class=BoundedRoute)
 
 
-@router.post("", status_code=201, summary="Make an API key")
+@router.post("", status_code=201, summary="Make an API key", responses=documented(404, 409))
 async def create_key(body: KeyBody, response: Response, caller: AnyCaller, parts: Parts) -> NewKeyView:
     """It is used like an access token: `Authorization: Bearer ghk_…`. It never has more scopes than its account."""
     if caller.key_id and not caller.is_admin:
-        raise Forbidden("A key makes no keys: log in with the password.")
+        raise Forbidden("A key makes no keys: log in with the password (`--username`, or /auth/token/).")
     account = await _account(body.account, caller, parts)
     credential = Credential.new(CredentialKind.API_KEY)
-    now = datetime.now(UTC)
+    now = datetime.now(UTC).replace(microsecond=0)
     key = ApiKey(
         id=credential.id,
         name=body.name,
@@ -38,14 +39,14 @@ async def create_key(body: KeyBody, response: Response, caller: AnyCaller, parts
     return NewKeyView.of(key, account.username, key=credential.text)
 
 
-@router.get("", summary="List API keys, oldest first")
+@router.get("", summary="List API keys, oldest first", responses=documented(404))
 async def list_keys(caller: AnyCaller, parts: Parts, account: Username | None = None) -> KeysView:
     owner = await _account(account, caller, parts)
     keys = await parts.accounts.keys(owner.username)
     return KeysView(keys=[KeyView.of(key, owner.username) for key in keys])
 
 
-@router.delete("/{key_id}", status_code=204, summary="Revoke an API key")
+@router.delete("/{key_id}", status_code=204, summary="Revoke an API key", responses=documented(404))
 async def revoke_key(key_id: Id, caller: AnyCaller, parts: Parts) -> None:
     account = await parts.accounts.revoke_key(key_id, of=caller.sees_only)
     if account is None:

@@ -11,6 +11,7 @@ from api.authenticator import NOT_VALID, is_over
 from api.dependencies import Parts, Service
 from gridhaul.asgi.audit import audit
 from gridhaul.asgi.bounded_route import BoundedRoute
+from gridhaul.asgi.problems import documented
 from gridhaul.passwords import is_outdated
 from gridhaul.transfer.access import Account, Scope, Session
 from gridhaul.transfer.credentials import Credential, CredentialKind
@@ -42,7 +43,7 @@ class TokenView(BaseModel):
 
 
 @router.post("/token", include_in_schema=False)
-@router.post("/token/", summary="Log in, or refresh a login")
+@router.post("/token/", summary="Log in, or refresh a login", responses=documented(401, 403, 429))
 async def token(request: Request, response: Response, form: Annotated[TokenForm, Form()], parts: Parts) -> TokenView:
     """An access token is good for a quarter of an hour; API keys (`/keys`) are for programs."""
     response.headers["Cache-Control"] = "no-store"
@@ -52,7 +53,7 @@ async def token(request: Request, response: Response, form: Annotated[TokenForm,
 
 
 @router.post("/revoke", status_code=204, summary="Log out")
-async def revoke(token: Annotated[SecretStr, Form(max_length=1024)], parts: Parts) -> None:
+async def revoke(token: Annotated[SecretStr, Form(min_length=1, max_length=1024)], parts: Parts) -> None:
     """The refresh token ends, as do all that it would have led to (RFC 7009). One that is not known is no error."""
     credential = Credential.parse(token.get_secret_value(), CredentialKind.REFRESH_TOKEN)
     if credential and (found := await _session(credential, parts)):

@@ -9,13 +9,16 @@ from api.auth import Finalizing, Preparing
 from api.dependencies import Id, Parts, Service
 from api.prepare import renewed_source
 from api.schemas import DeliveryView, FileView
-from gridhaul.asgi import problems
+from gridhaul.asgi.problems import documented
 from gridhaul.transfer.access import Caller
 from gridhaul.transfer.errors import Forbidden, StateConflict
 from gridhaul.transfer.model import Delivery, File, Hint, RecordId, TaskName
 from gridhaul.transfer.states import DELIVERY_MOVES, FILE_MOVES, REOPENABLE, Action, DeliveryState, FileState
 
 router = APIRouter(tags=["operations"])
+
+MOVED = documented(404, 409)
+SOURCE = documented(404, 409, 413, 507)  # the source is looked at again
 
 FILE_ADVICE: Mapping[FileState, str] = {
     FileState.REGISTERED: "it changed just now; try again.",
@@ -38,29 +41,25 @@ DELIVERY_ADVICE: Mapping[DeliveryState, str] = {
 }
 
 
-@router.post("/files/{file_id}/cancel", summary="Stop storing a file for good")
+@router.post("/files/{file_id}/cancel", summary="Stop storing a file for good", responses=MOVED)
 async def cancel_file(file_id: Id, caller: Preparing, parts: Parts) -> FileView:
     """What is stored stays for a retry, until DELETE. Who stores it stops within a second or so."""
     return FileView.of(await move_file(parts, caller, file_id, Action.CANCEL))
 
 
-@router.post("/files/{file_id}/pause", summary="Stop storing a file for now")
+@router.post("/files/{file_id}/pause", summary="Stop storing a file for now", responses=MOVED)
 async def pause_file(file_id: Id, caller: Preparing, parts: Parts) -> FileView:
     """What is stored stays. Who stores it stops within a second or so."""
     return FileView.of(await move_file(parts, caller, file_id, Action.PAUSE))
 
 
-@router.post("/files/{file_id}/resume", summary="Go on storing a paused file")
+@router.post("/files/{file_id}/resume", summary="Go on storing a paused file", responses=MOVED)
 async def resume_file(file_id: Id, caller: Preparing, parts: Parts) -> FileView:
     """What was stored is not sent again."""
     return FileView.of(await move_file(parts, caller, file_id, Action.RESUME))
 
 
-@router.post(
-    "/files/{file_id}/retry",
-    summary="Store a failed or cancelled file after all",
-    responses=problems.documented(429, 507),
-)
+@router.post("/files/{file_id}/retry", summary="Store a failed or cancelled file after all", responses=SOURCE)
 async def retry_file(file_id: Id, caller: Preparing, parts: Parts) -> FileView:
     """What was stored is not sent again, unless the source is another one now: then it starts over."""
     file = await parts.file(caller, file_id)
@@ -72,24 +71,24 @@ async def retry_file(file_id: Id, caller: Preparing, parts: Parts) -> FileView:
     return FileView.of(await _moved(parts, caller, file_id, Action.RETRY, moved))
 
 
-@router.post("/deliveries/{delivery_id}/cancel", summary="Stop a delivery for good")
+@router.post("/deliveries/{delivery_id}/cancel", summary="Stop a delivery for good", responses=MOVED)
 async def cancel_delivery(delivery_id: Id, caller: Finalizing, parts: Parts) -> DeliveryView:
     """Its name is free; what it left at the target is removed a little later."""
     return DeliveryView.of(await move_delivery(parts, caller, delivery_id, Action.CANCEL))
 
 
-@router.post("/deliveries/{delivery_id}/pause", summary="Stop a delivery for now")
+@router.post("/deliveries/{delivery_id}/pause", summary="Stop a delivery for now", responses=MOVED)
 async def pause_delivery(delivery_id: Id, caller: Finalizing, parts: Parts) -> DeliveryView:
     """It keeps its name at the target."""
     return DeliveryView.of(await move_delivery(parts, caller, delivery_id, Action.PAUSE))
 
 
-@router.post("/deliveries/{delivery_id}/resume", summary="Go on with a paused delivery")
+@router.post("/deliveries/{delivery_id}/resume", summary="Go on with a paused delivery", responses=MOVED)
 async def resume_delivery(delivery_id: Id, caller: Finalizing, parts: Parts) -> DeliveryView:
     return DeliveryView.of(await move_delivery(parts, caller, delivery_id, Action.RESUME))
 
 
-@router.post("/deliveries/{delivery_id}/retry", summary="Queue a failed or cancelled delivery again")
+@router.post("/deliveries/{delivery_id}/retry", summary="Queue a failed or cancelled delivery again", responses=MOVED)
 async def retry_delivery(delivery_id: Id, caller: Finalizing, parts: Parts) -> DeliveryView:
     delivery = await parts.delivery(caller, delivery_id)
     if delivery.state in REOPENABLE:

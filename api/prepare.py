@@ -10,9 +10,9 @@ from fastapi import APIRouter, Header, Response
 from api.allowance import register_charged, require_few_open
 from api.auth import Preparing
 from api.dependencies import Parts, Service
-from api.schemas import DeliverTo, FileView, PrepareBody
-from gridhaul.asgi import problems
+from api.schemas import LOCATION, DeliverTo, FileView, PrepareBody
 from gridhaul.asgi.bounded_route import BoundedRoute
+from gridhaul.asgi.problems import documented
 from gridhaul.storage.roots import Roots
 from gridhaul.storage.source import check_path, identify
 from gridhaul.storage.source_stability import registered_anew
@@ -34,7 +34,7 @@ IdempotencyKey = Annotated[
     "/prepare",
     status_code=202,
     summary="Register a local file and start storing it",
-    responses=problems.documented(429, 507),
+    responses={202: LOCATION, **documented(404, 507)},
 )
 async def prepare(
     body: PrepareBody, response: Response, caller: Preparing, parts: Parts, idempotency_key: IdempotencyKey = None

@@ -1,16 +1,33 @@
 """What the api takes and gives. Lengths are bytes, digests lower-case hex, times RFC 3339 in UTC."""
 
 from datetime import datetime
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 from gridhaul.transfer.chunking import CHUNK_BYTES
 from gridhaul.transfer.model import Delivery, Evidence, Failure, File, IfChanged, IfExists, Receipt
 from gridhaul.transfer.states import DeliveryState, FileState, Layout
 
+LOCATION: dict[str, Any] = {"headers": {"Location": {"required": True, "schema": {"type": "string"}}}}
+
+
+def _whole(number: object) -> object:
+    """In JSON 1.0 is an integer."""
+    return int(number) if isinstance(number, float) and number.is_integer() else number
+
+
+Whole = BeforeValidator(_whole)
+Length = Annotated[int, Field(ge=0, lt=2**53), Whole]
 TargetName = Annotated[str, StringConstraints(max_length=64)]
-ObjectName = Annotated[str, StringConstraints(min_length=1, max_length=1024)]
+
+# The patterns are for the documentation: what does not match them is refused with a reason of its own.
+_PARTS = r"^[^/\x00-\x1f\x7f]+(/[^/\x00-\x1f\x7f]+)*$"
+FilePath = Annotated[str, Field(json_schema_extra={"pattern": r"^/[^\x00-\x1f\x7f]*$", "maxLength": 4096})]
+FileName = Annotated[str, StringConstraints(min_length=1, max_length=255), Field(json_schema_extra={"pattern": _PARTS})]
+ObjectName = Annotated[
+    str, StringConstraints(min_length=1, max_length=1024), Field(json_schema_extra={"pattern": _PARTS})
+]
 
 
 class Body(BaseModel):
@@ -24,8 +41,8 @@ class DeliverTo(Body):
 
 
 class PrepareBody(Body):
-    file_path: str
-    name: Annotated[str, StringConstraints(min_length=1, max_length=255)] | None = None
+    file_path: FilePath
+    name: FileName | None = None
     deliver_to: DeliverTo | None = None
     if_changed: IfChanged = Field(
         default=IfChanged.FAIL, strict=False, description="If the source changes before it is stored: fail, or restart"
@@ -33,7 +50,7 @@ class PrepareBody(Body):
 
 
 class FinalizeBody(DeliverTo):
-    length: int | None = Field(default=None, ge=0, lt=2**63)
+    length: Length | None = None
 
 
 class FailureView(BaseModel):

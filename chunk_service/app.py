@@ -20,12 +20,17 @@ from gridhaul.storage.connect import connect, ping
 from gridhaul.storage.intake import MongoIntake
 from gridhaul.storage.schema import make_payload_collections
 
-ANSWERS = (400, 401, 403, 404, 408, 409, 411, 413, 415, 416, 422, 503, 507)
+ANSWERS = (401, 403, 422, 503)
 
 
 def create_app() -> FastAPI:
     app = FastAPI(
-        title="Gridhaul chunk service", version=__version__, lifespan=_lifespan, docs_url=None, redoc_url=None
+        title="Gridhaul chunk service",
+        version=__version__,
+        lifespan=_lifespan,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
     )
     chain.install(app)
     app.include_router(routes.router, responses=problems.documented(*ANSWERS, *chain.ANSWERS))

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Annotated
 
 from fastapi import Depends, Path, Request
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from chunk_service.intake_limits import DiskReserve
 from gridhaul.asgi.limits import Budget
@@ -35,27 +36,28 @@ async def service(request: Request) -> Service:
 
 ContentId = Annotated[RecordId, Path(pattern="^[0-9a-f]{24}$")]
 ServiceParts = Annotated[Service, Depends(service)]
+_bearer = HTTPBearer(auto_error=False, description="A worker's token for the content in the path, or one to repair it")
+Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
 
 
-async def grant(request: Request, content_id: ContentId, parts: ServiceParts) -> ContentGrant:
+async def grant(credentials: Credentials, content_id: ContentId, parts: ServiceParts) -> ContentGrant:
     """The right to write to the content in the path, from the bearer token."""
-    granted = verify(_bearer(request), secret=parts.secret)
+    granted = verify(_token(credentials), secret=parts.secret)
     _require_same(granted.content_id, content_id)
     return granted
 
 
-async def repair_grant(request: Request, content_id: ContentId, parts: ServiceParts) -> RepairGrant:
+async def repair_grant(credentials: Credentials, content_id: ContentId, parts: ServiceParts) -> RepairGrant:
     """The right to repair the content in the path, from the bearer token."""
-    granted = verify_repair(_bearer(request), secret=parts.secret)
+    granted = verify_repair(_token(credentials), secret=parts.secret)
     _require_same(granted.content_id, content_id)
     return granted
 
 
-def _bearer(request: Request) -> str:
-    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-    if scheme.lower() != "bearer":
+def _token(credentials: HTTPAuthorizationCredentials | None) -> str:
+    if credentials is None:
         raise Unauthorized("A bearer token is needed.")
-    return token
+    return credentials.credentials
 
 
 def _require_same(granted: RecordId, wanted: RecordId) -> None:

@@ -7,15 +7,19 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from chunk_service import documentation
 from chunk_service.dependencies import ContentId, Fence, Granted, GrantedRepair, Service, ServiceParts
 from chunk_service.segment_body import declared_length, read_chunks
 from gridhaul.asgi.bounded_route import BoundedRoute
+from gridhaul.asgi.problems import documented
 from gridhaul.headers import read_chunk_digests
 from gridhaul.transfer.chunking import MANIFEST_PAGE_CHUNKS
 from gridhaul.transfer.errors import DigestMismatch, LengthMismatch
 from gridhaul.transfer.model import Seal
 
 router = APIRouter(prefix="/contents/{content_id}", tags=["contents"], route_class=BoundedRoute)
+
+TAKEN = documented(400, 404, 408, 409, 411, 413, 416, 507)
 
 LARGEST_NUMBER = 2**31 - 1
 ChunkNumber = Annotated[int, Path(ge=0, le=LARGEST_NUMBER)]
@@ -25,7 +29,7 @@ HexDigest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 class SealBody(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    length: int = Field(ge=0, lt=2**63)
+    length: int = Field(ge=0, lt=2**53)
     sha256: HexDigest = Field(alias="sha-256")
     manifest_root: HexDigest
 
@@ -34,7 +38,12 @@ class SealAnswer(BaseModel):
     layout: str
 
 
-@router.put("/chunks/{first}", status_code=201, responses={200: {"description": "All there already"}})
+@router.put(
+    "/chunks/{first}",
+    status_code=201,
+    responses={200: {"description": "All there already"}, **TAKEN},
+    openapi_extra=documentation.SEGMENT,
+)
 async def put_segment(
     request: Request, response: Response, content_id: ContentId, first: ChunkNumber, fence: Fence, parts: ServiceParts
 ) -> None:
@@ -45,7 +54,12 @@ async def put_segment(
         response.status_code = 200
 
 
-@router.put("/chunks/{n}/repair", status_code=201, responses={200: {"description": "Nothing was wrong"}})
+@router.put(
+    "/chunks/{n}/repair",
+    status_code=201,
+    responses={200: {"description": "Nothing was wrong"}, **TAKEN},
+    openapi_extra=documentation.REPAIR,
+)
 async def repair_chunk(
     request: Request, response: Response, content_id: ContentId, n: ChunkNumber, _: GrantedRepair, parts: ServiceParts
 ) -> None:
@@ -57,7 +71,7 @@ async def repair_chunk(
             response.status_code = 200
 
 
-@router.get("/digests", response_class=Response)
+@router.get("/digests", response_class=Response, responses={200: documentation.DIGESTS, **documented(404)})
 async def get_digests(
     content_id: ContentId,
     _: Granted,
@@ -70,7 +84,7 @@ async def get_digests(
     return Response(held, media_type="application/octet-stream")
 
 
-@router.post("/seal")
+@router.post("/seal", responses=documented(404, 409), openapi_extra=documentation.SEAL)
 async def seal(content_id: ContentId, body: SealBody, fence: Fence, parts: ServiceParts) -> SealAnswer:
     """Make the content complete and unchangeable. Repeated: the same answer."""
     wanted = Seal(length=body.length, sha256=body.sha256, manifest_root=body.manifest_root)

@@ -12,13 +12,20 @@ from starlette.types import Message, Receive
 
 from gridhaul.asgi.bounds import Bounds
 from gridhaul.asgi.json_text import check_json
+from gridhaul.asgi.problems import documented
 from gridhaul.transfer.errors import PayloadTooLarge, RequestTimeout, UnsupportedMediaType
 
 JSON = "application/json"
+ANSWERS = (400, 408, 413, 415)
 
 
 class BoundedRoute(APIRoute):
     """Reads and checks the body before FastAPI does. A route without one, or that streams it, is left alone."""
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        if self.body_field is not None:
+            self.responses = documented(*ANSWERS) | self.responses
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()

@@ -17,7 +17,11 @@ def health_routes(checks: Callable[[], Mapping[str, Check]]) -> APIRouter:
     async def healthz() -> dict[str, str]:
         return {"status": "ok"}
 
-    @router.get("/readyz", summary="Whether everything that the process needs answers", responses={503: {}})
+    @router.get(
+        "/readyz",
+        summary="Whether everything that the process needs answers",
+        responses={503: {"model": dict[str, str], "description": "Something does not answer"}},
+    )
     async def readyz(response: Response) -> dict[str, str]:
         states = {name: await _state(check) for name, check in checks().items()}
         if set(states.values()) != {"ok"}:

@@ -34,8 +34,21 @@ class Problem(BaseModel):
 
 def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """`responses` for FastAPI: these statuses are answered with a problem document."""
-    content = {MEDIA_TYPE: {"schema": Problem.model_json_schema()}}
-    return {status: {"description": http.HTTPStatus(status).phrase, "content": content} for status in statuses}
+    return {status: _documented(status) for status in statuses}
+
+
+def _documented(status: int) -> dict[str, Any]:
+    content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    headers = {name: {"required": True, "schema": schema} for name, schema in _HEADERS.get(status, {}).items()}
+    return {"description": http.HTTPStatus(status).phrase, "content": content, "headers": headers}
+
+
+_RETRY_AFTER: dict[str, Any] = {"Retry-After": {"type": "integer", "minimum": 1}}
+_HEADERS: dict[int, dict[str, Any]] = {
+    401: {"WWW-Authenticate": {"const": "Bearer"}},
+    429: _RETRY_AFTER,
+    503: _RETRY_AFTER,
+}
 
 
 log = structlog.get_logger(__name__)
@@ -57,11 +70,18 @@ def problem(
 
 
 def install(app: FastAPI) -> None:
-    """Answer every error of `app` as a problem document."""
+    """Answer every error of `app` as a problem document, and describe it once in the OpenAPI document."""
+    plain = app.openapi
+    app.openapi = lambda: _with_problem(plain())  # type: ignore[method-assign]
     app.add_exception_handler(GridhaulError, _on_gridhaul_error)
     app.add_exception_handler(RequestValidationError, _on_invalid_request)
     app.add_exception_handler(HTTPException, _on_http_exception)
     app.add_exception_handler(Exception, _on_unexpected)
+
+
+def _with_problem(document: dict[str, Any]) -> dict[str, Any]:
+    document.setdefault("components", {}).setdefault("schemas", {})["Problem"] = Problem.model_json_schema()
+    return document
 
 
 def describe(error: GridhaulError) -> dict[str, str]:

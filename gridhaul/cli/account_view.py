@@ -10,7 +10,7 @@ from gridhaul.cli.text import safe, size
 from gridhaul.records import AccountRecord
 
 HEADER = ("USERNAME", "STATE", "USED", "QUOTA", "SCOPES")
-SERVERS = "the server's"
+SERVERS = "the server's limit"
 
 
 def print_text(account: AccountRecord) -> None:
@@ -66,4 +66,4 @@ def _quota(account: AccountRecord) -> str:
 
 def _open(account: AccountRecord) -> str:
     most = account["max_open_files"]
-    return f"files at once: {SERVERS if most is None else most}"
+    return SERVERS if most is None else f"at most {most} files at once"

@@ -90,6 +90,14 @@ async def test_account_that_cannot_be_is_refused(
     assert (await http.get("/accounts/bob", headers=root)).status_code == 404
 
 
+@pytest.mark.parametrize("spelled", ["/srv/bob/", "/srv//bob", "/srv/./bob"])
+async def test_root_is_kept_as_paths_are_compared_with_it(
+    http: httpx2.AsyncClient, root: dict[str, str], spelled: str
+) -> None:
+    body = {"username": "bob", "scopes": [], "roots": [spelled]}
+    assert (await http.post("/accounts", json=body, headers=root)).json()["roots"] == ["/srv/bob"]
+
+
 async def test_no_account_locks_itself_out(http: httpx2.AsyncClient, root: dict[str, str]) -> None:
     for change in ({"disabled": True}, {"scopes": ["read"]}):
         assert (await http.patch("/accounts/root", json=change, headers=root)).status_code == 409

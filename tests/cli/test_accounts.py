@@ -33,7 +33,7 @@ def test_own_account_is_shown_with_its_limits(api: ScriptedApi, run: Run) -> Non
         "  roots     /srv/a, /srv/b\\x1b[2J",
         "  targets   none",
         "  quota     5.0 MiB, 3.0 MiB used",
-        "  open      files at once: 20",
+        "  open      at most 20 files at once",
         "  password  no, only keys",
         "  updated   2026-11-21T03:00:01Z",
     ]
@@ -47,8 +47,8 @@ def test_account_without_limits_has_the_servers(api: ScriptedApi, run: Run) -> N
         "  scopes    none",
         "  roots     all",
         "  targets   all",
-        "  quota     the server's, 3.0 MiB used",
-        "  open      files at once: the server's",
+        "  quota     the server's limit, 3.0 MiB used",
+        "  open      the server's limit",
     ]
 
 
@@ -62,9 +62,9 @@ def test_accounts_are_a_table_of_all_pages(api: ScriptedApi, run: Run) -> None:
     last = account(username="carol", disabled=True, quota_bytes=MIB)
     api.script("GET /accounts?limit=1000&cursor=bob", {"accounts": [last], "next_cursor": None})
     assert run("accounts", "list").stdout.splitlines() == [
-        "USERNAME  STATE     USED     QUOTA         SCOPES",
-        "bob       ENABLED   3.0 MiB  the server's  prepare read",
-        "carol     DISABLED  3.0 MiB  1.0 MiB       prepare read",
+        "USERNAME  STATE     USED     QUOTA               SCOPES",
+        "bob       ENABLED   3.0 MiB  the server's limit  prepare read",
+        "carol     DISABLED  3.0 MiB  1.0 MiB             prepare read",
     ]
 
 

@@ -5,6 +5,7 @@ import signal
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ ANSWERED_SECONDS = 60
 DELIVERED_SECONDS = 300
 MAINTENANCE_SECONDS = 60
 FSCK_SECONDS = 180
+SWEEP_SECONDS = 6
 VICTIMS = ("api", "chunk_service", "mongod", "redis", *WORKERS, "child", "child", "group")
 DEFAULTS = {"GRIDHAUL_LEASE_SECONDS": "30", "GRIDHAUL_RENEW_SECONDS": "10", "GRIDHAUL_DISPATCH_SECONDS": "5"}
 
@@ -34,7 +36,7 @@ DEFAULTS = {"GRIDHAUL_LEASE_SECONDS": "30", "GRIDHAUL_RENEW_SECONDS": "10", "GRI
     stage="all",
     title="50 kill -9 of any process over 40 files",
     only_when_named=True,
-    settings={"GRIDHAUL_SWEEP_SECONDS": "6"},
+    settings={"GRIDHAUL_SWEEP_SECONDS": str(SWEEP_SECONDS)},
 )
 def storm(world: World) -> None:
     lengths = [0, 1, MIB, 15 * MIB, 16 * MIB, MOST_BYTES]
@@ -122,11 +124,19 @@ def _kill(world: World, victim: str) -> None:
 def _require_nothing_found(world: World) -> None:
     """By fsck, once maintenance has run."""
     wait_for(lambda: not _left_to_do(world), seconds=MAINTENANCE_SECONDS, what="maintenance has run")
+    wait_for(lambda: _accounts_are_quiet(world), seconds=MAINTENANCE_SECONDS, what="no charge can be under way")
+    world.operator.gc()  # what was killed between a charge and its file counts too much until then
     check = world.operator.fsck(seconds=FSCK_SECONDS)
     assert check["found"] == 0, check["findings"]
     world.notes.append(
         f"fsck: {check['checked_contents']} contents, {check['checked_bytes'] // MIB} MiB, nothing found"
     )
+
+
+def _accounts_are_quiet(world: World) -> bool:
+    long_ago = datetime.now(UTC) - timedelta(seconds=SWEEP_SECONDS)
+    with world.operator.database() as database:
+        return database["auth"].find_one({"charged_at": {"$gt": long_ago}}, {"_id": 1}) is None
 
 
 def _left_to_do(world: World) -> bool:

@@ -122,8 +122,19 @@ def test_changes_by_an_admin_hold_at_once(admin: Shell, nobody: Shell) -> None:
     frank = Shell(url=nobody.url, token=nobody.key("one", "frank"))
     shown = admin("accounts", "set", "frank", "--quota", "none", "--max-open-files", "3", "--disable").stdout
     assert "account frank DISABLED\n" in shown
-    assert "the server's, 0 B used\n" in shown
+    assert "the server's limit, 0 B used\n" in shown
     assert outcome(frank("ls")) == (5, "unauthorized")
     admin("accounts", "set", "frank", "--enable", "--scopes", "")
     assert outcome(frank("ls")) == (5, "forbidden")
     assert "frank" in admin("accounts", "list").stdout
+
+
+def test_file_beyond_the_quota_is_refused_until_there_is_more(admin: Shell, nobody: Shell, sources: Path) -> None:
+    path = make_file(sources / "grace.bin", 2 * MIB)
+    let_in(admin, "grace", "--quota", "1MiB")
+    grace = Shell(url=nobody.url, token=nobody.key("one", "grace"))
+    send = ("send", str(path), "--to", "directory", "--name", "grace.bin")
+    assert outcome(grace(*send)) == (1, "quota_exceeded")
+    admin("accounts", "set", "grace", "--quota", "3MiB")
+    assert grace(*send).returncode == 0
+    assert "  quota     3.0 MiB, 2.0 MiB used\n" in grace("account").stdout

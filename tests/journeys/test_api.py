@@ -8,6 +8,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from gridhaul.asgi import documentation
 from gridhaul.embedded.system import System
 from tests.journeys.operator import MIB, Operator, make_file, sha256_of, wait_for
 
@@ -48,7 +49,7 @@ def test_without_the_token_nothing_is_answered(system: System, call: str, token:
         ("{sources}-evil/x", (403, "path_not_allowed")),
         ("{sources}/leaving", (403, "path_not_allowed")),
         ("{sources}/absent", (404, "source_missing")),
-        ("{sources}", (403, "path_not_allowed")),
+        ("{sources}", (422, "not_a_regular_file")),
         ("{sources}/folder", (422, "not_a_regular_file")),
         ("{sources}/fifo", (422, "not_a_regular_file")),
         ("relative", (422, "path_invalid")),
@@ -117,6 +118,11 @@ def test_finalize_answers_each_case_as_written(operator: Operator, sources: Path
     headers = {"Repr-Digest": f"sha-256=:{structured}:"}
     spelled = operator.http.post(f"/upload/{file_id}/finalise", json={"target": "directory"}, headers=headers)
     assert (spelled.status_code, spelled.json()["delivery_id"]) == (200, first.json()["delivery_id"])
+    whole = operator.http.post(url, json={"target": "directory", "length": 2.0 * MIB}, headers=headers)
+    assert (whole.status_code, whole.json()["delivery_id"]) == (200, first.json()["delivery_id"])
+    contradicting = headers | {"content-sha256": "0" * 64}
+    response = operator.http.post(url, json={"target": "directory"}, headers=contradicting)
+    assert problem(response) == (422, "digest_mismatch")
 
 
 def test_finalize_before_the_file_is_stored_is_told_to_wait(operator: Operator, sources: Path) -> None:
@@ -201,6 +207,8 @@ def test_every_other_error_is_a_problem_document_too(operator: Operator) -> None
     assert problem(operator.http.get("/nowhere"))[0] == 404
     assert problem(operator.http.put("/files"))[0] == 405
     assert operator.http.put("/files").headers["allow"] == "GET"
+    assert operator.http.put(f"/files/{'0' * 24}").headers["allow"] == "DELETE, GET"
+    assert problem(operator.http.get("/files/"))[0] == 404
     assert problem(operator.http.get("/files/xyz"))[0] == 422
     assert problem(operator.http.get(f"/files/{'0' * 24}")) == (404, "not_found")
     json = {"Content-Type": "application/json"}
@@ -210,6 +218,6 @@ def test_every_other_error_is_a_problem_document_too(operator: Operator) -> None
 
 
 def test_health_and_documentation_need_no_token(system: System) -> None:
-    for path in ("/healthz", "/readyz", "/docs", "/redoc", "/openapi.json"):
+    for path in ("/healthz", "/readyz", "/openapi.json", *documentation.PATHS):
         assert httpx2.get(system.url + path, trust_env=False).status_code == 200, path
     assert httpx2.get(system.url + "/readyz", trust_env=False).json()["redis"] == "ok"

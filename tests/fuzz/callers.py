@@ -1,0 +1,112 @@
+"""Who asks: with the right token, without one, with a wrong one; and the values that mean something to the stand."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from gridhaul.embedded.bootstrap import OPERATOR
+from gridhaul.tokens import RepairGrant, sign_repair
+from gridhaul.transfer.model import RecordId
+from tests.fuzz.stand import OTHER, SPARE, TARGET, Stand
+
+NOTHING = "0" * 24
+MEANT = 0.7  # how often such a value is taken where it fits; the others are made up
+# Without a valid token nothing else is answered. What is open to everybody is left to the callers that have one.
+NO_EDGES = {"phases": {"coverage": {"enabled": False}}}  # edge cases of values are for the one that may do everything
+CLOSED = {"operations": [{"include-path-regex": "^/(auth/|healthz|readyz)", "enabled": False}], **NO_EDGES}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Caller:
+    """`settings` are schemathesis' own, on top of schemathesis.toml; `words` are for the hooks.
+
+    `share` is its part of the examples.
+    """
+
+    name: str
+    url: str
+    settings: Mapping[str, Any]
+    words: Mapping[str, Any] = field(default_factory=dict)
+    authorised: bool = True
+    share: float = 1
+
+
+def callers(stand: Stand) -> Iterator[Caller]:
+    """For both services. The tokens of the chunk service are made when a caller is asked for: they expire."""
+    yield from _of_api(stand)
+    yield from _of_chunk_service(stand)
+
+
+def _of_api(stand: Stand) -> Iterator[Caller]:
+    url, token = stand.system.url, stand.system.token
+    spared = {OPERATOR: SPARE, OTHER: SPARE, _key_id(token): NOTHING, _key_id(stand.other_key): NOTHING}
+    words = {"spared": spared}
+    yield Caller(name="api", url=url, settings=_api(stand, token), words=words)
+    foreign = words | {"foreign": [*stand.file_ids, *stand.delivery_ids]}
+    yield Caller(
+        name="api, another account", url=url, settings=_api(stand, stand.other_key) | NO_EDGES, words=foreign, share=0.5
+    )
+    yield from _strangers("api", url, wrong_token="x" * 43)
+
+
+def _of_chunk_service(stand: Stand) -> Iterator[Caller]:
+    url = stand.system.chunk_service_url
+    words = {"sealed_id": stand.sealed.content_id}
+    yield Caller(name="chunk service", url=url, settings=_chunk_service(stand), words=words)
+    yield from _strangers("chunk service", url, wrong_token=stand.open.token(secret="x" * 43))
+
+
+def _strangers(service: str, url: str, *, wrong_token: str) -> Iterator[Caller]:
+    yield Caller(name=f"{service}, no token", url=url, settings=CLOSED, authorised=False, share=0.2)
+    wrong = CLOSED | _bearer(wrong_token)
+    yield Caller(name=f"{service}, wrong token", url=url, settings=wrong, authorised=False, share=0.2)
+
+
+def _api(stand: Stand, token: str) -> dict[str, Any]:
+    values = {
+        "path.file_id": stand.file_ids,
+        "path.delivery_id": stand.delivery_ids,
+        "path.check_id": stand.check_ids,
+        "query.cursor": [*stand.file_ids, *stand.delivery_ids],
+        "header.content-sha256": [stand.sha256, stand.sha256.upper(), "0" * 64],
+        "path.username": [OPERATOR, OTHER, SPARE],
+        "body.account": [SPARE],
+        "body.file_path": stand.paths,
+        "body.target": [TARGET],
+        "body.deliver_to.target": [TARGET],
+        "body.id": [*stand.file_ids, *stand.delivery_ids],
+    }
+    return _bearer(token) | _values(values)
+
+
+def _chunk_service(stand: Stand) -> dict[str, Any]:
+    """Repairing takes a token of its own, for a content that is sealed."""
+    values: dict[str, Sequence[str | int]] = {
+        "path.content_id": [stand.open.content_id],
+        "path.first": [0, 1, 19, 20],
+        "path.n": [0],
+        "header.Lease-Fence": ["1"],
+    }
+    sealed = stand.sealed
+    token = sign_repair(RepairGrant(content_id=RecordId(sealed.content_id)), secret=sealed.secret)
+    repair = _bearer(token) | _values({"path.content_id": [sealed.content_id]}, names="sealed")
+    settings = _bearer(stand.open.token()) | _values(values)
+    settings["dictionaries"] |= repair.pop("dictionaries")
+    return settings | {"operations": [{"include-name": "PUT /contents/{content_id}/chunks/{n}/repair", **repair}]}
+
+
+def _bearer(token: str) -> dict[str, Any]:
+    return {"headers": {"Authorization": f"Bearer {token}"}}
+
+
+def _values(values: Mapping[str, Sequence[str | int]], *, names: str = "") -> dict[str, Any]:
+    """`names` goes before the names of the dictionaries, where there are two for one parameter."""
+    found = {place: names + place.replace(".", "-") for place in values}
+    return {
+        "dictionaries": {found[place]: {"values": list(values[place])} for place in values},
+        "parameters": {place: {"dictionary": name, "probability": MEANT} for place, name in found.items()},
+    }
+
+
+def _key_id(key: str) -> str:
+    return key.split("_")[1]

@@ -1,0 +1,122 @@
+"""A running system with something in every state, and the words that mean something to it."""
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from gridhaul.embedded.system import Configuration, System
+from gridhaul.transfer.digest import ContentDigest, chunk_digest, manifest_root
+from tests.fuzz.words import MIB, OPEN_BYTES, SEALED
+from tests.journeys.chunk_writer import ChunkWriter
+from tests.journeys.operator import Operator, make_file, sha256_of
+
+SETTINGS = {
+    "GRIDHAUL_LEASE_SECONDS": "4",
+    "GRIDHAUL_RENEW_SECONDS": "1",
+    "GRIDHAUL_DISPATCH_SECONDS": "1",
+    "GRIDHAUL_REQUESTS_A_MINUTE": "0",  # no limit: what is asked here would all be refused
+    "GRIDHAUL_FAILED_LOGINS_A_MINUTE": "0",
+}
+TARGET = "directory"
+STORED_FILES = 6
+OTHER = "somebody"
+SPARE = "anybody"  # whom it may happen to that he is locked out
+OTHER_SCOPES = ("prepare", "finalize", "read", "delete")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stand:
+    """The ids are of files, deliveries and checks; every file has the same bytes, so one digest is right for all."""
+
+    system: System
+    file_ids: Sequence[str]
+    delivery_ids: Sequence[str]
+    check_ids: Sequence[str]
+    paths: Sequence[str]
+    sha256: str
+    open: ChunkWriter
+    sealed: ChunkWriter
+    other_key: str
+
+
+@contextmanager
+def standing(top: Path) -> Iterator[Stand]:
+    """The system in an empty directory, filled."""
+    sources, delivered = top / "sources", top / "delivered"
+    sources.mkdir()
+    delivered.mkdir()
+    configuration = Configuration(
+        data=top / "data",
+        roots=(sources,),
+        environment=SETTINGS,
+        targets_toml=f'[targets.{TARGET}]\nkind = "directory"\npath = "{delivered}"\n',
+        small_children=1,
+        large_children=1,
+    )
+    with System(configuration) as system:
+        operator = Operator(system)
+        try:
+            yield _fill(operator, sources)
+        finally:
+            operator.close()
+
+
+def _fill(operator: Operator, sources: Path) -> Stand:
+    path = make_file(sources / "run42.h5", MIB + 1)
+    stored = [operator.prepare(path) for _ in range(STORED_FILES)]
+    for file_id in stored:
+        operator.stored(file_id)
+    sha256 = sha256_of(path)
+    delivery_id = operator.finalize(stored[0], sha256, TARGET).json()["delivery_id"]
+    operator.delivered(stored[0])
+    return Stand(
+        system=operator.system,
+        file_ids=[*stored, *_unstored(operator, path)],
+        delivery_ids=[delivery_id],
+        check_ids=[operator.fsck(stored[0])["check_id"]],
+        paths=_paths(sources, path),
+        sha256=sha256,
+        open=ChunkWriter.open(operator, OPEN_BYTES),
+        sealed=_sealed(operator),
+        other_key=_other_key(operator),
+    )
+
+
+def _unstored(operator: Operator, path: Path) -> list[str]:
+    """Files that no worker came to see: paused, cancelled, deleted."""
+    operator.system.stop_program("worker_small")
+    found = [operator.prepare(path) for _ in range(3)]
+    operator.operate("files", found[0], "pause")
+    operator.operate("files", found[1], "cancel")
+    operator.http.delete(f"/files/{found[2]}", params={"cancel": "true"}).raise_for_status()
+    operator.system.start_program("worker_small")
+    return found
+
+
+def _paths(sources: Path, regular: Path) -> list[str]:
+    """A regular file, and everything that must not be read."""
+    (sources / "folder").mkdir()
+    (sources / "leaving").symlink_to("/etc/passwd")
+    os.mkfifo(sources / "fifo")
+    odd = [sources / name for name in ("folder", "fifo", "leaving", "absent")]
+    return [str(path) for path in (regular, *odd, sources / ".." / "outside", Path("/etc/passwd"))]
+
+
+def _sealed(operator: Operator) -> ChunkWriter:
+    writer = ChunkWriter.open(operator, len(SEALED))
+    writer.put(0, [SEALED]).raise_for_status()
+    total = ContentDigest()
+    total.update(SEALED)
+    seal = {"length": len(SEALED), "sha-256": total.hexdigest(), "manifest_root": manifest_root([chunk_digest(SEALED)])}
+    writer.request("POST", "seal", json=seal).raise_for_status()
+    return writer
+
+
+def _other_key(operator: Operator) -> str:
+    """The API key of another account, which is no admin."""
+    for name in (OTHER, SPARE):
+        operator.http.post("/accounts", json={"username": name, "scopes": OTHER_SCOPES}).raise_for_status()
+    made = operator.http.post("/keys", json={"name": "fuzz", "account": OTHER})
+    return str(made.raise_for_status().json()["key"])

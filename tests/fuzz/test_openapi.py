@@ -1,0 +1,36 @@
+"""Both OpenAPI documents against the running system: no server error, no answer that is not documented."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.fuzz.callers import callers
+from tests.fuzz.run import run
+from tests.fuzz.stand import Stand, standing
+
+EXAMPLES = 20
+SEED = 42
+
+
+@pytest.fixture(scope="module")
+def stand(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stand]:
+    with standing(tmp_path_factory.mktemp("fuzz")) as found:
+        yield found
+
+
+@pytest.mark.parametrize("how", ["", ", another account", ", no token", ", wrong token"])
+def test_every_answer_of_the_api_is_documented_and_no_server_error(stand: Stand, how: str) -> None:
+    require_documented(stand, f"api{how}")
+
+
+@pytest.mark.parametrize("how", ["", ", no token", ", wrong token"])
+def test_every_answer_of_the_chunk_service_is_documented_and_no_server_error(stand: Stand, how: str) -> None:
+    require_documented(stand, f"chunk service{how}")
+
+
+def require_documented(stand: Stand, name: str) -> None:
+    (caller,) = (caller for caller in callers(stand) if caller.name == name)
+    outcome = run(caller, examples=EXAMPLES, seed=SEED)
+    assert not outcome.admitted
+    assert not outcome.locked_out
+    assert not outcome.failed, outcome.text
