@@ -1,5 +1,57 @@
-"""The running system that the journeys share."""
+"""The running system that the journeys share, with records that bad input must leave alone, and the count of rows."""
 
+from collections.abc import Generator, Iterator
+from pathlib import Path
+
+import pytest
+
+from gridhaul.embedded.system import System
+from tests.bad_input import figures
+from tests.bad_input.bench import Bench, bench_of
+from tests.bad_input.server_errors import server_errors
+from tests.bad_input.strict import StrictApi, strict_api, strict_chunk_service
 from tests.journeys.conftest import operator, remotes, sources, system
 
 __all__ = ["operator", "remotes", "sources", "system"]
+
+
+@pytest.fixture(scope="package", autouse=True)
+def _no_server_errors(system: System) -> Iterator[None]:
+    """All that these tests sent was the client's fault, and the services said so."""
+    logs = [system.data / "logs" / f"{name}.log" for name in ("api", "chunk_service")]
+    sizes = [log.stat().st_size for log in logs]
+    yield
+    found = [line for log, size in zip(logs, sizes, strict=True) for line in server_errors(log, since_byte=size)]
+    assert found == []
+
+
+@pytest.fixture(scope="package")
+def bench(system: System, sources: Path) -> Iterator[Bench]:
+    system.wait_ready(timeout_seconds=30)
+    root = sources / "bad-input"
+    root.mkdir()
+    with bench_of(system, root) as found:
+        yield found
+
+
+@pytest.fixture(scope="package")
+def strict(system: System, tmp_path_factory: pytest.TempPathFactory) -> Iterator[StrictApi]:
+    with strict_api(system, tmp_path_factory.mktemp("strict")) as found:
+        yield found
+
+
+@pytest.fixture(scope="package")
+def impatient_chunk_service(system: System, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with strict_chunk_service(system, tmp_path_factory.mktemp("impatient")) as url:
+        yield url
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    figures.note(item, report)
+    return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    figures.show(terminalreporter)

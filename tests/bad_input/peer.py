@@ -15,6 +15,15 @@ from gridhaul.embedded.system import System
 TIMEOUT_SECONDS = 30.0
 
 
+@contextmanager
+def connected_to(url: str) -> Iterator[socket.socket]:
+    where = urlsplit(url)
+    assert where.hostname
+    assert where.port
+    with socket.create_connection((where.hostname, where.port), timeout=TIMEOUT_SECONDS) as connection:
+        yield connection
+
+
 @dataclass(frozen=True, kw_only=True)
 class Peer:
     name: str
@@ -33,7 +42,7 @@ class Peer:
 
     def ask(self, *parts: bytes) -> tuple[int, str]:
         """Status and body of the answer to these bytes."""
-        with self.connected() as connection:
+        with connected_to(self.url) as connection:
             with suppress(OSError):  # what was answered before the end is there to be read
                 for part in parts:
                     connection.sendall(part)
@@ -44,20 +53,12 @@ class Peer:
     def pour(self, head: bytes, parts: Iterable[bytes]) -> int:
         """How many bytes of the parts were taken before the service ended the connection."""
         taken = 0
-        with self.connected() as connection, suppress(OSError):
+        with connected_to(self.url) as connection, suppress(OSError):
             connection.sendall(head)
             for part in parts:
                 connection.sendall(part)
                 taken += len(part)
         return taken
-
-    @contextmanager
-    def connected(self) -> Iterator[socket.socket]:
-        where = urlsplit(self.url)
-        assert where.hostname
-        assert where.port
-        with socket.create_connection((where.hostname, where.port), timeout=TIMEOUT_SECONDS) as connection:
-            yield connection
 
     def goes_on(self) -> bool:
         return httpx2.get(f"{self.url}/healthz", trust_env=False).status_code == 200

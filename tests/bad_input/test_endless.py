@@ -7,6 +7,7 @@ import pytest
 
 from gridhaul.embedded.system import System
 from tests.bad_input.peer import Peer
+from tests.bad_input.table import Row, trying
 
 MIB = 1 << 20
 POURED_BYTES = 100 * MIB
@@ -42,6 +43,7 @@ def test_what_has_no_end_is_ended(peer: Peer, what: str) -> None:
         assert peer.pour(head, [block] * (POURED_BYTES // len(block))) < POURED_BYTES // 2
 
 
+@trying(Row.JSON)
 @pytest.mark.parametrize("declared", [True, False])
 def test_a_hundred_megabytes_of_json_are_refused_and_the_client_hears_it(peer: Peer, declared: bool) -> None:
     def body() -> Iterator[bytes]:

@@ -205,7 +205,7 @@ def test_repair_takes_the_bytes_of_the_manifest_from_one_who_may_repair(operator
 
 
 def repair(
-    writer: ChunkWriter, n: int, data: bytes, *, token: str | None = None, digest: bytes | None = None
+    writer: ChunkWriter, n: object, data: bytes, *, token: str | None = None, digest: bytes | None = None
 ) -> httpx2.Response:
     grant = RepairGrant(content_id=RecordId(writer.content_id))
     headers = {

@@ -1,0 +1,102 @@
+"""A running system with accounts of these tests' own, and what they have: nothing of it may change by bad input."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx2
+
+from gridhaul.embedded.system import System
+from tests.journeys.operator import Json, Operator, make_file, sha256_of
+from tests.journeys.test_accounts import SCOPES, calling
+
+LENGTH = 100_000
+OWN = "bad-input-"  # the accounts' names begin so
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bench:
+    system: System
+    operator: Operator
+    root: Path
+    http: httpx2.Client  # of an account that may do everything but administer
+    path: Path
+    sha256: str
+    file_id: str  # of that path, delivered
+    delivery_id: str
+    foreign_file_id: str
+    foreign_delivery_id: str
+
+    def prepare(self, path: object, **body: object) -> httpx2.Response:
+        return self.http.post("/upload/prepare", json={"file_path": path, **body})
+
+    def finalize(self, body: Json, *, file_id: str | None = None, **headers: str) -> httpx2.Response:
+        """Headers given by name (`repr_digest="x"`); without any, the right digest."""
+        named = {name.replace("_", "-"): value for name, value in headers.items()} or {"content-sha256": self.sha256}
+        return self.http.post(f"/upload/{file_id or self.file_id}/finalize", json=body, headers=named)
+
+    def filled(self, text: str) -> str:
+        """The text, with `{root}`, `{file_id}` and the other names of this bench replaced."""
+        for name in ("root", "path", "file_id", "delivery_id", "foreign_file_id", "foreign_delivery_id"):
+            text = text.replace(f"{{{name}}}", str(getattr(self, name)))
+        return text
+
+    @contextmanager
+    def unchanged(self) -> Iterator[None]:
+        """Meanwhile no file, delivery or count of bytes of these accounts comes, goes or changes."""
+        before = self._records()
+        yield
+        assert self._records() == before
+
+    def _records(self) -> list[Any]:
+        fields = ("_id", "state", "error", "content_id", "object_name", "username", "used_bytes")
+        with self.operator.database() as database:
+            return [
+                {name: record[name] for name in fields if name in record}
+                for collection, owner in (("files", "owner"), ("deliveries", "owner"), ("auth", "username"))
+                for record in database[collection].find({owner: {"$regex": f"^{OWN}"}}).sort("_id")
+            ]
+
+
+def key_of(operator: Operator, name: str, *, scopes: list[str] = SCOPES, **account: object) -> str:
+    """An API key with these scopes, of a new account that has them all."""
+    body = {"username": OWN + name, "scopes": SCOPES, **account}
+    made = operator.http.post("/accounts", json=body)
+    assert made.status_code == 201, made.text
+    answer = operator.http.post("/keys", json={"name": "tests", "account": OWN + name, "scopes": scopes})
+    assert answer.status_code == 201, answer.text
+    return str(answer.json()["key"])
+
+
+@contextmanager
+def bench_of(system: System, root: Path) -> Iterator[Bench]:
+    """`root` is a directory of its own beneath a root of the system."""
+    operator = Operator(system)
+    with ExitStack() as stack:
+        stack.callback(operator.close)
+        path = make_file(root / "delivered.bin", LENGTH)
+        http, other = (stack.enter_context(calling(system, key_of(operator, name))) for name in ("caller", "other"))
+        (file_id, delivery_id), foreign = (_delivered(operator, one, path) for one in (http, other))
+        yield Bench(
+            system=system,
+            operator=operator,
+            root=root,
+            http=http,
+            path=path,
+            sha256=sha256_of(path),
+            file_id=file_id,
+            delivery_id=delivery_id,
+            foreign_file_id=foreign[0],
+            foreign_delivery_id=foreign[1],
+        )
+
+
+def _delivered(operator: Operator, http: httpx2.Client, path: Path) -> tuple[str, str]:
+    """Ids of a new file of that client and of its delivery, once both are over."""
+    deliver_to = {"target": "directory", "if_exists": "rename"}
+    answer = http.post("/upload/prepare", json={"file_path": str(path), "deliver_to": deliver_to})
+    assert answer.status_code == 202, answer.text
+    file_id = str(answer.json()["file_id"])
+    return file_id, str(operator.delivered(file_id)["delivery_id"])

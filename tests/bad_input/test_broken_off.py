@@ -1,0 +1,77 @@
+"""Bodies that do not come to their end: the connection is closed, and nothing of them is stored."""
+
+import socket
+from http.client import HTTPResponse
+
+from tests.bad_input.bench import Bench
+from tests.bad_input.peer import connected_to
+from tests.bad_input.strict import StrictApi
+from tests.bad_input.table import Row, trying
+from tests.journeys.chunk_writer import ChunkWriter
+from tests.journeys.operator import MIB
+
+CHUNK = b"a" * MIB
+pytestmark = trying(Row.BROKEN_OFF)
+
+
+def prepare_of(token: str) -> bytes:
+    """The head and the begin of a prepare."""
+    lines = ["POST /upload/prepare HTTP/1.1", "Host: x", f"Authorization: Bearer {token}"]
+    lines += ["Content-Type: application/json", "Content-Length: 100", "", '{"file_path": "/']
+    return "\r\n".join(lines).encode()
+
+
+def segment_of(writer: ChunkWriter) -> bytes:
+    """The head and one half of a chunk."""
+    lines = [f"PUT /contents/{writer.content_id}/chunks/0 HTTP/1.1", "Host: x", f"Content-Length: {MIB}"]
+    lines += [f"{name}: {value}" for name, value in writer.headers([CHUNK]).items()]
+    return "\r\n".join([*lines, "", ""]).encode() + CHUNK[: MIB // 2]
+
+
+def require_closed(url: str, data: bytes) -> None:
+    """After the client said that no more will come."""
+    with connected_to(url) as connection:
+        connection.sendall(data)
+        connection.shutdown(socket.SHUT_WR)
+        while connection.recv(65536):
+            pass
+
+
+def require_refused_and_closed(url: str, data: bytes) -> None:
+    """Within the client's own patience, while it says nothing more."""
+    with connected_to(url) as connection:
+        connection.sendall(data)
+        response = HTTPResponse(connection)
+        response.begin()
+        assert (response.status, response.headers["Connection"]) == (408, "close")
+        assert response.headers["Content-Type"] == "application/problem+json"
+        response.read()
+        assert connection.recv(1) == b""
+
+
+def test_client_that_leaves_within_json_registers_nothing(bench: Bench) -> None:
+    with bench.unchanged():
+        require_closed(bench.system.url, prepare_of(bench.http.headers["Authorization"].removeprefix("Bearer ")))
+
+
+def test_client_that_leaves_within_a_segment_stores_nothing(bench: Bench) -> None:
+    writer = ChunkWriter.open(bench.operator, MIB)
+    require_closed(writer.url, segment_of(writer))
+    require_untouched(writer)
+
+
+def test_client_that_stalls_within_json_registers_nothing(strict: StrictApi) -> None:
+    require_refused_and_closed(strict.url, prepare_of(strict.token))
+    assert strict.http.get("/files").json()["files"] == []
+
+
+def test_client_that_stalls_within_a_segment_stores_nothing(bench: Bench, impatient_chunk_service: str) -> None:
+    writer = ChunkWriter.open(bench.operator, MIB, url=impatient_chunk_service)
+    require_refused_and_closed(writer.url, segment_of(writer))
+    require_untouched(writer)
+
+
+def require_untouched(writer: ChunkWriter) -> None:
+    """Nothing is held, and the same chunk is taken when it comes whole."""
+    assert not any(writer.request("GET", "digests").content)
+    assert writer.put(0, [CHUNK]).status_code == 201

@@ -1,0 +1,107 @@
+"""A token goes no further than its scopes, roots and targets, and to nobody else's records."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+import httpx2
+import pytest
+
+from tests.bad_input.bench import OWN, Bench, key_of
+from tests.bad_input.table import FORBIDDEN, NOT_FOUND, Answer, Row, cases, trying
+from tests.journeys.chunk_writer import ChunkWriter
+from tests.journeys.operator import MIB, Json
+from tests.journeys.test_accounts import calling
+
+Call = tuple[str, str, Json | None]  # method, path, body
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limited:
+    """Callers that may do less than all."""
+
+    reader: httpx2.Client  # scope read only
+    fenced: httpx2.Client  # one root beneath the others', one target
+
+
+@pytest.fixture(scope="module")
+def limited(bench: Bench) -> Iterator[Limited]:
+    (bench.root / "inside").mkdir()
+    (bench.root / "inside" / "of-the-fenced.bin").write_bytes(b"x")
+    reader = key_of(bench.operator, "reader", scopes=["read"])
+    fenced = key_of(bench.operator, "fenced", roots=[str(bench.root / "inside")], targets=["webdav"])
+    with ExitStack() as stack:
+        of_reader, of_fenced = (stack.enter_context(calling(bench.system, key)) for key in (reader, fenced))
+        yield Limited(reader=of_reader, fenced=of_fenced)
+
+
+ACTIONS = ("cancel", "pause", "resume", "retry")
+FILE = {"file_path": "{path}"}
+DELIVER = {"target": "directory"}
+WITHOUT_SCOPE: dict[str, Call] = {
+    "prepare": ("POST", "/upload/prepare", FILE),
+    "finalize": ("POST", "/upload/{file_id}/finalize", DELIVER),
+    "cancel": ("POST", "/files/{file_id}/cancel", None),
+    "pause delivery": ("POST", "/deliveries/{delivery_id}/pause", None),
+    "delete": ("DELETE", "/files/{file_id}", None),
+    "accounts": ("GET", "/accounts", None),
+    "make an admin": ("PATCH", f"/accounts/{OWN}reader", {"scopes": ["admin"]}),
+    "check": ("POST", "/checks", {}),
+    "another's key": ("POST", "/keys", {"name": "mine", "account": "operator"}),
+}
+
+
+@pytest.mark.parametrize(("call", "answer"), cases(Row.GRANT, FORBIDDEN, WITHOUT_SCOPE))
+def test_token_without_the_scope_is_refused(bench: Bench, limited: Limited, call: Call, answer: Answer) -> None:
+    with bench.unchanged():
+        answer.require(asked(limited.reader, bench, call))
+
+
+def asked(http: httpx2.Client, bench: Bench, call: Call) -> httpx2.Response:
+    method, path, body = call
+    filled = {name: bench.filled(value) if isinstance(value, str) else value for name, value in (body or {}).items()}
+    headers = {"content-sha256": bench.sha256}
+    return http.request(method, bench.filled(path), headers=headers, json=None if body is None else filled)
+
+
+INSIDE = {"file_path": "{root}/inside/of-the-fenced.bin"}
+WITHOUT_GRANT = [
+    *cases(Row.GRANT, Answer(403, "path_not_allowed"), {"root": ("POST", "/upload/prepare", FILE)}),
+    *cases(Row.GRANT, FORBIDDEN, {"target": ("POST", "/upload/prepare", INSIDE | {"deliver_to": DELIVER})}),
+]
+
+
+@pytest.mark.parametrize(("call", "answer"), WITHOUT_GRANT)
+def test_token_without_the_root_or_target_is_refused(
+    bench: Bench, limited: Limited, call: Call, answer: Answer
+) -> None:
+    with bench.unchanged():
+        answer.require(asked(limited.fenced, bench, call))
+
+
+@trying(Row.GRANT)
+def test_token_of_another_content_writes_no_chunk(bench: Bench) -> None:
+    writer, other = (ChunkWriter.open(bench.operator, MIB) for _ in range(2))
+    FORBIDDEN.require(writer.put(0, [b"a" * MIB], authorization=f"Bearer {other.token()}"))
+    assert not any(writer.request("GET", "digests").content)
+
+
+FILE_CALLS: dict[str, Call] = {
+    "look": ("GET", "/files/{foreign_file_id}", None),
+    "content": ("GET", "/files/{foreign_file_id}/content", None),
+    "deliveries": ("GET", "/files/{foreign_file_id}/deliveries", None),
+    "finalize": ("POST", "/upload/{foreign_file_id}/finalize", DELIVER),
+    "delete": ("DELETE", "/files/{foreign_file_id}?cancel=true", None),
+    **{action: ("POST", f"/files/{{foreign_file_id}}/{action}", None) for action in ACTIONS},
+}
+DELIVERY_CALLS: dict[str, Call] = {
+    "look at delivery": ("GET", "/deliveries/{foreign_delivery_id}", None),
+    "page after delivery": ("GET", "/deliveries?cursor={foreign_delivery_id}", None),
+    **{f"{action} delivery": ("POST", f"/deliveries/{{foreign_delivery_id}}/{action}", None) for action in ACTIONS},
+}
+
+
+@pytest.mark.parametrize(("call", "answer"), cases(Row.FOREIGN, NOT_FOUND, FILE_CALLS | DELIVERY_CALLS))
+def test_records_of_somebody_else_are_not_there(bench: Bench, call: Call, answer: Answer) -> None:
+    with bench.unchanged():
+        answer.require(asked(bench.http, bench, call))

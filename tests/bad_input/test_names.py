@@ -1,0 +1,53 @@
+"""Names of targets and of objects: configured targets only, and names that stay beneath them."""
+
+import pytest
+
+from tests.bad_input.bench import Bench
+from tests.bad_input.table import INVALID, Answer, Row, cases
+
+TARGETS = {
+    "unknown": "no-such-target",
+    "other case": "DIRECTORY",
+    "with a space": "directory ",
+    "empty": "",
+    "URL": "http://127.0.0.1:9/",
+    "URL with a login": "https://user:password@files.example/",
+    "path": "/srv/anywhere",
+    "dots": "../../directory",
+}
+OBJECT_NAMES = {
+    "dots": "../above.bin",
+    "dots within": "a/../../above.bin",
+    "dots only": "..",
+    "one dot": "./here.bin",
+    "leading slash": "/absolute.bin",
+    "two slashes": "folder//file.bin",
+    "trailing slash": "folder/",
+    "empty": "",
+    "NUL": "name\x00.bin",
+    "CR": "name\r.bin",
+    "LF": "name\n.bin",
+    "header": "name\r\nX-Evil: 1",
+    "part of 256 bytes": "x" * 256,
+    "1,025 bytes": "x/" * 513,
+    "as of a temporary object": f".gridhaul-{'0' * 24}-1.part",
+}
+UNKNOWN = Answer(422, "target_unknown")
+
+
+@pytest.mark.parametrize(
+    ("target", "answer"), [*cases(Row.TARGET, UNKNOWN, TARGETS), *cases(Row.TARGET, INVALID, {"long": "x" * 65})]
+)
+def test_only_a_configured_target_is_taken(bench: Bench, target: str, answer: Answer) -> None:
+    with bench.unchanged():
+        answer.require(bench.prepare(str(bench.path), deliver_to={"target": target}))
+        answer.require(bench.finalize({"target": target}))
+
+
+@pytest.mark.parametrize(("name", "answer"), cases(Row.OBJECT_NAME, INVALID, OBJECT_NAMES))
+def test_name_that_leaves_or_breaks_is_refused(bench: Bench, name: str, answer: Answer) -> None:
+    deliver_to = {"target": "directory", "object_name": name}
+    with bench.unchanged():
+        answer.require(bench.prepare(str(bench.path), deliver_to=deliver_to))
+        answer.require(bench.prepare(str(bench.path), name=name))
+        answer.require(bench.finalize(deliver_to))

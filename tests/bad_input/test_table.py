@@ -1,0 +1,47 @@
+"""The table itself: no row is forgotten, and none waits for an endpoint that is there by now."""
+
+import pkgutil
+from collections.abc import Iterator, Sequence
+from importlib import import_module
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from gridhaul.embedded.system import System
+from tests.bad_input.table import Row
+from tests.bad_input.waiting import WAITING, WHOLLY_WAITING, vocabulary
+
+
+def tried() -> Iterator[Row]:
+    """The row of every mark `row` in this package, on a test or on one of its cases."""
+    for found in pkgutil.iter_modules([str(Path(__file__).parent)]):
+        module = import_module(f"tests.bad_input.{found.name}")
+        for marked in (module, *vars(module).values()):
+            for mark in marks_of(marked):
+                cases = mark.args[1] if mark.name == "parametrize" else ()
+                of_cases = (one for case in cases for one in getattr(case, "marks", ()))
+                yield from (one.args[0] for one in (mark, *of_cases) if one.name == "row")
+
+
+def marks_of(marked: object) -> Sequence[pytest.Mark]:
+    """Those of a test, or of a module that has one for all its tests."""
+    found = getattr(marked, "pytestmark", [])
+    return [found.mark] if isinstance(found, pytest.MarkDecorator) else list(found)
+
+
+def test_every_row_is_tried_or_waits_for_its_endpoint() -> None:
+    rows = set(tried())
+    assert rows | WHOLLY_WAITING == set(Row)
+    assert not rows & WHOLLY_WAITING
+    assert len(Row) == 27
+
+
+def test_what_is_waited_for_is_not_there_yet(system: System) -> None:
+    words = {
+        word
+        for url in (system.url, system.chunk_service_url)
+        for word in vocabulary(httpx2.get(f"{url}/openapi.json", trust_env=False).json())
+    }
+    assert {"repr-digest", "post /upload/prepare", "415"} <= words, "it is the vocabulary of both"
+    assert [waiting for waiting in WAITING if words.intersection(waiting.needs)] == []
