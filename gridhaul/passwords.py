@@ -1,6 +1,7 @@
 """Passwords: argon2id (RFC 9106), a few at a time, because each takes 64 MiB and a core."""
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 
 from argon2 import PasswordHasher
@@ -16,20 +17,18 @@ _hasher = PasswordHasher()
 
 
 class Passwords:
-    """Hashes and verifies in threads. Belongs to one event loop."""
+    """Hashes and verifies in threads of its own: those of the loop may all hang on a disk that does not answer."""
 
     def __init__(self) -> None:
-        self._turns = asyncio.Semaphore(AT_ONCE)
+        self._threads = ThreadPoolExecutor(AT_ONCE, "passwords")
 
     async def hashed(self, password: str) -> str:
         """What is stored of it."""
-        async with self._turns:
-            return await asyncio.to_thread(_hasher.hash, password)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, _hasher.hash, password)
 
     async def match(self, password: str, password_hash: str | None) -> bool:
         """Whether it is the one. Without a hash it takes as long, and it is not."""
-        async with self._turns:
-            return await asyncio.to_thread(_verify, password, password_hash)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, _verify, password, password_hash)
 
 
 def check_password(password: str) -> str:

@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import bson
 import typer
 from bson import json_util
+from bson.errors import BSONError
 from pymongo.errors import BulkWriteError
 
 from gridhaul.passwords import Passwords
@@ -56,6 +57,9 @@ def restore(directory: Directory = DUMPS) -> None:
         new = asyncio.run(_restore(settings, accounts, metadata["indexes"]))
     except (SettingsError, GridhaulError, OSError) as error:
         typer.echo(f"The accounts could not be restored: {error}", err=True)
+        raise typer.Exit(1) from None
+    except (BSONError, ValueError, KeyError):
+        typer.echo(f"The accounts could not be restored: {place} holds no dump of them.", err=True)
         raise typer.Exit(1) from None
     typer.echo(f"{new} of {len(accounts)} accounts restored; the others were there already.")
 

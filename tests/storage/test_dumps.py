@@ -4,11 +4,14 @@ from pathlib import Path
 from typing import Any
 
 import bson
+import pytest
 from bson import json_util
 from pymongo import MongoClient
+from typer.testing import CliRunner
 
 from gridhaul.embedded.programs import PROJECT
 from gridhaul.passwords import Passwords
+from gridhaul.storage import dumps
 from gridhaul.storage.accounts import MongoAccounts
 from gridhaul.storage.connect import connect
 from gridhaul.storage.dumps import DEMO_PASSWORD
@@ -51,3 +54,13 @@ def _indexes(url: str) -> Any:
     client: MongoClient[Any] = MongoClient(url)
     with client:
         return client["files"]["auth"].index_information()
+
+
+@pytest.mark.parametrize(
+    ("name", "damaged"), [("auth.bson", b"\x09"), ("auth.metadata.json", b"{"), ("auth.metadata.json", b"{}")]
+)
+def test_damaged_dump_is_refused_in_one_line(tmp_path: Path, mongo_url: str, name: str, damaged: bytes) -> None:
+    assert CliRunner().invoke(dumps.app, ["write", str(tmp_path)]).exit_code == 0
+    (tmp_path / "files" / name).write_bytes(damaged)
+    run = CliRunner().invoke(dumps.app, ["restore", str(tmp_path)], env={"GRIDHAUL_MONGO_URL": mongo_url})
+    assert (run.exit_code, run.stderr.count("\n")) == (1, 1)
