@@ -42,7 +42,7 @@ async def change_password(request: Request, body: PasswordBody, caller: AnyCalle
     """Every login ends, this one too; API keys stay."""
     current = body.current_password.get_secret_value()
     new = check_password(body.new_password.get_secret_value())
-    right = parts.guesses.is_right(current, caller.account, username=caller.username, address=address_of(request))
+    right = parts.guesses.is_right(current, caller.account, address=address_of(request))
     if not await right:
         raise Forbidden("The current password is another one.")
     await parts.accounts.set_password(caller.username, await parts.passwords.hashed(new))

@@ -5,6 +5,7 @@ For the first account, and for when all keys and passwords were lost. It needs G
 
 import asyncio
 import re
+import socket
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -29,12 +30,16 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions
 def admin(
     username: Annotated[str, typer.Argument(metavar="NAME", help="The account; it is made if it is not there.")],
     key_file: Annotated[
-        Path | None, typer.Option(help="Holds the key to use. Without it a new key is made and printed.")
+        Path | None, typer.Option(help="Holds the key to use; what it held before ends. Else a new key is printed.")
     ] = None,
 ) -> None:
     try:
         credential = _read(key_file) if key_file else Credential.new(CredentialKind.API_KEY)
-        asyncio.run(_let_in(username, credential, BootstrapSettings()))
+        name = f"{socket.gethostname()}:{key_file.resolve()}" if key_file else "python -m api.admin"
+        key = ApiKey(
+            id=credential.id, name=name, digest=credential.digest, scopes=EVERYTHING, created_at=datetime.now(UTC)
+        )
+        asyncio.run(_let_in(username, key, BootstrapSettings(), replaces=key_file is not None))
     except (SettingsError, GridhaulError, OSError) as error:
         typer.echo(f"The account could not be made: {error}", err=True)
         raise typer.Exit(1) from None
@@ -62,20 +67,13 @@ async def _make_admin(accounts: MongoAccounts, username: str) -> None:
         await accounts.change(username, {"scopes": EVERYTHING, "disabled": False})
 
 
-async def _let_in(username: str, credential: Credential, settings: BootstrapSettings) -> None:
+async def _let_in(username: str, key: ApiKey, settings: BootstrapSettings, *, replaces: bool) -> None:
     database = connect(settings.mongo_url.get_secret_value(), settings.database)
     async with database.client:
         await make_auth_indexes(database)
         accounts = MongoAccounts(database)
         await _make_admin(accounts, username)
-        key = ApiKey(
-            id=credential.id,
-            name="python -m api.admin",
-            digest=credential.digest,
-            scopes=EVERYTHING,
-            created_at=datetime.now(UTC),
-        )
-        await accounts.add_key(username, key)
+        await (accounts.replace_key if replaces else accounts.add_key)(username, key)
 
 
 if __name__ == "__main__":

@@ -23,18 +23,18 @@ class Guesses:
         self._turns = asyncio.Semaphore(AT_ONCE)
         self._waiting = Budget(WAITING_MOST, _too_many)
 
-    async def is_right(self, password: str, account: Account | None, *, username: str, address: str) -> bool:
+    async def is_right(self, password: str, account: Account | None, *, address: str) -> bool:
         """Whether it is the account's; if not, it is counted. Raises TooManyRequests.
 
         Those that went wrong are looked at when its turn has come: until then, many may be under way at once.
         """
-        await self._rates.require_login(username, address)
+        await self._rates.require_login(address)
         with self._waiting.hold(1):
             async with self._turns:
-                await self._rates.require_login(username, address)
+                await self._rates.require_login(address)
                 if await self._passwords.match(password, account.password_hash if account else None):
                     return True
-                await self._rates.count_failed_login(username, address)
+                await self._rates.count_failed_login(address)
                 return False
 
 

@@ -65,13 +65,14 @@ async def revoke(token: Annotated[SecretStr, Form(min_length=1, max_length=1024)
 async def _log_in(form: TokenForm, parts: Service, address: str) -> TokenView:
     account = await parts.accounts.named(form.username)
     password = form.password.get_secret_value()
+    known = account.username if account else None  # a password that was typed as the name is not for the log
     try:
-        right = await parts.guesses.is_right(password, account, username=form.username, address=address)
+        right = await parts.guesses.is_right(password, account, address=address)
     except TooManyRequests:
-        audit("login", account=form.username, outcome="too_many", address=address)
+        audit("login", account=known, outcome="too_many", address=address)
         raise
     if account is None or not right:
-        audit("login", account=form.username, outcome="wrong", address=address)
+        audit("login", account=known, outcome="wrong", address=address)
         raise Unauthorized(WRONG)
     await _require_usable(account, address, parts)
     if account.password_hash and is_outdated(account.password_hash):
@@ -91,7 +92,7 @@ async def _require_usable(account: Account, address: str, parts: Service) -> Non
     try:
         parts.authenticator.require_usable(account)
     except Unauthorized:
-        await parts.rates.count_failed_login(account.username, address)
+        await parts.rates.count_failed_login(address)
         audit("login", account=account.username, outcome="refused", address=address)
         raise
 

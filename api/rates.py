@@ -24,16 +24,15 @@ class Rates:
         if self._requests and not await self._limiter.hit(self._requests, "account", account.username):
             raise await self._refusal(self._requests, "account", account.username)
 
-    async def require_login(self, username: str, address: str) -> None:
-        """Raises TooManyRequests if too many logins failed, for this name from there or for any name from there."""
-        for who in _who(username, address):
-            if self._logins and not await self._limiter.test(self._logins, *who):
-                raise await self._refusal(self._logins, *who)
+    async def require_login(self, address: str) -> None:
+        """Raises TooManyRequests if too many logins failed from there, whatever the names."""
+        who = ("login", _subscriber(address))
+        if self._logins and not await self._limiter.test(self._logins, *who):
+            raise await self._refusal(self._logins, *who)
 
-    async def count_failed_login(self, username: str, address: str) -> None:
-        for who in _who(username, address):
-            if self._logins:
-                await self._limiter.hit(self._logins, *who)
+    async def count_failed_login(self, address: str) -> None:
+        if self._logins:
+            await self._limiter.hit(self._logins, "login", _subscriber(address))
 
     async def _refusal(self, item: RateLimitItemPerMinute, *who: str) -> TooManyRequests:
         window = await self._limiter.get_window_stats(item, *who)
@@ -43,11 +42,6 @@ class Rates:
 
 def _item(amount: int) -> RateLimitItemPerMinute | None:
     return RateLimitItemPerMinute(amount) if amount else None
-
-
-def _who(username: str, address: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    subscriber = _subscriber(address)
-    return ("login", subscriber, username), ("login", subscriber)
 
 
 def _subscriber(address: str) -> str:

@@ -87,6 +87,13 @@ class MongoAccounts:
         if not added.matched_count and await self.with_key(key.id) is None:
             raise TooManyKeys(f"An account has at most {KEYS_MOST} keys; revoke some.")
 
+    async def replace_key(self, username: str, key: ApiKey) -> None:
+        """Add it in place of those of the same name."""
+        (value,) = self._codec.values({"keys": (key,)})["keys"]
+        others = {"$filter": {"input": "$keys", "cond": {"$ne": ["$$this.name", {"$literal": key.name}]}}}
+        replaced = [{"$set": {"keys": {"$concatArrays": [others, [{"$literal": value}]]}}}]
+        await self._collection.update_one({"username": username}, replaced)
+
     async def revoke_key(self, key_id: RecordId, *, of: str | None) -> Account | None:
         """The account that had it; None if there is none, or, with `of`, if it is another's."""
         wanted: Document = {"keys.id": ObjectId(key_id)} | ({"username": of} if of else {})

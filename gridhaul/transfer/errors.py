@@ -168,7 +168,7 @@ class SourceStartedOver(GridhaulError):
 
 
 class SourceReadFailed(GridhaulError):
-    code, retryable = "source_read_failed", True
+    code, status, retryable = "source_read_failed", 503, True
 
 
 # Storage

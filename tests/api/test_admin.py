@@ -1,13 +1,16 @@
 """`python -m api.admin`: the way in."""
 
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
+from pymongo import MongoClient
 from typer.testing import CliRunner
 
 from api.admin import app
 from gridhaul.storage import dumps
+from gridhaul.transfer.credentials import Credential, CredentialKind
 
 PROJECT = Path(__file__).parents[2]
 
@@ -22,6 +25,21 @@ def test_account_is_made_once_and_each_run_gives_another_key(settings: dict[str,
     assert [run.exit_code for run in runs] == [0, 0]
     assert runs[0].stdout.startswith("ghk_")
     assert runs[0].stdout != runs[1].stdout
+
+
+def test_key_of_a_file_takes_the_place_of_the_one_that_it_held_before(
+    settings: dict[str, str], tmp_path: Path, mongo_url: str
+) -> None:
+    held = tmp_path / "key"
+    keys = [Credential.new(CredentialKind.API_KEY) for _ in range(2)]
+    for key in (keys[0], keys[0], keys[1]):
+        held.write_text(key.text)
+        run = CliRunner().invoke(app, ["operator", "--key-file", str(held)], env=settings)
+        assert (run.exit_code, run.stdout) == (0, "")
+    client: MongoClient[Any] = MongoClient(mongo_url)
+    with client:
+        (account,) = client[settings["GRIDHAUL_DATABASE"]]["auth"].find()
+    assert [str(key["id"]) for key in account["keys"]] == [keys[1].id]
 
 
 @pytest.mark.parametrize("name", ["Operator", "a b", "x" * 65, "../x", ""])

@@ -70,7 +70,7 @@ async def test_only_so_many_passwords_wait_for_their_turn() -> None:
     guesses = Guesses(held, NO_RATES)
 
     async def guess() -> bool:
-        return await guesses.is_right(OTHER, None, username="alice", address="")
+        return await guesses.is_right(OTHER, None, address="")
 
     waiting = [asyncio.create_task(guess()) for _ in range(WAITING_MOST)]
     await asyncio.sleep(0)  # each of them has begun
