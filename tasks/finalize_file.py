@@ -6,6 +6,7 @@ from contextlib import aclosing, suppress
 from typing import Any
 
 from gridhaul.transfer.errors import (
+    ContentMismatch,
     FileDeleted,
     GridhaulError,
     IntegrityError,
@@ -58,6 +59,8 @@ def _progress(meter: Meter) -> dict[str, Any]:
 
 async def _deliver(runtime: Runtime, delivery: Delivery, tenure: Tenure, meter: Meter) -> None:
     content = await _content(runtime, delivery)
+    if content.sha256 != delivery.sha256:  # the receipt vouches for the delivery's
+        raise ContentMismatch("The stored bytes are not those that the delivery was asked for.")
     target = runtime.targets.get(delivery.target)
     attempt = _Attempt(runtime, delivery, content, target, tenure, meter)
     for name in filter(is_temporary, delivery.leftovers):  # first of all: an earlier worker could still rename it

@@ -29,6 +29,16 @@ async def test_refused_overwrite_leaves_what_was_there(bench: Bench, web: HttpSt
     assert (web.directory / NAME).read_bytes() == OLD
 
 
+async def test_delivery_of_other_bytes_than_are_stored_fails_before_the_first_is_sent(
+    bench: Bench, web: HttpStore
+) -> None:
+    delivery = await bench.open(b"new", "web")
+    bench.row.record = replace(delivery, sha256="a" * 64)
+    delivery = await bench.attempt(delivery)
+    assert (delivery.state, code_of(delivery)) == (DeliveryState.FAILED, "content_mismatch")
+    assert not [request for request in web.requests if request.startswith("PUT")]
+
+
 async def test_damage_found_before_the_first_byte_leaves_what_was_there(bench: Bench, web: HttpStore) -> None:
     (web.directory / NAME).write_bytes(OLD)
     bench.contents.damaged = 0
