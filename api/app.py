@@ -3,8 +3,9 @@
 import asyncio
 import os
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
 
 from fastapi import FastAPI
 
@@ -30,7 +31,7 @@ from gridhaul.settings import ApiSettings
 from gridhaul.storage.accounts import MongoAccounts
 from gridhaul.storage.agenda import DispatcherLease, MongoAgenda
 from gridhaul.storage.checks import MongoChecks
-from gridhaul.storage.connect import connect, ping
+from gridhaul.storage.connect import Database, connect, ping
 from gridhaul.storage.contents import MongoContents
 from gridhaul.storage.registry import MongoDeliveries, MongoFiles
 from gridhaul.storage.schedule import MongoSchedule
@@ -70,22 +71,37 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     settings = ApiSettings()
     chain.start(app, Bounds.of(settings), cors_origins=settings.cors_origins)
     database = connect(settings.mongo_url.get_secret_value(), settings.database)
-    indexes = Readiness(lambda: make_registry_indexes(database))
     broker = Broker(settings.redis_url.get_secret_value())
-    hints = HintSender(settings.redis_url.get_secret_value())
+    service = _service(settings, database)
+    app.state.service = service
+    app.state.checks = {"mongodb": lambda: ping(database), "indexes": service.indexes.check, "redis": broker.check}
+    background = [asyncio.create_task(loop) for loop in _loops(settings, database, broker, service)]
+    async with AsyncExitStack() as closing:
+        closing.push_async_callback(database.client.close)
+        closing.push_async_callback(broker.close)
+        closing.push_async_callback(asyncio.to_thread, service.hints.close)
+        try:
+            yield
+        finally:
+            for task in background:
+                task.cancel()
+            await asyncio.gather(*background, return_exceptions=True)
+
+
+def _service(settings: ApiSettings, database: Database) -> Service:
+    """What the routes are given."""
     lease_seconds = settings.lease_seconds
     accounts = MongoAccounts(database)
-    checks = MongoChecks(database, lease_seconds=lease_seconds)
     passwords = Passwords()
     rates = Rates(requests_a_minute=settings.requests_a_minute, failed_logins_a_minute=settings.failed_logins_a_minute)
-    app.state.service = Service(
+    return Service(
         files=MongoFiles(database, lease_seconds=lease_seconds),
         deliveries=MongoDeliveries(database, lease_seconds=lease_seconds, sweep_seconds=settings.sweep_seconds),
         contents=MongoContents(database),
-        checks=checks,
+        checks=MongoChecks(database, lease_seconds=lease_seconds),
         downloads=download_slots(),
-        hints=hints,
-        indexes=indexes,
+        hints=HintSender(settings.redis_url.get_secret_value()),
+        indexes=Readiness(lambda: make_registry_indexes(database)),
         roots=settings.roots,
         targets=frozenset(target_names(settings.targets_file)),
         large_file_bytes=settings.large_file_bytes,
@@ -104,29 +120,23 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         rates=rates,
         session_seconds=settings.session_days * DAY_SECONDS,
     )
-    app.state.checks = {"mongodb": lambda: ping(database), "indexes": indexes.check, "redis": broker.check}
+
+
+def _loops(
+    settings: ApiSettings, database: Database, broker: Broker, service: Service
+) -> tuple[Coroutine[Any, Any, None], ...]:
+    """What runs beside the requests."""
     holder = f"{socket.gethostname()}:{os.getpid()}"
     dispatcher = Dispatcher(
-        lease=DispatcherLease(database, holder=holder, lease_seconds=lease_seconds),
+        lease=DispatcherLease(database, holder=holder, lease_seconds=settings.lease_seconds),
         agenda=MongoAgenda(database),
         broker=broker,
-        hints=hints,
+        hints=service.hints,
         every_seconds=settings.dispatch_seconds,
     )
-    schedule = MongoSchedule(database, checks, _periods(settings))
-    scheduler = Scheduler(schedule, hints, every_seconds=settings.dispatch_seconds)
-    loops = (indexes.prepare(), dispatcher.run(), scheduler.run())
-    background = [asyncio.create_task(loop) for loop in loops]
-    async with AsyncExitStack() as closing:
-        closing.push_async_callback(database.client.close)
-        closing.push_async_callback(broker.close)
-        closing.push_async_callback(asyncio.to_thread, hints.close)
-        try:
-            yield
-        finally:
-            for task in background:
-                task.cancel()
-            await asyncio.gather(*background, return_exceptions=True)
+    schedule = MongoSchedule(database, service.checks, _periods(settings))
+    scheduler = Scheduler(schedule, service.hints, every_seconds=settings.dispatch_seconds)
+    return service.indexes.prepare(), dispatcher.run(), scheduler.run()
 
 
 def _periods(settings: ApiSettings) -> dict[NewCheck, float]:
