@@ -6,14 +6,13 @@ from typing import Annotated, Self
 from fastapi import Path
 from pydantic import BaseModel, Field, SecretStr, StringConstraints
 
-from api.schemas import Body, Length, TargetName, Whole
+from api.schemas import Body, FilePath, Length, TargetName, Whole
 from gridhaul.transfer.access import Account, ApiKey, Scope
 
 USERNAME = "^[a-z0-9][a-z0-9._-]{0,63}$"
 Username = Annotated[str, StringConstraints(pattern=USERNAME)]
 UsernameInPath = Annotated[str, Path(pattern=USERNAME)]
 Scopes = Annotated[list[Annotated[Scope, Field(strict=False)]], Field(max_length=len(Scope))]
-Root = Annotated[str, StringConstraints(min_length=1, max_length=4096)]
 Password = Annotated[SecretStr, Field(min_length=1, max_length=256)]
 
 
@@ -22,7 +21,7 @@ class AccountChanges(Body):
 
     scopes: Scopes | None = None
     password: Password | None = None
-    roots: Annotated[list[Root], Field(max_length=100)] | None = Field(
+    roots: Annotated[list[FilePath], Field(max_length=100)] | None = Field(
         default=None, description="Directories it may send from, at or beneath the server's"
     )
     targets: Annotated[list[TargetName], Field(max_length=1000)] | None = None
