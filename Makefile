@@ -36,7 +36,7 @@ test: $(VENV)/dev ## run all tests against real servers
 faults: $(VENV)/dev ## do every fault to real processes and count what comes of it: RUNS=n ONLY=7,8,storm SEED=n
 	@$(BIN)/python -m tests.faults $(if $(RUNS),--runs $(RUNS)) $(if $(ONLY),--only "$(ONLY)") $(if $(SEED),--seed $(SEED))
 
-fuzz: $(VENV)/dev ## made-up requests to both services and made-up text to the parsers: FUZZ_EXAMPLES=n SEED=n
+fuzz: $(VENV)/dev ## made-up requests to both services and made-up text to the parsers, half an hour: FUZZ_EXAMPLES=n SEED=n
 	@$(BIN)/python -m tests.fuzz --examples $(or $(FUZZ_EXAMPLES),100000) $(if $(SEED),--seed $(SEED))
 
 check: $(VENV)/dev ## ruff, mypy --strict, import contracts, known vulnerabilities of what is pinned
