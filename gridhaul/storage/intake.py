@@ -56,7 +56,7 @@ class MongoIntake:
         self._check_fence(content, fence)
         self._check_lengths(content, first, chunks)
         if content.state is ContentState.SEALED:
-            return await self._repeat_of_sealed(content, first, digests)
+            raise ContentSealed("The content is sealed: it takes no more chunks.")
         if content.layout is Layout.INLINE:
             held = await self._inline.digests(content_id)
             self._inline.require_same(held, first, digests)
@@ -142,11 +142,6 @@ class MongoIntake:
                 start = (first + offset) * DIGEST_BYTES
                 held[offset] = digests[start : start + DIGEST_BYTES] or None
         return held
-
-    async def _repeat_of_sealed(self, content: Content, first: int, digests: Sequence[bytes]) -> bool:
-        if await self._held(content, first, len(digests)) != list(digests):
-            raise ContentSealed("The content is sealed, with other bytes.")
-        return False
 
     async def _choose(self, content_id: RecordId, layout: Layout) -> None:
         await self._contents.update_one(

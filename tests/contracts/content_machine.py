@@ -103,7 +103,7 @@ class ContentMachine(CheckedContents):
         if not one.live:
             self.refused(putting, NotFound)
         elif one.sealed is not None:
-            self._put_sealed(one, putting, conflicts=one.conflicts(segment, kind))
+            self.refused(putting, ContentSealed)
         elif one.conflicts(segment, kind):
             self.refused(putting, ChunkConflict)
             one.leave_open(segment, kind)
@@ -115,12 +115,6 @@ class ContentMachine(CheckedContents):
         """From the first number on that is held."""
         for n, kind in sorted(one.acknowledged.items())[:1]:
             self.put(one, other_kind(kind), n, count)
-
-    def _put_sealed(self, one: Modelled, putting: Coroutine[Any, Any, bool], *, conflicts: bool) -> None:
-        if conflicts:
-            self.refused(putting, ContentSealed)
-        else:
-            assert not self.wait(putting), "nothing is new to a sealed content"
 
     def _put(self, one: Modelled, putting: Coroutine[Any, Any, bool], segment: Segment, kind: int) -> None:
         repeated = set(numbers_of(segment)) <= set(one.acknowledged)

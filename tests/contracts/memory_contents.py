@@ -134,10 +134,11 @@ class MemoryIntake:
         self._check_lengths(row.record, first, chunks)
         held = self._contents.chunks.setdefault(content_id, {})
         new = dict(enumerate(zip(chunks, digests, strict=True), first))
-        sealed = row.record.state is ContentState.SEALED
+        if row.record.state is ContentState.SEALED:
+            raise ContentSealed("The content is sealed.")
         for n, (_, digest) in new.items():
             if n in held and held[n][1] != digest:
-                raise ContentSealed("Sealed.") if sealed else ChunkConflict(f"Chunk {n} is stored with other bytes.")
+                raise ChunkConflict(f"Chunk {n} is stored with other bytes.")
         if row.record.layout is None:
             whole = len(chunks) == row.record.chunk_count <= self._inline_limit_chunks
             row.record = replace(row.record, layout=Layout.INLINE if whole else Layout.GRIDFS)
