@@ -84,7 +84,7 @@ class WebSettings(DatabaseSettings):
     """What both web services need: how much of a request they take, and how long they wait for it."""
 
     max_header_bytes: int = Field(default=32 * KIB, ge=KIB, le=256 * KIB)
-    max_body_bytes: int = Field(default=64 * KIB, ge=KIB)
+    max_body_bytes: int = Field(default=MIB, ge=KIB)
     max_json_depth: int = Field(default=32, ge=1, le=200)
     stall_seconds: float = Field(default=30, gt=0)
 
