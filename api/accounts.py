@@ -40,10 +40,11 @@ async def get_own_account(caller: AnyCaller) -> AccountView:
 @router.put("/account/password", status_code=204, summary="Change the caller's own password")
 async def change_password(request: Request, body: PasswordBody, caller: AnyCaller, parts: Parts) -> None:
     """Every login ends, this one too; API keys stay."""
+    if caller.account.password_hash is None:
+        raise Forbidden("This account has no password. An admin may give it one.")
     current = body.current_password.get_secret_value()
     new = check_password(body.new_password.get_secret_value())
-    right = parts.guesses.is_right(current, caller.account, address=address_of(request))
-    if not await right:
+    if not await parts.guesses.is_right(current, caller.account, address=address_of(request)):
         raise Forbidden("The current password is another one.")
     await parts.accounts.set_password(caller.username, await parts.passwords.hashed(new))
     audit("change_password", changed=caller.username)

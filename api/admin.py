@@ -65,6 +65,8 @@ async def _make_admin(accounts: MongoAccounts, username: str) -> None:
         if account is not None and account.demo:
             raise Forbidden("everybody knows the password of the demo account; take another name") from None
         await accounts.change(username, {"scopes": EVERYTHING, "disabled": False})
+        if account is not None and set(account.scopes) != set(EVERYTHING):
+            typer.echo(f"{username} has all scopes now; before: {' '.join(account.scopes) or 'none'}.", err=True)
 
 
 async def _let_in(username: str, key: ApiKey, settings: BootstrapSettings, *, replaces: bool) -> None:

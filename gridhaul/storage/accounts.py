@@ -16,6 +16,7 @@ from gridhaul.transfer.model import RecordId
 
 KEYS_MOST = 100
 SESSIONS_MOST = 50  # of more, the oldest end
+TAKEN = "There is an account of this name already."
 BARE: Document = {"keys": 0, "sessions": 0}
 
 
@@ -29,6 +30,8 @@ class MongoAccounts:
 
     async def create(self, new: NewAccount) -> Account:
         """Raises AccountExists."""
+        if await self.named(new.username) is not None:  # MongoDB logs a write that fails, with the password's hash
+            raise AccountExists(TAKEN)
         values = {name: getattr(new, name) for name in NewAccount.__dataclass_fields__}
         values |= {"used_bytes": 0, "generation": 0, "keys": (), "sessions": ()}
         try:
@@ -39,7 +42,7 @@ class MongoAccounts:
                 return_document=ReturnDocument.AFTER,
             )
         except DuplicateKeyError:
-            raise AccountExists("There is an account of this name already.") from None
+            raise AccountExists(TAKEN) from None
         return self._codec.decode(cast("Document", document))  # an upsert always gives one
 
     async def named(self, username: str) -> Account | None:

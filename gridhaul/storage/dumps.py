@@ -61,7 +61,8 @@ def restore(directory: Directory = DUMPS) -> None:
     except (BSONError, ValueError, KeyError):
         typer.echo(f"The accounts could not be restored: {place} holds no dump of them.", err=True)
         raise typer.Exit(1) from None
-    typer.echo(f"{new} of {len(accounts)} accounts restored; the others were there already.")
+    there = "; the others were there already" if new < len(accounts) else ""
+    typer.echo(f"{new} of {len(accounts)} accounts restored{there}.")
 
 
 def _index(document: Mapping[str, Any]) -> Document:

@@ -27,6 +27,18 @@ def test_account_is_made_once_and_each_run_gives_another_key(settings: dict[str,
     assert runs[0].stdout != runs[1].stdout
 
 
+def test_account_that_gets_more_scopes_is_told_of(settings: dict[str, str], mongo_url: str) -> None:
+    CliRunner().invoke(app, ["alice"], env=settings)
+    client: MongoClient[Any] = MongoClient(mongo_url)
+    with client:
+        client[settings["GRIDHAUL_DATABASE"]]["auth"].update_one({}, {"$set": {"scopes": ["read"], "disabled": True}})
+        run = CliRunner().invoke(app, ["alice"], env=settings)
+        account = client[settings["GRIDHAUL_DATABASE"]]["auth"].find_one()
+    assert "alice has all scopes now; before: read." in run.stderr
+    assert account is not None
+    assert (len(account["scopes"]), account["disabled"], len(account["keys"])) == (5, False, 2)
+
+
 def test_key_of_a_file_takes_the_place_of_the_one_that_it_held_before(
     settings: dict[str, str], tmp_path: Path, mongo_url: str
 ) -> None:

@@ -111,6 +111,15 @@ async def test_login_begun_before_the_account_was_disabled_is_not_there_afterwar
     assert not await house.accounts.begin_session(before, _session())
 
 
+async def test_account_without_a_password_is_told_so(house: House) -> None:
+    login = (await house.log_in()).json()
+    key = (await house.http.post("/keys", json={"name": "k"}, headers=bearer(login["access_token"]))).json()["key"]
+    await house.accounts.set_password("alice", None)
+    change = {"current_password": OTHER, "new_password": OTHER}
+    refused = await house.http.put("/account/password", json=change, headers=bearer(key))
+    assert (refused.status_code, "no password" in refused.json()["detail"]) == (403, True)
+
+
 async def test_password_changes_only_with_the_current_one_and_to_a_long_one(house: House) -> None:
     headers = bearer((await house.log_in()).json()["access_token"])
     wrong = {"current_password": OTHER, "new_password": OTHER}
