@@ -1,60 +1,77 @@
 """Collections and indexes. Making them is idempotent; each service makes those that it relies on when it starts."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 from pymongo import ASCENDING, DESCENDING, IndexModel
 from pymongo.errors import CollectionInvalid
 
 from gridhaul.storage.connect import Database, database_errors
 
+
+def _keys(*names: str) -> list[tuple[str, int]]:
+    """`-name` is descending."""
+    return [(name.removeprefix("-"), DESCENDING if name.startswith("-") else ASCENDING) for name in names]
+
+
+def _index(*names: str, **options: Any) -> IndexModel:
+    return IndexModel(_keys(*names), **options)
+
+
+def _where_there(*names: str, **options: Any) -> IndexModel:
+    """Of the documents that have the last of the fields."""
+    return _index(*names, partialFilterExpression={names[-1]: {"$exists": True}}, **options)
+
+
 PAYLOAD_COLLECTIONS = ("inline", "fs.chunks")
-AUTH_INDEXES = (
-    IndexModel([("username", ASCENDING)], unique=True),
-    IndexModel([("keys.id", ASCENDING)], unique=True, partialFilterExpression={"keys.id": {"$exists": True}}),
-    IndexModel([("sessions.id", ASCENDING)], unique=True, partialFilterExpression={"sessions.id": {"$exists": True}}),
-)
 # Pages of an owner's files, and the sum of their lengths. No change of a file moves it in this order past another one:
 # a sum that is read while files change states misses none, as it would in the order of states.
-USAGE_INDEX = (("owner", ASCENDING), ("_id", DESCENDING), ("length", ASCENDING), ("state", ASCENDING))
+USAGE_INDEX = tuple(_keys("owner", "-_id", "length", "state"))
+AUTH_INDEXES = (
+    _index("username", unique=True),
+    _where_there("keys.id", unique=True),
+    _where_there("sessions.id", unique=True),
+)
+LEASED = (_index("hint_at", sparse=True), _where_there("queue", "hinted_at"))
+NEWEST_FIRST = ("-created_at", "-_id")
+REGISTRY_INDEXES: Mapping[str, Sequence[IndexModel]] = {
+    "auth": AUTH_INDEXES,
+    "files": (
+        *LEASED,
+        _index("state", "-_id"),
+        _index("owner", "state", "-_id"),
+        IndexModel(list(USAGE_INDEX)),
+        _where_there("owner", "idempotency_key", unique=True),
+        _index("content_id", sparse=True),
+    ),
+    "deliveries": (
+        *LEASED,
+        _index("file_id", "created_at", "_id"),
+        _index(*NEWEST_FIRST),
+        _index("state", *NEWEST_FIRST),
+        _index("owner", *NEWEST_FIRST),
+        _index("owner", "state", *NEWEST_FIRST),
+        _index("target", "final_name"),
+        _index("target", "folder"),
+        _where_there("claimed", unique=True),
+    ),
+    "contents": LEASED,
+    "checks": (*LEASED, _where_there("open_key", unique=True)),
+}
+PAYLOAD_INDEXES: Mapping[str, Sequence[IndexModel]] = {
+    "fs.chunks": (_index("files_id", "n", unique=True), _index("files_id", "n", "digest")),
+    "fs.files": (_index("filename", "uploadDate"),),
+}
 
 
 async def make_auth_indexes(database: Database) -> None:
     """What accounts need."""
-    with database_errors():
-        await database["auth"].create_indexes(list(AUTH_INDEXES))
+    await _make(database, {"auth": AUTH_INDEXES})
 
 
 async def make_registry_indexes(database: Database) -> None:
     """What prepare, finalize, listings and the dispatcher need."""
-    await make_auth_indexes(database)
-    with database_errors():
-        for name in ("files", "deliveries", "contents", "checks"):
-            await database[name].create_index([("hint_at", ASCENDING)], sparse=True)
-            await database[name].create_index(
-                [("queue", ASCENDING), ("hinted_at", ASCENDING)],
-                partialFilterExpression={"hinted_at": {"$exists": True}},
-            )
-        for first in (["state"], ["owner", "state"]):
-            await database["files"].create_index([*((name, ASCENDING) for name in first), ("_id", DESCENDING)])
-        await database["files"].create_index(list(USAGE_INDEX))
-        await database["files"].create_index(
-            [("owner", ASCENDING), ("idempotency_key", ASCENDING)],
-            unique=True,
-            partialFilterExpression={"idempotency_key": {"$exists": True}},
-        )
-        await database["deliveries"].create_index(
-            [("file_id", ASCENDING), ("created_at", ASCENDING), ("_id", ASCENDING)]
-        )
-        for first in ([], ["state"], ["owner"], ["owner", "state"]):
-            keys = [(name, ASCENDING) for name in first]
-            await database["deliveries"].create_index([*keys, ("created_at", DESCENDING), ("_id", DESCENDING)])
-        await database["files"].create_index([("content_id", ASCENDING)], sparse=True)
-        await database["deliveries"].create_index([("target", ASCENDING), ("final_name", ASCENDING)])
-        await database["deliveries"].create_index([("target", ASCENDING), ("folder", ASCENDING)])
-        await database["checks"].create_index(
-            [("open_key", ASCENDING)], unique=True, partialFilterExpression={"open_key": {"$exists": True}}
-        )
-        await database["deliveries"].create_index(
-            [("claimed", ASCENDING)], unique=True, partialFilterExpression={"claimed": {"$exists": True}}
-        )
+    await _make(database, REGISTRY_INDEXES)
 
 
 async def make_payload_collections(database: Database, *, block_compressor: str) -> None:
@@ -66,7 +83,10 @@ async def make_payload_collections(database: Database, *, block_compressor: str)
                 await database.create_collection(name, storageEngine=engine)
             except CollectionInvalid:
                 continue  # it is there
-        chunks = database["fs.chunks"]
-        await chunks.create_index([("files_id", ASCENDING), ("n", ASCENDING)], unique=True)
-        await chunks.create_index([("files_id", ASCENDING), ("n", ASCENDING), ("digest", ASCENDING)])
-        await database["fs.files"].create_index([("filename", ASCENDING), ("uploadDate", ASCENDING)])
+    await _make(database, PAYLOAD_INDEXES)
+
+
+async def _make(database: Database, indexes: Mapping[str, Sequence[IndexModel]]) -> None:
+    with database_errors():
+        for name, models in indexes.items():
+            await database[name].create_indexes(list(models))
