@@ -4,10 +4,10 @@ from fastapi import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.dependencies import service
-from gridhaul.asgi import documentation, problems
+from gridhaul.asgi import documentation
 from gridhaul.asgi.request_log import note
 from gridhaul.transfer.access import Caller
-from gridhaul.transfer.errors import GridhaulError, Unauthorized
+from gridhaul.transfer.errors import Unauthorized
 
 OPEN_PATHS = documentation.PATHS | {
     "/healthz",
@@ -20,7 +20,7 @@ OPEN_PATHS = documentation.PATHS | {
 
 
 class Authentication:
-    """ASGI middleware: puts the caller into the request's state, or answers 401."""
+    """ASGI middleware: puts the caller into the request's state. Raises Unauthorized, which the chain answers."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -30,11 +30,7 @@ class Authentication:
             await self._app(scope, receive, send)
             return
         request = Request(scope)
-        try:
-            request.state.caller = caller = await _caller(request)
-        except GridhaulError as error:
-            await problems.answer(request, error)(scope, receive, send)
-            return
+        request.state.caller = caller = await _caller(request)
         note(account=caller.username, key_id=caller.key_id)
         await self._app(scope, receive, send)
 

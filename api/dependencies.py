@@ -15,14 +15,13 @@ from gridhaul.passwords import Passwords
 from gridhaul.storage.accounts import MongoAccounts
 from gridhaul.storage.checks import MongoChecks
 from gridhaul.transfer.access import Caller
-from gridhaul.transfer.errors import Forbidden, NotFound, NotStored, StateConflict, TargetUnknown
+from gridhaul.transfer.errors import NotFound, NotStored, StateConflict, TargetUnknown
 from gridhaul.transfer.model import Delivery, File, RecordId
 from gridhaul.transfer.ports import AccountUsage, Contents, DeliveryRegistry, FileRegistry
 from gridhaul.transfer.states import DELIVERY_MOVES, STORABLE, Action, FileState
 from tasks.queue import HintSender
 
 TRY_AGAIN_SECONDS = 5
-NOT_ITS_TARGET = "This account may not deliver to that target."
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -90,8 +89,7 @@ class Service:
         if name not in self.targets:
             known = ", ".join(sorted(filter(caller.sees_target, self.targets))) or "none"
             raise TargetUnknown(f"There is no such target; configured are: {known}.")
-        if not caller.sees_target(name):
-            raise Forbidden(NOT_ITS_TARGET)
+        caller.require_target(name)
 
 
 async def service(request: Request) -> Service:

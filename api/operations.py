@@ -6,12 +6,12 @@ from fastapi import APIRouter
 
 from api.allowance import require_few_open, retry_charged
 from api.auth import Finalizing, Preparing
-from api.dependencies import NOT_ITS_TARGET, Id, Parts, Service
+from api.dependencies import Id, Parts, Service
 from api.prepare import renewed_source
 from api.schemas import DeliveryView, FileView
 from gridhaul.asgi.problems import documented
 from gridhaul.transfer.access import Caller
-from gridhaul.transfer.errors import Forbidden, StateConflict
+from gridhaul.transfer.errors import StateConflict
 from gridhaul.transfer.model import Delivery, File, Hint, RecordId, TaskName
 from gridhaul.transfer.states import DELIVERY_MOVES, FILE_MOVES, REOPENABLE, Action, DeliveryState, FileState
 
@@ -114,8 +114,8 @@ async def move_file(parts: Service, caller: Caller, file_id: RecordId, action: A
 
 def _require_target(file: File, caller: Caller) -> None:
     """Once it is stored it is delivered. Raises Forbidden."""
-    if file.deliver_to is not None and not caller.sees_target(file.deliver_to.target):
-        raise Forbidden(NOT_ITS_TARGET)
+    if file.deliver_to is not None:
+        caller.require_target(file.deliver_to.target)
 
 
 async def _moved(parts: Service, caller: Caller, file_id: RecordId, action: Action, moved: File | None) -> File:
@@ -139,8 +139,8 @@ async def move_delivery(
     """
     move = DELIVERY_MOVES[action]
     delivery = await parts.delivery(caller, delivery_id)
-    if move.to_state is DeliveryState.QUEUED and not caller.sees_target(delivery.target):
-        raise Forbidden(NOT_ITS_TARGET)
+    if move.to_state is DeliveryState.QUEUED:
+        caller.require_target(delivery.target)
     moved = await parts.deliveries.move(delivery_id, move, **changes)
     if moved is None:
         delivery = await parts.delivery(caller, delivery_id)

@@ -105,6 +105,11 @@ class Caller:
         if missing := sorted(set(scopes) - self.scopes):
             raise Forbidden(f"This token does not have the scope {' '.join(missing)}.")
 
+    def require_target(self, name: str) -> None:
+        """Raises Forbidden."""
+        if not self.sees_target(name):
+            raise Forbidden("This account may not deliver to that target.")
+
     def sees_target(self, name: str) -> bool:
         return self.account.targets is None or name in self.account.targets
 
