@@ -9,7 +9,9 @@ from pymongo.errors import DuplicateKeyError
 
 from gridhaul.storage.confirmed import look_surely
 from gridhaul.storage.connect import Database, as_bytes
+from gridhaul.storage.inserting import insert
 from gridhaul.storage.verified_stream import NumberedChunk
+from gridhaul.transfer.bundle import WholeContent
 from gridhaul.transfer.digest import DIGEST_BYTES
 from gridhaul.transfer.errors import ChunkConflict
 from gridhaul.transfer.model import Content, RecordId
@@ -30,6 +32,15 @@ class InlineLayout:
             self.require_same(await self.digests(content_id), 0, digests)
             return False
         return True
+
+    async def insert_whole(self, contents: Sequence[WholeContent]) -> set[RecordId]:
+        """Those of which something was there already."""
+        with_chunks = [content for content in contents if content.chunks]
+        documents = [
+            {"_id": ObjectId(one.id), "digests": b"".join(one.digests), "chunks": list(one.chunks)}
+            for one in with_chunks
+        ]
+        return {with_chunks[at].id for at in await insert(self._collection, documents)}
 
     def require_same(self, held: bytes, first: int, digests: Sequence[bytes]) -> None:
         """Raises ChunkConflict naming the chunk that differs from what is held."""

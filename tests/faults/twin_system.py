@@ -36,6 +36,7 @@ from tasks.attempt import Attempts, Chores
 from tasks.clean_delivery import clean_up
 from tasks.finalize_file import deliver_file
 from tasks.runtime import Journey, Runtime
+from tasks.store_bundle import store_files
 from tasks.upload_file import store_file
 from tests.contracts.memory_accounts import MemoryAccounts, MemoryUsage
 from tests.contracts.memory_contents import MemoryContents, MemoryIntake
@@ -61,6 +62,7 @@ SECRET = SecretStr("s" * 32)
 
 JOURNEYS: dict[TaskName, Journey] = {
     TaskName.UPLOAD_FILE: store_file,
+    TaskName.STORE_BUNDLE: lambda runtime, file_id: store_files(runtime, [file_id]),
     TaskName.FINALIZE_FILE: deliver_file,
     TaskName.DELETE_FILE: maintenance._delete_file,
     TaskName.SWEEP_CONTENT: maintenance._sweep_content,
