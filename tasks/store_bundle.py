@@ -16,8 +16,8 @@ from gridhaul.storage.roots import Roots
 from gridhaul.storage.small_source import read_small
 from gridhaul.storage.source import TICK_SECONDS, is_settled
 from gridhaul.transfer.bundle import WholeContent, packed
-from gridhaul.transfer.errors import DatabaseUnavailable, GridhaulError, StopRequested
-from gridhaul.transfer.model import File, RecordId, TaskName
+from gridhaul.transfer.errors import DatabaseUnavailable, GridhaulError, LeaseLost, StopRequested
+from gridhaul.transfer.model import File, Hint, RecordId, TaskName
 from gridhaul.transfer.states import FileState, Layout
 from tasks.attempt import TICK_SECONDS as LOOK_SECONDS
 from tasks.celery import app
@@ -37,34 +37,42 @@ def store_bundle(file_ids: list[str]) -> None:
 
 
 async def store_files(runtime: Runtime, file_ids: Sequence[str]) -> None:
-    """Store those together that are new; then each of the others by itself."""
+    """Store those together that are new; then each by itself that still waits."""
     contents = {RecordId(file_id): runtime.contents.new_id() for file_id in file_ids}
-    claimed = await runtime.files.claim_new(contents, holder=runtime.holder)
-    stored = await _store_claimed(runtime, claimed) if claimed else []
-    for made in [await make_delivery(runtime, file.id) for file in stored if file.deliver_to is not None]:
-        if made is not None and not runtime.file_attempts.stopping():
-            await deliver_file(runtime, made)
-    done = {file.id for file in stored}
-    for file_id in contents:
-        if file_id not in done and not runtime.file_attempts.stopping():
+    files = await runtime.files.claim_new(contents, holder=runtime.holder)
+    claimed = [file for file in files if file.content_id == contents[file.id]]
+    given_back = await _store_claimed(runtime, claimed) if claimed else set()
+    stored = [file for file in claimed if file.id not in given_back]
+    await _deliver(runtime, [file for file in stored if file.deliver_to is not None])
+    waiting = given_back | {file.id for file in files if file.state is FileState.REGISTERED}
+    for file_id in (file.id for file in files if file.id in waiting):
+        if not runtime.file_attempts.stopping():
             await store_file(runtime, file_id)
 
 
-async def _store_claimed(runtime: Runtime, claimed: Sequence[File]) -> list[File]:
-    """Those that were stored; the others are given back."""
-    stored: list[File] = []
+async def _store_claimed(runtime: Runtime, claimed: Sequence[File]) -> set[RecordId]:
+    """Store what can be; which ones were given back."""
+    left = {file.id: file for file in claimed}
     try:
-        await _while_wanted(runtime, _store_all(runtime, claimed, stored))
-        log.info("bundle_done", files=len(stored), given_back=len(claimed) - len(stored))
-    except (GridhaulError, StopRequested, TimeoutError) as error:
+        await _while_wanted(runtime, _store_all(runtime, claimed, left))
+        log.info("bundle_done", files=len(claimed), given_back=len(left))
+    except (GridhaulError, LeaseLost, StopRequested, TimeoutError) as error:
         log.warning("bundle_given_up", code=getattr(error, "code", type(error).__name__), cause=repr(error.__cause__))
     except Exception:
         log.exception("bundle_broke")
-    left = [file.lease for file in claimed if file not in stored]
     if left:
         with suppress(DatabaseUnavailable):  # then the leases end by themselves
-            await runtime.files.release_all(left)
-    return stored
+            await runtime.files.release_all([file.lease for file in left.values()])
+    return set(left)
+
+
+async def _deliver(runtime: Runtime, files: Sequence[File]) -> None:
+    """Make the deliveries that prepare asked for. The first is done here, at once; others are for any worker."""
+    made = [delivery for file in files if (delivery := await make_delivery(runtime, file.id)) is not None]
+    for delivery in made[1:]:
+        runtime.hints.offer(Hint(task=TaskName.FINALIZE_FILE, record_id=delivery.id, queue=delivery.queue))
+    for delivery in made[:1]:
+        await deliver_file(runtime, delivery.id)
 
 
 async def _while_wanted(runtime: Runtime, work: Coroutine[Any, Any, None]) -> None:
@@ -82,11 +90,13 @@ async def _while_wanted(runtime: Runtime, work: Coroutine[Any, Any, None]) -> No
         task.result()
 
 
-async def _store_all(runtime: Runtime, claimed: Sequence[File], stored: list[File]) -> None:
+async def _store_all(runtime: Runtime, claimed: Sequence[File], left: dict[RecordId, File]) -> None:
+    """Take out of `left` what is stored."""
     if not all(is_settled(file.identity) for file in claimed):
         await asyncio.sleep(TICK_SECONDS)
     for files in packed(claimed):
-        stored += await _store(runtime, files)
+        for file in await _store(runtime, files):
+            del left[file.id]
 
 
 async def _store(runtime: Runtime, files: Sequence[File]) -> list[File]:

@@ -26,17 +26,16 @@ class BundledFiles(LeasedCollection[File, FileState]):
     """A part of `transfer.ports.FileRegistry`."""
 
     async def claim_new(self, contents: Mapping[RecordId, RecordId], *, holder: str) -> Sequence[File]:
-        claim_id = ObjectId()
         wanted = _ids(contents)
         content_id = _own({file_id: ObjectId(content_id) for file_id, content_id in contents.items()})
         counts = {name: {"$add": [f"${name}", 1]} for name in ("fence", "attempts", "fruitless_attempts")}
-        values = {"state": FileState.STORING, "lease_holder": holder, "claim_id": claim_id}
+        values = {"state": FileState.STORING, "lease_holder": holder}
         taken = self._pipeline(values, content_id=content_id, **counts, **self._held())
         try:
             await self._collection.update_many({**wanted, **NEW_AND_SMALL, "$expr": DUE_AND_FREE}, taken)
         except (ConnectionFailure, WriteConcernError):  # the answer may be lost, but not the claims
             await catch_up(self._collection)
-        cursor = self._collection.find({**wanted, "claim_id": claim_id})
+        cursor = self._collection.find(wanted)
         return [self._codec.decode(document) async for document in cursor]
 
     async def finish_all(self, ended: Mapping[Lease, Mapping[str, object]], to_state: FileState) -> None:

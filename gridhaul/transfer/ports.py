@@ -92,8 +92,8 @@ class FileRegistry(LeasedRecords[File, FileState], Protocol):
     async def claim_new(self, contents: Mapping[RecordId, RecordId], *, holder: str) -> Sequence[File]:
         """Take the leases of those among the files that no worker has had yet, that are small and due.
 
-        As `claim` for each, from REGISTERED to STORING. Each file knows its content from then on: the id beside its
-        own, under which nothing is stored yet.
+        As `claim` of each, from REGISTERED to STORING; from then on it knows its content, the id beside its own, under
+        which nothing is stored yet. Gives all the files as they are then: by that the claimed ones are known.
         """
 
     async def finish_all(self, ended: Mapping[Lease, Mapping[str, object]], to_state: FileState) -> None:

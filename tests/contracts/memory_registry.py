@@ -213,17 +213,14 @@ class MemoryFiles(MemoryRecords[File, FileState]):
         return True
 
     async def claim_new(self, contents: Mapping[RecordId, RecordId], *, holder: str) -> Sequence[File]:
-        claimed = []
-        for file_id, content_id in contents.items():
-            row = self.rows.get(file_id)
-            if row is None or row.record.length > BUNDLED_FILE_BYTES:
-                continue
-            if (row.record.attempts, row.record.content_id) == (0, None):
-                new = frozenset({FileState.REGISTERED})
-                if await self.claim(file_id, holder=holder, from_states=new, to_state=FileState.STORING):
-                    row.record = replace(row.record, content_id=content_id)
-                    claimed.append(row.record)
-        return claimed
+        new = frozenset({FileState.REGISTERED})
+        there = [self.rows[file_id] for file_id in contents if file_id in self.rows]
+        for row in there:
+            untouched = (row.record.attempts, row.record.content_id) == (0, None)
+            if untouched and row.record.length <= BUNDLED_FILE_BYTES:
+                claimed = await self.claim(row.record.id, holder=holder, from_states=new, to_state=FileState.STORING)
+                row.record = replace(row.record, content_id=contents[row.record.id] if claimed else None)
+        return [row.record for row in there]
 
     async def finish_all(self, ended: Mapping[Lease, Mapping[str, object]], to_state: FileState) -> None:
         for lease, changes in ended.items():
