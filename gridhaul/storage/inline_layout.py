@@ -8,8 +8,8 @@ from bson import ObjectId
 from pymongo.errors import DuplicateKeyError
 
 from gridhaul.storage.confirmed import look_surely
-from gridhaul.storage.connect import Database, as_bytes
-from gridhaul.storage.inserting import insert
+from gridhaul.storage.connect import Database, Document, as_bytes
+from gridhaul.storage.inserting import insert_unlike
 from gridhaul.storage.verified_stream import NumberedChunk
 from gridhaul.transfer.bundle import WholeContent
 from gridhaul.transfer.digest import DIGEST_BYTES
@@ -34,13 +34,13 @@ class InlineLayout:
         return True
 
     async def insert_whole(self, contents: Sequence[WholeContent]) -> set[RecordId]:
-        """Those of which something was there already."""
-        with_chunks = [content for content in contents if content.chunks]
-        documents = [
+        """Those under whose ids other bytes are stored."""
+        documents: list[Document] = [
             {"_id": ObjectId(one.id), "digests": b"".join(one.digests), "chunks": list(one.chunks)}
-            for one in with_chunks
+            for one in contents
+            if one.chunks
         ]
-        return {with_chunks[at].id for at in await insert(self._collection, documents)}
+        return {RecordId(str(key)) for key in await insert_unlike(self._collection, documents)}
 
     def require_same(self, held: bytes, first: int, digests: Sequence[bytes]) -> None:
         """Raises ChunkConflict naming the chunk that differs from what is held."""

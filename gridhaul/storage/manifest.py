@@ -6,7 +6,7 @@ from bson import MaxKey, ObjectId
 
 from gridhaul.storage.confirmed import look_surely
 from gridhaul.storage.connect import Database, Document
-from gridhaul.storage.inserting import insert
+from gridhaul.storage.inserting import insert_unlike
 from gridhaul.transfer.bundle import WholeContent
 from gridhaul.transfer.model import RecordId
 
@@ -21,10 +21,9 @@ class Manifests:
         await self._collection.replace_one(self._key(content_id, page), {"digests": digests}, upsert=True)
 
     async def insert_whole(self, contents: Sequence[WholeContent]) -> set[RecordId]:
-        """The only pages of small contents; those of which there was one already."""
-        with_chunks = [content for content in contents if content.chunks]
-        documents = [{**self._key(one.id, 0), "digests": b"".join(one.digests)} for one in with_chunks]
-        return {with_chunks[at].id for at in await insert(self._collection, documents)}
+        """The only pages of small contents; those of which there is another one."""
+        documents = [{**self._key(one.id, 0), "digests": b"".join(one.digests)} for one in contents if one.chunks]
+        return {RecordId(str(key["content"])) for key in await insert_unlike(self._collection, documents)}
 
     async def page(self, content_id: RecordId, page: int) -> bytes:
         """The digests of the page, or b"" if it is missing."""

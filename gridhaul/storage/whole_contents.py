@@ -36,25 +36,24 @@ class WholeContents:
         """`Intake.store_whole`."""
         fitting = [one for one in contents if self._is_inline(one)]
         refused = {one.id: PayloadTooLarge.code for one in contents if not self._is_inline(one)}
-        met = await asyncio.gather(self._inline.insert_whole(fitting), self._manifests.insert_whole(fitting))
-        there_already = set[RecordId]().union(*met)
-        new = [one for one in fitting if one.id not in there_already]
-        there_already |= await self._seal(new)
-        repeated = await self._sealed_alike([one for one in fitting if one.id in there_already])
-        return refused | dict.fromkeys(there_already - repeated, StateConflict.code)
+        unlike = await asyncio.gather(self._inline.insert_whole(fitting), self._manifests.insert_whole(fitting))
+        taken = set[RecordId]().union(*unlike)
+        taken |= await self._seal([one for one in fitting if one.id not in taken])
+        return refused | dict.fromkeys(taken, StateConflict.code)
 
     def _is_inline(self, content: WholeContent) -> bool:
         return 0 < self._inline_limit_chunks >= len(content.chunks)
 
     async def _seal(self, contents: Sequence[WholeContent]) -> set[RecordId]:
-        """Make the records; those of which there is one already, be it only to say that it was deleted."""
+        """Make the records; those of which there is another one, be it only to say that it was deleted."""
         writes = [
             UpdateOne({"_id": ObjectId(one.id), "state": NOWHERE}, [{"$set": self._record(one)}], upsert=True)
             for one in contents
         ]
         if not writes:
             return set()
-        return {contents[at].id for at in await doubles(self._contents.bulk_write(writes, ordered=False))}
+        repeated = [contents[at] for at in await doubles(self._contents.bulk_write(writes, ordered=False))]
+        return {one.id for one in repeated} - await self._sealed_alike(repeated)
 
     def _record(self, content: WholeContent) -> Document:
         values = {
@@ -71,7 +70,7 @@ class WholeContents:
         return {**self._codec.literals(values), "created_at": NOW, "sealed_at": NOW}
 
     async def _sealed_alike(self, contents: Sequence[WholeContent]) -> set[RecordId]:
-        """Those that the same request stored before, whose answer was lost."""
+        """Those that the same request sealed before, or at the same time."""
         wanted = {one.id: (one.fence, one.seal) for one in contents}
         if not wanted:
             return set()

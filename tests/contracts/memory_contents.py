@@ -161,8 +161,6 @@ class MemoryIntake:
             record = held.rows[whole.id].record
             alike = (record.state, record.fence, record.seal) == (ContentState.SEALED, whole.fence, whole.seal)
             return None if alike else StateConflict.code
-        if whole.id in held.chunks or whole.id in held.manifests:
-            return StateConflict.code
         await held.open(
             whole.id,
             file_id=whole.file_id,
