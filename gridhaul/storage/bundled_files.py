@@ -1,7 +1,6 @@
 """Leases of many new files in one write each: what the bundles need of the registry."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
 
 from bson import ObjectId
 from pymongo.errors import ConnectionFailure, WriteConcernError
@@ -9,6 +8,7 @@ from pymongo.errors import ConnectionFailure, WriteConcernError
 from gridhaul.storage.confirmed import catch_up
 from gridhaul.storage.connect import Document, maps_database_errors
 from gridhaul.storage.lease import DUE_AND_FREE, GONE, NOW, LeasedCollection
+from gridhaul.storage.own_values import ids_of, own_value
 from gridhaul.transfer.bundle import BUNDLED_FILE_BYTES
 from gridhaul.transfer.model import File, Lease, RecordId
 from gridhaul.transfer.states import FileState
@@ -26,8 +26,8 @@ class BundledFiles(LeasedCollection[File, FileState]):
     """A part of `transfer.ports.FileRegistry`."""
 
     async def claim_new(self, contents: Mapping[RecordId, RecordId], *, holder: str) -> Sequence[File]:
-        wanted = _ids(contents)
-        content_id = _own({file_id: ObjectId(content_id) for file_id, content_id in contents.items()})
+        wanted = ids_of(contents)
+        content_id = own_value({file_id: ObjectId(content_id) for file_id, content_id in contents.items()})
         counts = {name: {"$add": [f"${name}", 1]} for name in ("fence", "attempts", "fruitless_attempts")}
         values = {"state": FileState.STORING, "lease_holder": holder}
         taken = self._pipeline(values, content_id=content_id, **counts, **self._held())
@@ -41,7 +41,7 @@ class BundledFiles(LeasedCollection[File, FileState]):
     async def finish_all(self, ended: Mapping[Lease, Mapping[str, object]], to_state: FileState) -> None:
         values = {lease.record_id: self._codec.values(dict(changes)) for lease, changes in ended.items()}
         names = {name for changes in values.values() for name in changes}
-        own = {name: _own({record_id: values[record_id][name] for record_id in values}) for name in names}
+        own = {name: own_value({record_id: values[record_id][name] for record_id in values}) for name in names}
         written = self._pipeline({"state": to_state, "rate": None}, **own, lease_until=GONE)
         await self._collection.update_many(_held_under(ended), [*written, {"$set": self._at_rest(to_state)}])
 
@@ -52,17 +52,7 @@ class BundledFiles(LeasedCollection[File, FileState]):
         await self._collection.update_many(_held_under(leases), given_back)
 
 
-def _ids(ids: Mapping[RecordId, object]) -> Document:
-    return {"_id": {"$in": [*map(ObjectId, ids)]}}
-
-
-def _own(values: Mapping[RecordId, Any]) -> Document:
-    """The value that is beside a record's id, as an expression."""
-    at: Document = {"$indexOfArray": [{"$literal": [*map(ObjectId, values)]}, "$_id"]}
-    return {"$arrayElemAt": [{"$literal": [*values.values()]}, at]}
-
-
-def _held_under(leases: Sequence[Lease] | Mapping[Lease, object]) -> Document:
+def _held_under(leases: Iterable[Lease]) -> Document:
     fences = {lease.record_id: lease.fence for lease in leases}
-    held = {"$eq": ["$fence", _own(fences)]}
-    return {**_ids(fences), "lease_until": {"$exists": True}, "$expr": held}
+    held = {"$eq": ["$fence", own_value(fences)]}
+    return {**ids_of(fences), "lease_until": {"$exists": True}, "$expr": held}

@@ -1,11 +1,13 @@
 """The suite of contents that are stored whole: many in one call of `Intake`."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
 
 from gridhaul.storage.connect import Database
+from gridhaul.storage.manifest import Manifests
 from gridhaul.transfer.bundle import WholeContent
 from gridhaul.transfer.errors import LeaseLost, PayloadTooLarge, StateConflict
 from gridhaul.transfer.model import RecordId
@@ -99,18 +101,17 @@ async def test_one_that_is_not_inline_here_is_refused(ports: Ports, limit: int, 
     assert await ports.contents.get(one.id) is None
 
 
-@pytest.mark.parametrize("written", [{"inline"}, {"manifests"}, {"inline", "manifests"}])
+@pytest.mark.parametrize("held", [set[str](), {"inline"}, {"manifests"}, {"inline", "manifests"}])
 @pytest.mark.parametrize("by", ["a repeat", "the next writer"])
-async def test_what_a_crash_left_is_completed(database: Database, written: set[str], by: str) -> None:
-    """Bytes, manifest or both are there, and no record of the content."""
+async def test_what_a_crash_left_is_completed(database: Database, held: set[str], by: str) -> None:
     ports = mongo_ports(database, lease_seconds=60)
     intake, data = ports.intake_with(15), some_bytes(MIB + 5)
-    one = await _half_stored(database, ports, data, written)
+    one = await _half_stored(database, ports, data, held)
     if by == "a repeat":
         assert not await intake.store_whole([one])
     else:
         content = await opened(ports.contents, len(data), fence=2, content_id=one.id)
-        assert any(await intake.digests(one.id, first=0, count=2)) is ("inline" in written)
+        assert any(await intake.digests(one.id, first=0, count=2)) is ("inline" in held)
         await store(intake, content, segment(data))
         await intake.seal(one.id, fence=2, seal=seal_of(data))
     sealed = await ports.contents.get(one.id)
@@ -118,18 +119,42 @@ async def test_what_a_crash_left_is_completed(database: Database, written: set[s
     assert await read(ports.contents, sealed) == data
 
 
-@pytest.mark.parametrize("written", [{"inline"}, {"manifests"}])
-async def test_other_bytes_than_a_crash_left_are_refused(database: Database, written: set[str]) -> None:
+@pytest.mark.parametrize("held", [{"inline"}, {"manifests"}])
+async def test_other_bytes_than_a_crash_left_are_refused(database: Database, held: set[str]) -> None:
     ports = mongo_ports(database, lease_seconds=60)
-    one = await _half_stored(database, ports, some_bytes(5), written)
-    other = whole(ports, some_bytes(6), content_id=one.id)
+    one = await _half_stored(database, ports, some_bytes(5), held)
+    changed = some_bytes(6)[:5]
+    other = whole(ports, changed, content_id=one.id)
     assert await ports.intake_with(15).store_whole([other]) == {one.id: REFUSED}
-    assert await ports.contents.get(one.id) is None
+    content = await ports.contents.get(one.id)
+    assert content is not None
+    assert content.state is ContentState.OPEN
 
 
-async def _half_stored(database: Database, ports: Ports, data: bytes, written: set[str]) -> WholeContent:
+async def test_one_that_is_taken_over_before_its_seal_is_refused(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ports = mongo_ports(database, lease_seconds=60)
+    one, insert = whole(ports, some_bytes(5)), Manifests.insert_whole
+
+    async def take_over(self: Manifests, contents: Sequence[WholeContent]) -> set[RecordId]:
+        await opened(ports.contents, 5, fence=2, content_id=one.id)
+        return await insert(self, contents)
+
+    monkeypatch.setattr(Manifests, "insert_whole", take_over)
+    beside = whole(ports, some_bytes(6))
+    assert await ports.intake_with(15).store_whole([one, beside]) == {one.id: REFUSED}
+    content = await ports.contents.get(one.id)
+    assert content is not None
+    assert (content.state, content.fence) == (ContentState.OPEN, 2)
+
+
+async def _half_stored(database: Database, ports: Ports, data: bytes, held: set[str]) -> WholeContent:
+    """A content that is open, of which bytes, manifest or both are there."""
     one = whole(ports, data)
     await ports.intake_with(15).store_whole([one])
-    for name in {"contents", "inline", "manifests"} - written:
+    sealed = dict.fromkeys(("layout", "sha256", "manifest_root", "sealed_at"), "")
+    await database["contents"].update_one({}, {"$set": {"state": ContentState.OPEN.value}, "$unset": sealed})
+    for name in {"inline", "manifests"} - held:
         await database[name].delete_many({})
     return one
