@@ -21,7 +21,7 @@ class Bench:
 
     def alternate(self, contestants: Sequence[Contestant], *, unit: str) -> dict[str, Values]:
         """The values of each contestant by name, all measured in turn."""
-        return alternate(contestants, runs=self.runs, settle=self.stand.settle, display=self.display, unit=unit)
+        return alternate(contestants, runs=self.runs, settle=self.stand.ours.settle, display=self.display, unit=unit)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 
 from bench.case import Case
-from bench.cases import ingest
+from bench.cases import egress, end_to_end, ingest, small_files
 from bench.errors import UsageProblem
 
-CASES: tuple[Case, ...] = (ingest.CASE,)
+CASES: tuple[Case, ...] = (ingest.CASE, egress.CASE, end_to_end.CASE, small_files.CASE)
 NAMES = tuple(case.name for case in CASES)
 
 

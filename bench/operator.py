@@ -40,7 +40,7 @@ class Operator:
     def prepare(self, path: Path, **more: object) -> str:
         """The new file's id."""
         answer = self.http.post("/upload/prepare", json={"file_path": str(path), **more})
-        return str(_accepted(answer)["file_id"])
+        return str(accepted(answer)["file_id"])
 
     def sha256(self, file_id: str) -> str:
         return str(self.get(f"/files/{file_id}")["digests"]["sha-256"])
@@ -49,12 +49,25 @@ class Operator:
         """Finalize, and wait until it is DELIVERED."""
         where = {"target": target, "object_name": object_name, "if_exists": "overwrite"}
         answer = self.http.post(f"/upload/{file_id}/finalize", headers={"content-sha256": sha256}, json=where)
-        self.wait_for_state(f"/deliveries/{_accepted(answer)['delivery_id']}", "DELIVERED")
+        self.wait_for_state(f"/deliveries/{accepted(answer)['delivery_id']}", "DELIVERED")
+
+    def send(self, path: Path, *, target: str, object_name: str) -> str:
+        """Prepare with `deliver_to`, and wait until it is DELIVERED; the file's id."""
+        file_id = self.prepare(path, deliver_to={"target": target, "object_name": object_name})
+        wait_for(lambda: self._delivered(file_id), what=f"file {file_id} is DELIVERED")
+        return file_id
+
+    def _delivered(self, file_id: str) -> bool:
+        """Of a file that is not stored yet there is no delivery."""
+        deliveries = self.get(f"/files/{file_id}/deliveries")["deliveries"]
+        if not deliveries:
+            _in_state(self.get(f"/files/{file_id}"), "STORED")
+        return any(_in_state(delivery, "DELIVERED") for delivery in deliveries)
 
     def delete(self, *file_ids: str) -> None:
         """Delete them, and wait until nothing of them is stored."""
         for file_id in file_ids:
-            _accepted(self.http.delete(f"/files/{file_id}"))
+            accepted(self.http.delete(f"/files/{file_id}"))
         for file_id in file_ids:
             self.wait_for_state(f"/files/{file_id}", "DELETED")
 
@@ -63,10 +76,11 @@ class Operator:
         return wait_for(lambda: _in_state(self.get(record), state), what=f"{record} is {state}")
 
     def get(self, path: str) -> Json:
-        return _accepted(self.http.get(path))
+        return accepted(self.http.get(path))
 
 
-def _accepted(answer: httpx2.Response) -> Json:
+def accepted(answer: httpx2.Response) -> Json:
+    """The body. Raises TransferFailed if the answer is no success."""
     if not answer.is_success:
         raise TransferFailed(f"{answer.request.method} {answer.request.url.path}: {answer.status_code}: {answer.text}")
     return dict(answer.json())

@@ -25,9 +25,9 @@ def measure(bench: Bench) -> Outcome:
     mib = bench.scale.file_mib
     source = bench.stand.sources.random(mib)
     with ExitStack() as stack:
-        contestants = [Contestant(OURS, storing(bench.stand.operator, source, mib))]
+        contestants = [Contestant(OURS, storing(bench.stand.ours.operator, source, mib))]
         for name, make in BUCKETS.items():
-            bucket = stack.enter_context(make(bench.stand.system.mongo_url))
+            bucket = stack.enter_context(make(bench.stand.ours.system.mongo_url))
             contestants.append(Contestant(name, _uploading(bucket, source, mib)))
         rates = bench.alternate(contestants, unit=UNIT)
     return Outcome(size=named(mib), ours=rates.pop(OURS), peers=rates)
