@@ -3,10 +3,18 @@
 from collections.abc import Sequence
 
 from bench.case import Case
-from bench.cases import egress, end_to_end, ingest, small_files
+from bench.cases import egress, end_to_end, ingest, ingest_parent, middle_files, small_files, workers
 from bench.errors import UsageProblem
 
-CASES: tuple[Case, ...] = (ingest.CASE, egress.CASE, end_to_end.CASE, small_files.CASE)
+CASES: tuple[Case, ...] = (
+    ingest.CASE,
+    ingest_parent.CASE,
+    egress.CASE,
+    end_to_end.CASE,
+    small_files.CASE,
+    middle_files.CASE,
+    workers.CASE,
+)
 NAMES = tuple(case.name for case in CASES)
 
 

@@ -71,6 +71,12 @@ class Operator:
         for file_id in file_ids:
             self.wait_for_state(f"/files/{file_id}", "DELETED")
 
+    def read(self, file_id: str) -> int:
+        """Download it; how many bytes came."""
+        with self.http.stream("GET", f"/files/{file_id}/content") as answer:
+            answer.raise_for_status()
+            return sum(len(block) for block in answer.iter_raw())
+
     def wait_for_state(self, record: str, state: str) -> Json:
         """The record at that path, once it is in the state. Raises TransferFailed."""
         return wait_for(lambda: _in_state(self.get(record), state), what=f"{record} is {state}")

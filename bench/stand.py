@@ -8,15 +8,19 @@ from pathlib import Path
 from pymongo import MongoClient
 
 from bench.installation import USUAL_DATABASE, Installation, installed
+from bench.peers import parent
 from bench.peers.gridfs import DATABASE, Document
 from bench.remotes import Remotes
 from bench.sources import Sources
 from gridhaul.embedded import binaries
+from gridhaul.embedded.data_directory import DataDirectory
+from gridhaul.embedded.network import HOST, free_ports
 from gridhaul.embedded.system import Configuration
 from gridhaul.settings import PREFIX
 
 # Nobody else asks, and nothing is to be collected while something is measured.
 SETTINGS = {"REQUESTS_A_MINUTE": "0", "GC_SECONDS": "86400"}
+LARGE_CHILDREN = Configuration.large_children
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,15 +29,37 @@ class Stand:
     ours: Installation
     sources: Sources
     remotes: Remotes
+    parent_url: str  # of the parent project's way
     settings: Mapping[str, str]
 
     @property
     def mongo(self) -> MongoClient[Document]:
         return self.ours.mongo
 
-    def drop_peers(self) -> None:
-        """Everything that peers have stored."""
-        self.mongo.drop_database(DATABASE)
+    @contextmanager
+    def beside(
+        self, name: str, settings: Mapping[str, str], *, large_children: int = LARGE_CHILDREN
+    ) -> Iterator[Installation]:
+        """One more installation, with settings of its own, on the same `mongod` in a database of that name."""
+        configuration = Configuration(
+            data=self.directory / name,
+            roots=(self.sources.directory,),
+            environment=_environment({**self.settings, **settings, "DATABASE": name}),
+            large_children=large_children,
+            mongo_url=self.ours.system.mongo_url,
+        )
+        with installed(configuration, database=name) as installation:
+            yield installation
+        self.mongo.drop_database(name)
+
+    def empty_peers(self) -> None:
+        """Remove everything that peers have stored; their indexes stay."""
+        for name in self.mongo[DATABASE].list_collection_names():
+            self.mongo[DATABASE][name].delete_many({})
+
+
+def _environment(settings: Mapping[str, str]) -> dict[str, str]:
+    return {PREFIX + name: value for name, value in settings.items()}
 
 
 @contextmanager
@@ -41,13 +67,21 @@ def standing(scratch: Path, settings: Mapping[str, str]) -> Iterator[Stand]:
     """A stand in an empty directory. `settings` come on top of the defaults of everything that is ours."""
     sources = Sources(scratch / "sources")
     remotes = Remotes.at(scratch / "remotes", binaries.locate([binaries.rclone()])["rclone"])
+    data, parent_port = DataDirectory(scratch / "data"), free_ports(1)[0]
     applied = {**SETTINGS, **settings}
     configuration = Configuration(
-        data=scratch / "data",
+        data=data.path,
         roots=(sources.directory,),
-        environment={PREFIX + name: value for name, value in applied.items()},
+        environment=_environment(applied),
         targets_toml=remotes.targets_toml(),
-        extra_programs=remotes.programs(),
+        extra_programs=(*remotes.programs(), parent.program(parent_port, data.secret_file("mongo_url"))),
     )
     with installed(configuration, database=USUAL_DATABASE) as ours:
-        yield Stand(directory=scratch, ours=ours, sources=sources, remotes=remotes, settings=applied)
+        yield Stand(
+            directory=scratch,
+            ours=ours,
+            sources=sources,
+            remotes=remotes,
+            parent_url=f"http://{HOST}:{parent_port}",
+            settings=applied,
+        )

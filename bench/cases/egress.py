@@ -29,7 +29,7 @@ def measure(bench: Bench) -> Outcome:
     ]
     rates = bench.alternate(contestants, unit=UNIT)
     bench.stand.ours.operator.delete(file_id)
-    bench.stand.drop_peers()
+    bench.stand.empty_peers()
     return Outcome(size=named(mib), ours=rates.pop(OURS), peers=rates)
 
 
