@@ -15,27 +15,34 @@ class Contestant:
 
     name: str
     measure: Callable[[], float]
+    warms_up: bool = True  # is done once before anything counts
 
 
-def turns(names: Sequence[str], *, runs: int) -> Iterator[tuple[int, str]]:
+def turns(contestants: Sequence[Contestant], *, runs: int) -> Iterator[tuple[int, Contestant]]:
     """Each run and who is measured in it: all in turn, first once to warm up."""
-    return ((run, name) for run in range(WARM_UP, runs + 1) for name in names)
+    for contestant in contestants:
+        if contestant.warms_up:
+            yield WARM_UP, contestant
+    for run in range(1, runs + 1):
+        for contestant in contestants:
+            yield run, contestant
 
 
 def alternate(
     contestants: Sequence[Contestant], *, runs: int, settle: Callable[[], None], display: Display, unit: str
 ) -> dict[str, Values]:
     """The values of each, without the one that warms up. `settle` comes before every measurement."""
-    by_name = {contestant.name: contestant for contestant in contestants}
-    values: dict[str, list[float]] = {name: [] for name in by_name}
-    display.expect(len(by_name) * (runs + 1))
-    for run, name in turns(list(by_name), runs=runs):
-        display.begins(f"{name}, {_which(run, runs)}")
+    values: dict[str, list[float]] = {contestant.name: [] for contestant in contestants}
+    planned = list(turns(contestants, runs=runs))
+    display.expect(len(planned))
+    for run, contestant in planned:
+        what = f"{contestant.name}, {_which(run, runs)}"
+        display.begins(what)
         settle()
-        value = by_name[name].measure()
+        value = contestant.measure()
         if run != WARM_UP:
-            values[name].append(value)
-        display.ends(f"{name}, {_which(run, runs)}: {value:.4g} {unit}")
+            values[contestant.name].append(value)
+        display.ends(f"{what}: {value:.4g} {unit}")
     return dict(values)
 
 

@@ -2,9 +2,11 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from bench.alternation import Contestant, alternate
 from bench.display import Display
+from bench.large_files import Trips, travel
 from bench.result import Goal, Outcome, Values
 from bench.scale import Scale
 from bench.stand import Stand
@@ -22,6 +24,11 @@ class Bench:
     def alternate(self, contestants: Sequence[Contestant], *, unit: str) -> dict[str, Values]:
         """The values of each contestant by name, all measured in turn."""
         return alternate(contestants, runs=self.runs, settle=self.stand.ours.settle, display=self.display, unit=unit)
+
+    @cached_property
+    def trips(self) -> Trips:
+        """Of files of growing size; made once, for the cases that look at them."""
+        return travel(self.stand, self.scale, runs=self.runs, display=self.display)
 
 
 @dataclass(frozen=True, kw_only=True)

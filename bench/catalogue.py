@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from bench.case import Case
-from bench.cases import egress, end_to_end, ingest, ingest_parent, middle_files, small_files, workers
+from bench.cases import egress, end_to_end, growth, ingest, ingest_parent, memory, middle_files, small_files, workers
 from bench.errors import UsageProblem
 
 CASES: tuple[Case, ...] = (
@@ -13,6 +13,8 @@ CASES: tuple[Case, ...] = (
     end_to_end.CASE,
     small_files.CASE,
     middle_files.CASE,
+    memory.CASE,
+    growth.CASE,
     workers.CASE,
 )
 NAMES = tuple(case.name for case in CASES)

@@ -34,7 +34,7 @@ def installed(configuration: Configuration, *, database: str) -> Iterator[Instal
     """Started, with the name of the database that its configuration chooses."""
     with (
         System(configuration) as system,
-        Operator(system) as operator,
+        Operator(system.url, system.token) as operator,
         MongoClient[Document](system.mongo_url) as mongo,
     ):
         crowd = Crowd(system, mongo[database]["files"])

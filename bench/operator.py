@@ -8,7 +8,6 @@ import httpx2
 
 from bench.errors import TransferFailed
 from bench.timing import wait_for
-from gridhaul.embedded.system import System
 
 Json = dict[str, Any]
 
@@ -19,9 +18,9 @@ FAILED = frozenset({"FAILED", "CANCELLED"})
 class Operator:
     """Use as a context manager."""
 
-    def __init__(self, system: System) -> None:
-        authorization = {"Authorization": f"Bearer {system.token}"}
-        self.http = httpx2.Client(base_url=system.url, headers=authorization, timeout=ANSWER_SECONDS, trust_env=False)
+    def __init__(self, url: str, token: str) -> None:
+        authorization = {"Authorization": f"Bearer {token}"}
+        self.http = httpx2.Client(base_url=url, headers=authorization, timeout=ANSWER_SECONDS, trust_env=False)
 
     def __enter__(self) -> Self:
         return self
@@ -39,8 +38,7 @@ class Operator:
 
     def prepare(self, path: Path, **more: object) -> str:
         """The new file's id."""
-        answer = self.http.post("/upload/prepare", json={"file_path": str(path), **more})
-        return str(accepted(answer)["file_id"])
+        return str(self.post("/upload/prepare", {"file_path": str(path), **more})["file_id"])
 
     def sha256(self, file_id: str) -> str:
         return str(self.get(f"/files/{file_id}")["digests"]["sha-256"])
@@ -80,6 +78,9 @@ class Operator:
     def wait_for_state(self, record: str, state: str) -> Json:
         """The record at that path, once it is in the state. Raises TransferFailed."""
         return wait_for(lambda: _in_state(self.get(record), state), what=f"{record} is {state}")
+
+    def post(self, path: str, body: Json) -> Json:
+        return accepted(self.http.post(path, json=body))
 
     def get(self, path: str) -> Json:
         return accepted(self.http.get(path))

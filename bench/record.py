@@ -1,7 +1,7 @@
 """`latest.json`: what was measured last of each case."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
@@ -11,17 +11,6 @@ from bench.case import Case
 from bench.machine import Machine
 from bench.result import Figure, Outcome
 
-ORDER = (
-    "ingest",
-    "ingest_parent",
-    "egress",
-    "end_to_end",
-    "small_files",
-    "middle_files",
-    "memory",
-    "growth",
-    "workers",
-)
 DIGITS = 4
 
 
@@ -76,10 +65,10 @@ def read(path: Path) -> Entries:
     return dict(json.loads(path.read_text())) if path.exists() else {}
 
 
-def merged(before: Entries, now: Entries) -> Entries:
-    """What is new replaces what was before; the order is always the same."""
+def merged(before: Entries, now: Entries, *, order: Sequence[str]) -> Entries:
+    """What is new replaces what was before; what the order does not name is left out."""
     both = before | now
-    return {name: both[name] for name in ORDER if name in both}
+    return {name: both[name] for name in order if name in both}
 
 
 def write(path: Path, entries: Entries) -> None:

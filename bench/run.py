@@ -10,11 +10,11 @@ import typer
 
 from bench import machine, record, report
 from bench.case import Bench, Case
-from bench.catalogue import choose
-from bench.display import Display, display
+from bench.catalogue import NAMES, choose
+from bench.display import display
 from bench.record import Entries
 from bench.scale import FULL, Scale
-from bench.stand import Stand, standing
+from bench.stand import standing
 from gridhaul.embedded.programs import PROJECT
 
 SCRATCH = PROJECT / "var/bench"
@@ -36,12 +36,13 @@ def run(plan: Plan) -> None:
     entries: Entries = {}
     try:
         with scratch() as directory, display() as shown, standing(directory, plan.settings) as stand:
+            bench = Bench(stand=stand, scale=plan.scale, runs=plan.runs, display=shown)
             for case in cases:
-                entries[case.name] = _measured(case, plan, stand, shown)
+                entries[case.name] = _measured(case, bench)
     finally:
         if entries:
             path = LATEST if plan.scale == FULL else REDUCED
-            record.write(path, record.merged(record.read(path), entries))
+            record.write(path, record.merged(record.read(path), entries, order=NAMES))
             report.show(report.console(), entries)
             typer.echo(f"written to {path}", err=True)
 
@@ -57,12 +58,8 @@ def scratch() -> Iterator[Path]:
         shutil.rmtree(SCRATCH, ignore_errors=True)
 
 
-def _measured(case: Case, plan: Plan, stand: Stand, shown: Display) -> record.Entry:
-    shown.case(case.name)
-    outcome = case.measure(Bench(stand=stand, scale=plan.scale, runs=plan.runs, display=shown))
-    return record.entry_of(
-        case,
-        outcome,
-        settings=stand.settings,
-        machine=machine.describe(stand.mongo),
-    )
+def _measured(case: Case, bench: Bench) -> record.Entry:
+    bench.display.case(case.name)
+    outcome = case.measure(bench)
+    where = machine.describe(bench.stand.mongo)
+    return record.entry_of(case, outcome, settings=bench.stand.settings, machine=where)
