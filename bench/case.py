@@ -37,3 +37,4 @@ class Case:
     unit: str
     goal: Goal | None
     measure: Callable[[Bench], Outcome]
+    stored_mib: Callable[[Scale], int]  # at once, all copies of it, without the sources

@@ -10,19 +10,19 @@ from threading import Event
 from bench.case import Bench
 from bench.operator import Operator
 from bench.result import Figure, Goal, percentile
+from bench.scale import SMALL_FILE_BYTES
 from bench.stand import Stand
 from bench.timing import timed
 
 UNIT = "ms"
 PERIOD_SECONDS = 0.05  # twenty requests a second, whatever the answers take
-LENGTH_BYTES = 64 << 10
 AT_MOST = Goal("≤", 100)
 
 
 def measure_preparing(bench: Bench) -> list[Figure]:
     """p50 and p99."""
     stand, requests = bench.stand, bench.scale.requests
-    large, small = stand.sources.random(bench.scale.file_mib), stand.sources.many(1, LENGTH_BYTES)[0]
+    large, small = stand.sources.random(bench.scale.file_mib), stand.sources.many(1, SMALL_FILE_BYTES)[0]
     bench.display.expect(1)
     bench.display.begins("preparing while a large file is stored")
     stand.ours.settle()

@@ -15,7 +15,7 @@ def show(console: Console, entries: Entries) -> None:
     console.print(table(entries))
     for name, entry in entries.items():
         for figure in entry["figures"]:
-            goal = f", goal {figure['goal']}: {_verdict(figure['reached'])}" if "goal" in figure else ""
+            goal = f", goal {figure['goal']}: {verdict(figure['reached'])}" if "goal" in figure else ""
             line = f"{name}: {figure['what']}: {number(figure['value'])} {figure['unit']}{goal}"
             console.print(line, highlight=False, soft_wrap=True, markup=False)
     for where in dict.fromkeys(machine.in_words(entry["machine"]) for entry in entries.values()):
@@ -58,7 +58,7 @@ def cells(name: str, entry: Entry) -> tuple[str, ...]:
         entry["best_peer"],
         f"{entry['ratio']:.2f}",
         entry["goal"] or "",
-        _verdict(entry["reached"]),
+        verdict(entry["reached"]),
         f"{spread(ours):.0%}, {spread(peer):.0%}",
     )
 
@@ -68,5 +68,6 @@ def number(value: float) -> str:
     return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
 
 
-def _verdict(reached: bool | None) -> str:
+def verdict(reached: bool | None) -> str:
+    """Nothing where there is no goal."""
     return {True: "yes", False: "no", None: ""}[reached]

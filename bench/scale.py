@@ -6,6 +6,8 @@ from typing import Self
 MIB = 1 << 20
 GIB_IN_MIB = 1 << 10
 FULL_FILE_MIB = GIB_IN_MIB
+SMALL_FILE_BYTES = 64 << 10
+MIDDLE_FILE_MIB = 5
 LEAST = 8  # of anything, so that something is still measured
 
 
@@ -19,6 +21,12 @@ class Scale:
     records: tuple[int, ...] = (1_000, 100_000, 1_000_000)
     requests: int = 1_000  # that are timed of each kind
     worker_file_mib: int = 256
+
+    @property
+    def sources_mib(self) -> int:
+        """What the files that are sent take, but for the sparse ones."""
+        once = self.file_mib + self.parent_file_mib + self.worker_file_mib
+        return once + self.small_files * SMALL_FILE_BYTES // MIB + 1 + self.middle_files * MIDDLE_FILE_MIB
 
     def shrunk(self, file_mib: int) -> Self:
         """With a file of so many MiB; everything else gets smaller alike."""

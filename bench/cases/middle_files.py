@@ -9,18 +9,17 @@ from bench.alternation import Contestant
 from bench.case import Bench, Case
 from bench.installation import Installation
 from bench.result import Figure, Outcome
-from bench.scale import MIB
+from bench.scale import MIB, MIDDLE_FILE_MIB
 from bench.timing import timed
 
 OURS = "inline"
 PEER = "GridFS layout"
 LIMITS = {OURS: "15", PEER: "0"}
 UNIT = "MiB/s"
-LENGTH_MIB = 5
 
 
 def measure(bench: Bench) -> Outcome:
-    sources = bench.stand.sources.many(bench.scale.middle_files, LENGTH_MIB * MIB)
+    sources = bench.stand.sources.many(bench.scale.middle_files, MIDDLE_FILE_MIB * MIB)
     with ExitStack() as stack:
         layouts = {
             name: stack.enter_context(bench.stand.beside(f"layout_{limit}", {"INLINE_LIMIT_CHUNKS": limit}))
@@ -30,7 +29,7 @@ def measure(bench: Bench) -> Outcome:
         read = _alternate(bench, layouts, lambda layout: _reading(layout, layout.crowd.store(sources)))
     figures = [Figure(what=f"reading, {name}", value=median(rates), unit=UNIT) for name, rates in read.items()]
     ratio = Figure(what="reading, ratio", value=figures[0].value / figures[1].value, unit="")
-    size = f"{len(sources)} files of {LENGTH_MIB} MiB"
+    size = f"{len(sources)} files of {MIDDLE_FILE_MIB} MiB"
     return Outcome(size=size, ours=stored[OURS], peers={PEER: stored[PEER]}, figures=(*figures, ratio))
 
 
@@ -44,7 +43,7 @@ def _storing(layout: Installation, sources: Sequence[Path]) -> Callable[[], floa
     def run() -> float:
         seconds, file_ids = timed(lambda: layout.crowd.store(sources))
         layout.crowd.delete(file_ids)
-        return len(sources) * LENGTH_MIB / seconds
+        return len(sources) * MIDDLE_FILE_MIB / seconds
 
     return run
 
@@ -59,4 +58,10 @@ def _reading(layout: Installation, file_ids: Sequence[str]) -> Callable[[], floa
     return run
 
 
-CASE = Case(name="middle_files", unit=UNIT, goal=None, measure=measure)
+CASE = Case(
+    name="middle_files",
+    unit=UNIT,
+    goal=None,
+    measure=measure,
+    stored_mib=lambda scale: 2 * scale.middle_files * MIDDLE_FILE_MIB,
+)

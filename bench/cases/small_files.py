@@ -9,17 +9,17 @@ from bench.case import Bench, Case
 from bench.crowd import Crowd
 from bench.peers.gridfs import Bucket, pymongo_bucket
 from bench.result import Goal, Outcome
+from bench.scale import MIB, SMALL_FILE_BYTES
 from bench.timing import timed
 
 OURS = "Gridhaul"
 PEER = "GridFSBucket in 4 threads"
 UNIT = "files/s"
-LENGTH_BYTES = 64 << 10
 THREADS = 4
 
 
 def measure(bench: Bench) -> Outcome:
-    sources = bench.stand.sources.many(bench.scale.small_files, LENGTH_BYTES)
+    sources = bench.stand.sources.many(bench.scale.small_files, SMALL_FILE_BYTES)
     with pymongo_bucket(bench.stand.ours.system.mongo_url) as bucket:
         contestants = [
             Contestant(OURS, _storing(bench.stand.ours.crowd, sources)),
@@ -49,4 +49,10 @@ def _uploading(bucket: Bucket, sources: Sequence[Path]) -> Callable[[], float]:
     return run
 
 
-CASE = Case(name="small_files", unit=UNIT, goal=Goal("≥", 0.5), measure=measure)
+CASE = Case(
+    name="small_files",
+    unit=UNIT,
+    goal=Goal("≥", 0.5),
+    measure=measure,
+    stored_mib=lambda scale: 2 * scale.small_files * SMALL_FILE_BYTES // MIB,
+)

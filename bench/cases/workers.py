@@ -47,4 +47,10 @@ def _storing(workers: Installation, sources: Sequence[Path], mib: int) -> Callab
     return run
 
 
-CASE = Case(name="workers", unit=UNIT, goal=None, measure=measure)
+CASE = Case(
+    name="workers",
+    unit=UNIT,
+    goal=None,
+    measure=measure,
+    stored_mib=lambda scale: FILES * scale.worker_file_mib,
+)
