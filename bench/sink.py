@@ -1,6 +1,6 @@
 """An HTTP server that takes PUT and keeps nothing, as cheaply as Python can: `python -m bench.sink PORT`.
 
-Every other method is refused: what it "holds" cannot be looked at. Chunked bodies are refused as well.
+Every other method is refused: what it "holds" cannot be looked at. Bodies must have a Content-Length.
 """
 
 import socket
@@ -20,10 +20,12 @@ def serve(port: int) -> None:
     """Until killed. A thread for each connection."""
     with socket.create_server((HOST, port)) as listener:
         while True:
-            Thread(target=_Connection(listener.accept()[0]).serve, daemon=True).start()
+            Thread(target=Connection(listener.accept()[0]).serve, daemon=True).start()
 
 
-class _Connection:
+class Connection:
+    """Answers the requests of one peer, until it goes."""
+
     def __init__(self, peer: socket.socket) -> None:
         self._peer = peer
         self._buffer = memoryview(bytearray(BUFFER_BYTES))
@@ -35,8 +37,6 @@ class _Connection:
                 self._peer.sendall(ANSWER % self._status(*head))
 
     def _status(self, method: bytes, headers: dict[bytes, bytes]) -> bytes:
-        if b"content-length" not in headers and b"transfer-encoding" in headers:
-            return b"411 Length Required"
         if headers.get(b"expect") == b"100-continue":
             self._peer.sendall(CONTINUE)
         self._pass_over(int(headers.get(b"content-length", b"0")))
