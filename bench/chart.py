@@ -43,12 +43,13 @@ def draw(path: Path, entries: Entries) -> None:
 
 
 def _draw_case(panel: Axes, name: str, entry: Entry) -> None:
-    values = {"ours": entry["ours"], **entry["peers"]}
+    values = {entry["ours_is"]: entry["ours"], **entry["peers"]}
     bars = panel.barh(list(values), list(values.values()), color=[OURS, *[PEERS] * len(entry["peers"])], height=0.6)
     panel.bar_label(bars, [number(value) for value in values.values()], padding=2)
     panel.invert_yaxis()
     panel.margins(x=0.2)
-    panel.set_title(f"{name}, {entry['unit']}", loc="left")
+    goal = f", goal {entry['goal']}" if entry["goal"] else ""
+    panel.set_title(f"{name}, {entry['unit']}: ratio {entry['ratio']:.2f}{goal}", loc="left")
     panel.xaxis.set_visible(False)
     for side in ("top", "right", "bottom"):
         panel.spines[side].set_visible(False)

@@ -9,7 +9,7 @@ from bench.record import Entries
 BEGIN = "<!-- begin: written by `make bench` -->"
 END = "<!-- end: written by `make bench` -->"
 PUBLISHED_RUNS = 5
-HEADINGS = ("case", "size", "runs", "ours", "peer", "unit", "peer is", "ratio", "goal", "reached", "spread")
+HEADINGS = ("case", "size", "runs", "ours", "peer", "unit", "ours is", "peer is", "ratio", "goal", "reached", "spread")
 
 
 def too_few_runs(entries: Entries) -> list[str]:

@@ -29,6 +29,7 @@ class Entry(TypedDict):
     unit: str
     goal: str | None
     reached: bool | None
+    ours_is: str
     best_peer: str
     peers: dict[str, float]
     runs: dict[str, list[float]]
@@ -50,6 +51,7 @@ def entry_of(case: Case, outcome: Outcome, *, settings: Mapping[str, str], machi
         "unit": case.unit,
         "goal": str(case.goal) if case.goal else None,
         "reached": case.goal.met_by(outcome.ratio) if case.goal else None,
+        "ours_is": outcome.ours_is,
         "best_peer": outcome.best_peer,
         "peers": {name: rounded(median(values)) for name, values in outcome.peers.items()},
         "runs": {name: [*map(rounded, values)] for name, values in {"ours": outcome.ours, **outcome.peers}.items()},

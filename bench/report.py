@@ -7,7 +7,7 @@ from bench import machine
 from bench.record import Entries, Entry
 from bench.result import spread
 
-LOG_COLUMNS = 150
+LOG_COLUMNS = 160
 
 
 def show(console: Console, entries: Entries) -> None:
@@ -36,7 +36,7 @@ def table(entries: Entries) -> Table:
         shown.add_column(heading, no_wrap=True)
     for heading in ("ours", "peer"):
         shown.add_column(heading, no_wrap=True, justify="right")
-    for heading in ("unit", "peer is"):
+    for heading in ("unit", "ours is", "peer is"):
         shown.add_column(heading)
     for heading in ("ratio", "goal", "reached", "spread"):
         shown.add_column(heading, no_wrap=True, justify="right")
@@ -55,6 +55,7 @@ def cells(name: str, entry: Entry) -> tuple[str, ...]:
         number(entry["ours"]),
         number(entry["peer"]),
         entry["unit"],
+        entry["ours_is"],
         entry["best_peer"],
         f"{entry['ratio']:.2f}",
         entry["goal"] or "",

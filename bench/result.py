@@ -37,6 +37,7 @@ class Outcome:
     size: str
     ours: Values
     peers: Mapping[str, Values]
+    ours_is: str = "Gridhaul"
     figures: Sequence[Figure] = ()
 
     @property

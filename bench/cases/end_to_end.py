@@ -36,7 +36,8 @@ def measure(bench: Bench) -> Outcome:
         Figure(what=WITH_DIGEST, value=with_digest, unit=UNIT),
         Figure(what=f"{WITH_DIGEST}, by {PEER}", value=with_digest / median(rates[PEER]), unit=""),
     )
-    return Outcome(size=named(mib), ours=rates[OURS], peers={PEER: rates[PEER]}, figures=figures)
+    peers = {PEER: rates[PEER]}
+    return Outcome(size=named(mib), ours=rates[OURS], peers=peers, ours_is=OURS, figures=figures)
 
 
 def _sending(stand: Stand, source: Path, mib: int, *, target: str) -> Callable[[], float]:

@@ -16,8 +16,13 @@ def measure(bench: Bench) -> Outcome:
     figures = [Figure(what=f"storing {named(mib)}", value=median(seconds[mib]), unit=UNIT) for mib in seconds]
     figures += measure_listings(bench)
     figures += measure_preparing(bench)
-    peers = {named(smallest): seconds[smallest]}
-    return Outcome(size=f"{named(largest)}, sparse", ours=seconds[largest], peers=peers, figures=figures)
+    return Outcome(
+        size="sparse files",
+        ours=seconds[largest],
+        peers={named(smallest): seconds[smallest]},
+        ours_is=named(largest),
+        figures=figures,
+    )
 
 
 CASE = Case(

@@ -18,8 +18,13 @@ def measure(bench: Bench) -> Outcome:
     peaks = {mib: [memory.highest(trip.peaks) for trip in trips[mib]] for mib in (smallest, largest)}
     highest = Figure(what="highest of any process of ours in any run", value=_most(trips), unit=UNIT, goal=MOST)
     figures = [highest, *(_figure(trips, name, mib) for name in memory.OURS + memory.SERVERS for mib in peaks)]
-    peers = {named(smallest): peaks[smallest]}
-    return Outcome(size=f"{named(largest)}, sparse", ours=peaks[largest], peers=peers, figures=figures)
+    return Outcome(
+        size="sparse files",
+        ours=peaks[largest],
+        peers={named(smallest): peaks[smallest]},
+        ours_is=named(largest),
+        figures=figures,
+    )
 
 
 def _most(trips: Trips) -> float:

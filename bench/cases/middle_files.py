@@ -30,7 +30,7 @@ def measure(bench: Bench) -> Outcome:
     figures = [Figure(what=f"reading, {name}", value=median(rates), unit=UNIT) for name, rates in read.items()]
     ratio = Figure(what="reading, ratio", value=figures[0].value / figures[1].value, unit="")
     size = f"{len(sources)} files of {MIDDLE_FILE_MIB} MiB"
-    return Outcome(size=size, ours=stored[OURS], peers={PEER: stored[PEER]}, figures=(*figures, ratio))
+    return Outcome(size=size, ours=stored[OURS], peers={PEER: stored[PEER]}, ours_is=OURS, figures=(*figures, ratio))
 
 
 def _alternate(

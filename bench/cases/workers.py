@@ -30,8 +30,8 @@ def measure(bench: Bench) -> Outcome:
         rates = bench.alternate(contestants, unit=UNIT)
     best = max(rates, key=lambda name: median(rates[name]))
     figures = [Figure(what=name, value=median(values), unit=UNIT) for name, values in rates.items()]
-    size = f"{FILES} files of {named(mib)}, best: {best}"
-    return Outcome(size=size, ours=rates[best], peers={PEER: rates[PEER]}, figures=figures)
+    size = f"{FILES} files of {named(mib)}"
+    return Outcome(size=size, ours=rates[best], peers={PEER: rates[PEER]}, ours_is=best, figures=figures)
 
 
 def _with(stack: ExitStack, bench: Bench, children: int) -> Installation:

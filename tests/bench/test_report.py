@@ -22,12 +22,12 @@ def shown(width: int) -> str:
 
 def test_line_of_the_table_has_ours_peer_ratio_goal_and_spread() -> None:
     found = entry(outcome([140.0, 150.0, 155.0], {"GridFS": [99.0, 100.0, 120.0]}), goal=Goal("≥", 1.2))
-    cells = ("ingest", "1 GiB", "3", "150", "100", "MiB/s", "GridFS", "1.50", "≥ 1.2", "yes", "10%, 21%")
+    cells = ("ingest", "1 GiB", "3", "150", "100", "MiB/s", "Gridhaul", "GridFS", "1.50", "≥ 1.2", "yes", "10%, 21%")
     assert report.cells("ingest", found) == cells
 
 
 def test_case_without_a_goal_shows_none() -> None:
-    assert report.cells("workers", entry(outcome([1.0])))[8:10] == ("", "")
+    assert report.cells("workers", entry(outcome([1.0])))[9:11] == ("", "")
 
 
 def test_numbers_have_three_digits() -> None:
@@ -62,7 +62,7 @@ def test_page_written_twice_is_the_same(tmp_path: Path) -> None:
 
 def test_page_has_a_line_a_case_and_a_line_a_figure() -> None:
     text = document.text({"ingest": FIVE})
-    assert "| ingest | 1 GiB | 5 | 150 | 100 | MiB/s | GridFS | 1.50 | ≥ 1.2 | yes | 0%, 0% |" in text
+    assert "| ingest | 1 GiB | 5 | 150 | 100 | MiB/s | Gridhaul | GridFS | 1.50 | ≥ 1.2 | yes | 0%, 0% |" in text
     assert "| ingest | p99 | 150 ms | ≤ 100 | no |" in text
 
 
@@ -77,7 +77,7 @@ def test_same_record_gives_the_same_chart(tmp_path: Path) -> None:
     chart.draw(first, entries)
     chart.draw(second, entries)
     assert first.read_bytes() == second.read_bytes()
-    assert "ingest, MiB/s" in first.read_text()
+    assert "ingest, MiB/s: ratio 1.50, goal ≥ 1.2" in first.read_text()
 
 
 def test_project_has_the_marks_on_its_page() -> None:
