@@ -9,7 +9,8 @@ import httpx2
 from pymongo.collection import Collection
 
 from bench.errors import TransferFailed
-from bench.operator import ANSWER_SECONDS, accepted
+from bench.loopback import async_client
+from bench.operator import accepted
 from bench.peers.gridfs import Document
 from bench.timing import wait_for
 from gridhaul.embedded.system import System
@@ -52,10 +53,7 @@ class Crowd:
     ) -> list[R]:
         waiting = iter(items)
         done: list[R] = []
-        authorization = {"Authorization": f"Bearer {self._system.token}"}
-        async with httpx2.AsyncClient(
-            base_url=self._system.url, headers=authorization, timeout=ANSWER_SECONDS, trust_env=False
-        ) as http:
+        async with async_client(self._system.url, self._system.token) as http:
 
             async def lane() -> None:
                 for item in waiting:

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
+import httpx2
+
 from gridhaul.embedded import network
 from gridhaul.embedded.data_directory import write_private
 from gridhaul.embedded.network import HOST
@@ -70,6 +72,11 @@ class Remotes:
             f'[targets.{WEBDAV}]\nkind = "webdav"\nurl = "{self.webdav_url(WEBDAV)}"\n{login}'
             f'[targets.{HASHED}]\nkind = "webdav"\nurl = "{self.webdav_url(HASHED)}"\netag_digest = "sha-256"\n{login}'
         )
+
+    def remove(self, name: str, object_name: str) -> None:
+        """An object of a WebDAV server. Raises httpx2.HTTPError."""
+        url = f"{self.webdav_url(name)}/{object_name}"
+        httpx2.delete(url, auth=(USER, self.password), trust_env=False).raise_for_status()
 
     def _webdav(self, name: str, port: int, *options: str) -> Program:
         serve = (str(self.rclone), "serve", "webdav", str(self.directory / name), "--addr", f"{HOST}:{port}")

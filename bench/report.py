@@ -12,7 +12,7 @@ from bench.result import spread
 
 LOG_COLUMNS = 120
 NUMBERS = ("ours", "peer", "ratio")
-CAPTION = "medians; spread: of our values, from least to most, by their median"
+CAPTION = "medians; spread: from least to most, by the median"
 
 
 def show(console: Console, entries: Entries) -> None:
@@ -56,7 +56,7 @@ def cells(name: str, entry: Entry) -> tuple[str, ...]:
 def compared(entry: Entry) -> str:
     """What the line of the table is about."""
     runs = len(entry["runs"]["ours"])
-    return f"{entry['size']}, {runs} runs, {entry['ours_is']} against {entry['best_peer']}"
+    return f"{entry['size']}, {runs} run{'s' if runs > 1 else ''}, {entry['ours_is']} against {entry['best_peer']}"
 
 
 def aim(goal: str | None, reached: bool | None) -> str:

@@ -8,6 +8,7 @@ GIB_IN_MIB = 1 << 10
 FULL_FILE_MIB = GIB_IN_MIB
 SMALL_FILE_BYTES = 64 << 10
 MIDDLE_FILE_MIB = 5
+FEWEST_RECORDS = 1_000  # so that every page is full
 LEAST = 8  # of anything, so that something is still measured
 
 
@@ -18,7 +19,7 @@ class Scale:
     small_files: int = 2_000
     middle_files: int = 100
     growing_mib: tuple[int, ...] = (GIB_IN_MIB, 4 * GIB_IN_MIB, 16 * GIB_IN_MIB)
-    records: tuple[int, ...] = (1_000, 100_000, 1_000_000)
+    records: tuple[int, ...] = (FEWEST_RECORDS, 100_000, 1_000_000)
     requests: int = 1_000  # that are timed of each kind
     worker_file_mib: int = 256
 
@@ -41,7 +42,7 @@ class Scale:
             small_files=share(self.small_files),
             middle_files=share(self.middle_files),
             growing_mib=tuple(share(mib) for mib in self.growing_mib),
-            records=tuple(share(count) for count in self.records),
+            records=tuple(sorted({max(share(count), FEWEST_RECORDS) for count in self.records})),
             requests=share(self.requests),
             worker_file_mib=share(self.worker_file_mib),
         )

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from time import perf_counter
 from typing import TypeVar
 
 from bench.errors import TransferFailed
@@ -14,9 +15,24 @@ PATIENCE_SECONDS = 1800.0
 
 def timed(action: Callable[[], T]) -> tuple[float, T]:
     """How many seconds it took, and what it gave."""
-    begin = time.perf_counter()
+    begin = perf_counter()
     value = action()
-    return time.perf_counter() - begin, value
+    return perf_counter() - begin, value
+
+
+def rate(amount: float, do: Callable[[], T], undo: Callable[[T], object]) -> Callable[[], float]:
+    """Measures how much of `amount` is done a second. What `do` gave is undone afterwards."""
+
+    def measure() -> float:
+        seconds, value = timed(do)
+        undo(value)
+        return amount / seconds
+
+    return measure
+
+
+def nothing(_: object) -> None:
+    """Undoes what left nothing."""
 
 
 def wait_for(look: Callable[[], T | None], *, what: str, poll_seconds: float = POLL_SECONDS) -> T:

@@ -5,21 +5,20 @@ from itertools import count
 from pathlib import Path
 from statistics import median
 
-import httpx2
-
 from bench.alternation import Contestant
 from bench.case import Bench, Case
 from bench.peers.rclone import Rclone
-from bench.remotes import HASHED, USER, WEBDAV
+from bench.remotes import HASHED, WEBDAV
 from bench.result import Figure, Goal, Outcome
 from bench.scale import named
 from bench.stand import Stand
-from bench.timing import timed
+from bench.timing import rate
 
 OURS = "Gridhaul, read back"  # what a WebDAV target does without further configuration
 WITH_DIGEST = "Gridhaul, digest of the server"
 PEER = "rclone copyto"
 UNIT = "MiB/s"
+COPY = "copy"
 
 
 def measure(bench: Bench) -> Outcome:
@@ -41,26 +40,22 @@ def measure(bench: Bench) -> Outcome:
 
 
 def _sending(stand: Stand, source: Path, mib: int, *, target: str) -> Callable[[], float]:
-    names = (f"object-{number}" for number in count())
+    operator, names = stand.ours.operator, (f"object-{number}" for number in count())
 
-    def run() -> float:
+    def send() -> tuple[str, str]:
         name = next(names)
-        seconds, file_id = timed(lambda: stand.ours.operator.send(source, target=target, object_name=name))
-        stand.ours.operator.delete(file_id)
-        url = f"{stand.remotes.webdav_url(target)}/{name}"
-        httpx2.delete(url, auth=(USER, stand.remotes.password), trust_env=False).raise_for_status()
-        return mib / seconds
+        return operator.send(source, target=target, object_name=name), name
 
-    return run
+    def remove(sent: tuple[str, str]) -> None:
+        file_id, name = sent
+        operator.delete(file_id)
+        stand.remotes.remove(target, name)
+
+    return rate(mib, send, remove)
 
 
 def _copying(rclone: Rclone, source: Path, mib: int) -> Callable[[], float]:
-    def run() -> float:
-        seconds, _ = timed(lambda: rclone.copy(source, "copy"))
-        rclone.remove("copy")
-        return mib / seconds
-
-    return run
+    return rate(mib, lambda: rclone.copy(source, COPY), lambda _: rclone.remove(COPY))
 
 
 CASE = Case(

@@ -1,16 +1,18 @@
 """Prepare to STORED, against the parent project's way: a chunk a request, in turn, as base64 in JSON."""
 
 from collections.abc import Callable
-from pathlib import Path
+
+import httpx2
 
 from bench.alternation import Contestant
 from bench.case import Bench, Case
 from bench.cases.ingest import storing
+from bench.loopback import client
 from bench.peers import parent
 from bench.result import Goal, Outcome
 from bench.scale import named
 from bench.stand import Stand
-from bench.timing import timed
+from bench.timing import rate
 
 OURS = "Gridhaul"
 PEER = "the parent project's way"
@@ -20,21 +22,18 @@ UNIT = "MiB/s"
 def measure(bench: Bench) -> Outcome:
     """The peer's file is smaller, because it takes long. At that size what any transfer costs would weigh on ours."""
     stand, mib, parent_mib = bench.stand, bench.scale.file_mib, bench.scale.parent_file_mib
-    contestants = [
-        Contestant(OURS, storing(stand.ours.operator, stand.sources.random(mib), mib)),
-        Contestant(PEER, _uploading(stand, stand.sources.random(parent_mib), parent_mib)),
-    ]
-    rates = bench.alternate(contestants, unit=UNIT)
+    with client(stand.parent_url) as http:
+        contestants = [
+            Contestant(OURS, storing(stand, mib)),
+            Contestant(PEER, _uploading(stand, http, parent_mib)),
+        ]
+        rates = bench.alternate(contestants, unit=UNIT)
     return Outcome(size=f"{named(mib)}, peer {named(parent_mib)}", ours=rates.pop(OURS), peers=rates)
 
 
-def _uploading(stand: Stand, source: Path, mib: int) -> Callable[[], float]:
-    def run() -> float:
-        seconds, _ = timed(lambda: parent.upload(source, stand.parent_url))
-        stand.empty_peers()
-        return mib / seconds
-
-    return run
+def _uploading(stand: Stand, http: httpx2.Client, mib: int) -> Callable[[], float]:
+    source = stand.sources.random(mib)
+    return rate(mib, lambda: parent.upload(source, http), lambda _: stand.empty_peers())
 
 
 CASE = Case(

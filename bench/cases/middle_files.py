@@ -10,7 +10,7 @@ from bench.case import Bench, Case
 from bench.installation import Installation
 from bench.result import Figure, Outcome
 from bench.scale import MIB, MIDDLE_FILE_MIB
-from bench.timing import timed
+from bench.timing import nothing, rate
 
 OURS = "inline"
 PEER = "GridFS layout"
@@ -40,22 +40,17 @@ def _alternate(
 
 
 def _storing(layout: Installation, sources: Sequence[Path]) -> Callable[[], float]:
-    def run() -> float:
-        seconds, file_ids = timed(lambda: layout.crowd.store(sources))
-        layout.crowd.delete(file_ids)
-        return len(sources) * MIDDLE_FILE_MIB / seconds
-
-    return run
+    return rate(len(sources) * MIDDLE_FILE_MIB, lambda: layout.crowd.store(sources), layout.crowd.delete)
 
 
 def _reading(layout: Installation, file_ids: Sequence[str]) -> Callable[[], float]:
     """One after another, as a client downloads them."""
 
-    def run() -> float:
-        seconds, lengths = timed(lambda: [layout.operator.read(file_id) for file_id in file_ids])
-        return sum(lengths) / MIB / seconds
+    def read() -> None:
+        for file_id in file_ids:
+            layout.operator.read(file_id)
 
-    return run
+    return rate(len(file_ids) * MIDDLE_FILE_MIB, read, nothing)
 
 
 CASE = Case(

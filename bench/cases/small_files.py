@@ -6,11 +6,10 @@ from pathlib import Path
 
 from bench.alternation import Contestant
 from bench.case import Bench, Case
-from bench.crowd import Crowd
 from bench.peers.gridfs import Bucket, pymongo_bucket
 from bench.result import Goal, Outcome
 from bench.scale import MIB, SMALL_FILE_BYTES
-from bench.timing import timed
+from bench.timing import rate
 
 OURS = "Gridhaul"
 PEER = "GridFSBucket in 4 threads"
@@ -20,33 +19,23 @@ THREADS = 4
 
 def measure(bench: Bench) -> Outcome:
     sources = bench.stand.sources.many(bench.scale.small_files, SMALL_FILE_BYTES)
-    with pymongo_bucket(bench.stand.ours.system.mongo_url) as bucket:
+    crowd = bench.stand.ours.crowd
+    with pymongo_bucket(bench.stand.ours.system.mongo_url) as bucket, ThreadPoolExecutor(THREADS) as threads:
         contestants = [
-            Contestant(OURS, _storing(bench.stand.ours.crowd, sources)),
-            Contestant(PEER, _uploading(bucket, sources)),
+            Contestant(OURS, rate(len(sources), lambda: crowd.store(sources), crowd.delete)),
+            Contestant(PEER, _uploading(bucket, threads, sources)),
         ]
         rates = bench.alternate(contestants, unit=UNIT)
     size = f"{len(sources):,} files of 64 KiB"
     return Outcome(size=size, ours=rates.pop(OURS), peers=rates)
 
 
-def _storing(crowd: Crowd, sources: Sequence[Path]) -> Callable[[], float]:
-    def run() -> float:
-        seconds, file_ids = timed(lambda: crowd.store(sources))
-        crowd.delete(file_ids)
-        return len(sources) / seconds
-
-    return run
-
-
-def _uploading(bucket: Bucket, sources: Sequence[Path]) -> Callable[[], float]:
-    def run() -> float:
-        with ThreadPoolExecutor(THREADS) as threads:
-            seconds, file_ids = timed(lambda: list(threads.map(bucket.upload, sources)))
-            list(threads.map(bucket.delete, file_ids))
-        return len(sources) / seconds
-
-    return run
+def _uploading(bucket: Bucket, threads: ThreadPoolExecutor, sources: Sequence[Path]) -> Callable[[], float]:
+    return rate(
+        len(sources),
+        lambda: list(threads.map(bucket.upload, sources)),
+        lambda file_ids: list(threads.map(bucket.delete, file_ids)),
+    )
 
 
 CASE = Case(

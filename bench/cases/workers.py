@@ -10,7 +10,7 @@ from bench.case import Bench, Case
 from bench.installation import Installation
 from bench.result import Figure, Outcome
 from bench.scale import MIB, named
-from bench.timing import timed
+from bench.timing import rate
 
 CHILDREN = {"1 child": 1, "2 children": 2, "4 children": 4}
 PEER = "1 child"
@@ -39,12 +39,7 @@ def _with(stack: ExitStack, bench: Bench, children: int) -> Installation:
 
 
 def _storing(workers: Installation, sources: Sequence[Path], mib: int) -> Callable[[], float]:
-    def run() -> float:
-        seconds, file_ids = timed(lambda: workers.crowd.store(sources))
-        workers.crowd.delete(file_ids)
-        return mib / seconds
-
-    return run
+    return rate(mib, lambda: workers.crowd.store(sources), workers.crowd.delete)
 
 
 CASE = Case(

@@ -12,7 +12,6 @@ from gridhaul.embedded.programs import Program, Stage
 from gridhaul.embedded.readiness import Listens
 
 CHUNK_BYTES = 1 << 20
-ANSWER_SECONDS = 60
 
 
 def program(port: int, mongo_url_file: Path) -> Program:
@@ -27,9 +26,9 @@ def program(port: int, mongo_url_file: Path) -> Program:
     )
 
 
-def upload(path: Path, url: str) -> None:
-    """Send the file. Raises httpx2.HTTPError."""
-    with httpx2.Client(base_url=url, timeout=ANSWER_SECONDS, trust_env=False) as http, path.open("rb") as file:
+def upload(path: Path, http: httpx2.Client) -> None:
+    """Send the file to the client's server. Raises httpx2.HTTPError."""
+    with path.open("rb") as file:
         begun = http.post("/files")
         begun.raise_for_status()
         chunks = f"/files/{begun.json()['file_id']}/chunks"

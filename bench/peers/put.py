@@ -6,11 +6,11 @@ import httpx2
 from bson import ObjectId
 from gridfs import GridFSBucket
 
-ANSWER_SECONDS = 60
+PATH = "/object"
 
 
-def put(grid: GridFSBucket, file_id: ObjectId, url: str) -> None:
-    """Stream the file to the URL. Raises httpx2.HTTPError."""
+def put(grid: GridFSBucket, file_id: ObjectId, http: httpx2.Client) -> None:
+    """Stream the file to the client's server. Raises httpx2.HTTPError."""
     with grid.open_download_stream(file_id) as stored:
 
         def chunks() -> Iterator[bytes]:
@@ -18,5 +18,5 @@ def put(grid: GridFSBucket, file_id: ObjectId, url: str) -> None:
                 yield chunk
 
         headers = {"Content-Length": str(stored.length)}
-        answer = httpx2.put(url, content=chunks(), headers=headers, timeout=ANSWER_SECONDS, trust_env=False)
+        answer = http.put(PATH, content=chunks(), headers=headers)
     answer.raise_for_status()

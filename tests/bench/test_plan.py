@@ -35,7 +35,7 @@ def test_smaller_size_shrinks_everything_alike() -> None:
     assert small.parent_file_mib == 64
     assert small.small_files == 500
     assert small.growing_mib == (256, 1024, 4096)
-    assert small.records == (250, 25_000, 250_000)
+    assert small.records == (1_000, 25_000, 250_000)
 
 
 def test_size_of_the_full_file_is_the_full_scale() -> None:
