@@ -10,6 +10,7 @@ from chunk_service import routes
 from chunk_service.dependencies import Service
 from chunk_service.intake_limits import DiskReserve, memory_budget
 from gridhaul import __version__
+from gridhaul.allocator import keep_freed_memory
 from gridhaul.asgi import chain, problems
 from gridhaul.asgi.bounds import Bounds
 from gridhaul.asgi.health import health_routes
@@ -40,6 +41,7 @@ def create_app() -> FastAPI:
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    keep_freed_memory()
     configure_logging()
     settings = ChunkServiceSettings()
     chain.start(app, Bounds.of(settings), cors_origins=())

@@ -13,6 +13,7 @@ from typing import Any
 
 from celery import signals
 
+from gridhaul.allocator import keep_freed_memory
 from gridhaul.asgi.request_log import configure_logging
 from gridhaul.chunk_client import ChunkClient
 from gridhaul.http import make_client
@@ -110,6 +111,7 @@ class Worker:
             if self._opened is None:
                 assert self._settings is not None, "worker_init has run"  # noqa: S101
                 assert self._targets is not None, "worker_init has run"  # noqa: S101
+                keep_freed_memory()
                 configure_logging()
                 loop = LoopThread()
                 composing = _compose(self._settings, self._targets, self._new_client, self.stopping)
