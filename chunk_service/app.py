@@ -1,6 +1,7 @@
 """Composition of the chunk service. Start: `uvicorn chunk_service.app:app`."""
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -58,6 +59,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     )
     app.state.checks = {"mongodb": lambda: ping(database), "collections": collections.check}
     preparing = asyncio.create_task(collections.prepare())
+    gc.freeze()  # what stays is not looked through again and again
     try:
         yield
     finally:

@@ -1,6 +1,7 @@
 """Composition of a worker: what each child process opens once, and the signals that start and stop it."""
 
 import ctypes
+import gc
 import multiprocessing
 import os
 import socket
@@ -116,6 +117,7 @@ class Worker:
                 loop = LoopThread()
                 composing = _compose(self._settings, self._targets, self._new_client, self.stopping)
                 self._opened = loop, loop.run(composing)
+                gc.freeze()  # what stays is not looked through again and again
             return self._opened
 
     def close(self) -> None:

@@ -26,7 +26,7 @@ NumberedDigest = tuple[int, bytes]
 DUPLICATE_KEY = 11000
 INSERT_CHUNKS = 4  # documents in one insert: small enough to overlap, far below the 48 MB of a message
 DELETE_CHUNKS = 1024
-READ_CHUNKS = 8  # documents in one read: below the 16 MiB of a batch
+READ_CHUNKS = 15  # documents in one read: what fits into the 16 MiB of a batch
 READS_IN_FLIGHT = 2  # MongoDB works on one while the other arrives
 # Named in every query: MongoDB tries one index against the other otherwise, and reads chunks for each.
 BY_NUMBER = [("files_id", ASCENDING), ("n", ASCENDING), ("digest", ASCENDING)]
