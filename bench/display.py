@@ -52,7 +52,7 @@ class Bar(Lines):
 
     def case(self, name: str) -> None:
         super().case(name)
-        self._progress.reset(self._task, description=name, total=None)
+        self._progress.reset(self._task, description=name, total=0)
 
     def expect(self, steps: int) -> None:
         total = self._progress.tasks[self._task].total or 0

@@ -9,7 +9,8 @@ from bench.record import Entries
 BEGIN = "<!-- begin: written by `make bench` -->"
 END = "<!-- end: written by `make bench` -->"
 PUBLISHED_RUNS = 5
-HEADINGS = ("case", "size", "runs", "ours", "peer", "unit", "ours is", "peer is", "ratio", "goal", "reached", "spread")
+CASES = ("case", "ours", "peer", "unit", "ratio", "goal", "spread", "of peer", "what and how often")
+FIGURES = ("case", "further figures", "median", "goal")
 
 
 def too_few_runs(entries: Entries) -> list[str]:
@@ -26,8 +27,8 @@ def write(path: Path, entries: Entries) -> None:
 
 def text(entries: Entries) -> str:
     """Both tables, and the machine."""
-    cases = [HEADINGS, *(report.cells(name, entry) for name, entry in entries.items())]
-    figures = [("case", "further figures", "median", "goal", "reached"), *_figures(entries)]
+    cases = [CASES, *((*report.cells(name, entry), report.compared(entry)) for name, entry in entries.items())]
+    figures = [FIGURES, *_figures(entries)]
     return "\n".join([*_measured_on(entries), "", *_table(cases), "", *_table(figures)])
 
 
@@ -42,8 +43,7 @@ def _figures(entries: Entries) -> Iterator[tuple[str, ...]]:
     for name, entry in entries.items():
         for figure in entry["figures"]:
             value = f"{report.number(figure['value'])} {figure['unit']}".strip()
-            reached = report.verdict(figure.get("reached"))
-            yield name, figure["what"], value, figure.get("goal", ""), reached
+            yield name, figure["what"], value, report.aim(figure.get("goal"), figure.get("reached"))
 
 
 def _table(rows: Sequence[Sequence[str]]) -> Iterator[str]:

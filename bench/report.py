@@ -1,5 +1,8 @@
 """The table on the screen."""
 
+from collections.abc import Iterator
+
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -7,19 +10,17 @@ from bench import machine
 from bench.record import Entries, Entry
 from bench.result import spread
 
-LOG_COLUMNS = 160
+LOG_COLUMNS = 120
+NUMBERS = ("ours", "peer", "ratio")
+CAPTION = "medians; spread: of our values, from least to most, by their median"
 
 
 def show(console: Console, entries: Entries) -> None:
-    """The table, the further figures, and where they were measured."""
+    """The table, what was compared, the further figures, and where they were measured."""
     console.print(table(entries))
-    for name, entry in entries.items():
-        for figure in entry["figures"]:
-            goal = f", goal {figure['goal']}: {verdict(figure['reached'])}" if "goal" in figure else ""
-            line = f"{name}: {figure['what']}: {number(figure['value'])} {figure['unit']}{goal}"
-            console.print(line, highlight=False, soft_wrap=True, markup=False)
-    for where in dict.fromkeys(machine.in_words(entry["machine"]) for entry in entries.values()):
-        console.print(where, highlight=False, soft_wrap=True, markup=False)
+    machines = dict.fromkeys(machine.in_words(entry["machine"]) for entry in entries.values())
+    for line in [*(f"{name}: {compared(entry)}" for name, entry in entries.items()), *_figures(entries), *machines]:
+        console.print(line, highlight=False, soft_wrap=True, markup=False)
 
 
 def console() -> Console:
@@ -29,17 +30,10 @@ def console() -> Console:
 
 
 def table(entries: Entries) -> Table:
-    shown = Table(
-        caption="medians; ratio: ours by the best peer; spread: from least to most, of the median, ours and the peer's"
-    )
-    for heading in ("case", "size", "runs"):
-        shown.add_column(heading, no_wrap=True)
-    for heading in ("ours", "peer"):
-        shown.add_column(heading, no_wrap=True, justify="right")
-    for heading in ("unit", "ours is", "peer is"):
-        shown.add_column(heading)
-    for heading in ("ratio", "goal", "reached", "spread"):
-        shown.add_column(heading, no_wrap=True, justify="right")
+    """Narrow enough for 80 columns."""
+    shown = Table(caption=CAPTION, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for heading in ("case", "ours", "peer", "unit", "ratio", "goal", "spread", "of peer"):
+        shown.add_column(heading, no_wrap=True, justify="right" if heading in NUMBERS else "left")
     for name, entry in entries.items():
         shown.add_row(*cells(name, entry))
     return shown
@@ -47,28 +41,37 @@ def table(entries: Entries) -> Table:
 
 def cells(name: str, entry: Entry) -> tuple[str, ...]:
     """A line of the table."""
-    ours, peer = entry["runs"]["ours"], entry["runs"][entry["best_peer"]]
     return (
         name,
-        entry["size"],
-        str(len(ours)),
         number(entry["ours"]),
         number(entry["peer"]),
         entry["unit"],
-        entry["ours_is"],
-        entry["best_peer"],
         f"{entry['ratio']:.2f}",
-        entry["goal"] or "",
-        verdict(entry["reached"]),
-        f"{spread(ours):.0%}, {spread(peer):.0%}",
+        aim(entry["goal"], entry["reached"]),
+        f"{spread(entry['runs']['ours']):.0%}",
+        f"{spread(entry['runs'][entry['best_peer']]):.0%}",
     )
+
+
+def compared(entry: Entry) -> str:
+    """What the line of the table is about."""
+    runs = len(entry["runs"]["ours"])
+    return f"{entry['size']}, {runs} runs, {entry['ours_is']} against {entry['best_peer']}"
+
+
+def aim(goal: str | None, reached: bool | None) -> str:
+    """Nothing where there is no goal."""
+    return f"{goal}: {'yes' if reached else 'no'}" if goal else ""
+
+
+def _figures(entries: Entries) -> Iterator[str]:
+    for name, entry in entries.items():
+        for figure in entry["figures"]:
+            goal = aim(figure.get("goal"), figure.get("reached"))
+            line = f"{name}: {figure['what']}: {number(figure['value'])} {figure['unit']}".rstrip()
+            yield f"{line}, goal {goal}" if goal else line
 
 
 def number(value: float) -> str:
     """Three digits, more before the point if there are more."""
     return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
-
-
-def verdict(reached: bool | None) -> str:
-    """Nothing where there is no goal."""
-    return {True: "yes", False: "no", None: ""}[reached]

@@ -6,6 +6,7 @@ from pathlib import Path
 from rich.console import Console
 
 from bench import chart, document, report
+from bench.catalogue import NAMES
 from bench.result import Figure, Goal
 from tests.bench.entries import entry, outcome
 
@@ -22,12 +23,23 @@ def shown(width: int) -> str:
 
 def test_line_of_the_table_has_ours_peer_ratio_goal_and_spread() -> None:
     found = entry(outcome([140.0, 150.0, 155.0], {"GridFS": [99.0, 100.0, 120.0]}), goal=Goal("≥", 1.2))
-    cells = ("ingest", "1 GiB", "3", "150", "100", "MiB/s", "Gridhaul", "GridFS", "1.50", "≥ 1.2", "yes", "10%, 21%")
+    cells = ("ingest", "150", "100", "MiB/s", "1.50", "≥ 1.2: yes", "10%", "21%")
     assert report.cells("ingest", found) == cells
 
 
 def test_case_without_a_goal_shows_none() -> None:
-    assert report.cells("workers", entry(outcome([1.0])))[9:11] == ("", "")
+    assert report.cells("workers", entry(outcome([1.0])))[5] == ""
+
+
+def test_what_was_compared_is_one_line() -> None:
+    assert report.compared(FIVE) == "1 GiB, 5 runs, Gridhaul against GridFS"
+
+
+def test_table_fits_a_terminal_of_80_columns() -> None:
+    names = dict.fromkeys(NAMES, FIVE)
+    text = StringIO()
+    Console(width=80, file=text).print(report.table(names))
+    assert "…" not in text.getvalue()
 
 
 def test_numbers_have_three_digits() -> None:
@@ -62,8 +74,9 @@ def test_page_written_twice_is_the_same(tmp_path: Path) -> None:
 
 def test_page_has_a_line_a_case_and_a_line_a_figure() -> None:
     text = document.text({"ingest": FIVE})
-    assert "| ingest | 1 GiB | 5 | 150 | 100 | MiB/s | Gridhaul | GridFS | 1.50 | ≥ 1.2 | yes | 0%, 0% |" in text
-    assert "| ingest | p99 | 150 ms | ≤ 100 | no |" in text
+    line = "| ingest | 150 | 100 | MiB/s | 1.50 | ≥ 1.2: yes | 0% | 0% | 1 GiB, 5 runs, Gridhaul against GridFS |"
+    assert line in text
+    assert "| ingest | p99 | 150 ms | ≤ 100: no |" in text
 
 
 def test_too_few_runs_are_named() -> None:
