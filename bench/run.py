@@ -18,6 +18,7 @@ from bench.record import Entries, Entry
 from bench.result import Outcome
 from bench.scale import FULL, Scale
 from bench.stand import standing
+from gridhaul.embedded.data_directory import DataDirectory
 from gridhaul.embedded.programs import PROJECT
 
 SCRATCH = PROJECT / "var/bench"
@@ -71,14 +72,24 @@ def _guarded(case: Case, bench: Bench) -> Guarded:
 @contextmanager
 def _bench(plan: Plan) -> Iterator[Bench]:
     """Everything started, in a directory that is removed at the end."""
-    shutil.rmtree(SCRATCH, ignore_errors=True)
-    SCRATCH.mkdir(parents=True)
-    try:
-        check_space(SCRATCH, plan.cases, plan.scale)
-        with display() as shown, standing(SCRATCH, plan.settings) as stand:
+    with _scratch() as directory:
+        check_space(directory, plan.cases, plan.scale)
+        with display() as shown, standing(directory, plan.settings) as stand:
             yield Bench(stand=stand, scale=plan.scale, runs=plan.runs, display=shown)
-    finally:
-        shutil.rmtree(SCRATCH, ignore_errors=True)
+
+
+@contextmanager
+def _scratch() -> Iterator[Path]:
+    """Ours alone, without what a killed run has left. Raises DirectoryInUse."""
+    scratch = DataDirectory(SCRATCH)
+    with scratch.lock():
+        for left in SCRATCH.iterdir():
+            if left != scratch.run:
+                shutil.rmtree(left)
+        try:
+            yield SCRATCH
+        finally:
+            shutil.rmtree(SCRATCH, ignore_errors=True)
 
 
 def _measured(case: Case, bench: Bench) -> Outcome:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from bench.errors import TransferFailed
 from bench.remotes import USER, WEBDAV, Remotes
 from gridhaul.embedded import environment
 from gridhaul.embedded.data_directory import write_private
@@ -32,6 +33,9 @@ class Rclone:
         self._run("deletefile", f"remote:{name}")
 
     def _run(self, *words: str) -> str:
+        """What it prints. Raises TransferFailed with what it complains of."""
         command = [str(self.binary), "--config", str(self.config), *words]
-        done = subprocess.run(command, env=environment.inherited(), capture_output=True, text=True, check=True)  # noqa: S603
+        done = subprocess.run(command, env=environment.inherited(), capture_output=True, text=True, check=False)  # noqa: S603
+        if done.returncode != 0:
+            raise TransferFailed(f"rclone {words[0]}: {done.stderr.strip()}")
         return done.stdout
