@@ -19,6 +19,7 @@ from api.dependencies import Service
 from api.dispatcher import Dispatcher
 from api.download import download_slots
 from api.guesses import Guesses
+from api.open_files import OpenFiles
 from api.rates import Rates
 from api.scheduler import Scheduler
 from gridhaul import __version__
@@ -96,8 +97,9 @@ def _service(settings: ApiSettings, database: Database) -> Service:
     accounts = MongoAccounts(database)
     passwords = Passwords()
     rates = Rates(requests_a_minute=settings.requests_a_minute, failed_logins_a_minute=settings.failed_logins_a_minute)
+    files = MongoFiles(database, lease_seconds=lease_seconds)
     return Service(
-        files=MongoFiles(database, lease_seconds=lease_seconds),
+        files=files,
         deliveries=MongoDeliveries(database, lease_seconds=lease_seconds, sweep_seconds=settings.sweep_seconds),
         contents=MongoContents(database),
         checks=MongoChecks(database, lease_seconds=lease_seconds),
@@ -109,6 +111,7 @@ def _service(settings: ApiSettings, database: Database) -> Service:
         large_file_bytes=settings.large_file_bytes,
         max_file_bytes=settings.max_file_bytes,
         max_open_files=settings.max_open_files,
+        open_files=OpenFiles(files),
         usage=MongoUsage(database, quota_bytes=settings.quota_bytes),
         accounts=accounts,
         authenticator=Authenticator(
