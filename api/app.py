@@ -23,6 +23,7 @@ from api.open_files import OpenFiles
 from api.rates import Rates
 from api.scheduler import Scheduler
 from gridhaul import __version__
+from gridhaul.allocator import keep_freed_memory
 from gridhaul.asgi import chain, documentation, problems
 from gridhaul.asgi.bounds import Bounds
 from gridhaul.asgi.health import health_routes
@@ -69,6 +70,7 @@ def create_app() -> FastAPI:
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    keep_freed_memory()
     configure_logging()
     settings = ApiSettings()
     chain.start(app, Bounds.of(settings), cors_origins=settings.cors_origins)
