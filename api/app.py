@@ -1,6 +1,7 @@
 """Composition of the api. Start: `uvicorn api.app:app`."""
 
 import asyncio
+import gc
 import os
 import socket
 from collections.abc import AsyncIterator, Coroutine
@@ -18,6 +19,7 @@ from api.dependencies import Service
 from api.dispatcher import Dispatcher
 from api.download import download_slots
 from api.guesses import Guesses
+from api.open_files import OpenFiles
 from api.rates import Rates
 from api.scheduler import Scheduler
 from gridhaul import __version__
@@ -82,6 +84,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         closing.push_async_callback(database.client.close)
         closing.push_async_callback(broker.close)
         closing.push_async_callback(asyncio.to_thread, service.hints.close)
+        gc.freeze()  # looking through all that stays, again and again, took as long as a small request
         try:
             yield
         finally:
@@ -96,8 +99,9 @@ def _service(settings: ApiSettings, database: Database) -> Service:
     accounts = MongoAccounts(database)
     passwords = Passwords()
     rates = Rates(requests_a_minute=settings.requests_a_minute, failed_logins_a_minute=settings.failed_logins_a_minute)
+    files = MongoFiles(database, lease_seconds=lease_seconds)
     return Service(
-        files=MongoFiles(database, lease_seconds=lease_seconds),
+        files=files,
         deliveries=MongoDeliveries(database, lease_seconds=lease_seconds, sweep_seconds=settings.sweep_seconds),
         contents=MongoContents(database),
         checks=MongoChecks(database, lease_seconds=lease_seconds),
@@ -109,6 +113,7 @@ def _service(settings: ApiSettings, database: Database) -> Service:
         large_file_bytes=settings.large_file_bytes,
         max_file_bytes=settings.max_file_bytes,
         max_open_files=settings.max_open_files,
+        open_files=OpenFiles(files),
         usage=MongoUsage(database, quota_bytes=settings.quota_bytes),
         accounts=accounts,
         authenticator=Authenticator(
