@@ -17,9 +17,10 @@ from gridhaul.storage.roots import Roots
 from gridhaul.storage.source import check_path, identify
 from gridhaul.storage.source_stability import registered_anew
 from gridhaul.transfer.access import Caller, Scope
+from gridhaul.transfer.bundle import storing_task
 from gridhaul.transfer.digest import fingerprint
 from gridhaul.transfer.errors import IdempotencyConflict, SourceChanged
-from gridhaul.transfer.model import Destination, File, Hint, NewFile, Queue, SourceIdentity, TaskName
+from gridhaul.transfer.model import Destination, File, Hint, NewFile, Queue, SourceIdentity
 from gridhaul.transfer.naming import check_object_name
 
 router = APIRouter(prefix="/upload", tags=["upload"], route_class=BoundedRoute)
@@ -48,7 +49,8 @@ async def prepare(
         async with room_for_one(parts, caller.username, caller.account):
             file, made = await register_charged(parts, new)
         if made:
-            parts.hints.offer(Hint(task=TaskName.UPLOAD_FILE, record_id=file.id, queue=file.queue))
+            task = storing_task(length=file.length, queue=file.queue)
+            parts.hints.offer(Hint(task=task, record_id=file.id, queue=file.queue))
     if file.request_fingerprint != request_fingerprint:
         raise IdempotencyConflict("This Idempotency-Key was used with another request; take a new one.")
     response.headers["Location"] = f"/files/{file.id}"

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
-from chunk_service import routes
+from chunk_service import bundles, routes
 from chunk_service.dependencies import Service
 from chunk_service.intake_limits import DiskReserve, memory_budget
 from gridhaul import __version__
@@ -35,7 +35,8 @@ def create_app() -> FastAPI:
         redirect_slashes=False,
     )
     chain.install(app)
-    app.include_router(routes.router, responses=problems.documented(*ANSWERS, *chain.ANSWERS))
+    for router in (routes.router, bundles.router):
+        app.include_router(router, responses=problems.documented(*ANSWERS, *chain.ANSWERS))
     app.include_router(health_routes(lambda: app.state.checks), responses=problems.documented(*chain.ANSWERS))
     return app
 

@@ -9,7 +9,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from chunk_service.intake_limits import DiskReserve
 from gridhaul.asgi.limits import Budget
 from gridhaul.asgi.readiness import Readiness
-from gridhaul.tokens import ContentGrant, RepairGrant, verify, verify_repair
+from gridhaul.tokens import BundleGrant, ContentGrant, RepairGrant, verify, verify_bundle, verify_repair
 from gridhaul.transfer.errors import Forbidden, Malformed, StaleFence, Unauthorized
 from gridhaul.transfer.model import RecordId
 from gridhaul.transfer.ports import Intake
@@ -36,7 +36,9 @@ async def service(request: Request) -> Service:
 
 ContentId = Annotated[RecordId, Path(pattern="^[0-9a-f]{24}$")]
 ServiceParts = Annotated[Service, Depends(service)]
-_bearer = HTTPBearer(auto_error=False, description="A worker's token for the content in the path, or one to repair it")
+_bearer = HTTPBearer(
+    auto_error=False, description="A worker's token for the content in the path, to repair it, or for a bundle"
+)
 Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
 
 
@@ -54,6 +56,11 @@ async def repair_grant(credentials: Credentials, content_id: ContentId, parts: S
     return granted
 
 
+async def bundle_grant(credentials: Credentials, parts: ServiceParts) -> BundleGrant:
+    """The right to store a bundle, from the bearer token."""
+    return verify_bundle(_token(credentials), secret=parts.secret)
+
+
 def _token(credentials: HTTPAuthorizationCredentials | None) -> str:
     if credentials is None:
         raise Unauthorized("A bearer token is needed.")
@@ -67,6 +74,7 @@ def _require_same(granted: RecordId, wanted: RecordId) -> None:
 
 Granted = Annotated[ContentGrant, Depends(grant)]
 GrantedRepair = Annotated[RepairGrant, Depends(repair_grant)]
+GrantedBundle = Annotated[BundleGrant, Depends(bundle_grant)]
 
 
 async def lease_fence(request: Request, granted: Granted) -> int:

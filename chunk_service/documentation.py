@@ -22,9 +22,14 @@ _LEASE_FENCE = {
 _BYTES = {"type": "string", "format": "binary", "minLength": 1}
 _BODY = {"required": True, "content": {"application/octet-stream": {"schema": _BYTES}}}
 
+_BUNDLE = {**_BYTES, "description": "A line of JSON, the table of contents, then the bytes of all of them in its order"}
+
 SEGMENT: dict[str, Any] = {"requestBody": _BODY, "parameters": [_CHUNK_DIGESTS, _LEASE_FENCE]}
 REPAIR: dict[str, Any] = {"requestBody": _BODY, "parameters": [_CHUNK_DIGESTS]}
 SEAL: dict[str, Any] = {"parameters": [_LEASE_FENCE]}
+BUNDLE: dict[str, Any] = {
+    "requestBody": {"required": True, "content": {"application/octet-stream": {"schema": _BUNDLE}}}
+}
 DIGESTS: dict[str, Any] = {
     "description": "33 bytes a chunk",
     "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},

@@ -1,7 +1,9 @@
 """A request's body as chunks: read as it arrives, hashed while it arrives, copied once."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import itertools
+import math
+from collections.abc import AsyncIterator, Iterator
 
 from fastapi import Request
 from starlette.requests import ClientDisconnect
@@ -27,13 +29,14 @@ async def read_chunks(request: Request, *, stall_seconds: float) -> tuple[list[b
     """The chunks and their BLAKE3-256 digests. Raises RequestTimeout when nothing arrives for so long."""
     chunks: list[bytes] = []
     digests: list[bytes] = []
-    async for chunk in _cut(_arriving(request, stall_seconds)):
+    async for chunk in cut(arriving(request, stall_seconds), itertools.repeat(CHUNK_BYTES)):
         chunks.append(chunk)
         digests.append(chunk_digest(chunk))  # 0.1 to 0.5 ms: the way to a thread and back takes as long
     return chunks, digests
 
 
-async def _arriving(request: Request, stall_seconds: float) -> AsyncIterator[bytes]:
+async def arriving(request: Request, stall_seconds: float) -> AsyncIterator[bytes]:
+    """The body as it comes. Raises RequestTimeout."""
     parts = aiter(request.stream())
     while True:
         try:
@@ -46,16 +49,16 @@ async def _arriving(request: Request, stall_seconds: float) -> AsyncIterator[byt
         yield part
 
 
-async def _cut(parts: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """Join the parts into chunks of 1 MiB; the last one may be shorter."""
+async def cut(parts: AsyncIterator[bytes], lengths: Iterator[int]) -> AsyncIterator[bytes]:
+    """Join the parts into pieces of these lengths; the last one may be shorter."""
     pending: list[bytes] = []
-    size = 0
+    size, wanted = 0, next(lengths, math.inf)
     async for arrived in parts:
         part = memoryview(arrived)
-        while size + len(part) >= CHUNK_BYTES:
-            taken = CHUNK_BYTES - size
+        while size + len(part) >= wanted:
+            taken = int(wanted) - size
             yield b"".join((*pending, part[:taken]))
-            part, pending, size = part[taken:], [], 0
+            part, pending, size, wanted = part[taken:], [], 0, next(lengths, math.inf)
         if part:
             pending.append(bytes(part) if len(part) < len(arrived) else arrived)
             size += len(part)

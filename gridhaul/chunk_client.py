@@ -1,19 +1,22 @@
 """The worker's way to the chunk service: what is held, segments, seal; tried again while that can help."""
 
 import http
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime
 
 import httpx2
 import structlog
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_delay
 
+from gridhaul.bundle_table import write_table
 from gridhaul.headers import retry_after_seconds, write_chunk_digests
 from gridhaul.http import patience
 from gridhaul.tls import tls_refusal
-from gridhaul.tokens import ContentGrant, RepairGrant, sign, sign_repair
+from gridhaul.tokens import BundleGrant, ContentGrant, RepairGrant, sign, sign_bundle, sign_repair
 from gridhaul.transfer import errors
+from gridhaul.transfer.bundle import WholeContent
 from gridhaul.transfer.chunking import chunk_count
+from gridhaul.transfer.digest import content_sha256
 from gridhaul.transfer.errors import (
     ChunkServiceFailed,
     ChunkServiceRefused,
@@ -27,7 +30,7 @@ from gridhaul.transfer.errors import (
     StaleFence,
     Unauthorized,
 )
-from gridhaul.transfer.model import Seal, Segment
+from gridhaul.transfer.model import RecordId, Seal, Segment
 from gridhaul.transfer.retry import backoff_seconds
 from gridhaul.transfer.states import Layout
 
@@ -35,6 +38,7 @@ KEEP_TRYING_SECONDS = 60.0
 LONGEST_WAIT_SECONDS = 10.0  # whoever is told to come later than that gives its place to another file
 SEAL_SECONDS_A_CHUNK = 0.001  # 17 minutes for 1 TiB
 
+Grant = ContentGrant | RepairGrant | BundleGrant
 
 log = structlog.get_logger(__name__)
 
@@ -49,46 +53,54 @@ class ChunkClient:
 
     async def digests(self, grant: ContentGrant, *, first: int, count: int) -> bytes:
         """33 bytes a chunk: 1 if it is held, then its digest."""
-        response = await self._request("GET", grant, f"digests?from={first}&count={count}")
+        response = await self._request("GET", grant, f"/{grant.content_id}/digests?from={first}&count={count}")
         return response.content
 
     async def put(self, grant: ContentGrant, segment: Segment) -> None:
         """Store a segment: durable when this returns. Raises LeaseLost, or the service's error."""
         headers = {"Chunk-Digests": write_chunk_digests(segment.digests), "Content-Length": str(segment.length)}
-        await self._request("PUT", grant, f"chunks/{segment.first}", headers=headers, segment=segment)
+        await self._request("PUT", grant, f"/{grant.content_id}/chunks/{segment.first}", headers=headers, body=segment)
 
     async def repair(self, grant: RepairGrant, n: int, chunk: bytes, digest: bytes) -> None:
         """Put a chunk of a sealed content right: durable when this returns. Raises the service's error."""
         segment = Segment(first=n, chunks=(chunk,), digests=(digest,))
         headers = {"Chunk-Digests": write_chunk_digests(segment.digests), "Content-Length": str(segment.length)}
         try:
-            await self._request("PUT", grant, f"chunks/{n}/repair", headers=headers, segment=segment)
+            await self._request("PUT", grant, f"/{grant.content_id}/chunks/{n}/repair", headers=headers, body=segment)
         except LeaseLost as gone:
             raise NotFound(str(gone)) from None
+
+    async def store_whole(self, contents: Sequence[WholeContent]) -> Mapping[RecordId, str]:
+        """Store and seal small contents: durable when this returns. The codes of those that are refused."""
+        table = write_table(contents)
+        body = b"".join((table, b"\n", *(chunk for content in contents for chunk in content.chunks)))
+        grant = BundleGrant(table_sha256=content_sha256(table))
+        response = await self._request("POST", grant, "", body=body)
+        return {RecordId(content_id): code for content_id, code in response.json()["refused"].items()}
 
     async def seal(self, grant: ContentGrant, seal: Seal) -> Layout:
         """Make the content complete and unchangeable; the layout it got."""
         body = {"length": seal.length, "sha-256": seal.sha256, "manifest_root": seal.manifest_root}
         busy_seconds = chunk_count(seal.length) * SEAL_SECONDS_A_CHUNK
-        response = await self._request("POST", grant, "seal", json=body, busy_seconds=busy_seconds)
+        response = await self._request("POST", grant, f"/{grant.content_id}/seal", json=body, busy_seconds=busy_seconds)
         return Layout(response.json()["layout"])
 
     async def _request(
         self,
         method: str,
-        grant: ContentGrant | RepairGrant,
+        grant: Grant,
         path: str,
         *,
         headers: dict[str, str] | None = None,
-        segment: Segment | None = None,
+        body: Segment | bytes | None = None,
         json: object = None,
         busy_seconds: float = 0.0,
     ) -> httpx2.Response:
-        url = f"{self._base_url}/contents/{grant.content_id}/{path}"
+        url = f"{self._base_url}/contents{path}"
         async for attempt in _retrying():
             with attempt:
                 signed = {**self._authorization(grant), **(headers or {})}
-                content = _blocks(segment) if segment else None
+                content = _blocks(body) if isinstance(body, Segment) else body
                 request = self._client.build_request(
                     method,
                     url,
@@ -100,11 +112,13 @@ class ChunkClient:
                 return await self._once(request)
         raise AssertionError("unreachable: the loop returns or raises")
 
-    def _authorization(self, grant: ContentGrant | RepairGrant) -> dict[str, str]:
-        if isinstance(grant, RepairGrant):
-            return {"Authorization": f"Bearer {sign_repair(grant, secret=self._secret)}"}
-        token = sign(grant, secret=self._secret)
-        return {"Authorization": f"Bearer {token}", "Lease-Fence": str(grant.fence)}
+    def _authorization(self, grant: Grant) -> dict[str, str]:
+        if isinstance(grant, ContentGrant):
+            token = sign(grant, secret=self._secret)
+            return {"Authorization": f"Bearer {token}", "Lease-Fence": str(grant.fence)}
+        if isinstance(grant, BundleGrant):
+            return {"Authorization": f"Bearer {sign_bundle(grant, secret=self._secret)}"}
+        return {"Authorization": f"Bearer {sign_repair(grant, secret=self._secret)}"}
 
     async def _once(self, request: httpx2.Request) -> httpx2.Response:
         try:
@@ -168,7 +182,7 @@ def _refusal(response: httpx2.Response) -> Exception:
     seconds = retry_after_seconds(response.headers, now=datetime.now(UTC))
     if known is StaleFence or response.status_code == http.HTTPStatus.NOT_FOUND:
         return LeaseLost(detail)
-    if known is DigestMismatch and response.request.method == "PUT":
+    if known is DigestMismatch and not response.request.url.path.endswith("/seal"):
         return SegmentDamaged(detail)
     if known in (Unauthorized, Forbidden):
         return ChunkServiceRefused("The chunk service refuses this worker: have both the same SERVICE_SECRET?")

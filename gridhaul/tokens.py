@@ -1,4 +1,7 @@
-"""Short-lived signed tokens between worker and chunk service, bound to one content: to write it, or to repair it."""
+"""Short-lived signed tokens between worker and chunk service, bound to what they are for.
+
+To write one content, to repair one, or to store those of one table of contents.
+"""
 
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +12,7 @@ from gridhaul.transfer.model import RecordId
 
 AUDIENCE = "gridhaul-chunk-service"
 REPAIR_AUDIENCE = "gridhaul-chunk-service-repair"
+BUNDLE_AUDIENCE = "gridhaul-chunk-service-bundle"
 LIFETIME_SECONDS = 300
 CLOCK_LEEWAY_SECONDS = 900  # a worker's clock may be wrong by minutes; fences, not tokens, keep stale workers out
 
@@ -28,6 +32,13 @@ class RepairGrant:
     content_id: RecordId
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BundleGrant:
+    """The right to store the contents of one table, each under its fence: the table's SHA-256."""
+
+    table_sha256: str
+
+
 def sign(grant: ContentGrant, *, secret: str) -> str:
     """A token for the grant, good for five minutes."""
     return _sign({"sub": grant.content_id, "fence": grant.fence}, AUDIENCE, secret)
@@ -36,6 +47,11 @@ def sign(grant: ContentGrant, *, secret: str) -> str:
 def sign_repair(grant: RepairGrant, *, secret: str) -> str:
     """The same, for repairing."""
     return _sign({"sub": grant.content_id}, REPAIR_AUDIENCE, secret)
+
+
+def sign_bundle(grant: BundleGrant, *, secret: str) -> str:
+    """The same, for a bundle."""
+    return _sign({"sub": grant.table_sha256}, BUNDLE_AUDIENCE, secret)
 
 
 def verify(token: str, *, secret: str) -> ContentGrant:
@@ -49,6 +65,11 @@ def verify(token: str, *, secret: str) -> ContentGrant:
 def verify_repair(token: str, *, secret: str) -> RepairGrant:
     """The grant of a token for repairing. Raises Unauthorized."""
     return RepairGrant(content_id=RecordId(_verified(token, secret, REPAIR_AUDIENCE)["sub"]))
+
+
+def verify_bundle(token: str, *, secret: str) -> BundleGrant:
+    """The grant of a token for a bundle. Raises Unauthorized."""
+    return BundleGrant(table_sha256=str(_verified(token, secret, BUNDLE_AUDIENCE)["sub"]))
 
 
 def _sign(claims: dict[str, Any], audience: str, secret: str) -> str:

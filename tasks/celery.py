@@ -42,6 +42,7 @@ app = Celery(
     include=[
         "tasks.runtime",
         "tasks.upload_file",
+        "tasks.store_bundle",
         "tasks.finalize_file",
         "tasks.clean_delivery",
         "tasks.maintenance",

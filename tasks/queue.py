@@ -3,22 +3,51 @@
 import queue
 import threading
 import time
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 
 import structlog
 from celery import Celery
+from kombu.connection import Connection
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from gridhaul.tls import tls_refusal
+from gridhaul.transfer.bundle import BUNDLE_FILES
 from gridhaul.transfer.errors import BrokerUnavailable
-from gridhaul.transfer.model import Hint, Queue
+from gridhaul.transfer.model import Hint, Queue, TaskName
 
 WAITING_AT_MOST = 10_000
 BROKER_TIMEOUT_SECONDS = 0.5
 BREAKER_SECONDS = 2.0
+LINGER_SECONDS = 0.1
 
 log = structlog.get_logger(__name__)
+
+
+def bundled(hints: "queue.Queue[Hint | None]") -> Iterator[Sequence[Hint]]:
+    """The hints up to None as they are to be sent: those for a bundle many at a time, the others alone.
+
+    The first for a bundle goes at once; those that follow wait until LINGER_SECONDS have passed since.
+    """
+    waiting: list[Hint] = []
+    not_before = 0.0
+    while True:
+        if waiting and (len(waiting) == BUNDLE_FILES or time.monotonic() >= not_before):
+            yield waiting
+            waiting, not_before = [], time.monotonic() + LINGER_SECONDS
+        try:
+            hint = hints.get(timeout=max(0.0, not_before - time.monotonic()) if waiting else None)
+        except queue.Empty:
+            continue
+        if hint is None:
+            break
+        if hint.task is TaskName.STORE_BUNDLE:
+            waiting.append(hint)
+        else:
+            yield [hint]
+    if waiting:
+        yield waiting
 
 
 class HintSender:
@@ -52,17 +81,22 @@ class HintSender:
 
     def _send_all(self) -> None:
         with self._app.connection_for_write() as connection:
-            while (hint := self._hints.get()) is not None:
+            for hints in bundled(self._hints):
                 if time.monotonic() < self._closed_until:
                     continue
                 try:
-                    name = hint.queue.value
-                    self._app.send_task(hint.task, [hint.record_id], queue=name, connection=connection, retry=False)
+                    self._send(hints, connection)
                 except Exception as error:
                     self._closed_until = time.monotonic() + BREAKER_SECONDS
                     log.warning("hint_not_sent", cause=type(error).__name__)
                     with suppress(Exception):
                         connection.collapse()
+
+    def _send(self, hints: Sequence[Hint], connection: Connection) -> None:
+        task, name = hints[0].task, hints[0].queue.value
+        ids = [hint.record_id for hint in hints]
+        about = ids if task is TaskName.STORE_BUNDLE else ids[0]
+        self._app.send_task(task, [about], queue=name, connection=connection, retry=False)
 
 
 class Broker:

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from celery import signals
 
@@ -39,6 +39,7 @@ from tasks.attempt import Attempts, Chores
 from tasks.loop import LoopThread
 from tasks.queue import HintSender
 
+A = TypeVar("A")
 Journey = Callable[["Runtime", str], Coroutine[Any, Any, None]]
 
 
@@ -126,10 +127,10 @@ class Worker:
             loop.run(runtime.close())
             loop.close()
 
-    def run(self, journey: Journey, record_id: str) -> None:
+    def run(self, journey: Callable[["Runtime", A], Coroutine[Any, Any, None]], about: A) -> None:
         """Run a journey to its end. Opens first where Celery's pool has no processes to do it at their start."""
         loop, runtime = self.open()
-        loop.run(journey(runtime, record_id))
+        loop.run(journey(runtime, about))
 
 
 async def _compose(

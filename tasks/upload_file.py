@@ -37,9 +37,9 @@ async def store_file(runtime: Runtime, file_id: str) -> None:
         await runtime.file_attempts.run(file, lambda tenure: _store_or_start_over(runtime, file, tenure, meter), meter)
         if file.if_changed is IfChanged.RESTART:
             await give_back(runtime, file)
-    delivery_id = await _make_delivery(runtime, record_id)
-    if delivery_id is not None:  # at once: a hint would wait behind all files that are still to be stored
-        await deliver_file(runtime, delivery_id)
+    delivery = await make_delivery(runtime, record_id)
+    if delivery is not None:  # at once: a hint would wait behind all files that are still to be stored
+        await deliver_file(runtime, delivery.id)
 
 
 def _progress(meter: Meter) -> dict[str, object]:
@@ -184,7 +184,7 @@ class _Held:
         return entry[1:] if entry and entry[0] else None
 
 
-async def _make_delivery(runtime: Runtime, file_id: RecordId) -> RecordId | None:
+async def make_delivery(runtime: Runtime, file_id: RecordId) -> NewDelivery | None:
     """The delivery that prepare asked for, if it was made now; whoever sees the file stored makes it, only once."""
     file = await runtime.files.get(file_id)
     if file is None or file.state is not FileState.STORED or file.deliver_to is None or file.sha256 is None:
@@ -199,4 +199,4 @@ async def _make_delivery(runtime: Runtime, file_id: RecordId) -> RecordId | None
     )
     queued = await runtime.deliveries.make(new)
     await runtime.files.delivery_made(file_id)
-    return new.id if queued else None
+    return new if queued else None

@@ -10,11 +10,14 @@ from gridhaul.tokens import (
     AUDIENCE,
     CLOCK_LEEWAY_SECONDS,
     LIFETIME_SECONDS,
+    BundleGrant,
     ContentGrant,
     RepairGrant,
     sign,
+    sign_bundle,
     sign_repair,
     verify,
+    verify_bundle,
     verify_repair,
 )
 from gridhaul.transfer.errors import Unauthorized
@@ -105,3 +108,16 @@ def test_token_for_repairing_gives_no_right_to_write_and_the_other_way_round() -
         verify_repair(sign(GRANT, secret=SECRET), secret=SECRET)
     with pytest.raises(Unauthorized):
         verify_repair(token, secret="t" * 32)
+
+
+def test_token_for_a_bundle_is_good_for_its_table_and_nothing_else() -> None:
+    bundle = BundleGrant(table_sha256="ab" * 32)
+    token = sign_bundle(bundle, secret=SECRET)
+    assert verify_bundle(token, secret=SECRET) == bundle
+    for others in (verify, verify_repair):
+        with pytest.raises(Unauthorized):
+            others(token, secret=SECRET)
+    with pytest.raises(Unauthorized):
+        verify_bundle(sign(GRANT, secret=SECRET), secret=SECRET)
+    with pytest.raises(Unauthorized):
+        verify_bundle(token, secret="t" * 32)

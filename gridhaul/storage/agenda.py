@@ -7,8 +7,11 @@ from pymongo import ReturnDocument
 
 from gridhaul.storage.connect import Collection, Database, Document, maps_database_errors
 from gridhaul.storage.lease import GONE, NOW, after, past
+from gridhaul.transfer.bundle import storing_task
 from gridhaul.transfer.model import Hint, Queue, RecordId, TaskName
 from gridhaul.transfer.states import OVER, FileState
+
+_SHOWN: Document = dict.fromkeys(("state", "queue", "length", "content_id"), 1)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -18,7 +21,11 @@ class _Source:
 
 
 def _file_task(document: Document) -> TaskName:
-    return TaskName.DELETE_FILE if document["state"] == FileState.DELETING else TaskName.UPLOAD_FILE
+    if document["state"] == FileState.DELETING:
+        return TaskName.DELETE_FILE
+    if document["state"] != FileState.REGISTERED or document.get("content_id") is not None:
+        return TaskName.UPLOAD_FILE
+    return storing_task(length=document["length"], queue=Queue(document["queue"]))
 
 
 def _delivery_task(document: Document) -> TaskName:
@@ -90,7 +97,7 @@ class DispatcherLease:
 
 
 async def _find(source: _Source, condition: Document, oldest: str, limit: int) -> list[Document]:
-    cursor = source.collection.find(condition, {"state": 1, "queue": 1, oldest: 1}).sort(oldest, 1).limit(limit)
+    cursor = source.collection.find(condition, _SHOWN | {oldest: 1}).sort(oldest, 1).limit(limit)
     return [document async for document in cursor]
 
 

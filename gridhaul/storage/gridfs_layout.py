@@ -12,10 +12,11 @@ from typing import Any
 
 from bson import ObjectId
 from pymongo import ASCENDING
-from pymongo.errors import BulkWriteError, DuplicateKeyError
+from pymongo.errors import DuplicateKeyError
 
 from gridhaul.storage.confirmed import look_surely
 from gridhaul.storage.connect import Database, as_bytes
+from gridhaul.storage.inserting import doubles
 from gridhaul.storage.verified_stream import NumberedChunk
 from gridhaul.transfer.chunking import CHUNK_BYTES
 from gridhaul.transfer.errors import ChunkConflict
@@ -23,7 +24,6 @@ from gridhaul.transfer.model import Content, RecordId, Seal
 
 NumberedDigest = tuple[int, bytes]
 
-DUPLICATE_KEY = 11000
 INSERT_CHUNKS = 4  # documents in one insert: small enough to overlap, far below the 48 MB of a message
 DELETE_CHUNKS = 1024
 READ_CHUNKS = 15  # documents in one read: what fits into the 16 MiB of a batch
@@ -56,14 +56,7 @@ class GridFSLayout:
 
     async def _insert_part(self, documents: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Insert; return the documents whose number was there already."""
-        try:
-            await self._chunks.insert_many(documents, ordered=False)
-        except BulkWriteError as error:
-            failures = error.details["writeErrors"]
-            if error.details["writeConcernErrors"] or any(failure["code"] != DUPLICATE_KEY for failure in failures):
-                raise
-            return [documents[failure["index"]] for failure in failures]
-        return []
+        return [documents[at] for at in await doubles(self._chunks.insert_many(documents, ordered=False))]
 
     async def _require_same(self, content_id: RecordId, documents: list[dict[str, Any]]) -> None:
         numbers = [document["n"] for document in documents]

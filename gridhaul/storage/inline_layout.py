@@ -8,8 +8,10 @@ from bson import ObjectId
 from pymongo.errors import DuplicateKeyError
 
 from gridhaul.storage.confirmed import look_surely
-from gridhaul.storage.connect import Database, as_bytes
+from gridhaul.storage.connect import Database, Document, as_bytes
+from gridhaul.storage.inserting import insert_unlike
 from gridhaul.storage.verified_stream import NumberedChunk
+from gridhaul.transfer.bundle import WholeContent
 from gridhaul.transfer.digest import DIGEST_BYTES
 from gridhaul.transfer.errors import ChunkConflict
 from gridhaul.transfer.model import Content, RecordId
@@ -30,6 +32,15 @@ class InlineLayout:
             self.require_same(await self.digests(content_id), 0, digests)
             return False
         return True
+
+    async def insert_whole(self, contents: Sequence[WholeContent]) -> set[RecordId]:
+        """Those under whose ids other bytes are stored."""
+        documents: list[Document] = [
+            {"_id": ObjectId(one.id), "digests": b"".join(one.digests), "chunks": list(one.chunks)}
+            for one in contents
+            if one.chunks
+        ]
+        return {RecordId(str(key)) for key in await insert_unlike(self._collection, documents)}
 
     def require_same(self, held: bytes, first: int, digests: Sequence[bytes]) -> None:
         """Raises ChunkConflict naming the chunk that differs from what is held."""

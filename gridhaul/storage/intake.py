@@ -1,6 +1,6 @@
 """What the chunk service does with MongoDB: takes in segments, says what is held, seals. `transfer.ports.Intake`."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 
 from bson import ObjectId
 from pymongo import ReturnDocument
@@ -12,6 +12,8 @@ from gridhaul.storage.gridfs_layout import GridFSLayout
 from gridhaul.storage.inline_layout import InlineLayout
 from gridhaul.storage.lease import NOW
 from gridhaul.storage.manifest import Manifests
+from gridhaul.storage.whole_contents import WholeContents
+from gridhaul.transfer.bundle import WholeContent
 from gridhaul.transfer.chunking import MANIFEST_PAGE_CHUNKS, chunk_length
 from gridhaul.transfer.digest import DIGEST_BYTES, ManifestRoot
 from gridhaul.transfer.errors import (
@@ -43,6 +45,7 @@ class MongoIntake:
         self._gridfs = GridFSLayout(database)
         self._manifests = Manifests(database)
         self._inline_limit_chunks = inline_limit_chunks
+        self._whole = WholeContents(database, inline_limit_chunks=inline_limit_chunks)
 
     async def digests(self, content_id: RecordId, *, first: int, count: int) -> bytes:
         content = await self._content(content_id)
@@ -68,6 +71,9 @@ class MongoIntake:
         if content.layout is None:
             await self._choose(content_id, Layout.GRIDFS)
         return await self._gridfs.insert(content_id, first, chunks, digests)
+
+    async def store_whole(self, contents: Sequence[WholeContent]) -> Mapping[RecordId, str]:
+        return await self._whole.store(contents)
 
     async def seal(self, content_id: RecordId, *, fence: int, seal: Seal) -> Content:
         try:

@@ -1,9 +1,13 @@
 """Manifests in MongoDB: pages of 1,024 chunk digests, apart from the chunks whose digests they are."""
 
+from collections.abc import Sequence
+
 from bson import MaxKey, ObjectId
 
 from gridhaul.storage.confirmed import look_surely
 from gridhaul.storage.connect import Database, Document
+from gridhaul.storage.inserting import insert_unlike
+from gridhaul.transfer.bundle import WholeContent
 from gridhaul.transfer.model import RecordId
 
 
@@ -15,6 +19,11 @@ class Manifests:
 
     async def write(self, content_id: RecordId, page: int, digests: bytes) -> None:
         await self._collection.replace_one(self._key(content_id, page), {"digests": digests}, upsert=True)
+
+    async def insert_whole(self, contents: Sequence[WholeContent]) -> set[RecordId]:
+        """The only pages of small contents; those of which there is another one."""
+        documents = [{**self._key(one.id, 0), "digests": b"".join(one.digests)} for one in contents if one.chunks]
+        return {RecordId(str(key["content"])) for key in await insert_unlike(self._collection, documents)}
 
     async def page(self, content_id: RecordId, page: int) -> bytes:
         """The digests of the page, or b"" if it is missing."""

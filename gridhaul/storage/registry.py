@@ -7,6 +7,7 @@ from bson import ObjectId
 from pymongo import DESCENDING, ReturnDocument
 from pymongo.errors import DuplicateKeyError
 
+from gridhaul.storage.bundled_files import BundledFiles
 from gridhaul.storage.codec import Codec
 from gridhaul.storage.confirmed import look_surely
 from gridhaul.storage.connect import Database, Document, maps_database_errors
@@ -26,7 +27,7 @@ from gridhaul.transfer.states import (
 
 
 @maps_database_errors
-class MongoFiles(LeasedCollection[File, FileState]):
+class MongoFiles(BundledFiles):
     """`transfer.ports.FileRegistry`."""
 
     waiting: ClassVar[frozenset[FileState]] = frozenset({FileState.REGISTERED})

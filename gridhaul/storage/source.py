@@ -57,7 +57,12 @@ class Source:
     @classmethod
     async def open(cls, path: str, roots: Roots) -> Self:
         """Open a regular file beneath an allowed root. Raises the source errors of `transfer.errors`."""
-        return cls(await asyncio.to_thread(_open, check_path(path), roots))
+        return await asyncio.to_thread(cls.open_here, path, roots)
+
+    @classmethod
+    def open_here(cls, path: str, roots: Roots) -> Self:
+        """The same in this thread."""
+        return cls(_open(check_path(path), roots))
 
     def close(self) -> None:
         os.close(self._descriptor)
@@ -79,7 +84,7 @@ class Source:
     async def settled_identity(self) -> SourceIdentity:
         """The same, once every later change is sure to get a later time."""
         identity = self.identity()
-        if time.time_ns() - identity.ctime_ns >= TICK_SECONDS * 1e9:
+        if is_settled(identity):
             return identity
         await asyncio.sleep(TICK_SECONDS)
         return self.identity()
@@ -96,6 +101,11 @@ class Source:
     def read(self, length_bytes: int) -> SourceReader:
         """A reader of the whole source."""
         return SourceReader(self._descriptor, length_bytes)
+
+
+def is_settled(identity: SourceIdentity) -> bool:
+    """Whether every later change is sure to get a later time."""
+    return time.time_ns() - identity.ctime_ns >= TICK_SECONDS * 1e9
 
 
 async def identify(path: str, roots: Roots, *, max_file_bytes: int | None) -> SourceIdentity:

@@ -46,9 +46,10 @@ class SourceReader:
         )
 
     def _start(self, first: int, count: int) -> asyncio.Future[Segment]:
-        return asyncio.get_running_loop().run_in_executor(None, self._read, first, count)
+        return asyncio.get_running_loop().run_in_executor(None, self.segment, first, count)
 
-    def _read(self, first: int, count: int) -> Segment:
+    def segment(self, first: int, count: int) -> Segment:
+        """The next chunks, read in this thread. Raises SourceChanged, SourceReadFailed."""
         chunks, digests = [], []
         for n in range(first, first + count):
             data = read_chunk(self._descriptor, self._length, n)

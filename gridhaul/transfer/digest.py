@@ -53,6 +53,11 @@ class ContentDigest:
         return self._sha256.hexdigest()
 
 
+def content_sha256(data: bytes) -> str:
+    """The SHA-256 of bytes that are all at hand, as lower-case hex."""
+    return hashlib.sha256(data).hexdigest()
+
+
 def fingerprint(*parts: str) -> str:
     """A SHA-256 over the parts, as lower-case hex; no two lists of parts share one."""
     total = hashlib.sha256()

@@ -277,6 +277,7 @@ class NewDelivery:
 
 class TaskName(StrEnum):
     UPLOAD_FILE = "tasks.upload_file"
+    STORE_BUNDLE = "tasks.store_bundle"
     FINALIZE_FILE = "tasks.finalize_file"
     DELETE_FILE = "tasks.delete_file"
     SWEEP_CONTENT = "tasks.sweep_content"

@@ -3,9 +3,10 @@
 Ports raise the errors of `transfer.errors`; calls that change something are idempotent unless they say otherwise.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from typing import Protocol, TypeVar, runtime_checkable
 
+from gridhaul.transfer.bundle import WholeContent
 from gridhaul.transfer.model import (
     Content,
     Delivery,
@@ -87,6 +88,19 @@ class FileRegistry(LeasedRecords[File, FileState], Protocol):
 
     async def count_delivery(self, file_id: RecordId) -> bool:
         """Count a delivery that was just queued. False if the file is not stored any more: it must be taken back."""
+
+    async def claim_new(self, contents: Mapping[RecordId, RecordId], *, holder: str) -> Sequence[File]:
+        """Take the leases of those among the files that no worker has had yet, that are small and due.
+
+        As `claim` of each, from REGISTERED to STORING; from then on it knows its content, the id beside its own, under
+        which nothing is stored yet. Gives all the files as they are then: by that the claimed ones are known.
+        """
+
+    async def finish_all(self, ended: Mapping[Lease, Mapping[str, object]], to_state: FileState) -> None:
+        """As `finish` for each lease that still holds; the others are passed over. All change the same fields."""
+
+    async def release_all(self, leases: Sequence[Lease]) -> None:
+        """Give new files back as if they had not been claimed, due now; leases that do not hold are passed over."""
 
 
 class AccountUsage(Protocol):
@@ -194,6 +208,14 @@ class Intake(Protocol):
         Raises NotFound, StaleFence, ContentSealed, ChunkConflict, ChunkOutOfRange, LengthMismatch.
         What was acknowledged stays; of a segment in conflict the chunks that were not there before may be stored.
         The digests are those of the chunks: the caller has checked.
+        """
+
+    async def store_whole(self, contents: Sequence[WholeContent]) -> Mapping[RecordId, str]:
+        """Store small contents inline and seal them, each wholly or not at all. Durable when it returns.
+
+        Gives an error's code for each that is refused: it is too large to be inline, or something of it is there
+        already, be it only the note that it was deleted. What the same call stored before is not refused.
+        Digests and seals are those of the chunks: the caller has checked.
         """
 
     async def seal(self, content_id: RecordId, *, fence: int, seal: Seal) -> Content:

@@ -2,11 +2,12 @@
 
 import shutil
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 
 from gridhaul.storage.verified_stream import ManifestPage, NumberedChunk, verified
+from gridhaul.transfer.bundle import WholeContent
 from gridhaul.transfer.chunking import MANIFEST_PAGE_CHUNKS, chunk_length
 from gridhaul.transfer.digest import DIGEST_BYTES, manifest_root
 from gridhaul.transfer.errors import (
@@ -18,6 +19,7 @@ from gridhaul.transfer.errors import (
     LeaseLost,
     LengthMismatch,
     NotFound,
+    PayloadTooLarge,
     StaleFence,
     StateConflict,
 )
@@ -145,6 +147,32 @@ class MemoryIntake:
         before = len(held)
         held.update(new)
         return len(held) > before
+
+    async def store_whole(self, contents: Sequence[WholeContent]) -> Mapping[RecordId, str]:
+        codes = {one.id: await self._store_one(one) for one in contents}
+        return {content_id: code for content_id, code in codes.items() if code is not None}
+
+    async def _store_one(self, whole: WholeContent) -> str | None:
+        """The code of why it is refused."""
+        if not 0 < self._inline_limit_chunks >= len(whole.chunks):
+            return PayloadTooLarge.code
+        held = self._contents
+        if whole.id in held.rows:
+            record = held.rows[whole.id].record
+            alike = (record.state, record.fence, record.seal) == (ContentState.SEALED, whole.fence, whole.seal)
+            return None if alike else StateConflict.code
+        await held.open(
+            whole.id,
+            file_id=whole.file_id,
+            filename=whole.filename,
+            content_type=whole.content_type,
+            length=whole.seal.length,
+            fence=whole.fence,
+        )
+        if whole.chunks:
+            await self.store(whole.id, fence=whole.fence, first=0, chunks=whole.chunks, digests=whole.digests)
+        await self.seal(whole.id, fence=whole.fence, seal=whole.seal)
+        return None
 
     async def seal(self, content_id: RecordId, *, fence: int, seal: Seal) -> Content:
         row = self._content(content_id, fence=fence)

@@ -3,11 +3,13 @@
 import itertools
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from operator import itemgetter
 from typing import Any, Generic, TypeVar
 
+from gridhaul.transfer.bundle import BUNDLED_FILE_BYTES, storing_task
 from gridhaul.transfer.errors import LeaseLost, OptionsConflict
 from gridhaul.transfer.model import (
     Content,
@@ -210,6 +212,28 @@ class MemoryFiles(MemoryRecords[File, FileState]):
         row.record = replace(row.record, deliveries_asked=row.record.deliveries_asked + 1)
         return True
 
+    async def claim_new(self, contents: Mapping[RecordId, RecordId], *, holder: str) -> Sequence[File]:
+        new = frozenset({FileState.REGISTERED})
+        there = [self.rows[file_id] for file_id in contents if file_id in self.rows]
+        for row in there:
+            untouched = (row.record.attempts, row.record.content_id) == (0, None)
+            if untouched and row.record.length <= BUNDLED_FILE_BYTES:
+                claimed = await self.claim(row.record.id, holder=holder, from_states=new, to_state=FileState.STORING)
+                row.record = replace(row.record, content_id=contents[row.record.id] if claimed else None)
+        return [row.record for row in there]
+
+    async def finish_all(self, ended: Mapping[Lease, Mapping[str, object]], to_state: FileState) -> None:
+        for lease, changes in ended.items():
+            with suppress(LeaseLost):
+                await self.finish(lease, to_state, **changes)
+
+    async def release_all(self, leases: Sequence[Lease]) -> None:
+        for lease in leases:
+            with suppress(LeaseLost):
+                record = self._leased(lease).record
+                fewer = {name: getattr(record, name) - 1 for name in ("attempts", "fruitless_attempts")}
+                await self.release(lease, FileState.REGISTERED, delay_seconds=0, **fewer)
+
     async def find_by_key(self, owner: str, idempotency_key: str) -> File | None:
         file_id = self._by_key.get((owner, idempotency_key))
         return self.rows[file_id].record if file_id else None
@@ -364,7 +388,12 @@ class MemoryAgenda:
 def _task(record: Any, usual: TaskName) -> TaskName:
     if isinstance(record, Delivery) and record.state in OVER:
         return TaskName.CLEAN_DELIVERY
-    return TaskName.DELETE_FILE if record.state is FileState.DELETING else usual
+    if not isinstance(record, File) or record.state is FileState.STORED:
+        return usual
+    if record.state is FileState.DELETING:
+        return TaskName.DELETE_FILE
+    new = record.state is FileState.REGISTERED and record.content_id is None
+    return storing_task(length=record.length, queue=record.queue) if new else usual
 
 
 def _age(delivery: Delivery) -> tuple[datetime, RecordId]:

@@ -1,10 +1,11 @@
 """The ports of one worker, as they are given to its journeys: each call may fail."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing, contextmanager
 from typing import Any
 
 from gridhaul.tokens import ContentGrant
+from gridhaul.transfer.bundle import WholeContent
 from gridhaul.transfer.errors import (
     ChunkServiceUnavailable,
     DatabaseUnavailable,
@@ -114,6 +115,9 @@ class MemoryChunks:
                 chunks=segment.chunks,
                 digests=segment.digests,
             )
+
+    async def store_whole(self, contents: Sequence[WholeContent]) -> Mapping[RecordId, str]:
+        return await self._intake.store_whole(contents)
 
     async def seal(self, grant: ContentGrant, seal: Seal) -> Layout:
         with _known_here():

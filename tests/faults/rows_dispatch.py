@@ -8,6 +8,7 @@ from tests.faults.catalogue import fault
 from tests.faults.world import MIB, WORKERS, World, wait_for
 
 WAITING = 20
+MESSAGES = 2  # at least: one goes at once, and those after it together
 REPEATED = 5
 RECOVERY_SECONDS = 30
 
@@ -53,7 +54,7 @@ def _wait_in_queue(world: World) -> list[str]:
     """Files whose messages wait, as no worker takes any."""
     before = world.queued()
     files = [world.send(world.make_file(world.rng.randrange(2 * MIB)), to="directory") for _ in range(WAITING)]
-    wait_for(lambda: world.queued() >= before + WAITING // 2, seconds=RECOVERY_SECONDS, what="messages wait")
+    wait_for(lambda: world.queued() >= before + MESSAGES, seconds=RECOVERY_SECONDS, what="messages wait")
     return files
 
 

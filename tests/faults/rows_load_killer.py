@@ -53,9 +53,9 @@ def _kill_workers(world: World, *, kills: int) -> None:
 
 
 def _killer(world: World) -> tuple[str, Planned]:
-    """Its first segment never leaves, so that it never gets anywhere."""
+    """What is sent of it never leaves, with others or by itself, so that it never gets anywhere."""
     proxy = world.proxies["chunk_service"]
-    first = proxy.plan(BEFORE_THE_HEAD, method="PUT")
+    first = proxy.plan(BEFORE_THE_HEAD, method="POST", part_of_target="/contents")
     file_id = world.operator.prepare(world.make_file(MIB))
     first.wait(RECOVERY_SECONDS)
     content_id = str(world.record("files", file_id)["content_id"])

@@ -3,6 +3,7 @@
 import http
 from collections.abc import Sequence
 
+from gridhaul.transfer.bundle import BUNDLED_FILE_BYTES
 from tests.faults.catalogue import fault
 from tests.faults.world import MIB, World
 from tests.servers.disturbances import Answer, Cut, Flip, Hold, LoseAnswer, Side
@@ -51,7 +52,11 @@ def connection_reset(world: World) -> None:
     _require_stored_once(world, file_id, length)
 
 
-@fault(17, stage="send", title="the answer is lost after the commit: of a segment, of the seal, of a small file")
+@fault(
+    17,
+    stage="send",
+    title="the answer is lost after the commit: of a segment, the seal, a small file, a bundle",
+)
 def answer_lost(world: World) -> None:
     length = _length(world, segments=4)
     lost = world.rng.sample(range(_segments(length)), 2)
@@ -66,6 +71,7 @@ def answer_lost(world: World) -> None:
     assert [seen.status for seen in _seen(world, "/seal")] == [http.HTTPStatus.OK] * 2
     _require_stored_once(world, file_id, length)
     _lose_answer_of_small_file(world)
+    _lose_answer_of_bundle(world)
 
 
 @fault(18, stage="send", title="a bit flips on the wire")
@@ -93,11 +99,22 @@ def bit_flipped(world: World) -> None:
 def _lose_answer_of_small_file(world: World) -> None:
     """It is one document, from one request."""
     world.proxies["chunk_service"].forget()
-    length = world.rng.randrange(1, 15 * MIB)
+    length = world.rng.randrange(BUNDLED_FILE_BYTES + 1, 15 * MIB)
     _plan(world, LoseAnswer(), 0)
     file_id = _store(world, length)
     assert _statuses(world, 0) == [http.HTTPStatus.CREATED, http.HTTPStatus.OK]
     _require_stored_once(world, file_id, length)
+
+
+def _lose_answer_of_bundle(world: World) -> None:
+    """Files so small that they are stored with others."""
+    proxy = world.proxies["chunk_service"]
+    proxy.forget()
+    proxy.plan(LoseAnswer(), method="POST", part_of_target="/contents")
+    length = world.rng.randrange(1, BUNDLED_FILE_BYTES)
+    file_id = _store(world, length)
+    assert [seen.status for seen in _seen(world, "/contents")] == [http.HTTPStatus.OK] * 2
+    assert world.operator.file(file_id)["stored_bytes"] == length
 
 
 def _length(world: World, *, segments: int) -> int:

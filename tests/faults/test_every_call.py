@@ -1,28 +1,22 @@
 """The N-th call of the ports fails, for N = 1, 2, 3 … until a run has no failure; then the three invariants hold."""
 
 import math
-import os
 import random
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
 
 import pytest
 
 from gridhaul.transfer.chunking import CHUNK_BYTES
 from gridhaul.transfer.model import IfExists, RecordId
 from gridhaul.transfer.states import DeliveryState, FileState
-from tasks import attempt
-from tests.contracts import memory_contents, memory_registry
 from tests.contracts.bytes_to_store import some_bytes
+from tests.faults.every_call import AT_ONCE, CALLS_AT_MOST, Story, every_call, run_twins
 from tests.faults.failing import Faults, Way
 from tests.faults.twin_invariants import assert_deleted, assert_delivered, assert_failed
 from tests.faults.twin_system import LEASE_SECONDS, Case, TwinSystem
-from tests.faults.virtual_time import LoopTime, run
-from tests.servers.mongod import in_memory
 
-PREAD = os.pread
 AWAY_SECONDS = LEASE_SECONDS + 10
-FEWEST_CALLS, CALLS_AT_MOST = 20, 200
+FEWEST_CALLS = 20
 OLD = b"what was there before"
 BYTES, CHUNKS = some_bytes(5), some_bytes(CHUNK_BYTES + 5)
 
@@ -39,7 +33,6 @@ CASES = {
     "one-pass-overwrite": Case(data=BYTES, atomic=False, if_exists=IfExists.OVERWRITE, there_before=OLD),
     "one-pass-rename": Case(data=BYTES, atomic=False, if_exists=IfExists.RENAME, there_before=OLD),
 }
-AT_ONCE = tuple(way for way in Way if way not in (Way.ARRIVES_LATE, Way.AWAY))
 
 Course = Callable[[TwinSystem, RecordId], Awaitable[None]]
 
@@ -49,40 +42,15 @@ def case(request: pytest.FixtureRequest) -> Case:
     return CASES[request.param]
 
 
-@contextmanager
-def _system(case: Case, faults: Faults) -> Iterator[TwinSystem]:
-    """On a memory disk, in virtual time, with the reads of the source among the calls."""
-    with in_memory() as place, pytest.MonkeyPatch.context() as patched:
-        system = TwinSystem(case, faults, place)
-        for module in (attempt, memory_contents, memory_registry):
-            patched.setattr(module, "time", LoopTime)
-        patched.setattr(os, "pread", lambda *args: system.life.read("source.read", lambda: PREAD(*args)))
-        yield system
+def _prepared(course: Course) -> Story:
+    """The course of a file that was prepared, once all has come to rest."""
 
-
-def _run(case: Case, faults: Faults, course: Course) -> None:
-    async def prepared(system: TwinSystem) -> None:
+    async def story(system: TwinSystem) -> None:
         file_id = await system.prepare()
         await system.rest()
         await course(system, file_id)
 
-    random.seed(0)  # the waits between attempts
-    with _system(case, faults) as system:
-        try:
-            run(prepared(system))
-        except BaseException as error:
-            error.add_note(f"with {faults}")
-            raise
-
-
-def _every_call(case: Case, new_faults: Callable[[int], Faults], course: Course) -> int:
-    """Until a run ends before the call that was to fail. How many runs met it."""
-    for number in range(1, CALLS_AT_MOST):
-        faults = new_faults(number)
-        _run(case, faults, course)
-        if not faults.all_met:
-            return number - 1
-    raise AssertionError("there is no end to the calls")
+    return story
 
 
 async def _there_and_gone(system: TwinSystem, file_id: RecordId) -> None:
@@ -121,7 +89,7 @@ async def _unreadable_and_gone(system: TwinSystem, file_id: RecordId) -> None:
 
 @pytest.mark.parametrize("way", AT_ONCE)
 def test_any_call_may_fail(case: Case, way: Way) -> None:
-    assert _every_call(case, lambda number: Faults({number: way}), _there_and_gone) > FEWEST_CALLS
+    assert every_call(case, lambda number: Faults({number: way}), _prepared(_there_and_gone)) > FEWEST_CALLS
 
 
 @pytest.mark.parametrize(("name", "step"), [("small", 1), ("gridfs", 5), ("rename", 5), ("one-pass-overwrite", 5)])
@@ -129,7 +97,7 @@ def test_any_request_of_a_worker_that_died_may_arrive_at_any_later_call(name: st
     for number in range(1, CALLS_AT_MOST):
         for later in range(1, CALLS_AT_MOST, step):
             faults = Faults({number: Way.ARRIVES_LATE}, late_calls=later)
-            _run(CASES[name], faults, _there_and_gone)
+            run_twins(CASES[name], faults, _prepared(_there_and_gone))
             if not faults.arrived:
                 break
         if not faults.all_met:
@@ -143,7 +111,7 @@ def test_any_port_may_be_away_for_longer_than_a_lease(case: Case, port: str) -> 
     def away(number: int) -> Faults:
         return Faults({number: Way.AWAY}, port=port, away_seconds=AWAY_SECONDS)
 
-    assert _every_call(case, away, _with_an_operator)
+    assert every_call(case, away, _prepared(_with_an_operator))
 
 
 @pytest.mark.parametrize("name", ["inline", "gridfs"])
@@ -151,7 +119,7 @@ def test_source_that_can_not_be_read_from_some_read_on_fails_and_leaves_nothing(
     def unreadable(number: int) -> Faults:
         return Faults({number: Way.AWAY}, port="source", away_seconds=math.inf)
 
-    assert _every_call(CASES[name], unreadable, _unreadable_and_gone)
+    assert every_call(CASES[name], unreadable, _prepared(_unreadable_and_gone))
 
 
 def test_any_call_may_fail_and_any_call_of_the_recovery() -> None:
@@ -163,6 +131,6 @@ def test_any_call_may_fail_and_any_call_of_the_recovery() -> None:
         return lambda after: Faults({**plan, first + after: draw.choice(ways)}, late_calls=draw.randrange(1, 20))
 
     for first in range(1, CALLS_AT_MOST):
-        if not _every_call(CASES["small"], then(first), _there_and_gone):
+        if not every_call(CASES["small"], then(first), _prepared(_there_and_gone)):
             assert first > FEWEST_CALLS
             return

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from gridhaul.transfer.access import Account, NewAccount
 from gridhaul.transfer.errors import DatabaseUnavailable, GridhaulError
 from gridhaul.transfer.model import (
     Delivery,
+    Destination,
     File,
     Hint,
     IfChanged,
@@ -36,6 +38,7 @@ from tasks.attempt import Attempts, Chores
 from tasks.clean_delivery import clean_up
 from tasks.finalize_file import deliver_file
 from tasks.runtime import Journey, Runtime
+from tasks.store_bundle import store_files
 from tasks.upload_file import store_file
 from tests.contracts.memory_accounts import MemoryAccounts, MemoryUsage
 from tests.contracts.memory_contents import MemoryContents, MemoryIntake
@@ -144,24 +147,37 @@ class TwinSystem:
         path.write_bytes(at_first)
         if self.case.there_before is not None:
             (self.delivered / NAME).write_bytes(self.case.there_before)
-        source = await Source.open(str(path), Roots.any_of(self.settings.roots))
-        new = NewFile(
-            owner=OWNER,
-            name=NAME,
-            content_type="application/x-hdf5",
-            length=len(at_first),
-            path=str(path),
-            identity=source.identity(),
-            queue=Queue.SMALL,
-            deliver_to=destination(TARGET, object_name=NAME, if_exists=self.case.if_exists),
-            if_changed=IfChanged.FAIL if self.case.registered is None else IfChanged.RESTART,
-        )
-        source.close()
         await self.accounts.create(NewAccount(username=OWNER, scopes=()))
-        await self.usage.charge(OWNER, new.length)
-        file, _ = await self.files.register(new)
+        to = destination(TARGET, object_name=NAME, if_exists=self.case.if_exists)
+        if_changed = IfChanged.FAIL if self.case.registered is None else IfChanged.RESTART
+        file_id = await self._register(path, deliver_to=to, if_changed=if_changed)
         if at_first != self.case.data:
             path.write_bytes(self.case.data)
+        return file_id
+
+    async def prepare_beside(self, name: str, data: bytes) -> RecordId:
+        """A file that is only stored."""
+        path = self.outgoing / name
+        path.write_bytes(data)
+        return await self._register(path, deliver_to=None, if_changed=IfChanged.FAIL)
+
+    async def _register(self, path: Path, *, deliver_to: Destination | None, if_changed: IfChanged) -> RecordId:
+        source = await Source.open(str(path), Roots.any_of(self.settings.roots))
+        identity = source.identity()
+        source.close()
+        new = NewFile(
+            owner=OWNER,
+            name=path.name,
+            content_type="application/x-hdf5",
+            length=identity.size,
+            path=str(path),
+            identity=identity,
+            queue=Queue.SMALL,
+            deliver_to=deliver_to,
+            if_changed=if_changed,
+        )
+        await self.usage.charge(OWNER, new.length)
+        file, _ = await self.files.register(new)
         return file.id
 
     async def finalize(self, file_id: RecordId) -> None:
@@ -185,8 +201,8 @@ class TwinSystem:
         while self._waiting():
             assert asyncio.get_running_loop().time() < deadline, f"it never comes to rest: {self._waiting()}"
             await self._dispatcher.dispatch()
-            while self._hints:
-                await self._work(self._hints.pop(0))
+            for hints in self._messages():
+                await self._work(hints)
             await asyncio.sleep(DISPATCH_SECONDS)
         self.faults.raise_what_broke()
 
@@ -218,11 +234,18 @@ class TwinSystem:
         times = ("next_attempt_at", "hint_at", "hinted_at", "lease_until")
         return [row for row in rows if any(getattr(row, name) is not None for name in times)]
 
-    async def _work(self, hint: Hint) -> None:
-        """A worker of its own takes the hint, and ends or dies."""
+    def _messages(self) -> Sequence[Sequence[Hint]]:
+        """The hints as they are sent: those of new small files in one, the others alone."""
+        bundle = [hint for hint in self._hints if hint.task is TaskName.STORE_BUNDLE]
+        others = [[hint] for hint in self._hints if hint.task is not TaskName.STORE_BUNDLE]
+        self._hints.clear()
+        return [bundle, *others] if bundle else others
+
+    async def _work(self, hints: Sequence[Hint]) -> None:
+        """A worker of its own takes the message, and ends or dies."""
         self.life = Life(self.faults)
         runtime = self._runtime(self.life)
-        journey = asyncio.create_task(JOURNEYS[hint.task](runtime, hint.record_id))
+        journey = asyncio.create_task(_journey(runtime, hints))
         death = asyncio.create_task(self.life.dead.wait())
         await asyncio.wait([journey, death], return_when=asyncio.FIRST_COMPLETED)
         death.cancel()
@@ -277,6 +300,13 @@ class TwinSystem:
             checking=cast("Any", None),
             close=_nothing_to_close,
         )
+
+
+async def _journey(runtime: Runtime, hints: Sequence[Hint]) -> None:
+    if hints[0].task is TaskName.STORE_BUNDLE:
+        await store_files(runtime, [hint.record_id for hint in hints])
+    else:
+        await JOURNEYS[hints[0].task](runtime, hints[0].record_id)
 
 
 class _AlwaysHeld:

@@ -2,7 +2,7 @@
 
 import mmap
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,6 +11,7 @@ from typing import Any, cast
 from gridhaul.storage.roots import Roots
 from gridhaul.storage.source import identify
 from gridhaul.tokens import ContentGrant
+from gridhaul.transfer.bundle import WholeContent
 from gridhaul.transfer.errors import LeaseLost, NotFound, StaleFence
 from gridhaul.transfer.model import File, IfChanged, NewFile, Queue, RecordId, Seal, Segment
 from gridhaul.transfer.states import FileState, Layout
@@ -37,6 +38,8 @@ class DirectChunks:
     before_put: dict[int, Moment] = field(default_factory=dict)
     puts: int = 0
     before_seal: Moment | None = None
+    before_bundle: Moment | None = None
+    bundles: list[int] = field(default_factory=list)  # how many contents were in each
 
     async def digests(self, grant: ContentGrant, *, first: int, count: int) -> bytes:
         return await self.intake.digests(grant.content_id, first=first, count=count)
@@ -54,6 +57,11 @@ class DirectChunks:
             )
         except (NotFound, StaleFence) as error:
             raise LeaseLost(error.detail) from error
+
+    async def store_whole(self, contents: Sequence[WholeContent]) -> Mapping[RecordId, str]:
+        self.bundles.append(len(contents))
+        await _happen(self.before_bundle)
+        return await self.intake.store_whole(contents)
 
     async def seal(self, grant: ContentGrant, seal: Seal) -> Layout:
         await _happen(self.before_seal)

@@ -1,0 +1,28 @@
+"""The chunk service's request for many small contents at once."""
+
+from fastapi import APIRouter, Request
+from pydantic import BaseModel
+
+from chunk_service import documentation
+from chunk_service.bundle_body import read_bundle
+from chunk_service.dependencies import GrantedBundle, ServiceParts
+from chunk_service.segment_body import declared_length
+from gridhaul.asgi.bounded_route import BoundedRoute
+from gridhaul.asgi.problems import documented
+
+router = APIRouter(tags=["contents"], route_class=BoundedRoute)
+
+
+class BundleAnswer(BaseModel):
+    refused: dict[str, str]  # content ids, and the codes of why
+
+
+@router.post("/contents", responses=documented(400, 408, 411, 413, 507), openapi_extra=documentation.BUNDLE)
+async def store_bundle(request: Request, granted: GrantedBundle, parts: ServiceParts) -> BundleAnswer:
+    """Store small contents and seal them, each wholly or not at all. Durable when it is answered."""
+    length = declared_length(request)
+    await parts.disk.require(length)
+    with parts.memory.hold(length):
+        contents = await read_bundle(request, granted, length=length, stall_seconds=parts.stall_seconds)
+        refused = await parts.intake.store_whole(contents)
+    return BundleAnswer(refused={str(content_id): code for content_id, code in refused.items()})

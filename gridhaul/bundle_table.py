@@ -1,0 +1,69 @@
+"""The table of contents at the head of a bundle: a line of JSON, before the bytes of all contents in its order."""
+
+from collections.abc import Sequence
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from gridhaul.transfer.bundle import BUNDLE_FILES, BUNDLE_MAX_BYTES, WholeContent
+from gridhaul.transfer.chunking import chunk_count, chunk_length
+from gridhaul.transfer.errors import InvalidValue
+from gridhaul.transfer.model import Seal
+
+HexId = Annotated[str, Field(pattern="^[0-9a-f]{24}$")]
+HexDigest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+
+
+class Entry(BaseModel):
+    """What is said of a content."""
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+
+    content_id: HexId
+    fence: int = Field(ge=0, lt=2**53)
+    file_id: HexId
+    filename: str = Field(max_length=4096)
+    content_type: str = Field(max_length=4096)
+    length: int = Field(ge=0, le=BUNDLE_MAX_BYTES)
+    sha256: HexDigest = Field(alias="sha-256")
+    manifest_root: HexDigest
+
+    @property
+    def chunk_lengths(self) -> list[int]:
+        return [chunk_length(self.length, n) for n in range(chunk_count(self.length))]
+
+    @property
+    def seal(self) -> Seal:
+        return Seal(length=self.length, sha256=self.sha256, manifest_root=self.manifest_root)
+
+
+_TABLE = TypeAdapter(Annotated[list[Entry], Field(min_length=1, max_length=BUNDLE_FILES)])
+
+
+def write_table(contents: Sequence[WholeContent]) -> bytes:
+    """The line, without its end."""
+    return _TABLE.dump_json([_entry(content) for content in contents], by_alias=True)
+
+
+def read_table(line: bytes) -> list[Entry]:
+    """The table. Raises InvalidValue."""
+    try:
+        entries = _TABLE.validate_json(line)
+    except ValidationError:
+        raise InvalidValue("The table of contents is not as the documentation says.") from None
+    if len({entry.content_id for entry in entries}) < len(entries):
+        raise InvalidValue("A content is in the table more than once.")
+    return entries
+
+
+def _entry(content: WholeContent) -> Entry:
+    return Entry.model_construct(
+        content_id=content.id,
+        fence=content.fence,
+        file_id=content.file_id,
+        filename=content.filename,
+        content_type=content.content_type,
+        length=content.seal.length,
+        sha256=content.seal.sha256,
+        manifest_root=content.seal.manifest_root,
+    )

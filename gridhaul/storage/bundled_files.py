@@ -1,0 +1,58 @@
+"""Leases of many new files in one write each: what the bundles need of the registry."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from bson import ObjectId
+from pymongo.errors import ConnectionFailure, WriteConcernError
+
+from gridhaul.storage.confirmed import catch_up
+from gridhaul.storage.connect import Document, maps_database_errors
+from gridhaul.storage.lease import DUE_AND_FREE, GONE, NOW, LeasedCollection
+from gridhaul.storage.own_values import ids_of, own_value
+from gridhaul.transfer.bundle import BUNDLED_FILE_BYTES
+from gridhaul.transfer.model import File, Lease, RecordId
+from gridhaul.transfer.states import FileState
+
+NEW_AND_SMALL: Document = {
+    "state": FileState.REGISTERED.value,
+    "attempts": 0,
+    "content_id": None,
+    "length": {"$lte": BUNDLED_FILE_BYTES},
+}
+
+
+@maps_database_errors
+class BundledFiles(LeasedCollection[File, FileState]):
+    """A part of `transfer.ports.FileRegistry`."""
+
+    async def claim_new(self, contents: Mapping[RecordId, RecordId], *, holder: str) -> Sequence[File]:
+        wanted = ids_of(contents)
+        content_id = own_value({file_id: ObjectId(content_id) for file_id, content_id in contents.items()})
+        counts = {name: {"$add": [f"${name}", 1]} for name in ("fence", "attempts", "fruitless_attempts")}
+        values = {"state": FileState.STORING, "lease_holder": holder}
+        taken = self._pipeline(values, content_id=content_id, **counts, **self._held())
+        try:
+            await self._collection.update_many({**wanted, **NEW_AND_SMALL, "$expr": DUE_AND_FREE}, taken)
+        except (ConnectionFailure, WriteConcernError):  # the answer may be lost, but not the claims
+            await catch_up(self._collection)
+        cursor = self._collection.find(wanted)
+        return [self._codec.decode(document) async for document in cursor]
+
+    async def finish_all(self, ended: Mapping[Lease, Mapping[str, object]], to_state: FileState) -> None:
+        values = {lease.record_id: self._codec.values(dict(changes)) for lease, changes in ended.items()}
+        names = {name for changes in values.values() for name in changes}
+        own = {name: own_value({record_id: values[record_id][name] for record_id in values}) for name in names}
+        written = self._pipeline({"state": to_state, "rate": None}, **own, lease_until=GONE)
+        await self._collection.update_many(_held_under(ended), [*written, {"$set": self._at_rest(to_state)}])
+
+    async def release_all(self, leases: Sequence[Lease]) -> None:
+        fewer = {name: {"$subtract": [f"${name}", 1]} for name in ("attempts", "fruitless_attempts")}
+        times = {"next_attempt_at": NOW, "hint_at": NOW, "hinted_at": GONE, "lease_until": GONE}
+        given_back = self._pipeline({"state": FileState.REGISTERED}, **fewer, **times)
+        await self._collection.update_many(_held_under(leases), given_back)
+
+
+def _held_under(leases: Iterable[Lease]) -> Document:
+    fences = {lease.record_id: lease.fence for lease in leases}
+    held = {"$eq": ["$fence", own_value(fences)]}
+    return {**ids_of(fences), "lease_until": {"$exists": True}, "$expr": held}

@@ -1,0 +1,34 @@
+"""Inserts of many documents, of which some may be there already."""
+
+from collections.abc import Awaitable, Sequence
+from typing import Any
+
+from pymongo.errors import BulkWriteError
+
+from gridhaul.storage.connect import Collection, Document
+
+DUPLICATE_KEY = 11000
+
+
+async def insert_unlike(collection: Collection, documents: Sequence[Document]) -> list[Any]:
+    """Insert documents that hold digests; the keys of those that were there already, with other digests."""
+    if not documents:
+        return []
+    repeated = [documents[at] for at in await doubles(collection.insert_many(documents, ordered=False))]
+    if not repeated:
+        return []
+    wanted = {"_id": {"$in": [document["_id"] for document in repeated]}}
+    held = [(found["_id"], found["digests"]) async for found in collection.find(wanted, {"digests": 1})]
+    return [one["_id"] for one in repeated if (one["_id"], one["digests"]) not in held]
+
+
+async def doubles(write: Awaitable[object]) -> list[int]:
+    """Wait for an unordered bulk write; the positions of what could not be inserted because its key was taken."""
+    try:
+        await write
+    except BulkWriteError as error:
+        failures = error.details["writeErrors"]
+        if error.details["writeConcernErrors"] or any(failure["code"] != DUPLICATE_KEY for failure in failures):
+            raise
+        return [failure["index"] for failure in failures]
+    return []

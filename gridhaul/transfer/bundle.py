@@ -1,0 +1,44 @@
+"""Small files that are stored together: which ones, how many, and what is sent of each."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from gridhaul.transfer.chunking import SEGMENT_MAX_BYTES
+from gridhaul.transfer.model import File, Queue, RecordId, Seal, TaskName
+
+BUNDLE_FILES = 32
+BUNDLED_FILE_BYTES = 2 << 20  # so that one hint is never more work than the largest small file
+TABLE_MAX_BYTES = 128 << 10
+BUNDLE_MAX_BYTES = SEGMENT_MAX_BYTES - TABLE_MAX_BYTES  # of the contents in one request
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WholeContent:
+    """A small content, all of it, as it is stored and sealed at once."""
+
+    id: RecordId
+    fence: int
+    file_id: RecordId
+    filename: str
+    content_type: str
+    seal: Seal
+    chunks: tuple[bytes, ...]
+    digests: tuple[bytes, ...]
+
+
+def storing_task(*, length: int, queue: Queue) -> TaskName:
+    """How a file is stored that no worker has had yet."""
+    together = queue is Queue.SMALL and length <= BUNDLED_FILE_BYTES
+    return TaskName.STORE_BUNDLE if together else TaskName.UPLOAD_FILE
+
+
+def packed(files: Iterable[File]) -> Iterator[list[File]]:
+    """The files in their order, as many at a time as go into one request."""
+    bundle: list[File] = []
+    for file in files:
+        if bundle and sum(one.length for one in bundle) + file.length > BUNDLE_MAX_BYTES:
+            yield bundle
+            bundle = []
+        bundle.append(file)
+    if bundle:
+        yield bundle

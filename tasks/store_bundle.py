@@ -1,0 +1,144 @@
+"""Many small new files stored together: claimed, read, sent and finished at once.
+
+A fast way only. Whatever goes wrong with a file here, it is given back as if it had not been claimed, and its own
+journey (`tasks/upload_file.py`) says what is wrong with it.
+"""
+
+import asyncio
+from collections.abc import Coroutine, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from gridhaul.storage.roots import Roots
+from gridhaul.storage.small_source import read_small
+from gridhaul.storage.source import TICK_SECONDS, is_settled
+from gridhaul.transfer.bundle import WholeContent, packed
+from gridhaul.transfer.errors import DatabaseUnavailable, GridhaulError, LeaseLost, StopRequested
+from gridhaul.transfer.model import File, Hint, RecordId, TaskName
+from gridhaul.transfer.states import FileState, Layout
+from tasks.attempt import TICK_SECONDS as LOOK_SECONDS
+from tasks.celery import app
+from tasks.finalize_file import deliver_file
+from tasks.runtime import Runtime, worker
+from tasks.upload_file import make_delivery, store_file
+
+LEASE_PART = 3  # a bundle is over, or given up, when a third of its leases has passed
+
+log = structlog.get_logger(__name__)
+
+
+@app.task(name=TaskName.STORE_BUNDLE)
+def store_bundle(file_ids: list[str]) -> None:
+    """Celery's shell."""
+    worker.run(store_files, file_ids)
+
+
+async def store_files(runtime: Runtime, file_ids: Sequence[str]) -> None:
+    """Store those together that are new; then each by itself that still waits."""
+    contents = {RecordId(file_id): runtime.contents.new_id() for file_id in file_ids}
+    files = await runtime.files.claim_new(contents, holder=runtime.holder)
+    claimed = [file for file in files if file.content_id == contents[file.id]]
+    given_back = await _store_claimed(runtime, claimed) if claimed else set()
+    stored = [file for file in claimed if file.id not in given_back]
+    await _deliver(runtime, [file for file in stored if file.deliver_to is not None])
+    waiting = given_back | {file.id for file in files if file.state is FileState.REGISTERED}
+    for file_id in (file.id for file in files if file.id in waiting):
+        if not runtime.file_attempts.stopping():
+            await store_file(runtime, file_id)
+
+
+async def _store_claimed(runtime: Runtime, claimed: Sequence[File]) -> set[RecordId]:
+    """Store what can be; which ones were given back."""
+    left = {file.id: file for file in claimed}
+    try:
+        await _while_wanted(runtime, _store_all(runtime, claimed, left))
+        log.info("bundle_done", files=len(claimed), given_back=len(left))
+    except (GridhaulError, LeaseLost, StopRequested, TimeoutError) as error:
+        log.warning("bundle_given_up", code=getattr(error, "code", type(error).__name__), cause=repr(error.__cause__))
+    except Exception:
+        log.exception("bundle_broke")
+    if left:
+        with suppress(DatabaseUnavailable):  # then the leases end by themselves
+            await runtime.files.release_all([file.lease for file in left.values()])
+    return set(left)
+
+
+async def _deliver(runtime: Runtime, files: Sequence[File]) -> None:
+    """Make the deliveries that prepare asked for. The first is done here, at once; others are for any worker."""
+    made = [delivery for file in files if (delivery := await make_delivery(runtime, file.id)) is not None]
+    for delivery in made[1:]:
+        runtime.hints.offer(Hint(task=TaskName.FINALIZE_FILE, record_id=delivery.id, queue=delivery.queue))
+    for delivery in made[:1]:
+        await deliver_file(runtime, delivery.id)
+
+
+async def _while_wanted(runtime: Runtime, work: Coroutine[Any, Any, None]) -> None:
+    """Run the work. Raises StopRequested, or TimeoutError long before the leases end."""
+    async with asyncio.timeout(runtime.settings.lease_seconds / LEASE_PART):
+        task = asyncio.create_task(work)
+        try:
+            while not (await asyncio.wait([task], timeout=LOOK_SECONDS))[0]:
+                if runtime.file_attempts.stopping():
+                    raise StopRequested
+        finally:
+            if not task.done():
+                task.cancel()
+                await asyncio.wait([task])
+        task.result()
+
+
+async def _store_all(runtime: Runtime, claimed: Sequence[File], left: dict[RecordId, File]) -> None:
+    """Take out of `left` what is stored."""
+    if not all(is_settled(file.identity) for file in claimed):
+        await asyncio.sleep(TICK_SECONDS)
+    for files in packed(claimed):
+        for file in await _store(runtime, files):
+            del left[file.id]
+
+
+async def _store(runtime: Runtime, files: Sequence[File]) -> list[File]:
+    """Those of one request that were stored."""
+    whole = await asyncio.to_thread(_read_all, files, runtime.settings.roots)
+    refused = await runtime.chunks.store_whole(list(whole.values())) if whole else {}
+    done = [file for file in files if file.id in whole and whole[file.id].id not in refused]
+    if done:
+        await runtime.files.finish_all({file.lease: _said_of(whole[file.id]) for file in done}, FileState.STORED)
+    return done
+
+
+def _read_all(files: Sequence[File], configured: tuple[Path, ...]) -> dict[RecordId, WholeContent]:
+    """By file; those are missing whose source is not as it was registered, or cannot be read."""
+    whole = {}
+    for file in files:
+        with suppress(GridhaulError):
+            whole[file.id] = _read(file, Roots.of_file(file, configured))
+    return whole
+
+
+def _read(file: File, roots: Roots) -> WholeContent:
+    segment, seal = read_small(file.path, roots, file.identity)
+    assert file.content_id is not None, "it was claimed with one"  # noqa: S101
+    return WholeContent(
+        id=file.content_id,
+        fence=file.fence,
+        file_id=file.id,
+        filename=file.name,
+        content_type=file.content_type,
+        seal=seal,
+        chunks=segment.chunks,
+        digests=segment.digests,
+    )
+
+
+def _said_of(content: WholeContent) -> dict[str, object]:
+    return {
+        "sha256": content.seal.sha256,
+        "manifest_root": content.seal.manifest_root,
+        "layout": Layout.INLINE,
+        "stored_bytes": content.seal.length,
+        "checked_bytes": 0,
+        "fruitless_attempts": 0,
+    }

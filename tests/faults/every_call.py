@@ -1,0 +1,56 @@
+"""A story of the twins told again and again, each time with another call that fails."""
+
+import os
+import random
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from gridhaul.storage import source
+from tasks import attempt
+from tests.contracts import memory_contents, memory_registry
+from tests.faults.failing import Faults, Way
+from tests.faults.twin_system import Case, TwinSystem
+from tests.faults.virtual_time import LoopTime, run
+from tests.servers.mongod import in_memory
+
+PREAD = os.pread
+CALLS_AT_MOST = 200
+AT_ONCE = tuple(way for way in Way if way not in (Way.ARRIVES_LATE, Way.AWAY))
+
+Story = Callable[[TwinSystem], Coroutine[Any, Any, None]]
+
+
+def run_twins(case: Case, faults: Faults, story: Story) -> None:
+    """Tell the story once."""
+    random.seed(0)  # the waits between attempts
+    with _system(case, faults) as system:
+        try:
+            run(story(system))
+        except BaseException as error:
+            error.add_note(f"with {faults}")
+            raise
+
+
+def every_call(case: Case, new_faults: Callable[[int], Faults], story: Story) -> int:
+    """Until it ends before the call that was to fail. How often it met it."""
+    for number in range(1, CALLS_AT_MOST):
+        faults = new_faults(number)
+        run_twins(case, faults, story)
+        if not faults.all_met:
+            return number - 1
+    raise AssertionError("there is no end to the calls")
+
+
+@contextmanager
+def _system(case: Case, faults: Faults) -> Iterator[TwinSystem]:
+    """On a memory disk, in virtual time, with the reads of the source among the calls."""
+    with in_memory() as place, pytest.MonkeyPatch.context() as patched:
+        system = TwinSystem(case, faults, place)
+        for module in (attempt, memory_contents, memory_registry):
+            patched.setattr(module, "time", LoopTime)
+        patched.setattr(source, "TICK_SECONDS", 0)  # what was written just now is not waited for: no time passes
+        patched.setattr(os, "pread", lambda *args: system.life.read("source.read", lambda: PREAD(*args)))
+        yield system

@@ -1,0 +1,105 @@
+"""Small source files on their way into memory twins together."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+from gridhaul.storage.roots import Roots
+from gridhaul.storage.source import identify
+from gridhaul.targets.directory import DirectoryTarget
+from gridhaul.targets.registry import Targets
+from gridhaul.transfer.model import Destination, File, Hint, NewFile, Queue, RecordId
+from gridhaul.transfer.states import DeliveryState, FileState
+from tasks.attempt import Attempts
+from tasks.runtime import Runtime
+from tasks.store_bundle import store_files
+from tests.contracts.bytes_to_store import read
+from tests.contracts.memory_contents import MemoryContents, MemoryIntake
+from tests.contracts.memory_registry import MemoryDeliveries, MemoryFiles
+from tests.tasks.storing_bench import DirectChunks
+
+TARGET = "disk"
+LEASE_SECONDS = 60.0
+
+
+@dataclass(kw_only=True)
+class Bench:
+    root: Path
+    lease_seconds: float = LEASE_SECONDS
+    inline_limit_chunks: int = 15
+    stop: bool = False
+    hints: list[Hint] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.files = MemoryFiles(lease_seconds=LEASE_SECONDS)
+        self.deliveries = MemoryDeliveries(lease_seconds=LEASE_SECONDS)
+        self.contents = MemoryContents(sweep_after_seconds=0)
+        intake = MemoryIntake(self.contents, inline_limit_chunks=self.inline_limit_chunks)
+        self.chunks = DirectChunks(intake=intake)
+        self.outgoing, self.delivered = self.root / "outgoing", self.root / "delivered"
+        self.outgoing.mkdir()
+        self.delivered.mkdir()
+
+    def path(self, n: int) -> Path:
+        return self.outgoing / f"f{n}"
+
+    async def register(self, n: int, data: bytes, *, deliver_to: Destination | None = None) -> RecordId:
+        path = self.path(n)
+        path.write_bytes(data)
+        identity = await identify(str(path), Roots.any_of((self.outgoing,)), max_file_bytes=None)
+        new = NewFile(
+            owner="operator",
+            name=path.name,
+            content_type="application/x-hdf5",
+            length=len(data),
+            path=str(path),
+            root=str(self.outgoing),
+            identity=identity,
+            queue=Queue.SMALL,
+            deliver_to=deliver_to,
+        )
+        file, _ = await self.files.register(new)
+        return file.id
+
+    async def store(self, *file_ids: RecordId) -> list[File]:
+        """The files after they were hinted together."""
+        await store_files(self.runtime(), file_ids)
+        return [self.files.rows[file_id].record for file_id in file_ids]
+
+    async def stored(self, file: File) -> bytes:
+        """What a stored file's content gives."""
+        assert file.content_id is not None
+        content = await self.contents.get(file.content_id)
+        assert content is not None
+        return bytes(await read(self.contents, content))
+
+    def runtime(self) -> Runtime:
+        nothing = cast("Any", None)
+        names = ("roots", "segment_chunks", "segments_in_flight", "max_file_bytes", "lease_seconds")
+        values = ((self.outgoing,), 16, 1, None, self.lease_seconds)
+        pace: dict[str, Any] = {
+            "stopping": lambda: self.stop,
+            "renew_seconds": 10,
+            "lease_seconds": LEASE_SECONDS,
+            "max_attempts": 3,
+        }
+        return Runtime(
+            settings=cast("Any", SimpleNamespace(**dict(zip(names, values, strict=True)))),
+            holder="worker",
+            files=self.files,
+            deliveries=self.deliveries,
+            contents=self.contents,
+            usage=nothing,
+            chunks=cast("Any", self.chunks),
+            targets=Targets({TARGET: lambda: DirectoryTarget(name=TARGET, path=self.delivered)}),
+            hints=cast("Any", SimpleNamespace(offer=self.hints.append)),
+            checking=nothing,
+            file_attempts=Attempts(records=self.files, waiting=FileState.REGISTERED, failed=FileState.FAILED, **pace),
+            delete_attempts=nothing,
+            delivery_attempts=Attempts(
+                records=self.deliveries, waiting=DeliveryState.QUEUED, failed=DeliveryState.FAILED, **pace
+            ),
+            cleaning_attempts=nothing,
+            close=nothing,
+        )
