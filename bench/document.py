@@ -1,4 +1,4 @@
-"""The tables of `docs/performance.md`, between two marks."""
+"""The chart and tables in `docs/performance.md`, between two marks."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -10,6 +10,7 @@ BEGIN = "<!-- begin: written by `make bench` -->"
 END = "<!-- end: written by `make bench` -->"
 PUBLISHED_RUNS = 5
 CASES = ("case", "ours", "peer", "unit", "ratio", "goal", "spread", "of peer", "what and how often")
+CHART = "![Ours and every peer, case by case](performance.svg)"
 FIGURES = ("case", "further figures", "median", "goal")
 
 
@@ -26,10 +27,10 @@ def write(path: Path, entries: Entries) -> None:
 
 
 def text(entries: Entries) -> str:
-    """Both tables, and the machine."""
+    """The chart, the machine, and both tables."""
     cases = [CASES, *((*report.cells(name, entry), report.compared(entry)) for name, entry in entries.items())]
     figures = [FIGURES, *_figures(entries)]
-    return "\n".join([*_measured_on(entries), "", *_table(cases), "", *_table(figures)])
+    return "\n".join([CHART, "", *_measured_on(entries), "", *_table(cases), "", *_table(figures)])
 
 
 def _measured_on(entries: Entries) -> Iterator[str]:
