@@ -45,6 +45,11 @@ def write_table(contents: Sequence[WholeContent]) -> bytes:
     return _TABLE.dump_json([_entry(content) for content in contents], by_alias=True)
 
 
+def write_body(table: bytes, contents: Sequence[WholeContent]) -> bytes:
+    """The whole body of the contents whose table it is."""
+    return b"".join((table, b"\n", *(chunk for content in contents for chunk in content.chunks)))
+
+
 def read_table(line: bytes) -> list[Entry]:
     """The table. Raises InvalidValue."""
     try:

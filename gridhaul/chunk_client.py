@@ -8,7 +8,7 @@ import httpx2
 import structlog
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_delay
 
-from gridhaul.bundle_table import write_table
+from gridhaul.bundle_table import write_body, write_table
 from gridhaul.headers import retry_after_seconds, write_chunk_digests
 from gridhaul.http import patience
 from gridhaul.tls import tls_refusal
@@ -73,9 +73,8 @@ class ChunkClient:
     async def store_whole(self, contents: Sequence[WholeContent]) -> Mapping[RecordId, str]:
         """Store and seal small contents: durable when this returns. The codes of those that are refused."""
         table = write_table(contents)
-        body = b"".join((table, b"\n", *(chunk for content in contents for chunk in content.chunks)))
         grant = BundleGrant(table_sha256=content_sha256(table))
-        response = await self._request("POST", grant, "", body=body)
+        response = await self._request("POST", grant, "", body=write_body(table, contents))
         return {RecordId(content_id): code for content_id, code in response.json()["refused"].items()}
 
     async def seal(self, grant: ContentGrant, seal: Seal) -> Layout:

@@ -8,36 +8,21 @@ from typing import Any
 import pytest
 
 from chunk_service.bundle_body import read_bundle
-from gridhaul.bundle_table import write_table
+from gridhaul.bundle_table import write_body, write_table
 from gridhaul.tokens import BundleGrant
 from gridhaul.transfer.bundle import TABLE_MAX_BYTES, WholeContent
 from gridhaul.transfer.digest import content_sha256
 from gridhaul.transfer.errors import DigestMismatch, Forbidden, InvalidValue, LengthMismatch, RequestTimeout
-from gridhaul.transfer.model import RecordId
 from tests.chunk_service.test_segment_body import KIB, STALL_SECONDS, _ended, _parts, _request
-from tests.contracts.bytes_to_store import MIB, seal_of, segment, some_bytes
+from tests.contracts.bytes_to_store import MIB, some_bytes, whole_content
 
 LENGTHS = (65536, 0, 1, MIB + 5, 2 * MIB, 7)
 
 
-def whole(n: int, data: bytes) -> WholeContent:
-    part = segment(data)
-    return WholeContent(
-        id=RecordId(f"{n:024x}"),
-        fence=n,
-        file_id=RecordId("f" * 24),
-        filename='ä\n"\N{GRINNING FACE}',
-        content_type="a/b",
-        seal=seal_of(data),
-        chunks=part.chunks,
-        digests=part.digests,
-    )
-
-
-BUNDLE = [whole(n, some_bytes(length)) for n, length in enumerate(LENGTHS)]
+BUNDLE = [whole_content(some_bytes(length), fence=n) for n, length in enumerate(LENGTHS)]
 TABLE = write_table(BUNDLE)
 BYTES = b"".join(some_bytes(length) for length in LENGTHS)
-BODY = TABLE + b"\n" + BYTES
+BODY = write_body(TABLE, BUNDLE)
 
 
 async def read(body: bytes, *, table: bytes = TABLE, sizes: Sequence[int] = (64 * KIB,)) -> Sequence[WholeContent]:
@@ -50,7 +35,7 @@ def table_of(*entries: dict[str, Any]) -> bytes:
 
 
 def entry(**changes: Any) -> dict[str, Any]:
-    one: dict[str, Any] = json.loads(write_table([whole(1, b"")]))[0]
+    one: dict[str, Any] = json.loads(write_table([whole_content(b"")]))[0]
     return {name: value for name, value in (one | changes).items() if value is not None}
 
 
@@ -100,7 +85,7 @@ async def test_body_that_does_not_begin_with_a_table_is_refused(body: bytes) -> 
         b"[]",
         b"[1]",
         b"[" * 100_000,
-        table_of(entry(), entry()),
+        table_of(*[entry()] * 2),
         table_of(*(entry(content_id=f"{n:024x}") for n in range(33))),
         table_of(entry(content_id="x" * 24)),
         table_of(entry(fence=-1)),

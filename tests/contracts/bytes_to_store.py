@@ -6,6 +6,9 @@ from collections.abc import Iterable
 from contextlib import aclosing
 from functools import cache
 
+from bson import ObjectId
+
+from gridhaul.transfer.bundle import WholeContent
 from gridhaul.transfer.chunking import CHUNK_BYTES, SEGMENT_MAX_CHUNKS, chunk_count
 from gridhaul.transfer.digest import chunk_digest, manifest_root
 from gridhaul.transfer.model import Content, RecordId, Seal, Segment
@@ -35,6 +38,21 @@ def segments(data: bytes) -> Iterable[Segment]:
 def seal_of(data: bytes) -> Seal:
     root = manifest_root(digest for each in segments(data) for digest in each.digests)
     return Seal(length=len(data), sha256=hashlib.sha256(data).hexdigest(), manifest_root=root)
+
+
+def whole_content(data: bytes, *, content_id: RecordId | None = None, fence: int = 1) -> WholeContent:
+    """What is sent of a small file of these bytes."""
+    part = segment(data)
+    return WholeContent(
+        id=content_id or RecordId(str(ObjectId())),
+        fence=fence,
+        file_id=A_FILE,
+        filename='$ä\n"\N{GRINNING FACE}',
+        content_type="a/b",
+        seal=seal_of(data),
+        chunks=part.chunks,
+        digests=part.digests,
+    )
 
 
 async def opened(contents: Contents, length: int, *, fence: int = 1, content_id: RecordId | None = None) -> Content:

@@ -12,29 +12,15 @@ from gridhaul.transfer.bundle import WholeContent
 from gridhaul.transfer.errors import LeaseLost, PayloadTooLarge, StateConflict
 from gridhaul.transfer.model import RecordId
 from gridhaul.transfer.states import ContentState, Layout
-from tests.contracts.bytes_to_store import MIB, opened, read, seal_of, segment, some_bytes, store
+from tests.contracts.bytes_to_store import MIB, opened, read, seal_of, segment, some_bytes, store, whole_content
 from tests.contracts.ports import A_FILE, Ports, mongo_ports
 
 LENGTHS = (0, 1, 65536, MIB, 2 * MIB)
 REFUSED = StateConflict.code
 
 
-def whole(ports: Ports, data: bytes, *, content_id: RecordId | None = None) -> WholeContent:
-    part = segment(data)
-    return WholeContent(
-        id=content_id or ports.contents.new_id(),
-        fence=1,
-        file_id=A_FILE,
-        filename="$run.h5",
-        content_type="application/x-hdf5",
-        seal=seal_of(data),
-        chunks=part.chunks,
-        digests=part.digests,
-    )
-
-
 async def test_contents_are_sealed_and_read_byte_for_byte(ports: Ports) -> None:
-    bundle = {length: whole(ports, some_bytes(length)) for length in LENGTHS}
+    bundle = {length: whole_content(some_bytes(length)) for length in LENGTHS}
     assert not await ports.intake_with(15).store_whole(list(bundle.values()))
     for length, one in bundle.items():
         content = await ports.contents.get(one.id)
@@ -46,14 +32,14 @@ async def test_contents_are_sealed_and_read_byte_for_byte(ports: Ports) -> None:
 
 
 async def test_repeat_is_not_refused(ports: Ports) -> None:
-    bundle = [whole(ports, some_bytes(length)) for length in LENGTHS]
+    bundle = [whole_content(some_bytes(length)) for length in LENGTHS]
     intake = ports.intake_with(15)
     assert not await intake.store_whole(bundle)
     assert not await intake.store_whole(bundle)
 
 
 async def test_same_bundle_twice_at_once_is_stored_once(ports: Ports) -> None:
-    one = whole(ports, some_bytes(5))
+    one = whole_content(some_bytes(5))
     intake = ports.intake_with(15)
     answers = await asyncio.gather(*(intake.store_whole([one]) for _ in range(4)))
     assert {} in answers
@@ -63,11 +49,11 @@ async def test_same_bundle_twice_at_once_is_stored_once(ports: Ports) -> None:
 
 
 async def test_one_that_was_stored_with_other_bytes_is_refused_and_the_others_are_not(ports: Ports) -> None:
-    first = whole(ports, some_bytes(5))
+    first = whole_content(some_bytes(5))
     intake = ports.intake_with(15)
     await intake.store_whole([first])
-    beside = whole(ports, some_bytes(7))
-    assert await intake.store_whole([whole(ports, some_bytes(6), content_id=first.id), beside]) == {first.id: REFUSED}
+    beside = whole_content(some_bytes(7))
+    assert await intake.store_whole([whole_content(some_bytes(6), content_id=first.id), beside]) == {first.id: REFUSED}
     content = await ports.contents.get(first.id)
     assert content is not None
     assert await read(ports.contents, content) == some_bytes(5)
@@ -75,19 +61,19 @@ async def test_one_that_was_stored_with_other_bytes_is_refused_and_the_others_ar
 
 
 async def test_one_that_another_fence_has_is_refused(ports: Ports) -> None:
-    one = whole(ports, some_bytes(5))
+    one = whole_content(some_bytes(5))
     intake = ports.intake_with(15)
     await opened(ports.contents, 5, fence=2, content_id=one.id)
     assert await intake.store_whole([one]) == {one.id: REFUSED}
     content = await ports.contents.get(one.id)
     assert content is not None
     assert (content.state, content.fence) == (ContentState.OPEN, 2)
-    await intake.store_whole([sealed := whole(ports, some_bytes(5))])
+    await intake.store_whole([sealed := whole_content(some_bytes(5))])
     assert await intake.store_whole([replace(sealed, fence=2)]) == {sealed.id: REFUSED}
 
 
 async def test_dropped_content_can_not_be_stored_any_more(ports: Ports) -> None:
-    one = whole(ports, some_bytes(5))
+    one = whole_content(some_bytes(5))
     await ports.contents.drop_ref(one.id, A_FILE)
     assert await ports.intake_with(15).store_whole([one]) == {one.id: REFUSED}
     with pytest.raises(LeaseLost):
@@ -96,7 +82,7 @@ async def test_dropped_content_can_not_be_stored_any_more(ports: Ports) -> None:
 
 @pytest.mark.parametrize(("limit", "length"), [(0, 0), (0, 5), (1, MIB + 1)])
 async def test_one_that_is_not_inline_here_is_refused(ports: Ports, limit: int, length: int) -> None:
-    one = whole(ports, some_bytes(length))
+    one = whole_content(some_bytes(length))
     assert await ports.intake_with(limit).store_whole([one]) == {one.id: PayloadTooLarge.code}
     assert await ports.contents.get(one.id) is None
 
@@ -124,7 +110,7 @@ async def test_other_bytes_than_a_crash_left_are_refused(database: Database, hel
     ports = mongo_ports(database, lease_seconds=60)
     one = await _half_stored(database, ports, some_bytes(5), held)
     changed = some_bytes(6)[:5]
-    other = whole(ports, changed, content_id=one.id)
+    other = whole_content(changed, content_id=one.id)
     assert await ports.intake_with(15).store_whole([other]) == {one.id: REFUSED}
     content = await ports.contents.get(one.id)
     assert content is not None
@@ -135,14 +121,14 @@ async def test_one_that_is_taken_over_before_its_seal_is_refused(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ports = mongo_ports(database, lease_seconds=60)
-    one, insert = whole(ports, some_bytes(5)), Manifests.insert_whole
+    one, insert = whole_content(some_bytes(5)), Manifests.insert_whole
 
     async def take_over(self: Manifests, contents: Sequence[WholeContent]) -> set[RecordId]:
         await opened(ports.contents, 5, fence=2, content_id=one.id)
         return await insert(self, contents)
 
     monkeypatch.setattr(Manifests, "insert_whole", take_over)
-    beside = whole(ports, some_bytes(6))
+    beside = whole_content(some_bytes(6))
     assert await ports.intake_with(15).store_whole([one, beside]) == {one.id: REFUSED}
     content = await ports.contents.get(one.id)
     assert content is not None
@@ -151,7 +137,7 @@ async def test_one_that_is_taken_over_before_its_seal_is_refused(
 
 async def _half_stored(database: Database, ports: Ports, data: bytes, held: set[str]) -> WholeContent:
     """A content that is open, of which bytes, manifest or both are there."""
-    one = whole(ports, data)
+    one = whole_content(data)
     await ports.intake_with(15).store_whole([one])
     sealed = dict.fromkeys(("layout", "sha256", "manifest_root", "sealed_at"), "")
     await database["contents"].update_one({}, {"$set": {"state": ContentState.OPEN.value}, "$unset": sealed})

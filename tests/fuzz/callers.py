@@ -4,8 +4,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from gridhaul.bundle_table import write_body, write_table
 from gridhaul.embedded.bootstrap import OPERATOR
-from gridhaul.tokens import RepairGrant, sign_repair
+from gridhaul.tokens import BundleGrant, RepairGrant, sign_bundle, sign_repair
+from gridhaul.transfer.digest import content_sha256
 from gridhaul.transfer.model import RecordId
 from tests.fuzz.stand import OTHER, SPARE, TARGET, Stand
 
@@ -51,7 +53,10 @@ def _of_api(stand: Stand) -> Iterator[Caller]:
 
 def _of_chunk_service(stand: Stand) -> Iterator[Caller]:
     url = stand.system.chunk_service_url
-    words = {"sealed_id": stand.sealed.content_id}
+    words = {
+        "sealed_id": stand.sealed.content_id,
+        "bundle": write_body(write_table(stand.bundle), stand.bundle).decode(),
+    }
     yield Caller(name="chunk service", url=url, settings=_chunk_service(stand), words=words)
     yield from _strangers("chunk service", url, wrong_token=stand.open.token(secret="x" * 43))
 
@@ -80,7 +85,7 @@ def _api(stand: Stand, token: str) -> dict[str, Any]:
 
 
 def _chunk_service(stand: Stand) -> dict[str, Any]:
-    """Repairing takes a token of its own, for a content that is sealed."""
+    """Repairing takes a token of its own, for a content that is sealed, and a bundle one for its table of contents."""
     values: dict[str, Sequence[str | int]] = {
         "path.content_id": [stand.open.content_id],
         "path.first": [0, 1, 19, 20],
@@ -92,7 +97,10 @@ def _chunk_service(stand: Stand) -> dict[str, Any]:
     repair = _bearer(token) | _values({"path.content_id": [sealed.content_id]}, names="sealed")
     settings = _bearer(stand.open.token()) | _values(values)
     settings["dictionaries"] |= repair.pop("dictionaries")
-    return settings | {"operations": [{"include-name": "PUT /contents/{content_id}/chunks/{n}/repair", **repair}]}
+    table = BundleGrant(table_sha256=content_sha256(write_table(stand.bundle)))
+    bundle = _bearer(sign_bundle(table, secret=sealed.secret))
+    operations = {"PUT /contents/{content_id}/chunks/{n}/repair": repair, "POST /contents": bundle}
+    return settings | {"operations": [{"include-name": name, **each} for name, each in operations.items()]}
 
 
 def _bearer(token: str) -> dict[str, Any]:

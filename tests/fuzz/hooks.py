@@ -38,8 +38,11 @@ answers: Counter[str] = Counter()
 def before_call(context: HookContext, case: AnyCase, kwargs: dict[str, Any]) -> None:
     for name, value in case.path_parameters.items():
         case.path_parameters[name] = words.spared.get(str(value), value)
-    if case.operation.method == "put" and isinstance(case.body, Binary) and _well_formed(case):
-        _send_segment(case, case.body.data)
+    if isinstance(case.body, Binary) and _well_formed(case):
+        if case.operation.method == "put":
+            _send_segment(case, case.body.data)
+        elif len(case.body.data) % 2:
+            case.body = Binary(words.bundle.encode())
 
 
 @schemathesis.hook

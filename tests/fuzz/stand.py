@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gridhaul.embedded.system import Configuration, System
+from gridhaul.transfer.bundle import WholeContent
 from gridhaul.transfer.digest import ContentDigest, chunk_digest, manifest_root
-from tests.fuzz.words import MIB, OPEN_BYTES, SEALED
+from tests.contracts.bytes_to_store import whole_content
+from tests.fuzz.words import BUNDLED, MIB, OPEN_BYTES, SEALED
 from tests.journeys.chunk_writer import ChunkWriter
 from tests.journeys.operator import Operator, make_file, sha256_of
 
@@ -38,6 +40,7 @@ class Stand:
     sha256: str
     open: ChunkWriter
     sealed: ChunkWriter
+    bundle: Sequence[WholeContent]
     other_key: str
 
 
@@ -80,6 +83,7 @@ def _fill(operator: Operator, sources: Path) -> Stand:
         sha256=sha256,
         open=ChunkWriter.open(operator, OPEN_BYTES),
         sealed=_sealed(operator),
+        bundle=[whole_content(data) for data in BUNDLED],
         other_key=_other_key(operator),
     )
 

@@ -1,6 +1,7 @@
 """Paths, object names and headers: what is accepted keeps its rule, all else is the documented error."""
 
 import base64
+import json
 import posixpath
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -10,6 +11,7 @@ from typing import TypeVar
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from gridhaul.bundle_table import read_table, write_table
 from gridhaul.headers import (
     read_chunk_digests,
     read_repr_digest,
@@ -19,6 +21,7 @@ from gridhaul.headers import (
 )
 from gridhaul.storage.roots import Roots
 from gridhaul.storage.source import PATH_MAX_BYTES, check_path
+from gridhaul.transfer.bundle import BUNDLE_FILES, BUNDLE_MAX_BYTES
 from gridhaul.transfer.digest import DIGEST_BYTES
 from gridhaul.transfer.errors import DigestRequired, GridhaulError, InvalidValue, Malformed, PathInvalid, PathNotAllowed
 from gridhaul.transfer.model import Lease, RecordId
@@ -31,6 +34,7 @@ from gridhaul.transfer.naming import (
     renamed,
     temporary_name,
 )
+from tests.contracts.bytes_to_store import whole_content
 
 T = TypeVar("T")
 FUZZ = settings.get_profile("fuzz")
@@ -134,6 +138,26 @@ def test_only_what_was_made_as_a_temporary_name_is_one(name: str) -> None:
         fence = int(name.removeprefix(f".gridhaul-{found}-").removesuffix(".part"))
         made = temporary_name("any", Lease(record_id=found, fence=fence))
         assert made == name
+
+
+ENTRIES: list[dict[str, object]] = json.loads(write_table([whole_content(b"a"), whole_content(b"")]))
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | any_text, lambda inner: st.lists(inner, max_size=3)
+)
+entries = st.sampled_from(ENTRIES).flatmap(
+    lambda entry: st.dictionaries(st.sampled_from([*entry, "more"]), values, max_size=2).map(entry.__or__)
+)
+tables = st.binary(max_size=40) | st.lists(entries, max_size=34).map(lambda table: json.dumps(table).encode())
+
+
+@FUZZ
+@given(tables)
+def test_accepted_table_of_contents_fits_a_bundle(table: bytes) -> None:
+    read = accepted(lambda: read_table(table), InvalidValue)
+    if read is not None:
+        assert 0 < len(read) <= BUNDLE_FILES
+        assert len({entry.content_id for entry in read}) == len(read)
+        assert all(0 <= entry.length == sum(entry.chunk_lengths) <= BUNDLE_MAX_BYTES for entry in read)
 
 
 digests = st.binary(min_size=DIGEST_BYTES, max_size=DIGEST_BYTES)

@@ -9,6 +9,7 @@ VARIABLE = "FUZZ_WORDS"
 MIB = 1 << 20
 OPEN_BYTES = 20 * MIB
 SEALED = b"sealed bytes"
+BUNDLED = (b"first", b"", b"third")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,6 +18,7 @@ class Words:
 
     counts: str
     sealed_id: str = ""
+    bundle: str = ""  # a body for which there is a token
     spared: dict[str, str] = field(default_factory=dict)
     foreign: list[str] = field(default_factory=list)
 
