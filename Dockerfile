@@ -2,7 +2,6 @@
 FROM python:3.13-slim
 
 ENV PYTHONUNBUFFERED=1 \
-    MALLOC_ARENA_MAX=1 \
     UVICORN_HTTP=gridhaul.asgi.http_protocol:BoundedHttp \
     PIP_NO_CACHE_DIR=1 \
     PIP_DISABLE_PIP_VERSION_CHECK=1 \

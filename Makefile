@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo up dumps restore-auth test faults fuzz check format requirements clean
+.PHONY: help demo up dumps restore-auth test faults fuzz bench bench-guard check format requirements clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -38,6 +38,13 @@ faults: $(VENV)/dev ## do every fault to real processes and count what comes of 
 
 fuzz: $(VENV)/dev ## made-up requests to both services and made-up text to the parsers, half an hour: FUZZ_EXAMPLES=n SEED=n
 	@$(BIN)/python -m tests.fuzz --examples $(or $(FUZZ_EXAMPLES),100000) $(if $(SEED),--seed $(SEED))
+
+bench: $(VENV)/dev ## measure every case beside its peers: ONLY=ingest,egress RUNS=n LARGEST=GiB SIZE=MiB SET=NAME=VALUE
+	@$(BIN)/python -m bench $(if $(ONLY),--only "$(ONLY)") $(if $(RUNS),--runs "$(RUNS)") $(if $(LARGEST),--largest "$(LARGEST)") \
+		$(if $(SIZE),--size "$(SIZE)") $(foreach one,$(SET),--set "$(one)")
+
+bench-guard: $(VENV)/dev ## measure the guarded ratios at small sizes, about a minute
+	@$(BIN)/python -m bench guard
 
 check: $(VENV)/dev ## ruff, mypy --strict, import contracts, known vulnerabilities of what is pinned
 	$(BIN)/ruff check .

@@ -1,22 +1,18 @@
 """How much an account may have: files that are not stored yet, and bytes in all its files (docs/adr/0008)."""
 
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 from api.dependencies import Service
 from gridhaul.transfer.access import Account
-from gridhaul.transfer.errors import DatabaseUnavailable, TooManyOpenFiles
+from gridhaul.transfer.errors import DatabaseUnavailable
 from gridhaul.transfer.model import File, NewFile
 
-TRY_AGAIN_SECONDS = 10
 
-
-async def require_few_open(parts: Service, owner: str, account: Account | None) -> None:
-    """Raises TooManyOpenFiles. Only counted: requests at the same moment may together go a little over the limit."""
+def room_for_one(parts: Service, owner: str, account: Account | None) -> AbstractAsyncContextManager[None]:
+    """While a file is registered. Raises TooManyOpenFiles. Other api processes may together go a little over it."""
     own = account.max_open_files if account else None
-    limit = parts.max_open_files if own is None else own
-    if await parts.files.count_open(owner, limit=limit) >= limit:
-        detail = f"At most {limit} files at once may wait to be stored; try again when some are."
-        raise TooManyOpenFiles(detail, retry_after_seconds=TRY_AGAIN_SECONDS)
+    return parts.open_files.one_more(owner, limit=parts.max_open_files if own is None else own)
 
 
 async def register_charged(parts: Service, new: NewFile) -> tuple[File, bool]:

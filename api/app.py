@@ -1,6 +1,7 @@
 """Composition of the api. Start: `uvicorn api.app:app`."""
 
 import asyncio
+import gc
 import os
 import socket
 from collections.abc import AsyncIterator, Coroutine
@@ -18,9 +19,11 @@ from api.dependencies import Service
 from api.dispatcher import Dispatcher
 from api.download import download_slots
 from api.guesses import Guesses
+from api.open_files import OpenFiles
 from api.rates import Rates
 from api.scheduler import Scheduler
 from gridhaul import __version__
+from gridhaul.allocator import keep_freed_memory
 from gridhaul.asgi import chain, documentation, problems
 from gridhaul.asgi.bounds import Bounds
 from gridhaul.asgi.health import health_routes
@@ -67,6 +70,7 @@ def create_app() -> FastAPI:
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    keep_freed_memory()
     configure_logging()
     settings = ApiSettings()
     chain.start(app, Bounds.of(settings), cors_origins=settings.cors_origins)
@@ -80,6 +84,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         closing.push_async_callback(database.client.close)
         closing.push_async_callback(broker.close)
         closing.push_async_callback(asyncio.to_thread, service.hints.close)
+        gc.freeze()  # looking through all that stays, again and again, took as long as a small request
         try:
             yield
         finally:
@@ -94,8 +99,9 @@ def _service(settings: ApiSettings, database: Database) -> Service:
     accounts = MongoAccounts(database)
     passwords = Passwords()
     rates = Rates(requests_a_minute=settings.requests_a_minute, failed_logins_a_minute=settings.failed_logins_a_minute)
+    files = MongoFiles(database, lease_seconds=lease_seconds)
     return Service(
-        files=MongoFiles(database, lease_seconds=lease_seconds),
+        files=files,
         deliveries=MongoDeliveries(database, lease_seconds=lease_seconds, sweep_seconds=settings.sweep_seconds),
         contents=MongoContents(database),
         checks=MongoChecks(database, lease_seconds=lease_seconds),
@@ -107,6 +113,7 @@ def _service(settings: ApiSettings, database: Database) -> Service:
         large_file_bytes=settings.large_file_bytes,
         max_file_bytes=settings.max_file_bytes,
         max_open_files=settings.max_open_files,
+        open_files=OpenFiles(files),
         usage=MongoUsage(database, quota_bytes=settings.quota_bytes),
         accounts=accounts,
         authenticator=Authenticator(

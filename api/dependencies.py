@@ -8,6 +8,7 @@ from fastapi import Depends, Path, Query, Request
 
 from api.authenticator import Authenticator
 from api.guesses import Guesses
+from api.open_files import OpenFiles
 from api.rates import Rates
 from gridhaul.asgi.limits import Budget
 from gridhaul.asgi.readiness import Readiness
@@ -40,6 +41,7 @@ class Service:
     large_file_bytes: int
     max_file_bytes: int | None
     max_open_files: int
+    open_files: OpenFiles
     usage: AccountUsage
     accounts: MongoAccounts
     authenticator: Authenticator

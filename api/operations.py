@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from fastapi import APIRouter
 
-from api.allowance import require_few_open, retry_charged
+from api.allowance import retry_charged, room_for_one
 from api.auth import Finalizing, Preparing
 from api.dependencies import Id, Parts, Service
 from api.prepare import renewed_source
@@ -67,8 +67,8 @@ async def retry_file(file_id: Id, caller: Preparing, parts: Parts) -> FileView:
         return FileView.of(await move_file(parts, caller, file_id, Action.RETRY))
     _require_target(file, caller)
     changes = await renewed_source(file, caller, parts)
-    await require_few_open(parts, file.owner, await parts.accounts.named(file.owner))
-    moved = await retry_charged(parts, file, changes)
+    async with room_for_one(parts, file.owner, await parts.accounts.named(file.owner)):
+        moved = await retry_charged(parts, file, changes)
     return FileView.of(await _moved(parts, caller, file_id, Action.RETRY, moved))
 
 

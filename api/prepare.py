@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Response
 
-from api.allowance import register_charged, require_few_open
+from api.allowance import register_charged, room_for_one
 from api.auth import Preparing
 from api.dependencies import Parts, Service
 from api.schemas import LOCATION, DeliverTo, FileView, PrepareBody
@@ -45,10 +45,9 @@ async def prepare(
     file = await parts.files.find_by_key(caller.username, idempotency_key) if idempotency_key else None
     if file is None:
         new = await _new_file(body, caller, parts)
-        await require_few_open(parts, caller.username, caller.account)
-        file, made = await register_charged(
-            parts, replace(new, idempotency_key=idempotency_key, request_fingerprint=request_fingerprint)
-        )
+        new = replace(new, idempotency_key=idempotency_key, request_fingerprint=request_fingerprint)
+        async with room_for_one(parts, caller.username, caller.account):
+            file, made = await register_charged(parts, new)
         if made:
             task = storing_task(length=file.length, queue=file.queue)
             parts.hints.offer(Hint(task=task, record_id=file.id, queue=file.queue))

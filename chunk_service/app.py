@@ -1,6 +1,7 @@
 """Composition of the chunk service. Start: `uvicorn chunk_service.app:app`."""
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -10,6 +11,7 @@ from chunk_service import bundles, routes
 from chunk_service.dependencies import Service
 from chunk_service.intake_limits import DiskReserve, memory_budget
 from gridhaul import __version__
+from gridhaul.allocator import keep_freed_memory
 from gridhaul.asgi import chain, problems
 from gridhaul.asgi.bounds import Bounds
 from gridhaul.asgi.health import health_routes
@@ -41,6 +43,7 @@ def create_app() -> FastAPI:
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    keep_freed_memory()
     configure_logging()
     settings = ChunkServiceSettings()
     chain.start(app, Bounds.of(settings), cors_origins=())
@@ -57,6 +60,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     )
     app.state.checks = {"mongodb": lambda: ping(database), "collections": collections.check}
     preparing = asyncio.create_task(collections.prepare())
+    gc.freeze()  # what stays is not looked through again and again
     try:
         yield
     finally:

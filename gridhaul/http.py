@@ -2,6 +2,7 @@
 
 import ssl
 
+import httpcore2
 import httpx2
 
 from gridhaul.settings import ANSWER_SECONDS
@@ -9,10 +10,12 @@ from gridhaul.tls import tls_context
 
 CONNECT_SECONDS = 5.0
 CONNECTIONS = 16
+READ_BYTES = 1 << 18  # of an answer at once; each takes a way through six layers
 
 
 def make_client(answer_seconds: float = ANSWER_SECONDS, *, tls: ssl.SSLContext | None = None) -> httpx2.AsyncClient:
     """A client for services and targets, which may be silent for so long. Without `tls` the system's trust counts."""
+    httpcore2.AsyncHTTP11Connection.READ_NUM_BYTES = READ_BYTES
     return httpx2.AsyncClient(
         verify=tls or tls_context(),
         timeout=httpx2.Timeout(answer_seconds, connect=CONNECT_SECONDS),

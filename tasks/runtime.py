@@ -1,6 +1,7 @@
 """Composition of a worker: what each child process opens once, and the signals that start and stop it."""
 
 import ctypes
+import gc
 import multiprocessing
 import os
 import socket
@@ -13,6 +14,7 @@ from typing import Any, TypeVar
 
 from celery import signals
 
+from gridhaul.allocator import keep_freed_memory
 from gridhaul.asgi.request_log import configure_logging
 from gridhaul.chunk_client import ChunkClient
 from gridhaul.http import make_client
@@ -111,10 +113,12 @@ class Worker:
             if self._opened is None:
                 assert self._settings is not None, "worker_init has run"  # noqa: S101
                 assert self._targets is not None, "worker_init has run"  # noqa: S101
+                keep_freed_memory()
                 configure_logging()
                 loop = LoopThread()
                 composing = _compose(self._settings, self._targets, self._new_client, self.stopping)
                 self._opened = loop, loop.run(composing)
+                gc.freeze()  # what stays is not looked through again and again
             return self._opened
 
     def close(self) -> None:

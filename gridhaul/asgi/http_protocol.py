@@ -11,6 +11,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 PENDING_BYTES = 512 * 1024  # more than twice what one read can bring: no request within the settings comes to it
 HEADERS = 1000  # a short one takes thirty times its length
+BODY_BYTES = 1 << 20  # of a body, before the connection waits for the application to take them
 REFUSAL = b"content-length: 0\r\nconnection: close\r\n\r\n"
 
 
@@ -55,6 +56,8 @@ class BoundedHttp(HttpToolsProtocol):
     def on_body(self, body: bytes) -> None:
         self._pending_bytes = 0
         super().on_body(body)
+        if len(self.cycle.body) <= BODY_BYTES:  # uvicorn stops at 64 KiB, and wakes the application for each
+            self.flow.resume_reading()
 
     def on_message_complete(self) -> None:
         self._pending_bytes = 0

@@ -32,11 +32,8 @@ def inherited() -> dict[str, str]:
 
 
 def base(directory: DataDirectory) -> dict[str, str]:
-    """What every program has. The mark tells which system it belongs to.
-
-    One arena: with one for each thread, chunks that were read in a thread leave holes which the others cannot fill.
-    """
-    return inherited() | {MARK: str(directory.path), "PYTHONUNBUFFERED": "1", "MALLOC_ARENA_MAX": "1"}
+    """What every program has. The mark tells which system it belongs to."""
+    return inherited() | {MARK: str(directory.path), "PYTHONUNBUFFERED": "1"}
 
 
 def credentials(targets_file: Path) -> dict[str, str]:

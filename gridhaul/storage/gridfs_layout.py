@@ -4,6 +4,7 @@ The documents are those of the GridFS specification, with the digest beside the 
 """
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -25,7 +26,10 @@ NumberedDigest = tuple[int, bytes]
 
 INSERT_CHUNKS = 4  # documents in one insert: small enough to overlap, far below the 48 MB of a message
 DELETE_CHUNKS = 1024
-READ_CHUNKS = 8  # documents in one read: below the 16 MiB of a batch
+READ_CHUNKS = 15  # documents in one read: what fits into the 16 MiB of a batch
+READS_IN_FLIGHT = 2  # MongoDB works on one while the other arrives
+# Named in every query: MongoDB tries one index against the other otherwise, and reads chunks for each.
+BY_NUMBER = [("files_id", ASCENDING), ("n", ASCENDING), ("digest", ASCENDING)]
 
 
 class GridFSLayout:
@@ -65,23 +69,21 @@ class GridFSLayout:
         """The held digests among `count` numbers from `first`, in order: answered from an index alone."""
         wanted = {"files_id": ObjectId(content_id), "n": {"$gte": first, "$lt": first + count}}
         covered = {"_id": 0, "n": 1, "digest": 1}
-        index = [("files_id", ASCENDING), ("n", ASCENDING), ("digest", ASCENDING)]
-        cursor = self._chunks.find(wanted, covered, hint=index).sort("n", ASCENDING)
+        cursor = self._chunks.find(wanted, covered, hint=BY_NUMBER).sort("n", ASCENDING)
         return [(document["n"], bytes(document["digest"])) async for document in cursor]
 
     async def batches(self, content: Content) -> AsyncGenerator[Sequence[NumberedChunk]]:
         """The chunks in order, some at a time, the next ones read while these are used."""
-        ahead: asyncio.Future[list[NumberedChunk]] | None = None
+        reading: deque[asyncio.Future[list[NumberedChunk]]] = deque()
         try:
             for first in range(0, content.chunk_count, READ_CHUNKS):
-                batch = await (ahead or self._read(content, first))
-                following = first + READ_CHUNKS
-                more = following < content.chunk_count
-                ahead = asyncio.ensure_future(self._read(content, following)) if more else None
-                yield batch
-        finally:
-            if ahead is not None:  # not cancelled: PyMongo can lose a connection that way
-                await asyncio.gather(ahead, return_exceptions=True)
+                reading.append(asyncio.ensure_future(self._read(content, first)))
+                if len(reading) == READS_IN_FLIGHT:
+                    yield await _first(reading)
+            while reading:
+                yield await _first(reading)
+        finally:  # not cancelled: PyMongo can lose a connection that way
+            await asyncio.gather(*reading, return_exceptions=True)
 
     async def _read(self, content: Content, first: int) -> list[NumberedChunk]:
         count = min(READ_CHUNKS, content.chunk_count - first)
@@ -91,7 +93,7 @@ class GridFSLayout:
 
     async def _find(self, content_id: RecordId, first: int) -> list[NumberedChunk]:
         wanted = {"files_id": ObjectId(content_id), "n": {"$gte": first, "$lt": first + READ_CHUNKS}}
-        cursor = self._chunks.find(wanted, {"_id": 0, "n": 1, "data": 1}).sort("n", ASCENDING)
+        cursor = self._chunks.find(wanted, {"_id": 0, "n": 1, "data": 1}, hint=BY_NUMBER).sort("n", ASCENDING)
         return [(document["n"], as_bytes(document.get("data"))) async for document in cursor]
 
     async def publish(self, content: Content, seal: Seal) -> None:
@@ -126,8 +128,14 @@ class GridFSLayout:
         await self._files.delete_one({"_id": ObjectId(content_id)})
         for first in range(0, chunk_count, DELETE_CHUNKS):  # each soon answered, however large the content is
             numbers = {"$gte": first, "$lt": first + DELETE_CHUNKS}
-            await self._chunks.delete_many({"files_id": ObjectId(content_id), "n": numbers})
-        await self._chunks.delete_many({"files_id": ObjectId(content_id)})  # past the end, by mistake
+            await self._chunks.delete_many({"files_id": ObjectId(content_id), "n": numbers}, hint=BY_NUMBER)
+        await self._chunks.delete_many({"files_id": ObjectId(content_id)}, hint=BY_NUMBER)  # past the end, by mistake
+
+
+async def _first(reading: deque[asyncio.Future[list[NumberedChunk]]]) -> list[NumberedChunk]:
+    batch = await asyncio.shield(reading[0])
+    reading.popleft()
+    return batch
 
 
 def _bucket_file(content: Content, seal: Seal) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from gridhaul.storage.confirmed import look_surely
 from gridhaul.storage.connect import Database, Document, maps_database_errors
 from gridhaul.storage.lease import LONGEST_REQUEST_SECONDS, NOW, after
 from gridhaul.storage.schema import USAGE_INDEX
+from gridhaul.storage.together import Together
 from gridhaul.transfer.errors import QuotaExceeded
 from gridhaul.transfer.states import FileState
 
@@ -25,19 +26,10 @@ class MongoUsage:
         self._accounts = database["auth"]
         self._quota = {"$ifNull": ["$quota_bytes", quota_bytes]}
         self._quota_bytes = quota_bytes
+        self._charges = Together(self._charge_all)
 
     async def charge(self, owner: str, length_bytes: int) -> None:
-        then = {"$add": [USED, length_bytes]}
-        fits = {"$or": [{"$eq": [self._quota, None]}, {"$lte": [then, self._quota]}]} if length_bytes else True
-        charged = await self._accounts.update_one(
-            {"username": owner, "$expr": fits}, [{"$set": {"used_bytes": then, "charged_at": NOW}}]
-        )
-        if charged.matched_count:
-            return
-        wanted = {"username": owner}
-        account = await look_surely(self._accounts, lambda: self._accounts.find_one(wanted, _FIELDS), found=bool)
-        if account is not None:
-            raise self._refusal(account, length_bytes)
+        await self._charges.ask(owner, length_bytes)
 
     async def announce(self, owner: str) -> None:
         await self._accounts.update_one({"username": owner}, [{"$set": {"charged_at": NOW}}])
@@ -45,6 +37,25 @@ class MongoUsage:
     async def release(self, owner: str, length_bytes: int) -> None:
         then = {"$max": [0, {"$subtract": [USED, length_bytes]}]}
         await self._accounts.update_one({"username": owner}, [{"$set": {"used_bytes": then}}])
+
+    async def _charge_all(self, owner: str, lengths: Sequence[int]) -> Sequence[QuotaExceeded | None]:
+        """All in one write if all fit; else each by itself, in turn."""
+        refusal = await self._charge(owner, sum(lengths))
+        if refusal is None or len(lengths) == 1:
+            return [refusal] * len(lengths)
+        return [await self._charge(owner, length) for length in lengths]
+
+    async def _charge(self, owner: str, length_bytes: int) -> QuotaExceeded | None:
+        then = {"$add": [USED, length_bytes]}
+        fits = {"$or": [{"$eq": [self._quota, None]}, {"$lte": [then, self._quota]}]} if length_bytes else True
+        charged = await self._accounts.update_one(
+            {"username": owner, "$expr": fits}, [{"$set": {"used_bytes": then, "charged_at": NOW}}]
+        )
+        if charged.matched_count:
+            return None
+        wanted = {"username": owner}
+        account = await look_surely(self._accounts, lambda: self._accounts.find_one(wanted, _FIELDS), found=bool)
+        return None if account is None else self._refusal(account, length_bytes)
 
     def _refusal(self, account: Document, length_bytes: int) -> QuotaExceeded:
         own, used_bytes = account.get("quota_bytes"), account.get("used_bytes") or 0

@@ -4,6 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
+from typing import TypeVar
 
 from gridhaul.transfer.chunking import MANIFEST_PAGE_CHUNKS, SEGMENT_MAX_CHUNKS, chunk_length
 from gridhaul.transfer.digest import DIGEST_BYTES, ContentDigest, chunk_digest
@@ -12,6 +13,8 @@ from gridhaul.transfer.model import Content
 
 NumberedChunk = tuple[int, bytes]  # a chunk's number and data, as a layout reads them
 ManifestPage = Callable[[int], Awaitable[bytes]]
+
+T = TypeVar("T")
 
 
 async def verified(
@@ -24,14 +27,26 @@ async def verified(
     """
     check = _Check(content, manifest_page)
     held_back: deque[bytes] = deque()
-    async with aclosing(batches):
-        async for batch in batches:
-            held_back.extend(await check.batch(batch))
+    async with aclosing(batches), aclosing(_one_ahead(check.all(batches))) as checked:
+        async for chunks in checked:
+            held_back.extend(chunks)
             while len(held_back) > SEGMENT_MAX_CHUNKS:
                 yield held_back.popleft()
     check.whole()
     while held_back:
         yield held_back.popleft()
+
+
+async def _one_ahead(items: AsyncGenerator[T]) -> AsyncGenerator[T]:
+    """The items, the next one made while this one is used."""
+    making = asyncio.ensure_future(anext(items, None))
+    try:
+        while (item := await asyncio.shield(making)) is not None:
+            making = asyncio.ensure_future(anext(items, None))
+            yield item
+    finally:  # not cancelled: a thread may be at work for it
+        await asyncio.gather(making, return_exceptions=True)
+        await items.aclose()
 
 
 class _Check:
@@ -42,7 +57,12 @@ class _Check:
         self._total = ContentDigest()
         self._next = 0
 
-    async def batch(self, batch: Sequence[NumberedChunk]) -> list[bytes]:
+    async def all(self, batches: AsyncGenerator[Sequence[NumberedChunk]]) -> AsyncGenerator[list[bytes]]:
+        """Each batch without its numbers, when it is what the manifest says."""
+        async for batch in batches:
+            yield await self._batch(batch)
+
+    async def _batch(self, batch: Sequence[NumberedChunk]) -> list[bytes]:
         expected = [await self._expected(self._next + offset) for offset in range(len(batch))]
         chunks = await asyncio.to_thread(self._hash, batch, expected)
         self._next += len(batch)

@@ -15,7 +15,7 @@ from gridhaul.transfer.digest import ContentDigest
 from gridhaul.transfer.errors import GridhaulError, OutcomeUnknown, TargetUnavailable
 from gridhaul.transfer.model import Evidence, RemoteObject
 
-BLOCK_BYTES = 1 << 20
+HASHED_AT_ONCE_BYTES = 4 << 20
 BODY_MOST_BYTES = 1 << 16  # of answers that are not objects; beyond it the connection is given up
 SERVER_BYTES_PER_SECOND = 20 << 20  # how slowly a server may hash or store an object before it answers
 EXPLAIN_SECONDS = 5.0  # how long to ask why a sending broke off
@@ -101,7 +101,7 @@ class HttpSession:
 
     async def read_back(self, name: str, *, length: int) -> RemoteObject | None:
         """Length and digest of what GET gives. Reading stops past `length` bytes: then the digest is ""."""
-        total = ContentDigest()
+        arrived = _Arrived()
         with mapped_errors():
             async with self._open("GET", self.url(name), headers={}) as response:
                 if response.status_code in GONE:
@@ -110,12 +110,13 @@ class HttpSession:
                     raise OutcomeUnknown("The target does not give back what it holds.")
                 if response.status_code != http.HTTPStatus.OK:
                     raise refusal(response.status_code, response.headers)
-                async with aclosing(response.aiter_raw(BLOCK_BYTES)) as blocks:
-                    async for block in blocks:
-                        await asyncio.to_thread(total.update, block)
-                        if total.length_bytes > length:
-                            return RemoteObject(length=total.length_bytes, sha256="", evidence=Evidence.SIZE)
-        return RemoteObject(length=total.length_bytes, sha256=total.hexdigest(), evidence=Evidence.READ_BACK)
+                async with aclosing(response.aiter_raw()) as pieces:
+                    async for piece in pieces:
+                        await arrived.add(piece)
+                        if arrived.length_bytes > length:
+                            return RemoteObject(length=arrived.length_bytes, sha256="", evidence=Evidence.SIZE)
+        sha256 = await arrived.sha256()
+        return RemoteObject(length=arrived.length_bytes, sha256=sha256, evidence=Evidence.READ_BACK)
 
     async def close(self) -> None:
         """Give back the connections."""
@@ -179,6 +180,39 @@ class _Body:
                 self.failure = error
                 raise
             yield block
+
+
+class _Arrived:
+    """What has arrived, hashed in a thread while more arrives."""
+
+    def __init__(self) -> None:
+        self._total = ContentDigest()
+        self._pieces: list[bytes] = []
+        self._unhashed_bytes = 0
+        self._hashing: asyncio.Task[None] | None = None
+        self.length_bytes = 0
+
+    async def add(self, piece: bytes) -> None:
+        self._pieces.append(piece)
+        self._unhashed_bytes += len(piece)
+        self.length_bytes += len(piece)
+        if self._unhashed_bytes >= HASHED_AT_ONCE_BYTES:
+            await self._hashed()
+            pieces, self._pieces, self._unhashed_bytes = self._pieces, [], 0
+            self._hashing = asyncio.create_task(asyncio.to_thread(self._update, pieces))
+
+    async def sha256(self) -> str:
+        await self._hashed()
+        await asyncio.to_thread(self._update, self._pieces)
+        return self._total.hexdigest()
+
+    async def _hashed(self) -> None:
+        if self._hashing is not None:
+            await self._hashing
+
+    def _update(self, pieces: list[bytes]) -> None:
+        for piece in pieces:
+            self._total.update(piece)
 
 
 async def _read(response: httpx2.Response) -> Answer:

@@ -14,6 +14,7 @@ from api.authenticator import Authenticator
 from api.dependencies import Service
 from api.download import download_slots
 from api.guesses import Guesses
+from api.open_files import OpenFiles
 from api.rates import Rates
 from gridhaul.asgi import chain
 from gridhaul.asgi.readiness import Readiness
@@ -99,6 +100,7 @@ async def serving(
         large_file_bytes=100,
         max_file_bytes=None,
         max_open_files=max_open_files,
+        open_files=OpenFiles(ports.files),
         usage=ports.usage_with(None),
         accounts=accounts or cast("MongoAccounts", ports.accounts),  # as much of them as is asked for here
         authenticator=authenticator(accounts) if accounts else cast("Authenticator", _Operators()),

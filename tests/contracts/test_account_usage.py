@@ -113,6 +113,20 @@ async def test_many_at_once_never_use_more_than_the_quota(ports: Ports) -> None:
     assert (answers.count(True), await _used(ports)) == (10, 50)
 
 
+async def test_of_some_at_once_each_that_fits_is_charged(ports: Ports) -> None:
+    usage = ports.usage_with(None)
+    await _account(ports, quota_bytes=10)
+    assert await asyncio.gather(*(_fits(usage, length) for length in (4, 20, 3, 0, 2, 9))) == [
+        True,
+        False,
+        True,
+        True,
+        True,
+        False,
+    ]
+    assert await _used(ports) == 9
+
+
 async def test_charges_and_releases_at_once_are_all_counted(ports: Ports) -> None:
     usage = ports.usage_with(None)
     await _account(ports)

@@ -122,7 +122,7 @@ async def test_digests_are_answered_from_the_index_alone(database: Database) -> 
     assert plan["planSummary"] == "IXSCAN { files_id: 1, n: 1, digest: 1 }"
 
 
-@pytest.mark.parametrize(("length", "queries"), [(3 * MIB, 1), (8 * MIB, 1), (17 * MIB, 3)])
+@pytest.mark.parametrize(("length", "queries"), [(3 * MIB, 1), (15 * MIB, 1), (31 * MIB, 3)])
 async def test_nothing_is_read_past_the_end(database: Database, length: int, queries: int) -> None:
     content = await _stored(database, length, inline_limit_chunks=0)
     await database.command("profile", 2)

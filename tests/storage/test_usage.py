@@ -10,7 +10,7 @@ import pytest
 from bson import ObjectId
 
 from gridhaul.storage.connect import Database
-from gridhaul.storage.usage import MongoRecounts, Recount
+from gridhaul.storage.usage import MongoRecounts, MongoUsage, Recount
 from gridhaul.transfer.access import NewAccount
 from gridhaul.transfer.errors import QuotaExceeded
 from gridhaul.transfer.ports import AccountUsage
@@ -109,6 +109,20 @@ async def test_account_is_passed_over_while_a_charge_or_release_may_be_under_way
     assert await recounts.next(after="") is None
     await _set(database, "alice", charged_at=LONG_AGO)
     assert (await _next(recounts)).owner == "alice"
+
+
+async def test_charges_at_once_are_one_write(ports: Ports, database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    await _account(ports, "alice")
+    usage = MongoUsage(database, quota_bytes=1000)
+    writes, write = list[Any](), usage._accounts.update_one
+
+    async def noted(*arguments: Any) -> Any:
+        writes.append(arguments)
+        return await write(*arguments)
+
+    monkeypatch.setattr(usage._accounts, "update_one", noted)
+    await asyncio.gather(*(usage.charge("alice", 10) for _ in range(20)))
+    assert (len(writes), await _used(ports, "alice")) == (1, 200)
 
 
 @pytest.fixture

@@ -1,0 +1,1 @@
+"""The benchmark: every case beside its peers, in one run, on one database. `python -m bench`."""

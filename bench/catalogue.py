@@ -1,0 +1,28 @@
+"""All cases, in the order in which they are shown."""
+
+from collections.abc import Sequence
+
+from bench.case import Case
+from bench.cases import egress, end_to_end, growth, ingest, ingest_parent, memory, middle_files, small_files, workers
+from bench.errors import UsageProblem
+
+CASES: tuple[Case, ...] = (
+    ingest.CASE,
+    ingest_parent.CASE,
+    egress.CASE,
+    end_to_end.CASE,
+    small_files.CASE,
+    middle_files.CASE,
+    memory.CASE,
+    growth.CASE,
+    workers.CASE,
+)
+NAMES = tuple(case.name for case in CASES)
+
+
+def choose(names: Sequence[str]) -> list[Case]:
+    """Those of the names, or all without any, in the order of the catalogue. Raises UsageProblem."""
+    unknown = sorted(set(names) - set(NAMES))
+    if unknown:
+        raise UsageProblem(f"There is no case {', '.join(unknown)}. There are: {', '.join(NAMES)}.")
+    return [case for case in CASES if not names or case.name in names]

@@ -1,0 +1,41 @@
+"""One running Gridhaul, and the ways to use it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from pymongo import MongoClient
+
+from bench.crowd import Crowd
+from bench.operator import Operator
+from bench.peers.gridfs import Document
+from gridhaul.embedded.system import Configuration, System
+
+USUAL_DATABASE = "files"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Installation:
+    system: System
+    operator: Operator
+    crowd: Crowd
+    mongo: MongoClient[Document]
+    database: str
+
+    def settle(self) -> None:
+        """What was deleted before is gone for good, and everything is on disk."""
+        # Usually they are looked at again two minutes later. Nothing is under way that could arrive late.
+        self.mongo[self.database]["contents"].delete_many({"state": "DELETING"})
+        self.mongo.admin.command("fsync")
+
+
+@contextmanager
+def installed(configuration: Configuration, *, database: str) -> Iterator[Installation]:
+    """Started, with the name of the database that its configuration chooses."""
+    with (
+        System(configuration) as system,
+        Operator(system.url, system.token) as operator,
+        MongoClient[Document](system.mongo_url) as mongo,
+    ):
+        crowd = Crowd(system, mongo[database]["files"])
+        yield Installation(system=system, operator=operator, crowd=crowd, mongo=mongo, database=database)

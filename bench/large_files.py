@@ -1,0 +1,57 @@
+"""Storing and delivering files of growing size: one series of runs, for memory and for growth."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import count
+
+from bench import memory
+from bench.alternation import Contestant, alternate
+from bench.display import Display
+from bench.memory import Peaks
+from bench.remotes import SINK
+from bench.scale import GIB_IN_MIB, Scale, named
+from bench.stand import Stand
+from bench.timing import timed
+
+UNIT = "s/GiB"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trip:
+    """One file of zeros stored, delivered to the sink, and deleted."""
+
+    seconds_per_gib: float  # to store it
+    peaks: Peaks
+
+
+Trips = Mapping[int, list[Trip]]  # by MiB, from the smallest file to the largest
+
+
+class _Traveller:
+    def __init__(self, stand: Stand, mib: int) -> None:
+        self._stand = stand
+        self._mib = mib
+        self._source = stand.sources.sparse(mib)
+        self._names = (f"{mib}-mib-{number}" for number in count())
+        self.trips: list[Trip] = []
+
+    def travel(self) -> float:
+        ours = self._stand.ours
+        memory.forget_peaks(ours.system)
+        seconds, file_id = timed(lambda: ours.operator.store(self._source))
+        ours.operator.deliver(file_id, ours.operator.sha256(file_id), target=SINK, object_name=next(self._names))
+        per_gib = seconds * GIB_IN_MIB / self._mib
+        self.trips.append(Trip(seconds_per_gib=per_gib, peaks=memory.peaks(ours.system)))
+        ours.operator.delete(file_id)
+        return per_gib
+
+
+def travel(stand: Stand, scale: Scale, *, runs: int, display: Display) -> Trips:
+    """All sizes in turn. Only the smallest warms up: it is what the others are compared with."""
+    travellers = {mib: _Traveller(stand, mib) for mib in scale.growing_mib}
+    smallest = min(travellers)
+    contestants = [
+        Contestant(named(mib), traveller.travel, warms_up=mib == smallest) for mib, traveller in travellers.items()
+    ]
+    alternate(contestants, runs=runs, settle=stand.ours.settle, display=display, unit=UNIT)
+    return {mib: traveller.trips[-runs:] for mib, traveller in travellers.items()}

@@ -1,0 +1,51 @@
+"""Peak resident memory of processes, as Linux counts it (VmHWM in proc_pid_status(5))."""
+
+import re
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+
+from gridhaul.embedded.system import System
+
+OURS = ("api", "chunk_service", "worker_small", "worker_large")
+SERVERS = ("mongod", "redis")
+FORGET_PEAK = "5"
+KIB_IN_MIB = 1 << 10
+
+Peaks = Mapping[str, float]  # MiB of the process with the highest peak, by program
+
+
+def forget_peaks(system: System) -> None:
+    """From now on the peak of each process is what it holds now."""
+    for name in OURS + SERVERS:
+        for process in _processes(system, name):
+            _of_process(process, "clear_refs").write_text(FORGET_PEAK)
+
+
+def peaks(system: System) -> Peaks:
+    return {name: max(map(_peak_mib, _processes(system, name))) for name in OURS + SERVERS}
+
+
+def highest(found: Peaks) -> float:
+    """Of our own processes."""
+    return max(found[name] for name in OURS)
+
+
+def _processes(system: System, name: str) -> list[psutil.Process]:
+    """The program's process and all that it has started."""
+    parent = psutil.Process(system.pid(name))
+    return [parent, *parent.children(recursive=True)]
+
+
+def _peak_mib(process: psutil.Process) -> float:
+    with suppress(FileNotFoundError):  # it has ended
+        found = re.search(r"VmHWM:\s+(\d+) kB", _of_process(process, "status").read_text())
+        if found:
+            return int(found.group(1)) / KIB_IN_MIB
+    return 0.0
+
+
+def _of_process(process: psutil.Process, name: str) -> Path:
+    return Path(f"/proc/{process.pid}/{name}")

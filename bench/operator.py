@@ -1,0 +1,99 @@
+"""What somebody does with Gridhaul: the public api, and nothing else."""
+
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import httpx2
+
+from bench.errors import TransferFailed
+from bench.loopback import client
+from bench.timing import wait_for
+
+Json = dict[str, Any]
+
+FAILED = frozenset({"FAILED", "CANCELLED"})
+
+
+class Operator:
+    """Use as a context manager."""
+
+    def __init__(self, url: str, token: str) -> None:
+        self.http = client(url, token)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.http.close()
+
+    def store(self, path: Path) -> str:
+        """Prepare, and wait until it is STORED; the file's id."""
+        file_id = self.prepare(path)
+        self.wait_for_state(f"/files/{file_id}", "STORED")
+        return file_id
+
+    def prepare(self, path: Path, **more: object) -> str:
+        """The new file's id."""
+        return str(self.post("/upload/prepare", {"file_path": str(path), **more})["file_id"])
+
+    def sha256(self, file_id: str) -> str:
+        return str(self.get(f"/files/{file_id}")["digests"]["sha-256"])
+
+    def deliver(self, file_id: str, sha256: str, *, target: str, object_name: str) -> None:
+        """Finalize, and wait until it is DELIVERED."""
+        where = {"target": target, "object_name": object_name, "if_exists": "overwrite"}
+        answer = self.http.post(f"/upload/{file_id}/finalize", headers={"content-sha256": sha256}, json=where)
+        self.wait_for_state(f"/deliveries/{accepted(answer)['delivery_id']}", "DELIVERED")
+
+    def send(self, path: Path, *, target: str, object_name: str) -> str:
+        """Prepare with `deliver_to`, and wait until it is DELIVERED; the file's id."""
+        file_id = self.prepare(path, deliver_to={"target": target, "object_name": object_name})
+        wait_for(lambda: self._delivered(file_id), what=f"file {file_id} is DELIVERED")
+        return file_id
+
+    def _delivered(self, file_id: str) -> bool:
+        """Of a file that is not stored yet there is no delivery."""
+        deliveries = self.get(f"/files/{file_id}/deliveries")["deliveries"]
+        if not deliveries:
+            _in_state(self.get(f"/files/{file_id}"), "STORED")
+        return any(_in_state(delivery, "DELIVERED") for delivery in deliveries)
+
+    def delete(self, *file_ids: str) -> None:
+        """Delete them, and wait until nothing of them is stored."""
+        for file_id in file_ids:
+            accepted(self.http.delete(f"/files/{file_id}"))
+        for file_id in file_ids:
+            self.wait_for_state(f"/files/{file_id}", "DELETED")
+
+    def read(self, file_id: str) -> None:
+        """Download it. Raises httpx2.HTTPError if less comes than was announced."""
+        with self.http.stream("GET", f"/files/{file_id}/content") as answer:
+            answer.raise_for_status()
+            for _ in answer.iter_raw():
+                pass
+
+    def wait_for_state(self, record: str, state: str) -> Json:
+        """The record at that path, once it is in the state. Raises TransferFailed."""
+        return wait_for(lambda: _in_state(self.get(record), state), what=f"{record} is {state}")
+
+    def post(self, path: str, body: Json) -> Json:
+        return accepted(self.http.post(path, json=body))
+
+    def get(self, path: str) -> Json:
+        return accepted(self.http.get(path))
+
+
+def accepted(answer: httpx2.Response) -> Json:
+    """The body. Raises TransferFailed if the answer is no success."""
+    if not answer.is_success:
+        raise TransferFailed(f"{answer.request.method} {answer.request.url.path}: {answer.status_code}: {answer.text}")
+    return dict(answer.json())
+
+
+def _in_state(record: Json, state: str) -> Json | None:
+    if record["state"] in FAILED - {state}:
+        raise TransferFailed(f"It is {record['state']} instead of {state}: {record['error']}")
+    return record if record["state"] == state else None

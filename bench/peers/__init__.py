@@ -1,0 +1,1 @@
+"""What Gridhaul is compared with."""

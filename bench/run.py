@@ -1,0 +1,121 @@
+"""A whole run: the stand, the chosen cases one after another, what they gave."""
+
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import typer
+
+from bench import chart, document, guard, machine, record, report
+from bench.case import Bench, Case
+from bench.catalogue import NAMES
+from bench.disk import check_space
+from bench.display import display
+from bench.guard import Guarded
+from bench.record import Entries, Entry
+from bench.result import Outcome
+from bench.scale import FULL, Scale
+from bench.stand import standing
+from gridhaul.embedded.data_directory import DataDirectory
+from gridhaul.embedded.programs import PROJECT
+
+SCRATCH = PROJECT / "var/bench"
+LATEST = PROJECT / "bench/latest.json"
+TRIAL = PROJECT / "var/bench-trial.json"  # of other sizes or settings, with which nothing can be compared
+PAGE = PROJECT / "docs/performance.md"
+CHART = PROJECT / "docs/performance.svg"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    cases: Sequence[Case]
+    runs: int
+    scale: Scale
+    settings: Mapping[str, str]
+
+    @property
+    def is_trial(self) -> bool:
+        return self.scale != FULL or bool(self.settings)
+
+
+def run(plan: Plan) -> None:
+    """Measure, show, and write. What was measured before something failed is shown and written as well."""
+    entries: Entries = {}
+    try:
+        with _bench(plan) as bench:
+            for case in plan.cases:
+                entries[case.name] = _entry(case, bench, _measured(case, bench))
+    finally:
+        if entries:
+            _keep(entries, TRIAL if plan.is_trial else LATEST)
+            report.show(report.console(), entries)
+
+
+def run_guard() -> bool:
+    """Measure what is guarded, and show it; whether all of it holds."""
+    plan = Plan(cases=guard.guarded_cases(), runs=guard.RUNS, scale=guard.SCALE, settings={})
+    with _bench(plan) as bench:
+        guarded = [_guarded(case, bench) for case in plan.cases]
+        entries = {one.case.name: _entry(one.case, bench, one.outcome) for one in guarded}
+    report.show(report.console(), entries)
+    for one in guarded:
+        typer.echo(str(one))
+    return all(one.holds for one in guarded)
+
+
+def _guarded(case: Case, bench: Bench) -> Guarded:
+    return guard.judge(case, lambda runs: _measured(case, replace(bench, runs=runs)))
+
+
+@contextmanager
+def _bench(plan: Plan) -> Iterator[Bench]:
+    """Everything started, in a directory that is removed at the end."""
+    with _scratch() as directory:
+        check_space(directory, plan.cases, plan.scale)
+        with display() as shown, standing(directory, plan.settings) as stand:
+            yield Bench(stand=stand, scale=plan.scale, runs=plan.runs, display=shown)
+
+
+@contextmanager
+def _scratch() -> Iterator[Path]:
+    """Ours alone, without what a killed run has left. Raises DirectoryInUse."""
+    scratch = DataDirectory(SCRATCH)
+    with scratch.lock():
+        for left in SCRATCH.iterdir():
+            if left != scratch.run:
+                shutil.rmtree(left)
+        try:
+            yield SCRATCH
+        finally:
+            shutil.rmtree(SCRATCH, ignore_errors=True)
+
+
+def _measured(case: Case, bench: Bench) -> Outcome:
+    bench.display.case(case.name)
+    return case.measure(bench)
+
+
+def _entry(case: Case, bench: Bench, outcome: Outcome) -> Entry:
+    where = machine.describe(bench.stand.mongo)
+    return record.entry_of(case, outcome, settings=bench.stand.settings, machine=where)
+
+
+def _keep(entries: Entries, path: Path) -> None:
+    everything = record.merged(record.read(path), entries, order=NAMES)
+    record.write(path, everything)
+    typer.echo(f"written: {path}", err=True)
+    if path == LATEST:
+        _publish(everything)
+
+
+def _publish(entries: Entries) -> None:
+    """Write the page and the chart, unless something was measured too seldom for that."""
+    if too_few := document.too_few_runs(entries):
+        wanted = f"fewer than {document.PUBLISHED_RUNS} runs of {', '.join(too_few)}"
+        typer.echo(f"{PAGE.name} and {CHART.name} stay as they are: {wanted}.", err=True)
+        return
+    document.write(PAGE, entries)
+    chart.draw(CHART, entries)
+    typer.echo(f"written: {PAGE}\nwritten: {CHART}", err=True)

@@ -1,0 +1,87 @@
+"""What the cases run on: one embedded system, a database for the peers beside ours, and the places to deliver to."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from pymongo import MongoClient
+
+from bench.installation import USUAL_DATABASE, Installation, installed
+from bench.peers import parent
+from bench.peers.gridfs import DATABASE, Document
+from bench.remotes import Remotes
+from bench.sources import Sources
+from gridhaul.embedded import binaries
+from gridhaul.embedded.data_directory import DataDirectory
+from gridhaul.embedded.network import HOST, free_ports
+from gridhaul.embedded.system import Configuration
+from gridhaul.settings import PREFIX
+
+# Nobody else asks, and nothing is to be collected while something is measured.
+SETTINGS = {"REQUESTS_A_MINUTE": "0", "GC_SECONDS": "86400"}
+LARGE_CHILDREN = Configuration.large_children
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stand:
+    directory: Path
+    ours: Installation
+    sources: Sources
+    remotes: Remotes
+    parent_url: str  # of the parent project's way
+    settings: Mapping[str, str]
+
+    @property
+    def mongo(self) -> MongoClient[Document]:
+        return self.ours.mongo
+
+    @contextmanager
+    def beside(
+        self, name: str, settings: Mapping[str, str], *, large_children: int = LARGE_CHILDREN
+    ) -> Iterator[Installation]:
+        """One more installation, with settings of its own, on the same `mongod` in a database of that name."""
+        configuration = Configuration(
+            data=self.directory / name,
+            roots=(self.sources.directory,),
+            environment=_environment({**self.settings, **settings, "DATABASE": name}),
+            large_children=large_children,
+            mongo_url=self.ours.system.mongo_url,
+        )
+        with installed(configuration, database=name) as installation:
+            yield installation
+        self.mongo.drop_database(name)
+
+    def empty_peers(self) -> None:
+        """Remove everything that peers have stored; their indexes stay."""
+        for name in self.mongo[DATABASE].list_collection_names():
+            self.mongo[DATABASE][name].delete_many({})
+
+
+def _environment(settings: Mapping[str, str]) -> dict[str, str]:
+    return {PREFIX + name: value for name, value in settings.items()}
+
+
+@contextmanager
+def standing(scratch: Path, settings: Mapping[str, str]) -> Iterator[Stand]:
+    """A stand in an empty directory. `settings` come on top of the defaults of everything that is ours."""
+    sources = Sources(scratch / "sources")
+    remotes = Remotes.at(scratch / "remotes", binaries.locate([binaries.rclone()])["rclone"])
+    data, parent_port = DataDirectory(scratch / "data"), free_ports(1)[0]
+    applied = {**SETTINGS, **settings}
+    configuration = Configuration(
+        data=data.path,
+        roots=(sources.directory,),
+        environment=_environment(applied),
+        targets_toml=remotes.targets_toml(),
+        extra_programs=(*remotes.programs(), parent.program(parent_port, data.secret_file("mongo_url"))),
+    )
+    with installed(configuration, database=USUAL_DATABASE) as ours:
+        yield Stand(
+            directory=scratch,
+            ours=ours,
+            sources=sources,
+            remotes=remotes,
+            parent_url=f"http://{HOST}:{parent_port}",
+            settings=applied,
+        )
