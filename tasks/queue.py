@@ -20,7 +20,7 @@ from gridhaul.transfer.model import Hint, Queue, TaskName
 WAITING_AT_MOST = 10_000
 BROKER_TIMEOUT_SECONDS = 0.5
 BREAKER_SECONDS = 2.0
-LINGER_SECONDS = 0.1
+LINGER_SECONDS = 0.2
 
 log = structlog.get_logger(__name__)
 
