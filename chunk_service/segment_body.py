@@ -19,9 +19,9 @@ def declared_length(request: Request) -> int:
     if not (text.isascii() and text.isdigit()):
         raise LengthRequired("Content-Length is needed.")
     if len(text) > 12 or int(text) > SEGMENT_MAX_BYTES:
-        raise PayloadTooLarge("A segment has at most 16 MiB.")
+        raise PayloadTooLarge("A body has at most 16 MiB.")
     if int(text) == 0:
-        raise LengthMismatch("A segment has at least one byte.")
+        raise LengthMismatch("A body has at least one byte.")
     return int(text)
 
 

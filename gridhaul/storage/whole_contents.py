@@ -70,10 +70,15 @@ class WholeContents:
     async def _write(self, contents: Wholes) -> Iterable[RecordId]:
         """Write bytes and manifests. Those of which others are there."""
         whole = list(contents.values())
-        bytes_unlike, pages_unlike = await asyncio.gather(
-            self._inline.insert_whole(whole), self._manifests.insert_whole(whole)
-        )
-        return bytes_unlike | pages_unlike
+        inserting = (self._inline.insert_whole(whole), self._manifests.insert_whole(whole))
+        unlike = set[RecordId]()
+        for outcome in await asyncio.gather(
+            *inserting, return_exceptions=True
+        ):  # both have ended, whatever comes of it
+            if isinstance(outcome, BaseException):
+                raise outcome
+            unlike |= outcome
+        return unlike
 
     async def _seal(self, contents: Wholes) -> Iterable[RecordId]:
         """Those that another writer took over meanwhile, or sealed otherwise."""
