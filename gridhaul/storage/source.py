@@ -28,6 +28,7 @@ from gridhaul.transfer.errors import (
     SourceUnreadable,
 )
 from gridhaul.transfer.model import SourceIdentity
+from gridhaul.transfer.naming import has_control_characters
 
 PATH_MAX_BYTES = 4096
 TOO_MANY_BYTES = 2**51  # more chunks than the 32 bits of a GridFS chunk's number
@@ -43,7 +44,7 @@ def check_path(path: str) -> str:
         raise PathInvalid("The path must be valid Unicode.") from None
     if not path.startswith("/") or len(encoded) > PATH_MAX_BYTES:
         raise PathInvalid(f"The path must be absolute and have at most {PATH_MAX_BYTES} bytes.")
-    if any(ord(c) < 0x20 or ord(c) == 0x7F for c in path):
+    if has_control_characters(path):
         raise PathInvalid("The path must not hold control characters.")
     return path
 
