@@ -61,9 +61,10 @@ def create_app() -> FastAPI:
     )
     chain.install(app, Authentication)
     documentation.install(app)
-    app.include_router(login.router, responses=problems.documented(422, 503, *chain.ANSWERS))
-    for part in (prepare, finalize, files, deliveries, operations, delete, check_routes, account_routes, keys):
+    # One route after the other is tried: what is asked most is first.
+    for part in (prepare, files, finalize, deliveries, operations, delete, check_routes, account_routes, keys):
         app.include_router(part.router, responses=problems.documented(*ANSWERS, *chain.ANSWERS))
+    app.include_router(login.router, responses=problems.documented(422, 503, *chain.ANSWERS))
     app.include_router(health_routes(lambda: app.state.checks), responses=problems.documented(*chain.ANSWERS))
     return app
 

@@ -3,7 +3,9 @@
 from typing import Annotated
 
 from fastapi import Depends, Request, Security
-from fastapi.security import HTTPBearer, OAuth2PasswordBearer, SecurityScopes
+from fastapi.openapi.models import OAuth2, OAuthFlowPassword, OAuthFlows
+from fastapi.security import HTTPBearer, SecurityScopes
+from fastapi.security.base import SecurityBase
 
 from gridhaul.transfer.access import Caller, Scope
 
@@ -15,28 +17,31 @@ SCOPES = {
     Scope.ADMIN: "see everybody's, check what is stored, manage accounts",
 }
 
-_login = OAuth2PasswordBearer(
-    tokenUrl="/auth/token/",
-    refreshUrl="/auth/token/",
-    scopes={scope.value: text for scope, text in SCOPES.items()},
-    scheme_name="Login",
-    auto_error=False,
-)
 _key = HTTPBearer(scheme_name="API key", description="`gridhaul keys create` makes one", auto_error=False)
 
 
-async def caller(
-    request: Request,
-    needed: SecurityScopes,
-    _by_login: Annotated[object, Depends(_login)],
-    _by_key: Annotated[object, Depends(_key)],
-) -> Caller:
-    """Who was let in by `api.authentication`. Raises Forbidden without the scopes that the route names."""
-    found: Caller = request.state.caller
-    found.require(*map(Scope, needed.scopes))
-    return found
+class _Login(SecurityBase):
+    """The caller, and how the description says that one logs in; a key does as well."""
+
+    def __init__(self) -> None:
+        flow = OAuthFlowPassword(
+            tokenUrl="/auth/token/",
+            refreshUrl="/auth/token/",
+            scopes={scope.value: text for scope, text in SCOPES.items()},
+        )
+        self.model = OAuth2(flows=OAuthFlows(password=flow))
+        self.scheme_name = "Login"
+
+    async def __call__(
+        self, request: Request, needed: SecurityScopes, _by_key: Annotated[object, Depends(_key)]
+    ) -> Caller:
+        """Who was let in by `api.authentication`. Raises Forbidden without the scopes that the route names."""
+        found: Caller = request.state.caller
+        found.require(*map(Scope, needed.scopes))
+        return found
 
 
+caller = _Login()
 AnyCaller = Annotated[Caller, Security(caller)]
 Preparing = Annotated[Caller, Security(caller, scopes=[Scope.PREPARE])]
 Finalizing = Annotated[Caller, Security(caller, scopes=[Scope.FINALIZE])]

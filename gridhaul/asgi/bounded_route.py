@@ -76,8 +76,11 @@ def _require_room(length: int, max_bytes: int) -> None:
 
 def require_type(request: Request, taken: str) -> None:
     """Raises UnsupportedMediaType. What ends in `+json` is JSON too (RFC 6839)."""
+    declared = request.headers.get("Content-Type", "")
+    if declared == taken:
+        return
     given = Headers()
-    given["Content-Type"] = request.headers.get("Content-Type", "")
+    given["Content-Type"] = declared
     name = given.get_content_type()
     if name != taken and not (taken == JSON and name.startswith("application/") and name.endswith("+json")):
         raise UnsupportedMediaType(f"The body must be {taken}, and Content-Type must say so.")

@@ -1,6 +1,7 @@
 """The headers that tell a browser to trust no answer further than it must."""
 
-from starlette.datastructures import MutableHeaders
+from collections.abc import Iterable, Mapping
+
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 HEADERS = {
@@ -12,7 +13,19 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
 }
 ONE_YEAR = "max-age=31536000"
-JSON = ("application/json", "application/problem+json")
+JSON = (b"application/json", b"application/problem+json")
+
+Fields = list[tuple[bytes, bytes]]
+
+
+def _fields(headers: Mapping[str, str]) -> Fields:
+    """As ASGI has them."""
+    return [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+
+
+ALWAYS = _fields(HEADERS)
+NOT_KEPT = _fields({"Cache-Control": "no-store"})
+SECURE = _fields({"Strict-Transport-Security": ONE_YEAR})
 
 
 class SecurityHeaders:
@@ -24,16 +37,15 @@ class SecurityHeaders:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def adding(message: Message) -> None:
             if message["type"] == "http.response.start":
-                _complete(MutableHeaders(scope=message), secure=scope["scheme"] == "https")
+                message["headers"] = _completed(message["headers"], secure=scope["scheme"] == "https")
             await send(message)
 
         await self._app(scope, receive, adding)
 
 
-def _complete(headers: MutableHeaders, *, secure: bool) -> None:
-    for name, value in HEADERS.items():
-        headers.setdefault(name, value)
-    if headers.get("Content-Type", "").startswith(JSON):
-        headers.setdefault("Cache-Control", "no-store")
-    if secure:
-        headers.setdefault("Strict-Transport-Security", ONE_YEAR)
+def _completed(given: Iterable[tuple[bytes, bytes]], *, secure: bool) -> Fields:
+    fields = list(given)
+    there = dict(fields)
+    is_json = there.get(b"content-type", b"").startswith(JSON)
+    wanted = ALWAYS + (NOT_KEPT if is_json else []) + (SECURE if secure else [])
+    return fields + [field for field in wanted if field[0] not in there]

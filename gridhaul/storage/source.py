@@ -9,7 +9,7 @@ import os
 import stat
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Self
 
 from gridhaul.storage.beneath import enter, find
@@ -28,6 +28,7 @@ from gridhaul.transfer.errors import (
     SourceUnreadable,
 )
 from gridhaul.transfer.model import SourceIdentity
+from gridhaul.transfer.naming import has_control_characters
 
 PATH_MAX_BYTES = 4096
 TOO_MANY_BYTES = 2**51  # more chunks than the 32 bits of a GridFS chunk's number
@@ -43,7 +44,7 @@ def check_path(path: str) -> str:
         raise PathInvalid("The path must be valid Unicode.") from None
     if not path.startswith("/") or len(encoded) > PATH_MAX_BYTES:
         raise PathInvalid(f"The path must be absolute and have at most {PATH_MAX_BYTES} bytes.")
-    if any(ord(c) < 0x20 or ord(c) == 0x7F for c in path):
+    if has_control_characters(path):
         raise PathInvalid("The path must not hold control characters.")
     return path
 
@@ -110,16 +111,17 @@ def is_settled(identity: SourceIdentity) -> bool:
 
 async def identify(path: str, roots: Roots, *, max_file_bytes: int | None) -> SourceIdentity:
     """What the file at `path` is registered as. Raises the source errors."""
-    source = await Source.open(path, roots)
-    try:
-        identity = source.identity()
-    finally:
-        source.close()
+    identity = await asyncio.to_thread(_identity, check_path(path), roots)
     if max_file_bytes is not None and identity.size > max_file_bytes:
         raise SourceTooLarge(f"Files of more than {max_file_bytes} bytes are not taken here.")
     if identity.size >= TOO_MANY_BYTES:
         raise InvalidValue("Files of 2 PiB and more are beyond the numbers of a GridFS chunk.")
     return identity
+
+
+def _identity(path: str, roots: Roots) -> SourceIdentity:
+    with closing(Source(_open(path, roots))) as source:
+        return source.identity()
 
 
 def _open(path: str, roots: Roots) -> int:

@@ -9,7 +9,13 @@ from gridhaul.transfer.model import Lease, RecordId
 OBJECT_NAME_MAX_BYTES = 1024
 PART_MAX_BYTES = 255
 SUFFIX_MAX_BYTES = 32  # what is longer is no suffix
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _TEMPORARY = re.compile(r"\.gridhaul-([0-9a-f]{24})-(?:0|[1-9][0-9]*)\.part")
+
+
+def has_control_characters(text: str) -> bool:
+    """Whether it holds NUL, a line's end or others that no name has."""
+    return _CONTROL.search(text) is not None
 
 
 def check_object_name(name: str) -> str:
@@ -20,7 +26,7 @@ def check_object_name(name: str) -> str:
         raise InvalidValue("The object name must be valid Unicode.") from None
     if not name or len(encoded) > OBJECT_NAME_MAX_BYTES:
         raise InvalidValue(f"The object name must have 1 to {OBJECT_NAME_MAX_BYTES} bytes.")
-    if any(ord(c) < 0x20 or ord(c) == 0x7F for c in name):
+    if has_control_characters(name):
         raise InvalidValue("The object name must not hold control characters.")
     for part in name.split("/"):
         if part in ("", ".", "..") or len(part.encode()) > PART_MAX_BYTES:
