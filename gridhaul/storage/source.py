@@ -9,7 +9,7 @@ import os
 import stat
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Self
 
 from gridhaul.storage.beneath import enter, find
@@ -101,16 +101,17 @@ class Source:
 
 async def identify(path: str, roots: Roots, *, max_file_bytes: int | None) -> SourceIdentity:
     """What the file at `path` is registered as. Raises the source errors."""
-    source = await Source.open(path, roots)
-    try:
-        identity = source.identity()
-    finally:
-        source.close()
+    identity = await asyncio.to_thread(_identity, check_path(path), roots)
     if max_file_bytes is not None and identity.size > max_file_bytes:
         raise SourceTooLarge(f"Files of more than {max_file_bytes} bytes are not taken here.")
     if identity.size >= TOO_MANY_BYTES:
         raise InvalidValue("Files of 2 PiB and more are beyond the numbers of a GridFS chunk.")
     return identity
+
+
+def _identity(path: str, roots: Roots) -> SourceIdentity:
+    with closing(Source(_open(path, roots))) as source:
+        return source.identity()
 
 
 def _open(path: str, roots: Roots) -> int:

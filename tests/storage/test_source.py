@@ -2,15 +2,16 @@
 
 import hashlib
 import os
+import threading
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from gridhaul.storage import beneath
+from gridhaul.storage import beneath, source
 from gridhaul.storage.roots import Roots
-from gridhaul.storage.source import Source
+from gridhaul.storage.source import Source, identify
 from gridhaul.transfer.digest import chunk_digest, manifest_root
 from gridhaul.transfer.errors import (
     GridhaulError,
@@ -22,7 +23,7 @@ from gridhaul.transfer.errors import (
     SourceReadFailed,
     SourceUnreadable,
 )
-from gridhaul.transfer.model import Segment
+from gridhaul.transfer.model import Segment, SourceIdentity
 from tests.contracts.bytes_to_store import MIB, seal_of, some_bytes
 
 
@@ -53,6 +54,26 @@ async def test_file_beneath_a_root_is_opened(root: Path, tmp_path: Path) -> None
     assert await _open(root / "folder/run.h5", tmp_path / "root-evil", root) == b"bytes"
     assert await _open(f"{root}//folder/./run.h5", root) == b"bytes"
     assert await _open(root / "folder/run.h5", Path(f"{root}/")) == b"bytes"
+
+
+async def test_loop_does_not_wait_for_the_file_system_while_a_file_is_identified(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = set[int]()
+
+    class Watched(Source):
+        def identity(self) -> SourceIdentity:
+            seen.add(threading.get_ident())
+            return super().identity()
+
+        def close(self) -> None:
+            seen.add(threading.get_ident())
+            super().close()
+
+    monkeypatch.setattr(source, "Source", Watched)
+    await identify(str(root / "folder/run.h5"), Roots.any_of((root,)), max_file_bytes=None)
+    assert seen
+    assert threading.get_ident() not in seen
 
 
 @pytest.mark.parametrize("name", [" ", "ä\N{GRINNING FACE}", "-rf", "a%b", "..run", "x" * 255])
