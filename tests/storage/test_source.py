@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from gridhaul.storage import beneath
+from gridhaul.storage import beneath, source
 from gridhaul.storage.roots import Roots
 from gridhaul.storage.source import Source, identify
 from gridhaul.transfer.digest import chunk_digest, manifest_root
@@ -23,7 +23,7 @@ from gridhaul.transfer.errors import (
     SourceReadFailed,
     SourceUnreadable,
 )
-from gridhaul.transfer.model import Segment
+from gridhaul.transfer.model import Segment, SourceIdentity
 from tests.contracts.bytes_to_store import MIB, seal_of, some_bytes
 
 
@@ -59,10 +59,18 @@ async def test_file_beneath_a_root_is_opened(root: Path, tmp_path: Path) -> None
 async def test_loop_does_not_wait_for_the_file_system_while_a_file_is_identified(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seen, looks = set[int](), {name: getattr(Source, name) for name in ("identity", "close")}
-    for name, look in looks.items():
-        noted = lambda source, look=look: (seen.add(threading.get_ident()), look(source))[1]  # noqa: E731
-        monkeypatch.setattr(Source, name, noted)
+    seen = set[int]()
+
+    class Watched(Source):
+        def identity(self) -> SourceIdentity:
+            seen.add(threading.get_ident())
+            return super().identity()
+
+        def close(self) -> None:
+            seen.add(threading.get_ident())
+            super().close()
+
+    monkeypatch.setattr(source, "Source", Watched)
     await identify(str(root / "folder/run.h5"), Roots.any_of((root,)), max_file_bytes=None)
     assert seen
     assert threading.get_ident() not in seen
