@@ -1,5 +1,7 @@
 """What the dispatcher puts into which queue, with a real Redis and a real MongoDB."""
 
+import base64
+import json
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
@@ -80,22 +82,42 @@ async def test_flushed_broker_gets_every_hint_again_and_never_more_than_records(
     dispatcher: Dispatcher, ports: Ports, redis: "Redis"
 ) -> None:
     for _ in range(5):
-        await registered(ports)
+        await registered(ports, new_file(length=1000))
     for _ in range(3):
         redis.flushall()
         for _ in range(4):
             await dispatcher.dispatch()
-            await eventually(lambda: _is(depth(redis, Queue.SMALL) == 5))
+            await eventually(lambda: _is(depth(redis, Queue.LARGE) == 5))
+
+
+async def test_flushed_broker_gets_bundles_of_small_files_again(
+    dispatcher: Dispatcher, ports: Ports, redis: "Redis"
+) -> None:
+    ids = {(await registered(ports)).id for _ in range(5)}
+    for _ in range(3):
+        redis.flushall()
+        await dispatcher.dispatch()
+        await eventually(lambda: _is(hinted(redis, Queue.SMALL) >= ids))
+        for _ in range(4):
+            await dispatcher.dispatch()
+        assert depth(redis, Queue.SMALL) <= 5
 
 
 async def test_lost_messages_of_a_busy_queue_are_replaced(dispatcher: Dispatcher, ports: Ports, redis: "Redis") -> None:
     for _ in range(4):
-        await registered(ports)
+        await registered(ports, new_file(length=1000))
     await dispatcher.dispatch()
-    await eventually(lambda: _is(depth(redis, Queue.SMALL) == 4))
-    redis.rpop(Queue.SMALL.value, 2)
+    await eventually(lambda: _is(depth(redis, Queue.LARGE) == 4))
+    redis.rpop(Queue.LARGE.value, 2)
     await dispatcher.dispatch()
-    await eventually(lambda: _is(depth(redis, Queue.SMALL) == 4))
+    await eventually(lambda: _is(depth(redis, Queue.LARGE) == 4))
+
+
+def hinted(redis: "Redis", queue: Queue) -> set[str]:
+    """The ids in the messages of the queue."""
+    messages = [json.loads(message)["body"] for message in redis.lrange(queue.value, 0, -1)]
+    arguments = [json.loads(base64.b64decode(body))[0][0] for body in messages]
+    return {file_id for ids in arguments for file_id in ([ids] if isinstance(ids, str) else ids)}
 
 
 async def _is(fact: bool) -> bool:
