@@ -11,7 +11,7 @@ from gridhaul.transfer.bundle import storing_task
 from gridhaul.transfer.model import Hint, Queue, RecordId, TaskName
 from gridhaul.transfer.states import OVER, FileState
 
-_SHOWN: Document = dict.fromkeys(("state", "queue", "length", "content_id"), 1)
+_SHOWN: Document = dict.fromkeys(("state", "queue", "length", "attempts", "content_id"), 1)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -23,9 +23,8 @@ class _Source:
 def _file_task(document: Document) -> TaskName:
     if document["state"] == FileState.DELETING:
         return TaskName.DELETE_FILE
-    if document["state"] != FileState.REGISTERED or document.get("content_id") is not None:
-        return TaskName.UPLOAD_FILE
-    return storing_task(length=document["length"], queue=Queue(document["queue"]))
+    new = document["state"] == FileState.REGISTERED and not document["attempts"] and not document.get("content_id")
+    return storing_task(length=document["length"], queue=Queue(document["queue"])) if new else TaskName.UPLOAD_FILE
 
 
 def _delivery_task(document: Document) -> TaskName:

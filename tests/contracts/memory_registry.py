@@ -392,7 +392,7 @@ def _task(record: Any, usual: TaskName) -> TaskName:
         return usual
     if record.state is FileState.DELETING:
         return TaskName.DELETE_FILE
-    new = record.state is FileState.REGISTERED and record.content_id is None
+    new = record.state is FileState.REGISTERED and not record.attempts and record.content_id is None
     return storing_task(length=record.length, queue=record.queue) if new else usual
 
 

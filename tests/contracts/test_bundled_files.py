@@ -135,3 +135,10 @@ async def test_new_small_file_is_hinted_for_a_bundle(ports: Ports) -> None:
     file = await registered(ports, new_file(length=5))
     (hint,) = await ports.agenda.overlooked(file.queue, 10, seconds=0)
     assert hint.task is TaskName.STORE_BUNDLE
+
+
+async def test_file_that_was_tried_before_is_hinted_alone(ports: Ports) -> None:
+    file = await claimed(ports, await registered(ports, new_file(length=5)))
+    await ports.files.release(file.lease, FileState.REGISTERED, delay_seconds=0)
+    (hint,) = await ports.agenda.due(10)
+    assert hint.task is TaskName.UPLOAD_FILE
