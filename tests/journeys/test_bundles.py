@@ -1,5 +1,7 @@
 """Small files stored together, by real processes: whatever happens to the bundle, each comes to its own end."""
 
+import base64
+import json
 import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -71,11 +73,20 @@ def hinted_together(
     system.stop_program("worker_small")
     files = [operator.prepare(source) for source in sources]
     then()
-    Celery(broker=system.redis_url, set_as_current=False).send_task(TaskName.STORE_BUNDLE, [files], queue=QUEUE)
     with Redis.from_url(system.redis_url) as redis:
-        redis.ltrim(QUEUE, 0, 0)  # what was sent before is dropped
+        hinted = lambda: set(files) <= named(redis)  # noqa: E731
+        wait_for(hinted, seconds=STRIKE_SECONDS, what="the api has sent its hints, also those that lingered")
+        Celery(broker=system.redis_url, set_as_current=False).send_task(TaskName.STORE_BUNDLE, [files], queue=QUEUE)
+        redis.ltrim(QUEUE, 0, 0)  # what was sent before is dropped, and nothing follows
     system.start_program("worker_small")
     return files
+
+
+def named(redis: "Redis") -> set[str]:
+    """The ids in the messages that wait."""
+    bodies = [json.loads(message)["body"] for message in redis.lrange(QUEUE, 0, -1)]
+    about = [json.loads(base64.b64decode(body))[0][0] for body in bodies]
+    return {one for ids in about for one in ([ids] if isinstance(ids, str) else ids)}
 
 
 def over(operator: Operator, file_id: str) -> Json:
