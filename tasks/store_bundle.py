@@ -23,7 +23,7 @@ from tasks.attempt import TICK_SECONDS as LOOK_SECONDS
 from tasks.celery import app
 from tasks.finalize_file import deliver_file
 from tasks.runtime import Runtime, worker
-from tasks.upload_file import make_delivery, store_file
+from tasks.upload_file import make_delivery, said_of_stored, store_file
 
 LEASE_PART = 3  # a bundle is over, or given up, when a third of its leases has passed
 
@@ -105,7 +105,8 @@ async def _store(runtime: Runtime, files: Sequence[File]) -> list[File]:
     refused = await runtime.chunks.store_whole(list(whole.values())) if whole else {}
     done = [file for file in files if file.id in whole and whole[file.id].id not in refused]
     if done:
-        await runtime.files.finish_all({file.lease: _said_of(whole[file.id]) for file in done}, FileState.STORED)
+        said = {file.lease: said_of_stored(whole[file.id].seal, Layout.INLINE) for file in done}
+        await runtime.files.finish_all(said, FileState.STORED)
     return done
 
 
@@ -131,14 +132,3 @@ def _read(file: File, roots: Roots) -> WholeContent:
         chunks=segment.chunks,
         digests=segment.digests,
     )
-
-
-def _said_of(content: WholeContent) -> dict[str, object]:
-    return {
-        "sha256": content.seal.sha256,
-        "manifest_root": content.seal.manifest_root,
-        "layout": Layout.INLINE,
-        "stored_bytes": content.seal.length,
-        "checked_bytes": 0,
-        "fruitless_attempts": 0,
-    }

@@ -12,7 +12,7 @@ from gridhaul.transfer.chunking import MANIFEST_PAGE_CHUNKS
 from gridhaul.transfer.digest import DIGEST_BYTES
 from gridhaul.transfer.errors import SourceChanged, SourceStartedOver
 from gridhaul.transfer.model import File, IfChanged, NewDelivery, RecordId, Seal, Segment, TaskName
-from gridhaul.transfer.states import STORABLE, FileState
+from gridhaul.transfer.states import STORABLE, FileState, Layout
 from tasks.attempt import Meter, Tenure
 from tasks.celery import app
 from tasks.finalize_file import deliver_file
@@ -70,17 +70,19 @@ async def _store(runtime: Runtime, file: File, tenure: Tenure, meter: Meter) -> 
     finally:
         source.close()
     layout = await runtime.chunks.seal(held.grant, seal)
-    await runtime.files.finish(
-        file.lease,
-        FileState.STORED,
-        sha256=seal.sha256,
-        manifest_root=seal.manifest_root,
-        layout=layout,
-        stored_bytes=file.length,
-        checked_bytes=0,
-        fruitless_attempts=0,
-        rate=meter.rate,
-    )
+    await runtime.files.finish(file.lease, FileState.STORED, **said_of_stored(seal, layout), rate=meter.rate)
+
+
+def said_of_stored(seal: Seal, layout: Layout) -> dict[str, object]:
+    """What the record of a stored file says of it, however it was stored."""
+    return {
+        "sha256": seal.sha256,
+        "manifest_root": seal.manifest_root,
+        "layout": layout,
+        "stored_bytes": seal.length,
+        "checked_bytes": 0,
+        "fruitless_attempts": 0,
+    }
 
 
 async def _send(runtime: Runtime, file: File, source: Source, tenure: Tenure, meter: Meter) -> "tuple[_Held, Seal]":

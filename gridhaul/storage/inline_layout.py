@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import suppress
-from typing import Any
 
 from bson import ObjectId
 from pymongo.errors import DuplicateKeyError
@@ -25,9 +24,8 @@ class InlineLayout:
 
     async def insert(self, content_id: RecordId, chunks: Sequence[bytes], digests: Sequence[bytes]) -> bool:
         """Whether it was new. Raises ChunkConflict when other bytes are there."""
-        document: dict[str, Any] = {"_id": ObjectId(content_id), "digests": b"".join(digests), "chunks": list(chunks)}
         try:
-            await self._collection.insert_one(document)
+            await self._collection.insert_one(_document(content_id, chunks, digests))
         except DuplicateKeyError:
             self.require_same(await self.digests(content_id), 0, digests)
             return False
@@ -35,11 +33,7 @@ class InlineLayout:
 
     async def insert_whole(self, contents: Sequence[WholeContent]) -> set[RecordId]:
         """Those under whose ids other bytes are stored."""
-        documents: list[Document] = [
-            {"_id": ObjectId(one.id), "digests": b"".join(one.digests), "chunks": list(one.chunks)}
-            for one in contents
-            if one.chunks
-        ]
+        documents = [_document(one.id, one.chunks, one.digests) for one in contents if one.chunks]
         return {RecordId(str(key)) for key in await insert_unlike(self._collection, documents)}
 
     def require_same(self, held: bytes, first: int, digests: Sequence[bytes]) -> None:
@@ -85,3 +79,7 @@ class InlineLayout:
 
     async def delete(self, content_id: RecordId) -> None:
         await self._collection.delete_one({"_id": ObjectId(content_id)})
+
+
+def _document(content_id: RecordId, chunks: Sequence[bytes], digests: Sequence[bytes]) -> Document:
+    return {"_id": ObjectId(content_id), "digests": b"".join(digests), "chunks": list(chunks)}
