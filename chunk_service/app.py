@@ -23,6 +23,7 @@ from gridhaul.storage.intake import MongoIntake
 from gridhaul.storage.schema import make_payload_collections
 
 ANSWERS = (401, 403, 422, 503)
+WRITES_AT_ONCE = 6  # as fast as more; each has a copy of up to 16 MiB in memory, beside the segments
 
 
 def create_app() -> FastAPI:
@@ -47,7 +48,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     configure_logging()
     settings = ChunkServiceSettings()
     chain.start(app, Bounds.of(settings), cors_origins=())
-    database = connect(settings.mongo_url.get_secret_value(), settings.database)
+    database = connect(settings.mongo_url.get_secret_value(), settings.database, at_once=WRITES_AT_ONCE)
     intake = MongoIntake(database, inline_limit_chunks=settings.inline_limit_chunks)
     collections = Readiness(lambda: make_payload_collections(database, block_compressor=settings.block_compressor))
     app.state.service = Service(

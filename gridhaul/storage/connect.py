@@ -59,13 +59,18 @@ T = TypeVar("T")
 C = TypeVar("C", bound=type)
 
 
-def connect(url: str, database: str) -> Database:
-    """A database handle of the running event loop. Opens nothing yet; close with `handle.client.close()`."""
+def connect(url: str, database: str, *, at_once: int = 100) -> Database:
+    """A database handle of the running event loop. Opens nothing yet; close with `handle.client.close()`.
+
+    At most `at_once` operations are under way, each with its message in memory; others wait their turn.
+    """
     client: AsyncMongoClient[Document] = AsyncMongoClient(
         url,
         serverSelectionTimeoutMS=4000,
         connectTimeoutMS=4000,
         socketTimeoutMS=60000,
+        maxPoolSize=at_once,
+        waitQueueTimeoutMS=15000,
         appname="gridhaul",
     )
     options: CodecOptions[Document] = CodecOptions(tz_aware=True)
