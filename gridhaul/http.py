@@ -5,11 +5,13 @@ import ssl
 import httpcore2
 import httpx2
 
+from gridhaul.network import ThreadedWrites
 from gridhaul.settings import ANSWER_SECONDS
 from gridhaul.tls import tls_context
 
 CONNECT_SECONDS = 5.0
 CONNECTIONS = 16
+KEPT_SECONDS = 5.0  # an unused connection
 READ_BYTES = 1 << 18  # of an answer at once; each takes a way through six layers
 
 
@@ -17,12 +19,25 @@ def make_client(answer_seconds: float = ANSWER_SECONDS, *, tls: ssl.SSLContext |
     """A client for services and targets, which may be silent for so long. Without `tls` the system's trust counts."""
     httpcore2.AsyncHTTP11Connection.READ_NUM_BYTES = READ_BYTES
     return httpx2.AsyncClient(
-        verify=tls or tls_context(),
+        transport=_Transport(tls or tls_context()),
         timeout=httpx2.Timeout(answer_seconds, connect=CONNECT_SECONDS),
-        limits=httpx2.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS),
         follow_redirects=False,
         trust_env=False,
     )
+
+
+class _Transport(httpx2.AsyncHTTPTransport):
+    """httpx2's transport over connections of ours."""
+
+    def __init__(self, tls: ssl.SSLContext) -> None:
+        super().__init__(verify=tls, trust_env=False)
+        self._pool = httpcore2.AsyncConnectionPool(
+            ssl_context=tls,
+            max_connections=CONNECTIONS,
+            max_keepalive_connections=CONNECTIONS,
+            keepalive_expiry=KEPT_SECONDS,
+            network_backend=ThreadedWrites(),
+        )
 
 
 def patience(client: httpx2.AsyncClient, busy_seconds: float) -> httpx2.Timeout:

@@ -27,7 +27,7 @@ NumberedDigest = tuple[int, bytes]
 INSERT_CHUNKS = 4  # documents in one insert: small enough to overlap, far below the 48 MB of a message
 DELETE_CHUNKS = 1024
 READ_CHUNKS = 15  # documents in one read: what fits into the 16 MiB of a batch
-READS_IN_FLIGHT = 2  # MongoDB works on one while the other arrives
+READS_AHEAD = 3  # one that is used, one under way, one that begins as soon as that has ended
 # Named in every query: MongoDB tries one index against the other otherwise, and reads chunks for each.
 BY_NUMBER = [("files_id", ASCENDING), ("n", ASCENDING), ("digest", ASCENDING)]
 
@@ -75,21 +75,23 @@ class GridFSLayout:
     async def batches(self, content: Content) -> AsyncGenerator[Sequence[NumberedChunk]]:
         """The chunks in order, some at a time, the next ones read while these are used."""
         reading: deque[asyncio.Future[list[NumberedChunk]]] = deque()
+        in_turn = asyncio.Lock()  # two at once are slower than one after the other: they share the caches
         try:
             for first in range(0, content.chunk_count, READ_CHUNKS):
-                reading.append(asyncio.ensure_future(self._read(content, first)))
-                if len(reading) == READS_IN_FLIGHT:
+                reading.append(asyncio.ensure_future(self._read(content, first, in_turn)))
+                if len(reading) == READS_AHEAD:
                     yield await _first(reading)
             while reading:
                 yield await _first(reading)
         finally:  # not cancelled: PyMongo can lose a connection that way
             await asyncio.gather(*reading, return_exceptions=True)
 
-    async def _read(self, content: Content, first: int) -> list[NumberedChunk]:
+    async def _read(self, content: Content, first: int, in_turn: asyncio.Lock) -> list[NumberedChunk]:
         count = min(READ_CHUNKS, content.chunk_count - first)
-        return await look_surely(
-            self._chunks, lambda: self._find(content.id, first), found=lambda chunks: len(chunks) == count
-        )
+        async with in_turn:
+            return await look_surely(
+                self._chunks, lambda: self._find(content.id, first), found=lambda chunks: len(chunks) == count
+            )
 
     async def _find(self, content_id: RecordId, first: int) -> list[NumberedChunk]:
         wanted = {"files_id": ObjectId(content_id), "n": {"$gte": first, "$lt": first + READ_CHUNKS}}

@@ -1,0 +1,129 @@
+"""Plain connections whose large writes are made in threads."""
+
+import asyncio
+import hashlib
+import os
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import httpcore2
+import pytest
+
+from gridhaul.http import make_client
+from gridhaul.network import LARGE_BYTES, ThreadedWrites
+
+MIB = 1 << 20
+MORE_THAN_BUFFERS_BYTES = 64 * MIB
+
+Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+@asynccontextmanager
+async def serving(handler: Handler) -> AsyncGenerator[int]:
+    """A server's port. Connections stay when their handler has ended."""
+    over = asyncio.Event()
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await handler(reader, writer)
+        await over.wait()
+        writer.transport.abort()
+
+    async with await asyncio.start_server(handle, "127.0.0.1") as server:
+        try:
+            yield server.sockets[0].getsockname()[1]
+        finally:
+            over.set()
+            await asyncio.sleep(0.05)
+
+
+@asynccontextmanager
+async def connected(handler: Handler) -> AsyncGenerator[httpcore2.AsyncNetworkStream]:
+    async with serving(handler) as port:
+        stream = await ThreadedWrites().connect_tcp("127.0.0.1", port, timeout=5)
+        try:
+            yield stream
+        finally:
+            await stream.aclose()
+
+
+async def never_read(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.transport.pause_reading()  # type: ignore[attr-defined]
+
+
+async def test_small_and_large_writes_arrive_in_order() -> None:
+    arrived = hashlib.sha256()
+
+    async def read(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while part := await reader.read(MIB):
+            arrived.update(part)
+            await asyncio.sleep(0.001)  # slow enough for full buffers
+            if part.endswith(b"end"):
+                writer.write(arrived.digest())
+
+    sent = [os.urandom(length) for length in (10, MIB, 3, LARGE_BYTES, LARGE_BYTES - 1, 5 * MIB, 1)] * 3 + [b"end"]
+    async with connected(read) as stream:
+        for buffer in sent:
+            await stream.write(buffer, timeout=10)
+        assert await stream.read(100, timeout=10) == hashlib.sha256(b"".join(sent)).digest()
+
+
+async def test_write_that_nobody_takes_times_out() -> None:
+    async with connected(never_read) as stream:
+        with pytest.raises(httpcore2.WriteTimeout):
+            await stream.write(bytes(MORE_THAN_BUFFERS_BYTES), timeout=0.3)
+
+
+async def test_cancelled_write_ends_at_once() -> None:
+    async with connected(never_read) as stream:
+        writing = asyncio.create_task(stream.write(bytes(MORE_THAN_BUFFERS_BYTES), timeout=60))
+        await asyncio.sleep(0.3)
+        began = time.monotonic()
+        writing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await writing
+        assert time.monotonic() - began < 2
+
+
+async def test_write_to_one_who_hangs_up_fails() -> None:
+    async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(100)
+        writer.transport.abort()
+
+    async with connected(hang_up) as stream:
+        with pytest.raises(httpcore2.WriteError):
+            await stream.write(bytes(MORE_THAN_BUFFERS_BYTES), timeout=10)
+
+
+async def test_answer_that_comes_before_the_body_has_gone_is_read() -> None:
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 507 Insufficient Storage\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        await writer.drain()
+        while await reader.read(MIB):
+            pass
+
+    async def body() -> AsyncGenerator[bytes]:
+        for _ in range(8):
+            yield bytes(MIB)
+
+    async with serving(refuse) as port, make_client() as http:
+        headers = {"Content-Length": str(8 * MIB)}
+        response = await http.put(f"http://127.0.0.1:{port}/x", content=body(), headers=headers)
+    assert response.status_code == 507
+
+
+async def test_connections_leave_no_handles() -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readexactly(MIB)
+
+    before = open_handles()
+    for _ in range(20):
+        async with connected(answer) as stream:
+            await stream.write(bytes(MIB), timeout=10)
+    assert open_handles() <= before + 3
+
+
+def open_handles() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
