@@ -1,15 +1,16 @@
 """What a killed system has left running is found by its data directory and ended."""
 
 import subprocess
+import time
 from pathlib import Path
+
+import psutil
 
 from gridhaul.embedded.leftovers import MARK, end_processes
 
 
 def test_only_processes_of_this_directory_are_ended(tmp_path: Path) -> None:
-    ours, other = (
-        subprocess.Popen(["/bin/sleep", "1000"], env={MARK: str(tmp_path / name)}) for name in ("ours", "other")
-    )
+    ours, other = (marked(tmp_path / name) for name in ("ours", "other"))
     try:
         assert end_processes(tmp_path / "ours") == 1
         assert ours.wait(timeout=10) != 0
@@ -22,3 +23,12 @@ def test_only_processes_of_this_directory_are_ended(tmp_path: Path) -> None:
 
 def test_nothing_left_is_nothing_to_do(tmp_path: Path) -> None:
     assert end_processes(tmp_path) == 0
+
+
+def marked(data: Path) -> subprocess.Popen[bytes]:
+    """A process of this directory, as soon as its environment can be seen: a moment after it has begun."""
+    process = subprocess.Popen(["/bin/sleep", "1000"], env={MARK: str(data)})
+    deadline = time.monotonic() + 10
+    while MARK not in psutil.Process(process.pid).environ() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return process
