@@ -7,8 +7,8 @@ from tasks.queue import HintSender
 from tests.faults.catalogue import fault
 from tests.faults.world import MIB, WORKERS, World, wait_for
 
-WAITING = 20
-MESSAGES = 2  # at least: one goes at once, and those after it together
+WAITING = 10  # of each: files for bundles, which share messages, and files with one each
+MESSAGES = 8  # at least: a worker may have taken one just before it was stopped
 REPEATED = 5
 RECOVERY_SECONDS = 30
 
@@ -53,7 +53,8 @@ def message_repeated(world: World) -> None:
 def _wait_in_queue(world: World) -> list[str]:
     """Files whose messages wait, as no worker takes any."""
     before = world.queued()
-    files = [world.send(world.make_file(world.rng.randrange(2 * MIB)), to="directory") for _ in range(WAITING)]
+    lengths = [world.rng.randrange(2 * MIB) for _ in range(WAITING)] + [3 * MIB] * WAITING
+    files = [world.send(world.make_file(length), to="directory") for length in lengths]
     wait_for(lambda: world.queued() >= before + MESSAGES, seconds=RECOVERY_SECONDS, what="messages wait")
     return files
 
