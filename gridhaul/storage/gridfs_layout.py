@@ -16,7 +16,7 @@ from pymongo.errors import DuplicateKeyError
 
 from gridhaul.storage.confirmed import look_surely
 from gridhaul.storage.connect import Database, as_bytes
-from gridhaul.storage.inserting import doubles
+from gridhaul.storage.inserting import doubles, found_by_all
 from gridhaul.storage.verified_stream import NumberedChunk
 from gridhaul.transfer.chunking import CHUNK_BYTES
 from gridhaul.transfer.errors import ChunkConflict
@@ -44,12 +44,7 @@ class GridFSLayout:
             for i, (data, digest) in enumerate(zip(chunks, digests, strict=True))
         ]
         parts = [documents[at : at + INSERT_CHUNKS] for at in range(0, len(documents), INSERT_CHUNKS)]
-        outcomes = await asyncio.gather(*(self._insert_part(part) for part in parts), return_exceptions=True)
-        repeated = []
-        for outcome in outcomes:  # all have ended: none goes on with bytes that nobody counts any more
-            if isinstance(outcome, BaseException):
-                raise outcome
-            repeated += outcome
+        repeated = await found_by_all(self._insert_part(part) for part in parts)
         if repeated:
             await self._require_same(content_id, repeated)
         return len(repeated) < len(documents)

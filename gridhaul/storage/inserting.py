@@ -1,13 +1,27 @@
 """Inserts of many documents, of which some may be there already."""
 
-from collections.abc import Awaitable, Sequence
-from typing import Any
+import asyncio
+from collections.abc import Awaitable, Iterable, Sequence
+from typing import Any, TypeVar
 
 from pymongo.errors import BulkWriteError
 
 from gridhaul.storage.connect import Collection, Document
 
 DUPLICATE_KEY = 11000
+
+T = TypeVar("T")
+
+
+async def found_by_all(inserts: Iterable[Awaitable[Iterable[T]]]) -> list[T]:
+    """What each found, when all have ended: none goes on with bytes that nobody counts. Raises the first error."""
+    outcomes = await asyncio.gather(*inserts, return_exceptions=True)
+    found: list[T] = []
+    for outcome in outcomes:
+        if isinstance(outcome, BaseException):
+            raise outcome
+        found += outcome
+    return found
 
 
 async def insert_unlike(collection: Collection, documents: Sequence[Document]) -> list[Any]:

@@ -4,7 +4,6 @@ Every step can be repeated, and stops at a content that is another writer's. Wha
 could leave as well: an open content of which something is held.
 """
 
-import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 
 from bson import ObjectId
@@ -13,7 +12,7 @@ from pymongo import UpdateOne
 from gridhaul.storage.codec import Codec
 from gridhaul.storage.connect import Database, Document
 from gridhaul.storage.inline_layout import InlineLayout
-from gridhaul.storage.inserting import doubles
+from gridhaul.storage.inserting import doubles, found_by_all
 from gridhaul.storage.lease import NOW
 from gridhaul.storage.manifest import Manifests
 from gridhaul.storage.own_values import ids_of, own_value
@@ -70,15 +69,7 @@ class WholeContents:
     async def _write(self, contents: Wholes) -> Iterable[RecordId]:
         """Write bytes and manifests. Those of which others are there."""
         whole = list(contents.values())
-        inserting = (self._inline.insert_whole(whole), self._manifests.insert_whole(whole))
-        unlike = set[RecordId]()
-        for outcome in await asyncio.gather(
-            *inserting, return_exceptions=True
-        ):  # both have ended, whatever comes of it
-            if isinstance(outcome, BaseException):
-                raise outcome
-            unlike |= outcome
-        return unlike
+        return await found_by_all((self._inline.insert_whole(whole), self._manifests.insert_whole(whole)))
 
     async def _seal(self, contents: Wholes) -> Iterable[RecordId]:
         """Those that another writer took over meanwhile, or sealed otherwise."""

@@ -1,12 +1,12 @@
 """What a killed system has left running is found by its data directory and ended."""
 
 import subprocess
-import time
 from pathlib import Path
 
 import psutil
 
 from gridhaul.embedded.leftovers import MARK, end_processes
+from tests.journeys.operator import wait_for
 
 
 def test_only_processes_of_this_directory_are_ended(tmp_path: Path) -> None:
@@ -28,7 +28,5 @@ def test_nothing_left_is_nothing_to_do(tmp_path: Path) -> None:
 def marked(data: Path) -> subprocess.Popen[bytes]:
     """A process of this directory, as soon as its environment can be seen: a moment after it has begun."""
     process = subprocess.Popen(["/bin/sleep", "1000"], env={MARK: str(data)})
-    deadline = time.monotonic() + 10
-    while MARK not in psutil.Process(process.pid).environ() and time.monotonic() < deadline:
-        time.sleep(0.01)
+    wait_for(lambda: MARK in psutil.Process(process.pid).environ(), seconds=10, what="its environment is seen")
     return process
