@@ -49,6 +49,10 @@ async def connected(handler: Handler) -> AsyncGenerator[httpcore2.AsyncNetworkSt
 
 
 async def never_read(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    never_read_again(writer)
+
+
+def never_read_again(writer: asyncio.StreamWriter) -> None:
     writer.transport.pause_reading()  # type: ignore[attr-defined]
 
 
@@ -71,13 +75,15 @@ async def test_small_and_large_writes_arrive_in_order() -> None:
 
 async def test_write_that_nobody_takes_times_out() -> None:
     async with connected(never_read) as stream:
+        await stream.write(bytes(MORE_THAN_BUFFERS_BYTES), timeout=0.3)
         with pytest.raises(httpcore2.WriteTimeout):
-            await stream.write(bytes(MORE_THAN_BUFFERS_BYTES), timeout=0.3)
+            await stream.write(b"", timeout=10)
 
 
 async def test_cancelled_write_ends_at_once() -> None:
     async with connected(never_read) as stream:
-        writing = asyncio.create_task(stream.write(bytes(MORE_THAN_BUFFERS_BYTES), timeout=60))
+        await stream.write(bytes(MORE_THAN_BUFFERS_BYTES), timeout=60)
+        writing = asyncio.create_task(stream.write(bytes(MIB), timeout=60))
         await asyncio.sleep(0.3)
         began = time.monotonic()
         writing.cancel()
@@ -86,14 +92,36 @@ async def test_cancelled_write_ends_at_once() -> None:
         assert time.monotonic() - began < 2
 
 
+async def test_connection_with_a_write_on_its_way_closes_at_once() -> None:
+    async with connected(never_read) as stream:
+        await stream.write(bytes(MORE_THAN_BUFFERS_BYTES), timeout=60)
+        await asyncio.sleep(0.3)
+        began = time.monotonic()
+        await stream.aclose()
+        assert time.monotonic() - began < 2
+
+
+async def test_answer_is_read_after_a_write_that_failed() -> None:
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(100)
+        writer.write(b"no")
+        await writer.drain()
+        never_read_again(writer)
+
+    async with connected(refuse) as stream:
+        await stream.write(bytes(MORE_THAN_BUFFERS_BYTES), timeout=0.5)
+        assert await stream.read(100, timeout=10) == b"no"
+
+
 async def test_write_to_one_who_hangs_up_fails() -> None:
     async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read(100)
         writer.transport.abort()
 
     async with connected(hang_up) as stream:
+        await stream.write(bytes(MORE_THAN_BUFFERS_BYTES), timeout=10)
         with pytest.raises(httpcore2.WriteError):
-            await stream.write(bytes(MORE_THAN_BUFFERS_BYTES), timeout=10)
+            await stream.write(b"", timeout=10)
 
 
 async def test_answer_that_comes_before_the_body_has_gone_is_read() -> None:
