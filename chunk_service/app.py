@@ -23,7 +23,7 @@ from gridhaul.storage.intake import MongoIntake
 from gridhaul.storage.schema import make_payload_collections
 
 ANSWERS = (401, 403, 422, 503)
-WRITES_AT_ONCE = 6  # as fast as more; each has a copy of up to 16 MiB in memory, beside the segments
+WRITES_AT_ONCE = 2  # whoever else waits for the journal waits for what is under way here
 
 
 def create_app() -> FastAPI:

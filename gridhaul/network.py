@@ -1,7 +1,8 @@
 """Plain TCP for the HTTP clients: large writes in a thread, so that the kernel's copy of them holds up nothing else.
 
 An event loop writes with the interpreter's lock held: a fifth of a delivery's time, in which nothing is read or hashed.
-While one large write is on its way, what is written next is already made. Everything else, and all of TLS, is httpcore2's own.
+While one large write is on its way, what is written next is already made. Everything else, and all of TLS, is
+httpcore2's own.
 """
 
 import asyncio
