@@ -31,7 +31,12 @@ class ThreadedWrites(httpcore2.AnyIOBackend):
         local_address: str | None = None,
         socket_options: Iterable[SocketOption] | None = None,
     ) -> httpcore2.AsyncNetworkStream:
-        return _Stream(await super().connect_tcp(host, port, timeout, local_address, socket_options))
+        usual = await super().connect_tcp(host, port, timeout, local_address, socket_options)
+        try:
+            return _Stream(usual)
+        except OSError as error:  # no handle is left
+            await usual.aclose()
+            raise httpcore2.ConnectError(str(error)) from error
 
 
 class _Stream(httpcore2.AsyncNetworkStream):

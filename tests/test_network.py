@@ -1,6 +1,7 @@
 """Plain connections whose large writes are made in threads."""
 
 import asyncio
+import errno
 import hashlib
 import os
 import time
@@ -140,6 +141,16 @@ async def test_answer_that_comes_before_the_body_has_gone_is_read() -> None:
         headers = {"Content-Length": str(8 * MIB)}
         response = await http.put(f"http://127.0.0.1:{port}/x", content=body(), headers=headers)
     assert response.status_code == 507
+
+
+async def test_without_a_second_handle_there_is_no_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none_left(handle: int) -> int:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(os, "dup", none_left)
+    with pytest.raises(httpcore2.ConnectError):
+        async with connected(never_read):
+            pass
 
 
 async def test_connections_leave_no_handles() -> None:
