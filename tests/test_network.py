@@ -161,6 +161,7 @@ async def test_connections_leave_no_handles() -> None:
     for _ in range(20):
         async with connected(answer) as stream:
             await stream.write(bytes(MIB), timeout=10)
+            await stream.write(b"", timeout=10)  # waits for the large one
     assert open_handles() <= before + 3
 
 
