@@ -9,6 +9,7 @@ from pymongo import MongoClient
 from bench.crowd import Crowd
 from bench.operator import Operator
 from bench.peers.gridfs import Document
+from bench.records import Records
 from gridhaul.embedded.system import Configuration, System
 
 USUAL_DATABASE = "files"
@@ -19,8 +20,13 @@ class Installation:
     system: System
     operator: Operator
     crowd: Crowd
+    records: Records
     mongo: MongoClient[Document]
     database: str
+
+    def operator_with(self, token: str) -> Operator:
+        """One more, with connections of its own."""
+        return Operator(self.system.url, token, self.records)
 
     def settle(self) -> None:
         """What was deleted before is gone for good, and everything is on disk."""
@@ -32,10 +38,14 @@ class Installation:
 @contextmanager
 def installed(configuration: Configuration, *, database: str) -> Iterator[Installation]:
     """Started, with the name of the database that its configuration chooses."""
-    with (
-        System(configuration) as system,
-        Operator(system.url, system.token) as operator,
-        MongoClient[Document](system.mongo_url) as mongo,
-    ):
-        crowd = Crowd(system, mongo[database]["files"])
-        yield Installation(system=system, operator=operator, crowd=crowd, mongo=mongo, database=database)
+    with System(configuration) as system, MongoClient[Document](system.mongo_url) as mongo:
+        records = Records(mongo[database])
+        with Operator(system.url, system.token, records) as operator:
+            yield Installation(
+                system=system,
+                operator=operator,
+                crowd=Crowd(system, records),
+                records=records,
+                mongo=mongo,
+                database=database,
+            )

@@ -28,7 +28,7 @@ def measure_listings(bench: Bench) -> list[Figure]:
     found: dict[int, Latencies] = {}
     with bench.stand.beside("listing", {}) as installation:
         pattern = _pattern(installation, installation.operator.store(source))
-        with Operator(installation.system.url, _key_of_an_owner(installation)) as owner:
+        with installation.operator_with(_key_of_an_owner(installation)) as owner:
             for records in bench.scale.records:
                 bench.display.expect(1)
                 bench.display.begins(f"listing {records:,} records")

@@ -1,4 +1,4 @@
-"""What somebody does with Gridhaul: the public api, and nothing else."""
+"""What somebody does with Gridhaul over the public api. That it is done is seen in the records."""
 
 from pathlib import Path
 from types import TracebackType
@@ -8,18 +8,17 @@ import httpx2
 
 from bench.errors import TransferFailed
 from bench.loopback import client
-from bench.timing import wait_for
+from bench.records import Records
 
 Json = dict[str, Any]
-
-FAILED = frozenset({"FAILED", "CANCELLED"})
 
 
 class Operator:
     """Use as a context manager."""
 
-    def __init__(self, url: str, token: str) -> None:
+    def __init__(self, url: str, token: str, records: Records) -> None:
         self.http = client(url, token)
+        self._records = records
 
     def __enter__(self) -> Self:
         return self
@@ -32,7 +31,7 @@ class Operator:
     def store(self, path: Path) -> str:
         """Prepare, and wait until it is STORED; the file's id."""
         file_id = self.prepare(path)
-        self.wait_for_state(f"/files/{file_id}", "STORED")
+        self._records.wait_for_file(file_id, "STORED")
         return file_id
 
     def prepare(self, path: Path, **more: object) -> str:
@@ -46,27 +45,20 @@ class Operator:
         """Finalize, and wait until it is DELIVERED."""
         where = {"target": target, "object_name": object_name, "if_exists": "overwrite"}
         answer = self.http.post(f"/upload/{file_id}/finalize", headers={"content-sha256": sha256}, json=where)
-        self.wait_for_state(f"/deliveries/{accepted(answer)['delivery_id']}", "DELIVERED")
+        self._records.wait_for_delivery(accepted(answer)["delivery_id"])
 
     def send(self, path: Path, *, target: str, object_name: str) -> str:
         """Prepare with `deliver_to`, and wait until it is DELIVERED; the file's id."""
         file_id = self.prepare(path, deliver_to={"target": target, "object_name": object_name})
-        wait_for(lambda: self._delivered(file_id), what=f"file {file_id} is DELIVERED")
+        self._records.wait_for_delivery_of(file_id)
         return file_id
-
-    def _delivered(self, file_id: str) -> bool:
-        """Of a file that is not stored yet there is no delivery."""
-        deliveries = self.get(f"/files/{file_id}/deliveries")["deliveries"]
-        if not deliveries:
-            _in_state(self.get(f"/files/{file_id}"), "STORED")
-        return any(_in_state(delivery, "DELIVERED") for delivery in deliveries)
 
     def delete(self, *file_ids: str) -> None:
         """Delete them, and wait until nothing of them is stored."""
         for file_id in file_ids:
             accepted(self.http.delete(f"/files/{file_id}"))
         for file_id in file_ids:
-            self.wait_for_state(f"/files/{file_id}", "DELETED")
+            self._records.wait_for_file(file_id, "DELETED")
 
     def read(self, file_id: str) -> None:
         """Download it. Raises httpx2.HTTPError if less comes than was announced."""
@@ -74,10 +66,6 @@ class Operator:
             answer.raise_for_status()
             for _ in answer.iter_raw():
                 pass
-
-    def wait_for_state(self, record: str, state: str) -> Json:
-        """The record at that path, once it is in the state. Raises TransferFailed."""
-        return wait_for(lambda: _in_state(self.get(record), state), what=f"{record} is {state}")
 
     def post(self, path: str, body: Json) -> Json:
         return accepted(self.http.post(path, json=body))
@@ -91,9 +79,3 @@ def accepted(answer: httpx2.Response) -> Json:
     if not answer.is_success:
         raise TransferFailed(f"{answer.request.method} {answer.request.url.path}: {answer.status_code}: {answer.text}")
     return dict(answer.json())
-
-
-def _in_state(record: Json, state: str) -> Json | None:
-    if record["state"] in FAILED - {state}:
-        raise TransferFailed(f"It is {record['state']} instead of {state}: {record['error']}")
-    return record if record["state"] == state else None

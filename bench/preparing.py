@@ -29,7 +29,7 @@ def measure_preparing(bench: Bench) -> list[Figure]:
     with _storing(stand, large):
         milliseconds, file_ids = _prepare(stand.ours.operator, small, requests)
     for file_id in file_ids:
-        stand.ours.operator.wait_for_state(f"/files/{file_id}", "STORED")
+        stand.ours.records.wait_for_file(file_id, "STORED")
     stand.ours.crowd.delete(file_ids)
     bench.display.ends(f"{requests:,} files prepared while a large file was stored")
     return [
@@ -59,7 +59,7 @@ def _prepare(operator: Operator, path: Path, requests: int) -> tuple[list[float]
 def _storing(stand: Stand, large: Path) -> Iterator[None]:
     """A thread stores the file again and again; what it stored is deleted."""
     enough = Event()
-    with ThreadPoolExecutor(1) as threads, Operator(stand.ours.system.url, stand.ours.system.token) as operator:
+    with ThreadPoolExecutor(1) as threads, stand.ours.operator_with(stand.ours.system.token) as operator:
         stored = threads.submit(_store_until, enough, operator, large)
         try:
             yield

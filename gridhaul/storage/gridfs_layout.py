@@ -90,7 +90,7 @@ class GridFSLayout:
 
     async def _find(self, content_id: RecordId, first: int) -> list[NumberedChunk]:
         wanted = {"files_id": ObjectId(content_id), "n": {"$gte": first, "$lt": first + READ_CHUNKS}}
-        cursor = self._chunks.find(wanted, {"_id": 0, "n": 1, "data": 1}, hint=BY_NUMBER).sort("n", ASCENDING)
+        cursor = self._chunks.find(wanted, hint=BY_NUMBER).sort("n", ASCENDING)
         return [(document["n"], as_bytes(document.get("data"))) async for document in cursor]
 
     async def publish(self, content: Content, seal: Seal) -> None:
