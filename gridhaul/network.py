@@ -1,8 +1,8 @@
 """Plain TCP for the HTTP clients: large writes in a thread, so that the kernel's copy of them holds up nothing else.
 
 An event loop writes with the interpreter's lock held: a fifth of a delivery's time, in which nothing is read or hashed.
-While one large write is on its way, what is written next is already made. Everything else, and all of TLS, is
-httpcore2's own.
+While large writes are on their way, the next ones are gathered: a way to a thread and back for each would take longer
+than the write. Everything else, and all of TLS, is httpcore2's own.
 """
 
 import asyncio
@@ -16,6 +16,7 @@ from typing import Any
 import httpcore2
 
 LARGE_BYTES = 1 << 18  # below it the way to a thread and back costs more
+GATHERED_BYTES = 4 << 20  # at most, beside as many on their way
 
 SocketOption = tuple[int, int, int] | tuple[int, int, bytes | bytearray] | tuple[int, int, None, int]
 
@@ -40,13 +41,16 @@ class ThreadedWrites(httpcore2.AnyIOBackend):
 
 
 class _Stream(httpcore2.AsyncNetworkStream):
-    """A connection with at most one large write on its way, to a second handle of its socket. Both are non-blocking."""
+    """A connection whose large writes go to a second handle of its socket, in one thread. Both are non-blocking."""
 
     def __init__(self, usual: httpcore2.AsyncNetworkStream) -> None:
         self._usual = usual
         first = usual.get_extra_info("socket")
         self._handle = socket.socket(first.family, first.type, first.proto, fileno=os.dup(first.fileno()))
         self._writing: asyncio.Future[None] | None = None
+        self._gathered: list[bytes] = []
+        self._gathered_bytes = 0
+        self._timeout: float | None = None  # for each write
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         """Whoever reads has written everything, or has seen that it cannot: an answer may be there all the same."""
@@ -55,16 +59,21 @@ class _Stream(httpcore2.AsyncNetworkStream):
         return await self._usual.read(max_bytes, timeout)
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        """A large one may be on its way when this returns: the next write waits for it, and raises what became of it.
+        """A large one may be on its way or gathered when this returns: a later write raises what became of it.
 
         Raises WriteTimeout, WriteError.
         """
-        await self._written()
         if len(buffer) < LARGE_BYTES or timeout is None:
+            await self._written()
             await self._usual.write(buffer, timeout)
-        else:
-            self._handle.settimeout(timeout)  # leaves it non-blocking, as the event loop needs it
-            self._writing = asyncio.ensure_future(asyncio.to_thread(self._handle.sendall, buffer))
+            return
+        while self._writing is not None and self._gathered_bytes + len(buffer) > GATHERED_BYTES:
+            await self._under_way(self._writing)
+        self._gathered.append(buffer)
+        self._gathered_bytes += len(buffer)
+        self._timeout = timeout
+        if self._writing is None:
+            self._start()
 
     async def aclose(self) -> None:
         await self._give_up()
@@ -81,23 +90,49 @@ class _Stream(httpcore2.AsyncNetworkStream):
     def get_extra_info(self, info: str) -> Any:
         return self._usual.get_extra_info(info)
 
+    def _start(self) -> None:
+        """Send what was gathered, and after it what is gathered meanwhile."""
+        buffers, self._gathered, self._gathered_bytes = self._gathered, [], 0
+        self._handle.settimeout(self._timeout)  # leaves it non-blocking, as the event loop needs it
+        self._writing = asyncio.ensure_future(asyncio.to_thread(self._send, buffers))
+        self._writing.add_done_callback(self._go_on)
+
+    def _send(self, buffers: list[bytes]) -> None:
+        for buffer in buffers:
+            self._handle.sendall(buffer)
+
+    def _go_on(self, done: asyncio.Future[None]) -> None:
+        if self._gathered and not done.cancelled() and done.exception() is None:
+            self._start()
+
     async def _written(self) -> None:
-        """When this is cancelled the connection is over, and with it the write."""
-        if self._writing is None:
-            return
+        """Everything."""
+        while self._writing is not None:
+            await self._under_way(self._writing)
+
+    async def _under_way(self, writing: asyncio.Future[None]) -> None:
+        """Until it is written. When this is cancelled the connection is over, and with it the write."""
         try:
-            await asyncio.shield(self._writing)
+            await asyncio.shield(writing)
         except TimeoutError as error:
+            self._drop()
             raise httpcore2.WriteTimeout(str(error)) from error
         except OSError as error:
+            self._drop()
             raise httpcore2.WriteError(str(error)) from error
         except asyncio.CancelledError:
             await self._give_up()
             raise
         finally:
-            self._writing = None
+            if self._writing is writing:  # otherwise what was gathered is on its way by now
+                self._writing = None
+
+    def _drop(self) -> None:
+        """What was gathered: it must not follow something that was sent in part."""
+        self._gathered, self._gathered_bytes = [], 0
 
     async def _give_up(self) -> None:
+        self._drop()
         if self._writing is not None:
             with suppress(OSError):  # wakes the thread
                 self._handle.shutdown(socket.SHUT_RDWR)

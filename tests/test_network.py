@@ -13,7 +13,7 @@ import httpcore2
 import pytest
 
 from gridhaul.http import make_client
-from gridhaul.network import LARGE_BYTES, ThreadedWrites
+from gridhaul.network import GATHERED_BYTES, LARGE_BYTES, ThreadedWrites
 
 MIB = 1 << 20
 MORE_THAN_BUFFERS_BYTES = 64 * MIB
@@ -84,13 +84,45 @@ async def test_write_that_nobody_takes_times_out() -> None:
 async def test_cancelled_write_ends_at_once() -> None:
     async with connected(never_read) as stream:
         await stream.write(bytes(MORE_THAN_BUFFERS_BYTES), timeout=60)
-        writing = asyncio.create_task(stream.write(bytes(MIB), timeout=60))
+        writing = asyncio.create_task(stream.write(bytes(GATHERED_BYTES + 1), timeout=60))
         await asyncio.sleep(0.3)
         began = time.monotonic()
         writing.cancel()
         with pytest.raises(asyncio.CancelledError):
             await writing
         assert time.monotonic() - began < 2
+
+
+async def test_no_more_is_gathered_than_was_said() -> None:
+    async with connected(never_read) as stream:
+        await stream.write(bytes(MORE_THAN_BUFFERS_BYTES), timeout=60)
+        for _ in range(GATHERED_BYTES // MIB):
+            await asyncio.wait_for(stream.write(bytes(MIB), timeout=60), 1)
+        with pytest.raises(asyncio.TimeoutError):
+            await asyncio.wait_for(stream.write(bytes(MIB), timeout=60), 0.3)
+
+
+async def test_nothing_follows_a_write_that_was_sent_in_part() -> None:
+    """What was gathered behind it would be read as its missing end."""
+    resumed = asyncio.Event()
+    arrived = bytearray()
+
+    async def stall(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        never_read_again(writer)
+        await resumed.wait()
+        writer.transport.resume_reading()  # type: ignore[attr-defined]
+        while part := await reader.read(MIB):
+            arrived.extend(part)
+
+    async with connected(stall) as stream:
+        await stream.write(b"a" * MORE_THAN_BUFFERS_BYTES, timeout=0.3)
+        await stream.write(b"b" * LARGE_BYTES, timeout=0.3)
+        with pytest.raises(httpcore2.WriteTimeout):
+            await stream.write(b"", timeout=10)
+        resumed.set()
+        await asyncio.sleep(0.5)
+    assert 0 < len(arrived) < MORE_THAN_BUFFERS_BYTES
+    assert set(arrived) == set(b"a")
 
 
 async def test_connection_with_a_write_on_its_way_closes_at_once() -> None:

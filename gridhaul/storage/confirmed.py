@@ -7,14 +7,30 @@ predecessor acknowledged. A majority write, even of nothing, is answered when al
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from gridhaul.storage.connect import Collection
+from gridhaul.storage.connect import Collection, Document, ThreadsCollection
 
 T = TypeVar("T")
+
+NOTHING = ({"_id": None}, {"$unset": {"nothing": ""}})  # which document, and its change
 
 
 async def catch_up(collection: Collection) -> None:
     """After this a majority read sees all that was ever acknowledged. Changes nothing."""
-    await collection.update_one({"_id": None}, {"$unset": {"nothing": ""}})
+    await collection.update_one(*NOTHING)
+
+
+def catch_up_in_thread(collection: ThreadsCollection) -> None:
+    """The same, in a thread."""
+    collection.update_one(*NOTHING)
+
+
+def find_surely_in_thread(collection: ThreadsCollection, wanted: Document, *fields: str) -> Document | None:
+    """In a thread: the document, or these fields of it, if need be after the primary has caught up."""
+    found = collection.find_one(wanted, fields or None)
+    if found is None:
+        catch_up_in_thread(collection)
+        found = collection.find_one(wanted, fields or None)
+    return found
 
 
 async def look_surely(collection: Collection, look: Callable[[], Awaitable[T]], *, found: Callable[[T], bool]) -> T:

@@ -1,5 +1,6 @@
 """The way to MongoDB: clients with bounded waits, majority and journaled writes, and its errors mapped to ours."""
 
+import asyncio
 import functools
 import inspect
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
@@ -7,9 +8,11 @@ from contextlib import aclosing, contextmanager
 from typing import Any, ParamSpec, TypeVar
 
 from bson.codec_options import CodecOptions
-from pymongo import AsyncMongoClient
+from pymongo import AsyncMongoClient, MongoClient
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.asynchronous.database import AsyncDatabase
+from pymongo.collection import Collection as SyncCollection
+from pymongo.database import Database as SyncDatabase
 from pymongo.errors import (
     BulkWriteError,
     ConnectionFailure,
@@ -26,6 +29,8 @@ from gridhaul.transfer.errors import DatabaseUnavailable
 Document = dict[str, Any]
 Database = AsyncDatabase[Document]
 Collection = AsyncCollection[Document]
+ThreadsDatabase = SyncDatabase[Document]
+ThreadsCollection = SyncCollection[Document]
 
 DURABLE = WriteConcern(w="majority", j=True)
 DECIDED = ReadConcern("majority")
@@ -60,11 +65,11 @@ C = TypeVar("C", bound=type)
 
 
 def connect(url: str, database: str, *, at_once: int = 100) -> Database:
-    """A database handle of the running event loop. Opens nothing yet; close with `handle.client.close()`.
+    """A database handle of the running event loop. Opens nothing yet; close with `await handle.client.close()`.
 
     At most `at_once` operations are under way, each with its message in memory; others wait their turn.
     """
-    client: AsyncMongoClient[Document] = AsyncMongoClient(
+    client = _Client(
         url,
         serverSelectionTimeoutMS=4000,
         connectTimeoutMS=4000,
@@ -75,6 +80,30 @@ def connect(url: str, database: str, *, at_once: int = 100) -> Database:
     )
     options: CodecOptions[Document] = CodecOptions(tz_aware=True)
     return client.get_database(database, codec_options=options, write_concern=DURABLE, read_concern=DECIDED)
+
+
+def for_threads(database: Database) -> ThreadsDatabase:
+    """The same database for threads: what receives and decodes many bytes holds up no event loop there."""
+    client = database.client
+    assert isinstance(client, _Client), "it is from `connect`"  # noqa: S101
+    return client.twin.get_database(
+        database.name,
+        codec_options=database.codec_options,
+        write_concern=database.write_concern,
+        read_concern=database.read_concern,
+    )
+
+
+class _Client(AsyncMongoClient[Document]):
+    """Has a twin for threads, which opens nothing before it is used, and is closed with it."""
+
+    def __init__(self, url: str, **options: Any) -> None:
+        super().__init__(url, **options)
+        self.twin: MongoClient[Document] = MongoClient(url, connect=False, **options)
+
+    async def close(self) -> None:
+        await super().close()
+        await asyncio.to_thread(self.twin.close)
 
 
 def as_bytes(value: object) -> bytes:
@@ -97,12 +126,12 @@ def database_errors() -> Iterator[None]:
     try:
         yield
     except PyMongoError as error:
-        if not _may_pass(error):
+        if not may_pass(error):
             raise
         raise DatabaseUnavailable("The database does not answer as it should; try again.") from error
 
 
-def _may_pass(error: PyMongoError) -> bool:
+def may_pass(error: PyMongoError) -> bool:
     """Whether the server or the way to it is the trouble (an election, a stop, a wait), and not what was asked."""
     if isinstance(error, (ConnectionFailure, ExecutionTimeout, WriteConcernError)):
         return True

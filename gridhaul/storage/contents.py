@@ -74,8 +74,8 @@ class MongoContents:
         if content.state is not ContentState.SEALED:
             raise StateConflict(f"Content {content.id} is not sealed.")
         layout = self._inline if content.layout is Layout.INLINE else self._gridfs
-        pages = functools.partial(self._manifests.page, content.id)
-        async with aclosing(verified(content, layout.batches(content), pages)) as chunks:
+        manifest_page = functools.partial(self._manifests.page_in_thread, content.id)
+        async with aclosing(verified(content, layout.batches(content), manifest_page)) as chunks:
             async for chunk in chunks:
                 yield chunk
 

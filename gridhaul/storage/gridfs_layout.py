@@ -3,19 +3,17 @@
 The documents are those of the GridFS specification, with the digest beside the data; any GridFS client can read them.
 """
 
-import asyncio
-from collections import deque
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import suppress
+from collections.abc import Generator, Sequence
+from contextlib import closing, suppress
 from datetime import UTC, datetime
 from typing import Any
 
 from bson import ObjectId
 from pymongo import ASCENDING
-from pymongo.errors import DuplicateKeyError
+from pymongo.errors import DuplicateKeyError, PyMongoError
 
-from gridhaul.storage.confirmed import look_surely
-from gridhaul.storage.connect import Database, as_bytes
+from gridhaul.storage.confirmed import catch_up_in_thread
+from gridhaul.storage.connect import Database, as_bytes, for_threads, may_pass
 from gridhaul.storage.inserting import doubles, found_by_all
 from gridhaul.storage.verified_stream import NumberedChunk
 from gridhaul.transfer.chunking import CHUNK_BYTES
@@ -26,8 +24,7 @@ NumberedDigest = tuple[int, bytes]
 
 INSERT_CHUNKS = 4  # documents in one insert: small enough to overlap, far below the 48 MB of a message
 DELETE_CHUNKS = 1024
-READ_CHUNKS = 15  # documents in one read: what fits into the 16 MiB of a batch
-READS_AHEAD = 3  # one that is used, one under way, one that begins as soon as that has ended
+READ_CHUNKS = 4  # documents in one answer: few enough to stay in the processor's caches until they are used
 # Named in every query: MongoDB tries one index against the other otherwise, and reads chunks for each.
 BY_NUMBER = [("files_id", ASCENDING), ("n", ASCENDING), ("digest", ASCENDING)]
 
@@ -36,6 +33,7 @@ class GridFSLayout:
     def __init__(self, database: Database) -> None:
         self._chunks = database["fs.chunks"]
         self._files = database["fs.files"]
+        self._in_threads = for_threads(database)["fs.chunks"]
 
     async def insert(self, content_id: RecordId, first: int, chunks: Sequence[bytes], digests: Sequence[bytes]) -> bool:
         """Whether any was new. Raises ChunkConflict when a number is stored with other bytes."""
@@ -67,31 +65,35 @@ class GridFSLayout:
         cursor = self._chunks.find(wanted, covered, hint=BY_NUMBER).sort("n", ASCENDING)
         return [(document["n"], bytes(document["digest"])) async for document in cursor]
 
-    async def batches(self, content: Content) -> AsyncGenerator[Sequence[NumberedChunk]]:
-        """The chunks in order, some at a time, the next ones read while these are used."""
-        reading: deque[asyncio.Future[list[NumberedChunk]]] = deque()
-        in_turn = asyncio.Lock()  # two at once are slower than one after the other: they share the caches
-        try:
-            for first in range(0, content.chunk_count, READ_CHUNKS):
-                reading.append(asyncio.ensure_future(self._read(content, first, in_turn)))
-                if len(reading) == READS_AHEAD:
-                    yield await _first(reading)
-            while reading:
-                yield await _first(reading)
-        finally:  # not cancelled: PyMongo can lose a connection that way
-            await asyncio.gather(*reading, return_exceptions=True)
+    def batches(self, content: Content) -> Generator[list[NumberedChunk]]:
+        """The chunks in order, some at a time: in a thread, by one cursor. One that is lost is followed by another."""
+        first, surely = 0, False
+        while first < content.chunk_count:
+            begun_at = first
+            try:
+                with closing(self._batches_from(content, first)) as batches:
+                    for batch in batches:
+                        if not surely and batch[-1][0] >= first + len(batch):  # some before it are not there
+                            break
+                        first += len(batch)
+                        yield batch
+            except PyMongoError as error:
+                if first == begun_at or not may_pass(error):
+                    raise
+                surely = False
+                continue
+            if surely:  # whoever checks sees what is missing
+                return
+            if first < content.chunk_count:
+                catch_up_in_thread(self._in_threads)
+                surely = True
 
-    async def _read(self, content: Content, first: int, in_turn: asyncio.Lock) -> list[NumberedChunk]:
-        count = min(READ_CHUNKS, content.chunk_count - first)
-        async with in_turn:
-            return await look_surely(
-                self._chunks, lambda: self._find(content.id, first), found=lambda chunks: len(chunks) == count
-            )
-
-    async def _find(self, content_id: RecordId, first: int) -> list[NumberedChunk]:
-        wanted = {"files_id": ObjectId(content_id), "n": {"$gte": first, "$lt": first + READ_CHUNKS}}
-        cursor = self._chunks.find(wanted, hint=BY_NUMBER).sort("n", ASCENDING)
-        return [(document["n"], as_bytes(document.get("data"))) async for document in cursor]
+    def _batches_from(self, content: Content, first: int) -> Generator[list[NumberedChunk]]:
+        wanted = {"files_id": ObjectId(content.id), "n": {"$gte": first, "$lt": content.chunk_count}}
+        found = self._in_threads.find(wanted, hint=BY_NUMBER, batch_size=READ_CHUNKS)
+        with found.sort("n", ASCENDING) as cursor:
+            while documents := cursor.to_list(READ_CHUNKS):
+                yield [(document["n"], as_bytes(document.get("data"))) for document in documents]
 
     async def publish(self, content: Content, seal: Seal) -> None:
         """Write the bucket's `files` document: from now on any GridFS client sees the file."""
@@ -127,12 +129,6 @@ class GridFSLayout:
             numbers = {"$gte": first, "$lt": first + DELETE_CHUNKS}
             await self._chunks.delete_many({"files_id": ObjectId(content_id), "n": numbers}, hint=BY_NUMBER)
         await self._chunks.delete_many({"files_id": ObjectId(content_id)}, hint=BY_NUMBER)  # past the end, by mistake
-
-
-async def _first(reading: deque[asyncio.Future[list[NumberedChunk]]]) -> list[NumberedChunk]:
-    batch = await asyncio.shield(reading[0])
-    reading.popleft()
-    return batch
 
 
 def _bucket_file(content: Content, seal: Seal) -> dict[str, Any]:

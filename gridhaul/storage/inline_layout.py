@@ -1,13 +1,13 @@
 """Small contents: one document with all chunks, in its own collection, written once."""
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import suppress
 
 from bson import ObjectId
 from pymongo.errors import DuplicateKeyError
 
-from gridhaul.storage.confirmed import look_surely
-from gridhaul.storage.connect import Database, Document, as_bytes
+from gridhaul.storage.confirmed import find_surely_in_thread
+from gridhaul.storage.connect import Database, Document, as_bytes, for_threads
 from gridhaul.storage.inserting import insert_unlike
 from gridhaul.storage.verified_stream import NumberedChunk
 from gridhaul.transfer.bundle import WholeContent
@@ -21,6 +21,7 @@ class InlineLayout:
 
     def __init__(self, database: Database) -> None:
         self._collection = database["inline"]
+        self._in_threads = for_threads(database)["inline"]
 
     async def insert(self, content_id: RecordId, chunks: Sequence[bytes], digests: Sequence[bytes]) -> bool:
         """Whether it was new. Raises ChunkConflict when other bytes are there."""
@@ -48,14 +49,10 @@ class InlineLayout:
         document = await self._collection.find_one({"_id": ObjectId(content_id)}, {"digests": 1})
         return bytes(document["digests"]) if document else b""
 
-    async def batches(self, content: Content) -> AsyncGenerator[Sequence[NumberedChunk]]:
-        """All chunks at once, numbered from 0; nothing if there is no document."""
-        document = await look_surely(
-            self._collection,
-            lambda: self._collection.find_one({"_id": ObjectId(content.id)}, {"chunks": 1}),
-            found=bool,
-        )
-        if document:
+    def batches(self, content: Content) -> Generator[list[NumberedChunk]]:
+        """All chunks at once, numbered from 0, in a thread; nothing if there is no document."""
+        document = find_surely_in_thread(self._in_threads, {"_id": ObjectId(content.id)}, "chunks")
+        if document is not None:
             yield [(n, as_bytes(data)) for n, data in enumerate(document["chunks"])]
 
     async def restore(self, content_id: RecordId, n: int, data: bytes, manifest: bytes) -> bool:

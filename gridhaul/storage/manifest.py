@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from bson import MaxKey, ObjectId
 
-from gridhaul.storage.confirmed import look_surely
-from gridhaul.storage.connect import Database, Document
+from gridhaul.storage.confirmed import find_surely_in_thread, look_surely
+from gridhaul.storage.connect import Database, Document, for_threads
 from gridhaul.storage.inserting import insert_unlike
 from gridhaul.transfer.bundle import WholeContent
 from gridhaul.transfer.model import RecordId
@@ -16,6 +16,7 @@ class Manifests:
 
     def __init__(self, database: Database) -> None:
         self._collection = database["manifests"]
+        self._in_threads = for_threads(database)["manifests"]
 
     async def write(self, content_id: RecordId, page: int, digests: bytes) -> None:
         await self._collection.replace_one(self._key(content_id, page), {"digests": digests}, upsert=True)
@@ -29,6 +30,11 @@ class Manifests:
         """The digests of the page, or b"" if it is missing."""
         key = self._key(content_id, page)
         document = await look_surely(self._collection, lambda: self._collection.find_one(key), found=bool)
+        return bytes(document["digests"]) if document else b""
+
+    def page_in_thread(self, content_id: RecordId, page: int) -> bytes:
+        """The same, in a thread."""
+        document = find_surely_in_thread(self._in_threads, self._key(content_id, page))
         return bytes(document["digests"]) if document else b""
 
     async def delete(self, content_id: RecordId) -> None:

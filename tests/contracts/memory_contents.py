@@ -2,7 +2,7 @@
 
 import shutil
 import time
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 
@@ -103,14 +103,14 @@ class MemoryContents:
         self.chunks.pop(content_id, None)
         self.manifests.pop(content_id, None)
 
-    async def _batches(self, content_id: RecordId) -> AsyncGenerator[Sequence[NumberedChunk]]:
+    def _batches(self, content_id: RecordId) -> Generator[list[NumberedChunk]]:
         for n, (data, _) in sorted(self.chunks.get(content_id, {}).items()):
             yield [(n, data)]
 
     def _page_of(self, content_id: RecordId) -> ManifestPage:
         page_bytes = MANIFEST_PAGE_CHUNKS * DIGEST_BYTES
 
-        async def page(number: int) -> bytes:
+        def page(number: int) -> bytes:
             return self.manifests.get(content_id, b"")[number * page_bytes : (number + 1) * page_bytes]
 
         return page

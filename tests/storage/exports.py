@@ -1,7 +1,7 @@
 """A configured root, the roots of two accounts in it, and secrets all around: above, beside, in the other account."""
 
 import os
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -77,5 +77,10 @@ def forbid_openat2(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
     monkeypatch.setattr(beneath, "_openat2", no_such_call)
 
 
-def _open_descriptors() -> int:
-    return len(os.listdir("/proc/self/fd"))  # noqa: PTH208
+def _open_descriptors() -> list[str]:
+    """Of what has a path. Connections of earlier tests may end at any time."""
+    found = []
+    for descriptor in Path("/proc/self/fd").iterdir():
+        with suppress(FileNotFoundError):  # that of the listing itself, or closed meanwhile
+            found.append(str(descriptor.readlink()))
+    return sorted(target for target in found if target.startswith("/"))

@@ -25,10 +25,12 @@ from pymongo.errors import (
 from gridhaul.storage.connect import PASSING_CODES, Database, database_errors
 from gridhaul.storage.contents import MongoContents
 from gridhaul.storage.gridfs_layout import GridFSLayout
+from gridhaul.storage.intake import MongoIntake
 from gridhaul.storage.registry import MongoFiles
 from gridhaul.transfer.errors import DatabaseUnavailable
 from gridhaul.transfer.model import RecordId
 from gridhaul.transfer.states import STORABLE, FileState
+from tests.contracts.bytes_to_store import MIB, read, sealed, some_bytes
 from tests.contracts.ports import new_file
 
 UNAUTHORIZED = 13
@@ -56,6 +58,20 @@ async def test_read_that_is_interrupted_is_no_answer(database: Database, mongo_u
     for code in ANSWERED_CODES:
         with answering(mongo_url, "find", errorCode=code), pytest.raises(DatabaseUnavailable):
             await contents.get(CONTENT)
+
+
+@pytest.mark.parametrize("failure", [{"errorCode": 43}, {"errorCode": 11601}, {"closeConnection": True}])
+async def test_cursor_that_is_lost_is_followed_by_another(
+    database: Database, mongo_url: str, failure: dict[str, Any]
+) -> None:
+    """Whatever becomes of each, what was read is read once."""
+    data = some_bytes(11 * MIB + 5)
+    contents = MongoContents(database)
+    content = await sealed(contents, MongoIntake(database, inline_limit_chunks=0), data)
+    with answering(mongo_url, "getMore", **failure):
+        assert await read(contents, content) == data
+    with answering(mongo_url, "find", errorCode=11601), pytest.raises(DatabaseUnavailable):
+        await read(contents, content)
 
 
 async def test_chunks_are_not_acknowledged_when_their_insert_is_interrupted(database: Database, mongo_url: str) -> None:
