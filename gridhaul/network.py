@@ -102,8 +102,13 @@ class _Stream(httpcore2.AsyncNetworkStream):
             self._handle.sendall(buffer)
 
     def _go_on(self, done: asyncio.Future[None]) -> None:
-        if self._gathered and not done.cancelled() and done.exception() is None:
+        """One that failed stays, for whoever writes next."""
+        if done.cancelled() or done.exception() is not None:
+            return
+        if self._gathered:
             self._start()
+        else:
+            self._writing = None
 
     async def _written(self) -> None:
         """Everything."""
@@ -124,7 +129,7 @@ class _Stream(httpcore2.AsyncNetworkStream):
             await self._give_up()
             raise
         finally:
-            if self._writing is writing:  # otherwise what was gathered is on its way by now
+            if self._writing is writing:  # it failed
                 self._writing = None
 
     def _drop(self) -> None:

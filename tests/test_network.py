@@ -74,6 +74,24 @@ async def test_small_and_large_writes_arrive_in_order() -> None:
         assert await stream.read(100, timeout=10) == hashlib.sha256(b"".join(sent)).digest()
 
 
+async def test_large_writes_after_pauses_arrive_whole() -> None:
+    arrived = 0
+
+    async def count(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal arrived
+        while part := await reader.read(MIB):
+            arrived += len(part)
+            if arrived == 40 * MIB:
+                writer.write(b"all")
+
+    async with connected(count) as stream:
+        for number in range(40):
+            await stream.write(bytes(MIB), timeout=10)
+            if number % 3 == 0:
+                await asyncio.sleep(0.05)  # everything is on its way by then, or has arrived
+        assert await stream.read(100, timeout=5) == b"all"
+
+
 async def test_write_that_nobody_takes_times_out() -> None:
     async with connected(never_read) as stream:
         await stream.write(bytes(MORE_THAN_BUFFERS_BYTES), timeout=0.3)
