@@ -102,13 +102,12 @@ class _Stream(httpcore2.AsyncNetworkStream):
             self._handle.sendall(buffer)
 
     def _go_on(self, done: asyncio.Future[None]) -> None:
-        """One that failed stays, for whoever writes next."""
-        if done.cancelled() or done.exception() is not None:
+        """Once for each that has ended well: whoever sees it first. One that failed stays, for whoever writes next."""
+        if self._writing is not done or done.cancelled() or done.exception() is not None:
             return
+        self._writing = None
         if self._gathered:
             self._start()
-        else:
-            self._writing = None
 
     async def _written(self) -> None:
         """Everything."""
@@ -128,18 +127,17 @@ class _Stream(httpcore2.AsyncNetworkStream):
         except asyncio.CancelledError:
             await self._give_up()
             raise
-        finally:
-            if self._writing is writing:  # it failed
-                self._writing = None
+        self._go_on(writing)
 
     def _drop(self) -> None:
-        """What was gathered: it must not follow something that was sent in part."""
+        """What failed, and what was gathered: it must not follow something that was sent in part."""
+        self._writing = None
         self._gathered, self._gathered_bytes = [], 0
 
     async def _give_up(self) -> None:
+        writing = self._writing
         self._drop()
-        if self._writing is not None:
+        if writing is not None:
             with suppress(OSError):  # wakes the thread
                 self._handle.shutdown(socket.SHUT_RDWR)
-            await asyncio.gather(self._writing, return_exceptions=True)
-            self._writing = None
+            await asyncio.gather(writing, return_exceptions=True)

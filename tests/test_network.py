@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import httpcore2
 import pytest
@@ -90,6 +91,37 @@ async def test_large_writes_after_pauses_arrive_whole() -> None:
             if number % 3 == 0:
                 await asyncio.sleep(0.05)  # everything is on its way by then, or has arrived
         assert await stream.read(100, timeout=5) == b"all"
+
+
+async def test_many_large_writes_arrive_in_order_however_fast_they_are_read() -> None:
+    buffers = [os.urandom(LARGE_BYTES + 997 * number % MIB) for number in range(60)]
+    for pace in (0, 0, 1, 7):
+        arrived, expected = hashlib.sha256(), hashlib.sha256()
+        length = 10 * sum(map(len, buffers))
+
+        async def read(
+            reader: asyncio.StreamReader,
+            writer: asyncio.StreamWriter,
+            pace: int = pace,
+            arrived: Any = arrived,
+            left: int = length,
+        ) -> None:
+            while left and (part := await reader.read(MIB)):
+                arrived.update(part)
+                left -= len(part)
+                if pace and left % 13 < pace:
+                    await asyncio.sleep(0.0005)
+            writer.write(b"all")
+
+        async with connected(read) as stream:
+            for number in range(600):
+                buffer = buffers[number * 7 % 60]
+                expected.update(buffer)
+                await stream.write(buffer, timeout=10)
+                if number % (3 + pace) == 0:
+                    await asyncio.sleep(0)
+            assert await stream.read(100, timeout=10) == b"all"
+        assert arrived.digest() == expected.digest()
 
 
 async def test_write_that_nobody_takes_times_out() -> None:
