@@ -52,7 +52,8 @@ class Records:
 
 
 def _is_in(state: str, record: Mapping[str, Any] | None) -> bool:
-    found = record or {"state": "nowhere", "error": None}
-    if found["state"] in FAILED - {state}:
-        raise TransferFailed(f"It is {found['state']} instead of {state}: {found['error']}")
-    return bool(found["state"] == state)
+    if record is None:
+        raise TransferFailed(f"There is no record of it, and it was to be {state}.")
+    if record["state"] in FAILED - {state}:
+        raise TransferFailed(f"It is {record['state']} instead of {state}: {record['error']}")
+    return bool(record["state"] == state)

@@ -35,12 +35,11 @@ def nothing(_: object) -> None:
     """Undoes what left nothing."""
 
 
-def wait_for(look: Callable[[], T | None], *, what: str, poll_seconds: float = POLL_SECONDS) -> T:
-    """The first thing that `look` gives that is not None or False. Raises TransferFailed when it takes too long."""
+def wait_for(happened: Callable[[], bool], *, what: str) -> None:
+    """Look until it has happened. Raises TransferFailed when it takes too long."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < deadline:
-        found = look()
-        if found is not None and found is not False:
-            return found
-        time.sleep(poll_seconds)
+        if happened():
+            return
+        time.sleep(POLL_SECONDS)
     raise TransferFailed(f"Not within {PATIENCE_SECONDS:.0f} s: {what}.")
