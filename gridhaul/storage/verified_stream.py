@@ -1,7 +1,6 @@
 """A stored content as a stream in which every byte was checked before it is given."""
 
 import asyncio
-from collections import deque
 from collections.abc import AsyncGenerator, Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import aclosing, closing
@@ -28,16 +27,19 @@ async def verified(
     Raises ChunkMissing, ChunkCorrupt, ChunkDoubled, ContentMismatch.
     """
     check = _Check(content, manifest_page)
-    held_back: deque[bytes] = deque()
+    before_last_segment = content.chunk_count - SEGMENT_MAX_CHUNKS
+    held_back: list[bytes] = []
     with ThreadPoolExecutor(2) as threads:
         async with aclosing(_checked_ahead(check.all(_read_ahead(batches, threads)), threads)) as checked:
             async for chunks in checked:
-                held_back.extend(chunks)
-                while len(held_back) > SEGMENT_MAX_CHUNKS:
-                    yield held_back.popleft()
+                for n, chunk in chunks:
+                    if n < before_last_segment:
+                        yield chunk
+                    else:
+                        held_back.append(chunk)
     check.whole()
-    while held_back:
-        yield held_back.popleft()
+    for chunk in held_back:
+        yield chunk
 
 
 def _read_ahead(items: Generator[T], threads: ThreadPoolExecutor) -> Generator[T]:
@@ -73,11 +75,13 @@ class _Check:
         self._total = ContentDigest()
         self._next = 0
 
-    def all(self, batches: Generator[Sequence[NumberedChunk]]) -> Generator[list[bytes]]:
-        """Each batch without its numbers, when it is what the manifest says."""
+    def all(self, batches: Generator[Sequence[NumberedChunk]]) -> Generator[Sequence[NumberedChunk]]:
+        """Each batch, when it is what the manifest says."""
         with closing(batches):
             for batch in batches:
-                yield [self._chunk(n, data) for n, data in batch]
+                for n, data in batch:
+                    self._chunk(n, data)
+                yield batch
 
     def whole(self) -> None:
         if self._next < self._content.chunk_count:
@@ -85,7 +89,7 @@ class _Check:
         if (self._total.length_bytes, self._total.hexdigest()) != (self._content.length, self._content.sha256):
             raise ContentMismatch(f"Content {self._content.id} differs from the digest it was sealed with.")
 
-    def _chunk(self, n: int, data: bytes) -> bytes:
+    def _chunk(self, n: int, data: bytes) -> None:
         if n < self._next:
             raise ChunkDoubled(f"Chunk {n} of content {self._content.id} is stored more than once.")
         if n != self._next:
@@ -94,7 +98,6 @@ class _Check:
             raise ChunkCorrupt(f"Chunk {n} of content {self._content.id} is not what the manifest says.")
         self._total.update(data)
         self._next += 1
-        return data
 
     def _expected(self, n: int) -> bytes:
         page, at = divmod(n, MANIFEST_PAGE_CHUNKS)
