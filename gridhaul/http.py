@@ -1,11 +1,12 @@
 """The one factory of HTTP clients: no proxy from the environment, no redirects, every wait bounded."""
 
 import ssl
+from types import TracebackType
 
 import httpcore2
 import httpx2
 
-from gridhaul.network import ThreadedWrites
+from gridhaul.sending import Senders
 from gridhaul.settings import ANSWER_SECONDS
 from gridhaul.tls import tls_context
 
@@ -27,17 +28,33 @@ def make_client(answer_seconds: float = ANSWER_SECONDS, *, tls: ssl.SSLContext |
 
 
 class _Transport(httpx2.AsyncHTTPTransport):
-    """httpx2's transport over connections of ours."""
+    """httpx2's own, but for bodies that are made on the way: those are sent in a thread."""
 
     def __init__(self, tls: ssl.SSLContext) -> None:
-        super().__init__(verify=tls, trust_env=False)
-        self._pool = httpcore2.AsyncConnectionPool(
-            ssl_context=tls,
-            max_connections=CONNECTIONS,
-            max_keepalive_connections=CONNECTIONS,
-            keepalive_expiry=KEPT_SECONDS,
-            network_backend=ThreadedWrites(),
+        limits = httpx2.Limits(
+            max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS, keepalive_expiry=KEPT_SECONDS
         )
+        super().__init__(verify=tls, trust_env=False, limits=limits)
+        self._senders = Senders(tls, kept_seconds=KEPT_SECONDS)
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        if isinstance(request.stream, httpx2.SyncByteStream):  # all of it is at hand
+            return await super().handle_async_request(request)
+        return await self._senders.send(request)
+
+    async def aclose(self) -> None:
+        self._senders.close()
+        await super().aclose()
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None = None,
+        error: BaseException | None = None,
+        trace: TracebackType | None = None,
+    ) -> None:
+        """Of a client that is used with `async with`."""
+        self._senders.close()
+        await super().__aexit__(kind, error, trace)
 
 
 def patience(client: httpx2.AsyncClient, busy_seconds: float) -> httpx2.Timeout:

@@ -3,10 +3,11 @@
 import asyncio
 import errno
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import partial
 from typing import ParamSpec, TypeVar
 
+from gridhaul.threads import thread_ended
 from gridhaul.transfer.errors import TargetRefused, TargetUnavailable
 
 P = ParamSpec("P")
@@ -33,16 +34,8 @@ def mapped_os_errors() -> Iterator[None]:
 
 async def in_thread(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
     """Call it in a thread. When cancelled, still wait for its end: what it uses is closed next."""
-    future = asyncio.get_running_loop().run_in_executor(None, partial(_call, function, *args, **kwargs))
-    try:
-        await asyncio.wait([future])
-    except asyncio.CancelledError:
-        while not future.done():
-            with suppress(asyncio.CancelledError):
-                await asyncio.wait([future])
-        future.exception()  # nobody is left to hear of it
-        raise
-    return future.result()
+    calling = asyncio.get_running_loop().run_in_executor(None, partial(_call, function, *args, **kwargs))
+    return await thread_ended(calling)
 
 
 def _call(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
