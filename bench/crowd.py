@@ -15,7 +15,7 @@ from gridhaul.embedded.system import System
 T = TypeVar("T")
 R = TypeVar("R")
 
-LANES = 8
+LANES = 16
 
 
 class Crowd:

@@ -1,7 +1,7 @@
 """Accounts in the collection `auth`, with their keys and sessions inside: what a request needs is one read."""
 
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from bson import ObjectId
 from pymongo import ReturnDocument
@@ -10,6 +10,7 @@ from pymongo.errors import DuplicateKeyError
 from gridhaul.storage.codec import Codec, new_id
 from gridhaul.storage.connect import Database, Document, maps_database_errors
 from gridhaul.storage.lease import NOW
+from gridhaul.storage.together import Together
 from gridhaul.transfer.access import Account, ApiKey, NewAccount, Session
 from gridhaul.transfer.errors import AccountExists, TooManyKeys
 from gridhaul.transfer.model import RecordId
@@ -27,6 +28,7 @@ class MongoAccounts:
     def __init__(self, database: Database) -> None:
         self._collection = database["auth"]
         self._codec = Codec(Account)
+        self._reads = Together(self._read)
 
     async def create(self, new: NewAccount) -> Account:
         """Raises AccountExists."""
@@ -46,11 +48,12 @@ class MongoAccounts:
         return self._codec.decode(cast("Document", document))  # an upsert always gives one
 
     async def named(self, username: str) -> Account | None:
-        return self._decoded(await self._collection.find_one({"username": username}, BARE))
+        """One read for all that ask for it at once, which begins after they have asked: a revocation holds at once."""
+        return await self._reads.ask(("username", username), None)
 
     async def with_key(self, key_id: RecordId) -> Account | None:
-        """The account and that one of its keys."""
-        return self._decoded(await self._with("keys", key_id))
+        """The account and that one of its keys. Read as by `named`."""
+        return await self._reads.ask(("key", key_id), None)
 
     async def with_session(self, session_id: RecordId) -> Account | None:
         """The account and that one of its sessions."""
@@ -120,6 +123,14 @@ class MongoAccounts:
     async def end_session(self, session_id: RecordId) -> None:
         wanted = {"sessions.id": ObjectId(session_id)}
         await self._collection.update_one(wanted, {"$pull": {"sessions": {"id": ObjectId(session_id)}}})
+
+    async def _read(self, what: tuple[Literal["username", "key"], str], asked: Sequence[None]) -> list[Account | None]:
+        kind, value = what
+        if kind == "key":
+            found = await self._with("keys", RecordId(value))
+        else:
+            found = await self._collection.find_one({"username": value}, BARE)
+        return [self._decoded(found)] * len(asked)
 
     async def _with(self, kind: str, item_id: RecordId) -> Document | None:
         other = {"keys", "sessions"} - {kind}

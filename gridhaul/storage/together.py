@@ -6,26 +6,30 @@ from typing import Generic, TypeVar
 
 K = TypeVar("K")
 T = TypeVar("T")
+R = TypeVar("R")
 
 
-class Together(Generic[K, T]):
-    """Belongs to one event loop. `do` says of each item what went wrong with it, or raises for all of them."""
+class Together(Generic[K, T, R]):
+    """Belongs to one event loop. `do` gives what came of each item or went wrong with it, or raises for all of them."""
 
-    def __init__(self, do: Callable[[K, Sequence[T]], Awaitable[Sequence[Exception | None]]]) -> None:
+    def __init__(self, do: Callable[[K, Sequence[T]], Awaitable[Sequence[R | Exception]]]) -> None:
         self._do = do
-        self._waiting: dict[K, list[tuple[T, asyncio.Future[None]]]] = {}
+        self._waiting: dict[K, list[tuple[T, asyncio.Future[R]]]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def ask(self, key: K, item: T) -> None:
-        """Raises what went wrong. Whoever is cancelled before it is under way is left out."""
+    async def ask(self, key: K, item: T) -> R:
+        """What came of it; it is begun after it was asked for. Raises what went wrong.
+
+        Whoever is cancelled before it is under way is left out.
+        """
         if key not in self._waiting:
             self._waiting[key] = []
             task = asyncio.create_task(self._serve(key))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
-        done = asyncio.get_running_loop().create_future()
+        done: asyncio.Future[R] = asyncio.get_running_loop().create_future()
         self._waiting[key].append((item, done))
-        await done
+        return await done
 
     async def _serve(self, key: K) -> None:
         try:
@@ -35,15 +39,16 @@ class Together(Generic[K, T]):
         finally:
             del self._waiting[key]
 
-    async def _do_all(self, key: K, waiting: Sequence[tuple[T, asyncio.Future[None]]]) -> None:
+    async def _do_all(self, key: K, waiting: Sequence[tuple[T, asyncio.Future[R]]]) -> None:
+        outcomes: Sequence[R | Exception]
         try:
-            failures = await self._do(key, [item for item, _ in waiting])
+            outcomes = await self._do(key, [item for item, _ in waiting])
         except Exception as error:
-            failures = [error] * len(waiting)
-        for (_, done), failure in zip(waiting, failures, strict=True):
+            outcomes = [error] * len(waiting)
+        for (_, done), outcome in zip(waiting, outcomes, strict=True):
             if done.done():
                 continue
-            if failure is None:
-                done.set_result(None)
+            if isinstance(outcome, Exception):
+                done.set_exception(outcome)
             else:
-                done.set_exception(failure)
+                done.set_result(outcome)

@@ -32,11 +32,11 @@ def doing() -> Doing:
 
 
 @pytest.fixture
-def together(doing: Doing) -> Together[str, int]:
+def together(doing: Doing) -> Together[str, int, None]:
     return Together(doing)
 
 
-async def _asked(together: Together[str, int], *items: int, key: str = "a") -> list[asyncio.Task[None]]:
+async def _asked(together: Together[str, int, None], *items: int, key: str = "a") -> list[asyncio.Task[None]]:
     """All of them wait."""
     asked = [asyncio.create_task(together.ask(key, item)) for item in items]
     await asyncio.sleep(0)
@@ -48,21 +48,23 @@ async def _outcomes(asked: Sequence[asyncio.Task[None]]) -> list[type[BaseExcept
     return [type(result) if isinstance(result, BaseException) else None for result in results]
 
 
-async def test_one_alone_is_done_at_once(doing: Doing, together: Together[str, int]) -> None:
+async def test_one_alone_is_done_at_once(doing: Doing, together: Together[str, int, None]) -> None:
     doing.may.set()
     for item in (1, 2):
         await together.ask("a", item)
     assert doing.done == [("a", [1]), ("a", [2])]
 
 
-async def test_those_of_one_moment_are_done_together(doing: Doing, together: Together[str, int]) -> None:
+async def test_those_of_one_moment_are_done_together(doing: Doing, together: Together[str, int, None]) -> None:
     asked = await _asked(together, 1, 2, 3)
     doing.may.set()
     assert await _outcomes(asked) == [None] * 3
     assert doing.done == [("a", [1, 2, 3])]
 
 
-async def test_those_that_come_meanwhile_are_done_together_next(doing: Doing, together: Together[str, int]) -> None:
+async def test_those_that_come_meanwhile_are_done_together_next(
+    doing: Doing, together: Together[str, int, None]
+) -> None:
     asked = await _asked(together, 1)
     await doing.begun.acquire()
     asked += await _asked(together, 2, 3)
@@ -71,7 +73,7 @@ async def test_those_that_come_meanwhile_are_done_together_next(doing: Doing, to
     assert doing.done == [("a", [1]), ("a", [2, 3])]
 
 
-async def test_keys_do_not_wait_for_each_other(doing: Doing, together: Together[str, int]) -> None:
+async def test_keys_do_not_wait_for_each_other(doing: Doing, together: Together[str, int, None]) -> None:
     asked = await _asked(together, 1) + await _asked(together, 2, key="b")
     for _ in range(2):
         await doing.begun.acquire()
@@ -80,13 +82,15 @@ async def test_keys_do_not_wait_for_each_other(doing: Doing, together: Together[
     await asyncio.gather(*asked)
 
 
-async def test_each_hears_of_its_own_failure(doing: Doing, together: Together[str, int]) -> None:
+async def test_each_hears_of_its_own_failure(doing: Doing, together: Together[str, int, None]) -> None:
     asked = await _asked(together, -1, 2, -3)
     doing.may.set()
     assert await _outcomes(asked) == [ValueError, None, ValueError]
 
 
-async def test_all_hear_of_a_failure_of_all_and_the_next_is_tried(doing: Doing, together: Together[str, int]) -> None:
+async def test_all_hear_of_a_failure_of_all_and_the_next_is_tried(
+    doing: Doing, together: Together[str, int, None]
+) -> None:
     asked = await _asked(together, 1, 2, 3)
     doing.broken = True
     doing.may.set()
@@ -95,7 +99,9 @@ async def test_all_hear_of_a_failure_of_all_and_the_next_is_tried(doing: Doing, 
     await together.ask("a", 4)
 
 
-async def test_one_that_is_cancelled_while_it_waits_is_left_out(doing: Doing, together: Together[str, int]) -> None:
+async def test_one_that_is_cancelled_while_it_waits_is_left_out(
+    doing: Doing, together: Together[str, int, None]
+) -> None:
     asked = await _asked(together, 1)
     await doing.begun.acquire()
     asked += await _asked(together, 2, 3)
@@ -107,7 +113,7 @@ async def test_one_that_is_cancelled_while_it_waits_is_left_out(doing: Doing, to
 
 
 async def test_one_that_is_cancelled_while_it_is_done_takes_nobody_with_it(
-    doing: Doing, together: Together[str, int]
+    doing: Doing, together: Together[str, int, None]
 ) -> None:
     asked = await _asked(together, 1, 2)
     await doing.begun.acquire()
