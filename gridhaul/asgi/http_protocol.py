@@ -55,6 +55,12 @@ class BoundedHttp(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         self._pending_bytes = 0
+        if not self.cycle.body:  # nothing to join it with: uvicorn would copy it in, and out again
+            super().on_body(b"")
+            self.cycle.body = body  # type: ignore[assignment] # what it does with it, it can do with bytes
+            return
+        if isinstance(self.cycle.body, bytes):
+            self.cycle.body = bytearray(self.cycle.body)
         super().on_body(body)
         if len(self.cycle.body) <= BODY_BYTES:  # uvicorn stops at 64 KiB, and wakes the application for each
             self.flow.resume_reading()
