@@ -32,6 +32,10 @@ class Installation:
         """What was deleted before is gone for good, and everything is on disk."""
         # Usually they are looked at again two minutes later. Nothing is under way that could arrive late.
         self.mongo[self.database]["contents"].delete_many({"state": "DELETING"})
+        self.checkpoint()
+
+    def checkpoint(self) -> None:
+        """MongoDB writes to its data files what is only in its cache and its journal."""
         self.mongo.admin.command("fsync")
 
 

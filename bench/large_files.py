@@ -21,6 +21,7 @@ class Trip:
     """One file of zeros stored, delivered to the sink, and deleted."""
 
     seconds_per_gib: float  # to store it
+    written_seconds_per_gib: float  # the same, and until MongoDB has written its data files
     peaks: Peaks
 
 
@@ -39,11 +40,17 @@ class _Traveller:
         ours = self._stand.ours
         memory.forget_peaks(ours.system)
         seconds, file_id = timed(lambda: ours.operator.store(self._source))
+        checkpoint_seconds, _ = timed(ours.checkpoint)
         ours.operator.deliver(file_id, ours.operator.sha256(file_id), target=SINK, object_name=next(self._names))
-        per_gib = seconds * GIB_IN_MIB / self._mib
-        self.trips.append(Trip(seconds_per_gib=per_gib, peaks=memory.peaks(ours.system)))
+        gib = self._mib / GIB_IN_MIB
+        trip = Trip(
+            seconds_per_gib=seconds / gib,
+            written_seconds_per_gib=(seconds + checkpoint_seconds) / gib,
+            peaks=memory.peaks(ours.system),
+        )
+        self.trips.append(trip)
         ours.operator.delete(file_id)
-        return per_gib
+        return trip.seconds_per_gib
 
 
 def travel(stand: Stand, scale: Scale, *, runs: int, display: Display) -> Trips:

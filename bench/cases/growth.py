@@ -13,7 +13,13 @@ from bench.scale import named
 def measure(bench: Bench) -> Outcome:
     seconds = {mib: [trip.seconds_per_gib for trip in series] for mib, series in bench.trips.items()}
     smallest, largest = min(seconds), max(seconds)
+    written = {mib: median(trip.written_seconds_per_gib for trip in series) for mib, series in bench.trips.items()}
     figures = [Figure(what=f"storing {named(mib)}", value=median(seconds[mib]), unit=UNIT) for mib in seconds]
+    figures += [
+        Figure(what=f"storing {named(mib)}, to the data files", value=written[mib], unit=UNIT) for mib in written
+    ]
+    ratio = written[largest] / written[smallest]
+    figures += [Figure(what=f"the same, {named(largest)} by {named(smallest)}", value=ratio, unit="")]
     figures += measure_listings(bench)
     figures += measure_preparing(bench)
     return Outcome(

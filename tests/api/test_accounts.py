@@ -1,5 +1,6 @@
 """Accounts and keys, as admins and their owners see and change them."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
@@ -198,6 +199,32 @@ async def test_request_reads_one_key_and_no_others(database: Database) -> None:
     found = await accounts.with_key(last.id)
     assert found is not None
     assert (found.username, found.keys, found.sessions) == ("bob", (last,), ())
+
+
+async def test_key_revoked_while_others_are_read_is_not_found_from_then_on(database: Database) -> None:
+    """Many ask at once and share their reads; whoever asks after the revocation has a read that begins after it."""
+    accounts = MongoAccounts(database)
+    await accounts.create(NewAccount(username="bob", scopes=SOME))
+    for _ in range(20):
+        key = _key()
+        await accounts.add_key("bob", key)
+        before = [asyncio.create_task(accounts.with_key(key.id)) for _ in range(20)]
+        await asyncio.sleep(0)  # they are under way
+        await accounts.revoke_key(key.id, of="bob")
+        after = await asyncio.gather(*(accounts.with_key(key.id) for _ in range(20)))
+        assert after == [None] * 20
+        assert {found.keys[0].id for found in await asyncio.gather(*before) if found} <= {key.id}
+
+
+async def test_names_and_keys_that_are_asked_for_at_once_get_their_own(database: Database) -> None:
+    accounts = MongoAccounts(database)
+    for username in ("bob", "eve"):
+        await accounts.create(NewAccount(username=username, scopes=SOME))
+    key = _key()
+    await accounts.add_key("eve", key)
+    asked = [accounts.named("bob"), accounts.with_key(key.id), accounts.named("eve"), accounts.named("nobody")] * 5
+    found = await asyncio.gather(*asked)
+    assert [one and one.username for one in found] == ["bob", "eve", "eve", None] * 5
 
 
 def _key() -> ApiKey:

@@ -1,11 +1,16 @@
-"""Connections whose headers do not come to an end."""
+"""Connections whose headers do not come to an end, and bodies on their way to the application."""
 
 import asyncio
+import hashlib
+import os
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
+import pytest
 import uvicorn
+from starlette.requests import Request
 from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.server import ServerState
 
 from gridhaul.asgi.http_protocol import HEADERS, PENDING_BYTES, BoundedHttp
@@ -15,10 +20,10 @@ REQUEST = b"GET / HTTP/1.1\r\nHost: x\r\n"
 
 @asynccontextmanager
 async def connected(
-    head_seconds: float = 30.0,
+    head_seconds: float = 30.0, app: ASGIApp | None = None
 ) -> AsyncGenerator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
     """A connection to a server of the protocol."""
-    config = uvicorn.Config(PlainTextResponse("here"), ws="none", log_level="critical")
+    config = uvicorn.Config(app or PlainTextResponse("here"), ws="none", log_level="critical")
 
     def protocol() -> BoundedHttp:
         made = BoundedHttp(config, ServerState(), {})
@@ -81,3 +86,26 @@ async def test_what_is_no_request_is_answered_as_before() -> None:
     async with connected() as (reader, writer):
         writer.write(b"NONSENSE\r\n\r\n")
         assert (await reader.read()).startswith(b"HTTP/1.1 400 ")
+
+
+@pytest.mark.parametrize("pause_seconds", [0, 0.005])
+async def test_bodies_reach_the_application_whole_however_slowly_it_takes_them(pause_seconds: float) -> None:
+    """Its digest and length: of bodies in one piece and in many, on one connection."""
+
+    async def tell(scope: Scope, receive: Receive, send: Send) -> None:
+        total, length = hashlib.sha256(), 0
+        async for part in Request(scope, receive).stream():
+            total.update(part)
+            length += len(part)
+            await asyncio.sleep(pause_seconds)
+        await PlainTextResponse(f"{length} {total.hexdigest()}")(scope, receive, send)
+
+    async with connected(app=tell) as (reader, writer):
+        for length in (0, 1, 1000, 3 << 20, 200_000, 1 << 20, 0, 70_000):
+            body = os.urandom(length)
+            writer.write(b"PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % length)
+            for at in range(0, length, 300_000):
+                writer.write(body[at : at + 300_000])
+                await writer.drain()
+            told = f"{length} {hashlib.sha256(body).hexdigest()}".encode()
+            assert (await reader.readuntil(told)).startswith(b"HTTP/1.1 200 OK")

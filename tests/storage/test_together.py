@@ -121,3 +121,11 @@ async def test_one_that_is_cancelled_while_it_is_done_takes_nobody_with_it(
     asked[0].cancel()
     doing.may.set()
     assert await _outcomes(asked) == [asyncio.CancelledError, None, None]
+
+
+async def test_each_gets_what_came_of_its_own() -> None:
+    async def double(key: str, items: Sequence[int]) -> Sequence[str | Exception]:
+        return [key * item for item in items]
+
+    together: Together[str, int, str] = Together(double)
+    assert await asyncio.gather(*(together.ask("a", n) for n in range(4))) == ["", "a", "aa", "aaa"]
