@@ -35,7 +35,7 @@ class _Transport(httpx2.AsyncHTTPTransport):
             max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS, keepalive_expiry=KEPT_SECONDS
         )
         super().__init__(verify=tls, trust_env=False, limits=limits)
-        self._senders = Senders(tls, kept_seconds=KEPT_SECONDS)
+        self._senders = Senders(tls, at_once=CONNECTIONS, kept_seconds=KEPT_SECONDS)
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         if isinstance(request.stream, httpx2.SyncByteStream):  # all of it is at hand

@@ -8,8 +8,9 @@ sends these.
 import asyncio
 import socket
 import ssl
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterable
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 from itertools import islice
@@ -19,10 +20,12 @@ from typing import Any, TypeVar
 import httpcore2
 import httpx2
 
-from gridhaul.threads import thread_ended
+from gridhaul.threads import ended, thread_ended
 
 BLOCKS_AT_ONCE = 4  # that go to the thread: a way there and back takes as long as sending a part of a block
 PIECES_AT_ONCE = 4  # of an answer
+CONNECT_MOST_SECONDS = 60.0  # where no timeout is given
+LEAST_SECONDS = 0.001  # 0 would be no timeout
 
 T = TypeVar("T")
 
@@ -32,20 +35,26 @@ SocketOption = tuple[int, int, int] | tuple[int, int, bytes | bytearray] | tuple
 class Senders:
     """The connections for such bodies: each request has one of its own. Belongs to one event loop."""
 
-    def __init__(self, tls: ssl.SSLContext, *, kept_seconds: float) -> None:
-        self._new = partial(_Sender, tls, kept_seconds)
-        self._idle: list[_Sender] = []
+    def __init__(self, tls: ssl.SSLContext, *, at_once: int, kept_seconds: float) -> None:
+        self._threads = ThreadPoolExecutor(at_once, thread_name_prefix="sending")
+        self._new = partial(_Sender, tls, kept_seconds, self._threads)
+        self._kept_seconds = kept_seconds
+        self._idle: list[tuple[float, _Sender]] = []  # since when
+        self._busy: set[_Sender] = set()
 
     async def send(self, request: httpx2.Request) -> httpx2.Response:
         """The answer; its body is still to be read, or closed.
 
         Raises httpx2.TransportError, also for a success that comes before the whole body has gone, and what the body
-        raises. Cancelled, it ends at once, with the connection.
+        raises. Cancelled, it ends at once and the connection with it; while that is being made, after a few seconds.
         """
-        sender = self._idle.pop() if self._idle else self._new()
+        self._close_expired()
+        sender = self._idle.pop()[1] if self._idle else self._new()
+        self._busy.add(sender)
         try:
             response = await sender.send(request)
         except BaseException:
+            self._busy.discard(sender)
             sender.close()
             raise
         assert isinstance(response.stream, httpx2.SyncByteStream)  # noqa: S101 - it is of a synchronous transport
@@ -55,23 +64,33 @@ class Senders:
         )
 
     def close(self) -> None:
-        """Give back the connections that are not in use."""
+        """Give back the connections, and cut those that are in use."""
+        for sender in self._busy:
+            sender.cut()
         while self._idle:
-            self._idle.pop().close()
+            self._idle.pop()[1].close()
+        self._threads.shutdown(wait=False)
 
     def _take_back(self, sender: "_Sender") -> None:
+        self._busy.discard(sender)
         if sender.is_cut:
             sender.close()
         else:
-            self._idle.append(sender)
+            self._idle.append((time.monotonic(), sender))
+
+    def _close_expired(self) -> None:
+        expired_before = time.monotonic() - self._kept_seconds
+        while self._idle and self._idle[0][0] < expired_before:
+            self._idle.pop(0)[1].close()
 
 
 class _Sender:
     """One connection at most, for one request at a time."""
 
-    def __init__(self, tls: ssl.SSLContext, kept_seconds: float) -> None:
-        self._line = _Line()
+    def __init__(self, tls: ssl.SSLContext, kept_seconds: float, threads: ThreadPoolExecutor) -> None:
+        self._line = _Line(asyncio.get_running_loop())
         self._transport = _Transport(tls, kept_seconds, self._line)
+        self._threads = threads
 
     @property
     def is_cut(self) -> bool:
@@ -94,13 +113,16 @@ class _Sender:
     async def in_thread(self, call: Callable[[], T], *, when_cancelled: Callable[[], None] | None = None) -> T:
         """Call it. When cancelled, cut the connection, so that the thread soon ends, and wait for that."""
 
-        def cut() -> None:
+        def stop() -> None:
             if when_cancelled is not None:
                 when_cancelled()
-            self._line.cut()
+            self.cut()
 
-        calling = asyncio.get_running_loop().run_in_executor(None, call)
-        return await thread_ended(calling, when_cancelled=cut)
+        calling = asyncio.get_running_loop().run_in_executor(self._threads, call)
+        return await thread_ended(calling, when_cancelled=stop)
+
+    def cut(self) -> None:
+        self._line.cut()
 
     def close(self) -> None:
         self._transport.close()
@@ -138,18 +160,20 @@ class _Body(httpx2.SyncByteStream):
         self.is_sent = True
 
     def stop(self) -> None:
-        """On the event loop: nothing more is made."""
-        self._is_stopped = True
-        if self._making is not None:
+        """On the event loop: nothing more is made. Once: a second cancel would interrupt how the blocks are closed."""
+        if not self._is_stopped and self._making is not None:
             self._making.cancel()
+        self._is_stopped = True
 
     async def stopped(self) -> None:
         """On the event loop: what is made for nobody any more has ended."""
         self.stop()
-        if self._making is not None:
-            await asyncio.wait([self._making])
-        if isinstance(self._blocks, AsyncGenerator):
-            await self._blocks.aclose()
+        try:
+            if self._making is not None:
+                await ended(self._making)
+        finally:
+            if isinstance(self._blocks, AsyncGenerator):
+                await self._blocks.aclose()
 
     def _make(self) -> Future[list[bytes]]:
         return asyncio.run_coroutine_threadsafe(self._some(), self._loop)
@@ -189,9 +213,10 @@ class _Answer(httpx2.AsyncByteStream):
 class _Line(httpcore2.SyncBackend):
     """Makes a sender's connections, one at a time. The one there is can be cut, whatever its thread waits for."""
 
-    def __init__(self) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
         self._changing = Lock()
-        self._socket: socket.socket | None = None
+        self._handle: socket.socket | None = None  # a second one of the connection's, which TLS does not take away
         self.is_cut = False
 
     def connect_tcp(
@@ -202,38 +227,70 @@ class _Line(httpcore2.SyncBackend):
         local_address: str | None = None,
         socket_options: Iterable[SocketOption] | None = None,
     ) -> httpcore2.NetworkStream:
-        return _Stream(super().connect_tcp(host, port, timeout, local_address, socket_options), self)
+        """To the first of the host's addresses that answers; all of them together have the timeout."""
+        deadline = time.monotonic() + (CONNECT_MOST_SECONDS if timeout is None else timeout)
+        addresses = self._addresses(host, port, deadline)
+        for left in range(len(addresses), 0, -1):
+            share = max(deadline - time.monotonic(), LEAST_SECONDS) / left
+            try:
+                usual = super().connect_tcp(addresses[-left], port, share, local_address, socket_options)
+            except (httpcore2.ConnectError, httpcore2.ConnectTimeout):
+                if left == 1:
+                    raise
+            else:
+                return _Stream(usual, self._held(usual), self)
+        raise httpcore2.ConnectError("the host has no address")
 
     def cut(self) -> None:
         """There will be no other connection either."""
         with self._changing:
             self.is_cut = True
-            if self._socket is not None:
-                with suppress(OSError):  # wakes its thread; beneath TLS, whose own shutdown would wait for the peer
-                    socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
+            if self._handle is not None:
+                with suppress(OSError):  # wakes its thread
+                    self._handle.shutdown(socket.SHUT_RDWR)
 
-    def hold(self, stream: httpcore2.NetworkStream) -> None:
-        """It is the connection from now on. Raises ConnectError after `cut`."""
-        with self._changing:
-            if not self.is_cut:
-                self._socket = stream.get_extra_info("socket")
-                return
-        stream.close()
-        raise httpcore2.ConnectError("it is not wanted any more")
-
-    def close(self, stream: httpcore2.NetworkStream) -> None:
+    def close(self, handle: socket.socket) -> None:
         """Nobody cuts it while it is closed: its descriptor may be another's a moment later."""
         with self._changing:
-            self._socket = None
+            if self._handle is handle:
+                self._handle = None
+            handle.close()
+
+    def _addresses(self, host: str, port: int, deadline: float) -> list[str]:
+        looking = asyncio.run_coroutine_threadsafe(
+            self._loop.getaddrinfo(host, port, type=socket.SOCK_STREAM), self._loop
+        )
+        try:
+            found = looking.result(max(deadline - time.monotonic(), LEAST_SECONDS))
+        except TimeoutError:
+            looking.cancel()
+            raise httpcore2.ConnectTimeout("the host's addresses are not known yet") from None
+        except OSError as error:
+            raise httpcore2.ConnectError(str(error)) from error
+        return list(dict.fromkeys(str(address[0]) for *_, address in found))
+
+    def _held(self, stream: httpcore2.NetworkStream) -> socket.socket:
+        """A second handle of the connection. Raises ConnectError after `cut`, or where there is no handle left."""
+        try:
+            with self._changing:
+                if self.is_cut:
+                    raise httpcore2.ConnectError("it is not wanted any more")
+                self._handle = stream.get_extra_info("socket").dup()
+                return self._handle
+        except OSError as error:
             stream.close()
+            raise httpcore2.ConnectError(str(error)) from error
+        except httpcore2.ConnectError:
+            stream.close()
+            raise
 
 
 class _Stream(httpcore2.NetworkStream):
-    """A connection that its line knows of."""
+    """A connection that its line can cut."""
 
-    def __init__(self, usual: httpcore2.NetworkStream, line: _Line) -> None:
-        line.hold(usual)
+    def __init__(self, usual: httpcore2.NetworkStream, handle: socket.socket, line: _Line) -> None:
         self._usual = usual
+        self._handle = handle
         self._line = line
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
@@ -243,12 +300,17 @@ class _Stream(httpcore2.NetworkStream):
         self._usual.write(buffer, timeout)
 
     def close(self) -> None:
-        self._line.close(self._usual)
+        self._line.close(self._handle)
+        self._usual.close()
 
     def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore2.NetworkStream:
-        return _Stream(self._usual.start_tls(ssl_context, server_hostname, timeout), self._line)
+        try:
+            return _Stream(self._usual.start_tls(ssl_context, server_hostname, timeout), self._handle, self._line)
+        except BaseException:
+            self.close()
+            raise
 
     def get_extra_info(self, info: str) -> Any:
         return self._usual.get_extra_info(info)

@@ -6,14 +6,14 @@ import os
 import ssl
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, suppress
 from pathlib import Path
 
 import httpx2
 import pytest
 
 from gridhaul.http import make_client
-from gridhaul.sending import BLOCKS_AT_ONCE
+from gridhaul.sending import BLOCKS_AT_ONCE, Senders
 from gridhaul.tls import tls_context
 from tests.servers.authority import new_certificate
 
@@ -25,7 +25,9 @@ Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]
 
 
 @asynccontextmanager
-async def serving(handler: Handler, tls: ssl.SSLContext | None = None) -> AsyncGenerator[str]:
+async def serving(
+    handler: Handler, tls: ssl.SSLContext | None = None, *, host: str = "localhost"
+) -> AsyncGenerator[str]:
     """A server's address. Connections stay when their handler has ended."""
     over = asyncio.Event()
 
@@ -38,7 +40,7 @@ async def serving(handler: Handler, tls: ssl.SSLContext | None = None) -> AsyncG
         finally:
             writer.transport.abort()
 
-    async with await asyncio.start_server(handle, "localhost", ssl=tls) as server:
+    async with await asyncio.start_server(handle, host, ssl=tls) as server:
         try:
             scheme = "https" if tls else "http"
             yield f"{scheme}://localhost:{server.sockets[0].getsockname()[1]}/x"
@@ -288,6 +290,124 @@ async def test_success_that_comes_before_the_body_has_gone_is_none() -> None:
     async with serving(hasty) as url, make_client() as http:
         with pytest.raises(httpx2.RemoteProtocolError, match="before the whole body"):
             await put(http, url, Blocks(MORE_THAN_BUFFERS_MIB))
+
+
+class SlowToEnd:
+    """Blocks of which the fifth does not come; what they were made with takes a while to be closed."""
+
+    def __init__(self) -> None:
+        self.is_closed = False
+
+    async def stream(self) -> AsyncGenerator[bytes]:
+        try:
+            for _ in range(BLOCKS_AT_ONCE):
+                yield bytes(MORE_THAN_BUFFERS_MIB // BLOCKS_AT_ONCE * MIB)
+            await asyncio.sleep(600)
+        finally:
+            await asyncio.sleep(0.3)
+            self.is_closed = True
+
+
+async def test_cancelled_waits_until_what_makes_the_blocks_has_ended() -> None:
+    blocks = SlowToEnd()
+    async with serving(never_read) as url, make_client() as http:
+        sending = asyncio.create_task(http.put(url, content=blocks.stream()))
+        await asyncio.sleep(0.3)
+        await cancelled(sending)
+    assert blocks.is_closed
+
+
+async def test_cancelled_after_an_early_answer_is_cancelled() -> None:
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await head(reader)
+        writer.write(answer("507 Insufficient Storage"))
+        await asyncio.sleep(0.1)
+        writer.transport.abort()
+
+    blocks = SlowToEnd()
+
+    async def send(url: str) -> httpx2.Response:
+        async with aclosing(blocks.stream()) as stream:
+            return await http.put(url, content=stream)
+
+    async with serving(refuse) as url, make_client() as http:
+        sending = asyncio.create_task(send(url))
+        await asyncio.sleep(0.3)  # the answer is there, and the blocks are being closed
+        assert not blocks.is_closed
+        await cancelled(sending)
+    assert blocks.is_closed
+
+
+async def test_cancelled_in_a_handshake_that_does_not_go_on_ends_at_once() -> None:
+    async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(10)
+
+    async with serving(say_nothing) as url, make_client() as http:
+        sending = asyncio.create_task(put(http, url.replace("http:", "https:"), Blocks(1)))
+        await asyncio.sleep(0.3)
+        await cancelled(sending)
+
+
+async def test_closing_the_client_ends_what_is_under_way() -> None:
+    async with serving(never_read) as url:
+        async with make_client() as http:
+            sending = asyncio.create_task(put(http, url, Blocks(MORE_THAN_BUFFERS_MIB)))
+            await asyncio.sleep(0.3)
+        with pytest.raises(httpx2.TransportError):
+            await asyncio.wait_for(sending, SOON_SECONDS)
+
+
+async def test_another_address_of_the_host_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def read(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await head(reader)
+        await reader.readexactly(MIB)
+        writer.write(answer("201 Created"))
+
+    async def addresses(host: str, port: int, **_: object) -> list[object]:
+        assert host == "localhost"
+        return [(0, 0, 0, "", (one, port)) for one in ("127.0.0.99", "127.0.0.1")]  # nobody listens at the first
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", addresses)
+    async with serving(read, host="127.0.0.1") as url, make_client() as http:
+        assert (await put(http, url, Blocks(1))).status_code == 201
+
+
+async def test_host_without_an_address_is_not_reached() -> None:
+    async with make_client() as http:
+        with pytest.raises(httpx2.ConnectError):
+            await put(http, "http://nowhere.invalid/x", Blocks(1))
+
+
+async def test_connections_that_were_not_used_for_a_while_are_closed() -> None:
+    opened, closed = 0, 0
+
+    async def read(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal opened, closed
+        opened += 1
+        with suppress(asyncio.IncompleteReadError):
+            while True:
+                await head(reader)
+                await reader.readexactly(1)
+                writer.write(answer("201 Created"))
+        closed += 1
+
+    async def block() -> AsyncGenerator[bytes]:
+        yield b"a"
+
+    senders = Senders(tls_context(), at_once=3, kept_seconds=0.2)
+
+    async def send(url: str) -> None:
+        request = httpx2.Request("PUT", url, content=block(), headers={"Content-Length": "1"})
+        response = await senders.send(request)
+        await response.aread()
+
+    async with serving(read) as url:
+        await asyncio.gather(*(send(url) for _ in range(3)))
+        await asyncio.sleep(0.3)
+        await send(url)
+        await asyncio.sleep(0.1)
+        assert (opened, closed) == (4, 3)
+        senders.close()
 
 
 async def test_connection_is_used_again_and_after_a_cut_another_one() -> None:

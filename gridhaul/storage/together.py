@@ -45,6 +45,10 @@ class Together(Generic[K, T, R]):
             outcomes = await self._do(key, [item for item, _ in waiting])
         except Exception as error:
             outcomes = [error] * len(waiting)
+        except BaseException:  # the process ends
+            for _, done in waiting:
+                done.cancel()
+            raise
         for (_, done), outcome in zip(waiting, outcomes, strict=True):
             if done.done():
                 continue

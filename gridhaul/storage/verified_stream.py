@@ -3,9 +3,10 @@
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import aclosing, closing
+from contextlib import aclosing, closing, suppress
 from typing import TypeVar
 
+from gridhaul.threads import thread_ended
 from gridhaul.transfer.chunking import MANIFEST_PAGE_CHUNKS, SEGMENT_MAX_CHUNKS, chunk_length
 from gridhaul.transfer.digest import DIGEST_BYTES, ContentDigest, chunk_digest
 from gridhaul.transfer.errors import ChunkCorrupt, ChunkDoubled, ChunkMissing, ContentMismatch
@@ -63,8 +64,11 @@ async def _checked_ahead(items: Generator[T], threads: ThreadPoolExecutor) -> As
             making = loop.run_in_executor(threads, next, items, None)
             yield item
     finally:
-        await asyncio.gather(making, return_exceptions=True)
-        await loop.run_in_executor(threads, items.close)
+        try:
+            with suppress(Exception):  # whoever stops early has no use for it
+                await thread_ended(making)
+        finally:
+            await thread_ended(loop.run_in_executor(threads, items.close))
 
 
 class _Check:
