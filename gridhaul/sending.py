@@ -10,11 +10,11 @@ import socket
 import ssl
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 from itertools import islice
-from threading import Lock
+from threading import Condition, Lock
 from typing import Any, TypeVar
 
 import httpcore2
@@ -22,7 +22,7 @@ import httpx2
 
 from gridhaul.threads import ended, thread_ended
 
-BLOCKS_AT_ONCE = 4  # that go to the thread: a way there and back takes as long as sending a part of a block
+AHEAD_BLOCKS = 4  # made, beside as many that the thread has taken
 PIECES_AT_ONCE = 4  # of an answer
 CONNECT_MOST_SECONDS = 60.0  # where no timeout is given
 LEAST_SECONDS = 0.001  # 0 would be no timeout
@@ -143,52 +143,72 @@ class _Transport(httpx2.HTTPTransport):
 
 
 class _Body(httpx2.SyncByteStream):
-    """For a thread: the blocks of a stream on the event loop, the next ones made while these are used."""
+    """For a thread: the blocks of a stream on the event loop, each as soon as it is made, a few made ahead."""
 
     def __init__(self, stream: httpx2.AsyncByteStream) -> None:
         self._loop = asyncio.get_running_loop()
-        self._blocks: AsyncIterator[bytes] = aiter(stream)
-        self._making: asyncio.Task[Any] | None = None
+        self._changed = Condition()
+        self._made: list[bytes] = []
+        self._has_ended = False
+        self._failure: Exception | None = None
+        self._room = asyncio.Event()
         self._is_stopped = False
+        self._making = asyncio.create_task(self._make(aiter(stream)))
         self.is_sent = False  # all of it
 
     def __iter__(self) -> Generator[bytes]:
-        making = self._make()
-        while blocks := making.result():
-            making = self._make()
+        while blocks := self._take():
             yield from blocks
         self.is_sent = True
 
     def stop(self) -> None:
         """On the event loop: nothing more is made. Once: a second cancel would interrupt how the blocks are closed."""
-        if not self._is_stopped and self._making is not None:
+        if not self._is_stopped:
+            self._is_stopped = True
+            self._end(httpx2.WriteError("the body is not wanted any more"))
             self._making.cancel()
-        self._is_stopped = True
 
     async def stopped(self) -> None:
         """On the event loop: what is made for nobody any more has ended."""
         self.stop()
-        try:
-            if self._making is not None:
-                await ended(self._making)
-        finally:
-            if isinstance(self._blocks, AsyncGenerator):
-                await self._blocks.aclose()
+        await ended(self._making)
 
-    def _make(self) -> Future[list[bytes]]:
-        return asyncio.run_coroutine_threadsafe(self._some(), self._loop)
-
-    async def _some(self) -> list[bytes]:
-        """None at the end."""
-        if self._is_stopped:
-            raise asyncio.CancelledError
-        self._making = asyncio.current_task()
-        blocks = []
-        async for block in self._blocks:
-            blocks.append(block)
-            if len(blocks) == BLOCKS_AT_ONCE:
-                break
+    def _take(self) -> list[bytes]:
+        """All that are made, when there are any; none at the end. Raises what the stream raised."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._made or self._has_ended)
+            blocks, self._made = self._made, []
+        if not blocks and self._failure is not None:
+            raise self._failure
+        self._loop.call_soon_threadsafe(self._room.set)
         return blocks
+
+    async def _make(self, blocks: AsyncIterator[bytes]) -> None:
+        failure: Exception | None = None
+        try:
+            async for block in blocks:
+                while len(self._made) >= AHEAD_BLOCKS:
+                    self._room.clear()
+                    await self._room.wait()
+                with self._changed:
+                    self._made.append(block)
+                    self._changed.notify()
+        except Exception as error:
+            failure = error
+        except asyncio.CancelledError:
+            failure = CancelledError()  # a thread's, which is asyncio's again for whoever waits for the thread
+            raise
+        finally:
+            self._end(failure)
+            if isinstance(blocks, AsyncGenerator):
+                await blocks.aclose()
+
+    def _end(self, failure: Exception | None) -> None:
+        """The first one counts."""
+        with self._changed:
+            if not self._has_ended:
+                self._has_ended, self._failure = True, failure
+            self._changed.notify()
 
 
 class _Answer(httpx2.AsyncByteStream):
