@@ -1,6 +1,7 @@
 """A stored content as a stream in which every byte was checked before it is given."""
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncGenerator, Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import aclosing, closing, suppress
@@ -15,6 +16,8 @@ from gridhaul.transfer.model import Content
 NumberedChunk = tuple[int, bytes]  # a chunk's number and data, as a layout reads them
 ManifestPage = Callable[[int], bytes]
 
+READ_AHEAD = 2  # batches: the reader does not wait for the checker, whose batch takes as long as its own
+
 T = TypeVar("T")
 
 
@@ -24,14 +27,14 @@ async def verified(
     """The chunks in order, each checked against the manifest; the last segment only once length and SHA-256 agree.
 
     So a reader that stops at an error has never had the whole content, and of one segment or less not a byte.
-    One batch is read in a thread and the one before it checked in another, while the one before that is used.
+    Batches are read in one thread and checked in another, while those before them are used.
     Raises ChunkMissing, ChunkCorrupt, ChunkDoubled, ContentMismatch.
     """
     check = _Check(content, manifest_page)
     before_last_segment = content.chunk_count - SEGMENT_MAX_CHUNKS
     held_back: list[bytes] = []
-    with ThreadPoolExecutor(2) as threads:
-        async with aclosing(_checked_ahead(check.all(_read_ahead(batches, threads)), threads)) as checked:
+    with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as checker:
+        async with aclosing(_checked_ahead(check.all(_read_ahead(batches, reader)), checker)) as checked:
             async for chunks in checked:
                 for n, chunk in chunks:
                     if n < before_last_segment:
@@ -43,32 +46,34 @@ async def verified(
         yield chunk
 
 
-def _read_ahead(items: Generator[T], threads: ThreadPoolExecutor) -> Generator[T]:
-    """In a thread: the items, the next one made in another thread while this one is used."""
-    making = threads.submit(next, items, None)
+def _read_ahead(items: Generator[T], thread: ThreadPoolExecutor) -> Generator[T]:
+    """In a thread: the items, the next ones made in the other one while this one is used."""
+    making = deque(thread.submit(next, items, None) for _ in range(READ_AHEAD))
     try:
-        while (item := making.result()) is not None:
-            making = threads.submit(next, items, None)
+        while (item := making.popleft().result()) is not None:
+            making.append(thread.submit(next, items, None))
             yield item
     finally:  # a thread that reads can not be interrupted
-        wait([making])
+        for later in making:
+            later.cancel()
+        wait(making)
         items.close()
 
 
-async def _checked_ahead(items: Generator[T], threads: ThreadPoolExecutor) -> AsyncGenerator[T]:
+async def _checked_ahead(items: Generator[T], thread: ThreadPoolExecutor) -> AsyncGenerator[T]:
     """On the event loop: the items, the next one made in a thread while this one is used."""
     loop = asyncio.get_running_loop()
-    making = loop.run_in_executor(threads, next, items, None)
+    making = loop.run_in_executor(thread, next, items, None)
     try:
         while (item := await asyncio.shield(making)) is not None:
-            making = loop.run_in_executor(threads, next, items, None)
+            making = loop.run_in_executor(thread, next, items, None)
             yield item
     finally:
         try:
             with suppress(Exception):  # whoever stops early has no use for it
                 await thread_ended(making)
         finally:
-            await thread_ended(loop.run_in_executor(threads, items.close))
+            await thread_ended(loop.run_in_executor(thread, items.close))
 
 
 class _Check:
