@@ -1,8 +1,7 @@
 """Bodies that are made while they are sent: sent in a thread, by httpx2's synchronous transport.
 
 An event loop takes each block of a body through all layers of an asynchronous client, and writes it to the socket with
-the interpreter's lock held: a fifth of a delivery's time. Here it only makes the blocks, the next ones while a thread
-sends these.
+the interpreter's lock held: a fifth of a delivery's time. Here it only makes the blocks, and a thread sends them.
 """
 
 import asyncio
@@ -21,7 +20,6 @@ import httpx2
 from gridhaul.lines import Line
 from gridhaul.threads import ended, thread_ended
 
-AHEAD_BLOCKS = 4  # made, beside as many that the thread has taken
 PIECES_AT_ONCE = 4  # of an answer
 
 T = TypeVar("T")
@@ -138,7 +136,10 @@ class _Transport(httpx2.HTTPTransport):
 
 
 class _Body(httpx2.SyncByteStream):
-    """For a thread: the blocks of a stream on the event loop, each as soon as it is made, a few made ahead."""
+    """For a thread: the blocks of a stream on the event loop, each made when the one before has been sent.
+
+    None ahead: what the stream looks at before it gives a block (a lease) still holds when that is sent.
+    """
 
     def __init__(self, stream: httpx2.AsyncByteStream) -> None:
         self._loop = asyncio.get_running_loop()
@@ -146,7 +147,7 @@ class _Body(httpx2.SyncByteStream):
         self._made: list[bytes] = []
         self._has_ended = False
         self._failure: Exception | None = None
-        self._room = asyncio.Event()
+        self._wanted = asyncio.Event()
         self._is_stopped = False
         self._making = asyncio.create_task(self._make(aiter(stream)))
         self.is_sent = False  # all of it
@@ -169,25 +170,27 @@ class _Body(httpx2.SyncByteStream):
         await ended(self._making)
 
     def _take(self) -> list[bytes]:
-        """All that are made, when there are any; none at the end. Raises what the stream raised."""
+        """The next one; none at the end. Raises what the stream raised."""
+        self._loop.call_soon_threadsafe(self._wanted.set)
         with self._changed:
             self._changed.wait_for(lambda: self._made or self._has_ended)
             blocks, self._made = self._made, []
         if not blocks and self._failure is not None:
             raise self._failure
-        self._loop.call_soon_threadsafe(self._room.set)
         return blocks
 
     async def _make(self, blocks: AsyncIterator[bytes]) -> None:
         failure: Exception | None = None
         try:
-            async for block in blocks:
-                while len(self._made) >= AHEAD_BLOCKS:
-                    self._room.clear()
-                    await self._room.wait()
+            while True:
+                await self._wanted.wait()
+                self._wanted.clear()
+                block = await anext(blocks)
                 with self._changed:
                     self._made.append(block)
                     self._changed.notify()
+        except StopAsyncIteration:
+            pass
         except Exception as error:
             failure = error
         except asyncio.CancelledError:

@@ -13,12 +13,13 @@ import httpx2
 import pytest
 
 from gridhaul.http import make_client
-from gridhaul.sending import AHEAD_BLOCKS, Senders
+from gridhaul.sending import Senders, _Body
 from gridhaul.tls import tls_context
 from tests.servers.authority import new_certificate
 
 MIB = 1 << 20
 MORE_THAN_BUFFERS_MIB = 64
+BLOCKS = 4
 SOON_SECONDS = 2.0
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -134,7 +135,7 @@ async def test_answer_is_given_whole() -> None:
         assert (await put(http, url, Blocks(1))).content == told
 
 
-async def test_no_more_is_made_ahead_than_was_said() -> None:
+async def test_nothing_is_made_while_nothing_is_sent() -> None:
     blocks = Blocks(MORE_THAN_BUFFERS_MIB)
     async with serving(never_read) as url, make_client() as http:
         sending = asyncio.create_task(put(http, url, blocks))
@@ -143,6 +144,18 @@ async def test_no_more_is_made_ahead_than_was_said() -> None:
         await asyncio.sleep(0.3)
         assert blocks.made == made < MORE_THAN_BUFFERS_MIB
         await cancelled(sending)
+
+
+async def test_block_is_made_when_the_one_before_has_been_sent() -> None:
+    """Whoever makes it looks at its lease first, and a process may stand still in between."""
+    blocks = Blocks(3)
+    body = _Body(httpx2.Request("PUT", "http://h", content=blocks.stream()).stream)  # type: ignore[arg-type]
+    taking = iter(body)
+    for taken in (1, 2, 3):
+        await asyncio.to_thread(next, taking)
+        await asyncio.sleep(0.02)
+        assert blocks.made == taken
+    await body.stopped()
 
 
 async def test_body_that_nobody_takes_times_out() -> None:
@@ -195,7 +208,7 @@ async def test_cancelled_while_the_next_block_is_made_ends_at_once_and_the_body_
         is_cut.set()
 
     async def stalls() -> AsyncGenerator[bytes]:
-        for _ in range(AHEAD_BLOCKS):
+        for _ in range(BLOCKS):
             yield b"a"
         await asyncio.sleep(600)
 
@@ -299,8 +312,8 @@ class SlowToEnd:
 
     async def stream(self) -> AsyncGenerator[bytes]:
         try:
-            for _ in range(AHEAD_BLOCKS):
-                yield bytes(MORE_THAN_BUFFERS_MIB // AHEAD_BLOCKS * MIB)
+            for _ in range(BLOCKS):
+                yield bytes(MORE_THAN_BUFFERS_MIB // BLOCKS * MIB)
             await asyncio.sleep(600)
         finally:
             await asyncio.sleep(0.3)
