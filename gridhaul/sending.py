@@ -7,6 +7,7 @@ the interpreter's lock held: a fifth of a delivery's time. Here it only makes th
 import asyncio
 import ssl
 import time
+from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 from functools import partial
@@ -20,8 +21,11 @@ import httpx2
 from gridhaul.lines import Line
 from gridhaul.threads import ended, thread_ended
 
+MADE_AHEAD = 4  # blocks of a body
 PIECES_AT_ONCE = 4  # of an answer
+CHECK = "check"  # the extension of a request whose body is checked before each block
 
+Check = Callable[[], None]
 T = TypeVar("T")
 
 
@@ -38,8 +42,9 @@ class Senders:
     async def send(self, request: httpx2.Request) -> httpx2.Response:
         """The answer; its body is still to be read, or closed.
 
-        Raises httpx2.TransportError, also for a success that comes before the whole body has gone, and what the body
-        raises. Cancelled, it ends at once and the connection with it; while that is being made, after a few seconds.
+        The request's extension `check` is called in the thread right before each block leaves. Raises what that or the
+        body raises, and httpx2.TransportError, also for a success that comes before the whole body has gone.
+        Cancelled, it ends at once and the connection with it; while that is being made, after a few seconds.
         """
         self._close_expired()
         sender = self._idle.pop()[1] if self._idle else self._new()
@@ -91,7 +96,7 @@ class _Sender:
 
     async def send(self, request: httpx2.Request) -> httpx2.Response:
         assert isinstance(request.stream, httpx2.AsyncByteStream)  # noqa: S101 - who sends the others is httpx2
-        body = _Body(request.stream)
+        body = _Body(request.stream, request.extensions.get(CHECK, _nothing))
         sent = httpx2.Request(
             request.method, request.url, headers=request.headers, stream=body, extensions=request.extensions
         )
@@ -136,25 +141,24 @@ class _Transport(httpx2.HTTPTransport):
 
 
 class _Body(httpx2.SyncByteStream):
-    """For a thread: the blocks of a stream on the event loop, each made when the one before has been sent.
+    """For a thread: the blocks of a stream on the event loop, some made ahead of it. `check` comes before each."""
 
-    None ahead: what the stream looks at before it gives a block (a lease) still holds when that is sent.
-    """
-
-    def __init__(self, stream: httpx2.AsyncByteStream) -> None:
+    def __init__(self, stream: httpx2.AsyncByteStream, check: Check) -> None:
         self._loop = asyncio.get_running_loop()
+        self._check = check
+        self._room = asyncio.Semaphore(MADE_AHEAD)
         self._changed = Condition()
-        self._made: list[bytes] = []
+        self._made: deque[bytes] = deque()
         self._has_ended = False
         self._failure: Exception | None = None
-        self._wanted = asyncio.Event()
         self._is_stopped = False
         self._making = asyncio.create_task(self._make(aiter(stream)))
         self.is_sent = False  # all of it
 
     def __iter__(self) -> Generator[bytes]:
-        while blocks := self._take():
-            yield from blocks
+        while (block := self._take()) is not None:
+            self._check()
+            yield block
         self.is_sent = True
 
     def stop(self) -> None:
@@ -169,22 +173,21 @@ class _Body(httpx2.SyncByteStream):
         self.stop()
         await ended(self._making)
 
-    def _take(self) -> list[bytes]:
-        """The next one; none at the end. Raises what the stream raised."""
-        self._loop.call_soon_threadsafe(self._wanted.set)
+    def _take(self) -> bytes | None:
+        """The next one; None at the end. Raises what the stream raised, whatever was made before."""
         with self._changed:
             self._changed.wait_for(lambda: self._made or self._has_ended)
-            blocks, self._made = self._made, []
-        if not blocks and self._failure is not None:
-            raise self._failure
-        return blocks
+            if self._failure is not None:
+                raise self._failure
+            block = self._made.popleft() if self._made else None
+        self._loop.call_soon_threadsafe(self._room.release)
+        return block
 
     async def _make(self, blocks: AsyncIterator[bytes]) -> None:
         failure: Exception | None = None
         try:
             while True:
-                await self._wanted.wait()
-                self._wanted.clear()
+                await self._room.acquire()
                 block = await anext(blocks)
                 with self._changed:
                     self._made.append(block)
@@ -207,6 +210,10 @@ class _Body(httpx2.SyncByteStream):
             if not self._has_ended:
                 self._has_ended, self._failure = True, failure
             self._changed.notify()
+
+
+def _nothing() -> None:
+    """Such a body needs no check."""
 
 
 class _Answer(httpx2.AsyncByteStream):

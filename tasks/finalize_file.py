@@ -185,14 +185,14 @@ class _Attempt:
             first = await anext(chunks, b"")
             self._tenure.check()
             self._put_began = True
-            await self._target.put(name, self._metered(first, chunks), length=self._content.length)
+            blocks = self._metered(first, chunks)
+            await self._target.put(name, blocks, length=self._content.length, check=self._tenure.check)
 
     async def _metered(self, first: bytes, rest: AsyncIterator[bytes]) -> AsyncGenerator[bytes]:
         if first:
             yield first
             self._meter.add(len(first))
         async for chunk in rest:
-            self._tenure.check()
             yield chunk
             self._meter.add(len(chunk))
 

@@ -156,7 +156,7 @@ async def _compose(
         holder=f"{socket.gethostname()}:{os.getpid()}",
         files=files,
         deliveries=deliveries,
-        contents=MongoContents(database, sweep_seconds=settings.sweep_seconds),
+        contents=MongoContents(database, sweep_seconds=settings.sweep_seconds, few_readers=True),
         usage=MongoUsage(database, quota_bytes=settings.quota_bytes),
         chunks=chunks,
         targets=targets,

@@ -13,7 +13,7 @@ import httpx2
 import pytest
 
 from gridhaul.http import make_client
-from gridhaul.sending import Senders, _Body
+from gridhaul.sending import CHECK, MADE_AHEAD, Senders, _Body
 from gridhaul.tls import tls_context
 from tests.servers.authority import new_certificate
 
@@ -146,16 +146,52 @@ async def test_nothing_is_made_while_nothing_is_sent() -> None:
         await cancelled(sending)
 
 
-async def test_block_is_made_when_the_one_before_has_been_sent() -> None:
-    """Whoever makes it looks at its lease first, and a process may stand still in between."""
-    blocks = Blocks(3)
-    body = _Body(httpx2.Request("PUT", "http://h", content=blocks.stream()).stream)  # type: ignore[arg-type]
+async def test_few_blocks_are_made_ahead_and_each_is_checked_right_before_it_leaves() -> None:
+    """A process may stand still in between, and its lease be lost when it goes on."""
+    blocks, checked = Blocks(3 * MADE_AHEAD), 0
+
+    def check() -> None:
+        nonlocal checked
+        checked += 1
+
+    body = _Body(httpx2.Request("PUT", "http://h", content=blocks.stream()).stream, check)  # type: ignore[arg-type]
     taking = iter(body)
-    for taken in (1, 2, 3):
+    for taken in range(1, 2 * MADE_AHEAD):
         await asyncio.to_thread(next, taking)
         await asyncio.sleep(0.02)
-        assert blocks.made == taken
+        assert (blocks.made, checked) == (taken + MADE_AHEAD, taken)
     await body.stopped()
+
+
+async def test_block_that_fails_its_check_does_not_leave() -> None:
+    arrived = 0
+    is_cut = asyncio.Event()
+    blocks, checked = Blocks(8), 0
+
+    class Lost(Exception):
+        pass
+
+    def check() -> None:
+        nonlocal checked
+        checked += 1
+        if checked == 3:
+            raise Lost
+
+    async def read(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal arrived
+        await head(reader)
+        while part := await reader.read(MIB):
+            arrived += len(part)
+        is_cut.set()
+
+    async with serving(read) as url, make_client() as http:
+        with pytest.raises(Lost):
+            await http.put(
+                url, content=blocks.stream(), headers={"Content-Length": str(8 * MIB)}, extensions={CHECK: check}
+            )
+        await asyncio.wait_for(is_cut.wait(), SOON_SECONDS)
+    assert arrived == 2 * MIB
+    assert blocks.is_closed
 
 
 async def test_body_that_nobody_takes_times_out() -> None:

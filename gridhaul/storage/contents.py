@@ -25,14 +25,20 @@ _NEVER_OPENED: Document = {"filename": "", "content_type": "", "length": 0, "fen
 
 @maps_database_errors
 class MongoContents:
-    """`transfer.ports.Contents`. No segment arrives later than `sweep_seconds` after its content was deleted."""
+    """`transfer.ports.Contents`. No segment arrives later than `sweep_seconds` after its content was deleted.
 
-    def __init__(self, database: Database, *, sweep_seconds: float = LONGEST_REQUEST_SECONDS) -> None:
+    Where only `few_readers` are at it at once, MongoDB sends on without being asked: faster, but each reader keeps a
+    connection, and however slowly it reads, 4 MiB of MongoDB's memory.
+    """
+
+    def __init__(
+        self, database: Database, *, sweep_seconds: float = LONGEST_REQUEST_SECONDS, few_readers: bool = False
+    ) -> None:
         self._collection = database["contents"]
         self._sweep_seconds = sweep_seconds
         self._codec = Codec(Content)
         self._inline = InlineLayout(database)
-        self._gridfs = GridFSLayout(database)
+        self._gridfs = GridFSLayout(database, few_readers=few_readers)
         self._manifests = Manifests(database)
 
     def new_id(self) -> RecordId:

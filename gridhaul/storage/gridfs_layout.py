@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from bson import ObjectId
-from pymongo import ASCENDING
+from pymongo import ASCENDING, CursorType
 from pymongo.errors import DuplicateKeyError, PyMongoError
 
 from gridhaul.storage.confirmed import catch_up_in_thread
@@ -30,7 +30,8 @@ BY_NUMBER = [("files_id", ASCENDING), ("n", ASCENDING), ("digest", ASCENDING)]
 
 
 class GridFSLayout:
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, few_readers: bool = False) -> None:
+        self._cursor_type = CursorType.EXHAUST if few_readers else CursorType.NON_TAILABLE
         self._chunks = database["fs.chunks"]
         self._files = database["fs.files"]
         self._in_threads = for_threads(database)["fs.chunks"]
@@ -90,7 +91,7 @@ class GridFSLayout:
 
     def _batches_from(self, content: Content, first: int) -> Generator[list[NumberedChunk]]:
         wanted = {"files_id": ObjectId(content.id), "n": {"$gte": first, "$lt": content.chunk_count}}
-        found = self._in_threads.find(wanted, hint=BY_NUMBER, batch_size=READ_CHUNKS)
+        found = self._in_threads.find(wanted, hint=BY_NUMBER, batch_size=READ_CHUNKS, cursor_type=self._cursor_type)
         with found.sort("n", ASCENDING) as cursor:
             while documents := cursor.to_list(READ_CHUNKS):
                 yield [(document["n"], as_bytes(document.get("data"))) for document in documents]

@@ -27,13 +27,13 @@ async def verified(
     """The chunks in order, each checked against the manifest; the last segment only once length and SHA-256 agree.
 
     So a reader that stops at an error has never had the whole content, and of one segment or less not a byte.
-    Batches are read in one thread and checked in another, while those before them are used.
+    Batches are read in one thread, checked in another and hashed in a third, while those before them are used.
     Raises ChunkMissing, ChunkCorrupt, ChunkDoubled, ContentMismatch.
     """
-    check = _Check(content, manifest_page)
     before_last_segment = content.chunk_count - SEGMENT_MAX_CHUNKS
     held_back: list[bytes] = []
-    with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as checker:
+    with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as hasher, ThreadPoolExecutor(1) as checker:
+        check = _Check(content, manifest_page, hasher)
         async with aclosing(_checked_ahead(check.all(_read_ahead(batches, reader)), checker)) as checked:
             async for chunks in checked:
                 for n, chunk in chunks:
@@ -77,20 +77,25 @@ async def _checked_ahead(items: Generator[T], thread: ThreadPoolExecutor) -> Asy
 
 
 class _Check:
-    def __init__(self, content: Content, manifest_page: ManifestPage) -> None:
+    def __init__(self, content: Content, manifest_page: ManifestPage, hasher: ThreadPoolExecutor) -> None:
         self._content = content
         self._manifest_page = manifest_page
+        self._hasher = hasher
         self._page = (-1, b"")
         self._total = ContentDigest()
         self._next = 0
 
     def all(self, batches: Generator[Sequence[NumberedChunk]]) -> Generator[Sequence[NumberedChunk]]:
-        """Each batch, when it is what the manifest says."""
+        """Each batch, when it is what the manifest says. The whole is hashed beside that, at most a batch behind."""
         with closing(batches):
+            hashing = self._hasher.submit(self._hash, ())
             for batch in batches:
+                hashing.result()
+                hashing = self._hasher.submit(self._hash, batch)
                 for n, data in batch:
                     self._chunk(n, data)
                 yield batch
+            hashing.result()
 
     def whole(self) -> None:
         if self._next < self._content.chunk_count:
@@ -105,8 +110,11 @@ class _Check:
             raise ChunkMissing(f"Chunk {self._next} of content {self._content.id} is missing.")
         if len(data) != chunk_length(self._content.length, n) or chunk_digest(data) != self._expected(n):
             raise ChunkCorrupt(f"Chunk {n} of content {self._content.id} is not what the manifest says.")
-        self._total.update(data)
         self._next += 1
+
+    def _hash(self, batch: Sequence[NumberedChunk]) -> None:
+        for _, data in batch:
+            self._total.update(data)
 
     def _expected(self, n: int) -> bytes:
         page, at = divmod(n, MANIFEST_PAGE_CHUNKS)

@@ -1,7 +1,7 @@
 """A directory of this machine, or one mounted on it."""
 
 import os
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import ExitStack, suppress
 from itertools import islice
 from pathlib import Path
@@ -44,11 +44,12 @@ class DirectoryTarget:
                 pass
         return RemoteObject(length=total.length_bytes, sha256=total.hexdigest(), evidence=Evidence.READ_BACK)
 
-    async def put(self, name: str, blocks: AsyncIterator[bytes], *, length: int) -> None:
+    async def put(self, name: str, blocks: AsyncIterator[bytes], *, length: int, check: Callable[[], None]) -> None:
         with ExitStack() as opened:
             descriptor = await in_thread(self._create, name, opened)
             written = 0
             async for block in blocks:
+                check()
                 await in_thread(_write, descriptor, block)
                 written += len(block)
             if written != length:

@@ -1,7 +1,7 @@
 """A plain HTTP server that takes PUT: one pass straight to the final name, nothing atomic about it."""
 
 import http
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 
 from gridhaul.headers import read_repr_digest
 from gridhaul.targets.http_session import GONE, STORED, WRITE_ONLY, HttpSession
@@ -29,8 +29,8 @@ class HttpTarget:
             raise OutcomeUnknown("The target can only be written to; what it holds is not known.")
         return await judge(self._session, name, head, length=length, sha256=repr_digest(head.headers))
 
-    async def put(self, name: str, blocks: AsyncIterator[bytes], *, length: int) -> None:
-        answer = await self._session.send(name, blocks, length=length)
+    async def put(self, name: str, blocks: AsyncIterator[bytes], *, length: int, check: Callable[[], None]) -> None:
+        answer = await self._session.send(name, blocks, length=length, check=check)
         if answer.status not in STORED:
             raise answer.error()
 

@@ -2,13 +2,15 @@
 
 import asyncio
 import http
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import httpx2
 
 from gridhaul.http import patience
+from gridhaul.sending import CHECK
 from gridhaul.targets.http_errors import mapped_errors, refusal
 from gridhaul.targets.names import quote_name
 from gridhaul.transfer.digest import ContentDigest
@@ -86,9 +88,9 @@ class HttpSession:
             async with self._open("HEAD", self.url(name), headers=headers, busy_bytes=length) as response:
                 return await _read(response)
 
-    async def send(self, name: str, blocks: AsyncIterator[bytes], *, length: int) -> Answer:
-        """PUT the blocks. An error of `blocks` passes through unchanged."""
-        body = _Body(blocks)
+    async def send(self, name: str, blocks: AsyncIterator[bytes], *, length: int, check: Callable[[], None]) -> Answer:
+        """PUT the blocks, each after a `check` in some thread. Errors of both pass through unchanged."""
+        body = _Body(blocks, check)
         try:
             answer = await self._put(name, body, length=length)
         except GridhaulError as error:
@@ -127,7 +129,14 @@ class HttpSession:
         with mapped_errors():
             async with (
                 aclosing(body.stream()) as content,
-                self._open("PUT", self.url(name), headers=headers, content=content, busy_bytes=length) as response,
+                self._open(
+                    "PUT",
+                    self.url(name),
+                    headers=headers,
+                    content=content,
+                    busy_bytes=length,
+                    extensions={CHECK: body.check},
+                ) as response,
             ):
                 return await _read(response)
 
@@ -152,20 +161,27 @@ class HttpSession:
         headers: Mapping[str, str],
         content: bytes | AsyncIterator[bytes] | None = None,
         busy_bytes: int = 0,
+        extensions: Mapping[str, Any] | None = None,
     ) -> AsyncGenerator[httpx2.Response]:
         """The answer with its body still to be read, waiting for a server that is busy with so many bytes."""
         timeout = patience(self._client, max(0, busy_bytes) / SERVER_BYTES_PER_SECOND)
         async with self._client.stream(
-            method, url, headers={**self._headers, **headers}, content=content, timeout=timeout
+            method,
+            url,
+            headers={**self._headers, **headers},
+            content=content,
+            timeout=timeout,
+            extensions=dict(extensions or {}),
         ) as response:
             yield response
 
 
 class _Body:
-    """The caller's blocks on their way; remembers how they ended."""
+    """The caller's blocks on their way, and the check before each; remembers how they ended."""
 
-    def __init__(self, blocks: AsyncIterator[bytes]) -> None:
+    def __init__(self, blocks: AsyncIterator[bytes], check: Callable[[], None]) -> None:
         self._blocks = blocks
+        self._check = check
         self.ended = False
         self.failure: Exception | None = None
 
@@ -180,6 +196,13 @@ class _Body:
                 self.failure = error
                 raise
             yield block
+
+    def check(self) -> None:
+        try:
+            self._check()
+        except Exception as error:
+            self.failure = error
+            raise
 
 
 class _Arrived:

@@ -2,7 +2,7 @@
 
 import http
 import re
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
 from typing import Literal
 from urllib.parse import unquote, urlsplit
@@ -45,9 +45,9 @@ class WebDavTarget:
         sha256 = _etag_sha256(head) if self._etag_digest else None
         return await judge(self._session, name, head, length=length, sha256=sha256)
 
-    async def put(self, name: str, blocks: AsyncIterator[bytes], *, length: int) -> None:
+    async def put(self, name: str, blocks: AsyncIterator[bytes], *, length: int, check: Callable[[], None]) -> None:
         await self._make_folders(name)
-        answer = await self._session.send(name, blocks, length=length)
+        answer = await self._session.send(name, blocks, length=length, check=check)
         if answer.status in NO_FOLDER and "/" in name:
             self._folders.clear()
             raise TargetUnavailable("The object's folder at the target has gone; it is made again.")

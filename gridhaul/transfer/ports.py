@@ -3,7 +3,7 @@
 Ports raise the errors of `transfer.errors`; calls that change something are idempotent unless they say otherwise.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from typing import Protocol, TypeVar, runtime_checkable
 
 from gridhaul.transfer.bundle import WholeContent
@@ -247,8 +247,12 @@ class Target(Protocol):
         Raises OutcomeUnknown if the target cannot tell.
         """
 
-    async def put(self, name: str, blocks: AsyncIterator[bytes], *, length: int) -> None:
-        """Write the object from blocks of `length` bytes in all. An error of `blocks` passes through unchanged."""
+    async def put(self, name: str, blocks: AsyncIterator[bytes], *, length: int, check: Callable[[], None]) -> None:
+        """Write the object from blocks of `length` bytes in all.
+
+        `check` is called right before each block leaves this process, in some thread: blocks may be made ahead. What
+        `blocks` or `check` raise passes through unchanged, and nothing more leaves.
+        """
 
     async def remove(self, name: str) -> None:
         """Remove the object. Nothing, if it is not there. Raises TargetLocked while a request to it is under way."""

@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import os
 from collections.abc import AsyncIterator, Iterator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,11 +14,11 @@ import pytest
 from gridhaul.embedded.network import free_ports
 from gridhaul.targets.directory import DirectoryTarget
 from gridhaul.targets.webdav import WebDavTarget
-from gridhaul.transfer.errors import NotFound, ObjectExists, TargetRefused, TargetUnavailable
+from gridhaul.transfer.errors import LeaseLost, NotFound, ObjectExists, TargetRefused, TargetUnavailable
 from gridhaul.transfer.model import Evidence, RemoteObject
 from gridhaul.transfer.ports import AtomicCommit, Listing, Target
 from tests.servers.http_store import HttpStore, serving
-from tests.targets.peers import ATOMIC, KINDS, MIB, PASSWORD, WEB, Place, blocks_of, places, target_of
+from tests.targets.peers import ATOMIC, KINDS, MIB, PASSWORD, WEB, Place, blocks_of, places, target_of, unchecked
 
 SEVERAL_MIB = os.urandom(5 * MIB + 3)
 TEMPORARY = ".gridhaul-0123456789abcdef01234567-7.part"
@@ -33,7 +33,7 @@ class Peer:
         return self.place.directory / name
 
     async def put(self, name: str, data: bytes) -> None:
-        await self.target.put(name, blocks_of(data), length=len(data))
+        await self.target.put(name, blocks_of(data), length=len(data), check=unchecked)
 
     async def inspect(self, name: str, data: bytes) -> RemoteObject | None:
         return await self.target.inspect(name, length=len(data))
@@ -120,11 +120,32 @@ async def test_other_bytes_of_the_same_length_have_another_digest(peer: Peer) ->
 @pytest.mark.parametrize("failure", [BlocksBroke("x"), httpx2.ReadError("of the caller"), OSError(28, "of the caller")])
 async def test_error_of_the_blocks_passes_through_unchanged(peer: Peer, failure: Exception, sent: int) -> None:
     with pytest.raises(type(failure)) as caught:
-        await peer.target.put("broken", blocks_of(SEVERAL_MIB[:sent], failure=failure), length=len(SEVERAL_MIB))
+        await peer.target.put(
+            "broken", blocks_of(SEVERAL_MIB[:sent], failure=failure), length=len(SEVERAL_MIB), check=unchecked
+        )
     assert caught.value is failure
     assert caught.value.__cause__ is None
     await peer.put("after.bin", b"usable")
     assert await peer.inspect("after.bin", b"usable") == peer.as_sent(b"usable")
+
+
+@pytest.mark.parametrize("checks", [0, 3])
+async def test_block_that_fails_its_check_does_not_leave_and_the_error_passes_through(peer: Peer, checks: int) -> None:
+    failure, passed = LeaseLost("x"), 0
+
+    def check() -> None:
+        nonlocal passed
+        if passed == checks:
+            raise failure
+        passed += 1
+
+    with pytest.raises(LeaseLost) as caught:
+        await peer.target.put("broken", blocks_of(SEVERAL_MIB), length=len(SEVERAL_MIB), check=check)
+    assert caught.value is failure
+    assert passed == checks
+    with suppress(FileNotFoundError):
+        assert peer.on_disk("broken").stat().st_size <= checks * MIB
+    await peer.put("after.bin", b"usable")
 
 
 async def test_cancelled_put_ends_as_cancelled(peer: Peer) -> None:
@@ -135,7 +156,7 @@ async def test_cancelled_put_ends_as_cancelled(peer: Peer) -> None:
         started.set()
         await asyncio.Event().wait()
 
-    sending = asyncio.create_task(peer.target.put("stalled", stalled(), length=2 * MIB))
+    sending = asyncio.create_task(peer.target.put("stalled", stalled(), length=2 * MIB, check=unchecked))
     await asyncio.wait_for(started.wait(), 10)
     sending.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -144,12 +165,12 @@ async def test_cancelled_put_ends_as_cancelled(peer: Peer) -> None:
 
 async def test_cancellation_raised_by_the_blocks_passes_through(peer: Peer) -> None:
     with pytest.raises(asyncio.CancelledError):
-        await peer.target.put("broken", blocks_of(b"x", failure=asyncio.CancelledError()), length=2)
+        await peer.target.put("broken", blocks_of(b"x", failure=asyncio.CancelledError()), length=2, check=unchecked)
 
 
 async def test_fewer_blocks_than_promised_do_not_pass_for_an_object(peer: Peer) -> None:
     with pytest.raises(TargetUnavailable):
-        await peer.target.put("short", blocks_of(b"123"), length=4)
+        await peer.target.put("short", blocks_of(b"123"), length=4, check=unchecked)
 
 
 async def test_remove_is_idempotent(peer: Peer) -> None:
@@ -237,7 +258,7 @@ async def test_folder_under_the_name_is_left_alone(peer: Peer) -> None:
 async def test_put_that_breaks_off_does_not_touch_the_final_name(peer: Peer) -> None:
     await peer.put("run.bin", b"theirs")
     with pytest.raises(BlocksBroke):
-        await peer.target.put(TEMPORARY, blocks_of(SEVERAL_MIB, failure=BlocksBroke()), length=9 * MIB)
+        await peer.target.put(TEMPORARY, blocks_of(SEVERAL_MIB, failure=BlocksBroke()), length=9 * MIB, check=unchecked)
     assert peer.on_disk("run.bin").read_bytes() == b"theirs"
     await peer.target.remove(TEMPORARY)
     assert await peer.inspect(TEMPORARY, b"") is None
@@ -277,7 +298,7 @@ async def test_place_that_is_down_is_unavailable(peer: Peer, tmp_path: Path) -> 
         with pytest.raises(TargetUnavailable):
             await target.inspect("run.bin", length=1)
         with pytest.raises(TargetUnavailable):
-            await target.put("run.bin", blocks_of(SEVERAL_MIB), length=len(SEVERAL_MIB))
+            await target.put("run.bin", blocks_of(SEVERAL_MIB), length=len(SEVERAL_MIB), check=unchecked)
         with pytest.raises(TargetUnavailable):
             await target.remove("run.bin")
 
@@ -287,7 +308,7 @@ async def test_wrong_password_is_refused(peer: Peer, tmp_path: Path) -> None:
     async with target_of(replace(peer.place, password="wr0ng-one"), tmp_path) as target:
         for call in (
             target.inspect("run.bin", length=1),
-            target.put("run.bin", blocks_of(SEVERAL_MIB), length=len(SEVERAL_MIB)),
+            target.put("run.bin", blocks_of(SEVERAL_MIB), length=len(SEVERAL_MIB), check=unchecked),
             target.remove("run.bin"),
         ):
             with pytest.raises(TargetRefused) as caught:
@@ -304,7 +325,7 @@ async def test_redirect_is_not_followed(peer: Peer, tmp_path: Path) -> None:
         async with target_of(replace(peer.place, url=url), tmp_path) as target:
             for call in (
                 target.inspect("run.bin", length=1),
-                target.put("run.bin", blocks_of(SEVERAL_MIB), length=len(SEVERAL_MIB)),
+                target.put("run.bin", blocks_of(SEVERAL_MIB), length=len(SEVERAL_MIB), check=unchecked),
                 target.remove("run.bin"),
             ):
                 with pytest.raises(TargetRefused):

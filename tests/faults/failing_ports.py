@@ -71,9 +71,11 @@ class FailingTarget:
             "target.inspect", TargetUnavailable, lambda: self._target.inspect(name, length=length)
         )
 
-    async def put(self, name: str, blocks: AsyncIterator[bytes], *, length: int) -> None:
+    async def put(self, name: str, blocks: AsyncIterator[bytes], *, length: int, check: Callable[[], None]) -> None:
         steps = self._life.steps("target.put.block", TargetUnavailable, blocks)
-        await self._life.step("target.put", TargetUnavailable, lambda: self._target.put(name, steps, length=length))
+        await self._life.step(
+            "target.put", TargetUnavailable, lambda: self._target.put(name, steps, length=length, check=check)
+        )
 
     async def remove(self, name: str) -> None:
         await self._life.call("target.remove", TargetUnavailable, lambda: self._target.remove(name))

@@ -87,11 +87,12 @@ async def _stored(database: Database, length: int, *, inline_limit_chunks: int =
 
 async def _require_refused(database: Database, content: Content, error: type[IntegrityError], naming: str) -> None:
     """The error comes, what came before it is right, and it is never the last segment."""
-    received = bytearray()
-    with pytest.raises(error, match=naming):
-        await read(MongoContents(database), content, received)
-    assert len(received) <= max(content.chunk_count - SEGMENT_MAX_CHUNKS, 0) * MIB
-    assert received == some_bytes(content.length)[: len(received)]
+    for few_readers in (False, True):
+        received = bytearray()
+        with pytest.raises(error, match=naming):
+            await read(MongoContents(database, few_readers=few_readers), content, received)
+        assert len(received) <= max(content.chunk_count - SEGMENT_MAX_CHUNKS, 0) * MIB
+        assert received == some_bytes(content.length)[: len(received)]
 
 
 @pytest.mark.parametrize("length", [SMALL, SEGMENT, LARGE])

@@ -60,13 +60,14 @@ async def test_read_that_is_interrupted_is_no_answer(database: Database, mongo_u
             await contents.get(CONTENT)
 
 
+@pytest.mark.parametrize("few_readers", [False, True])
 @pytest.mark.parametrize("failure", [{"errorCode": 43}, {"errorCode": 11601}, {"closeConnection": True}])
 async def test_cursor_that_is_lost_is_followed_by_another(
-    database: Database, mongo_url: str, failure: dict[str, Any]
+    database: Database, mongo_url: str, failure: dict[str, Any], few_readers: bool
 ) -> None:
     """Whatever becomes of each, what was read is read once."""
     data = some_bytes(11 * MIB + 5)
-    contents = MongoContents(database)
+    contents = MongoContents(database, few_readers=few_readers)
     content = await sealed(contents, MongoIntake(database, inline_limit_chunks=0), data)
     with answering(mongo_url, "getMore", **failure):
         assert await read(contents, content) == data

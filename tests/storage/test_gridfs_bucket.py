@@ -1,6 +1,7 @@
 """What MongoDB itself has to say: `fs` is a valid GridFS bucket, and queries use their indexes."""
 
 import asyncio
+from contextlib import aclosing
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from pymongo import MongoClient
 from gridhaul.storage import intake as intake_module
 from gridhaul.storage import verified_stream
 from gridhaul.storage.agenda import MongoAgenda
-from gridhaul.storage.connect import Database
+from gridhaul.storage.connect import Database, Document
 from gridhaul.storage.contents import MongoContents
 from gridhaul.storage.gridfs_layout import GridFSLayout
 from gridhaul.storage.intake import MongoIntake
@@ -20,7 +21,7 @@ from gridhaul.transfer.errors import ChunkCorrupt
 from gridhaul.transfer.model import Content, Queue
 from gridhaul.transfer.states import FileState, Layout
 from tests.contracts.bytes_to_store import MIB, opened, read, sealed, segment, some_bytes, store
-from tests.contracts.ports import A_FILE, claimed, mongo_ports, registered
+from tests.contracts.ports import A_FILE, claimed, eventually, mongo_ports, registered
 
 ALL_LAYOUTS = 15
 
@@ -122,11 +123,27 @@ async def test_digests_are_answered_from_the_index_alone(database: Database) -> 
     assert plan["planSummary"] == "IXSCAN { files_id: 1, n: 1, digest: 1 }"
 
 
+async def test_reading_that_stops_in_the_middle_leaves_no_cursor(database: Database) -> None:
+    content = await _stored(database, 31 * MIB, inline_limit_chunks=0)
+    for few_readers in (False, True):
+        async with aclosing(MongoContents(database, few_readers=few_readers).read(content)) as chunks:
+            assert await anext(chunks) == some_bytes(31 * MIB)[:MIB]
+
+    async def none_is_left() -> bool:
+        idle: list[Document] = [{"$currentOp": {"idleCursors": True}}, {"$match": {"ns": f"{database.name}.fs.chunks"}}]
+        return not [one async for one in await database.client.admin.aggregate(idle)]
+
+    assert await eventually(none_is_left)
+
+
+@pytest.mark.parametrize("few_readers", [False, True])
 @pytest.mark.parametrize(("length", "batches"), [(3 * MIB, 1), (15 * MIB, 4), (31 * MIB, 8)])
-async def test_nothing_is_read_twice_or_past_the_end(database: Database, length: int, batches: int) -> None:
+async def test_nothing_is_read_twice_or_past_the_end(
+    database: Database, length: int, batches: int, few_readers: bool
+) -> None:
     content = await _stored(database, length, inline_limit_chunks=0)
     await database.command("profile", 2)
-    await read(MongoContents(database), content)
+    await read(MongoContents(database, few_readers=few_readers), content)
     plans = await _plans(database, "fs.chunks")
     assert len(plans) == batches
     assert sum(plan["docsExamined"] for plan in plans) == length // MIB

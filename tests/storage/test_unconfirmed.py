@@ -55,14 +55,17 @@ async def lagging(mongods: ReplicaSet) -> AsyncIterator[Lagging]:
     await database.client.close()
 
 
+@pytest.mark.parametrize("few_readers", [False, True])
 @pytest.mark.parametrize(("limit", "length"), [(0, 17 * MIB + 5), (15, 3 * MIB)], ids=["gridfs", "inline"])
-async def test_chunk_is_waited_for_and_not_missing(lagging: Lagging, limit: int, length: int) -> None:
+async def test_chunk_is_waited_for_and_not_missing(
+    lagging: Lagging, limit: int, length: int, few_readers: bool
+) -> None:
     data = some_bytes(length)
 
     async def store_and_read() -> bytearray:
         intake = MongoIntake(lagging.ahead, inline_limit_chunks=limit)
         content = await sealed(MongoContents(lagging.ahead), intake, data)
-        return await read(MongoContents(lagging.database), content)
+        return await read(MongoContents(lagging.database, few_readers=few_readers), content)
 
     assert await lagging.stopped(store_and_read()) == data
 

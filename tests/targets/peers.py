@@ -86,6 +86,10 @@ async def target_of(place: Place, scratch: Path) -> AsyncGenerator[Target]:
         await targets.close()
 
 
+def unchecked() -> None:
+    """The blocks may go: there is no lease."""
+
+
 async def blocks_of(data: bytes, *, failure: BaseException | None = None) -> AsyncIterator[bytes]:
     """The data as blocks of 1 MiB; then the failure, if there is one."""
     for start in range(0, len(data), MIB):

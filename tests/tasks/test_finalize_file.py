@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
 from dataclasses import replace
 from typing import Any, cast
@@ -145,8 +145,8 @@ class Hanging:
         await self._hang_in("check" if is_temporary(name) else "probe")
         return await self._target.inspect(name, length=length)
 
-    async def put(self, name: str, blocks: AsyncIterator[bytes], *, length: int) -> None:
-        await self._target.put(name, blocks, length=length)
+    async def put(self, name: str, blocks: AsyncIterator[bytes], *, length: int, check: Callable[[], None]) -> None:
+        await self._target.put(name, blocks, length=length, check=check)
         await self._hang_in("put")
 
     async def _hang_in(self, call: str) -> None:
@@ -183,8 +183,8 @@ async def test_delivery_cancelled_before_its_commit_is_not_committed(bench: Benc
     """The operator is faster than the worker's next look: the state is written before anything is renamed."""
 
     class Cancelled(DirectoryTarget):
-        async def put(self, name: str, blocks: AsyncIterator[bytes], *, length: int) -> None:
-            await super().put(name, blocks, length=length)
+        async def put(self, name: str, blocks: AsyncIterator[bytes], *, length: int, check: Callable[[], None]) -> None:
+            await super().put(name, blocks, length=length, check=check)
             await bench.deliveries.move(bench.row.record.id, DELIVERY_MOVES[Action.CANCEL])
 
     bench.runtime = replace(bench.runtime, targets=cast("Any", _Only(Cancelled(name="disk", path=bench.disk))))
