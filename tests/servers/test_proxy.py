@@ -13,6 +13,7 @@ import pytest
 from gridhaul.http import make_client
 from gridhaul.targets.http_session import HttpSession
 from gridhaul.targets.webdav import WebDavTarget
+from tests.contracts.ports import eventually
 from tests.servers.disturbances import Answer, Cut, Flip, Hold, LoseAnswer, Side, Stall
 from tests.servers.http_store import HttpStore, http_store
 from tests.servers.proxy import Proxy, proxying
@@ -49,6 +50,10 @@ async def test_webdav_works_through_the_proxy_and_moves_are_counted(tmp_path: Pa
     with rclone_webdav(tmp_path) as server, proxying(server.host, server.port) as proxy:
         session = HttpSession(make_client(), url=proxy.url, authorization="Basic dTpw")
         target = WebDavTarget(name="remote", session=session, etag_digest=None)
+
+        async def is_over() -> bool:
+            return not proxy.busy
+
         await target.put("new/x.part", blocks_of(data), length=len(data), check=unchecked)
         await target.commit("new/x.part", "new/x.bin")
         await target.close()
@@ -57,9 +62,7 @@ async def test_webdav_works_through_the_proxy_and_moves_are_counted(tmp_path: Pa
         assert proxy.requests[1].body_bytes == len(data)
         assert proxy.requests[2].headers["destination"] == f"{proxy.url}/new/x.bin"
         assert [seen.status for seen in proxy.requests] == [201, 201, 201]
-        async with asyncio.timeout(5):
-            while proxy.busy:  # the end of an answer is here before the proxy has taken note of it
-                await asyncio.sleep(0.01)
+        assert await eventually(is_over)  # the end of an answer is here before the proxy has taken note of it
 
 
 async def test_upstream_that_is_down_closes_the_connection() -> None:
