@@ -23,9 +23,10 @@ from gridhaul.threads import ended, thread_ended
 
 MADE_AHEAD = 4  # blocks of a body
 PIECES_AT_ONCE = 4  # of an answer
-CHECK = "check"  # the extension of a request whose body is checked before each block
+LEAVING = "leaving"  # the extension of a request that says who is told before its parts leave
+HEAD_LEAVES = "http11.send_request_headers.started"  # an event of httpcore2's extension `trace`
 
-Check = Callable[[], None]
+Leaving = Callable[[int], None]
 T = TypeVar("T")
 
 
@@ -42,8 +43,9 @@ class Senders:
     async def send(self, request: httpx2.Request) -> httpx2.Response:
         """The answer; its body is still to be read, or closed.
 
-        The request's extension `check` is called in the thread right before each block leaves. Raises what that or the
-        body raises, and httpx2.TransportError, also for a success that comes before the whole body has gone.
+        The request's extension `leaving` is called in the thread right before its head leaves, with 0, and before each
+        block, with its length. Raises what that or the body raises, and httpx2.TransportError, also for a success that
+        comes before the whole body has gone.
         Cancelled, it ends at once and the connection with it; while that is being made, after a few seconds.
         """
         self._close_expired()
@@ -96,10 +98,15 @@ class _Sender:
 
     async def send(self, request: httpx2.Request) -> httpx2.Response:
         assert isinstance(request.stream, httpx2.AsyncByteStream)  # noqa: S101 - who sends the others is httpx2
-        body = _Body(request.stream, request.extensions.get(CHECK, _nothing))
-        sent = httpx2.Request(
-            request.method, request.url, headers=request.headers, stream=body, extensions=request.extensions
-        )
+        leaving: Leaving = request.extensions.get(LEAVING, _nothing)
+
+        def trace(event: str, _: object) -> None:
+            if event == HEAD_LEAVES:
+                leaving(0)
+
+        body = _Body(request.stream, leaving)
+        extensions = {**request.extensions, "trace": trace}
+        sent = httpx2.Request(request.method, request.url, headers=request.headers, stream=body, extensions=extensions)
         try:
             response = await self.in_thread(lambda: self._transport.handle_request(sent), when_cancelled=body.stop)
         finally:
@@ -141,11 +148,11 @@ class _Transport(httpx2.HTTPTransport):
 
 
 class _Body(httpx2.SyncByteStream):
-    """For a thread: the blocks of a stream on the event loop, some made ahead of it. `check` comes before each."""
+    """For a thread: the blocks of a stream on the event loop, some made ahead of it. `leaving` comes before each."""
 
-    def __init__(self, stream: httpx2.AsyncByteStream, check: Check) -> None:
+    def __init__(self, stream: httpx2.AsyncByteStream, leaving: Leaving) -> None:
         self._loop = asyncio.get_running_loop()
-        self._check = check
+        self._leaving = leaving
         self._room = asyncio.Semaphore(MADE_AHEAD)
         self._changed = Condition()
         self._made: deque[bytes] = deque()
@@ -157,7 +164,7 @@ class _Body(httpx2.SyncByteStream):
 
     def __iter__(self) -> Generator[bytes]:
         while (block := self._take()) is not None:
-            self._check()
+            self._leaving(len(block))
             yield block
         self.is_sent = True
 
@@ -174,10 +181,10 @@ class _Body(httpx2.SyncByteStream):
         await ended(self._making)
 
     def _take(self) -> bytes | None:
-        """The next one; None at the end. Raises what the stream raised, whatever was made before."""
+        """The next one; None at the end. Raises what the stream raised."""
         with self._changed:
             self._changed.wait_for(lambda: self._made or self._has_ended)
-            if self._failure is not None:
+            if not self._made and self._failure is not None:
                 raise self._failure
             block = self._made.popleft() if self._made else None
         self._loop.call_soon_threadsafe(self._room.release)
@@ -212,8 +219,8 @@ class _Body(httpx2.SyncByteStream):
             self._changed.notify()
 
 
-def _nothing() -> None:
-    """Such a body needs no check."""
+def _nothing(_: int) -> None:
+    """Nobody wants to know."""
 
 
 class _Answer(httpx2.AsyncByteStream):

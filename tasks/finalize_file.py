@@ -185,16 +185,9 @@ class _Attempt:
             first = await anext(chunks, b"")
             self._tenure.check()
             self._put_began = True
-            blocks = self._metered(first, chunks)
-            await self._target.put(name, blocks, length=self._content.length, check=self._tenure.check)
-
-    async def _metered(self, first: bytes, rest: AsyncIterator[bytes]) -> AsyncGenerator[bytes]:
-        if first:
-            yield first
-            self._meter.add(len(first))
-        async for chunk in rest:
-            yield chunk
-            self._meter.add(len(chunk))
+            sent = _Sent(self._tenure, self._meter)
+            await self._target.put(name, _both(first, chunks), length=self._content.length, leaving=sent.leaving)
+            sent.left()
 
     async def _check(self, name: str) -> Evidence:
         """The evidence that the target holds the right bytes. Raises TargetMismatch."""
@@ -233,3 +226,30 @@ class _Attempt:
         with suppress(GridhaulError):  # whoever comes next removes it first
             self._tenure.check()
             await self._target.remove(name)
+
+
+class _Sent:
+    """What has left, counted; right before anything does, the lease is looked at. Used by whichever thread sends."""
+
+    def __init__(self, tenure: Tenure, meter: Meter) -> None:
+        self._tenure = tenure
+        self._meter = meter
+        self._on_its_way = 0
+
+    def leaving(self, length: int) -> None:
+        """So many bytes are about to leave, and those before have left. Raises LeaseLost."""
+        self._tenure.check()
+        self.left()
+        self._on_its_way = length
+
+    def left(self) -> None:
+        """What was on its way has left."""
+        self._meter.add(self._on_its_way)
+        self._on_its_way = 0
+
+
+async def _both(first: bytes, rest: AsyncIterator[bytes]) -> AsyncGenerator[bytes]:
+    if first:
+        yield first
+    async for chunk in rest:
+        yield chunk

@@ -13,7 +13,7 @@ import httpx2
 import pytest
 
 from gridhaul.http import make_client
-from gridhaul.sending import CHECK, MADE_AHEAD, Senders, _Body
+from gridhaul.sending import LEAVING, MADE_AHEAD, Senders, _Body
 from gridhaul.tls import tls_context
 from tests.servers.authority import new_certificate
 
@@ -146,51 +146,50 @@ async def test_nothing_is_made_while_nothing_is_sent() -> None:
         await cancelled(sending)
 
 
-async def test_few_blocks_are_made_ahead_and_each_is_checked_right_before_it_leaves() -> None:
+async def test_few_blocks_are_made_ahead_and_each_is_told_right_before_it_leaves() -> None:
     """A process may stand still in between, and its lease be lost when it goes on."""
-    blocks, checked = Blocks(3 * MADE_AHEAD), 0
-
-    def check() -> None:
-        nonlocal checked
-        checked += 1
-
-    body = _Body(httpx2.Request("PUT", "http://h", content=blocks.stream()).stream, check)  # type: ignore[arg-type]
+    blocks = Blocks(3 * MADE_AHEAD)
+    told: list[int] = []
+    stream = httpx2.Request("PUT", "http://h", content=blocks.stream()).stream
+    body = _Body(stream, told.append)  # type: ignore[arg-type]
     taking = iter(body)
     for taken in range(1, 2 * MADE_AHEAD):
         await asyncio.to_thread(next, taking)
         await asyncio.sleep(0.02)
-        assert (blocks.made, checked) == (taken + MADE_AHEAD, taken)
+        assert (blocks.made, told) == (taken + MADE_AHEAD, [MIB] * taken)
     await body.stopped()
 
 
-async def test_block_that_fails_its_check_does_not_leave() -> None:
-    arrived = 0
+@pytest.mark.parametrize("told", [0, 1, 3])
+async def test_nothing_leaves_that_must_not(told: int) -> None:
+    arrived = bytearray()
     is_cut = asyncio.Event()
-    blocks, checked = Blocks(8), 0
+    blocks = Blocks(8)
+    left: list[int] = []
 
     class Lost(Exception):
         pass
 
-    def check() -> None:
-        nonlocal checked
-        checked += 1
-        if checked == 3:
+    def leaving(length: int) -> None:
+        if len(left) == told:
             raise Lost
+        left.append(length)
 
     async def read(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        nonlocal arrived
-        await head(reader)
         while part := await reader.read(MIB):
-            arrived += len(part)
+            arrived.extend(part)
         is_cut.set()
 
     async with serving(read) as url, make_client() as http:
         with pytest.raises(Lost):
             await http.put(
-                url, content=blocks.stream(), headers={"Content-Length": str(8 * MIB)}, extensions={CHECK: check}
+                url, content=blocks.stream(), headers={"Content-Length": str(8 * MIB)}, extensions={LEAVING: leaving}
             )
         await asyncio.wait_for(is_cut.wait(), SOON_SECONDS)
-    assert arrived == 2 * MIB
+    assert left == [0, MIB, MIB][:told]
+    head, _, body = arrived.partition(b"\r\n\r\n")
+    assert bool(head) is (told > 0)
+    assert len(body) == sum(left)
     assert blocks.is_closed
 
 

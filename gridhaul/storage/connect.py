@@ -18,6 +18,7 @@ from pymongo.errors import (
     ConnectionFailure,
     ExecutionTimeout,
     OperationFailure,
+    ProtocolError,
     PyMongoError,
     WriteConcernError,
 )
@@ -133,7 +134,7 @@ def database_errors() -> Iterator[None]:
 
 def may_pass(error: PyMongoError) -> bool:
     """Whether the server or the way to it is the trouble (an election, a stop, a wait), and not what was asked."""
-    if isinstance(error, (ConnectionFailure, ExecutionTimeout, WriteConcernError)):
+    if isinstance(error, (ConnectionFailure, ExecutionTimeout, ProtocolError, WriteConcernError)):
         return True
     if isinstance(error, BulkWriteError):
         failures = error.details["writeErrors"]

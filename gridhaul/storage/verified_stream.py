@@ -89,13 +89,16 @@ class _Check:
         """Each batch, when it is what the manifest says. The whole is hashed beside that, at most a batch behind."""
         with closing(batches):
             hashing = self._hasher.submit(self._hash, ())
-            for batch in batches:
+            try:
+                for batch in batches:
+                    hashing.result()
+                    hashing = self._hasher.submit(self._hash, batch)
+                    for n, data in batch:
+                        self._chunk(n, data)
+                    yield batch
                 hashing.result()
-                hashing = self._hasher.submit(self._hash, batch)
-                for n, data in batch:
-                    self._chunk(n, data)
-                yield batch
-            hashing.result()
+            finally:
+                wait([hashing])
 
     def whole(self) -> None:
         if self._next < self._content.chunk_count:

@@ -44,12 +44,15 @@ class DirectoryTarget:
                 pass
         return RemoteObject(length=total.length_bytes, sha256=total.hexdigest(), evidence=Evidence.READ_BACK)
 
-    async def put(self, name: str, blocks: AsyncIterator[bytes], *, length: int, check: Callable[[], None]) -> None:
+    async def put(
+        self, name: str, blocks: AsyncIterator[bytes], *, length: int, leaving: Callable[[int], None]
+    ) -> None:
         with ExitStack() as opened:
+            leaving(0)
             descriptor = await in_thread(self._create, name, opened)
             written = 0
             async for block in blocks:
-                check()
+                leaving(len(block))
                 await in_thread(_write, descriptor, block)
                 written += len(block)
             if written != length:

@@ -29,8 +29,10 @@ class HttpTarget:
             raise OutcomeUnknown("The target can only be written to; what it holds is not known.")
         return await judge(self._session, name, head, length=length, sha256=repr_digest(head.headers))
 
-    async def put(self, name: str, blocks: AsyncIterator[bytes], *, length: int, check: Callable[[], None]) -> None:
-        answer = await self._session.send(name, blocks, length=length, check=check)
+    async def put(
+        self, name: str, blocks: AsyncIterator[bytes], *, length: int, leaving: Callable[[int], None]
+    ) -> None:
+        answer = await self._session.send(name, blocks, length=length, leaving=leaving)
         if answer.status not in STORED:
             raise answer.error()
 

@@ -10,7 +10,7 @@ from typing import Any
 import httpx2
 
 from gridhaul.http import patience
-from gridhaul.sending import CHECK
+from gridhaul.sending import LEAVING
 from gridhaul.targets.http_errors import mapped_errors, refusal
 from gridhaul.targets.names import quote_name
 from gridhaul.transfer.digest import ContentDigest
@@ -88,9 +88,11 @@ class HttpSession:
             async with self._open("HEAD", self.url(name), headers=headers, busy_bytes=length) as response:
                 return await _read(response)
 
-    async def send(self, name: str, blocks: AsyncIterator[bytes], *, length: int, check: Callable[[], None]) -> Answer:
-        """PUT the blocks, each after a `check` in some thread. Errors of both pass through unchanged."""
-        body = _Body(blocks, check)
+    async def send(
+        self, name: str, blocks: AsyncIterator[bytes], *, length: int, leaving: Callable[[int], None]
+    ) -> Answer:
+        """PUT the blocks, as `transfer.ports.Target.put` does. Errors of both pass through unchanged."""
+        body = _Body(blocks, leaving)
         try:
             answer = await self._put(name, body, length=length)
         except GridhaulError as error:
@@ -135,7 +137,7 @@ class HttpSession:
                     headers=headers,
                     content=content,
                     busy_bytes=length,
-                    extensions={CHECK: body.check},
+                    extensions={LEAVING: body.leaving},
                 ) as response,
             ):
                 return await _read(response)
@@ -177,11 +179,11 @@ class HttpSession:
 
 
 class _Body:
-    """The caller's blocks on their way, and the check before each; remembers how they ended."""
+    """The caller's blocks on their way, and who is told before each; remembers how they ended."""
 
-    def __init__(self, blocks: AsyncIterator[bytes], check: Callable[[], None]) -> None:
+    def __init__(self, blocks: AsyncIterator[bytes], leaving: Callable[[int], None]) -> None:
         self._blocks = blocks
-        self._check = check
+        self._leaving = leaving
         self.ended = False
         self.failure: Exception | None = None
 
@@ -197,9 +199,9 @@ class _Body:
                 raise
             yield block
 
-    def check(self) -> None:
+    def leaving(self, length: int) -> None:
         try:
-            self._check()
+            self._leaving(length)
         except Exception as error:
             self.failure = error
             raise

@@ -45,9 +45,11 @@ class WebDavTarget:
         sha256 = _etag_sha256(head) if self._etag_digest else None
         return await judge(self._session, name, head, length=length, sha256=sha256)
 
-    async def put(self, name: str, blocks: AsyncIterator[bytes], *, length: int, check: Callable[[], None]) -> None:
+    async def put(
+        self, name: str, blocks: AsyncIterator[bytes], *, length: int, leaving: Callable[[int], None]
+    ) -> None:
         await self._make_folders(name)
-        answer = await self._session.send(name, blocks, length=length, check=check)
+        answer = await self._session.send(name, blocks, length=length, leaving=leaving)
         if answer.status in NO_FOLDER and "/" in name:
             self._folders.clear()
             raise TargetUnavailable("The object's folder at the target has gone; it is made again.")

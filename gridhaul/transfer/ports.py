@@ -247,11 +247,14 @@ class Target(Protocol):
         Raises OutcomeUnknown if the target cannot tell.
         """
 
-    async def put(self, name: str, blocks: AsyncIterator[bytes], *, length: int, check: Callable[[], None]) -> None:
+    async def put(
+        self, name: str, blocks: AsyncIterator[bytes], *, length: int, leaving: Callable[[int], None]
+    ) -> None:
         """Write the object from blocks of `length` bytes in all.
 
-        `check` is called right before each block leaves this process, in some thread: blocks may be made ahead. What
-        `blocks` or `check` raise passes through unchanged, and nothing more leaves.
+        `leaving` is called right before something leaves this process, in some thread: first with 0, before anything is
+        done to the object, then with the length of each block, which may have been made long before. What it or
+        `blocks` raises passes through unchanged, and nothing more leaves.
         """
 
     async def remove(self, name: str) -> None:

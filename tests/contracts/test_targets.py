@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import os
 from collections.abc import AsyncIterator, Iterator
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from gridhaul.transfer.errors import LeaseLost, NotFound, ObjectExists, TargetRe
 from gridhaul.transfer.model import Evidence, RemoteObject
 from gridhaul.transfer.ports import AtomicCommit, Listing, Target
 from tests.servers.http_store import HttpStore, serving
-from tests.targets.peers import ATOMIC, KINDS, MIB, PASSWORD, WEB, Place, blocks_of, places, target_of, unchecked
+from tests.targets.peers import ATOMIC, KINDS, MIB, PASSWORD, WEB, Place, blocks_of, places, target_of, untold
 
 SEVERAL_MIB = os.urandom(5 * MIB + 3)
 TEMPORARY = ".gridhaul-0123456789abcdef01234567-7.part"
@@ -33,7 +33,7 @@ class Peer:
         return self.place.directory / name
 
     async def put(self, name: str, data: bytes) -> None:
-        await self.target.put(name, blocks_of(data), length=len(data), check=unchecked)
+        await self.target.put(name, blocks_of(data), length=len(data), leaving=untold)
 
     async def inspect(self, name: str, data: bytes) -> RemoteObject | None:
         return await self.target.inspect(name, length=len(data))
@@ -121,7 +121,7 @@ async def test_other_bytes_of_the_same_length_have_another_digest(peer: Peer) ->
 async def test_error_of_the_blocks_passes_through_unchanged(peer: Peer, failure: Exception, sent: int) -> None:
     with pytest.raises(type(failure)) as caught:
         await peer.target.put(
-            "broken", blocks_of(SEVERAL_MIB[:sent], failure=failure), length=len(SEVERAL_MIB), check=unchecked
+            "broken", blocks_of(SEVERAL_MIB[:sent], failure=failure), length=len(SEVERAL_MIB), leaving=untold
         )
     assert caught.value is failure
     assert caught.value.__cause__ is None
@@ -129,23 +129,37 @@ async def test_error_of_the_blocks_passes_through_unchanged(peer: Peer, failure:
     assert await peer.inspect("after.bin", b"usable") == peer.as_sent(b"usable")
 
 
-@pytest.mark.parametrize("checks", [0, 3])
-async def test_block_that_fails_its_check_does_not_leave_and_the_error_passes_through(peer: Peer, checks: int) -> None:
-    failure, passed = LeaseLost("x"), 0
+@pytest.mark.parametrize("told", [0, 1, 3])
+@pytest.mark.parametrize("failure", [LeaseLost("x"), BlocksBroke("x"), httpx2.ReadError("of the caller")])
+async def test_nothing_leaves_that_must_not_and_the_error_passes_through(
+    peer: Peer, failure: Exception, told: int
+) -> None:
+    left: list[int] = []
 
-    def check() -> None:
-        nonlocal passed
-        if passed == checks:
+    def leaving(length: int) -> None:
+        if len(left) == told:
             raise failure
-        passed += 1
+        left.append(length)
 
-    with pytest.raises(LeaseLost) as caught:
-        await peer.target.put("broken", blocks_of(SEVERAL_MIB), length=len(SEVERAL_MIB), check=check)
+    await peer.put("run.bin", b"was there")
+    with pytest.raises(type(failure)) as caught:
+        await peer.target.put("run.bin", blocks_of(SEVERAL_MIB), length=len(SEVERAL_MIB), leaving=leaving)
     assert caught.value is failure
-    assert passed == checks
-    with suppress(FileNotFoundError):
-        assert peer.on_disk("broken").stat().st_size <= checks * MIB
+    assert left == [0, MIB, MIB][:told]
     await peer.put("after.bin", b"usable")
+    await asyncio.sleep(0.1)  # a server may still be writing
+    if told == 0:
+        assert peer.on_disk("run.bin").read_bytes() == b"was there"
+    elif peer.on_disk("run.bin").exists():
+        assert peer.on_disk("run.bin").stat().st_size <= sum(left)
+
+
+async def test_everything_that_leaves_is_told(peer: Peer) -> None:
+    left: list[int] = []
+    await peer.target.put("run.bin", blocks_of(SEVERAL_MIB), length=len(SEVERAL_MIB), leaving=left.append)
+    assert left == [0, *[MIB] * 5, 3]
+    await peer.target.put("empty.bin", blocks_of(b""), length=0, leaving=left.append)
+    assert left[7:] == [0]
 
 
 async def test_cancelled_put_ends_as_cancelled(peer: Peer) -> None:
@@ -156,7 +170,7 @@ async def test_cancelled_put_ends_as_cancelled(peer: Peer) -> None:
         started.set()
         await asyncio.Event().wait()
 
-    sending = asyncio.create_task(peer.target.put("stalled", stalled(), length=2 * MIB, check=unchecked))
+    sending = asyncio.create_task(peer.target.put("stalled", stalled(), length=2 * MIB, leaving=untold))
     await asyncio.wait_for(started.wait(), 10)
     sending.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -165,12 +179,12 @@ async def test_cancelled_put_ends_as_cancelled(peer: Peer) -> None:
 
 async def test_cancellation_raised_by_the_blocks_passes_through(peer: Peer) -> None:
     with pytest.raises(asyncio.CancelledError):
-        await peer.target.put("broken", blocks_of(b"x", failure=asyncio.CancelledError()), length=2, check=unchecked)
+        await peer.target.put("broken", blocks_of(b"x", failure=asyncio.CancelledError()), length=2, leaving=untold)
 
 
 async def test_fewer_blocks_than_promised_do_not_pass_for_an_object(peer: Peer) -> None:
     with pytest.raises(TargetUnavailable):
-        await peer.target.put("short", blocks_of(b"123"), length=4, check=unchecked)
+        await peer.target.put("short", blocks_of(b"123"), length=4, leaving=untold)
 
 
 async def test_remove_is_idempotent(peer: Peer) -> None:
@@ -258,7 +272,7 @@ async def test_folder_under_the_name_is_left_alone(peer: Peer) -> None:
 async def test_put_that_breaks_off_does_not_touch_the_final_name(peer: Peer) -> None:
     await peer.put("run.bin", b"theirs")
     with pytest.raises(BlocksBroke):
-        await peer.target.put(TEMPORARY, blocks_of(SEVERAL_MIB, failure=BlocksBroke()), length=9 * MIB, check=unchecked)
+        await peer.target.put(TEMPORARY, blocks_of(SEVERAL_MIB, failure=BlocksBroke()), length=9 * MIB, leaving=untold)
     assert peer.on_disk("run.bin").read_bytes() == b"theirs"
     await peer.target.remove(TEMPORARY)
     assert await peer.inspect(TEMPORARY, b"") is None
@@ -298,7 +312,7 @@ async def test_place_that_is_down_is_unavailable(peer: Peer, tmp_path: Path) -> 
         with pytest.raises(TargetUnavailable):
             await target.inspect("run.bin", length=1)
         with pytest.raises(TargetUnavailable):
-            await target.put("run.bin", blocks_of(SEVERAL_MIB), length=len(SEVERAL_MIB), check=unchecked)
+            await target.put("run.bin", blocks_of(SEVERAL_MIB), length=len(SEVERAL_MIB), leaving=untold)
         with pytest.raises(TargetUnavailable):
             await target.remove("run.bin")
 
@@ -308,7 +322,7 @@ async def test_wrong_password_is_refused(peer: Peer, tmp_path: Path) -> None:
     async with target_of(replace(peer.place, password="wr0ng-one"), tmp_path) as target:
         for call in (
             target.inspect("run.bin", length=1),
-            target.put("run.bin", blocks_of(SEVERAL_MIB), length=len(SEVERAL_MIB), check=unchecked),
+            target.put("run.bin", blocks_of(SEVERAL_MIB), length=len(SEVERAL_MIB), leaving=untold),
             target.remove("run.bin"),
         ):
             with pytest.raises(TargetRefused) as caught:
@@ -325,7 +339,7 @@ async def test_redirect_is_not_followed(peer: Peer, tmp_path: Path) -> None:
         async with target_of(replace(peer.place, url=url), tmp_path) as target:
             for call in (
                 target.inspect("run.bin", length=1),
-                target.put("run.bin", blocks_of(SEVERAL_MIB), length=len(SEVERAL_MIB), check=unchecked),
+                target.put("run.bin", blocks_of(SEVERAL_MIB), length=len(SEVERAL_MIB), leaving=untold),
                 target.remove("run.bin"),
             ):
                 with pytest.raises(TargetRefused):

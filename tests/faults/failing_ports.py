@@ -71,10 +71,12 @@ class FailingTarget:
             "target.inspect", TargetUnavailable, lambda: self._target.inspect(name, length=length)
         )
 
-    async def put(self, name: str, blocks: AsyncIterator[bytes], *, length: int, check: Callable[[], None]) -> None:
+    async def put(
+        self, name: str, blocks: AsyncIterator[bytes], *, length: int, leaving: Callable[[int], None]
+    ) -> None:
         steps = self._life.steps("target.put.block", TargetUnavailable, blocks)
         await self._life.step(
-            "target.put", TargetUnavailable, lambda: self._target.put(name, steps, length=length, check=check)
+            "target.put", TargetUnavailable, lambda: self._target.put(name, steps, length=length, leaving=leaving)
         )
 
     async def remove(self, name: str) -> None:

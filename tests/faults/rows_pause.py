@@ -19,7 +19,7 @@ RECOVERY_SECONDS = 45
 SHORT_LEASE_SECONDS = float(SHORT_LEASES["GRIDHAUL_LEASE_SECONDS"])
 DEFAULT_LEASE_SECONDS = float(WorkerSettings.model_fields["lease_seconds"].default)
 NOTICED_SECONDS = 30
-BLOCK_BYTES = MIB  # what a worker hands to its event loop at once
+BLOCK_BYTES = MIB  # what a worker hands to its sending thread at once
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,7 +114,7 @@ def _require_noticed(world: World, stale: Stale) -> None:
 def _require_untouched(world: World, stale: Stale, woke_at: float, before: int) -> None:
     """Nothing was begun at the target in the stale one's name, and what was under way was given up.
 
-    Of that, the block that its event loop already had in hand may have left: a write cannot be taken back.
+    Of that, the block that its sending thread already had in hand may have left: a write cannot be taken back.
     """
     late = [seen for seen in _in_the_name_of(world, stale) if seen.at > woke_at]
     assert not late, f"after it woke: {late}"

@@ -15,6 +15,7 @@ from pymongo.errors import (
     NetworkTimeout,
     NotPrimaryError,
     OperationFailure,
+    ProtocolError,
     PyMongoError,
     ServerSelectionTimeoutError,
     WaitQueueTimeoutError,
@@ -41,12 +42,12 @@ NOT_CONFIRMED_CODES = [64, 100]
 
 
 @contextmanager
-def answering(url: str, *commands: str, **failure: Any) -> Iterator[None]:
-    """The server answers these commands with the failure, every time."""
+def answering(url: str, *commands: str, mode: object = "alwaysOn", **failure: Any) -> Iterator[None]:
+    """The server answers these commands with the failure, every time, or after it has done some."""
     client: MongoClient[dict[str, Any]] = MongoClient(url)
     with client:
         switch = client.admin.command
-        switch("configureFailPoint", "failCommand", mode="alwaysOn", data={"failCommands": commands, **failure})
+        switch("configureFailPoint", "failCommand", mode=mode, data={"failCommands": commands, **failure})
         try:
             yield
         finally:
@@ -61,15 +62,16 @@ async def test_read_that_is_interrupted_is_no_answer(database: Database, mongo_u
 
 
 @pytest.mark.parametrize("few_readers", [False, True])
+@pytest.mark.parametrize("mode", ["alwaysOn", {"skip": 2}])
 @pytest.mark.parametrize("failure", [{"errorCode": 43}, {"errorCode": 11601}, {"closeConnection": True}])
 async def test_cursor_that_is_lost_is_followed_by_another(
-    database: Database, mongo_url: str, failure: dict[str, Any], few_readers: bool
+    database: Database, mongo_url: str, failure: dict[str, Any], mode: object, few_readers: bool
 ) -> None:
     """Whatever becomes of each, what was read is read once."""
-    data = some_bytes(11 * MIB + 5)
+    data = some_bytes(23 * MIB + 5)
     contents = MongoContents(database, few_readers=few_readers)
     content = await sealed(contents, MongoIntake(database, inline_limit_chunks=0), data)
-    with answering(mongo_url, "getMore", **failure):
+    with answering(mongo_url, "getMore", mode=mode, **failure):
         assert await read(contents, content) == data
     with answering(mongo_url, "find", errorCode=11601), pytest.raises(DatabaseUnavailable):
         await read(contents, content)
@@ -125,6 +127,7 @@ def write_errors(*codes: int) -> BulkWriteError:
         (AutoReconnect(), True),
         (NetworkTimeout(), True),
         (NotPrimaryError(), True),
+        (ProtocolError(), True),
         (ServerSelectionTimeoutError(), True),
         (WaitQueueTimeoutError(), True),
         (CursorNotFound("", 43), True),

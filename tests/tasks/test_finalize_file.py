@@ -11,7 +11,7 @@ import pytest
 
 from gridhaul.targets.directory import DirectoryTarget
 from gridhaul.targets.registry import Targets
-from gridhaul.transfer.errors import ChunkCorrupt, TargetLocked
+from gridhaul.transfer.errors import ChunkCorrupt, TargetLocked, TargetUnavailable
 from gridhaul.transfer.model import Content, Delivery, File, IfExists, Lease, RecordId, RemoteObject
 from gridhaul.transfer.naming import is_temporary, temporary_name
 from gridhaul.transfer.ports import Target
@@ -145,8 +145,10 @@ class Hanging:
         await self._hang_in("check" if is_temporary(name) else "probe")
         return await self._target.inspect(name, length=length)
 
-    async def put(self, name: str, blocks: AsyncIterator[bytes], *, length: int, check: Callable[[], None]) -> None:
-        await self._target.put(name, blocks, length=length, check=check)
+    async def put(
+        self, name: str, blocks: AsyncIterator[bytes], *, length: int, leaving: Callable[[int], None]
+    ) -> None:
+        await self._target.put(name, blocks, length=length, leaving=leaving)
         await self._hang_in("put")
 
     async def _hang_in(self, call: str) -> None:
@@ -169,6 +171,45 @@ async def test_delivery_paused_while_its_target_hangs_stops_within_a_second_or_t
     assert not (bench.disk / NAME).exists()
 
 
+async def test_worker_that_stood_still_for_longer_than_its_lease_sends_nothing_more(bench: Bench) -> None:
+    class StandsStill(DirectoryTarget):
+        async def put(
+            self, name: str, blocks: AsyncIterator[bytes], *, length: int, leaving: Callable[[int], None]
+        ) -> None:
+            def late(length: int) -> None:
+                leaving(length)
+                if length == 0:
+                    time.sleep(2 * lease_seconds)  # the whole process
+
+            await super().put(name, blocks, length=length, leaving=late)
+
+    lease_seconds = 0.5
+    attempts = replace(bench.runtime.delivery_attempts, lease_seconds=lease_seconds)
+    targets = cast("Any", _Only(StandsStill(name="disk", path=bench.disk)))
+    bench.runtime = replace(bench.runtime, targets=targets, delivery_attempts=attempts)
+    await bench.deliver(some_bytes(3 * MIB), "disk")
+    assert [path.stat().st_size for path in bench.disk.iterdir()] == [0]
+
+
+@pytest.mark.parametrize(("left", "sent_mib", "fruitless"), [(0, 0, 1), (1, 0, 1), (2, 1, 0), (3, 2, 0)])
+async def test_what_was_only_made_does_not_count_as_sent(
+    bench: Bench, left: int, sent_mib: int, fruitless: int
+) -> None:
+    class BreaksOff(DirectoryTarget):
+        async def put(
+            self, name: str, blocks: AsyncIterator[bytes], *, length: int, leaving: Callable[[int], None]
+        ) -> None:
+            made = [len(block) async for block in blocks]
+            for one in [0, *made][: left + 1]:
+                leaving(one)
+            raise TargetUnavailable("The connection broke.")
+
+    bench.runtime = replace(bench.runtime, targets=cast("Any", _Only(BreaksOff(name="disk", path=bench.disk))))
+    delivery = await bench.deliver(some_bytes(3 * MIB), "disk")
+    assert (delivery.sent_bytes, delivery.sent_bytes_most) == (sent_mib * MIB, sent_mib * MIB)
+    assert delivery.fruitless_attempts == fruitless
+
+
 class _Only:
     """Targets of which there is one."""
 
@@ -183,8 +224,10 @@ async def test_delivery_cancelled_before_its_commit_is_not_committed(bench: Benc
     """The operator is faster than the worker's next look: the state is written before anything is renamed."""
 
     class Cancelled(DirectoryTarget):
-        async def put(self, name: str, blocks: AsyncIterator[bytes], *, length: int, check: Callable[[], None]) -> None:
-            await super().put(name, blocks, length=length, check=check)
+        async def put(
+            self, name: str, blocks: AsyncIterator[bytes], *, length: int, leaving: Callable[[int], None]
+        ) -> None:
+            await super().put(name, blocks, length=length, leaving=leaving)
             await bench.deliveries.move(bench.row.record.id, DELIVERY_MOVES[Action.CANCEL])
 
     bench.runtime = replace(bench.runtime, targets=cast("Any", _Only(Cancelled(name="disk", path=bench.disk))))
