@@ -177,9 +177,9 @@ async def test_worker_that_stood_still_for_longer_than_its_lease_sends_nothing_m
             self, name: str, blocks: AsyncIterator[bytes], *, length: int, leaving: Callable[[int], None]
         ) -> None:
             def late(length: int) -> None:
-                leaving(length)
-                if length == 0:
+                if length > 0:
                     time.sleep(2 * lease_seconds)  # the whole process
+                leaving(length)
 
             await super().put(name, blocks, length=length, leaving=late)
 
