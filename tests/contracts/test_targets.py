@@ -129,10 +129,12 @@ async def test_error_of_the_blocks_passes_through_unchanged(peer: Peer, failure:
     assert await peer.inspect("after.bin", b"usable") == peer.as_sent(b"usable")
 
 
-@pytest.mark.parametrize("told", [0, 1, 3])
-@pytest.mark.parametrize("failure", [LeaseLost("x"), BlocksBroke("x"), httpx2.ReadError("of the caller")])
+@pytest.mark.parametrize(
+    ("told", "failure"),
+    [(0, LeaseLost("x")), (1, BlocksBroke("x")), (1, httpx2.ReadError("of the caller")), (3, LeaseLost("x"))],
+)
 async def test_nothing_leaves_that_must_not_and_the_error_passes_through(
-    peer: Peer, failure: Exception, told: int
+    peer: Peer, told: int, failure: Exception
 ) -> None:
     left: list[int] = []
 
