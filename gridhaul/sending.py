@@ -20,13 +20,13 @@ import httpx2
 
 from gridhaul.lines import Line
 from gridhaul.threads import ended, thread_ended
+from gridhaul.transfer.ports import Leaving
 
 MADE_AHEAD = 4  # blocks of a body
 PIECES_AT_ONCE = 4  # of an answer
 LEAVING = "leaving"  # the extension of a request that says who is told before its parts leave
 HEAD_LEAVES = "http11.send_request_headers.started"  # an event of httpcore2's extension `trace`
 
-Leaving = Callable[[int], None]
 T = TypeVar("T")
 
 

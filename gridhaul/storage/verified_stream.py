@@ -98,7 +98,7 @@ class _Check:
                     yield batch
                 hashing.result()
             finally:
-                wait([hashing])
+                wait([hashing])  # here, and not on the event loop when the hasher is closed
 
     def whole(self) -> None:
         if self._next < self._content.chunk_count:

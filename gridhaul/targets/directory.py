@@ -1,7 +1,7 @@
 """A directory of this machine, or one mounted on it."""
 
 import os
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import ExitStack, suppress
 from itertools import islice
 from pathlib import Path
@@ -12,6 +12,7 @@ from gridhaul.targets.os_errors import in_thread
 from gridhaul.transfer.digest import ContentDigest
 from gridhaul.transfer.errors import NotFound, ObjectExists, TargetUnavailable
 from gridhaul.transfer.model import Evidence, RemoteObject
+from gridhaul.transfer.ports import Leaving
 
 BLOCK_BYTES = 1 << 20
 NAMES_AT_ONCE = 1000
@@ -44,9 +45,7 @@ class DirectoryTarget:
                 pass
         return RemoteObject(length=total.length_bytes, sha256=total.hexdigest(), evidence=Evidence.READ_BACK)
 
-    async def put(
-        self, name: str, blocks: AsyncIterator[bytes], *, length: int, leaving: Callable[[int], None]
-    ) -> None:
+    async def put(self, name: str, blocks: AsyncIterator[bytes], *, length: int, leaving: Leaving) -> None:
         with ExitStack() as opened:
             leaving(0)
             descriptor = await in_thread(self._create, name, opened)

@@ -2,7 +2,7 @@
 
 import asyncio
 import http
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +16,7 @@ from gridhaul.targets.names import quote_name
 from gridhaul.transfer.digest import ContentDigest
 from gridhaul.transfer.errors import GridhaulError, OutcomeUnknown, TargetUnavailable
 from gridhaul.transfer.model import Evidence, RemoteObject
+from gridhaul.transfer.ports import Leaving
 
 HASHED_AT_ONCE_BYTES = 4 << 20
 BODY_MOST_BYTES = 1 << 16  # of answers that are not objects; beyond it the connection is given up
@@ -88,9 +89,7 @@ class HttpSession:
             async with self._open("HEAD", self.url(name), headers=headers, busy_bytes=length) as response:
                 return await _read(response)
 
-    async def send(
-        self, name: str, blocks: AsyncIterator[bytes], *, length: int, leaving: Callable[[int], None]
-    ) -> Answer:
+    async def send(self, name: str, blocks: AsyncIterator[bytes], *, length: int, leaving: Leaving) -> Answer:
         """PUT the blocks, as `transfer.ports.Target.put` does. Errors of both pass through unchanged."""
         body = _Body(blocks, leaving)
         try:
@@ -163,7 +162,7 @@ class HttpSession:
         headers: Mapping[str, str],
         content: bytes | AsyncIterator[bytes] | None = None,
         busy_bytes: int = 0,
-        extensions: Mapping[str, Any] | None = None,
+        extensions: dict[str, Any] | None = None,
     ) -> AsyncGenerator[httpx2.Response]:
         """The answer with its body still to be read, waiting for a server that is busy with so many bytes."""
         timeout = patience(self._client, max(0, busy_bytes) / SERVER_BYTES_PER_SECOND)
@@ -173,7 +172,7 @@ class HttpSession:
             headers={**self._headers, **headers},
             content=content,
             timeout=timeout,
-            extensions=dict(extensions or {}),
+            extensions=extensions,
         ) as response:
             yield response
 
@@ -181,7 +180,7 @@ class HttpSession:
 class _Body:
     """The caller's blocks on their way, and who is told before each; remembers how they ended."""
 
-    def __init__(self, blocks: AsyncIterator[bytes], leaving: Callable[[int], None]) -> None:
+    def __init__(self, blocks: AsyncIterator[bytes], leaving: Leaving) -> None:
         self._blocks = blocks
         self._leaving = leaving
         self.ended = False

@@ -26,6 +26,8 @@ from gridhaul.transfer.states import DeliveryState, FileState, Move
 R_co = TypeVar("R_co", covariant=True)
 S_contra = TypeVar("S_contra", contravariant=True)
 
+Leaving = Callable[[int], None]  # told how many bytes are about to leave; raises if they must not
+
 
 class LeasedRecords(Protocol[R_co, S_contra]):
     """Records that one worker at a time works on. Leases run on the server's clock."""
@@ -247,9 +249,7 @@ class Target(Protocol):
         Raises OutcomeUnknown if the target cannot tell.
         """
 
-    async def put(
-        self, name: str, blocks: AsyncIterator[bytes], *, length: int, leaving: Callable[[int], None]
-    ) -> None:
+    async def put(self, name: str, blocks: AsyncIterator[bytes], *, length: int, leaving: Leaving) -> None:
         """Write the object from blocks of `length` bytes in all.
 
         `leaving` is called right before something leaves this process, in some thread: first with 0, before anything is

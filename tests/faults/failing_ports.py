@@ -16,7 +16,7 @@ from gridhaul.transfer.errors import (
     TargetUnavailable,
 )
 from gridhaul.transfer.model import Content, RecordId, RemoteObject, Seal, Segment
-from gridhaul.transfer.ports import Contents, Intake, Target
+from gridhaul.transfer.ports import Contents, Intake, Leaving, Target
 from gridhaul.transfer.states import Layout
 from tests.faults.failing import Life
 
@@ -71,9 +71,7 @@ class FailingTarget:
             "target.inspect", TargetUnavailable, lambda: self._target.inspect(name, length=length)
         )
 
-    async def put(
-        self, name: str, blocks: AsyncIterator[bytes], *, length: int, leaving: Callable[[int], None]
-    ) -> None:
+    async def put(self, name: str, blocks: AsyncIterator[bytes], *, length: int, leaving: Leaving) -> None:
         steps = self._life.steps("target.put.block", TargetUnavailable, blocks)
         await self._life.step(
             "target.put", TargetUnavailable, lambda: self._target.put(name, steps, length=length, leaving=leaving)

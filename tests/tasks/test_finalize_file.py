@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from dataclasses import replace
 from typing import Any, cast
@@ -14,7 +14,7 @@ from gridhaul.targets.registry import Targets
 from gridhaul.transfer.errors import ChunkCorrupt, TargetLocked, TargetUnavailable
 from gridhaul.transfer.model import Content, Delivery, File, IfExists, Lease, RecordId, RemoteObject
 from gridhaul.transfer.naming import is_temporary, temporary_name
-from gridhaul.transfer.ports import Target
+from gridhaul.transfer.ports import Leaving, Target
 from gridhaul.transfer.states import DELIVERABLE, DELIVERY_MOVES, Action, DeliveryState
 from tests.contracts.bytes_to_store import MIB, some_bytes
 from tests.servers.http_store import HttpStore
@@ -145,9 +145,7 @@ class Hanging:
         await self._hang_in("check" if is_temporary(name) else "probe")
         return await self._target.inspect(name, length=length)
 
-    async def put(
-        self, name: str, blocks: AsyncIterator[bytes], *, length: int, leaving: Callable[[int], None]
-    ) -> None:
+    async def put(self, name: str, blocks: AsyncIterator[bytes], *, length: int, leaving: Leaving) -> None:
         await self._target.put(name, blocks, length=length, leaving=leaving)
         await self._hang_in("put")
 
@@ -173,9 +171,7 @@ async def test_delivery_paused_while_its_target_hangs_stops_within_a_second_or_t
 
 async def test_worker_that_stood_still_for_longer_than_its_lease_sends_nothing_more(bench: Bench) -> None:
     class StandsStill(DirectoryTarget):
-        async def put(
-            self, name: str, blocks: AsyncIterator[bytes], *, length: int, leaving: Callable[[int], None]
-        ) -> None:
+        async def put(self, name: str, blocks: AsyncIterator[bytes], *, length: int, leaving: Leaving) -> None:
             def late(length: int) -> None:
                 if length > 0:
                     time.sleep(2 * lease_seconds)  # the whole process
@@ -196,9 +192,7 @@ async def test_what_was_only_made_does_not_count_as_sent(
     bench: Bench, left: int, sent_mib: int, fruitless: int
 ) -> None:
     class BreaksOff(DirectoryTarget):
-        async def put(
-            self, name: str, blocks: AsyncIterator[bytes], *, length: int, leaving: Callable[[int], None]
-        ) -> None:
+        async def put(self, name: str, blocks: AsyncIterator[bytes], *, length: int, leaving: Leaving) -> None:
             made = [len(block) async for block in blocks]
             for one in [0, *made][: left + 1]:
                 leaving(one)
@@ -224,9 +218,7 @@ async def test_delivery_cancelled_before_its_commit_is_not_committed(bench: Benc
     """The operator is faster than the worker's next look: the state is written before anything is renamed."""
 
     class Cancelled(DirectoryTarget):
-        async def put(
-            self, name: str, blocks: AsyncIterator[bytes], *, length: int, leaving: Callable[[int], None]
-        ) -> None:
+        async def put(self, name: str, blocks: AsyncIterator[bytes], *, length: int, leaving: Leaving) -> None:
             await super().put(name, blocks, length=length, leaving=leaving)
             await bench.deliveries.move(bench.row.record.id, DELIVERY_MOVES[Action.CANCEL])
 
