@@ -51,7 +51,7 @@ async def arriving(request: Request, stall_seconds: float) -> AsyncIterator[byte
 
 async def cut(parts: AsyncIterator[bytes], lengths: Iterator[int]) -> AsyncIterator[bytes]:
     """Join the parts into pieces of these lengths; the last one may be shorter."""
-    pending: list[bytes] = []
+    pending: list[bytes | memoryview] = []
     size, wanted = 0, next(lengths, math.inf)
     async for arrived in parts:
         part = memoryview(arrived)
@@ -60,7 +60,7 @@ async def cut(parts: AsyncIterator[bytes], lengths: Iterator[int]) -> AsyncItera
             yield b"".join((*pending, part[:taken]))
             part, pending, size, wanted = part[taken:], [], 0, next(lengths, math.inf)
         if part:
-            pending.append(bytes(part) if len(part) < len(arrived) else arrived)
+            pending.append(part if len(part) < len(arrived) else arrived)
             size += len(part)
     if pending:
         yield b"".join(pending)

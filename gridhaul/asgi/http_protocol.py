@@ -6,13 +6,39 @@ Given to uvicorn as `--http gridhaul.asgi.http_protocol:BoundedHttp` or in UVICO
 """
 
 import asyncio
+from typing import Self
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 PENDING_BYTES = 512 * 1024  # more than twice what one read can bring: no request within the settings comes to it
 HEADERS = 1000  # a short one takes thirty times its length
 BODY_BYTES = 1 << 20  # of a body, before the connection waits for the application to take them
+PIECE_BYTES = 4096  # smaller ones are copied: as objects of their own they would take many times their length
 REFUSAL = b"content-length: 0\r\nconnection: close\r\n\r\n"
+
+
+class _Pieces:
+    """What has come of a body and was not taken yet: joined when it is taken. uvicorn's `bytearray` copies three times."""
+
+    def __init__(self) -> None:
+        self._pieces: list[bytes | bytearray] = []
+        self._length = 0
+
+    def __iadd__(self, piece: bytes) -> Self:
+        if len(piece) >= PIECE_BYTES:
+            self._pieces.append(piece)
+        elif self._pieces and isinstance(self._pieces[-1], bytearray):
+            self._pieces[-1] += piece
+        else:
+            self._pieces.append(bytearray(piece))
+        self._length += len(piece)
+        return self
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __bytes__(self) -> bytes:
+        return b"".join(self._pieces)  # a single large one is given on as it is
 
 
 class BoundedHttp(HttpToolsProtocol):
@@ -55,12 +81,8 @@ class BoundedHttp(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         self._pending_bytes = 0
-        if not self.cycle.body:  # nothing to join it with: uvicorn would copy it in, and out again
-            super().on_body(b"")
-            self.cycle.body = body  # type: ignore[assignment] # what it does with it, it can do with bytes
-            return
-        if isinstance(self.cycle.body, bytes):
-            self.cycle.body = bytearray(self.cycle.body)
+        if not self.cycle.body:
+            self.cycle.body = _Pieces()  # type: ignore[assignment] # uvicorn adds to it, and makes bytes of it
         super().on_body(body)
         if len(self.cycle.body) <= BODY_BYTES:  # uvicorn stops at 64 KiB, and wakes the application for each
             self.flow.resume_reading()

@@ -3,6 +3,8 @@
 import asyncio
 import hashlib
 import os
+import random
+import tracemalloc
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
@@ -13,7 +15,7 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.server import ServerState
 
-from gridhaul.asgi.http_protocol import HEADERS, PENDING_BYTES, BoundedHttp
+from gridhaul.asgi.http_protocol import BODY_BYTES, HEADERS, PENDING_BYTES, PIECE_BYTES, BoundedHttp
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: x\r\n"
 
@@ -88,9 +90,8 @@ async def test_what_is_no_request_is_answered_as_before() -> None:
         assert (await reader.read()).startswith(b"HTTP/1.1 400 ")
 
 
-@pytest.mark.parametrize("pause_seconds", [0, 0.005])
-async def test_bodies_reach_the_application_whole_however_slowly_it_takes_them(pause_seconds: float) -> None:
-    """Its digest and length: of bodies in one piece and in many, on one connection."""
+def teller(pause_seconds: float) -> ASGIApp:
+    """Takes part after part of a body, with pauses, and tells its length and digest."""
 
     async def tell(scope: Scope, receive: Receive, send: Send) -> None:
         total, length = hashlib.sha256(), 0
@@ -100,7 +101,13 @@ async def test_bodies_reach_the_application_whole_however_slowly_it_takes_them(p
             await asyncio.sleep(pause_seconds)
         await PlainTextResponse(f"{length} {total.hexdigest()}")(scope, receive, send)
 
-    async with connected(app=tell) as (reader, writer):
+    return tell
+
+
+@pytest.mark.parametrize("pause_seconds", [0, 0.005])
+async def test_bodies_reach_the_application_whole_however_slowly_it_takes_them(pause_seconds: float) -> None:
+    """Its digest and length: of bodies in one piece and in many, on one connection."""
+    async with connected(app=teller(pause_seconds)) as (reader, writer):
         for length in (0, 1, 1000, 3 << 20, 200_000, 1 << 20, 0, 70_000):
             body = os.urandom(length)
             writer.write(b"PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % length)
@@ -109,3 +116,41 @@ async def test_bodies_reach_the_application_whole_however_slowly_it_takes_them(p
                 await writer.drain()
             told = f"{length} {hashlib.sha256(body).hexdigest()}".encode()
             assert (await reader.readuntil(told)).startswith(b"HTTP/1.1 200 OK")
+
+
+@pytest.mark.parametrize("pause_seconds", [0, 0.005])
+async def test_pieces_of_every_size_are_joined_in_their_order(pause_seconds: float) -> None:
+    sizes = (1, 2, PIECE_BYTES - 1, PIECE_BYTES, PIECE_BYTES + 1, 100_000)
+    pieces = [os.urandom(size) for size in random.Random(5).choices(sizes, k=300)]
+    body = b"".join(pieces)
+    async with connected(app=teller(pause_seconds)) as (reader, writer):
+        writer.write(b"PUT / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+        writer.write(b"".join(b"%x\r\n%b\r\n" % (len(piece), piece) for piece in pieces) + b"0\r\n\r\n")
+        await writer.drain()
+        assert await reader.readuntil(f"{len(body)} {hashlib.sha256(body).hexdigest()}".encode())
+
+
+async def test_body_in_pieces_of_two_bytes_takes_no_more_memory_than_its_length() -> None:
+    taken = asyncio.Event()
+
+    async def wait(scope: Scope, receive: Receive, send: Send) -> None:
+        await taken.wait()
+        body = await Request(scope, receive).body()
+        await PlainTextResponse(f"{len(body)} bytes")(scope, receive, send)
+
+    length = BODY_BYTES // 8
+    async with connected(app=wait) as (reader, writer):
+        writer.write(b"PUT / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+        sent = b"2\r\nxy\r\n" * (length // 2)
+        tracemalloc.start()
+        try:
+            writer.write(sent)
+            await writer.drain()
+            await asyncio.sleep(1)  # all of it is there by now, or would be
+            held_bytes, _ = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        taken.set()
+        writer.write(b"0\r\n\r\n")
+        assert await reader.readuntil(f"{length} bytes".encode())
+    assert held_bytes < 2 * length
