@@ -24,7 +24,7 @@ class Crowd:
         self._records = records
 
     def store(self, paths: Sequence[Path]) -> list[str]:
-        """Prepare all, eight at a time, and wait until all are STORED; their ids."""
+        """Prepare all, LANES at a time, and wait until all are STORED; their ids."""
         before = self._records.count("STORED")
         file_ids = self._all(_prepare, paths)
         self._records.wait_for_count("STORED", before + len(paths))
