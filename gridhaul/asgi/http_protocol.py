@@ -18,7 +18,7 @@ REFUSAL = b"content-length: 0\r\nconnection: close\r\n\r\n"
 
 
 class _Pieces:
-    """What has come of a body and was not taken yet: joined when it is taken. uvicorn's `bytearray` copies three times."""
+    """What came of a body and was not taken yet: joined when it is. uvicorn's `bytearray` copies three times."""
 
     def __init__(self) -> None:
         self._pieces: list[bytes | bytearray] = []
