@@ -60,7 +60,7 @@ async def cut(parts: AsyncIterator[bytes], lengths: Iterator[int]) -> AsyncItera
             yield b"".join((*pending, part[:taken]))
             part, pending, size, wanted = part[taken:], [], 0, next(lengths, math.inf)
         if part:
-            pending.append(part if len(part) < len(arrived) else arrived)
+            pending.append(part if len(part) < len(arrived) else arrived)  # `bytes` alone are joined without a copy
             size += len(part)
     if pending:
         yield b"".join(pending)
