@@ -24,11 +24,11 @@ up: $(VENV)/run ## run the whole system until Ctrl-C: DATA=dir PORT=8000 ROOTS=d
 	@$(BIN)/python -m gridhaul.embedded up $(if $(DATA),--data "$(DATA)") $(if $(PORT),--port $(PORT)) $(if $(ROOTS),--roots "$(ROOTS)")
 
 dumps: $(VENV)/run ## write dumps/ anew: the accounts as mongodump writes them, with the demo account
-	@$(BIN)/python -m gridhaul.storage.dumps write
+	@$(BIN)/python -m gridhaul.storage.accounts.dumps write
 
 restore-auth: $(VENV)/run ## put the accounts of dumps/ into GRIDHAUL_MONGO_URL, or into the running `make up`: DATA=dir
 	@$(if $(GRIDHAUL_MONGO_URL)$(GRIDHAUL_MONGO_URL_FILE),,GRIDHAUL_MONGO_URL_FILE="$(or $(DATA),var/up)/secrets/mongo_url") \
-		$(BIN)/python -m gridhaul.storage.dumps restore
+		$(BIN)/python -m gridhaul.storage.accounts.dumps restore
 
 test: $(VENV)/dev ## run all tests against real servers
 	@$(BIN)/python -m pytest $(ARGS)

@@ -16,14 +16,14 @@ from api.account_schemas import (
     UsernameInPath,
 )
 from api.auth import Administering, AnyCaller
-from api.dependencies import Limit, Parts, Service
-from api.guesses import address_of
+from api.dependencies import Limit, Service, ServiceDep
+from api.password_attempts import address_of
 from api.schemas import LOCATION
 from gridhaul.asgi.audit import audit
 from gridhaul.asgi.bounded_route import BoundedRoute
 from gridhaul.asgi.problems import documented
-from gridhaul.passwords import check_password
-from gridhaul.storage.source import check_path
+from gridhaul.identity.passwords import check_password
+from gridhaul.source.opened import check_path
 from gridhaul.transfer.access import Account, NewAccount, Scope
 from gridhaul.transfer.errors import Forbidden, InvalidValue, NotFound, StateConflict, TargetUnknown
 
@@ -38,53 +38,53 @@ async def get_own_account(caller: AnyCaller) -> AccountView:
 
 
 @router.put("/account/password", status_code=204, summary="Change the caller's own password")
-async def change_password(request: Request, body: PasswordBody, caller: AnyCaller, parts: Parts) -> None:
+async def change_password(request: Request, body: PasswordBody, caller: AnyCaller, service: ServiceDep) -> None:
     """Every login ends, this one too; API keys stay."""
     if caller.account.password_hash is None:
         raise Forbidden("This account has no password. An admin may give it one.")
     current = body.current_password.get_secret_value()
     new = check_password(body.new_password.get_secret_value())
-    if not await parts.guesses.is_right(current, caller.account, address=address_of(request)):
+    if not await service.password_attempts.is_right(current, caller.account, address=address_of(request)):
         raise Forbidden("The current password is another one.")
-    await parts.accounts.set_password(caller.username, await parts.passwords.hashed(new))
+    await service.accounts.set_password(caller.username, await service.passwords.hashed(new))
     audit("change_password", changed=caller.username)
 
 
 @router.get("/accounts", summary="List accounts, by name")
 async def list_accounts(
-    _: Administering, parts: Parts, limit: Limit = 100, cursor: AfterUsername = None
+    _: Administering, service: ServiceDep, limit: Limit = 100, cursor: AfterUsername = None
 ) -> AccountsView:
-    accounts = await parts.accounts.page(limit=limit, after=cursor)
+    accounts = await service.accounts.page(limit=limit, after=cursor)
     next_cursor = accounts[-1].username if len(accounts) == limit else None
     return AccountsView(accounts=[AccountView.of(account) for account in accounts], next_cursor=next_cursor)
 
 
 @router.post("/accounts", status_code=201, summary="Make an account", responses={201: LOCATION, **documented(409)})
-async def create_account(body: AccountBody, response: Response, _: Administering, parts: Parts) -> AccountView:
+async def create_account(body: AccountBody, response: Response, _: Administering, service: ServiceDep) -> AccountView:
     """Without a password it has only keys. A name is never given twice, so an account is disabled, not removed."""
-    changes = await _changes(body, parts)
-    account = await parts.accounts.create(NewAccount(username=body.username, **changes))
+    changes = await _changes(body, service)
+    account = await service.accounts.create(NewAccount(username=body.username, **changes))
     audit("create_account", changed=account.username)
     response.headers["Location"] = f"/accounts/{account.username}"
     return AccountView.of(account)
 
 
 @router.get("/accounts/{username}", summary="One account", responses=documented(404))
-async def get_account(username: UsernameInPath, _: Administering, parts: Parts) -> AccountView:
-    return AccountView.of(_there(await parts.accounts.named(username)))
+async def get_account(username: UsernameInPath, _: Administering, service: ServiceDep) -> AccountView:
+    return AccountView.of(_there(await service.accounts.named(username)))
 
 
 @router.patch("/accounts/{username}", summary="Change an account", responses=documented(404, 409))
 async def change_account(
-    username: UsernameInPath, body: AccountChanges, caller: Administering, parts: Parts
+    username: UsernameInPath, body: AccountChanges, caller: Administering, service: ServiceDep
 ) -> AccountView:
     """At once, also for tokens and keys that are out. A new password ends every login."""
-    changes = await _changes(body, parts)
+    changes = await _changes(body, service)
     if username == caller.username:
         _require_way_back(changes)
     if "password_hash" in changes:
-        _there(await parts.accounts.set_password(username, changes.pop("password_hash")))
-    account = _there(await parts.accounts.change(username, changes))
+        _there(await service.accounts.set_password(username, changes.pop("password_hash")))
+    account = _there(await service.accounts.change(username, changes))
     audit("change_account", changed=username, fields=sorted(body.model_fields_set))
     return AccountView.of(account)
 
@@ -94,7 +94,7 @@ def _require_way_back(changes: dict[str, Any]) -> None:
         raise StateConflict("Nobody locks himself out: let another account with the scope admin do it.")
 
 
-async def _changes(body: AccountChanges, parts: Service) -> dict[str, Any]:
+async def _changes(body: AccountChanges, service: Service) -> dict[str, Any]:
     """The fields of the record that the body names. Raises InvalidValue, PathInvalid, TargetUnknown."""
     named = body.model_fields_set - {"username", "password"}
     changes = {name: getattr(body, name) for name in named}
@@ -104,17 +104,17 @@ async def _changes(body: AccountChanges, parts: Service) -> dict[str, Any]:
         if changes.get(name) is not None:
             changes[name] = tuple(dict.fromkeys(changes[name]))
     if changes.get("roots"):
-        changes["roots"] = tuple(_root(root, parts.roots) for root in changes["roots"])
+        changes["roots"] = tuple(_root(root, service.roots) for root in changes["roots"])
     for target in changes.get("targets") or ():
-        if target not in parts.targets:
-            raise TargetUnknown(f"There is no such target; configured are: {', '.join(sorted(parts.targets))}.")
+        if target not in service.targets:
+            raise TargetUnknown(f"There is no such target; configured are: {', '.join(sorted(service.targets))}.")
     if "password" in body.model_fields_set:
-        changes["password_hash"] = await _hashed(body.password, parts)
+        changes["password_hash"] = await _hashed(body.password, service)
     return changes
 
 
-async def _hashed(password: SecretStr | None, parts: Service) -> str | None:
-    return await parts.passwords.hashed(check_password(password.get_secret_value())) if password else None
+async def _hashed(password: SecretStr | None, service: Service) -> str | None:
+    return await service.passwords.hashed(check_password(password.get_secret_value())) if password else None
 
 
 def _root(text: str, configured: tuple[Path, ...]) -> str:

@@ -13,8 +13,8 @@ from typing import Annotated
 import typer
 
 from api.account_schemas import USERNAME
-from gridhaul.settings import BootstrapSettings, SettingsError
-from gridhaul.storage.accounts import MongoAccounts
+from gridhaul.process.settings import BootstrapSettings, SettingsError
+from gridhaul.storage.accounts.accounts import MongoAccounts
 from gridhaul.storage.connect import connect
 from gridhaul.storage.schema import make_auth_indexes
 from gridhaul.transfer.access import ApiKey, NewAccount, Scope

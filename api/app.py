@@ -18,28 +18,28 @@ from api.authenticator import Authenticator
 from api.dependencies import Service
 from api.dispatcher import Dispatcher
 from api.download import download_slots
-from api.guesses import Guesses
-from api.open_files import OpenFiles
-from api.rates import Rates
+from api.open_file_limit import OpenFileLimit
+from api.password_attempts import PasswordAttempts
+from api.rate_limits import RateLimits
 from api.scheduler import Scheduler
 from gridhaul import __version__
-from gridhaul.allocator import keep_freed_memory
 from gridhaul.asgi import chain, documentation, problems
-from gridhaul.asgi.bounds import Bounds
 from gridhaul.asgi.health import health_routes
 from gridhaul.asgi.readiness import Readiness
-from gridhaul.asgi.request_log import configure_logging
-from gridhaul.passwords import Passwords
-from gridhaul.settings import ApiSettings
-from gridhaul.storage.accounts import MongoAccounts
+from gridhaul.asgi.request_limits import RequestLimits
+from gridhaul.identity.passwords import Passwords
+from gridhaul.process.allocator import keep_freed_memory
+from gridhaul.process.logging import configure_logging
+from gridhaul.process.settings import ApiSettings
+from gridhaul.storage.accounts.accounts import MongoAccounts
+from gridhaul.storage.accounts.usage import MongoUsage
 from gridhaul.storage.agenda import DispatcherLease, MongoAgenda
-from gridhaul.storage.checks import MongoChecks
+from gridhaul.storage.checking.checks import MongoChecks
+from gridhaul.storage.checking.schedule import MongoSchedule
 from gridhaul.storage.connect import Database, connect, ping
-from gridhaul.storage.contents import MongoContents
+from gridhaul.storage.content.contents import MongoContents
 from gridhaul.storage.registry import MongoDeliveries, MongoFiles
-from gridhaul.storage.schedule import MongoSchedule
 from gridhaul.storage.schema import make_registry_indexes
-from gridhaul.storage.usage import MongoUsage
 from gridhaul.targets.registry import target_names
 from gridhaul.transfer.checks import CheckKind, Mode, NewCheck
 from tasks.queue import Broker, HintSender
@@ -74,7 +74,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     keep_freed_memory()
     configure_logging()
     settings = ApiSettings()
-    chain.start(app, Bounds.of(settings), cors_origins=settings.cors_origins)
+    chain.start(app, RequestLimits.of(settings), cors_origins=settings.cors_origins)
     database = connect(settings.mongo_url.get_secret_value(), settings.database)
     broker = Broker(settings.redis_url.get_secret_value())
     service = _service(settings, database)
@@ -99,7 +99,9 @@ def _service(settings: ApiSettings, database: Database) -> Service:
     lease_seconds = settings.lease_seconds
     accounts = MongoAccounts(database)
     passwords = Passwords()
-    rates = Rates(requests_a_minute=settings.requests_a_minute, failed_logins_a_minute=settings.failed_logins_a_minute)
+    rate_limits = RateLimits(
+        requests_a_minute=settings.requests_a_minute, failed_logins_a_minute=settings.failed_logins_a_minute
+    )
     files = MongoFiles(database, lease_seconds=lease_seconds)
     return Service(
         files=files,
@@ -114,7 +116,7 @@ def _service(settings: ApiSettings, database: Database) -> Service:
         large_file_bytes=settings.large_file_bytes,
         max_file_bytes=settings.max_file_bytes,
         max_open_files=settings.max_open_files,
-        open_files=OpenFiles(files),
+        open_file_limit=OpenFileLimit(files),
         usage=MongoUsage(database, quota_bytes=settings.quota_bytes),
         accounts=accounts,
         authenticator=Authenticator(
@@ -124,8 +126,8 @@ def _service(settings: ApiSettings, database: Database) -> Service:
             allow_demo=settings.allow_demo,
         ),
         passwords=passwords,
-        guesses=Guesses(passwords, rates),
-        rates=rates,
+        password_attempts=PasswordAttempts(passwords, rate_limits),
+        rate_limits=rate_limits,
         session_seconds=settings.session_days * DAY_SECONDS,
     )
 

@@ -3,7 +3,7 @@
 from fastapi import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from api.dependencies import service
+from api.dependencies import get_service
 from gridhaul.asgi import documentation
 from gridhaul.asgi.request_log import note
 from gridhaul.transfer.access import Caller
@@ -45,7 +45,7 @@ async def _caller(request: Request) -> Caller:
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not token:
         raise Unauthorized("A bearer token is needed: an API key, or an access token from /auth/token/.")
-    parts = await service(request)
-    caller = await parts.authenticator.caller(token.strip())
-    await parts.rates.count(caller.account)
+    service = await get_service(request)
+    caller = await service.authenticator.caller(token.strip())
+    await service.rate_limits.count(caller.account)
     return caller

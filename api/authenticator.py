@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from gridhaul.signed_claims import sign_claims, verified_claims
-from gridhaul.storage.accounts import MongoAccounts
+from gridhaul.identity.signed_claims import sign_claims, verified_claims
+from gridhaul.storage.accounts.accounts import MongoAccounts
 from gridhaul.transfer.access import Account, Caller, Scope
 from gridhaul.transfer.credentials import Credential, CredentialKind
 from gridhaul.transfer.errors import Unauthorized

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Response
 from pydantic import BaseModel, Field, StringConstraints
 
 from api.auth import Administering
-from api.dependencies import Cursor, Id, Limit, Parts, Service
+from api.dependencies import Cursor, Id, Limit, Service, ServiceDep
 from api.schemas import LOCATION, Body, FailureView, Whole
 from gridhaul.asgi.bounded_route import BoundedRoute
 from gridhaul.asgi.problems import documented
@@ -103,11 +103,11 @@ class ChecksView(BaseModel):
         **documented(404),
     },
 )
-async def start_check(body: CheckBody, response: Response, _: Administering, parts: Parts) -> CheckView:
+async def start_check(body: CheckBody, response: Response, _: Administering, service: ServiceDep) -> CheckView:
     """`fsck` looks at everything or at one file, `gc` at orphans and at what accounts use, `scrub` at chunks."""
     if body.id is not None and body.kind is not CheckKind.FSCK:
         raise InvalidValue("Only fsck takes an id.")
-    file_id = await _file_id(parts, RecordId(body.id)) if body.id else None
+    file_id = await _file_id(service, RecordId(body.id)) if body.id else None
     new = NewCheck(
         kind=body.kind,
         mode=body.mode,
@@ -115,9 +115,9 @@ async def start_check(body: CheckBody, response: Response, _: Administering, par
         read_targets=body.read_targets,
         bytes_per_second=body.bytes_per_second,
     )
-    check, queued = await parts.checks.open(new)
+    check, queued = await service.checks.open(new)
     if queued:
-        parts.hints.offer(Hint(task=TaskName.RUN_CHECK, record_id=check.id, queue=check.queue))
+        service.hints.offer(Hint(task=TaskName.RUN_CHECK, record_id=check.id, queue=check.queue))
     else:
         response.status_code = 200
     response.headers["Location"] = f"/checks/{check.id}"
@@ -125,39 +125,39 @@ async def start_check(body: CheckBody, response: Response, _: Administering, par
 
 
 @router.get("", summary="List checks, newest first")
-async def list_checks(_: Administering, parts: Parts, limit: Limit = 20, cursor: Cursor = None) -> ChecksView:
-    checks = await parts.checks.page(limit=limit, before=RecordId(cursor) if cursor else None)
+async def list_checks(_: Administering, service: ServiceDep, limit: Limit = 20, cursor: Cursor = None) -> ChecksView:
+    checks = await service.checks.page(limit=limit, before=RecordId(cursor) if cursor else None)
     next_cursor = checks[-1].id if len(checks) == limit else None
     return ChecksView(checks=[CheckView.of(check) for check in checks], next_cursor=next_cursor)
 
 
 @router.get("/{check_id}", summary="One check", responses=documented(404))
-async def get_check(check_id: Id, _: Administering, parts: Parts) -> CheckView:
-    return CheckView.of(await _check(parts, check_id))
+async def get_check(check_id: Id, _: Administering, service: ServiceDep) -> CheckView:
+    return CheckView.of(await _check(service, check_id))
 
 
 @router.post("/{check_id}/cancel", summary="Stop a check for good", responses=documented(404, 409))
-async def cancel_check(check_id: Id, _: Administering, parts: Parts) -> CheckView:
+async def cancel_check(check_id: Id, _: Administering, service: ServiceDep) -> CheckView:
     """What it found and repaired so far stays in its record. Repeated: the same answer."""
-    moved = await parts.checks.move(check_id, CANCEL_CHECK)
-    check = moved or await _check(parts, check_id)
+    moved = await service.checks.move(check_id, CANCEL_CHECK)
+    check = moved or await _check(service, check_id)
     if check.state is not CheckState.CANCELLED:
         raise StateConflict(f"The check is {check.state}: it is over.")
     return CheckView.of(check)
 
 
-async def _file_id(parts: Service, record_id: RecordId) -> RecordId:
+async def _file_id(service: Service, record_id: RecordId) -> RecordId:
     """The file with that id, or the file of the delivery with that id. Raises NotFound."""
-    if await parts.files.get(record_id) is not None:
+    if await service.files.get(record_id) is not None:
         return record_id
-    delivery = await parts.deliveries.get(record_id)
+    delivery = await service.deliveries.get(record_id)
     if delivery is None:
         raise NotFound("There is no such file or delivery.")
     return delivery.file_id
 
 
-async def _check(parts: Service, check_id: RecordId) -> Check:
-    check = await parts.checks.get(check_id)
+async def _check(service: Service, check_id: RecordId) -> Check:
+    check = await service.checks.get(check_id)
     if check is None:
         raise NotFound("There is no such check.")
     return check

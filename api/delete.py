@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from api.auth import Deleting
-from api.dependencies import Id, Parts, Service
+from api.dependencies import Id, Service, ServiceDep
 from api.operations import FILE_ADVICE
 from api.schemas import FileView
 from gridhaul.asgi.audit import audit
@@ -25,35 +25,35 @@ Cancel = Annotated[bool, Query(description="Cancel what is still being stored or
 @router.delete(
     "/{file_id}", status_code=202, summary="Delete a file and its stored bytes", responses=documented(404, 409)
 )
-async def delete_file(file_id: Id, caller: Deleting, parts: Parts, cancel: Cancel = False) -> FileView:
+async def delete_file(file_id: Id, caller: Deleting, service: ServiceDep, cancel: Cancel = False) -> FileView:
     """The record stays, with state DELETED. What was delivered stays where it is. Repeated: the same answer."""
-    file = await parts.file(caller, file_id)
+    file = await service.file(caller, file_id)
     if cancel:
-        await _cancel(parts, file.id)
-    file = await parts.file(caller, file_id)  # before its deliveries are looked at: the count tells of later ones
+        await _cancel(service, file.id)
+    file = await service.file(caller, file_id)  # before its deliveries are looked at: the count tells of later ones
     if file.state not in AT_ITS_END:
-        file = await _delete(parts, file)
+        file = await _delete(service, file)
     audit("delete_file", file_id=file.id)
     if file.state is FileState.DELETING:
-        parts.hints.offer(Hint(task=TaskName.DELETE_FILE, record_id=file.id, queue=file.queue))
+        service.hints.offer(Hint(task=TaskName.DELETE_FILE, record_id=file.id, queue=file.queue))
     return FileView.of(file)
 
 
-async def _cancel(parts: Service, file_id: RecordId) -> None:
+async def _cancel(service: Service, file_id: RecordId) -> None:
     """Whatever of it can be cancelled. What is being committed just now stays open."""
-    await parts.files.move(file_id, FILE_MOVES[Action.CANCEL])
-    for delivery in await parts.deliveries.of_file(file_id):
-        await parts.deliveries.move(delivery.id, DELIVERY_MOVES[Action.CANCEL])
+    await service.files.move(file_id, FILE_MOVES[Action.CANCEL])
+    for delivery in await service.deliveries.of_file(file_id):
+        await service.deliveries.move(delivery.id, DELIVERY_MOVES[Action.CANCEL])
 
 
-async def _delete(parts: Service, file: File) -> File:
+async def _delete(service: Service, file: File) -> File:
     """The file, DELETING. Raises DeliveryOpen, StateConflict."""
-    for delivery in await parts.deliveries.of_file(file.id):
+    for delivery in await service.deliveries.of_file(file.id):
         if delivery.state is DeliveryState.COMMITTING:
             raise DeliveryOpen(f"Delivery {delivery.id} is being committed just now; look again in a moment.")
         if delivery.state in OPEN:
             raise DeliveryOpen(f"Delivery {delivery.id} is {delivery.state}; wait for it, or delete with ?cancel=true.")
-    asked = await parts.files.request_delete(file.id, deliveries_asked=file.deliveries_asked)
+    asked = await service.files.request_delete(file.id, deliveries_asked=file.deliveries_asked)
     if asked is not None and asked.state in AT_ITS_END:
         return asked
     if file.state in DELETABLE:

@@ -3,7 +3,7 @@
 from fastapi import APIRouter
 
 from api.auth import Reading
-from api.dependencies import Cursor, Id, Limit, Parts
+from api.dependencies import Cursor, Id, Limit, ServiceDep
 from api.schemas import DeliveryPageView, DeliveryView
 from gridhaul.asgi.problems import documented
 from gridhaul.transfer.model import RecordId
@@ -14,14 +14,14 @@ router = APIRouter(prefix="/deliveries", tags=["deliveries"])
 
 @router.get("", summary="List deliveries, newest first", responses=documented(404))
 async def list_deliveries(
-    caller: Reading, parts: Parts, state: DeliveryState | None = None, limit: Limit = 100, cursor: Cursor = None
+    caller: Reading, service: ServiceDep, state: DeliveryState | None = None, limit: Limit = 100, cursor: Cursor = None
 ) -> DeliveryPageView:
-    before = await parts.delivery(caller, RecordId(cursor)) if cursor else None
-    deliveries = await parts.deliveries.page(owner=caller.sees_only, state=state, limit=limit, before=before)
+    before = await service.delivery(caller, RecordId(cursor)) if cursor else None
+    deliveries = await service.deliveries.page(owner=caller.sees_only, state=state, limit=limit, before=before)
     next_cursor = deliveries[-1].id if len(deliveries) == limit else None
     return DeliveryPageView(deliveries=[DeliveryView.of(one) for one in deliveries], next_cursor=next_cursor)
 
 
 @router.get("/{delivery_id}", summary="One delivery", responses=documented(404))
-async def get_delivery(delivery_id: Id, caller: Reading, parts: Parts) -> DeliveryView:
-    return DeliveryView.of(await parts.delivery(caller, delivery_id))
+async def get_delivery(delivery_id: Id, caller: Reading, service: ServiceDep) -> DeliveryView:
+    return DeliveryView.of(await service.delivery(caller, delivery_id))

@@ -7,14 +7,14 @@ from typing import Annotated
 from fastapi import Depends, Path, Query, Request
 
 from api.authenticator import Authenticator
-from api.guesses import Guesses
-from api.open_files import OpenFiles
-from api.rates import Rates
-from gridhaul.asgi.limits import Budget
+from api.open_file_limit import OpenFileLimit
+from api.password_attempts import PasswordAttempts
+from api.rate_limits import RateLimits
+from gridhaul.asgi.concurrency_limit import ConcurrencyLimit
 from gridhaul.asgi.readiness import Readiness
-from gridhaul.passwords import Passwords
-from gridhaul.storage.accounts import MongoAccounts
-from gridhaul.storage.checks import MongoChecks
+from gridhaul.identity.passwords import Passwords
+from gridhaul.storage.accounts.accounts import MongoAccounts
+from gridhaul.storage.checking.checks import MongoChecks
 from gridhaul.transfer.access import Caller
 from gridhaul.transfer.errors import NotFound, NotStored, StateConflict, TargetUnknown
 from gridhaul.transfer.model import Delivery, File, RecordId
@@ -33,7 +33,7 @@ class Service:
     deliveries: DeliveryRegistry
     contents: Contents
     checks: MongoChecks
-    downloads: Budget
+    downloads: ConcurrencyLimit
     hints: HintSender
     indexes: Readiness
     roots: tuple[FilePath, ...]
@@ -41,13 +41,13 @@ class Service:
     large_file_bytes: int
     max_file_bytes: int | None
     max_open_files: int
-    open_files: OpenFiles
+    open_file_limit: OpenFileLimit
     usage: AccountUsage
     accounts: MongoAccounts
     authenticator: Authenticator
     passwords: Passwords
-    guesses: Guesses
-    rates: Rates
+    password_attempts: PasswordAttempts
+    rate_limits: RateLimits
     session_seconds: float
 
     async def file(self, caller: Caller, file_id: RecordId) -> File:
@@ -94,14 +94,14 @@ class Service:
         caller.require_target(name)
 
 
-async def service(request: Request) -> Service:
+async def get_service(request: Request) -> Service:
     """The service, once its indexes are there."""
     found: Service = request.app.state.service
     await found.indexes.check()
     return found
 
 
-Parts = Annotated[Service, Depends(service)]
+ServiceDep = Annotated[Service, Depends(get_service)]
 Cursor = Annotated[str | None, Query(pattern="^[0-9a-f]{24}$", description="`next_cursor` of the page before")]
 Limit = Annotated[int, Query(ge=1, le=1000)]
 Id = Annotated[RecordId, Path(pattern="^[0-9a-f]{24}$", description="24 hex digits")]

@@ -7,22 +7,22 @@ from contextlib import aclosing
 from fastapi.responses import StreamingResponse
 from starlette.types import Message, Receive, Scope, Send
 
-from gridhaul.asgi.limits import Budget
+from gridhaul.asgi.concurrency_limit import ConcurrencyLimit
 from gridhaul.transfer.errors import DownloadsBusy
 
 DOWNLOADS_AT_ONCE = 8  # each holds up to 32 MiB
 UNREAD_SECONDS = 60.0
 
 
-def download_slots() -> Budget:
+def download_slots() -> ConcurrencyLimit:
     """The downloads of one process."""
-    return Budget(
+    return ConcurrencyLimit(
         DOWNLOADS_AT_ONCE,
         lambda: DownloadsBusy("As many files are being downloaded as the server allows; try again."),
     )
 
 
-async def slotted(chunks: AsyncGenerator[bytes], slots: Budget) -> AsyncGenerator[bytes]:
+async def slotted(chunks: AsyncGenerator[bytes], slots: ConcurrencyLimit) -> AsyncGenerator[bytes]:
     """The chunks, with a slot held from the first to the last. Raises DownloadsBusy."""
     async with aclosing(chunks):
         with slots.hold(1):

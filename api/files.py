@@ -7,11 +7,11 @@ from urllib.parse import quote
 from fastapi import APIRouter, Request
 
 from api.auth import Reading
-from api.dependencies import Cursor, Id, Limit, Parts
+from api.dependencies import Cursor, Id, Limit, ServiceDep
 from api.download import Download, slotted
 from api.schemas import DeliveriesView, DeliveryView, FilesView, FileView
 from gridhaul.asgi.problems import documented
-from gridhaul.headers import write_repr_digest
+from gridhaul.outgoing.headers import write_repr_digest
 from gridhaul.transfer.errors import NotFound
 from gridhaul.transfer.model import File, RecordId
 from gridhaul.transfer.states import FileState
@@ -28,26 +28,26 @@ CONTENT = {
 @router.get("", summary="List files, newest first")
 async def list_files(
     caller: Reading,
-    parts: Parts,
+    service: ServiceDep,
     state: FileState | None = None,
     limit: Limit = 100,
     cursor: Cursor = None,
 ) -> FilesView:
     before = RecordId(cursor) if cursor else None
-    files = await parts.files.page(owner=caller.sees_only, state=state, limit=limit, before=before)
+    files = await service.files.page(owner=caller.sees_only, state=state, limit=limit, before=before)
     next_cursor = files[-1].id if len(files) == limit else None
     return FilesView(files=[FileView.of(file) for file in files], next_cursor=next_cursor)
 
 
 @router.get("/{file_id}", summary="One file", responses=documented(404))
-async def get_file(file_id: Id, caller: Reading, parts: Parts) -> FileView:
-    return FileView.of(await parts.file(caller, file_id))
+async def get_file(file_id: Id, caller: Reading, service: ServiceDep) -> FileView:
+    return FileView.of(await service.file(caller, file_id))
 
 
 @router.get("/{file_id}/deliveries", summary="A file's deliveries, oldest first", responses=documented(404))
-async def list_deliveries(file_id: Id, caller: Reading, parts: Parts) -> DeliveriesView:
-    await parts.file(caller, file_id)
-    deliveries = await parts.deliveries.of_file(file_id)
+async def list_deliveries(file_id: Id, caller: Reading, service: ServiceDep) -> DeliveriesView:
+    await service.file(caller, file_id)
+    deliveries = await service.deliveries.of_file(file_id)
     return DeliveriesView(deliveries=[DeliveryView.of(delivery) for delivery in deliveries])
 
 
@@ -57,13 +57,13 @@ async def list_deliveries(file_id: Id, caller: Reading, parts: Parts) -> Deliver
     response_class=Download,
     responses={200: CONTENT, **documented(404, 409)},
 )
-async def get_content(request: Request, file_id: Id, caller: Reading, parts: Parts) -> Download:
+async def get_content(request: Request, file_id: Id, caller: Reading, service: ServiceDep) -> Download:
     """Every byte is verified before it is sent; if one is wrong, the connection ends before the declared length."""
-    file = await parts.stored_file(caller, file_id)
-    content = await parts.contents.get(file.content_id) if file.content_id else None
+    file = await service.stored_file(caller, file_id)
+    content = await service.contents.get(file.content_id) if file.content_id else None
     if content is None:  # deleted just now
         raise NotFound("The file's bytes are no longer there.")
-    chunks = slotted(parts.contents.read(content), parts.downloads)
+    chunks = slotted(service.contents.read(content), service.downloads)
     try:
         first = await anext(chunks, b"")  # an error in a small file is still a problem document
     except BaseException:

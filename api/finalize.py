@@ -7,11 +7,11 @@ from fastapi import APIRouter, Header, Response
 from pydantic.json_schema import SkipJsonSchema
 
 from api.auth import Finalizing
-from api.dependencies import Id, Parts
+from api.dependencies import Id, ServiceDep
 from api.schemas import LOCATION, DeliveryView, FinalizeBody
 from gridhaul.asgi.bounded_route import BoundedRoute
 from gridhaul.asgi.problems import documented
-from gridhaul.headers import read_repr_digest
+from gridhaul.outgoing.headers import read_repr_digest
 from gridhaul.transfer.errors import DigestMismatch, DigestRequired, LengthMismatch, Malformed
 from gridhaul.transfer.model import Destination, Hint, NewDelivery, TaskName
 from gridhaul.transfer.naming import check_object_name
@@ -49,7 +49,7 @@ async def finalize(
     body: FinalizeBody,
     response: Response,
     caller: Finalizing,
-    parts: Parts,
+    service: ServiceDep,
     repr_digest: ReprDigest = None,
     content_sha256: ContentSha256 = None,
 ) -> DeliveryView:
@@ -58,8 +58,8 @@ async def finalize(
     Repeated: the same delivery.
     """
     sha256 = _digest(repr_digest, content_sha256)
-    parts.check_target(caller, body.target)
-    file = await parts.stored_file(caller, file_id)
+    service.check_target(caller, body.target)
+    file = await service.stored_file(caller, file_id)
     if sha256 != file.sha256:
         raise DigestMismatch("The stored file has another digest.")
     if body.length is not None and body.length != file.length:
@@ -69,11 +69,11 @@ async def finalize(
     new = NewDelivery(
         file_id=file.id, owner=file.owner, destination=destination, length=file.length, sha256=sha256, queue=file.queue
     )
-    delivery, queued = await parts.deliveries.open(new)
+    delivery, queued = await service.deliveries.open(new)
     if delivery.state is not DeliveryState.DELIVERED:
-        await parts.accept(delivery)
+        await service.accept(delivery)
     if queued:
-        parts.hints.offer(Hint(task=TaskName.FINALIZE_FILE, record_id=delivery.id, queue=delivery.queue))
+        service.hints.offer(Hint(task=TaskName.FINALIZE_FILE, record_id=delivery.id, queue=delivery.queue))
     else:
         response.status_code = 200
     response.headers["Location"] = f"/deliveries/{delivery.id}"

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Response
 
 from api.account_schemas import KeyBody, KeysView, KeyView, NewKeyView, Username
 from api.auth import AnyCaller
-from api.dependencies import Id, Parts, Service
+from api.dependencies import Id, Service, ServiceDep
 from gridhaul.asgi.audit import audit
 from gridhaul.asgi.bounded_route import BoundedRoute
 from gridhaul.asgi.problems import documented
@@ -18,11 +18,11 @@ router = APIRouter(prefix="/keys", tags=["accounts"], route_class=BoundedRoute)
 
 
 @router.post("", status_code=201, summary="Make an API key", responses=documented(404, 409))
-async def create_key(body: KeyBody, response: Response, caller: AnyCaller, parts: Parts) -> NewKeyView:
+async def create_key(body: KeyBody, response: Response, caller: AnyCaller, service: ServiceDep) -> NewKeyView:
     """It is used like an access token: `Authorization: Bearer ghk_…`. It never has more scopes than its account."""
     if caller.key_id and not caller.is_admin:
         raise Forbidden("A key makes no keys: log in with the password (`--username`, or /auth/token/).")
-    account = await _account(body.account, caller, parts)
+    account = await _account(body.account, caller, service)
     credential = Credential.new(CredentialKind.API_KEY)
     now = datetime.now(UTC).replace(microsecond=0)
     key = ApiKey(
@@ -33,34 +33,34 @@ async def create_key(body: KeyBody, response: Response, caller: AnyCaller, parts
         created_at=now,
         expires_at=now + timedelta(days=body.expires_in_days) if body.expires_in_days else None,
     )
-    await parts.accounts.add_key(account.username, key)
+    await service.accounts.add_key(account.username, key)
     audit("create_key", changed=account.username, created=key.id)
     response.headers["Cache-Control"] = "no-store"
     return NewKeyView.of(key, account.username, key=credential.text)
 
 
 @router.get("", summary="List API keys, oldest first", responses=documented(404))
-async def list_keys(caller: AnyCaller, parts: Parts, account: Username | None = None) -> KeysView:
-    owner = await _account(account, caller, parts)
-    keys = await parts.accounts.keys(owner.username)
+async def list_keys(caller: AnyCaller, service: ServiceDep, account: Username | None = None) -> KeysView:
+    owner = await _account(account, caller, service)
+    keys = await service.accounts.keys(owner.username)
     return KeysView(keys=[KeyView.of(key, owner.username) for key in keys])
 
 
 @router.delete("/{key_id}", status_code=204, summary="Revoke an API key", responses=documented(404))
-async def revoke_key(key_id: Id, caller: AnyCaller, parts: Parts) -> None:
+async def revoke_key(key_id: Id, caller: AnyCaller, service: ServiceDep) -> None:
     """A key ends itself; for another one the password is needed, or the scope admin."""
     within_reach = caller.is_admin or caller.key_id in (None, key_id)
-    account = await parts.accounts.revoke_key(key_id, of=caller.sees_only) if within_reach else None
+    account = await service.accounts.revoke_key(key_id, of=caller.sees_only) if within_reach else None
     if account is None:
         raise NotFound("There is no such key that this token may revoke; a key revokes only itself.")
     audit("revoke_key", changed=account.username, revoked=key_id)
 
 
-async def _account(username: str | None, caller: Caller, parts: Service) -> Account:
+async def _account(username: str | None, caller: Caller, service: Service) -> Account:
     """The caller's own, or for admins the one of that name. Raises NotFound."""
     if username in (None, caller.username):
         return caller.account
-    found = await parts.accounts.named(str(username)) if caller.is_admin else None
+    found = await service.accounts.named(str(username)) if caller.is_admin else None
     if found is None:
         raise NotFound("There is no such account.")
     return found

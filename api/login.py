@@ -8,12 +8,12 @@ from fastapi import APIRouter, Form, Request, Response
 from pydantic import BaseModel, Field, SecretStr
 
 from api.authenticator import NOT_VALID, is_over
-from api.dependencies import Parts, Service
-from api.guesses import address_of
+from api.dependencies import Service, ServiceDep
+from api.password_attempts import address_of
 from gridhaul.asgi.audit import audit
 from gridhaul.asgi.bounded_route import BoundedRoute
 from gridhaul.asgi.problems import documented
-from gridhaul.passwords import is_outdated
+from gridhaul.identity.passwords import is_outdated
 from gridhaul.transfer.access import Account, Scope, Session
 from gridhaul.transfer.credentials import Credential, CredentialKind
 from gridhaul.transfer.errors import Forbidden, InvalidValue, TooManyRequests, Unauthorized
@@ -45,80 +45,82 @@ class TokenView(BaseModel):
 
 @router.post("/token", include_in_schema=False)
 @router.post("/token/", summary="Log in, or refresh a login", responses=documented(401, 403, 429))
-async def token(request: Request, response: Response, form: Annotated[TokenForm, Form()], parts: Parts) -> TokenView:
+async def token(
+    request: Request, response: Response, form: Annotated[TokenForm, Form()], service: ServiceDep
+) -> TokenView:
     """An access token is good for a quarter of an hour; API keys (`/keys`) are for programs."""
     response.headers["Cache-Control"] = "no-store"
     if form.grant_type == "refresh_token":
-        return await _refresh(form, parts)
-    return await _log_in(form, parts, address_of(request))
+        return await _refresh(form, service)
+    return await _log_in(form, service, address_of(request))
 
 
 @router.post("/revoke", status_code=204, summary="Log out")
-async def revoke(token: Annotated[SecretStr, Form(min_length=1, max_length=1024)], parts: Parts) -> None:
+async def revoke(token: Annotated[SecretStr, Form(min_length=1, max_length=1024)], service: ServiceDep) -> None:
     """The refresh token ends, as do all that it would have led to (RFC 7009). One that is not known is no error."""
     credential = Credential.parse(token.get_secret_value(), CredentialKind.REFRESH_TOKEN)
-    if credential and (found := await _session(credential, parts)):
-        await parts.accounts.end_session(credential.id)
+    if credential and (found := await _session(credential, service)):
+        await service.accounts.end_session(credential.id)
         audit("logout", account=found[0].username)
 
 
-async def _log_in(form: TokenForm, parts: Service, address: str) -> TokenView:
-    account = await parts.accounts.named(form.username)
+async def _log_in(form: TokenForm, service: Service, address: str) -> TokenView:
+    account = await service.accounts.named(form.username)
     password = form.password.get_secret_value()
     known = account.username if account else None  # a password that was typed as the name is not for the log
     try:
-        right = await parts.guesses.is_right(password, account, address=address)
+        right = await service.password_attempts.is_right(password, account, address=address)
     except TooManyRequests:
         audit("login", account=known, outcome="too_many", address=address)
         raise
     if account is None or not right:
         audit("login", account=known, outcome="wrong", address=address)
         raise Unauthorized(WRONG)
-    await _require_usable(account, address, parts)
+    await _require_usable(account, address, service)
     if account.password_hash and is_outdated(account.password_hash):
-        await parts.accounts.rehash(account, await parts.passwords.hashed(password))
+        await service.accounts.rehash(account, await service.passwords.hashed(password))
     scopes = _scopes(form.scope, account.scopes)
     credential = Credential.new(CredentialKind.REFRESH_TOKEN)
-    expires = datetime.now(UTC) + timedelta(seconds=parts.session_seconds)
+    expires = datetime.now(UTC) + timedelta(seconds=service.session_seconds)
     session = Session(id=credential.id, digest=credential.digest, scopes=scopes, expires_at=expires)
-    if not await parts.accounts.begin_session(account, session):
+    if not await service.accounts.begin_session(account, session):
         raise Unauthorized(WRONG)  # the password was changed meanwhile
     audit("login", account=account.username, outcome="ok", address=address)
-    return _view(account, session, credential, parts)
+    return _view(account, session, credential, service)
 
 
-async def _require_usable(account: Account, address: str, parts: Service) -> None:
+async def _require_usable(account: Account, address: str, service: Service) -> None:
     """Counted like a wrong password where it is not: it took as much work, and the demo account's is public."""
     try:
-        parts.authenticator.require_usable(account)
+        service.authenticator.require_usable(account)
     except Unauthorized:
-        await parts.rates.count_failed_login(address)
+        await service.rate_limits.count_failed_login(address)
         audit("login", account=account.username, outcome="refused", address=address)
         raise
 
 
-async def _refresh(form: TokenForm, parts: Service) -> TokenView:
+async def _refresh(form: TokenForm, service: Service) -> TokenView:
     credential = Credential.parse(form.refresh_token.get_secret_value(), CredentialKind.REFRESH_TOKEN)
-    found = await _session(credential, parts) if credential else None
+    found = await _session(credential, service) if credential else None
     if credential is None or found is None:
         raise Unauthorized(NOT_VALID)
     account, session = found
-    parts.authenticator.require_usable(account)
+    service.authenticator.require_usable(account)
     scopes = _scopes(form.scope, tuple(scope for scope in session.scopes if scope in account.scopes))
     renewed = credential.renewed()
-    if not await parts.accounts.renew_session(session, digest=renewed.digest):
+    if not await service.accounts.renew_session(session, digest=renewed.digest):
         raise Unauthorized(NOT_VALID)
-    return _view(account, replace(session, scopes=scopes), renewed, parts)
+    return _view(account, replace(session, scopes=scopes), renewed, service)
 
 
-async def _session(credential: Credential, parts: Service) -> tuple[Account, Session] | None:
+async def _session(credential: Credential, service: Service) -> tuple[Account, Session] | None:
     """The session of a refresh token. One that was used before has leaked: its session ends."""
-    account = await parts.accounts.with_session(credential.id)
+    account = await service.accounts.with_session(credential.id)
     if account is None:
         return None
     session = account.sessions[0]
     if not credential.matches(session.digest):
-        await parts.accounts.end_session(session.id)
+        await service.accounts.end_session(session.id)
         audit("refresh_token_reused", account=account.username)
         return None
     return None if is_over(session.expires_at) else (account, session)
@@ -135,10 +137,10 @@ def _scopes(wanted: str, granted: tuple[Scope, ...]) -> tuple[Scope, ...]:
     return tuple(scope for scope in granted if scope in named or not named)
 
 
-def _view(account: Account, session: Session, credential: Credential, parts: Service) -> TokenView:
+def _view(account: Account, session: Session, credential: Credential, service: Service) -> TokenView:
     return TokenView(
-        access_token=parts.authenticator.access_token(account, frozenset(session.scopes)),
-        expires_in=int(parts.authenticator.lifetime_seconds),
+        access_token=service.authenticator.access_token(account, frozenset(session.scopes)),
+        expires_in=int(service.authenticator.lifetime_seconds),
         refresh_token=credential.text,
         scope=" ".join(session.scopes),
     )

@@ -7,15 +7,15 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Response
 
-from api.allowance import register_charged, room_for_one
+from api.account_limits import register_charged, room_for_one
 from api.auth import Preparing
-from api.dependencies import Parts, Service
+from api.dependencies import Service, ServiceDep
 from api.schemas import LOCATION, DeliverTo, FileView, PrepareBody
 from gridhaul.asgi.bounded_route import BoundedRoute
 from gridhaul.asgi.problems import documented
-from gridhaul.storage.roots import Roots
-from gridhaul.storage.source import check_path, identify
-from gridhaul.storage.source_stability import registered_anew
+from gridhaul.source.opened import check_path, identify
+from gridhaul.source.roots import Roots
+from gridhaul.source.stability import registered_anew
 from gridhaul.transfer.access import Caller, Scope
 from gridhaul.transfer.bundle import storing_task
 from gridhaul.transfer.digest import fingerprint
@@ -38,31 +38,35 @@ IdempotencyKey = Annotated[
     responses={202: LOCATION, **documented(404, 507)},
 )
 async def prepare(
-    body: PrepareBody, response: Response, caller: Preparing, parts: Parts, idempotency_key: IdempotencyKey = None
+    body: PrepareBody,
+    response: Response,
+    caller: Preparing,
+    service: ServiceDep,
+    idempotency_key: IdempotencyKey = None,
 ) -> FileView:
     """The file is read, hashed and stored by a worker; with `deliver_to` it is delivered as well."""
     request_fingerprint = fingerprint(body.model_dump_json())
-    file = await parts.files.find_by_key(caller.username, idempotency_key) if idempotency_key else None
+    file = await service.files.find_by_key(caller.username, idempotency_key) if idempotency_key else None
     if file is None:
-        new = await _new_file(body, caller, parts)
+        new = await _new_file(body, caller, service)
         new = replace(new, idempotency_key=idempotency_key, request_fingerprint=request_fingerprint)
-        async with room_for_one(parts, caller.username, caller.account):
-            file, made = await register_charged(parts, new)
+        async with room_for_one(service, caller.username, caller.account):
+            file, made = await register_charged(service, new)
         if made:
             task = storing_task(length=file.length, queue=file.queue)
-            parts.hints.offer(Hint(task=task, record_id=file.id, queue=file.queue))
+            service.hints.offer(Hint(task=task, record_id=file.id, queue=file.queue))
     if file.request_fingerprint != request_fingerprint:
         raise IdempotencyConflict("This Idempotency-Key was used with another request; take a new one.")
     response.headers["Location"] = f"/files/{file.id}"
     return FileView.of(file)
 
 
-async def _new_file(body: PrepareBody, caller: Caller, parts: Service) -> NewFile:
+async def _new_file(body: PrepareBody, caller: Caller, service: Service) -> NewFile:
     path = check_path(body.file_path)
     name = check_object_name(body.name or PurePosixPath(path).name or "file")
-    deliver_to = _destination(body.deliver_to, name, caller, parts) if body.deliver_to else None
-    roots = Roots(configured=parts.roots, allowed=caller.roots_among(parts.roots))
-    identity = await identify(path, roots, max_file_bytes=parts.max_file_bytes)
+    deliver_to = _destination(body.deliver_to, name, caller, service) if body.deliver_to else None
+    roots = Roots(configured=service.roots, allowed=caller.roots_among(service.roots))
+    identity = await identify(path, roots, max_file_bytes=service.max_file_bytes)
     return NewFile(
         owner=caller.username,
         name=name,
@@ -71,32 +75,33 @@ async def _new_file(body: PrepareBody, caller: Caller, parts: Service) -> NewFil
         path=path,
         root=str(roots.holding(path)),
         identity=identity,
-        queue=_queue(identity, parts),
+        queue=_queue(identity, service),
         deliver_to=deliver_to,
         if_changed=body.if_changed,
     )
 
 
-def _destination(wanted: DeliverTo, name: str, caller: Caller, parts: Service) -> Destination:
+def _destination(wanted: DeliverTo, name: str, caller: Caller, service: Service) -> Destination:
     caller.require(Scope.FINALIZE)
-    parts.check_target(caller, wanted.target)
+    service.check_target(caller, wanted.target)
     object_name = check_object_name(wanted.object_name or name)
     return Destination(target=wanted.target, object_name=object_name, if_exists=wanted.if_exists)
 
 
-async def renewed_source(file: File, caller: Caller, parts: Service) -> dict[str, Any]:
+async def renewed_source(file: File, caller: Caller, service: Service) -> dict[str, Any]:
     """What changes in the record of a FAILED or CANCELLED file that is stored after all: nothing, if it can go on.
 
     If its source is another one now, or was seen to change, it is registered anew. Raises the source errors.
     """
-    Roots(configured=parts.roots, allowed=caller.roots_among(parts.roots)).holding(file.path)  # fewer by now, perhaps
-    roots = Roots.of_file(file, parts.roots)
-    identity = await identify(file.path, roots, max_file_bytes=parts.max_file_bytes)
+    # The caller's roots may have shrunk since the file was registered.
+    Roots(configured=service.roots, allowed=caller.roots_among(service.roots)).holding(file.path)
+    roots = Roots.of_file(file, service.roots)
+    identity = await identify(file.path, roots, max_file_bytes=service.max_file_bytes)
     seen_to_change = file.error is not None and file.error.code == SourceChanged.code
     if identity.matches(file.identity) and not seen_to_change:
         return {}
-    return {**registered_anew(identity), "queue": _queue(identity, parts)}
+    return {**registered_anew(identity), "queue": _queue(identity, service)}
 
 
-def _queue(identity: SourceIdentity, parts: Service) -> Queue:
-    return Queue.LARGE if identity.size > parts.large_file_bytes else Queue.SMALL
+def _queue(identity: SourceIdentity, service: Service) -> Queue:
+    return Queue.LARGE if identity.size > service.large_file_bytes else Queue.SMALL

@@ -3,7 +3,7 @@
 import structlog
 
 from api.repeating import repeat
-from gridhaul.storage.schedule import MongoSchedule
+from gridhaul.storage.checking.schedule import MongoSchedule
 from gridhaul.transfer.model import Hint, TaskName
 from tasks.queue import HintSender
 

@@ -16,7 +16,7 @@ from gridhaul.embedded import binaries
 from gridhaul.embedded.data_directory import DataDirectory
 from gridhaul.embedded.network import HOST, free_ports
 from gridhaul.embedded.system import Configuration
-from gridhaul.settings import PREFIX
+from gridhaul.process.settings import PREFIX
 
 # Nobody else asks, and nothing is to be collected while something is measured.
 SETTINGS = {"REQUESTS_A_MINUTE": "0", "GC_SECONDS": "86400"}

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from bench.errors import UsageProblem
-from gridhaul.settings import ApiSettings, ChunkServiceSettings, WorkerSettings
+from gridhaul.process.settings import ApiSettings, ChunkServiceSettings, WorkerSettings
 
 KNOWN = frozenset(
     name.upper() for settings in (ApiSettings, ChunkServiceSettings, WorkerSettings) for name in settings.model_fields

@@ -11,15 +11,15 @@ from chunk_service import bundles, routes
 from chunk_service.dependencies import Service
 from chunk_service.intake_limits import DiskReserve, memory_budget
 from gridhaul import __version__
-from gridhaul.allocator import keep_freed_memory
 from gridhaul.asgi import chain, problems
-from gridhaul.asgi.bounds import Bounds
 from gridhaul.asgi.health import health_routes
 from gridhaul.asgi.readiness import Readiness
-from gridhaul.asgi.request_log import configure_logging
-from gridhaul.settings import ChunkServiceSettings
+from gridhaul.asgi.request_limits import RequestLimits
+from gridhaul.process.allocator import keep_freed_memory
+from gridhaul.process.logging import configure_logging
+from gridhaul.process.settings import ChunkServiceSettings
 from gridhaul.storage.connect import connect, ping
-from gridhaul.storage.intake import MongoIntake
+from gridhaul.storage.content.intake import MongoIntake
 from gridhaul.storage.schema import make_payload_collections
 
 ANSWERS = (401, 403, 422, 503)
@@ -47,7 +47,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     keep_freed_memory()
     configure_logging()
     settings = ChunkServiceSettings()
-    chain.start(app, Bounds.of(settings), cors_origins=())
+    chain.start(app, RequestLimits.of(settings), cors_origins=())
     database = connect(settings.mongo_url.get_secret_value(), settings.database, at_once=WRITES_AT_ONCE)
     intake = MongoIntake(database, inline_limit_chunks=settings.inline_limit_chunks)
     collections = Readiness(lambda: make_payload_collections(database, block_compressor=settings.block_compressor))

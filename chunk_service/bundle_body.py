@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator, Sequence
 from fastapi import Request
 
 from chunk_service.segment_body import arriving, cut
-from gridhaul.bundle_table import Entry, read_table
-from gridhaul.tokens import BundleGrant
+from gridhaul.chunk_service_client.bundle_table import Entry, read_table
+from gridhaul.chunk_service_client.grants import BundleGrant
 from gridhaul.transfer.bundle import TABLE_MAX_BYTES, WholeContent
 from gridhaul.transfer.digest import ContentDigest, chunk_digest, content_sha256, manifest_root
 from gridhaul.transfer.errors import DigestMismatch, Forbidden, InvalidValue, LengthMismatch

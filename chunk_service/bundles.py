@@ -5,7 +5,7 @@ from pydantic import BaseModel
 
 from chunk_service import documentation
 from chunk_service.bundle_body import read_bundle
-from chunk_service.dependencies import GrantedBundle, ServiceParts
+from chunk_service.dependencies import GrantedBundle, ServiceDep
 from chunk_service.segment_body import declared_length
 from gridhaul.asgi.bounded_route import BoundedRoute
 from gridhaul.asgi.problems import documented
@@ -18,11 +18,11 @@ class BundleAnswer(BaseModel):
 
 
 @router.post("/contents", responses=documented(400, 408, 411, 413, 507), openapi_extra=documentation.BUNDLE)
-async def store_bundle(request: Request, granted: GrantedBundle, parts: ServiceParts) -> BundleAnswer:
+async def store_bundle(request: Request, granted: GrantedBundle, service: ServiceDep) -> BundleAnswer:
     """Store small contents and seal them, each wholly or not at all. Durable when it is answered."""
     length = declared_length(request)
-    await parts.disk.require(length)
-    with parts.memory.hold(length):
-        contents = await read_bundle(request, granted, length=length, stall_seconds=parts.stall_seconds)
-        refused = await parts.intake.store_whole(contents)
+    await service.disk.require(length)
+    with service.memory.hold(length):
+        contents = await read_bundle(request, granted, length=length, stall_seconds=service.stall_seconds)
+        refused = await service.intake.store_whole(contents)
     return BundleAnswer(refused={str(content_id): code for content_id, code in refused.items()})

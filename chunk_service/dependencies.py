@@ -7,9 +7,16 @@ from fastapi import Depends, Path, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from chunk_service.intake_limits import DiskReserve
-from gridhaul.asgi.limits import Budget
+from gridhaul.asgi.concurrency_limit import ConcurrencyLimit
 from gridhaul.asgi.readiness import Readiness
-from gridhaul.tokens import BundleGrant, ContentGrant, RepairGrant, verify, verify_bundle, verify_repair
+from gridhaul.chunk_service_client.grants import (
+    BundleGrant,
+    ContentGrant,
+    RepairGrant,
+    verify,
+    verify_bundle,
+    verify_repair,
+)
 from gridhaul.transfer.errors import Forbidden, Malformed, StaleFence, Unauthorized
 from gridhaul.transfer.model import RecordId
 from gridhaul.transfer.ports import Intake
@@ -21,13 +28,13 @@ class Service:
 
     intake: Intake
     secret: str = field(repr=False)
-    memory: Budget
+    memory: ConcurrencyLimit
     disk: DiskReserve
     stall_seconds: float
     collections: Readiness
 
 
-async def service(request: Request) -> Service:
+async def get_service(request: Request) -> Service:
     """The service, once its collections are there."""
     found: Service = request.app.state.service
     await found.collections.check()
@@ -35,30 +42,30 @@ async def service(request: Request) -> Service:
 
 
 ContentId = Annotated[RecordId, Path(pattern="^[0-9a-f]{24}$")]
-ServiceParts = Annotated[Service, Depends(service)]
+ServiceDep = Annotated[Service, Depends(get_service)]
 _bearer = HTTPBearer(
     auto_error=False, description="A worker's token for the content in the path, to repair it, or for a bundle"
 )
 Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
 
 
-async def grant(credentials: Credentials, content_id: ContentId, parts: ServiceParts) -> ContentGrant:
+async def grant(credentials: Credentials, content_id: ContentId, service: ServiceDep) -> ContentGrant:
     """The right to write to the content in the path, from the bearer token."""
-    granted = verify(_token(credentials), secret=parts.secret)
+    granted = verify(_token(credentials), secret=service.secret)
     _require_same(granted.content_id, content_id)
     return granted
 
 
-async def repair_grant(credentials: Credentials, content_id: ContentId, parts: ServiceParts) -> RepairGrant:
+async def repair_grant(credentials: Credentials, content_id: ContentId, service: ServiceDep) -> RepairGrant:
     """The right to repair the content in the path, from the bearer token."""
-    granted = verify_repair(_token(credentials), secret=parts.secret)
+    granted = verify_repair(_token(credentials), secret=service.secret)
     _require_same(granted.content_id, content_id)
     return granted
 
 
-async def bundle_grant(credentials: Credentials, parts: ServiceParts) -> BundleGrant:
+async def bundle_grant(credentials: Credentials, service: ServiceDep) -> BundleGrant:
     """The right to store a bundle, from the bearer token."""
-    return verify_bundle(_token(credentials), secret=parts.secret)
+    return verify_bundle(_token(credentials), secret=service.secret)
 
 
 def _token(credentials: HTTPAuthorizationCredentials | None) -> str:

@@ -3,16 +3,16 @@
 import time
 from collections.abc import Awaitable, Callable
 
-from gridhaul.asgi.limits import Budget
+from gridhaul.asgi.concurrency_limit import ConcurrencyLimit
 from gridhaul.transfer.errors import IntakeBusy, StorageFull
 from gridhaul.transfer.model import FreeSpace
 
 LOOK_AGAIN_SECONDS = 2.0
 
 
-def memory_budget(limit_bytes: int) -> Budget:
+def memory_budget(limit_bytes: int) -> ConcurrencyLimit:
     """The bytes of segments that are being taken in: the worker that sent them can send them again."""
-    return Budget(
+    return ConcurrencyLimit(
         limit_bytes,
         lambda: IntakeBusy("The chunk service has as many segments in hand as its memory allows; send it again."),
     )

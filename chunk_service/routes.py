@@ -8,11 +8,11 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from chunk_service import documentation
-from chunk_service.dependencies import ContentId, Fence, Granted, GrantedRepair, Service, ServiceParts
+from chunk_service.dependencies import ContentId, Fence, Granted, GrantedRepair, Service, ServiceDep
 from chunk_service.segment_body import declared_length, read_chunks
 from gridhaul.asgi.bounded_route import BoundedRoute
 from gridhaul.asgi.problems import documented
-from gridhaul.headers import read_chunk_digests
+from gridhaul.outgoing.headers import read_chunk_digests
 from gridhaul.transfer.chunking import MANIFEST_PAGE_CHUNKS
 from gridhaul.transfer.errors import DigestMismatch, LengthMismatch
 from gridhaul.transfer.model import Seal
@@ -45,11 +45,11 @@ class SealAnswer(BaseModel):
     openapi_extra=documentation.SEGMENT,
 )
 async def put_segment(
-    request: Request, response: Response, content_id: ContentId, first: ChunkNumber, fence: Fence, parts: ServiceParts
+    request: Request, response: Response, content_id: ContentId, first: ChunkNumber, fence: Fence, service: ServiceDep
 ) -> None:
     """Store a run of 1 to 16 chunks. Durable when it is answered."""
-    async with _arrived(request, parts, first) as (chunks, digests):
-        new = await parts.intake.store(content_id, fence=fence, first=first, chunks=chunks, digests=digests)
+    async with _arrived(request, service, first) as (chunks, digests):
+        new = await service.intake.store(content_id, fence=fence, first=first, chunks=chunks, digests=digests)
     if not new:
         response.status_code = 200
 
@@ -61,13 +61,13 @@ async def put_segment(
     openapi_extra=documentation.REPAIR,
 )
 async def repair_chunk(
-    request: Request, response: Response, content_id: ContentId, n: ChunkNumber, _: GrantedRepair, parts: ServiceParts
+    request: Request, response: Response, content_id: ContentId, n: ChunkNumber, _: GrantedRepair, service: ServiceDep
 ) -> None:
     """Put one chunk of a sealed content right. The bytes must be those of the manifest."""
-    async with _arrived(request, parts, n) as (chunks, digests):
+    async with _arrived(request, service, n) as (chunks, digests):
         if len(chunks) != 1:
             raise LengthMismatch("Chunks are repaired one by one.")
-        if not await parts.intake.repair(content_id, n=n, chunk=chunks[0], digest=digests[0]):
+        if not await service.intake.repair(content_id, n=n, chunk=chunks[0], digest=digests[0]):
             response.status_code = 200
 
 
@@ -75,31 +75,31 @@ async def repair_chunk(
 async def get_digests(
     content_id: ContentId,
     _: Granted,
-    parts: ServiceParts,
+    service: ServiceDep,
     first: Annotated[int, Query(alias="from", ge=0, le=LARGEST_NUMBER)] = 0,
     count: Annotated[int, Query(ge=1, le=MANIFEST_PAGE_CHUNKS)] = MANIFEST_PAGE_CHUNKS,
 ) -> Response:
     """33 bytes a chunk: 1 if it is held, then its digest; zeros if it is not."""
-    held = await parts.intake.digests(content_id, first=first, count=count)
+    held = await service.intake.digests(content_id, first=first, count=count)
     return Response(held, media_type="application/octet-stream")
 
 
 @router.post("/seal", responses=documented(404, 409), openapi_extra=documentation.SEAL)
-async def seal(content_id: ContentId, body: SealBody, fence: Fence, parts: ServiceParts) -> SealAnswer:
+async def seal(content_id: ContentId, body: SealBody, fence: Fence, service: ServiceDep) -> SealAnswer:
     """Make the content complete and unchangeable. Repeated: the same answer."""
     wanted = Seal(length=body.length, sha256=body.sha256, manifest_root=body.manifest_root)
-    content = await parts.intake.seal(content_id, fence=fence, seal=wanted)
+    content = await service.intake.seal(content_id, fence=fence, seal=wanted)
     return SealAnswer(layout=str(content.layout))
 
 
 @asynccontextmanager
-async def _arrived(request: Request, parts: Service, first: int) -> AsyncGenerator[tuple[list[bytes], list[bytes]]]:
+async def _arrived(request: Request, service: Service, first: int) -> AsyncGenerator[tuple[list[bytes], list[bytes]]]:
     """The chunks of the body and their digests, which are those announced; their memory is held meanwhile."""
     announced = read_chunk_digests(request.headers.get("Chunk-Digests"))
     length = declared_length(request)
-    await parts.disk.require(length)
-    with parts.memory.hold(length):
-        chunks, digests = await read_chunks(request, stall_seconds=parts.stall_seconds)
+    await service.disk.require(length)
+    with service.memory.hold(length):
+        chunks, digests = await read_chunks(request, stall_seconds=service.stall_seconds)
         _require_announced(first, digests, announced)
         yield chunks, digests
 

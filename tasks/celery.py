@@ -10,7 +10,7 @@ from celery import Celery
 from kombu.entity import Exchange
 from kombu.entity import Queue as KombuQueue
 
-from gridhaul.settings import WorkerSettings
+from gridhaul.process.settings import WorkerSettings
 from gridhaul.transfer.model import Queue
 
 

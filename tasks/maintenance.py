@@ -4,7 +4,7 @@ from gridhaul.transfer.model import File, RecordId, TaskName
 from gridhaul.transfer.states import FileState
 from tasks.attempt import Meter
 from tasks.celery import app
-from tasks.giving_back import give_back
+from tasks.quota_release import release_quota
 from tasks.runtime import Runtime, worker
 
 
@@ -27,7 +27,7 @@ async def _delete_file(runtime: Runtime, file_id: str) -> None:
     )
     if file is not None:
         await runtime.delete_attempts.run(file, lambda _: _delete(runtime, file), Meter(0, lambda _: {}))
-        await give_back(runtime, file)
+        await release_quota(runtime, file)
 
 
 async def _delete(runtime: Runtime, file: File) -> None:

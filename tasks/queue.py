@@ -12,7 +12,7 @@ from kombu.connection import Connection
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from gridhaul.tls import tls_refusal
+from gridhaul.outgoing.tls import tls_refusal
 from gridhaul.transfer.bundle import BUNDLE_FILES
 from gridhaul.transfer.errors import BrokerUnavailable
 from gridhaul.transfer.model import Hint, Queue, TaskName

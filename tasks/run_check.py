@@ -12,7 +12,7 @@ from tasks.checking.contents import ContentsExaminer
 from tasks.checking.examination import Examination, Examiner
 from tasks.checking.objects import ObjectsExaminer
 from tasks.checking.orphans import OrphansExaminer, UnreferencedExaminer
-from tasks.checking.records import FilesExaminer, StandingExaminer
+from tasks.checking.records import FilesExaminer, StalledRecordsExaminer
 from tasks.checking.tally import Tally
 from tasks.checking.temporaries import TemporariesExaminer
 from tasks.checking.usage import UsageExaminer
@@ -97,7 +97,7 @@ class _Pace:
 EXAMINERS: Mapping[Stage, Callable[[Runtime, Examination], Examiner]] = {
     Stage.FILES: FilesExaminer,
     Stage.CONTENTS: ContentsExaminer,
-    Stage.STANDING: StandingExaminer,
+    Stage.STALLED: StalledRecordsExaminer,
     Stage.UNREFERENCED: UnreferencedExaminer,
     Stage.CHUNKS: OrphansExaminer,
     Stage.INLINE: OrphansExaminer,

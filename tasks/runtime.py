@@ -14,24 +14,24 @@ from typing import Any, TypeVar
 
 from celery import signals
 
-from gridhaul.allocator import keep_freed_memory
-from gridhaul.asgi.request_log import configure_logging
-from gridhaul.chunk_client import ChunkClient
-from gridhaul.http import make_client
-from gridhaul.settings import SettingsError, WorkerSettings
-from gridhaul.storage.checks import MongoChecks
+from gridhaul.chunk_service_client.chunk_client import ChunkClient
+from gridhaul.outgoing.http_client import make_client
+from gridhaul.outgoing.tls import tls_context
+from gridhaul.process.allocator import keep_freed_memory
+from gridhaul.process.logging import configure_logging
+from gridhaul.process.settings import SettingsError, WorkerSettings
+from gridhaul.storage.accounts.usage import MongoRecounts, MongoUsage
+from gridhaul.storage.checking.checks import MongoChecks
+from gridhaul.storage.checking.inspection import MongoInspection
+from gridhaul.storage.checking.mending import MongoMending
+from gridhaul.storage.checking.objects import MongoObjects
+from gridhaul.storage.checking.orphans import MongoOrphans
+from gridhaul.storage.checking.stalled_records import MongoStalledRecords
 from gridhaul.storage.connect import connect
-from gridhaul.storage.contents import MongoContents
-from gridhaul.storage.inspection import MongoInspection
-from gridhaul.storage.mending import MongoMending
-from gridhaul.storage.objects import MongoObjects
-from gridhaul.storage.orphans import MongoOrphans
+from gridhaul.storage.content.contents import MongoContents
 from gridhaul.storage.registry import MongoDeliveries, MongoFiles
-from gridhaul.storage.standing import MongoStanding
-from gridhaul.storage.usage import MongoRecounts, MongoUsage
 from gridhaul.targets.registry import Targets, load_targets
 from gridhaul.targets.sections import NewClient
-from gridhaul.tls import tls_context
 from gridhaul.transfer.checks import CheckState
 from gridhaul.transfer.ports import AccountUsage, Contents, DeliveryRegistry, FileRegistry
 from gridhaul.transfer.states import DeliveryState, FileState
@@ -51,7 +51,7 @@ class Checking:
     inspection: MongoInspection
     mending: MongoMending
     orphans: MongoOrphans
-    standing: MongoStanding
+    stalled_records: MongoStalledRecords
     objects: MongoObjects
     recounts: MongoRecounts
     attempts: Attempts[CheckState]
@@ -184,7 +184,7 @@ async def _compose(
             inspection=MongoInspection(database),
             mending=MongoMending(database),
             orphans=MongoOrphans(database, sweep_seconds=settings.sweep_seconds),
-            standing=MongoStanding(database, sweep_seconds=settings.sweep_seconds),
+            stalled_records=MongoStalledRecords(database, sweep_seconds=settings.sweep_seconds),
             objects=MongoObjects(database, sweep_seconds=settings.sweep_seconds),
             recounts=MongoRecounts(database, quiet_seconds=settings.sweep_seconds),
             attempts=Attempts(

@@ -12,9 +12,9 @@ from typing import Any
 
 import structlog
 
-from gridhaul.storage.roots import Roots
-from gridhaul.storage.small_source import read_small
-from gridhaul.storage.source import TICK_SECONDS, is_settled
+from gridhaul.source.opened import TICK_SECONDS, is_settled
+from gridhaul.source.roots import Roots
+from gridhaul.source.small import read_small
 from gridhaul.transfer.bundle import WholeContent, packed
 from gridhaul.transfer.errors import DatabaseUnavailable, GridhaulError, LeaseLost, StopRequested
 from gridhaul.transfer.model import File, Hint, RecordId, TaskName

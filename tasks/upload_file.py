@@ -4,10 +4,10 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 
-from gridhaul.storage.roots import Roots
-from gridhaul.storage.source import Source, identify
-from gridhaul.storage.source_stability import registered_anew, require_still
-from gridhaul.tokens import ContentGrant
+from gridhaul.chunk_service_client.grants import ContentGrant
+from gridhaul.source.opened import Source, identify
+from gridhaul.source.roots import Roots
+from gridhaul.source.stability import registered_anew, require_still
 from gridhaul.transfer.chunking import MANIFEST_PAGE_CHUNKS
 from gridhaul.transfer.digest import DIGEST_BYTES
 from gridhaul.transfer.errors import SourceChanged, SourceStartedOver
@@ -16,7 +16,7 @@ from gridhaul.transfer.states import STORABLE, FileState, Layout
 from tasks.attempt import Meter, Tenure
 from tasks.celery import app
 from tasks.finalize_file import deliver_file
-from tasks.giving_back import give_back
+from tasks.quota_release import release_quota
 from tasks.runtime import Runtime, worker
 
 ENTRY_BYTES = 1 + DIGEST_BYTES
@@ -36,7 +36,7 @@ async def store_file(runtime: Runtime, file_id: str) -> None:
         meter = Meter(0 if file.content_outdated else file.stored_bytes, _progress)
         await runtime.file_attempts.run(file, lambda tenure: _store_or_start_over(runtime, file, tenure, meter), meter)
         if file.if_changed is IfChanged.RESTART:
-            await give_back(runtime, file)
+            await release_quota(runtime, file)
     delivery = await make_delivery(runtime, record_id)
     if delivery is not None:  # at once: a hint would wait behind all files that are still to be stored
         await deliver_file(runtime, delivery.id)

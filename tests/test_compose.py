@@ -14,7 +14,7 @@ import pytest
 from uvicorn.importer import import_from_string
 
 from gridhaul.asgi.http_protocol import BoundedHttp
-from gridhaul.settings import ApiSettings, ChunkServiceSettings, DatabaseSettings, WorkerSettings
+from gridhaul.process.settings import ApiSettings, ChunkServiceSettings, DatabaseSettings, WorkerSettings
 
 ROOT = Path(__file__).parent.parent
 OURS = {"api", "chunk_service", "worker_small", "worker_large"}

@@ -10,9 +10,9 @@ from fastapi.routing import APIRoute
 from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive
 
-from gridhaul.asgi.bounds import Bounds
 from gridhaul.asgi.json_text import check_json
 from gridhaul.asgi.problems import documented
+from gridhaul.asgi.request_limits import RequestLimits
 from gridhaul.transfer.errors import PayloadTooLarge, RequestTimeout, UnsupportedMediaType
 
 JSON = "application/json"
@@ -35,12 +35,12 @@ class BoundedRoute(APIRoute):
         taken: str = getattr(self.body_field.field_info, "media_type", JSON)
 
         async def bounded(request: Request) -> Response:
-            bounds: Bounds = request.app.state.bounds
-            body = await read_body(request, max_bytes=bounds.body_bytes, within_seconds=bounds.stall_seconds)
+            limits: RequestLimits = request.app.state.request_limits
+            body = await read_body(request, max_bytes=limits.body_bytes, within_seconds=limits.stall_seconds)
             if body:
                 require_type(request, taken)
                 if taken == JSON:
-                    await _check_json(body, max_depth=bounds.json_depth)
+                    await _check_json(body, max_depth=limits.json_depth)
             return await handle(Request(request.scope, _read_again(body, request.receive)))
 
         return bounded

@@ -14,10 +14,10 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp
 
 from gridhaul.asgi import problems
-from gridhaul.asgi.bounds import Bounds
 from gridhaul.asgi.cors import Cors
 from gridhaul.asgi.header_limit import HeaderLimit
 from gridhaul.asgi.problem_answers import ProblemAnswers
+from gridhaul.asgi.request_limits import RequestLimits
 from gridhaul.asgi.request_log import RequestLog
 from gridhaul.asgi.security_headers import SecurityHeaders
 
@@ -33,7 +33,7 @@ def install(app: FastAPI, *own: Middleware) -> None:
         app.add_middleware(middleware)
 
 
-def start(app: FastAPI, bounds: Bounds, *, cors_origins: tuple[str, ...]) -> None:
+def start(app: FastAPI, limits: RequestLimits, *, cors_origins: tuple[str, ...]) -> None:
     """Tell the chain what the settings say, before the first request."""
-    app.state.bounds = bounds
+    app.state.request_limits = limits
     app.state.cors_origins = cors_origins

@@ -4,7 +4,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gridhaul.asgi import problems
-from gridhaul.asgi.bounds import Bounds
+from gridhaul.asgi.request_limits import RequestLimits
 from gridhaul.transfer.errors import GridhaulError, HeadersTooLarge, UriTooLong
 
 TARGET_BYTES = 8192  # RFC 9110, section 4.1: at least 8000 octets
@@ -26,9 +26,9 @@ class HeaderLimit:
 
 
 def _refusal(scope: Scope) -> GridhaulError | None:
-    bounds: Bounds = scope["app"].state.bounds
+    limits: RequestLimits = scope["app"].state.request_limits
     if len(scope.get("raw_path") or scope["path"]) + len(scope["query_string"]) > TARGET_BYTES:
         return UriTooLong(f"The path and the query have at most {TARGET_BYTES} bytes.")
-    if sum(len(name) + len(value) + LINE_BYTES for name, value in scope["headers"]) > bounds.header_bytes:
-        return HeadersTooLarge(f"All headers together have at most {bounds.header_bytes} bytes.")
+    if sum(len(name) + len(value) + LINE_BYTES for name, value in scope["headers"]) > limits.header_bytes:
+        return HeadersTooLarge(f"All headers together have at most {limits.header_bytes} bytes.")
     return None

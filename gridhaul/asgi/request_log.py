@@ -1,31 +1,12 @@
 """One structured line a request: an id, what was asked, the answer, the time. No headers, no bodies, no tokens."""
 
-import sys
 import time
 import uuid
-from logging import INFO, WARNING, getLogger
 
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 log = structlog.get_logger(__name__)
-
-
-def configure_logging() -> None:
-    """JSON lines on stderr, with the request's id bound to every line."""
-    getLogger("httpx2").setLevel(WARNING)  # it logs whole URLs, which hold names
-    structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(INFO),
-        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
-        cache_logger_on_first_use=True,
-    )
 
 
 def note(**facts: object) -> None:

@@ -7,7 +7,7 @@ import typer
 
 from gridhaul.cli.table import print_table
 from gridhaul.cli.text import safe, size
-from gridhaul.records import AccountRecord
+from gridhaul.client.records import AccountRecord
 
 HEADER = ("USERNAME", "STATE", "USED", "QUOTA", "SCOPES")
 SERVERS = "the server's limit"

@@ -19,7 +19,7 @@ from gridhaul.cli.options import (
     texts_of,
 )
 from gridhaul.cli.passwords import ask_new
-from gridhaul.records import AccountChanges
+from gridhaul.client.records import AccountChanges
 
 commands = typer.Typer(no_args_is_help=True, help="Accounts, for admins.")
 

@@ -21,7 +21,7 @@ from gridhaul.cli.fsck import (
 from gridhaul.cli.options import Json, length_of
 from gridhaul.cli.send import Interrupted
 from gridhaul.client import Client
-from gridhaul.records import CheckOrder, CheckRecord
+from gridhaul.client.records import CheckOrder, CheckRecord
 from gridhaul.transfer.checks import CheckKind, Mode
 
 PATIENCE_SECONDS = 30.0

@@ -9,8 +9,8 @@ import typer
 from gridhaul.cli.passwords import ask
 from gridhaul.cli.text import safe
 from gridhaul.client import Client, ClientError, logged_in
-from gridhaul.settings import CommandSettings, SettingsError
-from gridhaul.tls import tls_context
+from gridhaul.outgoing.tls import tls_context
+from gridhaul.process.settings import CommandSettings, SettingsError
 
 ACCOUNT_PATIENCE_SECONDS = 5.0
 NO_KEY_YET = "an API key, which `gridhaul keys create NAME --username USER` makes with a password"

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from gridhaul.cli import text
 from gridhaul.client import Transfer
-from gridhaul.records import DeliveryRecord, FileRecord
+from gridhaul.client.records import DeliveryRecord, FileRecord
 
 LINE_SECONDS = 5.0
 

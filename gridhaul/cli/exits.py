@@ -9,7 +9,7 @@ import typer
 
 from gridhaul.cli.text import duration, safe
 from gridhaul.client import ApiError, ApiInsecure, ApiUnreachable
-from gridhaul.settings import SettingsError
+from gridhaul.process.settings import SettingsError
 from gridhaul.transfer import errors
 
 

@@ -12,7 +12,7 @@ from gridhaul.cli.exits import Exit, exit_of_failure, leave
 from gridhaul.cli.send import Interrupted
 from gridhaul.cli.text import progress, safe, size
 from gridhaul.client import Client, ClientError
-from gridhaul.records import CHECK_OVER, CheckOrder, CheckRecord, FindingRecord
+from gridhaul.client.records import CHECK_OVER, CheckOrder, CheckRecord, FindingRecord
 from gridhaul.transfer.checks import CheckKind, Mode
 from gridhaul.transfer.findings import FindingCode, Outcome
 

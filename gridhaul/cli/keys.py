@@ -12,7 +12,7 @@ from gridhaul.cli.operate import for_each
 from gridhaul.cli.options import Json, JsonLines, LoginName, scopes_of, text_of, username_or_none
 from gridhaul.cli.table import print_table
 from gridhaul.client import Client
-from gridhaul.records import KeyRecord, NewKeyRecord
+from gridhaul.client.records import KeyRecord, NewKeyRecord
 
 HEADER = ("ID", "SCOPES", "CREATED", "EXPIRES", "NAME")
 

@@ -8,7 +8,7 @@ import typer
 from gridhaul.cli.table import print_table
 from gridhaul.cli.text import progress
 from gridhaul.client import Client
-from gridhaul.records import DeliveryRecord, FileRecord
+from gridhaul.client.records import DeliveryRecord, FileRecord
 from gridhaul.transfer.states import DeliveryState, FileState
 
 HEADER = ("KIND", "ID", "STATE", "PROGRESS", "WHAT")

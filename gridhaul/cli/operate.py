@@ -7,7 +7,7 @@ import typer
 from gridhaul.cli.exits import Exit, exit_of_answer
 from gridhaul.cli.text import safe
 from gridhaul.client import ApiError, Client
-from gridhaul.records import DeliveryRecord, FileRecord
+from gridhaul.client.records import DeliveryRecord, FileRecord
 from gridhaul.transfer.states import Action
 
 NOT_FOUND = 404

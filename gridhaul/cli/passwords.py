@@ -3,7 +3,7 @@
 import sys
 from getpass import getpass
 
-from gridhaul.settings import SettingsError
+from gridhaul.process.settings import SettingsError
 
 
 def ask(what: str) -> str:

@@ -11,7 +11,7 @@ from gridhaul.cli.display import Display
 from gridhaul.cli.exits import exit_of_failure, leave
 from gridhaul.cli.text import safe, size
 from gridhaul.client import Client, ClientError, Transfer
-from gridhaul.records import FileRecord, ReceiptRecord
+from gridhaul.client.records import FileRecord, ReceiptRecord
 
 
 class Interrupted(Exception):

@@ -7,7 +7,7 @@ import typer
 
 from gridhaul.cli.text import progress, safe, size
 from gridhaul.client import ApiError, Client
-from gridhaul.records import DeliveryRecord, FailureRecord, FileRecord
+from gridhaul.client.records import DeliveryRecord, FailureRecord, FileRecord
 
 NOT_FOUND = 404
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import cast
 
 from gridhaul.client.connection import Connection
-from gridhaul.records import AccountChanges, AccountRecord, KeyRecord, NewKeyRecord
+from gridhaul.client.records import AccountChanges, AccountRecord, KeyRecord, NewKeyRecord
 
 ALL = sys.maxsize
 

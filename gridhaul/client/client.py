@@ -11,7 +11,7 @@ from typing import Self, cast
 from gridhaul.client.accounts import Accounts, Keys
 from gridhaul.client.connection import Connection, Patience
 from gridhaul.client.errors import ClientError
-from gridhaul.records import CHECK_OVER, CheckOrder, CheckRecord, DeliveryRecord, FileRecord
+from gridhaul.client.records import CHECK_OVER, CheckOrder, CheckRecord, DeliveryRecord, FileRecord
 from gridhaul.transfer.model import IfChanged, IfExists
 from gridhaul.transfer.states import Action
 

@@ -11,8 +11,8 @@ import httpx2
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_before_delay, wait_exponential_jitter
 
 from gridhaul.client.errors import ApiError, ApiInsecure, ApiUnreachable, ClientError
-from gridhaul.headers import retry_after_seconds
-from gridhaul.tls import tls_context, tls_refusal
+from gridhaul.outgoing.headers import retry_after_seconds
+from gridhaul.outgoing.tls import tls_context, tls_refusal
 
 TRY_AGAIN = frozenset({429, 502, 503, 504})
 PAGE_MOST = 1000  # what the api gives at once

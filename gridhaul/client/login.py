@@ -8,7 +8,7 @@ from typing import cast
 from gridhaul.client.client import Client
 from gridhaul.client.connection import Connection, Patience
 from gridhaul.client.errors import ClientError
-from gridhaul.records import LoginRecord
+from gridhaul.client.records import LoginRecord
 
 
 @contextmanager

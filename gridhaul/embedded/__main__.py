@@ -16,7 +16,7 @@ from gridhaul.embedded.errors import EmbeddedError, NotRunning
 from gridhaul.embedded.programs import PROJECT
 from gridhaul.embedded.system import System
 from gridhaul.embedded.terminal import Interrupted, interruptible, running
-from gridhaul.settings import EmbeddedSettings, SettingsError
+from gridhaul.process.settings import EmbeddedSettings, SettingsError
 
 USUAL_PORT = 8000
 LOOK_SECONDS = 0.5

@@ -9,7 +9,7 @@ from gridhaul.embedded import environment
 from gridhaul.embedded.data_directory import DataDirectory
 from gridhaul.embedded.errors import StartFailed
 from gridhaul.embedded.programs import PROJECT
-from gridhaul.settings import PREFIX
+from gridhaul.process.settings import PREFIX
 
 DATABASE_USER = "gridhaul.storage.bootstrap"
 FIRST_ACCOUNT = "api.admin"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from gridhaul.embedded.data_directory import DataDirectory
 from gridhaul.embedded.leftovers import MARK
-from gridhaul.settings import PREFIX
+from gridhaul.process.settings import PREFIX
 
 _INHERITED = ("PATH", "HOME", "LANG", "TMPDIR")
 _MADE_HERE = (

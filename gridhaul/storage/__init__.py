@@ -1,1 +1,1 @@
-"""Behind the ports: MongoDB and the source files."""
+"""MongoDB behind the ports: the registry of records here; bytes in `content`, checks in `checking`, `accounts`."""

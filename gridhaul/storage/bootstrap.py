@@ -11,7 +11,7 @@ from pymongo import AsyncMongoClient
 from pymongo.errors import OperationFailure, PyMongoError
 from pymongo.uri_parser import parse_uri
 
-from gridhaul.settings import BootstrapSettings, SettingsError
+from gridhaul.process.settings import BootstrapSettings, SettingsError
 from gridhaul.storage.connect import Document
 
 WAIT_SECONDS = 30.0

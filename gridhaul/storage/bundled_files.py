@@ -5,10 +5,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from bson import ObjectId
 from pymongo.errors import ConnectionFailure, WriteConcernError
 
-from gridhaul.storage.confirmed import catch_up
 from gridhaul.storage.connect import Document, maps_database_errors
 from gridhaul.storage.lease import DUE_AND_FREE, GONE, NOW, LeasedCollection
-from gridhaul.storage.own_values import ids_of, own_value
+from gridhaul.storage.majority_reads import catch_up
+from gridhaul.storage.value_per_record import ids_of, value_per_record
 from gridhaul.transfer.bundle import BUNDLED_FILE_BYTES
 from gridhaul.transfer.model import File, Lease, RecordId
 from gridhaul.transfer.states import FileState
@@ -27,7 +27,7 @@ class BundledFiles(LeasedCollection[File, FileState]):
 
     async def claim_new(self, contents: Mapping[RecordId, RecordId], *, holder: str) -> Sequence[File]:
         wanted = ids_of(contents)
-        content_id = own_value({file_id: ObjectId(content_id) for file_id, content_id in contents.items()})
+        content_id = value_per_record({file_id: ObjectId(content_id) for file_id, content_id in contents.items()})
         counts = {name: {"$add": [f"${name}", 1]} for name in ("fence", "attempts", "fruitless_attempts")}
         values = {"state": FileState.STORING, "lease_holder": holder}
         taken = self._pipeline(values, content_id=content_id, **counts, **self._held())
@@ -41,7 +41,7 @@ class BundledFiles(LeasedCollection[File, FileState]):
     async def finish_all(self, ended: Mapping[Lease, Mapping[str, object]], to_state: FileState) -> None:
         values = {lease.record_id: self._codec.values(dict(changes)) for lease, changes in ended.items()}
         names = {name for changes in values.values() for name in changes}
-        own = {name: own_value({record_id: values[record_id][name] for record_id in values}) for name in names}
+        own = {name: value_per_record({record_id: values[record_id][name] for record_id in values}) for name in names}
         written = self._pipeline({"state": to_state, "rate": None}, **own, lease_until=GONE)
         await self._collection.update_many(_held_under(ended), [*written, {"$set": self._at_rest(to_state)}])
 
@@ -54,5 +54,5 @@ class BundledFiles(LeasedCollection[File, FileState]):
 
 def _held_under(leases: Iterable[Lease]) -> Document:
     fences = {lease.record_id: lease.fence for lease in leases}
-    held = {"$eq": ["$fence", own_value(fences)]}
+    held = {"$eq": ["$fence", value_per_record(fences)]}
     return {**ids_of(fences), "lease_until": {"$exists": True}, "$expr": held}

@@ -11,8 +11,8 @@ from pymongo import ReturnDocument
 from pymongo.errors import ConnectionFailure, WriteConcernError
 
 from gridhaul.storage.codec import Codec, new_id
-from gridhaul.storage.confirmed import look_surely
 from gridhaul.storage.connect import Collection, Document, maps_database_errors
+from gridhaul.storage.majority_reads import read_with_catch_up
 from gridhaul.transfer.errors import LeaseLost
 from gridhaul.transfer.model import Lease, RecordId
 from gridhaul.transfer.states import Move
@@ -62,7 +62,7 @@ class LeasedCollection(Generic[R, S]):
 
     async def get(self, record_id: RecordId) -> R | None:
         wanted = {"_id": ObjectId(record_id)}
-        document = await look_surely(self._collection, lambda: self._collection.find_one(wanted), found=bool)
+        document = await read_with_catch_up(self._collection, lambda: self._collection.find_one(wanted), found=bool)
         return self._codec.decode(document) if document else None
 
     async def claim(self, record_id: RecordId, *, holder: str, from_states: frozenset[S], to_state: S) -> R | None:
@@ -84,7 +84,7 @@ class LeasedCollection(Generic[R, S]):
             )
         except (ConnectionFailure, WriteConcernError):  # the answer may be lost, but not the claim
             mine = {"_id": ObjectId(record_id), "claim_id": claim_id}
-            document = await look_surely(self._collection, lambda: self._collection.find_one(mine), found=bool)
+            document = await read_with_catch_up(self._collection, lambda: self._collection.find_one(mine), found=bool)
         return self._codec.decode(document) if document else None
 
     async def renew(self, lease: Lease, **changes: object) -> None:

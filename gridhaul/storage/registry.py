@@ -9,9 +9,9 @@ from pymongo.errors import DuplicateKeyError
 
 from gridhaul.storage.bundled_files import BundledFiles
 from gridhaul.storage.codec import Codec
-from gridhaul.storage.confirmed import look_surely
 from gridhaul.storage.connect import Database, Document, maps_database_errors
 from gridhaul.storage.lease import GONE, LONGEST_REQUEST_SECONDS, NEVER_CLAIMED, NOW, LeasedCollection, after
+from gridhaul.storage.majority_reads import read_with_catch_up
 from gridhaul.transfer.errors import OptionsConflict
 from gridhaul.transfer.model import Delivery, File, Lease, NewDelivery, NewFile, Queue, RecordId
 from gridhaul.transfer.states import (
@@ -43,7 +43,7 @@ class MongoFiles(BundledFiles):
             return await self._insert(values), True
         except DuplicateKeyError:
             key = new.idempotency_key or ""
-            same = await look_surely(self._collection, lambda: self.find_by_key(new.owner, key), found=bool)
+            same = await read_with_catch_up(self._collection, lambda: self.find_by_key(new.owner, key), found=bool)
             if same is None:
                 raise
             return same, False

@@ -3,7 +3,7 @@
 import http
 from collections.abc import AsyncIterator, Mapping
 
-from gridhaul.headers import read_repr_digest
+from gridhaul.outgoing.headers import read_repr_digest
 from gridhaul.targets.http_session import GONE, STORED, WRITE_ONLY, HttpSession
 from gridhaul.targets.remote_object import judge
 from gridhaul.transfer.errors import Malformed, OutcomeUnknown

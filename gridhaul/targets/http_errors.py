@@ -12,8 +12,8 @@ import h11
 import httpcore2
 import httpx2
 
-from gridhaul.headers import retry_after_seconds
-from gridhaul.tls import tls_refusal
+from gridhaul.outgoing.headers import retry_after_seconds
+from gridhaul.outgoing.tls import tls_refusal
 from gridhaul.transfer.errors import GridhaulError, TargetLocked, TargetRefused, TargetUnavailable
 
 MISCONFIGURED = (httpx2.InvalidURL, httpx2.UnsupportedProtocol, httpcore2.UnsupportedProtocol)

@@ -9,8 +9,8 @@ from typing import Any
 
 import httpx2
 
-from gridhaul.http import patience
-from gridhaul.sending import LEAVING
+from gridhaul.outgoing.http_client import patience
+from gridhaul.outgoing.sending import LEAVING
 from gridhaul.targets.http_errors import mapped_errors, refusal
 from gridhaul.targets.names import quote_name
 from gridhaul.transfer.digest import ContentDigest

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import ParamSpec, TypeVar
 
-from gridhaul.threads import thread_ended
+from gridhaul.process.threads import thread_ended
 from gridhaul.transfer.errors import TargetRefused, TargetUnavailable
 
 P = ParamSpec("P")

@@ -7,8 +7,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from gridhaul.http import make_client
-from gridhaul.settings import SettingsError
+from gridhaul.outgoing.http_client import make_client
+from gridhaul.process.settings import SettingsError
 from gridhaul.targets.sections import KINDS, NAME, NewClient, Section
 from gridhaul.transfer.errors import TargetUnknown
 from gridhaul.transfer.ports import Target

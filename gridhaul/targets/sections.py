@@ -10,7 +10,7 @@ from typing import Annotated, Literal, Self
 import httpx2
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from gridhaul.settings import SettingsError, credential
+from gridhaul.process.settings import SettingsError, credential
 from gridhaul.targets.directory import DirectoryTarget
 from gridhaul.targets.http import HttpTarget
 from gridhaul.targets.http_session import HttpSession

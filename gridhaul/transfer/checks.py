@@ -41,7 +41,7 @@ class Stage(StrEnum):
 
     FILES = "files"
     CONTENTS = "contents"
-    STANDING = "standing"
+    STALLED = "stalled"
     UNREFERENCED = "unreferenced"
     CHUNKS = "chunks"
     INLINE = "inline"
@@ -53,8 +53,8 @@ class Stage(StrEnum):
 
 
 _ORPHANS = (Stage.UNREFERENCED, Stage.CHUNKS, Stage.INLINE, Stage.MANIFESTS, Stage.BUCKET_FILES)
-_OF_ONE_FILE = (Stage.FILES, Stage.CONTENTS, Stage.STANDING, Stage.OBJECTS, Stage.TEMPORARIES)
-_OF_ALL = (Stage.FILES, Stage.CONTENTS, Stage.STANDING, *_ORPHANS, Stage.OBJECTS, Stage.TEMPORARIES, Stage.USAGE)
+_OF_ONE_FILE = (Stage.FILES, Stage.CONTENTS, Stage.STALLED, Stage.OBJECTS, Stage.TEMPORARIES)
+_OF_ALL = (Stage.FILES, Stage.CONTENTS, Stage.STALLED, *_ORPHANS, Stage.OBJECTS, Stage.TEMPORARIES, Stage.USAGE)
 _OF_GC = (*_ORPHANS, Stage.USAGE)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
-from gridhaul.storage.inspection import page_count
+from gridhaul.storage.checking.inspection import page_count
 from gridhaul.transfer.checks import Cursor
 from gridhaul.transfer.findings import Finding, FindingCode
 from gridhaul.transfer.judgement import Cure, Expected, Fault, StoredChunk, judge

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 
-from gridhaul.storage.inspection import MongoInspection, page_chunks, page_count
+from gridhaul.storage.checking.inspection import MongoInspection, page_chunks, page_count
 from gridhaul.transfer.chunking import MANIFEST_PAGE_CHUNKS, chunk_length
 from gridhaul.transfer.digest import DIGEST_BYTES, ManifestRoot
 from gridhaul.transfer.judgement import Expected

@@ -1,6 +1,6 @@
 """The stage that asks the targets for what was delivered."""
 
-from gridhaul.storage.objects import DELIVERIES_A_STEP
+from gridhaul.storage.checking.objects import DELIVERIES_A_STEP
 from gridhaul.transfer.checks import Cursor
 from gridhaul.transfer.errors import GridhaulError, OutcomeUnknown
 from gridhaul.transfer.findings import Finding, FindingCode

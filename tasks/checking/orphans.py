@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
-from gridhaul.storage.orphans import IDS_A_STEP
+from gridhaul.storage.checking.orphans import IDS_A_STEP
 from gridhaul.transfer.checks import Cursor, Stage
 from gridhaul.transfer.findings import Finding, FindingCode
 from gridhaul.transfer.model import RecordId

@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from functools import partial
 
-from gridhaul.storage.standing import FILES_A_STEP, Kind, Standing
+from gridhaul.storage.checking.stalled_records import FILES_A_STEP, Kind, StalledRecord
 from gridhaul.transfer.checks import Cursor
 from gridhaul.transfer.findings import Finding, FindingCode
 from gridhaul.transfer.model import Content, File
@@ -22,13 +22,13 @@ class FilesExaminer:
     def __init__(self, runtime: Runtime, examination: Examination) -> None:
         self._files = runtime.files
         self._contents = runtime.contents
-        self._standing = runtime.checking.standing
+        self._stalled_records = runtime.checking.stalled_records
         self._inspection = runtime.checking.inspection
         self._examination = examination
 
     async def look(self, cursor: Cursor) -> Cursor | None:
         only = self._examination.file
-        files = [only] if only else await self._standing.stored_files(after=cursor.after)
+        files = [only] if only else await self._stalled_records.stored_files(after=cursor.after)
         for file in files:
             if file.state is FileState.STORED:
                 await self._look(file)
@@ -56,22 +56,25 @@ class FilesExaminer:
         return (FindingCode.CONTENT_MISMATCH, difference, NO_TRUTH) if difference else None
 
 
-class StandingExaminer:
+class StalledRecordsExaminer:
     """All in one step: there are few, or something is badly wrong."""
 
     def __init__(self, runtime: Runtime, examination: Examination) -> None:
-        self._standing = runtime.checking.standing
+        self._stalled_records = runtime.checking.stalled_records
         self._examination = examination
 
     async def look(self, cursor: Cursor) -> Cursor | None:
-        only, standing = self._examination.file, self._standing
-        await self._settle(FindingCode.LEASE_STALE, standing.stale_leases(only), standing.end_lease)
-        await self._settle(FindingCode.OFF_AGENDA, standing.off_agenda(only), standing.put_on_agenda)
-        await self._settle(FindingCode.CLAIM_STALE, standing.stale_claims(only), standing.end_claim)
+        only, stalled_records = self._examination.file, self._stalled_records
+        await self._settle(FindingCode.LEASE_STALE, stalled_records.stale_leases(only), stalled_records.end_lease)
+        await self._settle(FindingCode.OFF_AGENDA, stalled_records.off_agenda(only), stalled_records.put_on_agenda)
+        await self._settle(FindingCode.CLAIM_STALE, stalled_records.stale_claims(only), stalled_records.end_claim)
         return None
 
     async def _settle(
-        self, code: FindingCode, all_found: AsyncGenerator[Standing], mend: Callable[[Standing], Awaitable[bool]]
+        self,
+        code: FindingCode,
+        all_found: AsyncGenerator[StalledRecord],
+        mend: Callable[[StalledRecord], Awaitable[bool]],
     ) -> None:
         async with aclosing(all_found):
             async for found in all_found:

@@ -3,9 +3,9 @@
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
-from gridhaul.storage.roots import Roots
-from gridhaul.storage.source import Source
-from gridhaul.tokens import RepairGrant
+from gridhaul.chunk_service_client.grants import RepairGrant
+from gridhaul.source.opened import Source
+from gridhaul.source.roots import Roots
 from gridhaul.transfer.digest import chunk_digest
 from gridhaul.transfer.errors import GridhaulError, SourceChanged, SourceMissing
 from gridhaul.transfer.model import Content, File

@@ -3,7 +3,7 @@
 from contextlib import aclosing
 from functools import partial
 
-from gridhaul.storage.objects import Folder
+from gridhaul.storage.checking.objects import Folder
 from gridhaul.transfer.checks import Cursor
 from gridhaul.transfer.errors import DatabaseUnavailable, GridhaulError
 from gridhaul.transfer.findings import Finding, FindingCode

@@ -7,9 +7,9 @@ from types import SimpleNamespace
 import pytest
 from limits.aio.storage import memory
 
-from api.rates import Rates
-from gridhaul.passwords import Passwords
-from gridhaul.storage.accounts import MongoAccounts
+from api.rate_limits import RateLimits
+from gridhaul.identity.passwords import Passwords
+from gridhaul.storage.accounts.accounts import MongoAccounts
 from gridhaul.storage.connect import Database
 from gridhaul.transfer.access import NewAccount, Scope
 from tests.api.house import PASSWORD, WRONG_MOST, House
@@ -34,7 +34,7 @@ async def house(database: Database, password_hash: str, one_minute: None) -> Asy
     accounts = MongoAccounts(database)
     await accounts.create(NewAccount(username="alice", scopes=(Scope.READ, Scope.DELETE), password_hash=password_hash))
     ports = mongo_ports(database, lease_seconds=LONG_LEASE_SECONDS)
-    rates = Rates(requests_a_minute=0, failed_logins_a_minute=WRONG_MOST)
-    async with serving(ports, accounts=accounts, rates=rates) as api:
+    rate_limits = RateLimits(requests_a_minute=0, failed_logins_a_minute=WRONG_MOST)
+    async with serving(ports, accounts=accounts, rate_limits=rate_limits) as api:
         api.http.headers.pop("Authorization")
         yield House(http=api.http, accounts=accounts)

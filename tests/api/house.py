@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import httpx2
 
-from gridhaul.storage.accounts import MongoAccounts
+from gridhaul.storage.accounts.accounts import MongoAccounts
 
 PASSWORD = "correct horse battery"
 OTHER = "another horse battery"

@@ -13,23 +13,23 @@ from api.app import create_app
 from api.authenticator import Authenticator
 from api.dependencies import Service
 from api.download import download_slots
-from api.guesses import Guesses
-from api.open_files import OpenFiles
-from api.rates import Rates
+from api.open_file_limit import OpenFileLimit
+from api.password_attempts import PasswordAttempts
+from api.rate_limits import RateLimits
 from gridhaul.asgi import chain
 from gridhaul.asgi.readiness import Readiness
-from gridhaul.passwords import Passwords
-from gridhaul.storage.accounts import MongoAccounts
-from gridhaul.storage.checks import MongoChecks
+from gridhaul.identity.passwords import Passwords
+from gridhaul.storage.accounts.accounts import MongoAccounts
+from gridhaul.storage.checking.checks import MongoChecks
 from gridhaul.transfer.access import Account, Caller, Scope
 from gridhaul.transfer.errors import Unauthorized
 from gridhaul.transfer.model import Hint, RecordId
-from tests.asgi.bounds import BOUNDS
+from tests.asgi.request_limits import REQUEST_LIMITS
 from tests.contracts.ports import Ports
 
 TOKEN = "t" * 32
 SECRET = "s" * 32
-NO_RATES = Rates(requests_a_minute=0, failed_logins_a_minute=0)
+NO_RATES = RateLimits(requests_a_minute=0, failed_logins_a_minute=0)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -79,14 +79,14 @@ async def serving(
     root: Path = Path("/srv"),
     checks: MongoChecks | None = None,
     accounts: MongoAccounts | None = None,
-    rates: Rates = NO_RATES,
+    rate_limits: RateLimits = NO_RATES,
     max_open_files: int = 1000,
 ) -> AsyncIterator[Api]:
     """The api over these ports; it knows the targets `archive` and `mirror`. Without accounts there is an operator."""
     app, hints, ready = create_app(), list[Hint](), Readiness(_nothing)
     passwords = Passwords()
     await ready.prepare()
-    chain.start(app, BOUNDS, cors_origins=())
+    chain.start(app, REQUEST_LIMITS, cors_origins=())
     app.state.service = Service(
         files=ports.files,
         deliveries=ports.deliveries,
@@ -100,13 +100,13 @@ async def serving(
         large_file_bytes=100,
         max_file_bytes=None,
         max_open_files=max_open_files,
-        open_files=OpenFiles(ports.files),
+        open_file_limit=OpenFileLimit(ports.files),
         usage=ports.usage_with(None),
         accounts=accounts or cast("MongoAccounts", ports.accounts),  # as much of them as is asked for here
         authenticator=authenticator(accounts) if accounts else cast("Authenticator", _Operators()),
         passwords=passwords,
-        guesses=Guesses(passwords, rates),
-        rates=rates,
+        password_attempts=PasswordAttempts(passwords, rate_limits),
+        rate_limits=rate_limits,
         session_seconds=60,
     )
     transport = httpx2.ASGITransport(app)

@@ -8,7 +8,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from gridhaul.storage.accounts import KEYS_MOST, MongoAccounts
+from gridhaul.storage.accounts.accounts import KEYS_MOST, MongoAccounts
 from gridhaul.storage.codec import new_id
 from gridhaul.storage.connect import Database
 from gridhaul.transfer.access import ApiKey, NewAccount, Scope

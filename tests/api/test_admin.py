@@ -9,7 +9,7 @@ from pymongo import MongoClient
 from typer.testing import CliRunner
 
 from api.admin import app
-from gridhaul.storage import dumps
+from gridhaul.storage.accounts import dumps
 from gridhaul.transfer.credentials import Credential, CredentialKind
 
 PROJECT = Path(__file__).parents[2]

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from gridhaul.storage.checks import MongoChecks
+from gridhaul.storage.checking.checks import MongoChecks
 from gridhaul.storage.connect import Database
 from gridhaul.transfer.checks import RUNNABLE, CheckState, Cursor, Stage
 from gridhaul.transfer.findings import Finding, FindingCode, Outcome

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from gridhaul.storage.accounts import SESSIONS_MOST
+from gridhaul.storage.accounts.accounts import SESSIONS_MOST
 from gridhaul.storage.codec import new_id
 from gridhaul.storage.connect import Database
 from gridhaul.transfer.access import Scope, Session

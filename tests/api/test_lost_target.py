@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from gridhaul.storage.accounts import MongoAccounts
+from gridhaul.storage.accounts.accounts import MongoAccounts
 from gridhaul.storage.connect import Database
 from gridhaul.transfer.access import NewAccount, Scope
 from gridhaul.transfer.model import Destination, File, IfExists

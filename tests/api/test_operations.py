@@ -8,9 +8,9 @@ from typing import Any
 import httpx2
 import pytest
 
+from gridhaul.source.opened import identify
+from gridhaul.source.roots import Roots
 from gridhaul.storage.connect import Database
-from gridhaul.storage.roots import Roots
-from gridhaul.storage.source import identify
 from gridhaul.transfer.model import Delivery, File, Queue, RecordId
 from gridhaul.transfer.states import (
     DELIVERABLE,

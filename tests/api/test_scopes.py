@@ -10,8 +10,8 @@ import pytest
 
 from api.app import create_app
 from api.authentication import OPEN_PATHS
-from gridhaul.storage.accounts import MongoAccounts
-from gridhaul.storage.checks import MongoChecks
+from gridhaul.storage.accounts.accounts import MongoAccounts
+from gridhaul.storage.checking.checks import MongoChecks
 from gridhaul.storage.connect import Database
 from gridhaul.transfer.access import Account, NewAccount, Scope
 from tests.api.service import authenticator, serving

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from gridhaul.storage.accounts import MongoAccounts
+from gridhaul.source.opened import identify
+from gridhaul.source.roots import Roots
+from gridhaul.storage.accounts.accounts import MongoAccounts
 from gridhaul.storage.connect import Database
-from gridhaul.storage.roots import Roots
-from gridhaul.storage.source import identify
 from gridhaul.transfer.access import NewAccount, Scope
 from gridhaul.transfer.errors import SourceMissing
 from gridhaul.transfer.model import Failure, File, RecordId

@@ -7,14 +7,18 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp
 
 from gridhaul.asgi import chain
-from gridhaul.asgi.bounds import Bounds
-from tests.asgi.bounds import BOUNDS
+from gridhaul.asgi.request_limits import RequestLimits
+from tests.asgi.request_limits import REQUEST_LIMITS
 
 
-def service(*own: Callable[[ASGIApp], ASGIApp], bounds: Bounds = BOUNDS, cors_origins: tuple[str, ...] = ()) -> FastAPI:
+def service(
+    *own: Callable[[ASGIApp], ASGIApp],
+    request_limits: RequestLimits = REQUEST_LIMITS,
+    cors_origins: tuple[str, ...] = (),
+) -> FastAPI:
     app = FastAPI()
     chain.install(app, *own)
-    chain.start(app, bounds, cors_origins=cors_origins)
+    chain.start(app, request_limits, cors_origins=cors_origins)
     return app
 
 

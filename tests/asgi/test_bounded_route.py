@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict
 
 from gridhaul.asgi.bounded_route import BoundedRoute, read_body
 from gridhaul.transfer.errors import RequestTimeout
-from tests.asgi.bounds import BOUNDS
+from tests.asgi.request_limits import REQUEST_LIMITS
 from tests.asgi.service import client, service
 
 JSON = {"Content-Type": "application/json"}
@@ -140,11 +140,11 @@ async def test_body_of_no_declared_length_is_refused_as_soon_as_it_is_too_large(
     scope = {"type": "http", "method": "POST", "path": "/in/json", "query_string": b"", "headers": []}
     await app(scope | {"scheme": "http", "server": ("service", 80)}, receive, send)
     assert sent[0]["status"] == 413
-    assert taken == BOUNDS.body_bytes // 1000 + 1
+    assert taken == REQUEST_LIMITS.body_bytes // 1000 + 1
 
 
 async def test_body_of_exactly_the_limit_is_taken(http: httpx2.AsyncClient) -> None:
-    content = b'{"name": "a"}'.ljust(BOUNDS.body_bytes)
+    content = b'{"name": "a"}'.ljust(REQUEST_LIMITS.body_bytes)
     assert (await http.post("/in/json", content=content, headers=JSON)).status_code == 200
     assert (await http.post("/in/json", content=content + b" ", headers=JSON)).status_code == 413
 
@@ -154,7 +154,7 @@ async def test_body_that_stalls_is_a_timeout_and_ends_the_connection() -> None:
         yield b"{"
         await asyncio.Event().wait()
 
-    async with client(with_routes(service(bounds=replace(BOUNDS, stall_seconds=0.02)))) as http:
+    async with client(with_routes(service(request_limits=replace(REQUEST_LIMITS, stall_seconds=0.02)))) as http:
         response = await http.post("/in/json", content=stalling(), headers=JSON)
     assert outcome(response) == (408, "request_timeout")
     assert response.headers["connection"] == "close"

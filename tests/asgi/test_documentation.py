@@ -7,7 +7,7 @@ import pytest
 from fastapi import FastAPI
 
 from gridhaul.asgi import chain, documentation
-from tests.asgi.bounds import BOUNDS
+from tests.asgi.request_limits import REQUEST_LIMITS
 from tests.asgi.service import client
 
 
@@ -33,7 +33,7 @@ class Page(HTMLParser):
 def app() -> FastAPI:
     app = FastAPI(docs_url=None, redoc_url=None)
     chain.install(app)
-    chain.start(app, BOUNDS, cors_origins=())
+    chain.start(app, REQUEST_LIMITS, cors_origins=())
     documentation.install(app)
     return app
 

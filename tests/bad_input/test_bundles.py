@@ -7,8 +7,8 @@ import httpx2
 import pytest
 from bson import ObjectId
 
-from gridhaul.bundle_table import write_body, write_table
-from gridhaul.tokens import BundleGrant, ContentGrant, sign, sign_bundle
+from gridhaul.chunk_service_client.bundle_table import write_body, write_table
+from gridhaul.chunk_service_client.grants import BundleGrant, ContentGrant, sign, sign_bundle
 from gridhaul.transfer.bundle import WholeContent
 from gridhaul.transfer.digest import content_sha256
 from tests.bad_input.bench import Bench

@@ -4,7 +4,7 @@ import base64
 
 import pytest
 
-from gridhaul.headers import write_repr_digest
+from gridhaul.outgoing.headers import write_repr_digest
 from tests.bad_input.bench import Bench
 from tests.bad_input.table import Answer, Row, cases, trying
 from tests.journeys.operator import Json

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gridhaul.headers import write_chunk_digests
+from gridhaul.outgoing.headers import write_chunk_digests
 from gridhaul.transfer.digest import chunk_digest
 from tests.bad_input.bench import Bench
 from tests.bad_input.table import INVALID, Answer, Row, cases

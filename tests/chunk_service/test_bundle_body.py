@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from chunk_service.bundle_body import read_bundle
-from gridhaul.bundle_table import write_body, write_table
-from gridhaul.tokens import BundleGrant
+from gridhaul.chunk_service_client.bundle_table import write_body, write_table
+from gridhaul.chunk_service_client.grants import BundleGrant
 from gridhaul.transfer.bundle import TABLE_MAX_BYTES, WholeContent
 from gridhaul.transfer.digest import content_sha256
 from gridhaul.transfer.errors import DigestMismatch, Forbidden, InvalidValue, LengthMismatch, RequestTimeout

@@ -7,7 +7,7 @@ import pytest
 from gridhaul.cli import text
 from gridhaul.cli.display import Lines
 from gridhaul.client import Transfer
-from gridhaul.records import FileRecord
+from gridhaul.client.records import FileRecord
 from tests.cli.scripted_api import MIB, file
 
 

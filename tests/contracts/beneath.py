@@ -6,10 +6,10 @@ from typing import Protocol
 from bson import ObjectId
 
 from gridhaul.storage.connect import Database
-from gridhaul.storage.gridfs_layout import GridFSLayout
-from gridhaul.storage.inline_layout import InlineLayout
+from gridhaul.storage.content.gridfs_layout import GridFSLayout
+from gridhaul.storage.content.inline_layout import InlineLayout
+from gridhaul.storage.content.manifest import Manifests
 from gridhaul.storage.lease import NOW
-from gridhaul.storage.manifest import Manifests
 from gridhaul.transfer.model import Content, RecordId, Seal, Segment
 from gridhaul.transfer.states import ContentState
 from tests.contracts.memory_contents import MemoryContents

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 
-from gridhaul.storage.verified_stream import ManifestPage, NumberedChunk, verified
+from gridhaul.storage.content.verified_stream import ManifestPage, NumberedChunk, verified
 from gridhaul.transfer.bundle import WholeContent
 from gridhaul.transfer.chunking import MANIFEST_PAGE_CHUNKS, chunk_length
 from gridhaul.transfer.digest import DIGEST_BYTES, manifest_root

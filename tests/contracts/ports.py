@@ -6,13 +6,13 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
-from gridhaul.storage.accounts import MongoAccounts
+from gridhaul.storage.accounts.accounts import MongoAccounts
+from gridhaul.storage.accounts.usage import MongoUsage
 from gridhaul.storage.agenda import MongoAgenda
 from gridhaul.storage.connect import Database
-from gridhaul.storage.contents import MongoContents
-from gridhaul.storage.intake import MongoIntake
+from gridhaul.storage.content.contents import MongoContents
+from gridhaul.storage.content.intake import MongoIntake
 from gridhaul.storage.registry import MongoDeliveries, MongoFiles
-from gridhaul.storage.usage import MongoUsage
 from gridhaul.transfer.access import Account, NewAccount
 from gridhaul.transfer.model import Destination, File, IfExists, NewDelivery, NewFile, Queue, RecordId, SourceIdentity
 from gridhaul.transfer.ports import AccountUsage, Agenda, Contents, DeliveryRegistry, FileRegistry, Intake

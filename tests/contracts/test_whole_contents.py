@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from gridhaul.storage.connect import Database
-from gridhaul.storage.manifest import Manifests
+from gridhaul.storage.content.manifest import Manifests
 from gridhaul.transfer.bundle import WholeContent
 from gridhaul.transfer.errors import LeaseLost, PayloadTooLarge, StateConflict
 from gridhaul.transfer.model import RecordId

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from gridhaul.storage import source
+from gridhaul.source import opened
 from tasks import attempt
 from tests.contracts import memory_contents, memory_registry
 from tests.faults.failing import Faults, Way
@@ -51,6 +51,6 @@ def _system(case: Case, faults: Faults) -> Iterator[TwinSystem]:
         system = TwinSystem(case, faults, place)
         for module in (attempt, memory_contents, memory_registry):
             patched.setattr(module, "time", LoopTime)
-        patched.setattr(source, "TICK_SECONDS", 0)  # what was written just now is not waited for: no time passes
+        patched.setattr(opened, "TICK_SECONDS", 0)  # what was written just now is not waited for: no time passes
         patched.setattr(os, "pread", lambda *args: system.life.read("source.read", lambda: PREAD(*args)))
         yield system

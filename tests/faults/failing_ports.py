@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, M
 from contextlib import aclosing, contextmanager
 from typing import Any
 
-from gridhaul.tokens import ContentGrant
+from gridhaul.chunk_service_client.grants import ContentGrant
 from gridhaul.transfer.bundle import WholeContent
 from gridhaul.transfer.errors import (
     ChunkServiceUnavailable,

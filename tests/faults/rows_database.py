@@ -7,7 +7,7 @@ from typing import Any
 from bson import ObjectId
 from pymongo.errors import PyMongoError
 
-from gridhaul.headers import read_chunk_digests
+from gridhaul.outgoing.headers import read_chunk_digests
 from tests.faults.catalogue import fault
 from tests.faults.world import MIB, World, wait_for
 from tests.servers.disturbances import Hold, Side

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import psutil
 
-from gridhaul.settings import WorkerSettings
+from gridhaul.process.settings import WorkerSettings
 from tests.faults.catalogue import fault
 from tests.faults.held import SEGMENT_BYTES, HeldFile, hold_in_mid_file
 from tests.faults.stand import SHORT_LEASES

@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager
 
 import psutil
 
-from gridhaul.settings import WorkerSettings
+from gridhaul.process.settings import WorkerSettings
 from tests.faults.catalogue import fault
 from tests.faults.traced import injecting
 from tests.faults.world import MIB, World, wait_for

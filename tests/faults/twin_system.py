@@ -12,9 +12,9 @@ from typing import Any, cast
 from pydantic import SecretStr
 
 from api.dispatcher import Dispatcher
-from gridhaul.settings import WorkerSettings
-from gridhaul.storage.roots import Roots
-from gridhaul.storage.source import Source
+from gridhaul.process.settings import WorkerSettings
+from gridhaul.source.opened import Source
+from gridhaul.source.roots import Roots
 from gridhaul.targets.directory import DirectoryTarget
 from gridhaul.targets.registry import Targets
 from gridhaul.transfer.access import Account, NewAccount

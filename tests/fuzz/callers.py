@@ -4,9 +4,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from gridhaul.bundle_table import write_body, write_table
+from gridhaul.chunk_service_client.bundle_table import write_body, write_table
+from gridhaul.chunk_service_client.grants import BundleGrant, RepairGrant, sign_bundle, sign_repair
 from gridhaul.embedded.bootstrap import OPERATOR
-from gridhaul.tokens import BundleGrant, RepairGrant, sign_bundle, sign_repair
 from gridhaul.transfer.digest import content_sha256
 from gridhaul.transfer.model import RecordId
 from tests.fuzz.stand import OTHER, SPARE, TARGET, Stand

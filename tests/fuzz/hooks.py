@@ -12,7 +12,7 @@ from schemathesis.core.failures import Failure
 from schemathesis.openapi.checks import RejectedPositiveData
 from schemathesis.transport.serialization import Binary
 
-from gridhaul.headers import write_chunk_digests
+from gridhaul.outgoing.headers import write_chunk_digests
 from gridhaul.transfer.digest import chunk_digest
 from tests.fuzz.words import MIB, SEALED, Words
 

@@ -11,16 +11,16 @@ from typing import TypeVar
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from gridhaul.bundle_table import read_table, write_table
-from gridhaul.headers import (
+from gridhaul.chunk_service_client.bundle_table import read_table, write_table
+from gridhaul.outgoing.headers import (
     read_chunk_digests,
     read_repr_digest,
     retry_after_seconds,
     write_chunk_digests,
     write_repr_digest,
 )
-from gridhaul.storage.roots import Roots
-from gridhaul.storage.source import PATH_MAX_BYTES, check_path
+from gridhaul.source.opened import PATH_MAX_BYTES, check_path
+from gridhaul.source.roots import Roots
 from gridhaul.transfer.bundle import BUNDLE_FILES, BUNDLE_MAX_BYTES
 from gridhaul.transfer.digest import DIGEST_BYTES
 from gridhaul.transfer.errors import DigestRequired, GridhaulError, InvalidValue, Malformed, PathInvalid, PathNotAllowed

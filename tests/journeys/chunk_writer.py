@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 import httpx2
 from bson import ObjectId
 
-from gridhaul.headers import write_chunk_digests
-from gridhaul.tokens import ContentGrant, sign
+from gridhaul.chunk_service_client.grants import ContentGrant, sign
+from gridhaul.outgoing.headers import write_chunk_digests
 from gridhaul.transfer.digest import chunk_digest
 from gridhaul.transfer.model import RecordId
 from tests.journeys.operator import Operator

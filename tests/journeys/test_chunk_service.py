@@ -10,11 +10,11 @@ import httpx2
 import pytest
 from bson import ObjectId
 
-from gridhaul.chunk_client import ChunkClient
+from gridhaul.chunk_service_client.chunk_client import ChunkClient
+from gridhaul.chunk_service_client.grants import ContentGrant, RepairGrant, sign_repair
 from gridhaul.embedded.network import free_ports
-from gridhaul.headers import write_chunk_digests
-from gridhaul.http import make_client
-from gridhaul.tokens import ContentGrant, RepairGrant, sign_repair
+from gridhaul.outgoing.headers import write_chunk_digests
+from gridhaul.outgoing.http_client import make_client
 from gridhaul.transfer.digest import ContentDigest, chunk_digest, manifest_root
 from gridhaul.transfer.errors import ChunkServiceRefused
 from gridhaul.transfer.model import RecordId

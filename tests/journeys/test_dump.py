@@ -9,7 +9,7 @@ import httpx2
 
 from gridhaul.embedded.network import free_ports
 from gridhaul.embedded.system import System
-from gridhaul.storage.dumps import DEMO_PASSWORD
+from gridhaul.storage.accounts.dumps import DEMO_PASSWORD
 from tests.journeys.operator import wait_for
 from tests.journeys.processes import PROJECT, ready, settings_of, started
 

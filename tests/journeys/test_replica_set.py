@@ -10,7 +10,7 @@ from pymongo.read_concern import ReadConcern
 
 from gridhaul.embedded.network import HOST
 from gridhaul.embedded.system import Configuration, System
-from gridhaul.headers import read_chunk_digests
+from gridhaul.outgoing.headers import read_chunk_digests
 from tests.journeys.operator import MIB, Operator, make_file, sha256_of, wait_for
 from tests.servers.disturbances import Hold, Side
 from tests.servers.proxy import Planned, Proxy, proxying

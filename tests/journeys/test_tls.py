@@ -14,7 +14,7 @@ import httpx2
 import pytest
 
 from gridhaul.embedded.network import HOST, free_ports
-from gridhaul.tls import tls_context
+from gridhaul.outgoing.tls import tls_context
 from tests.journeys.operator import MIB, make_file, sha256_of, wait_for
 from tests.journeys.processes import first_key, ready, started
 from tests.servers.authority import Certificate, new_certificate

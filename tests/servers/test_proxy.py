@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from gridhaul.http import make_client
+from gridhaul.outgoing.http_client import make_client
 from gridhaul.targets.http_session import HttpSession
 from gridhaul.targets.webdav import WebDavTarget
 from tests.contracts.ports import eventually

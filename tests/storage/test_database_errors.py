@@ -24,9 +24,9 @@ from pymongo.errors import (
 )
 
 from gridhaul.storage.connect import PASSING_CODES, Database, database_errors
-from gridhaul.storage.contents import MongoContents
-from gridhaul.storage.gridfs_layout import GridFSLayout
-from gridhaul.storage.intake import MongoIntake
+from gridhaul.storage.content.contents import MongoContents
+from gridhaul.storage.content.gridfs_layout import GridFSLayout
+from gridhaul.storage.content.intake import MongoIntake
 from gridhaul.storage.registry import MongoFiles
 from gridhaul.transfer.errors import DatabaseUnavailable
 from gridhaul.transfer.model import RecordId

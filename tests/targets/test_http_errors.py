@@ -9,7 +9,7 @@ import httpcore2
 import httpx2
 import pytest
 
-from gridhaul.headers import retry_after_seconds
+from gridhaul.outgoing.headers import retry_after_seconds
 from gridhaul.targets.http_errors import mapped_errors, refusal
 from gridhaul.transfer.errors import TargetRefused, TargetUnavailable
 

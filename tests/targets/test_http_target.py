@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 import httpx2
 import pytest
 
-from gridhaul.http import make_client
+from gridhaul.outgoing.http_client import make_client
 from gridhaul.targets.http import HttpTarget, repr_digest
 from gridhaul.targets.http_session import HttpSession
 from gridhaul.transfer.errors import GridhaulError, OutcomeUnknown, TargetRefused, TargetUnavailable

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from gridhaul.settings import SettingsError
+from gridhaul.process.settings import SettingsError
 from gridhaul.targets.directory import DirectoryTarget
 from gridhaul.targets.http import HttpTarget
 from gridhaul.targets.registry import Targets, load_targets, target_names

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from gridhaul.http import make_client
+from gridhaul.outgoing.http_client import make_client
 from gridhaul.targets.http_session import HttpSession
 from gridhaul.targets.webdav import WebDavTarget
 from gridhaul.transfer.errors import NotFound, TargetLocked, TargetRefused, TargetUnavailable

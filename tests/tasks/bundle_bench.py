@@ -5,8 +5,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
-from gridhaul.storage.roots import Roots
-from gridhaul.storage.source import identify
+from gridhaul.source.opened import identify
+from gridhaul.source.roots import Roots
 from gridhaul.targets.directory import DirectoryTarget
 from gridhaul.targets.registry import Targets
 from gridhaul.transfer.model import Destination, File, Hint, NewFile, Queue, RecordId

@@ -15,20 +15,20 @@ from chunk_service.dependencies import Service
 from chunk_service.intake_limits import DiskReserve, memory_budget
 from gridhaul.asgi import chain
 from gridhaul.asgi.readiness import Readiness
-from gridhaul.chunk_client import ChunkClient
-from gridhaul.storage.checks import MongoChecks
+from gridhaul.chunk_service_client.chunk_client import ChunkClient
+from gridhaul.source.opened import Source
+from gridhaul.source.roots import Roots
+from gridhaul.storage.accounts.usage import MongoRecounts, MongoUsage
+from gridhaul.storage.checking.checks import MongoChecks
+from gridhaul.storage.checking.inspection import MongoInspection
+from gridhaul.storage.checking.mending import MongoMending
+from gridhaul.storage.checking.objects import MongoObjects
+from gridhaul.storage.checking.orphans import MongoOrphans
+from gridhaul.storage.checking.stalled_records import MongoStalledRecords
 from gridhaul.storage.connect import Database, Document
-from gridhaul.storage.contents import MongoContents
-from gridhaul.storage.inspection import MongoInspection
-from gridhaul.storage.intake import MongoIntake
-from gridhaul.storage.mending import MongoMending
-from gridhaul.storage.objects import MongoObjects
-from gridhaul.storage.orphans import MongoOrphans
+from gridhaul.storage.content.contents import MongoContents
+from gridhaul.storage.content.intake import MongoIntake
 from gridhaul.storage.registry import MongoDeliveries, MongoFiles
-from gridhaul.storage.roots import Roots
-from gridhaul.storage.source import Source
-from gridhaul.storage.standing import MongoStanding
-from gridhaul.storage.usage import MongoRecounts, MongoUsage
 from gridhaul.targets.registry import load_targets
 from gridhaul.transfer.checks import Check, CheckKind, CheckState, Mode, NewCheck
 from gridhaul.transfer.model import Content, File, Hint, RecordId
@@ -36,7 +36,7 @@ from gridhaul.transfer.states import STORABLE, FileState
 from tasks.attempt import Attempts
 from tasks.run_check import check_some
 from tasks.runtime import Checking, Runtime
-from tests.asgi.bounds import BOUNDS
+from tests.asgi.request_limits import REQUEST_LIMITS
 from tests.contracts.bytes_to_store import seal_of, segments, some_bytes
 from tests.contracts.ports import new_file
 
@@ -184,7 +184,7 @@ async def check_bench(database: Database, top: Path) -> AsyncGenerator[CheckBenc
                 inspection=MongoInspection(database),
                 mending=MongoMending(database),
                 orphans=MongoOrphans(database, sweep_seconds=SWEEP_SECONDS),
-                standing=MongoStanding(database, sweep_seconds=SWEEP_SECONDS),
+                stalled_records=MongoStalledRecords(database, sweep_seconds=SWEEP_SECONDS),
                 objects=MongoObjects(database, sweep_seconds=SWEEP_SECONDS),
                 recounts=MongoRecounts(database, quiet_seconds=SWEEP_SECONDS),
                 attempts=Attempts(
@@ -208,7 +208,7 @@ async def _chunk_service(database: Database, requests: Requests) -> httpx2.Async
     app, intake = create_app(), MongoIntake(database, inline_limit_chunks=15)
     collections = Readiness(_nothing)
     await collections.prepare()
-    chain.start(app, BOUNDS, cors_origins=())
+    chain.start(app, REQUEST_LIMITS, cors_origins=())
     app.state.service = Service(
         intake=intake,
         secret=SECRET,

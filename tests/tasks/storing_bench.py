@@ -8,9 +8,9 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
-from gridhaul.storage.roots import Roots
-from gridhaul.storage.source import identify
-from gridhaul.tokens import ContentGrant
+from gridhaul.chunk_service_client.grants import ContentGrant
+from gridhaul.source.opened import identify
+from gridhaul.source.roots import Roots
 from gridhaul.transfer.bundle import WholeContent
 from gridhaul.transfer.errors import LeaseLost, NotFound, StaleFence
 from gridhaul.transfer.model import File, IfChanged, NewFile, Queue, RecordId, Seal, Segment

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from gridhaul.source.roots import NOT_ALLOWED as NOT_ALLOWED_DETAIL
 from gridhaul.storage.connect import Database
-from gridhaul.storage.roots import NOT_ALLOWED as NOT_ALLOWED_DETAIL
 from gridhaul.transfer.checks import Mode
 from gridhaul.transfer.findings import Outcome
 from gridhaul.transfer.model import File, IfChanged

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from gridhaul.storage import beneath, source_stability
-from gridhaul.storage.roots import Roots
-from gridhaul.storage.source import identify
-from gridhaul.storage.source_reader import SourceReader
-from gridhaul.storage.source_stability import registered_anew
+from gridhaul.source import beneath, stability
+from gridhaul.source.opened import identify
+from gridhaul.source.reader import SourceReader
+from gridhaul.source.roots import Roots
+from gridhaul.source.stability import registered_anew
 from gridhaul.transfer.access import NewAccount
 from gridhaul.transfer.errors import LeaseLost
 from gridhaul.transfer.model import Content, File, IfChanged, Lease, RecordId, Segment
@@ -74,7 +74,7 @@ def at(bench: Bench, put: int, change: Change) -> None:
 def counting_readings(bench: Bench, monkeypatch: pytest.MonkeyPatch, *moments: Change) -> list[int]:
     """How many readings began after the first one; each `moment` changes the source when one begins."""
     begun: list[int] = []
-    real = source_stability._require_same_bytes
+    real = stability._require_same_bytes
 
     async def counted(*arguments: Any) -> None:
         if len(begun) < len(moments):
@@ -82,7 +82,7 @@ def counting_readings(bench: Bench, monkeypatch: pytest.MonkeyPatch, *moments: C
         begun.append(1)
         await real(*arguments)
 
-    monkeypatch.setattr(source_stability, "_require_same_bytes", counted)
+    monkeypatch.setattr(stability, "_require_same_bytes", counted)
     return begun
 
 

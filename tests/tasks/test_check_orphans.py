@@ -9,7 +9,7 @@ import pytest
 from bson import ObjectId
 
 from gridhaul.storage.connect import Database
-from gridhaul.storage.intake import MongoIntake
+from gridhaul.storage.content.intake import MongoIntake
 from gridhaul.transfer.checks import CheckKind, Mode
 from gridhaul.transfer.model import RecordId
 from gridhaul.transfer.states import STORABLE, ContentState, FileState

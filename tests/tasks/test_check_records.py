@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from bson import ObjectId
 
-from gridhaul.storage.accounts import MongoAccounts
+from gridhaul.storage.accounts.accounts import MongoAccounts
+from gridhaul.storage.checking.objects import MongoObjects
 from gridhaul.storage.connect import Database, Document
-from gridhaul.storage.objects import MongoObjects
 from gridhaul.transfer.access import NewAccount
 from gridhaul.transfer.checks import CheckKind, CheckState, Mode
 from gridhaul.transfer.errors import DatabaseUnavailable

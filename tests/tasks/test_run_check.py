@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from bson import ObjectId
 
-from gridhaul.chunk_client import ChunkClient
+from gridhaul.chunk_service_client.chunk_client import ChunkClient
+from gridhaul.source.opened import Source
+from gridhaul.source.roots import Roots
 from gridhaul.storage.connect import Database
-from gridhaul.storage.roots import Roots
-from gridhaul.storage.source import Source
 from gridhaul.transfer.checks import CANCEL_CHECK, FINDINGS_KEPT, CheckKind, CheckState, Mode
 from gridhaul.transfer.errors import ChunkServiceUnavailable, DatabaseUnavailable
 from gridhaul.transfer.findings import Finding, FindingCode, Outcome

@@ -46,8 +46,8 @@ def test_what_is_no_failure_is_no_error_of_ours(cls: type[Exception]) -> None:
 
 
 def test_every_class_is_defined_in_one_module() -> None:
-    importlib.import_module("gridhaul.chunk_client")
-    importlib.import_module("gridhaul.storage.source")
+    importlib.import_module("gridhaul.chunk_service_client.chunk_client")
+    importlib.import_module("gridhaul.source.opened")
     assert {cls.__module__ for cls in _below(GridhaulError)} == {"gridhaul.transfer.errors"}
 
 

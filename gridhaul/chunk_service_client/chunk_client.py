@@ -1,0 +1,191 @@
+"""The worker's way to the chunk service: what is held, segments, seal; tried again while that can help."""
+
+import http
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import UTC, datetime
+
+import httpx2
+import structlog
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_delay
+
+from gridhaul.chunk_service_client.bundle_table import write_body, write_table
+from gridhaul.chunk_service_client.grants import BundleGrant, ContentGrant, RepairGrant, sign, sign_bundle, sign_repair
+from gridhaul.outgoing.headers import retry_after_seconds, write_chunk_digests
+from gridhaul.outgoing.http_client import patience
+from gridhaul.outgoing.tls import tls_refusal
+from gridhaul.transfer import errors
+from gridhaul.transfer.bundle import WholeContent
+from gridhaul.transfer.chunking import chunk_count
+from gridhaul.transfer.digest import content_sha256
+from gridhaul.transfer.errors import (
+    ChunkServiceFailed,
+    ChunkServiceRefused,
+    ChunkServiceUnavailable,
+    DigestMismatch,
+    Forbidden,
+    GridhaulError,
+    LeaseLost,
+    NotFound,
+    SegmentDamaged,
+    StaleFence,
+    Unauthorized,
+)
+from gridhaul.transfer.model import RecordId, Seal, Segment
+from gridhaul.transfer.retry import backoff_seconds
+from gridhaul.transfer.states import Layout
+
+KEEP_TRYING_SECONDS = 60.0
+LONGEST_WAIT_SECONDS = 10.0  # whoever is told to come later than that gives its place to another file
+SEAL_SECONDS_A_CHUNK = 0.001  # 17 minutes for 1 TiB
+
+Grant = ContentGrant | RepairGrant | BundleGrant
+
+log = structlog.get_logger(__name__)
+
+
+class ChunkClient:
+    """Speaks for one worker process."""
+
+    def __init__(self, client: httpx2.AsyncClient, *, base_url: str, secret: str) -> None:
+        self._client = client
+        self._base_url = base_url.rstrip("/")
+        self._secret = secret
+
+    async def digests(self, grant: ContentGrant, *, first: int, count: int) -> bytes:
+        """33 bytes a chunk: 1 if it is held, then its digest."""
+        response = await self._request("GET", grant, f"/{grant.content_id}/digests?from={first}&count={count}")
+        return response.content
+
+    async def put(self, grant: ContentGrant, segment: Segment) -> None:
+        """Store a segment: durable when this returns. Raises LeaseLost, or the service's error."""
+        headers = {"Chunk-Digests": write_chunk_digests(segment.digests), "Content-Length": str(segment.length)}
+        await self._request("PUT", grant, f"/{grant.content_id}/chunks/{segment.first}", headers=headers, body=segment)
+
+    async def repair(self, grant: RepairGrant, n: int, chunk: bytes, digest: bytes) -> None:
+        """Put a chunk of a sealed content right: durable when this returns. Raises the service's error."""
+        segment = Segment(first=n, chunks=(chunk,), digests=(digest,))
+        headers = {"Chunk-Digests": write_chunk_digests(segment.digests), "Content-Length": str(segment.length)}
+        try:
+            await self._request("PUT", grant, f"/{grant.content_id}/chunks/{n}/repair", headers=headers, body=segment)
+        except LeaseLost as gone:
+            raise NotFound(str(gone)) from None
+
+    async def store_whole(self, contents: Sequence[WholeContent]) -> Mapping[RecordId, str]:
+        """Store and seal small contents: durable when this returns. The codes of those that are refused."""
+        table = write_table(contents)
+        grant = BundleGrant(table_sha256=content_sha256(table))
+        response = await self._request("POST", grant, "", body=write_body(table, contents))
+        return {RecordId(content_id): code for content_id, code in response.json()["refused"].items()}
+
+    async def seal(self, grant: ContentGrant, seal: Seal) -> Layout:
+        """Make the content complete and unchangeable; the layout it got."""
+        body = {"length": seal.length, "sha-256": seal.sha256, "manifest_root": seal.manifest_root}
+        busy_seconds = chunk_count(seal.length) * SEAL_SECONDS_A_CHUNK
+        response = await self._request("POST", grant, f"/{grant.content_id}/seal", json=body, busy_seconds=busy_seconds)
+        return Layout(response.json()["layout"])
+
+    async def _request(
+        self,
+        method: str,
+        grant: Grant,
+        path: str,
+        *,
+        headers: dict[str, str] | None = None,
+        body: Segment | bytes | None = None,
+        json: object = None,
+        busy_seconds: float = 0.0,
+    ) -> httpx2.Response:
+        url = f"{self._base_url}/contents{path}"
+        async for attempt in _retrying():
+            with attempt:
+                signed = {**self._authorization(grant), **(headers or {})}
+                content = _blocks(body) if isinstance(body, Segment) else body
+                request = self._client.build_request(
+                    method,
+                    url,
+                    headers=signed,
+                    content=content,
+                    json=json,
+                    timeout=patience(self._client, busy_seconds),
+                )
+                return await self._once(request)
+        raise AssertionError("unreachable: the loop returns or raises")
+
+    def _authorization(self, grant: Grant) -> dict[str, str]:
+        if isinstance(grant, ContentGrant):
+            token = sign(grant, secret=self._secret)
+            return {"Authorization": f"Bearer {token}", "Lease-Fence": str(grant.fence)}
+        if isinstance(grant, BundleGrant):
+            return {"Authorization": f"Bearer {sign_bundle(grant, secret=self._secret)}"}
+        return {"Authorization": f"Bearer {sign_repair(grant, secret=self._secret)}"}
+
+    async def _once(self, request: httpx2.Request) -> httpx2.Response:
+        try:
+            response = await self._client.send(request)
+        except httpx2.HTTPError as error:
+            raise ChunkServiceUnavailable(_unreachable(error)) from error
+        if not response.is_success:
+            raise _refusal(response)
+        return response
+
+
+def _unreachable(error: httpx2.HTTPError) -> str:
+    if why := tls_refusal(error):
+        return f"No secure way to the chunk service: {why}; check GRIDHAUL_CHUNK_SERVICE_URL and GRIDHAUL_CA_FILE."
+    return "The chunk service does not answer."
+
+
+async def _blocks(segment: Segment) -> AsyncIterator[bytes]:
+    for chunk in segment.chunks:
+        yield chunk
+
+
+def _retrying() -> AsyncRetrying:
+    return AsyncRetrying(
+        retry=retry_if_exception(_may_pass),
+        before_sleep=_log_retry,
+        wait=_wait_seconds,
+        stop=stop_after_delay(KEEP_TRYING_SECONDS),
+        reraise=True,
+    )
+
+
+def _may_pass(error: BaseException) -> bool:
+    if not isinstance(error, GridhaulError) or not error.retryable or isinstance(error, ChunkServiceRefused):
+        return False
+    return (error.retry_after_seconds or 0.0) <= LONGEST_WAIT_SECONDS
+
+
+def _log_retry(state: RetryCallState) -> None:
+    error = state.outcome.exception() if state.outcome else None
+    code, detail = (error.code, error.detail) if isinstance(error, GridhaulError) else (None, None)
+    log.warning(
+        "chunk_service_retry", code=code, detail=detail, cause=type(error.__cause__).__name__ if error else None
+    )
+
+
+def _wait_seconds(state: RetryCallState) -> float:
+    error = state.outcome.exception() if state.outcome else None
+    asked = error.retry_after_seconds if isinstance(error, GridhaulError) else None
+    return min(LONGEST_WAIT_SECONDS, backoff_seconds(state.attempt_number, retry_after_seconds=asked))
+
+
+def _refusal(response: httpx2.Response) -> Exception:
+    """The service's error as it was raised there, as far as this side knows it."""
+    try:
+        problem = response.json()
+        known = errors.by_code(str(problem["code"]))
+        detail = str(problem["detail"])
+    except (ValueError, KeyError, TypeError):
+        known, detail = None, f"The chunk service answered {response.status_code}."
+    seconds = retry_after_seconds(response.headers, now=datetime.now(UTC))
+    if known is StaleFence or response.status_code == http.HTTPStatus.NOT_FOUND:
+        return LeaseLost(detail)
+    if known is DigestMismatch and not response.request.url.path.endswith("/seal"):
+        return SegmentDamaged(detail)
+    if known in (Unauthorized, Forbidden):
+        return ChunkServiceRefused("The chunk service refuses this worker: have both the same SERVICE_SECRET?")
+    if known is None or known.code == GridhaulError.code:
+        retry_later = (http.HTTPStatus.TOO_MANY_REQUESTS, http.HTTPStatus.SERVICE_UNAVAILABLE)
+        known = ChunkServiceUnavailable if response.status_code in retry_later else ChunkServiceFailed
+    return known(detail, retry_after_seconds=seconds)

@@ -1,0 +1,80 @@
+"""Short-lived signed tokens between worker and chunk service, bound to what they are for.
+
+To write one content, to repair one, or to store those of one table of contents.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from gridhaul.identity.signed_claims import sign_claims, verified_claims
+from gridhaul.transfer.errors import Unauthorized
+from gridhaul.transfer.model import RecordId
+
+AUDIENCE = "gridhaul-chunk-service"
+REPAIR_AUDIENCE = "gridhaul-chunk-service-repair"
+BUNDLE_AUDIENCE = "gridhaul-chunk-service-bundle"
+LIFETIME_SECONDS = 300
+CLOCK_LEEWAY_SECONDS = 900  # a worker's clock may be wrong by minutes; fences, not tokens, keep stale workers out
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ContentGrant:
+    """The right to write to one content under one fence."""
+
+    content_id: RecordId
+    fence: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RepairGrant:
+    """The right to repair a sealed content. It has no writer, so there is no fence."""
+
+    content_id: RecordId
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BundleGrant:
+    """The right to store the contents of one table, each under its fence: the table's SHA-256."""
+
+    table_sha256: str
+
+
+def sign(grant: ContentGrant, *, secret: str) -> str:
+    """A token for the grant, good for five minutes."""
+    return _sign({"sub": grant.content_id, "fence": grant.fence}, AUDIENCE, secret)
+
+
+def sign_repair(grant: RepairGrant, *, secret: str) -> str:
+    """The same, for repairing."""
+    return _sign({"sub": grant.content_id}, REPAIR_AUDIENCE, secret)
+
+
+def sign_bundle(grant: BundleGrant, *, secret: str) -> str:
+    """The same, for a bundle."""
+    return _sign({"sub": grant.table_sha256}, BUNDLE_AUDIENCE, secret)
+
+
+def verify(token: str, *, secret: str) -> ContentGrant:
+    """The grant of a token. Raises Unauthorized."""
+    claims = _verified(token, secret, AUDIENCE)
+    if not isinstance(claims.get("fence"), int):
+        raise Unauthorized("The token names no fence.")
+    return ContentGrant(content_id=RecordId(claims["sub"]), fence=claims["fence"])
+
+
+def verify_repair(token: str, *, secret: str) -> RepairGrant:
+    """The grant of a token for repairing. Raises Unauthorized."""
+    return RepairGrant(content_id=RecordId(_verified(token, secret, REPAIR_AUDIENCE)["sub"]))
+
+
+def verify_bundle(token: str, *, secret: str) -> BundleGrant:
+    """The grant of a token for a bundle. Raises Unauthorized."""
+    return BundleGrant(table_sha256=str(_verified(token, secret, BUNDLE_AUDIENCE)["sub"]))
+
+
+def _sign(claims: dict[str, Any], audience: str, secret: str) -> str:
+    return sign_claims(claims, audience=audience, lifetime_seconds=LIFETIME_SECONDS, secret=secret)
+
+
+def _verified(token: str, secret: str, audience: str) -> dict[str, Any]:
+    return verified_claims(token, audience=audience, leeway_seconds=CLOCK_LEEWAY_SECONDS, secret=secret)

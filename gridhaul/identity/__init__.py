@@ -1,0 +1,1 @@
+"""Proofs of identity: password hashes and signed claims."""

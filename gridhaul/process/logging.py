@@ -1,0 +1,23 @@
+"""How every process of Gridhaul writes its log: one JSON object a line, on stderr."""
+
+import sys
+from logging import INFO, WARNING, getLogger
+
+import structlog
+
+
+def configure_logging() -> None:
+    """Write JSON lines to stderr. Each line carries the facts that are bound to the request or the attempt."""
+    getLogger("httpx2").setLevel(WARNING)  # httpx2 logs whole URLs at INFO, and URLs hold names of objects
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(INFO),
+        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )

@@ -1,0 +1,175 @@
+"""Source files: opened beneath the roots, identified, compared with what was registered.
+
+What is authorised is the descriptor that was opened, never the path's text.
+"""
+
+import asyncio
+import errno
+import os
+import stat
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from typing import Self
+
+from gridhaul.source.beneath import enter, find
+from gridhaul.source.reader import SourceReader, read_chunk
+from gridhaul.source.roots import NOT_ALLOWED, Roots
+from gridhaul.transfer.errors import (
+    GridhaulError,
+    InvalidValue,
+    NotARegularFile,
+    PathInvalid,
+    PathNotAllowed,
+    SourceChanged,
+    SourceMissing,
+    SourceReadFailed,
+    SourceTooLarge,
+    SourceUnreadable,
+)
+from gridhaul.transfer.model import SourceIdentity
+from gridhaul.transfer.naming import has_control_characters
+
+PATH_MAX_BYTES = 4096
+TOO_MANY_BYTES = 2**51  # more chunks than the 32 bits of a GridFS chunk's number
+TICK_SECONDS = 0.02  # two changes within a tick of the kernel's clock get the same time
+READ = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC  # a file that another program has leased must not hold the thread
+
+
+def check_path(path: str) -> str:
+    """The path. Raises PathInvalid unless it is absolute, of printable text and at most 4,096 bytes long."""
+    try:
+        encoded = path.encode()
+    except UnicodeEncodeError:
+        raise PathInvalid("The path must be valid Unicode.") from None
+    if not path.startswith("/") or len(encoded) > PATH_MAX_BYTES:
+        raise PathInvalid(f"The path must be absolute and have at most {PATH_MAX_BYTES} bytes.")
+    if has_control_characters(path):
+        raise PathInvalid("The path must not hold control characters.")
+    return path
+
+
+class Source:
+    """An open source file. Close it."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    @classmethod
+    async def open(cls, path: str, roots: Roots) -> Self:
+        """Open a regular file beneath an allowed root. Raises the source errors of `transfer.errors`."""
+        return await asyncio.to_thread(cls.open_here, path, roots)
+
+    @classmethod
+    def open_here(cls, path: str, roots: Roots) -> Self:
+        """The same in this thread."""
+        return cls(_open(check_path(path), roots))
+
+    def close(self) -> None:
+        os.close(self._descriptor)
+
+    def identity(self) -> SourceIdentity:
+        """What `fstat` says now. Raises SourceReadFailed."""
+        try:
+            status = os.fstat(self._descriptor)
+        except OSError as error:
+            raise SourceReadFailed(f"Looking at the source failed: {error.strerror}.") from error
+        return SourceIdentity(
+            size=status.st_size,
+            mtime_ns=status.st_mtime_ns,
+            inode=str(status.st_ino),
+            device=str(status.st_dev),
+            ctime_ns=status.st_ctime_ns,
+        )
+
+    async def settled_identity(self) -> SourceIdentity:
+        """The same, once every later change is sure to get a later time."""
+        identity = self.identity()
+        if is_settled(identity):
+            return identity
+        await asyncio.sleep(TICK_SECONDS)
+        return self.identity()
+
+    def require(self, registered: SourceIdentity) -> None:
+        """Raises SourceChanged if it is not the file that was registered, or was written to since."""
+        if not self.identity().matches(registered):
+            raise SourceChanged("The source has changed since it was registered; retry stores it as it is now.")
+
+    async def chunk(self, length_bytes: int, n: int) -> bytes:
+        """One chunk of a source of `length_bytes`. Raises SourceChanged, SourceReadFailed."""
+        return await asyncio.to_thread(read_chunk, self._descriptor, length_bytes, n)
+
+    def read(self, length_bytes: int) -> SourceReader:
+        """A reader of the whole source."""
+        return SourceReader(self._descriptor, length_bytes)
+
+
+def is_settled(identity: SourceIdentity) -> bool:
+    """Whether every later change is sure to get a later time."""
+    return time.time_ns() - identity.ctime_ns >= TICK_SECONDS * 1e9
+
+
+async def identify(path: str, roots: Roots, *, max_file_bytes: int | None) -> SourceIdentity:
+    """What the file at `path` is registered as. Raises the source errors."""
+    identity = await asyncio.to_thread(_identity, check_path(path), roots)
+    if max_file_bytes is not None and identity.size > max_file_bytes:
+        raise SourceTooLarge(f"Files of more than {max_file_bytes} bytes are not taken here.")
+    if identity.size >= TOO_MANY_BYTES:
+        raise InvalidValue("Files of 2 PiB and more are beyond the numbers of a GridFS chunk.")
+    return identity
+
+
+def _identity(path: str, roots: Roots) -> SourceIdentity:
+    with closing(Source(_open(path, roots))) as source:
+        return source.identity()
+
+
+def _open(path: str, roots: Roots) -> int:
+    """A descriptor of the regular file at `path`, and of nothing that was ever outside its root."""
+    place = roots.place(path)
+    try:
+        with (
+            _held(os.open(place.configured, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)) as configured,
+            _held(enter(configured, place.to_root)) as root,
+            _held(find(root, place.beneath)) as found,
+        ):
+            return _open_to_read(found)
+    except OSError as error:
+        raise _source_error(error) from error
+
+
+def _open_to_read(found: int) -> int:
+    """The same file once more, to be read: /proc leads to what the descriptor holds, whatever its name is by now.
+
+    Opening is seen by what is no regular file: a tape rewinds, a watchdog starts, a FIFO's writer goes on.
+    """
+    if not stat.S_ISREG(os.fstat(found).st_mode):
+        raise NotARegularFile("The path names no regular file.")
+    try:
+        return os.open(f"/proc/self/fd/{found}", READ)
+    except FileNotFoundError as error:
+        raise SourceReadFailed("The server cannot open files: it has no /proc.") from error
+
+
+@contextmanager
+def _held(descriptor: int) -> Iterator[int]:
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+_BY_ERRNO: dict[int, Callable[[], GridhaulError]] = {
+    errno.EXDEV: lambda: PathNotAllowed(NOT_ALLOWED),
+    errno.ELOOP: lambda: PathNotAllowed(NOT_ALLOWED),
+    errno.ENOENT: lambda: SourceMissing("There is no file at this path."),
+    errno.ENOTDIR: lambda: SourceMissing("There is no file at this path."),
+    errno.EACCES: lambda: SourceUnreadable("The server may not read this file."),
+    errno.EPERM: lambda: SourceUnreadable("The server may not read this file."),
+    errno.ENAMETOOLONG: lambda: PathInvalid("A part of the path is too long."),
+}
+
+
+def _source_error(error: OSError) -> GridhaulError:
+    make = _BY_ERRNO.get(error.errno or 0)
+    return make() if make else SourceReadFailed(f"Opening the source failed: {error.strerror}.")

@@ -1,0 +1,26 @@
+"""Reading a small source at once, in the thread of the caller."""
+
+from contextlib import closing
+
+from gridhaul.source.opened import Source, is_settled
+from gridhaul.source.roots import Roots
+from gridhaul.transfer.chunking import chunk_count
+from gridhaul.transfer.errors import SourceChanged
+from gridhaul.transfer.model import Seal, Segment, SourceIdentity
+
+
+def read_small(path: str, roots: Roots, registered: SourceIdentity) -> tuple[Segment, Seal]:
+    """All chunks of the registered source, and what it is. Raises the source errors.
+
+    SourceChanged also if it was only touched: whether its bytes are others takes further readings
+    (`source_stability`).
+    """
+    with closing(Source.open_here(path, roots)) as source:
+        opened = source.identity()
+        settled = is_settled(opened)
+        source.require(registered)
+        reader = source.read(registered.size)
+        segment = reader.segment(0, chunk_count(registered.size))
+        if not settled or source.identity() != opened:
+            raise SourceChanged("The source was touched just now; read it again.")
+        return segment, reader.seal()

@@ -1,0 +1,56 @@
+"""What counts as changed: whether a source stayed the same while it was read, and how a file starts over.
+
+A write changes the size or the mtime, and whoever puts the mtime back changes the ctime. So do links, modes and
+unlinking, which change no byte: then the source is read once more, and the bytes decide.
+"""
+
+from collections.abc import Callable
+from contextlib import aclosing
+
+from gridhaul.source.opened import Source
+from gridhaul.transfer.errors import SourceChanged
+from gridhaul.transfer.model import Seal, SourceIdentity
+
+READ_AGAIN_AT_MOST = 2
+
+
+async def require_still(
+    source: Source, opened: SourceIdentity, seal: Seal, *, chunks_each: int, checked: Callable[[int], None]
+) -> None:
+    """Raises SourceChanged unless the source is what was read since `opened`, which `seal` describes.
+
+    It is read once more if only its ctime changed since, and a second time if that changes meanwhile as well: then
+    three equal readings count as proof, because a file that is linked all the time could else never be stored.
+    `checked` is told how many bytes of a further reading are done.
+    """
+    before = opened
+    for _ in range(READ_AGAIN_AT_MOST):
+        source.require(opened)
+        now = await source.settled_identity()
+        if now.ctime_ns == before.ctime_ns:
+            break
+        await _require_same_bytes(source, seal, chunks_each, checked)
+        before = now
+    source.require(opened)
+
+
+async def _require_same_bytes(source: Source, seal: Seal, chunks_each: int, checked: Callable[[int], None]) -> None:
+    reader = source.read(seal.length)
+    done = 0
+    async with aclosing(reader.segments(chunks_each)) as segments:
+        async for segment in segments:
+            done += segment.length
+            checked(done)
+    if reader.seal() != seal:
+        raise SourceChanged("The source was written to while it was read; retry stores it as it is now.")
+
+
+def registered_anew(identity: SourceIdentity) -> dict[str, object]:
+    """The fields of a file that starts over: nothing that was stored counts, and its content is to be dropped."""
+    return {
+        "identity": identity,
+        "length": identity.size,
+        "content_outdated": True,
+        "stored_bytes": 0,
+        "checked_bytes": 0,
+    }

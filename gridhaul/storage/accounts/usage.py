@@ -1,0 +1,115 @@
+"""How much the files of an account count against its quota: `used_bytes` in the account's document, and its recount."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from gridhaul.storage.coalescer import Coalescer
+from gridhaul.storage.connect import Database, Document, maps_database_errors
+from gridhaul.storage.lease import LONGEST_REQUEST_SECONDS, NOW, after
+from gridhaul.storage.majority_reads import read_with_catch_up
+from gridhaul.storage.schema import USAGE_INDEX
+from gridhaul.transfer.errors import QuotaExceeded
+from gridhaul.transfer.states import FileState
+
+_FIELDS: Document = {"username": 1, "quota_bytes": 1, "used_bytes": 1, "charged_at": 1}
+USED: Document = {"$ifNull": ["$used_bytes", 0]}  # an account that was restored may come from before it
+COUNTED_STATES = sorted(state.value for state in FileState if state is not FileState.DELETED)
+
+
+@maps_database_errors
+class MongoUsage:
+    """`transfer.ports.AccountUsage`. `quota_bytes` is that of accounts without one of their own; None: no limit."""
+
+    def __init__(self, database: Database, *, quota_bytes: int | None) -> None:
+        self._accounts = database["auth"]
+        self._quota = {"$ifNull": ["$quota_bytes", quota_bytes]}
+        self._quota_bytes = quota_bytes
+        self._charges = Coalescer(self._charge_all)
+
+    async def charge(self, owner: str, length_bytes: int) -> None:
+        await self._charges.ask(owner, length_bytes)
+
+    async def announce(self, owner: str) -> None:
+        await self._accounts.update_one({"username": owner}, [{"$set": {"charged_at": NOW}}])
+
+    async def release(self, owner: str, length_bytes: int) -> None:
+        then = {"$max": [0, {"$subtract": [USED, length_bytes]}]}
+        await self._accounts.update_one({"username": owner}, [{"$set": {"used_bytes": then}}])
+
+    async def _charge_all(self, owner: str, lengths: Sequence[int]) -> Sequence[QuotaExceeded | None]:
+        """All in one write if all fit; else each by itself, in turn."""
+        refusal = await self._charge(owner, sum(lengths))
+        if refusal is None or len(lengths) == 1:
+            return [refusal] * len(lengths)
+        return [await self._charge(owner, length) for length in lengths]
+
+    async def _charge(self, owner: str, length_bytes: int) -> QuotaExceeded | None:
+        then = {"$add": [USED, length_bytes]}
+        fits = {"$or": [{"$eq": [self._quota, None]}, {"$lte": [then, self._quota]}]} if length_bytes else True
+        charged = await self._accounts.update_one(
+            {"username": owner, "$expr": fits}, [{"$set": {"used_bytes": then, "charged_at": NOW}}]
+        )
+        if charged.matched_count:
+            return None
+        wanted = {"username": owner}
+        account = await read_with_catch_up(self._accounts, lambda: self._accounts.find_one(wanted, _FIELDS), found=bool)
+        return None if account is None else self._refusal(account, length_bytes)
+
+    def _refusal(self, account: Document, length_bytes: int) -> QuotaExceeded:
+        own, used_bytes = account.get("quota_bytes"), account.get("used_bytes") or 0
+        quota = self._quota_bytes if own is None else own
+        return QuotaExceeded(
+            f"The quota is {quota} bytes, {used_bytes} are used, and {length_bytes} more are needed; "
+            "DELETE of files frees theirs."
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Recount:
+    """What an account says that its files count, and what they do."""
+
+    owner: str
+    used_bytes: int
+    counted_bytes: int
+    charged_at: datetime | None
+
+
+@maps_database_errors
+class MongoRecounts:
+    """Sums that nothing changes meanwhile: of accounts for which no charge or release can be under way."""
+
+    def __init__(self, database: Database, *, quiet_seconds: float = LONGEST_REQUEST_SECONDS) -> None:
+        self._accounts = database["auth"]
+        self._files = database["files"]
+        self._quiet = {"$lte": ["$charged_at", after(-quiet_seconds)]}  # one that was never charged, too
+
+    async def next(self, *, after: str) -> Recount | None:
+        """Of the next account by name that was neither charged nor announced for a while."""
+        wanted = {"username": {"$gt": after}, "$expr": self._quiet}
+        account = await self._accounts.find_one(wanted, _FIELDS, sort=[("username", 1)])
+        if account is None:
+            return None
+        owner, used_bytes = account["username"], account.get("used_bytes") or 0
+        counted_bytes = await read_with_catch_up(
+            self._files, lambda: self._sum(owner), found=lambda counted: counted == used_bytes
+        )
+        return Recount(
+            owner=owner, used_bytes=used_bytes, counted_bytes=counted_bytes, charged_at=account.get("charged_at")
+        )
+
+    async def set_right(self, found: Recount) -> bool:
+        """False if the account was charged, announced or released since."""
+        unchanged = {"$eq": [USED, found.used_bytes]}
+        same = {"username": found.owner, "$expr": unchanged, "charged_at": found.charged_at}
+        changed = await self._accounts.update_one(same, {"$set": {"used_bytes": found.counted_bytes}})
+        return bool(changed.modified_count)
+
+    async def _sum(self, owner: str) -> int:
+        wanted = {"$match": {"owner": owner, "state": {"$in": COUNTED_STATES}}}
+        summed = {"$group": {"_id": None, "bytes": {"$sum": "$length"}}}
+        pipeline: Sequence[dict[str, Any]] = [wanted, summed]
+        async for total in await self._files.aggregate(pipeline, hint=dict(USAGE_INDEX)):
+            return int(total["bytes"])
+        return 0

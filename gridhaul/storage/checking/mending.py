@@ -1,0 +1,68 @@
+"""What a check puts right in the database without any new bytes. Each call looks again: it changes nothing else."""
+
+from bson import ObjectId
+
+from gridhaul.storage.connect import Database, as_bytes, maps_database_errors
+from gridhaul.storage.content.gridfs_layout import GridFSLayout
+from gridhaul.storage.content.manifest import Manifests
+from gridhaul.transfer.digest import chunk_digest
+from gridhaul.transfer.errors import ChunkCorrupt
+from gridhaul.transfer.model import Content
+from gridhaul.transfer.states import Layout
+
+
+@maps_database_errors
+class MongoMending:
+    """Every method says whether there was still something to do."""
+
+    def __init__(self, database: Database) -> None:
+        self._chunks = database["fs.chunks"]
+        self._inline = database["inline"]
+        self._gridfs = GridFSLayout(database)
+        self._manifests = Manifests(database)
+
+    async def set_digest(self, content: Content, n: int, key: object, manifest: bytes, digest: bytes) -> bool:
+        """Put the manifest's digest beside a chunk whose data is right; `manifest` is an inline content's whole one."""
+        if content.layout is Layout.INLINE:
+            wrong = {"_id": ObjectId(content.id), "digests": {"$ne": manifest}}
+            return bool((await self._inline.update_one(wrong, {"$set": {"digests": manifest}})).modified_count)
+        document = await self._chunks.find_one({"_id": key, "n": n})
+        if document is None or chunk_digest(as_bytes(document.get("data"))) != digest:
+            return False
+        changed = await self._chunks.update_one({"_id": key, "n": n}, {"$set": {"digest": digest}})
+        return bool(changed.modified_count)
+
+    async def drop_doubles(self, content: Content, n: int, keep: object, digest: bytes) -> bool:
+        """Remove every document of the number but one that is right, the one with the key if it is.
+
+        Raises ChunkCorrupt if none is: what is wrong here may be all that is left of something.
+        """
+        same = {"files_id": ObjectId(content.id), "n": n}
+        held = [document async for document in self._chunks.find(same)]
+        right = [found["_id"] for found in held if chunk_digest(as_bytes(found.get("data"))) == digest]
+        if not held:  # deleted meanwhile
+            return False
+        if not right:
+            raise ChunkCorrupt("None of them is what the manifest says, so none is removed.")
+        others = {**same, "_id": {"$ne": keep if keep in right else right[0]}}
+        return bool((await self._chunks.delete_many(others)).deleted_count)
+
+    async def drop_stray(self, content: Content, n: int) -> bool:
+        """Remove what is stored under a number that the content does not have."""
+        if 0 <= n < content.chunk_count:
+            return False
+        if content.layout is Layout.INLINE:
+            key = {"_id": ObjectId(content.id), f"chunks.{content.chunk_count}": {"$exists": True}}
+            cut = [{"$set": {"chunks": {"$slice": ["$chunks", content.chunk_count]}}}]
+            return bool((await self._inline.update_one(key, cut)).modified_count)
+        return bool((await self._chunks.delete_many({"files_id": ObjectId(content.id), "n": n})).deleted_count)
+
+    async def write_manifest(self, content: Content, page: int, digests: bytes) -> bool:
+        """Write one page."""
+        await self._manifests.write(content.id, page, digests)
+        return True
+
+    async def publish(self, content: Content) -> bool:
+        """Write the GridFS bucket's `files` document anew."""
+        await self._gridfs.publish(content, content.seal)
+        return True

@@ -1,0 +1,155 @@
+"""Stored bytes that belong to nothing: found through indexes, id by id, and removed.
+
+A content's record is made before its chunks, and its file names it before that. So what was seen first and has no
+record when that is asked for afterwards never gets one again; and what is younger than the longest request is left out.
+Only what Gridhaul wrote counts: other users of the GridFS bucket have no digests.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
+from typing import Any
+
+from bson import MaxKey, ObjectId
+from pymongo import ASCENDING
+
+from gridhaul.storage.codec import Codec
+from gridhaul.storage.connect import Collection, Database, Document, maps_database_errors
+from gridhaul.storage.lease import after
+from gridhaul.storage.majority_reads import read_with_catch_up
+from gridhaul.transfer.model import Content, RecordId
+from gridhaul.transfer.states import ContentState, FileState
+
+IDS_A_STEP = 100
+REMOVED_AT_ONCE = 256
+
+OURS_IN_BUCKET: Document = {"metadata.manifestRoot": {"$exists": True}}
+OURS_IN_CHUNKS: Document = {"digest": {"$exists": True}}
+
+
+@maps_database_errors
+class MongoOrphans:
+    def __init__(self, database: Database, *, sweep_seconds: float) -> None:
+        self._database = database
+        self._contents = database["contents"]
+        self._files = database["files"]
+        self._chunks = database["fs.chunks"]
+        self._inline = database["inline"]
+        self._manifests = database["manifests"]
+        self._bucket_files = database["fs.files"]
+        self._codec = Codec(Content)
+        self._sweep_seconds = sweep_seconds
+
+    async def with_chunks(self, *, after: str) -> Sequence[RecordId]:
+        """The next ids that chunks are stored of: one look into the index for each."""
+        found: list[RecordId] = []
+        last = ObjectId(after) if after else None
+        while len(found) < IDS_A_STEP:
+            wanted = {"files_id": {"$gt": last} if last else {"$type": "objectId"}}
+            document = await self._chunks.find_one(wanted, {"_id": 0, "files_id": 1}, sort=[("files_id", ASCENDING)])
+            if document is None:
+                break
+            last = document["files_id"]
+            found.append(RecordId(str(last)))
+        return found
+
+    async def with_manifest(self, *, after: str) -> Sequence[RecordId]:
+        """The next ids that a manifest is stored of."""
+        found: list[RecordId] = []
+        wanted: Document = {"_id": {"$gt": {"content": ObjectId(after), "page": MaxKey()}}} if after else {}
+        while len(found) < IDS_A_STEP:
+            document = await self._manifests.find_one(wanted, {"_id": 1}, sort=[("_id", ASCENDING)])
+            if document is None:
+                break
+            content_id = document["_id"]["content"]
+            wanted = {"_id": {"$gt": {"content": content_id, "page": MaxKey()}}}
+            found.append(RecordId(str(content_id)))
+        return found
+
+    async def with_inline(self, *, after: str) -> Sequence[RecordId]:
+        """The next ids of small contents whose bytes are stored."""
+        return await _next_ids(self._inline, {}, after)
+
+    async def with_bucket_file(self, *, after: str) -> Sequence[RecordId]:
+        """The next ids of GridFS `files` documents that Gridhaul wrote."""
+        return await _next_ids(self._bucket_files, OURS_IN_BUCKET, after)
+
+    async def orphaned(self, content_ids: Sequence[RecordId]) -> Sequence[RecordId]:
+        """Those of which there is no record, and no file either; seen before this was asked. None that is young."""
+        oldest = await self._server_time() - timedelta(seconds=self._sweep_seconds)
+        old = [one for one in map(ObjectId, content_ids) if one.generation_time < oldest]
+        return [RecordId(str(one)) for one in await self._without(self._known, old)]
+
+    async def unreferenced(self, *, after: str) -> tuple[Sequence[Content], str]:
+        """Contents in use that no file refers to, among the next ones; the id to go on after, "" at the end."""
+        wanted: Document = {"state": {"$in": [ContentState.OPEN.value, ContentState.SEALED.value]}}
+        wanted["$expr"] = self._is_old("$created_at")
+        if after:
+            wanted["_id"] = {"$gt": ObjectId(after)}
+        documents = [one async for one in self._contents.find(wanted).sort("_id", ASCENDING).limit(IDS_A_STEP)]
+        ids = [document["_id"] for document in documents]
+        unreferenced = await self._without(self._referred_to, ids)
+        left = [self._codec.decode(document) for document in documents if document["_id"] in unreferenced]
+        return left, str(ids[-1]) if len(ids) == IDS_A_STEP else ""
+
+    async def remove_chunks(self, content_id: RecordId) -> bool:
+        """Remove the chunks of an orphan, some at a time. Whether there were any, as of every `remove_`."""
+        ours = {"files_id": ObjectId(content_id), **OURS_IN_CHUNKS}
+        removed = False
+        while True:
+            cursor = self._chunks.find(ours, {"_id": 0, "n": 1}).limit(REMOVED_AT_ONCE)
+            numbers = [document["n"] async for document in cursor]
+            if not numbers:
+                return removed
+            await self._chunks.delete_many({**ours, "n": {"$in": numbers}})
+            removed = True
+
+    async def has_chunks(self, content_id: RecordId) -> bool:
+        """Whether Gridhaul wrote any of the chunks that are stored."""
+        ours = {"files_id": ObjectId(content_id), **OURS_IN_CHUNKS}
+        return await self._chunks.find_one(ours, {"_id": 0, "n": 1}) is not None
+
+    async def remove_inline(self, content_id: RecordId) -> bool:
+        return bool((await self._inline.delete_one({"_id": ObjectId(content_id)})).deleted_count)
+
+    async def remove_manifest(self, content_id: RecordId) -> bool:
+        one = ObjectId(content_id)
+        pages = {"$gt": {"content": one}, "$lt": {"content": one, "page": MaxKey()}}
+        return bool((await self._manifests.delete_many({"_id": pages})).deleted_count)
+
+    async def remove_bucket_file(self, content_id: RecordId) -> bool:
+        ours = {"_id": ObjectId(content_id), **OURS_IN_BUCKET}
+        return bool((await self._bucket_files.delete_one(ours)).deleted_count)
+
+    async def _without(
+        self, look: Callable[[Sequence[ObjectId]], Awaitable[set[Any]]], ids: Sequence[ObjectId]
+    ) -> Sequence[ObjectId]:
+        """Those that are not seen, also once a new primary shows all that was acknowledged."""
+
+        async def unseen() -> Sequence[ObjectId]:
+            seen = await look(ids)
+            return [one for one in ids if one not in seen]
+
+        return await read_with_catch_up(self._contents, unseen, found=lambda left: not left)
+
+    async def _known(self, ids: Sequence[ObjectId]) -> set[Any]:
+        """Those with a record of their own, or a file's."""
+        known = {document["_id"] async for document in self._contents.find({"_id": {"$in": ids}}, {"_id": 1})}
+        return known | await self._referred_to(ids)
+
+    async def _referred_to(self, ids: Sequence[ObjectId]) -> set[Any]:
+        """Those that a file refers to which is not deleted."""
+        wanted = {"content_id": {"$in": ids}, "state": {"$ne": FileState.DELETED.value}}
+        return {document["content_id"] async for document in self._files.find(wanted, {"content_id": 1})}
+
+    async def _server_time(self) -> Any:
+        answer = await self._database.command("hello", codec_options=self._database.codec_options)
+        return answer["localTime"]
+
+    def _is_old(self, field: str) -> Document:
+        return {"$lte": [field, after(-self._sweep_seconds)]}
+
+
+async def _next_ids(collection: Collection, condition: Document, after: str) -> Sequence[RecordId]:
+    wanted = {**condition, "_id": {"$gt": ObjectId(after)} if after else {"$type": "objectId"}}
+    cursor = collection.find(wanted, {"_id": 1}).sort("_id", ASCENDING).limit(IDS_A_STEP)
+    return [RecordId(str(document["_id"])) async for document in cursor]

@@ -1,0 +1,158 @@
+"""Records that stand still: leases nobody looks at, names claimed by what is over, work that nobody is told of.
+
+Each repair names what it found, so it changes nothing that moved meanwhile. Times are the server's.
+"""
+
+from collections.abc import AsyncGenerator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from bson import ObjectId
+
+from gridhaul.storage.codec import Codec
+from gridhaul.storage.connect import Database, Document, maps_database_errors
+from gridhaul.storage.lease import GONE, NOW, after
+from gridhaul.transfer.checks import RUNNABLE
+from gridhaul.transfer.model import File, Queue, RecordId
+from gridhaul.transfer.states import DELIVERABLE, OVER, STORABLE, ContentState, FileState
+
+FILES_A_STEP = 200
+
+
+class Kind(StrEnum):
+    """Records that workers work on, by the name of their collection."""
+
+    FILE = "files"
+    DELIVERY = "deliveries"
+    CONTENT = "contents"
+    CHECK = "checks"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StalledRecord:
+    """A record that stands still."""
+
+    kind: Kind
+    id: RecordId
+    state: str
+    file_id: RecordId | None
+
+
+WAITING_STATES: Mapping[Kind, frozenset[Any]] = {
+    Kind.FILE: STORABLE | {FileState.DELETING},
+    Kind.DELIVERY: DELIVERABLE,
+    Kind.CONTENT: frozenset({ContentState.DELETING}),
+    Kind.CHECK: RUNNABLE,
+}
+NOBODY_TOLD: Document = {"hint_at": {"$exists": False}, "hinted_at": {"$exists": False}}
+
+
+@maps_database_errors
+class MongoStalledRecords:
+    def __init__(self, database: Database, *, sweep_seconds: float) -> None:
+        self._database = database
+        self._files = database["files"]
+        self._codec = Codec(File)
+        self._long_ago = after(-sweep_seconds)
+
+    async def stored_files(self, *, after: str) -> list[File]:
+        """The next files that are stored."""
+        wanted: Document = {"state": FileState.STORED.value}
+        if after:
+            wanted["_id"] = {"$gt": ObjectId(after)}
+        cursor = self._files.find(wanted).sort("_id", 1).limit(FILES_A_STEP)
+        return [self._codec.decode(document) async for document in cursor]
+
+    def stale_leases(self, only: File | None) -> AsyncGenerator[StalledRecord]:
+        """Leases that ended long ago, of records that nobody was told of since."""
+        return self._find(tuple(Kind), self._stale_lease, only)
+
+    def off_agenda(self, only: File | None) -> AsyncGenerator[StalledRecord]:
+        """Records that wait for a worker, and no hint is owed or was given."""
+        return self._find(tuple(Kind), _off_agenda, only)
+
+    def stale_claims(self, only: File | None) -> AsyncGenerator[StalledRecord]:
+        """Deliveries that are over, left nothing under their name, and claim it still."""
+        return self._find((Kind.DELIVERY,), lambda _: _stale_claim(), only)
+
+    async def end_lease(self, found: StalledRecord) -> bool:
+        """Take the lease away, and put the record back on the agenda if it waits. False if it has moved."""
+        waits = {"$in": ["$state", sorted(WAITING_STATES[found.kind])]}
+        due = {name: {"$cond": [waits, NOW, f"${name}"]} for name in ("next_attempt_at", "hint_at")}
+        return await self._change(found, self._stale_lease(found.kind), {"lease_until": GONE, **due})
+
+    async def put_on_agenda(self, found: StalledRecord) -> bool:
+        """A worker is told soon. False if it has moved."""
+        leased = {"$gt": ["$lease_until", NOW]}
+        due = {
+            "hint_at": {"$cond": [leased, "$lease_until", NOW]},
+            "next_attempt_at": {"$ifNull": ["$next_attempt_at", NOW]},
+            "queue": {"$ifNull": ["$queue", Queue.MAINTENANCE.value]},
+        }
+        return await self._change(found, _off_agenda(found.kind), due)
+
+    async def end_claim(self, found: StalledRecord) -> bool:
+        """The name is free again. False if it has moved."""
+        return await self._change(found, _stale_claim(), {"claimed": GONE})
+
+    async def _find(self, kinds: tuple[Kind, ...], condition: Any, only: File | None) -> AsyncGenerator[StalledRecord]:
+        for kind in kinds:
+            scope = _scope(kind, only)
+            if scope is None:
+                continue
+            fields = {"state": 1, "file_id": 1}
+            async for document in self._database[kind.value].find({**scope, **condition(kind)}, fields):
+                yield _stalled_record(kind, document)
+
+    async def _change(self, found: StalledRecord, condition: Document, changes: Document) -> bool:
+        same = {"_id": ObjectId(found.id), "state": found.state, **condition}
+        changed = await self._database[found.kind.value].update_one(same, [{"$set": changes}])
+        return bool(changed.modified_count)
+
+    def _stale_lease(self, kind: Kind) -> Document:
+        """Only where somebody waits for it: a paused delivery may keep one that has ended (`lease_left`)."""
+        never_or_long_ago = {"$lte": [{"$ifNull": ["$hint_at", self._long_ago]}, self._long_ago]}
+        ended = {"$lte": ["$lease_until", self._long_ago]}
+        return {
+            "lease_until": {"$exists": True},
+            "hinted_at": {"$exists": False},
+            "$or": _waits(kind),
+            "$expr": {"$and": [ended, never_or_long_ago]},
+        }
+
+
+def _off_agenda(kind: Kind) -> Document:
+    """Without a lease: one that ended is found as such, and a live one owes a hint at its end."""
+    return {"lease_until": {"$exists": False}, "$or": _waits(kind), **NOBODY_TOLD}
+
+
+def _waits(kind: Kind) -> list[Document]:
+    """Any of these: a worker has something to do."""
+    waits: list[Document] = [{"state": {"$in": sorted(WAITING_STATES[kind])}}, {"next_attempt_at": {"$exists": True}}]
+    if kind is Kind.DELIVERY:
+        waits.append({"state": {"$in": sorted(OVER)}, "leftovers.0": {"$exists": True}})
+    return waits
+
+
+def _stale_claim() -> Document:
+    left = {"$in": ["$final_name", {"$ifNull": ["$leftovers", []]}]}
+    return {"claimed": {"$exists": True}, "state": {"$in": sorted(OVER)}, "$expr": {"$not": [left]}}
+
+
+def _scope(kind: Kind, only: File | None) -> Document | None:
+    """The records that belong to the file, None if there are none of that kind."""
+    if only is None:
+        return {}
+    if kind is Kind.FILE:
+        return {"_id": ObjectId(only.id)}
+    if kind is Kind.DELIVERY:
+        return {"file_id": ObjectId(only.id)}
+    return {"_id": ObjectId(only.content_id)} if kind is Kind.CONTENT and only.content_id else None
+
+
+def _stalled_record(kind: Kind, document: Document) -> StalledRecord:
+    record_id = RecordId(str(document["_id"]))
+    of_file = record_id if kind is Kind.FILE else document.get("file_id")
+    file_id = RecordId(str(of_file)) if of_file else None
+    return StalledRecord(kind=kind, id=record_id, state=document["state"], file_id=file_id)

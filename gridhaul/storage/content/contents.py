@@ -1,0 +1,137 @@
+"""Contents as writers and readers see them: opened with a fence, read verified, deleted when nothing refers to them."""
+
+import functools
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import cast
+
+from bson import ObjectId
+from pymongo import ReturnDocument
+from pymongo.errors import DuplicateKeyError
+
+from gridhaul.storage.codec import Codec, new_id
+from gridhaul.storage.connect import Database, Document, maps_database_errors
+from gridhaul.storage.content.gridfs_layout import GridFSLayout
+from gridhaul.storage.content.inline_layout import InlineLayout
+from gridhaul.storage.content.manifest import Manifests
+from gridhaul.storage.content.verified_stream import verified
+from gridhaul.storage.lease import GONE, LONGEST_REQUEST_SECONDS, NOW, after, past
+from gridhaul.transfer.errors import LeaseLost, StateConflict
+from gridhaul.transfer.model import Content, Queue, RecordId
+from gridhaul.transfer.states import ContentState, Layout
+
+_NEVER_OPENED: Document = {"filename": "", "content_type": "", "length": 0, "fence": 0, "created_at": NOW}
+
+
+@maps_database_errors
+class MongoContents:
+    """`transfer.ports.Contents`. No segment arrives later than `sweep_seconds` after its content was deleted.
+
+    Where only `few_readers` are at it at once, MongoDB sends on without being asked: faster, but each reader keeps a
+    connection, and however slowly it reads, 4 MiB of MongoDB's memory.
+    """
+
+    def __init__(
+        self, database: Database, *, sweep_seconds: float = LONGEST_REQUEST_SECONDS, few_readers: bool = False
+    ) -> None:
+        self._collection = database["contents"]
+        self._sweep_seconds = sweep_seconds
+        self._codec = Codec(Content)
+        self._inline = InlineLayout(database)
+        self._gridfs = GridFSLayout(database, few_readers=few_readers)
+        self._manifests = Manifests(database)
+
+    def new_id(self) -> RecordId:
+        return new_id()
+
+    async def open(
+        self, content_id: RecordId, *, file_id: RecordId, filename: str, content_type: str, length: int, fence: int
+    ) -> Content:
+        made = self._codec.literals({"filename": filename, "content_type": content_type, "length": length})
+        made["refs"] = {"$literal": [ObjectId(file_id)]}
+        try:
+            document = await self._collection.find_one_and_update(
+                {"_id": ObjectId(content_id), "state": {"$nin": [ContentState.DELETING.value]}},
+                [
+                    {
+                        "$set": {
+                            **{name: {"$ifNull": [f"${name}", value]} for name, value in made.items()},
+                            "state": {"$ifNull": ["$state", ContentState.OPEN.value]},
+                            "fence": {"$max": ["$fence", fence]},
+                            "created_at": {"$ifNull": ["$created_at", NOW]},
+                        }
+                    }
+                ],
+                upsert=True,
+                return_document=ReturnDocument.AFTER,
+            )
+        except DuplicateKeyError:
+            raise LeaseLost(f"content {content_id} is being deleted") from None
+        content = self._codec.decode(cast("Document", document))  # an upsert always gives one
+        if content.fence != fence:
+            raise LeaseLost(f"content {content_id}, fence {fence}")
+        return content
+
+    async def get(self, content_id: RecordId) -> Content | None:
+        document = await self._collection.find_one({"_id": ObjectId(content_id)})
+        return self._codec.decode(document) if document else None
+
+    async def read(self, content: Content) -> AsyncGenerator[bytes]:
+        if content.state is not ContentState.SEALED:
+            raise StateConflict(f"Content {content.id} is not sealed.")
+        layout = self._inline if content.layout is Layout.INLINE else self._gridfs
+        manifest_page = functools.partial(self._manifests.page_in_thread, content.id)
+        async with aclosing(verified(content, layout.batches(content), manifest_page)) as chunks:
+            async for chunk in chunks:
+                yield chunk
+
+    async def drop_ref(self, content_id: RecordId, file_id: RecordId) -> None:
+        sweep_at = after(self._sweep_seconds)
+        left: Document = {"$setDifference": [{"$ifNull": ["$refs", []]}, [ObjectId(file_id)]]}
+        none_left: Document = {"$eq": [left, []]}
+        document = await self._collection.find_one_and_update(
+            {"_id": ObjectId(content_id)},
+            [
+                {
+                    "$set": {
+                        **{name: {"$ifNull": [f"${name}", value]} for name, value in _NEVER_OPENED.items()},
+                        "refs": left,
+                        "state": {"$cond": [none_left, ContentState.DELETING.value, "$state"]},
+                        "queue": Queue.MAINTENANCE.value,
+                        "hint_at": {"$cond": [none_left, sweep_at, GONE]},
+                        "next_attempt_at": {"$cond": [none_left, sweep_at, GONE]},
+                    }
+                }
+            ],
+            upsert=True,  # a worker that lost the file meanwhile may be about to make it: it finds it deleted
+            return_document=ReturnDocument.AFTER,
+        )
+        if document and document["state"] == ContentState.DELETING:
+            await self._delete_bytes(self._codec.decode(document))
+
+    async def abandon(self, content: Content) -> bool:
+        sweep_at = after(self._sweep_seconds)
+        unchanged = {"_id": ObjectId(content.id), "state": content.state.value, "fence": content.fence}
+        given_up = {"refs": [], "state": ContentState.DELETING.value, "queue": Queue.MAINTENANCE.value}
+        document = await self._collection.find_one_and_update(
+            unchanged, [{"$set": {**given_up, "hint_at": sweep_at, "next_attempt_at": sweep_at}}]
+        )
+        if document is not None:
+            await self._delete_bytes(content)
+        return document is not None
+
+    async def sweep(self, content_id: RecordId) -> None:
+        time_to_sweep = {
+            "_id": ObjectId(content_id),
+            "state": ContentState.DELETING.value,
+            "$expr": past("next_attempt_at"),
+        }
+        document = await self._collection.find_one(time_to_sweep)
+        if document:
+            await self._delete_bytes(self._codec.decode(document))
+            await self._collection.delete_one(time_to_sweep)
+
+    async def _delete_bytes(self, content: Content) -> None:
+        await self._gridfs.delete(content.id, content.chunk_count)
+        await self._inline.delete(content.id)
+        await self._manifests.delete(content.id)

@@ -1,0 +1,141 @@
+"""Contents past 16 MB: a child document per chunk in a GridFS bucket, `fs.files` written when the content is sealed.
+
+The documents are those of the GridFS specification, with the digest beside the data; any GridFS client can read them.
+"""
+
+from collections.abc import Generator, Sequence
+from contextlib import closing, suppress
+from datetime import UTC, datetime
+from typing import Any
+
+from bson import ObjectId
+from pymongo import ASCENDING, CursorType
+from pymongo.errors import DuplicateKeyError, PyMongoError
+
+from gridhaul.storage.connect import Database, as_bytes, for_threads, may_pass
+from gridhaul.storage.content.inserting import doubles, found_by_all
+from gridhaul.storage.content.verified_stream import NumberedChunk
+from gridhaul.storage.majority_reads import catch_up_in_thread
+from gridhaul.transfer.chunking import CHUNK_BYTES
+from gridhaul.transfer.errors import ChunkConflict
+from gridhaul.transfer.model import Content, RecordId, Seal
+
+NumberedDigest = tuple[int, bytes]
+
+INSERT_CHUNKS = 4  # documents in one insert: small enough to overlap, far below the 48 MB of a message
+DELETE_CHUNKS = 1024
+READ_CHUNKS = 4  # documents in one answer: few enough to stay in the processor's caches until they are used
+# Named in every query: MongoDB tries one index against the other otherwise, and reads chunks for each.
+BY_NUMBER = [("files_id", ASCENDING), ("n", ASCENDING), ("digest", ASCENDING)]
+
+
+class GridFSLayout:
+    def __init__(self, database: Database, *, few_readers: bool = False) -> None:
+        self._cursor_type = CursorType.EXHAUST if few_readers else CursorType.NON_TAILABLE
+        self._chunks = database["fs.chunks"]
+        self._files = database["fs.files"]
+        self._in_threads = for_threads(database)["fs.chunks"]
+
+    async def insert(self, content_id: RecordId, first: int, chunks: Sequence[bytes], digests: Sequence[bytes]) -> bool:
+        """Whether any was new. Raises ChunkConflict when a number is stored with other bytes."""
+        documents = [
+            {"files_id": ObjectId(content_id), "n": first + i, "data": data, "digest": digest}
+            for i, (data, digest) in enumerate(zip(chunks, digests, strict=True))
+        ]
+        parts = [documents[at : at + INSERT_CHUNKS] for at in range(0, len(documents), INSERT_CHUNKS)]
+        repeated = await found_by_all(self._insert_part(part) for part in parts)
+        if repeated:
+            await self._require_same(content_id, repeated)
+        return len(repeated) < len(documents)
+
+    async def _insert_part(self, documents: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Insert; return the documents whose number was there already."""
+        return [documents[at] for at in await doubles(self._chunks.insert_many(documents, ordered=False))]
+
+    async def _require_same(self, content_id: RecordId, documents: list[dict[str, Any]]) -> None:
+        numbers = [document["n"] for document in documents]
+        held = dict(await self.digests(content_id, min(numbers), max(numbers) - min(numbers) + 1))
+        for document in documents:
+            if held.get(document["n"]) != document["digest"]:
+                raise ChunkConflict(f"Chunk {document['n']} is stored with other bytes.")
+
+    async def digests(self, content_id: RecordId, first: int, count: int) -> list[NumberedDigest]:
+        """The held digests among `count` numbers from `first`, in order: answered from an index alone."""
+        wanted = {"files_id": ObjectId(content_id), "n": {"$gte": first, "$lt": first + count}}
+        covered = {"_id": 0, "n": 1, "digest": 1}
+        cursor = self._chunks.find(wanted, covered, hint=BY_NUMBER).sort("n", ASCENDING)
+        return [(document["n"], bytes(document["digest"])) async for document in cursor]
+
+    def batches(self, content: Content) -> Generator[list[NumberedChunk]]:
+        """The chunks in order, some at a time: in a thread, by one cursor. One that is lost is followed by another."""
+        first, surely = 0, False
+        while first < content.chunk_count:
+            begun_at = first
+            try:
+                with closing(self._batches_from(content, first)) as batches:
+                    for batch in batches:
+                        if not surely and batch[-1][0] >= first + len(batch):  # some before it are not there
+                            break
+                        first += len(batch)
+                        yield batch
+            except PyMongoError as error:
+                if first == begun_at or not may_pass(error):
+                    raise
+                surely = False
+                continue
+            if surely:  # whoever checks sees what is missing
+                return
+            if first < content.chunk_count:
+                catch_up_in_thread(self._in_threads)
+                surely = True
+
+    def _batches_from(self, content: Content, first: int) -> Generator[list[NumberedChunk]]:
+        wanted = {"files_id": ObjectId(content.id), "n": {"$gte": first, "$lt": content.chunk_count}}
+        found = self._in_threads.find(wanted, hint=BY_NUMBER, batch_size=READ_CHUNKS, cursor_type=self._cursor_type)
+        with found.sort("n", ASCENDING) as cursor:
+            while documents := cursor.to_list(READ_CHUNKS):
+                yield [(document["n"], as_bytes(document.get("data"))) for document in documents]
+
+    async def publish(self, content: Content, seal: Seal) -> None:
+        """Write the bucket's `files` document: from now on any GridFS client sees the file."""
+        document = {**_bucket_file(content, seal), "uploadDate": datetime.now(UTC)}
+        await self._files.replace_one({"_id": ObjectId(content.id)}, document, upsert=True)
+
+    async def is_published(self, content: Content) -> bool:
+        """Whether the bucket's `files` document of a sealed content is there, and as it was written."""
+        document = await self._files.find_one({"_id": ObjectId(content.id)}) or {}
+        wanted = _bucket_file(content, content.seal)
+        return {name: document.get(name) for name in wanted} == wanted and "uploadDate" in document
+
+    async def restore(self, content_id: RecordId, n: int, data: bytes, digest: bytes) -> bool:
+        """Put the right data under the number in one write, unless it is there. Whether anything was wrong."""
+        document = {"files_id": ObjectId(content_id), "n": n, "data": data, "digest": digest}
+        key = {"files_id": ObjectId(content_id), "n": n}
+        while True:
+            held = [found async for found in self._chunks.find(key)]
+            if any((found.get("data"), found.get("digest")) == (data, digest) for found in held):
+                return False
+            if held:
+                right = [found for found in held if found.get("data") == data]
+                await self._chunks.replace_one({"_id": (right or held)[0]["_id"]}, document)
+                return True
+            with suppress(DuplicateKeyError):  # stored just now: look again
+                await self._chunks.insert_one(document)
+                return True
+
+    async def delete(self, content_id: RecordId, chunk_count: int) -> None:
+        """The `files` document first, so that no GridFS client meets a file with missing chunks."""
+        await self._files.delete_one({"_id": ObjectId(content_id)})
+        for first in range(0, chunk_count, DELETE_CHUNKS):  # each soon answered, however large the content is
+            numbers = {"$gte": first, "$lt": first + DELETE_CHUNKS}
+            await self._chunks.delete_many({"files_id": ObjectId(content_id), "n": numbers}, hint=BY_NUMBER)
+        await self._chunks.delete_many({"files_id": ObjectId(content_id)}, hint=BY_NUMBER)  # past the end, by mistake
+
+
+def _bucket_file(content: Content, seal: Seal) -> dict[str, Any]:
+    return {
+        "length": seal.length,
+        "chunkSize": CHUNK_BYTES,
+        "filename": content.filename,
+        "metadata": {"contentType": content.content_type, "sha256": seal.sha256, "manifestRoot": seal.manifest_root},
+    }

@@ -1,0 +1,82 @@
+"""Small contents: one document with all chunks, in its own collection, written once."""
+
+from collections.abc import Generator, Sequence
+from contextlib import suppress
+
+from bson import ObjectId
+from pymongo.errors import DuplicateKeyError
+
+from gridhaul.storage.connect import Database, Document, as_bytes, for_threads
+from gridhaul.storage.content.inserting import insert_unlike
+from gridhaul.storage.content.verified_stream import NumberedChunk
+from gridhaul.storage.majority_reads import find_with_catch_up_in_thread
+from gridhaul.transfer.bundle import WholeContent
+from gridhaul.transfer.digest import DIGEST_BYTES
+from gridhaul.transfer.errors import ChunkConflict
+from gridhaul.transfer.model import Content, RecordId
+
+
+class InlineLayout:
+    """A document is `{_id: content id, digests: 32 bytes a chunk, chunks: [bytes]}`."""
+
+    def __init__(self, database: Database) -> None:
+        self._collection = database["inline"]
+        self._in_threads = for_threads(database)["inline"]
+
+    async def insert(self, content_id: RecordId, chunks: Sequence[bytes], digests: Sequence[bytes]) -> bool:
+        """Whether it was new. Raises ChunkConflict when other bytes are there."""
+        try:
+            await self._collection.insert_one(_document(content_id, chunks, digests))
+        except DuplicateKeyError:
+            self.require_same(await self.digests(content_id), 0, digests)
+            return False
+        return True
+
+    async def insert_whole(self, contents: Sequence[WholeContent]) -> set[RecordId]:
+        """Those under whose ids other bytes are stored."""
+        documents = [_document(one.id, one.chunks, one.digests) for one in contents if one.chunks]
+        return {RecordId(str(key)) for key in await insert_unlike(self._collection, documents)}
+
+    def require_same(self, held: bytes, first: int, digests: Sequence[bytes]) -> None:
+        """Raises ChunkConflict naming the chunk that differs from what is held."""
+        for offset, digest in enumerate(digests):
+            start = (first + offset) * DIGEST_BYTES
+            if held[start : start + DIGEST_BYTES] != digest:
+                raise ChunkConflict(f"Chunk {first + offset} is stored with other bytes.")
+
+    async def digests(self, content_id: RecordId) -> bytes:
+        """All digests, or b"" when nothing is stored."""
+        document = await self._collection.find_one({"_id": ObjectId(content_id)}, {"digests": 1})
+        return bytes(document["digests"]) if document else b""
+
+    def batches(self, content: Content) -> Generator[list[NumberedChunk]]:
+        """All chunks at once, numbered from 0, in a thread; nothing if there is no document."""
+        document = find_with_catch_up_in_thread(self._in_threads, {"_id": ObjectId(content.id)}, "chunks")
+        if document is not None:
+            yield [(n, as_bytes(data)) for n, data in enumerate(document["chunks"])]
+
+    async def restore(self, content_id: RecordId, n: int, data: bytes, manifest: bytes) -> bool:
+        """Put the right data under the number, and the manifest's digests, in one write. Whether anything was wrong."""
+        key = {"_id": ObjectId(content_id)}
+        alone = {"digests": manifest, "chunks": [*([b""] * n), data]}
+        while True:
+            held = await self._collection.find_one(key)
+            if held is None:
+                with suppress(DuplicateKeyError):  # stored just now: look again
+                    await self._collection.insert_one({**key, **alone})
+                    return True
+                continue
+            chunks = held.get("chunks")
+            if isinstance(chunks, list) and chunks[n : n + 1] == [data] and held.get("digests") == manifest:
+                return False
+            # Only the chunk travels: an update can not hold a content twice. MongoDB fills a gap with null.
+            changed = {"digests": manifest, f"chunks.{n}": data} if isinstance(chunks, list) else alone
+            if (await self._collection.update_one(key, {"$set": changed})).matched_count:
+                return True
+
+    async def delete(self, content_id: RecordId) -> None:
+        await self._collection.delete_one({"_id": ObjectId(content_id)})
+
+
+def _document(content_id: RecordId, chunks: Sequence[bytes], digests: Sequence[bytes]) -> Document:
+    return {"_id": ObjectId(content_id), "digests": b"".join(digests), "chunks": list(chunks)}

@@ -1,0 +1,47 @@
+"""Manifests in MongoDB: pages of 1,024 chunk digests, apart from the chunks whose digests they are."""
+
+from collections.abc import Sequence
+
+from bson import MaxKey, ObjectId
+
+from gridhaul.storage.connect import Database, Document, for_threads
+from gridhaul.storage.content.inserting import insert_unlike
+from gridhaul.storage.majority_reads import find_with_catch_up_in_thread, read_with_catch_up
+from gridhaul.transfer.bundle import WholeContent
+from gridhaul.transfer.model import RecordId
+
+
+class Manifests:
+    """A page is `{_id: {content, page}, digests: 32 bytes a chunk}`."""
+
+    def __init__(self, database: Database) -> None:
+        self._collection = database["manifests"]
+        self._in_threads = for_threads(database)["manifests"]
+
+    async def write(self, content_id: RecordId, page: int, digests: bytes) -> None:
+        await self._collection.replace_one(self._key(content_id, page), {"digests": digests}, upsert=True)
+
+    async def insert_whole(self, contents: Sequence[WholeContent]) -> set[RecordId]:
+        """The only pages of small contents; those of which there is another one."""
+        documents = [{**self._key(one.id, 0), "digests": b"".join(one.digests)} for one in contents if one.chunks]
+        return {RecordId(str(key["content"])) for key in await insert_unlike(self._collection, documents)}
+
+    async def page(self, content_id: RecordId, page: int) -> bytes:
+        """The digests of the page, or b"" if it is missing."""
+        key = self._key(content_id, page)
+        document = await read_with_catch_up(self._collection, lambda: self._collection.find_one(key), found=bool)
+        return bytes(document["digests"]) if document else b""
+
+    def page_in_thread(self, content_id: RecordId, page: int) -> bytes:
+        """The same, in a thread."""
+        document = find_with_catch_up_in_thread(self._in_threads, self._key(content_id, page))
+        return bytes(document["digests"]) if document else b""
+
+    async def delete(self, content_id: RecordId) -> None:
+        own = ObjectId(content_id)
+        await self._collection.delete_many(
+            {"_id": {"$gt": {"content": own}, "$lt": {"content": own, "page": MaxKey()}}}
+        )
+
+    def _key(self, content_id: RecordId, page: int) -> Document:
+        return {"_id": {"content": ObjectId(content_id), "page": page}}

@@ -1,0 +1,123 @@
+"""Tokens of the chunk service: bound to one content and one fence, and to nothing else."""
+
+import time
+from typing import Any
+
+import jwt
+import pytest
+
+from gridhaul.chunk_service_client.grants import (
+    AUDIENCE,
+    CLOCK_LEEWAY_SECONDS,
+    LIFETIME_SECONDS,
+    BundleGrant,
+    ContentGrant,
+    RepairGrant,
+    sign,
+    sign_bundle,
+    sign_repair,
+    verify,
+    verify_bundle,
+    verify_repair,
+)
+from gridhaul.transfer.errors import Unauthorized
+from gridhaul.transfer.model import RecordId
+
+SECRET = "s" * 32
+GRANT = ContentGrant(content_id=RecordId("a" * 24), fence=7)
+
+
+def _token(secret: str = SECRET, algorithm: str = "HS256", **changes: Any) -> str:
+    claims = {"aud": AUDIENCE, "sub": GRANT.content_id, "fence": GRANT.fence, "exp": int(time.time()) + 60, **changes}
+    claims = {name: value for name, value in claims.items() if value is not None}
+    return jwt.encode(claims, secret, algorithm=algorithm)
+
+
+def test_token_gives_the_grant_it_was_made_for() -> None:
+    assert verify(sign(GRANT, secret=SECRET), secret=SECRET) == GRANT
+    assert verify(_token(), secret=SECRET) == GRANT
+
+
+def test_token_of_another_content_gives_that_one() -> None:
+    other = ContentGrant(content_id=RecordId("b" * 24), fence=7)
+    assert verify(sign(other, secret=SECRET), secret=SECRET) != GRANT
+
+
+def test_token_without_signature_is_refused() -> None:
+    with pytest.raises(Unauthorized):
+        verify(_token(secret="", algorithm="none"), secret=SECRET)
+
+
+@pytest.mark.parametrize(
+    ("secret", "algorithm"), [("t" * 32, "HS256"), ("s" * 33, "HS256"), (SECRET * 2, "HS512"), (SECRET * 2, "HS384")]
+)
+def test_token_signed_otherwise_is_refused(secret: str, algorithm: str) -> None:
+    with pytest.raises(Unauthorized):
+        verify(_token(secret=secret, algorithm=algorithm), secret=SECRET)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"aud": "another-service"},
+        {"aud": None},
+        {"sub": None},
+        {"sub": 7},
+        {"exp": None},
+        {"exp": "soon"},
+        {"fence": None},
+        {"fence": "7"},
+        {"fence": 7.5},
+        {"nbf": int(time.time()) + CLOCK_LEEWAY_SECONDS + 3600},
+    ],
+    ids=str,
+)
+def test_token_with_other_claims_is_refused(changes: dict[str, Any]) -> None:
+    with pytest.raises(Unauthorized):
+        verify(_token(**changes), secret=SECRET)
+
+
+@pytest.mark.parametrize("token", ["", "x", "a.b.c", "ä.ö.ü", "." * 1000, _token() + "x", _token()[:-3]])
+def test_what_is_no_token_is_refused(token: str) -> None:
+    with pytest.raises(Unauthorized):
+        verify(token, secret=SECRET)
+
+
+def test_token_expired_within_the_leeway_of_clocks_is_good() -> None:
+    exp = int(time.time()) - CLOCK_LEEWAY_SECONDS + 60
+    assert verify(_token(exp=exp), secret=SECRET) == GRANT
+
+
+def test_token_expired_beyond_the_leeway_is_refused() -> None:
+    with pytest.raises(Unauthorized):
+        verify(_token(exp=int(time.time()) - CLOCK_LEEWAY_SECONDS - 1), secret=SECRET)
+
+
+def test_token_is_good_for_minutes_only() -> None:
+    claims = jwt.decode(sign(GRANT, secret=SECRET), SECRET, algorithms=["HS256"], audience=AUDIENCE)
+    assert time.time() < claims["exp"] <= time.time() + LIFETIME_SECONDS
+
+
+def test_token_for_repairing_gives_no_right_to_write_and_the_other_way_round() -> None:
+    repair = RepairGrant(content_id=GRANT.content_id)
+    token = sign_repair(repair, secret=SECRET)
+    assert verify_repair(token, secret=SECRET) == repair
+    with pytest.raises(Unauthorized):
+        verify(token, secret=SECRET)
+    with pytest.raises(Unauthorized):
+        verify_repair(sign(GRANT, secret=SECRET), secret=SECRET)
+    with pytest.raises(Unauthorized):
+        verify_repair(token, secret="t" * 32)
+
+
+def test_token_for_a_bundle_is_good_for_its_table_and_nothing_else() -> None:
+    bundle = BundleGrant(table_sha256="ab" * 32)
+    token = sign_bundle(bundle, secret=SECRET)
+    assert verify_bundle(token, secret=SECRET) == bundle
+    for others in (verify, verify_repair):
+        with pytest.raises(Unauthorized):
+            others(token, secret=SECRET)
+    with pytest.raises(Unauthorized):
+        verify_bundle(sign(GRANT, secret=SECRET), secret=SECRET)
+    with pytest.raises(Unauthorized):
+        verify_bundle(token, secret="t" * 32)
