@@ -1,4 +1,4 @@
-# One image for the api, the chunk service and the workers; docker-compose.yml says which process a container runs.
+# One image serves the api, the chunk service and the workers; docker-compose.yml says which process a container runs.
 FROM python:3.13-slim
 
 ENV PYTHONUNBUFFERED=1 \
@@ -19,10 +19,10 @@ COPY tasks tasks
 COPY gridhaul gridhaul
 RUN pip install --no-deps .
 
-# No process here needs to be root. docker-compose.yml sets the owner of the sources instead.
+# No process needs to be root. docker-compose.yml replaces this user by the owner of the source files.
 USER 1000:1000
 
-# uvicorn and celery both stop in order on SIGTERM.
+# uvicorn and celery both shut down gracefully on SIGTERM.
 STOPSIGNAL SIGTERM
 
 CMD ["uvicorn", "api.app:app", "--host", "0.0.0.0", "--port", "8000"]

@@ -17,36 +17,36 @@ $(VENV)/dev: $(VENV)/run requirements-dev.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	@touch $@
 
-demo: $(VENV)/run ## move FILE to a remote server of our own and verify it (64 MiB are made without FILE)
+demo: $(VENV)/run ## send FILE to a remote server started for the demo and verify the copy (without FILE: 64 random MiB)
 	@$(BIN)/python -m gridhaul.embedded demo $(if $(FILE),"$(FILE)")
 
 up: $(VENV)/run ## run the whole system until Ctrl-C: DATA=dir PORT=8000 ROOTS=dir:dir
 	@$(BIN)/python -m gridhaul.embedded up $(if $(DATA),--data "$(DATA)") $(if $(PORT),--port $(PORT)) $(if $(ROOTS),--roots "$(ROOTS)")
 
-dumps: $(VENV)/run ## write dumps/ anew: the accounts as mongodump writes them, with the demo account
+dumps: $(VENV)/run ## write dumps/: the accounts collection as mongodump writes it, with only the demo account
 	@$(BIN)/python -m gridhaul.storage.accounts.dumps write
 
-restore-auth: $(VENV)/run ## put the accounts of dumps/ into GRIDHAUL_MONGO_URL, or into the running `make up`: DATA=dir
+restore-auth: $(VENV)/run ## restore the accounts of dumps/ to GRIDHAUL_MONGO_URL, or to the database of the running `make up`: DATA=dir
 	@$(if $(GRIDHAUL_MONGO_URL)$(GRIDHAUL_MONGO_URL_FILE),,GRIDHAUL_MONGO_URL_FILE="$(or $(DATA),var/up)/secrets/mongo_url") \
 		$(BIN)/python -m gridhaul.storage.accounts.dumps restore
 
-test: $(VENV)/dev ## run all tests against real servers
+test: $(VENV)/dev ## run all tests, against real servers: ARGS="pytest options"
 	@$(BIN)/python -m pytest $(ARGS)
 
-faults: $(VENV)/dev ## do every fault to real processes and count what comes of it: RUNS=n ONLY=7,8,storm SEED=n
+faults: $(VENV)/dev ## inject every fault into real processes and count the outcomes: RUNS=n ONLY=7,8,storm SEED=n
 	@$(BIN)/python -m tests.faults $(if $(RUNS),--runs $(RUNS)) $(if $(ONLY),--only "$(ONLY)") $(if $(SEED),--seed $(SEED))
 
-fuzz: $(VENV)/dev ## made-up requests to both services and made-up text to the parsers, half an hour: FUZZ_EXAMPLES=n SEED=n
+fuzz: $(VENV)/dev ## send generated requests to both services and generated text to the parsers, for half an hour: FUZZ_EXAMPLES=n SEED=n
 	@$(BIN)/python -m tests.fuzz --examples $(or $(FUZZ_EXAMPLES),100000) $(if $(SEED),--seed $(SEED))
 
-bench: $(VENV)/dev ## measure every case beside its peers: ONLY=ingest,egress RUNS=n LARGEST=GiB SIZE=MiB SET=NAME=VALUE
+bench: $(VENV)/dev ## measure every case and its peers: ONLY=ingest,egress RUNS=n LARGEST=GiB SIZE=MiB SET=NAME=VALUE
 	@$(BIN)/python -m bench $(if $(ONLY),--only "$(ONLY)") $(if $(RUNS),--runs "$(RUNS)") $(if $(LARGEST),--largest "$(LARGEST)") \
 		$(if $(SIZE),--size "$(SIZE)") $(foreach one,$(SET),--set "$(one)")
 
-bench-guard: $(VENV)/dev ## measure the guarded ratios at small sizes, about a minute
+bench-guard: $(VENV)/dev ## measure the ratios that CI guards, at small sizes, in about a minute
 	@$(BIN)/python -m bench guard
 
-check: $(VENV)/dev ## ruff, mypy --strict, import contracts, known vulnerabilities of what is pinned
+check: $(VENV)/dev ## run ruff, mypy --strict, the import contracts, and an audit of the pinned packages
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -57,10 +57,10 @@ format: $(VENV)/dev ## format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-requirements: ## write the pinned requirements anew from pyproject.toml (needs uv)
+requirements: ## pin the requirements of pyproject.toml in requirements*.txt (needs uv)
 	uv pip compile -q pyproject.toml --universal --no-emit-index-url --no-header --no-annotate -o requirements.txt
 	uv pip compile -q pyproject.toml --extra embedded -c requirements.txt --universal --no-emit-index-url --no-header --no-annotate -o requirements-embedded.txt
 	uv pip compile -q pyproject.toml --extra dev -c requirements.txt --universal --no-emit-index-url --no-header --no-annotate -o requirements-dev.txt
 
-clean: ## remove what `make demo` has left in var/demo
+clean: ## remove var/demo, which `make demo` leaves
 	rm -rf var/demo

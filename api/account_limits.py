@@ -1,4 +1,4 @@
-"""How much an account may have: files that are not stored yet, and bytes in all its files (docs/adr/0008)."""
+"""Limits of an account: files that are not stored yet, and the bytes of all its files (docs/adr/0008)."""
 
 from contextlib import AbstractAsyncContextManager
 from typing import Any
@@ -10,17 +10,26 @@ from gridhaul.transfer.model import File, NewFile
 
 
 def room_for_one(service: Service, owner: str, account: Account | None) -> AbstractAsyncContextManager[None]:
-    """While a file is registered. Raises TooManyOpenFiles. Other api processes may together go a little over it."""
-    own = account.max_open_files if account else None
-    return service.open_file_limit.one_more(owner, limit=service.max_open_files if own is None else own)
+    """Return a context in which the caller registers one more file of the owner. Entering raises TooManyOpenFiles.
+
+    `account` is None for an owner without an account, who gets the server's limit. Registrations at the same moment,
+    in this or in other api processes, may together exceed the limit a little.
+    """
+    account_limit = account.max_open_files if account else None
+    limit = service.max_open_files if account_limit is None else account_limit
+    return service.open_file_limit.one_more(owner, limit=limit)
 
 
 async def register_charged(service: Service, new: NewFile) -> tuple[File, bool]:
-    """`FileRegistry.register`, charged before. Raises QuotaExceeded."""
+    """Charge the file's length to the owner's quota, then call `FileRegistry.register` and return its result.
+
+    A charge for a file that was not made is released. Raises QuotaExceeded.
+    """
     await service.usage.charge(new.owner, new.length)
     try:
         file, made = await service.files.register(new)
-    except DatabaseUnavailable:  # the file may be there
+    except DatabaseUnavailable:
+        # The database may have stored the file before its answer was lost, so the charge stays; a recount corrects it.
         raise
     except Exception:
         await service.usage.release(new.owner, new.length)
@@ -31,9 +40,14 @@ async def register_charged(service: Service, new: NewFile) -> tuple[File, bool]:
 
 
 async def retry_charged(service: Service, file: File, changes: dict[str, Any]) -> File | None:
-    """`FileRegistry.retry`, its growth charged before. Raises QuotaExceeded."""
+    """Charge the growth of the file's length to the quota, then call `FileRegistry.retry` and return its result.
+
+    `changes` are fields of the record; they hold `length` if the source has another length now. Bytes that the file no
+    longer needs, or a charge for a file that was not moved, are released. Raises QuotaExceeded.
+    """
     growth = changes.get("length", file.length) - file.length
-    await service.usage.charge(file.owner, max(growth, 0))  # of nothing, too: it announces what is released below
+    # Charge even 0 bytes: the charge stamps the account, so the recount skips it until the release below.
+    await service.usage.charge(file.owner, max(growth, 0))
     moved = await service.files.retry(file, **changes)
     unneeded = -growth if moved else growth
     if unneeded > 0:

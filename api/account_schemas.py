@@ -1,4 +1,4 @@
-"""What the routes of accounts and keys take and give."""
+"""Request and response bodies of the routes for accounts and API keys."""
 
 from datetime import datetime
 from typing import Annotated, Self
@@ -17,16 +17,24 @@ Password = Annotated[SecretStr, Field(min_length=1, max_length=256)]
 
 
 class AccountChanges(Body):
-    """What is not named stays as it is; null means every root, every target, the server's own limit, no password."""
+    """Changes to an account. A member that the body does not name stays as it is.
+
+    null means every root (`roots`), every target (`targets`), the server's own limit (`quota_bytes`,
+    `max_open_files`), or no password (`password`).
+    """
 
     scopes: Scopes | None = None
     password: Password | None = None
     roots: Annotated[list[FilePath], Field(max_length=100)] | None = Field(
-        default=None, description="Directories it may send from, at or beneath the server's"
+        default=None, description="Directories that the account may send files from, at or beneath the server's roots"
     )
     targets: Annotated[list[TargetName], Field(max_length=1000)] | None = None
-    quota_bytes: Length | None = Field(default=None, description="For all its files that are not deleted")
-    max_open_files: Length | None = Field(default=None, description="Files at once that are not stored yet")
+    quota_bytes: Length | None = Field(
+        default=None, description="The most bytes that all files of the account together may have, except deleted files"
+    )
+    max_open_files: Length | None = Field(
+        default=None, description="The most files of the account that may wait to be stored at once"
+    )
     disabled: bool = False
 
 
@@ -72,14 +80,18 @@ class AccountView(BaseModel):
 
 class AccountsView(BaseModel):
     accounts: list[AccountView]
-    next_cursor: str | None = Field(description="Give it as `cursor` to get the next accounts; null at the end")
+    next_cursor: str | None = Field(description="Pass this as `cursor` to get the next accounts; null: no more follow")
 
 
 class KeyBody(Body):
     name: Annotated[str, StringConstraints(min_length=1, max_length=64, pattern="^[^\\x00-\\x1f\\x7f]+$")]
-    scopes: Scopes | None = Field(default=None, description="Fewer than the account's")
+    scopes: Scopes | None = Field(
+        default=None, description="Scopes of the key, among the account's; null: all scopes that the caller can give"
+    )
     expires_in_days: Annotated[int, Field(ge=1, le=3650), Whole] | None = None
-    account: Username | None = Field(default=None, description="Somebody else's; needs the scope admin")
+    account: Username | None = Field(
+        default=None, description="The account that the key is for; null: the caller's. Any other needs the scope admin"
+    )
 
 
 class KeyView(BaseModel):
@@ -104,7 +116,7 @@ class KeyView(BaseModel):
 
 
 class NewKeyView(KeyView):
-    key: str = Field(description="Shown this once: what is kept is a digest of it")
+    key: str = Field(description="The API key. Only this answer shows the key; the server keeps only its digest")
 
 
 class KeysView(BaseModel):

@@ -1,4 +1,4 @@
-"""`/account`: the caller's own. `/accounts`: everybody's, for admins."""
+"""`/account`: the caller's own account. `/accounts`: all accounts, for admins."""
 
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any
@@ -29,23 +29,23 @@ from gridhaul.transfer.errors import Forbidden, InvalidValue, NotFound, StateCon
 
 router = APIRouter(tags=["accounts"], route_class=BoundedRoute)
 
-AfterUsername = Annotated[str | None, Query(pattern=USERNAME, description="`next_cursor` of the page before")]
+AfterUsername = Annotated[str | None, Query(pattern=USERNAME, description="`next_cursor` of the previous page")]
 
 
-@router.get("/account", summary="The caller's own account")
+@router.get("/account", summary="Get the caller's own account")
 async def get_own_account(caller: AnyCaller) -> AccountView:
     return AccountView.of(caller.account)
 
 
 @router.put("/account/password", status_code=204, summary="Change the caller's own password")
 async def change_password(request: Request, body: PasswordBody, caller: AnyCaller, service: ServiceDep) -> None:
-    """Every login ends, this one too; API keys stay."""
+    """Change the password and end every login of the account, this one too. API keys stay valid."""
     if caller.account.password_hash is None:
         raise Forbidden("This account has no password. An admin may give it one.")
     current = body.current_password.get_secret_value()
     new = check_password(body.new_password.get_secret_value())
     if not await service.password_attempts.is_right(current, caller.account, address=address_of(request)):
-        raise Forbidden("The current password is another one.")
+        raise Forbidden("The current password is wrong.")
     await service.accounts.set_password(caller.username, await service.passwords.hashed(new))
     audit("change_password", changed=caller.username)
 
@@ -61,7 +61,10 @@ async def list_accounts(
 
 @router.post("/accounts", status_code=201, summary="Make an account", responses={201: LOCATION, **documented(409)})
 async def create_account(body: AccountBody, response: Response, _: Administering, service: ServiceDep) -> AccountView:
-    """Without a password it has only keys. A name is never given twice, so an account is disabled, not removed."""
+    """Make an account. An account without a password can only use API keys.
+
+    Accounts can be disabled but never removed, so that no second account ever gets the same name.
+    """
     changes = await _changes(body, service)
     account = await service.accounts.create(NewAccount(username=body.username, **changes))
     audit("create_account", changed=account.username)
@@ -69,37 +72,43 @@ async def create_account(body: AccountBody, response: Response, _: Administering
     return AccountView.of(account)
 
 
-@router.get("/accounts/{username}", summary="One account", responses=documented(404))
+@router.get("/accounts/{username}", summary="Get one account", responses=documented(404))
 async def get_account(username: UsernameInPath, _: Administering, service: ServiceDep) -> AccountView:
-    return AccountView.of(_there(await service.accounts.named(username)))
+    return AccountView.of(_require_found(await service.accounts.named(username)))
 
 
 @router.patch("/accounts/{username}", summary="Change an account", responses=documented(404, 409))
 async def change_account(
     username: UsernameInPath, body: AccountChanges, caller: Administering, service: ServiceDep
 ) -> AccountView:
-    """At once, also for tokens and keys that are out. A new password ends every login."""
+    """Change the members that the body names.
+
+    The change holds from the next request on, also for existing tokens and keys. A new password ends every login of the
+    account.
+    """
     changes = await _changes(body, service)
     if username == caller.username:
-        _require_way_back(changes)
+        _require_still_admin(changes)
     if "password_hash" in changes:
-        _there(await service.accounts.set_password(username, changes.pop("password_hash")))
-    account = _there(await service.accounts.change(username, changes))
+        _require_found(await service.accounts.set_password(username, changes.pop("password_hash")))
+    account = _require_found(await service.accounts.change(username, changes))
     audit("change_account", changed=username, fields=sorted(body.model_fields_set))
     return AccountView.of(account)
 
 
-def _require_way_back(changes: dict[str, Any]) -> None:
+def _require_still_admin(changes: dict[str, Any]) -> None:
     if changes.get("disabled") or Scope.ADMIN not in changes.get("scopes", (Scope.ADMIN,)):
-        raise StateConflict("Nobody locks himself out: let another account with the scope admin do it.")
+        raise StateConflict(
+            "An account cannot disable itself or give up its scope admin; use another account with the scope admin."
+        )
 
 
 async def _changes(body: AccountChanges, service: Service) -> dict[str, Any]:
-    """The fields of the record that the body names. Raises InvalidValue, PathInvalid, TargetUnknown."""
+    """Return the fields of the record that the body names. Raises InvalidValue, PathInvalid, TargetUnknown."""
     named = body.model_fields_set - {"username", "password"}
     changes = {name: getattr(body, name) for name in named}
     if "scopes" in named and body.scopes is None:
-        raise InvalidValue("scopes: a list, which may be empty.")
+        raise InvalidValue("scopes must be a list; it may be empty.")
     for name in ("scopes", "roots", "targets"):
         if changes.get(name) is not None:
             changes[name] = tuple(dict.fromkeys(changes[name]))
@@ -118,14 +127,17 @@ async def _hashed(password: SecretStr | None, service: Service) -> str | None:
 
 
 def _root(text: str, configured: tuple[Path, ...]) -> str:
-    """The directory as paths are compared with it: no slash at its end, none twice."""
+    """Return the directory in the form that paths are compared with: without a slash at its end or doubled slashes.
+
+    Raises InvalidValue, PathInvalid.
+    """
     root = PurePosixPath(check_path(text))
-    if ".." in root.parts or not any(root.is_relative_to(one) for one in configured):
-        raise InvalidValue(f"roots: directories at or beneath: {', '.join(map(str, configured))}.")
+    if ".." in root.parts or not any(root.is_relative_to(server_root) for server_root in configured):
+        raise InvalidValue(f"roots must be directories at or beneath: {', '.join(map(str, configured))}.")
     return str(root)
 
 
-def _there(account: Account | None) -> Account:
+def _require_found(account: Account | None) -> Account:
     if account is None:
         raise NotFound("There is no such account.")
     return account

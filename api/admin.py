@@ -1,6 +1,7 @@
-"""The way in: `python -m api.admin NAME` makes sure that an account may do everything, and gives it a key.
+"""Give an account all scopes and an API key: `python -m api.admin NAME`.
 
-For the first account, and for when all keys and passwords were lost. It needs GRIDHAUL_MONGO_URL, and no running api.
+The account is made or enabled if necessary. Use this command for the first account, and when all keys and passwords
+are lost. The command needs GRIDHAUL_MONGO_URL, but no running api.
 """
 
 import asyncio
@@ -28,9 +29,13 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions
 
 @app.command(help=__doc__)
 def admin(
-    username: Annotated[str, typer.Argument(metavar="NAME", help="The account; it is made if it is not there.")],
+    username: Annotated[str, typer.Argument(metavar="NAME", help="The account; it is made if it does not exist.")],
     key_file: Annotated[
-        Path | None, typer.Option(help="Holds the key to use; what it held before ends. Else a new key is printed.")
+        Path | None,
+        typer.Option(
+            help="A file that holds the API key to give; a key that the file held before stops working. "
+            "Without this option a new key is made and printed."
+        ),
     ] = None,
 ) -> None:
     try:
@@ -39,7 +44,7 @@ def admin(
         key = ApiKey(
             id=credential.id, name=name, digest=credential.digest, scopes=EVERYTHING, created_at=datetime.now(UTC)
         )
-        asyncio.run(_let_in(username, key, BootstrapSettings(), replaces=key_file is not None))
+        asyncio.run(_give_access(username, key, BootstrapSettings(), replaces=key_file is not None))
     except (SettingsError, GridhaulError, OSError) as error:
         typer.echo(f"The account could not be made: {error}", err=True)
         raise typer.Exit(1) from None
@@ -55,9 +60,12 @@ def _read(key_file: Path) -> Credential:
 
 
 async def _make_admin(accounts: MongoAccounts, username: str) -> None:
-    """Raises InvalidValue, and Forbidden for the demo account: its password is public."""
+    """Make the account with all scopes, or give an existing account all scopes and enable it.
+
+    Raises InvalidValue for a bad name, and Forbidden for the demo account, because its password is public.
+    """
     if not re.fullmatch(USERNAME, username):
-        raise InvalidValue("a name is up to 64 of a-z 0-9 . _ - and begins with a letter or a digit")
+        raise InvalidValue("a name has up to 64 characters of a-z 0-9 . _ - and begins with a letter or a digit")
     try:
         await accounts.create(NewAccount(username=username, scopes=EVERYTHING))
     except AccountExists:
@@ -69,7 +77,7 @@ async def _make_admin(accounts: MongoAccounts, username: str) -> None:
             typer.echo(f"{username} has all scopes now; before: {' '.join(account.scopes) or 'none'}.", err=True)
 
 
-async def _let_in(username: str, key: ApiKey, settings: BootstrapSettings, *, replaces: bool) -> None:
+async def _give_access(username: str, key: ApiKey, settings: BootstrapSettings, *, replaces: bool) -> None:
     database = connect(settings.mongo_url.get_secret_value(), settings.database)
     async with database.client:
         await make_auth_indexes(database)

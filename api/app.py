@@ -33,7 +33,7 @@ from gridhaul.process.logging import configure_logging
 from gridhaul.process.settings import ApiSettings
 from gridhaul.storage.accounts.accounts import MongoAccounts
 from gridhaul.storage.accounts.usage import MongoUsage
-from gridhaul.storage.agenda import DispatcherLease, MongoAgenda
+from gridhaul.storage.agenda import MongoAgenda, MongoDispatcherLease
 from gridhaul.storage.checking.checks import MongoChecks
 from gridhaul.storage.checking.schedule import MongoSchedule
 from gridhaul.storage.connect import Database, connect, ping
@@ -44,9 +44,12 @@ from gridhaul.targets.registry import target_names
 from gridhaul.transfer.checks import CheckKind, Mode, NewCheck
 from tasks.queue import Broker, HintSender
 
-ANSWERS = (401, 403, 422, 429, 503)  # to whoever must show a token
+ANSWERS = (401, 403, 422, 429, 503)  # error statuses of every route that needs a token or key
 DAY_SECONDS = 86400
-DESCRIPTION = "Moves large files and proves that they arrived: prepare, then finalize, or both in one request."
+DESCRIPTION = (
+    "Gridhaul moves large files and proves that they arrived. "
+    "Prepare a file, then finalize it, or ask for both in one request."
+)
 
 
 def create_app() -> FastAPI:
@@ -61,7 +64,7 @@ def create_app() -> FastAPI:
     )
     chain.install(app, Authentication)
     documentation.install(app)
-    # One route after the other is tried: what is asked most is first.
+    # Starlette tries one route after another, so the routes with the most requests are first.
     for part in (prepare, files, finalize, deliveries, operations, delete, check_routes, account_routes, keys):
         app.include_router(part.router, responses=problems.documented(*ANSWERS, *chain.ANSWERS))
     app.include_router(login.router, responses=problems.documented(422, 503, *chain.ANSWERS))
@@ -77,15 +80,18 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     chain.start(app, RequestLimits.of(settings), cors_origins=settings.cors_origins)
     database = connect(settings.mongo_url.get_secret_value(), settings.database)
     broker = Broker(settings.redis_url.get_secret_value())
-    service = _service(settings, database)
+    hints = HintSender(settings.redis_url.get_secret_value())
+    service = _service(settings, database, hints)
     app.state.service = service
     app.state.checks = {"mongodb": lambda: ping(database), "indexes": service.indexes.check, "redis": broker.check}
     background = [asyncio.create_task(loop) for loop in _loops(settings, database, broker, service)]
     async with AsyncExitStack() as closing:
         closing.push_async_callback(database.client.close)
         closing.push_async_callback(broker.close)
-        closing.push_async_callback(asyncio.to_thread, service.hints.close)
-        gc.freeze()  # looking through all that stays, again and again, took as long as a small request
+        closing.push_async_callback(asyncio.to_thread, hints.close)
+        # Exempt the objects that live as long as the process from garbage collection: the repeated scans of these
+        # objects took as long as a small request.
+        gc.freeze()
         try:
             yield
         finally:
@@ -94,8 +100,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             await asyncio.gather(*background, return_exceptions=True)
 
 
-def _service(settings: ApiSettings, database: Database) -> Service:
-    """What the routes are given."""
+def _service(settings: ApiSettings, database: Database, hints: HintSender) -> Service:
+    """Build the parts that the routes use."""
     lease_seconds = settings.lease_seconds
     accounts = MongoAccounts(database)
     passwords = Passwords()
@@ -103,13 +109,14 @@ def _service(settings: ApiSettings, database: Database) -> Service:
         requests_a_minute=settings.requests_a_minute, failed_logins_a_minute=settings.failed_logins_a_minute
     )
     files = MongoFiles(database, lease_seconds=lease_seconds)
+    checks = MongoChecks(database, lease_seconds=lease_seconds)
     return Service(
         files=files,
         deliveries=MongoDeliveries(database, lease_seconds=lease_seconds, sweep_seconds=settings.sweep_seconds),
         contents=MongoContents(database),
-        checks=MongoChecks(database, lease_seconds=lease_seconds),
+        checks=checks,
         downloads=download_slots(),
-        hints=HintSender(settings.redis_url.get_secret_value()),
+        hints=hints,
         indexes=Readiness(lambda: make_registry_indexes(database)),
         roots=settings.roots,
         targets=frozenset(target_names(settings.targets_file)),
@@ -135,22 +142,23 @@ def _service(settings: ApiSettings, database: Database) -> Service:
 def _loops(
     settings: ApiSettings, database: Database, broker: Broker, service: Service
 ) -> tuple[Coroutine[Any, Any, None], ...]:
-    """What runs beside the requests."""
+    """Return the coroutines that run in the background beside the requests."""
     holder = f"{socket.gethostname()}:{os.getpid()}"
     dispatcher = Dispatcher(
-        lease=DispatcherLease(database, holder=holder, lease_seconds=settings.lease_seconds),
+        lease=MongoDispatcherLease(database, holder=holder, lease_seconds=settings.lease_seconds),
         agenda=MongoAgenda(database),
         broker=broker,
         hints=service.hints,
         every_seconds=settings.dispatch_seconds,
     )
-    schedule = MongoSchedule(database, service.checks, _periods(settings))
+    checks = MongoChecks(database, lease_seconds=settings.lease_seconds)
+    schedule = MongoSchedule(database, checks, _periods(settings))
     scheduler = Scheduler(schedule, service.hints, every_seconds=settings.dispatch_seconds)
     return service.indexes.prepare(), dispatcher.run(), scheduler.run()
 
 
 def _periods(settings: ApiSettings) -> dict[NewCheck, float]:
-    """The checks that start by themselves, and the seconds from one to the next."""
+    """Return the checks that start by themselves, each with the seconds from one start to the next."""
     periods: dict[NewCheck, float] = {}
     if settings.gc_seconds:
         periods[NewCheck(kind=CheckKind.GC, mode=Mode.REPAIR)] = settings.gc_seconds

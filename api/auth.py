@@ -1,4 +1,4 @@
-"""What a route asks of its caller: the scope it names, which its description shows too."""
+"""Types for a route's caller. Each names the scope that the route needs, which the OpenAPI document shows too."""
 
 from typing import Annotated
 
@@ -14,14 +14,17 @@ SCOPES = {
     Scope.FINALIZE: "deliver files, and stop or retry deliveries",
     Scope.READ: "see files, deliveries and contents",
     Scope.DELETE: "delete files",
-    Scope.ADMIN: "see everybody's, check what is stored, manage accounts",
+    Scope.ADMIN: "see files and deliveries of all accounts, check what is stored, manage accounts",
 }
 
-_key = HTTPBearer(scheme_name="API key", description="`gridhaul keys create` makes one", auto_error=False)
+_key = HTTPBearer(scheme_name="API key", description="An API key; `gridhaul keys create` makes one", auto_error=False)
 
 
 class _Login(SecurityBase):
-    """The caller, and how the description says that one logs in; a key does as well."""
+    """A dependency that returns the caller, and describes the login with a password in the OpenAPI document.
+
+    The dependency `_key` describes API keys as the alternative.
+    """
 
     def __init__(self) -> None:
         flow = OAuthFlowPassword(
@@ -35,7 +38,7 @@ class _Login(SecurityBase):
     async def __call__(
         self, request: Request, needed: SecurityScopes, _by_key: Annotated[object, Depends(_key)]
     ) -> Caller:
-        """Who was let in by `api.authentication`. Raises Forbidden without the scopes that the route names."""
+        """Return the caller that `api.authentication` found. Raises Forbidden without the scopes of the route."""
         found: Caller = request.state.caller
         found.require(*map(Scope, needed.scopes))
         return found

@@ -1,4 +1,4 @@
-"""The door: a request goes no further without a valid token or key, unless its path is one of the few open ones."""
+"""Authentication: every request needs a valid access token or API key, unless its path is one of `OPEN_PATHS`."""
 
 from fastapi import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -20,7 +20,10 @@ OPEN_PATHS = documentation.PATHS | {
 
 
 class Authentication:
-    """ASGI middleware: puts the caller into the request's state. Raises Unauthorized, which the chain answers."""
+    """ASGI middleware that stores the caller in `request.state.caller`.
+
+    Raises Unauthorized, TooManyRequests and DatabaseUnavailable, which `ProblemAnswers` in the chain answers.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -36,7 +39,7 @@ class Authentication:
 
 
 def _path(scope: Scope) -> str:
-    """As the routes see it: without what a proxy put before it."""
+    """Return the path as the routes see it: without the prefix of a reverse proxy (`root_path`)."""
     path: str = scope["path"]
     return path.removeprefix(scope.get("root_path", ""))
 

@@ -1,42 +1,42 @@
-"""Whose a token or key is."""
+"""The authenticator, which finds out which account an access token or an API key belongs to."""
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from gridhaul.identity.signed_claims import sign_claims, verified_claims
-from gridhaul.storage.accounts.accounts import MongoAccounts
 from gridhaul.transfer.access import Account, Caller, Scope
 from gridhaul.transfer.credentials import Credential, CredentialKind
 from gridhaul.transfer.errors import Unauthorized
+from gridhaul.transfer.ports.accounts import AccountLookup
 
 AUDIENCE = "gridhaul-api"
-CLOCK_LEEWAY_SECONDS = 5.0  # between the machines of several apis
+CLOCK_LEEWAY_SECONDS = 5.0  # the clocks of machines that run the api may differ by this much
 NOT_VALID = "The token or key is not valid here, or no longer."
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Authenticator:
-    """Knows access tokens, which it makes, and API keys."""
+    """An authenticator makes access tokens, and verifies access tokens and API keys."""
 
-    accounts: MongoAccounts
+    accounts: AccountLookup
     secret: str = field(repr=False)
     lifetime_seconds: float
     allow_demo: bool
 
     def access_token(self, account: Account, scopes: frozenset[Scope]) -> str:
-        """A short-lived token for the account with these of its scopes."""
+        """Return a signed access token for the account with these scopes, valid for `lifetime_seconds`."""
         claims = {"sub": account.username, "scope": " ".join(sorted(scopes)), "generation": account.generation}
         return sign_claims(claims, audience=AUDIENCE, lifetime_seconds=self.lifetime_seconds, secret=self.secret)
 
     async def caller(self, token: str) -> Caller:
-        """Raises Unauthorized."""
+        """Return the caller that an access token or API key belongs to. Raises Unauthorized."""
         key = Credential.parse(token, CredentialKind.API_KEY)
         found = await (self._by_key(key) if key else self._by_access_token(token))
         self.require_usable(found.account)
         return found
 
     def require_usable(self, account: Account) -> None:
-        """Raises Unauthorized for an account that is switched off."""
+        """Raise Unauthorized for a disabled account, and for the demo account where it is not allowed."""
         if account.disabled:
             raise Unauthorized("This account is disabled.")
         if account.demo and not self.allow_demo:
@@ -59,5 +59,5 @@ class Authenticator:
 
 
 def is_over(expires_at: datetime | None) -> bool:
-    """Whether the time has come."""
+    """Return whether the time of expiry has passed; None never expires."""
     return expires_at is not None and expires_at <= datetime.now(UTC)

@@ -1,4 +1,4 @@
-"""`/checks`: look for what is wrong with what is stored and delivered, and have it repaired."""
+"""`/checks`: start, show and cancel checks, which find and repair errors in stored data, records and deliveries."""
 
 from datetime import datetime
 from typing import Annotated, Self
@@ -25,8 +25,12 @@ RecordName = Annotated[str, StringConstraints(pattern="^[0-9a-f]{24}$")]
 class CheckBody(Body):
     kind: CheckKind = Field(default=CheckKind.FSCK, strict=False)
     mode: Mode = Field(default=Mode.REPORT, strict=False)
-    id: RecordName | None = Field(default=None, description="A file, or a delivery: then its file. fsck only")
-    read_targets: bool = Field(default=False, description="Read delivered objects back where there is no digest")
+    id: RecordName | None = Field(
+        default=None, description="Check only this file, or the file of this delivery; `fsck` only"
+    )
+    read_targets: bool = Field(
+        default=False, description="Read delivered objects back from targets that tell no digest"
+    )
     bytes_per_second: BytesPerSecond | None = None
 
 
@@ -62,9 +66,9 @@ class CheckView(BaseModel):
     found: int
     repaired: int
     counts: dict[str, int]
-    findings: list[FindingView] = Field(description="The first 1,000; none in lists")
-    source_bytes: int = Field(description="Read from sources, for repairs")
-    sent_bytes: int = Field(description="Sent to the chunk service, for repairs")
+    findings: list[FindingView] = Field(description="The first 1,000 findings; empty in a list of checks")
+    source_bytes: int = Field(description="Bytes that were read from sources for repairs")
+    sent_bytes: int = Field(description="Bytes that were sent to the chunk service for repairs")
     error: FailureView | None
     created_at: datetime
     updated_at: datetime
@@ -74,7 +78,7 @@ class CheckView(BaseModel):
     def of(cls, check: Check) -> Self:
         same = ("kind", "mode", "file_id", "state", "checked_bytes", "total_bytes", "checked_contents")
         names = (*same, "total_contents", "rate", "found", "repaired", "source_bytes", "sent_bytes")
-        here = f"/checks/{check.id}"
+        path = f"/checks/{check.id}"
         return cls(
             check_id=check.id,
             stage=check.cursor.stage.value if check.cursor else None,
@@ -83,20 +87,20 @@ class CheckView(BaseModel):
             error=FailureView.of(check.error),
             created_at=check.created_at,
             updated_at=check.updated_at,
-            links={"self": here, "cancel": f"{here}/cancel"},
+            links={"self": path, "cancel": f"{path}/cancel"},
             **{name: getattr(check, name) for name in names},
         )
 
 
 class ChecksView(BaseModel):
     checks: list[CheckView]
-    next_cursor: str | None = Field(description="Give it as `cursor` to get older checks; null at the end")
+    next_cursor: str | None = Field(description="Pass this as `cursor` to get older checks; null: no more follow")
 
 
 @router.post(
     "",
     status_code=202,
-    summary="Check what is stored",
+    summary="Start a check of what is stored",
     responses={
         200: {"model": CheckView, "description": "The same check is open already", **LOCATION},
         202: LOCATION,
@@ -104,7 +108,11 @@ class ChecksView(BaseModel):
     },
 )
 async def start_check(body: CheckBody, response: Response, _: Administering, service: ServiceDep) -> CheckView:
-    """`fsck` looks at everything or at one file, `gc` at orphans and at what accounts use, `scrub` at chunks."""
+    """Start a check of one kind.
+
+    `fsck` checks everything, or all of one file. `gc` looks for stored bytes that belong to nothing, and recounts the
+    bytes that accounts use. `scrub` checks all stored chunks.
+    """
     if body.id is not None and body.kind is not CheckKind.FSCK:
         raise InvalidValue("Only fsck takes an id.")
     file_id = await _file_id(service, RecordId(body.id)) if body.id else None
@@ -131,23 +139,23 @@ async def list_checks(_: Administering, service: ServiceDep, limit: Limit = 20, 
     return ChecksView(checks=[CheckView.of(check) for check in checks], next_cursor=next_cursor)
 
 
-@router.get("/{check_id}", summary="One check", responses=documented(404))
+@router.get("/{check_id}", summary="Get one check", responses=documented(404))
 async def get_check(check_id: Id, _: Administering, service: ServiceDep) -> CheckView:
     return CheckView.of(await _check(service, check_id))
 
 
 @router.post("/{check_id}/cancel", summary="Stop a check for good", responses=documented(404, 409))
 async def cancel_check(check_id: Id, _: Administering, service: ServiceDep) -> CheckView:
-    """What it found and repaired so far stays in its record. Repeated: the same answer."""
+    """Stop the check. Its record keeps what the check found and repaired. A repeated request gets the same answer."""
     moved = await service.checks.move(check_id, CANCEL_CHECK)
     check = moved or await _check(service, check_id)
     if check.state is not CheckState.CANCELLED:
-        raise StateConflict(f"The check is {check.state}: it is over.")
+        raise StateConflict(f"The check is {check.state}, so there is nothing left to cancel.")
     return CheckView.of(check)
 
 
 async def _file_id(service: Service, record_id: RecordId) -> RecordId:
-    """The file with that id, or the file of the delivery with that id. Raises NotFound."""
+    """Return the id if it is a file's; if it is a delivery's, return the id of the delivery's file. Raises NotFound."""
     if await service.files.get(record_id) is not None:
         return record_id
     delivery = await service.deliveries.get(record_id)

@@ -1,4 +1,4 @@
-"""`DELETE /files/{id}`: the end of a file, never of a delivery that was accepted (docs/adr/0005)."""
+"""`DELETE /files/{id}`: delete a file's bytes, but never while an accepted delivery is open (docs/adr/0005)."""
 
 from typing import Annotated
 
@@ -19,18 +19,23 @@ router = APIRouter(prefix="/files", tags=["files"])
 AT_ITS_END = frozenset({FileState.DELETING, FileState.DELETED})
 TRY_AGAIN_SECONDS = 2
 
-Cancel = Annotated[bool, Query(description="Cancel what is still being stored or delivered, and then delete")]
+Cancel = Annotated[bool, Query(description="First cancel storing the file and its open deliveries, then delete")]
 
 
 @router.delete(
     "/{file_id}", status_code=202, summary="Delete a file and its stored bytes", responses=documented(404, 409)
 )
 async def delete_file(file_id: Id, caller: Deleting, service: ServiceDep, cancel: Cancel = False) -> FileView:
-    """The record stays, with state DELETED. What was delivered stays where it is. Repeated: the same answer."""
+    """Delete the stored bytes. The record stays, and its state becomes DELETED.
+
+    Delivered objects stay at their targets. A repeated request gets the same answer.
+    """
     file = await service.file(caller, file_id)
     if cancel:
         await _cancel(service, file.id)
-    file = await service.file(caller, file_id)  # before its deliveries are looked at: the count tells of later ones
+    # Read the file's count of deliveries before the deliveries: a delivery that is made later changes the count, and
+    # then `request_delete` refuses.
+    file = await service.file(caller, file_id)
     if file.state not in AT_ITS_END:
         file = await _delete(service, file)
     audit("delete_file", file_id=file.id)
@@ -40,14 +45,14 @@ async def delete_file(file_id: Id, caller: Deleting, service: ServiceDep, cancel
 
 
 async def _cancel(service: Service, file_id: RecordId) -> None:
-    """Whatever of it can be cancelled. What is being committed just now stays open."""
+    """Cancel storing the file and its deliveries where their states allow it. A COMMITTING delivery stays open."""
     await service.files.move(file_id, FILE_MOVES[Action.CANCEL])
     for delivery in await service.deliveries.of_file(file_id):
         await service.deliveries.move(delivery.id, DELIVERY_MOVES[Action.CANCEL])
 
 
 async def _delete(service: Service, file: File) -> File:
-    """The file, DELETING. Raises DeliveryOpen, StateConflict."""
+    """Move the file to DELETING and return it. Raises DeliveryOpen, StateConflict."""
     for delivery in await service.deliveries.of_file(file.id):
         if delivery.state is DeliveryState.COMMITTING:
             raise DeliveryOpen(f"Delivery {delivery.id} is being committed just now; look again in a moment.")

@@ -1,4 +1,4 @@
-"""`/deliveries`: how far each is, and its receipt."""
+"""`/deliveries`: the progress of each delivery, and its receipt."""
 
 from fastapi import APIRouter
 
@@ -19,9 +19,9 @@ async def list_deliveries(
     before = await service.delivery(caller, RecordId(cursor)) if cursor else None
     deliveries = await service.deliveries.page(owner=caller.sees_only, state=state, limit=limit, before=before)
     next_cursor = deliveries[-1].id if len(deliveries) == limit else None
-    return DeliveryPageView(deliveries=[DeliveryView.of(one) for one in deliveries], next_cursor=next_cursor)
+    return DeliveryPageView(deliveries=[DeliveryView.of(delivery) for delivery in deliveries], next_cursor=next_cursor)
 
 
-@router.get("/{delivery_id}", summary="One delivery", responses=documented(404))
+@router.get("/{delivery_id}", summary="Get one delivery", responses=documented(404))
 async def get_delivery(delivery_id: Id, caller: Reading, service: ServiceDep) -> DeliveryView:
     return DeliveryView.of(await service.delivery(caller, delivery_id))

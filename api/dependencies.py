@@ -1,4 +1,4 @@
-"""What the routes of the api are given."""
+"""The dependencies of the api's routes: the service, and types of path and query parameters."""
 
 from dataclasses import dataclass
 from pathlib import Path as FilePath
@@ -13,28 +13,30 @@ from api.rate_limits import RateLimits
 from gridhaul.asgi.concurrency_limit import ConcurrencyLimit
 from gridhaul.asgi.readiness import Readiness
 from gridhaul.identity.passwords import Passwords
-from gridhaul.storage.accounts.accounts import MongoAccounts
-from gridhaul.storage.checking.checks import MongoChecks
 from gridhaul.transfer.access import Caller
 from gridhaul.transfer.errors import NotFound, NotStored, StateConflict, TargetUnknown
 from gridhaul.transfer.model import Delivery, File, RecordId
-from gridhaul.transfer.ports import AccountUsage, Contents, DeliveryRegistry, FileRegistry
+from gridhaul.transfer.ports.accounts import Accounts, AccountUsage
+from gridhaul.transfer.ports.checking import CheckRegistry
+from gridhaul.transfer.ports.contents import ContentReading
+from gridhaul.transfer.ports.deliveries import DeliveryRegistry
+from gridhaul.transfer.ports.files import FileRegistry
+from gridhaul.transfer.ports.hints import Hints
 from gridhaul.transfer.states import DELIVERY_MOVES, STORABLE, Action, FileState
-from tasks.queue import HintSender
 
 TRY_AGAIN_SECONDS = 5
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Service:
-    """The parts that live as long as the process."""
+    """The parts of the api that live as long as the process."""
 
     files: FileRegistry
     deliveries: DeliveryRegistry
-    contents: Contents
-    checks: MongoChecks
+    contents: ContentReading
+    checks: CheckRegistry
     downloads: ConcurrencyLimit
-    hints: HintSender
+    hints: Hints
     indexes: Readiness
     roots: tuple[FilePath, ...]
     targets: frozenset[str]
@@ -43,7 +45,7 @@ class Service:
     max_open_files: int
     open_file_limit: OpenFileLimit
     usage: AccountUsage
-    accounts: MongoAccounts
+    accounts: Accounts
     authenticator: Authenticator
     passwords: Passwords
     password_attempts: PasswordAttempts
@@ -51,14 +53,17 @@ class Service:
     session_seconds: float
 
     async def file(self, caller: Caller, file_id: RecordId) -> File:
-        """Raises NotFound, also for somebody else's."""
+        """Return the file. Raises NotFound, also for a file that the caller may not see."""
         found = await self.files.get(file_id)
         if found is None or not caller.sees(found.owner):
             raise NotFound("There is no such file.")
         return found
 
     async def stored_file(self, caller: Caller, file_id: RecordId) -> File:
-        """Raises NotFound, NotStored while waiting helps, StateConflict where it does not."""
+        """Return the file if it is STORED.
+
+        Raises NotFound, NotStored while the file is still being stored, and StateConflict in every other state.
+        """
         file = await self.file(caller, file_id)
         if file.state in STORABLE:
             raise NotStored("The file is not stored yet; try again.", retry_after_seconds=TRY_AGAIN_SECONDS)
@@ -71,23 +76,26 @@ class Service:
         return file
 
     async def delivery(self, caller: Caller, delivery_id: RecordId) -> Delivery:
-        """Raises NotFound, also for somebody else's."""
+        """Return the delivery. Raises NotFound, also for a delivery that the caller may not see."""
         found = await self.deliveries.get(delivery_id)
         if found is None or not caller.sees(found.owner):
             raise NotFound("There is no such delivery.")
         return found
 
     async def accept(self, delivery: Delivery) -> None:
-        """Count a delivery that was queued or found open, before the caller hears of it (docs/adr/0005).
+        """Count a delivery that was queued or found open, before the client is told of it (docs/adr/0005).
 
-        Raises StateConflict if the file was deleted meanwhile: then the delivery is taken back.
+        Raises StateConflict if the file was deleted meanwhile, and cancels the delivery then.
         """
         if not await self.files.count_delivery(delivery.file_id):
             await self.deliveries.move(delivery.id, DELIVERY_MOVES[Action.CANCEL])
             raise StateConflict("The file was deleted just now: it has no stored bytes.")
 
     def check_target(self, caller: Caller, name: str) -> None:
-        """Raises TargetUnknown, Forbidden. Only configured names are targets, never a URL from a request."""
+        """Check that the caller may deliver to the target. Raises TargetUnknown, Forbidden.
+
+        Only a configured name is a target, never a URL from a request.
+        """
         if name not in self.targets:
             known = ", ".join(sorted(filter(caller.sees_target, self.targets))) or "none"
             raise TargetUnknown(f"There is no such target; configured are: {known}.")
@@ -95,13 +103,13 @@ class Service:
 
 
 async def get_service(request: Request) -> Service:
-    """The service, once its indexes are there."""
+    """Return the service. Raises DatabaseUnavailable until its indexes exist."""
     found: Service = request.app.state.service
     await found.indexes.check()
     return found
 
 
 ServiceDep = Annotated[Service, Depends(get_service)]
-Cursor = Annotated[str | None, Query(pattern="^[0-9a-f]{24}$", description="`next_cursor` of the page before")]
+Cursor = Annotated[str | None, Query(pattern="^[0-9a-f]{24}$", description="`next_cursor` of the previous page")]
 Limit = Annotated[int, Query(ge=1, le=1000)]
 Id = Annotated[RecordId, Path(pattern="^[0-9a-f]{24}$", description="24 hex digits")]

@@ -1,4 +1,4 @@
-"""The dispatcher: a loop that hints what is due, so that a lost message or worker loses nothing."""
+"""The dispatcher: a loop that sends hints for due records, so that no work is lost with a message or a worker."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -6,24 +6,24 @@ from contextlib import suppress
 import structlog
 
 from api.repeating import repeat
-from gridhaul.storage.agenda import DispatcherLease
 from gridhaul.transfer.errors import GridhaulError
 from gridhaul.transfer.model import Hint, Queue
-from gridhaul.transfer.ports import Agenda
-from tasks.queue import Broker, HintSender
+from gridhaul.transfer.ports.hints import Agenda, DispatcherLease, Hints, QueueDepths
 
 HINTS_A_RUN = 200
-EMPTY_QUEUE_SECONDS = 2.0  # what was hinted just now may be on its way
-BUSY_QUEUE_SECONDS = 60.0  # workers may have taken messages and not claimed yet
+# The age from which a hint is repeated. The message of a younger hint may not have reached the empty queue yet; in a
+# busy queue, a worker may have taken the message and not claimed its record yet.
+EMPTY_QUEUE_SECONDS = 2.0
+BUSY_QUEUE_SECONDS = 60.0
 
 log = structlog.get_logger(__name__)
 
 
 class Dispatcher:
-    """Runs in every api process; works in the one that holds the lease."""
+    """A dispatcher runs in every api process, but sends hints only while it holds the dispatcher's lease."""
 
     def __init__(
-        self, *, lease: DispatcherLease, agenda: Agenda, broker: Broker, hints: HintSender, every_seconds: float
+        self, *, lease: DispatcherLease, agenda: Agenda, broker: QueueDepths, hints: Hints, every_seconds: float
     ) -> None:
         self._lease = lease
         self._agenda = agenda
@@ -32,7 +32,7 @@ class Dispatcher:
         self._every_seconds = every_seconds
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Call `dispatch` every `every_seconds` until cancelled, then give up the lease."""
         try:
             await repeat(self.dispatch, every_seconds=self._every_seconds, log=log, name="dispatch")
         finally:
@@ -40,20 +40,25 @@ class Dispatcher:
                 await self._lease.give_up()
 
     async def dispatch(self) -> None:
-        """Hint what is owed a hint; and again what was hinted, where messages must have been lost."""
+        """Send every hint that is owed, and repeat earlier hints of a queue that must have lost messages."""
         if not await self._lease.hold():
             return
         hints: list[Hint] = []
         for queue, depth in (await self._broker.depths()).items():
-            hints += await self._lost(queue, depth)
+            hints += await self._lost_hints(queue, depth)
         hints += await self._agenda.due(HINTS_A_RUN)
         for hint in hints:
             self._hints.offer(hint)
         if hints:
             log.info("hinted", count=len(hints))
 
-    async def _lost(self, queue: Queue, depth: int) -> Sequence[Hint]:
-        """Fewer messages wait than records were hinted. So there are never more messages than records."""
+    async def _lost_hints(self, queue: Queue, depth: int) -> Sequence[Hint]:
+        """Return hints to send again, because the queue must have lost their messages.
+
+        `depth` is the number of messages in the queue. If more records were hinted and not claimed since, the
+        difference is the number of lost messages, and at most as many hints are returned. So a queue never holds more
+        messages than records that wait for a worker.
+        """
         lost = await self._agenda.unanswered(queue, depth + HINTS_A_RUN) - depth
         if lost <= 0:
             return []

@@ -1,4 +1,4 @@
-"""Streams of stored content to clients: a bounded number at once, and none for a client that does not read."""
+"""Downloads of stored content: their number is bounded, and a client that stops reading is disconnected."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -10,12 +10,12 @@ from starlette.types import Message, Receive, Scope, Send
 from gridhaul.asgi.concurrency_limit import ConcurrencyLimit
 from gridhaul.transfer.errors import DownloadsBusy
 
-DOWNLOADS_AT_ONCE = 8  # each holds up to 32 MiB
+DOWNLOADS_AT_ONCE = 8  # each download holds up to 32 MiB of memory
 UNREAD_SECONDS = 60.0
 
 
 def download_slots() -> ConcurrencyLimit:
-    """The downloads of one process."""
+    """Return the limit of downloads at once in one process."""
     return ConcurrencyLimit(
         DOWNLOADS_AT_ONCE,
         lambda: DownloadsBusy("As many files are being downloaded as the server allows; try again."),
@@ -23,7 +23,7 @@ def download_slots() -> ConcurrencyLimit:
 
 
 async def slotted(chunks: AsyncGenerator[bytes], slots: ConcurrencyLimit) -> AsyncGenerator[bytes]:
-    """The chunks, with a slot held from the first to the last. Raises DownloadsBusy."""
+    """Yield the chunks, and hold a slot from the first to the last. Raises DownloadsBusy."""
     async with aclosing(chunks):
         with slots.hold(1):
             async for chunk in chunks:
@@ -31,7 +31,7 @@ async def slotted(chunks: AsyncGenerator[bytes], slots: ConcurrencyLimit) -> Asy
 
 
 class Download(StreamingResponse):
-    """Ends the connection when the client has not taken a chunk for a minute."""
+    """A streaming response that ends the connection when the client has not taken a chunk for a minute."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def send_in_time(message: Message) -> None:

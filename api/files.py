@@ -1,4 +1,4 @@
-"""`/files`: what there is, and its bytes."""
+"""`/files`: list and show files, and download their bytes."""
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -39,12 +39,12 @@ async def list_files(
     return FilesView(files=[FileView.of(file) for file in files], next_cursor=next_cursor)
 
 
-@router.get("/{file_id}", summary="One file", responses=documented(404))
+@router.get("/{file_id}", summary="Get one file", responses=documented(404))
 async def get_file(file_id: Id, caller: Reading, service: ServiceDep) -> FileView:
     return FileView.of(await service.file(caller, file_id))
 
 
-@router.get("/{file_id}/deliveries", summary="A file's deliveries, oldest first", responses=documented(404))
+@router.get("/{file_id}/deliveries", summary="List a file's deliveries, oldest first", responses=documented(404))
 async def list_deliveries(file_id: Id, caller: Reading, service: ServiceDep) -> DeliveriesView:
     await service.file(caller, file_id)
     deliveries = await service.deliveries.of_file(file_id)
@@ -53,19 +53,23 @@ async def list_deliveries(file_id: Id, caller: Reading, service: ServiceDep) -> 
 
 @router.get(
     "/{file_id}/content",
-    summary="The file's bytes",
+    summary="Download the file's bytes",
     response_class=Download,
     responses={200: CONTENT, **documented(404, 409)},
 )
 async def get_content(request: Request, file_id: Id, caller: Reading, service: ServiceDep) -> Download:
-    """Every byte is verified before it is sent; if one is wrong, the connection ends before the declared length."""
+    """Download the bytes. Every byte is verified before it is sent.
+
+    If a stored byte is wrong, the connection ends before the declared length.
+    """
     file = await service.stored_file(caller, file_id)
     content = await service.contents.get(file.content_id) if file.content_id else None
-    if content is None:  # deleted just now
-        raise NotFound("The file's bytes are no longer there.")
+    if content is None:  # the file was deleted after its record was read
+        raise NotFound("The file's bytes are no longer stored.")
     chunks = slotted(service.contents.read(content), service.downloads)
     try:
-        first = await anext(chunks, b"")  # an error in a small file is still a problem document
+        # Read the first chunk before the response begins: an error in a small file is still a problem document then.
+        first = await anext(chunks, b"")
     except BaseException:
         await chunks.aclose()
         raise
@@ -81,7 +85,7 @@ async def _stream(first: bytes, rest: AsyncGenerator[bytes]) -> AsyncGenerator[b
 
 
 def _content_headers(file: File) -> dict[str, str]:
-    assert file.sha256 is not None, "the caller has checked"  # noqa: S101
+    assert file.sha256 is not None, "a stored file has a digest"  # noqa: S101
     return {
         "Content-Length": str(file.length),
         "Repr-Digest": write_repr_digest(file.sha256),

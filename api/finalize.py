@@ -1,4 +1,4 @@
-"""`POST /upload/{file_id}/finalize`: deliver a stored file, if it is the file that the caller means."""
+"""`POST /upload/{file_id}/finalize`: deliver a stored file whose SHA-256 is the digest that the request names."""
 
 import re
 from typing import Annotated
@@ -22,14 +22,18 @@ router = APIRouter(prefix="/upload", tags=["upload"], route_class=BoundedRoute)
 ReprDigest = Annotated[
     str | SkipJsonSchema[None],
     Header(
-        description="RFC 9530",
+        description="The file's SHA-256 (RFC 9530)",
         json_schema_extra={"pattern": "^sha-256=:[A-Za-z0-9+/]{43}=:$"},
         examples=["sha-256=:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=:"],
     ),
 ]
 ContentSha256 = Annotated[
     str | SkipJsonSchema[None],
-    Header(alias="content-sha256", description="In hex", json_schema_extra={"pattern": "^[0-9a-fA-F]{64}$"}),
+    Header(
+        alias="content-sha256",
+        description="The file's SHA-256 in hex",
+        json_schema_extra={"pattern": "^[0-9a-fA-F]{64}$"},
+    ),
 ]
 
 
@@ -39,7 +43,7 @@ ContentSha256 = Annotated[
     status_code=202,
     summary="Deliver a stored file to a target",
     responses={
-        200: {"model": DeliveryView, "description": "The delivery was asked for before", **LOCATION},
+        200: {"model": DeliveryView, "description": "The same delivery was asked for before", **LOCATION},
         202: LOCATION,
         **documented(404, 409),
     },
@@ -53,9 +57,9 @@ async def finalize(
     repr_digest: ReprDigest = None,
     content_sha256: ContentSha256 = None,
 ) -> DeliveryView:
-    """The digest, in one of the two headers, says which bytes are meant; they are verified again on their way.
+    """Deliver the file. Its SHA-256, in one of the two headers, says which bytes the client means.
 
-    Repeated: the same delivery.
+    The bytes are verified again while they are sent. A repeated request gets the same delivery.
     """
     sha256 = _digest(repr_digest, content_sha256)
     service.check_target(caller, body.target)
@@ -81,7 +85,10 @@ async def finalize(
 
 
 def _digest(repr_digest: str | None, content_sha256: str | None) -> str:
-    """The SHA-256 that the caller names, in hex. Raises DigestRequired, DigestMismatch, Malformed."""
+    """Return the SHA-256 that the request names, in lower-case hex.
+
+    Raises DigestRequired, DigestMismatch if the two headers differ, and Malformed.
+    """
     named = {read_repr_digest(repr_digest) if repr_digest else None, _read_hex(content_sha256)} - {None}
     if len(named) > 1:
         raise DigestMismatch("Repr-Digest and content-sha256 name different digests.")

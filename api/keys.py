@@ -1,4 +1,4 @@
-"""`/keys`: API keys, for programs. A key is shown once, and revoked at once."""
+"""`/keys`: API keys, with which programs authenticate. A key is shown once, and a revocation holds at once."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -19,9 +19,12 @@ router = APIRouter(prefix="/keys", tags=["accounts"], route_class=BoundedRoute)
 
 @router.post("", status_code=201, summary="Make an API key", responses=documented(404, 409))
 async def create_key(body: KeyBody, response: Response, caller: AnyCaller, service: ServiceDep) -> NewKeyView:
-    """It is used like an access token: `Authorization: Bearer ghk_…`. It never has more scopes than its account."""
+    """Make a key, which is used like an access token: `Authorization: Bearer ghk_…`.
+
+    A key never has more scopes than its account.
+    """
     if caller.key_id and not caller.is_admin:
-        raise Forbidden("A key makes no keys: log in with the password (`--username`, or /auth/token/).")
+        raise Forbidden("An API key cannot make keys; log in with the password (`--username`, or /auth/token/).")
     account = await _account(body.account, caller, service)
     credential = Credential.new(CredentialKind.API_KEY)
     now = datetime.now(UTC).replace(microsecond=0)
@@ -48,7 +51,10 @@ async def list_keys(caller: AnyCaller, service: ServiceDep, account: Username | 
 
 @router.delete("/{key_id}", status_code=204, summary="Revoke an API key", responses=documented(404))
 async def revoke_key(key_id: Id, caller: AnyCaller, service: ServiceDep) -> None:
-    """A key ends itself; for another one the password is needed, or the scope admin."""
+    """Revoke a key. A request with an API key can revoke only that key.
+
+    To revoke another key, log in with the password, or use a key with the scope admin.
+    """
     within_reach = caller.is_admin or caller.key_id in (None, key_id)
     account = await service.accounts.revoke_key(key_id, of=caller.sees_only) if within_reach else None
     if account is None:
@@ -57,7 +63,7 @@ async def revoke_key(key_id: Id, caller: AnyCaller, service: ServiceDep) -> None
 
 
 async def _account(username: str | None, caller: Caller, service: Service) -> Account:
-    """The caller's own, or for admins the one of that name. Raises NotFound."""
+    """Return the caller's own account, or for an admin the account of that name. Raises NotFound."""
     if username in (None, caller.username):
         return caller.account
     found = await service.accounts.named(str(username)) if caller.is_admin else None
@@ -67,10 +73,10 @@ async def _account(username: str | None, caller: Caller, service: Service) -> Ac
 
 
 def _scopes(wanted: list[Scope] | None, account: Account, caller: Caller) -> tuple[Scope, ...]:
-    """Raises Forbidden for more than there are to give."""
-    granted = account.scopes if caller.is_admin else tuple(one for one in account.scopes if one in caller.scopes)
+    """Return the wanted scopes, or for None all that the caller can give. Raises Forbidden for any other scope."""
+    granted = account.scopes if caller.is_admin else tuple(scope for scope in account.scopes if scope in caller.scopes)
     if wanted is None:
         return granted
     if not set(wanted) <= set(granted):
-        raise Forbidden(f"The scopes of a key are among: {' '.join(granted) or 'none'}.")
+        raise Forbidden(f"This key can have only the scopes: {' '.join(granted) or 'none'}.")
     return tuple(dict.fromkeys(wanted))

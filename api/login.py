@@ -1,4 +1,4 @@
-"""`/auth`: a short-lived access token for a password, a new one for a refresh token, and the end of a login."""
+"""`/auth`: log in with a password for a short-lived access token, refresh the login, and log out."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -24,22 +24,26 @@ WRONG = "Username or password is wrong."
 
 
 class TokenForm(BaseModel):
-    """RFC 6749, sections 4.3.2 and 6; `client_id` and `client_secret` are not looked at."""
+    """A token request (RFC 6749, sections 4.3.2 and 6). `client_id` and `client_secret` are ignored."""
 
     grant_type: Literal["password", "refresh_token"] = "password"
     username: str = Field(default="", max_length=64)
     password: SecretStr = Field(default=SecretStr(""), max_length=1024)
     refresh_token: SecretStr = Field(default=SecretStr(""), max_length=1024)
-    scope: str = Field(default="", max_length=256, description="Fewer than the account has, separated by spaces")
+    scope: str = Field(
+        default="",
+        max_length=256,
+        description="Scopes for the token, separated by spaces; empty: all that the account or the login has",
+    )
 
 
 class TokenView(BaseModel):
-    """RFC 6749, section 5.1."""
+    """The answer to a token request (RFC 6749, section 5.1)."""
 
     access_token: str
     token_type: Literal["Bearer"] = "Bearer"  # noqa: S105 - RFC 6750's word
-    expires_in: int = Field(description="Seconds")
-    refresh_token: str = Field(description="Good for one refresh, which gives the next one")
+    expires_in: int = Field(description="Seconds for which the access token is valid")
+    refresh_token: str = Field(description="Valid for one refresh, whose answer holds the next refresh token")
     scope: str
 
 
@@ -48,7 +52,10 @@ class TokenView(BaseModel):
 async def token(
     request: Request, response: Response, form: Annotated[TokenForm, Form()], service: ServiceDep
 ) -> TokenView:
-    """An access token is good for a quarter of an hour; API keys (`/keys`) are for programs."""
+    """Get an access token for a password or a refresh token. `expires_in` says how long the token is valid.
+
+    Programs use API keys (`/keys`) instead.
+    """
     response.headers["Cache-Control"] = "no-store"
     if form.grant_type == "refresh_token":
         return await _refresh(form, service)
@@ -57,7 +64,10 @@ async def token(
 
 @router.post("/revoke", status_code=204, summary="Log out")
 async def revoke(token: Annotated[SecretStr, Form(min_length=1, max_length=1024)], service: ServiceDep) -> None:
-    """The refresh token ends, as do all that it would have led to (RFC 7009). One that is not known is no error."""
+    """End the login of a refresh token, so that no later refresh token of this login is valid either (RFC 7009).
+
+    An unknown token is not an error.
+    """
     credential = Credential.parse(token.get_secret_value(), CredentialKind.REFRESH_TOKEN)
     if credential and (found := await _session(credential, service)):
         await service.accounts.end_session(credential.id)
@@ -67,7 +77,8 @@ async def revoke(token: Annotated[SecretStr, Form(min_length=1, max_length=1024)
 async def _log_in(form: TokenForm, service: Service, address: str) -> TokenView:
     account = await service.accounts.named(form.username)
     password = form.password.get_secret_value()
-    known = account.username if account else None  # a password that was typed as the name is not for the log
+    # Log a username only if the account exists: a user may have typed the password in place of the username.
+    known = account.username if account else None
     try:
         right = await service.password_attempts.is_right(password, account, address=address)
     except TooManyRequests:
@@ -84,13 +95,17 @@ async def _log_in(form: TokenForm, service: Service, address: str) -> TokenView:
     expires = datetime.now(UTC) + timedelta(seconds=service.session_seconds)
     session = Session(id=credential.id, digest=credential.digest, scopes=scopes, expires_at=expires)
     if not await service.accounts.begin_session(account, session):
-        raise Unauthorized(WRONG)  # the password was changed meanwhile
+        raise Unauthorized(WRONG)  # the account was disabled or its password changed after the account was read
     audit("login", account=account.username, outcome="ok", address=address)
     return _view(account, session, credential, service)
 
 
 async def _require_usable(account: Account, address: str, service: Service) -> None:
-    """Counted like a wrong password where it is not: it took as much work, and the demo account's is public."""
+    """Raise Unauthorized if the account may not log in, and count that as a failed login of the address.
+
+    The correct password of such an account counts like a wrong one: its check took as much work, and the demo account's
+    password is public.
+    """
     try:
         service.authenticator.require_usable(account)
     except Unauthorized:
@@ -114,7 +129,10 @@ async def _refresh(form: TokenForm, service: Service) -> TokenView:
 
 
 async def _session(credential: Credential, service: Service) -> tuple[Account, Session] | None:
-    """The session of a refresh token. One that was used before has leaked: its session ends."""
+    """Return the account and the session of a refresh token, or None if the token is not valid.
+
+    A refresh token that was used before must have leaked, so its session is ended.
+    """
     account = await service.accounts.with_session(credential.id)
     if account is None:
         return None
@@ -127,13 +145,13 @@ async def _session(credential: Credential, service: Service) -> tuple[Account, S
 
 
 def _scopes(wanted: str, granted: tuple[Scope, ...]) -> tuple[Scope, ...]:
-    """Raises InvalidValue, Forbidden."""
+    """Return the wanted scopes, or all granted scopes if `wanted` is empty. Raises InvalidValue, Forbidden."""
     try:
         named = {Scope(name) for name in wanted.split()}
     except ValueError:
-        raise InvalidValue(f"The scopes are: {' '.join(Scope)}.") from None
+        raise InvalidValue(f"scope names an unknown scope; the scopes are: {' '.join(Scope)}.") from None
     if not named <= set(granted):
-        raise Forbidden(f"This account has the scopes: {' '.join(granted) or 'none'}.")
+        raise Forbidden(f"This account or login has only the scopes: {' '.join(granted) or 'none'}.")
     return tuple(scope for scope in granted if scope in named or not named)
 
 

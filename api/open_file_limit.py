@@ -1,5 +1,7 @@
-"""How many files of each owner wait to be stored, as far as this process knows: to count them for each request would
-take as long as they are many.
+"""The limit of open files: how many files of an owner may wait to be stored at once.
+
+A count in the database takes longer the more open files an owner has. So each process reuses a count for a second, and
+adds the files that it registers itself.
 """
 
 import time
@@ -8,62 +10,67 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from gridhaul.transfer.errors import TooManyOpenFiles
-from gridhaul.transfer.ports import FileRegistry
+from gridhaul.transfer.ports.files import FileRegistration
 
-KNOWN_SECONDS = 1.0  # what other processes register is seen that much later
+KNOWN_SECONDS = 1.0  # how long a count is reused: files that other processes register are seen this much later
 OWNERS_MOST = 10_000
 TRY_AGAIN_SECONDS = 10
 
 
 @dataclass(kw_only=True, slots=True)
-class _Known:
-    """Of one owner."""
+class _LastCount:
+    """The last count of one owner's open files, and the registrations of this process."""
 
-    limit: int  # up to which it was counted
-    count: int  # never less than what was counted and what this process has begun to register since
-    good_until: float = 0.0
-    begun: int = 0
-    under_way: int = 0
+    limit: int  # the database counted no further than this
+    count: int  # at least the counted files and the files that this process has begun to register since
+    good_until: float = 0.0  # the count may be reused until this time of the monotonic clock
+    begun: int = 0  # registrations that have begun
+    under_way: int = 0  # registrations that have begun and not ended
 
     def suffices(self, limit: int) -> bool:
         return self.limit == limit and self.count < limit and time.monotonic() < self.good_until
 
 
 class OpenFileLimit:
-    """Belongs to one event loop."""
+    """The limit of open files of every owner. An instance belongs to one event loop."""
 
-    def __init__(self, files: FileRegistry) -> None:
+    def __init__(self, files: FileRegistration) -> None:
         self._files = files
-        self._known: dict[str, _Known] = {}
+        self._counts: dict[str, _LastCount] = {}
 
     @asynccontextmanager
     async def one_more(self, owner: str, *, limit: int) -> AsyncIterator[None]:
-        """While a file is registered, which counts from now on. Raises TooManyOpenFiles, never by an old count.
+        """Count one more open file while the caller registers it inside this context.
 
-        Only what is registered already stands against the limit: those at the same moment may go a little over it.
+        Raises TooManyOpenFiles, but only after a new count. Only files that are registered already stand against the
+        limit, so registrations at the same moment may exceed it a little.
         """
-        known = self._of(owner, limit)
-        if not known.suffices(limit):
-            await self._count(owner, known, limit)
-        known.count += 1
-        known.begun += 1
-        known.under_way += 1
+        last = self._last_count(owner, limit)
+        if not last.suffices(limit):
+            await self._count(owner, last, limit)
+        last.count += 1
+        last.begun += 1
+        last.under_way += 1
         try:
             yield
         finally:
-            known.under_way -= 1
+            last.under_way -= 1
 
-    def _of(self, owner: str, limit: int) -> _Known:
-        if owner not in self._known and len(self._known) >= OWNERS_MOST:
-            del self._known[next(iter(self._known))]
-        return self._known.setdefault(owner, _Known(limit=limit, count=limit))
+    def _last_count(self, owner: str, limit: int) -> _LastCount:
+        if owner not in self._counts and len(self._counts) >= OWNERS_MOST:
+            del self._counts[next(iter(self._counts))]
+        return self._counts.setdefault(owner, _LastCount(limit=limit, count=limit))
 
-    async def _count(self, owner: str, known: _Known, limit: int) -> None:
-        """What is under way may be among the counted or not: it is added."""
-        known.good_until = time.monotonic() + KNOWN_SECONDS  # meanwhile others go by what was known
-        begun, under_way = known.begun, known.under_way
+    async def _count(self, owner: str, last: _LastCount, limit: int) -> None:
+        """Count the owner's open files in the database. Raises TooManyOpenFiles.
+
+        The database may or may not have counted the files whose registration is under way, so they are added.
+        """
+        # Set before the count: requests that arrive during the count use the previous count instead of counting too.
+        last.good_until = time.monotonic() + KNOWN_SECONDS
+        begun, under_way = last.begun, last.under_way
         counted = await self._files.count_open(owner, limit=limit)
-        known.limit, known.count = limit, counted + under_way + known.begun - begun
+        last.limit, last.count = limit, counted + under_way + last.begun - begun
         if counted >= limit:
-            detail = f"At most {limit} files at once may wait to be stored; try again when some are."
+            detail = f"At most {limit} files at once may wait to be stored; try again when some of them are stored."
             raise TooManyOpenFiles(detail, retry_after_seconds=TRY_AGAIN_SECONDS)

@@ -1,4 +1,4 @@
-"""What an operator does to a file or a delivery: cancel, pause, resume, retry. Repeated: the same answer."""
+"""Routes to cancel, pause, resume and retry a file or a delivery. A repeated request gets the same answer."""
 
 from collections.abc import Mapping
 
@@ -18,50 +18,53 @@ from gridhaul.transfer.states import DELIVERY_MOVES, FILE_MOVES, REOPENABLE, Act
 router = APIRouter(tags=["operations"])
 
 MOVED = documented(404, 409)
-SOURCE = documented(404, 409, 413, 507)  # the source is looked at again
+SOURCE = documented(404, 409, 413, 507)  # a retry opens the source again and charges the quota
 
 FILE_ADVICE: Mapping[FileState, str] = {
     FileState.REGISTERED: "it changed just now; try again.",
     FileState.STORING: "it changed just now; try again.",
-    FileState.PAUSED: "resume lets it go on.",
-    FileState.STORED: "it is over; DELETE removes it.",
-    FileState.FAILED: "it is over; retry stores it again.",
-    FileState.CANCELLED: "it is over; retry stores it again.",
-    FileState.DELETING: "its bytes are gone; prepare it again.",
-    FileState.DELETED: "its bytes are gone; prepare it again.",
+    FileState.PAUSED: "resume continues to store it.",
+    FileState.STORED: "storing is finished; DELETE removes it.",
+    FileState.FAILED: "storing has stopped; retry stores it again.",
+    FileState.CANCELLED: "storing has stopped; retry stores it again.",
+    FileState.DELETING: "its bytes are being deleted; prepare it again.",
+    FileState.DELETED: "its bytes are deleted; prepare it again.",
 }
 DELIVERY_ADVICE: Mapping[DeliveryState, str] = {
     DeliveryState.QUEUED: "it changed just now; try again.",
     DeliveryState.STREAMING: "it changed just now; try again.",
     DeliveryState.COMMITTING: "it is being committed just now; look again in a moment.",
-    DeliveryState.PAUSED: "resume lets it go on.",
-    DeliveryState.DELIVERED: "it is over; the object is at the target.",
-    DeliveryState.FAILED: "it is over; retry queues it again.",
-    DeliveryState.CANCELLED: "it is over; retry queues it again.",
+    DeliveryState.PAUSED: "resume continues it.",
+    DeliveryState.DELIVERED: "it is finished; the object is at the target.",
+    DeliveryState.FAILED: "it has stopped; retry queues it again.",
+    DeliveryState.CANCELLED: "it has stopped; retry queues it again.",
 }
 
 
 @router.post("/files/{file_id}/cancel", summary="Stop storing a file for good", responses=MOVED)
 async def cancel_file(file_id: Id, caller: Preparing, service: ServiceDep) -> FileView:
-    """What is stored stays for a retry, until DELETE. Who stores it stops within a second or so."""
+    """Stop storing the file; its worker stops within about a second. Stored bytes stay for a retry, until DELETE."""
     return FileView.of(await move_file(service, caller, file_id, Action.CANCEL))
 
 
 @router.post("/files/{file_id}/pause", summary="Stop storing a file for now", responses=MOVED)
 async def pause_file(file_id: Id, caller: Preparing, service: ServiceDep) -> FileView:
-    """What is stored stays. Who stores it stops within a second or so."""
+    """Stop storing the file; its worker stops within about a second. Stored bytes stay."""
     return FileView.of(await move_file(service, caller, file_id, Action.PAUSE))
 
 
-@router.post("/files/{file_id}/resume", summary="Go on storing a paused file", responses=MOVED)
+@router.post("/files/{file_id}/resume", summary="Continue to store a paused file", responses=MOVED)
 async def resume_file(file_id: Id, caller: Preparing, service: ServiceDep) -> FileView:
-    """What was stored is not sent again."""
+    """Continue to store the file. Bytes that are stored already are not sent again."""
     return FileView.of(await move_file(service, caller, file_id, Action.RESUME))
 
 
-@router.post("/files/{file_id}/retry", summary="Store a failed or cancelled file after all", responses=SOURCE)
+@router.post("/files/{file_id}/retry", summary="Store a failed or cancelled file again", responses=SOURCE)
 async def retry_file(file_id: Id, caller: Preparing, service: ServiceDep) -> FileView:
-    """What was stored is not sent again, unless the source is another one now: then it starts over."""
+    """Store the file again. Bytes that are stored already are not sent again, unless the source has changed.
+
+    If the source has changed, storing starts over.
+    """
     file = await service.file(caller, file_id)
     if file.state not in FILE_MOVES[Action.RETRY].from_states:
         return FileView.of(await move_file(service, caller, file_id, Action.RETRY))
@@ -69,22 +72,26 @@ async def retry_file(file_id: Id, caller: Preparing, service: ServiceDep) -> Fil
     changes = await renewed_source(file, caller, service)
     async with room_for_one(service, file.owner, await service.accounts.named(file.owner)):
         moved = await retry_charged(service, file, changes)
-    return FileView.of(await _moved(service, caller, file_id, Action.RETRY, moved))
+    return FileView.of(await _after_move(service, caller, file_id, Action.RETRY, moved))
 
 
 @router.post("/deliveries/{delivery_id}/cancel", summary="Stop a delivery for good", responses=MOVED)
 async def cancel_delivery(delivery_id: Id, caller: Finalizing, service: ServiceDep) -> DeliveryView:
-    """Its name is free; what it left at the target is removed a little later."""
+    """Stop the delivery. What it left at the target is removed a little later.
+
+    Its object name becomes free for other deliveries: at once, or after that removal where the delivery wrote straight
+    to the name because the target cannot commit atomically.
+    """
     return DeliveryView.of(await move_delivery(service, caller, delivery_id, Action.CANCEL))
 
 
 @router.post("/deliveries/{delivery_id}/pause", summary="Stop a delivery for now", responses=MOVED)
 async def pause_delivery(delivery_id: Id, caller: Finalizing, service: ServiceDep) -> DeliveryView:
-    """It keeps its name at the target."""
+    """Stop the delivery. It keeps its object name at the target, so no other delivery can use that name."""
     return DeliveryView.of(await move_delivery(service, caller, delivery_id, Action.PAUSE))
 
 
-@router.post("/deliveries/{delivery_id}/resume", summary="Go on with a paused delivery", responses=MOVED)
+@router.post("/deliveries/{delivery_id}/resume", summary="Continue a paused delivery", responses=MOVED)
 async def resume_delivery(delivery_id: Id, caller: Finalizing, service: ServiceDep) -> DeliveryView:
     return DeliveryView.of(await move_delivery(service, caller, delivery_id, Action.RESUME))
 
@@ -101,25 +108,29 @@ async def retry_delivery(delivery_id: Id, caller: Finalizing, service: ServiceDe
 
 
 async def move_file(service: Service, caller: Caller, file_id: RecordId, action: Action) -> File:
-    """The file after the action, or as it is if there is nothing left to do.
+    """Do the action and return the file, which is unchanged if the action is done already.
 
-    Raises NotFound, StateConflict, and Forbidden if it is to go to a target that is not the caller's any more.
+    Raises NotFound, StateConflict, and Forbidden if the file is to be delivered to a target that the caller may no
+    longer use.
     """
     move = FILE_MOVES[action]
     file = await service.file(caller, file_id)
     if move.to_state is FileState.REGISTERED:
         _require_target(file, caller)
-    return await _moved(service, caller, file_id, action, await service.files.move(file_id, move))
+    return await _after_move(service, caller, file_id, action, await service.files.move(file_id, move))
 
 
 def _require_target(file: File, caller: Caller) -> None:
-    """Once it is stored it is delivered. Raises Forbidden."""
+    """Raise Forbidden if the file, once stored, is to be delivered to a target that the caller may not use."""
     if file.deliver_to is not None:
         caller.require_target(file.deliver_to.target)
 
 
-async def _moved(service: Service, caller: Caller, file_id: RecordId, action: Action, moved: File | None) -> File:
-    """Hints the file if it was moved and waits; else finds out what there is to say."""
+async def _after_move(service: Service, caller: Caller, file_id: RecordId, action: Action, moved: File | None) -> File:
+    """Return the moved file, and send a hint if the file waits for a worker.
+
+    If the file was not moved (None), return the file if the action is done already. Raises NotFound, StateConflict.
+    """
     if moved is None:
         file = await service.file(caller, file_id)
         if file.state not in FILE_MOVES[action].done_in:
@@ -133,9 +144,12 @@ async def _moved(service: Service, caller: Caller, file_id: RecordId, action: Ac
 async def move_delivery(
     service: Service, caller: Caller, delivery_id: RecordId, action: Action, **changes: object
 ) -> Delivery:
-    """The delivery after the action, or as it is if there is nothing left to do.
+    """Do the action, with further `changes` of the record, and return the delivery.
 
-    Raises NotFound, StateConflict, and Forbidden if it would go on to a target that is not the caller's any more.
+    The delivery is unchanged if the action is done already.
+
+    Raises NotFound, StateConflict, and Forbidden if the delivery would continue to a target that the caller may no
+    longer use.
     """
     move = DELIVERY_MOVES[action]
     delivery = await service.delivery(caller, delivery_id)

@@ -1,4 +1,7 @@
-"""Passwords that strangers name: after a few wrong ones no more are looked at for a while, however they come."""
+"""Checks of passwords from clients: after a few wrong passwords an address is refused for a while.
+
+The limit also holds for passwords that an address sends all at once.
+"""
 
 import asyncio
 
@@ -10,12 +13,15 @@ from gridhaul.identity.passwords import AT_ONCE, Passwords
 from gridhaul.transfer.access import Account
 from gridhaul.transfer.errors import TooManyRequests
 
-WAITING_MOST = 100  # some seconds of work
+WAITING_MOST = 100  # checking this many passwords takes some seconds
 TRY_AGAIN_SECONDS = 5
 
 
 class PasswordAttempts:
-    """Belongs to one event loop."""
+    """A checker of passwords, which checks a few at a time and counts the wrong ones.
+
+    An instance belongs to one event loop.
+    """
 
     def __init__(self, passwords: Passwords, rate_limits: RateLimits) -> None:
         self._passwords = passwords
@@ -24,9 +30,10 @@ class PasswordAttempts:
         self._waiting = ConcurrencyLimit(WAITING_MOST, _too_many)
 
     async def is_right(self, password: str, account: Account | None, *, address: str) -> bool:
-        """Whether it is the account's; if not, it is counted. Raises TooManyRequests.
+        """Return whether the password is the account's, and count a wrong one. Raises TooManyRequests.
 
-        Those that went wrong are looked at when its turn has come: until then, many may be under way at once.
+        The limit of failed logins is checked again after the wait for a turn: other passwords from the address may have
+        turned out wrong during the wait.
         """
         await self._rate_limits.require_login(address)
         with self._waiting.hold(1):
@@ -39,9 +46,10 @@ class PasswordAttempts:
 
 
 def address_of(request: Request) -> str:
-    """Where a request comes from, as far as the server knows."""
+    """Return the IP address of the client as the server sees it, or "" if the server does not know it."""
     return request.client.host if request.client else ""
 
 
 def _too_many() -> TooManyRequests:
-    return TooManyRequests("Too many passwords are waiting to be looked at.", retry_after_seconds=TRY_AGAIN_SECONDS)
+    detail = "Too many passwords are waiting to be checked; try again later."
+    return TooManyRequests(detail, retry_after_seconds=TRY_AGAIN_SECONDS)

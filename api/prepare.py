@@ -1,4 +1,4 @@
-"""`POST /upload/prepare`: register a local file, and answer before a byte is read."""
+"""`POST /upload/prepare`: register a local file, and answer before any of its bytes is read."""
 
 import mimetypes
 from dataclasses import replace
@@ -27,7 +27,12 @@ router = APIRouter(prefix="/upload", tags=["upload"], route_class=BoundedRoute)
 
 IdempotencyKey = Annotated[
     str | None,
-    Header(min_length=1, max_length=255, pattern="^[\\x21-\\x7e]+$", description="Repeated: the same file"),
+    Header(
+        min_length=1,
+        max_length=255,
+        pattern="^[\\x21-\\x7e]+$",
+        description="A repeated request with the same key gets the same file",
+    ),
 ]
 
 
@@ -44,7 +49,7 @@ async def prepare(
     service: ServiceDep,
     idempotency_key: IdempotencyKey = None,
 ) -> FileView:
-    """The file is read, hashed and stored by a worker; with `deliver_to` it is delivered as well."""
+    """Register the file. A worker then reads, hashes and stores it, and with `deliver_to` a worker also delivers it."""
     request_fingerprint = fingerprint(body.model_dump_json())
     file = await service.files.find_by_key(caller.username, idempotency_key) if idempotency_key else None
     if file is None:
@@ -89,9 +94,10 @@ def _destination(wanted: DeliverTo, name: str, caller: Caller, service: Service)
 
 
 async def renewed_source(file: File, caller: Caller, service: Service) -> dict[str, Any]:
-    """What changes in the record of a FAILED or CANCELLED file that is stored after all: nothing, if it can go on.
+    """Return the fields that a retry changes in the record of a FAILED or CANCELLED file; none if it can continue.
 
-    If its source is another one now, or was seen to change, it is registered anew. Raises the source errors.
+    If the file's source is no longer the registered one, or an attempt noticed a change, all of the source is
+    registered anew. Raises the source errors.
     """
     # The caller's roots may have shrunk since the file was registered.
     Roots(configured=service.roots, allowed=caller.roots_among(service.roots)).holding(file.path)

@@ -1,4 +1,4 @@
-"""How often somebody may ask. Counted in each process of its own, so that no other server can be in the way."""
+"""Rate limits for accounts and for failed logins. Each process counts for itself, so no other server is needed."""
 
 import time
 from ipaddress import IPv6Address, ip_address
@@ -12,40 +12,46 @@ from gridhaul.transfer.errors import TooManyRequests
 
 
 class RateLimits:
-    """Requests a minute, over the last minute. Belongs to one event loop."""
+    """Limits of requests and of failed logins over the last minute; 0: no limit.
+
+    An instance belongs to one event loop.
+    """
 
     def __init__(self, *, requests_a_minute: int, failed_logins_a_minute: int) -> None:
         self._limiter = SlidingWindowCounterRateLimiter(MemoryStorage())
-        self._requests = _item(requests_a_minute)
-        self._logins = _item(failed_logins_a_minute)
+        self._requests = _rate(requests_a_minute)
+        self._logins = _rate(failed_logins_a_minute)
 
     async def count(self, account: Account) -> None:
-        """Raises TooManyRequests if the account is over its rate."""
+        """Count a request of the account. Raises TooManyRequests if the account is over its rate."""
         if self._requests and not await self._limiter.hit(self._requests, "account", account.username):
             raise await self._refusal(self._requests, "account", account.username)
 
     async def require_login(self, address: str) -> None:
-        """Raises TooManyRequests if too many logins failed from there, whatever the names."""
-        who = ("login", _subscriber(address))
-        if self._logins and not await self._limiter.test(self._logins, *who):
-            raise await self._refusal(self._logins, *who)
+        """Raise TooManyRequests if too many logins from the address failed, for whichever usernames."""
+        key = ("login", _subscriber(address))
+        if self._logins and not await self._limiter.test(self._logins, *key):
+            raise await self._refusal(self._logins, *key)
 
     async def count_failed_login(self, address: str) -> None:
         if self._logins:
             await self._limiter.hit(self._logins, "login", _subscriber(address))
 
-    async def _refusal(self, item: RateLimitItemPerMinute, *who: str) -> TooManyRequests:
-        window = await self._limiter.get_window_stats(item, *who)
+    async def _refusal(self, rate: RateLimitItemPerMinute, *key: str) -> TooManyRequests:
+        window = await self._limiter.get_window_stats(rate, *key)
         seconds = max(1.0, window.reset_time - time.time())
-        return TooManyRequests("Too many requests; come again later.", retry_after_seconds=seconds)
+        return TooManyRequests("Too many requests; try again later.", retry_after_seconds=seconds)
 
 
-def _item(amount: int) -> RateLimitItemPerMinute | None:
-    return RateLimitItemPerMinute(amount) if amount else None
+def _rate(a_minute: int) -> RateLimitItemPerMinute | None:
+    return RateLimitItemPerMinute(a_minute) if a_minute else None
 
 
 def _subscriber(address: str) -> str:
-    """Whoever has one IPv6 address has all of its network of 64 bits (RFC 6177)."""
+    """Return the network that counts as one client: the first 64 bits of an IPv6 address, else the address itself.
+
+    A subscriber who has one IPv6 address has its whole /64 network (RFC 6177).
+    """
     try:
         ip = ip_address(address)
     except ValueError:

@@ -1,4 +1,4 @@
-"""Loops of the api beside its requests."""
+"""The loop in which the api repeats a step in the background, beside its requests."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -12,7 +12,11 @@ from gridhaul.transfer.errors import GridhaulError
 async def repeat(
     step: Callable[[], Awaitable[None]], *, every_seconds: float, log: FilteringBoundLogger, name: str
 ) -> NoReturn:
-    """Until cancelled. A step that raises is logged, as `name` with `_failed` or `_broke`, and the next one comes."""
+    """Call `step`, wait, and repeat, until cancelled.
+
+    If a step raises, a GridhaulError is logged as `{name}_failed`, any other exception as `{name}_broke`, and the loop
+    continues.
+    """
     while True:
         try:
             await step()

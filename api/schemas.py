@@ -1,4 +1,4 @@
-"""What the api takes and gives. Lengths are bytes, digests lower-case hex, times RFC 3339 in UTC."""
+"""Request and response bodies of the api. Lengths are bytes, digests lower-case hex, times RFC 3339 in UTC."""
 
 from datetime import datetime
 from typing import Annotated, Any, Self
@@ -13,7 +13,7 @@ LOCATION: dict[str, Any] = {"headers": {"Location": {"required": True, "schema":
 
 
 def _whole(number: object) -> object:
-    """In JSON 1.0 is an integer."""
+    """Return a whole float as an int, because 1.0 is an integer in JSON Schema; return anything else unchanged."""
     return int(number) if isinstance(number, float) and number.is_integer() else number
 
 
@@ -21,7 +21,7 @@ Whole = BeforeValidator(_whole)
 Length = Annotated[int, Field(ge=0, lt=2**53), Whole]
 TargetName = Annotated[str, StringConstraints(max_length=64)]
 
-# The patterns are for the documentation: what does not match them is refused with a reason of its own.
+# The patterns only document the values: `check_path` and `check_object_name` refuse a wrong value and say why.
 _PARTS = r"^[^/\x00-\x1f\x7f]+(/[^/\x00-\x1f\x7f]+)*$"
 FilePath = Annotated[str, Field(json_schema_extra={"pattern": r"^/[^\x00-\x1f\x7f]*$", "maxLength": 4096})]
 FileName = Annotated[str, StringConstraints(min_length=1, max_length=255), Field(json_schema_extra={"pattern": _PARTS})]
@@ -45,7 +45,9 @@ class PrepareBody(Body):
     name: FileName | None = None
     deliver_to: DeliverTo | None = None
     if_changed: IfChanged = Field(
-        default=IfChanged.FAIL, strict=False, description="If the source changes before it is stored: fail, or restart"
+        default=IfChanged.FAIL,
+        strict=False,
+        description="If the source changes before all of it is stored: `fail`, or `restart` to store it from the start",
     )
 
 
@@ -72,7 +74,9 @@ class FileView(BaseModel):
     state: FileState
     layout: Layout | None
     stored_bytes: int
-    checked_bytes: int = Field(description="Of the source, read once more because something touched it meanwhile")
+    checked_bytes: int = Field(
+        description="Bytes of the source that were read once more, because the source was touched while it was read"
+    )
     if_changed: IfChanged
     rate: float | None
     digests: dict[str, str]
@@ -84,7 +88,7 @@ class FileView(BaseModel):
 
     @classmethod
     def of(cls, file: File) -> Self:
-        here = f"/files/{file.id}"
+        path = f"/files/{file.id}"
         return cls(
             file_id=file.id,
             name=file.name,
@@ -104,9 +108,9 @@ class FileView(BaseModel):
             created_at=file.created_at,
             updated_at=file.updated_at,
             links={
-                "self": here,
-                "content": f"{here}/content",
-                "deliveries": f"{here}/deliveries",
+                "self": path,
+                "content": f"{path}/content",
+                "deliveries": f"{path}/deliveries",
                 "finalize": f"/upload/{file.id}/finalize",
             },
         )
@@ -114,7 +118,7 @@ class FileView(BaseModel):
 
 class FilesView(BaseModel):
     files: list[FileView]
-    next_cursor: str | None = Field(description="Give it as `cursor` to get older files; null at the end")
+    next_cursor: str | None = Field(description="Pass this as `cursor` to get older files; null: no more follow")
 
 
 class ReceiptView(BaseModel):
@@ -190,4 +194,4 @@ class DeliveriesView(BaseModel):
 
 
 class DeliveryPageView(DeliveriesView):
-    next_cursor: str | None = Field(description="Give it as `cursor` to get older deliveries; null at the end")
+    next_cursor: str | None = Field(description="Pass this as `cursor` to get older deliveries; null: no more follow")

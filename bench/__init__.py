@@ -1,1 +1,1 @@
-"""The benchmark: every case beside its peers, in one run, on one database. `python -m bench`."""
+"""The benchmark, `python -m bench`: every case and its peers are measured in one run, on one database server."""

@@ -1,4 +1,4 @@
-"""`python -m bench`: Gridhaul beside its peers, on this machine."""
+"""`python -m bench`: measure Gridhaul and its peers on this machine."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,10 +14,19 @@ from bench.tuning import settings_of
 from gridhaul.embedded.errors import EmbeddedError
 from gridhaul.embedded.terminal import Interrupted, interruptible
 
-Size = Annotated[int, typer.Option(min=8, metavar="MIB", help="Instead of 1024; all else shrinks alike. A trial.")]
-Largest = Annotated[int | None, typer.Option(min=2, metavar="GIB", help="Instead of 16 GiB, for less disk. A trial.")]
+Size = Annotated[
+    int,
+    typer.Option(
+        min=8, metavar="MIB", help="The large file's size; all other sizes shrink in proportion. Makes a trial."
+    ),
+]
+Largest = Annotated[
+    int | None,
+    typer.Option(min=2, metavar="GIB", help="The largest file of memory and growth, instead of 16 GiB. Makes a trial."),
+]
 Settings = Annotated[
-    list[str], typer.Option("--set", metavar="NAME=VALUE", help="A setting without GRIDHAUL_, repeatable. A trial.")
+    list[str],
+    typer.Option("--set", metavar="NAME=VALUE", help="A setting without GRIDHAUL_; repeatable. Makes a trial."),
 ]
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -27,20 +36,22 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 def bench(
     context: typer.Context,
     *,
-    only: Annotated[str, typer.Option(metavar="CASES", help=f"Some of {', '.join(NAMES)}.")] = "",
-    runs: Annotated[int, typer.Option(min=1, help="How often each is measured; 5 or more are published.")] = 5,
+    only: Annotated[
+        str, typer.Option(metavar="CASES", help=f"Cases to measure, separated by commas: {', '.join(NAMES)}.")
+    ] = "",
+    runs: Annotated[int, typer.Option(min=1, help="The runs of each case; 5 or more are published.")] = 5,
     size: Size = FULL.file_mib,
     largest: Largest = None,
-    settings: Settings = [],  # noqa: B006 - typer makes a new one
+    settings: Settings = [],  # noqa: B006 - typer makes a new list for each call
 ) -> None:
-    """Measure Gridhaul beside its peers, show the table, and write bench/latest.json.
+    """Measure Gridhaul and its peers, show the results, and write bench/latest.json.
 
-    From it docs/performance.md and its chart are written. A trial has other sizes or settings: it goes to
-    var/bench-trial.json, and is not published.
+    docs/performance.md and its chart are then written from bench/latest.json. A trial is a run with other sizes or
+    settings: its results go to var/bench-trial.json, and are not published.
     """
     if context.invoked_subcommand is not None:
         return
-    with _problems_told():
+    with _errors_to_exit_codes():
         names = tuple(name for name in only.split(",") if name)
         plan = Plan(cases=choose(names), runs=runs, scale=_scale(size, largest), settings=settings_of(settings))
         run(plan)
@@ -49,7 +60,7 @@ def bench(
 @app.command()
 def guard() -> None:
     """Measure a few cases at small sizes, in about a minute; exit with 1 if a ratio is below its margin."""
-    with _problems_told():
+    with _errors_to_exit_codes():
         holds = run_guard()
     raise typer.Exit(0 if holds else 1)
 
@@ -60,7 +71,7 @@ def _scale(size_mib: int, largest_gib: int | None) -> Scale:
 
 
 @contextmanager
-def _problems_told() -> Iterator[None]:
+def _errors_to_exit_codes() -> Iterator[None]:
     try:
         with interruptible():
             yield

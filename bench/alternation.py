@@ -1,4 +1,4 @@
-"""A B A B: whatever the machine does meanwhile, it does to all of them."""
+"""Measures contestants in turn (A B A B), so that other load on the machine slows all of them alike."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -11,15 +11,15 @@ WARM_UP = 0
 
 @dataclass(frozen=True)
 class Contestant:
-    """`measure` does it once and gives the value; when it returns, nothing of it is left."""
+    """A contestant of a case. `measure` runs once, returns its value, and leaves nothing stored."""
 
     name: str
     measure: Callable[[], float]
-    warms_up: bool = True  # is done once before anything counts
+    warms_up: bool = True  # runs once more before the runs that count
 
 
 def turns(contestants: Sequence[Contestant], *, runs: int) -> Iterator[tuple[int, Contestant]]:
-    """Each run and who is measured in it: all in turn, first once to warm up."""
+    """Yield the number and the contestant of each run: all contestants in turn, after their warm-ups."""
     for contestant in contestants:
         if contestant.warms_up:
             yield WARM_UP, contestant
@@ -31,20 +31,20 @@ def turns(contestants: Sequence[Contestant], *, runs: int) -> Iterator[tuple[int
 def alternate(
     contestants: Sequence[Contestant], *, runs: int, settle: Callable[[], None], display: Display, unit: str
 ) -> dict[str, Values]:
-    """The values of each, without the one that warms up. `settle` comes before every measurement."""
+    """Return the values of each contestant by name, without warm-ups. `settle` is called before every run."""
     values: dict[str, list[float]] = {contestant.name: [] for contestant in contestants}
     planned = list(turns(contestants, runs=runs))
     display.expect(len(planned))
     for run, contestant in planned:
-        what = f"{contestant.name}, {_which(run, runs)}"
-        display.begins(what)
+        title = f"{contestant.name}, {_run_name(run, runs)}"
+        display.begins(title)
         settle()
         value = contestant.measure()
         if run != WARM_UP:
             values[contestant.name].append(value)
-        display.ends(f"{what}: {value:.4g} {unit}")
+        display.ends(f"{title}: {value:.4g} {unit}")
     return dict(values)
 
 
-def _which(run: int, runs: int) -> str:
+def _run_name(run: int, runs: int) -> str:
     return "warming up" if run == WARM_UP else f"run {run} of {runs}"

@@ -1,4 +1,4 @@
-"""What a case is, and what it is given."""
+"""A case of the benchmark, and the bench that it measures on."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from bench.stand import Stand
 
 @dataclass(frozen=True, kw_only=True)
 class Bench:
-    """The stand, and how much is measured how often."""
+    """The stand that cases measure on, the amounts of data, and the number of runs."""
 
     stand: Stand
     scale: Scale
@@ -22,12 +22,12 @@ class Bench:
     display: Display
 
     def alternate(self, contestants: Sequence[Contestant], *, unit: str) -> dict[str, Values]:
-        """The values of each contestant by name, all measured in turn."""
+        """Measure the contestants in turn, and return the values of each by name."""
         return alternate(contestants, runs=self.runs, settle=self.stand.ours.settle, display=self.display, unit=unit)
 
     @cached_property
     def trips(self) -> Trips:
-        """Of files of growing size; made once, for the cases that look at them."""
+        """Return the trips of files of growing size, which are measured once for all cases that use them."""
         return travel(self.stand, self.scale, runs=self.runs, display=self.display)
 
 
@@ -37,4 +37,4 @@ class Case:
     unit: str
     goal: Goal | None
     measure: Callable[[Bench], Outcome]
-    stored_mib: Callable[[Scale], int]  # at once, all copies of it, without the sources
+    stored_mib: Callable[[Scale], int]  # most MiB that the case stores at once: all copies, without the sources

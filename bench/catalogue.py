@@ -21,7 +21,7 @@ NAMES = tuple(case.name for case in CASES)
 
 
 def choose(names: Sequence[str]) -> list[Case]:
-    """Those of the names, or all without any, in the order of the catalogue. Raises UsageProblem."""
+    """Return the named cases, or all cases if `names` is empty, in the order of the catalogue. Raises UsageProblem."""
     unknown = sorted(set(names) - set(NAMES))
     if unknown:
         raise UsageProblem(f"There is no case {', '.join(unknown)}. There are: {', '.join(NAMES)}.")

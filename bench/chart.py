@@ -1,4 +1,4 @@
-"""`docs/performance.svg`: a panel for each case, with ours and every peer. The same record gives the same bytes."""
+"""Draws `docs/performance.svg`: a panel for each case, with Gridhaul and every peer. Equal entries give equal bytes."""
 
 from pathlib import Path
 
@@ -11,14 +11,14 @@ from bench.report import number
 
 COLUMNS = 3
 PANEL_INCHES = (3.6, 1.7)
-# Readable on white and on black.
+# These colors are readable on white and on black.
 INK = "#7d8590"
 OURS = "#2f81f7"
 PEERS = "#9a8c6c"
 
 
 def draw(path: Path, entries: Entries) -> None:
-    """SVG, or what else the path's suffix says."""
+    """Write the chart as SVG, or in the format that the path's suffix names."""
     rows = -(-len(entries) // COLUMNS)
     with mpl.rc_context(
         {

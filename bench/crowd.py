@@ -1,4 +1,4 @@
-"""Many files at once, over one connection pool; that they are done is counted in the records."""
+"""Stores and deletes many files at once over one connection pool, and counts finished files in the database."""
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable, Sequence
@@ -24,14 +24,14 @@ class Crowd:
         self._records = records
 
     def store(self, paths: Sequence[Path]) -> list[str]:
-        """Prepare all, LANES at a time, and wait until all are STORED; their ids."""
+        """Prepare all files, LANES at a time, wait until all are STORED, and return their ids in any order."""
         before = self._records.count("STORED")
         file_ids = self._all(_prepare, paths)
         self._records.wait_for_count("STORED", before + len(paths))
         return file_ids
 
     def delete(self, file_ids: Sequence[str]) -> None:
-        """Delete all, and wait until nothing of them is stored."""
+        """Delete all files, and wait until their stored bytes are removed."""
         before = self._records.count("DELETED")
         self._all(_delete, file_ids)
         self._records.wait_for_count("DELETED", before + len(file_ids))
@@ -43,15 +43,15 @@ class Crowd:
         self, action: Callable[[httpx2.AsyncClient, T], Coroutine[Any, Any, R]], items: Iterable[T]
     ) -> list[R]:
         waiting = iter(items)
-        done: list[R] = []
+        results: list[R] = []
         async with async_client(self._system.url, self._system.token) as http:
 
             async def lane() -> None:
                 for item in waiting:
-                    done.append(await action(http, item))  # noqa: PERF401 - the lanes share one list
+                    results.append(await action(http, item))  # noqa: PERF401 - the lanes share one list
 
             await asyncio.gather(*(lane() for _ in range(LANES)))
-        return done
+        return results
 
 
 async def _prepare(http: httpx2.AsyncClient, path: Path) -> str:

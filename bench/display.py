@@ -1,4 +1,4 @@
-"""What is shown while it runs: a bar on a terminal, a line a measurement everywhere. All of it on stderr."""
+"""Shows the running benchmark on stderr: a line for each measurement, and a bar below the lines on a terminal."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,20 +10,20 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 
 class Display(Protocol):
     def case(self, name: str) -> None:
-        """What follows belongs to this case."""
+        """Show the following measurements as part of this case."""
 
     def expect(self, steps: int) -> None:
-        """So many measurements more are to come."""
+        """Add `steps` to the number of measurements to expect."""
 
     def begins(self, what: str) -> None:
-        """One of them begins."""
+        """Show that the measurement `what` begins."""
 
     def ends(self, line: str) -> None:
-        """One of them has ended, with this to say."""
+        """Show that the measurement has ended, with its result in `line`."""
 
 
 class Lines:
-    """For logs."""
+    """A display for logs: a line for each measurement that has ended."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -33,17 +33,17 @@ class Lines:
         self._case = name
 
     def expect(self, steps: int) -> None:
-        """Nothing: lines do not tell how many will follow."""
+        """Do nothing: the lines do not show how many measurements follow."""
 
     def begins(self, what: str) -> None:
-        """Nothing: the line comes when it has ended."""
+        """Do nothing: the line is printed when the measurement has ended."""
 
     def ends(self, line: str) -> None:
         self._console.print(f"{self._case}: {line}", highlight=False, soft_wrap=True, markup=False)
 
 
 class Bar(Lines):
-    """For terminals: what is measured now and how much of the case is done, below the lines."""
+    """A display for terminals: below the lines, a bar with the current measurement and the progress of the case."""
 
     def __init__(self, console: Console, progress: Progress) -> None:
         super().__init__(console)
@@ -68,7 +68,7 @@ class Bar(Lines):
 
 @contextmanager
 def display() -> Iterator[Display]:
-    """The one that fits stderr."""
+    """Yield the display that fits stderr."""
     console = Console(stderr=True)
     if not console.is_terminal:
         yield Lines(console)

@@ -1,4 +1,4 @@
-"""The chart and tables in `docs/performance.md`, between two marks."""
+"""Writes the chart and the tables of `docs/performance.md`, between two marks in the page."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -15,19 +15,19 @@ FIGURES = ("case", "further figures", "median", "goal")
 
 
 def too_few_runs(entries: Entries) -> list[str]:
-    """The cases that were measured too seldom to be published."""
+    """Return the names of the cases that have too few runs to be published."""
     return [name for name, entry in entries.items() if len(entry["runs"]["ours"]) < PUBLISHED_RUNS]
 
 
 def write(path: Path, entries: Entries) -> None:
-    """Replace what is between the marks; both must be there."""
+    """Replace the text between the two marks, which must both be in the file."""
     before, _, rest = path.read_text().partition(BEGIN)
     _, _, after = rest.partition(END)
     path.write_text(f"{before}{BEGIN}\n{text(entries)}\n{END}{after}")
 
 
 def text(entries: Entries) -> str:
-    """The chart, the machine, and both tables."""
+    """Return the chart, the machine, the days, and both tables as Markdown."""
     cases = [CASES, *((*report.cells(name, entry), report.compared(entry)) for name, entry in entries.items())]
     figures = [FIGURES, *_figures(entries)]
     return "\n".join([CHART, "", *_measured_on(entries), "", *_table(cases), "", *_table(figures)])

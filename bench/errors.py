@@ -1,17 +1,17 @@
-"""What keeps the benchmark from going on. The message says what to do."""
+"""Errors that stop the benchmark. Each message says what to do."""
 
 
 class BenchError(Exception):
-    """The root of all of them."""
+    """The base class of the errors in this module."""
 
 
 class UsageProblem(BenchError):
-    """What was asked for makes no sense."""
+    """An option cannot be used."""
 
 
 class NoSpace(BenchError):
-    """The disk has too little room for what would be stored."""
+    """The disk has too little room for everything that the cases store."""
 
 
 class TransferFailed(BenchError):
-    """Something of ours ended in another state than it should have, or did not end in time."""
+    """A request or a transfer failed, or a transfer did not finish in time."""

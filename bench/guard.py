@@ -1,4 +1,4 @@
-"""What CI guards: ratios far below what is reached, at small sizes, so that only a real loss of speed fails."""
+"""The ratios that CI guards, at small sizes. They lie far below the usual ratios: only a real loss of speed fails."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -8,14 +8,15 @@ from bench.catalogue import choose
 from bench.result import Goal, Outcome
 from bench.scale import FULL
 
-MARGINS = {"ingest": 0.4, "ingest_parent": 2.0, "egress": 0.3, "small_files": 0.1}  # of ours by the peer
+# The least ratios of Gridhaul's value to the best peer's value.
+MARGINS = {"ingest": 0.4, "ingest_parent": 2.0, "egress": 0.3, "small_files": 0.1}
 RUNS = 3
 SCALE = replace(FULL, file_mib=128, parent_file_mib=32, small_files=200)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Guarded:
-    """A case whose goal is its margin, and what it has measured."""
+    """A case whose goal is its margin, and the case's outcome."""
 
     case: Case
     outcome: Outcome
@@ -34,6 +35,10 @@ def guarded_cases() -> list[Case]:
 
 
 def judge(case: Case, measure: Callable[[int], Outcome]) -> Guarded:
-    """`measure` does so many runs. A miss counts only if it is one with twice as many: others use the machine, too."""
+    """Judge the outcome of `measure`, which takes the number of runs.
+
+    A missed margin is measured again with twice the runs, and the second outcome counts: other load on the machine can
+    make a case miss its margin once.
+    """
     first = Guarded(case=case, outcome=measure(RUNS))
     return first if first.holds else Guarded(case=case, outcome=measure(2 * RUNS))

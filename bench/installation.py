@@ -1,4 +1,4 @@
-"""One running Gridhaul, and the ways to use it."""
+"""One running Gridhaul, and the clients that use it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,23 +25,23 @@ class Installation:
     database: str
 
     def operator_with(self, token: str) -> Operator:
-        """One more, with connections of its own."""
+        """Return a further operator, with the token and with connections of its own."""
         return Operator(self.system.url, token, self.records)
 
     def settle(self) -> None:
-        """What was deleted before is gone for good, and everything is on disk."""
-        # Usually they are looked at again two minutes later. Nothing is under way that could arrive late.
+        """Finish earlier deletions, and have MongoDB write everything to disk."""
+        # A worker sweeps deleted contents two minutes later, against late requests. No request is under way here.
         self.mongo[self.database]["contents"].delete_many({"state": "DELETING"})
         self.checkpoint()
 
     def checkpoint(self) -> None:
-        """MongoDB writes to its data files what is only in its cache and its journal."""
+        """Have MongoDB write its cache and its journal to its data files."""
         self.mongo.admin.command("fsync")
 
 
 @contextmanager
 def installed(configuration: Configuration, *, database: str) -> Iterator[Installation]:
-    """Started, with the name of the database that its configuration chooses."""
+    """Yield a started installation. `database` is the name of the database in the configuration."""
     with System(configuration) as system, MongoClient[Document](system.mongo_url) as mongo:
         records = Records(mongo[database])
         with Operator(system.url, system.token, records) as operator:

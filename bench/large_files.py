@@ -1,4 +1,4 @@
-"""Storing and delivering files of growing size: one series of runs, for memory and for growth."""
+"""Stores and delivers files of growing size, in one series of runs for the cases `memory` and `growth`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,12 +20,12 @@ UNIT = "s/GiB"
 class Trip:
     """One file of zeros stored, delivered to the sink, and deleted."""
 
-    seconds_per_gib: float  # to store it
-    written_seconds_per_gib: float  # the same, and until MongoDB has written its data files
+    seconds_per_gib: float  # until the file is STORED
+    written_seconds_per_gib: float  # until MongoDB has also written its data files
     peaks: Peaks
 
 
-Trips = Mapping[int, list[Trip]]  # by MiB, from the smallest file to the largest
+Trips = Mapping[int, list[Trip]]  # by the MiB of the file, from the smallest to the largest
 
 
 class _Traveller:
@@ -54,7 +54,10 @@ class _Traveller:
 
 
 def travel(stand: Stand, scale: Scale, *, runs: int, display: Display) -> Trips:
-    """All sizes in turn. Only the smallest warms up: it is what the others are compared with."""
+    """Measure all sizes in turn, and return their trips.
+
+    Only the smallest size warms up: the other sizes are compared with it.
+    """
     travellers = {mib: _Traveller(stand, mib) for mib in scale.growing_mib}
     smallest = min(travellers)
     contestants = [

@@ -1,4 +1,4 @@
-"""How long `GET /files` takes while the number of records grows. They are written straight into the database."""
+"""Measures how long `GET /files` takes while the number of records grows. Records are inserted without the api."""
 
 from collections.abc import Mapping
 
@@ -15,7 +15,7 @@ from bench.timing import timed
 UNIT = "ms"
 AT_MOST = Goal("≤", 2)
 OWNERS = tuple(f"owner{number}" for number in range(10))
-STATES = ("STORED",) * 9 + ("FAILED",)  # at rest, so that no worker looks at them
+STATES = ("STORED",) * 9 + ("FAILED",)  # final states, so that no worker works on the records
 BATCH = 5_000
 WARM_UPS = 50
 
@@ -23,7 +23,7 @@ Latencies = Mapping[str, list[float]]  # milliseconds by kind of page
 
 
 def measure_listings(bench: Bench) -> list[Figure]:
-    """p50 and p99 of each kind of page at each number of records, and how much p99 has grown from first to last."""
+    """Return p50 and p99 of each kind of page at each number of records, and the growth of p99 from fewest to most."""
     source = bench.stand.sources.many(1, 1)[0]
     found: dict[int, Latencies] = {}
     with bench.stand.beside("listing", {}) as installation:
@@ -40,7 +40,7 @@ def measure_listings(bench: Bench) -> list[Figure]:
 
 
 def _pattern(installation: Installation, file_id: str) -> Document:
-    """A record as api and worker have written it."""
+    """Return the file's record, as api and worker have written it."""
     document = _files(installation).find_one({"_id": ObjectId(file_id)})
     assert document is not None, "it was stored"  # noqa: S101
     return document
@@ -61,29 +61,29 @@ def _fill(installation: Installation, pattern: Document, *, up_to: int) -> None:
 
 
 def _record(pattern: Document, number: int) -> Document:
-    """Each owner has records in every state."""
+    """Return a copy of the pattern with a new id. Over all numbers, each owner has records in every state."""
     owner, state = OWNERS[number % len(OWNERS)], STATES[number // len(OWNERS) % len(STATES)]
     return {**pattern, "_id": ObjectId(), "content_id": ObjectId(), "owner": owner, "state": state}
 
 
 def _ask(installation: Installation, owner: Operator, requests: int) -> Latencies:
-    """All kinds in turn."""
+    """Return the latencies of `requests` requests for each kind of page, sent in turn."""
     everybody = installation.operator
-    ways: dict[str, tuple[Operator, str]] = {
+    pages: dict[str, tuple[Operator, str]] = {
         "first page": (everybody, "/files"),
         "later page": (everybody, f"/files?cursor={_middle(installation)}"),
         "one state": (everybody, "/files?state=FAILED"),
         "one owner": (owner, "/files"),
     }
-    latencies: dict[str, list[float]] = {kind: [] for kind in ways}
+    latencies: dict[str, list[float]] = {kind: [] for kind in pages}
     for _ in range(WARM_UPS + requests):
-        for kind, (operator, path) in ways.items():
+        for kind, (operator, path) in pages.items():
             latencies[kind].append(timed(lambda: operator.http.get(path).raise_for_status())[0] * 1000)  # noqa: B023
     return {kind: values[WARM_UPS:] for kind, values in latencies.items()}
 
 
 def _middle(installation: Installation) -> ObjectId:
-    """The id of the record with as many before it as behind."""
+    """Return the id in the middle of all ids."""
     files = _files(installation)
     half = files.estimated_document_count() // 2
     return ObjectId(files.find({}, {"_id": 1}).sort("_id").skip(half).limit(1)[0]["_id"])

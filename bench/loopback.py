@@ -1,4 +1,4 @@
-"""Clients of servers on this machine. None reads the system's certificates: that takes longer than a small file."""
+"""HTTP clients of servers on this machine. They trust no certificates: loading some takes longer than a small file."""
 
 import ssl
 

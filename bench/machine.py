@@ -1,4 +1,4 @@
-"""The machine that was measured on."""
+"""Describes the machine that the benchmark runs on."""
 
 import os
 import platform
@@ -38,7 +38,7 @@ def describe(mongo: MongoClient[Document]) -> Machine:
 
 
 def in_words(machine: Machine) -> str:
-    """One line."""
+    """Return the machine as one line of text."""
     return (
         f"{machine['cpu']}, {machine['cores']} cores, {machine['memory_gib']:g} GiB of memory, {machine['kernel']}, "
         f"Python {machine['python']}, mongod {machine['mongod']} with a cache of {machine['mongod_cache_gib']:g} GiB"

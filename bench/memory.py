@@ -18,7 +18,7 @@ Peaks = Mapping[str, float]  # MiB of the process with the highest peak, by prog
 
 
 def forget_peaks(system: System) -> None:
-    """From now on the peak of each process is what it holds now."""
+    """Reset the peak of each process to its current resident memory (clear_refs in proc(5))."""
     for name in OURS + SERVERS:
         for process in _processes(system, name):
             _of_process(process, "clear_refs").write_text(FORGET_PEAK)
@@ -29,18 +29,18 @@ def peaks(system: System) -> Peaks:
 
 
 def highest(found: Peaks) -> float:
-    """Of our own processes."""
+    """Return the highest peak of Gridhaul's own processes, in MiB."""
     return max(found[name] for name in OURS)
 
 
 def _processes(system: System, name: str) -> list[psutil.Process]:
-    """The program's process and all that it has started."""
+    """Return the program's process and all its descendants."""
     parent = psutil.Process(system.pid(name))
     return [parent, *parent.children(recursive=True)]
 
 
 def _peak_mib(process: psutil.Process) -> float:
-    with suppress(FileNotFoundError):  # it has ended
+    with suppress(FileNotFoundError):  # the process has stopped
         found = re.search(r"VmHWM:\s+(\d+) kB", _of_process(process, "status").read_text())
         if found:
             return int(found.group(1)) / KIB_IN_MIB

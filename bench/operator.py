@@ -1,4 +1,4 @@
-"""What somebody does with Gridhaul over the public api. That it is done is seen in the records."""
+"""Uses Gridhaul over the public api, and waits for results in the records of the database."""
 
 from pathlib import Path
 from types import TracebackType
@@ -14,7 +14,7 @@ Json = dict[str, Any]
 
 
 class Operator:
-    """Use as a context manager."""
+    """A client of the public api. Use as a context manager."""
 
     def __init__(self, url: str, token: str, records: Records) -> None:
         self.http = client(url, token)
@@ -29,39 +29,39 @@ class Operator:
         self.http.close()
 
     def store(self, path: Path) -> str:
-        """Prepare, and wait until it is STORED; the file's id."""
+        """Prepare the file, wait until it is STORED, and return its id."""
         file_id = self.prepare(path)
         self._records.wait_for_file(file_id, "STORED")
         return file_id
 
     def prepare(self, path: Path, **more: object) -> str:
-        """The new file's id."""
+        """Prepare the file, and return its id."""
         return str(self.post("/upload/prepare", {"file_path": str(path), **more})["file_id"])
 
     def sha256(self, file_id: str) -> str:
         return str(self.get(f"/files/{file_id}")["digests"]["sha-256"])
 
     def deliver(self, file_id: str, sha256: str, *, target: str, object_name: str) -> None:
-        """Finalize, and wait until it is DELIVERED."""
-        where = {"target": target, "object_name": object_name, "if_exists": "overwrite"}
-        answer = self.http.post(f"/upload/{file_id}/finalize", headers={"content-sha256": sha256}, json=where)
+        """Finalize the file, and wait until the delivery is DELIVERED."""
+        destination = {"target": target, "object_name": object_name, "if_exists": "overwrite"}
+        answer = self.http.post(f"/upload/{file_id}/finalize", headers={"content-sha256": sha256}, json=destination)
         self._records.wait_for_delivery(accepted(answer)["delivery_id"])
 
     def send(self, path: Path, *, target: str, object_name: str) -> str:
-        """Prepare with `deliver_to`, and wait until it is DELIVERED; the file's id."""
+        """Prepare the file with `deliver_to`, wait until the delivery is DELIVERED, and return the file's id."""
         file_id = self.prepare(path, deliver_to={"target": target, "object_name": object_name})
         self._records.wait_for_delivery_of(file_id)
         return file_id
 
     def delete(self, *file_ids: str) -> None:
-        """Delete them, and wait until nothing of them is stored."""
+        """Delete the files, and wait until their stored bytes are removed."""
         for file_id in file_ids:
             accepted(self.http.delete(f"/files/{file_id}"))
         for file_id in file_ids:
             self._records.wait_for_file(file_id, "DELETED")
 
     def read(self, file_id: str) -> None:
-        """Download it. Raises httpx2.HTTPError if less comes than was announced."""
+        """Download the file. Raises httpx2.HTTPError if fewer bytes arrive than the answer announces."""
         with self.http.stream("GET", f"/files/{file_id}/content") as answer:
             answer.raise_for_status()
             for _ in answer.iter_raw():
@@ -75,7 +75,7 @@ class Operator:
 
 
 def accepted(answer: httpx2.Response) -> Json:
-    """The body. Raises TransferFailed if the answer is no success."""
+    """Return the JSON body. Raises TransferFailed if the answer is no success."""
     if not answer.is_success:
         raise TransferFailed(f"{answer.request.method} {answer.request.url.path}: {answer.status_code}: {answer.text}")
     return dict(answer.json())

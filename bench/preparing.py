@@ -1,4 +1,4 @@
-"""How long prepare takes while large files are being stored, one after another."""
+"""Measures how long prepare takes while large files are being stored, one after another."""
 
 import time
 from collections.abc import Iterator
@@ -15,12 +15,12 @@ from bench.stand import Stand
 from bench.timing import timed
 
 UNIT = "ms"
-PERIOD_SECONDS = 0.05  # twenty requests a second, whatever the answers take
+PERIOD_SECONDS = 0.05  # 20 requests a second, however long the answers take
 AT_MOST = Goal("≤", 100)
 
 
 def measure_preparing(bench: Bench) -> list[Figure]:
-    """p50 and p99."""
+    """Return p50 and p99 of the milliseconds that prepare takes."""
     stand, requests = bench.stand, bench.scale.requests
     large, small = stand.sources.random(bench.scale.file_mib), stand.sources.many(1, SMALL_FILE_BYTES)[0]
     bench.display.expect(1)
@@ -44,7 +44,7 @@ def measure_preparing(bench: Bench) -> list[Figure]:
 
 
 def _prepare(operator: Operator, path: Path, requests: int) -> tuple[list[float], list[str]]:
-    """How many milliseconds each took, and the files' ids."""
+    """Prepare the file `requests` times; return the milliseconds of each request, and the ids."""
     milliseconds, file_ids = [], []
     begin = time.perf_counter()
     for number in range(requests):
@@ -57,17 +57,17 @@ def _prepare(operator: Operator, path: Path, requests: int) -> tuple[list[float]
 
 @contextmanager
 def _storing(stand: Stand, large: Path) -> Iterator[None]:
-    """A thread stores the file again and again; what it stored is deleted."""
-    enough = Event()
+    """Store the file again and again in a thread, and delete it each time, while the context is entered."""
+    stop = Event()
     with ThreadPoolExecutor(1) as threads, stand.ours.operator_with(stand.ours.system.token) as operator:
-        stored = threads.submit(_store_until, enough, operator, large)
+        stored = threads.submit(_store_until, stop, operator, large)
         try:
             yield
         finally:
-            enough.set()
+            stop.set()
         stored.result()
 
 
-def _store_until(enough: Event, operator: Operator, large: Path) -> None:
-    while not enough.is_set():
+def _store_until(stop: Event, operator: Operator, large: Path) -> None:
+    while not stop.is_set():
         operator.delete(operator.store(large))

@@ -1,4 +1,4 @@
-"""`latest.json`: what was measured last of each case."""
+"""Reads and writes `latest.json`, the last results of each case."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -68,20 +68,20 @@ def read(path: Path) -> Entries:
 
 
 def merged(before: Entries, now: Entries, *, order: Sequence[str]) -> Entries:
-    """What is new replaces what was before; what the order does not name is left out."""
+    """Return all entries in the given order; entries of `now` replace those of `before`. Unnamed cases are left out."""
     both = before | now
     return {name: both[name] for name in order if name in both}
 
 
 def write(path: Path, entries: Entries) -> None:
-    """Whole or not at all."""
+    """Write the file whole or not at all."""
     temporary = path.with_suffix(".new")
     temporary.write_text(json.dumps(entries, indent=2, ensure_ascii=False) + "\n")
     temporary.replace(path)
 
 
 def rounded(value: float) -> float:
-    """To the digits that mean something."""
+    """Return the value rounded to the digits that mean something."""
     return float(f"{value:.{DIGITS}g}")
 
 

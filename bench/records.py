@@ -1,4 +1,4 @@
-"""How far ours is, by its records in the database: to ask the api as often would take what is to be measured."""
+"""Waits for files and deliveries by their records in the database: polling the api would load the measured system."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,7 +15,7 @@ SHOWN = {"state": 1, "error": 1}
 
 
 class Records:
-    """Every wait raises TransferFailed when what it waits for will not come."""
+    """The records of one installation. Every wait raises TransferFailed when the awaited state cannot be reached."""
 
     def __init__(self, database: Database[Document]) -> None:
         self._files = database["files"]
@@ -31,15 +31,15 @@ class Records:
         wait_for(lambda: _is_in("DELIVERED", self._deliveries.find_one(wanted, SHOWN)), what=what)
 
     def wait_for_delivery_of(self, file_id: str) -> None:
-        """Until the file's only delivery is DELIVERED. There is none before the file is STORED."""
+        """Wait until the file's only delivery is DELIVERED. The delivery is made when the file is STORED."""
         wait_for(lambda: self._delivered(ObjectId(file_id)), what=f"file {file_id} is DELIVERED")
 
     def wait_for_count(self, state: str, count: int) -> None:
-        """Until there are so many files in the state."""
+        """Wait until `count` files or more are in the state."""
         wait_for(lambda: self.count(state) >= count, what=f"{count} files are {state}")
 
     def count(self, state: str) -> int:
-        """How many files are in the state."""
+        """Return how many files are in the state. Raises TransferFailed if any file is FAILED."""
         if failed := self._files.find_one({"state": "FAILED"}, SHOWN):
             raise TransferFailed(f"A file is FAILED: {failed['error']}")
         return self._files.count_documents({"state": state})
@@ -53,7 +53,7 @@ class Records:
 
 def _is_in(state: str, record: Mapping[str, Any] | None) -> bool:
     if record is None:
-        raise TransferFailed(f"There is no record of it, and it was to be {state}.")
+        raise TransferFailed(f"A record that should be {state} does not exist.")
     if record["state"] in FAILED - {state}:
-        raise TransferFailed(f"It is {record['state']} instead of {state}: {record['error']}")
+        raise TransferFailed(f"A record is {record['state']} instead of {state}: {record['error']}")
     return bool(record["state"] == state)

@@ -1,4 +1,4 @@
-"""Where files are delivered to: a sink, and `rclone serve webdav` with and without digests. The system runs them."""
+"""The targets' servers: a sink, and `rclone serve webdav` with and without digests. supervisord runs them."""
 
 import secrets
 import sys
@@ -22,7 +22,7 @@ USER = "bench"
 
 @dataclass(frozen=True, kw_only=True)
 class Remotes:
-    directory: Path  # of the files that arrive
+    directory: Path  # for the files that arrive
     rclone: Path
     password: str = field(repr=False)
     sink_port: int
@@ -31,7 +31,7 @@ class Remotes:
 
     @classmethod
     def at(cls, directory: Path, rclone: Path) -> Self:
-        """On free ports, in a new directory."""
+        """Return remotes on free ports, with a new directory and a new password."""
         sink, webdav, hashed = network.free_ports(3)
         for name in (WEBDAV, HASHED):
             (directory / name).mkdir(parents=True)
@@ -74,7 +74,7 @@ class Remotes:
         )
 
     def remove(self, name: str, object_name: str) -> None:
-        """An object of a WebDAV server. Raises httpx2.HTTPError."""
+        """Delete an object of the WebDAV server `name`. Raises httpx2.HTTPError."""
         url = f"{self.webdav_url(name)}/{object_name}"
         httpx2.delete(url, auth=(USER, self.password), trust_env=False).raise_for_status()
 

@@ -1,4 +1,4 @@
-"""The table on the screen."""
+"""Prints the results."""
 
 from collections.abc import Iterator
 
@@ -12,11 +12,11 @@ from bench.result import spread
 
 LOG_COLUMNS = 120
 NUMBERS = ("ours", "peer", "ratio")
-CAPTION = "medians; spread: from least to most, by the median"
+CAPTION = "values are medians; spread is highest minus lowest, divided by the median"
 
 
 def show(console: Console, entries: Entries) -> None:
-    """The table, what was compared, the further figures, and where they were measured."""
+    """Print the table, the sizes and names that its lines compare, the further figures, and the machines."""
     console.print(table(entries))
     machines = dict.fromkeys(machine.in_words(entry["machine"]) for entry in entries.values())
     for line in [*(f"{name}: {compared(entry)}" for name, entry in entries.items()), *_figures(entries), *machines]:
@@ -24,13 +24,13 @@ def show(console: Console, entries: Entries) -> None:
 
 
 def console() -> Console:
-    """Of the terminal's width; wide enough for a line a case elsewhere."""
+    """Return a console as wide as the terminal; elsewhere, wide enough for one line a case."""
     found = Console()
     return found if found.is_terminal else Console(width=LOG_COLUMNS)
 
 
 def table(entries: Entries) -> Table:
-    """Narrow enough for 80 columns."""
+    """Return the table, narrow enough for 80 columns."""
     shown = Table(caption=CAPTION, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for heading in ("case", "ours", "peer", "unit", "ratio", "goal", "spread", "of peer"):
         shown.add_column(heading, no_wrap=True, justify="right" if heading in NUMBERS else "left")
@@ -40,7 +40,7 @@ def table(entries: Entries) -> Table:
 
 
 def cells(name: str, entry: Entry) -> tuple[str, ...]:
-    """A line of the table."""
+    """Return a line of the table."""
     return (
         name,
         number(entry["ours"]),
@@ -54,13 +54,13 @@ def cells(name: str, entry: Entry) -> tuple[str, ...]:
 
 
 def compared(entry: Entry) -> str:
-    """What the line of the table is about."""
+    """Return the sizes, the number of runs, and the names that a line of the table compares."""
     runs = len(entry["runs"]["ours"])
     return f"{entry['size']}, {runs} run{'s' if runs > 1 else ''}, {entry['ours_is']} against {entry['best_peer']}"
 
 
 def aim(goal: str | None, reached: bool | None) -> str:
-    """Nothing where there is no goal."""
+    """Return the goal and whether it is reached; the empty text if there is no goal."""
     return f"{goal}: {'yes' if reached else 'no'}" if goal else ""
 
 
@@ -73,5 +73,5 @@ def _figures(entries: Entries) -> Iterator[str]:
 
 
 def number(value: float) -> str:
-    """Three digits, more before the point if there are more."""
+    """Return the value with three digits, or with all digits before the point if there are more."""
     return f"{value:.0f}" if value >= 100 else f"{value:.3g}"

@@ -1,4 +1,4 @@
-"""What a case has measured, and the goal it is held against."""
+"""The outcome of a case, and the goal that the outcome is compared with."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ class Goal:
 
 @dataclass(frozen=True, kw_only=True)
 class Figure:
-    """One more thing that a case has measured."""
+    """A further value that a case has measured."""
 
     what: str
     value: float
@@ -42,7 +42,7 @@ class Outcome:
 
     @property
     def best_peer(self) -> str:
-        """By its median. What has several peers is a rate."""
+        """Return the peer with the highest median. A case with several peers measures rates, so the highest is best."""
         return max(self.peers, key=lambda name: median(self.peers[name]))
 
     @property
@@ -59,12 +59,12 @@ class Outcome:
 
 
 def spread(values: Values) -> float:
-    """How far apart the least and the most are, as a part of the median."""
+    """Return the difference of the highest and the lowest value, divided by the median."""
     return (max(values) - min(values)) / median(values)
 
 
 def percentile(values: Values, percent: float) -> float:
-    """The smallest value that so many percent of all do not exceed (nearest rank)."""
+    """Return the smallest value that at least `percent` percent of all values do not exceed (nearest rank)."""
     ranked = sorted(values)
     rank = -(-len(ranked) * percent // 100)
     return ranked[max(int(rank), 1) - 1]

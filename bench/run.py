@@ -1,4 +1,4 @@
-"""A whole run: the stand, the chosen cases one after another, what they gave."""
+"""Runs the chosen cases on a stand, one after another, and writes and shows their results."""
 
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,7 +23,7 @@ from gridhaul.embedded.programs import PROJECT
 
 SCRATCH = PROJECT / "var/bench"
 LATEST = PROJECT / "bench/latest.json"
-TRIAL = PROJECT / "var/bench-trial.json"  # of other sizes or settings, with which nothing can be compared
+TRIAL = PROJECT / "var/bench-trial.json"  # of runs with other sizes or settings, which are not comparable
 PAGE = PROJECT / "docs/performance.md"
 CHART = PROJECT / "docs/performance.svg"
 
@@ -41,7 +41,7 @@ class Plan:
 
 
 def run(plan: Plan) -> None:
-    """Measure, show, and write. What was measured before something failed is shown and written as well."""
+    """Measure the cases, and show and write their results. If a case fails, the results before it are kept, too."""
     entries: Entries = {}
     try:
         with _bench(plan) as bench:
@@ -54,7 +54,7 @@ def run(plan: Plan) -> None:
 
 
 def run_guard() -> bool:
-    """Measure what is guarded, and show it; whether all of it holds."""
+    """Measure and show the guarded cases; return whether every ratio holds."""
     plan = Plan(cases=guard.guarded_cases(), runs=guard.RUNS, scale=guard.SCALE, settings={})
     with _bench(plan) as bench:
         guarded = [_guarded(case, bench) for case in plan.cases]
@@ -71,7 +71,7 @@ def _guarded(case: Case, bench: Bench) -> Guarded:
 
 @contextmanager
 def _bench(plan: Plan) -> Iterator[Bench]:
-    """Everything started, in a directory that is removed at the end."""
+    """Yield a started bench, in a directory that is removed at the end."""
     with _scratch() as directory:
         check_space(directory, plan.cases, plan.scale)
         with display() as shown, standing(directory, plan.settings) as stand:
@@ -80,12 +80,12 @@ def _bench(plan: Plan) -> Iterator[Bench]:
 
 @contextmanager
 def _scratch() -> Iterator[Path]:
-    """Ours alone, without what a killed run has left. Raises DirectoryInUse."""
+    """Yield the locked scratch directory, emptied of the files of a killed run. Raises DirectoryInUse."""
     scratch = DataDirectory(SCRATCH)
     with scratch.lock():
-        for left in SCRATCH.iterdir():
-            if left != scratch.run:
-                shutil.rmtree(left)
+        for leftover in SCRATCH.iterdir():
+            if leftover != scratch.run:
+                shutil.rmtree(leftover)
         try:
             yield SCRATCH
         finally:
@@ -98,8 +98,8 @@ def _measured(case: Case, bench: Bench) -> Outcome:
 
 
 def _entry(case: Case, bench: Bench, outcome: Outcome) -> Entry:
-    where = machine.describe(bench.stand.mongo)
-    return record.entry_of(case, outcome, settings=bench.stand.settings, machine=where)
+    measured_on = machine.describe(bench.stand.mongo)
+    return record.entry_of(case, outcome, settings=bench.stand.settings, machine=measured_on)
 
 
 def _keep(entries: Entries, path: Path) -> None:
@@ -111,10 +111,10 @@ def _keep(entries: Entries, path: Path) -> None:
 
 
 def _publish(entries: Entries) -> None:
-    """Write the page and the chart, unless something was measured too seldom for that."""
+    """Write the page and the chart, unless a case has too few runs."""
     if too_few := document.too_few_runs(entries):
-        wanted = f"fewer than {document.PUBLISHED_RUNS} runs of {', '.join(too_few)}"
-        typer.echo(f"{PAGE.name} and {CHART.name} stay as they are: {wanted}.", err=True)
+        reason = f"fewer than {document.PUBLISHED_RUNS} runs of {', '.join(too_few)}"
+        typer.echo(f"{PAGE.name} and {CHART.name} stay as they are: {reason}.", err=True)
         return
     document.write(PAGE, entries)
     chart.draw(CHART, entries)

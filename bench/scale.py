@@ -1,4 +1,4 @@
-"""How much each case moves."""
+"""The amounts of data that the cases move."""
 
 from dataclasses import dataclass, replace
 from typing import Self
@@ -8,8 +8,8 @@ GIB_IN_MIB = 1 << 10
 FULL_FILE_MIB = GIB_IN_MIB
 SMALL_FILE_BYTES = 64 << 10
 MIDDLE_FILE_MIB = 5
-FEWEST_RECORDS = 1_000  # so that every page is full
-LEAST = 8  # of anything, so that something is still measured
+FEWEST_RECORDS = 1_000  # enough to fill every page of a listing
+LEAST = 8  # no amount shrinks below this, so that every case still measures something
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,17 +20,17 @@ class Scale:
     middle_files: int = 100
     growing_mib: tuple[int, ...] = (GIB_IN_MIB, 4 * GIB_IN_MIB, 16 * GIB_IN_MIB)
     records: tuple[int, ...] = (FEWEST_RECORDS, 100_000, 1_000_000)
-    requests: int = 1_000  # that are timed of each kind
+    requests: int = 1_000  # timed requests of each kind
     worker_file_mib: int = 256
 
     @property
     def sources_mib(self) -> int:
-        """What the files that are sent take, but for the sparse ones."""
+        """Return the MiB of all source files, except the sparse ones."""
         once = self.file_mib + self.parent_file_mib + self.worker_file_mib
         return once + self.small_files * SMALL_FILE_BYTES // MIB + 1 + self.middle_files * MIDDLE_FILE_MIB
 
     def shrunk(self, file_mib: int) -> Self:
-        """With a file of so many MiB; everything else gets smaller alike."""
+        """Return a scale with a file of `file_mib` MiB; all other amounts shrink in proportion."""
 
         def share(amount: int) -> int:
             return max(LEAST, amount * file_mib // self.file_mib)
@@ -48,7 +48,7 @@ class Scale:
         )
 
     def up_to(self, largest_gib: int) -> Self:
-        """With no file larger than that; it is stored itself."""
+        """Return a scale whose largest growing file has `largest_gib` GiB."""
         largest_mib = largest_gib * GIB_IN_MIB
         smaller = tuple(mib for mib in self.growing_mib if mib < largest_mib)
         return replace(self, growing_mib=(*smaller, largest_mib))
@@ -58,5 +58,5 @@ FULL = Scale()
 
 
 def named(mib: int) -> str:
-    """`1 GiB`, `256 MiB`."""
+    """Return a size such as `1 GiB` or `256 MiB`."""
     return f"{mib // GIB_IN_MIB} GiB" if mib % GIB_IN_MIB == 0 else f"{mib} MiB"

@@ -1,6 +1,6 @@
-"""An HTTP server that takes PUT and keeps nothing, as cheaply as Python can: `python -m bench.sink PORT`.
+"""An HTTP server that accepts PUT and discards the bytes, as cheaply as Python can: `python -m bench.sink PORT`.
 
-Every other method is refused: what it "holds" cannot be looked at. Bodies must have a Content-Length.
+The server refuses every other method with 405, since it keeps no objects. Bodies must have a Content-Length.
 """
 
 import socket
@@ -17,19 +17,19 @@ ANSWER = b"HTTP/1.1 %s\r\nContent-Length: 0\r\n\r\n"
 
 
 def serve(port: int) -> None:
-    """Until killed. A thread for each connection."""
+    """Serve until the process is killed, with a thread for each connection."""
     with socket.create_server((HOST, port)) as listener:
         while True:
             Thread(target=Connection(listener.accept()[0]).serve, daemon=True).start()
 
 
 class Connection:
-    """Answers the requests of one peer, until it goes."""
+    """One client's connection, whose requests are answered until the client closes it."""
 
     def __init__(self, peer: socket.socket) -> None:
         self._peer = peer
         self._buffer = memoryview(bytearray(BUFFER_BYTES))
-        self._received = b""  # beyond the head that was read last
+        self._received = b""  # bytes received after the last head
 
     def serve(self) -> None:
         with self._peer:
@@ -39,11 +39,11 @@ class Connection:
     def _status(self, method: bytes, headers: dict[bytes, bytes]) -> bytes:
         if headers.get(b"expect") == b"100-continue":
             self._peer.sendall(CONTINUE)
-        self._pass_over(int(headers.get(b"content-length", b"0")))
+        self._discard(int(headers.get(b"content-length", b"0")))
         return b"201 Created" if method == b"PUT" else b"405 Method Not Allowed"
 
     def _head(self) -> tuple[bytes, dict[bytes, bytes]] | None:
-        """The method and the headers of the next request; None when there is none."""
+        """Return the method and the headers of the next request, or None when the client has closed the connection."""
         while END_OF_HEAD not in self._received:
             more = self._peer.recv(HEAD_BYTES)
             if not more:
@@ -54,10 +54,10 @@ class Connection:
         pairs = (line.partition(b":") for line in lines)
         return request.split()[0], {name.lower(): value.strip() for name, _, value in pairs}
 
-    def _pass_over(self, length: int) -> None:
-        at_hand = self._received[:length]
+    def _discard(self, length: int) -> None:
+        already_received = self._received[:length]
         self._received = self._received[length:]
-        left = length - len(at_hand)
+        left = length - len(already_received)
         while left and (count := self._peer.recv_into(self._buffer[: min(left, BUFFER_BYTES)])):
             left -= count
 

@@ -1,4 +1,4 @@
-"""The files that are sent. Each is made when it is first asked for."""
+"""Makes the source files. Each file is made when a case first uses it."""
 
 import os
 from collections.abc import Sequence
@@ -15,13 +15,13 @@ class Sources:
         self.directory = directory
 
     def random(self, mib: int) -> Path:
-        """A file of random bytes, which nothing can compress."""
+        """Return a file of random bytes, which cannot be compressed."""
         path = self.directory / f"random-{mib}-mib"
         self._make([path], mib * MIB)
         return path
 
     def many(self, count: int, length_bytes: int) -> list[Path]:
-        """So many files of random bytes."""
+        """Return `count` files of random bytes, `length_bytes` each."""
         directory = self.directory / f"{length_bytes}-bytes"
         directory.mkdir(exist_ok=True)
         paths = [directory / str(number) for number in range(count)]
@@ -29,14 +29,14 @@ class Sources:
         return paths
 
     def sparse(self, mib: int) -> Path:
-        """A file of zeros that takes no space."""
+        """Return a file of zeros that takes no space on the disk."""
         path = self.directory / f"sparse-{mib}-mib"
         path.touch()
         os.truncate(path, mib * MIB)
         return path
 
     def _make(self, paths: Sequence[Path], length_bytes: int) -> None:
-        """Those that are not there; they are on disk before anything is measured."""
+        """Make the missing files, and write them to disk before anything is measured."""
         missing = [path for path in paths if not path.exists()]
         for path in missing:
             _write(path, length_bytes)
@@ -46,5 +46,5 @@ class Sources:
 
 def _write(path: Path, length_bytes: int) -> None:
     with path.open("wb") as file:
-        for at in range(0, length_bytes, BLOCK_BYTES):
-            file.write(os.urandom(min(BLOCK_BYTES, length_bytes - at)))
+        for offset in range(0, length_bytes, BLOCK_BYTES):
+            file.write(os.urandom(min(BLOCK_BYTES, length_bytes - offset)))

@@ -1,4 +1,4 @@
-"""What the cases run on: one embedded system, a database for the peers beside ours, and the places to deliver to."""
+"""The stand that the cases run on: one embedded system, a database for the peers, and the targets' servers."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -18,7 +18,7 @@ from gridhaul.embedded.network import HOST, free_ports
 from gridhaul.embedded.system import Configuration
 from gridhaul.process.settings import PREFIX
 
-# Nobody else asks, and nothing is to be collected while something is measured.
+# Neither the limit of requests nor a gc may disturb a measurement.
 SETTINGS = {"REQUESTS_A_MINUTE": "0", "GC_SECONDS": "86400"}
 LARGE_CHILDREN = Configuration.large_children
 
@@ -29,7 +29,7 @@ class Stand:
     ours: Installation
     sources: Sources
     remotes: Remotes
-    parent_url: str  # of the parent project's way
+    parent_url: str  # server of the parent project's way
     settings: Mapping[str, str]
 
     @property
@@ -40,7 +40,7 @@ class Stand:
     def beside(
         self, name: str, settings: Mapping[str, str], *, large_children: int = LARGE_CHILDREN
     ) -> Iterator[Installation]:
-        """One more installation, with settings of its own, on the same `mongod` in a database of that name."""
+        """Yield a further installation with its own settings, on the same `mongod`, in the database `name`."""
         configuration = Configuration(
             data=self.directory / name,
             roots=(self.sources.directory,),
@@ -64,7 +64,7 @@ def _environment(settings: Mapping[str, str]) -> dict[str, str]:
 
 @contextmanager
 def standing(scratch: Path, settings: Mapping[str, str]) -> Iterator[Stand]:
-    """A stand in an empty directory. `settings` come on top of the defaults of everything that is ours."""
+    """Yield a started stand in an empty directory. `settings` replace the defaults of Gridhaul's processes."""
     sources = Sources(scratch / "sources")
     remotes = Remotes.at(scratch / "remotes", binaries.locate([binaries.rclone()])["rclone"])
     data, parent_port = DataDirectory(scratch / "data"), free_ports(1)[0]

@@ -1,4 +1,4 @@
-"""Clocks, and waiting for a condition."""
+"""Measures times and rates, and waits for conditions."""
 
 import time
 from collections.abc import Callable
@@ -9,19 +9,19 @@ from bench.errors import TransferFailed
 
 T = TypeVar("T")
 
-POLL_SECONDS = 0.02  # each look takes the database half a millisecond
+POLL_SECONDS = 0.02  # each poll takes the database half a millisecond
 PATIENCE_SECONDS = 1800.0
 
 
 def timed(action: Callable[[], T]) -> tuple[float, T]:
-    """How many seconds it took, and what it gave."""
+    """Run the action; return its seconds and its result."""
     begin = perf_counter()
     value = action()
     return perf_counter() - begin, value
 
 
 def rate(amount: float, do: Callable[[], T], undo: Callable[[T], object]) -> Callable[[], float]:
-    """Measures how much of `amount` is done a second. What `do` gave is undone afterwards."""
+    """Return a measurement of `do`, in `amount` a second. `undo` gets the result of `do`, and is not timed."""
 
     def measure() -> float:
         seconds, value = timed(do)
@@ -32,14 +32,14 @@ def rate(amount: float, do: Callable[[], T], undo: Callable[[T], object]) -> Cal
 
 
 def nothing(_: object) -> None:
-    """Undoes what left nothing."""
+    """Undo an action that leaves nothing to undo."""
 
 
 def wait_for(happened: Callable[[], bool], *, what: str) -> None:
-    """Look until it has happened. Raises TransferFailed when it takes too long."""
+    """Poll until `happened` returns True. Raises TransferFailed after PATIENCE_SECONDS; `what` names the condition."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < deadline:
         if happened():
             return
         time.sleep(POLL_SECONDS)
-    raise TransferFailed(f"Not within {PATIENCE_SECONDS:.0f} s: {what}.")
+    raise TransferFailed(f"After {PATIENCE_SECONDS:.0f} s this is still not so: {what}.")

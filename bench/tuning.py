@@ -1,4 +1,4 @@
-"""Settings for a trial, as they are given: NAME=VALUE."""
+"""Parses settings for a trial, each NAME=VALUE."""
 
 from collections.abc import Sequence
 
@@ -11,10 +11,10 @@ KNOWN = frozenset(
 
 
 def settings_of(given: Sequence[str]) -> dict[str, str]:
-    """Raises UsageProblem for a name that no process reads."""
+    """Return the values by name. Raises UsageProblem for text without `=`, and for a name that no process reads."""
     pairs = dict(_pair(one) for one in given)
     if unknown := sorted(pairs.keys() - KNOWN):
-        raise UsageProblem(f"There is no setting {', '.join(unknown)}.")
+        raise UsageProblem(f"There is no setting {', '.join(unknown)}. The README lists the settings.")
     return pairs
 
 

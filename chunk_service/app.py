@@ -23,7 +23,8 @@ from gridhaul.storage.content.intake import MongoIntake
 from gridhaul.storage.schema import make_payload_collections
 
 ANSWERS = (401, 403, 422, 503)
-WRITES_AT_ONCE = 2  # whoever else waits for the journal waits for what is under way here
+# Every write of another process waits until the journal holds the messages that are under way here (docs/adr/0010).
+WRITES_AT_ONCE = 2
 
 
 def create_app() -> FastAPI:
@@ -61,7 +62,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     )
     app.state.checks = {"mongodb": lambda: ping(database), "collections": collections.check}
     preparing = asyncio.create_task(collections.prepare())
-    gc.freeze()  # what stays is not looked through again and again
+    gc.freeze()  # exempt the objects that live as long as the process from repeated scans by the garbage collector
     try:
         yield
     finally:

@@ -1,4 +1,4 @@
-"""A bundle's body: the table of contents, then the bytes, cut and compared with what the table says of them."""
+"""The body of a bundle: the table of contents, then the bytes, which are cut into chunks and checked by the table."""
 
 import asyncio
 import itertools
@@ -8,48 +8,48 @@ from fastapi import Request
 
 from chunk_service.segment_body import arriving, cut
 from gridhaul.chunk_service_client.bundle_table import Entry, read_table
-from gridhaul.chunk_service_client.grants import BundleGrant
 from gridhaul.transfer.bundle import TABLE_MAX_BYTES, WholeContent
 from gridhaul.transfer.digest import ContentDigest, chunk_digest, content_sha256, manifest_root
 from gridhaul.transfer.errors import DigestMismatch, Forbidden, InvalidValue, LengthMismatch
+from gridhaul.transfer.grants import BundleGrant
 from gridhaul.transfer.model import RecordId, Seal
 
 
 async def read_bundle(
     request: Request, granted: BundleGrant, *, length: int, stall_seconds: float
 ) -> Sequence[WholeContent]:
-    """The contents of a body of `length` bytes: they are those that the token names, whole and undamaged.
+    """Return the contents of a body of `length` bytes: exactly the contents that the token names, whole and undamaged.
 
     Raises Forbidden, InvalidValue, LengthMismatch, DigestMismatch, RequestTimeout.
     """
     parts = arriving(request, stall_seconds)
-    table, begun = await _table(parts)
+    table, first_bytes = await _table(parts)
     if content_sha256(table) != granted.table_sha256:
         raise Forbidden("The token is for another bundle.")
     entries = read_table(table)
     if len(table) + 1 + sum(entry.length for entry in entries) != length:
-        raise LengthMismatch("The body must hold the table, and as many bytes as it says.")
+        raise LengthMismatch("The body must hold the table, and as many bytes as the table says.")
     lengths = [length for entry in entries for length in entry.chunk_lengths]
-    chunks = [chunk async for chunk in cut(_joined(begun, parts), iter(lengths))]
+    chunks = [chunk async for chunk in cut(_joined(first_bytes, parts), iter(lengths))]
     return await asyncio.to_thread(_verified, entries, chunks)
 
 
 async def _table(parts: AsyncIterator[bytes]) -> tuple[bytes, bytes]:
-    """The first line without its end, and what came behind it."""
-    begun = b""
+    """Return the first line without its line end, and the bytes after it that have arrived. Raises InvalidValue."""
+    received = b""
     async for part in parts:
-        begun += part
-        line, end, behind = begun.partition(b"\n")
+        received += part
+        line, end, first_bytes = received.partition(b"\n")
         if len(line) > TABLE_MAX_BYTES:
             break
         if end:
-            return line, behind
+            return line, first_bytes
     raise InvalidValue("The body must begin with its table of contents: a line of JSON.")
 
 
-async def _joined(begun: bytes, parts: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    if begun:
-        yield begun
+async def _joined(first_bytes: bytes, parts: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    if first_bytes:
+        yield first_bytes
     async for part in parts:
         yield part
 

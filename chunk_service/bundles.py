@@ -1,4 +1,4 @@
-"""The chunk service's request for many small contents at once."""
+"""The chunk service's route that stores many small contents in one request."""
 
 from fastapi import APIRouter, Request
 from pydantic import BaseModel
@@ -14,12 +14,12 @@ router = APIRouter(tags=["contents"], route_class=BoundedRoute)
 
 
 class BundleAnswer(BaseModel):
-    refused: dict[str, str]  # content ids, and the codes of why
+    refused: dict[str, str]  # the error code of each refused content, by the content's id
 
 
 @router.post("/contents", responses=documented(400, 408, 411, 413, 507), openapi_extra=documentation.BUNDLE)
 async def store_bundle(request: Request, granted: GrantedBundle, service: ServiceDep) -> BundleAnswer:
-    """Store small contents and seal them, each wholly or not at all. Durable when it is answered."""
+    """Store small contents and seal them, each wholly or not at all. All are durable when the answer is sent."""
     length = declared_length(request)
     await service.disk.require(length)
     with service.memory.hold(length):

@@ -1,4 +1,4 @@
-"""What the routes of the chunk service are given."""
+"""The dependencies of the chunk service's routes: the service, the rights in the token, and the fence."""
 
 from dataclasses import dataclass, field
 from typing import Annotated
@@ -9,22 +9,16 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from chunk_service.intake_limits import DiskReserve
 from gridhaul.asgi.concurrency_limit import ConcurrencyLimit
 from gridhaul.asgi.readiness import Readiness
-from gridhaul.chunk_service_client.grants import (
-    BundleGrant,
-    ContentGrant,
-    RepairGrant,
-    verify,
-    verify_bundle,
-    verify_repair,
-)
+from gridhaul.chunk_service_client.grants import verify, verify_bundle, verify_repair
 from gridhaul.transfer.errors import Forbidden, Malformed, StaleFence, Unauthorized
+from gridhaul.transfer.grants import BundleGrant, ContentGrant, RepairGrant
 from gridhaul.transfer.model import RecordId
-from gridhaul.transfer.ports import Intake
+from gridhaul.transfer.ports.contents import Intake
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Service:
-    """The parts that live as long as the process."""
+    """The parts of the chunk service that live as long as the process."""
 
     intake: Intake
     secret: str = field(repr=False)
@@ -35,7 +29,7 @@ class Service:
 
 
 async def get_service(request: Request) -> Service:
-    """The service, once its collections are there."""
+    """Return the service. Raises DatabaseUnavailable until its collections exist."""
     found: Service = request.app.state.service
     await found.collections.check()
     return found
@@ -44,27 +38,28 @@ async def get_service(request: Request) -> Service:
 ContentId = Annotated[RecordId, Path(pattern="^[0-9a-f]{24}$")]
 ServiceDep = Annotated[Service, Depends(get_service)]
 _bearer = HTTPBearer(
-    auto_error=False, description="A worker's token for the content in the path, to repair it, or for a bundle"
+    auto_error=False,
+    description="A worker's token: for writing to or repairing the content in the path, or for storing a bundle",
 )
 Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
 
 
 async def grant(credentials: Credentials, content_id: ContentId, service: ServiceDep) -> ContentGrant:
-    """The right to write to the content in the path, from the bearer token."""
+    """Return the right to write to the content in the path, from the bearer token. Raises Unauthorized, Forbidden."""
     granted = verify(_token(credentials), secret=service.secret)
     _require_same(granted.content_id, content_id)
     return granted
 
 
 async def repair_grant(credentials: Credentials, content_id: ContentId, service: ServiceDep) -> RepairGrant:
-    """The right to repair the content in the path, from the bearer token."""
+    """Return the right to repair the content in the path, from the bearer token. Raises Unauthorized, Forbidden."""
     granted = verify_repair(_token(credentials), secret=service.secret)
     _require_same(granted.content_id, content_id)
     return granted
 
 
 async def bundle_grant(credentials: Credentials, service: ServiceDep) -> BundleGrant:
-    """The right to store a bundle, from the bearer token."""
+    """Return the right to store a bundle, from the bearer token. Raises Unauthorized."""
     return verify_bundle(_token(credentials), secret=service.secret)
 
 
@@ -85,10 +80,10 @@ GrantedBundle = Annotated[BundleGrant, Depends(bundle_grant)]
 
 
 async def lease_fence(request: Request, granted: Granted) -> int:
-    """The header `Lease-Fence`, which must be the token's."""
+    """Return the fence in the header `Lease-Fence`. Raises Malformed, and StaleFence unless it is the token's fence."""
     text = request.headers.get("Lease-Fence", "")
     if not (text.isascii() and text.isdigit() and len(text) < 19):
-        raise Malformed("Lease-Fence must be the number of the lease.")
+        raise Malformed("Lease-Fence must be the lease's fence, a number of 1 to 18 digits.")
     if int(text) != granted.fence:
         raise StaleFence("The token is for another fence.")
     return granted.fence

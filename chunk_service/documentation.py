@@ -1,4 +1,4 @@
-"""What the routes read from the request themselves, for the OpenAPI document: the segment's bytes and two headers."""
+"""OpenAPI descriptions of the bodies and headers that the routes, and not FastAPI, read from the request."""
 
 from typing import Any
 
@@ -16,13 +16,16 @@ _LEASE_FENCE = {
     "name": "Lease-Fence",
     "in": "header",
     "required": True,
-    "description": "The number of the lease, as in the token",
+    "description": "The fence of the lease, as in the token",
     "schema": {"type": "string", "pattern": "^[0-9]{1,18}$"},
 }
 _BYTES = {"type": "string", "format": "binary", "minLength": 1}
 _BODY = {"required": True, "content": {"application/octet-stream": {"schema": _BYTES}}}
 
-_BUNDLE = {**_BYTES, "description": "A line of JSON, the table of contents, then the bytes of all of them in its order"}
+_BUNDLE = {
+    **_BYTES,
+    "description": "The table of contents as one line of JSON, then the bytes of all contents in the table's order",
+}
 
 SEGMENT: dict[str, Any] = {"requestBody": _BODY, "parameters": [_CHUNK_DIGESTS, _LEASE_FENCE]}
 REPAIR: dict[str, Any] = {"requestBody": _BODY, "parameters": [_CHUNK_DIGESTS]}
@@ -31,6 +34,6 @@ BUNDLE: dict[str, Any] = {
     "requestBody": {"required": True, "content": {"application/octet-stream": {"schema": _BUNDLE}}}
 }
 DIGESTS: dict[str, Any] = {
-    "description": "33 bytes a chunk",
+    "description": "33 bytes a chunk: 1 and the chunk's digest, or 33 zeros if the chunk is not stored",
     "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
 }

@@ -1,4 +1,4 @@
-"""How much the chunk service takes in: bytes in memory at once, and no more than the disk has room for."""
+"""Limits of what the chunk service accepts: bytes in memory at once, and bytes that the disk has room for."""
 
 import time
 from collections.abc import Awaitable, Callable
@@ -11,18 +11,19 @@ LOOK_AGAIN_SECONDS = 2.0
 
 
 def memory_budget(limit_bytes: int) -> ConcurrencyLimit:
-    """The bytes of segments that are being taken in: the worker that sent them can send them again."""
+    """Return the limit of bytes that requests may hold in memory at once. A refused worker sends its request again."""
     return ConcurrencyLimit(
         limit_bytes,
-        lambda: IntakeBusy("The chunk service has as many segments in hand as its memory allows; send it again."),
+        lambda: IntakeBusy("The chunk service holds as many bytes as its memory limit allows; send the request again."),
     )
 
 
 class DiskReserve:
-    """Keeps a reserve free: MongoDB dies on a full disk, and restarting does not heal it.
+    """A reserve of the database's disk that stays free: MongoDB crashes on a full disk, and a restart does not help.
 
-    Below the reserve only the space is used that deleted chunks have left inside the database's files, and not even
-    that below half of the reserve: writing there needs some disk as well.
+    While less than the reserve is free, new chunks may only use the space that deleted chunks have left inside the
+    database's files. While less than half of the reserve is free, no chunk is accepted, because even writing to that
+    space needs some disk.
     """
 
     def __init__(self, free_space: Callable[[], Awaitable[FreeSpace]], *, reserve_bytes: int) -> None:
@@ -32,12 +33,13 @@ class DiskReserve:
         self._look_again_at = 0.0
 
     async def require(self, length_bytes: int) -> None:
-        """Raises StorageFull if `length_bytes` more would use the reserve. Looks at the disk every two seconds."""
+        """Raise StorageFull if `length_bytes` more would use the reserve. The disk is looked at every two seconds."""
         if time.monotonic() >= self._look_again_at:
             self._room = self._room_in(await self._free_space())
             self._look_again_at = time.monotonic() + LOOK_AGAIN_SECONDS
         if length_bytes > self._room:
-            raise StorageFull("The disk of the database is full up to its reserve.", retry_after_seconds=30)
+            detail = "The disk of the database is full up to its reserve; delete files or add disk space."
+            raise StorageFull(detail, retry_after_seconds=30)
         self._room -= length_bytes
 
     def _room_in(self, space: FreeSpace) -> int:

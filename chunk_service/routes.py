@@ -1,4 +1,4 @@
-"""The chunk service's requests: segments, repairs, what is held, seal."""
+"""The chunk service's routes for one content: store a segment, repair a chunk, list stored digests, and seal."""
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
@@ -41,14 +41,14 @@ class SealAnswer(BaseModel):
 @router.put(
     "/chunks/{first}",
     status_code=201,
-    responses={200: {"description": "All there already"}, **TAKEN},
+    responses={200: {"description": "All chunks were stored already"}, **TAKEN},
     openapi_extra=documentation.SEGMENT,
 )
 async def put_segment(
     request: Request, response: Response, content_id: ContentId, first: ChunkNumber, fence: Fence, service: ServiceDep
 ) -> None:
-    """Store a run of 1 to 16 chunks. Durable when it is answered."""
-    async with _arrived(request, service, first) as (chunks, digests):
+    """Store a segment of 1 to 16 chunks. The chunks are durable when the answer is sent."""
+    async with _received(request, service, first) as (chunks, digests):
         new = await service.intake.store(content_id, fence=fence, first=first, chunks=chunks, digests=digests)
     if not new:
         response.status_code = 200
@@ -57,16 +57,16 @@ async def put_segment(
 @router.put(
     "/chunks/{n}/repair",
     status_code=201,
-    responses={200: {"description": "Nothing was wrong"}, **TAKEN},
+    responses={200: {"description": "The chunk was not damaged"}, **TAKEN},
     openapi_extra=documentation.REPAIR,
 )
 async def repair_chunk(
     request: Request, response: Response, content_id: ContentId, n: ChunkNumber, _: GrantedRepair, service: ServiceDep
 ) -> None:
-    """Put one chunk of a sealed content right. The bytes must be those of the manifest."""
-    async with _arrived(request, service, n) as (chunks, digests):
+    """Repair one chunk of a sealed content. The body must be the bytes that the manifest names."""
+    async with _received(request, service, n) as (chunks, digests):
         if len(chunks) != 1:
-            raise LengthMismatch("Chunks are repaired one by one.")
+            raise LengthMismatch("A repair takes the bytes of exactly one chunk.")
         if not await service.intake.repair(content_id, n=n, chunk=chunks[0], digest=digests[0]):
             response.status_code = 200
 
@@ -79,22 +79,25 @@ async def get_digests(
     first: Annotated[int, Query(alias="from", ge=0, le=LARGEST_NUMBER)] = 0,
     count: Annotated[int, Query(ge=1, le=MANIFEST_PAGE_CHUNKS)] = MANIFEST_PAGE_CHUNKS,
 ) -> Response:
-    """33 bytes a chunk: 1 if it is held, then its digest; zeros if it is not."""
+    """Return 33 bytes a chunk: 1 and the chunk's digest, or 33 zeros if the chunk is not stored."""
     held = await service.intake.digests(content_id, first=first, count=count)
     return Response(held, media_type="application/octet-stream")
 
 
 @router.post("/seal", responses=documented(404, 409), openapi_extra=documentation.SEAL)
 async def seal(content_id: ContentId, body: SealBody, fence: Fence, service: ServiceDep) -> SealAnswer:
-    """Make the content complete and unchangeable. Repeated: the same answer."""
+    """Make the content complete and unchangeable. A repeated request gets the same answer."""
     wanted = Seal(length=body.length, sha256=body.sha256, manifest_root=body.manifest_root)
     content = await service.intake.seal(content_id, fence=fence, seal=wanted)
     return SealAnswer(layout=str(content.layout))
 
 
 @asynccontextmanager
-async def _arrived(request: Request, service: Service, first: int) -> AsyncGenerator[tuple[list[bytes], list[bytes]]]:
-    """The chunks of the body and their digests, which are those announced; their memory is held meanwhile."""
+async def _received(request: Request, service: Service, first: int) -> AsyncGenerator[tuple[list[bytes], list[bytes]]]:
+    """Receive the body and yield its chunks and their digests, which are the digests in Chunk-Digests.
+
+    The chunks count against the memory limit inside the context. `first` is the number of the first chunk.
+    """
     announced = read_chunk_digests(request.headers.get("Chunk-Digests"))
     length = declared_length(request)
     await service.disk.require(length)
@@ -106,7 +109,7 @@ async def _arrived(request: Request, service: Service, first: int) -> AsyncGener
 
 def _require_announced(first: int, digests: Sequence[bytes], announced: Sequence[bytes]) -> None:
     if len(digests) != len(announced):
-        raise DigestMismatch(f"The body holds {len(digests)} chunks, Chunk-Digests {len(announced)} digests.")
+        raise DigestMismatch(f"The body holds {len(digests)} chunks, but Chunk-Digests holds {len(announced)} digests.")
     for n, (digest, wanted) in enumerate(zip(digests, announced, strict=True), first):
         if digest != wanted:
             raise DigestMismatch(f"Chunk {n} arrived with other bytes than its digest says.")

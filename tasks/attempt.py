@@ -17,7 +17,7 @@ from gridhaul.transfer.errors import (
     WorkerLost,
 )
 from gridhaul.transfer.model import Failure, Lease, RecordId
-from gridhaul.transfer.ports import LeasedRecords
+from gridhaul.transfer.ports.leasing import HeldRecords
 from gridhaul.transfer.retry import TryAgain, decide
 
 TICK_SECONDS = 0.25
@@ -107,7 +107,7 @@ Work = Callable[[Tenure], Coroutine[Any, Any, None]]
 class Attempts(Generic[S]):
     """How attempts at one kind of record run."""
 
-    records: LeasedRecords[Claimed, S]
+    records: HeldRecords[S]
     waiting: S
     failed: S
     stopping: Callable[[], bool]

@@ -6,7 +6,7 @@ from typing import Any
 from gridhaul.transfer.errors import OutcomeUnknown
 from gridhaul.transfer.model import Delivery, RecordId, TaskName
 from gridhaul.transfer.naming import is_temporary
-from gridhaul.transfer.ports import Target
+from gridhaul.transfer.ports.targets import Target
 from tasks.attempt import Meter, Tenure
 from tasks.celery import app
 from tasks.final_name import NOT_READ_BACK, may_be_ours

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from gridhaul.transfer.errors import ObjectExists, ObjectNameBusy, OutcomeUnknown
 from gridhaul.transfer.model import Content, Delivery, IfExists, RemoteObject
 from gridhaul.transfer.naming import renamed
-from gridhaul.transfer.ports import DeliveryRegistry, Target
+from gridhaul.transfer.ports.deliveries import HeldNames
+from gridhaul.transfer.ports.targets import Target
 
 NAMES_TRIED_AT_MOST = 1000
 BUSY_SECONDS = 2
@@ -21,9 +22,7 @@ class FinalName:
     replaces: RemoteObject | None = None  # somebody else's object is, and may be overwritten
 
 
-async def choose_final_name(
-    deliveries: DeliveryRegistry, delivery: Delivery, content: Content, target: Target
-) -> FinalName:
+async def choose_final_name(deliveries: HeldNames, delivery: Delivery, content: Content, target: Target) -> FinalName:
     """Asked before every attempt, so an earlier one whose outcome is unknown is found and not repeated.
 
     Raises ObjectExists, ObjectNameBusy, OutcomeUnknown.

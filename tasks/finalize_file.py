@@ -27,7 +27,7 @@ from gridhaul.transfer.model import (
     TaskName,
 )
 from gridhaul.transfer.naming import is_temporary, temporary_name
-from gridhaul.transfer.ports import AtomicCommit, Target
+from gridhaul.transfer.ports.targets import AtomicCommit, Target
 from gridhaul.transfer.states import DELIVERABLE, DeliveryState, FileState
 from tasks.attempt import Meter, Tenure
 from tasks.celery import app

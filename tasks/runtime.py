@@ -30,10 +30,25 @@ from gridhaul.storage.checking.stalled_records import MongoStalledRecords
 from gridhaul.storage.connect import connect
 from gridhaul.storage.content.contents import MongoContents
 from gridhaul.storage.registry import MongoDeliveries, MongoFiles
-from gridhaul.targets.registry import Targets, load_targets
+from gridhaul.targets.registry import ConfiguredTargets, load_targets
 from gridhaul.targets.sections import NewClient
 from gridhaul.transfer.checks import CheckState
-from gridhaul.transfer.ports import AccountUsage, Contents, DeliveryRegistry, FileRegistry
+from gridhaul.transfer.ports.accounts import AccountUsage
+from gridhaul.transfer.ports.checking import (
+    DeliveredObjects,
+    Inspection,
+    Mending,
+    Orphans,
+    Recounts,
+    RunnableChecks,
+    StalledRecords,
+)
+from gridhaul.transfer.ports.chunk_service import ChunkService
+from gridhaul.transfer.ports.contents import Contents
+from gridhaul.transfer.ports.deliveries import DeliverableRecords
+from gridhaul.transfer.ports.files import StorableFiles
+from gridhaul.transfer.ports.hints import Hints
+from gridhaul.transfer.ports.targets import Targets
 from gridhaul.transfer.states import DeliveryState, FileState
 from tasks.attempt import Attempts, Chores
 from tasks.loop import LoopThread
@@ -47,13 +62,13 @@ Journey = Callable[["Runtime", str], Coroutine[Any, Any, None]]
 class Checking:
     """What checks are given besides."""
 
-    checks: MongoChecks
-    inspection: MongoInspection
-    mending: MongoMending
-    orphans: MongoOrphans
-    stalled_records: MongoStalledRecords
-    objects: MongoObjects
-    recounts: MongoRecounts
+    checks: RunnableChecks
+    inspection: Inspection
+    mending: Mending
+    orphans: Orphans
+    stalled_records: StalledRecords
+    objects: DeliveredObjects
+    recounts: Recounts
     attempts: Attempts[CheckState]
 
 
@@ -63,13 +78,13 @@ class Runtime:
 
     settings: WorkerSettings
     holder: str
-    files: FileRegistry
-    deliveries: DeliveryRegistry
+    files: StorableFiles
+    deliveries: DeliverableRecords
     contents: Contents
     usage: AccountUsage
-    chunks: ChunkClient
+    chunks: ChunkService
     targets: Targets
-    hints: HintSender
+    hints: Hints
     file_attempts: Attempts[FileState]
     delete_attempts: Attempts[FileState]
     delivery_attempts: Attempts[DeliveryState]
@@ -84,7 +99,7 @@ class Worker:
     def __init__(self) -> None:
         self._stop = multiprocessing.RawValue(ctypes.c_bool, False)  # shared memory, made before the fork, no lock
         self._settings: WorkerSettings | None = None
-        self._targets: Targets | None = None
+        self._targets: ConfiguredTargets | None = None
         self._new_client: NewClient = make_client
         self._opening = threading.Lock()
         self._opened: tuple[LoopThread, Runtime] | None = None
@@ -134,7 +149,7 @@ class Worker:
 
 
 async def _compose(
-    settings: WorkerSettings, targets: Targets, new_client: NewClient, stopping: Callable[[], bool]
+    settings: WorkerSettings, targets: ConfiguredTargets, new_client: NewClient, stopping: Callable[[], bool]
 ) -> Runtime:
     database = connect(settings.mongo_url.get_secret_value(), settings.database)
     files = MongoFiles(database, lease_seconds=settings.lease_seconds)

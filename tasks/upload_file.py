@@ -4,13 +4,13 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 
-from gridhaul.chunk_service_client.grants import ContentGrant
 from gridhaul.source.opened import Source, identify
 from gridhaul.source.roots import Roots
 from gridhaul.source.stability import registered_anew, require_still
 from gridhaul.transfer.chunking import MANIFEST_PAGE_CHUNKS
 from gridhaul.transfer.digest import DIGEST_BYTES
 from gridhaul.transfer.errors import SourceChanged, SourceStartedOver
+from gridhaul.transfer.grants import ContentGrant
 from gridhaul.transfer.model import File, IfChanged, NewDelivery, RecordId, Seal, Segment, TaskName
 from gridhaul.transfer.states import STORABLE, FileState, Layout
 from tasks.attempt import Meter, Tenure

@@ -1,6 +1,7 @@
-"""The audit of `make check`: pip-audit asks the OSV database what is known of each pinned version.
+"""The audit of `make check`: pip-audit asks the OSV database for the known vulnerabilities of each pinned version.
 
-It is skipped, and says so, only where the database cannot be reached. Once it was, whatever goes wrong is a failure.
+The audit is skipped, with a message, only if the database cannot be reached. After the database has been reached, every
+error makes the audit fail.
 """
 
 import os
@@ -23,7 +24,7 @@ A_QUESTION: dict[str, Any] = {"package": {"name": "pip", "ecosystem": "PyPI"}, "
 
 
 def audit() -> int:
-    """The exit code. PIP_AUDIT_OSV_URL names another database, as for pip-audit itself."""
+    """Run the audit and return its exit code. PIP_AUDIT_OSV_URL names another database, as for pip-audit itself."""
     url = os.environ.get("PIP_AUDIT_OSV_URL", OSV_URL)
     if why := _unreachable(url):
         typer.echo(f"audit: SKIPPED, no pinned version was looked up: {url} cannot be reached ({why})")
@@ -31,22 +32,28 @@ def audit() -> int:
     files = [word for path in sorted(ROOT.glob("requirements*.txt")) for word in ("--requirement", str(path))]
     command = [str(Path(sys.executable).with_name("pip-audit")), "--vulnerability-service", "osv", "--osv-url", url]
     command += ["--no-deps", "--disable-pip", "--strict", "--progress-spinner", "off", "--timeout", "10", *files]
-    quiet = os.environ | {"PIP_AUDIT_LOGLEVEL": "ERROR"}  # it would have hashes in the files
+    quiet = os.environ | {"PIP_AUDIT_LOGLEVEL": "ERROR"}  # no warning that the files have no hashes
     return subprocess.run(command, env=quiet, timeout=AUDIT_SECONDS).returncode
 
 
 def _unreachable(url: str) -> str | None:
-    """Why, or None. In a thread, for the resolver knows no time-out."""
-    said: queue.Queue[str | None] = queue.Queue()
-    threading.Thread(target=lambda: said.put(_ask(url)), daemon=True).start()
+    """Return why the database cannot be reached, or None if it can.
+
+    The question is sent in a thread, because the resolver has no timeout.
+    """
+    answers: queue.Queue[str | None] = queue.Queue()
+    threading.Thread(target=lambda: answers.put(_ask(url)), daemon=True).start()
     try:
-        return said.get(timeout=REACH_SECONDS)
+        return answers.get(timeout=REACH_SECONDS)
     except queue.Empty:
         return f"no answer within {REACH_SECONDS:g} s"
 
 
 def _ask(url: str) -> str | None:
-    """With the library that pip-audit uses: the same proxies, the same authorities."""
+    """Ask one question, and return why it failed, or None.
+
+    pip-audit uses `requests` as well, so the same proxies and certificate authorities apply.
+    """
     try:
         status = requests.post(url, json=A_QUESTION, timeout=REACH_SECONDS).status_code
     except (requests.ConnectionError, requests.Timeout) as error:

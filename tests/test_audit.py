@@ -1,4 +1,4 @@
-"""The audit against a small OSV database: what it finds fails, and only a database that is away is skipped."""
+"""The audit against a small OSV database: a finding or an error fails; only an unreachable database is skipped."""
 
 import json
 import socket
@@ -16,13 +16,13 @@ PINNED = {
     line.partition("==")[0]
     for path in audit.ROOT.glob("requirements*.txt")
     for line in path.read_text().splitlines()
-    if ";" not in line  # what has a marker may be for other systems
+    if ";" not in line  # a line with a marker may be for another platform
 }
 
 
 @dataclass(kw_only=True)
 class Osv:
-    """The application: knows something bad of `bad`, and has no answer once `answers` are given."""
+    """The database as an application: it knows a vulnerability of `bad`, and answers 503 after `answers` answers."""
 
     bad: str = ""
     answers: float = float("inf")

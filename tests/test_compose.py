@@ -1,4 +1,4 @@
-"""docker-compose.yml, as docker-compose itself reads it. No engine is needed."""
+"""docker-compose.yml, as docker-compose itself reads it. The tests need no Docker engine."""
 
 import json
 import os
@@ -40,7 +40,7 @@ def compose() -> str:
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The file away from our own .env, with secrets that are easy to find again."""
+    """Return a folder with the compose file, without the project's own .env, and with secrets of known values."""
     folder = tmp_path_factory.mktemp("compose")
     shutil.copy(ROOT / "docker-compose.yml", folder)
     (folder / "secrets").mkdir()
@@ -59,7 +59,7 @@ def resolved(compose: str, project: Path) -> str:
 
 @pytest.fixture(scope="module")
 def config(compose: str, resolved: str) -> Config:
-    """docker-compose 1.29 is a Python program and brings the YAML reader that we have no other use for."""
+    """Return the resolved file, parsed. docker-compose 1.29 is a Python program: its interpreter has a YAML reader."""
     interpreter = Path(compose).read_text().splitlines()[0].removeprefix("#!").split()
     convert = "import json, sys, yaml; json.dump(yaml.safe_load(sys.stdin), sys.stdout)"
     done = subprocess.run([*interpreter, "-c", convert], input=resolved, capture_output=True, text=True, check=True)
@@ -109,12 +109,12 @@ def test_secrets_are_files_and_their_values_nowhere(config: Config, resolved: st
 
 def test_every_setting_can_be_given(config: Config) -> None:
     takes: dict[str, type[DatabaseSettings]] = {"api": ApiSettings, "chunk_service": ChunkServiceSettings}
-    fixed = {"database"}  # the one that the user made in MongoDB may use
+    fixed = {"database"}  # mongo_setup makes a MongoDB user for this one database
     for name in OURS:
-        given = set(config["services"][name]["environment"])
+        variables = set(config["services"][name]["environment"])
         for setting in takes.get(name, WorkerSettings).model_fields.keys() - fixed:
             variable = f"GRIDHAUL_{setting.upper()}"
-            assert {variable, f"{variable}_FILE"} & given, (name, variable)
+            assert {variable, f"{variable}_FILE"} & variables, (name, variable)
 
 
 def test_services_are_checked_and_waited_for(config: Config) -> None:

@@ -1,1 +1,1 @@
-"""What is measured, one file a case."""
+"""The cases, one file for each."""

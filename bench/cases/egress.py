@@ -1,4 +1,4 @@
-"""Finalize to DELIVERED, everything verified, against an unverified PUT from GridFS; both to a sink."""
+"""Finalize to DELIVERED, with all checks, compared with an unverified PUT from GridFS; both send to the sink."""
 
 from collections.abc import Callable
 from itertools import count
@@ -39,7 +39,7 @@ def measure(bench: Bench) -> Outcome:
 
 def _delivering(stand: Stand, file_id: str, mib: int) -> Callable[[], float]:
     operator, sha256 = stand.ours.operator, stand.ours.operator.sha256(file_id)
-    names = (f"object-{number}" for number in count())  # under the same name it would be the same delivery
+    names = (f"object-{number}" for number in count())  # finalize with the same name returns the same delivery
     return rate(mib, lambda: operator.deliver(file_id, sha256, target=SINK, object_name=next(names)), nothing)
 
 

@@ -1,4 +1,4 @@
-"""Prepare to DELIVERED at a WebDAV server, stored and verified on the way, against `rclone copyto` straight to it."""
+"""Prepare to DELIVERED at a WebDAV server, through the database, compared with `rclone copyto` to the same server."""
 
 from collections.abc import Callable
 from itertools import count
@@ -14,7 +14,7 @@ from bench.scale import named
 from bench.stand import Stand
 from bench.timing import rate
 
-OURS = "Gridhaul, read back"  # what a WebDAV target does without further configuration
+OURS = "Gridhaul, read back"  # a WebDAV target without further configuration
 WITH_DIGEST = "Gridhaul, digest of the server"
 PEER = "rclone copyto"
 UNIT = "MiB/s"

@@ -1,4 +1,4 @@
-"""What gets slower with size: storing a large file, listing many files, preparing while others are stored."""
+"""Measures slowdown with size: storing a large file, listing many files, preparing while others are stored."""
 
 from statistics import median
 
@@ -19,7 +19,7 @@ def measure(bench: Bench) -> Outcome:
         Figure(what=f"storing {named(mib)}, to the data files", value=written[mib], unit=UNIT) for mib in written
     ]
     ratio = written[largest] / written[smallest]
-    figures += [Figure(what=f"the same, {named(largest)} by {named(smallest)}", value=ratio, unit="")]
+    figures += [Figure(what=f"storing, to the data files, {named(largest)} by {named(smallest)}", value=ratio, unit="")]
     figures += measure_listings(bench)
     figures += measure_preparing(bench)
     return Outcome(

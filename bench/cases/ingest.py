@@ -1,4 +1,4 @@
-"""Prepare to STORED of one large random file, against GridFS in three forms."""
+"""Prepare to STORED of one large random file, compared with an upload to GridFS by three drivers."""
 
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -32,7 +32,7 @@ def measure(bench: Bench) -> Outcome:
 
 
 def storing(stand: Stand, mib: int) -> Callable[[], float]:
-    """Measures the rate of storing a random file of that size in Gridhaul."""
+    """Return a measurement of the rate at which Gridhaul stores a random file of `mib` MiB."""
     source, operator = stand.sources.random(mib), stand.ours.operator
     return rate(mib, lambda: operator.store(source), operator.delete)
 

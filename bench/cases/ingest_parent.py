@@ -1,4 +1,4 @@
-"""Prepare to STORED, against the parent project's way: a chunk a request, in turn, as base64 in JSON."""
+"""Prepare to STORED, compared with the parent project's way: a chunk a request, in turn, as base64 in JSON."""
 
 from collections.abc import Callable
 
@@ -20,7 +20,10 @@ UNIT = "MiB/s"
 
 
 def measure(bench: Bench) -> Outcome:
-    """The peer's file is smaller, because it takes long. At that size what any transfer costs would weigh on ours."""
+    """Compare rates of two sizes: the peer takes long, so its file is smaller.
+
+    For Gridhaul, the fixed cost of a transfer would weigh too much at the smaller size.
+    """
     stand, mib, parent_mib = bench.stand, bench.scale.file_mib, bench.scale.parent_file_mib
     with client(stand.parent_url) as http:
         contestants = [

@@ -1,4 +1,4 @@
-"""The peak memory of our processes with the largest file, against that with the smallest."""
+"""The peak memory of Gridhaul's processes with the largest file, compared with their peak with the smallest."""
 
 from statistics import median
 

@@ -1,4 +1,4 @@
-"""Files of 5 MiB as one document each, against a document a chunk: for whoever chooses INLINE_LIMIT_CHUNKS."""
+"""Files of 5 MiB as one document each, compared with a document a chunk: a measure for INLINE_LIMIT_CHUNKS."""
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -34,9 +34,9 @@ def measure(bench: Bench) -> Outcome:
 
 
 def _alternate(
-    bench: Bench, layouts: dict[str, Installation], way: Callable[[Installation], Callable[[], float]]
+    bench: Bench, layouts: dict[str, Installation], measurement: Callable[[Installation], Callable[[], float]]
 ) -> dict[str, Sequence[float]]:
-    return bench.alternate([Contestant(name, way(layout)) for name, layout in layouts.items()], unit=UNIT)
+    return bench.alternate([Contestant(name, measurement(layout)) for name, layout in layouts.items()], unit=UNIT)
 
 
 def _storing(layout: Installation, sources: Sequence[Path]) -> Callable[[], float]:
@@ -44,7 +44,7 @@ def _storing(layout: Installation, sources: Sequence[Path]) -> Callable[[], floa
 
 
 def _reading(layout: Installation, file_ids: Sequence[str]) -> Callable[[], float]:
-    """One after another, as a client downloads them."""
+    """Return a measurement of downloading the files, one after another."""
 
     def read() -> None:
         for file_id in file_ids:

@@ -1,4 +1,4 @@
-"""Prepare to STORED of many small files, against GridFS in four threads."""
+"""Prepare to STORED of many small files, compared with uploads to GridFS by four threads."""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor

@@ -1,4 +1,4 @@
-"""Storing several large files at once with 1, 2 and 4 children of the worker for large files."""
+"""Prepare to STORED of several large files at once, with 1, 2 and 4 children of the worker for large files."""
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -16,7 +16,7 @@ CHILDREN = {"1 child": 1, "2 children": 2, "4 children": 4}
 PEER = "1 child"
 FILES = 4
 UNIT = "MiB/s"
-SETTINGS = {"LARGE_FILE_BYTES": str(MIB)}  # so that all of them are large, however small a trial is
+SETTINGS = {"LARGE_FILE_BYTES": str(MIB)}  # so that the files of a small trial are large, too
 
 
 def measure(bench: Bench) -> Outcome:

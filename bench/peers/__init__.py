@@ -1,1 +1,1 @@
-"""What Gridhaul is compared with."""
+"""The programs and libraries that Gridhaul is compared with."""

@@ -1,4 +1,4 @@
-"""GridFS as its drivers offer it: PyMongo, its asyncio form, and Motor. The asyncio ones on uvloop, as ours is."""
+"""GridFS by its drivers: PyMongo, PyMongo's asyncio API, and Motor. The latter two run on uvloop, as Gridhaul does."""
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterator
@@ -20,12 +20,12 @@ Document = dict[str, Any]
 
 DATABASE = "peer"
 CHUNK_BYTES = 1 << 20
-DURABLE = WriteConcern(w="majority", j=True)  # what everything of ours is written with
+DURABLE = WriteConcern(w="majority", j=True)  # the write concern of every write of Gridhaul
 
 
 @dataclass(frozen=True, kw_only=True)
 class Bucket:
-    """What is uploaded is durable when `upload` returns."""
+    """A GridFS bucket. An upload is durable when `upload` returns."""
 
     upload: Callable[[Path], ObjectId]
     delete: Callable[[ObjectId], None]

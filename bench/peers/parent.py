@@ -1,4 +1,4 @@
-"""The way of the parent project, seen from the one who sends: one chunk a request, strictly in turn."""
+"""The client of the parent project's way: one chunk a request, strictly in turn."""
 
 import base64
 import sys
@@ -15,12 +15,12 @@ CHUNK_BYTES = 1 << 20
 
 
 def program(port: int, mongo_url_file: Path) -> Program:
-    """The server, a process of its own."""
-    where = ("--host", HOST, "--port", str(port), "--no-access-log")
+    """Return the program of the server."""
+    options = ("--host", HOST, "--port", str(port), "--no-access-log")
     return Program(
         name="parent",
-        command=(sys.executable, "-m", "uvicorn", "bench.peers.parent_server:app", *where),
-        stage=Stage.API,  # once the database has its user
+        command=(sys.executable, "-m", "uvicorn", "bench.peers.parent_server:app", *options),
+        stage=Stage.API,  # starts after the database's user is made
         environment={URL_FILE: str(mongo_url_file)},
         ready=Listens(port),
     )

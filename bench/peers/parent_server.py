@@ -1,6 +1,6 @@
-"""The way of the parent project, made anew: chunks come one by one, as base64 in JSON; the first go into one document.
+"""The server of the parent project's way: chunks arrive one by one, as base64 in JSON; the first 15 fill one document.
 
-`uvicorn bench.peers.parent_server:app` with the path of a file that holds MongoDB's URL in PARENT_MONGO_URL_FILE.
+`uvicorn bench.peers.parent_server:app` runs the server. PARENT_MONGO_URL_FILE names a file that holds MongoDB's URL.
 """
 
 import base64
@@ -18,7 +18,7 @@ from pydantic import BaseModel
 from bench.peers.gridfs import DATABASE, DURABLE
 
 URL_FILE = "PARENT_MONGO_URL_FILE"
-CHUNKS_IN_PARENT = 15  # a document takes no more
+CHUNKS_IN_PARENT = 15  # a document cannot hold more
 
 
 class Chunk(BaseModel):

@@ -1,4 +1,4 @@
-"""GridFS straight to an HTTP server: one PUT, nothing verified."""
+"""Sends a file from GridFS straight to an HTTP server: one PUT, without verification."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""`rclone copyto` to a WebDAV server, and rclone's own way to remove what came there."""
+"""`rclone copyto` to a WebDAV server, and `rclone deletefile` to remove the copy."""
 
 import subprocess
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ class Rclone:
 
     @classmethod
     def configured_for(cls, remotes: Remotes) -> Self:
-        """Its remote is the WebDAV server without digests."""
+        """Return an rclone whose remote is the WebDAV server without digests."""
         found = cls(binary=remotes.rclone, config=remotes.directory / "rclone.conf")
         login = f"user = {USER}\npass = {found._run('obscure', remotes.password).strip()}\n"
         write_private(
@@ -33,7 +33,7 @@ class Rclone:
         self._run("deletefile", f"remote:{name}")
 
     def _run(self, *words: str) -> str:
-        """What it prints. Raises TransferFailed with what it complains of."""
+        """Run rclone and return its stdout. Raises TransferFailed with its stderr."""
         command = [str(self.binary), "--config", str(self.config), *words]
         done = subprocess.run(command, env=environment.inherited(), capture_output=True, text=True, check=False)  # noqa: S603
         if done.returncode != 0:

@@ -1,1 +1,1 @@
-"""What both web services share."""
+"""Parts of the web layer (ASGI) that the api and the chunk service share."""

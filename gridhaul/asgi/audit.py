@@ -1,6 +1,7 @@
-"""The audit log: one line for each login, key or account changed, delete and refusal, among the others on stderr.
+"""The audit log: one line on stderr for each login, change of a key or an account, delete, and refusal.
 
-Each has `"event": "audit"`, and the request's id, account and key as far as they are known.
+The lines stand among the other log lines. Each has `"event": "audit"`, and the request's id, account and key as far as
+these are known.
 """
 
 import structlog
@@ -9,5 +10,5 @@ log = structlog.get_logger(__name__)
 
 
 def audit(action: str, **facts: object) -> None:
-    """No secrets, no paths: ids, names of accounts, codes."""
+    """Log an action. `facts` are ids, usernames and codes, never secrets or paths."""
     log.info("audit", action=action, **facts)

@@ -1,4 +1,4 @@
-"""The route class of every route that takes JSON or a form: what is too large, too slow or no such thing is refused."""
+"""The class of every route that takes JSON or a form: a body that is too large, too slow or malformed is refused."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -21,7 +21,10 @@ ANSWERS = (400, 408, 413, 415)
 
 
 class BoundedRoute(APIRoute):
-    """Reads and checks the body before FastAPI does. A route without one, or that streams it, is left alone."""
+    """A route that reads and checks its body before FastAPI does.
+
+    A route that declares no body, or streams its body, behaves like a plain `APIRoute`.
+    """
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
@@ -32,22 +35,22 @@ class BoundedRoute(APIRoute):
         handle = super().get_route_handler()
         if self.body_field is None:
             return handle
-        taken: str = getattr(self.body_field.field_info, "media_type", JSON)
+        media_type: str = getattr(self.body_field.field_info, "media_type", JSON)
 
         async def bounded(request: Request) -> Response:
             limits: RequestLimits = request.app.state.request_limits
             body = await read_body(request, max_bytes=limits.body_bytes, within_seconds=limits.stall_seconds)
             if body:
-                require_type(request, taken)
-                if taken == JSON:
+                require_type(request, media_type)
+                if media_type == JSON:
                     await _check_json(body, max_depth=limits.json_depth)
-            return await handle(Request(request.scope, _read_again(body, request.receive)))
+            return await handle(Request(request.scope, _replayed(body, request.receive)))
 
         return bounded
 
 
 async def _check_json(body: bytes, *, max_depth: int) -> None:
-    """A large one in a thread: it takes 10 ms for 64 KiB."""
+    """Check the body; a large one in a thread, because 64 KiB take 10 ms. Raises Malformed, InvalidValue."""
     if len(body) > LARGE_BYTES:
         await asyncio.to_thread(check_json, body, max_depth=max_depth)
     else:
@@ -55,7 +58,11 @@ async def _check_json(body: bytes, *, max_depth: int) -> None:
 
 
 async def read_body(request: Request, *, max_bytes: int, within_seconds: float) -> bytes:
-    """The whole body. Raises PayloadTooLarge as soon as it is known, RequestTimeout."""
+    """Return the whole body.
+
+    Raises PayloadTooLarge as soon as the declared or the received length is over `max_bytes`, and RequestTimeout if the
+    body does not arrive within `within_seconds` or the client disconnects.
+    """
     declared = request.headers.get("Content-Length", "")
     body = bytearray()
     try:
@@ -71,26 +78,26 @@ async def read_body(request: Request, *, max_bytes: int, within_seconds: float) 
 
 def _require_room(length: int, max_bytes: int) -> None:
     if length > max_bytes:
-        raise PayloadTooLarge(f"The body has at most {max_bytes} bytes.")
+        raise PayloadTooLarge(f"The body may have at most {max_bytes} bytes.")
 
 
-def require_type(request: Request, taken: str) -> None:
-    """Raises UnsupportedMediaType. What ends in `+json` is JSON too (RFC 6839)."""
+def require_type(request: Request, media_type: str) -> None:
+    """Raise UnsupportedMediaType unless Content-Type is `media_type`. `application/…+json` is JSON too (RFC 6839)."""
     declared = request.headers.get("Content-Type", "")
-    if declared == taken:
+    if declared == media_type:
         return
-    given = Headers()
-    given["Content-Type"] = declared
-    name = given.get_content_type()
-    if name != taken and not (taken == JSON and name.startswith("application/") and name.endswith("+json")):
-        raise UnsupportedMediaType(f"The body must be {taken}, and Content-Type must say so.")
+    parsed = Headers()
+    parsed["Content-Type"] = declared
+    name = parsed.get_content_type()
+    if name != media_type and not (media_type == JSON and name.startswith("application/") and name.endswith("+json")):
+        raise UnsupportedMediaType(f"The body must be {media_type}, and Content-Type must say so.")
 
 
-def _read_again(body: bytes, receive: Receive) -> Receive:
-    """A `receive` that gives the body once more, and then what comes after it."""
+def _replayed(body: bytes, receive: Receive) -> Receive:
+    """Return a `receive` that gives the body that was read already, and then the messages of `receive`."""
     pending = [{"type": "http.request", "body": body, "more_body": False}]
 
-    async def receive_again() -> Message:
+    async def replay() -> Message:
         return pending.pop() if pending else await receive()
 
-    return receive_again
+    return replay

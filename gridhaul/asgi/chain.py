@@ -1,11 +1,11 @@
-"""What every request passes before it comes to a route, in this order:
+"""The middlewares that every request passes before it reaches a route, in this order:
 
-1. `RequestLog` gives it its id and logs its end, whatever that is.
-2. `SecurityHeaders` completes every answer, errors too.
-3. `HeaderLimit` refuses before anybody reads the headers.
+1. `RequestLog` gives the request its id and logs how it ends.
+2. `SecurityHeaders` adds security headers to every answer, also to errors.
+3. `HeaderLimit` refuses a request with too large headers before any other part reads the headers.
 4. `Cors` answers preflights, which carry no token, and lets the allowed pages read errors too.
-5. `ProblemAnswers` answers what is raised below.
-6. The middlewares of the service itself, such as authentication: they may raise a GridhaulError.
+5. `ProblemAnswers` turns every exception that the following middlewares or the route raise into an answer.
+6. The middlewares of the service itself, such as authentication, follow; they may raise a GridhaulError.
 """
 
 from collections.abc import Callable
@@ -23,17 +23,17 @@ from gridhaul.asgi.security_headers import SecurityHeaders
 
 Middleware = Callable[[ASGIApp], ASGIApp]
 CHAIN: tuple[Middleware, ...] = (RequestLog, SecurityHeaders, HeaderLimit, Cors, ProblemAnswers)
-ANSWERS = (414, 431, 500)  # what the chain itself may answer to any request
+ANSWERS = (414, 431, 500)  # error statuses that the chain itself may answer to any request
 
 
 def install(app: FastAPI, *own: Middleware) -> None:
-    """Put the chain around the routes of `app`, with the service's own middlewares at its inner end."""
+    """Put the chain around the routes of `app`, with the service's own middlewares as the innermost."""
     problems.install(app)
     for middleware in reversed((*CHAIN, *own)):
         app.add_middleware(middleware)
 
 
 def start(app: FastAPI, limits: RequestLimits, *, cors_origins: tuple[str, ...]) -> None:
-    """Tell the chain what the settings say, before the first request."""
+    """Give the chain the values of the settings. Call this before the first request."""
     app.state.request_limits = limits
     app.state.cors_origins = cors_origins

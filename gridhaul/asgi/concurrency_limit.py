@@ -1,4 +1,4 @@
-"""A semaphore that refuses instead of waiting: whoever is refused comes again."""
+"""A semaphore that refuses instead of waiting; a client that is refused tries again later."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -7,7 +7,7 @@ from gridhaul.transfer.errors import GridhaulError
 
 
 class ConcurrencyLimit:
-    """So much of something at once, bytes or requests. `refusal` makes the error of what is over it."""
+    """A counter of free units (bytes or requests); `hold` raises the error that `refusal` makes instead of waiting."""
 
     def __init__(self, limit: int, refusal: Callable[[], GridhaulError]) -> None:
         self._free = limit
@@ -15,7 +15,7 @@ class ConcurrencyLimit:
 
     @contextmanager
     def hold(self, amount: int) -> Iterator[None]:
-        """Raises the refusal if less than `amount` is free."""
+        """Hold `amount` units inside the context. Raises the refusal if fewer units are free."""
         if amount > self._free:
             raise self._refusal()
         self._free -= amount

@@ -1,4 +1,4 @@
-"""Which pages in a browser may use this service: those of `app.state.cors_origins`, and none otherwise."""
+"""CORS: pages in a browser may use this service only if their origin is in `app.state.cors_origins`."""
 
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -9,7 +9,10 @@ SHOWN = ("ETag", "Location", "Repr-Digest", "Retry-After")
 
 
 class Cors:
-    """ASGI middleware: Starlette's, made at the first request, when the settings are known."""
+    """ASGI middleware around Starlette's `CORSMiddleware`.
+
+    `CORSMiddleware` is made at the first request, because the settings are known only when the service starts.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

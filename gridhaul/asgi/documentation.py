@@ -1,4 +1,6 @@
-"""`/docs` and `/redoc` from files of our own: no internet is needed, and no other server gives them scripts."""
+"""The pages `/docs` and `/redoc`. They load only files of this service, so they need neither the internet nor trust in
+another server's scripts.
+"""
 
 import secrets
 from importlib import resources
@@ -17,14 +19,18 @@ NOBODY = "frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 
 
 def install(app: FastAPI) -> None:
-    """Add both pages and what they load. The app must have been made without FastAPI's own."""
+    """Add both pages and the files that they load. `app` must have been made without FastAPI's own pages."""
     app.add_route("/docs", _swagger_ui, include_in_schema=False)
     app.add_route("/redoc", _redoc, include_in_schema=False)
     app.add_route(ASSETS + "/{name}", _asset, include_in_schema=False)
 
 
 async def _swagger_ui(request: Request) -> HTMLResponse:
-    """FastAPI's page. Its one script that is written into it is told by a nonce from any that slips in."""
+    """Return FastAPI's page for Swagger UI.
+
+    The page has one inline script, which gets a nonce, so that the browser runs no other inline script that somebody
+    manages to put into the page.
+    """
     assets = _root(request) + ASSETS
     page = get_swagger_ui_html(
         openapi_url=f"{_root(request)}{request.app.openapi_url}",

@@ -1,4 +1,4 @@
-"""Refuses requests with more header or target than a client of this service has a use for."""
+"""The limit of a request's headers and target, which is larger than any client of this service needs."""
 
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -7,12 +7,12 @@ from gridhaul.asgi import problems
 from gridhaul.asgi.request_limits import RequestLimits
 from gridhaul.transfer.errors import GridhaulError, HeadersTooLarge, UriTooLong
 
-TARGET_BYTES = 8192  # RFC 9110, section 4.1: at least 8000 octets
-LINE_BYTES = 4  # the colon, the space and the end of a header's line
+TARGET_BYTES = 8192  # RFC 9110, section 4.1, recommends support for at least 8000 octets
+LINE_BYTES = 4  # the colon, the space, CR and LF of a header's line
 
 
 class HeaderLimit:
-    """ASGI middleware: 431 and 414."""
+    """ASGI middleware that answers 431 to too large headers and 414 to a too long request target."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -28,7 +28,7 @@ class HeaderLimit:
 def _refusal(scope: Scope) -> GridhaulError | None:
     limits: RequestLimits = scope["app"].state.request_limits
     if len(scope.get("raw_path") or scope["path"]) + len(scope["query_string"]) > TARGET_BYTES:
-        return UriTooLong(f"The path and the query have at most {TARGET_BYTES} bytes.")
+        return UriTooLong(f"The path and the query together may have at most {TARGET_BYTES} bytes.")
     if sum(len(name) + len(value) + LINE_BYTES for name, value in scope["headers"]) > limits.header_bytes:
-        return HeadersTooLarge(f"All headers together have at most {limits.header_bytes} bytes.")
+        return HeadersTooLarge(f"All headers together may have at most {limits.header_bytes} bytes.")
     return None

@@ -1,4 +1,4 @@
-"""`/healthz`: the process answers. `/readyz`: what it needs answers too."""
+"""`/healthz` tells whether the process answers, `/readyz` whether everything that the process needs answers too."""
 
 from collections.abc import Awaitable, Callable, Mapping
 
@@ -10,17 +10,17 @@ Check = Callable[[], Awaitable[None]]
 
 
 def health_routes(checks: Callable[[], Mapping[str, Check]]) -> APIRouter:
-    """Routes over named checks, each of which raises a GridhaulError when its part is not ready."""
+    """Return both routes. `checks` returns named checks; each raises a GridhaulError while its part is not ready."""
     router = APIRouter(tags=["health"])
 
-    @router.get("/healthz", summary="Whether the process is alive")
+    @router.get("/healthz", summary="Check whether the process is alive")
     async def healthz() -> dict[str, str]:
         return {"status": "ok"}
 
     @router.get(
         "/readyz",
-        summary="Whether everything that the process needs answers",
-        responses={503: {"model": dict[str, str], "description": "Something does not answer"}},
+        summary="Check whether everything that the process needs answers",
+        responses={503: {"model": dict[str, str], "description": "At least one part does not answer"}},
     )
     async def readyz(response: Response) -> dict[str, str]:
         states = {name: await _state(check) for name, check in checks().items()}

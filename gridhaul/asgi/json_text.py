@@ -1,4 +1,4 @@
-"""What of JSON is taken: I-JSON (RFC 7493) of bounded depth. Everything else is refused before a route sees it."""
+"""The check of JSON bodies: anything but I-JSON (RFC 7493) of bounded depth is refused before a route sees the body."""
 
 import json
 import math
@@ -9,14 +9,18 @@ from typing import Any, NoReturn
 
 from gridhaul.transfer.errors import InvalidValue, Malformed
 
-STRING = re.compile(rb'"(?:[^"\\]|\\.)*+"?', re.DOTALL)  # one without an end goes to the end: linear time
+# A string without a closing quote matches up to the end of the body, so that the search takes linear time.
+STRING = re.compile(rb'"(?:[^"\\]|\\.)*+"?', re.DOTALL)
 BRACKETS = b"[]{}"
 OTHERS = bytes(set(range(256)) - set(BRACKETS))
 STEP = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
 
 
 def check_json(body: bytes, *, max_depth: int) -> None:
-    """Raises Malformed, and InvalidValue for half of a surrogate pair, which no database and no answer can hold."""
+    """Check that the body is I-JSON, nested at most `max_depth` levels deep.
+
+    Raises Malformed, and InvalidValue for half of a surrogate pair, which no database and no answer can hold.
+    """
     try:
         text = body.decode()
     except UnicodeDecodeError:
@@ -34,7 +38,7 @@ def check_json(body: bytes, *, max_depth: int) -> None:
 
 
 def depth(body: bytes) -> int:
-    """How deep the brackets outside of strings are nested, whether or not it is JSON."""
+    """Return how deep the brackets outside of strings are nested. The body need not be valid JSON."""
     brackets = STRING.sub(b"", body).translate(None, OTHERS)
     return max(accumulate(STEP[bracket] for bracket in brackets), default=0)
 
@@ -49,7 +53,7 @@ def _members(pairs: Sequence[tuple[str, object]]) -> dict[str, object]:
 def _integer(text: str) -> int:
     try:
         return int(text)
-    except ValueError:  # Python converts 4300 digits at most
+    except ValueError:  # Python converts at most 4300 digits
         raise Malformed("The body holds a number that is too large.") from None
 
 
@@ -60,8 +64,8 @@ def _number(text: str) -> float:
     return number
 
 
-def _no_number(_: str) -> NoReturn:
+def _refuse_constant(_: str) -> NoReturn:
     raise Malformed("The body holds NaN or Infinity, which JSON does not have.")
 
 
-_NUMBERS: dict[str, Any] = {"parse_int": _integer, "parse_float": _number, "parse_constant": _no_number}
+_NUMBERS: dict[str, Any] = {"parse_int": _integer, "parse_float": _number, "parse_constant": _refuse_constant}

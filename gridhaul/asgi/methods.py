@@ -1,4 +1,4 @@
-"""Which methods a path knows, over all of its routes: FastAPI names those of the first one only."""
+"""The methods that a path allows over all of its routes, for `Allow`: FastAPI names only those of the first route."""
 
 from starlette.requests import Request
 from starlette.routing import Match
@@ -7,11 +7,11 @@ METHODS = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE")
 
 
 def methods_of(request: Request) -> list[str]:
-    """The methods with which the request's path is found, in alphabetical order."""
-    return [method for method in METHODS if _knows(request, method)]
+    """Return the methods that the request's path allows, in alphabetical order."""
+    return [method for method in METHODS if _allows(request, method)]
 
 
-def _knows(request: Request, method: str) -> bool:
+def _allows(request: Request, method: str) -> bool:
     where = {name: request.scope.get(name, "") for name in ("path", "root_path")}
     scope = {"type": "http", "method": method, "headers": []}
     return any(route.matches(scope | where)[0] is Match.FULL for route in request.app.routes)

@@ -1,4 +1,4 @@
-"""Answers what is raised below it, in middlewares too, while the middlewares above still see the answer."""
+"""Middleware that turns exceptions of inner middlewares and routes into answers, which outer middlewares still see."""
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -9,7 +9,7 @@ from gridhaul.transfer.errors import GridhaulError
 
 
 class ProblemAnswers:
-    """ASGI middleware. What is raised after the answer has begun goes on, and ends the connection."""
+    """ASGI middleware. An exception that is raised after the answer has begun is raised on and ends the connection."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

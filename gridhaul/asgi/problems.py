@@ -1,4 +1,4 @@
-"""Every error answer as a problem document (RFC 9457). The input is never echoed, an exception never shown."""
+"""Error answers as problem documents (RFC 9457). An answer never echoes the input and never shows an exception."""
 
 import http
 import math
@@ -33,7 +33,7 @@ class Problem(BaseModel):
 
 
 def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """`responses` for FastAPI: these statuses are answered with a problem document."""
+    """Return `responses` for FastAPI, which say that these statuses are answered with a problem document."""
     return {status: _documented(status) for status in statuses}
 
 
@@ -57,7 +57,7 @@ log = structlog.get_logger(__name__)
 def problem(
     request: Request, *, status: int, code: str, detail: str, headers: Mapping[str, str] | None = None
 ) -> Response:
-    """The answer; `instance` is the request's id, under which the log knows more."""
+    """Return a response with a problem document. `instance` is the request's id, which the log lines have too."""
     body = {
         "type": f"/problems/{code}",
         "title": http.HTTPStatus(status).phrase,
@@ -70,7 +70,7 @@ def problem(
 
 
 def install(app: FastAPI) -> None:
-    """Answer every error of `app` as a problem document, and describe it once in the OpenAPI document."""
+    """Answer every error of `app` with a problem document, and add its schema to the OpenAPI document once."""
     plain = app.openapi
     app.openapi = lambda: _with_problem(plain())  # type: ignore[method-assign]
     app.add_exception_handler(GridhaulError, _on_gridhaul_error)
@@ -85,19 +85,19 @@ def _with_problem(document: dict[str, Any]) -> dict[str, Any]:
 
 
 def describe(error: GridhaulError) -> dict[str, str]:
-    """The headers that an error asks for."""
+    """Return the headers of an error's answer: Retry-After, WWW-Authenticate and Connection, where they apply."""
     headers = {}
     if error.retry_after_seconds is not None or error.status == http.HTTPStatus.SERVICE_UNAVAILABLE:
         headers["Retry-After"] = str(math.ceil(error.retry_after_seconds or 1))
     if error.status == http.HTTPStatus.UNAUTHORIZED:
         headers["WWW-Authenticate"] = "Bearer"
     if isinstance(error, UNREAD):
-        headers["Connection"] = "close"  # the rest of the body may still come
+        headers["Connection"] = "close"  # the rest of the request may still arrive, and no code reads it
     return headers
 
 
 def answer(request: Request, error: GridhaulError) -> Response:
-    """The problem document of an error; refusals are audited."""
+    """Return the problem document of an error. Log an error of the server, and audit a refusal."""
     if error.status >= http.HTTPStatus.INTERNAL_SERVER_ERROR:
         log.warning("request_failed", code=error.code, cause=type(error.__cause__).__name__)
     if error.status in REFUSALS:
@@ -106,26 +106,27 @@ def answer(request: Request, error: GridhaulError) -> Response:
 
 
 async def _on_gridhaul_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, GridhaulError)  # noqa: S101 - the class it is registered for
+    assert isinstance(error, GridhaulError)  # noqa: S101 - the handler is registered for this class
     return answer(request, error)
 
 
 async def _on_invalid_request(request: Request, error: Exception) -> Response:
-    assert isinstance(error, RequestValidationError)  # noqa: S101 - the class it is registered for
+    assert isinstance(error, RequestValidationError)  # noqa: S101 - the handler is registered for this class
     places = {_place(item) for item in error.errors()}
-    what = ", ".join(sorted(place[:100] for place in places)[:10])
-    return problem(request, status=422, code="invalid_value", detail=f"Not as the documentation says: {what}.")
+    listed = ", ".join(sorted(place[:100] for place in places)[:10])
+    detail = f"The request is not as the documentation says: {listed}."
+    return problem(request, status=422, code="invalid_value", detail=detail)
 
 
 def _place(item: Mapping[str, Any]) -> str:
     names = [part for part in item["loc"] if isinstance(part, str)]
-    if item["type"] == "extra_forbidden":  # the last name is the client's own
+    if item["type"] == "extra_forbidden":  # the client chose the last name, and input is not echoed
         return f"an unknown member of {'.'.join(names[:-1])}"
     return ".".join(names)
 
 
 async def _on_http_exception(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)  # noqa: S101 - the class it is registered for
+    assert isinstance(error, HTTPException)  # noqa: S101 - the handler is registered for this class
     code = http.HTTPStatus(error.status_code).name.lower()
     detail = {404: "There is nothing under this path.", 405: "This path does not know this method."}
     text = detail.get(error.status_code, "The request could not be answered.")
@@ -134,9 +135,10 @@ async def _on_http_exception(request: Request, error: Exception) -> Response:
 
 
 def answer_unexpected(request: Request, error: Exception) -> Response:
-    """The problem document of a mistake of ours, which is logged."""
+    """Log an exception that is a bug of this service, and return a problem document that does not show it."""
     log.error("unexpected_error", exc_info=error)
-    return problem(request, status=500, code="internal", detail="Something went wrong here; the log knows more.")
+    detail = "The server failed unexpectedly; its log says more under the id in `instance`."
+    return problem(request, status=500, code="internal", detail=detail)
 
 
 async def _on_unexpected(request: Request, error: Exception) -> Response:

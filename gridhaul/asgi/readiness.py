@@ -1,4 +1,4 @@
-"""Work that must be done once before a service may answer, tried until it succeeds."""
+"""Work that must succeed once before a service may answer; it is repeated until it succeeds."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -13,7 +13,7 @@ log = structlog.get_logger(__name__)
 
 
 class Readiness:
-    """Runs `work` until it succeeds; until then `check` raises."""
+    """Work that runs again and again until it succeeds; until then `check` raises."""
 
     def __init__(self, work: Callable[[], Awaitable[None]]) -> None:
         self._work = work
@@ -33,6 +33,6 @@ class Readiness:
             await asyncio.sleep(RETRY_SECONDS)
 
     async def check(self) -> None:
-        """Raises DatabaseUnavailable until the work is done."""
+        """Raise DatabaseUnavailable until the work is done."""
         if not self._done:
             raise DatabaseUnavailable("The service is starting; try again.")

@@ -1,4 +1,4 @@
-"""How much of a request a service takes, from its settings."""
+"""Limits on the size and the duration of a request, from the service's settings."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -8,10 +8,10 @@ from gridhaul.process.settings import WebSettings
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RequestLimits:
-    """In `app.state.request_limits`, since settings are known only when the service starts."""
+    """Limits of a request, in `app.state.request_limits` because settings are known only when the service starts."""
 
-    header_bytes: int
-    body_bytes: int  # of JSON and forms
+    header_bytes: int  # all headers together
+    body_bytes: int  # a body of JSON or a form
     json_depth: int
     stall_seconds: float
 

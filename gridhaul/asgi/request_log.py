@@ -1,4 +1,7 @@
-"""One structured line a request: an id, what was asked, the answer, the time. No headers, no bodies, no tokens."""
+"""The request log: one structured line for each request, with its id, method, route, status and seconds.
+
+Headers, bodies and tokens are never logged.
+"""
 
 import time
 import uuid
@@ -10,12 +13,12 @@ log = structlog.get_logger(__name__)
 
 
 def note(**facts: object) -> None:
-    """Bind facts to every line of this request."""
+    """Bind facts to every further log line of this request."""
     structlog.contextvars.bind_contextvars(**facts)
 
 
 class RequestLog:
-    """ASGI middleware: gives the request its id and logs its end."""
+    """ASGI middleware that gives the request its id and logs its end."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

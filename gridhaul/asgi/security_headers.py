@@ -1,4 +1,4 @@
-"""The headers that tell a browser to trust no answer further than it must."""
+"""Security headers, which tell a browser to trust an answer no more than necessary."""
 
 from collections.abc import Iterable, Mapping
 
@@ -19,7 +19,7 @@ Fields = list[tuple[bytes, bytes]]
 
 
 def _fields(headers: Mapping[str, str]) -> Fields:
-    """As ASGI has them."""
+    """Return the headers as ASGI has them: pairs of bytes, with lower-case names."""
     return [(name.lower().encode(), value.encode()) for name, value in headers.items()]
 
 
@@ -29,7 +29,7 @@ SECURE = _fields({"Strict-Transport-Security": ONE_YEAR})
 
 
 class SecurityHeaders:
-    """ASGI middleware. What a route set itself stays as it is."""
+    """ASGI middleware that adds the security headers. A header that a route has set stays as it is."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -43,9 +43,9 @@ class SecurityHeaders:
         await self._app(scope, receive, adding)
 
 
-def _completed(given: Iterable[tuple[bytes, bytes]], *, secure: bool) -> Fields:
-    fields = list(given)
-    there = dict(fields)
-    is_json = there.get(b"content-type", b"").startswith(JSON)
+def _completed(headers: Iterable[tuple[bytes, bytes]], *, secure: bool) -> Fields:
+    fields = list(headers)
+    present = dict(fields)
+    is_json = present.get(b"content-type", b"").startswith(JSON)
     wanted = ALWAYS + (NOT_KEPT if is_json else []) + (SECURE if secure else [])
-    return fields + [field for field in wanted if field[0] not in there]
+    return fields + [field for field in wanted if field[0] not in present]

@@ -1,4 +1,4 @@
-"""The table of contents at the head of a bundle: a line of JSON, before the bytes of all contents in its order."""
+"""The table of contents at the head of a bundle: a line of JSON. The bytes of all contents follow in its order."""
 
 from collections.abc import Sequence
 from typing import Annotated
@@ -15,7 +15,7 @@ HexDigest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
 class Entry(BaseModel):
-    """What is said of a content."""
+    """The entry of one content in the table."""
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
 
@@ -41,17 +41,17 @@ _TABLE = TypeAdapter(Annotated[list[Entry], Field(min_length=1, max_length=BUNDL
 
 
 def write_table(contents: Sequence[WholeContent]) -> bytes:
-    """The line, without its end."""
+    """Return the table as a line of JSON, without the line break."""
     return _TABLE.dump_json([_entry(content) for content in contents], by_alias=True)
 
 
 def write_body(table: bytes, contents: Sequence[WholeContent]) -> bytes:
-    """The whole body of the contents whose table it is."""
+    """Return the whole body: the table and the bytes of the contents that it lists."""
     return b"".join((table, b"\n", *(chunk for content in contents for chunk in content.chunks)))
 
 
 def read_table(line: bytes) -> list[Entry]:
-    """The table. Raises InvalidValue."""
+    """Return the entries of the table. Raises InvalidValue."""
     try:
         entries = _TABLE.validate_json(line)
     except ValidationError:

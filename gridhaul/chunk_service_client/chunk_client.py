@@ -1,4 +1,4 @@
-"""The worker's way to the chunk service: what is held, segments, seal; tried again while that can help."""
+"""The worker's client of the chunk service. It repeats a request while a repeat can help."""
 
 import http
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -9,7 +9,7 @@ import structlog
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_delay
 
 from gridhaul.chunk_service_client.bundle_table import write_body, write_table
-from gridhaul.chunk_service_client.grants import BundleGrant, ContentGrant, RepairGrant, sign, sign_bundle, sign_repair
+from gridhaul.chunk_service_client.grants import sign, sign_bundle, sign_repair
 from gridhaul.outgoing.headers import retry_after_seconds, write_chunk_digests
 from gridhaul.outgoing.http_client import patience
 from gridhaul.outgoing.tls import tls_refusal
@@ -30,13 +30,14 @@ from gridhaul.transfer.errors import (
     StaleFence,
     Unauthorized,
 )
+from gridhaul.transfer.grants import BundleGrant, ContentGrant, RepairGrant
 from gridhaul.transfer.model import RecordId, Seal, Segment
 from gridhaul.transfer.retry import backoff_seconds
 from gridhaul.transfer.states import Layout
 
 KEEP_TRYING_SECONDS = 60.0
-LONGEST_WAIT_SECONDS = 10.0  # whoever is told to come later than that gives its place to another file
-SEAL_SECONDS_A_CHUNK = 0.001  # 17 minutes for 1 TiB
+LONGEST_WAIT_SECONDS = 10.0  # if the service asks for a longer wait, the worker gives up and takes another file
+SEAL_SECONDS_A_CHUNK = 0.001  # how long the service may need to seal: 17 minutes for 1 TiB
 
 Grant = ContentGrant | RepairGrant | BundleGrant
 
@@ -44,7 +45,7 @@ log = structlog.get_logger(__name__)
 
 
 class ChunkClient:
-    """Speaks for one worker process."""
+    """The chunk service, as one worker process calls it."""
 
     def __init__(self, client: httpx2.AsyncClient, *, base_url: str, secret: str) -> None:
         self._client = client
@@ -52,33 +53,36 @@ class ChunkClient:
         self._secret = secret
 
     async def digests(self, grant: ContentGrant, *, first: int, count: int) -> bytes:
-        """33 bytes a chunk: 1 if it is held, then its digest."""
+        """Return 33 bytes for each chunk: 1 and the digest if the service holds the chunk, else 33 zeros."""
         response = await self._request("GET", grant, f"/{grant.content_id}/digests?from={first}&count={count}")
         return response.content
 
     async def put(self, grant: ContentGrant, segment: Segment) -> None:
-        """Store a segment: durable when this returns. Raises LeaseLost, or the service's error."""
+        """Store a segment. It is durable when this method returns. Raises LeaseLost, or the service's error."""
         headers = {"Chunk-Digests": write_chunk_digests(segment.digests), "Content-Length": str(segment.length)}
         await self._request("PUT", grant, f"/{grant.content_id}/chunks/{segment.first}", headers=headers, body=segment)
 
     async def repair(self, grant: RepairGrant, n: int, chunk: bytes, digest: bytes) -> None:
-        """Put a chunk of a sealed content right: durable when this returns. Raises the service's error."""
+        """Repair a chunk of a sealed content. It is durable when this method returns. Raises the service's error."""
         segment = Segment(first=n, chunks=(chunk,), digests=(digest,))
         headers = {"Chunk-Digests": write_chunk_digests(segment.digests), "Content-Length": str(segment.length)}
         try:
             await self._request("PUT", grant, f"/{grant.content_id}/chunks/{n}/repair", headers=headers, body=segment)
-        except LeaseLost as gone:
-            raise NotFound(str(gone)) from None
+        except LeaseLost as lost:
+            raise NotFound(str(lost)) from None
 
     async def store_whole(self, contents: Sequence[WholeContent]) -> Mapping[RecordId, str]:
-        """Store and seal small contents: durable when this returns. The codes of those that are refused."""
+        """Store and seal small contents. They are durable when this method returns.
+
+        Return the error code of each content that is refused.
+        """
         table = write_table(contents)
         grant = BundleGrant(table_sha256=content_sha256(table))
         response = await self._request("POST", grant, "", body=write_body(table, contents))
         return {RecordId(content_id): code for content_id, code in response.json()["refused"].items()}
 
     async def seal(self, grant: ContentGrant, seal: Seal) -> Layout:
-        """Make the content complete and unchangeable; the layout it got."""
+        """Make the content complete and unchangeable. Return its layout. Raises LeaseLost, or the service's error."""
         body = {"length": seal.length, "sha-256": seal.sha256, "manifest_root": seal.manifest_root}
         busy_seconds = chunk_count(seal.length) * SEAL_SECONDS_A_CHUNK
         response = await self._request("POST", grant, f"/{grant.content_id}/seal", json=body, busy_seconds=busy_seconds)
@@ -171,7 +175,7 @@ def _wait_seconds(state: RetryCallState) -> float:
 
 
 def _refusal(response: httpx2.Response) -> Exception:
-    """The service's error as it was raised there, as far as this side knows it."""
+    """Return the error that the service raised, or the one that fits the status if its code is not known here."""
     try:
         problem = response.json()
         known = errors.by_code(str(problem["code"]))
@@ -184,7 +188,7 @@ def _refusal(response: httpx2.Response) -> Exception:
     if known is DigestMismatch and not response.request.url.path.endswith("/seal"):
         return SegmentDamaged(detail)
     if known in (Unauthorized, Forbidden):
-        return ChunkServiceRefused("The chunk service refuses this worker: have both the same SERVICE_SECRET?")
+        return ChunkServiceRefused("The chunk service refuses this worker; give both the same SERVICE_SECRET.")
     if known is None or known.code == GridhaulError.code:
         retry_later = (http.HTTPStatus.TOO_MANY_REQUESTS, http.HTTPStatus.SERVICE_UNAVAILABLE)
         known = ChunkServiceUnavailable if response.status_code in retry_later else ChunkServiceFailed

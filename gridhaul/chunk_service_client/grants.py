@@ -1,13 +1,13 @@
-"""Short-lived signed tokens between worker and chunk service, bound to what they are for.
+"""Short-lived signed tokens between worker and chunk service. Each is bound to one grant.
 
-To write one content, to repair one, or to store those of one table of contents.
+A grant allows one of three things: to write one content, to repair one, or to store the contents that one table lists.
 """
 
-from dataclasses import dataclass
 from typing import Any
 
 from gridhaul.identity.signed_claims import sign_claims, verified_claims
 from gridhaul.transfer.errors import Unauthorized
+from gridhaul.transfer.grants import BundleGrant, ContentGrant, RepairGrant
 from gridhaul.transfer.model import RecordId
 
 AUDIENCE = "gridhaul-chunk-service"
@@ -17,45 +17,23 @@ LIFETIME_SECONDS = 300
 CLOCK_LEEWAY_SECONDS = 900  # a worker's clock may be wrong by minutes; fences, not tokens, keep stale workers out
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ContentGrant:
-    """The right to write to one content under one fence."""
-
-    content_id: RecordId
-    fence: int
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class RepairGrant:
-    """The right to repair a sealed content. It has no writer, so there is no fence."""
-
-    content_id: RecordId
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class BundleGrant:
-    """The right to store the contents of one table, each under its fence: the table's SHA-256."""
-
-    table_sha256: str
-
-
 def sign(grant: ContentGrant, *, secret: str) -> str:
-    """A token for the grant, good for five minutes."""
+    """Return a token for the grant, valid for LIFETIME_SECONDS."""
     return _sign({"sub": grant.content_id, "fence": grant.fence}, AUDIENCE, secret)
 
 
 def sign_repair(grant: RepairGrant, *, secret: str) -> str:
-    """The same, for repairing."""
+    """Return a token for the grant, as `sign` does."""
     return _sign({"sub": grant.content_id}, REPAIR_AUDIENCE, secret)
 
 
 def sign_bundle(grant: BundleGrant, *, secret: str) -> str:
-    """The same, for a bundle."""
+    """Return a token for the grant, as `sign` does."""
     return _sign({"sub": grant.table_sha256}, BUNDLE_AUDIENCE, secret)
 
 
 def verify(token: str, *, secret: str) -> ContentGrant:
-    """The grant of a token. Raises Unauthorized."""
+    """Return the grant of a token. Raises Unauthorized."""
     claims = _verified(token, secret, AUDIENCE)
     if not isinstance(claims.get("fence"), int):
         raise Unauthorized("The token names no fence.")
@@ -63,12 +41,12 @@ def verify(token: str, *, secret: str) -> ContentGrant:
 
 
 def verify_repair(token: str, *, secret: str) -> RepairGrant:
-    """The grant of a token for repairing. Raises Unauthorized."""
+    """Return the grant of a token for repairing. Raises Unauthorized."""
     return RepairGrant(content_id=RecordId(_verified(token, secret, REPAIR_AUDIENCE)["sub"]))
 
 
 def verify_bundle(token: str, *, secret: str) -> BundleGrant:
-    """The grant of a token for a bundle. Raises Unauthorized."""
+    """Return the grant of a token for a bundle. Raises Unauthorized."""
     return BundleGrant(table_sha256=str(_verified(token, secret, BUNDLE_AUDIENCE)["sub"]))
 
 

@@ -1,1 +1,1 @@
-"""The command `gridhaul`: it speaks HTTP to the api and nothing else."""
+"""The command `gridhaul`, which uses the HTTP API and no other part of the system."""

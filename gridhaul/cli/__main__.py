@@ -1,4 +1,4 @@
-"""`python -m gridhaul.cli`."""
+"""Runs the command: `python -m gridhaul.cli`."""
 
 from gridhaul.cli.app import main
 

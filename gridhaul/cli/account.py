@@ -1,4 +1,4 @@
-"""`gridhaul account`: the caller's own."""
+"""`gridhaul account`: show the caller's own account, or change its password."""
 
 import typer
 
@@ -24,7 +24,7 @@ def account(context: typer.Context, username: LoginName = None, as_json: Json = 
     """Show your own account, or change its password."""
     if context.invoked_subcommand:
         if username or as_json:
-            raise typer.BadParameter(f"options come after `{context.invoked_subcommand}`")
+            raise typer.BadParameter(f"put the options after `{context.invoked_subcommand}`")
         return
     with exit_codes(), connect_as(username) as client:
         (print_json if as_json else print_text)(client.accounts.own())
@@ -32,11 +32,11 @@ def account(context: typer.Context, username: LoginName = None, as_json: Json = 
 
 @commands.command()
 def password(username: LoginName = None) -> None:
-    """Change your password: asks for the current one, then for the new one. Every login ends; keys stay."""
+    """Change your password: asks for the current password, then for the new one. Every login ends; API keys stay."""
     with exit_codes():
         current = password_of(username or "your account")
         with log_in(username, current) if username else connect(ACCOUNT_PATIENCE_SECONDS, say) as client:
             new = ask_new("New password")
-            with perhaps_done("The password may be changed; try the new one first."):
+            with perhaps_done("The password may have been changed; try the new password first."):
                 client.accounts.change_own_password(current, new)
-        say("The password is changed. Every login has ended; keys stay.")
+        say("The password is changed. Every login has ended; API keys stay.")

@@ -1,4 +1,4 @@
-"""How an account reads: in lines, in a table, as JSON."""
+"""Prints accounts as lines of text, as a table, and as JSON."""
 
 import json
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from gridhaul.cli.text import safe, size
 from gridhaul.client.records import AccountRecord
 
 HEADER = ("USERNAME", "STATE", "USED", "QUOTA", "SCOPES")
-SERVERS = "the server's limit"
+SERVER_LIMIT = "the server's limit"
 
 
 def print_text(account: AccountRecord) -> None:
@@ -20,7 +20,7 @@ def print_text(account: AccountRecord) -> None:
         f"  roots     {_list(account['roots'])}",
         f"  targets   {_list(account['targets'])}",
         f"  quota     {_quota(account)}, {size(account['used_bytes'])} used",
-        f"  open      {_open(account)}",
+        f"  open      {_open_files(account)}",
         f"  password  {'yes' if account['has_password'] else 'no, only keys'}",
         f"  updated   {account['updated_at']}",
     ]
@@ -28,17 +28,16 @@ def print_text(account: AccountRecord) -> None:
 
 
 def print_accounts(accounts: Sequence[AccountRecord]) -> None:
-    """A table."""
     print_table(HEADER, [_row(account) for account in accounts])
 
 
 def print_json(account: AccountRecord) -> None:
-    """One object; escaped as ASCII, so that it is safe to look at."""
+    """Print `{"account": …}`, escaped as ASCII, so that no text of the account can control the terminal."""
     typer.echo(json.dumps({"account": account}))
 
 
 def print_json_lines(accounts: Sequence[AccountRecord]) -> None:
-    """`{"account"}` on each line."""
+    """Print one `{"account": …}` a line."""
     for account in accounts:
         print_json(account)
 
@@ -61,9 +60,9 @@ def _list(values: Sequence[str] | None) -> str:
 
 
 def _quota(account: AccountRecord) -> str:
-    return SERVERS if account["quota_bytes"] is None else size(account["quota_bytes"])
+    return SERVER_LIMIT if account["quota_bytes"] is None else size(account["quota_bytes"])
 
 
-def _open(account: AccountRecord) -> str:
-    most = account["max_open_files"]
-    return SERVERS if most is None else f"at most {most} files at once"
+def _open_files(account: AccountRecord) -> str:
+    limit = account["max_open_files"]
+    return SERVER_LIMIT if limit is None else f"at most {limit} files at once"

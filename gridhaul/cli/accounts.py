@@ -1,4 +1,4 @@
-"""`gridhaul accounts`: everybody's, for admins."""
+"""`gridhaul accounts`: list, show, create and change accounts, for admins."""
 
 from typing import Annotated
 
@@ -21,38 +21,43 @@ from gridhaul.cli.options import (
 from gridhaul.cli.passwords import ask_new
 from gridhaul.client.records import AccountChanges
 
-commands = typer.Typer(no_args_is_help=True, help="Accounts, for admins.")
+commands = typer.Typer(no_args_is_help=True, help="List, show, create and change accounts; needs the scope admin.")
 
-Scopes = typer.Option(metavar="SCOPE,…", help="Of prepare,finalize,read,delete,admin.")
+Scopes = typer.Option(metavar="SCOPE,…", help="The account's scopes: any of prepare,finalize,read,delete,admin.")
 Roots = Annotated[
     list[str] | None,
-    typer.Option("--root", metavar="DIR", callback=paths_of, help="It may send from here; several times for several."),
+    typer.Option(
+        "--root", metavar="DIR", callback=paths_of, help="A directory that the account may send from; repeatable."
+    ),
 ]
-AllRoots = Annotated[bool, typer.Option("--all-roots", help="It may send from every root of the server.")]
+AllRoots = Annotated[bool, typer.Option("--all-roots", help="The account may send from every root of the server.")]
 Targets = Annotated[
     list[str] | None,
     typer.Option(
-        "--target", metavar="NAME", callback=texts_of, help="It may send to this one; several times for several."
+        "--target", metavar="NAME", callback=texts_of, help="A target that the account may send to; repeatable."
     ),
 ]
-AllTargets = Annotated[bool, typer.Option("--all-targets", help="It may send to every target.")]
+AllTargets = Annotated[bool, typer.Option("--all-targets", help="The account may send to every target.")]
 Quota = Annotated[
     str | None,
-    typer.Option(metavar="SIZE|none", help="For all its files, as 10GiB; none: as the server is set."),
+    typer.Option(metavar="SIZE|none", help="The most bytes of all its files, such as 10GiB; none: the server's limit."),
 ]
 MaxOpenFiles = Annotated[
     str | None,
-    typer.Option(metavar="N|none", help="Files at once that are not stored yet; none: as the server is set."),
+    typer.Option(metavar="N|none", help="The most files that wait to be stored at once; none: the server's limit."),
 ]
 Password = Annotated[
     bool | None,
-    typer.Option("--password/--no-password", help="Ask for its password, or read it from stdin; or: only keys."),
+    typer.Option(
+        "--password/--no-password",
+        help="Set a password, asked for or read from stdin; --no-password: the account has only API keys.",
+    ),
 ]
 
 
 @commands.command("list")
 def list_accounts(username: LoginName = None, as_json: JsonLines = False) -> None:
-    """List accounts, by name."""
+    """List all accounts, sorted by name."""
     with exit_codes(), connect_as(username) as client:
         accounts = client.accounts.all()
         (print_json_lines if as_json else print_accounts)(accounts)
@@ -79,7 +84,7 @@ def create(
     username: LoginName = None,
     as_json: Json = False,
 ) -> None:
-    """Make an account: with every root and target, and only keys, unless said otherwise."""
+    """Create an account. Without options, the account may use every root and target, and has no password."""
     values = _limits(quota, max_open_files) | _places(root, all_roots, target, all_targets)
     values["scopes"] = scopes_of(scopes)
     with exit_codes(), connect_as(username) as client:
@@ -100,11 +105,14 @@ def change(
     quota: Quota = None,
     max_open_files: MaxOpenFiles = None,
     password: Password = None,
-    disable: Annotated[bool | None, typer.Option("--disable/--enable", help="Nobody in with it; or again.")] = None,
+    disable: Annotated[
+        bool | None,
+        typer.Option("--disable/--enable", help="Refuse every request of the account; --enable: accept them again."),
+    ] = None,
     username: LoginName = None,
     as_json: Json = False,
 ) -> None:
-    """Change an account, at once. What is not named stays as it is."""
+    """Change an account at once. Options that are not passed change nothing."""
     changes = _limits(quota, max_open_files) | _places(root, all_roots, target, all_targets)
     if scopes is not None:
         changes["scopes"] = scopes_of(scopes)
@@ -126,7 +134,7 @@ def _limits(quota: str | None, max_open_files: str | None) -> AccountChanges:
 
 def _places(roots: list[str] | None, all_roots: bool, targets: list[str] | None, all_targets: bool) -> AccountChanges:
     if (roots and all_roots) or (targets and all_targets):
-        raise typer.BadParameter("either some roots or targets, or all of them")
+        raise typer.BadParameter("--root excludes --all-roots, and --target excludes --all-targets")
     changes = AccountChanges()
     if roots or all_roots:
         changes["roots"] = roots or None
@@ -136,7 +144,7 @@ def _places(roots: list[str] | None, all_roots: bool, targets: list[str] | None,
 
 
 def _password(user: str, wanted: bool | None) -> AccountChanges:
-    """A new one, none, or no change. Raises SettingsError."""
+    """Return the change: a new password, no password any more, or no change. Raises SettingsError."""
     if wanted is None:
         return {}
     return {"password": ask_new(f"New password of {user}") if wanted else None}

@@ -1,4 +1,4 @@
-"""The commands and their options."""
+"""The commands of `gridhaul` and their options."""
 
 import sys
 from collections.abc import Callable
@@ -9,7 +9,7 @@ import typer
 
 from gridhaul import __version__
 from gridhaul.cli import account, accounts, checks, keys, listing
-from gridhaul.cli import status as looking
+from gridhaul.cli import status as lookup
 from gridhaul.cli.connection import connect, record_id_of, record_ids_of, say
 from gridhaul.cli.display import display
 from gridhaul.cli.exits import Exit, exit_codes, leave
@@ -31,10 +31,10 @@ app.add_typer(accounts.commands, name="accounts")
 
 
 def main() -> None:
-    """The entry point of `gridhaul`."""
+    """Run the command `gridhaul`."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # a name that the terminal's encoding lacks
+            stream.reconfigure(errors="backslashreplace")  # the terminal's encoding may lack a name's characters
     app(prog_name="gridhaul")
 
 
@@ -53,15 +53,15 @@ def gridhaul(
     """Move large files and prove that they arrived.
 
     GRIDHAUL_URL is the address of the api (http://127.0.0.1:8000 if not set). GRIDHAUL_TOKEN, or a file named by
-    GRIDHAUL_TOKEN_FILE, holds an API key. Who has none logs in with a password: gridhaul keys create NAME --username
-    USER. GRIDHAUL_PASSWORD, or a file named by GRIDHAUL_PASSWORD_FILE, answers where the password is asked for.
-    GRIDHAUL_CA_FILE names a PEM file of authorities to trust for https.
+    GRIDHAUL_TOKEN_FILE, holds an API key. To make a key with a password: gridhaul keys create NAME --username USER.
+    GRIDHAUL_PASSWORD, or a file named by GRIDHAUL_PASSWORD_FILE, holds the password; without it, the command asks.
+    GRIDHAUL_CA_FILE names a PEM file of further certificate authorities to trust for https.
     """
 
 
 def _state(value: str | None) -> str | None:
     if value is not None and value.upper() not in listing.STATES:
-        raise typer.BadParameter(f"one of {', '.join(listing.STATES)}")
+        raise typer.BadParameter(f"the states are {', '.join(listing.STATES)}")
     return value and value.upper()
 
 
@@ -72,12 +72,12 @@ Ids = Annotated[
 
 @app.command()
 def send(
-    file: Annotated[str, typer.Argument(metavar="FILE", callback=path_of, help="The file, on the server.")],
+    file: Annotated[str, typer.Argument(metavar="FILE", callback=path_of, help="The path of the file on the server.")],
     target: Annotated[str, typer.Option("--to", metavar="TARGET", callback=text_of, help="The name of the target.")],
     name: Annotated[
         str | None, typer.Option(metavar="NAME", callback=text_or_none, help="The name at the target.")
     ] = None,
-    if_exists: Annotated[IfExists, typer.Option(help="What to do if NAME exists there.")] = IfExists.FAIL,
+    if_exists: Annotated[IfExists, typer.Option(help="What to do if NAME exists at the target.")] = IfExists.FAIL,
     if_changed: Annotated[
         IfChanged, typer.Option(help="What to do if FILE changes before all of it is stored.")
     ] = IfChanged.FAIL,
@@ -85,7 +85,7 @@ def send(
     as_json: Json = False,
     poll_seconds: Annotated[float, typer.Option(hidden=True, min=0.0)] = 0.3,
 ) -> None:
-    """Send FILE to TARGET and wait until it is there."""
+    """Send FILE to TARGET and wait until the file is delivered."""
     order = Order(path=file, target=target, object_name=name, if_exists=if_exists, if_changed=if_changed)
     with exit_codes():
         if wait:
@@ -103,22 +103,22 @@ def status(
 ) -> None:
     """Show a file and its deliveries, or one delivery."""
     with exit_codes(), connect(STATUS_PATIENCE_SECONDS, say) as client:
-        found = looking.find(client, record_id)
-        (looking.print_json if as_json else looking.print_text)(*found)
+        found = lookup.find(client, record_id)
+        (lookup.print_json if as_json else lookup.print_text)(*found)
 
 
 @app.command()
 def ls(
-    failed: Annotated[bool, typer.Option("--failed", help="Only what failed.")] = False,
+    failed: Annotated[bool, typer.Option("--failed", help="Only files and deliveries that failed.")] = False,
     state: Annotated[
         str | None, typer.Option(metavar="STATE", callback=_state, help="Only files and deliveries in this state.")
     ] = None,
-    limit: Annotated[int, typer.Option(min=1, help="How many of a kind, newest first.")] = 50,
+    limit: Annotated[int, typer.Option(min=1, help="The most files, and the most deliveries, to list.")] = 50,
     as_json: JsonLines = False,
 ) -> None:
-    """List files, and the deliveries that failed."""
+    """List files, and the deliveries that failed, newest first."""
     if failed and state not in (None, "FAILED"):
-        raise typer.BadParameter("--failed and --state ask for different things")
+        raise typer.BadParameter("--failed means --state FAILED, and excludes every other state")
     wanted = "FAILED" if failed else state
     with exit_codes(), connect(STATUS_PATIENCE_SECONDS, say) as client:
         if wanted is None:
@@ -130,37 +130,37 @@ def ls(
 
 @app.command()
 def cancel(record_ids: Ids) -> None:
-    """Stop storing or delivering for good; `retry` begins again."""
+    """Cancel files and deliveries; `retry` starts them again."""
     _operate(Action.CANCEL, record_ids)
 
 
 @app.command()
 def pause(record_ids: Ids) -> None:
-    """Stop storing or delivering for now; `resume` goes on."""
+    """Pause files and deliveries; `resume` continues them."""
     _operate(Action.PAUSE, record_ids)
 
 
 @app.command()
 def resume(record_ids: Ids) -> None:
-    """Go on with what is paused."""
+    """Continue files and deliveries that are paused."""
     _operate(Action.RESUME, record_ids)
 
 
 @app.command()
 def retry(record_ids: Ids) -> None:
-    """Try again what failed or was cancelled."""
+    """Retry files and deliveries that failed or were cancelled."""
     _operate(Action.RETRY, record_ids)
 
 
 @app.command()
 def rm(
     file_ids: Annotated[list[str], typer.Argument(metavar="ID...", callback=record_ids_of, help="The ids of files.")],
-    cancel: Annotated[bool, typer.Option("--cancel", help="Cancel what is still being done with them.")] = False,
+    cancel: Annotated[bool, typer.Option("--cancel", help="First cancel the files and their deliveries.")] = False,
 ) -> None:
-    """Delete files and their stored bytes. What was delivered stays where it is."""
+    """Delete files and their stored bytes. Delivered objects stay at their targets."""
     with exit_codes(), connect(STATUS_PATIENCE_SECONDS, say) as client:
-        do = cancel_and_remove if cancel else remove
-        for_each(file_ids, lambda file_id: do(client, file_id))
+        delete = cancel_and_remove if cancel else remove
+        for_each(file_ids, lambda file_id: delete(client, file_id))
 
 
 def _operate(action: Action, record_ids: list[str]) -> None:

@@ -30,7 +30,7 @@ LISTED = 20
 
 commands = typer.Typer()
 
-Wait = Annotated[bool, typer.Option(help="Follow it until it is over.")]
+Wait = Annotated[bool, typer.Option(help="Follow the check until it is over.")]
 PollSeconds = Annotated[float, typer.Option(hidden=True, min=0.0)]
 
 
@@ -42,12 +42,20 @@ def _record_id_or_none(value: str | None) -> str | None:
 def fsck(
     record_id: Annotated[
         str | None,
-        typer.Argument(metavar="[ID]", callback=_record_id_or_none, help="A file, or the file of a delivery."),
+        typer.Argument(
+            metavar="[ID]",
+            callback=_record_id_or_none,
+            help="The id of a file, or of a delivery, whose file to check; without ID, everything is checked.",
+        ),
     ] = None,
-    repair: Annotated[bool, typer.Option("--repair", help="Put right what can be put right.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be repaired.")] = False,
-    read_targets: Annotated[bool, typer.Option("--read-targets", help="Read delivered objects back.")] = False,
-    rate: Annotated[str | None, typer.Option(metavar="RATE", help="Bytes a second at most, as 20MiB.")] = None,
+    repair: Annotated[bool, typer.Option("--repair", help="Repair everything that can be repaired.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Report what --repair would do; change nothing.")] = False,
+    read_targets: Annotated[
+        bool, typer.Option("--read-targets", help="Read objects back from targets that tell no digest.")
+    ] = False,
+    rate: Annotated[
+        str | None, typer.Option(metavar="RATE", help="The most bytes to read a second, such as 20MiB.")
+    ] = None,
     wait: Wait = True,
     as_json: Json = False,
     poll_seconds: PollSeconds = 0.3,
@@ -66,12 +74,12 @@ def fsck(
 
 @commands.command()
 def gc(
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be removed.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Report what would be removed; remove nothing.")] = False,
     wait: Wait = True,
     as_json: Json = False,
     poll_seconds: PollSeconds = 0.3,
 ) -> None:
-    """Remove stored bytes that belong to nothing."""
+    """Remove stored bytes that belong to no file."""
     order = CheckOrder(kind=CheckKind.GC, mode=Mode.DRY_RUN if dry_run else Mode.REPAIR)
     _check(lambda client: start(client, order), wait=wait, as_json=as_json, poll_seconds=poll_seconds)
 
@@ -81,12 +89,12 @@ def check(
     check_id: Annotated[
         str | None, typer.Argument(metavar="[ID]", callback=_record_id_or_none, help="The id of a check.")
     ] = None,
-    cancel: Annotated[bool, typer.Option("--cancel", help="Stop it for good.")] = False,
+    cancel: Annotated[bool, typer.Option("--cancel", help="Cancel the check for good.")] = False,
     wait: Wait = True,
     as_json: Json = False,
     poll_seconds: PollSeconds = 0.3,
 ) -> None:
-    """List checks, the scheduled ones too; follow one that was started, or cancel it."""
+    """List checks, scheduled ones included; with ID, follow that check or cancel it."""
     if check_id is None:
         if cancel:
             raise typer.BadParameter("--cancel needs the id of a check")
@@ -100,7 +108,7 @@ def check(
 
 
 def _check(find: Callable[[Client], CheckRecord], *, wait: bool, as_json: bool, poll_seconds: float) -> None:
-    """Follow the check and say what it found; without waiting, how far it is."""
+    """Find the check, and with `wait` follow it to its end. Print the result of a finished check, else its state."""
     with exit_codes():
         try:
             with connect(PATIENCE_SECONDS, say) as client:
@@ -115,10 +123,10 @@ def _check(find: Callable[[Client], CheckRecord], *, wait: bool, as_json: bool, 
 
 
 def _rate(value: str | None) -> int | None:
-    """`20MiB`, `512KiB` or plain bytes a second."""
+    """Return the bytes a second of a rate such as `20MiB`, `512KiB` or `4096`. Raises BadParameter."""
     if value is None:
         return None
     rate = length_of(value)
     if not rate:
-        raise typer.BadParameter("a rate is more than nothing")
+        raise typer.BadParameter("a rate must be more than 0 bytes a second")
     return rate

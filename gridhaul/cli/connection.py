@@ -1,4 +1,4 @@
-"""What every command needs: the api's client from the environment, ids, a line on stderr."""
+"""Parts that the commands share: the api's client with the environment's settings, ids, and lines on stderr."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -13,14 +13,14 @@ from gridhaul.outgoing.tls import tls_context
 from gridhaul.process.settings import CommandSettings, SettingsError
 
 ACCOUNT_PATIENCE_SECONDS = 5.0
-NO_KEY_YET = "an API key, which `gridhaul keys create NAME --username USER` makes with a password"
+HOW_TO_GET_A_KEY = "`gridhaul keys create NAME --username USER` makes an API key with a password"
 
 
 def connect(patience_seconds: float, note: Callable[[str], None]) -> Client:
-    """A client that says with `note` what it waits for. Raises SettingsError."""
+    """Return a client with the environment's token. `note` receives a line before each retry. Raises SettingsError."""
     settings = CommandSettings()
     if settings.token is None:
-        raise SettingsError(f"GRIDHAUL_TOKEN is not set: {NO_KEY_YET}")
+        raise SettingsError(f"GRIDHAUL_TOKEN, the API key, is not set; {HOW_TO_GET_A_KEY}")
     try:
         return Client(
             settings.url,
@@ -34,7 +34,10 @@ def connect(patience_seconds: float, note: Callable[[str], None]) -> Client:
 
 
 def connect_as(username: str | None) -> AbstractContextManager[Client]:
-    """A client with the token, or, with a username, logged in for this one command. Raises SettingsError."""
+    """Return a client with the environment's token, or with a login of `username` for this one command.
+
+    Raises SettingsError.
+    """
     if username is None:
         return connect(ACCOUNT_PATIENCE_SECONDS, say)
     return log_in(username, password_of(username))
@@ -42,7 +45,7 @@ def connect_as(username: str | None) -> AbstractContextManager[Client]:
 
 @contextmanager
 def log_in(username: str, password: str) -> Iterator[Client]:
-    """A client for one login, which ends with it. Raises SettingsError, ClientError."""
+    """Yield a client for one login, which ends with the context. Raises SettingsError, ClientError."""
     settings = CommandSettings()
     with ExitStack() as stack:
         try:
@@ -61,14 +64,14 @@ def log_in(username: str, password: str) -> Iterator[Client]:
 
 
 def password_of(username: str) -> str:
-    """The password that the environment holds, else the one that is typed. Raises SettingsError."""
+    """Return the password of the environment, else ask for the password. Raises SettingsError."""
     held = CommandSettings().password
     return held.get_secret_value() if held else ask(f"Password of {username}")
 
 
 @contextmanager
 def perhaps_done(advice: str) -> Iterator[None]:
-    """Give the advice where it is not certain that nothing was done."""
+    """Print the advice when a request fails and the api may have carried it out all the same."""
     try:
         yield
     except ClientError as error:
@@ -82,7 +85,7 @@ def say(line: str) -> None:
 
 
 def record_id_of(value: str) -> str:
-    """The id in lower case. Raises BadParameter."""
+    """Return the id in lower case. Raises BadParameter."""
     if not re.fullmatch(r"[0-9a-fA-F]{24}", value):
         raise typer.BadParameter("an id has 24 hex digits")
     return value.lower()

@@ -1,4 +1,4 @@
-"""How a transfer is shown while it runs: bars on a terminal, lines elsewhere. All of it on stderr."""
+"""Shows a running transfer on stderr: as bars on a terminal, as lines elsewhere."""
 
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -22,11 +22,11 @@ class Display(Protocol):
         """Show where the transfer is now."""
 
     def note(self, line: str) -> None:
-        """Say what it waits for; the next `show` takes it back."""
+        """Show the reason to wait, until the next `show`."""
 
 
 class Lines:
-    """A line when the state or the reason to wait changes, else one every 5 s if there is progress."""
+    """A display for logs: a line when the state or the reason to wait changes, else every 5 s if bytes have moved."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -51,11 +51,11 @@ class Lines:
 
 
 class Bars(Progress):
-    """Two bars, storing and delivering, and below them the reason to wait if there is one."""
+    """A display for terminals: a bar for storing, a bar for delivering, and below them the reason to wait, if any."""
 
     def __init__(self, console: Console) -> None:
         columns = (_plain("description"), BarColumn(None), _plain("fields[detail]"))
-        self._note = Text("")  # before the parent, which draws while it is made
+        self._note = Text("")  # Progress.__init__ already calls get_renderables
         super().__init__(*columns, console=console, refresh_per_second=5, expand=True)
         self._storing = self.add_task("storing", visible=False, detail="")
         self._delivering = self.add_task("delivering", visible=False, detail="")
@@ -77,7 +77,7 @@ class Bars(Progress):
         self._note = Text(text.safe(line), style="yellow", no_wrap=True, overflow="ellipsis")
 
     def _move(self, task: TaskID, state: str, done: int, length: int, rate: float | None) -> None:
-        whole = max(length, 1)  # an empty file is done from the start, not 0 of 0
+        whole = max(length, 1)  # rich shows 0 of 0 as 0 %: an empty file is shown as 1 of 1
         detail = f"{state.lower()} {text.progress(done, length, rate)}"
         completed = whole if done == length else done
         self.update(task, total=whole, completed=completed, detail=text.safe(detail), visible=True)
@@ -85,7 +85,7 @@ class Bars(Progress):
 
 @contextmanager
 def display() -> Iterator[Display]:
-    """The display that fits stderr."""
+    """Yield the display that fits stderr."""
     console = Console(stderr=True)
     if console.file.isatty() and not console.is_dumb_terminal:
         with Bars(console) as bars:
@@ -95,9 +95,9 @@ def display() -> Iterator[Display]:
 
 
 def reason(transfer: Transfer) -> str:
-    """Why it does not go on, as the record says; nothing once it is over."""
+    """Return why the transfer waits, from its current record; empty if it does not wait or is over."""
     if transfer.current["state"] == "PAUSED":
-        return f"waiting: somebody paused it; to go on: gridhaul resume {_id(transfer)}"
+        return f"waiting: the transfer is paused; to go on: gridhaul resume {_id(transfer)}"
     error = transfer.current["error"]
     return f"waiting: {error['code']}: {error['detail']}" if error and not transfer.over else ""
 
@@ -107,7 +107,7 @@ def _id(transfer: Transfer) -> str:
 
 
 def _storing(file: FileRecord) -> str:
-    """What is done now: a source that something touched is read once more."""
+    """Return the file's state, or CHECKING while a source that was touched is read once more."""
     return "CHECKING" if file["state"] == "STORING" and file["checked_bytes"] else file["state"]
 
 
@@ -122,7 +122,7 @@ def _phase(transfer: Transfer) -> str:
 
 
 def _delivering(delivery: DeliveryRecord) -> str:
-    """What is done now: when all is sent, what arrived is checked."""
+    """Return the delivery's state, or `checking` when all bytes are sent and the target's object is being checked."""
     all_sent = delivery["state"] == "STREAMING" and delivery["sent_bytes"] == delivery["length"]
     return "checking" if all_sent else delivery["state"]
 

@@ -1,4 +1,4 @@
-"""What the command ends with: its exit codes, and the line on stderr that goes with them."""
+"""The exit codes of the command, and the lines on stderr that explain them."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -46,30 +46,30 @@ _BY_STATUS = {
 
 
 def exit_of_failure(code: str) -> Exit:
-    """The exit code for a transfer that failed with `code`."""
+    """Return the exit code for a transfer that failed with the error code `code`."""
     return Exit.INTEGRITY if code in INTEGRITY_CODES else Exit.FAILED
 
 
 def exit_of_answer(error: ApiError) -> Exit:
-    """The exit code for a request that the api refused."""
+    """Return the exit code for a request that the api refused."""
     return Exit.INTEGRITY if error.code in INTEGRITY_CODES else _BY_STATUS.get(error.status, Exit.FAILED)
 
 
 def leave(code: Exit, line: str) -> NoReturn:
-    """Say why on stderr and end with `code`."""
+    """Print the line on stderr and exit with `code`."""
     typer.echo(safe(line), err=True)
     raise typer.Exit(code)
 
 
 @contextmanager
 def exit_codes() -> Iterator[None]:
-    """The one place where errors become exit codes."""
+    """Turn every expected error into a line on stderr and an exit code."""
     try:
         yield
     except SettingsError as error:
         leave(Exit.USAGE, f"gridhaul: {error}")
     except ApiError as error:
-        leave(exit_of_answer(error), f"ERROR {error.code}: {error.detail}{_when(error)}")
+        leave(exit_of_answer(error), f"ERROR {error.code}: {error.detail}{_retry_advice(error)}")
     except ApiUnreachable as error:
         leave(Exit.FAILED, f"ERROR unreachable: {error}")
     except ApiInsecure as error:
@@ -78,6 +78,6 @@ def exit_codes() -> Iterator[None]:
         leave(Exit.INTERRUPTED, "Interrupted.")
 
 
-def _when(error: ApiError) -> str:
-    """When to come again, if the api says it."""
+def _retry_advice(error: ApiError) -> str:
+    """Return when to try again, if the api says so."""
     return f" Try again in {duration(error.retry_after_seconds)}." if error.retry_after_seconds else ""

@@ -1,4 +1,4 @@
-"""`gridhaul fsck`, `gc` and `check`: start or find a check, follow it, say what it found and what was done about it."""
+"""`gridhaul fsck`, `gc` and `check`: start or find a check, follow the check, and print its findings and repairs."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -20,15 +20,15 @@ CHUNK_CODES = frozenset({"chunk_corrupt", "chunk_missing", "chunk_misplaced", "c
 
 
 def start(client: Client, order: CheckOrder) -> CheckRecord:
-    """The check, or the same one that runs already. Raises ClientError."""
+    """Start the check, unless an equal check is open; print and return its record. Raises ClientError."""
     check = client.start_check(order)
     typer.echo(safe(f"check {check['check_id']}"), err=True)
     return check
 
 
 def follow(client: Client, check: CheckRecord, *, poll_seconds: float) -> CheckRecord:
-    """Show the check until it is over. Raises ClientError, Interrupted."""
-    with _going_on_without_us(check["check_id"]), _shown() as show:
+    """Show the check until it is over, and return its last record. Raises ClientError, Interrupted."""
+    with _saying_how_to_look_again(check["check_id"]), _shown() as show:
         latest = check
         show(latest)
         for latest in client.follow_check(check["check_id"], poll_seconds=poll_seconds):
@@ -41,23 +41,23 @@ def print_started(check: CheckRecord) -> None:
 
 
 def print_json(check: CheckRecord) -> None:
-    """One object; escaped as ASCII, so that it is safe to look at."""
+    """Print `{"check": …}`, escaped as ASCII, so that no text of the check can control the terminal."""
     typer.echo(json.dumps({"check": check}))
 
 
 def print_text(check: CheckRecord) -> None:
-    """The findings, one a line; what was repaired; the summary last."""
+    """Print the findings, one a line, then the meaning of each code and advice, and the summary last."""
     for finding in check["findings"]:
         typer.echo(safe(finding_line(finding)))
     if check["found"] > len(check["findings"]):
-        typer.echo(f"… and {check['found'] - len(check['findings'])} more")
+        typer.echo(f"… and {check['found'] - len(check['findings'])} more findings")
     for line in _advice(check):
         typer.echo(safe(line))
     typer.echo(safe(summary(check)))
 
 
 def print_table(checks: Sequence[CheckRecord]) -> None:
-    """A line for each check, newest first."""
+    """Print a line for each check."""
     for check in checks:
         found = f"{check['found']} found, {check['repaired']} repaired"
         kind = check["kind"] if check["mode"] == Mode.REPORT else f"{check['kind']} ({check['mode'].replace('_', ' ')})"
@@ -65,36 +65,37 @@ def print_table(checks: Sequence[CheckRecord]) -> None:
 
 
 def print_json_lines(checks: Sequence[CheckRecord]) -> None:
-    """`{"check"}` on each line."""
+    """Print one `{"check": …}` a line."""
     for check in checks:
         print_json(check)
 
 
 def leave_unless_clean(check: CheckRecord) -> None:
-    """Exit 3 while anything is wrong, 1 if the check did not come to its end."""
+    """Exit with 3 if a finding is not repaired, with 1 if the check was cancelled, or with the code of its failure."""
     if check["error"] and check["state"] == "FAILED":
         leave(exit_of_failure(check["error"]["code"]), f"FAILED {check['error']['code']}: {check['error']['detail']}")
     if check["state"] == "CANCELLED":
         leave(Exit.FAILED, "The check was cancelled before its end.")
-    only_asked = check["kind"] == CheckKind.GC and check["mode"] == Mode.DRY_RUN  # what is no longer needed is no fault
-    if check["found"] > check["repaired"] and not only_asked:
+    # Bytes that a dry run of gc would remove are no fault.
+    gc_dry_run = check["kind"] == CheckKind.GC and check["mode"] == Mode.DRY_RUN
+    if check["found"] > check["repaired"] and not gc_dry_run:
         raise typer.Exit(Exit.INTEGRITY)
 
 
 def finding_line(finding: FindingRecord) -> str:
-    """`chunk_corrupt content … chunk 21: detail (repaired)`"""
+    """Return a line such as `chunk_corrupt content 68e… chunk 21: detail [repaired]`."""
     chunk = None if finding["n"] is None else str(finding["n"])
     where = [("file", finding["file_id"]), ("content", finding["content_id"]), ("delivery", finding["delivery_id"])]
     where += [("chunk", chunk), ("target", finding["target"]), ("name", finding["name"])]
     named = " ".join(f"{kind} {value}" for kind, value in where if value is not None)
-    became = finding["outcome"].replace("_", " ")
-    done = "" if became == Outcome.FOUND else f" [{became}]"
+    outcome = finding["outcome"].replace("_", " ")
+    done = "" if outcome == Outcome.FOUND else f" [{outcome}]"
     why = f" ({finding['why_not']})" if finding["why_not"] else ""
     return f"{finding['code']} {named}: {finding['detail']}{done}{why}"
 
 
 def summary(check: CheckRecord) -> str:
-    """The last line."""
+    """Return the last line: the state, and how much was checked, found and repaired."""
     checked = f"{check['checked_contents']} contents, {size(check['checked_bytes'])} checked"
     if not check["found"]:
         return f"{check['state']} {checked}; nothing is wrong"
@@ -104,7 +105,7 @@ def summary(check: CheckRecord) -> str:
 
 
 def _advice(check: CheckRecord) -> Iterator[str]:
-    """What each code means, and what to do next."""
+    """Yield the meaning of each code that was found, and what to do next."""
     for code, count in sorted(check["counts"].items()):
         meaning = next((known.meaning for known in FindingCode if known == code), "")
         yield f"{count} × {code}: {meaning}"
@@ -124,7 +125,7 @@ def _shown() -> Iterator["_Show"]:
 
 
 class _Show:
-    """A bar on a terminal; elsewhere a line for each stage."""
+    """A display of the running check: a bar on a terminal, a line for each stage elsewhere."""
 
     def __init__(self, bar: Progress | None) -> None:
         self._bar = bar
@@ -148,15 +149,15 @@ def _detail(check: CheckRecord) -> str:
 
 
 @contextmanager
-def _going_on_without_us(check_id: str) -> Iterator[None]:
-    look = f"The check continues on the server; look with: gridhaul check {check_id}; "
-    look += f"cancel with: gridhaul check {check_id} --cancel"
+def _saying_how_to_look_again(check_id: str) -> Iterator[None]:
+    advice = f"The check continues on the server; look with: gridhaul check {check_id}; "
+    advice += f"cancel with: gridhaul check {check_id} --cancel"
     try:
         yield
     except KeyboardInterrupt:
-        raise Interrupted(look) from None
+        raise Interrupted(advice) from None
     except ClientError:
-        typer.echo(look, err=True)
+        typer.echo(advice, err=True)
         raise
 
 

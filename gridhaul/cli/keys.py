@@ -1,4 +1,4 @@
-"""`gridhaul keys create`, `list` and `revoke`."""
+"""`gridhaul keys`: make, list and revoke API keys."""
 
 import json
 from collections.abc import Sequence
@@ -16,38 +16,44 @@ from gridhaul.client.records import KeyRecord, NewKeyRecord
 
 HEADER = ("ID", "SCOPES", "CREATED", "EXPIRES", "NAME")
 
-commands = typer.Typer(no_args_is_help=True, help="API keys, for programs and for GRIDHAUL_TOKEN.")
+commands = typer.Typer(
+    no_args_is_help=True, help="Make, list and revoke API keys, for programs and for GRIDHAUL_TOKEN."
+)
 
 Account = Annotated[
     str | None,
-    typer.Option(metavar="USER", callback=username_or_none, help="Somebody else's account; needs the scope admin."),
+    typer.Option(
+        metavar="USER", callback=username_or_none, help="The account of somebody else; needs the scope admin."
+    ),
 ]
 
 
 @commands.command()
 def create(
-    name: Annotated[str, typer.Argument(metavar="NAME", callback=text_of, help="What the key is for.")],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", callback=text_of, help="A name that says what the key is for.")
+    ],
     scopes: Annotated[
-        str | None, typer.Option(metavar="SCOPE,…", help="Fewer than you have; without it, the same.")
+        str | None, typer.Option(metavar="SCOPE,…", help="The key's scopes; without it, all scopes of the account.")
     ] = None,
     expires_in_days: Annotated[
-        int | None, typer.Option(metavar="N", min=1, help="Without it, the key never expires.")
+        int | None, typer.Option(metavar="N", min=1, help="Days until the key expires; without it, never.")
     ] = None,
     account: Account = None,
     username: LoginName = None,
     as_json: Json = False,
 ) -> None:
-    """Make a key and print it, once. The rest is said on stderr."""
+    """Make a key and print it. The key is never shown again. Everything else goes to stderr."""
     wanted = None if scopes is None else scopes_of(scopes)
     with exit_codes(), connect_as(username) as client:
-        with perhaps_done("The key may have been made, and nobody can use it; look with: gridhaul keys list"):
+        with perhaps_done("The key may have been made, but nobody has seen it; look with: gridhaul keys list"):
             key = client.keys.create(name, scopes=wanted, expires_in_days=expires_in_days, account=account)
         (_print_json if as_json else _print_new)(key)
 
 
 @commands.command("list")
 def list_keys(account: Account = None, username: LoginName = None, as_json: JsonLines = False) -> None:
-    """List keys, oldest first. What they open is not shown again."""
+    """List keys, oldest first. The secret part of a key is never shown again."""
     with exit_codes(), connect_as(username) as client:
         keys = client.keys.of(account)
         (_print_json_lines if as_json else _print_table)(keys)
@@ -69,10 +75,10 @@ def _revoke(client: Client, key_id: str) -> str:
 
 
 def _print_new(key: NewKeyRecord) -> None:
-    """The key alone on stdout."""
+    """Print only the key on stdout, so that a script can read it."""
     until = f"expires {key['expires_at']}" if key["expires_at"] else "does not expire"
     say(f"key {key['key_id']} of {key['account']}: {' '.join(key['scopes']) or 'no scopes'}; {until}")
-    say("It is shown this once.")
+    say("The key is shown only this once.")
     typer.echo(key["key"])
 
 
@@ -85,11 +91,11 @@ def _row(key: KeyRecord) -> tuple[str, ...]:
 
 
 def _print_json_lines(keys: Sequence[KeyRecord]) -> None:
-    """`{"key"}` on each line."""
+    """Print one `{"key": …}` a line."""
     for key in keys:
         _print_json(key)
 
 
 def _print_json(key: KeyRecord) -> None:
-    """One object; escaped as ASCII, so that it is safe to look at."""
+    """Print `{"key": …}`, escaped as ASCII, so that no text of the key's record can control the terminal."""
     typer.echo(json.dumps({"key": key}))

@@ -1,4 +1,4 @@
-"""`gridhaul ls`: files, and deliveries that failed or are in the state asked for, newest first."""
+"""`gridhaul ls`: list files, and deliveries that failed or are in the requested state, newest first."""
 
 import json
 from collections.abc import Sequence
@@ -18,24 +18,23 @@ Listed = tuple[list[FileRecord], list[DeliveryRecord]]
 
 
 def find(client: Client, *, limit: int) -> Listed:
-    """The newest files, and the newest failed deliveries. Raises ClientError."""
+    """Return the newest files and the newest failed deliveries, up to `limit` of each. Raises ClientError."""
     return client.files(state=None, limit=limit), client.all_deliveries(state=DeliveryState.FAILED, limit=limit)
 
 
 def find_in_state(client: Client, state: str, *, limit: int) -> Listed:
-    """The newest files and deliveries in that state. Raises ClientError."""
+    """Return the newest files and deliveries in the state, up to `limit` of each. Raises ClientError."""
     files = client.files(state=state, limit=limit) if state in set(FileState) else []
     deliveries = client.all_deliveries(state=state, limit=limit) if state in set(DeliveryState) else []
     return files, deliveries
 
 
 def print_text(files: Sequence[FileRecord], deliveries: Sequence[DeliveryRecord]) -> None:
-    """A table."""
     print_table(HEADER, [_file_row(file) for file in files] + [_delivery_row(delivery) for delivery in deliveries])
 
 
 def print_json_lines(files: Sequence[FileRecord], deliveries: Sequence[DeliveryRecord]) -> None:
-    """`{"file"}` or `{"delivery"}` on each line."""
+    """Print one `{"file": …}` or `{"delivery": …}` a line."""
     for file in files:
         typer.echo(json.dumps({"file": file}))
     for delivery in deliveries:
@@ -49,8 +48,8 @@ def _file_row(file: FileRecord) -> tuple[str, ...]:
 
 def _delivery_row(delivery: DeliveryRecord) -> tuple[str, ...]:
     done = progress(delivery["sent_bytes"], delivery["length"], delivery["rate"])
-    what = f"{delivery['target']}: {delivery['object_name']}{_reason(delivery)}"
-    return "delivery", delivery["delivery_id"], delivery["state"], done, what
+    description = f"{delivery['target']}: {delivery['object_name']}{_reason(delivery)}"
+    return "delivery", delivery["delivery_id"], delivery["state"], done, description
 
 
 def _reason(record: FileRecord | DeliveryRecord) -> str:

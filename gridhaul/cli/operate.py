@@ -1,4 +1,4 @@
-"""`gridhaul cancel`, `pause`, `resume`, `retry` and `rm`: one line for each id, and all of them are tried."""
+"""`gridhaul cancel`, `pause`, `resume`, `retry` and `rm`: try every id, and print one line for each."""
 
 from collections.abc import Callable, Sequence
 
@@ -14,7 +14,7 @@ NOT_FOUND = 404
 
 
 def operate(client: Client, action: Action, record_id: str) -> str:
-    """Do it to the file or the delivery with that id; what it is then. Raises ClientError."""
+    """Apply the action to the file or delivery with the id; return a line with its new state. Raises ClientError."""
     try:
         return _file_line(client.operate_file(record_id, action))
     except ApiError as error:
@@ -30,21 +30,24 @@ def operate(client: Client, action: Action, record_id: str) -> str:
 
 
 def remove(client: Client, file_id: str) -> str:
-    """Delete the file; what it is then. Raises ClientError."""
+    """Delete the file; return a line with its new state. Raises ClientError."""
     return _file_line(client.delete_file(file_id))
 
 
 def cancel_and_remove(client: Client, file_id: str) -> str:
-    """Cancel what is still done with the file, and delete it; what it is then. Raises ClientError."""
+    """Cancel the file and its deliveries, and delete the file; return a line with its new state. Raises ClientError."""
     return _file_line(client.cancel_and_delete_file(file_id))
 
 
-def for_each(record_ids: Sequence[str], do: Callable[[str], str]) -> None:
-    """Say for each id what became of it, or why it was refused; end with the code of the first refusal, if any."""
+def for_each(record_ids: Sequence[str], act: Callable[[str], str]) -> None:
+    """Print the line that `act` returns for each id, or why the api refused the id.
+
+    If the api refused any, exit with the code of the first refusal.
+    """
     refusals: list[Exit] = []
     for record_id in record_ids:
         try:
-            typer.echo(safe(do(record_id)))
+            typer.echo(safe(act(record_id)))
         except ApiError as error:
             typer.echo(safe(f"ERROR {record_id} {error.code}: {error.detail}"), err=True)
             refusals.append(exit_of_answer(error))

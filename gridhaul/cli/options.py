@@ -1,4 +1,4 @@
-"""What several commands take: options, and how their values are written."""
+"""Options that several commands share, and the parsers of their values."""
 
 import os
 import re
@@ -13,11 +13,11 @@ NONE = "none"
 
 
 def text_of(value: str) -> str:
-    """What can be sent. Raises BadParameter."""
+    """Return the text. Raises BadParameter if it cannot be encoded as UTF-8."""
     try:
         value.encode()
     except UnicodeEncodeError:
-        raise typer.BadParameter("it is not valid Unicode") from None
+        raise typer.BadParameter("the text must be valid Unicode") from None
     return value
 
 
@@ -30,7 +30,7 @@ def texts_of(values: list[str] | None) -> list[str] | None:
 
 
 def path_of(value: str) -> str:
-    """The absolute path. Raises BadParameter."""
+    """Return the absolute path. Raises BadParameter."""
     return os.path.abspath(text_of(value))  # noqa: PTH100 - Path.absolute keeps `..`, Path.resolve follows links
 
 
@@ -39,9 +39,9 @@ def paths_of(values: list[str] | None) -> list[str] | None:
 
 
 def username_of(value: str) -> str:
-    """The name of an account. Raises BadParameter."""
+    """Return the username. Raises BadParameter if no account can have that name."""
     if not re.fullmatch(r"[a-z0-9][a-z0-9._-]{0,63}", value):
-        raise typer.BadParameter("a username is lower-case letters, digits and . _ -, 64 at most")
+        raise typer.BadParameter("a username has at most 64 lower-case letters, digits, . _ and -")
     return value
 
 
@@ -64,29 +64,29 @@ User = Annotated[str, typer.Argument(metavar="USER", callback=username_of, help=
 
 
 def length_of(value: str) -> int:
-    """`20MiB`, `512KiB` or plain bytes. Raises BadParameter."""
+    """Return the bytes of a length such as `20MiB`, `512KiB` or `4096`. Raises BadParameter."""
     parts = re.fullmatch(rf"([0-9]{{1,12}})({'|'.join(UNITS)})", value)
     if parts is None:
-        raise typer.BadParameter("a number of bytes, as 20MiB")
+        raise typer.BadParameter("must be a number of bytes, such as 20MiB")
     return int(parts[1]) << UNITS[parts[2]]
 
 
 def length_or_none(value: str) -> int | None:
-    """The same, or `none`. Raises BadParameter."""
+    """Return the bytes of a length such as `20MiB`, or None for `none`. Raises BadParameter."""
     return None if value == NONE else length_of(value)
 
 
 def count_or_none(value: str) -> int | None:
-    """A number, or `none`. Raises BadParameter."""
+    """Return the number, or None for `none`. Raises BadParameter."""
     if value == NONE:
         return None
     if not re.fullmatch("[0-9]{1,9}", value):
-        raise typer.BadParameter(f"a number, or {NONE}")
+        raise typer.BadParameter(f"must be a number of at most 9 digits, or {NONE}")
     return int(value)
 
 
 def scopes_of(value: str) -> list[str]:
-    """`read,prepare`. Raises BadParameter."""
+    """Return the scopes of a list such as `read,prepare`. Raises BadParameter."""
     names = [name for name in value.split(",") if name]
     if not set(names) <= set(Scope):
         raise typer.BadParameter(f"the scopes are {','.join(Scope)}")

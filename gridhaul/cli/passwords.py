@@ -1,4 +1,4 @@
-"""Passwords that somebody types, or gives on stdin, one a line. They are never shown."""
+"""Reads passwords, typed at a terminal or one a line on stdin. Passwords are never shown."""
 
 import sys
 from getpass import getpass
@@ -6,27 +6,30 @@ from getpass import getpass
 from gridhaul.process.settings import SettingsError
 
 
-def ask(what: str) -> str:
-    """The password. Raises SettingsError if there is none."""
+def ask(label: str) -> str:
+    """Return the password that is typed, or a line of stdin. `label` names the password in prompts and errors.
+
+    Raises SettingsError if the password is empty or not valid Unicode.
+    """
     try:
-        password = _type(what) if sys.stdin.isatty() else sys.stdin.readline().rstrip("\r\n")
+        password = _type(label) if sys.stdin.isatty() else sys.stdin.readline().rstrip("\r\n")
         password.encode()
     except EOFError:
         password = ""
     except UnicodeError:
-        raise SettingsError(f"{what}: it must be valid Unicode") from None
+        raise SettingsError(f"{label}: the password must be valid Unicode") from None
     if not password:
-        raise SettingsError(f"{what}: none was given, neither typed nor as a line on stdin")
+        raise SettingsError(f"{label}: no password was typed or read from stdin")
     return password
 
 
-def ask_new(what: str) -> str:
-    """A new password; who types it types it twice. Raises SettingsError."""
-    password = ask(what)
-    if sys.stdin.isatty() and ask(f"{what}, again") != password:
-        raise SettingsError(f"{what}: the two are different")
+def ask_new(label: str) -> str:
+    """Return a new password, which must be typed twice at a terminal. Raises SettingsError."""
+    password = ask(label)
+    if sys.stdin.isatty() and ask(f"{label}, again") != password:
+        raise SettingsError(f"{label}: the two passwords differ")
     return password
 
 
-def _type(what: str) -> str:
-    return getpass(f"{what}: ", stream=sys.stderr)
+def _type(label: str) -> str:
+    return getpass(f"{label}: ", stream=sys.stderr)

@@ -1,4 +1,4 @@
-"""`gridhaul send`: register a file, follow it, say how it ended."""
+"""`gridhaul send`: register a file, follow its transfer, and print the outcome."""
 
 import json
 from collections.abc import Iterator
@@ -15,15 +15,15 @@ from gridhaul.client.records import FileRecord, ReceiptRecord
 
 
 class Interrupted(Exception):
-    """Ctrl-C while following; the message says how to look again. Told when the bars are gone."""
+    """Ctrl-C ended `follow`. The message says how to look again, and is printed after the bars are gone."""
 
 
 def follow(client: Client, file: FileRecord, target: str, display: Display, *, poll_seconds: float) -> Transfer:
-    """Show the transfer until it is over. Raises ClientError."""
+    """Show the transfer until it is over, and return its last state. Raises ClientError, Interrupted."""
     file_id = file["file_id"]
     typer.echo(safe(f"file {file_id} {file['name']} ({size(file['length'])})"), err=True)
     transfer = Transfer(file=file, delivery=None)
-    with _going_on_without_us(file_id):
+    with _saying_how_to_look_again(file_id):
         for transfer in client.follow(file_id, target, poll_seconds=poll_seconds):
             display.show(transfer)
     return transfer
@@ -34,7 +34,7 @@ def print_registered(transfer: Transfer) -> None:
 
 
 def print_delivered(transfer: Transfer) -> None:
-    """The last line of a delivered transfer; nothing otherwise."""
+    """Print the last line of a delivered transfer; print nothing for any other transfer."""
     receipt = _receipt(transfer)
     if receipt:
         proof = f"{receipt['length']} sha-256={receipt['sha-256']} {receipt['location']}"
@@ -42,7 +42,7 @@ def print_delivered(transfer: Transfer) -> None:
 
 
 def print_json(transfer: Transfer) -> None:
-    """One object; escaped as ASCII, so that it is safe to look at."""
+    """Print `{"file": …, "delivery": …}`, escaped as ASCII, so that no text of the records can control the terminal."""
     typer.echo(json.dumps({"file": transfer.file, "delivery": transfer.delivery}))
 
 
@@ -63,15 +63,15 @@ def _leave_failed(transfer: Transfer) -> NoReturn:
 
 
 @contextmanager
-def _going_on_without_us(file_id: str) -> Iterator[None]:
+def _saying_how_to_look_again(file_id: str) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        raise Interrupted(_look(file_id)) from None
+        raise Interrupted(_how_to_look_again(file_id)) from None
     except ClientError:
-        typer.echo(_look(file_id), err=True)
+        typer.echo(_how_to_look_again(file_id), err=True)
         raise
 
 
-def _look(file_id: str) -> str:
+def _how_to_look_again(file_id: str) -> str:
     return f"The transfer continues on the server; look with: gridhaul status {file_id}"

@@ -1,4 +1,4 @@
-"""`gridhaul status`: a file with its deliveries, or one delivery, in a few lines or as JSON."""
+"""`gridhaul status`: show a file with its deliveries, or one delivery, in a few lines or as JSON."""
 
 import json
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ NOT_FOUND = 404
 
 
 def find(client: Client, record_id: str) -> tuple[FileRecord | None, list[DeliveryRecord]]:
-    """The file with that id and its deliveries, or no file and the delivery with that id. Raises ClientError."""
+    """Return the file with the id and its deliveries, or None and the delivery with the id. Raises ClientError."""
     try:
         return client.file(record_id), client.deliveries(record_id)
     except ApiError as error:
@@ -36,7 +36,7 @@ def print_text(file: FileRecord | None, deliveries: Sequence[DeliveryRecord]) ->
 
 
 def print_json(file: FileRecord | None, deliveries: Sequence[DeliveryRecord]) -> None:
-    """`{"file", "deliveries"}` for a file, `{"delivery"}` for a delivery."""
+    """Print `{"file": …, "deliveries": …}` for a file, `{"delivery": …}` for a delivery."""
     typer.echo(json.dumps({"file": file, "deliveries": deliveries} if file else {"delivery": deliveries[0]}))
 
 

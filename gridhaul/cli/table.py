@@ -1,4 +1,4 @@
-"""Tables for a terminal."""
+"""Prints tables for a terminal."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,7 @@ from gridhaul.cli.text import safe
 
 
 def print_table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
-    """Columns as wide as they need to be; nothing where there is nothing."""
+    """Print the header and the rows in columns as wide as their cells; print nothing if there are no rows."""
     if not rows:
         return
     table = [header, *(tuple(safe(cell) for cell in row) for row in rows)]

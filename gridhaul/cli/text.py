@@ -1,15 +1,15 @@
-"""How values read on a terminal."""
+"""Formats values for a terminal."""
 
 UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 
 
 def safe(text: str) -> str:
-    """The text with everything escaped that a terminal could act on: names and details come from elsewhere."""
+    """Return the text with unprintable characters escaped: a name or a detail may try to control the terminal."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def size(length_bytes: float) -> str:
-    """`12.0 MiB`"""
+    """Return a length such as `12.0 MiB`."""
     power = 0
     while length_bytes >= 1024 and power < len(UNITS) - 1:
         length_bytes /= 1024
@@ -18,7 +18,7 @@ def size(length_bytes: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """`8 s`, `2 min 05 s`, `3 h 20 min`"""
+    """Return a duration such as `8 s`, `2 min 05 s` or `3 h 20 min`."""
     whole = int(seconds)
     if whole < 60:
         return f"{whole} s"
@@ -28,7 +28,7 @@ def duration(seconds: float) -> str:
 
 
 def progress(done_bytes: int, length_bytes: int, rate: float | None) -> str:
-    """`12.0 MiB of 64.0 MiB, 25.0 MiB/s, 2 s left`; `rate` in bytes a second."""
+    """Return a progress such as `12.0 MiB of 64.0 MiB, 25.0 MiB/s, 2 s left`. `rate` is in bytes a second."""
     text = f"{size(done_bytes)} of {size(length_bytes)}"
     if rate and done_bytes < length_bytes:
         text += f", {size(rate)}/s, {duration((length_bytes - done_bytes) / rate)} left"

@@ -1,4 +1,4 @@
-"""The Python client of the HTTP API: send files of the server and follow them, check them, manage accounts."""
+"""The Python client of the HTTP API: send the server's files, follow transfers, start checks, manage accounts."""
 
 from gridhaul.client.client import Client, Order, Transfer
 from gridhaul.client.errors import ApiError, ApiInsecure, ApiUnreachable, ClientError

@@ -1,4 +1,4 @@
-"""Accounts and API keys. Everybody manages his own keys; the rest needs the scope admin."""
+"""Accounts and API keys. A caller manages its own password and keys; everything else needs the scope admin."""
 
 import sys
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ ALL = sys.maxsize
 
 
 class Accounts:
-    """`/account`, the caller's own, and `/accounts`."""
+    """Requests to `/account`, the caller's own account, and to `/accounts`."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -20,27 +20,33 @@ class Accounts:
         return cast(AccountRecord, self._connection.get("/account"))
 
     def change_own_password(self, current: str, new: str) -> None:
-        """Every login ends. Not repeated when the answer is lost: the current password may be another one by then."""
+        """Change the caller's password, which ends every login.
+
+        The client does not repeat the request when its answer is lost: `current` may no longer be the password.
+        """
         self._connection.once("PUT", "/account/password", {"current_password": current, "new_password": new})
 
     def all(self) -> list[AccountRecord]:
-        """By name."""
+        """Return all accounts, sorted by name."""
         return cast(list[AccountRecord], self._connection.listed("accounts", limit=ALL))
 
     def account(self, username: str) -> AccountRecord:
         return cast(AccountRecord, self._connection.get(f"/accounts/{username}"))
 
     def create(self, username: str, values: AccountChanges) -> AccountRecord:
-        """`values` must name the scopes. Not repeated when the answer is lost: then the account may exist."""
+        """Create an account; `values` must name the scopes.
+
+        The client does not repeat the request when its answer is lost: the account may exist.
+        """
         return cast(AccountRecord, self._connection.once("POST", "/accounts", {"username": username, **values}))
 
     def change(self, username: str, changes: AccountChanges) -> AccountRecord:
-        """What is not named stays. Repeated: the same answer."""
+        """Change the named fields, and no others. A repeated request has the same answer."""
         return cast(AccountRecord, self._connection.patch(f"/accounts/{username}", changes))
 
 
 class Keys:
-    """`/keys`: the caller's own, and for admins those of `account`."""
+    """Requests to `/keys`: the caller's own keys, and for admins the keys of `account`."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -48,15 +54,18 @@ class Keys:
     def create(
         self, name: str, *, scopes: Sequence[str] | None, expires_in_days: int | None, account: str | None
     ) -> NewKeyRecord:
-        """The key itself is in this answer only. Not repeated when the answer is lost: that would be a second key."""
+        """Make a key. Only this answer holds the key itself.
+
+        The client does not repeat the request when its answer is lost: a second request makes a second key.
+        """
         body = {"name": name, "scopes": scopes, "expires_in_days": expires_in_days, "account": account}
         return cast(NewKeyRecord, self._connection.once("POST", "/keys", body))
 
     def of(self, account: str | None) -> list[KeyRecord]:
-        """Oldest first."""
+        """Return the keys, oldest first."""
         params = {} if account is None else {"account": account}
         return cast(list[KeyRecord], self._connection.get("/keys", **params)["keys"])
 
     def revoke(self, key_id: str) -> None:
-        """At once. Repeated: there is no such key, as for one that never was."""
+        """Revoke the key at once. Raises ApiError (404) for a key that does not exist or is already revoked."""
         self._connection.delete(f"/keys/{key_id}")

@@ -1,4 +1,4 @@
-"""The client: register a file on the server, then follow it until it is delivered; operate and check what is stored."""
+"""The client: register a file of the server and follow its delivery; operate and check files and deliveries."""
 
 import ssl
 import time
@@ -21,7 +21,10 @@ DELIVERY_OVER = frozenset({"DELIVERED", "FAILED", "CANCELLED"})
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Order:
-    """What to send where. `path` is absolute, on the server; without `object_name` the file's own name is used."""
+    """A file to send to a target.
+
+    `path` is absolute, on the server. Without `object_name`, the object gets the name of the file.
+    """
 
     path: str
     target: str
@@ -39,22 +42,23 @@ class Transfer:
 
     @property
     def current(self) -> FileRecord | DeliveryRecord:
-        """The record that something happens to now."""
+        """Return the record that changes now: the delivery once it exists, else the file."""
         return self.delivery or self.file
 
     @property
     def over(self) -> bool:
-        """Whether nothing will change any more by itself."""
+        """Return whether the transfer has ended: nothing but a new request can change its record."""
         if self.delivery:
             return self.delivery["state"] in DELIVERY_OVER
         return self.file["state"] in FILE_OVER
 
 
 class Client:
-    """One connection to the api. Use as a context manager; `accounts` and `keys` have their requests apart.
+    """A client of the api, used as a context manager. `accounts` and `keys` hold the requests about accounts and keys.
 
-    A request that gets no answer, or 429, 502, 503 or 504, is tried again for `patience_seconds`; `on_retry` hears of
-    each time. Every request is safe to repeat; the few that are not say so, and are not.
+    The client retries a request that gets no answer, or 429, 502, 503 or 504, for `patience_seconds`; `on_retry`
+    receives the error before each retry. Requests that are not safe to repeat say so, and are retried only while the
+    api has certainly not carried them out.
     """
 
     def __init__(
@@ -66,7 +70,10 @@ class Client:
         on_retry: Callable[[ClientError], None],
         tls: ssl.SSLContext | None = None,
     ) -> None:
-        """Without `tls` it trusts what the system does. Raises ValueError if the URL or the token cannot be one."""
+        """Make a client. Without `tls`, the client trusts the system's certificate authorities.
+
+        Raises ValueError if the URL or the token is malformed.
+        """
         patience = Patience(seconds=patience_seconds, on_retry=on_retry)
         self._connection = Connection(url, token, patience, tls=tls)
         self.accounts = Accounts(self._connection)
@@ -81,7 +88,7 @@ class Client:
         self._connection.__exit__(kind, error, trace)
 
     def prepare(self, order: Order) -> FileRecord:
-        """Register a file of the server and say where it is to go."""
+        """Register a file of the server and its delivery to the target."""
         deliver_to = {"target": order.target, "if_exists": order.if_exists.value}
         if order.object_name is not None:
             deliver_to["object_name"] = order.object_name
@@ -93,38 +100,38 @@ class Client:
         return cast(FileRecord, self._connection.get(f"/files/{file_id}"))
 
     def deliveries(self, file_id: str) -> list[DeliveryRecord]:
-        """The file's deliveries, oldest first."""
+        """Return the file's deliveries, oldest first."""
         return cast(list[DeliveryRecord], self._connection.get(f"/files/{file_id}/deliveries")["deliveries"])
 
     def delivery(self, delivery_id: str) -> DeliveryRecord:
         return cast(DeliveryRecord, self._connection.get(f"/deliveries/{delivery_id}"))
 
     def files(self, *, state: str | None, limit: int) -> list[FileRecord]:
-        """The newest files, in that state if one is named."""
+        """Return the newest files, up to `limit`; with `state`, only files in that state."""
         return cast(list[FileRecord], self._connection.listed("files", limit=limit, **_in_state(state)))
 
     def all_deliveries(self, *, state: str | None, limit: int) -> list[DeliveryRecord]:
-        """The newest deliveries of all files, in that state if one is named."""
+        """Return the newest deliveries of all files, up to `limit`; with `state`, only deliveries in that state."""
         return cast(list[DeliveryRecord], self._connection.listed("deliveries", limit=limit, **_in_state(state)))
 
     def operate_file(self, file_id: str, action: Action) -> FileRecord:
-        """Cancel, pause, resume or retry. Repeated: the same answer."""
+        """Cancel, pause, resume or retry the file. A repeated request has the same answer."""
         return cast(FileRecord, self._connection.post(f"/files/{file_id}/{action}"))
 
     def operate_delivery(self, delivery_id: str, action: Action) -> DeliveryRecord:
-        """Cancel, pause, resume or retry. Repeated: the same answer."""
+        """Cancel, pause, resume or retry the delivery. A repeated request has the same answer."""
         return cast(DeliveryRecord, self._connection.post(f"/deliveries/{delivery_id}/{action}"))
 
     def delete_file(self, file_id: str) -> FileRecord:
-        """Delete a file that nothing is done with any more. Repeated: the same answer."""
+        """Delete a file that is neither being stored nor delivered. A repeated request has the same answer."""
         return cast(FileRecord, self._connection.delete(f"/files/{file_id}"))
 
     def cancel_and_delete_file(self, file_id: str) -> FileRecord:
-        """Delete a file; what is still stored or delivered of it is cancelled. Repeated: the same answer."""
+        """Cancel the file and its deliveries, and delete the file. A repeated request has the same answer."""
         return cast(FileRecord, self._connection.delete(f"/files/{file_id}", cancel="true"))
 
     def follow(self, file_id: str, target: str, *, poll_seconds: float) -> Iterator[Transfer]:
-        """The file and its delivery to `target`, again and again; the last one is over."""
+        """Yield the file and its delivery to `target` every `poll_seconds`, until the transfer is over."""
         while True:
             file = self.file(file_id)
             of_target = (d for d in self.deliveries(file_id) if d["target"] == target)
@@ -135,7 +142,7 @@ class Client:
             time.sleep(poll_seconds)
 
     def start_check(self, order: CheckOrder) -> CheckRecord:
-        """Start the check, unless the same one is open already: then that one."""
+        """Start the check, unless an equal check is open. Return the new or the open check."""
         wanted = {"kind": order.kind, "mode": order.mode, "id": order.record_id, "read_targets": order.read_targets}
         body = {**wanted, "bytes_per_second": order.bytes_per_second}
         return cast(CheckRecord, self._connection.post("/checks", body))
@@ -144,15 +151,15 @@ class Client:
         return cast(CheckRecord, self._connection.get(f"/checks/{check_id}"))
 
     def checks(self, *, limit: int) -> list[CheckRecord]:
-        """The newest checks."""
+        """Return the newest checks, up to `limit`."""
         return cast(list[CheckRecord], self._connection.listed("checks", limit=limit))
 
     def cancel_check(self, check_id: str) -> CheckRecord:
-        """Repeated: the same answer."""
+        """Cancel the check. A repeated request has the same answer."""
         return cast(CheckRecord, self._connection.post(f"/checks/{check_id}/cancel"))
 
     def follow_check(self, check_id: str, *, poll_seconds: float) -> Iterator[CheckRecord]:
-        """The check, again and again; the last one is over."""
+        """Yield the check every `poll_seconds`, until it is over."""
         while True:
             check = self.check(check_id)
             yield check

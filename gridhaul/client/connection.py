@@ -1,4 +1,4 @@
-"""Requests to the api and its answers: what is tried again, what is an error."""
+"""Sends requests to the api, retries them, and turns refusals and lost answers into errors."""
 
 import ssl
 from collections.abc import Callable, Mapping
@@ -15,7 +15,7 @@ from gridhaul.outgoing.headers import retry_after_seconds
 from gridhaul.outgoing.tls import tls_context, tls_refusal
 
 TRY_AGAIN = frozenset({429, 502, 503, 504})
-PAGE_MOST = 1000  # what the api gives at once
+PAGE_MOST = 1000  # the api returns no more records in one page
 _TIMEOUT = httpx2.Timeout(connect=5.0, read=15.0, write=15.0, pool=15.0)
 _BACKOFF = wait_exponential_jitter(multiplier=0.2, max=5.0, jitter=0.2)
 _NEVER_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
@@ -23,19 +23,20 @@ _NEVER_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Patience:
-    """How long a request is tried again, and who hears of each time."""
+    """The seconds for which a request is retried, and the callback that receives the error before each retry."""
 
     seconds: float
     on_retry: Callable[[ClientError], None]
 
 
 class Connection:
-    """One connection to the api. Use as a context manager."""
+    """An HTTP connection to the api. Use as a context manager."""
 
     def __init__(self, url: str, token: str | None, patience: Patience, *, tls: ssl.SSLContext | None = None) -> None:
-        """Without a token for what needs none; without `tls` it trusts what the system does.
+        """Make a connection. Without a token, only requests that need none are possible.
 
-        Raises ValueError if the URL or the token cannot be one.
+        Without `tls`, the connection trusts the system's certificate authorities. Raises ValueError if the URL or the
+        token is malformed.
         """
         authorization = {} if token is None else {"Authorization": f"Bearer {_checked_token(token)}"}
         self._http = httpx2.Client(
@@ -57,26 +58,29 @@ class Connection:
         self._http.close()
 
     def get(self, path: str, **params: str) -> dict[str, Any]:
-        return self._send("GET", path, _passes, params=params)
+        return self._send("GET", path, _can_retry, params=params)
 
     def post(self, path: str, body: object = None, *, headers: Mapping[str, str] | None = None) -> dict[str, Any]:
-        return self._send("POST", path, _passes, json=body, headers=headers)
+        return self._send("POST", path, _can_retry, json=body, headers=headers)
 
     def post_form(self, path: str, **fields: str) -> dict[str, Any]:
-        return self._send("POST", path, _passes, data=fields)
+        return self._send("POST", path, _can_retry, data=fields)
 
     def patch(self, path: str, body: object) -> dict[str, Any]:
-        return self._send("PATCH", path, _passes, json=body)
+        return self._send("PATCH", path, _can_retry, json=body)
 
     def delete(self, path: str, **params: str) -> dict[str, Any]:
-        return self._send("DELETE", path, _passes, params=params)
+        return self._send("DELETE", path, _can_retry, params=params)
 
     def once(self, method: str, path: str, body: object) -> dict[str, Any]:
-        """For what is not the same when it is done twice: tried again only while it is certain that nothing is done."""
-        return self._send(method, path, _passes_undone, json=body)
+        """Send a request that must not be carried out twice.
+
+        The request is retried only while the api has certainly not carried it out.
+        """
+        return self._send(method, path, _can_retry_undone, json=body)
 
     def listed(self, kind: str, *, limit: int, **params: str) -> list[Any]:
-        """`GET /kind`, page by page, up to `limit` records."""
+        """Return up to `limit` records of `GET /{kind}`, fetched page by page."""
         found: list[Any] = []
         while len(found) < limit:
             params["limit"] = str(min(limit - len(found), PAGE_MOST))
@@ -87,9 +91,9 @@ class Connection:
             params["cursor"] = page["next_cursor"]
         return found
 
-    def _send(self, method: str, path: str, passes: Callable[[BaseException], bool], **parts: Any) -> dict[str, Any]:
+    def _send(self, method: str, path: str, can_retry: Callable[[BaseException], bool], **parts: Any) -> dict[str, Any]:
         retrying = Retrying(
-            retry=retry_if_exception(passes),
+            retry=retry_if_exception(can_retry),
             wait=_pause_seconds,
             stop=stop_before_delay(self._patience.seconds),
             before_sleep=self._report,
@@ -126,25 +130,25 @@ def _checked_token(token: str) -> str:
 
 def _unanswered(request: httpx2.Request, error: httpx2.RequestError) -> ClientError:
     where = f"{request.url.scheme}://{request.url.netloc.decode()}"
-    if why := tls_refusal(error):
-        return ApiInsecure(f"no secure connection to {where}: {why}")
-    hint = " Does it expect https?" if _hung_up(error) and request.url.scheme == "http" else ""
+    if refusal := tls_refusal(error):
+        return ApiInsecure(f"no secure connection to {where}: {refusal}")
+    hint = " Does it expect https?" if _closed_early(error) and request.url.scheme == "http" else ""
     message = f"{where} does not answer: {str(error) or type(error).__name__}{hint}"
     return ApiUnreachable(message, may_be_done=not isinstance(error, _NEVER_SENT))
 
 
-def _hung_up(error: httpx2.RequestError) -> bool:
+def _closed_early(error: httpx2.RequestError) -> bool:
     return isinstance(error, (httpx2.RemoteProtocolError, httpx2.ReadError))
 
 
-def _passes(error: BaseException) -> bool:
-    """Whether the next try may go better."""
+def _can_retry(error: BaseException) -> bool:
+    """Return whether a retry may succeed."""
     return isinstance(error, ApiUnreachable) or (isinstance(error, ApiError) and error.status in TRY_AGAIN)
 
 
-def _passes_undone(error: BaseException) -> bool:
-    """The same, and nothing is done so far."""
-    return _passes(error) and isinstance(error, ClientError) and not error.may_be_done
+def _can_retry_undone(error: BaseException) -> bool:
+    """Return whether a retry may succeed and the api has certainly not carried out the request."""
+    return _can_retry(error) and isinstance(error, ClientError) and not error.may_be_done
 
 
 def _error_of(state: RetryCallState) -> BaseException | None:
@@ -153,12 +157,12 @@ def _error_of(state: RetryCallState) -> BaseException | None:
 
 def _pause_seconds(state: RetryCallState) -> float:
     error = _error_of(state)
-    asked = error.retry_after_seconds if isinstance(error, ApiError) else None
-    return max(_BACKOFF(state), asked or 0.0)
+    retry_after = error.retry_after_seconds if isinstance(error, ApiError) else None
+    return max(_BACKOFF(state), retry_after or 0.0)
 
 
 def _decode(response: httpx2.Response) -> dict[str, Any]:
-    """The body of an answer; empty for one without content. Raises ApiError."""
+    """Return the JSON body of a successful answer, empty for 204. Raises ApiError for every other answer."""
     if response.status_code == httpx2.codes.NO_CONTENT:
         return {}
     try:
@@ -171,12 +175,12 @@ def _decode(response: httpx2.Response) -> dict[str, Any]:
 
 
 def _problem(response: httpx2.Response, body: Mapping[str, object]) -> ApiError:
-    """The error of an answer; what is no problem of Gridhaul, a proxy's page for one, gets a code of its own."""
+    """Return the error of an answer. An answer that is not Gridhaul's, such as a proxy's, is `unexpected_answer`."""
     return ApiError(
         code=str(body.get("code") or "unexpected_answer"),
         status=response.status_code,
         detail=str(
-            body.get("detail") or body.get("title") or f"Status {response.status_code}; this is no answer of Gridhaul."
+            body.get("detail") or body.get("title") or f"Status {response.status_code}; the answer is not Gridhaul's."
         ),
         retry_after_seconds=retry_after_seconds(response.headers, now=datetime.now(UTC)),
     )

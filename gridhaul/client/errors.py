@@ -1,20 +1,20 @@
-"""What the client raises.
+"""The errors that the client raises.
 
 ClientError
-├── ApiError         the api refused, and says why
-├── ApiUnreachable   it did not answer within the client's patience
-└── ApiInsecure      no secure connection to it can be made
+├── ApiError         the api refused the request, and says why
+├── ApiUnreachable   the api did not answer within the client's patience
+└── ApiInsecure      no secure connection to the api can be made
 """
 
 
 class ClientError(Exception):
     """The request did not succeed."""
 
-    may_be_done = False  # whether the api may have done it all the same
+    may_be_done = False  # whether the api may have carried out the request all the same
 
 
 class ApiError(ClientError):
-    """The api's answer (RFC 9457). `code` is stable, `detail` says what happened and what to do."""
+    """A refusal by the api (RFC 9457). `code` is stable; `detail` says what happened and what to do."""
 
     def __init__(self, *, code: str, status: int, detail: str, retry_after_seconds: float | None = None) -> None:
         super().__init__(f"{code}: {detail}")
@@ -26,7 +26,7 @@ class ApiError(ClientError):
 
 
 class ApiUnreachable(ClientError):
-    """No answer came."""
+    """No answer arrived."""
 
     def __init__(self, message: str, *, may_be_done: bool) -> None:
         super().__init__(message)
@@ -34,4 +34,4 @@ class ApiUnreachable(ClientError):
 
 
 class ApiInsecure(ClientError):
-    """Its certificate is not accepted, or it does not speak TLS. Not tried again."""
+    """The api's certificate is not accepted, or the api does not speak TLS. The client does not retry."""

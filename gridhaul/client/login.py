@@ -1,4 +1,4 @@
-"""A login with the password of an account, for those who have no key."""
+"""A login with an account's password, for callers without an API key."""
 
 import ssl
 from collections.abc import Callable, Iterator
@@ -21,7 +21,10 @@ def logged_in(
     on_retry: Callable[[ClientError], None],
     tls: ssl.SSLContext | None = None,
 ) -> Iterator[Client]:
-    """A client for one login, which ends with it. Raises ClientError; ValueError if the URL cannot be one."""
+    """Yield a client for one login, which ends with the context.
+
+    Raises ClientError, and ValueError if the URL is malformed.
+    """
     patience = Patience(seconds=patience_seconds, on_retry=on_retry)
     with Connection(url, None, patience, tls=tls) as anonymous:
         login = _log_in(anonymous, username, password)
@@ -30,11 +33,11 @@ def logged_in(
             with Client(url, token, patience_seconds=patience_seconds, on_retry=on_retry, tls=tls) as client:
                 yield client
         finally:
-            with suppress(ClientError):  # what could not be ended ends by itself, and nobody has its token
+            with suppress(ClientError):  # a login that is not revoked expires, and nobody has its token
                 anonymous.post_form("/auth/revoke", token=login["refresh_token"])
 
 
 def _log_in(anonymous: Connection, username: str, password: str) -> LoginRecord:
-    """Repeated: one more login, which nobody can use if its answer was lost."""
+    """Log in. The request is safe to repeat: nobody can use a login whose answer was lost."""
     fields = {"grant_type": "password", "username": username, "password": password}
     return cast(LoginRecord, anonymous.post_form("/auth/token/", **fields))

@@ -1,4 +1,4 @@
-"""Files, deliveries, checks and accounts as the api shows them, and what is ordered of it."""
+"""Files, deliveries, checks, accounts and keys as the api shows them, and the orders that the client sends."""
 
 from dataclasses import dataclass
 from typing import TypedDict
@@ -115,7 +115,7 @@ class CheckRecord(TypedDict):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CheckOrder:
-    """What to check. `record_id` is that of a file or of a delivery; without it everything is."""
+    """A check to start. `record_id` is the id of a file or of a delivery; None checks everything."""
 
     kind: CheckKind
     mode: Mode
@@ -141,7 +141,7 @@ class AccountRecord(TypedDict):
 
 
 class AccountChanges(TypedDict, total=False):
-    """None: every root, every target, the server's own limit, no password."""
+    """The fields of an account to set. None means every root, every target, the server's limit, or no password."""
 
     scopes: list[str]
     password: str | None
@@ -164,7 +164,7 @@ class KeyRecord(TypedDict):
 
 
 class NewKeyRecord(KeyRecord):
-    """The only time that the key itself is there."""
+    """A new API key. Only this answer holds the key itself."""
 
     key: str
 

@@ -1,4 +1,4 @@
-"""`python -m gridhaul.embedded up|demo`: the whole system on this machine, without root, Docker or configuration."""
+"""`python -m gridhaul.embedded up|demo`: run the system on this machine, without root, Docker or configuration."""
 
 import time
 from collections.abc import Iterator
@@ -27,12 +27,14 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 @app.command()
 def up(
     *,
-    data: Annotated[Path, typer.Option(help="The directory that keeps everything.")] = PROJECT / "var/up",
-    port: Annotated[int | None, typer.Option(min=1, max=65535, help="Of the api; else 8000, or a free one.")] = None,
-    roots: Annotated[str, typer.Option(help="Directories to send from, dir:dir; else DATA/outgoing.")] = "",
+    data: Annotated[Path, typer.Option(help="The directory of the database, logs and secrets.")] = PROJECT / "var/up",
+    port: Annotated[
+        int | None, typer.Option(min=1, max=65535, help="The api's port; without it, 8000 or another free port.")
+    ] = None,
+    roots: Annotated[str, typer.Option(help="Directories to send from, dir:dir; without it, DATA/outgoing.")] = "",
 ) -> None:
     """Run the whole system until Ctrl-C."""
-    with _problems_told():
+    with _errors_to_exit_codes():
         configuration = replace(
             _configuration(data),
             roots=tuple(Path(part) for part in roots.split(":") if part),
@@ -42,19 +44,19 @@ def up(
         try:
             with interruptible(), running(configuration) as system:
                 typer.echo(_summary(system))
-                _wait_for_the_end(system)
+                _wait_while_alive(system)
         except Interrupted:
             typer.echo("Everything has been stopped.")
 
 
 @app.command()
 def demo(
-    file: Annotated[Path | None, typer.Argument(help="What to send; else 64 MiB of random bytes are made.")] = None,
+    file: Annotated[Path | None, typer.Argument(help="The file to send; without FILE, 64 MiB of random bytes.")] = None,
     *,
     data: Annotated[Path, typer.Option(help="A directory that is emptied at each start.")] = PROJECT / "var/demo",
 ) -> None:
-    """Send FILE to a remote server of our own, and verify that it arrived."""
-    with _problems_told():
+    """Send FILE to a remote server that is started for the demo, and verify that the file arrived."""
+    with _errors_to_exit_codes():
         try:
             with interruptible():
                 code = demonstrate(file, _configuration(data))
@@ -64,7 +66,7 @@ def demo(
 
 
 def _configuration(data: Path) -> Configuration:
-    """With what the environment brings."""
+    """Return a configuration with the settings and servers that the environment names."""
     servers = EmbeddedSettings()
     return Configuration(
         data=data,
@@ -75,7 +77,7 @@ def _configuration(data: Path) -> Configuration:
 
 
 @contextmanager
-def _problems_told() -> Iterator[None]:
+def _errors_to_exit_codes() -> Iterator[None]:
     try:
         yield
     except SettingsError as error:
@@ -93,14 +95,14 @@ def _summary(system: System) -> str:
         f"roots    {', '.join(map(str, system.roots))}\n"
         f"targets  {system.data}/targets.toml\n"
         f"logs     {system.data}/logs\n"
-        "Ctrl-C ends all of it."
+        "Ctrl-C stops everything."
     )
 
 
-def _wait_for_the_end(system: System) -> None:
+def _wait_while_alive(system: System) -> None:
     while system.alive:
         time.sleep(LOOK_SECONDS)
-    raise NotRunning(f"supervisord has ended. Its log is {system.data}/logs/supervisord.log.")
+    raise NotRunning(f"supervisord has stopped. Its log is {system.data}/logs/supervisord.log.")
 
 
 if __name__ == "__main__":

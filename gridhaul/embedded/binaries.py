@@ -1,4 +1,4 @@
-"""Finds the servers that are started, and makes sure that they can run here."""
+"""Finds the binaries of the servers, and checks that they run on this machine."""
 
 import os
 import re
@@ -26,10 +26,10 @@ _DEBIAN_PACKAGES = {
 
 @dataclass(frozen=True, kw_only=True)
 class Binary:
-    """A server, the package that brings it, and the argument that makes it print its version."""
+    """A server's binary, how to install it, and the argument that prints its version."""
 
     name: str
-    candidates: tuple[Path | None, ...]  # looked at before PATH
+    candidates: tuple[Path | None, ...]  # tried before PATH
     install: str
     version_argument: str = "--version"
 
@@ -60,7 +60,7 @@ def rclone() -> Binary:
 
 
 def locate(wanted: Iterable[Binary]) -> dict[str, Path]:
-    """The path of each, by name. Raises BinaryMissing, naming all that is missing and what to install."""
+    """Return the path of each binary, by name. Raises BinaryMissing, which names all that are missing or cannot run."""
     found: dict[str, Path] = {}
     problems: list[str] = []
     for binary in wanted:
@@ -76,7 +76,7 @@ def locate(wanted: Iterable[Binary]) -> dict[str, Path]:
 
 
 def what_keeps_it_from_running(path: Path, binary: Binary) -> str | None:
-    """None, or what to do so that it runs: the missing system library and its Debian package, if it is that."""
+    """Return None if the binary runs, else the reason; for a missing system library, also its Debian package."""
     try:
         if not os.access(path, os.X_OK):
             path.chmod(path.stat().st_mode | 0o555)
@@ -105,7 +105,7 @@ def _find(binary: Binary) -> Path | None:
 
 
 def _within_package(package: str, inside: str) -> Path | None:
-    """Where a file of an installed package is. The package is not imported."""
+    """Return the path of a file in an installed package, or None. The package is not imported."""
     spec = find_spec(package)
     places = spec.submodule_search_locations if spec is not None else None
     candidates = (Path(place, inside) for place in places or ())

@@ -1,4 +1,4 @@
-"""Runs the commands that make the database's first user, and the first account."""
+"""Runs the commands that make the database's user and the first account."""
 
 import subprocess
 import sys
@@ -21,18 +21,21 @@ POLL_SECONDS = 0.1
 def prepare_database(
     directory: DataDirectory, settings: Mapping[str, str], *, mongo_url: str, meanwhile: Callable[[], None]
 ) -> None:
-    """Run them to their end, calling `meanwhile` all along. Raises StartFailed with what they say."""
-    own = environment.overridden(settings, {PREFIX + "MONGO_URL": mongo_url})
+    """Make the database's user, then the operator's account with the key of the data directory.
+
+    `meanwhile` is called every 0.1 s. Raises StartFailed with the last line that a failed command prints on stderr.
+    """
+    with_url = environment.overridden(settings, {PREFIX + "MONGO_URL": mongo_url})
     key_file = str(directory.secret_file("operator_key"))
-    _run(directory, own, (DATABASE_USER,), meanwhile)
-    _run(directory, own, (FIRST_ACCOUNT, OPERATOR, "--key-file", key_file), meanwhile)
+    _run(directory, with_url, (DATABASE_USER,), meanwhile)
+    _run(directory, with_url, (FIRST_ACCOUNT, OPERATOR, "--key-file", key_file), meanwhile)
 
 
 def _run(
-    directory: DataDirectory, settings: Mapping[str, str], words: Sequence[str], meanwhile: Callable[[], None]
+    directory: DataDirectory, settings: Mapping[str, str], arguments: Sequence[str], meanwhile: Callable[[], None]
 ) -> None:
-    process = subprocess.Popen(  # noqa: S603 - our own words
-        [sys.executable, "-m", *words],
+    process = subprocess.Popen(  # noqa: S603 - the arguments are constants and our own paths
+        [sys.executable, "-m", *arguments],
         cwd=PROJECT,
         env=environment.base(directory) | dict(settings),
         stdin=subprocess.DEVNULL,

@@ -1,4 +1,4 @@
-"""The data directory: what lies where, who may read it, and that one system at a time uses it."""
+"""The data directory: its layout, its permissions, its secrets, and the lock that one system at a time holds."""
 
 import fcntl
 import json
@@ -19,7 +19,7 @@ _OPEN = ("outgoing", "delivered")
 
 @dataclass(frozen=True)
 class DataDirectory:
-    """A resolved path and the names below it."""
+    """The resolved path of a data directory, and the paths below it."""
 
     path: Path
 
@@ -62,29 +62,34 @@ class DataDirectory:
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Hold the directory. Raises DirectoryInUse if another process does, EmbeddedError if it cannot be made."""
+        """Hold the directory's lock.
+
+        Raises DirectoryInUse if another process holds the lock, EmbeddedError if the directory cannot be used.
+        """
         try:
             self.run.mkdir(parents=True, exist_ok=True, mode=0o700)
             descriptor = os.open(self.run / "lock", os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as error:
             raise EmbeddedError(f"The data directory {self.path} cannot be used: {error.strerror}.") from error
         try:
-            self._take(descriptor)
+            self._take_lock(descriptor)
             yield
         finally:
             os.close(descriptor)
 
-    def _take(self, descriptor: int) -> None:
+    def _take_lock(self, descriptor: int) -> None:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             holder = os.pread(descriptor, 32, 0).decode().strip()
-            raise DirectoryInUse(f"Another system (process {holder}) runs on {self.path}. End it first.") from None
+            raise DirectoryInUse(
+                f"Another system (process {holder}) runs on {self.path}. Stop that system first."
+            ) from None
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, b"%d\n" % os.getpid(), 0)
 
     def make(self) -> None:
-        """The directories; those with secrets, logs and databases are for their owner alone."""
+        """Make the directories. Only their owner can read the directories of secrets, logs and databases."""
         for name in _PRIVATE:
             directory = self.path / name
             directory.mkdir(exist_ok=True)
@@ -93,30 +98,30 @@ class DataDirectory:
             (self.path / name).mkdir(exist_ok=True)
 
     def secret(self, name: str) -> str:
-        """The secret, made at the first call and on disk before it is given."""
+        """Return the secret. The first call makes the secret, and writes it to disk before returning it."""
         file = self.secret_file(name)
         if not file.exists():
             write_private(file, secrets.token_urlsafe(SECRET_BYTES))
         return file.read_text().strip()
 
     def operator_key(self) -> str:
-        """The API key of the operator's account, made at the first call and on disk before it is given."""
+        """Return the API key of the operator's account. The first call makes the key, and writes it to disk first."""
         file = self.secret_file("operator_key")
         if not file.exists():
             write_private(file, Credential.new(CredentialKind.API_KEY).text)
         return file.read_text().strip()
 
     def make_targets_file(self, targets_toml: str | None) -> None:
-        """Write what is given. Without it a file that is there stays, else one directory target is configured."""
+        """Write `targets_toml`. If it is None, keep an existing file, or write one with a single directory target."""
         if targets_toml is not None:
             write_private(self.targets_file, targets_toml)
         elif not self.targets_file.exists():
-            path = json.dumps(str(self.delivered), ensure_ascii=False)  # JSON's escapes are TOML's as well
+            path = json.dumps(str(self.delivered), ensure_ascii=False)  # a JSON string is also a TOML string
             write_private(self.targets_file, f'[targets.delivered]\nkind = "directory"\npath = {path}\n')
 
 
 def write_private(file: Path, text: str) -> None:
-    """Make or replace the file, readable by its owner alone; whole and on disk when this returns."""
+    """Make or replace the file atomically, readable by its owner alone, with its text on disk."""
     temporary = file.with_name(f".{file.name}.new")
     temporary.unlink(missing_ok=True)
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

@@ -1,4 +1,4 @@
-"""The main job, once: a file, a remote server of our own, and the command `gridhaul send`."""
+"""The demo: start the system and a remote server, and send one file with the command `gridhaul send`."""
 
 import json
 import os
@@ -29,24 +29,25 @@ MARK_FILE = "made-by-gridhaul-demo"
 
 
 def demonstrate(file: Path | None, configuration: Configuration) -> int:
-    """Send the file (None: one that is made) to a remote of our own; the exit code of the command.
+    """Send the file to a remote server that the demo starts; return the exit code of `gridhaul send`.
 
-    The configuration's roots, targets and programs are the demo's. Raises EmbeddedError.
+    If `file` is None, 64 MiB of random bytes are sent. The demo replaces the configuration's roots, targets and
+    programs by its own. Raises EmbeddedError.
     """
     directory = DataDirectory(configuration.data.resolve())
-    given = None if file is None else check_file(file, directory.path)
+    checked_file = None if file is None else check_file(file, directory.path)
     rclone = binaries.locate([binaries.rclone()])["rclone"]
     empty(directory)
-    sent = make_file(directory.outgoing / "demo.bin") if given is None else given
+    sent = make_file(directory.outgoing / "demo.bin") if checked_file is None else checked_file
     port = network.free_ports(1)[0]
-    ours = replace(
+    demo_configuration = replace(
         configuration,
         roots=(sent.parent,),
         targets_toml=targets(directory, port),
         extra_programs=(remote(rclone, directory, port),),
     )
     try:
-        with running(ours) as system:
+        with running(demo_configuration) as system:
             typer.echo(f"file    {sent}\nremote  {directory.path / REMOTE} (rclone serve webdav; kept, to compare)")
             return _send(sent, system)
     finally:
@@ -55,7 +56,7 @@ def demonstrate(file: Path | None, configuration: Configuration) -> int:
 
 
 def check_file(file: Path, data: Path) -> Path:
-    """The path with links followed. Raises UsageProblem."""
+    """Return the path with links followed. Raises UsageProblem if the file is unreadable or lies in `data`."""
     resolved = file.resolve()
     if not resolved.is_file() or not os.access(resolved, os.R_OK):
         raise UsageProblem(f"{file} is not a file that can be read.")
@@ -65,7 +66,10 @@ def check_file(file: Path, data: Path) -> Path:
 
 
 def empty(directory: DataDirectory) -> None:
-    """Remove what an earlier demo has left. Raises UsageProblem if something else lies there, or DirectoryInUse."""
+    """Remove everything that an earlier demo left.
+
+    Raises UsageProblem if the directory holds anything that no demo made, DirectoryInUse if a system runs on it.
+    """
     mark = directory.path / MARK_FILE
     if directory.path.exists() and any(directory.path.iterdir()) and not mark.exists():
         raise UsageProblem(f"{directory.path} is not empty, and was not made by a demo: choose another directory.")
@@ -84,7 +88,7 @@ def empty(directory: DataDirectory) -> None:
 
 
 def make_file(file: Path) -> Path:
-    """Fill it with 64 MiB of random bytes."""
+    """Fill the file with 64 MiB of random bytes, and return its path."""
     with file.open("wb") as out:
         for _ in range(DEMO_BYTES // BLOCK_BYTES):
             out.write(os.urandom(BLOCK_BYTES))
@@ -92,7 +96,7 @@ def make_file(file: Path) -> Path:
 
 
 def targets(directory: DataDirectory, port: int) -> str:
-    """The targets file; the remote's password is made and on disk."""
+    """Make the remote's password on disk, and return the text of a targets file with the remote."""
     directory.secret("remote_password")
     password_file = json.dumps(str(directory.secret_file("remote_password")), ensure_ascii=False)
     return (
@@ -102,7 +106,10 @@ def targets(directory: DataDirectory, port: int) -> str:
 
 
 def remote(rclone: Path, directory: DataDirectory, port: int) -> Program:
-    """The remote server, with a password that only its environment holds."""
+    """Return the program of the remote server.
+
+    The server gets its password through its environment, since everybody can read its command line.
+    """
     served = str(directory.path / REMOTE)
     return Program(
         name=REMOTE,
@@ -114,5 +121,5 @@ def remote(rclone: Path, directory: DataDirectory, port: int) -> Program:
 
 def _send(file: Path, system: System) -> int:
     command = [sys.executable, "-m", "gridhaul.cli", "send", str(file), "--to", REMOTE]
-    own = {"GRIDHAUL_URL": system.url, "GRIDHAUL_TOKEN": system.token}
-    return subprocess.run(command, cwd=PROJECT, env=environment.inherited() | own, check=False).returncode  # noqa: S603
+    access = {"GRIDHAUL_URL": system.url, "GRIDHAUL_TOKEN": system.token}
+    return subprocess.run(command, cwd=PROJECT, env=environment.inherited() | access, check=False).returncode  # noqa: S603

@@ -1,4 +1,4 @@
-"""The environment of every process that is started: a few inherited names, and the settings of each."""
+"""The environment variables of every program: a few inherited variables, and the program's settings."""
 
 import os
 import tomllib
@@ -26,20 +26,20 @@ _FILE = "_FILE"
 
 
 def inherited() -> dict[str, str]:
-    """What programs take over from us: where to find things, and nothing else."""
+    """Return the few variables that every program inherits; PATH and LANG have defaults."""
     found = {name: os.environ[name] for name in _INHERITED if name in os.environ}
     return {"PATH": os.defpath, "LANG": "C.UTF-8"} | found
 
 
 def base(directory: DataDirectory) -> dict[str, str]:
-    """What every program has. The mark tells which system it belongs to."""
+    """Return the variables of every program. The variable MARK tells which system a process belongs to."""
     return inherited() | {MARK: str(directory.path), "PYTHONUNBUFFERED": "1"}
 
 
 def credentials(targets_file: Path) -> dict[str, str]:
-    """The variables that the file names as `{ env = "NAME" }`, as far as they are set.
+    """Return the variables that are set and that the targets file names as `{ env = "NAME" }`.
 
-    A file that is missing or no TOML names none: the worker says what is wrong with it.
+    If the file is missing or is not TOML, return none: the worker reports what is wrong with the file.
     """
     try:
         targets = tomllib.loads(targets_file.read_text()).get("targets")
@@ -53,7 +53,7 @@ def credentials(targets_file: Path) -> dict[str, str]:
 
 
 def settings_from_outside() -> dict[str, str]:
-    """The `GRIDHAUL_` variables that are set, but for those that the system makes itself."""
+    """Return the `GRIDHAUL_` variables that are set, except those that the system makes itself."""
     made_here = {PREFIX + name for name in _MADE_HERE}
     return {
         name: value
@@ -63,14 +63,14 @@ def settings_from_outside() -> dict[str, str]:
 
 
 def overridden(below: Mapping[str, str], above: Mapping[str, str]) -> dict[str, str]:
-    """Both, where they differ the one above; `X` replaces `X_FILE` and the other way round."""
+    """Merge both; `above` wins. `X` in `above` also replaces `X_FILE` in `below`, and `X_FILE` replaces `X`."""
     hidden = {name.removesuffix(_FILE) if name.endswith(_FILE) else name + _FILE for name in above}
     return {name: value for name, value in below.items() if name not in hidden} | dict(above)
 
 
 @dataclass(frozen=True, kw_only=True)
 class ServiceSettings:
-    """The settings of our own processes. Secrets go through files of mode 600."""
+    """The settings of api, chunk service and workers. URLs and the service secret are passed in files of mode 600."""
 
     directory: DataDirectory
     roots: Sequence[Path]

@@ -1,14 +1,14 @@
-"""What keeps the embedded default from running. The message says what to do."""
+"""Errors that keep the embedded system from running. Each message says what to do."""
 
 
 class EmbeddedError(Exception):
-    """The root of all of them."""
+    """The base class of the errors in this module."""
 
     exit_code = 1
 
 
 class UsageProblem(EmbeddedError):
-    """What was asked for makes no sense."""
+    """An option or an argument cannot be used."""
 
     exit_code = 2
 
@@ -22,11 +22,11 @@ class DirectoryInUse(EmbeddedError):
 
 
 class PortTaken(EmbeddedError):
-    """Something else listens on the port that was asked for."""
+    """The requested port cannot be used, mostly because another program listens on it."""
 
 
 class StartFailed(EmbeddedError):
-    """A program ended while the system was starting."""
+    """A program stopped while the system was starting."""
 
 
 class NotReady(EmbeddedError):

@@ -1,7 +1,8 @@
-"""Becomes one program of `run/programs.json`. Started by its path, with the standard library alone.
+"""Becomes one program of `run/programs.json`: `launch.py PROGRAMS NAME`.
 
-`launch.py PROGRAMS NAME`: command lines, environments and directories reach the programs as they are, past the
-quoting rules of supervisord's configuration, and every program ends when the process that started it is killed.
+The JSON file passes command lines, environments and directories to the programs unchanged; supervisord's configuration
+would need quoting. The kernel sends every program a SIGTERM when the process that started it dies. This file is run by
+its path, so it imports only the standard library.
 """
 
 import ctypes
@@ -12,7 +13,7 @@ import sys
 from pathlib import Path
 
 PR_SET_PDEATHSIG = 1
-PARENT = "LAUNCHED_BY"  # in the environment: the process that must be alive
+PARENT = "LAUNCHED_BY"  # environment variable: the pid of the process that must be alive
 
 
 def main(programs_file: str, name: str) -> None:
@@ -22,14 +23,14 @@ def main(programs_file: str, name: str) -> None:
         Path(stale).unlink(missing_ok=True)
     os.chdir(program["directory"])
     environment = program["environment"] | {PARENT: str(os.getpid())}
-    os.execve(program["command"][0], program["command"], environment)  # noqa: S606 - the point of it
+    os.execve(program["command"][0], program["command"], environment)  # noqa: S606 - this process becomes the program
 
 
 def die_with_parent() -> None:
-    """Get a SIGTERM when the parent is gone. It may have gone before: then we are someone else's child already."""
+    """Have the kernel send a SIGTERM when the parent dies. Exit if the parent has already died."""
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
     if os.getppid() != int(os.environ[PARENT]):
-        sys.exit("The process that started this one has ended.")
+        sys.exit("The process that started this program has stopped.")
 
 
 if __name__ == "__main__":

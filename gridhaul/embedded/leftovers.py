@@ -1,4 +1,4 @@
-"""Ends what a killed system has left running on its data directory."""
+"""Stops the processes that a killed system has left running on its data directory."""
 
 import os
 import time
@@ -8,19 +8,19 @@ from pathlib import Path
 
 import psutil
 
-MARK = "GRIDHAUL_EMBEDDED_DATA"  # in the environment of every process of a system: its data directory
+MARK = "GRIDHAUL_EMBEDDED_DATA"  # variable of every process of a system: the data directory
 STOP_SECONDS = 20
 KILL_SECONDS = 5
 POLL_SECONDS = 0.05
 
 
 def processes_of(data: Path) -> list[psutil.Process]:
-    """The processes of the system on `data`, those that killed parents have left among them."""
+    """Return the processes of the system on `data`, including orphans of killed processes."""
     return [process for process in psutil.process_iter() if process.pid != os.getpid() and _belongs(process, data)]
 
 
 def end_processes(data: Path) -> int:
-    """Ask them to stop, kill what does not; how many there were."""
+    """Ask the processes of the system on `data` to stop, and kill those that do not. Return how many were found."""
     found = processes_of(data)
     _signal(found, psutil.Process.terminate)
     _wait(found, STOP_SECONDS)
@@ -50,7 +50,7 @@ def _wait(processes: list[psutil.Process], seconds: float) -> None:
 
 
 def _alive(process: psutil.Process) -> bool:
-    """A zombie is not: whoever should reap it may never do so."""
+    """Return whether the process runs. A zombie counts as stopped: its parent may never reap it."""
     try:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.Error:

@@ -1,4 +1,4 @@
-"""Ports on loopback."""
+"""Finds free ports on loopback."""
 
 import socket
 from collections.abc import Sequence
@@ -13,9 +13,10 @@ REGISTERED = range(10_000, 1 << 16)
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports that nothing listens on, all different, and still free when a server is started again.
+    """Return different ports that nothing listens on, and that stay free while a server restarts.
 
-    So none that the system hands out to connections: those may take it while no server has it. Raises OSError.
+    The ephemeral ports are left out, if possible: the kernel could give one to an outgoing connection while the server
+    is down. Raises OSError if fewer than `count` ports are free.
     """
     candidates = _candidates()
     found: list[int] = []
@@ -42,9 +43,11 @@ def _candidates() -> Sequence[int]:
 
 
 def why_not(port: int) -> str | None:
-    """None if a server can listen on the port, else the reason."""
+    """Return None if a server can listen on the port, else the reason why not."""
     with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as servers do: TIME_WAIT is not taken
+        probe.setsockopt(
+            socket.SOL_SOCKET, socket.SO_REUSEADDR, 1
+        )  # as servers do, so that TIME_WAIT does not count as taken
         try:
             probe.bind((HOST, port))
         except OSError as error:

@@ -1,4 +1,4 @@
-"""From what is asked for and found to the addresses and the programs of a system."""
+"""Derives the addresses and the programs of a system from its configuration and the binaries that were found."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ LARGE_QUEUES = ("large",)
 
 @dataclass(frozen=True, kw_only=True)
 class Addresses:
-    """Where everything listens. A port is chosen for every server; one that is given from outside leaves it unused."""
+    """The ports and URLs of all servers. The port of a database that runs elsewhere is chosen, but unused."""
 
     api_port: int
     chunk_service_port: int
@@ -39,16 +39,16 @@ class Addresses:
 
 
 def needed_binaries(configuration: Configuration) -> list[Binary]:
-    """Our own servers, unless others are given."""
+    """Return the binaries of `mongod` and `redis-server`, except those for which the configuration has a URL."""
     mongod = [binaries.mongod()] if configuration.mongo_url is None else []
     redis = [binaries.redis_server()] if configuration.redis_url is None else []
     return mongod + redis
 
 
 def choose_addresses(configuration: Configuration, directory: DataDirectory) -> Addresses:
-    """Free ports, and URLs with the passwords of the data directory; all that is secret is on disk when it returns.
+    """Choose free ports, and make URLs with the passwords of the data directory.
 
-    Raises PortTaken.
+    All secrets are on disk when this returns. Raises PortTaken if the configured port cannot be used.
     """
     api, chunk_service, mongo, redis = network.free_ports(4)
     mongo_url = f"mongodb://{MONGO_USER}:{directory.secret('mongo_password')}@{HOST}:{mongo}/?authSource=admin"
@@ -67,14 +67,14 @@ def choose_addresses(configuration: Configuration, directory: DataDirectory) -> 
 
 
 def effective_roots(configuration: Configuration, directory: DataDirectory) -> tuple[Path, ...]:
-    """Where files may be sent from, links followed."""
+    """Return the directories that files may be sent from, with links followed."""
     return tuple(root.resolve() for root in configuration.roots) or (directory.outgoing,)
 
 
 def list_programs(
     configuration: Configuration, directory: DataDirectory, *, addresses: Addresses, found: Mapping[str, Path]
 ) -> tuple[Program, ...]:
-    """Everything that supervisord is to run. `found` has the binaries of the servers that are ours."""
+    """Return every program that supervisord runs. `found` has the binaries of the databases to start."""
     settings = ServiceSettings(
         directory=directory,
         roots=effective_roots(configuration, directory),

@@ -1,4 +1,4 @@
-"""The programs of the system: command line, directory, and how it shows that they are ready."""
+"""The programs of the system: their command lines, directories, environments, and signs of being ready."""
 
 import sys
 from collections.abc import Mapping, Sequence
@@ -19,7 +19,7 @@ MONGOD_CACHE_GB = 0.5
 
 
 class Stage(IntEnum):
-    """Programs are stopped from the last stage to the first."""
+    """The order in which programs start. They stop in the reverse order."""
 
     DATABASE = 1
     BROKER = 2
@@ -31,10 +31,10 @@ class Stage(IntEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Program:
-    """One process that supervisord keeps running. `environment` comes on top of what all programs have."""
+    """One process that supervisord keeps running. `environment` is added to the variables of all programs."""
 
     name: str
-    command: tuple[str, ...]  # the first is an absolute path
+    command: tuple[str, ...]  # the first word is an absolute path
     stage: Stage = Stage.PEER
     environment: Mapping[str, str] = field(default_factory=dict)
     directory: Path = PROJECT
@@ -42,7 +42,7 @@ class Program:
     stale_files: tuple[Path, ...] = ()  # removed before each start
 
     def launch_entry(self, directory: DataDirectory) -> dict[str, object]:
-        """What `launch.py` needs."""
+        """Return the program's entry in `run/programs.json`, which `launch.py` reads."""
         return {
             "command": self.command,
             "environment": environment.base(directory) | dict(self.environment),
@@ -70,7 +70,7 @@ def mongod(binary: Path, directory: DataDirectory, *, port: int) -> Program:
 
 
 def redis(binary: Path, directory: DataDirectory, *, port: int) -> Program:
-    """Its configuration, which holds the password, is written to the data directory."""
+    """Return the program of Redis, and write its configuration, with the password, to the data directory."""
     options = {
         "bind": HOST,
         "port": port,
@@ -79,7 +79,7 @@ def redis(binary: Path, directory: DataDirectory, *, port: int) -> Program:
         "save": '""',
         "maxmemory-policy": "noeviction",
         "dir": ".",
-        "set-proc-title": "no",  # it would overwrite the environment, by which leftovers are found
+        "set-proc-title": "no",  # a new title overwrites the environment, by which `leftovers` finds processes
     }
     write_private(directory.redis / "redis.conf", "".join(f"{name} {value}\n" for name, value in options.items()))
     return Program(
@@ -126,8 +126,9 @@ def worker(settings: ServiceSettings, *, size: str, queues: Sequence[str], concu
 
 
 def _uvicorn(app: str, port: int) -> tuple[str, ...]:
-    where = ("--host", HOST, "--port", str(port))
-    how = ("--loop", "uvloop", "--http", "gridhaul.asgi.http_protocol:BoundedHttp", "--no-access-log")
-    clients = ("--no-proxy-headers",)  # they are on this machine, from where uvicorn would believe any address
+    address = ("--host", HOST, "--port", str(port))
+    protocol = ("--loop", "uvloop", "--http", "gridhaul.asgi.http_protocol:BoundedHttp", "--no-access-log")
+    # All clients are on this machine, and uvicorn would believe any X-Forwarded-For from there.
+    clients = ("--no-proxy-headers",)
     stop = ("--timeout-graceful-shutdown", str(GRACEFUL_SECONDS))
-    return (sys.executable, "-m", "uvicorn", app, *where, *how, *clients, *stop)
+    return (sys.executable, "-m", "uvicorn", app, *address, *protocol, *clients, *stop)

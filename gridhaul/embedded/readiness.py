@@ -1,4 +1,4 @@
-"""How it shows from outside that a program is ready."""
+"""Signs, visible from outside, that a program is ready."""
 
 import socket
 import time
@@ -17,12 +17,12 @@ class Readiness(Protocol):
     """A sign that a program is ready."""
 
     def holds(self) -> bool:
-        """Whether it can be seen now. Raises nothing."""
+        """Return whether the sign is visible now. Raises nothing."""
 
 
 @dataclass(frozen=True)
 class Listens:
-    """The port accepts connections."""
+    """The sign that the port accepts connections."""
 
     port: int
 
@@ -36,7 +36,7 @@ class Listens:
 
 @dataclass(frozen=True)
 class AnswersReadyz:
-    """`GET /readyz` answers 200."""
+    """The sign that `GET /readyz` answers 200."""
 
     port: int
 
@@ -53,7 +53,7 @@ class AnswersReadyz:
 
 @dataclass(frozen=True)
 class Beats:
-    """The heartbeat file was touched lately. The launcher removes it before each start."""
+    """The sign that the heartbeat file was touched within 15 s. `launch.py` removes the file before each start."""
 
     file: Path
 
@@ -69,4 +69,4 @@ class _Runs:
         return True
 
 
-RUNS: Readiness = _Runs()  # that the process is there is all that is asked
+RUNS: Readiness = _Runs()  # a program that counts as ready as soon as its process runs

@@ -1,4 +1,4 @@
-"""supervisord as a child process, and what we ask of it over a unix socket."""
+"""Runs supervisord as a child process, and calls supervisord over a unix socket."""
 
 import os
 import subprocess
@@ -25,15 +25,15 @@ POLL_SECONDS = 0.05
 ANSWER_SECONDS = 20
 STOP_SECONDS = STOP_WAIT_SECONDS + 5
 LOG_LINES = 20
-_GONE = (OSError, HTTPException, RpcError)  # what a call raises when supervisord has ended
+_STOPPED = (OSError, HTTPException, RpcError)  # a call raises these when supervisord has stopped
 
 
 @dataclass(frozen=True)
 class Status:
-    """What supervisord knows of a program."""
+    """The state and the pid of a program, as supervisord reports them."""
 
     state: str
-    pid: int  # 0 while it does not run
+    pid: int  # 0 while the program does not run
 
     @property
     def runs(self) -> bool:
@@ -41,14 +41,18 @@ class Status:
 
     @property
     def was_stopped(self) -> bool:
-        """It was stopped on purpose, or never started. What dies by itself is started again, sooner or later."""
+        """Return whether the program was stopped on purpose, or never started.
+
+        supervisord restarts a program that dies by itself.
+        """
         return self.state == "STOPPED"
 
 
 class Supervisor:
-    """A supervisord that knows all programs and has started none. Stops them in order when left.
+    """A supervisord that knows all programs, and starts them on request. Leaving the context stops them in order.
 
-    The thread that enters must live as long as the system: Linux takes its end for the death of the parent.
+    The thread that enters the context must live as long as the system: Linux sends the parent-death signal to
+    supervisord when that thread exits (PR_SET_PDEATHSIG in prctl(2)).
     """
 
     def __init__(self, directory: DataDirectory, programs: Sequence[Program]) -> None:
@@ -61,14 +65,14 @@ class Supervisor:
         self._socket.make()
         supervisor_files.write(self._directory, self._programs, socket=self._socket.file)
         with self._directory.log(f"{OWN_NAME}-stderr").open("wb") as errors:
-            self._process = subprocess.Popen(  # noqa: S603 - our own words
+            self._process = subprocess.Popen(  # noqa: S603 - the arguments are our own
                 supervisor_files.launch_command(OWN_NAME),
                 cwd=self._directory.path,
                 env={launch.PARENT: str(os.getpid())},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=errors,
-                start_new_session=True,  # Ctrl-C in a terminal is for us: we stop everything in order
+                start_new_session=True,  # a terminal's Ctrl-C must not reach supervisord: `__exit__` stops all in order
             )
         try:
             self._wait_for_answer()
@@ -81,7 +85,7 @@ class Supervisor:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            with suppress(*_GONE):
+            with suppress(*_STOPPED):
                 for stage in reversed(Stage):
                     self.stop(program.name for program in self._programs if program.stage is stage)
                 self._call("shutdown")
@@ -93,7 +97,7 @@ class Supervisor:
         return self._process.poll() is None
 
     def start(self, names: Iterable[str]) -> None:
-        """Start programs. Raises StartFailed if one cannot even be started."""
+        """Start programs. Raises StartFailed if supervisord cannot start one."""
         for name in names:
             try:
                 self._call("startProcess", name, False)
@@ -103,7 +107,7 @@ class Supervisor:
             self._first_pids[name] = self.statuses()[name].pid
 
     def stop(self, names: Iterable[str]) -> None:
-        """Stop programs at the same time, and wait until they have ended. Raises NotRunning if one does not end."""
+        """Stop programs at the same time, and wait until they have stopped. Raises NotRunning if one does not stop."""
         waiting = set(names)
         asked: set[str] = set()
         deadline = time.monotonic() + STOP_SECONDS
@@ -115,18 +119,18 @@ class Supervisor:
             if time.monotonic() > deadline:
                 raise NotRunning(f"{', '.join(sorted(waiting))}: did not stop within {STOP_SECONDS} s.")
             for name in waiting - asked:
-                with suppress(Fault):  # it may be between two lives, and is asked again
+                with suppress(Fault):  # a program between two starts cannot be stopped yet; the next pass asks again
                     self._call("stopProcess", name, False)
                     asked.add(name)
             time.sleep(POLL_SECONDS)
 
     def statuses(self) -> dict[str, Status]:
-        """The status of each program by name."""
+        """Return the status of each program, by name."""
         rows: list[dict[str, Any]] = self._call("getAllProcessInfo")
         return {row["name"]: Status(state=row["statename"], pid=row["pid"]) for row in rows}
 
     def check_first_lives(self) -> None:
-        """Raise StartFailed, with the end of its log, if a program has ended since it was started."""
+        """Raise StartFailed, with the end of the log, if a program has stopped or restarted since `start`."""
         statuses = self.statuses()
         for name, pid in self._first_pids.items():
             if not statuses[name].runs or statuses[name].pid != pid:
@@ -134,10 +138,10 @@ class Supervisor:
 
     def _failed(self, name: str) -> StartFailed:
         log = self._directory.log(name)
-        return StartFailed(f"{name} ended while it was starting. The end of its log, {log}:\n{_last_lines(log)}")
+        return StartFailed(f"{name} stopped while it was starting. The end of its log, {log}:\n{_last_lines(log)}")
 
     def _call(self, method: str, *arguments: object) -> Any:
-        """One connection a call, so that threads do not share one."""
+        """Call a method over a new connection, so that threads do not share a connection."""
         transport = SupervisorTransport(None, None, f"unix://{self._socket.file}")
         with ServerProxy("http://127.0.0.1", transport=transport) as proxy:
             return getattr(proxy.supervisor, method)(*arguments)
@@ -147,7 +151,7 @@ class Supervisor:
         while True:
             try:
                 self._call("getState")
-            except _GONE as error:
+            except _STOPPED as error:
                 if not self.alive or time.monotonic() > deadline:
                     raise self._failed(f"{OWN_NAME}-stderr") from error
             else:
@@ -155,11 +159,11 @@ class Supervisor:
             time.sleep(POLL_SECONDS)
 
     def _end(self) -> None:
-        for end in (self._process.terminate, self._process.kill):
+        for stop in (self._process.terminate, self._process.kill):
             with suppress(subprocess.TimeoutExpired):
                 self._process.wait(STOP_SECONDS)
                 break
-            end()
+            stop()
         self._process.wait()
         self._socket.remove()
 

@@ -1,4 +1,4 @@
-"""What supervisord reads: its configuration, the programs' table for `launch.py`, and the place of its socket."""
+"""The files of supervisord: its configuration, the table of programs for `launch.py`, and its socket's directory."""
 
 import json
 import os
@@ -15,10 +15,11 @@ from gridhaul.embedded.data_directory import DataDirectory, write_private
 from gridhaul.embedded.programs import Program
 
 OWN_NAME = "supervisord"
-STOP_WAIT_SECONDS = 10  # then it kills
+STOP_WAIT_SECONDS = 10  # after these, supervisord kills the program
 PROGRAMS_FILE = "run/programs.json"
 CONFIGURATION_FILE = "run/supervisord.conf"
-_ALWAYS = 1_000_000  # what dies at once is started again after 1 s, 2 s, 3 s …; what has run for 1 s, at once
+# Restarts without a limit: at once after a run of 1 s or more, else after 1 s, 2 s, 3 s and so on.
+_ALWAYS = 1_000_000
 _LOG_BYTES = 20_000_000
 _LOG_BACKUPS = 3
 _SOCKET_PREFIX = "gridhaul-"
@@ -27,7 +28,10 @@ _PLAIN = re.compile(r"([^\w@%+=:,./-])")
 
 
 def write(directory: DataDirectory, programs: Sequence[Program], *, socket: Path) -> None:
-    """Write both files, readable by their owner alone. Relative names in them start at the data directory."""
+    """Write the configuration and the table of programs, readable by their owner alone.
+
+    Relative paths in these files start at the data directory.
+    """
     own = {
         "command": [sys.executable, "-m", "supervisor.supervisord", "-n", "-c", CONFIGURATION_FILE],
         "environment": environment.base(directory) | {"PYTHONUTF8": "1"},
@@ -40,7 +44,7 @@ def write(directory: DataDirectory, programs: Sequence[Program], *, socket: Path
 
 
 def configuration(programs: Sequence[Program], *, socket: Path) -> str:
-    """supervisord's configuration."""
+    """Return the text of supervisord's configuration."""
     parts = [
         _section("unix_http_server", file=socket, chmod="0700"),
         _section("rpcinterface:supervisor", **_RPC_FACTORY),
@@ -52,7 +56,7 @@ def configuration(programs: Sequence[Program], *, socket: Path) -> str:
             pidfile=f"run/{OWN_NAME}.pid",
             childlogdir="logs",
             nocleanup="true",
-            **({"user": "root"} if os.geteuid() == 0 else {}),  # without it root gets a warning
+            **({"user": "root"} if os.geteuid() == 0 else {}),  # without `user`, supervisord warns root
         ),
     ]
     parts += [_program_section(program) for program in programs]
@@ -60,20 +64,20 @@ def configuration(programs: Sequence[Program], *, socket: Path) -> str:
 
 
 def launch_command(name: str) -> list[str]:
-    """What becomes the program, from the data directory."""
+    """Return the command that becomes the program, when run in the data directory."""
     return [sys.executable, "-I", "-S", str(Path(launch.__file__).resolve()), PROGRAMS_FILE, name]
 
 
 def quote(word: str) -> str:
-    """A word of a command line, safe from the shell's rules, from comments, and from `%` expansion."""
+    """Return a word of a command line, quoted against shell syntax, comments, and the expansion of `%`."""
     return _PLAIN.sub(r"\\\1", word).replace("%", "%%")
 
 
 @dataclass(frozen=True)
 class SocketDirectory:
-    """A private directory with a short name: the path of a socket must have less than 108 bytes.
+    """A private directory with a short path, since the path of a unix socket must have less than 108 bytes.
 
-    The link in the data directory tells the next start what a killed system has left.
+    `link` is in the data directory, so that the next start finds and removes the directory of a killed system.
     """
 
     link: Path
@@ -84,9 +88,9 @@ class SocketDirectory:
 
     def make(self) -> None:
         self.remove()
-        place = tempfile.gettempdir()
-        usual = place if _SHORT_AND_PLAIN.fullmatch(place) else "/tmp"  # noqa: S108 - mkdtemp is private
-        self.link.symlink_to(tempfile.mkdtemp(prefix=_SOCKET_PREFIX, dir=usual))
+        usual = tempfile.gettempdir()
+        parent = usual if _SHORT_AND_PLAIN.fullmatch(usual) else "/tmp"  # noqa: S108 - mkdtemp is private
+        self.link.symlink_to(tempfile.mkdtemp(prefix=_SOCKET_PREFIX, dir=parent))
 
     def remove(self) -> None:
         if self.link.is_symlink():
@@ -108,7 +112,7 @@ def _program_section(program: Program) -> str:
         startsecs=1,
         startretries=_ALWAYS,
         stopwaitsecs=STOP_WAIT_SECONDS,
-        stopasgroup="false",  # the children of a worker hear of a stop from their parent
+        stopasgroup="false",  # a worker's parent process stops its own children
         killasgroup="true",
         redirect_stderr="true",
         stdout_logfile=f"logs/{program.name}.log",

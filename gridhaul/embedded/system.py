@@ -1,4 +1,4 @@
-"""The whole system as real processes on loopback: start, look, stop."""
+"""Starts, watches and stops the whole system, as real processes on loopback."""
 
 import time
 from collections.abc import Callable
@@ -21,9 +21,10 @@ START_SECONDS = 120
 
 
 class System:
-    """Runs while it is entered. Raises EmbeddedError if it does not start; then nothing is left running.
+    """An embedded system, which runs while its context is entered.
 
-    `url`, `token` and the other addresses are there once it is entered.
+    Entering the context raises EmbeddedError if the system does not start; no process is left running then. `url`,
+    `token` and the other addresses are set once the context is entered.
     """
 
     roots: tuple[Path, ...]
@@ -60,32 +61,32 @@ class System:
 
     @property
     def alive(self) -> bool:
-        """Whether supervisord runs. It restarts what dies, and nothing restarts it."""
+        """Return whether supervisord runs. supervisord restarts programs that die, but nothing restarts supervisord."""
         return self._supervisor.alive
 
     def pid(self, name: str) -> int:
-        """The process id of a program. Raises NotRunning."""
+        """Return the process id of a program. Raises NotRunning."""
         status = self._supervisor.statuses()[name]
         if not status.runs:
             raise NotRunning(f"{name} does not run ({status.state}).")
         return status.pid
 
     def stop_program(self, name: str) -> None:
-        """Stop it and wait until it has ended. It stays stopped until start_program."""
+        """Stop the program, and wait until it has stopped. Only `start_program` starts it again."""
         self._supervisor.stop([name])
 
     def start_program(self, name: str) -> None:
-        """Start it and wait until its process is there; wait_ready waits until it is ready."""
+        """Start the program's process. `wait_ready` waits until the program is ready."""
         self._supervisor.start([name])
 
     def wait_ready(self, *, timeout_seconds: float = START_SECONDS) -> None:
-        """Wait until every program runs and is ready, but for those stopped with stop_program. Raises NotReady."""
+        """Wait until every program runs and is ready, except those stopped with `stop_program`. Raises NotReady."""
         self._wait_ready(timeout_seconds, lambda: None)
 
     def _claim_directory(self, stack: ExitStack) -> None:
         stack.enter_context(self._directory.lock())
         end_processes(self.data)
-        stack.callback(end_processes, self.data)  # orphans of processes that were killed
+        stack.callback(end_processes, self.data)  # supervisord does not know orphans of killed programs
         self._directory.make()
         self._directory.make_targets_file(self._configuration.targets_toml)
 

@@ -1,4 +1,4 @@
-"""What the person at the terminal sees, and the signals they send."""
+"""Shows the start and the stop of a system at a terminal, and handles the terminal's signals."""
 
 import signal
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Interrupted(KeyboardInterrupt):
-    """Someone wants us to end."""
+    """SIGINT or SIGTERM was received. `exit_code` is 128 plus the signal's number."""
 
     def __init__(self, number: int) -> None:
         super().__init__(number)
@@ -24,7 +24,7 @@ class Interrupted(KeyboardInterrupt):
 
 @contextmanager
 def running(configuration: Configuration) -> Iterator[System]:
-    """The system, with its start and its stop shown on stderr."""
+    """Yield a running system; show its start and its stop on stderr."""
     console = Console(stderr=True)
     with ExitStack() as stack:
         with console.status("starting") as status:
@@ -36,7 +36,7 @@ def running(configuration: Configuration) -> Iterator[System]:
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """The first SIGINT or SIGTERM raises Interrupted; what follows while everything is stopped is ignored."""
+    """Raise Interrupted at the first SIGINT or SIGTERM; ignore later ones, so that everything can be stopped."""
     before = {number: signal.signal(number, _interrupt) for number in _SIGNALS}
     try:
         yield

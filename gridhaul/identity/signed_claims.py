@@ -1,4 +1,4 @@
-"""Signed tokens (JWT, RFC 7519): one algorithm, and for each purpose an audience of its own."""
+"""Signed tokens (JWT, RFC 7519): all use one algorithm, and each purpose has an audience of its own."""
 
 import time
 from collections.abc import Mapping
@@ -12,13 +12,16 @@ ALGORITHM = "HS256"
 
 
 def sign_claims(claims: Mapping[str, Any], *, audience: str, lifetime_seconds: float, secret: str) -> str:
-    """A token that is good for `lifetime_seconds`. `claims` name its subject, `sub`."""
+    """Return a token that is valid for `lifetime_seconds`. `claims` must name the token's subject, `sub`."""
     expires = int(time.time() + lifetime_seconds)
     return jwt.encode({**claims, "aud": audience, "exp": expires}, secret, algorithm=ALGORITHM)
 
 
 def verified_claims(token: str, *, audience: str, leeway_seconds: float, secret: str) -> dict[str, Any]:
-    """What a token says that was signed with the secret for this audience. Raises Unauthorized."""
+    """Return the claims of a token that the secret signed for this audience.
+
+    Raises Unauthorized, also for a token that expired more than `leeway_seconds` ago.
+    """
     try:
         return jwt.decode(
             token,

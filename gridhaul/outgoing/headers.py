@@ -1,4 +1,4 @@
-"""HTTP headers that more than one part reads or writes: digests (RFC 9651, RFC 9530) and `Retry-After` (RFC 9110)."""
+"""HTTP headers that several packages read or write: digests (RFC 9651, RFC 9530) and `Retry-After` (RFC 9110)."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -13,14 +13,14 @@ from gridhaul.transfer.errors import DigestRequired, Malformed
 
 
 def write_chunk_digests(digests: Sequence[bytes]) -> str:
-    """`:b64:, :b64:`, a list of byte sequences, one a chunk."""
+    """Return `:b64:, :b64:`, a list of byte sequences (RFC 9651), one for each chunk."""
     header = List()
     header.extend(Item(digest) for digest in digests)
     return str(header)
 
 
 def read_chunk_digests(header: str | None) -> list[bytes]:
-    """The digests, 32 bytes each. Raises DigestRequired, Malformed."""
+    """Return the chunks' digests, 32 bytes each. Raises DigestRequired, Malformed."""
     if not header:
         raise DigestRequired("Chunk-Digests is missing: a BLAKE3-256 digest for each chunk.")
     parsed = List()
@@ -36,14 +36,14 @@ def read_chunk_digests(header: str | None) -> list[bytes]:
 
 
 def write_repr_digest(sha256: str) -> str:
-    """`sha-256=:b64:` (RFC 9530) from lower-case hex."""
+    """Return `sha-256=:b64:` (RFC 9530) for a SHA-256 in lower-case hex."""
     header = Dictionary()
     header["sha-256"] = Item(bytes.fromhex(sha256))
     return str(header)
 
 
 def read_repr_digest(header: str) -> str | None:
-    """The SHA-256 in lower-case hex; None if there are only other algorithms. Raises Malformed."""
+    """Return the SHA-256 in lower-case hex; None if the header has only other algorithms. Raises Malformed."""
     parsed = Dictionary()
     try:
         parsed.parse(header.encode())
@@ -58,7 +58,10 @@ def read_repr_digest(header: str) -> str | None:
 
 
 def retry_after_seconds(headers: Mapping[str, str], *, now: datetime) -> float | None:
-    """`Retry-After` (RFC 9110, 10.2.3) in seconds. A date is measured from the answer's own `Date`, else from `now`."""
+    """Return `Retry-After` (RFC 9110, 10.2.3) in seconds; None if the header is missing or malformed.
+
+    A date is measured from the response's own `Date`, else from `now`.
+    """
     value = headers.get("Retry-After", "").strip()
     if value.isascii() and value.isdigit():
         return float(value[:9])
@@ -71,6 +74,6 @@ def retry_after_seconds(headers: Mapping[str, str], *, now: datetime) -> float |
 def _http_date(value: str) -> datetime | None:
     try:
         date = parsedate_to_datetime(value)
-    except (ValueError, OverflowError):  # a year or an offset beyond what a number of C holds
+    except (ValueError, OverflowError):  # OverflowError: a year or an offset that no C integer holds
         return None
     return date if date.tzinfo else date.replace(tzinfo=UTC)

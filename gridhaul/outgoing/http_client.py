@@ -1,4 +1,4 @@
-"""The one factory of HTTP clients: no proxy from the environment, no redirects, every wait bounded."""
+"""The one factory of HTTP clients, which ignore the environment's proxies, follow no redirects and bound every wait."""
 
 import ssl
 from types import TracebackType
@@ -12,12 +12,15 @@ from gridhaul.process.settings import ANSWER_SECONDS
 
 CONNECT_SECONDS = 5.0
 CONNECTIONS = 16
-KEPT_SECONDS = 5.0  # an unused connection
-READ_BYTES = 1 << 18  # of an answer at once; each takes a way through six layers
+KEPT_SECONDS = 5.0  # how long an unused connection stays open
+READ_BYTES = 1 << 18  # most bytes of a response in one read; large, because each read passes through six layers
 
 
 def make_client(answer_seconds: float = ANSWER_SECONDS, *, tls: ssl.SSLContext | None = None) -> httpx2.AsyncClient:
-    """A client for services and targets, which may be silent for so long. Without `tls` the system's trust counts."""
+    """Make a client for services and targets that may be silent for up to `answer_seconds`.
+
+    Without `tls` the client trusts the certificate authorities that the system trusts.
+    """
     httpcore2.AsyncHTTP11Connection.READ_NUM_BYTES = READ_BYTES
     return httpx2.AsyncClient(
         transport=_Transport(tls or tls_context()),
@@ -28,7 +31,7 @@ def make_client(answer_seconds: float = ANSWER_SECONDS, *, tls: ssl.SSLContext |
 
 
 class _Transport(httpx2.AsyncHTTPTransport):
-    """httpx2's own, but for bodies that are made on the way: those are sent in a thread."""
+    """httpx2's asynchronous transport, except that threads send the bodies that are made while they are sent."""
 
     def __init__(self, tls: ssl.SSLContext) -> None:
         limits = httpx2.Limits(
@@ -38,7 +41,7 @@ class _Transport(httpx2.AsyncHTTPTransport):
         self._senders = Senders(tls, at_once=CONNECTIONS, kept_seconds=KEPT_SECONDS)
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        if isinstance(request.stream, httpx2.SyncByteStream):  # all of it is at hand
+        if isinstance(request.stream, httpx2.SyncByteStream):  # the whole body is in memory
             return await super().handle_async_request(request)
         return await self._senders.send(request)
 
@@ -52,13 +55,16 @@ class _Transport(httpx2.AsyncHTTPTransport):
         error: BaseException | None = None,
         trace: TracebackType | None = None,
     ) -> None:
-        """Of a client that is used with `async with`."""
+        """Close the senders as `aclose` does: a client in `async with` calls this method instead."""
         self._senders.close()
         await super().__aexit__(kind, error, trace)
 
 
 def patience(client: httpx2.AsyncClient, busy_seconds: float) -> httpx2.Timeout:
-    """The client's waits, and so much more for the answer of a server that has something long to do."""
+    """Return the client's timeouts, with `busy_seconds` more for a server that has long work to do before it answers.
+
+    Only the read timeout grows.
+    """
     usual = client.timeout
     read = None if usual.read is None else usual.read + busy_seconds
     return httpx2.Timeout(connect=usual.connect, read=read, write=usual.write, pool=usual.pool)

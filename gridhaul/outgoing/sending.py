@@ -1,7 +1,8 @@
-"""Bodies that are made while they are sent: sent in a thread, by httpx2's synchronous transport.
+"""Requests whose body is made while it is sent: a thread sends them with httpx2's synchronous transport.
 
-An event loop takes each block of a body through all layers of an asynchronous client, and writes it to the socket with
-the interpreter's lock held: a fifth of a delivery's time. Here it only makes the blocks, and a thread sends them.
+An asynchronous client passes each block of a body through all its layers on the event loop, and writes the block to the
+socket while it holds the interpreter's lock: a fifth of a delivery's time. Here the event loop only makes the blocks,
+and a thread sends them.
 """
 
 import asyncio
@@ -20,33 +21,38 @@ import httpx2
 
 from gridhaul.outgoing.line import Line
 from gridhaul.process.threads import ended, thread_ended
-from gridhaul.transfer.ports import Leaving
+from gridhaul.transfer.ports.targets import Leaving
 
-MADE_AHEAD = 4  # blocks of a body
-PIECES_AT_ONCE = 4  # of an answer
-LEAVING = "leaving"  # the extension of a request that says who is told before its parts leave
-HEAD_LEAVES = "http11.send_request_headers.started"  # an event of httpcore2's extension `trace`
+MADE_AHEAD = 4  # blocks of a body that are made before the thread takes them
+PIECES_AT_ONCE = 4  # pieces of a response body that a thread reads in one call
+LEAVING = "leaving"  # the request extension that holds a `Leaving`, which is called before parts of the request leave
+HEAD_LEAVES = "http11.send_request_headers.started"  # httpcore2 reports this event to the request extension `trace`
 
 T = TypeVar("T")
 
 
 class Senders:
-    """The connections for such bodies: each request has one of its own. Belongs to one event loop."""
+    """The connections for requests whose body is made while it is sent. An instance belongs to one event loop.
+
+    Each request in progress has a connection of its own.
+    """
 
     def __init__(self, tls: ssl.SSLContext, *, at_once: int, kept_seconds: float) -> None:
         self._threads = ThreadPoolExecutor(at_once, thread_name_prefix="sending")
         self._new = partial(_Sender, tls, kept_seconds, self._threads)
         self._kept_seconds = kept_seconds
-        self._idle: list[tuple[float, _Sender]] = []  # since when
+        self._idle: list[tuple[float, _Sender]] = []  # each sender with the monotonic time of its return, oldest first
         self._busy: set[_Sender] = set()
 
     async def send(self, request: httpx2.Request) -> httpx2.Response:
-        """The answer; its body is still to be read, or closed.
+        """Send the request and return the response, whose body the caller must read or close.
 
-        The request's extension `leaving` is called in the thread right before its head leaves, with 0, and before each
-        block, with its length. Raises what that or the body raises, and httpx2.TransportError, also for a success that
-        comes before the whole body has gone.
-        Cancelled, it ends at once and the connection with it; while that is being made, after a few seconds.
+        The sending thread calls the request's extension `leaving` with 0 right before the request's head leaves, and
+        with a block's length right before the block leaves.
+        Raises what `leaving` or the body raises, and httpx2.TransportError, also when a success arrives before the
+        whole body has left.
+        A cancelled call closes its connection and ends at once. While the connection is still being made, the call
+        ends only after the connect timeout, a few seconds.
         """
         self._close_expired()
         sender = self._idle.pop()[1] if self._idle else self._new()
@@ -57,14 +63,14 @@ class Senders:
             self._busy.discard(sender)
             sender.close()
             raise
-        assert isinstance(response.stream, httpx2.SyncByteStream)  # noqa: S101 - it is of a synchronous transport
+        assert isinstance(response.stream, httpx2.SyncByteStream)  # noqa: S101 - the transport is synchronous
         answer = _Answer(response.stream, sender, self._take_back)
         return httpx2.Response(
             response.status_code, headers=response.headers, stream=answer, extensions=response.extensions
         )
 
     def close(self) -> None:
-        """Give back the connections, and cut those that are in use."""
+        """Close the idle connections, and cut the connections that are in use."""
         for sender in self._busy:
             sender.cut()
         while self._idle:
@@ -85,7 +91,7 @@ class Senders:
 
 
 class _Sender:
-    """One connection at most, for one request at a time."""
+    """A transport that has at most one connection and serves one request at a time."""
 
     def __init__(self, tls: ssl.SSLContext, kept_seconds: float, threads: ThreadPoolExecutor) -> None:
         self._line = Line(asyncio.get_running_loop())
@@ -97,8 +103,8 @@ class _Sender:
         return self._line.is_cut
 
     async def send(self, request: httpx2.Request) -> httpx2.Response:
-        assert isinstance(request.stream, httpx2.AsyncByteStream)  # noqa: S101 - who sends the others is httpx2
-        leaving: Leaving = request.extensions.get(LEAVING, _nothing)
+        assert isinstance(request.stream, httpx2.AsyncByteStream)  # noqa: S101 - `http_client` sends other streams itself
+        leaving: Leaving = request.extensions.get(LEAVING, _ignore)
 
         def trace(event: str, _: object) -> None:
             if event == HEAD_LEAVES:
@@ -116,7 +122,10 @@ class _Sender:
         return response
 
     async def in_thread(self, call: Callable[[], T], *, when_cancelled: Callable[[], None] | None = None) -> T:
-        """Call it. When cancelled, cut the connection, so that the thread soon ends, and wait for that."""
+        """Run `call` in a thread and return its result.
+
+        When cancelled, run `when_cancelled`, cut the connection so that the call soon ends, and wait for its end.
+        """
 
         def stop() -> None:
             if when_cancelled is not None:
@@ -134,7 +143,7 @@ class _Sender:
 
 
 class _Transport(httpx2.HTTPTransport):
-    """httpx2's own, over that line."""
+    """httpx2's synchronous transport with a pool of one connection, which a `Line` makes and can cut."""
 
     def __init__(self, tls: ssl.SSLContext, kept_seconds: float, line: Line) -> None:
         super().__init__(verify=tls, trust_env=False)
@@ -148,7 +157,10 @@ class _Transport(httpx2.HTTPTransport):
 
 
 class _Body(httpx2.SyncByteStream):
-    """For a thread: the blocks of a stream on the event loop, some made ahead of it. `leaving` comes before each."""
+    """The body that a thread sends: the blocks of an asynchronous stream, which the event loop makes ahead.
+
+    The thread calls `leaving` before each block.
+    """
 
     def __init__(self, stream: httpx2.AsyncByteStream, leaving: Leaving) -> None:
         self._loop = asyncio.get_running_loop()
@@ -160,7 +172,7 @@ class _Body(httpx2.SyncByteStream):
         self._failure: Exception | None = None
         self._is_stopped = False
         self._making = asyncio.create_task(self._make(aiter(stream)))
-        self.is_sent = False  # all of it
+        self.is_sent = False  # True once every block has left
 
     def __iter__(self) -> Generator[bytes]:
         while (block := self._take()) is not None:
@@ -169,19 +181,22 @@ class _Body(httpx2.SyncByteStream):
         self.is_sent = True
 
     def stop(self) -> None:
-        """On the event loop: nothing more is made. Once: a second cancel would interrupt how the blocks are closed."""
+        """Stop making blocks. Must be called on the event loop.
+
+        Only the first call cancels the task: a second cancel would interrupt the closing of the stream.
+        """
         if not self._is_stopped:
             self._is_stopped = True
             self._end(httpx2.WriteError("the body is not wanted any more"))
             self._making.cancel()
 
     async def stopped(self) -> None:
-        """On the event loop: what is made for nobody any more has ended."""
+        """Stop making blocks, and wait until the task that makes them has ended. Must be called on the event loop."""
         self.stop()
         await ended(self._making)
 
     def _take(self) -> bytes | None:
-        """The next one; None at the end. Raises what the stream raised."""
+        """Wait in the thread for the next block and return it; None at the end. Raises what the stream raised."""
         with self._changed:
             self._changed.wait_for(lambda: self._made or self._has_ended)
             if not self._made and self._failure is not None:
@@ -204,7 +219,8 @@ class _Body(httpx2.SyncByteStream):
         except Exception as error:
             failure = error
         except asyncio.CancelledError:
-            failure = CancelledError()  # a thread's, which is asyncio's again for whoever waits for the thread
+            # A thread's future turns this CancelledError of concurrent.futures into the one of asyncio.
+            failure = CancelledError()
             raise
         finally:
             self._end(failure)
@@ -212,19 +228,19 @@ class _Body(httpx2.SyncByteStream):
                 await blocks.aclose()
 
     def _end(self, failure: Exception | None) -> None:
-        """The first one counts."""
+        """Note that no more blocks follow, and why. Only the first call's `failure` is kept."""
         with self._changed:
             if not self._has_ended:
                 self._has_ended, self._failure = True, failure
             self._changed.notify()
 
 
-def _nothing(_: int) -> None:
-    """Nobody wants to know."""
+def _ignore(_: int) -> None:
+    """Do nothing: the `leaving` of a request without this extension."""
 
 
 class _Answer(httpx2.AsyncByteStream):
-    """The body of an answer. Closed, it gives the sender back."""
+    """The body of a response, read in threads. Closing the body gives the sender back."""
 
     def __init__(self, stream: httpx2.SyncByteStream, sender: _Sender, give_back: Callable[[_Sender], None]) -> None:
         self._stream = stream

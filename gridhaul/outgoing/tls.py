@@ -1,4 +1,4 @@
-"""TLS as a client: what is trusted, and why a connection was refused."""
+"""TLS as a client: which certificates are trusted, and why a connection was refused."""
 
 import ssl
 from pathlib import Path
@@ -9,8 +9,9 @@ from gridhaul.process.settings import SettingsError
 
 
 def tls_context(ca_file: Path | None = None) -> ssl.SSLContext:
-    """TLS 1.2 or newer, certificate and host name verified; `ca_file` holds authorities to trust beside the system's.
+    """Make a context for clients: TLS 1.2 or newer, certificate and host name verified.
 
+    `ca_file` is a PEM file of authorities to trust beside the system's.
     Raises SettingsError if the file cannot be read or holds no certificate.
     """
     context = httpx2.create_ssl_context(trust_env=False)
@@ -26,12 +27,12 @@ def tls_context(ca_file: Path | None = None) -> ssl.SSLContext:
 
 
 def tls_refusal(error: BaseException) -> str | None:
-    """Why no secure connection can be made at all, where that is what a client's error comes from; else None."""
+    """Return why no secure connection can be made, if the client's error comes from that; else None."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, ssl.SSLCertVerificationError):
-            what, _, _ = cause.verify_message.partition(",")  # what follows names the host
-            return f"its certificate is not accepted ({what.rstrip('.')})"
+            reason, _, _ = cause.verify_message.partition(",")  # the text after the comma names the host
+            return f"its certificate is not accepted ({reason.rstrip('.')})"
         if isinstance(cause, ssl.SSLError) and cause.reason == "WRONG_VERSION_NUMBER":
             return "it does not speak TLS"
         cause = cause.__cause__ or cause.__context__

@@ -1,1 +1,1 @@
-"""What every process needs before it can work: settings, logging, memory, threads."""
+"""Foundations of every process: settings, logging, memory and threads."""

@@ -1,4 +1,4 @@
-"""How every process of Gridhaul writes its log: one JSON object a line, on stderr."""
+"""Logging of every process of Gridhaul: one JSON object a line, on stderr."""
 
 import sys
 from logging import INFO, WARNING, getLogger
@@ -7,7 +7,7 @@ import structlog
 
 
 def configure_logging() -> None:
-    """Write JSON lines to stderr. Each line carries the facts that are bound to the request or the attempt."""
+    """Write JSON lines to stderr. Each line has the facts that are bound to its request or attempt."""
     getLogger("httpx2").setLevel(WARNING)  # httpx2 logs whole URLs at INFO, and URLs hold names of objects
     structlog.configure(
         processors=[

@@ -1,4 +1,4 @@
-"""The URLs of MongoDB and Redis, which can switch on TLS, but cannot switch off that certificates are verified."""
+"""The URLs of MongoDB and Redis. They can switch TLS on, but not the verification of certificates off."""
 
 import os
 import re
@@ -20,7 +20,7 @@ def _mongo_url(url: SecretStr) -> SecretStr:
 
 
 def _redis_url(url: SecretStr) -> SecretStr:
-    """With `ssl_cert_reqs=required`: Celery verifies nothing behind a `rediss://` that says nothing of it."""
+    """Add `ssl_cert_reqs=required` to a `rediss://` URL without this option: Celery would verify no certificate."""
     parts = urlsplit(url.get_secret_value())
     if parts.scheme != "rediss":
         return url

@@ -1,4 +1,4 @@
-"""The environment, read once by each process. Nothing else in Gridhaul looks at it."""
+"""The settings, which each process reads from its environment once. No other module reads settings from it."""
 
 import os
 import re
@@ -18,7 +18,7 @@ ANSWER_SECONDS = 60.0  # how long another server may be silent
 
 
 class SettingsError(Exception):
-    """A process lacks a setting it needs, or one is wrong; the message names it."""
+    """A setting that the process needs is missing or wrong; the message names the setting."""
 
 
 def _split(value: object) -> object:
@@ -66,7 +66,7 @@ class _Settings(BaseSettings):
 
 
 class DatabaseSettings(_Settings):
-    """What every process needs."""
+    """The settings that every process needs."""
 
     mongo_url: MongoUrl
     database: str = "files"
@@ -74,14 +74,14 @@ class DatabaseSettings(_Settings):
 
 
 class BootstrapSettings(_Settings):
-    """What making the first database user needs, and the first account."""
+    """The settings that making the first database user and the first account needs."""
 
     mongo_url: MongoUrl
     database: str = "files"
 
 
 class WebSettings(DatabaseSettings):
-    """What both web services need: how much of a request they take, and how long they wait for it."""
+    """The settings of both web services: how much of a request they accept, and how long they wait for it."""
 
     max_header_bytes: int = Field(default=32 * KIB, ge=KIB, le=256 * KIB)
     max_body_bytes: int = Field(default=MIB, ge=KIB)
@@ -143,7 +143,7 @@ class WorkerSettings(DatabaseSettings):
 
 
 class CommandSettings(_Settings):
-    """What the command `gridhaul` needs."""
+    """The settings of the command `gridhaul`."""
 
     url: str = "http://127.0.0.1:8000"
     token: SecretStr | None = None
@@ -152,14 +152,17 @@ class CommandSettings(_Settings):
 
 
 class EmbeddedSettings(_Settings):
-    """What the embedded default takes from outside: servers that are there already."""
+    """The servers that the embedded system uses instead of starting its own."""
 
     mongo_url: MongoUrl | None = None
     redis_url: RedisUrl | None = None
 
 
 def credential(source: Mapping[str, str]) -> str:
-    """A credential of `targets.toml`: `{ env = "NAME" }` or `{ file = "path" }`. Raises SettingsError."""
+    """Return the credential that `{ env = "NAME" }` or `{ file = "path" }` in `targets.toml` names.
+
+    Raises SettingsError.
+    """
     try:
         if set(source) == {"env"}:
             return os.environ[source["env"]]
@@ -173,7 +176,7 @@ def credential(source: Mapping[str, str]) -> str:
 
 
 def _secrets_from_files(environment: Mapping[str, str]) -> dict[str, str]:
-    """`GRIDHAUL_X_FILE=path` gives the setting X, as containers do it."""
+    """Return the settings X whose file `GRIDHAUL_X_FILE=path` names, which is how containers pass secrets."""
     found = {}
     for name, value in environment.items():
         setting = name.removeprefix(PREFIX).removesuffix("_FILE").lower()
@@ -192,6 +195,6 @@ def _explain(error: ValidationError) -> str:
     lines = []
     for item in error.errors(include_input=False, include_url=False):
         name = PREFIX + str(item["loc"][0]).upper() if item["loc"] else "settings"
-        what = "is not set" if item["type"] == "missing" else item["msg"].removeprefix("Value error, ")
-        lines.append(f"{name}: {what}")
+        problem = "is not set" if item["type"] == "missing" else item["msg"].removeprefix("Value error, ")
+        lines.append(f"{name}: {problem}")
     return "; ".join(lines)

@@ -1,4 +1,4 @@
-"""Waiting on the event loop for what a thread or a task does, until it has ended."""
+"""Waiting on the event loop until a thread's call or a task has ended."""
 
 import asyncio
 from collections.abc import Callable
@@ -9,9 +9,10 @@ T = TypeVar("T")
 
 
 async def ended(waited_for: asyncio.Future[Any], *, when_cancelled: Callable[[], None] | None = None) -> None:
-    """Wait until it is done, well or not. When cancelled meanwhile, the CancelledError comes once it is done.
+    """Wait until the future is done, whether it succeeded or failed.
 
-    So what it uses can be closed next. `when_cancelled` makes that end come soon.
+    When cancelled, call `when_cancelled`, which should make the future end soon, and raise CancelledError only once the
+    future is done. So the caller can close what the future uses.
     """
     try:
         await asyncio.wait([waited_for])
@@ -25,10 +26,10 @@ async def ended(waited_for: asyncio.Future[Any], *, when_cancelled: Callable[[],
 
 
 async def thread_ended(future: asyncio.Future[T], *, when_cancelled: Callable[[], None] | None = None) -> T:
-    """What the thread gives or raises, waiting for its end as `ended` does."""
+    """Wait as `ended` does for a thread's call, and return its result. Raises what the call raised."""
     try:
         await ended(future, when_cancelled=when_cancelled)
     except asyncio.CancelledError:
-        future.exception()  # nobody is left to hear of it
+        future.exception()  # marks the exception as retrieved, because no caller is left to receive it
         raise
     return future.result()

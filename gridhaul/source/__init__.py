@@ -1,1 +1,1 @@
-"""Source files, found beneath an allowed root, opened, read, and watched for changes. Nothing here knows MongoDB."""
+"""Source files: found beneath an allowed root, opened, read, and watched for changes. This package knows no MongoDB."""

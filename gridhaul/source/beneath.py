@@ -1,4 +1,4 @@
-"""What lies beneath a directory, found without leaving it and without opening it: no device or FIFO takes notice."""
+"""Finds files and folders beneath a directory without leaving it or opening them: no device or FIFO notices."""
 
 import ctypes
 import errno
@@ -9,11 +9,11 @@ from collections.abc import Sequence
 OPENAT2 = 437  # the number of the system call, the same on every architecture
 RESOLVE_NO_MAGICLINKS = 0x02
 RESOLVE_BENEATH = 0x08
-NO_OPENAT2 = frozenset({errno.ENOSYS, errno.EPERM})  # an old kernel; a container's filter of system calls
+NO_OPENAT2 = frozenset({errno.ENOSYS, errno.EPERM})  # an old kernel; a container that filters system calls
 AGAIN = frozenset({errno.EAGAIN, errno.EINTR})
-TRIES = 1000  # any rename on the machine disturbs a link that holds `..`
+TRIES = 1000  # any rename on the machine makes openat2 fail with EAGAIN at a link that holds `..`
 FIND = os.O_PATH | os.O_CLOEXEC
-ENTER = FIND | os.O_DIRECTORY | os.O_NOFOLLOW  # O_DIRECTORY also makes an automounter mount
+ENTER = FIND | os.O_DIRECTORY | os.O_NOFOLLOW  # O_DIRECTORY also makes an automounter mount the folder
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -23,7 +23,10 @@ class _OpenHow(ctypes.Structure):
 
 
 def enter(folder: int, names: Sequence[str]) -> int:
-    """An O_PATH descriptor of a folder beneath the folder. Follows no link: raises OSError, ELOOP at the first one."""
+    """Return an O_PATH descriptor of the folder that `names` lead to beneath `folder`, which is a descriptor.
+
+    No link is followed: raises OSError, with ELOOP at the first link.
+    """
     current = os.dup(folder)
     try:
         for name in names:
@@ -37,10 +40,10 @@ def enter(folder: int, names: Sequence[str]) -> int:
 
 
 def find(folder: int, names: Sequence[str]) -> int:
-    """An O_PATH descriptor of whatever the names lead to; links are followed while they stay beneath the folder.
+    """Return an O_PATH descriptor of whatever `names` lead to. Links are followed while they stay beneath `folder`.
 
-    Raises OSError: EXDEV or ELOOP where a link leaves, before anything outside is looked at. Where the kernel has no
-    openat2, no link is followed.
+    Raises OSError, with EXDEV or ELOOP where a link leads out, before anything outside is looked at. If the kernel has
+    no openat2, no link is followed.
     """
     for _ in range(TRIES):
         try:
@@ -79,7 +82,7 @@ def _walk(folder: int, names: Sequence[str]) -> int:
 def _enter_one(folder: int, name: str) -> int:
     try:
         return os.open(_checked(name), ENTER, dir_fd=folder)
-    except NotADirectoryError:  # so it says of a link as well, wherever that leads
+    except NotADirectoryError:  # also raised for a link, wherever the link leads
         if stat.S_ISLNK(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):
             raise OSError(errno.ELOOP, os.strerror(errno.ELOOP)) from None
         raise

@@ -1,6 +1,6 @@
-"""Source files: opened beneath the roots, identified, compared with what was registered.
+"""Source files: opened beneath the roots, identified, and compared with what was registered.
 
-What is authorised is the descriptor that was opened, never the path's text.
+The descriptor that was opened is authorised, never the path's text.
 """
 
 import asyncio
@@ -31,13 +31,13 @@ from gridhaul.transfer.model import SourceIdentity
 from gridhaul.transfer.naming import has_control_characters
 
 PATH_MAX_BYTES = 4096
-TOO_MANY_BYTES = 2**51  # more chunks than the 32 bits of a GridFS chunk's number
+TOO_MANY_BYTES = 2**51  # from this size on, 32 bits cannot number the GridFS chunks
 TICK_SECONDS = 0.02  # two changes within a tick of the kernel's clock get the same time
-READ = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC  # a file that another program has leased must not hold the thread
+READ = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC  # O_NONBLOCK: a file that another program leased must not block
 
 
 def check_path(path: str) -> str:
-    """The path. Raises PathInvalid unless it is absolute, of printable text and at most 4,096 bytes long."""
+    """Return the path. Raises PathInvalid unless it is absolute, of printable text and at most 4,096 bytes long."""
     try:
         encoded = path.encode()
     except UnicodeEncodeError:
@@ -50,7 +50,7 @@ def check_path(path: str) -> str:
 
 
 class Source:
-    """An open source file. Close it."""
+    """An open source file. Call `close` at the end."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
@@ -62,14 +62,14 @@ class Source:
 
     @classmethod
     def open_here(cls, path: str, roots: Roots) -> Self:
-        """The same in this thread."""
+        """Open the file as `open` does, but in the calling thread."""
         return cls(_open(check_path(path), roots))
 
     def close(self) -> None:
         os.close(self._descriptor)
 
     def identity(self) -> SourceIdentity:
-        """What `fstat` says now. Raises SourceReadFailed."""
+        """Return what `fstat` says now. Raises SourceReadFailed."""
         try:
             status = os.fstat(self._descriptor)
         except OSError as error:
@@ -83,7 +83,7 @@ class Source:
         )
 
     async def settled_identity(self) -> SourceIdentity:
-        """The same, once every later change is sure to get a later time."""
+        """Return the identity, if necessary a tick later, so that every later change is sure to get a later ctime."""
         identity = self.identity()
         if is_settled(identity):
             return identity
@@ -91,26 +91,26 @@ class Source:
         return self.identity()
 
     def require(self, registered: SourceIdentity) -> None:
-        """Raises SourceChanged if it is not the file that was registered, or was written to since."""
+        """Raise SourceChanged if the source is not the registered file, or was written to since."""
         if not self.identity().matches(registered):
             raise SourceChanged("The source has changed since it was registered; retry stores it as it is now.")
 
     async def chunk(self, length_bytes: int, n: int) -> bytes:
-        """One chunk of a source of `length_bytes`. Raises SourceChanged, SourceReadFailed."""
+        """Return chunk `n` of a source of `length_bytes`. Raises SourceChanged, SourceReadFailed."""
         return await asyncio.to_thread(read_chunk, self._descriptor, length_bytes, n)
 
     def read(self, length_bytes: int) -> SourceReader:
-        """A reader of the whole source."""
+        """Return a reader of the whole source, which has `length_bytes`."""
         return SourceReader(self._descriptor, length_bytes)
 
 
 def is_settled(identity: SourceIdentity) -> bool:
-    """Whether every later change is sure to get a later time."""
+    """Return whether every later change is sure to get a later ctime."""
     return time.time_ns() - identity.ctime_ns >= TICK_SECONDS * 1e9
 
 
 async def identify(path: str, roots: Roots, *, max_file_bytes: int | None) -> SourceIdentity:
-    """What the file at `path` is registered as. Raises the source errors."""
+    """Return the identity under which the file at `path` is registered. Raises the source errors."""
     identity = await asyncio.to_thread(_identity, check_path(path), roots)
     if max_file_bytes is not None and identity.size > max_file_bytes:
         raise SourceTooLarge(f"Files of more than {max_file_bytes} bytes are not taken here.")
@@ -125,13 +125,13 @@ def _identity(path: str, roots: Roots) -> SourceIdentity:
 
 
 def _open(path: str, roots: Roots) -> int:
-    """A descriptor of the regular file at `path`, and of nothing that was ever outside its root."""
+    """Return a descriptor of the regular file at `path`, never of a file outside its root. Raises the source errors."""
     place = roots.place(path)
     try:
         with (
-            _held(os.open(place.configured, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)) as configured,
-            _held(enter(configured, place.to_root)) as root,
-            _held(find(root, place.beneath)) as found,
+            _closing(os.open(place.configured, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)) as configured,
+            _closing(enter(configured, place.to_root)) as root,
+            _closing(find(root, place.beneath)) as found,
         ):
             return _open_to_read(found)
     except OSError as error:
@@ -139,9 +139,10 @@ def _open(path: str, roots: Roots) -> int:
 
 
 def _open_to_read(found: int) -> int:
-    """The same file once more, to be read: /proc leads to what the descriptor holds, whatever its name is by now.
+    """Return a descriptor for reading the found file. /proc leads to the same file, whatever its name is by now.
 
-    Opening is seen by what is no regular file: a tape rewinds, a watchdog starts, a FIFO's writer goes on.
+    Only a regular file is opened, because opening has effects elsewhere: a tape rewinds, a watchdog starts, the writer
+    of a FIFO goes on.
     """
     if not stat.S_ISREG(os.fstat(found).st_mode):
         raise NotARegularFile("The path names no regular file.")
@@ -152,7 +153,7 @@ def _open_to_read(found: int) -> int:
 
 
 @contextmanager
-def _held(descriptor: int) -> Iterator[int]:
+def _closing(descriptor: int) -> Iterator[int]:
     try:
         yield descriptor
     finally:

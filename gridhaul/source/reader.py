@@ -1,4 +1,4 @@
-"""Reading a source: segments of chunks with their digests, and what the whole is."""
+"""Reads a source: segments of chunks with their digests, and the seal of the whole."""
 
 import asyncio
 import os
@@ -12,7 +12,7 @@ from gridhaul.transfer.model import Seal, Segment
 
 
 class SourceReader:
-    """Reads a source once from its start, hashing on the way: chunks, manifest root, and the whole."""
+    """Reads a source once from its start, and hashes its chunks, its manifest root and the whole on the way."""
 
     def __init__(self, descriptor: int, length_bytes: int) -> None:
         self._descriptor = descriptor
@@ -21,7 +21,10 @@ class SourceReader:
         self._root = ManifestRoot()
 
     async def segments(self, chunks_each: int) -> AsyncGenerator[Segment]:
-        """The source as segments, the next one read while this one is used. Raises SourceChanged, SourceReadFailed."""
+        """Yield the source as segments of `chunks_each` chunks, and read the next segment while the caller uses one.
+
+        Raises SourceChanged, SourceReadFailed.
+        """
         count = chunk_count(self._length)
         ahead: asyncio.Future[Segment] | None = None
         try:
@@ -32,13 +35,13 @@ class SourceReader:
                 ahead = self._start(after, min(chunks_each, count - after)) if after < count else None
                 yield segment
         finally:
-            if ahead is not None:  # the thread must be done with the descriptor before it is closed
+            if ahead is not None:  # the thread must be done before the caller closes the descriptor
                 await asyncio.wait([ahead])
                 with suppress(GridhaulError):
                     ahead.result()
 
     def seal(self) -> Seal:
-        """What the source was, after the last segment."""
+        """Return the seal of all that was read. Call after the last segment."""
         return Seal(
             length=self._total.length_bytes,
             sha256=self._total.hexdigest(),
@@ -49,7 +52,10 @@ class SourceReader:
         return asyncio.get_running_loop().run_in_executor(None, self.segment, first, count)
 
     def segment(self, first: int, count: int) -> Segment:
-        """The next chunks, read in this thread. Raises SourceChanged, SourceReadFailed."""
+        """Read the next `count` chunks, from number `first` on, in the calling thread.
+
+        Raises SourceChanged, SourceReadFailed.
+        """
         chunks, digests = [], []
         for n in range(first, first + count):
             data = read_chunk(self._descriptor, self._length, n)
@@ -62,7 +68,7 @@ class SourceReader:
 
 
 def read_chunk(descriptor: int, length: int, n: int) -> bytes:
-    """One chunk of a source of `length` bytes. Raises SourceChanged, SourceReadFailed."""
+    """Return chunk `n` of a source of `length` bytes. Raises SourceChanged, SourceReadFailed."""
     wanted = chunk_length(length, n)
     try:
         data = os.pread(descriptor, wanted, n * CHUNK_BYTES)

@@ -1,6 +1,7 @@
-"""The directories beneath which sources may lie: those of this process, and those at or beneath them that are allowed.
+"""The directories beneath which sources may lie: the configured roots, and the allowed roots at or beneath them.
 
-A path is authorised beneath one root, which is recorded with the file: whoever opens it later stays beneath that one.
+A path is authorised beneath one allowed root, which the file's record names. Whoever opens the file later stays beneath
+the same root.
 """
 
 from collections.abc import Iterable
@@ -17,32 +18,34 @@ NOT_ALLOWED = "The path is not beneath a root that is allowed to you."
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Place:
-    """A path, taken apart."""
+    """A path, split at its configured root and at its allowed root."""
 
     configured: Path
-    to_root: Names  # from there to the allowed root
-    beneath: Names  # from that to the file
+    to_root: Names  # from the configured root to the allowed root
+    beneath: Names  # from the allowed root to the file
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Roots:
-    configured: tuple[Path, ...]  # what the operator gave this process
-    allowed: tuple[Path, ...]  # each one equal to or beneath a configured one, else it allows nothing
+    """The roots that hold for one request or one file."""
+
+    configured: tuple[Path, ...]  # the setting ROOTS of this process
+    allowed: tuple[Path, ...]  # an allowed root that is not at or beneath a configured root allows nothing
 
     @classmethod
     def any_of(cls, configured: tuple[Path, ...]) -> Self:
-        """For whoever is not restricted."""
+        """Return roots that allow everything beneath the configured ones."""
         return cls(configured=configured, allowed=configured)
 
     @classmethod
     def of_file(cls, file: File, configured: tuple[Path, ...]) -> Self:
-        """The root beneath which the file was authorised; any, if it is not known."""
+        """Return roots that allow the root of the file's record; every configured one if the record has none."""
         return cls(configured=configured, allowed=(Path(file.root),) if file.root is not None else configured)
 
     def holding(self, path: str) -> Path:
-        """The allowed root above the path, judged by the text alone. Raises PathNotAllowed.
+        """Return the allowed root above the path, judged by the text alone. Raises PathNotAllowed.
 
-        Of several the longest: it confines links the most, and the order in which roots are listed decides nothing.
+        Of several such roots, return the longest: it confines links the most, and the order of the roots has no effect.
         """
         names = _names(path)
         if ".." in names:
@@ -50,9 +53,10 @@ class Roots:
         return _longest(self.allowed, names)
 
     def place(self, path: str) -> Place:
-        """Where to look for the path. Raises PathNotAllowed.
+        """Return where to look for the path. Raises PathNotAllowed.
 
-        Of several configured roots the longest again: a configured root may be a link, what is beneath it may not.
+        Of several configured roots above the allowed root, the longest counts: a configured root may be a link, but no
+        folder from there to the allowed root may be one.
         """
         root = _names(str(self.holding(path)))
         configured = _longest(self.configured, root)
@@ -61,7 +65,7 @@ class Roots:
 
 
 def _longest(roots: Iterable[Path], names: Names) -> Path:
-    """Of the roots that are above what the names lead to."""
+    """Return the longest root that is equal to or above the path of `names`. Raises PathNotAllowed if there is none."""
     above = [root for root in roots if root.is_absolute() and _begins(names, _names(str(root)))]
     if not above:
         raise PathNotAllowed(NOT_ALLOWED)

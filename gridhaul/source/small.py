@@ -1,4 +1,4 @@
-"""Reading a small source at once, in the thread of the caller."""
+"""Reads a small source at once, in the calling thread."""
 
 from contextlib import closing
 
@@ -10,10 +10,10 @@ from gridhaul.transfer.model import Seal, Segment, SourceIdentity
 
 
 def read_small(path: str, roots: Roots, registered: SourceIdentity) -> tuple[Segment, Seal]:
-    """All chunks of the registered source, and what it is. Raises the source errors.
+    """Return all chunks of the registered source, and its seal. Raises the source errors.
 
-    SourceChanged also if it was only touched: whether its bytes are others takes further readings
-    (`source_stability`).
+    Raises SourceChanged also if the source was only touched: only further readings (`source/stability.py`) can tell
+    whether its bytes changed.
     """
     with closing(Source.open_here(path, roots)) as source:
         opened = source.identity()

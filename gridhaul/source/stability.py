@@ -1,7 +1,7 @@
-"""What counts as changed: whether a source stayed the same while it was read, and how a file starts over.
+"""Decides whether a source stayed the same while it was read, and how a file starts over.
 
-A write changes the size or the mtime, and whoever puts the mtime back changes the ctime. So do links, modes and
-unlinking, which change no byte: then the source is read once more, and the bytes decide.
+A write changes the size or the mtime, and whoever puts the mtime back changes the ctime. Links, modes and unlinking
+change the ctime, too, but no byte: if only the ctime has changed, the source is read once more, and the bytes decide.
 """
 
 from collections.abc import Callable
@@ -17,11 +17,11 @@ READ_AGAIN_AT_MOST = 2
 async def require_still(
     source: Source, opened: SourceIdentity, seal: Seal, *, chunks_each: int, checked: Callable[[int], None]
 ) -> None:
-    """Raises SourceChanged unless the source is what was read since `opened`, which `seal` describes.
+    """Raise SourceChanged unless the source still is what was read since `opened`. `seal` describes what was read.
 
-    It is read once more if only its ctime changed since, and a second time if that changes meanwhile as well: then
-    three equal readings count as proof, because a file that is linked all the time could else never be stored.
-    `checked` is told how many bytes of a further reading are done.
+    If only the ctime has changed since, the source is read once more, and a second time if the ctime changes during
+    that reading. Then three equal readings count as proof, because a file that is linked all the time could otherwise
+    never be stored. `checked` is called with the number of bytes that a further reading has read.
     """
     before = opened
     for _ in range(READ_AGAIN_AT_MOST):
@@ -46,7 +46,7 @@ async def _require_same_bytes(source: Source, seal: Seal, chunks_each: int, chec
 
 
 def registered_anew(identity: SourceIdentity) -> dict[str, object]:
-    """The fields of a file that starts over: nothing that was stored counts, and its content is to be dropped."""
+    """Return the fields of a file that starts over from a changed source. The next claim drops the file's content."""
     return {
         "identity": identity,
         "length": identity.size,

@@ -1,4 +1,4 @@
-"""What is due, over files, deliveries, deleted contents and checks: `transfer.ports.Agenda`."""
+"""What is due, over files, deliveries, deleted contents and checks: `transfer.ports.hints.Agenda`."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -70,7 +70,7 @@ class MongoAgenda:
 
 
 @maps_database_errors
-class DispatcherLease:
+class MongoDispatcherLease:
     """One api process at a time dispatches."""
 
     def __init__(self, database: Database, *, holder: str, lease_seconds: float) -> None:

@@ -23,7 +23,7 @@ NEW_AND_SMALL: Document = {
 
 @maps_database_errors
 class BundledFiles(LeasedCollection[File, FileState]):
-    """A part of `transfer.ports.FileRegistry`."""
+    """A part of `transfer.ports.files.FileRegistry`."""
 
     async def claim_new(self, contents: Mapping[RecordId, RecordId], *, holder: str) -> Sequence[File]:
         wanted = ids_of(contents)

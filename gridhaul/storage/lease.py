@@ -50,7 +50,7 @@ DUE_AND_FREE: Document = {"$and": [past("next_attempt_at"), past("lease_until")]
 
 @maps_database_errors
 class LeasedCollection(Generic[R, S]):
-    """`transfer.ports.LeasedRecords` on one collection."""
+    """`transfer.ports.leasing.LeasedRecords` on one collection."""
 
     waiting: ClassVar[frozenset[Any]]  # where a record waits for a worker
     lease_left: ClassVar[Any] = GONE  # until when one that was moved away from its worker is leased to nobody

@@ -28,7 +28,7 @@ from gridhaul.transfer.states import (
 
 @maps_database_errors
 class MongoFiles(BundledFiles):
-    """`transfer.ports.FileRegistry`."""
+    """`transfer.ports.files.FileRegistry`."""
 
     waiting: ClassVar[frozenset[FileState]] = frozenset({FileState.REGISTERED})
 
@@ -119,7 +119,7 @@ _FILE_FIELDS = (
 
 @maps_database_errors
 class MongoDeliveries(LeasedCollection[Delivery, DeliveryState]):
-    """`transfer.ports.DeliveryRegistry`. The field `claimed` is the claim on (target, name), unique while it exists."""
+    """`transfer.ports.deliveries.DeliveryRegistry`. The field `claimed` is the claim on (target, name), unique while it exists."""
 
     waiting: ClassVar[frozenset[DeliveryState]] = frozenset({DeliveryState.QUEUED})
     # A worker that writes straight to the final name must have stopped for certain before another one does.

@@ -1,1 +1,1 @@
-"""Remote places that an operator configured, one file a kind."""
+"""Remote places that an operator configured, one file for each kind."""

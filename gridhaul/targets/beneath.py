@@ -1,4 +1,4 @@
-"""Folders and files beneath a root, component by component: no link is followed, nothing leads out."""
+"""Folders and files beneath a root, opened component by component. No link is followed, so no name leads out."""
 
 import ctypes
 import errno
@@ -11,9 +11,9 @@ from pathlib import Path
 from gridhaul.transfer.errors import TargetRefused, TargetUnavailable
 
 FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-FILE_FLAGS = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY  # a FIFO must not hold the thread
+FILE_FLAGS = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY  # O_NONBLOCK: a FIFO must not block the thread
 RENAME_NOREPLACE = 1
-NO_RENAMEAT2 = frozenset({errno.EINVAL, errno.ENOSYS})  # the file system, the kernel does not have it
+NO_RENAMEAT2 = frozenset({errno.EINVAL, errno.ENOSYS})  # no RENAME_NOREPLACE in the file system; an old kernel
 NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.EMLINK})
 
 _renameat2 = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
@@ -21,24 +21,27 @@ _renameat2 = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
 
 @contextmanager
 def open_folder(root: Path, folders: Sequence[str]) -> Iterator[int]:
-    """A descriptor of the folder. Raises FileNotFoundError, or TargetUnavailable if the root itself is missing."""
+    """Yield a descriptor of the folder. Raises FileNotFoundError, or TargetUnavailable if the root is missing."""
     with _walk(root, folders, _enter) as descriptor:
         yield descriptor
 
 
 @contextmanager
 def make_folder(root: Path, folders: Sequence[str]) -> Iterator[int]:
-    """The same, made where it is missing, durably."""
+    """Yield a descriptor of the folder, after making missing folders durably.
+
+    Raises TargetUnavailable if the root is missing.
+    """
     with _walk(root, folders, _enter_or_make) as descriptor:
         yield descriptor
 
 
 def open_file(folder: int, name: str, flags: int) -> int:
-    """A descriptor of the regular file in the folder. Raises TargetRefused if it is anything else."""
+    """Return a descriptor of the regular file in the folder. Raises TargetRefused if the name is anything else."""
     try:
         descriptor = os.open(name, flags | FILE_FLAGS, 0o666, dir_fd=folder)
     except OSError as error:
-        if error.errno == errno.ENXIO:  # a FIFO nobody reads, a socket
+        if error.errno == errno.ENXIO:  # a FIFO that nobody reads, or a socket
             raise TargetRefused("Under this name the target has something that is no file.") from error
         raise
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
@@ -48,7 +51,10 @@ def open_file(folder: int, name: str, flags: int) -> int:
 
 
 def rename_new(source: tuple[int, str], destination: tuple[int, str]) -> None:
-    """Rename (folder, name) unless the destination exists. Raises FileExistsError, FileNotFoundError."""
+    """Rename an object unless the destination exists. Both are (folder descriptor, name).
+
+    Raises FileExistsError, FileNotFoundError, or TargetRefused if the file system cannot do it.
+    """
     try:
         _rename_noreplace(source, destination)
     except OSError as error:
@@ -58,7 +64,7 @@ def rename_new(source: tuple[int, str], destination: tuple[int, str]) -> None:
 
 
 def link_and_unlink(source: tuple[int, str], destination: tuple[int, str]) -> None:
-    """The same by a hard link, where the file system has them. A crash between leaves both names."""
+    """Do what `rename_new` does, by a hard link. A crash between link and unlink leaves both names."""
     try:
         os.link(source[1], destination[1], src_dir_fd=source[0], dst_dir_fd=destination[0], follow_symlinks=False)
     except OSError as error:
@@ -73,7 +79,7 @@ def _rename_noreplace(source: tuple[int, str], destination: tuple[int, str]) -> 
         raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
     if _renameat2(source[0], os.fsencode(source[1]), destination[0], os.fsencode(destination[1]), RENAME_NOREPLACE):
         number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number))  # as FileExistsError, FileNotFoundError, …
+        raise OSError(number, os.strerror(number))  # OSError() makes the fitting subclass, such as FileExistsError
 
 
 @contextmanager
@@ -100,7 +106,7 @@ def _enter_or_make(parent: int, folder: str) -> int:
     try:
         return _enter(parent, folder)
     except FileNotFoundError:
-        with suppress(FileExistsError):  # somebody else was quicker
+        with suppress(FileExistsError):  # another writer made the folder at the same time
             os.mkdir(folder, dir_fd=parent)
         os.fsync(parent)
         return _enter(parent, folder)

@@ -1,4 +1,4 @@
-"""A directory of this machine, or one mounted on it."""
+"""A target that is a directory of this machine, local or mounted."""
 
 import os
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
@@ -12,17 +12,17 @@ from gridhaul.targets.os_errors import in_thread
 from gridhaul.transfer.digest import ContentDigest
 from gridhaul.transfer.errors import NotFound, ObjectExists, TargetUnavailable
 from gridhaul.transfer.model import Evidence, RemoteObject
-from gridhaul.transfer.ports import Leaving
+from gridhaul.transfer.ports.targets import Leaving
 
 BLOCK_BYTES = 1 << 20
 NAMES_AT_ONCE = 1000
-BLOCKS_AT_ONCE = 8  # read and hashed in one go, between two chances to be cancelled
+BLOCKS_AT_ONCE = 8  # hashed in one call in a thread; cancelling waits for the end of the call
 
 
 class DirectoryTarget:
-    """See `transfer.ports.Target`, `AtomicCommit` and `Listing`.
+    """See `transfer.ports.targets.Target`, `AtomicCommit` and `Listing`.
 
-    What is put or committed is on the disk when it returns.
+    `put`, `commit` and `replace` return only when their result is on the disk.
     """
 
     def __init__(self, *, name: str, path: Path) -> None:
@@ -76,7 +76,7 @@ class DirectoryTarget:
                     yield name
 
     async def close(self) -> None:
-        """Nothing is kept open."""
+        """Do nothing: the target keeps nothing open."""
 
     def _entries(self, folders: tuple[str, ...], opened: ExitStack) -> Iterator[os.DirEntry[str]]:
         try:
@@ -128,7 +128,7 @@ class DirectoryTarget:
             _sync(source, destination)
 
     def _both(self, temporary_name: str, final_name: str, opened: ExitStack) -> tuple[tuple[int, str], tuple[int, str]]:
-        """Folder and name of both; the final one's folder is made."""
+        """Return folder descriptor and name of both objects. Makes the final object's folder. Raises NotFound."""
         temporary_folders, temporary = split_name(temporary_name)
         final_folders, final = split_name(final_name)
         try:
@@ -147,7 +147,7 @@ def _some_names(entries: Iterator[os.DirEntry[str]]) -> list[str]:
 
 
 def _hash_some(descriptor: int, total: ContentDigest) -> bool:
-    """Whether there was anything left to hash."""
+    """Hash the next blocks. Return False at the end of the file."""
     for _ in range(BLOCKS_AT_ONCE):
         block = os.read(descriptor, BLOCK_BYTES)
         if not block:
@@ -163,7 +163,7 @@ def _write(descriptor: int, block: bytes) -> None:
 
 
 def _sync(source: tuple[int, str], destination: tuple[int, str]) -> None:
-    """The renaming reaches the disk."""
+    """Flush the folders of a renaming to the disk."""
     os.fsync(destination[0])
     if not os.path.samestat(os.fstat(source[0]), os.fstat(destination[0])):
         os.fsync(source[0])

@@ -1,4 +1,4 @@
-"""A plain HTTP server that takes PUT: one pass straight to the final name, nothing atomic about it."""
+"""A plain HTTP server that takes PUT: each object is sent once, straight to its final name, and not atomically."""
 
 import http
 from collections.abc import AsyncIterator, Mapping
@@ -8,14 +8,14 @@ from gridhaul.targets.http_session import GONE, STORED, WRITE_ONLY, HttpSession
 from gridhaul.targets.remote_object import judge
 from gridhaul.transfer.errors import Malformed, OutcomeUnknown
 from gridhaul.transfer.model import RemoteObject
-from gridhaul.transfer.ports import Leaving
+from gridhaul.transfer.ports.targets import Leaving
 
 WANT_DIGEST = {"Want-Repr-Digest": "sha-256=10"}
 REMOVED = STORED | GONE | WRITE_ONLY | {http.HTTPStatus.ACCEPTED, http.HTTPStatus.FORBIDDEN}
 
 
 class HttpTarget:
-    """See `transfer.ports.Target`. Whoever reads while it is written may see a part."""
+    """See `transfer.ports.targets.Target`. A reader may see a part of an object while it is written."""
 
     def __init__(self, *, name: str, session: HttpSession) -> None:
         self.name = name
@@ -46,7 +46,7 @@ class HttpTarget:
 
 
 def repr_digest(headers: Mapping[str, str]) -> str | None:
-    """The SHA-256 of `Repr-Digest` (RFC 9530) in hex, or None if the answer has no usable one."""
+    """Return the SHA-256 of `Repr-Digest` (RFC 9530) in hex; None if the response has no usable one."""
     try:
         return read_repr_digest(headers.get("Repr-Digest", ""))
     except Malformed:

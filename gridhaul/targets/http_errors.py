@@ -1,6 +1,6 @@
-"""What can go wrong with an HTTP target, as errors of ours: the one place for foreign exceptions and for statuses.
+"""The one place that turns exceptions of the HTTP libraries and statuses of HTTP targets into Gridhaul's errors.
 
-No detail holds the text of an exception: h11 puts whole header values into some of its own.
+No error's detail holds the text of an exception: h11 puts whole header values into some of its texts.
 """
 
 import http
@@ -26,7 +26,7 @@ BROKEN = (
     httpcore2.ProtocolError,
     httpcore2.TimeoutException,
     httpcore2.NetworkError,
-    h11.ProtocolError,  # leaves httpx2 unwrapped
+    h11.ProtocolError,  # httpx2 does not wrap this exception
 )
 TRY_AGAIN = frozenset(
     {
@@ -41,7 +41,7 @@ CREDENTIALS = frozenset({http.HTTPStatus.UNAUTHORIZED, http.HTTPStatus.FORBIDDEN
 
 @contextmanager
 def mapped_errors() -> Iterator[None]:
-    """Raises TargetRefused or TargetUnavailable for what the HTTP libraries raise."""
+    """Raise TargetRefused or TargetUnavailable in place of the HTTP libraries' exceptions."""
     try:
         yield
     except MISCONFIGURED:
@@ -57,7 +57,7 @@ def _unreachable(error: Exception) -> str:
 
 
 def refusal(status: int, headers: Mapping[str, str]) -> GridhaulError:
-    """The error of an answer that is none of those that were hoped for."""
+    """Return the error that an unexpected status stands for."""
     if status in TRY_AGAIN or status >= http.HTTPStatus.INTERNAL_SERVER_ERROR:
         kind = TargetLocked if status == http.HTTPStatus.LOCKED else TargetUnavailable
         return kind(

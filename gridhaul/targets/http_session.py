@@ -1,4 +1,4 @@
-"""Requests to one HTTP target: names to addresses, blocks to bodies, answers to statuses."""
+"""Requests to one HTTP target: object names become URLs, blocks become bodies, responses become answers or errors."""
 
 import asyncio
 import http
@@ -16,12 +16,12 @@ from gridhaul.targets.names import quote_name
 from gridhaul.transfer.digest import ContentDigest
 from gridhaul.transfer.errors import GridhaulError, OutcomeUnknown, TargetUnavailable
 from gridhaul.transfer.model import Evidence, RemoteObject
-from gridhaul.transfer.ports import Leaving
+from gridhaul.transfer.ports.targets import Leaving
 
-HASHED_AT_ONCE_BYTES = 4 << 20
-BODY_MOST_BYTES = 1 << 16  # of answers that are not objects; beyond it the connection is given up
-SERVER_BYTES_PER_SECOND = 20 << 20  # how slowly a server may hash or store an object before it answers
-EXPLAIN_SECONDS = 5.0  # how long to ask why a sending broke off
+HASHED_AT_ONCE_BYTES = 4 << 20  # how much of an object one call in a thread hashes
+BODY_MOST_BYTES = 1 << 16  # most bytes kept of a body that is no object; a longer one is cut and its connection closed
+SERVER_BYTES_PER_SECOND = 20 << 20  # the slowest rate at which a server may hash or store an object before it answers
+EXPLAIN_SECONDS = 5.0  # how long to ask the target why it broke off a PUT
 
 GONE = frozenset({http.HTTPStatus.NOT_FOUND, http.HTTPStatus.GONE})
 WRITE_ONLY = frozenset({http.HTTPStatus.METHOD_NOT_ALLOWED, http.HTTPStatus.NOT_IMPLEMENTED})
@@ -30,42 +30,45 @@ STORED = frozenset({http.HTTPStatus.OK, http.HTTPStatus.CREATED, http.HTTPStatus
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Answer:
+    """A response whose body was read, up to BODY_MOST_BYTES."""
+
     status: int
     headers: Mapping[str, str]
     body: bytes
 
     def error(self) -> GridhaulError:
-        """The error that this answer is, where it is none of those that were hoped for."""
+        """Return the error that an unexpected status stands for."""
         return refusal(self.status, self.headers)
 
     @property
     def length(self) -> int | None:
+        """`Content-Length` in bytes; None if the header is missing or is no number of up to 19 digits."""
         value = self.headers.get("Content-Length", "")
         return int(value) if value.isascii() and value.isdigit() and len(value) < 20 else None
 
 
 class HttpSession:
-    """The connections to one target. Raises TargetUnavailable and TargetRefused."""
+    """The connections to one target. Every request may raise TargetUnavailable or TargetRefused."""
 
     def __init__(self, client: httpx2.AsyncClient, *, url: str, authorization: str | None) -> None:
         self._client = client
         self._url = url.rstrip("/")
-        self._headers = {"Accept-Encoding": "identity"}  # digests and lengths are those of the object itself
+        self._headers = {"Accept-Encoding": "identity"}  # a content coding would change lengths and digests
         if authorization is not None:
             self._headers["Authorization"] = authorization
 
     def url(self, name: str) -> str:
-        """The object's address, without credentials."""
+        """Return the object's URL, without credentials."""
         return f"{self._url}/{quote_name(name)}"
 
     def folder_url(self, folder: str) -> str:
-        """The folder's address without a `/` at its end; "" is the top."""
+        """Return the folder's URL without a `/` at its end; the folder "" is the top."""
         return self.url(folder) if folder else self._url
 
     async def request(
         self, method: str, url: str, *, headers: Mapping[str, str] | None = None, content: bytes | None = None
     ) -> Answer:
-        """One request with a small body or none."""
+        """Send a request with a small body or none, and return the answer."""
         with mapped_errors():
             async with self._open(method, url, headers=headers or {}, content=content) as response:
                 return await _read(response)
@@ -73,7 +76,7 @@ class HttpSession:
     async def parts(
         self, method: str, url: str, *, headers: Mapping[str, str], content: bytes
     ) -> AsyncGenerator[bytes]:
-        """The parts of a multi-status answer of any length; none if nothing is at the address."""
+        """Yield the parts of a multi-status response of any length; yield none if the target has nothing at the URL."""
         with mapped_errors():
             async with self._open(method, url, headers=headers, content=content) as response:
                 if response.status_code in GONE:
@@ -84,18 +87,21 @@ class HttpSession:
                     yield part
 
     async def head(self, name: str, *, length: int, headers: Mapping[str, str]) -> Answer:
-        """What the server says of the object; it may first have to hash its `length` bytes."""
+        """Return the answer to HEAD. The server may first have to hash the object's `length` bytes."""
         with mapped_errors():
             async with self._open("HEAD", self.url(name), headers=headers, busy_bytes=length) as response:
                 return await _read(response)
 
     async def send(self, name: str, blocks: AsyncIterator[bytes], *, length: int, leaving: Leaving) -> Answer:
-        """PUT the blocks, as `transfer.ports.Target.put` does. Errors of both pass through unchanged."""
+        """PUT the blocks as `transfer.ports.targets.Target.put` says, and return the answer.
+
+        Errors of `blocks` and `leaving` pass through unchanged.
+        """
         body = _Body(blocks, leaving)
         try:
             answer = await self._put(name, body, length=length)
         except GridhaulError as error:
-            if body.failure is not None:  # as it was raised, whatever the libraries made of it
+            if body.failure is not None:  # the caller's error, which the HTTP libraries may have wrapped
                 raise body.failure from body.failure.__cause__
             raise await self._refused_early(name) or error from None
         if answer.status in STORED and not body.ended:
@@ -103,7 +109,11 @@ class HttpSession:
         return answer
 
     async def read_back(self, name: str, *, length: int) -> RemoteObject | None:
-        """Length and digest of what GET gives. Reading stops past `length` bytes: then the digest is ""."""
+        """Read the object with GET and return its length and SHA-256; None if the target has no such object.
+
+        Reading stops as soon as more than `length` bytes arrived; the digest is "" then.
+        Raises OutcomeUnknown if the target does not give its objects back.
+        """
         arrived = _Arrived()
         with mapped_errors():
             async with self._open("GET", self.url(name), headers={}) as response:
@@ -122,7 +132,7 @@ class HttpSession:
         return RemoteObject(length=arrived.length_bytes, sha256=sha256, evidence=Evidence.READ_BACK)
 
     async def close(self) -> None:
-        """Give back the connections."""
+        """Close the connections."""
         await self._client.aclose()
 
     async def _put(self, name: str, body: "_Body", *, length: int) -> Answer:
@@ -142,9 +152,10 @@ class HttpSession:
                 return await _read(response)
 
     async def _refused_early(self, name: str) -> GridhaulError | None:
-        """Why a sending broke off, if it was for want of credentials.
+        """Return the refusal if the target broke off a PUT because of the credentials, else None.
 
-        A server that refuses before it has read the body closes the connection, and its answer is often lost with it.
+        A server that refuses a PUT before it has read the body closes the connection, and its response is often lost.
+        A HEAD request for the same object is refused with the same status.
         """
         try:
             async with asyncio.timeout(EXPLAIN_SECONDS):
@@ -164,7 +175,7 @@ class HttpSession:
         busy_bytes: int = 0,
         extensions: dict[str, Any] | None = None,
     ) -> AsyncGenerator[httpx2.Response]:
-        """The answer with its body still to be read, waiting for a server that is busy with so many bytes."""
+        """Yield the response with its body unread; wait longer for a server that first handles `busy_bytes` bytes."""
         timeout = patience(self._client, max(0, busy_bytes) / SERVER_BYTES_PER_SECOND)
         async with self._client.stream(
             method,
@@ -178,13 +189,13 @@ class HttpSession:
 
 
 class _Body:
-    """The caller's blocks on their way, and who is told before each; remembers how they ended."""
+    """The caller's `blocks` and `leaving`, and how they ended."""
 
     def __init__(self, blocks: AsyncIterator[bytes], leaving: Leaving) -> None:
         self._blocks = blocks
         self._leaving = leaving
-        self.ended = False
-        self.failure: Exception | None = None
+        self.ended = False  # True once all blocks were taken
+        self.failure: Exception | None = None  # raised by `blocks` or `leaving`
 
     async def stream(self) -> AsyncGenerator[bytes]:
         while True:
@@ -207,7 +218,7 @@ class _Body:
 
 
 class _Arrived:
-    """What has arrived, hashed in a thread while more arrives."""
+    """Length and SHA-256 of the bytes that have arrived. A thread hashes them while more arrive."""
 
     def __init__(self) -> None:
         self._total = ContentDigest()

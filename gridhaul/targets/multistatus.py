@@ -1,4 +1,4 @@
-"""The addresses in a WebDAV multi-status answer (RFC 4918, 13), read as it arrives: nothing of the tree is kept."""
+"""The paths in a WebDAV multi-status response (RFC 4918, 13), parsed as it arrives, without building a tree."""
 
 from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any
@@ -12,9 +12,12 @@ HREF_MOST_CHARACTERS = 16_384
 
 
 async def paths(parts: AsyncIterator[bytes]) -> AsyncGenerator[str]:
-    """The decoded path of each response, none without any part. Raises TargetRefused if it is not whole XML."""
+    """Yield the decoded path of each `response` element; none without any part.
+
+    Raises TargetRefused if the parts together are not well-formed XML.
+    """
     hrefs = _Hrefs()
-    parser = ET.XMLParser(target=hrefs)  # noqa: S314 - expat bounds what entities expand to
+    parser = ET.XMLParser(target=hrefs)  # noqa: S314 - expat bounds entity expansion
     arrived = False
     try:
         async for part in parts:
@@ -23,13 +26,13 @@ async def paths(parts: AsyncIterator[bytes]) -> AsyncGenerator[str]:
             while hrefs.found:
                 yield unquote(urlsplit(hrefs.found.pop(0).strip()).path)
         if arrived:
-            parser.close()  # an answer that breaks off is none
+            parser.close()  # raises ParseError if the XML breaks off
     except (ET.ParseError, ValueError):
         raise TargetRefused("The target does not speak WebDAV; check its kind and url.") from None
 
 
 class _Hrefs:
-    """What the parser calls: keeps the text of `href` elements until it is taken."""
+    """The parser's target: collects the text of `href` elements; `paths` takes it from `found`."""
 
     def __init__(self) -> None:
         self.found: list[str] = []
@@ -43,7 +46,7 @@ class _Hrefs:
         if self._text is not None:
             self._text += text
             if len(self._text) > HREF_MOST_CHARACTERS:
-                raise ValueError("an address that long is none")
+                raise ValueError("the href is too long")
 
     def end(self, tag: str) -> None:
         if tag == HREF and self._text is not None:
@@ -51,4 +54,4 @@ class _Hrefs:
             self._text = None
 
     def close(self) -> Any:
-        """Nothing is built."""
+        """Return None: no tree is built."""

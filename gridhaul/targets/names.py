@@ -6,9 +6,9 @@ from gridhaul.transfer.errors import TargetRefused
 
 
 def split_name(name: str) -> tuple[tuple[str, ...], str]:
-    """The folders and the last part. Raises TargetRefused if a part could lead out of the target.
+    """Return the name's folders and its last part. Raises TargetRefused if a part could lead out of the target.
 
-    Names are checked where they come in; this is the second lock on the same door.
+    The api already checks the names in requests; this second check stops a name that the api missed.
     """
     *folders, last = name.split("/")
     if any(part in ("", ".", "..") or "\0" in part for part in (*folders, last)):
@@ -17,6 +17,6 @@ def split_name(name: str) -> tuple[tuple[str, ...], str]:
 
 
 def quote_name(name: str) -> str:
-    """The name as a URL's path (RFC 3986): every part percent-encoded, `/` between them."""
+    """Return the name as a URL's path (RFC 3986): every part percent-encoded, `/` between the parts."""
     folders, last = split_name(name)
     return "/".join(quote(part, safe="") for part in (*folders, last))

@@ -1,4 +1,4 @@
-"""Calls to the operating system: in a thread, and their errors as errors of ours."""
+"""Calls to the operating system: made in a thread, with OSErrors turned into Gridhaul's errors."""
 
 import asyncio
 import errno
@@ -21,7 +21,7 @@ REFUSED = frozenset(
 
 @contextmanager
 def mapped_os_errors() -> Iterator[None]:
-    """Raises TargetRefused for what a person has to change, TargetUnavailable for the rest (a full disk, a bad one)."""
+    """Raise TargetRefused for an OSError that a person must put right, else TargetUnavailable (a full or bad disk)."""
     try:
         yield
     except OSError as error:
@@ -33,7 +33,10 @@ def mapped_os_errors() -> Iterator[None]:
 
 
 async def in_thread(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-    """Call it in a thread. When cancelled, still wait for its end: what it uses is closed next."""
+    """Call the function in a thread and return its result. Raises as `mapped_os_errors` does.
+
+    When cancelled, still wait for the end of the call: the caller closes next what the call uses.
+    """
     calling = asyncio.get_running_loop().run_in_executor(None, partial(_call, function, *args, **kwargs))
     return await thread_ended(calling)
 

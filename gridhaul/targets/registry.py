@@ -11,22 +11,22 @@ from gridhaul.outgoing.http_client import make_client
 from gridhaul.process.settings import SettingsError
 from gridhaul.targets.sections import KINDS, NAME, NewClient, Section
 from gridhaul.transfer.errors import TargetUnknown
-from gridhaul.transfer.ports import Target
+from gridhaul.transfer.ports.targets import Target
 
 
-class Targets:
-    """The configured targets, each made when it is first asked for. Close them."""
+class ConfiguredTargets:
+    """The configured targets. Each is made when it is first asked for. Call `close` at the end."""
 
     def __init__(self, makers: Mapping[str, Callable[[], Target]]) -> None:
         self._makers = makers
         self._made: dict[str, Target] = {}
 
     def names(self) -> tuple[str, ...]:
-        """Every configured name, sorted."""
+        """Return every configured name, sorted."""
         return tuple(sorted(self._makers))
 
     def get(self, name: str) -> Target:
-        """The target. Raises TargetUnknown."""
+        """Return the target. Raises TargetUnknown."""
         if name not in self._makers:
             known = ", ".join(self.names()) or "none"
             raise TargetUnknown(f"No target of this name is configured; there are: {known}.")
@@ -35,17 +35,17 @@ class Targets:
         return self._made[name]
 
     async def close(self) -> None:
-        """Give back the connections of all targets."""
+        """Close the connections of all targets."""
         while self._made:
             _, target = self._made.popitem()
             await target.close()
 
 
-def load_targets(path: Path, *, new_client: NewClient = make_client) -> Targets:
-    """The targets of the file, with their credentials at hand; nothing is connected.
+def load_targets(path: Path, *, new_client: NewClient = make_client) -> ConfiguredTargets:
+    """Read the targets file and all credentials that it names; open no connection.
 
     `new_client` makes the HTTP client of each target that needs one.
-    Raises SettingsError that names the file, the target and the key.
+    Raises SettingsError, which names the file, the target and the key.
     """
     makers = {}
     for name, section in _read(path).items():
@@ -53,11 +53,11 @@ def load_targets(path: Path, *, new_client: NewClient = make_client) -> Targets:
             makers[name] = section.maker(name, new_client)
         except SettingsError as error:
             raise SettingsError(f"{path}: target {name!r}: {error}") from None
-    return Targets(makers)
+    return ConfiguredTargets(makers)
 
 
 def target_names(path: Path) -> tuple[str, ...]:
-    """The names in the file, sorted, for a process that has no credentials. Raises SettingsError."""
+    """Return the names in the file, sorted, without reading any credential. Raises SettingsError."""
     return tuple(sorted(_read(path)))
 
 
@@ -97,6 +97,6 @@ def _explain(error: ValidationError) -> str:
     lines = []
     for item in error.errors(include_input=False, include_url=False):
         key = ".".join(str(part) for part in item["loc"])
-        what = {"missing": "is missing", "extra_forbidden": "unknown key"}.get(item["type"], item["msg"])
-        lines.append(": ".join(filter(None, (key, what.removeprefix("Value error, ")))))
+        problem = {"missing": "is missing", "extra_forbidden": "unknown key"}.get(item["type"], item["msg"])
+        lines.append(": ".join(filter(None, (key, problem.removeprefix("Value error, ")))))
     return "; ".join(lines)

@@ -1,4 +1,4 @@
-"""From what a server says of an object to what is known of it."""
+"""Turns a server's answer about an object into a `RemoteObject`."""
 
 import http
 
@@ -11,7 +11,11 @@ FOUND = frozenset({http.HTTPStatus.OK, http.HTTPStatus.NO_CONTENT})
 async def judge(
     session: HttpSession, name: str, head: Answer, *, length: int, sha256: str | None
 ) -> RemoteObject | None:
-    """What is under the name, from its `head` and the digest found there; without one it is read back."""
+    """Return what the server holds under the name; None if it holds nothing.
+
+    `head` is the answer to HEAD for the object, and `sha256` the digest found in this answer. The object is read back
+    if the answer has no length, or has the expected length but no digest.
+    """
     if head.status in GONE:
         return None
     if head.status not in FOUND:

@@ -1,4 +1,4 @@
-"""What a section of `targets.toml` may hold, one class a kind, and the target it makes."""
+"""The sections of `targets.toml`: one class for each kind of target says what a section holds, and makes the target."""
 
 import base64
 import re
@@ -15,7 +15,7 @@ from gridhaul.targets.directory import DirectoryTarget
 from gridhaul.targets.http import HttpTarget
 from gridhaul.targets.http_session import HttpSession
 from gridhaul.targets.webdav import EtagDigest, WebDavTarget
-from gridhaul.transfer.ports import Target
+from gridhaul.transfer.ports.targets import Target
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 
@@ -41,7 +41,7 @@ def _web_address(value: str) -> str:
 
 
 def _credential_source(value: object) -> object:
-    """Pydantic's own message would do, but this one says what is wanted."""
+    """Check the form of the value here, because Pydantic's own message would not say which form is expected."""
     if isinstance(value, dict) and len(value) == 1 and set(value) <= {"env", "file"}:
         (place,) = value.values()
         if isinstance(place, str) and place:
@@ -59,7 +59,7 @@ class Section(BaseModel, ABC):
 
     @abstractmethod
     def maker(self, name: str, new_client: NewClient) -> Callable[[], Target]:
-        """What makes the target. Raises SettingsError if its credentials are not at hand."""
+        """Return a function that makes the target. Raises SettingsError if a credential is missing or unusable."""
 
 
 class DirectorySection(Section):
@@ -85,7 +85,7 @@ class _WebSection(Section):
         return self
 
     def _authorization(self) -> str | None:
-        """The header's value."""
+        """Return the value of the `Authorization` header; None without credentials. Raises SettingsError."""
         if self.token is not None:
             return f"Bearer {_secret('token', self.token)}"
         if self.password is not None:
@@ -119,7 +119,7 @@ KINDS: dict[str, type[Section]] = {"directory": DirectorySection, "webdav": WebD
 
 
 def _secret(key: str, source: CredentialSource) -> str:
-    """A credential that fits into a header. Raises SettingsError."""
+    """Return the credential. Raises SettingsError if it is missing, or does not fit into a header."""
     try:
         value = credential(source)
     except SettingsError as error:

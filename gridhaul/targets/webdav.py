@@ -14,29 +14,30 @@ from gridhaul.targets.names import split_name
 from gridhaul.targets.remote_object import judge
 from gridhaul.transfer.errors import NotFound, ObjectExists, TargetRefused, TargetUnavailable
 from gridhaul.transfer.model import RemoteObject
-from gridhaul.transfer.ports import Leaving
+from gridhaul.transfer.ports.targets import Leaving
 
 EtagDigest = Literal["sha-256"]
 
-HAS_FOLDER = frozenset({http.HTTPStatus.CREATED, http.HTTPStatus.METHOD_NOT_ALLOWED})
-NO_FOLDER = frozenset({http.HTTPStatus.NOT_FOUND, http.HTTPStatus.CONFLICT})
+HAS_FOLDER = frozenset({http.HTTPStatus.CREATED, http.HTTPStatus.METHOD_NOT_ALLOWED})  # MKCOL: the folder exists now
+NO_FOLDER = frozenset({http.HTTPStatus.NOT_FOUND, http.HTTPStatus.CONFLICT})  # PUT: a folder is missing
 REMOVED = STORED | GONE | {http.HTTPStatus.ACCEPTED}
 ASK_FOR_KIND = b'<?xml version="1.0"?><propfind xmlns="DAV:"><prop><resourcetype/></prop></propfind>'
 _SHA256_ETAG = re.compile(r'"([0-9a-f]{64})"')
 
 
 class WebDavTarget:
-    """See `transfer.ports.Target`, `AtomicCommit` and `Listing`.
+    """See `transfer.ports.targets.Target`, `AtomicCommit` and `Listing`.
 
-    On a folder, DELETE and MOVE with `Overwrite: T` remove all that is in it: what is under a name is asked first.
-    Some servers (rclone) replace by removing and then renaming: for a moment nothing is under the name.
+    DELETE of a folder, and MOVE with `Overwrite: T` onto a folder, remove all that the folder holds. So before each of
+    them a PROPFIND asks what is under the name.
+    Some servers (rclone) replace an object by removing it and then renaming: for a moment nothing is under the name.
     """
 
     def __init__(self, *, name: str, session: HttpSession, etag_digest: EtagDigest | None) -> None:
         self.name = name
         self._session = session
         self._etag_digest = etag_digest
-        self._folders: set[str] = set()  # made or seen by this process
+        self._folders: set[str] = set()  # folders that this instance made or saw at the target
 
     def location(self, name: str) -> str:
         return self._session.url(name)
@@ -68,12 +69,12 @@ class WebDavTarget:
             return
         if answer.status == http.HTTPStatus.PRECONDITION_FAILED:
             raise ObjectExists("The target already holds an object under this name.")
-        await self._require_object(temporary_name)  # rclone answers 403 for a source that is gone
+        await self._require_object(temporary_name)  # rclone answers 403 if the temporary object is missing
         raise answer.error()
 
     async def replace(self, temporary_name: str, final_name: str) -> None:
-        await self._require_object(temporary_name)  # without a source rclone would only remove what is there
-        await self._holds_object(final_name)  # and no folder
+        await self._require_object(temporary_name)  # without a temporary object rclone would only remove the final one
+        await self._holds_object(final_name)  # raises if a folder has the name
         answer = await self._move(temporary_name, final_name, overwrite="T")
         if answer.status not in STORED:
             raise answer.error()
@@ -96,7 +97,7 @@ class WebDavTarget:
         return await self._session.request("MOVE", self.location(source), headers=headers)
 
     async def _make_folders(self, name: str) -> None:
-        """Every folder of the name, before its body: that one can be sent only once."""
+        """Make every folder of the name before the object is sent: its body can be sent only once."""
         folders, _ = split_name(name)
         for depth in range(1, len(folders) + 1):
             folder = "/".join(folders[:depth])
@@ -112,7 +113,7 @@ class WebDavTarget:
             raise NotFound("The temporary object is no longer at the target.")
 
     async def _holds_object(self, name: str) -> bool:
-        """Whether an object is there. Raises TargetRefused if it is a folder."""
+        """Return whether the target has an object under the name. Raises TargetRefused if a folder has the name."""
         headers = {"Depth": "0", "Content-Type": "application/xml"}
         answer = await self._session.request("PROPFIND", self.location(name), headers=headers, content=ASK_FOR_KIND)
         if answer.status in GONE:
@@ -126,7 +127,7 @@ class WebDavTarget:
 
 def _is_folder(multistatus: bytes) -> bool:
     try:
-        tree = ET.fromstring(multistatus)  # noqa: S314 - at most 64 KiB, and expat bounds what entities expand to
+        tree = ET.fromstring(multistatus)  # noqa: S314 - at most 64 KiB, and expat bounds entity expansion
     except ET.ParseError:
         raise TargetRefused("The target does not speak WebDAV; check its kind and url.") from None
     return tree.find(".//{DAV:}resourcetype/{DAV:}collection") is not None

@@ -10,7 +10,7 @@ from gridhaul.transfer.model import RecordId
 
 
 class Scope(StrEnum):
-    """What a token allows (RFC 6749, section 3.3)."""
+    """A right that a token or key gives (RFC 6749, section 3.3)."""
 
     PREPARE = "prepare"
     FINALIZE = "finalize"
@@ -21,50 +21,52 @@ class Scope(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ApiKey:
-    """A key of an account. Its secret was shown once; what is kept is a digest of it."""
+    """A key of an account. Its secret was shown once; only a digest of the secret is kept."""
 
-    id: RecordId
-    name: str
-    digest: str
-    scopes: tuple[Scope, ...]
+    id: RecordId  # in the key's text
+    name: str  # chosen by people, not unique
+    digest: str  # of the secret, as in `Credential.digest`
+    scopes: tuple[Scope, ...]  # the most that the key can allow; the account's scopes limit the key as well
     created_at: datetime
-    expires_at: datetime | None = None
+    expires_at: datetime | None = None  # None: never
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Session:
-    """A login that can be refreshed. Each refresh gives it a new secret."""
+    """A login that can be refreshed. Each refresh gives the session a new secret."""
 
-    id: RecordId
-    digest: str
-    scopes: tuple[Scope, ...]
-    expires_at: datetime
+    id: RecordId  # in the text of every refresh token of the session
+    digest: str  # of the newest refresh token's secret, as in `Credential.digest`; changes with each refresh
+    scopes: tuple[Scope, ...]  # chosen at the login; the account's scopes limit the session as well
+    expires_at: datetime  # set at the login; a refresh does not move it
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Account:
-    """One that is read by a key or session holds only that one; lists hold none."""
+    """An account. Read by a key or a session, it holds only that key or session; read by name or in a list, neither."""
 
     id: RecordId
-    username: str
-    scopes: tuple[Scope, ...]
+    username: str  # unique; no other account ever gets the same name
+    scopes: tuple[Scope, ...]  # the most that the account's tokens and keys can allow
     created_at: datetime
-    updated_at: datetime
-    password_hash: str | None = field(default=None, repr=False)  # argon2id; None: it has only keys
-    roots: tuple[str, ...] | None = None  # None: every root of the server
-    targets: tuple[str, ...] | None = None  # None: every target
-    quota_bytes: int | None = None  # None: the server's setting
-    used_bytes: int = 0  # the lengths of its files that are not deleted
-    max_open_files: int | None = None  # None: the server's setting
-    disabled: bool = False
-    demo: bool = False  # its password is public
-    generation: int = 0  # access tokens of an older one have ended
+    updated_at: datetime  # last change of settings or password
+    password_hash: str | None = field(default=None, repr=False)  # argon2id; None: only keys give access
+    roots: tuple[str, ...] | None = None  # absolute directories to send from; (): none; None: every root of the server
+    targets: tuple[str, ...] | None = None  # names of targets to deliver to; (): none; None: every target
+    quota_bytes: int | None = None  # limit of `used_bytes`; None: the setting QUOTA_BYTES
+    used_bytes: int = 0  # sum of the lengths of the files that are not DELETED; after a crash too high, until a recount
+    max_open_files: int | None = None  # most files that may wait to be stored; None: the setting MAX_OPEN_FILES
+    disabled: bool = False  # True: all tokens and keys of the account are refused
+    demo: bool = False  # True: the password is public, so the account is refused unless ALLOW_DEMO is set
+    generation: int = 0  # grows by one with each new password; access tokens of another generation are refused
     keys: tuple[ApiKey, ...] = ()
     sessions: tuple[Session, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NewAccount:
+    """The fields of an account that its creator sets. They mean what they mean in `Account`."""
+
     username: str
     scopes: tuple[Scope, ...]
     password_hash: str | None = field(default=None, repr=False)
@@ -78,11 +80,11 @@ class NewAccount:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Caller:
-    """An account, and what the token or key at hand allows of its scopes."""
+    """An account, and those of its scopes that the request's token or key allows."""
 
     account: Account
     scopes: frozenset[Scope]
-    key_id: RecordId | None = None  # None: logged in with the password
+    key_id: RecordId | None = None  # of the request's API key; None: the request has an access token
 
     @property
     def username(self) -> str:
@@ -94,19 +96,19 @@ class Caller:
 
     @property
     def sees_only(self) -> str | None:
-        """The owner whose records it may see; None for all."""
+        """The only owner whose records the caller may see; None: the caller sees all records."""
         return None if self.is_admin else self.username
 
     def sees(self, owner: str) -> bool:
         return self.sees_only in (None, owner)
 
     def require(self, *scopes: Scope) -> None:
-        """Raises Forbidden that names what is missing."""
+        """Raise Forbidden, which names the missing scopes, unless the caller has all these scopes."""
         if missing := sorted(set(scopes) - self.scopes):
             raise Forbidden(f"This token does not have the scope {' '.join(missing)}.")
 
     def require_target(self, name: str) -> None:
-        """Raises Forbidden."""
+        """Raise Forbidden unless the account may deliver to the target."""
         if not self.sees_target(name):
             raise Forbidden("This account may not deliver to that target.")
 
@@ -114,7 +116,7 @@ class Caller:
         return self.account.targets is None or name in self.account.targets
 
     def roots_among(self, configured: tuple[Path, ...]) -> tuple[Path, ...]:
-        """The directories it may send from."""
+        """Return the directories that the account may send from."""
         if self.account.roots is None:
             return configured
         return tuple(Path(root) for root in self.account.roots)

@@ -1,4 +1,4 @@
-"""Small files that are stored together: which ones, how many, and what is sent of each."""
+"""Small files that are stored together: which files, how many at once, and what is sent of each."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -7,14 +7,14 @@ from gridhaul.transfer.chunking import SEGMENT_MAX_BYTES
 from gridhaul.transfer.model import File, Queue, RecordId, Seal, TaskName
 
 BUNDLE_FILES = 32
-BUNDLED_FILE_BYTES = 2 << 20  # so that one hint is never more work than the largest small file
+BUNDLED_FILE_BYTES = 2 << 20  # a larger file is not bundled: 32 files are no more work than the largest small file
 TABLE_MAX_BYTES = 128 << 10
-BUNDLE_MAX_BYTES = SEGMENT_MAX_BYTES - TABLE_MAX_BYTES  # of the contents in one request
+BUNDLE_MAX_BYTES = SEGMENT_MAX_BYTES - TABLE_MAX_BYTES  # the bytes of all contents in one request
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WholeContent:
-    """A small content, all of it, as it is stored and sealed at once."""
+    """A small content with all its chunks, which is stored and sealed in one step."""
 
     id: RecordId
     fence: int
@@ -27,13 +27,13 @@ class WholeContent:
 
 
 def storing_task(*, length: int, queue: Queue) -> TaskName:
-    """How a file is stored that no worker has had yet."""
+    """Return the task that stores a file which no worker has claimed yet."""
     together = queue is Queue.SMALL and length <= BUNDLED_FILE_BYTES
     return TaskName.STORE_BUNDLE if together else TaskName.UPLOAD_FILE
 
 
 def packed(files: Iterable[File]) -> Iterator[list[File]]:
-    """The files in their order, as many at a time as go into one request."""
+    """Yield the files in their order, as many at a time as fit into one request."""
     bundle: list[File] = []
     for file in files:
         if bundle and sum(one.length for one in bundle) + file.length > BUNDLE_MAX_BYTES:

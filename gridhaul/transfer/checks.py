@@ -1,4 +1,4 @@
-"""Checks of what is stored: their records, their stages, and how far they are."""
+"""Checks of what is stored: their records, their stages, and how far they have come."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,20 +13,20 @@ FINDINGS_KEPT = 1000
 
 
 class CheckKind(StrEnum):
-    FSCK = "fsck"  # everything, or all about one file
-    GC = "gc"  # orphans, and what accounts use
-    SCRUB = "scrub"  # stored chunks only, at a bounded rate
+    FSCK = "fsck"  # looks at everything, or at all that belongs to one file
+    GC = "gc"  # looks at orphans, and at what accounts use
+    SCRUB = "scrub"  # looks at stored chunks only, at a bounded rate
 
 
 class Mode(StrEnum):
     REPORT = "report"
-    DRY_RUN = "dry_run"  # say what would be repaired
+    DRY_RUN = "dry_run"  # report what a repair would try
     REPAIR = "repair"
 
 
 class CheckState(StrEnum):
     QUEUED = "QUEUED"
-    RUNNING = "RUNNING"  # between two slices, too
+    RUNNING = "RUNNING"  # also between two slices
     DONE = "DONE"
     FAILED = "FAILED"
     CANCELLED = "CANCELLED"
@@ -37,7 +37,7 @@ CANCEL_CHECK = Move(from_states=RUNNABLE, to_state=CheckState.CANCELLED, done_in
 
 
 class Stage(StrEnum):
-    """The parts of a check, one after another."""
+    """A part of a check. The stages of a check run one after another."""
 
     FILES = "files"
     CONTENTS = "contents"
@@ -60,56 +60,60 @@ _OF_GC = (*_ORPHANS, Stage.USAGE)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Cursor:
-    """Where a check goes on. `after` is the last key that is done, `at` a content that is half done, `n` its chunk."""
+    """The place where a check goes on."""
 
     stage: Stage
-    after: str = ""
-    at: RecordId | None = None
-    n: int = 0
+    after: str = ""  # the stage's last key that is done (an id, a folder, a username); "": none is done
+    at: RecordId | None = None  # a content that is half done; None: no content is
+    n: int = 0  # the next chunk of the content `at`
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NewCheck:
+    """A check that is asked for."""
+
     kind: CheckKind
     mode: Mode
-    file_id: RecordId | None = None
-    read_targets: bool = False  # compare delivered objects byte by byte, where the target gives no digest
-    bytes_per_second: int | None = None  # None: as fast as it goes
+    file_id: RecordId | None = None  # the only file to look at; None: everything
+    read_targets: bool = False  # True: read delivered objects back, where the target tells no digest
+    bytes_per_second: int | None = None  # limit for reading stored chunks; None: no limit
 
     @property
     def key(self) -> str:
-        """The same for checks of which one is enough at a time."""
+        """A key that is equal for checks of which only one is open at a time."""
         return fingerprint(self.kind, self.mode, self.file_id or "", str(self.read_targets))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Check:
+    """A check of what is stored, done slice after slice. Fields that `NewCheck` has mean the same here."""
+
     id: RecordId
     kind: CheckKind
     mode: Mode
     state: CheckState
-    queue: Queue
+    queue: Queue  # always MAINTENANCE
     created_at: datetime
-    updated_at: datetime
+    updated_at: datetime  # last claim, progress, end of a slice, or cancel
     file_id: RecordId | None = None
     read_targets: bool = False
     bytes_per_second: int | None = None
-    cursor: Cursor | None = None  # None: not begun
-    checked_bytes: int = 0
-    total_bytes: int | None = None  # None: not counted yet
+    cursor: Cursor | None = None  # where the next slice goes on; None: not begun, or DONE
+    checked_bytes: int = 0  # bytes of stored chunks that were compared
+    total_bytes: int | None = None  # bytes of all contents that were sealed when the check began; None: not counted yet
     checked_contents: int = 0
-    total_contents: int | None = None
-    counts: dict[str, int] | None = None  # of findings, by code
-    findings: tuple[Finding, ...] = ()  # the first ones
-    found: int = 0
-    repaired: int = 0
-    source_bytes: int = 0  # read from sources
-    sent_bytes: int = 0  # to the chunk service
-    rate: float | None = None
-    attempts: int = 0
-    fruitless_attempts: int = 0
-    error: Failure | None = None
-    fence: int = 0
+    total_contents: int | None = None  # contents that were sealed when the check began; None: not counted yet
+    counts: dict[str, int] | None = None  # number of findings by code; None: not begun
+    findings: tuple[Finding, ...] = ()  # the first FINDINGS_KEPT; () in lists
+    found: int = 0  # number of all findings
+    repaired: int = 0  # number of findings that were repaired
+    source_bytes: int = 0  # bytes read from sources for repairs
+    sent_bytes: int = 0  # bytes sent to the chunk service for repairs
+    rate: float | None = None  # bytes a second that the last slice compared; None: it has compared none
+    attempts: int = 0  # claims by workers, at least one for each slice
+    fruitless_attempts: int = 0  # consecutive attempts without progress
+    error: Failure | None = None  # why the last attempt failed; None while an attempt runs, and when none failed
+    fence: int = 0  # grows by one with each claim, and with cancel
 
     @property
     def lease(self) -> Lease:

@@ -7,10 +7,20 @@ MANIFEST_PAGE_CHUNKS = 1024
 
 
 def chunk_count(length_bytes: int) -> int:
-    """The number of chunks of a content of `length_bytes`; 0 for an empty one."""
+    """Return the number of chunks of a content of `length_bytes`; 0 for an empty content."""
     return -(-length_bytes // CHUNK_BYTES)
 
 
 def chunk_length(length_bytes: int, n: int) -> int:
-    """The length in bytes of chunk `n` of a content of `length_bytes`."""
+    """Return the length in bytes of chunk `n` of a content of `length_bytes`."""
     return min(CHUNK_BYTES, length_bytes - n * CHUNK_BYTES)
+
+
+def page_count(length_bytes: int) -> int:
+    """Return the number of pages in the manifest of a content of `length_bytes`; 0 for an empty one."""
+    return -(-chunk_count(length_bytes) // MANIFEST_PAGE_CHUNKS)
+
+
+def page_chunk_count(length_bytes: int, page: int) -> int:
+    """Return the number of chunks on page `page` (from 0) of the manifest of a content of `length_bytes`."""
+    return min(MANIFEST_PAGE_CHUNKS, chunk_count(length_bytes) - page * MANIFEST_PAGE_CHUNKS)

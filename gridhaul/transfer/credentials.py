@@ -1,6 +1,6 @@
-"""Random credentials, of which only a digest is kept: API keys and refresh tokens.
+"""Random credentials: API keys and refresh tokens. Only a digest of each is kept.
 
-Their text is a prefix, the id under which the digest is found, and a secret of 256 bits.
+The text of a credential is a prefix, the id under which the digest is found, and a secret of 256 bits.
 """
 
 import re
@@ -16,7 +16,7 @@ SECRET_BYTES = 32
 
 
 class CredentialKind(StrEnum):
-    """The prefix, by which secrets that leaked are found."""
+    """The prefix of a credential's text. Scanners recognise leaked credentials by the prefix."""
 
     API_KEY = "ghk"
     REFRESH_TOKEN = "ghr"  # noqa: S105 - no secret
@@ -37,7 +37,7 @@ class Credential:
 
     @classmethod
     def parse(cls, text: str, kind: CredentialKind) -> Self | None:
-        """The credential, or None if the text is none of that kind."""
+        """Return the credential; None if the text is no credential of this kind."""
         found = _FORM.fullmatch(text)
         if found is None or found[1] != kind:
             return None
@@ -45,18 +45,18 @@ class Credential:
 
     @property
     def text(self) -> str:
-        """What its holder keeps."""
+        """The text that the holder of the credential keeps."""
         return f"{self.kind}_{self.id}_{self.secret}"
 
     @property
     def digest(self) -> str:
-        """What we keep. The secret is random, so a plain SHA-256 cannot be turned back."""
+        """The digest that the server keeps. A plain SHA-256 cannot be inverted here, because the secret is random."""
         return fingerprint(self.secret)
 
     def matches(self, digest: str) -> bool:
-        """In constant time."""
+        """Return whether the digest is this credential's, in constant time."""
         return same_secret(self.digest, digest)
 
     def renewed(self) -> Self:
-        """The same id with a new secret."""
+        """Return a credential with the same id and a new secret."""
         return type(self)(kind=self.kind, id=self.id, secret=secrets.token_urlsafe(SECRET_BYTES))

@@ -10,12 +10,12 @@ DIGEST_BYTES = 32
 
 
 def chunk_digest(data: bytes) -> bytes:
-    """The BLAKE3-256 digest (32 bytes) of a chunk's data."""
+    """Return the BLAKE3-256 digest (32 bytes) of a chunk's data."""
     return blake3(data).digest()
 
 
 def manifest_root(pages: Iterable[bytes]) -> str:
-    """The manifest's root: BLAKE3-256 over all chunk digests in order, as lower-case hex."""
+    """Return the manifest's root: BLAKE3-256 over all chunk digests in order, as lower-case hex."""
     root = ManifestRoot()
     for page in pages:
         root.update(page)
@@ -23,7 +23,7 @@ def manifest_root(pages: Iterable[bytes]) -> str:
 
 
 class ManifestRoot:
-    """The running form of `manifest_root`."""
+    """Computes what `manifest_root` returns, from digests that arrive piece by piece."""
 
     def __init__(self) -> None:
         self._hash = blake3()
@@ -37,29 +37,29 @@ class ManifestRoot:
 
 
 class ContentDigest:
-    """SHA-256 and length of a content, fed in order."""
+    """SHA-256 and length of a content whose bytes are appended in order."""
 
     def __init__(self) -> None:
         self._sha256 = hashlib.sha256()
         self.length_bytes = 0
 
     def update(self, data: bytes) -> None:
-        """Append data. Lets other threads run while it hashes."""
+        """Append data. Other threads run while the caller's thread hashes."""
         self._sha256.update(data)
         self.length_bytes += len(data)
 
     def hexdigest(self) -> str:
-        """The SHA-256 so far, as lower-case hex."""
+        """Return the SHA-256 of all data so far, as lower-case hex."""
         return self._sha256.hexdigest()
 
 
 def content_sha256(data: bytes) -> str:
-    """The SHA-256 of bytes that are all at hand, as lower-case hex."""
+    """Return the SHA-256 of the data, as lower-case hex."""
     return hashlib.sha256(data).hexdigest()
 
 
 def fingerprint(*parts: str) -> str:
-    """A SHA-256 over the parts, as lower-case hex; no two lists of parts share one."""
+    """Return a SHA-256 over the parts, as lower-case hex. Two different lists of parts never share a fingerprint."""
     total = hashlib.sha256()
     for part in parts:
         encoded = part.encode("utf-8", "surrogatepass")
@@ -68,5 +68,5 @@ def fingerprint(*parts: str) -> str:
 
 
 def same_secret(given: str, expected: str) -> bool:
-    """Compare two secrets in constant time."""
+    """Return whether two secrets are equal, in constant time."""
     return hmac.compare_digest(given.encode(), expected.encode())

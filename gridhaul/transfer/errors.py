@@ -7,19 +7,19 @@ GridhaulError
 ├── integrity             ChunkMissing, ChunkCorrupt, ChunkDoubled, ContentMismatch
 └── delivery              TargetUnavailable, TargetRefused, TargetMismatch, ObjectExists, OutcomeUnknown …
 
-`LeaseLost` and `StopRequested` are not failures: they say that this worker has no more business with a record.
+`LeaseLost` and `StopRequested` are not failures: they tell a worker to stop its work on a record.
 """
 
 from typing import ClassVar
 
 
 class GridhaulError(Exception):
-    """`detail` says what happened and what to do, in words fit for a client."""
+    """The root of all errors. `detail` says what happened and what to do, in words for a client."""
 
-    code: ClassVar[str] = "internal"
-    status: ClassVar[int] = 500
-    retryable: ClassVar[bool] = False
-    counts: ClassVar[bool] = True  # False: waiting for something outside; never uses up attempts
+    code: ClassVar[str] = "internal"  # the member `code` of problem documents
+    status: ClassVar[int] = 500  # the HTTP status
+    retryable: ClassVar[bool] = False  # True: trying again can help
+    counts: ClassVar[bool] = True  # False: the cause is outside, so the attempt does not count towards MAX_ATTEMPTS
 
     def __init__(self, detail: str, *, retry_after_seconds: float | None = None) -> None:
         super().__init__(detail)
@@ -162,7 +162,7 @@ class SourceChanged(GridhaulError):
 
 
 class SourceStartedOver(GridhaulError):
-    """The source changed, and is to be read anew from its start."""
+    """The source changed and was registered anew; the next attempt reads the source from its start."""
 
     code, status, retryable = "source_started_over", 409, True
 
@@ -227,7 +227,7 @@ class ChunkServiceFailed(GridhaulError):
 
 
 class ChunkServiceRefused(GridhaulError):
-    """The worker and the chunk service were not given the same secret."""
+    """The worker and the chunk service do not have the same secret."""
 
     code, status, retryable = "chunk_service_refused", 502, True
 
@@ -242,7 +242,7 @@ class SegmentDamaged(GridhaulError):
 
 
 class IntegrityError(GridhaulError):
-    """Stored bytes are not what the manifest says."""
+    """Stored bytes differ from what the manifest says."""
 
     code = "integrity"
 
@@ -289,7 +289,7 @@ class ObjectExists(GridhaulError):
 
 
 class ObjectNameBusy(GridhaulError):
-    """Another open delivery holds the object's name; it is this one's turn afterwards."""
+    """Another open delivery holds the object's name; this delivery follows when the name is free."""
 
     code, status, retryable, counts = "object_name_busy", 409, True, False
 
@@ -310,15 +310,15 @@ class WorkerLost(GridhaulError):
 
 
 class LeaseLost(Exception):
-    """Another worker, or nobody, holds the record now: write nothing, touch nothing remote."""
+    """This worker no longer holds the record: it must write nothing to the record, and touch nothing remote."""
 
 
 class StopRequested(Exception):
-    """The worker is asked to stop: release the lease, due now."""
+    """The worker is asked to stop: it must release the lease, so that the record is due now."""
 
 
 def by_code(code: str) -> type[GridhaulError] | None:
-    """The class of a code that came back in a problem document."""
+    """Return the class whose code a problem document has, or None if no class has it."""
     return _BY_CODE.get(code)
 
 

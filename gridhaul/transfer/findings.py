@@ -1,4 +1,4 @@
-"""What a check can find wrong, and what became of it."""
+"""The faults that a check can find, and the outcome of each."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -8,7 +8,7 @@ from gridhaul.transfer.model import RecordId
 
 
 class FindingCode(StrEnum):
-    """Each with one line of what it means."""
+    """The codes of faults. Each has a line that says its meaning to people."""
 
     meaning: str
 
@@ -48,7 +48,7 @@ class FindingCode(StrEnum):
 
 
 class Outcome(StrEnum):
-    """What became of a finding."""
+    """The outcome of a finding."""
 
     FOUND = "found"  # no repair was asked for
     WOULD_REPAIR = "would_repair"  # a repair would be tried
@@ -58,15 +58,15 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Finding:
-    """What is wrong, exactly where, and what was done about it."""
+    """A fault, its exact place, and what was done about it."""
 
     code: FindingCode
-    detail: str
+    detail: str  # the fault in words for people
     content_id: RecordId | None = None
     file_id: RecordId | None = None
     delivery_id: RecordId | None = None
     n: int | None = None  # the chunk's number
     target: str | None = None
-    name: str | None = None  # at the target; or the id of a check, or an account's
+    name: str | None = None  # of an object or a folder at the target; else a check's id, or a username
     outcome: Outcome = Outcome.FOUND
-    why_not: str | None = None  # why it could not be repaired
+    why_not: str | None = None  # why no repair is possible; None: repaired, repairable, or not known

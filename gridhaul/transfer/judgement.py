@@ -1,4 +1,4 @@
-"""What is wrong with one number of a content: its stored chunks compared with the manifest. Pure."""
+"""Compares the chunks that are stored under one number of a content with the manifest. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,29 +10,29 @@ from gridhaul.transfer.findings import FindingCode
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StoredChunk:
-    """A chunk as it lies in the database; `key` is what its layout knows it by."""
+    """A chunk as the database holds it, right or wrong."""
 
-    key: object
+    key: object  # `_id` of its GridFS document; None in the inline layout
     n: int
     data: bytes
-    digest: bytes
+    digest: bytes  # stored beside the data; damage may make the two disagree
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Expected:
-    """What the manifest says of a number. Without a trustworthy manifest the digest is None."""
+    """The chunk that belongs under a number, according to the manifest."""
 
     n: int
-    length: int
-    digest: bytes | None
+    length: int  # bytes
+    digest: bytes | None  # None: the manifest is damaged, and its digests are not known otherwise
 
 
 class Cure(StrEnum):
-    """How a fault is repaired."""
+    """The way to repair a fault."""
 
-    FETCH = auto()  # from the source
-    SET_DIGEST = auto()
-    DROP_DOUBLES = auto()
+    FETCH = auto()  # read the chunk from the source, and store it
+    SET_DIGEST = auto()  # put the manifest's digest beside the data
+    DROP_DOUBLES = auto()  # remove all chunks under the number but a right one
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,12 +41,12 @@ class Fault:
     n: int
     detail: str
     cure: Cure
-    key: object = None  # the document that stays, or whose digest field is set
-    holds: bytes | None = None  # the digest of what lies there, where that is whole
+    key: object = None  # `key` of the chunk that stays (DROP_DOUBLES), or whose digest is set
+    holds: bytes | None = None  # digest of the wrong data, if the digest beside it agrees; else None
 
 
 def judge(expected: Expected, stored: Sequence[StoredChunk]) -> list[Fault]:
-    """The faults of the number, none if all is well."""
+    """Return the faults of the number; none if it holds exactly one chunk, and the right one."""
     n = expected.n
     if not stored:
         return [Fault(code=FindingCode.CHUNK_MISSING, n=n, detail="No chunk is stored.", cure=Cure.FETCH)]
@@ -55,7 +55,10 @@ def judge(expected: Expected, stored: Sequence[StoredChunk]) -> list[Fault]:
     best = next((at for at in right if stored[at].digest == hashes[at]), right[0] if right else 0)
     faults = [] if len(stored) == 1 else [_doubled(n, len(stored), len(right), stored[best].key)]
     if not right:
-        return [_wrong(expected, stored[best], hashes[best]), *faults]  # only beside a right one others are dropped
+        return [
+            _wrong(expected, stored[best], hashes[best]),
+            *faults,
+        ]  # in this order: doubles can be dropped only beside a right chunk
     if stored[best].digest != hashes[best]:
         detail = "The data is right, the digest beside it is not."
         code, key = FindingCode.DIGEST_FIELD_WRONG, stored[best].key
@@ -73,7 +76,7 @@ def _doubled(n: int, stored: int, right: int, key: object) -> Fault:
 
 
 def _wrong(expected: Expected, chunk: StoredChunk, digest: bytes) -> Fault:
-    if digest == chunk.digest and expected.digest is not None:  # whole in itself: it may belong elsewhere
+    if digest == chunk.digest and expected.digest is not None:  # the chunk may belong under another number
         detail = "Data and digest agree with each other, but not with the manifest."
         return Fault(code=FindingCode.CHUNK_CORRUPT, n=expected.n, detail=detail, cure=Cure.FETCH, holds=digest)
     if len(chunk.data) != expected.length:

@@ -13,7 +13,7 @@ RecordId = NewType("RecordId", str)
 
 
 class IfExists(StrEnum):
-    """What to do when other bytes are already under the object's name."""
+    """The policy of a delivery if the target has other bytes under the object's name."""
 
     FAIL = "fail"
     OVERWRITE = "overwrite"
@@ -21,14 +21,14 @@ class IfExists(StrEnum):
 
 
 class IfChanged(StrEnum):
-    """What to do when a source is no longer what was registered, or changes while it is read."""
+    """The policy of storing if the source differs from what was registered, or changes while it is read."""
 
     FAIL = "fail"
     RESTART = "restart"
 
 
 class Queue(StrEnum):
-    """Large files have workers of their own, so that small ones never wait behind them."""
+    """Celery's queues. Large files have workers of their own, so that small files never wait behind them."""
 
     SMALL = "small"
     LARGE = "large"
@@ -36,82 +36,86 @@ class Queue(StrEnum):
 
 
 class Evidence(StrEnum):
-    """How a delivery's bytes are known to be right, strongest first."""
+    """Ways to know that a delivery's bytes are right, strongest first."""
 
-    READ_BACK = "read-back"
-    REMOTE_DIGEST = "remote-digest"
-    SIZE = "size"
-    ACKNOWLEDGED = "acknowledged"
+    READ_BACK = "read-back"  # the object was read back and hashed
+    REMOTE_DIGEST = "remote-digest"  # the target told its digest
+    SIZE = "size"  # only the length is known
+    ACKNOWLEDGED = "acknowledged"  # the target took the bytes, and cannot tell what it holds
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Failure:
-    code: str
-    detail: str
+    """The reason why an attempt failed."""
+
+    code: str  # the code of an error in `transfer.errors`
+    detail: str  # what happened and what to do, in words for a client
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Lease:
-    """The right to work on one record; every write of state names its fence."""
+    """The right to work on one record. Every write of state names the lease's fence."""
 
     record_id: RecordId
-    fence: int
+    fence: int  # the fence of the record when the lease was taken; a higher fence in the record ends the lease
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SourceIdentity:
-    """What `fstat` said of the source when it was registered."""
+    """The facts that `fstat` gives of a source at one moment."""
 
-    size: int
-    mtime_ns: int
-    inode: str  # unsigned 64 bits, more than BSON's integers hold
-    device: str
-    ctime_ns: int
+    size: int  # bytes
+    mtime_ns: int  # nanoseconds since 1970
+    inode: str  # decimal, as text: an inode has unsigned 64 bits, and BSON's integers are signed
+    device: str  # decimal, as text; `matches` does not compare it
+    ctime_ns: int  # nanoseconds since 1970
 
     def matches(self, other: "SourceIdentity") -> bool:
-        """Whether both are of one file, with no write between that shows; links and modes change only the ctime."""
+        """Return whether both are of one file, with no visible write in between. Links and modes change only ctime."""
         return (self.size, self.mtime_ns, self.inode) == (other.size, other.mtime_ns, other.inode)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Destination:
-    """Where a file is to go."""
+    """Where a file is to be delivered."""
 
-    target: str
-    object_name: str
+    target: str  # the name of a configured target
+    object_name: str  # relative, with `/` between parts
     if_exists: IfExists
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class File:
+    """A file that prepare registered: its source, its state, and the content that holds its bytes."""
+
     id: RecordId
-    owner: str
-    name: str
-    content_type: str
-    length: int
-    path: str
-    identity: SourceIdentity
-    queue: Queue
+    owner: str  # the username of the account that registered the file
+    name: str  # as shown to people; also the object name of deliveries that name no other
+    content_type: str  # a media type, guessed from the name
+    length: int  # bytes of the source when the file was registered, or registered anew after the source changed
+    path: str  # absolute path of the source on the server, as the client gave it
+    identity: SourceIdentity  # of the source when the file was registered, or registered anew
+    queue: Queue  # by length; MAINTENANCE once the file is to be deleted
     state: FileState
-    created_at: datetime
-    updated_at: datetime
-    root: str | None = None  # beneath which the path was authorised; None: registered before that was noted
-    deliver_to: Destination | None = None
+    created_at: datetime  # when the file was registered
+    updated_at: datetime  # last claim, progress, end of an attempt, or operator's action
+    root: str | None = None  # allowed root beneath which the path was authorised; None: a record older than this field
+    deliver_to: Destination | None = None  # the delivery to make once the file is STORED; None: prepare asked for none
     if_changed: IfChanged = IfChanged.FAIL
-    content_id: RecordId | None = None
-    content_outdated: bool = False  # whoever claims the file next drops that content, then makes a new one
-    layout: Layout | None = None
-    sha256: str | None = None
-    manifest_root: str | None = None
-    stored_bytes: int = 0
-    checked_bytes: int = 0  # how far the source was read once more, because something touched it meanwhile
-    rate: float | None = None  # bytes a second in the running attempt
-    attempts: int = 0
-    fruitless_attempts: int = 0  # consecutive, with nothing new stored
-    error: Failure | None = None
-    deliveries_asked: int = 0  # grows with each delivery, so that a delete knows whether it has seen them all
-    fence: int = 0
-    request_fingerprint: str | None = None  # of the request that carried the Idempotency-Key
+    content_id: RecordId | None = None  # set before the content is made; None: no worker has begun; stays when DELETED
+    content_outdated: bool = False  # True: the next claim drops the content `content_id`, then makes a new one
+    layout: Layout | None = None  # the content's; None until STORED
+    sha256: str | None = None  # of all bytes; None until STORED
+    manifest_root: str | None = None  # the content's; None until STORED
+    stored_bytes: int = 0  # furthest that an attempt came with this content; 0 after starting over, and once DELETED
+    checked_bytes: int = 0  # bytes read again of a source that was touched while it was read; 0 once STORED
+    rate: float | None = None  # bytes a second that the last attempt stored; None: it has stored none
+    attempts: int = 0  # claims by workers, the running one included; 0 again when the file is to be deleted
+    fruitless_attempts: int = 0  # consecutive attempts without progress; 0 again after progress or an operator's action
+    error: Failure | None = None  # why the last attempt failed; None while an attempt runs, and when none failed
+    deliveries_asked: int = 0  # grows with each accepted delivery, so that a delete notices deliveries it overlooked
+    fence: int = 0  # grows by one with each claim, pause, resume, cancel and retry; never shrinks
+    request_fingerprint: str | None = None  # of prepare's body; a repeat with the Idempotency-Key must have the same
 
     @property
     def chunk_count(self) -> int:
@@ -119,7 +123,7 @@ class File:
 
     @property
     def used_bytes(self) -> int:
-        """What it counts against its owner's quota, whatever of it is stored."""
+        """The bytes that the file counts against its owner's quota, however many of them are stored."""
         return 0 if self.state is FileState.DELETED else self.length
 
     @property
@@ -129,7 +133,7 @@ class File:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NewFile:
-    """What prepare knows."""
+    """The fields of a file that prepare sets. They mean what they mean in `File`."""
 
     owner: str
     name: str
@@ -141,22 +145,24 @@ class NewFile:
     deliver_to: Destination | None
     root: str | None = None
     if_changed: IfChanged = IfChanged.FAIL
-    idempotency_key: str | None = None
+    idempotency_key: str | None = None  # the request's Idempotency-Key, unique for the owner; None: it had none
     request_fingerprint: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Content:
+    """A stored byte sequence. A content that was deleted before it was made has length 0 and empty names."""
+
     id: RecordId
-    filename: str
-    content_type: str
-    length: int
+    filename: str  # the file's name; GridFS clients see it
+    content_type: str  # the file's
+    length: int  # bytes, known when the content is made
     state: ContentState
-    fence: int
-    refs: tuple[RecordId, ...]  # the files that refer to it
-    layout: Layout | None = None
-    sha256: str | None = None
-    manifest_root: str | None = None
+    fence: int  # of the file's lease under which a worker opened the content last; writes under another are refused
+    refs: tuple[RecordId, ...]  # the files that refer to the content; () once DELETING
+    layout: Layout | None = None  # None until the first segment is stored, or until SEALED
+    sha256: str | None = None  # of all bytes, as the worker read them; None until SEALED
+    manifest_root: str | None = None  # None until SEALED
 
     @property
     def chunk_count(self) -> int:
@@ -164,23 +170,23 @@ class Content:
 
     @property
     def seal(self) -> "Seal":
-        """What a sealed content was sealed with."""
+        """The seal of a sealed content."""
         return Seal(length=self.length, sha256=self.sha256 or "", manifest_root=self.manifest_root or "")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FreeSpace:
-    """Where more chunks can go."""
+    """The space that new chunks can take."""
 
-    disk_bytes: int  # unused on the disk
-    reusable_bytes: int  # inside the database's files, where something was deleted: they never get smaller
+    disk_bytes: int  # unused bytes of the database's disk
+    reusable_bytes: int  # bytes freed by deletes inside the database's files, which never get smaller
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Seal:
-    """What the writer of a content says it is."""
+    """Length and digests of a whole content, as the worker that read the source states them."""
 
-    length: int
+    length: int  # bytes
     sha256: str
     manifest_root: str
 
@@ -191,68 +197,72 @@ class Segment:
 
     first: int
     chunks: tuple[bytes, ...]
-    digests: tuple[bytes, ...]
+    digests: tuple[bytes, ...]  # 32 bytes each, in the order of the chunks
 
     @property
     def length(self) -> int:
         return sum(len(chunk) for chunk in self.chunks)
 
     def part(self, start: int, stop: int) -> "Segment":
-        """The chunks at positions `start` to `stop` (exclusive) of this segment."""
+        """Return the chunks at positions `start` to `stop` (exclusive) of this segment, as a segment."""
         return Segment(first=self.first + start, chunks=self.chunks[start:stop], digests=self.digests[start:stop])
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Receipt:
-    """What is known of a finished delivery, and how. Its times are the delivery's own, on the server's clock."""
+    """The proof of a finished delivery: what is known of it, and how. The delivery's record has its times."""
 
     length: int
     sha256: str
     manifest_root: str
-    target: str
-    object_name: str
-    location: str  # a URL or path without credentials
+    target: str  # the target's name
+    object_name: str  # the final name, which differs from the delivery's `object_name` after a rename
+    location: str  # the object's URL or path, without credentials
     evidence: Evidence
-    atomic_commit: bool
-    attempts: int
+    atomic_commit: bool  # True: the target renames checked objects; False: it writes straight to the final name
+    attempts: int  # of the delivery, the successful one included
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RemoteObject:
-    """What a target holds under a name."""
+    """An object that a target holds under a name."""
 
-    length: int
-    sha256: str
+    length: int  # bytes
+    sha256: str  # "" if only the length is known
     evidence: Evidence
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Delivery:
-    id: RecordId
+    """One file that goes to one target under one object name."""
+
+    id: RecordId  # follows from file, target and object name, as in `NewDelivery`
     file_id: RecordId
-    owner: str
-    target: str
-    object_name: str
+    owner: str  # the file's owner
+    target: str  # the name of a configured target
+    object_name: str  # the name that was asked for
     if_exists: IfExists
-    length: int
-    sha256: str
-    queue: Queue
+    length: int  # the file's
+    sha256: str  # of the bytes that were asked for; the content must have the same
+    queue: Queue  # the file's; MAINTENANCE after an end with leftovers, until the delivery is queued again
     state: DeliveryState
-    created_at: datetime
-    updated_at: datetime
-    final_name: str | None = None  # held at the target; differs from object_name after a rename
-    leftovers: tuple[str, ...] = ()  # every name that may hold something of it, written before the first byte
-    final_touched: bool = False  # bytes may have been sent under the final name
-    replaced: RemoteObject | None = None  # what was under the final name before the first byte was sent to it
-    sent_bytes: int = 0
-    sent_bytes_most: int = 0  # the furthest any attempt came
-    rate: float | None = None
-    attempts: int = 0
-    fruitless_attempts: int = 0
-    error: Failure | None = None
-    receipt: Receipt | None = None
-    ended_at: datetime | None = None  # since when it is over; cleaning up comes later
-    fence: int = 0
+    created_at: datetime  # when the delivery was queued for the first time
+    updated_at: datetime  # last claim, progress, end of an attempt, cleaning, or operator's action
+    final_name: str | None = (
+        None  # name held at the target; `rename` may make it differ from object_name; None: none yet
+    )
+    leftovers: tuple[str, ...] = ()  # names that may hold sent bytes, noted before the first leaves; () once cleaned
+    final_touched: bool = False  # True: bytes may have been sent straight to the final name, and were not removed since
+    replaced: RemoteObject | None = None  # object at the final name before bytes were sent there; None: there was none
+    sent_bytes: int = 0  # bytes that left in the last attempt; the whole length once DELIVERED
+    sent_bytes_most: int = 0  # the furthest that any attempt came; an attempt that comes further made progress
+    rate: float | None = None  # bytes a second that left in the last attempt; None: none has left
+    attempts: int = 0  # claims by workers, without those for cleaning; 0 again when finalize queues it again
+    fruitless_attempts: int = 0  # consecutive attempts without progress; 0 again after progress or an operator's action
+    error: Failure | None = None  # why the last attempt failed; None while an attempt runs, and once DELIVERED
+    receipt: Receipt | None = None  # None until DELIVERED
+    ended_at: datetime | None = None  # when the delivery became DELIVERED, FAILED or CANCELLED; None before
+    fence: int = 0  # grows by one with each claim, operator's action, and repeated queueing; never shrinks
 
     @property
     def lease(self) -> Lease:
@@ -261,6 +271,8 @@ class Delivery:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NewDelivery:
+    """A delivery that is asked for. The fields mean what they mean in `Delivery`."""
+
     file_id: RecordId
     owner: str
     destination: Destination
@@ -270,7 +282,7 @@ class NewDelivery:
 
     @property
     def id(self) -> RecordId:
-        """The same for the same file, target and object name, so that it can only be made once."""
+        """An id that follows from file, target and object name, so that the same delivery is made only once."""
         parts = (self.file_id, self.destination.target, self.destination.object_name)
         return RecordId(fingerprint(*parts)[:24])
 
@@ -287,7 +299,7 @@ class TaskName(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Hint:
-    """A Celery message: look at this id. Losing it loses nothing."""
+    """A Celery message that says "look at this id". A lost hint loses nothing: the dispatcher repeats it."""
 
     task: TaskName
     record_id: RecordId

@@ -1,4 +1,4 @@
-"""Names at a target: which are allowed, and the ones that Gridhaul makes."""
+"""Names at a target: which names are allowed, and which names Gridhaul makes."""
 
 import re
 from pathlib import PurePosixPath
@@ -8,18 +8,22 @@ from gridhaul.transfer.model import Lease, RecordId
 
 OBJECT_NAME_MAX_BYTES = 1024
 PART_MAX_BYTES = 255
-SUFFIX_MAX_BYTES = 32  # what is longer is no suffix
+SUFFIX_MAX_BYTES = 32  # a longer part after the last dot does not count as a suffix
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _TEMPORARY = re.compile(r"\.gridhaul-([0-9a-f]{24})-(?:0|[1-9][0-9]*)\.part")
 
 
 def has_control_characters(text: str) -> bool:
-    """Whether it holds NUL, a line's end or others that no name has."""
+    """Return whether the text holds NUL, a line break or another control character."""
     return _CONTROL.search(text) is not None
 
 
 def check_object_name(name: str) -> str:
-    """The name. Raises InvalidValue unless it is relative, without `.`, `..`, empty parts and control characters."""
+    """Return the name. Raises InvalidValue unless it is allowed.
+
+    A name has 1 to 1,024 bytes and no control characters. Its parts have 1 to 255 bytes, and none is `.`, `..`, or of the
+    form of a temporary object's name.
+    """
     try:
         encoded = name.encode()
     except UnicodeEncodeError:
@@ -37,23 +41,26 @@ def check_object_name(name: str) -> str:
 
 
 def temporary_name(final_name: str, lease: Lease) -> str:
-    """The temporary object's name: beside the final one, with the delivery's id and the fence."""
+    """Return the temporary object's name: in the folder of the final name, with the delivery's id and the fence."""
     return str(PurePosixPath(final_name).with_name(f".gridhaul-{lease.record_id}-{lease.fence}.part"))
 
 
 def is_temporary(name: str) -> bool:
-    """Whether `temporary_name` made the name."""
+    """Return whether the name has the form that `temporary_name` gives."""
     return _TEMPORARY.fullmatch(PurePosixPath(name).name) is not None
 
 
 def delivery_of_temporary(name: str) -> RecordId | None:
-    """The delivery whose temporary object has the name, None if it is none."""
+    """Return the delivery whose temporary object has the name; None for any other name.
+
+    `name` must have no folders.
+    """
     found = _TEMPORARY.fullmatch(name)
     return RecordId(found[1]) if found else None
 
 
 def renamed(object_name: str, number: int) -> str:
-    """`run.h5` → `run (1).h5`: the `number`-th name to try under the policy `rename`."""
+    """Return the `number`-th name to try under the policy `rename`: 0 → `run.h5`, 1 → `run (1).h5`."""
     if number == 0:
         return object_name
     path = PurePosixPath(object_name)

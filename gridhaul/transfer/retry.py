@@ -1,4 +1,4 @@
-"""Whether and when to try again: one pure decision."""
+"""Decides whether and when to try again. Pure."""
 
 import random
 from dataclasses import dataclass
@@ -20,14 +20,20 @@ class GiveUp:
 
 
 def backoff_seconds(attempt: int, *, retry_after_seconds: float | None = None) -> float:
-    """Exponential with full jitter, for attempt 1, 2, 3 …; never sooner than `Retry-After`, never later than 300 s."""
+    """Return the seconds to wait after attempt 1, 2, 3 …: exponential with full jitter, at most 300.
+
+    The wait is not shorter than `retry_after_seconds`, unless that is over 300.
+    """
     ceiling = min(MOST_SECONDS, BASE_SECONDS * 2.0 ** min(attempt, 16))
     jittered = random.uniform(0, ceiling)  # noqa: S311 - spreads load, guards nothing
     return min(MOST_SECONDS, max(jittered, retry_after_seconds or 0.0))
 
 
 def decide(error: GridhaulError, *, fruitless_attempts: int, max_attempts: int) -> TryAgain | GiveUp:
-    """What follows an attempt that ended with `error`. `fruitless_attempts` includes it if it did nothing new."""
+    """Return what follows an attempt that ended with `error`.
+
+    `fruitless_attempts` counts consecutive attempts without progress, this attempt included if it made none.
+    """
     if not error.retryable or (error.counts and fruitless_attempts >= max_attempts):
         return GiveUp()
     delay = backoff_seconds(max(fruitless_attempts, 1), retry_after_seconds=error.retry_after_seconds)

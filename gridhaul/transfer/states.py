@@ -1,4 +1,4 @@
-"""The states of files, contents and deliveries, which of them mean what, and how an operator moves a record."""
+"""The states of files, contents and deliveries, sets of states, and the moves that an operator can make."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -40,17 +40,17 @@ class Layout(StrEnum):
     GRIDFS = "gridfs"
 
 
-STORABLE = frozenset({FileState.REGISTERED, FileState.STORING})
-UNFINISHED = STORABLE | {FileState.PAUSED}
+STORABLE = frozenset({FileState.REGISTERED, FileState.STORING})  # a worker may claim the file to store it
+UNFINISHED = STORABLE | {FileState.PAUSED}  # the file counts as open against its owner's limit
 DELETABLE = frozenset({FileState.STORED, FileState.FAILED, FileState.CANCELLED})
-DELIVERABLE = frozenset({DeliveryState.QUEUED, DeliveryState.STREAMING, DeliveryState.COMMITTING})
+DELIVERABLE = frozenset({DeliveryState.QUEUED, DeliveryState.STREAMING, DeliveryState.COMMITTING})  # may be claimed
 OPEN = DELIVERABLE | {DeliveryState.PAUSED}
-REOPENABLE = frozenset({DeliveryState.FAILED, DeliveryState.CANCELLED})
+REOPENABLE = frozenset({DeliveryState.FAILED, DeliveryState.CANCELLED})  # retry or finalize may queue it again
 OVER = REOPENABLE | {DeliveryState.DELIVERED}
 
 
 class Action(StrEnum):
-    """What an operator does to a record."""
+    """An operator's action on a record."""
 
     CANCEL = "cancel"
     PAUSE = "pause"
@@ -60,11 +60,11 @@ class Action(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Move(Generic[S_co]):
-    """What an action does to one kind of record."""
+    """The effect of an action on one kind of record."""
 
     from_states: frozenset[S_co]
     to_state: S_co
-    done_in: frozenset[S_co]  # where a repeat finds the record: nothing is left to do
+    done_in: frozenset[S_co]  # states in which a repeat of the action has nothing left to do
 
 
 FILE_MOVES: Mapping[Action, Move[FileState]] = {
@@ -81,7 +81,7 @@ FILE_MOVES: Mapping[Action, Move[FileState]] = {
         done_in=STORABLE,
     ),
 }
-_UNCOMMITTED = frozenset({DeliveryState.QUEUED, DeliveryState.STREAMING})
+_UNCOMMITTED = frozenset({DeliveryState.QUEUED, DeliveryState.STREAMING})  # nothing can be renamed yet
 
 DELIVERY_MOVES: Mapping[Action, Move[DeliveryState]] = {
     Action.CANCEL: Move(

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
-from gridhaul.storage.checking.inspection import page_count
 from gridhaul.transfer.checks import Cursor
+from gridhaul.transfer.chunking import page_count
 from gridhaul.transfer.findings import Finding, FindingCode
 from gridhaul.transfer.judgement import Cure, Expected, Fault, StoredChunk, judge
 from gridhaul.transfer.model import Content
@@ -89,7 +89,7 @@ class ContentsExaminer:
             self._examination.give_up(finding, NO_TRUTH)
 
     async def _write_manifest(self, content: Content, expectation: Expectation) -> bool:
-        pages = range(page_count(content))
+        pages = range(page_count(content.length))
         written = [await self._mending.write_manifest(content, page, await expectation.page(page)) for page in pages]
         return any(written)
 

@@ -2,11 +2,11 @@
 
 from collections.abc import Awaitable, Callable
 
-from gridhaul.storage.checking.inspection import MongoInspection, page_chunks, page_count
-from gridhaul.transfer.chunking import MANIFEST_PAGE_CHUNKS, chunk_length
+from gridhaul.transfer.chunking import MANIFEST_PAGE_CHUNKS, chunk_length, page_chunk_count, page_count
 from gridhaul.transfer.digest import DIGEST_BYTES, ManifestRoot
 from gridhaul.transfer.judgement import Expected
 from gridhaul.transfer.model import Content
+from gridhaul.transfer.ports.checking import ManifestPages
 
 Page = Callable[[int], Awaitable[bytes]]
 SEARCHES_AT_MOST = 16  # over the whole manifest, for each slice and content
@@ -45,7 +45,7 @@ class Expectation:
         if not self._searches_left:
             return None
         self._searches_left -= 1
-        for page in range(page_count(self.content)):
+        for page in range(page_count(self.content.length)):
             found = _index(await self.page(page), digest)
             if found is not None:
                 return page * MANIFEST_PAGE_CHUNKS + found
@@ -56,18 +56,18 @@ class Expectation:
         return (await self.page(page))[at * DIGEST_BYTES : (at + 1) * DIGEST_BYTES]
 
 
-async def expectation_of(content: Content, inspection: MongoInspection) -> Expectation:
+async def expectation_of(content: Content, pages: ManifestPages) -> Expectation:
     """From the manifest; else from the digests beside the chunks; else from each what the other lacks."""
 
     async def stored(page: int) -> bytes:
-        return await inspection.manifest_page(content, page)
+        return await pages.manifest_page(content, page)
 
     async def beside(page: int) -> bytes:
-        return await inspection.digest_page(content, page)
+        return await pages.digest_page(content, page)
 
     async def either(page: int) -> bytes:
         found = await stored(page)
-        return found if len(found) == page_chunks(content, page) * DIGEST_BYTES else await beside(page)
+        return found if len(found) == page_chunk_count(content.length, page) * DIGEST_BYTES else await beside(page)
 
     for page_of in (stored, beside, either):
         if await _root(content, page_of) == content.manifest_root:
@@ -81,9 +81,9 @@ async def _root(content: Content, page_of: Page) -> str:
     So a content whose length is damaged is never taken for a whole one.
     """
     root = ManifestRoot()
-    for page in range(page_count(content)):
+    for page in range(page_count(content.length)):
         digests = await page_of(page)
-        if len(digests) != page_chunks(content, page) * DIGEST_BYTES:
+        if len(digests) != page_chunk_count(content.length, page) * DIGEST_BYTES:
             return ""
         root.update(digests)
     return root.hexdigest()

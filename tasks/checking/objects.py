@@ -1,6 +1,5 @@
 """The stage that asks the targets for what was delivered."""
 
-from gridhaul.storage.checking.objects import DELIVERIES_A_STEP
 from gridhaul.transfer.checks import Cursor
 from gridhaul.transfer.errors import GridhaulError, OutcomeUnknown
 from gridhaul.transfer.findings import Finding, FindingCode
@@ -9,6 +8,7 @@ from tasks.checking.examination import Examination
 from tasks.final_name import NOT_READ_BACK
 from tasks.runtime import Runtime
 
+DELIVERIES_A_STEP = 10  # Each delivery costs at least one request to its target.
 GONE_LATER = "It was there and right when it was delivered: deliver the file again, under another name."
 
 
@@ -21,7 +21,9 @@ class ObjectsExaminer:
 
     async def look(self, cursor: Cursor) -> Cursor | None:
         file = self._examination.file
-        deliveries = await self._objects.delivered(after=cursor.after, of_file=file.id if file else None)
+        deliveries = await self._objects.delivered(
+            after=cursor.after, of_file=file.id if file else None, limit=DELIVERIES_A_STEP
+        )
         for delivery in deliveries:
             if delivery.target not in self._silent and not await self._objects.is_superseded(delivery):
                 await self._look(delivery)

@@ -5,16 +5,17 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
-from gridhaul.storage.checking.orphans import IDS_A_STEP
 from gridhaul.transfer.checks import Cursor, Stage
 from gridhaul.transfer.findings import Finding, FindingCode
 from gridhaul.transfer.model import RecordId
 from tasks.checking.examination import Examination
 from tasks.runtime import Runtime
 
+IDS_A_STEP = 100
+
 
 class _Seen(Protocol):
-    async def __call__(self, *, after: str) -> Sequence[RecordId]: ...
+    async def __call__(self, *, after: str, limit: int) -> Sequence[RecordId]: ...
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,7 +51,7 @@ class OrphansExaminer:
 
     async def look(self, cursor: Cursor) -> Cursor | None:
         family = self._families[cursor.stage]
-        seen = await family.seen(after=cursor.after)
+        seen = await family.seen(after=cursor.after, limit=IDS_A_STEP)
         for content_id in await self._orphans.orphaned(seen):
             if family.code is FindingCode.CHUNKS_ORPHANED and not await self._orphans.has_chunks(content_id):
                 continue  # another user of the bucket stored them
@@ -68,7 +69,7 @@ class UnreferencedExaminer:
         self._examination = examination
 
     async def look(self, cursor: Cursor) -> Cursor | None:
-        unreferenced, following = await self._orphans.unreferenced(after=cursor.after)
+        unreferenced, following = await self._orphans.unreferenced(after=cursor.after, limit=IDS_A_STEP)
         for content in unreferenced:
             detail = f"It is {content.state}, and no file refers to it."
             finding = Finding(code=FindingCode.CONTENT_UNREFERENCED, detail=detail, content_id=content.id)

@@ -4,14 +4,15 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from functools import partial
 
-from gridhaul.storage.checking.stalled_records import FILES_A_STEP, Kind, StalledRecord
 from gridhaul.transfer.checks import Cursor
 from gridhaul.transfer.findings import Finding, FindingCode
 from gridhaul.transfer.model import Content, File
+from gridhaul.transfer.ports.checking import RecordKind, StalledRecord
 from gridhaul.transfer.states import ContentState, FileState
 from tasks.checking.examination import Examination
 from tasks.runtime import Runtime
 
+FILES_A_STEP = 200
 NO_BYTES = "The bytes are gone: prepare the file again."
 NO_TRUTH = "Which record is right cannot be known: prepare the file again."
 
@@ -28,7 +29,7 @@ class FilesExaminer:
 
     async def look(self, cursor: Cursor) -> Cursor | None:
         only = self._examination.file
-        files = [only] if only else await self._stalled_records.stored_files(after=cursor.after)
+        files = [only] if only else await self._stalled_records.stored_files(after=cursor.after, limit=FILES_A_STEP)
         for file in files:
             if file.state is FileState.STORED:
                 await self._look(file)
@@ -81,10 +82,10 @@ class StalledRecordsExaminer:
                 finding = Finding(
                     code=code,
                     detail=f"{found.kind.value} {found.id} is {found.state}.",
-                    content_id=found.id if found.kind is Kind.CONTENT else None,
+                    content_id=found.id if found.kind is RecordKind.CONTENT else None,
                     file_id=found.file_id,
-                    delivery_id=found.id if found.kind is Kind.DELIVERY else None,
-                    name=found.id if found.kind is Kind.CHECK else None,
+                    delivery_id=found.id if found.kind is RecordKind.DELIVERY else None,
+                    name=found.id if found.kind is RecordKind.CHECK else None,
                 )
                 await self._examination.settle(finding, partial(mend, found))
 

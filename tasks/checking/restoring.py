@@ -3,11 +3,11 @@
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
-from gridhaul.chunk_service_client.grants import RepairGrant
 from gridhaul.source.opened import Source
 from gridhaul.source.roots import Roots
 from gridhaul.transfer.digest import chunk_digest
 from gridhaul.transfer.errors import GridhaulError, SourceChanged, SourceMissing
+from gridhaul.transfer.grants import RepairGrant
 from gridhaul.transfer.model import Content, File
 from tasks.checking.tally import Tally
 from tasks.runtime import Runtime

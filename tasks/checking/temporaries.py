@@ -3,12 +3,12 @@
 from contextlib import aclosing
 from functools import partial
 
-from gridhaul.storage.checking.objects import Folder
 from gridhaul.transfer.checks import Cursor
 from gridhaul.transfer.errors import DatabaseUnavailable, GridhaulError
 from gridhaul.transfer.findings import Finding, FindingCode
 from gridhaul.transfer.naming import delivery_of_temporary
-from gridhaul.transfer.ports import Listing, Target
+from gridhaul.transfer.ports.checking import Folder
+from gridhaul.transfer.ports.targets import Listing, Target
 from tasks.checking.examination import Examination
 from tasks.runtime import Runtime
 

@@ -1,4 +1,4 @@
-"""What the tests of logins share."""
+"""Fixtures of the tests of logins."""
 
 import time
 from collections.abc import AsyncIterator
@@ -24,7 +24,7 @@ async def password_hash() -> str:
 
 @pytest.fixture
 def one_minute(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The clock of the rates stands: what was counted in one minute weighs less in the next."""
+    """Stop the clock of the rate limits: their sliding window counts a request for less and less in the next minute."""
     now = time.time()
     monkeypatch.setattr(memory, "time", SimpleNamespace(time=lambda: now))
 

@@ -26,7 +26,7 @@ class House:
         )
 
     async def look(self, token: str, path: str = "/account") -> int:
-        """The status of a request with the token."""
+        """Return the status of a GET of the path with the token."""
         return (await self.http.get(path, headers=bearer(token))).status_code
 
 

@@ -1,11 +1,10 @@
-"""The api within the test's own loop: real routes over a real MongoDB, and hints that are only written down."""
+"""The api within the test's own event loop: real routes over the ports that a test passes; hints are only collected."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, cast
 
 import httpx2
 
@@ -19,16 +18,16 @@ from api.rate_limits import RateLimits
 from gridhaul.asgi import chain
 from gridhaul.asgi.readiness import Readiness
 from gridhaul.identity.passwords import Passwords
-from gridhaul.storage.accounts.accounts import MongoAccounts
-from gridhaul.storage.checking.checks import MongoChecks
 from gridhaul.transfer.access import Account, Caller, Scope
 from gridhaul.transfer.errors import Unauthorized
 from gridhaul.transfer.model import Hint, RecordId
+from gridhaul.transfer.ports.accounts import AccountLookup, Accounts
 from tests.asgi.request_limits import REQUEST_LIMITS
 from tests.contracts.ports import Ports
 
 TOKEN = "t" * 32
 SECRET = "s" * 32
+LIFETIME_SECONDS = 60
 NO_RATES = RateLimits(requests_a_minute=0, failed_logins_a_minute=0)
 
 
@@ -41,8 +40,8 @@ class Api:
         return [(hint.task.value, hint.record_id) for hint in self.hints]
 
 
-class _Heard:
-    """Stands for the sender of hints."""
+class _HintCollector:
+    """A stand-in for the sender of hints: it collects them in a list."""
 
     def __init__(self, hints: list[Hint]) -> None:
         self._hints = hints
@@ -51,8 +50,8 @@ class _Heard:
         self._hints.append(hint)
 
 
-class _Operators:
-    """Lets the operator in, who may do everything."""
+class _OperatorOnly(Authenticator):
+    """A stand-in for the authenticator: it knows one token, the operator's, who has every scope."""
 
     async def caller(self, token: str) -> Caller:
         if token != TOKEN:
@@ -64,8 +63,8 @@ class _Operators:
         return Caller(account=account, scopes=frozenset(Scope))
 
 
-def authenticator(accounts: MongoAccounts) -> Authenticator:
-    return Authenticator(accounts=accounts, secret=SECRET, lifetime_seconds=60, allow_demo=False)
+def authenticator(accounts: AccountLookup) -> Authenticator:
+    return Authenticator(accounts=accounts, secret=SECRET, lifetime_seconds=LIFETIME_SECONDS, allow_demo=False)
 
 
 async def _nothing() -> None:
@@ -77,12 +76,14 @@ async def serving(
     ports: Ports,
     *,
     root: Path = Path("/srv"),
-    checks: MongoChecks | None = None,
-    accounts: MongoAccounts | None = None,
+    accounts: Accounts | None = None,
     rate_limits: RateLimits = NO_RATES,
     max_open_files: int = 1000,
 ) -> AsyncIterator[Api]:
-    """The api over these ports; it knows the targets `archive` and `mirror`. Without accounts there is an operator."""
+    """Serve the api over these ports, with the targets `archive` and `mirror`.
+
+    Without `accounts`, the only caller is an operator with every scope, whose token `http` sends.
+    """
     app, hints, ready = create_app(), list[Hint](), Readiness(_nothing)
     passwords = Passwords()
     await ready.prepare()
@@ -91,9 +92,9 @@ async def serving(
         files=ports.files,
         deliveries=ports.deliveries,
         contents=ports.contents,
-        checks=cast("MongoChecks", checks),  # None where no test asks for them
+        checks=ports.checks,
         downloads=download_slots(),
-        hints=cast("Any", _Heard(hints)),
+        hints=_HintCollector(hints),
         indexes=ready,
         roots=(root,),
         targets=frozenset({"archive", "mirror"}),
@@ -102,8 +103,10 @@ async def serving(
         max_open_files=max_open_files,
         open_file_limit=OpenFileLimit(ports.files),
         usage=ports.usage_with(None),
-        accounts=accounts or cast("MongoAccounts", ports.accounts),  # as much of them as is asked for here
-        authenticator=authenticator(accounts) if accounts else cast("Authenticator", _Operators()),
+        accounts=accounts or ports.accounts,
+        authenticator=authenticator(accounts) if accounts else _OperatorOnly(
+            accounts=ports.accounts, secret=SECRET, lifetime_seconds=LIFETIME_SECONDS, allow_demo=False
+        ),
         passwords=passwords,
         password_attempts=PasswordAttempts(passwords, rate_limits),
         rate_limits=rate_limits,

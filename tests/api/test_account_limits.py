@@ -1,4 +1,4 @@
-"""What an account may have: the quota of its bytes, and how many files at once wait to be stored."""
+"""The limits of an account: its quota of bytes, and the number of its files that wait to be stored."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -114,7 +114,7 @@ async def test_request_that_is_refused_for_its_source_is_not_charged(api: Api, p
 
 
 class _Refusing:
-    """`FileRegistry` whose insert fails."""
+    """A `FileRegistry` whose insert fails."""
 
     def __init__(self, files: object, error: Exception) -> None:
         self._files = files

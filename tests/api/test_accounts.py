@@ -22,7 +22,7 @@ SOME = (Scope.READ, Scope.PREPARE)
 
 @pytest.fixture
 async def http(database: Database) -> AsyncIterator[httpx2.AsyncClient]:
-    """Nobody's requests; there are the admin `root` and the account `alice`, neither with a password."""
+    """Yield a client without a token. The admin `root` and the account `alice` exist, both without a password."""
     accounts = MongoAccounts(database)
     for username, scopes in (("root", ALL), ("alice", SOME)):
         await accounts.create(NewAccount(username=username, scopes=scopes))
@@ -139,8 +139,8 @@ async def test_key_makes_keys_only_for_an_admin(
     key = by_key(await http.post("/keys", json={"name": "k"}, headers=alice))
     assert (await http.post("/keys", json={"name": "more"}, headers=key)).status_code == 403
     admin = by_key(await http.post("/keys", json={"name": "k"}, headers=root))
-    theirs = await http.post("/keys", json={"name": "for alice", "account": "alice"}, headers=admin)
-    assert (await http.get("/account", headers=by_key(theirs))).json()["username"] == "alice"
+    for_alice = await http.post("/keys", json={"name": "for alice", "account": "alice"}, headers=admin)
+    assert (await http.get("/account", headers=by_key(for_alice))).json()["username"] == "alice"
 
 
 async def test_key_ends_itself_and_no_other_one(
@@ -169,10 +169,10 @@ async def test_keys_of_others_are_unknown(
 async def test_expired_key_is_refused(http: httpx2.AsyncClient, alice: dict[str, str], database: Database) -> None:
     key = by_key(await http.post("/keys", json={"name": "k", "expires_in_days": 1}, headers=alice))
     assert (await http.get("/account", headers=key)).status_code == 200
-    ago = [
+    expired_now = [
         {"$set": {"keys": {"$map": {"input": "$keys", "in": {"$mergeObjects": ["$$this", {"expires_at": "$$NOW"}]}}}}}
     ]
-    await database["auth"].update_one({"username": "alice"}, ago)
+    await database["auth"].update_one({"username": "alice"}, expired_now)
     assert (await http.get("/account", headers=key)).status_code == 401
 
 
@@ -202,14 +202,14 @@ async def test_request_reads_one_key_and_no_others(database: Database) -> None:
 
 
 async def test_key_revoked_while_others_are_read_is_not_found_from_then_on(database: Database) -> None:
-    """Many ask at once and share their reads; whoever asks after the revocation has a read that begins after it."""
+    """Concurrent callers share their reads; a caller who asks after the revocation gets a read that begins after it."""
     accounts = MongoAccounts(database)
     await accounts.create(NewAccount(username="bob", scopes=SOME))
     for _ in range(20):
         key = _key()
         await accounts.add_key("bob", key)
         before = [asyncio.create_task(accounts.with_key(key.id)) for _ in range(20)]
-        await asyncio.sleep(0)  # they are under way
+        await asyncio.sleep(0)  # let the tasks begin their read
         await accounts.revoke_key(key.id, of="bob")
         after = await asyncio.gather(*(accounts.with_key(key.id) for _ in range(20)))
         assert after == [None] * 20
@@ -228,5 +228,5 @@ async def test_names_and_keys_that_are_asked_for_at_once_get_their_own(database:
 
 
 def _key() -> ApiKey:
-    now = datetime.now(UTC).replace(microsecond=0)  # as exact as MongoDB's times
+    now = datetime.now(UTC).replace(microsecond=0)  # MongoDB keeps milliseconds only
     return ApiKey(id=new_id(), name="k", digest="d", scopes=SOME, created_at=now)

@@ -1,4 +1,4 @@
-"""`python -m api.admin`: the way in."""
+"""`python -m api.admin`, which makes the first account and prints a key for it."""
 
 from pathlib import Path
 from typing import Any

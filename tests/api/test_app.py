@@ -1,4 +1,4 @@
-"""The api's own start."""
+"""The start of the api process."""
 
 import gc
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from gridhaul.embedded.network import HOST, free_ports
 
 @pytest.fixture
 def settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Of an api whose servers are not there yet."""
+    """Set the api's settings; no server listens at the addresses in them."""
     (nobody,) = free_ports(1)
     (tmp_path / "targets.toml").touch()
     for name, value in {
@@ -27,7 +27,7 @@ def settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @pytest.fixture
 def collected() -> Iterator[None]:
-    """Nothing is kept from the collector before the test, nor after it."""
+    """Unfreeze all objects before and after the test: freezing them is process-wide."""
     gc.unfreeze()
     yield
     gc.unfreeze()

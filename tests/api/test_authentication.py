@@ -1,4 +1,4 @@
-"""Which paths are open, as the routes see them."""
+"""Open and closed paths behind a proxy that adds a prefix (`root_path`)."""
 
 import httpx2
 import pytest

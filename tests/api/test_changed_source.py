@@ -1,4 +1,4 @@
-"""What prepare and retry do about a source that changes: the policy, and a file registered anew."""
+"""Prepare and retry of a source that changes: the policy, and a file that is registered anew."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -42,7 +42,7 @@ async def _prepared(api: Api, source: Path, **body: str) -> RecordId:
 
 
 async def _failed(api: Api, ports: Ports, source: Path, error: Failure = OTHER_ERROR) -> File:
-    """A file that failed when some of it was stored."""
+    """Return a file that failed after 3 of its bytes were stored."""
     file_id = await _prepared(api, source)
     taken = await ports.files.claim(file_id, holder="w", from_states=STORABLE, to_state=FileState.STORING)
     assert taken is not None
@@ -66,7 +66,7 @@ def _remove(source: Path) -> None:
 
 
 def _touch(source: Path) -> None:
-    """Change its ctime alone."""
+    """Change the ctime of the source and nothing else that identifies it."""
     source.with_name("link").hardlink_to(source)
     source.chmod(0o600)
 
@@ -113,7 +113,7 @@ async def test_retry_registers_a_source_that_was_replaced_anew(api: Api, ports: 
 
 
 async def test_retry_starts_over_when_the_source_was_seen_to_change(api: Api, ports: Ports, source: Path) -> None:
-    """What is stored may be of two states of the source, though size, mtime and inode are the same."""
+    """The stored chunks may come from two states of the source, though its size, mtime and inode are the same."""
     before = await _failed(api, ports, source, CHANGED)
     assert await _retry(api, before) == (200, None)
     assert (await _now(ports, before.id)).content_outdated

@@ -1,17 +1,16 @@
-"""`/checks`: what is started, once; what is told; what is refused."""
+"""`/checks`: a check is started once, shown with its findings, listed, cancelled, or refused."""
 
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
-from gridhaul.storage.checking.checks import MongoChecks
 from gridhaul.storage.connect import Database
 from gridhaul.transfer.checks import RUNNABLE, CheckState, Cursor, Stage
 from gridhaul.transfer.findings import Finding, FindingCode, Outcome
 from gridhaul.transfer.model import RecordId
 from tests.api.service import Api, serving
-from tests.contracts.ports import Ports, destination, mongo_ports, new_delivery, registered
+from tests.contracts.ports import Checks, Ports, destination, mongo_ports, new_delivery, registered
 
 UNKNOWN = "f" * 24
 
@@ -22,13 +21,13 @@ def ports(database: Database) -> Ports:
 
 
 @pytest.fixture
-def checks(database: Database) -> MongoChecks:
-    return MongoChecks(database, lease_seconds=60)
+def checks(ports: Ports) -> Checks:
+    return ports.checks
 
 
 @pytest.fixture
-async def api(ports: Ports, checks: MongoChecks) -> AsyncIterator[Api]:
-    async with serving(ports, checks=checks) as found:
+async def api(ports: Ports, checks: Checks) -> AsyncIterator[Api]:
+    async with serving(ports) as found:
         yield found
 
 
@@ -78,7 +77,7 @@ async def test_order_that_makes_no_sense_is_refused(api: Api, body: dict[str, An
     assert not api.hints
 
 
-async def test_findings_and_progress_are_shown(api: Api, checks: MongoChecks) -> None:
+async def test_findings_and_progress_are_shown(api: Api, checks: Checks) -> None:
     check_id = (await api.http.post("/checks", json={})).json()["check_id"]
     taken = await checks.claim(RecordId(check_id), holder="w", from_states=RUNNABLE, to_state=CheckState.RUNNING)
     assert taken is not None
@@ -115,18 +114,18 @@ async def test_findings_and_progress_are_shown(api: Api, checks: MongoChecks) ->
     ]
 
 
-async def test_open_check_is_cancelled_and_one_that_is_over_is_not(api: Api, checks: MongoChecks) -> None:
-    here = (await api.http.post("/checks", json={})).headers["Location"]
+async def test_open_check_is_cancelled_and_one_that_is_over_is_not(api: Api, checks: Checks) -> None:
+    cancelled = (await api.http.post("/checks", json={})).headers["Location"]
     for _ in range(2):
-        answer = await api.http.post(f"{here}/cancel")
+        answer = await api.http.post(f"{cancelled}/cancel")
         assert (answer.status_code, answer.json()["state"]) == (200, "CANCELLED")
-    there = (await api.http.post("/checks", json={})).headers["Location"]
-    assert there != here
-    check_id = RecordId(there.rpartition("/")[2])
+    done = (await api.http.post("/checks", json={})).headers["Location"]
+    assert done != cancelled
+    check_id = RecordId(done.rpartition("/")[2])
     taken = await checks.claim(check_id, holder="w", from_states=RUNNABLE, to_state=CheckState.RUNNING)
     assert taken is not None
     await checks.finish(taken.lease, CheckState.DONE)
-    assert (await api.http.post(f"{there}/cancel")).json()["code"] == "state_conflict"
+    assert (await api.http.post(f"{done}/cancel")).json()["code"] == "state_conflict"
 
 
 async def test_checks_are_listed_newest_first_page_by_page(api: Api) -> None:

@@ -129,12 +129,12 @@ async def test_of_a_delete_and_finalizes_at_once_never_both_are_accepted(api: Ap
         assert state is (FileState.DELETING if deleted.status_code == 202 else FileState.STORED)
         if state is FileState.DELETING:
             left = [one for one in await ports.deliveries.of_file(file.id) if one.state in OPEN]
-            assert not left, "what was not accepted is taken back"
+            assert not left, "the delivery of a refused finalize is taken back"
     assert (both, neither) == (0, 0)
 
 
 class _Gated(MongoDeliveries):
-    """A finalize opens its delivery right after a delete has looked at the deliveries."""
+    """Deliveries in a forced order: a finalize opens its delivery right after a delete has looked at the deliveries."""
 
     def __init__(self, database: Database) -> None:
         super().__init__(database, lease_seconds=60)

@@ -1,4 +1,4 @@
-"""What the dispatcher puts into which queue, with a real Redis and a real MongoDB."""
+"""The messages that the dispatcher puts into each queue, with a real Redis and a real MongoDB."""
 
 import base64
 import json
@@ -9,7 +9,7 @@ from redis import Redis
 
 from api import dispatcher as module
 from api.dispatcher import Dispatcher
-from gridhaul.storage.agenda import DispatcherLease, MongoAgenda
+from gridhaul.storage.agenda import MongoAgenda, MongoDispatcherLease
 from gridhaul.storage.connect import Database
 from gridhaul.transfer.model import File, Queue
 from gridhaul.transfer.states import FileState
@@ -40,12 +40,12 @@ def ports(database: Database) -> Ports:
 async def dispatcher(
     database: Database, redis_url: str, redis: "Redis", monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Dispatcher]:
-    """Whatever was hinted at all was hinted long ago."""
+    """Yield a dispatcher that takes every hint as sent long ago, so it may repeat any hint at once."""
     monkeypatch.setattr(module, "BUSY_QUEUE_SECONDS", 0.0)
     monkeypatch.setattr(module, "EMPTY_QUEUE_SECONDS", 0.0)
     broker, hints = Broker(redis_url), HintSender(redis_url)
     yield Dispatcher(
-        lease=DispatcherLease(database, holder="test", lease_seconds=60),
+        lease=MongoDispatcherLease(database, holder="test", lease_seconds=60),
         agenda=MongoAgenda(database),
         broker=broker,
         hints=hints,
@@ -60,14 +60,14 @@ def depth(redis: "Redis", queue: Queue) -> int:
 
 
 def named(redis: "Redis", queue: Queue) -> set[str]:
-    """The ids that the messages name."""
+    """Return the ids of files that the messages of the queue name."""
     messages = [json.loads(message) for message in redis.lrange(queue.value, 0, -1)]
-    told = [json.loads(base64.b64decode(message["body"]))[0] for message in messages]
-    return {one for (ids,) in told for one in ids}
+    arguments = [json.loads(base64.b64decode(message["body"]))[0] for message in messages]
+    return {one for (ids,) in arguments for one in ids}
 
 
 async def retried(ports: Ports) -> File:
-    """A small file that is due again after an attempt that failed."""
+    """Return a small file that is due again after an attempt failed."""
     file = await claimed(ports, await registered(ports))
     await ports.files.release(file.lease, FileState.REGISTERED, delay_seconds=0)
     return file
@@ -100,7 +100,10 @@ async def test_flushed_broker_gets_every_hint_again_and_never_more_than_records(
 async def test_new_small_files_are_all_hinted_again_with_never_more_messages_than_records(
     dispatcher: Dispatcher, ports: Ports, redis: "Redis"
 ) -> None:
-    """Several in a message: fewer messages than records are no sign that any is lost, so some are hinted twice."""
+    """A message names several new files, so the number of messages does not tell how many hints are lost.
+
+    The dispatcher therefore hints some files twice.
+    """
     files = {(await registered(ports)).id for _ in range(5)}
     for _ in range(3):
         redis.flushall()

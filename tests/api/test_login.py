@@ -1,4 +1,4 @@
-"""Logins: passwords, access tokens, refresh tokens, and what ends them. Real argon2 and a real MongoDB."""
+"""Logins: passwords, access tokens, refresh tokens, and the events that end them. Real argon2 and a real MongoDB."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any

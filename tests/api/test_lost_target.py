@@ -1,4 +1,4 @@
-"""A target that an account has lost: what would be delivered there does not begin again."""
+"""An account that may no longer use a target: resume and retry refuse its files that are to be delivered there."""
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -21,7 +21,7 @@ def ports(database: Database) -> Ports:
 
 @pytest.fixture
 async def alice(database: Database, ports: Ports) -> AsyncIterator[Api]:
-    """The api as it is for an account that may deliver to `archive` alone."""
+    """Yield the api for an account that may deliver to `archive` alone."""
     accounts = MongoAccounts(database)
     account = await accounts.create(NewAccount(username="alice", scopes=tuple(Scope), targets=("archive",)))
     async with serving(ports, accounts=accounts) as found:

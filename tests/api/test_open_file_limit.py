@@ -1,4 +1,4 @@
-"""How often the files of an owner are counted, and that what is known meanwhile is never too little."""
+"""`OpenFileLimit`: it counts the files of an owner seldom, and the number it assumes meanwhile is never too low."""
 
 import asyncio
 from types import SimpleNamespace
@@ -15,7 +15,7 @@ OWNER = "operator"
 
 
 class _Counting(MemoryFiles):
-    """Notes how often it was asked; says what it saw only when it may."""
+    """A registry that notes how often it counted, and returns a count only while `answers` is set."""
 
     def __init__(self) -> None:
         super().__init__(lease_seconds=60)
@@ -37,10 +37,10 @@ class _Counting(MemoryFiles):
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
-    """Stands, until `now` is set."""
-    stands = SimpleNamespace(now=1000.0)
-    monkeypatch.setattr(open_file_limit, "time", SimpleNamespace(monotonic=lambda: stands.now))
-    return stands
+    """Return the clock of `OpenFileLimit`: it stands still until a test sets `now`."""
+    clock = SimpleNamespace(now=1000.0)
+    monkeypatch.setattr(open_file_limit, "time", SimpleNamespace(monotonic=lambda: clock.now))
+    return clock
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def known(files: _Counting, clock: SimpleNamespace) -> OpenFileLimit:
 
 
 async def _register(known: OpenFileLimit, files: _Counting, *, limit: int) -> bool:
-    """Whether one more was taken."""
+    """Return whether one more file was registered."""
     try:
         async with known.one_more(OWNER, limit=limit):
             await files.register(new_file())
@@ -112,7 +112,7 @@ async def test_what_begins_while_the_files_are_counted_is_added(
     files.answers.clear()
     slow = asyncio.create_task(_register(known, files, limit=10))
     await files.asked.wait()
-    assert all([await _register(known, files, limit=10) for _ in range(5)])  # by what was known
+    assert all([await _register(known, files, limit=10) for _ in range(5)])  # decided by the earlier count
     files.answers.set()
     assert await slow
     counted = files.counted

@@ -1,4 +1,4 @@
-"""Cancel, pause, resume, retry and the lists, state by state."""
+"""Cancel, pause, resume and retry in every state, and the lists of files and deliveries."""
 
 from collections.abc import AsyncIterator
 from dataclasses import replace

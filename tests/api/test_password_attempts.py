@@ -1,4 +1,4 @@
-"""PasswordAttempts at passwords: what is counted, and what is refused then."""
+"""`PasswordAttempts`: it counts the attempts that fail, and refuses more of them with 429."""
 
 import asyncio
 
@@ -55,7 +55,7 @@ async def test_wrong_current_passwords_are_counted_as_logins(house: House) -> No
 
 
 class _Held(Passwords):
-    """Answers when it is let go."""
+    """Passwords whose comparison returns only when `let_go` is set."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -73,7 +73,7 @@ async def test_only_so_many_passwords_wait_for_their_turn() -> None:
         return await password_attempts.is_right(OTHER, None, address="")
 
     waiting = [asyncio.create_task(guess()) for _ in range(WAITING_MOST)]
-    await asyncio.sleep(0)  # each of them has begun
+    await asyncio.sleep(0)  # let every task begin
     with pytest.raises(TooManyRequests):
         await guess()
     held.let_go.set()

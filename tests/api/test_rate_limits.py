@@ -1,4 +1,4 @@
-"""Who is counted as one."""
+"""Addresses that the rate limits count together."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Every endpoint states its scope, and is closed without it. Read from the api's own description."""
+"""Every endpoint names its scope and is closed without it. The OpenAPI document says which endpoints exist."""
 
 import re
 from collections.abc import AsyncIterator
@@ -11,7 +11,6 @@ import pytest
 from api.app import create_app
 from api.authentication import OPEN_PATHS
 from gridhaul.storage.accounts.accounts import MongoAccounts
-from gridhaul.storage.checking.checks import MongoChecks
 from gridhaul.storage.connect import Database
 from gridhaul.transfer.access import Account, NewAccount, Scope
 from tests.api.service import authenticator, serving
@@ -35,7 +34,7 @@ BODIES: dict[str, Any] = {
 
 @cache
 def operations() -> dict[tuple[str, str], list[Scope]]:
-    """Method and path of everything that is closed, with its scopes."""
+    """Return (method, path) of every endpoint that wants a token, with its scopes."""
     found = {}
     for path, methods in create_app().openapi()["paths"].items():
         for method, operation in methods.items():
@@ -52,10 +51,10 @@ def test_everything_but_the_own_account_names_one_scope() -> None:
 
 @pytest.fixture
 async def http(database: Database) -> AsyncIterator[httpx2.AsyncClient]:
-    accounts, checks = MongoAccounts(database), MongoChecks(database, lease_seconds=LONG_LEASE_SECONDS)
+    accounts = MongoAccounts(database)
     await accounts.create(NewAccount(username="alice", scopes=tuple(Scope)))
     ports = mongo_ports(database, lease_seconds=LONG_LEASE_SECONDS)
-    async with serving(ports, accounts=accounts, checks=checks) as api:
+    async with serving(ports, accounts=accounts) as api:
         api.http.headers.pop("Authorization")
         yield api.http
 

@@ -1,4 +1,4 @@
-"""What prepare and retry answer about paths: the status and code of each refusal, and never a hint what is outside."""
+"""Answers of prepare and retry about paths: status and code of each refusal; files outside the roots stay unknown."""
 
 import os
 from collections.abc import AsyncIterator
@@ -29,7 +29,7 @@ def ports(database: Database) -> Ports:
 
 @pytest.fixture
 def exports(tmp_path: Path) -> Path:
-    """A configured root with a file of alice, one of bob, and links of alice that lead out."""
+    """Return a configured root with a file of alice, a file of bob, a FIFO, and links that lead out of the root."""
     exports = tmp_path / "exports"
     for account in ("alice", "bob"):
         (exports / account).mkdir(parents=True)
@@ -49,7 +49,7 @@ async def api(ports: Ports, exports: Path) -> AsyncIterator[Api]:
 
 @pytest.fixture
 async def alice(database: Database, ports: Ports, exports: Path) -> AsyncIterator[Api]:
-    """The api as it is for an account that may only send from its own directory."""
+    """Yield the api for an account that may only send from its own directory."""
     accounts = MongoAccounts(database)
     await accounts.create(NewAccount(username="alice", scopes=(Scope.PREPARE,), roots=(str(exports / "alice"),)))
     account = await accounts.named("alice")
@@ -79,10 +79,10 @@ async def _prepare(api: Api, path: object) -> tuple[int, dict[str, Any]]:
 async def test_what_is_outside_is_answered_alike_whether_it_exists_or_not(
     api: Api, exports: Path, existing: str, missing: str
 ) -> None:
-    there, gone = [await _prepare(api, path.format(exports=exports)) for path in (existing, missing)]
-    assert there == gone
-    assert (there[0], there[1]["code"]) == (403, "path_not_allowed")
-    assert str(exports) not in str(there)
+    for_existing, for_missing = [await _prepare(api, path.format(exports=exports)) for path in (existing, missing)]
+    assert for_existing == for_missing
+    assert (for_existing[0], for_existing[1]["code"]) == (403, "path_not_allowed")
+    assert str(exports) not in str(for_existing)
 
 
 @pytest.mark.parametrize(

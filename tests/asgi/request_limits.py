@@ -1,4 +1,4 @@
-"""RequestLimits as they are by default."""
+"""The request limits of these tests: the defaults, but bodies of at most 64 KiB."""
 
 from gridhaul.asgi.request_limits import RequestLimits
 

@@ -1,4 +1,4 @@
-"""A service of a few routes behind the chain, asked within the test's own loop."""
+"""An app behind the chain, and a client that calls it within the test's own event loop."""
 
 from collections.abc import Callable
 

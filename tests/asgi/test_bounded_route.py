@@ -1,4 +1,4 @@
-"""Bodies that are too large, too slow, too deep or of another type, and those that are right."""
+"""`BoundedRoute`: bodies that are too large, too slow, too deep or of another type are refused; right ones pass."""
 
 import asyncio
 from collections.abc import AsyncIterator

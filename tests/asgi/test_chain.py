@@ -1,4 +1,4 @@
-"""What the chain around every request adds to its answer, or answers in the place of the routes."""
+"""The chain around every request: the headers it adds to an answer, and the requests that it answers itself."""
 
 import httpx2
 import pytest
@@ -18,7 +18,7 @@ PREFLIGHT = {
 
 
 class DenyAll:
-    """Stands for authentication."""
+    """A stand-in for the authentication: it refuses every request."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

@@ -12,7 +12,7 @@ from tests.asgi.service import client
 
 
 class Page(HTMLParser):
-    """What a page loads, and the nonces of the scripts that are written into it."""
+    """A parsed page: the addresses that it loads, and the nonces of its inline scripts."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -21,12 +21,12 @@ class Page(HTMLParser):
         self.feed(text)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        given = dict(attrs)
-        address = given.get("src") if tag in ("script", "img", "iframe") else given.get("href")
+        attributes = dict(attrs)
+        address = attributes.get("src") if tag in ("script", "img", "iframe") else attributes.get("href")
         if address:
             self.loads.append(address)
         elif tag == "script":
-            self.nonces.append(given.get("nonce"))
+            self.nonces.append(attributes.get("nonce"))
 
 
 @pytest.fixture

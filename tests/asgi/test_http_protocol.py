@@ -1,4 +1,4 @@
-"""Connections whose headers do not come to an end, and bodies on their way to the application."""
+"""`BoundedHttp`: it ends connections whose headers never end, and hands bodies to the application whole."""
 
 import asyncio
 import hashlib
@@ -24,7 +24,7 @@ REQUEST = b"GET / HTTP/1.1\r\nHost: x\r\n"
 async def connected(
     head_seconds: float = 30.0, app: ASGIApp | None = None
 ) -> AsyncGenerator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
-    """A connection to a server of the protocol."""
+    """Yield a connection to a server that speaks `BoundedHttp`. Without `app`, the server answers `here`."""
     config = uvicorn.Config(app or PlainTextResponse("here"), ws="none", log_level="critical")
 
     def protocol() -> BoundedHttp:
@@ -90,10 +90,10 @@ async def test_what_is_no_request_is_answered_as_before() -> None:
         assert (await reader.read()).startswith(b"HTTP/1.1 400 ")
 
 
-def teller(pause_seconds: float) -> ASGIApp:
-    """Takes part after part of a body, with pauses, and tells its length and digest."""
+def digesting_app(pause_seconds: float) -> ASGIApp:
+    """Return an app that reads a body part by part, with pauses, and answers with its length and SHA-256."""
 
-    async def tell(scope: Scope, receive: Receive, send: Send) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
         total, length = hashlib.sha256(), 0
         async for part in Request(scope, receive).stream():
             total.update(part)
@@ -101,21 +101,21 @@ def teller(pause_seconds: float) -> ASGIApp:
             await asyncio.sleep(pause_seconds)
         await PlainTextResponse(f"{length} {total.hexdigest()}")(scope, receive, send)
 
-    return tell
+    return app
 
 
 @pytest.mark.parametrize("pause_seconds", [0, 0.005])
 async def test_bodies_reach_the_application_whole_however_slowly_it_takes_them(pause_seconds: float) -> None:
-    """Its digest and length: of bodies in one piece and in many, on one connection."""
-    async with connected(app=teller(pause_seconds)) as (reader, writer):
+    """The app receives bodies of one piece and of many pieces, all on one connection."""
+    async with connected(app=digesting_app(pause_seconds)) as (reader, writer):
         for length in (0, 1, 1000, 3 << 20, 200_000, 1 << 20, 0, 70_000):
             body = os.urandom(length)
             writer.write(b"PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % length)
             for at in range(0, length, 300_000):
                 writer.write(body[at : at + 300_000])
                 await writer.drain()
-            told = f"{length} {hashlib.sha256(body).hexdigest()}".encode()
-            assert (await reader.readuntil(told)).startswith(b"HTTP/1.1 200 OK")
+            expected = f"{length} {hashlib.sha256(body).hexdigest()}".encode()
+            assert (await reader.readuntil(expected)).startswith(b"HTTP/1.1 200 OK")
 
 
 @pytest.mark.parametrize("pause_seconds", [0, 0.005])
@@ -123,7 +123,7 @@ async def test_pieces_of_every_size_are_joined_in_their_order(pause_seconds: flo
     sizes = (1, 2, PIECE_BYTES - 1, PIECE_BYTES, PIECE_BYTES + 1, 100_000)
     pieces = [os.urandom(size) for size in random.Random(5).choices(sizes, k=300)]
     body = b"".join(pieces)
-    async with connected(app=teller(pause_seconds)) as (reader, writer):
+    async with connected(app=digesting_app(pause_seconds)) as (reader, writer):
         writer.write(b"PUT / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
         writer.write(b"".join(b"%x\r\n%b\r\n" % (len(piece), piece) for piece in pieces) + b"0\r\n\r\n")
         await writer.drain()
@@ -146,7 +146,7 @@ async def test_body_in_pieces_of_two_bytes_takes_no_more_memory_than_its_length(
         try:
             writer.write(sent)
             await writer.drain()
-            await asyncio.sleep(1)  # all of it is there by now, or would be
+            await asyncio.sleep(1)  # time enough for the server to receive all that it does not refuse to buffer
             held_bytes, _ = tracemalloc.get_traced_memory()
         finally:
             tracemalloc.stop()

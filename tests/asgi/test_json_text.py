@@ -1,4 +1,4 @@
-"""What of JSON is refused before a route sees it."""
+"""`check_json`: JSON that is refused before a route sees it."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""The answer to a method that a path does not know."""
+"""Answers to a method that a path does not know: 405 with `Allow`."""
 
 import pytest
 from fastapi import APIRouter, FastAPI

@@ -1,4 +1,4 @@
-"""Input that is wrong: the answer is the client's fault, and the service goes on."""
+"""Tests of bad input: the service answers 4xx, changes nothing, and goes on."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""A running system with accounts of these tests' own, and what they have: nothing of it may change by bad input."""
+"""A running system with two accounts of these tests and their records, none of which bad input may change."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -13,7 +13,7 @@ from tests.journeys.operator import Json, Operator, make_file, sha256_of
 from tests.journeys.test_accounts import SCOPES, calling
 
 LENGTH = 100_000
-OWN = "bad-input-"  # the accounts' names begin so
+OWN = "bad-input-"  # the prefix of the usernames of these tests
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,10 +21,10 @@ class Bench:
     system: System
     operator: Operator
     root: Path
-    http: httpx2.Client  # of an account that may do everything but administer
+    http: httpx2.Client  # calls as an account with every scope except `admin`
     path: Path
     sha256: str
-    file_id: str  # of that path, delivered
+    file_id: str  # the file of `path`, stored and delivered
     delivery_id: str
     foreign_file_id: str
     foreign_delivery_id: str
@@ -33,19 +33,19 @@ class Bench:
         return self.http.post("/upload/prepare", json={"file_path": path, **body})
 
     def finalize(self, body: Json, *, file_id: str | None = None, **headers: str) -> httpx2.Response:
-        """Headers given by name (`repr_digest="x"`); without any, the right digest."""
+        """Finalize with these headers (`repr_digest="x"` sends `repr-digest`); without any, send the right digest."""
         named = {name.replace("_", "-"): value for name, value in headers.items()} or {"content-sha256": self.sha256}
         return self.http.post(f"/upload/{file_id or self.file_id}/finalize", json=body, headers=named)
 
     def filled(self, text: str) -> str:
-        """The text, with `{root}`, `{file_id}` and the other names of this bench replaced."""
+        """Return the text with `{root}`, `{file_id}` and the other names of this bench replaced by their values."""
         for name in ("root", "path", "file_id", "delivery_id", "foreign_file_id", "foreign_delivery_id"):
             text = text.replace(f"{{{name}}}", str(getattr(self, name)))
         return text
 
     @contextmanager
     def unchanged(self) -> Iterator[None]:
-        """Meanwhile no file, delivery or count of bytes of these accounts comes, goes or changes."""
+        """Assert that the block adds, removes and changes no file, delivery or `used_bytes` of these accounts."""
         before = self._records()
         yield
         assert self._records() == before
@@ -61,7 +61,7 @@ class Bench:
 
 
 def key_of(operator: Operator, name: str, *, scopes: list[str] = SCOPES, **account: object) -> str:
-    """An API key with these scopes, of a new account that has them all."""
+    """Return an API key with these scopes. It belongs to a new account, which has all of `SCOPES`."""
     body = {"username": OWN + name, "scopes": SCOPES, **account}
     made = operator.http.post("/accounts", json=body)
     assert made.status_code == 201, made.text
@@ -72,7 +72,7 @@ def key_of(operator: Operator, name: str, *, scopes: list[str] = SCOPES, **accou
 
 @contextmanager
 def bench_of(system: System, root: Path) -> Iterator[Bench]:
-    """`root` is a directory of its own beneath a root of the system."""
+    """Yield a bench whose files lie in `root`, an empty directory beneath a root of the system."""
     operator = Operator(system)
     with ExitStack() as stack:
         stack.callback(operator.close)
@@ -94,7 +94,7 @@ def bench_of(system: System, root: Path) -> Iterator[Bench]:
 
 
 def _delivered(operator: Operator, http: httpx2.Client, path: Path) -> tuple[str, str]:
-    """Ids of a new file of that client and of its delivery, once both are over."""
+    """Return the ids of a new file of the client's account and of its delivery, after the delivery is done."""
     deliver_to = {"target": "directory", "if_exists": "rename"}
     answer = http.post("/upload/prepare", json={"file_path": str(path), "deliver_to": deliver_to})
     assert answer.status_code == 202, answer.text

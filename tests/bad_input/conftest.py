@@ -1,4 +1,4 @@
-"""The running system that the journeys share, with records that bad input must leave alone, and the count of rows."""
+"""Fixtures: the system of the journeys, with records that bad input must not change. At the end, the count of rows."""
 
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -17,7 +17,7 @@ __all__ = ["operator", "remotes", "sources", "system"]
 
 @pytest.fixture(scope="package", autouse=True)
 def _no_server_errors(system: System) -> Iterator[None]:
-    """All that these tests sent was the client's fault, and the services said so."""
+    """Assert that the services logged no server error while the tests of this package ran."""
     logs = [system.data / "logs" / f"{name}.log" for name in ("api", "chunk_service")]
     sizes = [log.stat().st_size for log in logs]
     yield

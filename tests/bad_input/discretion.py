@@ -1,4 +1,4 @@
-"""That an answer says nothing it should not: none of what was sent, and nothing of the inside."""
+"""A check that an answer repeats no text of its request, and says nothing about the inside of the service."""
 
 import json
 import re
@@ -7,19 +7,19 @@ from urllib.parse import unquote
 
 import httpx2
 
-TELLING_CHARACTERS = 6  # what is shorter is in any text by chance
+TELLING_CHARACTERS = 6  # shorter texts occur in any answer by chance
 OF_EVERY_CLIENT = {"host", "accept", "accept-encoding", "connection", "user-agent", "content-type", "content-length"}
 INSIDE = ("Traceback", 'File "', "site-packages", "pymongo", "pydantic", "/proc/")
 
 
 def require_discreet(response: httpx2.Response) -> None:
-    """No text of the request comes back, in the body or in a header."""
+    """Assert that neither the body nor a header of the answer repeats a text of the request or names internals."""
     answer = response.text + str(response.headers)
-    said = [text for text in _said(response.request) if len(text) >= TELLING_CHARACTERS]
-    assert [text for text in (*said, *INSIDE) if text in answer] == []
+    sent = [text for text in _sent_texts(response.request) if len(text) >= TELLING_CHARACTERS]
+    assert [text for text in (*sent, *INSIDE) if text in answer] == []
 
 
-def _said(request: httpx2.Request) -> Iterator[str]:
+def _sent_texts(request: httpx2.Request) -> Iterator[str]:
     yield from (part for part in unquote(request.url.path).split("/") if not re.fullmatch("[a-z]*", part))
     yield from request.url.params.values()
     for name, value in request.headers.items():

@@ -1,4 +1,4 @@
-"""How many rows of the table were tried in this run, and how many of them were answered as written."""
+"""The count of the table's rows that a run tried, and of those that were answered as the table says."""
 
 import pytest
 
@@ -7,18 +7,18 @@ from tests.bad_input.waiting import WAITING, WHOLLY_WAITING
 
 
 def note(item: pytest.Item, report: pytest.TestReport) -> None:
-    """Write into the report which rows the test tries."""
+    """Add the rows that the test tries to its report."""
     report.user_properties += [("row", mark.args[0].name) for mark in item.iter_markers("row")]
 
 
 def show(reporter: pytest.TerminalReporter) -> None:
-    """One line at the end of the run, if any row was tried."""
+    """Print one line at the end of the run, if a test tried a row."""
     passed, wrong = _rows(reporter, "passed"), _rows(reporter, "failed") | _rows(reporter, "error")
     if tried := passed | wrong:
         parts = len({waiting.row for waiting in WAITING} - WHOLLY_WAITING)
         reporter.write_line(
-            f"bad input: {len(Row)} rows in the table, {len(tried)} tried, {len(tried - wrong)} right, "
-            f"{len(WHOLLY_WAITING)} waiting, and a part of {parts} others"
+            f"bad input: {len(Row)} rows in the table, {len(tried)} tried, {len(tried - wrong)} answered as "
+            f"written; {len(WHOLLY_WAITING)} wait for an endpoint, and a part of {parts} more does"
         )
 
 

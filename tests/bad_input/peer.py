@@ -1,4 +1,4 @@
-"""A client without manners: sends any bytes to one of the two services, and watches how that takes it."""
+"""A client that sends any bytes to one of the two services, and watches the log and the memory of that service."""
 
 import socket
 from collections.abc import Iterable, Iterator
@@ -28,7 +28,7 @@ def connected_to(url: str) -> Iterator[socket.socket]:
 class Peer:
     name: str
     url: str
-    json_path: str  # of a route that takes JSON
+    json_path: str  # the path of a POST route that takes JSON
     token: str
     pid: int
     log: Path
@@ -41,9 +41,9 @@ class Peer:
         return cls(name=name, url=url, json_path=path, token=system.token, pid=system.pid(name), log=log)
 
     def ask(self, *parts: bytes) -> tuple[int, str]:
-        """Status and body of the answer to these bytes."""
+        """Send the parts, and return status and body of the answer."""
         with connected_to(self.url) as connection:
-            with suppress(OSError):  # what was answered before the end is there to be read
+            with suppress(OSError):  # the service may answer and close before it has read all parts
                 for part in parts:
                     connection.sendall(part)
             response = HTTPResponse(connection)
@@ -51,7 +51,10 @@ class Peer:
             return response.status, response.read().decode()
 
     def pour(self, head: bytes, parts: Iterable[bytes]) -> int:
-        """How many bytes of the parts were taken before the service ended the connection."""
+        """Send head and parts until the service closes the connection; return how many bytes of the parts were sent.
+
+        The number includes bytes that only reached the buffers of the sockets.
+        """
         taken = 0
         with connected_to(self.url) as connection, suppress(OSError):
             connection.sendall(head)
@@ -65,7 +68,7 @@ class Peer:
 
     @contextmanager
     def without_traces(self) -> Iterator[None]:
-        """Nothing unexpected is logged meanwhile, and afterwards the same process answers."""
+        """Assert that the service logs no traceback during the block, and that the same process answers afterwards."""
         before = self.log.stat().st_size
         yield
         assert self.goes_on()
@@ -74,8 +77,8 @@ class Peer:
 
     @contextmanager
     def peak_memory_below(self, extra_bytes: int) -> Iterator[None]:
-        """Meanwhile the process never holds so much more than now."""
-        Path(f"/proc/{self.pid}/clear_refs").write_text("5")  # the peak starts anew
+        """Assert that the process uses less than `extra_bytes` more memory during the block than before."""
+        Path(f"/proc/{self.pid}/clear_refs").write_text("5")  # reset the peak, VmHWM (proc(5))
         before = self._peak_bytes()
         yield
         assert self._peak_bytes() - before < extra_bytes

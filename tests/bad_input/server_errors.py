@@ -1,13 +1,13 @@
-"""What a service's log says of its own mistakes: input, however bad, is never one of them."""
+"""A reader of server errors in a service's log: bad input never causes one."""
 
 import json
 from pathlib import Path
 
-WANTED = (503, 507)  # busy, and no room
+EXPECTED = (503, 507)  # the service is busy; the quota or the disk is full
 
 
 def server_errors(log: Path, *, since_byte: int = 0) -> list[str]:
-    """The lines of the log that tell of a server error or an exception."""
+    """Return the lines of the log, from byte `since_byte` on, that report a server error or an exception."""
     lines = log.read_bytes()[since_byte:].decode(errors="replace").splitlines()
     return [line for line in lines if "Traceback" in line or _is_error(line)]
 
@@ -23,4 +23,4 @@ def _is_error(line: str) -> bool:
 
 
 def _failed(status: object) -> bool:
-    return isinstance(status, int) and (status == 0 or status >= 500) and status not in WANTED
+    return isinstance(status, int) and (status == 0 or status >= 500) and status not in EXPECTED

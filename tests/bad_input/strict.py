@@ -1,4 +1,4 @@
-"""Both services once more, with other limits and little patience."""
+"""A second api and a second chunk service, with lower limits and shorter timeouts than the system's own."""
 
 import os
 import shutil
@@ -31,12 +31,12 @@ LIMITS = {
 
 @dataclass(frozen=True, kw_only=True)
 class StrictApi:
-    """It has a database of its own, in which no file may ever be."""
+    """An api with a database of its own, in which no file may be registered."""
 
     url: str
     token: str
-    http: httpx2.Client  # of an account that may do everything
-    root: Path  # /dev is another one
+    http: httpx2.Client  # calls as an account with every scope
+    root: Path  # the api has a second root, /dev
 
     def prepare(self, path: object) -> httpx2.Response:
         return self.http.post("/upload/prepare", json={"file_path": path})
@@ -57,14 +57,14 @@ def strict_api(system: System, folder: Path) -> Iterator[StrictApi]:
 
 @contextmanager
 def strict_chunk_service(system: System, folder: Path) -> Iterator[str]:
-    """Its address. It has the database of the system."""
+    """Yield the URL of a chunk service that uses the database of the system."""
     settings = settings_of(system) | {"GRIDHAUL_STALL_SECONDS": str(STALL_SECONDS)}
     with _serving("chunk_service.app:app", settings, folder / "chunk_service.log") as url:
         yield url
 
 
 def reads_everything() -> bool:
-    """Whether permissions of files would be nothing to the api: it would run as root, with all that root may."""
+    """Return whether the api would ignore file permissions: it would run as root, and no setpriv can limit it."""
     return os.geteuid() == 0 and shutil.which("setpriv") is None
 
 
@@ -80,7 +80,7 @@ def _serving(app: str, settings: dict[str, str], log: Path) -> Iterator[str]:
 
 
 def _unprivileged() -> list[str]:
-    """What root is started with so that the permissions of files bind it like anybody."""
+    """Return the prefix of a command that makes file permissions apply to root, too; empty if none is needed."""
     if os.geteuid() != 0 or reads_everything():
         return []
     return [str(shutil.which("setpriv")), "--bounding-set=-dac_override,-dac_read_search"]

@@ -1,4 +1,4 @@
-"""The table of bad input: what comes in, and the answer. Every row is tried in this package, or waits in `waiting`."""
+"""The table of bad input and its answers. Every row is tried in this package, or waits for an endpoint in `waiting`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from tests.journeys.test_api import problem
 
 
 class Row(Enum):
-    """The input, and the answer as the table has it."""
+    """A row of the table: the input, and the answer."""
 
     TOKEN = "no, malformed, expired, foreign or `alg: none` token", "401 with `WWW-Authenticate`"
     GRANT = "token without the scope, root or target", "403"
@@ -64,7 +64,7 @@ class Row(Enum):
 
 @dataclass(frozen=True)
 class Answer:
-    """A problem document, and the headers that must come with it."""
+    """The status and code of a problem document, and the headers that must accompany it."""
 
     status: int
     code: str
@@ -83,10 +83,10 @@ INVALID = Answer(422, "invalid_value")
 
 
 def trying(row: Row) -> pytest.MarkDecorator:
-    """Marks a test, or one of its cases, as trying that row."""
+    """Return a mark: the test, or the case of a test, tries this row."""
     return pytest.mark.row(row)
 
 
 def cases(row: Row, answer: Answer, inputs: Mapping[str, object]) -> list[ParameterSet]:
-    """Parameters `(input, answer)` of a test: each of the named inputs has this answer."""
+    """Return the parameters `(input, answer)` of a test: each of the named inputs must get this answer."""
     return [pytest.param(value, answer, id=f"{row.name}-{name}", marks=trying(row)) for name, value in inputs.items()]

@@ -1,4 +1,4 @@
-"""Chunks that come again, and writers whose time is over."""
+"""Chunks that are sent again, and writers with a stale or wrong fence."""
 
 import pytest
 from bson import ObjectId
@@ -13,15 +13,15 @@ CHUNK = b"a" * MIB
 OTHER = b"b" * MIB
 STALE = Answer(409, "stale_fence")
 MALFORMED = Answer(400, "malformed")
-LENGTHS = {"inline": 2, "gridfs": 17}  # chunks
+CHUNKS = {"inline": 2, "gridfs": 17}
 
 
-@pytest.fixture(params=LENGTHS)
+@pytest.fixture(params=CHUNKS)
 def writer(bench: Bench, request: pytest.FixtureRequest) -> ChunkWriter:
-    """With all chunks stored, in one layout and the other."""
-    writer = ChunkWriter.open(bench.operator, LENGTHS[request.param] * MIB)
-    for first in range(0, LENGTHS[request.param], 16):
-        count = min(16, LENGTHS[request.param] - first)
+    """Return a writer whose content has all its chunks, once in the inline layout and once in the GridFS layout."""
+    writer = ChunkWriter.open(bench.operator, CHUNKS[request.param] * MIB)
+    for first in range(0, CHUNKS[request.param], 16):
+        count = min(16, CHUNKS[request.param] - first)
         assert writer.put(first, [CHUNK] * count).status_code == 201
     return writer
 
@@ -70,7 +70,7 @@ def test_writer_whose_content_was_taken_over_is_stale(bench: Bench, writer: Chun
 
 
 def taken_over(operator: Operator, writer: ChunkWriter) -> None:
-    """As by another worker, which has the next fence."""
+    """Give the content the next fence, as the claim of another worker does."""
     with operator.database() as database:
         found = {"_id": ObjectId(writer.content_id)}
         assert database["contents"].update_one(found, {"$set": {"fence": 2}}).modified_count == 1

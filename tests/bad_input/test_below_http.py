@@ -1,4 +1,4 @@
-"""Bytes that are no request, or a strange one: answered 4xx or routed, never 5xx, and the service goes on."""
+"""Malformed and strange requests: the service answers 4xx or routes them, never 5xx, and goes on."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Bodies that do not come to their end: the connection is closed, and nothing of them is stored."""
+"""Bodies that end early or stall: the service closes the connection and stores nothing of them."""
 
 import socket
 from http.client import HTTPResponse
@@ -15,21 +15,21 @@ pytestmark = trying(Row.BROKEN_OFF)
 
 
 def prepare_of(token: str) -> bytes:
-    """The head and the begin of a prepare."""
+    """Return a prepare that breaks off in the middle of its body."""
     lines = ["POST /upload/prepare HTTP/1.1", "Host: x", f"Authorization: Bearer {token}"]
     lines += ["Content-Type: application/json", "Content-Length: 100", "", '{"file_path": "/']
     return "\r\n".join(lines).encode()
 
 
 def segment_of(writer: ChunkWriter) -> bytes:
-    """The head and one half of a chunk."""
+    """Return a request that stores a chunk and breaks off in the middle of the chunk."""
     lines = [f"PUT /contents/{writer.content_id}/chunks/0 HTTP/1.1", "Host: x", f"Content-Length: {MIB}"]
     lines += [f"{name}: {value}" for name, value in writer.headers([CHUNK]).items()]
     return "\r\n".join([*lines, "", ""]).encode() + CHUNK[: MIB // 2]
 
 
 def require_closed(url: str, data: bytes) -> None:
-    """After the client said that no more will come."""
+    """Send the data, shut down the sending side, and read until the service closes the connection."""
     with connected_to(url) as connection:
         connection.sendall(data)
         connection.shutdown(socket.SHUT_WR)
@@ -38,7 +38,7 @@ def require_closed(url: str, data: bytes) -> None:
 
 
 def require_refused_and_closed(url: str, data: bytes) -> None:
-    """Within the client's own patience, while it says nothing more."""
+    """Send the data and then nothing more; assert that the service answers 408 and closes the connection."""
     with connected_to(url) as connection:
         connection.sendall(data)
         response = HTTPResponse(connection)
@@ -72,6 +72,6 @@ def test_client_that_stalls_within_a_segment_stores_nothing(bench: Bench, impati
 
 
 def require_untouched(writer: ChunkWriter) -> None:
-    """Nothing is held, and the same chunk is taken when it comes whole."""
+    """Assert that no chunk is stored, and that the same chunk is stored when it is sent whole."""
     assert not any(writer.request("GET", "digests").content)
     assert writer.put(0, [CHUNK]).status_code == 201

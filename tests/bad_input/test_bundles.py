@@ -1,4 +1,4 @@
-"""Bundles that are not what they say, or not whose they say: refused by the chunk service, and nothing is stored."""
+"""Bundles that do not match their table or their token: the chunk service refuses them and stores nothing."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -8,9 +8,10 @@ import pytest
 from bson import ObjectId
 
 from gridhaul.chunk_service_client.bundle_table import write_body, write_table
-from gridhaul.chunk_service_client.grants import BundleGrant, ContentGrant, sign, sign_bundle
+from gridhaul.chunk_service_client.grants import sign, sign_bundle
 from gridhaul.transfer.bundle import WholeContent
 from gridhaul.transfer.digest import content_sha256
+from gridhaul.transfer.grants import BundleGrant, ContentGrant
 from tests.bad_input.bench import Bench
 from tests.bad_input.table import FORBIDDEN, INVALID, UNAUTHORIZED, Answer, Row, cases, trying
 from tests.contracts.bytes_to_store import whole_content

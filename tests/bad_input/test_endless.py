@@ -1,4 +1,4 @@
-"""Requests without an end: the service ends them, and holds little of them meanwhile."""
+"""Requests without an end: the service ends them, and keeps little of them in memory."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""Finalize that names the wrong bytes, comes too early or again, and what comes after the end."""
+"""Finalize with a wrong digest, too early, or repeated; and stopping files and deliveries that are over."""
 
 import base64
 

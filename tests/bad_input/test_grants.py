@@ -1,4 +1,4 @@
-"""A token goes no further than its scopes, roots and targets, and to nobody else's records."""
+"""Tokens give no more than their scopes, roots and targets, and none of another account's records."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -18,10 +18,10 @@ Call = tuple[str, str, Json | None]  # method, path, body
 
 @dataclass(frozen=True, kw_only=True)
 class Limited:
-    """Callers that may do less than all."""
+    """Clients of two accounts with limited rights."""
 
-    reader: httpx2.Client  # scope read only
-    fenced: httpx2.Client  # one root beneath the others', one target
+    reader: httpx2.Client  # its key has the scope `read` alone
+    fenced: httpx2.Client  # its account has one root, `inside`, and one target, `webdav`
 
 
 @pytest.fixture(scope="module")

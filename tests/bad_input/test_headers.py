@@ -1,4 +1,4 @@
-"""Headers of a request that is otherwise right: keys that were used, ranges of nothing, more than is read."""
+"""Bad headers of an otherwise right request: used idempotency keys, bad ranges, and too many bytes of headers."""
 
 import time
 
@@ -30,7 +30,7 @@ TOO_LARGE = Answer(431, "headers_too_large")
 
 @pytest.fixture(scope="module")
 def key(bench: Bench) -> str:
-    """An Idempotency-Key that was used for the bench's path."""
+    """Return an Idempotency-Key that was already used to prepare the bench's path."""
     (bench.root / "another.bin").write_bytes(b"x")
     answer = with_key(bench, "used-before", {"file_path": "{path}"})
     assert answer.status_code == 202

@@ -1,4 +1,4 @@
-"""Ids that are none, and ids of nothing."""
+"""Malformed ids, and well-formed ids of no record."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""JSON that is none, or not what is asked for."""
+"""Bodies that are no JSON, or JSON of another shape than documented."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Accounts that want more than they may: refused, told when to come again, and nothing is registered."""
+"""Requests over an account's rate, open files or quota: the api refuses them and registers nothing."""
 
 from collections.abc import Callable
 
@@ -17,7 +17,10 @@ pytestmark = trying(Row.LIMITS)
 
 
 def answer_other_than(status: int, ask: Callable[[], httpx2.Response], *, within: int) -> httpx2.Response:
-    """The first one. The end of a minute may let a few more requests through."""
+    """Return the first answer with another status, out of at most `within`.
+
+    Several requests may be needed: when a minute ends, the sliding window lets a few more through.
+    """
     answers = (ask() for _ in range(within))
     return next(answer for answer in answers if answer.status_code != status)
 
@@ -30,7 +33,7 @@ def test_account_over_its_rate_is_told_when_to_come_again(strict: StrictApi) -> 
     with httpx2.Client(base_url=strict.url, headers=headers, trust_env=False, timeout=30) as http:
         assert {http.get("/files").status_code for _ in range(REQUESTS_A_MINUTE)} == {200}
         TOO_MANY_REQUESTS.require(answer_other_than(200, lambda: http.get("/files"), within=REQUESTS_A_MINUTE))
-    assert strict.http.get("/account").status_code == 200, "nobody else is over it"
+    assert strict.http.get("/account").status_code == 200, "the rate of one account does not limit another account"
 
 
 def test_logins_that_fail_over_the_rate_are_refused_unlooked_at(strict: StrictApi) -> None:

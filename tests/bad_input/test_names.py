@@ -1,4 +1,4 @@
-"""Names of targets and of objects: configured targets only, and names that stay beneath them."""
+"""Names of targets and objects: a target must be configured, and an object name must stay beneath its target."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Paths: only readable regular files beneath a root are taken, and nothing is told of others."""
+"""Paths: the api takes only readable regular files beneath a root, and says nothing about files elsewhere."""
 
 import os
 import socket
@@ -59,27 +59,27 @@ MISSING = {
 
 @pytest.fixture(scope="module")
 def furnished(bench: Bench) -> Iterator[Bench]:
-    """With all that may lie beneath a root and is no file."""
+    """Yield the bench with a folder, a FIFO, a socket and links beneath its root."""
     (bench.root / "folder").mkdir()
     os.mkfifo(bench.root / "fifo")
     links = {"passwd": "/etc/passwd", "nothing": "/etc/nothing", "etc": "/etc", "above": "../..", "fifo": "fifo"}
     for name, to in links.items():
         (bench.root / f"to-{name}").symlink_to(to)
     with socket.socket(socket.AF_UNIX) as listening:
-        here = os.open(bench.root, os.O_PATH)
-        listening.bind(f"/proc/self/fd/{here}/socket")  # a socket's path has 107 bytes at most
-        os.close(here)
+        folder = os.open(bench.root, os.O_PATH)
+        listening.bind(f"/proc/self/fd/{folder}/socket")  # a socket's path has at most 107 bytes: unix(7)
+        os.close(folder)
         yield bench
 
 
 def within_a_second(ask: Callable[[], httpx2.Response]) -> httpx2.Response:
-    """The answer; asked again where the machine was busy with something else."""
+    """Return the answer of an attempt that took less than a second, out of three: the machine may be busy."""
     for _ in range(3):
         asked_at = time.monotonic()
         answer = ask()
         if time.monotonic() - asked_at < 1:
             return answer
-    raise AssertionError("it takes longer than a second")
+    raise AssertionError("three requests took longer than a second each")
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_path_that_is_no_file_beneath_a_root_is_refused_within_a_second(
 
 @trying(Row.OUTSIDE)
 @pytest.mark.parametrize(
-    ("there", "missing"),
+    ("existing", "missing"),
     [
         ("/etc/passwd", "/etc/nothing"),
         ("{root}/to-passwd", "{root}/to-nothing"),
@@ -108,8 +108,10 @@ def test_path_that_is_no_file_beneath_a_root_is_refused_within_a_second(
         ("{root}/../../system", "{root}/../../nothing"),
     ],
 )
-def test_answer_to_a_path_outside_does_not_tell_whether_it_exists(furnished: Bench, there: str, missing: str) -> None:
-    answers = [furnished.prepare(furnished.filled(path)).json() for path in (there, missing)]
+def test_answer_to_a_path_outside_does_not_tell_whether_it_exists(
+    furnished: Bench, existing: str, missing: str
+) -> None:
+    answers = [furnished.prepare(furnished.filled(path)).json() for path in (existing, missing)]
     assert len({answer.pop("instance") for answer in answers}) == 2
     assert answers[0] == answers[1]
 
@@ -127,7 +129,7 @@ def test_file_over_the_maximum_is_too_large(strict: StrictApi) -> None:
 
 
 @trying(Row.SOURCE)
-@pytest.mark.skipif(reads_everything(), reason="root reads everything, and there is no setpriv to take that from it")
+@pytest.mark.skipif(reads_everything(), reason="root reads every file, and setpriv, which could forbid it, is missing")
 @pytest.mark.parametrize("of", ["file", "folder"])
 def test_unreadable_file_is_refused(strict: StrictApi, of: str) -> None:
     folder = strict.root / f"unreadable-{of}"

@@ -1,4 +1,4 @@
-"""Segments with a wrong number, length or digest: refused by the chunk service, and nothing of them is stored."""
+"""Segments with a wrong number, length or digest: the chunk service refuses them and stores nothing of them."""
 
 import pytest
 

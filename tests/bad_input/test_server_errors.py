@@ -1,4 +1,4 @@
-"""The reading of the services' logs, on which all tests here rely."""
+"""`server_errors`, which reads the services' logs for all tests of this package."""
 
 from pathlib import Path
 

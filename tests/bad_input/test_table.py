@@ -1,4 +1,4 @@
-"""The table itself: no row is forgotten, and none waits for an endpoint that is there by now."""
+"""The table itself: every row is tried or waits, and no row waits for an endpoint that exists."""
 
 import pkgutil
 from collections.abc import Iterator, Sequence
@@ -14,7 +14,7 @@ from tests.bad_input.waiting import WAITING, WHOLLY_WAITING, vocabulary
 
 
 def tried() -> Iterator[Row]:
-    """The row of every mark `row` in this package, on a test or on one of its cases."""
+    """Yield the row of every mark `row` in this package: on a module, a test, or a case of a test."""
     for found in pkgutil.iter_modules([str(Path(__file__).parent)]):
         module = import_module(f"tests.bad_input.{found.name}")
         for marked in (module, *vars(module).values()):
@@ -25,7 +25,7 @@ def tried() -> Iterator[Row]:
 
 
 def marks_of(marked: object) -> Sequence[pytest.Mark]:
-    """Those of a test, or of a module that has one for all its tests."""
+    """Return the marks of a test, or of a module whose `pytestmark` is for all its tests."""
     found = getattr(marked, "pytestmark", [])
     return [found.mark] if isinstance(found, pytest.MarkDecorator) else list(found)
 
@@ -43,5 +43,5 @@ def test_what_is_waited_for_is_not_there_yet(system: System) -> None:
         for url in (system.url, system.chunk_service_url)
         for word in vocabulary(httpx2.get(f"{url}/openapi.json", trust_env=False).json())
     }
-    assert {"repr-digest", "post /upload/prepare", "415"} <= words, "it is the vocabulary of both"
+    assert {"repr-digest", "post /upload/prepare", "415"} <= words, "the words come from both services"
     assert [waiting for waiting in WAITING if words.intersection(waiting.needs)] == []

@@ -1,4 +1,4 @@
-"""Nobody in without a valid token or key."""
+"""Requests without a valid token or key: both services refuse them."""
 
 import time
 from typing import Any
@@ -15,7 +15,7 @@ from tests.journeys.operator import MIB, Json
 
 API = {"sub": OWN + "caller", "aud": "gridhaul-api", "scope": "read", "generation": 0}
 CHUNKS = {"aud": "gridhaul-chunk-service", "fence": 1}
-AN_HOUR_AGO = -3600  # a worker's clock may be wrong by minutes
+AN_HOUR_AGO = -3600  # the chunk service tolerates a clock that is wrong by 15 minutes
 DIGESTS = f"/contents/{'0' * 24}/digests"
 HEADERS = {
     "none": None,

@@ -1,4 +1,4 @@
-"""Content types that a path does not take, and methods that it does not know."""
+"""Content types that a path does not take, and methods that a path does not know."""
 
 import pytest
 
@@ -20,9 +20,9 @@ CONTENT_TYPES = {
 }
 
 
-@pytest.mark.parametrize(("given", "answer"), cases(Row.TYPE, UNSUPPORTED, CONTENT_TYPES))
-def test_body_of_another_content_type_is_refused(bench: Bench, given: str | None, answer: Answer) -> None:
-    headers = {"Content-Type": given} if given else {}
+@pytest.mark.parametrize(("content_type", "answer"), cases(Row.TYPE, UNSUPPORTED, CONTENT_TYPES))
+def test_body_of_another_content_type_is_refused(bench: Bench, content_type: str | None, answer: Answer) -> None:
+    headers = {"Content-Type": content_type} if content_type else {}
     writer = ChunkWriter.open(bench.operator, MIB)
     with bench.unchanged():
         answer.require(bench.http.post(PREPARE, content=f'{{"file_path": "{bench.path}"}}', headers=headers))

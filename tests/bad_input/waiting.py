@@ -1,11 +1,11 @@
-"""The parts of the table that can not be tried yet, and the endpoint that each waits for."""
+"""The parts of the table that cannot be tried yet, and the endpoint that each waits for."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tests.bad_input.table import Row
 
-UPLOADS = ("receiving", "content-range")  # clients that send bytes themselves, instead of naming a path
+UPLOADS = ("receiving", "content-range")  # the endpoints for clients that send the bytes of a file instead of its path
 TUS = ("tus-resumable", "post /files")
 DOWNLOADS_IN_PARTS = ("206",)
 CONDITIONS = ("if-match", "412")
@@ -13,7 +13,7 @@ CONDITIONS = ("if-match", "412")
 
 @dataclass(frozen=True)
 class Waiting:
-    """`needs`: what the description of the api will name as soon as there is the endpoint, in lower case."""
+    """A part of a row. An OpenAPI document names one of `needs`, in lower case, as soon as the endpoint exists."""
 
     row: Row
     part: str
@@ -35,7 +35,7 @@ WHOLLY_WAITING = frozenset(waiting.row for waiting in WAITING if waiting.part ==
 
 
 def vocabulary(description: object) -> Iterator[str]:
-    """Every name, number and path of an OpenAPI document, and its routes as `post /files`; all in lower case."""
+    """Yield every name, text and path of an OpenAPI document, and its routes as `post /files`; all in lower case."""
     if isinstance(description, str):
         yield description.lower()
     elif isinstance(description, list):

@@ -1,1 +1,1 @@
-"""The benchmark's own rules, without any server."""
+"""Tests of the benchmark's own rules, without any server."""

@@ -1,4 +1,4 @@
-"""Records as the benchmark makes them, with made-up figures."""
+"""Cases, outcomes and record entries like the benchmark's, with made-up figures."""
 
 from collections.abc import Mapping, Sequence
 
@@ -31,4 +31,4 @@ def entry(found: Outcome, *, goal: Goal | None = None) -> Entry:
 
 
 def _never(bench: Bench) -> Outcome:
-    raise AssertionError("nothing is measured here")
+    raise AssertionError("these tests measure no case")

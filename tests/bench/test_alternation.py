@@ -1,10 +1,10 @@
-"""Who is measured when."""
+"""`alternate`: the order of warm-ups and measurements."""
 
 from bench.alternation import Contestant, alternate
 
 
 class Silent:
-    """A display that only counts."""
+    """A display that prints nothing: it keeps the number of expected measurements and the lines."""
 
     def __init__(self) -> None:
         self.expected = 0
@@ -22,7 +22,7 @@ class Silent:
 
 
 class Course:
-    """What happened, in order."""
+    """A log of measurements and of calls of `settle`, in order. A measurement's value is its place in the log."""
 
     def __init__(self) -> None:
         self.events: list[str] = []

@@ -1,4 +1,4 @@
-"""When CI stops."""
+"""The guard: the ratios at which CI fails."""
 
 import pytest
 
@@ -11,7 +11,7 @@ GUARDED = case(goal=Goal("≥", 0.5))
 
 
 class Machine:
-    """Gives one ratio after another; notes how many runs each had."""
+    """A stand-in for the measurement: it returns the next ratio, and notes how many runs were asked for."""
 
     def __init__(self, *ratios: float) -> None:
         self._ratios = iter(ratios)

@@ -1,4 +1,4 @@
-"""What is asked for: cases, sizes, settings, and whether there is room for it."""
+"""The plan of a run: its cases, sizes and settings, and the disk space that it needs."""
 
 import shutil
 from collections import namedtuple
@@ -64,7 +64,7 @@ def test_room_is_for_the_case_that_stores_most() -> None:
 
 def test_too_little_room_is_refused_with_what_is_needed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(0, 0, 3 * GIB_IN_MIB * MIB))
-    with pytest.raises(NoSpace, match=r"This needs 2\d\.\d GiB below .*, and 3\.0 GiB are free"):
+    with pytest.raises(NoSpace, match=r"The run needs 2\d\.\d GiB below .*, and 3\.0 GiB are free"):
         check_space(tmp_path, choose(()), FULL)
 
 

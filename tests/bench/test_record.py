@@ -1,4 +1,4 @@
-"""What is kept, and how it is merged."""
+"""The record of the figures: its entries, and how new ones are merged into it."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The table, the page and the chart."""
+"""The report's table, the page in docs/ and the chart."""
 
 from io import StringIO
 from pathlib import Path

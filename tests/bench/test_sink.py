@@ -1,4 +1,4 @@
-"""The sink, over a pair of sockets."""
+"""The sink, which takes every PUT and keeps nothing, over a pair of sockets."""
 
 import socket
 from collections.abc import Iterator
@@ -14,12 +14,12 @@ STORED = b"HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n"
 
 @pytest.fixture
 def peer() -> Iterator[socket.socket]:
-    ours, its = socket.socketpair()
-    thread = Thread(target=Connection(its).serve)
+    client, server = socket.socketpair()
+    thread = Thread(target=Connection(server).serve)
     thread.start()
-    with ours:
-        ours.settimeout(10)
-        yield ours
+    with client:
+        client.settimeout(10)
+        yield client
     thread.join(10)
     assert not thread.is_alive()
 

@@ -1,4 +1,4 @@
-"""What counts as the time of a transfer."""
+"""`rate`: the time that counts as the time of a transfer."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from bench.timing import rate
 
 
 class Clock:
-    """Goes on only when it is told to."""
+    """A clock that stands still until a test changes `now`."""
 
     def __init__(self) -> None:
         self.now = 100.0

@@ -1,4 +1,4 @@
-"""A bundle's body: what arrives is what the table and the token say, or nothing is taken."""
+"""A bundle's body: bytes that do not match the table, or a table that does not match the token, are refused."""
 
 import json
 from collections.abc import Sequence
@@ -9,10 +9,10 @@ import pytest
 
 from chunk_service.bundle_body import read_bundle
 from gridhaul.chunk_service_client.bundle_table import write_body, write_table
-from gridhaul.chunk_service_client.grants import BundleGrant
 from gridhaul.transfer.bundle import TABLE_MAX_BYTES, WholeContent
 from gridhaul.transfer.digest import content_sha256
 from gridhaul.transfer.errors import DigestMismatch, Forbidden, InvalidValue, LengthMismatch, RequestTimeout
+from gridhaul.transfer.grants import BundleGrant
 from tests.chunk_service.test_segment_body import KIB, STALL_SECONDS, _ended, _parts, _request
 from tests.contracts.bytes_to_store import MIB, some_bytes, whole_content
 

@@ -1,4 +1,4 @@
-"""How much is let in as the disk fills up."""
+"""`DiskReserve`: how many bytes it lets in as the disk fills up."""
 
 import pytest
 
@@ -15,9 +15,9 @@ RESERVE = 1000
         (1300, 0, 300),
         (1300, 50, 350),
         (1000, 0, 0),
-        (900, 400, 300),  # what was deleted is used again
+        (900, 400, 300),  # below the reserve, only the space of deleted chunks is used
         (900, 100, 0),
-        (600, 5000, 100),  # but not to the last byte of the disk
+        (600, 5000, 100),  # half of the reserve stays free, whatever is reusable
         (500, 5000, 0),
         (0, 5000, -500),
     ],

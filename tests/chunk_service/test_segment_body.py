@@ -1,4 +1,4 @@
-"""A body is cut into chunks wherever its parts happen to end."""
+"""A segment's body: its chunks do not depend on the parts in which it arrives."""
 
 import asyncio
 from collections.abc import Iterable, Iterator
@@ -18,7 +18,7 @@ STALL_SECONDS = 30.0
 
 
 def _request(parts: Iterable[bytes], **headers: str) -> Request:
-    """A request whose body arrives in these parts, after which the client is gone."""
+    """Return a request whose body arrives in these parts; then the client disconnects."""
     arriving = iter(parts)
 
     async def receive() -> dict[str, Any]:

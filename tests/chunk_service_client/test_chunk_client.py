@@ -1,4 +1,4 @@
-"""When the worker's client asks the chunk service again, and when it leaves that to a later attempt."""
+"""`ChunkClient`: when it repeats a request itself, and when it leaves the repeat to a later attempt."""
 
 import json
 from collections.abc import Iterator
@@ -6,9 +6,9 @@ from collections.abc import Iterator
 import pytest
 
 from gridhaul.chunk_service_client.chunk_client import ChunkClient
-from gridhaul.chunk_service_client.grants import ContentGrant
 from gridhaul.outgoing.http_client import make_client
 from gridhaul.transfer.errors import StorageFull
+from gridhaul.transfer.grants import ContentGrant
 from gridhaul.transfer.model import RecordId
 from tests.servers.disturbances import Answer
 from tests.servers.proxy import Proxy, proxying
@@ -19,7 +19,7 @@ FULL = json.dumps({"code": "storage_full", "detail": "full"}).encode()
 
 @pytest.fixture
 def service() -> Iterator[Proxy]:
-    """Answers as it is planned to."""
+    """Yield a proxy in the place of the chunk service: it plays the answers that a test plans."""
     with proxying("127.0.0.1", 9) as proxy:
         yield proxy
 
@@ -40,7 +40,7 @@ async def test_busy_service_is_asked_again_no_sooner_than_it_says(service: Proxy
 
 async def test_who_is_told_to_come_much_later_does_not_wait(service: Proxy) -> None:
     service.plan(Answer(status=507, headers={"Retry-After": "30"}, body=FULL), times=2)
-    with pytest.raises(StorageFull) as told:
+    with pytest.raises(StorageFull) as caught:
         await ask(service)
-    assert told.value.retry_after_seconds == 30
+    assert caught.value.retry_after_seconds == 30
     assert len(service.requests) == 1

@@ -1,4 +1,4 @@
-"""Tokens of the chunk service: bound to one content and one fence, and to nothing else."""
+"""Tokens of the chunk service: each gives access to one content under one fence, to repairs, or to one bundle."""
 
 import time
 from typing import Any
@@ -10,9 +10,6 @@ from gridhaul.chunk_service_client.grants import (
     AUDIENCE,
     CLOCK_LEEWAY_SECONDS,
     LIFETIME_SECONDS,
-    BundleGrant,
-    ContentGrant,
-    RepairGrant,
     sign,
     sign_bundle,
     sign_repair,
@@ -21,6 +18,7 @@ from gridhaul.chunk_service_client.grants import (
     verify_repair,
 )
 from gridhaul.transfer.errors import Unauthorized
+from gridhaul.transfer.grants import BundleGrant, ContentGrant, RepairGrant
 from gridhaul.transfer.model import RecordId
 
 SECRET = "s" * 32

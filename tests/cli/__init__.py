@@ -1,1 +1,1 @@
-"""The command against a real small server that plays scripted answers."""
+"""Tests of the command against a small real server that plays scripted answers."""

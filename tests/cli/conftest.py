@@ -1,4 +1,4 @@
-"""A scripted api, and the command set up to speak to it."""
+"""Fixtures: a scripted api, and the command with the settings to call it."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -34,7 +34,7 @@ def environment(api: ScriptedApi, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def run() -> Run:
-    """The command within this process."""
+    """Return a function that runs the command within this process, and raises its unexpected errors."""
 
     def run(*args: str, stdin: str | bytes = "") -> Result:
         result = CliRunner().invoke(app, args, input=stdin, prog_name="gridhaul")

@@ -1,4 +1,4 @@
-"""Accounts, keys and logins, as the scripted api gives them."""
+"""Records of accounts and keys, and logins, for the scripted api."""
 
 from typing import Any
 
@@ -41,7 +41,7 @@ def key(**changes: object) -> dict[str, Any]:
 
 
 def let_in(api: ScriptedApi) -> None:
-    """Whoever logs in."""
+    """Script the api to accept every login and logout."""
     login = {"access_token": "access", "expires_in": 900, "refresh_token": "refresh", "scope": "prepare read"}
     api.script(LOGIN, login)
     api.script(LOGOUT, Answer(body=None, status=204))

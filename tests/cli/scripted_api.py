@@ -1,4 +1,4 @@
-"""A real HTTP server that answers as a test tells it to, and remembers what it heard."""
+"""A real HTTP server that plays the answers of a test's script, and keeps the requests that it received."""
 
 import socket
 import threading
@@ -32,13 +32,13 @@ class Answer:
 @dataclass(frozen=True, kw_only=True)
 class Heard:
     at: float
-    call: str  # `GET /files/…`
+    call: str  # method and path, such as `GET /files/…`
     headers: Mapping[str, str]
     body: bytes
 
 
 class ScriptedApi:
-    """For each call a list of answers; the last one is given for ever."""
+    """A list of answers for each call. The last answer is repeated for ever; a call without a script gets 404."""
 
     def __init__(self, port: int) -> None:
         self.url = f"http://127.0.0.1:{port}"
@@ -58,7 +58,7 @@ class ScriptedApi:
 
     def wait_for(self, call: str) -> None:
         with self._heard_one:
-            assert self._heard_one.wait_for(lambda: self.calls(call), timeout=20), f"nobody called {call}"
+            assert self._heard_one.wait_for(lambda: self.calls(call), timeout=20), f"no request {call} arrived in 20 s"
 
     def app(self) -> FastAPI:
         app = FastAPI()
@@ -81,7 +81,7 @@ class ScriptedApi:
 
 @contextmanager
 def scripted_api() -> Iterator[ScriptedApi]:
-    """An api on a free port."""
+    """Yield a running api on a free port."""
     with listening() as listener:
         api = ScriptedApi(listener.getsockname()[1])
         with serve(api, listener):
@@ -101,7 +101,7 @@ def serve(api: ScriptedApi, listener: socket.socket) -> Iterator[None]:
 
 
 def listening() -> socket.socket:
-    """A socket on a free port; clients that come before the server wait in its backlog."""
+    """Return a socket that listens on a free port. Clients that connect before the server runs wait in its backlog."""
     return socket.create_server(("127.0.0.1", 0))
 
 

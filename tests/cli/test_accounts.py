@@ -183,5 +183,5 @@ def test_own_password_that_may_be_changed_is_not_changed_again(api: ScriptedApi,
     api.script(OWN_PASSWORD, problem(503, "database_unavailable", "Later."))
     result = run("account", "password", stdin=f"{PASSWORD}\n{NEW}\n")
     assert result.exit_code == 1
-    assert result.stderr.splitlines()[0] == "The password may be changed; try the new one first."
+    assert result.stderr.splitlines()[0] == "The password may have been changed; try the new password first."
     assert len(api.heard) == 1

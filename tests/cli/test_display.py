@@ -1,4 +1,4 @@
-"""Bars on a terminal, lines elsewhere, and how values read."""
+"""Lines of progress, and the texts for sizes, durations and names."""
 
 from typing import cast
 

@@ -1,4 +1,4 @@
-"""`gridhaul fsck`, `gc` and `check`: what is said, and the exit codes."""
+"""`gridhaul fsck`, `gc` and `check`: their output and exit codes."""
 
 import json
 import signal
@@ -136,7 +136,7 @@ def test_json_is_the_record(api: ScriptedApi, run: Run) -> None:
 def test_more_findings_than_are_kept_are_counted(api: ScriptedApi, run: Run) -> None:
     api.script(START, check("QUEUED"))
     api.script(LOOK, check("DONE", finding(), found=1500, counts={"chunk_corrupt": 1500}))
-    assert "… and 1499 more" in run("fsck").stdout
+    assert "… and 1499 more findings" in run("fsck").stdout
 
 
 @pytest.mark.parametrize(("value", "bytes_a_second"), [("20MiB", 20 << 20), ("512KiB", 512 << 10), ("7", 7)])

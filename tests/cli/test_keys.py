@@ -24,7 +24,7 @@ def test_key_is_alone_on_stdout(api: ScriptedApi, run: Run) -> None:
     assert (result.exit_code, result.stdout) == (0, f"{KEY}\n")
     assert result.stderr.splitlines() == [
         f"key {KEY_ID} of bob: prepare read; does not expire",
-        "It is shown this once.",
+        "The key is shown only this once.",
     ]
     (heard,) = api.heard
     assert json.loads(heard.body) == {"name": "exports", "scopes": None, "expires_in_days": None, "account": None}
@@ -69,7 +69,7 @@ def test_lost_answer_says_that_the_key_may_be_there(api: ScriptedApi, run: Run) 
     result = run("keys", "create", "exports")
     assert (result.exit_code, result.stdout) == (1, "")
     assert result.stderr.splitlines() == [
-        "The key may have been made, and nobody can use it; look with: gridhaul keys list",
+        "The key may have been made, but nobody has seen it; look with: gridhaul keys list",
         "ERROR database_unavailable: Later. Try again in 1 s.",
     ]
     assert len(api.heard) == 1

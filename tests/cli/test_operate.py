@@ -23,12 +23,13 @@ def test_delivery_is_moved_and_its_state_printed(api: ScriptedApi, run: Run, com
 
 
 def test_each_id_is_tried_and_the_first_refusal_is_the_exit_code(api: ScriptedApi, run: Run) -> None:
-    api.script(f"POST /files/{FILE_ID}/pause", problem(409, "state_conflict", "The file is STORED: it is over."))
+    refusal = problem(409, "state_conflict", "The file is STORED: storing is finished.")
+    api.script(f"POST /files/{FILE_ID}/pause", refusal)
     api.script(f"POST /deliveries/{DELIVERY_ID}/pause", delivery("PAUSED"))
     result = run("pause", FILE_ID, DELIVERY_ID, "0" * 24)
     assert (result.exit_code, result.stdout) == (1, f"delivery {DELIVERY_ID} PAUSED\n")
     assert result.stderr.splitlines() == [
-        f"ERROR {FILE_ID} state_conflict: The file is STORED: it is over.",
+        f"ERROR {FILE_ID} state_conflict: The file is STORED: storing is finished.",
         f"ERROR {'0' * 24} not_found: There is no such file or delivery.",
     ]
 

@@ -1,4 +1,4 @@
-"""The command as a process: on a terminal, and interrupted."""
+"""The command as a process: it runs on a terminal, and it is interrupted."""
 
 import json
 import os
@@ -36,9 +36,9 @@ COMMAND = [sys.executable, "-m", "gridhaul.cli", "send", "/srv/run42.h5", "--to"
 
 @pytest.fixture
 def terminal() -> Iterator[tuple[int, int]]:
-    ours, theirs = pty.openpty()
-    yield ours, theirs
-    os.close(ours)
+    test_end, command_end = pty.openpty()
+    yield test_end, command_end
+    os.close(test_end)
 
 
 def test_bars_are_drawn_on_a_terminal_and_the_proof_on_stdout(api: ScriptedApi, terminal: tuple[int, int]) -> None:
@@ -94,7 +94,7 @@ def test_new_password_that_was_mistyped_changes_nothing(api: ScriptedApi, termin
     let_in(api)
     drawn, exit_code = type_on(terminal, PASSWORD, NEW, PASSWORD)
     assert exit_code == 2
-    assert "New password: the two are different" in drawn
+    assert "New password: the two passwords differ" in drawn
     assert [heard.call for heard in api.heard] == [LOGIN, LOGOUT]
 
 
@@ -106,16 +106,18 @@ def test_interrupt_at_the_new_password_ends_the_login(api: ScriptedApi, terminal
 
 
 def type_on(terminal: tuple[int, int], *answers: str) -> tuple[str, int]:
-    """What the change of a password drew, answered prompt by prompt, and the exit code."""
-    ours, theirs = terminal
+    """Run the change of a password, answer its prompts in turn, and return its output and its exit code."""
+    test_end, command_end = terminal
     command = [sys.executable, "-c", ON_THIS_TERMINAL, *CHANGE_PASSWORD]
-    with subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True) as process:
-        os.close(theirs)
+    with subprocess.Popen(
+        command, stdin=command_end, stdout=command_end, stderr=command_end, start_new_session=True
+    ) as process:
+        os.close(command_end)
         drawn = ""
         for answer in answers:
-            drawn += read_prompt(ours)
-            os.write(ours, f"{answer}\n".encode())
-        drawn += read_all(ours)
+            drawn += read_prompt(test_end)
+            os.write(test_end, f"{answer}\n".encode())
+        drawn += read_all(test_end)
     return drawn, process.returncode
 
 
@@ -127,12 +129,12 @@ def read_prompt(descriptor: int) -> str:
 
 
 def run_on(terminal: tuple[int, int]) -> tuple[str, subprocess.CompletedProcess[str]]:
-    """What the command drew on stderr, and how it ended."""
-    ours, theirs = terminal
+    """Run the command with its stderr on the terminal; return its output there, and the finished process."""
+    test_end, command_end = terminal
     environment = os.environ | {"TERM": "xterm", "COLUMNS": "100"}
-    with subprocess.Popen(COMMAND, stdout=subprocess.PIPE, stderr=theirs, env=environment, text=True) as process:
-        os.close(theirs)
-        drawn = read_all(ours)
+    with subprocess.Popen(COMMAND, stdout=subprocess.PIPE, stderr=command_end, env=environment, text=True) as process:
+        os.close(command_end)
+        drawn = read_all(test_end)
         stdout, _ = process.communicate(timeout=60)
     return drawn, subprocess.CompletedProcess(COMMAND, process.returncode, stdout)
 
@@ -142,6 +144,6 @@ def read_all(descriptor: int) -> str:
     try:
         while block := os.read(descriptor, 65536):
             drawn += block
-    except OSError:  # Linux says EIO when the other side is closed
+    except OSError:  # Linux raises EIO when the other side of the pty is closed
         pass
     return drawn.decode()

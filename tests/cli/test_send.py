@@ -1,4 +1,4 @@
-"""`gridhaul send`: what it asks of the api, what it prints, what it ends with."""
+"""`gridhaul send`: its requests to the api, its output and its exit codes."""
 
 import json
 import os
@@ -65,7 +65,7 @@ def test_request_names_absolute_path_and_destination(
     assert run("send", "a/../run42.h5", "--to", "archive", *options).exit_code == 0
     (heard,) = api.calls(PREPARE)
     assert json.loads(heard.body) == {
-        "file_path": os.path.join(os.getcwd(), "run42.h5"),  # noqa: PTH109, PTH118 - as the command makes it
+        "file_path": os.path.join(os.getcwd(), "run42.h5"),  # noqa: PTH109, PTH118 - the command joins the path in this way
         "deliver_to": {"target": "archive", "object_name": "2026/run.h5", "if_exists": "rename"},
         "if_changed": "restart",
     }
@@ -173,7 +173,7 @@ def test_paused_transfer_is_waited_for(api: ScriptedApi, run: Run) -> None:
     api.script(ITS_DELIVERIES, deliveries(), deliveries(delivery("DELIVERED")))
     result = run(*SEND)
     assert result.exit_code == 0
-    waits = f"PAUSED 0 B of 4.0 MiB; waiting: somebody paused it; to go on: gridhaul resume {FILE_ID}\n"
+    waits = f"PAUSED 0 B of 4.0 MiB; waiting: the transfer is paused; to go on: gridhaul resume {FILE_ID}\n"
     assert waits in result.stderr
 
 

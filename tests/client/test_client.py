@@ -1,4 +1,4 @@
-"""The Python client against a real small server: what it repeats, what it gives up, what it raises."""
+"""The Python client against a small real server: the requests that it repeats or gives up, and its errors."""
 
 import json
 import socket

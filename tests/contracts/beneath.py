@@ -1,4 +1,4 @@
-"""What no port does: the traces of crashes and of late requests, and a look at what is left of a content."""
+"""Access beneath the ports: makes the traces of crashes and late requests, and looks at what is left of a content."""
 
 from dataclasses import replace
 from typing import Protocol
@@ -16,25 +16,25 @@ from tests.contracts.memory_contents import MemoryContents
 
 
 class Beneath(Protocol):
-    """Written past the checks of the ports."""
+    """Writes to a storage past the checks of the ports."""
 
     async def add_ref(self, content: Content, file_id: RecordId) -> None:
-        """Another file refers to the content."""
+        """Let another file refer to the content."""
 
     async def store_whole(self, content: Content, segment: Segment) -> None:
-        """An inline content's segment is written, and its service dies before it notes the layout."""
+        """Store the segment of an inline content, as if the chunk service died before it noted the layout."""
 
     async def store_late(self, content: Content, segment: Segment) -> None:
-        """A segment that was checked before its content was deleted is written afterwards."""
+        """Store a segment of a deleted content, as if the segment was checked before the delete."""
 
     async def seal_late(self, content: Content, seal: Seal, page: bytes) -> None:
-        """The same of a seal."""
+        """Write the seal of a deleted content, as if the seal was checked before the delete."""
 
     async def begin_delete(self, content: Content) -> None:
-        """The content is to be deleted, and the worker dies before it deletes anything."""
+        """Mark the content as to be deleted, as if the worker died before it deleted anything."""
 
     async def remains(self, content_id: RecordId) -> set[str]:
-        """Where there is something of the content still."""
+        """Return the places that still hold something of the content."""
 
 
 class BeneathMemory:

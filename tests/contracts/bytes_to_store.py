@@ -1,4 +1,4 @@
-"""Bytes as segments, stored and read through the ports."""
+"""Bytes cut into segments, and helpers that store and read them through the ports."""
 
 import hashlib
 import random
@@ -12,7 +12,7 @@ from gridhaul.transfer.bundle import WholeContent
 from gridhaul.transfer.chunking import CHUNK_BYTES, SEGMENT_MAX_CHUNKS, chunk_count
 from gridhaul.transfer.digest import chunk_digest, manifest_root
 from gridhaul.transfer.model import Content, RecordId, Seal, Segment
-from gridhaul.transfer.ports import Contents, Intake
+from gridhaul.transfer.ports.contents import Contents, Intake
 from tests.contracts.ports import A_FILE
 
 MIB = CHUNK_BYTES
@@ -20,12 +20,12 @@ MIB = CHUNK_BYTES
 
 @cache
 def some_bytes(length: int) -> bytes:
-    """The same for the same length; no two chunks alike."""
+    """Return pseudo-random bytes: always the same for a length, and no two chunks alike."""
     return random.Random(length).randbytes(length)
 
 
 def segment(data: bytes, first: int = 0, count: int = SEGMENT_MAX_CHUNKS) -> Segment:
-    """Up to `count` chunks of `data` from number `first` on."""
+    """Return the segment of up to `count` chunks of `data`, from number `first` on."""
     numbers = range(first, min(first + count, chunk_count(len(data))))
     chunks = tuple(data[n * CHUNK_BYTES : (n + 1) * CHUNK_BYTES] for n in numbers)
     return Segment(first=first, chunks=chunks, digests=tuple(chunk_digest(chunk) for chunk in chunks))
@@ -41,7 +41,7 @@ def seal_of(data: bytes) -> Seal:
 
 
 def whole_content(data: bytes, *, content_id: RecordId | None = None, fence: int = 1) -> WholeContent:
-    """What is sent of a small file of these bytes."""
+    """Return the content that a worker sends for a small file of these bytes."""
     part = segment(data)
     return WholeContent(
         id=content_id or RecordId(str(ObjectId())),
@@ -73,7 +73,7 @@ async def store(intake: Intake, content: Content, part: Segment) -> bool:
 
 
 async def sealed(contents: Contents, intake: Intake, data: bytes) -> Content:
-    """A new content of these bytes."""
+    """Store and seal a new content of these bytes."""
     content = await opened(contents, len(data))
     for part in segments(data):
         await store(intake, content, part)
@@ -81,7 +81,7 @@ async def sealed(contents: Contents, intake: Intake, data: bytes) -> Content:
 
 
 async def read(contents: Contents, content: Content, into: bytearray | None = None) -> bytearray:
-    """All bytes; `into` holds what was given when an error came."""
+    """Return all bytes of the content. If the read raises, `into` has the bytes that came before the error."""
     received = bytearray() if into is None else into
     async with aclosing(contents.read(content)) as chunks:
         async for chunk in chunks:

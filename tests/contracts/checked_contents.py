@@ -1,4 +1,4 @@
-"""What must hold after every step of the content machine."""
+"""The invariants that hold after every step of the content machine."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -10,7 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant
 
 from gridhaul.transfer.digest import DIGEST_BYTES
 from gridhaul.transfer.model import Content
-from gridhaul.transfer.ports import Intake
+from gridhaul.transfer.ports.contents import Intake
 from gridhaul.transfer.states import ContentState
 from tests.contracts.beneath import Beneath
 from tests.contracts.modelled_content import MOST_CHUNKS, Modelled
@@ -23,7 +23,7 @@ NOT_HELD = bytes(1 + DIGEST_BYTES)
 
 @dataclass(frozen=True, kw_only=True)
 class Bench:
-    """The storage under test, and the loop that its client belongs to."""
+    """The storage under test, and the event loop to which its client belongs."""
 
     ports: Ports
     beneath: Beneath
@@ -31,7 +31,7 @@ class Bench:
 
 
 class CheckedContents(RuleBasedStateMachine):
-    """Its subclass needs a bench."""
+    """A state machine whose contents are compared with their models. A subclass sets `bench`."""
 
     bench: ClassVar[Bench]
 
@@ -87,5 +87,5 @@ class CheckedContents(RuleBasedStateMachine):
 
 
 def unchanging(content: Content) -> tuple[object, ...]:
-    """Of a sealed content all but who holds it and refers to it."""
+    """Return the fields of a sealed content that never change. Fence and refs may change."""
     return (content.length, content.layout, content.sha256, content.manifest_root)

@@ -1,4 +1,4 @@
-"""Each suite runs with the memory twins and with a real MongoDB."""
+"""Fixtures that run each suite with the memory twins and with a real MongoDB."""
 
 import pytest
 
@@ -14,7 +14,7 @@ from tests.contracts.ports import (
 
 @pytest.fixture(params=["memory", "mongodb"])
 def storage(request: pytest.FixtureRequest) -> Database | None:
-    """The database, or None for the twins."""
+    """Return the database, or None for the memory twins."""
     if request.param == "memory":
         return None
     database: Database = request.getfixturevalue("database")
@@ -23,13 +23,13 @@ def storage(request: pytest.FixtureRequest) -> Database | None:
 
 @pytest.fixture
 def ports(storage: Database | None) -> Ports:
-    """No lease ends during a test."""
+    """Return ports whose leases do not end during a test."""
     return _ports(storage, LONG_LEASE_SECONDS)
 
 
 @pytest.fixture
 def short_leases(storage: Database | None) -> Ports:
-    """Leases end soon."""
+    """Return ports whose leases end soon."""
     return _ports(storage, SHORT_LEASE_SECONDS)
 
 

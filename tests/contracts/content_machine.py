@@ -1,4 +1,4 @@
-"""Contents and their intake beside a small model of them, for Hypothesis to drive both in any order."""
+"""The steps by which Hypothesis drives contents and their intake, in any order, beside a small model of them."""
 
 from collections.abc import Coroutine
 from typing import Any
@@ -34,7 +34,7 @@ from tests.contracts.ports import A_FILE
 
 INLINE_LIMITS = (0, 2)
 LENGTHS = (0, 5, 2 * CHUNK_BYTES, 2 * CHUNK_BYTES + 5, 3 * CHUNK_BYTES + 5)
-AT_ONCE = 3  # contents; with more of them nothing much happens to any
+AT_ONCE = 3  # contents; with more of them, too few steps would fall on each
 FILES = (A_FILE, RecordId("b" * 24), RecordId("c" * 24))
 
 kinds = st.sampled_from([RIGHT, RIGHT, RIGHT, WRONG])
@@ -44,7 +44,7 @@ files = st.sampled_from(FILES)
 
 
 class ContentMachine(CheckedContents):
-    """Make a subclass with a bench."""
+    """The steps. A subclass sets `bench`."""
 
     contents: Bundle[Modelled] = Bundle("contents")
 
@@ -83,7 +83,7 @@ class ContentMachine(CheckedContents):
 
     @rule(one=contents)
     def worker_is_followed(self, one: Modelled) -> None:
-        """A crash: the next one takes over with a higher fence; the one before is refused from now on."""
+        """Let a worker crash: the next one takes over with a higher fence, and the crashed worker is refused."""
         contents = self.bench.ports.contents
         if one.swept:
             return
@@ -112,7 +112,7 @@ class ContentMachine(CheckedContents):
 
     @rule(one=contents, count=counts)
     def put_other_bytes(self, one: Modelled, count: int) -> None:
-        """From the first number on that is held."""
+        """Store other bytes from the first acknowledged chunk on."""
         for n, kind in sorted(one.acknowledged.items())[:1]:
             self.put(one, other_kind(kind), n, count)
 
@@ -155,10 +155,10 @@ class ContentMachine(CheckedContents):
         try:
             content = self.wait(sealing)
         except ContentIncomplete:
-            assert len(one.acknowledged) < one.count, "every chunk was acknowledged"
+            assert len(one.acknowledged) < one.count, "no chunk is missing: all were acknowledged"
             return
         except DigestMismatch:
-            assert one.perhaps, "every chunk that is held is known"
+            assert one.perhaps, "the root is right: all held chunks are known"
             return
         assert set(range(one.count)) <= {*one.acknowledged, *one.perhaps}
         one.acknowledged = dict(enumerate(one.kinds))
@@ -179,7 +179,7 @@ class ContentMachine(CheckedContents):
             return
         other = (other_kind(one.kinds[0]), *one.kinds[1:])
         if one.sealed is None and any(n not in one.acknowledged for n in range(one.count)):
-            return  # what is not known may be this
+            return  # the unknown chunks may have these bytes
         sealing = self.intake(one).seal(one.id, fence=one.fence, seal=seal_for(one.length, other))
         self.refused(sealing, ContentSealed if one.sealed else DigestMismatch)
 
@@ -193,7 +193,7 @@ class ContentMachine(CheckedContents):
     def drop(self, one: Modelled, file_id: RecordId) -> None:
         self.wait(self.bench.ports.contents.drop_ref(one.id, file_id))
         one.refs.discard(file_id)
-        if one.swept:  # a record again, so that nobody makes the content anew; until the next sweep
+        if one.swept:  # the drop makes a record that forbids the content, until the next sweep
             one.swept, one.fence, one.sealed = False, 0, None
         if not one.live and not one.swept:
             one.untidy = False
@@ -208,7 +208,7 @@ class ContentMachine(CheckedContents):
 
     @rule(one=contents, kind=kinds, first=numbers, count=counts)
     def segment_comes_late(self, one: Modelled, kind: int, first: int, count: int) -> None:
-        """For a content that was deleted after its segment had been checked."""
+        """Store a segment of a deleted content, as if the segment was checked before the delete."""
         if not one.live and not one.swept and one.count and not one.untidy:
             self.wait(self.bench.beneath.store_late(one.handle, one.segment(kind, first, count)))
             one.untidy = True

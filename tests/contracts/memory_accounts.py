@@ -1,31 +1,116 @@
-"""Accounts over a plain dict: as much of them as the suites ask for, and what their files use."""
+"""Memory twins of the accounts, and of the bytes that their files count, over a plain dict."""
 
+from collections.abc import Sequence
 from dataclasses import fields, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from gridhaul.transfer.access import Account, NewAccount
-from gridhaul.transfer.errors import QuotaExceeded
-from gridhaul.transfer.ports import AccountUsage
+from gridhaul.storage.accounts.accounts import KEYS_MOST, SESSIONS_MOST
+from gridhaul.transfer.access import Account, ApiKey, NewAccount, Session
+from gridhaul.transfer.errors import AccountExists, QuotaExceeded, TooManyKeys
+from gridhaul.transfer.model import RecordId
+from gridhaul.transfer.ports.accounts import Accounts, AccountUsage
 from tests.contracts.memory_registry import new_id
 
 
 class MemoryAccounts:
+    """A twin of `transfer.ports.accounts.Accounts`. No method awaits anything, so each is atomic."""
+
     def __init__(self) -> None:
         self.by_name: dict[str, Account] = {}
 
     async def create(self, new: NewAccount) -> Account:
+        if new.username in self.by_name:
+            raise AccountExists("There is an account of this name already.")
         now = datetime.now(UTC)
         values: dict[str, Any] = {field.name: getattr(new, field.name) for field in fields(new)}
         account = self.by_name[new.username] = Account(id=new_id(), created_at=now, updated_at=now, **values)
         return account
 
     async def named(self, username: str) -> Account | None:
-        return self.by_name.get(username)
+        account = self.by_name.get(username)
+        return _bare(account) if account else None
+
+    async def with_key(self, key_id: RecordId) -> Account | None:
+        for account in self.by_name.values():
+            if key := next((one for one in account.keys if one.id == key_id), None):
+                return replace(account, keys=(key,), sessions=())
+        return None
+
+    async def with_session(self, session_id: RecordId) -> Account | None:
+        for account in self.by_name.values():
+            if session := next((one for one in account.sessions if one.id == session_id), None):
+                return replace(account, keys=(), sessions=(session,))
+        return None
+
+    async def page(self, *, limit: int, after: str | None) -> Sequence[Account]:
+        names = sorted(name for name in self.by_name if after is None or name > after)
+        return [_bare(self.by_name[name]) for name in names[:limit]]
+
+    async def change(self, username: str, changes: dict[str, Any]) -> Account | None:
+        ended = {"sessions": ()} if changes.get("disabled") else {}
+        return self._update(username, **changes, **ended)
+
+    async def set_password(self, username: str, password_hash: str | None) -> Account | None:
+        account = self.by_name.get(username)
+        generation = account.generation + 1 if account else 0
+        return self._update(username, password_hash=password_hash, sessions=(), generation=generation)
+
+    async def rehash(self, account: Account, password_hash: str) -> None:
+        if self.by_name[account.username].password_hash == account.password_hash:
+            self._update(account.username, password_hash=password_hash)
+
+    async def keys(self, username: str) -> Sequence[ApiKey]:
+        account = self.by_name.get(username)
+        return account.keys if account else ()
+
+    async def add_key(self, username: str, key: ApiKey) -> None:
+        account = self.by_name[username]
+        if any(one.id == key.id for one in account.keys):
+            return
+        if len(account.keys) >= KEYS_MOST:
+            raise TooManyKeys(f"An account has at most {KEYS_MOST} keys; revoke some.")
+        self._update(username, keys=(*account.keys, key))
+
+    async def revoke_key(self, key_id: RecordId, *, of: str | None) -> Account | None:
+        account = await self.with_key(key_id)
+        if account is None or of not in (None, account.username):
+            return None
+        kept = tuple(one for one in self.by_name[account.username].keys if one.id != key_id)
+        return self._update(account.username, keys=kept)
+
+    async def begin_session(self, account: Account, session: Session) -> bool:
+        now = self.by_name.get(account.username)
+        if now is None or now.disabled or now.generation != account.generation:
+            return False
+        self._update(account.username, sessions=(*now.sessions, session)[-SESSIONS_MOST:])
+        return True
+
+    async def renew_session(self, session: Session, *, digest: str) -> bool:
+        account = await self.with_session(session.id)
+        if account is None or account.sessions[0].digest != session.digest:
+            return False
+        self._replace_session(account, replace(account.sessions[0], digest=digest))
+        return True
+
+    async def end_session(self, session_id: RecordId) -> None:
+        if account := await self.with_session(session_id):
+            self._replace_session(account, None, session_id)
+
+    def _replace_session(self, account: Account, session: Session | None, ended: RecordId | None = None) -> None:
+        changed = session.id if session else ended
+        others = (one if one.id != changed else session for one in self.by_name[account.username].sessions)
+        self._update(account.username, sessions=tuple(one for one in others if one is not None))
+
+    def _update(self, username: str, **values: Any) -> Account | None:
+        if username not in self.by_name:
+            return None
+        self.by_name[username] = replace(self.by_name[username], updated_at=datetime.now(UTC), **values)
+        return _bare(self.by_name[username])
 
 
 class MemoryUsage:
-    """`transfer.ports.AccountUsage`. No method awaits anything, so each is atomic."""
+    """A twin of `transfer.ports.accounts.AccountUsage`. No method awaits anything, so each is atomic."""
 
     def __init__(self, accounts: MemoryAccounts, *, quota_bytes: int | None) -> None:
         self._accounts = accounts.by_name
@@ -42,7 +127,7 @@ class MemoryUsage:
         self._accounts[owner] = replace(account, used_bytes=then)
 
     async def announce(self, owner: str) -> None:
-        """There is no recount here that it could concern."""
+        """Do nothing: no recount reads these accounts."""
 
     async def release(self, owner: str, length_bytes: int) -> None:
         account = self._accounts.get(owner)
@@ -50,6 +135,10 @@ class MemoryUsage:
             self._accounts[owner] = replace(account, used_bytes=max(0, account.used_bytes - length_bytes))
 
 
-def _check(usage: MemoryUsage) -> None:
-    """For the type checker: it is what it stands for."""
-    _: AccountUsage = usage
+def _bare(account: Account) -> Account:
+    return replace(account, keys=(), sessions=())
+
+
+def _check(accounts: MemoryAccounts, usage: MemoryUsage) -> None:
+    """Let the type checker see that the twins have the methods of their ports."""
+    _: tuple[Accounts, AccountUsage] = (accounts, usage)

@@ -1,4 +1,4 @@
-"""Contents and their intake over plain dicts."""
+"""Memory twins of the contents and of their intake, over plain dicts."""
 
 import shutil
 import time
@@ -24,7 +24,7 @@ from gridhaul.transfer.errors import (
     StateConflict,
 )
 from gridhaul.transfer.model import Content, FreeSpace, RecordId, Seal
-from gridhaul.transfer.ports import Contents, Intake
+from gridhaul.transfer.ports.contents import Contents, Intake
 from gridhaul.transfer.states import ContentState, Layout
 from tests.contracts.memory_registry import Row, new_id
 
@@ -32,11 +32,11 @@ NOT_HELD = bytes(1 + DIGEST_BYTES)
 
 
 class MemoryContents:
-    """`transfer.ports.Contents`."""
+    """A twin of `transfer.ports.contents.Contents`."""
 
     def __init__(self, *, sweep_after_seconds: float) -> None:
         self.rows: dict[RecordId, Row[Content]] = {}
-        self.chunks: dict[RecordId, dict[int, tuple[bytes, bytes]]] = {}  # the data and its digest
+        self.chunks: dict[RecordId, dict[int, tuple[bytes, bytes]]] = {}  # the data and its digest, by number
         self.manifests: dict[RecordId, bytes] = {}
         self._sweep_after_seconds = sweep_after_seconds
 
@@ -75,7 +75,7 @@ class MemoryContents:
                 yield chunk
 
     async def drop_ref(self, content_id: RecordId, file_id: RecordId) -> None:
-        if content_id not in self.rows:  # it can not be made any more
+        if content_id not in self.rows:  # its record forbids that the content is made later
             await self.open(content_id, file_id=file_id, filename="", content_type="", length=0, fence=0)
         row = self.rows[content_id]
         row.record = replace(row.record, refs=tuple(ref for ref in row.record.refs if ref != file_id))
@@ -117,7 +117,7 @@ class MemoryContents:
 
 
 class MemoryIntake:
-    """`transfer.ports.Intake` of the same contents."""
+    """A twin of `transfer.ports.contents.Intake` that stores into the same contents."""
 
     def __init__(self, contents: MemoryContents, *, inline_limit_chunks: int) -> None:
         self._contents = contents
@@ -153,7 +153,7 @@ class MemoryIntake:
         return {content_id: code for content_id, code in codes.items() if code is not None}
 
     async def _store_one(self, whole: WholeContent) -> str | None:
-        """The code of why it is refused."""
+        """Store and seal one content. Return the code of the error if it is refused, else None."""
         if not 0 < self._inline_limit_chunks >= len(whole.chunks):
             return PayloadTooLarge.code
         held = self._contents
@@ -232,5 +232,5 @@ class MemoryIntake:
 
 
 def _check(contents: MemoryContents, intake: MemoryIntake) -> None:
-    """For the type checker: they are what they stand for."""
+    """Let the type checker see that the twins have the methods of their ports."""
     _: tuple[Contents, Intake] = (contents, intake)

@@ -1,4 +1,4 @@
-"""The registries and the agenda over plain dicts, with the same leases, on this process's clock."""
+"""Memory twins of the registries and the agenda, over plain dicts, with leases on this process's clock."""
 
 import itertools
 import time
@@ -10,6 +10,7 @@ from operator import itemgetter
 from typing import Any, Generic, TypeVar
 
 from gridhaul.transfer.bundle import BUNDLED_FILE_BYTES, storing_task
+from gridhaul.transfer.checks import Check
 from gridhaul.transfer.errors import LeaseLost, OptionsConflict
 from gridhaul.transfer.model import (
     Content,
@@ -23,7 +24,9 @@ from gridhaul.transfer.model import (
     RecordId,
     TaskName,
 )
-from gridhaul.transfer.ports import Agenda, DeliveryRegistry, FileRegistry
+from gridhaul.transfer.ports.deliveries import DeliverableRecords, DeliveryRegistry
+from gridhaul.transfer.ports.files import FileRegistry, StorableFiles
+from gridhaul.transfer.ports.hints import Agenda
 from gridhaul.transfer.states import (
     DELETABLE,
     FILE_MOVES,
@@ -36,25 +39,25 @@ from gridhaul.transfer.states import (
     Move,
 )
 
-R = TypeVar("R", File, Delivery, Content)
-Leasable = TypeVar("Leasable", File, Delivery)
+R = TypeVar("R", File, Delivery, Content, Check)
+Leasable = TypeVar("Leasable", File, Delivery, Check)
 S = TypeVar("S")
 _numbers = itertools.count(1)
 
 
 def new_id() -> RecordId:
-    """Ids grow."""
+    """Return a new id, greater than all earlier ones."""
     return RecordId(f"{next(_numbers):024x}")
 
 
 @dataclass(kw_only=True, slots=True)
 class Row(Generic[R]):
-    """A record and what only the database knows of it; times are those of `time.monotonic`."""
+    """A record, and the fields that only the database knows. Times are those of `time.monotonic`."""
 
     record: R
-    next_attempt_at: float | None = None  # None: no worker has anything to do
+    next_attempt_at: float | None = None  # None: no worker has anything to do for the record
     hint_at: float | None = None  # from when on a hint is owed
-    hinted_at: float | None = None  # when one was given that nobody has acted on
+    hinted_at: float | None = None  # when a hint was given on which no worker has acted yet
     lease_until: float | None = None
     claimed: tuple[str, str] | None = None
 
@@ -63,14 +66,14 @@ class Row(Generic[R]):
         return max(self.next_attempt_at or 0.0, self.lease_until or 0.0) <= time.monotonic()
 
 
-def _waiting(record: Leasable) -> Row[Leasable]:
-    """Claimable now; whoever makes a record hints it."""
+def waiting_row(record: Leasable) -> Row[Leasable]:
+    """Return the row of a new record: claimable now, and hinted by its maker."""
     now = time.monotonic()
     return Row(record=record, next_attempt_at=now, hinted_at=now)
 
 
 class MemoryRecords(Generic[Leasable, S]):
-    """`transfer.ports.LeasedRecords`. No method awaits anything, so each is atomic."""
+    """A twin of `transfer.ports.leasing.LeasedRecords`. No method awaits anything, so each is atomic."""
 
     waiting: frozenset[Any]
 
@@ -127,7 +130,7 @@ class MemoryRecords(Generic[Leasable, S]):
         return row.record
 
     def _lease_left(self, row: Row[Leasable]) -> float | None:
-        """Until when a record that was moved away from its worker is leased to nobody."""
+        """Return until when nobody may claim a record that was moved away from its worker."""
         return None
 
     def _due_now(self, row: Row[Leasable]) -> None:
@@ -153,7 +156,7 @@ class MemoryRecords(Generic[Leasable, S]):
 
 
 class MemoryFiles(MemoryRecords[File, FileState]):
-    """`transfer.ports.FileRegistry`."""
+    """A twin of `transfer.ports.files.FileRegistry` and `StorableFiles`."""
 
     waiting = frozenset({FileState.REGISTERED})
 
@@ -169,7 +172,7 @@ class MemoryFiles(MemoryRecords[File, FileState]):
         now = datetime.now(UTC)
         values = {name: getattr(new, name) for name in NewFile.__slots__ if name != "idempotency_key"}
         file = File(id=new_id(), state=FileState.REGISTERED, created_at=now, updated_at=now, **values)
-        self.rows[file.id] = _waiting(file)
+        self.rows[file.id] = waiting_row(file)
         if new.idempotency_key is not None:
             self._by_key[new.owner, new.idempotency_key] = file.id
         return file, True
@@ -245,7 +248,7 @@ class MemoryFiles(MemoryRecords[File, FileState]):
 
 
 class MemoryDeliveries(MemoryRecords[Delivery, DeliveryState]):
-    """`transfer.ports.DeliveryRegistry`."""
+    """A twin of `transfer.ports.deliveries.DeliveryRegistry` and `DeliverableRecords`."""
 
     waiting = frozenset({DeliveryState.QUEUED})
 
@@ -337,23 +340,25 @@ class MemoryDeliveries(MemoryRecords[Delivery, DeliveryState]):
             created_at=now,
             updated_at=now,
         )
-        self.rows[new.id] = _waiting(delivery)
+        self.rows[new.id] = waiting_row(delivery)
         return delivery
 
 
 class MemoryAgenda:
-    """`transfer.ports.Agenda`, over the rows of the others."""
+    """A twin of `transfer.ports.hints.Agenda` over the rows of the other twins."""
 
     def __init__(
         self,
         files: Mapping[RecordId, Row[File]],
         deliveries: Mapping[RecordId, Row[Delivery]],
         contents: Mapping[RecordId, Row[Content]],
+        checks: Mapping[RecordId, Row[Check]],
     ) -> None:
         self._sources: tuple[tuple[Mapping[RecordId, Row[Any]], TaskName], ...] = (
             (files, TaskName.UPLOAD_FILE),
             (deliveries, TaskName.FINALIZE_FILE),
             (contents, TaskName.SWEEP_CONTENT),
+            (checks, TaskName.RUN_CHECK),
         )
 
     async def due(self, limit: int) -> Sequence[Hint]:
@@ -405,5 +410,6 @@ def _queue(row: Row[Any]) -> Queue:
 
 
 def _check(files: MemoryFiles, deliveries: MemoryDeliveries, agenda: MemoryAgenda) -> None:
-    """For the type checker: they are what they stand for."""
-    _: tuple[FileRegistry, DeliveryRegistry, Agenda] = (files, deliveries, agenda)
+    """Let the type checker see that the twins have the methods of their ports."""
+    _: tuple[FileRegistry, StorableFiles, DeliveryRegistry, DeliverableRecords, Agenda]
+    _ = (files, files, deliveries, deliveries, agenda)

@@ -1,4 +1,4 @@
-"""What a small model knows of one content, and the cheap bytes that it is made of."""
+"""A small model of one content, whose bytes are cheap to make."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -12,23 +12,23 @@ from tests.contracts.bytes_to_store import seal_of
 from tests.contracts.ports import A_FILE
 
 MOST_CHUNKS = 4
-RIGHT, WRONG = 1, 2  # the kinds of bytes that a chunk may have
+RIGHT, WRONG = 1, 2  # two kinds of bytes that a chunk may have
 
 
 @dataclass(kw_only=True, eq=False)
 class Modelled:
-    """What must be true of one content."""
+    """The model of one content."""
 
     id: RecordId
     length: int
     inline_limit: int
     fence: int = 1
     refs: set[RecordId] = field(default_factory=lambda: {A_FILE})
-    acknowledged: dict[int, int] = field(default_factory=dict)  # the kind of bytes of each number
-    perhaps: dict[int, set[int]] = field(default_factory=dict)  # kinds that may be held, and were not acknowledged
+    acknowledged: dict[int, int] = field(default_factory=dict)  # the acknowledged kind of bytes, by number
+    perhaps: dict[int, set[int]] = field(default_factory=dict)  # kinds that may be held, though not acknowledged
     sealed: Content | None = None
     swept: bool = False
-    untidy: bool = False  # something came late, or a delete was cut short
+    untidy: bool = False  # a late request or an unfinished delete may have left bytes
 
     @property
     def live(self) -> bool:
@@ -40,12 +40,12 @@ class Modelled:
 
     @property
     def kinds(self) -> tuple[int, ...]:
-        """Of every chunk, the right one where none was acknowledged."""
+        """Return the kind of each chunk: the acknowledged one, else RIGHT."""
         return tuple(self.acknowledged.get(n, RIGHT) for n in range(self.count))
 
     @property
     def handle(self) -> Content:
-        """As its writer holds it."""
+        """Return the content as its writer holds it."""
         return Content(
             id=self.id,
             filename="",
@@ -57,14 +57,14 @@ class Modelled:
         )
 
     def segment(self, kind: int, first: int, count: int) -> Segment:
-        """Up to `count` chunks from `first` on; the first one if there are no such."""
+        """Return up to `count` chunks of the kind from number `first` on; from 0 if the content is shorter."""
         first = first if first < self.count else 0
         wanted = range(first, min(first + count, self.count))
         chunks = tuple(_chunk(kind, n, chunk_length(self.length, n)) for n in wanted)
         return Segment(first=first, chunks=chunks, digests=tuple(_digest(chunk) for chunk in chunks))
 
     def conflicts(self, segment: Segment, kind: int) -> bool:
-        """Whether the segment differs from something acknowledged."""
+        """Return whether the segment differs from an acknowledged chunk."""
         return any(self.acknowledged.get(n, kind) != kind for n in numbers_of(segment))
 
     def may_conflict(self, segment: Segment, kind: int) -> bool:
@@ -76,13 +76,13 @@ class Modelled:
             self.perhaps.pop(n, None)
 
     def leave_open(self, segment: Segment, kind: int) -> None:
-        """Its chunks may be held or not."""
+        """Note that the chunks of the segment may be held, or may not."""
         for n in numbers_of(segment):
             if n not in self.acknowledged:
                 self.perhaps.setdefault(n, set()).add(kind)
 
     def entry(self, n: int, kind: int) -> bytes:
-        """What `digests` says of chunk `n` when it is held."""
+        """Return the entry of chunk `n` in the answer of `digests` when a chunk of this kind is held."""
         return b"\x01" + _digest(_chunk(kind, n, chunk_length(self.length, n)))
 
 

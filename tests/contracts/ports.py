@@ -1,4 +1,4 @@
-"""The ports over one storage, and what their suites make, know and wait for."""
+"""The ports over one storage, and records, helpers and waits for their suites."""
 
 import asyncio
 import time
@@ -9,15 +9,21 @@ from typing import Protocol, TypeVar
 from gridhaul.storage.accounts.accounts import MongoAccounts
 from gridhaul.storage.accounts.usage import MongoUsage
 from gridhaul.storage.agenda import MongoAgenda
+from gridhaul.storage.checking.checks import MongoChecks
 from gridhaul.storage.connect import Database
 from gridhaul.storage.content.contents import MongoContents
 from gridhaul.storage.content.intake import MongoIntake
 from gridhaul.storage.registry import MongoDeliveries, MongoFiles
-from gridhaul.transfer.access import Account, NewAccount
 from gridhaul.transfer.model import Destination, File, IfExists, NewDelivery, NewFile, Queue, RecordId, SourceIdentity
-from gridhaul.transfer.ports import AccountUsage, Agenda, Contents, DeliveryRegistry, FileRegistry, Intake
+from gridhaul.transfer.ports.accounts import Accounts, AccountUsage
+from gridhaul.transfer.ports.checking import CheckRegistry, RunnableChecks
+from gridhaul.transfer.ports.contents import Contents, Intake
+from gridhaul.transfer.ports.deliveries import DeliverableRecords, DeliveryRegistry
+from gridhaul.transfer.ports.files import FileRegistry, StorableFiles
+from gridhaul.transfer.ports.hints import Agenda
 from gridhaul.transfer.states import STORABLE, FileState
 from tests.contracts.memory_accounts import MemoryAccounts, MemoryUsage
+from tests.contracts.memory_checks import MemoryChecks
 from tests.contracts.memory_contents import MemoryContents, MemoryIntake
 from tests.contracts.memory_registry import MemoryAgenda, MemoryDeliveries, MemoryFiles
 
@@ -31,33 +37,41 @@ A_FILE = RecordId("a" * 24)
 T = TypeVar("T")
 
 
-class Accounts(Protocol):
-    """What the suites ask of accounts."""
+class Files(FileRegistry, StorableFiles, Protocol):
+    """Files as the api and as workers use them."""
 
-    async def create(self, new: NewAccount) -> Account: ...
-    async def named(self, username: str) -> Account | None: ...
+
+class Deliveries(DeliveryRegistry, DeliverableRecords, Protocol):
+    """Deliveries as the api and as workers use them."""
+
+
+class Checks(CheckRegistry, RunnableChecks, Protocol):
+    """Checks as the api and as workers use them."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Ports:
-    files: FileRegistry
-    deliveries: DeliveryRegistry
+    files: Files
+    deliveries: Deliveries
+    checks: Checks
     agenda: Agenda
     contents: Contents
     accounts: Accounts
-    usage_with: Callable[[int | None], AccountUsage]  # given the quota of accounts without one of their own
-    intake_with: Callable[[int], Intake]  # given the most chunks of an inline content
+    usage_with: Callable[[int | None], AccountUsage]  # takes the quota of accounts that have none of their own
+    intake_with: Callable[[int], Intake]  # takes the greatest number of chunks of an inline content
 
 
 def memory_ports(*, lease_seconds: float, sweep_after_seconds: float = SWEEP_AFTER_SECONDS) -> Ports:
     files = MemoryFiles(lease_seconds=lease_seconds)
+    checks = MemoryChecks(lease_seconds=lease_seconds)
     deliveries = MemoryDeliveries(lease_seconds=lease_seconds, sweep_seconds=sweep_after_seconds)
     contents = MemoryContents(sweep_after_seconds=sweep_after_seconds)
     accounts = MemoryAccounts()
     return Ports(
         files=files,
         deliveries=deliveries,
-        agenda=MemoryAgenda(files.rows, deliveries.rows, contents.rows),
+        checks=checks,
+        agenda=MemoryAgenda(files.rows, deliveries.rows, contents.rows, checks.rows),
         contents=contents,
         accounts=accounts,
         usage_with=lambda quota: MemoryUsage(accounts, quota_bytes=quota),
@@ -69,6 +83,7 @@ def mongo_ports(database: Database, *, lease_seconds: float, sweep_after_seconds
     return Ports(
         files=MongoFiles(database, lease_seconds=lease_seconds),
         deliveries=MongoDeliveries(database, lease_seconds=lease_seconds, sweep_seconds=sweep_after_seconds),
+        checks=MongoChecks(database, lease_seconds=lease_seconds),
         agenda=MongoAgenda(database),
         contents=MongoContents(database, sweep_seconds=sweep_after_seconds),
         accounts=MongoAccounts(database),
@@ -106,29 +121,29 @@ def new_delivery(to: Destination, *, file_id: RecordId = A_FILE, queue: Queue = 
 
 
 async def registered(ports: Ports, new: NewFile | None = None) -> File:
-    """A file that waits for its first claim."""
+    """Register a file, which then waits for its first claim."""
     file, _ = await ports.files.register(new or new_file())
     return file
 
 
 async def claimed(ports: Ports, file: File) -> File:
-    """The file with its lease taken."""
+    """Claim the file."""
     record = await ports.files.claim(file.id, holder="worker", from_states=STORABLE, to_state=FileState.STORING)
     assert record is not None
     return record
 
 
 async def stored(ports: Ports, new: NewFile | None = None) -> File:
-    """A file that came to rest."""
+    """Register, claim and finish a file, which then is STORED."""
     file = await claimed(ports, await registered(ports, new))
     await ports.files.finish(file.lease, FileState.STORED, sha256=SHA256)
     return file
 
 
 async def eventually(question: Callable[[], Awaitable[T]]) -> T:
-    """The first answer that is neither None nor empty."""
+    """Ask again and again, and return the first answer that is true. Fails after DEADLINE_SECONDS."""
     deadline = time.monotonic() + DEADLINE_SECONDS
     while not (answer := await question()):
-        assert time.monotonic() < deadline, "it never came about"
+        assert time.monotonic() < deadline, f"no answer was true for {DEADLINE_SECONDS} s"
         await asyncio.sleep(0.01)
     return answer

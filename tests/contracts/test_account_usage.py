@@ -6,7 +6,7 @@ import pytest
 
 from gridhaul.transfer.access import NewAccount
 from gridhaul.transfer.errors import QuotaExceeded
-from gridhaul.transfer.ports import AccountUsage
+from gridhaul.transfer.ports.accounts import AccountUsage
 from tests.contracts.ports import Ports
 
 ALICE = "alice"

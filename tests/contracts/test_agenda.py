@@ -18,7 +18,7 @@ from tests.contracts.ports import (
 
 
 async def _released(ports: Ports, *, delay_seconds: float = 0) -> RecordId:
-    """A file given back after its first attempt."""
+    """Register, claim and release a file; return its id."""
     file = await claimed(ports, await registered(ports))
     await ports.files.release(file.lease, FileState.REGISTERED, delay_seconds=delay_seconds)
     return file.id

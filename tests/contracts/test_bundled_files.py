@@ -1,4 +1,4 @@
-"""The suite of what `FileRegistry` does to many new files at once."""
+"""The suite of the methods of the file ports that act on many new files at once."""
 
 import asyncio
 from collections.abc import Iterable
@@ -15,7 +15,7 @@ STORED = {"sha256": SHA256, "layout": Layout.INLINE, "fruitless_attempts": 0}
 
 
 async def _claim(ports: Ports, ids: Iterable[RecordId]) -> dict[RecordId, File]:
-    """Those that were claimed."""
+    """Claim the files together, and return those that were claimed, by id."""
     contents = {file_id: ports.contents.new_id() for file_id in ids}
     files = await ports.files.claim_new(contents, holder="worker")
     return {file.id: file for file in files if file.content_id == contents[file.id]}

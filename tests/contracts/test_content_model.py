@@ -1,4 +1,4 @@
-"""Puts, repeats, conflicts, seals, shares, deletes, late segments, crashes and sweeps in any order, against a model."""
+"""Contents are compared with a model under puts, seals, deletes, late segments, crashes and sweeps in any order."""
 
 import asyncio
 from collections.abc import Iterator
@@ -48,7 +48,7 @@ def test_memory_twins_are_as_the_model() -> None:
         )
 
 
-@pytest.mark.timeout(600)  # when it fails, making the example small takes minutes
+@pytest.mark.timeout(600)  # after a failure, Hypothesis takes minutes to shrink the example
 def test_mongodb_is_as_the_model(mongo_url: str) -> None:
     with asyncio.Runner() as runner, _database(mongo_url, runner) as database:
         ports = mongo_ports(database, lease_seconds=LONG_LEASE_SECONDS, sweep_after_seconds=0)
@@ -57,7 +57,7 @@ def test_mongodb_is_as_the_model(mongo_url: str) -> None:
 
 @contextmanager
 def _database(url: str, runner: asyncio.Runner) -> Iterator[Database]:
-    """A fresh one, of the runner's loop."""
+    """Yield a new database whose client belongs to the runner's event loop."""
 
     async def make() -> Database:
         database = connect(url, f"test-{uuid4().hex}")

@@ -1,4 +1,4 @@
-"""The suite of `Contents` and `Intake`, which share what is stored."""
+"""The suite of `Contents` and `Intake`, which share the stored bytes."""
 
 import asyncio
 from dataclasses import replace
@@ -20,7 +20,7 @@ from gridhaul.transfer.errors import (
     StateConflict,
 )
 from gridhaul.transfer.model import RecordId, Segment
-from gridhaul.transfer.ports import Contents, Intake
+from gridhaul.transfer.ports.contents import Contents, Intake
 from gridhaul.transfer.states import ContentState, Layout
 from tests.contracts.bytes_to_store import MIB, opened, read, seal_of, sealed, segment, some_bytes, store
 from tests.contracts.ports import A_FILE, Ports, eventually
@@ -37,18 +37,18 @@ def contents(ports: Ports) -> Contents:
 
 @pytest.fixture
 def intake(ports: Ports) -> Intake:
-    """As in production."""
+    """Return the intake as in production: contents of up to 15 chunks are inline."""
     return ports.intake_with(15)
 
 
 @pytest.fixture(params=[15, 0], ids=["inline", "gridfs"])
 def either(request: pytest.FixtureRequest, ports: Ports) -> Intake:
-    """Small contents in either layout."""
+    """Return an intake that stores small contents inline, or in GridFS."""
     return ports.intake_with(request.param)
 
 
 def _other(part: Segment) -> Segment:
-    """A segment of the same lengths with another last byte."""
+    """Return a segment of the same length with another last byte."""
     last = part.chunks[-1][:-1] + bytes([part.chunks[-1][-1] ^ 1])
     return replace(part, chunks=(*part.chunks[:-1], last), digests=(*part.digests[:-1], chunk_digest(last)))
 

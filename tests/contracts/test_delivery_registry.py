@@ -217,7 +217,7 @@ async def test_delivery_that_left_something_is_to_be_cleaned_and_its_end_stays(
     else:
         await ports.deliveries.finish(delivery.lease, end, error=FAILURE, rate=5.0)
     ended = await ports.deliveries.get(delivery.id)
-    assert await ports.deliveries.claim_cleaning(delivery.id, holder="w") is None, "it is not time"
+    assert await ports.deliveries.claim_cleaning(delivery.id, holder="w") is None, "the cleaning is not due yet"
     hint = await _due_for_cleaning(ports)
     assert (hint.task, hint.record_id, hint.queue) == (TaskName.CLEAN_DELIVERY, delivery.id, Queue.MAINTENANCE)
     taken = await ports.deliveries.claim_cleaning(delivery.id, holder="w")
@@ -264,7 +264,7 @@ async def test_delivery_queued_again_before_it_was_cleaned_goes_to_its_files_que
 
 
 async def test_delivery_queued_again_while_it_is_cleaned_is_lost_to_the_cleaner(ports: Ports) -> None:
-    """Who asked again was told that it is queued: the cleaner must not write its old end over that."""
+    """The caller of `open` was told that the delivery is queued: the cleaner must not write the old end over it."""
     delivery = await _claimed(ports, new_delivery(destination()))
     await ports.deliveries.finish(delivery.lease, DeliveryState.FAILED, leftovers=(TEMPORARY,))
     await _due_for_cleaning(ports)
@@ -319,7 +319,7 @@ async def test_name_stays_held_until_what_was_left_under_it_is_cleaned(ports: Po
 
 
 async def test_worker_that_writes_to_the_final_name_is_waited_for(short_leases: Ports) -> None:
-    """Its lease ends by itself before another one may write there."""
+    """The worker's lease must run out before another worker may write to the final name."""
     deliveries, new = short_leases.deliveries, new_delivery(destination())
     first = await _claimed(short_leases, new)
     await deliveries.renew(first.lease, final_touched=True, leftovers=("run.h5",))

@@ -13,7 +13,7 @@ DELETING = frozenset({FileState.DELETING})
 
 
 async def _request_delete(ports: Ports, file_id: RecordId) -> File | None:
-    """By somebody who has seen all its deliveries."""
+    """Request the delete as a caller does who has seen all deliveries of the file."""
     file = await ports.files.get(file_id)
     return await ports.files.request_delete(file_id, deliveries_asked=file.deliveries_asked if file else 0)
 

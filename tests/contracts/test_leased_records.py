@@ -4,13 +4,13 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 import pytest
 
 from gridhaul.transfer.errors import LeaseLost
 from gridhaul.transfer.model import Delivery, Failure, File, Lease, Queue, RecordId
-from gridhaul.transfer.ports import LeasedRecords
+from gridhaul.transfer.ports.leasing import LeasedRecords, MovableRecords
 from gridhaul.transfer.states import (
     DELIVERABLE,
     DELIVERY_MOVES,
@@ -33,11 +33,15 @@ from tests.contracts.ports import (
 FAILURE = Failure(code="target_unavailable", detail="It does not answer.")
 
 
+class Records(LeasedRecords[File | Delivery, Any], MovableRecords[File | Delivery, Any], Protocol):
+    """Records as workers and operators use them."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Waiting:
     """A record that waits for its first claim."""
 
-    records: LeasedRecords[File | Delivery, Any]
+    records: Records
     id: RecordId
     from_states: frozenset[Any]
     waiting: Any
@@ -179,7 +183,7 @@ async def test_renewing_keeps_others_out(short_leases: Ports, make: Make) -> Non
         await one.records.renew(lease)
         taken = await one.claim("another")
         assert taken is None or time.monotonic() > renewed_at + SHORT_LEASE_SECONDS
-        if taken:  # this machine stood still for longer than the lease
+        if taken:  # the machine stood still for longer than the lease, so the claim was right
             return
         await asyncio.sleep(0.02)
 
@@ -198,7 +202,7 @@ async def test_released_record_is_claimable_after_its_delay_and_not_before(ports
     await one.records.release(lease, one.waiting, delay_seconds=0.15)
     assert (await one.now()).state == one.waiting
     record = await eventually(one.claim)
-    assert time.monotonic() - released_at >= 0.14  # the server's clock counts milliseconds
+    assert time.monotonic() - released_at >= 0.14  # 10 ms less, because the server's clock counts milliseconds
     assert record is not None
     assert record.fence == 2
 
@@ -336,7 +340,7 @@ async def test_each_action_moves_from_its_states_alone(ports: Ports, make: Make)
 
 
 async def make_another(ports: Ports, one: Waiting) -> Waiting:
-    """One more of the same kind."""
+    """Make another record of the same kind."""
     if one.moves is FILE_MOVES:
         return await _file(ports)
     to = destination(object_name=f"run-{await one.now()}"[:200])

@@ -1,4 +1,4 @@
-"""What every target promises, whatever its kind: `Target`, and `AtomicCommit` where it is offered. Real servers."""
+"""The suite of `Target`, and of `AtomicCommit` and `Listing` where a target offers them. All servers are real."""
 
 import asyncio
 import hashlib
@@ -16,7 +16,7 @@ from gridhaul.targets.directory import DirectoryTarget
 from gridhaul.targets.webdav import WebDavTarget
 from gridhaul.transfer.errors import LeaseLost, NotFound, ObjectExists, TargetRefused, TargetUnavailable
 from gridhaul.transfer.model import Evidence, RemoteObject
-from gridhaul.transfer.ports import AtomicCommit, Listing, Target
+from gridhaul.transfer.ports.targets import AtomicCommit, Listing, Target
 from tests.servers.http_store import HttpStore, serving
 from tests.targets.peers import ATOMIC, KINDS, MIB, PASSWORD, WEB, Place, blocks_of, places, target_of, untold
 
@@ -48,7 +48,7 @@ class Peer:
 
 
 class BlocksBroke(Exception):
-    """An error that no target has ever heard of."""
+    """An error that no target knows."""
 
 
 @pytest.fixture(scope="module")
@@ -149,7 +149,7 @@ async def test_nothing_leaves_that_must_not_and_the_error_passes_through(
     assert caught.value is failure
     assert left == [0, MIB, MIB][:told]
     await peer.put("after.bin", b"usable")
-    await asyncio.sleep(0.1)  # a server may still be writing
+    await asyncio.sleep(0.1)  # the server may still be writing what it received
     if told == 0:
         assert peer.on_disk("run.bin").read_bytes() == b"was there"
     elif peer.on_disk("run.bin").exists():
@@ -287,7 +287,7 @@ async def test_folder_removed_meanwhile_is_made_again(peer: Peer) -> None:
     peer.on_disk("2026").rmdir()
     try:
         await peer.put("2026/run.bin", b"data")
-    except TargetUnavailable:  # a target may need the next attempt for it
+    except TargetUnavailable:  # a target may make the folder only at the next attempt
         await peer.put("2026/run.bin", b"data")
     assert peer.on_disk("2026/run.bin").read_bytes() == b"data"
 
@@ -295,7 +295,7 @@ async def test_folder_removed_meanwhile_is_made_again(peer: Peer) -> None:
 @atomic
 async def test_of_many_commits_to_one_name_one_wins(peer: Peer) -> None:
     if peer.place.kind == "webdav":
-        pytest.skip("rclone looks and renames in two steps; the claim on the name is what keeps deliveries apart")
+        pytest.skip("rclone looks and renames in two steps; the claim on the name keeps deliveries apart")
     for n in range(8):
         await peer.put(f"{n}.part", str(n).encode())
     outcomes = await asyncio.gather(

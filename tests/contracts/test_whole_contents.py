@@ -1,4 +1,4 @@
-"""The suite of contents that are stored whole: many in one call of `Intake`."""
+"""The suite of `Intake.store_whole`, which stores many whole contents in one call."""
 
 import asyncio
 from collections.abc import Sequence
@@ -136,7 +136,7 @@ async def test_one_that_is_taken_over_before_its_seal_is_refused(
 
 
 async def _half_stored(database: Database, ports: Ports, data: bytes, held: set[str]) -> WholeContent:
-    """A content that is open, of which bytes, manifest or both are there."""
+    """Return an open content of which only the documents in the collections `held` are stored."""
     one = whole_content(data)
     await ports.intake_with(15).store_whole([one])
     sealed = dict.fromkeys(("layout", "sha256", "manifest_root", "sealed_at"), "")

@@ -1,1 +1,1 @@
-"""The embedded default, piece by piece; the whole system runs in tests/journeys."""
+"""Tests of the parts of the embedded system; tests/journeys run the whole system."""

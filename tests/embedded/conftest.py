@@ -1,4 +1,4 @@
-"""A data directory, and an environment without settings of the person who runs the tests."""
+"""Fixtures: a data directory, and an environment without the Gridhaul settings of the person who runs the tests."""
 
 import os
 from pathlib import Path
@@ -16,7 +16,7 @@ def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def directory(tmp_path: Path) -> DataDirectory:
-    """With a name that needs care, as a person's directory may have."""
+    """Return a data directory whose name has characters that must be quoted."""
     directory = DataDirectory(tmp_path / "da ta 'q\" #1 %x ;ü")
     with directory.lock():
         directory.make()

@@ -1,4 +1,4 @@
-"""Servers are found in packages or on PATH; what keeps one from running is named with its remedy."""
+"""The search for server binaries, in packages and on PATH; an error names the binary, the cause and the remedy."""
 
 from pathlib import Path
 

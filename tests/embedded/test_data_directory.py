@@ -1,4 +1,4 @@
-"""The data directory: modes, secrets that stay, and one system at a time."""
+"""The data directory: its modes, its secrets, its targets file, and its lock against a second system."""
 
 import stat
 import tomllib
@@ -54,7 +54,7 @@ def test_targets_that_are_given_are_written(directory: DataDirectory) -> None:
 
 def test_second_system_on_the_same_directory_is_refused(directory: DataDirectory) -> None:
     with directory.lock(), pytest.raises(DirectoryInUse, match="Another system"), directory.lock():
-        pytest.fail("both hold it")
+        pytest.fail("two systems hold the same lock")
 
 
 def test_lock_is_given_back(directory: DataDirectory) -> None:
@@ -71,4 +71,4 @@ def test_error_of_the_holder_passes_through_the_lock(directory: DataDirectory) -
 def test_directory_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(EmbeddedError, match="cannot be used"), DataDirectory(tmp_path / "file" / "data").lock():
-        pytest.fail("a directory below a file")
+        pytest.fail("a directory beneath a regular file was made and locked")

@@ -1,4 +1,4 @@
-"""The demo empties only what a demo has made."""
+"""The demo: it empties only directories of earlier demos, and its errors exit before anything is made."""
 
 import tomllib
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What reaches the processes: few inherited names, our settings, secrets as files."""
+"""The environment of the processes: few inherited variables, the settings of the system, and secrets as files."""
 
 from pathlib import Path
 
@@ -58,10 +58,10 @@ def test_override_by_file_replaces_the_value() -> None:
 
 
 def test_no_process_knows_the_operators_key_and_the_chunk_service_not_the_broker(directory: DataDirectory) -> None:
-    ours = settings(directory)
-    for process in (ours.api(), ours.chunk_service(), ours.worker("worker_small")):
+    services = settings(directory)
+    for process in (services.api(), services.chunk_service(), services.worker("worker_small")):
         assert not any("operator_key" in value for value in process.values())
-    assert "GRIDHAUL_REDIS_URL_FILE" not in ours.chunk_service()
+    assert "GRIDHAUL_REDIS_URL_FILE" not in services.chunk_service()
 
 
 def test_roots_are_separated_by_colons(directory: DataDirectory) -> None:

@@ -1,4 +1,4 @@
-"""The launcher becomes the program: same process, exactly its words and its environment."""
+"""The launcher becomes the program: in the same process, with exactly the program's arguments and environment."""
 
 import json
 import os
@@ -23,8 +23,8 @@ def test_program_gets_its_words_environment_and_directory(tmp_path: Path) -> Non
     }
     table.write_text(json.dumps({"one": entry}))
     command = [sys.executable, "-I", "-S", launch.__file__, str(table), "one"]
-    ours = {launch.PARENT: str(os.getpid())}
-    with subprocess.Popen(command, env=ours, stdout=subprocess.PIPE, text=True) as process:
+    own_parent = {launch.PARENT: str(os.getpid())}
+    with subprocess.Popen(command, env=own_parent, stdout=subprocess.PIPE, text=True) as process:
         words, environment, directory, pid = json.loads(process.communicate(timeout=30)[0])
     assert words == [odd]
     assert environment == {"ODD": odd, "LC_CTYPE": "C.UTF-8", launch.PARENT: str(process.pid)}
@@ -37,7 +37,7 @@ def test_program_of_a_parent_that_has_gone_is_not_started(tmp_path: Path) -> Non
     table = tmp_path / "programs.json"
     table.write_text(json.dumps({"one": {}}))
     command = [sys.executable, "-I", "-S", launch.__file__, str(table), "one"]
-    gone = {launch.PARENT: str(2**22)}  # no process has this id
-    run = subprocess.run(command, env=gone, capture_output=True, text=True, timeout=30, check=False)
+    no_parent = {launch.PARENT: str(2**22)}  # above the highest process id, so no process has it
+    run = subprocess.run(command, env=no_parent, capture_output=True, text=True, timeout=30, check=False)
     assert run.returncode == 1
-    assert "has ended" in run.stderr
+    assert "has stopped" in run.stderr

@@ -1,4 +1,4 @@
-"""What a killed system has left running is found by its data directory and ended."""
+"""`end_processes`: it finds the processes of a killed system by their data directory, and stops them."""
 
 import subprocess
 from pathlib import Path
@@ -26,7 +26,7 @@ def test_nothing_left_is_nothing_to_do(tmp_path: Path) -> None:
 
 
 def marked(data: Path) -> subprocess.Popen[bytes]:
-    """A process of this directory, as soon as its environment can be seen: a moment after it has begun."""
+    """Return a process marked with this data directory, once /proc shows its environment: shortly after its start."""
     process = subprocess.Popen(["/bin/sleep", "1000"], env={MARK: str(data)})
-    wait_for(lambda: MARK in psutil.Process(process.pid).environ(), seconds=10, what="its environment is seen")
+    wait_for(lambda: MARK in psutil.Process(process.pid).environ(), seconds=10, what="the process shows its mark")
     return process

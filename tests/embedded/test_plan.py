@@ -1,4 +1,4 @@
-"""The plan: which programs, on which ports, with what on their command lines."""
+"""The plan of the embedded system: its programs, their ports, and their command lines."""
 
 import socket
 from pathlib import Path
@@ -81,7 +81,7 @@ def test_free_ports_are_none_that_connections_get() -> None:
 
 @pytest.fixture
 def handed_out(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """The file in which the system tells the ports that it hands out."""
+    """Return a stand-in for the kernel's file with the range of ports that outgoing connections get."""
     monkeypatch.setattr(network, "HANDED_OUT", tmp_path / "range")
     return tmp_path / "range"
 

@@ -1,4 +1,4 @@
-"""Signs of readiness."""
+"""The signs that a program is ready: its port, its answer to `/readyz`, its heartbeat."""
 
 import os
 import socket
@@ -28,7 +28,7 @@ def test_service_is_ready_when_it_says_so(*, status: int, ready: bool) -> None:
             self.send_response(status if self.path == "/readyz" else 404)
             self.end_headers()
 
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name in the library
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the library's name for the parameter
             pass
 
     with HTTPServer((HOST, 0), Handler) as server:

@@ -1,4 +1,4 @@
-"""A real supervisord with programs of a line each."""
+"""The supervisor: a real supervisord with small programs."""
 
 import os
 import signal
@@ -72,7 +72,10 @@ def test_program_that_ends_while_it_starts_is_told_with_its_log(directory: DataD
 
 
 def start_and_check(supervisor: Supervisor, name: str) -> None:
-    """On a busy machine the program has ended before its start is answered, and that says so."""
+    """Start the program, wait until it has exited, and let the supervisor check it, which raises StartFailed.
+
+    On a busy machine, the program may exit before `start` returns; then `start` raises the same error.
+    """
     supervisor.start([name])
     until(lambda: not supervisor.statuses()[name].runs)
     supervisor.check_first_lives()

@@ -1,4 +1,4 @@
-"""supervisord's files: whatever a path is made of, supervisord reads back what was meant."""
+"""supervisord's files: supervisord reads back every path and argument as it was written, whatever its characters."""
 
 import configparser
 import json
@@ -15,11 +15,11 @@ from gridhaul.embedded.data_directory import DataDirectory
 from gridhaul.embedded.programs import Program, Stage
 from gridhaul.embedded.supervisor_files import SocketDirectory
 
-SOCKET = Path("/tmp/gridhaul-x/supervisor.sock")  # noqa: S108 - only a name
+SOCKET = Path("/tmp/gridhaul-x/supervisor.sock")  # noqa: S108 - no test opens this path
 
 
 def read(text: str) -> configparser.RawConfigParser:
-    """As supervisord does it."""
+    """Parse the text with the parser settings of supervisord."""
     parser = configparser.RawConfigParser(inline_comment_prefixes=(";", "#"), strict=False)
     parser.read_string(text)
     return parser

@@ -1,47 +1,51 @@
-"""Faults: the rows of the table "Faults", each done to real processes, many times, and the three invariants after each.
+"""Faults: each row of the table "Faults" is done to real processes, many times, and checked against three invariants.
 
     make faults                        all rows, once
-    make faults RUNS=5 ONLY=7,8,storm  some of them, five times; scenarios such as `storm` run only when they are named
-    make faults SEED=12                the random moments of an earlier run (it printed its seed)
+    make faults RUNS=5 ONLY=7,8,storm  the named rows, five times; a scenario such as `storm` runs only when it is named
+    make faults SEED=12                all rows, at the random moments of the run that printed this seed
 
-To add a row, write a function in the file `rows_<stage>.py` (any such file is found):
+To add a row, write a function in a file `rows_<stage>.py`; the harness imports every such file:
 
     @fault(7, stage="store", title="kill -9 of the worker child in mid-file")
     def child_killed(world: World) -> None:
-        held = hold_in_mid_file(world, world.make_file(96 * MIB), to="hashed")  # prepared, and half of it stored
-        with world.recovers():                                   # from the fault to the work being done
+        held = hold_in_mid_file(world, world.make_file(96 * MIB), to="hashed")  # half of the file is stored
+        with world.recovers():                                   # measures the time until the delivery
             world.holder(held.file_id).kill()
             held.release()
             world.operator.delivered(held.file_id, seconds=45)
 
-It fails by AssertionError and says why; `raise NotAllowed("why")` counts it as skipped. Several functions may carry
-the same number: they are one row. Options: `only_when_named=True` for scenarios, `settings={…}` for a system of its own
-with these settings, which rows with the same settings share in each round.
+A row fails by an AssertionError whose message says why; `raise NotAllowed("why")` counts the row as skipped. Functions
+with the same number are one row. Options of `fault`: `only_when_named=True` marks a scenario; `settings={…}` gives the
+row a system of its own with these settings, which rows with the same settings share in each round.
 
-A row never hopes to hit a moment: it makes the system stand still there (held.py, `Hold`), or it finds out whether it
-did hit it, and tries again. No time is asserted but those of the table; a machine may be busy.
+A row does not rely on luck to hit a moment: the row makes the system stand still at the moment (held.py, `Hold`), or
+checks whether the fault hit the moment, and tries again if it did not. A row asserts no times but those of the table,
+because the machine may be busy.
 
-What a row may use is `World` (world.py). Targets, each with its directory `world.remotes[name]`:
+A row acts through `World` (world.py). These are the targets, each with its directory `world.remotes[name]`:
 
     hashed     rclone's WebDAV, ETags are SHA-256, behind the proxy world.proxies["hashed"]
-    webdav     the same without digests: objects are read back; world.proxies["webdav"]
+    webdav     rclone's WebDAV without digests: objects are read back; world.proxies["webdav"]
     http       a plain PUT, which cannot commit atomically; world.proxies["http"]
     directory
 
-The workers reach the chunk service through world.proxies["chunk_service"]. A proxy does what is planned with it
+The workers reach the chunk service through world.proxies["chunk_service"]. A proxy disturbs requests as planned
 (tests/servers/disturbances.py): `proxy.plan(Flip(side=Side.REQUEST, at_byte=k), method="PUT", skip=n)`, `Cut`, `Hold`,
-`Stall`, `LoseAnswer`, or `Answer(status=503, headers=…)`. A bad target is a good one behind such plans:
-`Answer(status=302, …)`, `Answer(status=201)` without the object, `Flip` for other bytes, `Stall(seconds=math.inf)`
-for a hang.
+`Stall`, `LoseAnswer`, or `Answer(status=503, headers=…)`. A bad target is a good target behind such plans:
+`Answer(status=302, …)` redirects, `Answer(status=201)` pretends to have stored the object, `Flip` changes the stored
+bytes, and `Stall(seconds=math.inf)` hangs.
 
-After every row the harness checks by itself (invariants.py), so a row only asserts what its line of the table says:
+After every row the harness checks three invariants (invariants.py), so a row only asserts what its line of the table
+says:
 
-- no wrong byte: every delivered object is one of the sources (`make_file`, or `world.accept(path)` for bytes from
-  elsewhere), and at no moment was anything else seen under a final name (all targets but `http`);
-- at most one commit a delivery, no object that no delivery has made, no chunk twice;
-- every record is in a final state, nothing is leased, and nothing is left once maintenance has run. The time
-  that a late request may take (SWEEP_SECONDS) is taken as gone by.
+- No byte is wrong: every delivered object has the bytes of a source (`make_file`, or `world.accept(path)` for bytes
+  from elsewhere), and the watcher never saw other bytes under a final name (at all targets but `http`).
+- There is no duplicate: a delivery commits at most once, every object belongs to a delivery, and no chunk is stored
+  twice.
+- Nothing is left over: every record is in a final state, no record is leased, and maintenance has removed all
+  leftovers. The harness makes maintenance due now, as if the longest time of a late request (SWEEP_SECONDS) had passed.
 
-Then the records, sources and objects are removed: each row begins with an empty system. What a row stops, pauses or
-kills is running again by then; after a failed row a new system is started, and the old one's directory is kept.
+Then the harness removes the records, sources and objects, so that each row begins with an empty system. By then every
+process that the row stopped, paused or killed runs again. After a failed row the harness starts a new system, and keeps
+the directory of the failed system.
 """

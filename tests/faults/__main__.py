@@ -1,4 +1,4 @@
-"""`python -m tests.faults`: every fault of the table, done to real processes."""
+"""Do the faults of the table to real processes (`python -m tests.faults`)."""
 
 import secrets
 import shutil
@@ -23,8 +23,8 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, help=__d
 def main(
     *,
     runs: Annotated[int, typer.Option(min=1, help="How often each row runs.")] = 1,
-    only: Annotated[str, typer.Option(help="Rows and scenarios: 7,8,storm. Without it all rows.")] = "",
-    seed: Annotated[str, typer.Option(help="Of the random moments; else a new one.")] = "",
+    only: Annotated[str, typer.Option(help="Rows and scenarios to run: 7,8,storm. By default all rows.")] = "",
+    seed: Annotated[str, typer.Option(help="Seed of the random moments. By default a new one.")] = "",
 ) -> None:
     """Run the rows, and exit with 1 if one failed."""
     try:
@@ -43,7 +43,7 @@ def main(
 
 
 def _run(rows: Sequence[Row], runs: int, seed: int, console: Console) -> list[Result]:
-    """Run and show. What is kept for the explanation of failures is named with them."""
+    """Run the rows and show the results. The output of a failed row names its logs, which are kept."""
     top = Path(tempfile.mkdtemp(prefix="gridhaul-faults-"))
     stands = Stands(top)
     runner = Runner(stands, seed=seed)
@@ -58,7 +58,7 @@ def _run(rows: Sequence[Row], runs: int, seed: int, console: Console) -> list[Re
 
 
 def _remove(top: Path, *, keep: list[Path]) -> None:
-    """Everything but the stands on which a row failed."""
+    """Remove the directories of all stands but those in `keep`, on which a row failed."""
     for stand in top.iterdir():
         if stand not in keep:
             shutil.rmtree(stand)

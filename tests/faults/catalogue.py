@@ -1,4 +1,4 @@
-"""The rows: a decorator that registers them, and what is found in the files `rows_*.py`."""
+"""The catalogue of rows: the decorator that registers a row, and the import of all files `rows_*.py`."""
 
 import importlib
 import pkgutil
@@ -20,19 +20,19 @@ class NotAllowed(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """`key` is the number in the table, or the name of a scenario."""
+    """A fault to be done; `key` is its number in the table, or the name of a scenario."""
 
     key: str
     stage: str
     title: str
     act: Act
     only_when_named: bool
-    settings: Mapping[str, str] = field(default_factory=dict)  # not empty: it gets a system of its own with these
-    disk_bytes: int | None = None  # of a small disk for the database of a system of its own
+    settings: Mapping[str, str] = field(default_factory=dict)  # if any, the row gets a system of its own
+    disk_bytes: int | None = None  # if set, the row gets a system with the database on a disk of this size
 
     @property
     def identity(self) -> str:
-        """Its own also where several rows share a number."""
+        """Return a name that no other row has, even a row with the same number."""
         return f"{self.key}:{self.act.__module__}.{self.act.__qualname__}"
 
 
@@ -48,7 +48,7 @@ def fault(
     settings: Mapping[str, str] | None = None,
     disk_bytes: int | None = None,
 ) -> Callable[[Act], Act]:
-    """Registers a function as a row."""
+    """Register a function as a row."""
 
     def register(act: Act) -> Act:
         _rows.append(
@@ -68,7 +68,7 @@ def fault(
 
 
 def load_rows() -> Sequence[Row]:
-    """All rows in the order of the table, scenarios last."""
+    """Return all rows in the order of the table, scenarios last."""
     for module in pkgutil.iter_modules(tests.faults.__path__):
         if module.name.startswith("rows_"):
             importlib.import_module(f"{tests.faults.__name__}.{module.name}")
@@ -76,7 +76,7 @@ def load_rows() -> Sequence[Row]:
 
 
 def choose(rows: Sequence[Row], only: Sequence[str]) -> Sequence[Row]:
-    """Those that are named; without any name all that need no naming. Raises ValueError for an unknown name."""
+    """Return the named rows; without names, all rows but the scenarios. Raises ValueError for an unknown name."""
     unknown = set(only) - {row.key for row in rows}
     if unknown:
         raise ValueError(f"there is no row {', '.join(sorted(unknown))}")

@@ -1,4 +1,4 @@
-"""A story of the twins told again and again, each time with another call that fails."""
+"""Runs of one story (a use of the twin system), each with another call that fails."""
 
 import os
 import random
@@ -24,8 +24,8 @@ Story = Callable[[TwinSystem], Coroutine[Any, Any, None]]
 
 
 def run_twins(case: Case, faults: Faults, story: Story) -> None:
-    """Tell the story once."""
-    random.seed(0)  # the waits between attempts
+    """Run the story once."""
+    random.seed(0)  # the waits between attempts are the same in every run
     with _system(case, faults) as system:
         try:
             run(story(system))
@@ -35,22 +35,26 @@ def run_twins(case: Case, faults: Faults, story: Story) -> None:
 
 
 def every_call(case: Case, new_faults: Callable[[int], Faults], story: Story) -> int:
-    """Until it ends before the call that was to fail. How often it met it."""
+    """Run the story with the faults for number 1, 2, 3 … until a run ends before the call that was to fail.
+
+    Return how many runs came to that call.
+    """
     for number in range(1, CALLS_AT_MOST):
         faults = new_faults(number)
         run_twins(case, faults, story)
         if not faults.all_met:
             return number - 1
-    raise AssertionError("there is no end to the calls")
+    raise AssertionError("the story has too many calls")
 
 
 @contextmanager
 def _system(case: Case, faults: Faults) -> Iterator[TwinSystem]:
-    """On a memory disk, in virtual time, with the reads of the source among the calls."""
+    """Yield a twin system on a memory disk, in virtual time, in which the reads of the source are calls, too."""
     with in_memory() as place, pytest.MonkeyPatch.context() as patched:
         system = TwinSystem(case, faults, place)
         for module in (attempt, memory_contents, memory_registry):
             patched.setattr(module, "time", LoopTime)
-        patched.setattr(opened, "TICK_SECONDS", 0)  # what was written just now is not waited for: no time passes
+        # A source that was written just now must not be waited for: virtual time does not move the kernel's clock.
+        patched.setattr(opened, "TICK_SECONDS", 0)
         patched.setattr(os, "pread", lambda *args: system.life.read("source.read", lambda: PREAD(*args)))
         yield system

@@ -1,4 +1,4 @@
-"""Ports whose calls are counted over a whole run, and of which chosen ones fail."""
+"""Calls of ports are counted over a whole run, and chosen calls fail."""
 
 import asyncio
 import errno
@@ -13,22 +13,25 @@ from gridhaul.transfer.errors import GridhaulError, LeaseLost
 
 T = TypeVar("T")
 
-LATENCY_SECONDS = 0.15  # each way, so that leases are renewed and progress is written between calls
+LATENCY_SECONDS = 0.15  # before and after a call, so that leases are renewed and progress is written between calls
 
 
 class Way(StrEnum):
     """How a call fails."""
 
-    REFUSED = "refused"  # nothing is done
-    ANSWER_LOST = "answer-lost"  # it is done, but the caller hears of an error
-    WORKER_DIES = "worker-dies"  # nothing is done, and nothing else by this worker
-    ARRIVES_LATE = "arrives-late"  # the worker dies, and what it asked for is done when others have followed
-    AWAY = "away"  # from this call on the port does not answer for a while
-    STOP = "stop"  # the call goes well, and the worker is asked to stop
+    REFUSED = "refused"  # the call does nothing and raises an error
+    ANSWER_LOST = "answer-lost"  # the call is done, but raises an error
+    WORKER_DIES = "worker-dies"  # the call does nothing, and the worker does nothing more
+    ARRIVES_LATE = "arrives-late"  # the worker dies, and the call is done later, after calls of other workers
+    AWAY = "away"  # from this call on, every call of the port is refused for a while
+    STOP = "stop"  # the call is done, and the worker is asked to stop
 
 
 class Faults:
-    """Which call, counted from 1, fails in which way. With `port`, only its calls count."""
+    """The plan of failures: the number of each call that fails, from 1, and the way it fails.
+
+    With `port`, only the calls of that port are counted.
+    """
 
     def __init__(
         self, plan: Mapping[int, Way], *, port: str | None = None, late_calls: int = 0, away_seconds: float = 0
@@ -49,21 +52,21 @@ class Faults:
 
     @property
     def all_met(self) -> bool:
-        """Whether the run came to every call that was to fail."""
+        """Return whether the run came to every call that was to fail."""
         return len(self.calls) >= max(self._plan, default=0)
 
     @property
     def any_met(self) -> bool:
-        """Whether the run came to the first call that was to fail."""
+        """Return whether the run came to the first call that was to fail."""
         return len(self.calls) >= min(self._plan, default=math.inf)
 
     @property
     def arrived(self) -> int:
-        """How many late requests arrived."""
+        """Return how many late requests arrived."""
         return len(self._arrived)
 
     def count(self, name: str) -> Way | None:
-        """A call begins; the way it fails."""
+        """Count a call that begins, and return the way it fails, or None."""
         self.before_each()
         port = name.split(".")[0]
         if self._port not in (None, port):
@@ -77,22 +80,22 @@ class Faults:
         return Way.REFUSED if now < self._away_until.get(port, 0.0) else way
 
     def do_late(self, act: Callable[[], Awaitable[object]]) -> None:
-        """Do it when others have made so many calls that its caller is long gone."""
+        """Run `act` after `late_calls` further calls, when its caller is dead."""
 
         async def arrive() -> None:
-            with suppress(GridhaulError, LeaseLost):  # nobody is there to hear of it
+            with suppress(GridhaulError, LeaseLost):  # the caller is dead and hears of no error
                 await act()
 
         self._on_its_way.setdefault(len(self.calls) + self._late_calls, []).append(arrive)
 
     def raise_what_broke(self) -> None:
-        """Errors of what was done late."""
+        """Raise the unexpected error of a late request, if there is one."""
         for task in self._arrived:
             task.result()
 
 
 class Life:
-    """A worker process as its ports see it."""
+    """The life of a worker process, as its ports see it."""
 
     def __init__(self, faults: Faults) -> None:
         self._faults = faults
@@ -100,24 +103,24 @@ class Life:
         self.stopping = False
 
     async def call(self, name: str, error: type[GridhaulError], act: Callable[[], Awaitable[T]]) -> T:
-        """A request to a port."""
+        """Make a request to a port."""
         way = await self._begin(name)
         if way is Way.ARRIVES_LATE:
             self._faults.do_late(act)
         return await self._end(name, error, act, way)
 
     async def step(self, name: str, error: type[GridhaulError], act: Callable[[], Awaitable[T]]) -> T:
-        """A part of something longer, which ends with the worker."""
+        """Make a part of a longer request. The whole request ends when the worker dies, so no part arrives late."""
         return await self._end(name, error, act, await self._begin(name))
 
     async def steps(self, name: str, error: type[GridhaulError], items: AsyncIterator[T]) -> AsyncIterator[T]:
-        """The items, each got by a step."""
+        """Yield the items, each received by a step of its own."""
         over = object()
         while (item := await self.step(name, error, lambda: anext(items, over))) is not over:
             yield item  # type: ignore[misc]
 
     def read(self, name: str, act: Callable[[], T]) -> T:
-        """A call of the operating system."""
+        """Make a call of the operating system. Raises OSError (EIO) where the call fails."""
         way = self._faults.count(name)
         if way is Way.STOP:
             self.stopping = True
@@ -149,6 +152,6 @@ class Life:
         return result
 
     async def _unless_dead(self) -> None:
-        """The dead do nothing more; they are only buried (cancelled)."""
+        """Return at once, but wait until cancelled if the worker is dead: a dead worker does nothing more."""
         if self.dead.is_set():
             await asyncio.Event().wait()

@@ -1,10 +1,9 @@
-"""The ports of one worker, as they are given to its journeys: each call may fail."""
+"""The ports that one worker's journeys receive: each call may fail."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing, contextmanager
 from typing import Any
 
-from gridhaul.chunk_service_client.grants import ContentGrant
 from gridhaul.transfer.bundle import WholeContent
 from gridhaul.transfer.errors import (
     ChunkServiceUnavailable,
@@ -15,14 +14,16 @@ from gridhaul.transfer.errors import (
     StaleFence,
     TargetUnavailable,
 )
+from gridhaul.transfer.grants import ContentGrant, RepairGrant
 from gridhaul.transfer.model import Content, RecordId, RemoteObject, Seal, Segment
-from gridhaul.transfer.ports import Contents, Intake, Leaving, Target
+from gridhaul.transfer.ports.contents import Contents, Intake
+from gridhaul.transfer.ports.targets import Leaving, Target
 from gridhaul.transfer.states import Layout
 from tests.faults.failing import Life
 
 
 class FailingPort:
-    """Any port whose methods are all coroutine functions."""
+    """A failing port of any kind whose methods are all coroutine functions."""
 
     def __init__(self, port: Any, *, name: str, error: type[GridhaulError], life: Life) -> None:
         self._port = port
@@ -40,7 +41,7 @@ class FailingPort:
 
 
 class FailingContents(FailingPort):
-    """`transfer.ports.Contents`."""
+    """A failing `transfer.ports.contents.Contents`."""
 
     def __init__(self, contents: Contents, *, life: Life) -> None:
         super().__init__(contents, name="contents", error=DatabaseUnavailable, life=life)
@@ -56,7 +57,7 @@ class FailingContents(FailingPort):
 
 
 class FailingTarget:
-    """`transfer.ports.Target`, without the further ability."""
+    """A failing `transfer.ports.targets.Target` that cannot commit."""
 
     def __init__(self, target: Target, *, life: Life) -> None:
         self._target = target
@@ -85,7 +86,7 @@ class FailingTarget:
 
 
 class FailingAtomicTarget(FailingTarget):
-    """With `transfer.ports.AtomicCommit`."""
+    """A failing target with `transfer.ports.targets.AtomicCommit`."""
 
     async def commit(self, temporary_name: str, final_name: str) -> None:
         await self._rename("commit", temporary_name, final_name)
@@ -99,7 +100,7 @@ class FailingAtomicTarget(FailingTarget):
 
 
 class MemoryChunks:
-    """What `ChunkClient` offers, without the way between: straight to the intake, each call at most once."""
+    """A replacement for `ChunkClient` that calls the intake directly, and repeats no call."""
 
     def __init__(self, intake: Intake) -> None:
         self._intake = intake
@@ -118,6 +119,9 @@ class MemoryChunks:
                 digests=segment.digests,
             )
 
+    async def repair(self, grant: RepairGrant, n: int, chunk: bytes, digest: bytes) -> None:
+        await self._intake.repair(grant.content_id, n=n, chunk=chunk, digest=digest)
+
     async def store_whole(self, contents: Sequence[WholeContent]) -> Mapping[RecordId, str]:
         return await self._intake.store_whole(contents)
 
@@ -130,7 +134,7 @@ class MemoryChunks:
 
 @contextmanager
 def _known_here() -> Iterator[None]:
-    """What the service's refusals mean to a worker."""
+    """Raise the refusals of the chunk service as a worker gets them: a stale fence or unknown content is LeaseLost."""
     try:
         yield
     except (StaleFence, NotFound) as error:
@@ -138,5 +142,5 @@ def _known_here() -> Iterator[None]:
 
 
 def failing_chunks(intake: Intake, *, life: Life) -> Any:
-    """`ChunkClient` to journeys."""
+    """Return a failing port that takes the place of `ChunkClient` in journeys."""
     return FailingPort(MemoryChunks(intake), name="chunks", error=ChunkServiceUnavailable, life=life)

@@ -1,4 +1,4 @@
-"""Files that stand still in the middle of being stored: nothing that a row does then comes too early or too late."""
+"""Files that stand still half stored, so that a row acts neither too early nor too late."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +13,7 @@ HELD_SECONDS = 30
 
 @dataclass(frozen=True, kw_only=True)
 class HeldFile:
-    """So many segments are read and stored, the next ones are on their way, and one at least is not read."""
+    """A file with `segments` segments stored, the next ones held in flight, and at least one not yet sent."""
 
     file_id: str
     segments: int
@@ -28,7 +28,10 @@ class HeldFile:
 
 
 def hold_in_mid_file(world: World, source: Path, *, to: str, after_bytes: int = 0) -> HeldFile:
-    """Send the source, alone; all segments in flight stand still after so many bytes. 0 is before their heads."""
+    """Send the source; hold every segment in flight after `after_bytes` bytes of its body (0: before its head).
+
+    No other file may be on its way to the chunk service meanwhile, because the proxy holds any segment.
+    """
     segments = world.rng.randrange(1, source.stat().st_size // SEGMENT_BYTES - IN_FLIGHT)
     hold = Hold(side=Side.REQUEST, after_bytes=after_bytes)
     planned = world.proxies["chunk_service"].plan(hold, method="PUT", skip=segments, times=IN_FLIGHT)

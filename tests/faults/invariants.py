@@ -1,4 +1,4 @@
-"""What holds after every fault. Wrong bytes and duplicates are collected, so that a run can count them."""
+"""The invariants that hold after every fault. Wrong bytes and duplicates are collected, so that a run counts them."""
 
 import time
 from collections import Counter
@@ -20,9 +20,9 @@ COMMITTED = range(200, 300)
 
 @dataclass(kw_only=True)
 class Findings:
-    wrong: list[str] = field(default_factory=list)  # bytes
+    wrong: list[str] = field(default_factory=list)  # objects with wrong bytes
     duplicates: list[str] = field(default_factory=list)
-    left: list[str] = field(default_factory=list)  # records, leases, objects, chunks
+    left: list[str] = field(default_factory=list)  # records at work, leases, objects and chunks that nobody owns
 
     @property
     def everything(self) -> list[str]:
@@ -33,7 +33,7 @@ class Findings:
 
 
 def check(stand: Stand, placed: Sequence[Path]) -> Findings:
-    """Wait until all is settled, then look everywhere. `placed` are objects that the row put at targets itself."""
+    """Wait until the system is settled, then check all invariants. `placed` are objects that the row put at targets."""
     with stand.operator.database() as database:
         unsettled = _wait_until_none(lambda: list(_unsettled(stand, database)))
         deliveries = list(database["deliveries"].find({"state": "DELIVERED"}).sort("updated_at"))
@@ -47,7 +47,7 @@ def check(stand: Stand, placed: Sequence[Path]) -> Findings:
 
 
 def _wait_until_none(look: Callable[[], list[str]]) -> list[str]:
-    """What is still found at the deadline."""
+    """Repeat `look` until it finds nothing, and return what it still finds at the deadline."""
     deadline = time.monotonic() + SETTLED_SECONDS
     while (found := look()) and time.monotonic() < deadline:
         time.sleep(LOOK_SECONDS)
@@ -55,14 +55,14 @@ def _wait_until_none(look: Callable[[], list[str]]) -> list[str]:
 
 
 def _unsettled(stand: Stand, database: Any) -> Iterator[str]:
-    """Records that are not at rest, and what maintenance has not removed yet."""
+    """Yield each record that is not at rest, and each leftover that maintenance has not removed yet."""
     for name, final in (("files", FINAL_FILES), ("deliveries", FINAL_DELIVERIES)):
         yield from _at_work(database, name, final)
     let_sweep_time_pass(stand, database)
     yield from (f"contents {one['_id']} is being deleted" for one in database["contents"].find({"state": "DELETING"}))
     yield from _orphans(database)
     for name, directory in stand.remotes.items():
-        yield from (f"{name} has still {path.name}" for path in directory.rglob(f"{TEMPORARY}*"))
+        yield from (f"{name} still has {path.name}" for path in directory.rglob(f"{TEMPORARY}*"))
     yield from (f"an exchange with {name} goes on" for name, proxy in stand.proxies.items() if proxy.busy)
 
 
@@ -75,7 +75,7 @@ def _at_work(database: Any, name: str, final: Sequence[str]) -> Iterator[str]:
 
 
 def let_sweep_time_pass(stand: Stand, database: Any) -> None:
-    """As if the longest time that a request may take had gone by; not while a request is under way."""
+    """Make maintenance due, as if the longest time of a late request had passed. Do nothing while a request runs."""
     if any(proxy.busy for proxy in stand.proxies.values()):
         return
     due = {"next_attempt_at": {"$exists": True}, "lease_until": {"$exists": False}, "hinted_at": {"$exists": False}}
@@ -85,7 +85,7 @@ def let_sweep_time_pass(stand: Stand, database: Any) -> None:
 
 
 def _orphans(database: Any) -> Iterator[str]:
-    """Bytes that no content has, contents that no file has."""
+    """Yield bytes that belong to no content, and contents that belong to no file."""
     contents = set(database["contents"].distinct("_id"))
     payload = {"fs.chunks": "files_id", "fs.files": "_id", "inline": "_id", "manifests": "_id.content"}
     for collection, key in payload.items():
@@ -96,7 +96,7 @@ def _orphans(database: Any) -> Iterator[str]:
 
 
 def _miscounted(database: Any) -> Iterator[str]:
-    """Sealed contents whose stored chunks are more or fewer than their length needs."""
+    """Yield sealed contents with more or fewer stored chunks than their length needs."""
     for content in database["contents"].find({"state": "SEALED"}):
         needed = -(-content["length"] // (1 << 20))
         if content["layout"] == "inline":
@@ -109,7 +109,7 @@ def _miscounted(database: Any) -> Iterator[str]:
 
 
 def _compare_objects(stand: Stand, deliveries: list[Json], placed: Sequence[Path], findings: Findings) -> None:
-    """Every delivered object has its delivery's bytes, which are a source's; and no other object is there."""
+    """Note objects whose bytes are not those of their delivery and of a source, and objects without a delivery."""
     expected = dict.fromkeys(placed) | {
         stand.remotes[one["target"]] / one["receipt"]["object_name"]: (one["length"], one["sha256"])
         for one in deliveries
@@ -117,7 +117,7 @@ def _compare_objects(stand: Stand, deliveries: list[Json], placed: Sequence[Path
     for path, wanted in expected.items():
         found = digest_of(path) if path.is_file() else None
         if found not in stand.sources.digests or wanted not in (None, found):
-            findings.wrong.append(f"{path} is {found}, delivered was {wanted}")
+            findings.wrong.append(f"{path} holds {found}, the delivery was of {wanted}")
     there = {Path(entry.path) for directory in stand.remotes.values() for entry in final_names(directory)}
     for path in there - set(expected):
         whole = digest_of(path) in stand.sources.digests
@@ -125,7 +125,7 @@ def _compare_objects(stand: Stand, deliveries: list[Json], placed: Sequence[Path
 
 
 def _committed_twice(stand: Stand, placed: Sequence[Path]) -> Iterator[str]:
-    """By what passed the proxies, and by what was seen under the names."""
+    """Yield names that were committed to twice, by the requests at the proxies and by the objects that were seen."""
     for name, proxy in stand.proxies.items():
         moves = Counter(
             seen.headers["destination"]

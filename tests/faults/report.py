@@ -1,4 +1,4 @@
-"""What is shown: a bar while rows run, the table at the end, and the last line."""
+"""The output: a progress bar while rows run, a table at the end, and a last line."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -18,19 +18,19 @@ COLUMNS = ("row", "stage", "fault", "runs", "passed", "recovery")
 
 
 def console() -> Console:
-    """Of the terminal's width; wide enough for a line a row elsewhere."""
+    """Return a console as wide as the terminal; without a terminal, wide enough for one line per row."""
     found = Console()
     return found if found.is_terminal else Console(width=LOG_COLUMNS)
 
 
 class Lines:
-    """For logs: one line a run."""
+    """Output for logs: one line per run."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
 
     def begins(self, row: Row, run: int) -> None:
-        """Nothing: the line comes when it has ended."""
+        """Print nothing: `ends` prints the line of the run."""
 
     def ends(self, row: Row, run: int, *, outcome: str, seconds: float) -> None:
         line = f"{row.key:>13} {row.stage:<14} run {run}: {outcome} after {seconds:.1f} s ({row.title})"
@@ -43,7 +43,7 @@ class Lines:
 
 
 class Bar(Lines):
-    """For terminals: what runs now and how much is done, and above it the lines of what has ended."""
+    """Output for terminals: a bar with the current row and the progress, below the lines of the finished runs."""
 
     def __init__(self, console: Console, progress: Progress, total: int) -> None:
         super().__init__(console)
@@ -60,7 +60,7 @@ class Bar(Lines):
 
 @contextmanager
 def display(console: Console, total: int) -> Iterator[Lines]:
-    """The bar on a terminal, plain lines elsewhere."""
+    """Yield a bar on a terminal, plain lines elsewhere."""
     if not console.is_terminal:
         yield Lines(console)
         return
@@ -76,7 +76,7 @@ def display(console: Console, total: int) -> Iterator[Lines]:
 
 
 def show(console: Console, results: Sequence[Result]) -> None:
-    """The table, the figures that rows have noted, and the last line."""
+    """Print the table, the figures that rows have noted, and the last line."""
     console.print(table(results, columns=console.width))
     for result in results:
         if result.not_allowed is not None:
@@ -88,11 +88,12 @@ def show(console: Console, results: Sequence[Result]) -> None:
 
 
 def table(results: Sequence[Result], *, columns: int) -> Table:
-    """A line for each function; several may make up one row. Only the faults are shortened."""
-    shown = Table(caption=f"not watched, as it cannot commit atomically: {', '.join(NOT_ATOMIC)}")
+    """Return a table with one line per function. Only the texts of the column `fault` are shortened."""
+    shown = Table(caption=f"not watched, because the target cannot commit atomically: {', '.join(NOT_ATOMIC)}")
     lines = [_cells(result) for result in results]
     widths = {name: max(len(name), *(len(line[at]) for line in lines)) for at, name in enumerate(COLUMNS)}
-    taken = sum(widths.values()) - widths["fault"] + 3 * len(COLUMNS) + 1  # with the frame
+    # The other columns take this width together with the frame of the table.
+    taken = sum(widths.values()) - widths["fault"] + 3 * len(COLUMNS) + 1
     widths["fault"] = min(widths["fault"], max(len("fault"), columns - taken))
     for name, width in widths.items():
         shown.add_column(name, no_wrap=True, overflow="ellipsis", width=width)
@@ -108,7 +109,7 @@ def _cells(result: Result) -> tuple[str, ...]:
 
 
 def last_line(results: Sequence[Result]) -> str:
-    """Rows are counted by their number; one that the machine does not allow is neither passed nor counted."""
+    """Return the last line. Rows are counted by their number; a row that the machine does not allow is not counted."""
     ran = {result.row.key for result in results if result.not_allowed is None}
     failed = {result.row.key for result in results if result.failed}
     recoveries = [seconds for result in results for seconds in result.recoveries]

@@ -1,4 +1,4 @@
-"""Damage to stored bytes, made in the database: no target gets them, a check names the chunk, a repair restores it."""
+"""Stored bytes are damaged in the database: no target gets them, a check names the chunk, a repair restores it."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -34,8 +34,8 @@ class Stored:
         return dict(self.chunks.find_one(self.key(n)))
 
 
-Finding = tuple[str, int]  # code and number
-Damage = Callable[[Stored, int], list[Finding]]  # done to the chunk; what a check finds then
+Finding = tuple[str, int]  # the finding's code and the number of the chunk
+Damage = Callable[[Stored, int], list[Finding]]  # damages the chunk, and returns what a check must find
 
 
 @fault(22, stage="at rest", title="a byte flipped in a stored chunk")
@@ -82,7 +82,7 @@ def _delete(stored: Stored, n: int) -> list[Finding]:
 
 
 def _double(stored: Stored, n: int) -> list[Finding]:
-    """With the same bytes or other ones."""
+    """Store the chunk a second time, with the same bytes or with a bit flipped."""
     second = {name: value for name, value in stored.document(n).items() if name != "_id"}
     if stored.world.rng.random() < 0.5:
         second["data"] = _flipped(stored.world, second["data"])
@@ -91,7 +91,7 @@ def _double(stored: Stored, n: int) -> list[Finding]:
 
 
 def _swap(stored: Stored, n: int) -> list[Finding]:
-    """With a later one: data and digests."""
+    """Swap data and digest of the chunk with those of a later chunk."""
     other = stored.world.rng.randrange(n + 1, CHUNKS)
     documents = {number: stored.document(number) for number in (n, other)}
     for number, taken in ((n, documents[other]), (other, documents[n])):
@@ -115,7 +115,7 @@ def _require_found(world: World, damage: Damage, code: str) -> None:
 
 
 def _require_named(world: World, file: StoredFile, n: int, *, code: str, findings: list[Finding]) -> None:
-    """Every delivery fails at once, naming the chunk; a check finds just that, and repairs it from the source."""
+    """Require that every delivery fails at once and names the chunk, and that a check finds and repairs the damage."""
     deliveries = [file.deliver(target) for target in TARGETS]
     for delivery in deliveries:
         view = delivery.failed(code)
@@ -125,7 +125,7 @@ def _require_named(world: World, file: StoredFile, n: int, *, code: str, finding
     with world.recovers():
         repaired = world.operator.fsck(file.file_id, mode="repair")
     assert _findings(repaired) == [(*finding, "repaired") for finding in findings]
-    assert repaired["source_bytes"] <= len(findings) * MIB, "more was read than was wrong"
+    assert repaired["source_bytes"] <= len(findings) * MIB, "the repair read more of the source than was wrong"
     assert _findings(world.operator.fsck(file.file_id)) == []
     for delivery in deliveries:
         delivery.retry()
@@ -139,7 +139,7 @@ def _findings(check: Json) -> list[tuple[str, int, str]]:
 
 @contextmanager
 def _without_unique_index(world: World) -> Iterator[None]:
-    """It can be made again when nothing is doubled."""
+    """Drop the unique index, and make it again at the end, when the repair has left no chunk twice."""
     with world.operator.database() as database:
         database["fs.chunks"].drop_index(UNIQUE)
         yield

@@ -59,7 +59,7 @@ def late_segments(world: World) -> None:
         world.proxies["chunk_service"].reset_all()
         answers = [on_its_way.result(STRIKE_SECONDS), writer.put(late.first, late.chunks)]
         assert not _bytes_of(database, content_id)
-        # What a chunk service that stood still between its look at the content and its insert would leave.
+        # A chunk service that stood still between its look at the content and its insert would leave this chunk.
         database["fs.chunks"].insert_one({"files_id": content_id, "n": late.first, "data": b"x", "digest": b"y" * 32})
         _wait_until_swept(world, database, content_id)
         answers.append(writer.put(late.first, late.chunks))
@@ -69,7 +69,7 @@ def late_segments(world: World) -> None:
 
 @fault(30, stage="cleaning", title="gc again and again beside active uploads", settings={"GRIDHAUL_SWEEP_SECONDS": "0"})
 def gc_beside_uploads(world: World) -> None:
-    """Nothing is spared for being young: only for being referred to."""
+    """With SWEEP_SECONDS=0, gc spares no bytes because they are young, only because a file refers to them."""
     large = _send_to_segment(world, world.rng.randrange(4) * SEGMENT_CHUNKS)
     content_id = ObjectId(world.record("files", large)["content_id"])
     with world.operator.database() as database:
@@ -92,7 +92,7 @@ def gc_beside_uploads(world: World) -> None:
 
 
 def _leave_orphan(world: World, database: Any) -> ObjectId:
-    """Chunks of a content that has no record, as if they were written an hour ago."""
+    """Insert chunks of a content that has no record, as if they were written an hour ago; return the content's id."""
     hour_ago = datetime.now(UTC) - timedelta(hours=1)
     orphan = ObjectId(ObjectId.from_datetime(hour_ago).binary[:4] + world.rng.randbytes(8))
     chunks = [{"files_id": orphan, "n": n, "data": b"x", "digest": b"y" * 32} for n in range(5)]
@@ -106,7 +106,7 @@ def _all_delivered(world: World, count: int) -> bool:
 
 
 class _LateSegment:
-    """One of an open content, sent to its half and then no further until it may go on."""
+    """A segment of an open content whose body stops at a random byte, until `go_on` is set."""
 
     def __init__(self, world: World, writer: ChunkWriter) -> None:
         self.first = 3 * SEGMENT_CHUNKS + world.rng.randrange(SEGMENT_CHUNKS - 4)
@@ -130,7 +130,7 @@ class _LateSegment:
 
 
 def _send_to_segment(world: World, first: int) -> str:
-    """A file that is being stored; its worker's way to the chunk service stops within this segment."""
+    """Send a file whose worker's request stops within the segment that begins with chunk `first`; return its id."""
     stall = Stall(side=Side.REQUEST, after_bytes=world.rng.randrange(1, MIB), seconds=FOREVER)
     planned = world.proxies["chunk_service"].plan(stall, method="PUT", part_of_target=f"/chunks/{first}")
     file_id = world.send(world.make_file(4 * SEGMENT_CHUNKS * MIB), to="hashed")
@@ -139,28 +139,31 @@ def _send_to_segment(world: World, first: int) -> str:
 
 
 def _killed_in_the_middle(world: World, database: Any) -> tuple[StoredFile, ObjectId]:
-    """A file whose delete was begun by a child that is dead now. It takes so short a time that it is tried again."""
+    """Return a file whose delete a child had begun when it was killed, and the id of its content.
+
+    Several files are tried, because a delete is short.
+    """
     for _ in range(KILLS_TRIED_AT_MOST):
         file = StoredFile.make(world, LARGE_BYTES)
         content_id = file.content_id
         _delete(world, file.file_id)
         child = _deleting_child(database, file.file_id)
-        time.sleep(world.rng.uniform(0, 0.05))  # the moment, not a wait
+        time.sleep(world.rng.uniform(0, 0.05))  # a random moment, not a wait for a condition
         child.kill()
         child.wait(STRIKE_SECONDS)
         if world.record("files", file.file_id)["state"] == "DELETING":
             return file, content_id
-    raise AssertionError(f"{KILLS_TRIED_AT_MOST} times it was deleted before the kill")
+    raise AssertionError(f"{KILLS_TRIED_AT_MOST} files were all deleted before the kill")
 
 
 def _deleting_child(database: Any, file_id: str) -> psutil.Process:
-    """Whoever has claimed the delete; looked at without a pause."""
+    """Return the child that has claimed the delete. The loop looks without a pause, because a delete is short."""
     deadline = time.monotonic() + STRIKE_SECONDS
     while time.monotonic() < deadline:
         record = database["files"].find_one({"_id": ObjectId(file_id)})
         if "lease_holder" in record and record["attempts"]:
             return psutil.Process(int(record["lease_holder"].rpartition(":")[2]))
-    raise AssertionError("nobody deletes it")
+    raise AssertionError(f"no worker has claimed the delete of {file_id}")
 
 
 def _delete(world: World, file_id: str) -> None:
@@ -174,7 +177,7 @@ def _wait_until_deleted(world: World, file_id: str) -> None:
 
 
 def _wait_until_swept(world: World, database: Any, content_id: ObjectId) -> None:
-    """Nothing of it is left, nor its record. The time until it is looked at again is taken as gone by."""
+    """Wait until neither bytes nor the record of the content are left. Make the sweep due now, instead of waiting."""
 
     def swept() -> bool:
         let_sweep_time_pass(world.stand, database)
@@ -185,5 +188,5 @@ def _wait_until_swept(world: World, database: Any, content_id: ObjectId) -> None
 
 
 def _bytes_of(database: Any, content_id: ObjectId) -> list[str]:
-    """In which collections the content has any."""
+    """Return the collections that hold bytes of the content."""
     return [name for name, key in PAYLOAD.items() if database[name].find_one({key: content_id}, {"_id": 1})]

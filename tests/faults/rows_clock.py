@@ -24,7 +24,7 @@ LIBRARIES = Path("/usr/lib")
 OFF = timedelta(minutes=10)
 LENGTH = 24 * MIB
 SMALL_FILES = 6
-CHILDREN = 2  # of each worker: three files are held by both, and one child is free
+CHILDREN = 2  # of each of the two workers: three children hold a file, one is free
 LEASE_SECONDS = float(SHORT_LEASES["GRIDHAUL_LEASE_SECONDS"])
 HELD_SECONDS = LEASE_SECONDS + 2
 START_SECONDS = 60
@@ -41,10 +41,10 @@ class ShiftedWorker:
     log: Path
 
     def require_shifted(self) -> None:
-        """Its own log says so."""
+        """Require that the times in the worker's log are shifted."""
         lines = [line for line in self.log.read_text().splitlines() if line.startswith("{")]
         times = [datetime.fromisoformat(json.loads(line)["timestamp"]) for line in lines]
-        assert times, f"{self.name} did nothing"
+        assert times, f"{self.name} logged nothing"
         off = [time - datetime.now(UTC) - self.shift for time in times]
         assert all(abs(each) < timedelta(minutes=2) for each in off), f"the clock of {self.name} is right: {times}"
 
@@ -60,37 +60,37 @@ def clocks_off(world: World) -> None:
             _tempt(world, file_id)
         killed = world.rng.choice(held)
         _require_recovered(world, killed, holders[killed])
-        time.sleep(max(0.0, until - time.monotonic()))  # the fault itself, not a wait for something
+        time.sleep(max(0.0, until - time.monotonic()))  # the length of the fault, not a wait for a condition
         hold.release()
         small = [world.send(world.make_file(world.rng.randrange(MIB)), to="directory") for _ in range(SMALL_FILES)]
         for file_id in (*held, *small):
             world.operator.delivered(file_id, seconds=RECOVERY_SECONDS)
             attempts = 2 if file_id == killed else 1
-            assert world.operator.file(file_id)["attempts"] == attempts, "a lease was not kept, or stolen"
+            assert world.operator.file(file_id)["attempts"] == attempts, "a lease was lost, or taken over too early"
         for worker in workers:
             worker.require_shifted()
 
 
 def _held_files(world: World) -> tuple[list[str], Hold]:
-    """Files that are being stored; the first segment of each takes longer than the lease."""
+    """Send files, and hold the first segment of each for longer than the lease. Return their ids and the hold."""
     sources = [world.make_file(LENGTH) for _ in range(CHILDREN + 1)]
     proxy, after_bytes = world.proxies["chunk_service"], world.rng.randrange(1, 16 * MIB)
     hold = Hold(side=Side.REQUEST, after_bytes=after_bytes)
     planned = proxy.plan(hold, method="PUT", part_of_target="/chunks/0", times=len(sources))
     files = [world.send(source, to=world.rng.choice(["hashed", "webdav", "http"])) for source in sources]
-    wait_for(lambda: planned.hits == len(sources), seconds=STRIKE_SECONDS, what="all are on their way")
+    wait_for(lambda: planned.hits == len(sources), seconds=STRIKE_SECONDS, what="all segments are on their way")
     return files, hold
 
 
 def _tempt(world: World, file_id: str) -> None:
-    """The child that is free is told to look at a file that is leased."""
+    """Send a message that tells the free child to look at a file that is leased."""
     sender = HintSender(world.system.redis_url)
     sender.offer(Hint(task=TaskName.UPLOAD_FILE, record_id=RecordId(file_id), queue=Queue.SMALL))
     sender.close()
 
 
 def _require_recovered(world: World, file_id: str, child: psutil.Process) -> None:
-    """Its worker is killed; another one takes over when the lease has ended by the database's clock, and not before."""
+    """Kill the file's child; require that another takes over when the lease has ended, and not before."""
     fence = world.record("files", file_id)["fence"]
     with world.recovers():
         child.kill()
@@ -103,7 +103,7 @@ def _require_recovered(world: World, file_id: str, child: psutil.Process) -> Non
 
 @contextmanager
 def _two_workers_with_wrong_clocks(world: World) -> Iterator[list[ShiftedWorker]]:
-    """They take the place of the system's own."""
+    """Yield two workers with wrong clocks, in place of the system's own workers."""
     library = _library()
     with ExitStack() as stack:
         shifts = {"ahead": OFF, "behind": -OFF}
@@ -113,13 +113,13 @@ def _two_workers_with_wrong_clocks(world: World) -> Iterator[list[ShiftedWorker]
         for each in workers:
             wait_for(each.heartbeat.exists, seconds=START_SECONDS, what=f"the worker {each.name} is ready")
         yield workers
-        for each in workers:  # both at once, while the system's own are started again
+        for each in workers:  # both stop at once, while the system's own workers start again
             os.kill(each.pid, signal.SIGTERM)
 
 
 @contextmanager
 def _worker(world: World, name: str, shift: timedelta, library: Path) -> Iterator[ShiftedWorker]:
-    """It is starting."""
+    """Yield a worker whose clock is shifted, and which may still be starting."""
     heartbeat = world.stand.root / f"{name}-heartbeat"
     heartbeat.unlink(missing_ok=True)
     settings = settings_of(world.system) | SHORT_LEASES

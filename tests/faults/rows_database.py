@@ -1,4 +1,4 @@
-"""Faults of the database below."""
+"""Faults of the database."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ RECOVERY_SECONDS = 45
 
 @dataclass(frozen=True, kw_only=True)
 class Chunk:
-    """One that the chunk service said it has."""
+    """A chunk that was sent to the chunk service."""
 
     content: ObjectId
     n: int
@@ -35,10 +35,14 @@ class Chunk:
 def database_killed(world: World) -> None:
     small = [world.make_file(world.rng.randrange(1, 4 * MIB)) for _ in range(SMALL_FILES)]
     before = world.rng.randint(1, LAST_SEGMENT - 2)
-    last = Hold(side=Side.REQUEST, after_bytes=0)  # not all is stored before the kill
+    last = Hold(side=Side.REQUEST, after_bytes=0)  # so that the file is not fully stored before the kill
     world.proxies["chunk_service"].plan(last, method="PUT", part_of_target=f"/chunks/{LAST_SEGMENT * SEGMENT_CHUNKS}")
     large = world.send(world.make_file(LARGE_BYTES), to="hashed")
-    wait_for(lambda: len(set(_acknowledged(world))) >= before * SEGMENT_CHUNKS, seconds=START_SECONDS, what="inserts")
+    wait_for(
+        lambda: len(set(_acknowledged(world))) >= before * SEGMENT_CHUNKS,
+        seconds=START_SECONDS,
+        what="some segments are acknowledged",
+    )
     files = [large, *(world.send(source, to="directory") for source in small)]
     with world.recovers():
         _kill_database(world)
@@ -47,7 +51,7 @@ def database_killed(world: World) -> None:
             wait_for(lambda: _answers(database), seconds=START_SECONDS, what="mongod is back")
             acknowledged = set(_acknowledged(world))
             lost = [chunk for chunk in acknowledged if not _is_stored(database, chunk)]
-        assert acknowledged, "nothing was stored before"
+        assert acknowledged, "no chunk was acknowledged"
         assert not lost, f"{len(lost)} of {len(acknowledged)} acknowledged chunks are lost: {lost[:5]}"
         for file_id in files:
             world.operator.delivered(file_id, seconds=RECOVERY_SECONDS)
@@ -87,7 +91,7 @@ def _chunks(seen: Seen) -> Iterator[Chunk]:
 
 
 def _is_stored(database: Any, chunk: Chunk) -> bool:
-    """With its digest, in the one layout or the other."""
+    """Return whether the chunk is stored with its digest, in either layout."""
     found = database["fs.chunks"].find_one({"files_id": chunk.content, "n": chunk.n}, {"digest": 1})
     if found is not None:
         return bool(found["digest"] == chunk.digest)
@@ -96,7 +100,7 @@ def _is_stored(database: Any, chunk: Chunk) -> bool:
 
 
 def _require_sent_until_acknowledged(world: World) -> None:
-    """What was acknowledged was known to be there: nobody sent it again."""
+    """Require that no chunk was sent again after it was acknowledged."""
     known: dict[tuple[ObjectId, int], float] = {}
     for seen in sorted(_segments(world), key=lambda seen: seen.at):
         for chunk in _chunks(seen):

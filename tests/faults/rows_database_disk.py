@@ -1,4 +1,4 @@
-"""The disk of the database fills up: work is refused before `mongod` dies of it, waits, and goes on."""
+"""The disk of the database fills up: work is refused before `mongod` dies, waits, and goes on."""
 
 import http
 import time
@@ -34,14 +34,14 @@ def disk_fills_up(world: World) -> None:
     _fill(disk, left=world.rng.randrange(SEGMENT_BYTES))
     hold.release()
     for times in range(1, MAX_ATTEMPTS + 2):
-        wait_for(lambda n=times: _refused(world) >= n, seconds=REFUSED_SECONDS, what="507")  # type: ignore[misc]
+        wait_for(lambda n=times: _refused(world) >= n, seconds=REFUSED_SECONDS, what="the chunk service answers 507")  # type: ignore[misc]
         _require_waiting(world, file_id)
         assert disk.mongod.process.poll() is None, "mongod died"
         assert disk.free_bytes > RESERVE_BYTES // 2, "the reserve was used"
         world.let_wait_pass(file_id)
     disk.make_room()
     with world.recovers():
-        wait_for(lambda: _goes_on(world, file_id), seconds=OVER_SECONDS, what="it goes on")
+        wait_for(lambda: _goes_on(world, file_id), seconds=OVER_SECONDS, what="the file goes on")
     delivery = world.operator.delivered(file_id)
     assert delivery["attempts"] == 1
     assert disk.mongod.process.poll() is None, "mongod died"
@@ -51,28 +51,28 @@ def disk_fills_up(world: World) -> None:
 def file_deleted_on_full_disk(world: World) -> None:
     disk = _disk(world)
     old = _stored(world, DELETED_LENGTH)
-    _stored(world, KEPT_LENGTH)  # behind it: what is deleted is a hole in the database's file, not its end
+    _stored(world, KEPT_LENGTH)  # behind the old file, so that its delete leaves a hole in the database's file
     left = world.rng.randrange(SEGMENT_BYTES)
     _fill(disk, left=left)
     new = world.send(world.make_file(left + _reusable_bytes(world) + SEGMENT_BYTES), to="hashed")
-    wait_for(lambda: _refused(world) > 0, seconds=REFUSED_SECONDS, what="507")
+    wait_for(lambda: _refused(world) > 0, seconds=REFUSED_SECONDS, what="the chunk service answers 507")
     _require_waiting(world, new)
     with world.recovers():
         assert world.operator.http.delete(f"/files/{old}").is_success
-        wait_for(lambda: _goes_on(world, new), seconds=OVER_SECONDS, what="it goes on")
+        wait_for(lambda: _goes_on(world, new), seconds=OVER_SECONDS, what="the file goes on")
     world.operator.delivered(new)
     assert disk.free_bytes > RESERVE_BYTES // 2, "the reserve was used"
     assert disk.mongod.process.poll() is None, "mongod died"
 
 
 def _fill(disk: SmallDisk, *, left: int) -> None:
-    """So much is left above the reserve, and the chunk service knows it."""
+    """Fill the disk until `left` bytes are free above the reserve, and wait until the chunk service knows."""
     disk.fill(leaving=RESERVE_BYTES + left)
-    time.sleep(LOOK_AGAIN_SECONDS)  # so long it relies on what it saw of the disk
+    time.sleep(LOOK_AGAIN_SECONDS)  # so long the chunk service relies on its last look at the disk
 
 
 def _stored(world: World, length: int) -> str:
-    """A file that is delivered, and in the database's file."""
+    """Store and deliver a file, and have MongoDB write it to its data files. Return the file's id."""
     file_id = world.send(world.make_file(length), to="hashed")
     world.operator.delivered(file_id, seconds=OVER_SECONDS)
     _checkpoint(world)
@@ -85,13 +85,13 @@ def _disk(world: World) -> SmallDisk:
 
 
 def _refused(world: World) -> int:
-    """How often the chunk service had no room."""
+    """Return how often the chunk service answered that it has no room."""
     statuses = [seen.status for seen in list(world.proxies["chunk_service"].requests)]
     return statuses.count(http.HTTPStatus.INSUFFICIENT_STORAGE)
 
 
 def _require_waiting(world: World, file_id: str) -> None:
-    """It says why, has used up no attempt, and is due again soon."""
+    """Require that the file waits with the error `storage_full`, has used up no attempt, and is due again soon."""
 
     def waiting() -> bool:
         file = world.operator.file(file_id)
@@ -103,17 +103,17 @@ def _require_waiting(world: World, file_id: str) -> None:
     assert record["error"]["code"] == "storage_full", record["error"]
     assert record["fruitless_attempts"] == 0
     seconds = (record["next_attempt_at"] - datetime.now(UTC)).total_seconds()
-    assert seconds < LONGEST_WAIT_SECONDS, f"it waits for {seconds:.0f} s"
+    assert seconds < LONGEST_WAIT_SECONDS, f"the file waits for {seconds:.0f} s"
 
 
 def _checkpoint(world: World) -> None:
-    """As if the minute until MongoDB does it by itself had gone by: what was deleted can be used again."""
+    """Make MongoDB write a checkpoint, which frees the space of deleted documents, now instead of within a minute."""
     with world.operator.database() as database:
         database.client.admin.command("fsync")
 
 
 def _reusable_bytes(world: World) -> int:
-    """Holes in the database's files, which are filled below the reserve too."""
+    """Return the bytes of holes in the database's files, which are filled even when only the reserve is free."""
     with world.operator.database() as database:
         return int(database.command("dbStats", freeStorage=1)["freeStorageSize"])
 

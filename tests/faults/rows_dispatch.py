@@ -1,4 +1,4 @@
-"""Faults of the way from a record to a worker."""
+"""Faults on the way from a record to a worker."""
 
 from redis import Redis
 
@@ -7,8 +7,8 @@ from tasks.queue import HintSender
 from tests.faults.catalogue import fault
 from tests.faults.world import MIB, WORKERS, World, wait_for
 
-WAITING = 10  # of each: files for bundles, which share messages, and files with one each
-MESSAGES = 8  # at least: a worker may have taken one just before it was stopped
+WAITING = 10  # of each: files that share messages as bundles, and files with a message each
+MESSAGES = 8  # at least so many wait: a worker may have taken one just before it was stopped
 REPEATED = 5
 RECOVERY_SECONDS = 30
 
@@ -46,12 +46,12 @@ def message_repeated(world: World) -> None:
         delivery_id = RecordId(answer.json()["delivery_id"])
         _repeat(world, Hint(task=TaskName.FINALIZE_FILE, record_id=delivery_id, queue=Queue.SMALL))
     assert world.operator.delivered(file_id)["attempts"] == 1
-    wait_for(lambda: world.queued() == 0, seconds=RECOVERY_SECONDS, what="all messages were taken")
+    wait_for(lambda: world.queued() == 0, seconds=RECOVERY_SECONDS, what="all messages are taken")
     assert world.proxies["hashed"].count("PUT") == world.proxies["hashed"].count("MOVE") == 1
 
 
 def _wait_in_queue(world: World) -> list[str]:
-    """Files whose messages wait, as no worker takes any."""
+    """Prepare files whose messages wait, because no worker takes any; return the file ids."""
     before = world.queued()
     lengths = [world.rng.randrange(2 * MIB) for _ in range(WAITING)] + [3 * MIB] * WAITING
     files = [world.send(world.make_file(length), to="directory") for length in lengths]

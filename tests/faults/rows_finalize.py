@@ -1,4 +1,4 @@
-"""Faults of deliveries on our side: asked for early and often, and workers killed while they stream and commit."""
+"""Faults of deliveries on Gridhaul's side: early and repeated finalizes, and kills while workers stream and commit."""
 
 import os
 import signal
@@ -18,8 +18,8 @@ from tests.journeys.operator import sha256_of
 from tests.servers.disturbances import Side, Stall
 from tests.servers.proxy import Planned, Seen
 
-SMALL_BYTES = 24 * MIB  # the queue `small`: two children
-LARGE_BYTES = 72 * MIB  # the queue `large`: two others
+SMALL_BYTES = 24 * MIB  # goes to the queue `small`, with two children
+LARGE_BYTES = 72 * MIB  # goes to the queue `large`, with two other children
 AT_ONCE = 20
 STRIKE_SECONDS = 30
 RECOVERY_SECONDS = 45
@@ -39,13 +39,13 @@ class Held:
         self.planned.wait(STRIKE_SECONDS)
 
     def requests(self, method: str) -> Sequence[Seen]:
-        """What came for it to the target."""
+        """Return the requests of the delivery with this method that the proxy has seen."""
         folder = self.delivery.object_name.partition("/")[0]
         requests = list(self.delivery.world.proxies[self.delivery.target].requests)
         return [seen for seen in requests if seen.method == method and f"/{folder}/" in seen.target]
 
 
-@fault(24, stage="finalize", title="early; 20 at once; again while it is sent, and afterwards")
+@fault(24, stage="finalize", title="finalize early; 20 at once; again while the delivery is sent, and afterwards")
 def asked_early_and_often(world: World) -> None:
     source = world.make_file(SMALL_BYTES)
     sha256 = sha256_of(source)
@@ -55,7 +55,7 @@ def asked_early_and_often(world: World) -> None:
     assert (early.status_code, early.json()["code"]) == (409, "not_stored"), early.text
     assert int(early.headers["Retry-After"]) > 0
     world.operator.stored(file_id)
-    assert world.operator.deliveries(file_id) == [], "the early one made a delivery"
+    assert world.operator.deliveries(file_id) == [], "the early finalize made a delivery"
     with ThreadPoolExecutor(AT_ONCE) as pool:
         asked = [pool.submit(world.operator.finalize, file_id, sha256, "hashed") for _ in range(AT_ONCE)]
     answers = [each.result() for each in asked]
@@ -77,7 +77,8 @@ def killed_while_streaming(world: World) -> None:
     held.append(_hold_body(world, large, world.rng.choice(WEBDAV), folder="large"))
     for each in held:
         each.wait()
-    workers = [world.process(name) for name in ("worker_large", "worker_small")]  # what cannot wait comes first
+    # The large worker is killed first, because the proxy does not hold its delivery to the directory.
+    workers = [world.process(name) for name in ("worker_large", "worker_small")]
     kills = world.rng.sample([_kill_children, _kill_group], 2)
     to_directory = large.deliver("directory")
     _wait_for_temporary(to_directory, world.rng.randrange(1, LARGE_BYTES // 3))
@@ -86,7 +87,8 @@ def killed_while_streaming(world: World) -> None:
             kill(worker)
         _let_go(world)
         for delivery in (to_directory, *(each.delivery for each in held)):
-            assert delivery.delivered(seconds=RECOVERY_SECONDS)["attempts"] == 2, "it was not killed while it streamed"
+            attempts = delivery.delivered(seconds=RECOVERY_SECONDS)["attempts"]
+            assert attempts == 2, f"the worker of {delivery.delivery_id} was not killed while it streamed"
     for each in held:
         assert [seen.status for seen in each.requests("MOVE")] == [201]
 
@@ -105,27 +107,28 @@ def killed_after_commit(world: World) -> None:
         for each in held:
             assert each.delivery.delivered(seconds=RECOVERY_SECONDS)["attempts"] == 2
     for each in held:
-        wanted = {"PUT": 1} if each.delivery.target == "http" else {"PUT": 1, "MOVE": 1}
-        assert {method: len(each.requests(method)) for method in wanted} == wanted, "it was sent or committed twice"
+        expected = {"PUT": 1} if each.delivery.target == "http" else {"PUT": 1, "MOVE": 1}
+        found = {method: len(each.requests(method)) for method in expected}
+        assert found == expected, f"the object was sent or committed twice: {found}"
 
 
 @fault(28, stage="finalize", title="kill -9 of a child after its rename in a directory, before it is written down")
 def killed_after_rename(world: World) -> None:
     file = StoredFile.make(world, SMALL_BYTES)
     children = [child for worker in WORKERS for child in world.process(worker).children()]
-    with injecting(children, calls=RENAMES, what=f"delay_exit={STRIKE_SECONDS * 1_000_000}"):
+    with injecting(children, calls=RENAMES, effect=f"delay_exit={STRIKE_SECONDS * 1_000_000}"):
         delivery = file.deliver("directory")
-        wait_for(delivery.path.exists, seconds=STRIKE_SECONDS, what="it is renamed")
+        wait_for(delivery.path.exists, seconds=STRIKE_SECONDS, what="the object is renamed")
         assert delivery.record()["state"] == "COMMITTING"
         child = delivery.holder()
-        child.kill()  # it is in the system call still, and does nothing more
+        child.kill()  # the child is still in the system call of the rename
     child.wait(STRIKE_SECONDS)
     with world.recovers():
         assert delivery.delivered(seconds=RECOVERY_SECONDS)["attempts"] == 2
 
 
 def _hold_body(world: World, file: StoredFile, target: str, *, folder: str = "small") -> Held:
-    """Its body stops on the way at some byte."""
+    """Start a delivery whose body stops on the way at a random byte."""
     after_bytes = world.rng.randrange(file.length)
     stall = Stall(side=Side.REQUEST, after_bytes=after_bytes, seconds=FOREVER)
     planned = world.proxies[target].plan(stall, method="PUT", part_of_target=f"/{folder}/")
@@ -133,7 +136,7 @@ def _hold_body(world: World, file: StoredFile, target: str, *, folder: str = "sm
 
 
 def _hold_commit(world: World, file: StoredFile, target: str) -> Held:
-    """The target has done what commits it; the answer does not come."""
+    """Start a delivery that the target commits, but whose worker never gets the answer."""
     stall = Stall(side=Side.ANSWER, after_bytes=0, seconds=FOREVER)
     method = "PUT" if target == "http" else "MOVE"
     planned = world.proxies[target].plan(stall, method=method, part_of_target="/held/")
@@ -141,21 +144,21 @@ def _hold_commit(world: World, file: StoredFile, target: str) -> Held:
 
 
 def _let_go(world: World) -> None:
-    """The dead are cut off, as the network would do."""
+    """Drop all plans, and reset the connections of the killed workers, as the network would do."""
     for target in ("hashed", "webdav", "http"):
         world.proxies[target].plans.clear()
         world.proxies[target].reset_all()
 
 
 def _wait_for_temporary(delivery: SentDelivery, length: int) -> None:
-    """Until so many bytes of it are in its temporary object. No pause between two looks."""
+    """Wait, without pauses, until the temporary object of the delivery has `length` bytes."""
     deadline = time.monotonic() + STRIKE_SECONDS
     while not any(_length_of(path) >= length for path in delivery.temporary_names()):
-        assert time.monotonic() < deadline, "nothing is written"
+        assert time.monotonic() < deadline, f"no temporary object has {length} bytes"
 
 
 def _length_of(path: Path) -> int:
-    """0 if it has just been renamed."""
+    """Return the length of the file in bytes, or 0 if it has just been renamed."""
     try:
         return path.stat().st_size
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""Many small files behind more large ones than there are children."""
+"""Many small files are sent behind more large files than there are worker children."""
 
 import threading
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from tests.faults.world import MIB, World, wait_for
 SMALL_BYTES = 64 << 10
 LARGE_FILES = 6
 LOOK_SECONDS = 0.05
-BESIDE = 0.1  # this part of the small ones at least is stored while large ones are
+BESIDE = 0.1  # at least this fraction of the small files is stored before the last large one
 WAITED = "the small files waited for the large ones"
 GIB = 1 << 30
 
@@ -23,7 +23,7 @@ GIB = 1 << 30
 class Load:
     small_files: int
     large_bytes: int
-    seconds: float  # in which all must be done
+    seconds: float  # in which all files must be delivered
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +58,7 @@ def _carry(world: World, load: Load) -> None:
     last_large = max(large.stored for large in large_times)
     assert min(small.stored for small in small_times) < min(large.stored for large in large_times), WAITED
     beside = sum(small.stored < last_large for small in small_times)
-    assert beside >= BESIDE * len(small_ids), f"{WAITED}: {beside} were stored beside them"
+    assert beside >= BESIDE * len(small_ids), f"{WAITED}: {beside} were stored before the last large one"
     p95 = quantiles([small.delivered for small in small_times], n=20)[-1]
     last = max(times.values(), key=lambda one: one.delivered)
     world.notes.append(
@@ -69,7 +69,7 @@ def _carry(world: World, load: Load) -> None:
 
 @contextmanager
 def _most_queued(world: World) -> Iterator[list[int]]:
-    """How many messages waited, looked at often."""
+    """Yield a list to which a thread keeps adding the number of messages that wait."""
     depths = [0]
     stop = threading.Event()
 
@@ -88,7 +88,7 @@ def _most_queued(world: World) -> Iterator[list[int]]:
 
 
 def _wait_for_all(world: World, files: int, *, seconds: float) -> None:
-    """Until all are delivered. Fails at once when one has failed."""
+    """Wait until all files are delivered. Fail at once when a file or a delivery is FAILED."""
     with world.operator.database() as database:
 
         def all_delivered() -> bool:
@@ -101,7 +101,7 @@ def _wait_for_all(world: World, files: int, *, seconds: float) -> None:
 
 
 def _times(world: World) -> dict[str, Times]:
-    """By file. A delivery is made when its file is stored."""
+    """Return the times of each file by its id. A delivery is made when its file is stored."""
     with world.operator.database() as database:
         made = {file["_id"]: file["created_at"] for file in database["files"].find()}
         began = min(made.values())

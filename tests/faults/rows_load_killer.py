@@ -1,4 +1,4 @@
-"""A file that kills its worker every time, beside one whose worker is killed again and again with progress between."""
+"""A file that kills its worker every time, beside a file whose worker is killed often, with progress between."""
 
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -10,9 +10,9 @@ from tests.servers.disturbances import Side, Stall
 from tests.servers.proxy import Planned
 
 MAX_ATTEMPTS = 3
-KILLS = 5  # more than attempts may be fruitless
+KILLS = 5  # more than the attempts that may be fruitless
 SEGMENT_CHUNKS = 4
-SEGMENTS_AN_ATTEMPT = 2  # that pass at most
+SEGMENTS_AN_ATTEMPT = 2  # at most so many segments pass
 SETTINGS = {
     "GRIDHAUL_LEASE_SECONDS": "2",
     "GRIDHAUL_RENEW_SECONDS": "0.5",
@@ -43,7 +43,7 @@ def _kill_workers(world: World, *, kills: int) -> None:
         lost = pool.submit(_kill_until_failed, world, killer, held)
         large = _killed_with_progress(world, kills)
         lost.result()
-    world.proxies["chunk_service"].reset_all()  # what the killed ones had begun
+    world.proxies["chunk_service"].reset_all()  # end the requests that the killed children began
     failed = world.operator.file(killer)
     assert (failed["state"], failed["error"]["code"]) == ("FAILED", "worker_lost"), failed
     assert failed["attempts"] == MAX_ATTEMPTS + 1, failed
@@ -53,7 +53,10 @@ def _kill_workers(world: World, *, kills: int) -> None:
 
 
 def _killer(world: World) -> tuple[str, Planned]:
-    """What is sent of it never leaves, with others or by itself, so that it never gets anywhere."""
+    """Prepare a file that is never stored: the proxy holds its requests, with other files or alone.
+
+    Return its id and the plan of the proxy.
+    """
     proxy = world.proxies["chunk_service"]
     first = proxy.plan(BEFORE_THE_HEAD, method="POST", part_of_target="/contents")
     file_id = world.operator.prepare(world.make_file(MIB))
@@ -64,7 +67,7 @@ def _killer(world: World) -> tuple[str, Planned]:
 
 
 def _kill_until_failed(world: World, file_id: str, held: Planned) -> None:
-    """Whoever begins to send it is killed."""
+    """Kill each child that begins to send the file, until the file is FAILED."""
     world.holder(file_id).kill()
     for _ in range(1, MAX_ATTEMPTS):
         again = partial(_more_hits, held, held.hits)
@@ -79,7 +82,10 @@ def _more_hits(planned: Planned, before: int) -> bool:
 
 
 def _killed_with_progress(world: World, kills: int) -> str:
-    """Every time some segments pass and no more; then the child is killed. At last it is let go."""
+    """Let a few segments of a file pass, then kill its child, `kills` times; then let the file be delivered.
+
+    Return the file's id.
+    """
     proxy = world.proxies["chunk_service"]
     source = world.make_file((SEGMENTS_AN_ATTEMPT * kills + 3) * SEGMENT_CHUNKS * MIB)
     plan = _let_some_pass(world)
@@ -102,7 +108,7 @@ def _let_some_pass(world: World) -> Planned:
 
 
 def _wait_for_progress(world: World, file_id: str, fence: int, stored: int) -> tuple[int, int]:
-    """The attempt's fence and how much is stored, when there is a new attempt, and more is stored than before."""
+    """Wait until a new attempt has stored more than before; return its fence and how many bytes are stored."""
 
     def look() -> tuple[int, int] | None:
         record = world.record("files", file_id)
@@ -114,7 +120,7 @@ def _wait_for_progress(world: World, file_id: str, fence: int, stored: int) -> t
 
 
 def _require_stored_once(world: World, file_id: str) -> None:
-    """What was acknowledged was not sent again."""
+    """Require that no segment was answered 201 (stored as new) twice."""
     content_id = str(world.record("files", file_id)["content_id"])
     requests = list(world.proxies["chunk_service"].requests)
     stored = Counter(seen.target for seen in requests if content_id in seen.target and seen.status == 201)

@@ -1,4 +1,4 @@
-"""A worker that stands still for twice its lease, storing or delivering, and wakes when another has done its work."""
+"""A worker stands still for twice its lease, storing or delivering, and wakes when another has done its work."""
 
 import time
 from dataclasses import dataclass
@@ -13,13 +13,13 @@ from tests.faults.world import MIB, World, wait_for
 from tests.servers.disturbances import Hold, Side
 from tests.servers.proxy import Seen
 
-STORED_LENGTH = 6 * SEGMENT_BYTES  # the queue `large`
-SENT_LENGTH = 48 * MIB  # the queue `small`: each worker has a child left
+STORED_LENGTH = 6 * SEGMENT_BYTES  # goes to the queue `large`
+SENT_LENGTH = 48 * MIB  # goes to the queue `small`, so that each worker has a child left
 RECOVERY_SECONDS = 45
 SHORT_LEASE_SECONDS = float(SHORT_LEASES["GRIDHAUL_LEASE_SECONDS"])
 DEFAULT_LEASE_SECONDS = float(WorkerSettings.model_fields["lease_seconds"].default)
 NOTICED_SECONDS = 30
-BLOCK_BYTES = MIB  # what a worker hands to its sending thread at once
+BLOCK_BYTES = MIB  # the size of each block that a worker hands to its sending thread
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +53,7 @@ def wake_after_twice_the_lease(world: World, lease_seconds: float) -> None:
                 for stale in (storing, delivering):
                     world.taken_over(stale.collection, stale.record_id, fence=stale.fence, seconds=RECOVERY_SECONDS)
             world.operator.delivered(sent)
-            time.sleep(max(0.0, until - time.monotonic()))  # the fault itself, not a wait for something
+            time.sleep(max(0.0, until - time.monotonic()))  # the length of the fault, not a wait for a condition
             before = _body_bytes(world, delivering)
     woke_at = time.monotonic()
     for stale in (storing, delivering):
@@ -65,7 +65,7 @@ def wake_after_twice_the_lease(world: World, lease_seconds: float) -> None:
 
 
 def _half_sent(world: World) -> tuple[str, Stale, Hold]:
-    """A delivery whose body is on its way; the proxy holds it."""
+    """Return a file's id, its delivery whose body is on its way, and the hold by which the proxy stops the body."""
     file_id = world.operator.prepare(world.make_file(SENT_LENGTH))
     sha256 = world.operator.stored(file_id)["digests"]["sha-256"]
     after = world.rng.randrange(MIB, SENT_LENGTH - 32 * MIB)
@@ -97,7 +97,7 @@ def _half_stored(world: World) -> tuple[HeldFile, Stale]:
 
 
 def _require_noticed(world: World, stale: Stale) -> None:
-    """The one that woke says that it lost its lease, or that the end of its attempt was not taken from it."""
+    """Require that the woken worker logs that it lost its lease, or that it could not write the end of its attempt."""
     reason = f"record {stale.record_id}, fence {stale.fence}"
 
     def noticed() -> bool:
@@ -112,36 +112,36 @@ def _require_noticed(world: World, stale: Stale) -> None:
 
 
 def _require_untouched(world: World, stale: Stale, woke_at: float, before: int) -> None:
-    """Nothing was begun at the target in the stale one's name, and what was under way was given up.
+    """Require that the woken worker began no request to the target, and gave up the request that was under way.
 
-    Of that, the block that its sending thread already had in hand may have left: a write cannot be taken back.
+    One block of that request may have left: the sending thread already had the block, and cannot take a write back.
     """
     late = [seen for seen in _in_the_name_of(world, stale) if seen.at > woke_at]
-    assert not late, f"after it woke: {late}"
+    assert not late, f"the woken worker sent requests: {late}"
     more = _body_bytes(world, stale) - before
-    assert more <= BLOCK_BYTES, f"after it woke it sent {more} bytes"
+    assert more <= BLOCK_BYTES, f"the woken worker sent {more} bytes"
 
 
 def _body_bytes(world: World, stale: Stale) -> int:
-    """How much of the stale one's temporary object has passed the proxy."""
+    """Return how many bytes of the stale worker's temporary object have passed the proxy."""
     return sum(seen.body_bytes for seen in _in_the_name_of(world, stale))
 
 
 def _in_the_name_of(world: World, stale: Stale) -> list[Seen]:
-    """Requests that name the stale one's temporary object."""
+    """Return the requests that name the stale worker's temporary object."""
     name = f".gridhaul-{stale.record_id}-{stale.fence}.part"
     return [seen for seen in _requests(world, "hashed") if name in seen.target]
 
 
 def _require_refused(world: World, stale: Stale, woke_at: float) -> None:
-    """What the stale one still sent to the chunk service was not taken."""
+    """Require that the chunk service took no request that the woken worker sent."""
     late = [
         seen
         for seen in _requests(world, "chunk_service")
         if seen.headers.get("lease-fence") == str(stale.fence) and seen.at > woke_at
     ]
     refused_or_given_up = {404, 409, None}
-    assert {seen.status for seen in late} <= refused_or_given_up, f"after it woke: {late}"
+    assert {seen.status for seen in late} <= refused_or_given_up, f"a request of the woken worker was taken: {late}"
 
 
 def _requests(world: World, proxy: str) -> list[Seen]:

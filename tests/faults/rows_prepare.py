@@ -24,7 +24,7 @@ def database_down(world: World) -> None:
         assert answer.status_code == 503, answer.text
         assert answer.headers["Content-Type"] == "application/problem+json"
         assert int(answer.headers["Retry-After"]) > 0
-        assert world.queued() == waiting, "something was enqueued"
+        assert world.queued() == waiting, "a message was enqueued"
     with world.recovers():
         wait_for(
             lambda: _prepare(world, source, key=key).status_code == 202, seconds=RECOVERY_SECONDS, what="prepare works"
@@ -98,7 +98,7 @@ def _prepare(world: World, source: Path, *, key: str | None = None) -> httpx2.Re
 
 
 def _id_of(world: World, source: Path) -> str | None:
-    """The file's id, if the api answers. The name of the source is the key."""
+    """Prepare the source with its name as Idempotency-Key. Return the file's id, or None without the answer 202."""
     try:
         answer = _prepare(world, source, key=source.name)
     except httpx2.TransportError:
@@ -111,7 +111,7 @@ def _small_files(world: World, count: int) -> list[Path]:
 
 
 def _prepare_all(world: World, sources: Sequence[Path]) -> list[str]:
-    """All at once; each is answered within a second."""
+    """Prepare all sources at once, require that each answer takes less than a second, and return the file ids."""
 
     def prepare(source: Path) -> tuple[str, float]:
         asked_at = time.monotonic()
@@ -125,7 +125,7 @@ def _prepare_all(world: World, sources: Sequence[Path]) -> list[str]:
 
 
 def _require_delivered(world: World, files: Sequence[str]) -> None:
-    """Every file is delivered, with one attempt; and there are no others."""
+    """Require that every file is delivered with one attempt, and that no other file exists."""
     delivered: Callable[[], bool] = lambda: _count(world, "deliveries", state="DELIVERED") == len(files)  # noqa: E731
     with world.recovers():
         wait_for(delivered, seconds=RECOVERY_SECONDS, what=f"{len(files)} files are delivered")

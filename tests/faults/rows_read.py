@@ -11,7 +11,7 @@ from tests.faults.traced import injecting
 from tests.faults.world import MIB, World, wait_for
 from tests.journeys.operator import Json
 
-LENGTH = 80 * MIB  # the queue `large`
+LENGTH = 80 * MIB  # goes to the queue `large`
 MAX_ATTEMPTS = WorkerSettings.model_fields["max_attempts"].default
 FILES_AT_MOST = 6
 OVER_SECONDS = 60
@@ -29,7 +29,7 @@ def read_fails(world: World) -> None:
 
 
 def _fails_for_a_while(world: World) -> None:
-    """It goes on by itself."""
+    """Require that a file whose reads fail for a while is stored without help."""
     with _failing_reads(world):
         file_id = _failed_once(world)
     with world.recovers():
@@ -39,7 +39,7 @@ def _fails_for_a_while(world: World) -> None:
 
 
 def _fails_for_good(world: World) -> None:
-    """It is FAILED after its attempts, and when it is told to try again, it goes on where it was."""
+    """Require that a file whose reads keep failing is FAILED after its attempts, and that a retry continues it."""
     with _failing_reads(world):
         file_id = _failed_once(world)
         file = wait_for(lambda: _over(world, file_id), seconds=OVER_SECONDS, what=f"{file_id} is over")
@@ -47,19 +47,24 @@ def _fails_for_good(world: World) -> None:
     assert file["error"]["code"] == "source_read_failed", file
     before = world.record("files", file_id)
     assert before["fruitless_attempts"] == MAX_ATTEMPTS
-    assert MAX_ATTEMPTS <= file["attempts"] <= 2 * MAX_ATTEMPTS, file  # some may have stored something
+    # More than MAX_ATTEMPTS are possible: an attempt that stored something does not count as fruitless.
+    assert MAX_ATTEMPTS <= file["attempts"] <= 2 * MAX_ATTEMPTS, file
     world.proxies["chunk_service"].forget()
     with world.recovers():
         answer = world.operator.http.post(f"/files/{file_id}/retry")
         assert answer.is_success, answer.text
         world.operator.delivered(file_id, seconds=OVER_SECONDS)
-    assert world.record("files", file_id)["content_id"] == before["content_id"], "it began anew"
+    assert world.record("files", file_id)["content_id"] == before["content_id"], "the retry began a new content"
     sent = sum(seen.body_bytes for seen in list(world.proxies["chunk_service"].requests) if seen.method == "PUT")
     assert sent <= LENGTH - before["stored_bytes"], f"{sent / MIB} MiB were sent again"
 
 
 def _failed_once(world: World) -> str:
-    """A file of which a read has failed. `strace` counts by thread: a file may be read before any has come so far."""
+    """Return the id of a file of which a read has failed.
+
+    `strace` counts the reads of each thread separately: a file may be read to its end before any thread reaches the
+    read that fails. Then the next file is sent.
+    """
     for _ in range(FILES_AT_MOST):
         file_id = world.send(world.make_file(LENGTH), to="hashed")
         wait_for(lambda read=file_id: _error_or_stored(world, read), seconds=OVER_SECONDS, what="a read has failed")  # type: ignore[misc]
@@ -74,16 +79,16 @@ def _error_or_stored(world: World, file_id: str) -> bool:
 
 
 def _over(world: World, file_id: str) -> Json | None:
-    """The time between its attempts is taken as gone by."""
+    """Return the file if it is FAILED or STORED. Make its next attempt due now, instead of waiting for its time."""
     world.let_wait_pass(file_id)
     file = world.operator.file(file_id)
     return file if file["state"] in ("FAILED", "STORED") else None
 
 
 def _failing_reads(world: World) -> AbstractContextManager[None]:
-    """From some read on, every one of a thread gives EIO. Raises NotAllowed."""
+    """Make the reads of each worker thread fail with EIO, from a random read on. Raises NotAllowed."""
     first = world.rng.randint(1, LENGTH // MIB)
-    return injecting(_readers(world), calls="pread64", what=f"error=EIO:when={first}+")
+    return injecting(_readers(world), calls="pread64", effect=f"error=EIO:when={first}+")
 
 
 def _readers(world: World) -> Sequence[psutil.Process]:

@@ -1,4 +1,4 @@
-"""Faults of the way from a worker to the chunk service."""
+"""Faults on the way from a worker to the chunk service."""
 
 import http
 from collections.abc import Sequence
@@ -24,12 +24,13 @@ REFUSALS = (
 @fault(15, stage="send", title="the chunk service answers 500, 502, 503, 429 at the N-th request")
 def service_refuses(world: World) -> None:
     length = _length(world, segments=6)
-    needed = _segments(length) + 1  # and the seal
+    needed = _segments(length) + 1  # the segments and the seal
     plans = [world.proxies["chunk_service"].plan(answer, skip=world.rng.randrange(needed)) for answer in REFUSALS]
     with world.recovers():
         file_id = _store(world, length)
     assert [plan.hits for plan in plans] == [1] * len(plans)
-    assert len(world.proxies["chunk_service"].requests) == needed + len(plans), "more was repeated than was refused"
+    seen = len(world.proxies["chunk_service"].requests)
+    assert seen == needed + len(plans), "more requests were repeated than were refused"
     for answer in REFUSALS:
         _require_repeated_in_time(world, answer)
     _require_stored_once(world, file_id, length)
@@ -48,7 +49,7 @@ def connection_reset(world: World) -> None:
         *before, last = _statuses(world, segment)
         assert last == http.HTTPStatus.CREATED, f"segment {segment}: {before} {last}"
         assert len(before) == cut.count(segment), f"segment {segment}: {before} {last}"
-        assert http.HTTPStatus.CREATED not in before, "it was stored before all of it had been sent"
+        assert http.HTTPStatus.CREATED not in before, "a segment was stored before all of it had been sent"
     _require_stored_once(world, file_id, length)
 
 
@@ -88,7 +89,7 @@ def bit_flipped(world: World) -> None:
         stored = _chunks_of_segment(world, file_id, segment)
         first, second = _seen(world, _target(segment))
         assert first.status == http.HTTPStatus.UNPROCESSABLE_ENTITY
-        assert second.body_bytes == 0, "the repeat was on its way before it was looked at what is stored"
+        assert second.body_bytes == 0, "the repeat was sent before the test looked at the stored chunks"
         repeat.release()
         assert stored == 0, f"{stored} chunks of the flipped segment were stored"
         world.operator.delivered(file_id, seconds=DELIVERED_SECONDS)
@@ -97,7 +98,7 @@ def bit_flipped(world: World) -> None:
 
 
 def _lose_answer_of_small_file(world: World) -> None:
-    """It is one document, from one request."""
+    """Lose the answer about a small file, which one request stores as one document."""
     world.proxies["chunk_service"].forget()
     length = world.rng.randrange(BUNDLED_FILE_BYTES + 1, 15 * MIB)
     _plan(world, LoseAnswer(), 0)
@@ -107,7 +108,7 @@ def _lose_answer_of_small_file(world: World) -> None:
 
 
 def _lose_answer_of_bundle(world: World) -> None:
-    """Files so small that they are stored with others."""
+    """Lose the answer about a bundle: files so small that they are stored together."""
     proxy = world.proxies["chunk_service"]
     proxy.forget()
     proxy.plan(LoseAnswer(), method="POST", part_of_target="/contents")
@@ -118,7 +119,7 @@ def _lose_answer_of_bundle(world: World) -> None:
 
 
 def _length(world: World, *, segments: int) -> int:
-    """So many segments, the last one short."""
+    """Return a random length of so many segments, the last one short."""
     return (segments - 1) * SEGMENT_BYTES + world.rng.randrange(1, SEGMENT_BYTES)
 
 
@@ -140,7 +141,7 @@ def _plan(world: World, disturbance: Cut | Flip | LoseAnswer, segment: int) -> N
 
 
 def _store(world: World, length: int) -> str:
-    """Send a new file to its end, in one attempt."""
+    """Send a new file, require that it is stored in one attempt and delivered, and return its id."""
     file_id = world.send(world.make_file(length), to="hashed")
     world.operator.delivered(file_id, seconds=DELIVERED_SECONDS)
     assert world.operator.file(file_id)["attempts"] == 1
@@ -148,7 +149,7 @@ def _store(world: World, length: int) -> str:
 
 
 def _seen(world: World, end_of_target: str) -> Sequence[Seen]:
-    """What came to the chunk service for it, in order."""
+    """Return the requests to the chunk service whose target ends so, in order."""
     return [seen for seen in list(world.proxies["chunk_service"].requests) if seen.target.endswith(end_of_target)]
 
 
@@ -157,13 +158,13 @@ def _statuses(world: World, segment: int) -> list[int | None]:
 
 
 def _require_repeated_in_time(world: World, answer: Answer) -> None:
-    """The refused request was sent again, no sooner than it was asked to."""
+    """Require that the refused request was sent again, no sooner than its `Retry-After` asked for."""
     (refused,) = [seen for seen in list(world.proxies["chunk_service"].requests) if seen.status == answer.status]
     repeats = [seen for seen in _seen(world, refused.target) if seen.at > refused.at]
     assert repeats, f"{refused} was not repeated"
     waited = repeats[0].at - refused.last_byte_at
     wanted = float(answer.headers.get("Retry-After", "0"))
-    assert waited >= wanted, f"after {answer.status}, Retry-After {wanted}, it came again after {waited:.2f} s"
+    assert waited >= wanted, f"after {answer.status}, Retry-After {wanted}, the repeat came after {waited:.2f} s"
 
 
 def _chunks_of_segment(world: World, file_id: str, segment: int) -> int:
@@ -174,7 +175,7 @@ def _chunks_of_segment(world: World, file_id: str, segment: int) -> int:
 
 
 def _require_stored_once(world: World, file_id: str, length: int) -> None:
-    """One content, of just so many chunks, and each number once."""
+    """Require that the file's content has exactly the chunks of its length, each number once."""
     chunks = -(-length // MIB)
     with world.operator.database() as database:
         content = world.record("files", file_id)["content_id"]

@@ -1,4 +1,4 @@
-"""Faults of the source: what happens to the file while, before and between its being read."""
+"""Faults of the source: the file changes or disappears before, while and after a worker reads it."""
 
 import mmap
 import os
@@ -14,7 +14,7 @@ LENGTH = 5 * SEGMENT_BYTES + 1
 STRIKE_SECONDS = 30
 OVER_SECONDS = 45
 
-Change = Callable[[Path, int], None]  # the file, and how many bytes of it are read for certain
+Change = Callable[[Path, int], None]  # takes the path, and how many bytes have been read for certain
 
 
 @fault(11, stage="store", title="source truncated, grown, rewritten while it is read")
@@ -71,7 +71,7 @@ def source_replaced(world: World) -> None:
     _with_mtime_put_back(source, lambda: other.replace(source))
     with world.recovers():
         _require_failed(world, held.file_id, "source_changed")
-    assert world.record("files", held.file_id)["fence"] > fence, "the first run saw it"
+    assert world.record("files", held.file_id)["fence"] > fence, "the first run saw the change"
 
 
 @fault(13, stage="store", title="source deleted before the start")
@@ -85,7 +85,7 @@ def source_deleted_before(world: World) -> None:
         with world.recovers():
             file = _require_failed(world, file_id, "source_missing")
         assert file["stored_bytes"] == 0
-    assert not world.proxies["chunk_service"].requests, "something was sent"
+    assert not world.proxies["chunk_service"].requests, "a request was sent to the chunk service"
 
 
 @fault(13, stage="store", title="source deleted after opening")
@@ -110,7 +110,7 @@ def _with_mtime_put_back(path: Path, change: Callable[[], object]) -> None:
 
 
 def _change_in_mid_file(world: World, change: Change) -> str:
-    """The change happens while the proxy holds what is in flight: some is read and stored, some is not."""
+    """Make the change while the proxy holds the segments in flight, so that the file is half stored. Return its id."""
     source = world.make_file(LENGTH)
     held = hold_in_mid_file(world, source, to="hashed")
     change(source, held.read_bytes)
@@ -133,7 +133,7 @@ def _flip_mapped_byte(path: Path, at: int) -> None:
 
 
 def _require_failed(world: World, file_id: str, code: str) -> Json:
-    """The file is FAILED for this reason, and nothing of it is delivered."""
+    """Wait until the file is FAILED with this code, require that it has no delivery, and return it."""
 
     def over() -> Json | None:
         file = world.operator.file(file_id)

@@ -1,4 +1,4 @@
-"""A chunk service that stands still: whoever waits for it gives up, sends again, and holds no more memory."""
+"""The chunk service stands still: the worker gives up and sends again, and no process keeps more memory."""
 
 import http
 from pathlib import Path
@@ -16,7 +16,7 @@ AT_ONCE = 4
 ANSWER_SECONDS = 4.0
 LONGER_SECONDS = 6.0
 DELIVERED_SECONDS = 60
-GROWTH_BYTES = 32 * MIB  # less than what would stay of four stalled segments
+GROWTH_BYTES = 32 * MIB  # less than four stalled segments that are never freed
 
 IMPATIENT = {
     "GRIDHAUL_ANSWER_SECONDS": str(ANSWER_SECONDS),
@@ -51,7 +51,7 @@ def service_stalls(world: World) -> None:
 
 
 def _require_timed_out(world: World) -> None:
-    """The service gave up those that stood still half sent, the worker those that were not answered."""
+    """Require that the service gave up half-sent segments, and the worker segments without an answer."""
     for segment in range(SEGMENTS):
         first, *repeats = _seen(world, segment)
         assert repeats or segment < AT_ONCE, f"segment {segment} was not sent again"
@@ -63,7 +63,7 @@ def _require_timed_out(world: World) -> None:
 
 
 def _repeats(world: World) -> list[list[Seen]]:
-    """What came for each segment that was sent more than once, while the service was stopped."""
+    """Return the requests of each segment that was sent again while the service was stopped."""
     return [seen for seen in (_seen(world, segment) for segment in range(AT_ONCE)) if len(seen) > 1]
 
 
@@ -76,13 +76,13 @@ def _target(segment: int) -> str:
 
 
 def _peaks(world: World) -> dict[str, int]:
-    """The most memory that the chunk service, and a child of the worker, ever had."""
+    """Return the highest memory, in bytes, that the chunk service and a child of the worker ever had."""
     children = world.process("worker_large").children()
     return {"chunk_service": _peak(world.process("chunk_service")), "worker": max(map(_peak, children))}
 
 
 def _peak(process: psutil.Process) -> int:
-    """Resident bytes."""
+    """Return the highest resident memory of the process, in bytes."""
     lines = Path(f"/proc/{process.pid}/status").read_text().splitlines()
     (kib,) = [line.split()[1] for line in lines if line.startswith("VmHWM:")]
     return int(kib) * 1024

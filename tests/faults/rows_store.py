@@ -1,4 +1,4 @@
-"""Faults while a source is stored: its worker is killed, told to stop, or stopped for a time."""
+"""Faults while a source is stored: its worker is killed or told to stop."""
 
 import os
 import signal
@@ -12,11 +12,11 @@ from tests.faults.world import MIB, World
 from tests.journeys.operator import wait_for
 from tests.journeys.processes import settings_of, started
 
-LENGTH = 6 * SEGMENT_BYTES  # the queue `large`
+LENGTH = 6 * SEGMENT_BYTES  # goes to the queue `large`
 IN_FLIGHT_BYTES = IN_FLIGHT * SEGMENT_BYTES
 RECOVERY_SECONDS = 45
 STOP_SECONDS = 30
-AT_ONCE_SECONDS = 10  # a round of the dispatcher, and the claim
+AT_ONCE_SECONDS = 10  # enough for a round of the dispatcher and for the claim
 
 
 @fault(7, stage="store", title="kill -9 of the worker child in mid-file")
@@ -58,7 +58,7 @@ def told_to_stop(world: World) -> None:
             world.taken_over("files", file_id, fence=fence, seconds=AT_ONCE_SECONDS)
         held.release()
         _require_released(world, file_id, fence)
-        assert _begun(world, fence) == begun, "it began another segment when it was told to stop"
+        assert _begun(world, fence) == begun, "the worker began another segment after it was told to stop"
         file = world.operator.stored(file_id)
     assert world.record("files", file_id)["fruitless_attempts"] == 0
     assert file["attempts"] == 2
@@ -66,7 +66,7 @@ def told_to_stop(world: World) -> None:
 
 
 def _killed(world: World, kill: Callable[[psutil.Process], None]) -> None:
-    """Another attempt goes on where the killed one was, and sends no more again than what was on its way."""
+    """Kill the child in mid-file; require that a second attempt goes on there, and repeats only segments in flight."""
     held = _half_stored(world)
     file_id = held.file_id
     before = world.record("files", file_id)
@@ -76,32 +76,35 @@ def _killed(world: World, kill: Callable[[psutil.Process], None]) -> None:
         world.taken_over("files", file_id, fence=before["fence"], seconds=RECOVERY_SECONDS)
     world.operator.stored(file_id)
     after = world.record("files", file_id)
-    assert after["content_id"] == before["content_id"], "it began anew"
+    assert after["content_id"] == before["content_id"], "the second attempt began a new content"
     assert after["attempts"] == 2
     _require_stored_once(world, file_id)
 
 
 def _half_stored(world: World) -> HeldFile:
-    """The segments in flight are half sent."""
+    """Return a file that is half stored, with the segments in flight held half sent."""
     after_bytes = world.rng.randrange(1, SEGMENT_BYTES)
     return hold_in_mid_file(world, world.make_file(LENGTH), to="hashed", after_bytes=after_bytes)
 
 
 def _require_stored_once(world: World, file_id: str) -> None:
-    """But for what was on its way, no byte was sent twice; and the file is delivered."""
+    """Require that no byte was sent twice, except of segments in flight, and that the file is delivered."""
     sent = sum(seen.body_bytes for seen in list(world.proxies["chunk_service"].requests) if seen.method == "PUT")
     assert LENGTH <= sent <= LENGTH + IN_FLIGHT_BYTES, f"{sent / MIB} MiB were sent of {LENGTH / MIB}"
     world.operator.delivered(file_id)
 
 
 def _stop(worker: psutil.Process) -> None:
-    """As a deploy does: the parent alone is told. It does not wait for the segments in flight, which stand still."""
+    """Stop the worker as a deployment does: by SIGTERM to the parent alone.
+
+    The worker does not wait for the segments in flight, which the proxy holds.
+    """
     worker.terminate()
     worker.wait(STOP_SECONDS)
 
 
 def _require_released(world: World, file_id: str, fence: int) -> None:
-    """The one that stopped gave its lease back: it did not run out. Its log says so."""
+    """Require, by the logs, that the stopped worker gave its lease back before the lease ran out."""
     events = [*world.events("second"), *world.events("worker_large")]
     stopped = [event for event in events if event["event"] == "stopped"]
     assert [(event["record_id"], event["fence"]) for event in stopped if event["record_id"] == file_id] == [
@@ -112,6 +115,6 @@ def _require_released(world: World, file_id: str, fence: int) -> None:
 
 
 def _begun(world: World, fence: int) -> int:
-    """How many segments were begun to be sent under this fence."""
+    """Return how many segments the worker with this fence began to send."""
     requests = list(world.proxies["chunk_service"].requests)
     return sum(seen.method == "PUT" and seen.headers.get("lease-fence") == str(fence) for seen in requests)

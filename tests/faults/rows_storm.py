@@ -1,4 +1,4 @@
-"""One kill after the other, of anything, while a batch is on its way; and rows 8 and 10 at the default lease."""
+"""Many kills of any process while many files are on their way; and rows 8 and 10 at the default lease."""
 
 import os
 import signal
@@ -80,7 +80,7 @@ def stopped_at_the_default_lease(world: World) -> None:
 
 
 def _prepare_over(world: World, sources: list[tuple[Path, str]], seconds: float) -> None:
-    """Prepare the files one after the other, so that there is work all the time; again until it is answered."""
+    """Prepare the files over `seconds`, so that there is always work. Repeat each prepare until it is answered."""
     for source, target in sources:
         wait_for(
             lambda path=source, to=target: _prepared(world, path, to),  # type: ignore[misc]
@@ -100,7 +100,7 @@ def _prepared(world: World, source: Path, target: str) -> bool:
 
 
 def _kill_one(world: World) -> str:
-    """`kill -9` of something that runs; what it was."""
+    """Kill a running process, or a worker's group, with SIGKILL; return its name."""
     while True:
         victim = world.rng.choice(VICTIMS)
         with suppress(NotRunning, psutil.NoSuchProcess, ProcessLookupError):
@@ -116,16 +116,16 @@ def _kill(world: World, victim: str) -> None:
         return os.killpg(os.getpgid(worker.pid), signal.SIGKILL)
     children = worker.children()
     if not children:
-        raise NotRunning("it has no children yet")
+        raise NotRunning("the worker has no children yet")
     world.rng.choice(children).kill()
     return None
 
 
 def _require_nothing_found(world: World) -> None:
-    """By fsck, once maintenance has run."""
+    """Require that fsck finds nothing, once maintenance and gc have run."""
     wait_for(lambda: not _left_to_do(world), seconds=MAINTENANCE_SECONDS, what="maintenance has run")
     wait_for(lambda: _accounts_are_quiet(world), seconds=MAINTENANCE_SECONDS, what="no charge can be under way")
-    world.operator.gc()  # what was killed between a charge and its file counts too much until then
+    world.operator.gc()  # after a kill between a charge and its file's record, the account counts too much until the gc
     check = world.operator.fsck(seconds=FSCK_SECONDS)
     assert check["found"] == 0, check["findings"]
     world.notes.append(
@@ -146,7 +146,7 @@ def _left_to_do(world: World) -> bool:
 
 
 def _delivered(world: World) -> int:
-    """How many are. Fails at once when one has failed."""
+    """Return how many deliveries are DELIVERED. Fail at once when a file or a delivery is FAILED."""
     with world.operator.database() as database:
         for name in ("files", "deliveries"):
             failed: Any = database[name].find_one({"state": "FAILED"})

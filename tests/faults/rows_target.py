@@ -1,4 +1,4 @@
-"""Faults of targets: what they answer, and what they store."""
+"""Faults of targets: bad answers, and wrong bytes stored."""
 
 import os
 import threading
@@ -34,12 +34,12 @@ class Disturbed:
     planned: Planned
 
     def retried(self) -> None:
-        """It happened, and the next attempt went through."""
+        """Require that the disturbance happened once, and that the next attempt delivered."""
         view = self.delivery.delivered(seconds=DELIVERED_SECONDS)
         assert (self.planned.hits, view["attempts"]) == (1, 2), f"{self.planned} {view}"
 
     def refused(self, *, saying: str) -> None:
-        """It failed at the first answer of its kind."""
+        """Require that the delivery is FAILED by its first attempt, with these words in the error."""
         view = self.delivery.failed("target_refused")
         assert self.planned.hits > 0, self.planned
         assert view["attempts"] == 1, view
@@ -110,9 +110,9 @@ def target_stores_other_bytes(world: World) -> None:
     for delivery in deliveries:
         view = delivery.failed("target_mismatch")
         assert view["attempts"] == 1, view
-        assert list(delivery.temporary_names()) == [], "its temporary object is there still"
+        assert list(delivery.temporary_names()) == [], "a temporary object is left at the target"
     assert [each.planned.hits for each in disturbed] == [1] * len(disturbed)
-    assert sum(world.proxies[target].count("MOVE") for target in REMOTES) == 0, "it was committed"
+    assert sum(world.proxies[target].count("MOVE") for target in REMOTES) == 0, "an object was committed"
     delivery = world.rng.choice(deliveries)
     delivery.retry()
     delivery.delivered()
@@ -121,8 +121,10 @@ def target_stores_other_bytes(world: World) -> None:
 def _deliver(
     world: World, file: StoredFile, target: str, disturbance: Disturbance, *, method: str, times: int = 1
 ) -> Disturbed:
-    """Into a new folder of its own, so that it is the only one that is disturbed, and the folder is made: a worker
-    remembers which it has made."""
+    """Ask for a delivery into a new folder, and disturb the requests to that folder only.
+
+    The folder is new, so that the worker makes it: a worker does not make a folder again that it has made before.
+    """
     folder = f"{file.file_id}-{len(world.proxies[target].plans)}"
     part = f"/{folder}/"
     planned = world.proxies[target].plan(disturbance, method=method, part_of_target=part, times=times)
@@ -130,19 +132,19 @@ def _deliver(
 
 
 def _flipped_in_directory(world: World, file: StoredFile) -> SentDelivery:
-    """A delivery, now over, of which a bit was flipped: its writing takes so short a time that it is tried again."""
+    """Return a finished delivery of whose object a bit was flipped. Several are tried, because a write is short."""
     with _flipping_in_directory(world, file.length) as flipped:
         for number in range(FLIPS_TRIED_AT_MOST):
             delivery = file.deliver("directory", folder=f"flipped-{number}")
             delivery.over()
             if flipped.is_set():
                 return delivery
-    raise AssertionError(f"{FLIPS_TRIED_AT_MOST} times it was written before the flip")
+    raise AssertionError(f"{FLIPS_TRIED_AT_MOST} objects were all written before the flip")
 
 
 @contextmanager
 def _flipping_in_directory(world: World, length: int) -> Iterator[threading.Event]:
-    """The first temporary object in the directory gets another bit while it is written. The event: it has."""
+    """Flip a bit of the first temporary object in the directory while it is written. The flip sets the event."""
     at_byte, mask = world.rng.randrange(MIB), 1 << world.rng.randrange(8)
     children = [child for worker in WORKERS for child in world.process(worker).children()]
     flipped, stop = threading.Event(), threading.Event()
@@ -150,7 +152,7 @@ def _flipping_in_directory(world: World, length: int) -> Iterator[threading.Even
     def run() -> None:
         while not stop.is_set():
             for path in world.remotes["directory"].rglob(".gridhaul-*"):
-                with suppress(FileNotFoundError), world.paused(*children):  # or it might be checked already
+                with suppress(FileNotFoundError), world.paused(*children):  # so that the flip comes before the check
                     if MIB < path.stat().st_size < length:
                         _flip(path, at_byte, mask)
                         flipped.set()

@@ -18,7 +18,7 @@ from tests.faults.world import World
 
 @dataclass(kw_only=True)
 class Result:
-    """One row, over all its runs."""
+    """The outcome of one row over all its runs."""
 
     row: Row
     runs: int = 0
@@ -35,7 +35,7 @@ class Result:
 
 
 class Display(Protocol):
-    """What is told while the rows run."""
+    """An output that receives the begin and the end of each run of a row."""
 
     def begins(self, row: Row, run: int) -> None: ...
     def ends(self, row: Row, run: int, *, outcome: str, seconds: float) -> None: ...
@@ -43,7 +43,7 @@ class Display(Protocol):
 
 
 class Runner:
-    """Runs rows on the stands; a row that fails costs the one it ran on."""
+    """Runs rows on stands, and gives up a stand on which a row failed."""
 
     def __init__(self, stands: Stands, *, seed: int) -> None:
         self._stands = stands
@@ -51,9 +51,9 @@ class Runner:
         self.kept: list[Path] = []  # directories of stands on which a row failed
 
     def run(self, rows: Sequence[Row], runs: int, display: Display) -> list[Result]:
-        """Every row once, then every row again: so the rows meet each other in the same order in each round.
+        """Run every row once, then every row again, so that the rows follow each other in the same order in each round.
 
-        Rows with settings of their own come last, those with the same settings together.
+        Rows with settings of their own run last; rows with the same settings run next to each other.
         """
         results = [Result(row=row) for row in rows]
         for run in range(1, runs + 1):
@@ -97,7 +97,8 @@ class Runner:
         except NotAllowed:
             raise
         except BaseException:
-            findings.wrong = findings.wrong or list(world.stand.watcher.wrong)  # counted whatever else went wrong
+            # Count wrong bytes also when the row failed before the invariants were checked.
+            findings.wrong = findings.wrong or list(world.stand.watcher.wrong)
             raise
         finally:
             result.wrong += len(findings.wrong)

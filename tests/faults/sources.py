@@ -1,4 +1,4 @@
-"""Source files of random bytes, made fast, and which bytes are those of a source."""
+"""Source files of random bytes that are made fast, and the record of which bytes belong to a source."""
 
 import hashlib
 import os
@@ -12,7 +12,7 @@ MARK_BYTES = 16
 
 
 class Sources:
-    """A directory of files; `digests` are those that may be delivered."""
+    """A directory of source files; `digests` has the length and SHA-256 of all bytes that may be delivered."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
@@ -22,7 +22,7 @@ class Sources:
         self._made = 0
 
     def make(self, length: int, *, rng: random.Random) -> Path:
-        """A new file. No chunk of it is like any other anywhere."""
+        """Make a new file. Each of its chunks differs from every other chunk of every file."""
         self._made += 1
         path = self.directory / f"source-{self._made}.bin"
         digest = hashlib.sha256()
@@ -35,7 +35,7 @@ class Sources:
         return path
 
     def make_zeros(self, length: int) -> Path:
-        """A new file of zeros that takes no space."""
+        """Make a new file of zeros that takes no space on the disk."""
         self._made += 1
         path = self.directory / f"zeros-{self._made}.bin"
         with path.open("wb") as file:
@@ -45,7 +45,7 @@ class Sources:
         return path
 
     def accept(self, path: Path) -> str:
-        """The bytes that the file has now may be delivered; their SHA-256."""
+        """Allow the present bytes of the file to be delivered, and return their SHA-256 in hex."""
         with path.open("rb") as file:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
         self.digests.add((path.stat().st_size, sha256))

@@ -1,4 +1,4 @@
-"""What the rows run on: one embedded system with short leases, its targets, and the proxies in between."""
+"""The stand on which rows run: one embedded system with short leases, its targets, and the proxies in between."""
 
 import os
 import signal
@@ -46,7 +46,7 @@ class Stand:
         return ("mongod", "redis") if self.disk is None else ("redis",)
 
     def restore(self) -> None:
-        """Everything that was stopped, paused or planned is as at the start. Raises NotReady."""
+        """Drop all plans, wake and start all processes, and wait until the system is ready. Raises NotReady."""
         for proxy in self.proxies.values():
             proxy.plans.clear()
         wake(self.system)
@@ -56,7 +56,7 @@ class Stand:
 
 
 def wake(system: System) -> None:
-    """Continue what was stopped by SIGSTOP."""
+    """Continue the processes of the system that SIGSTOP has stopped."""
     for process in processes_of(system.data):
         with suppress(ProcessLookupError):
             os.kill(process.pid, signal.SIGCONT)
@@ -64,9 +64,9 @@ def wake(system: System) -> None:
 
 @contextmanager
 def standing(root: Path, settings: Mapping[str, str], *, disk_bytes: int | None = None) -> Iterator[Stand]:
-    """A stand in an empty directory, ready. `settings` come on top of short leases.
+    """Yield a stand in the empty directory `root`, once it is ready. `settings` come on top of short leases.
 
-    With `disk_bytes` its database is on a disk of that size. Raises NotAllowed.
+    With `disk_bytes` the stand's database is on a disk of that size. Raises NotAllowed.
     """
     remotes = {name: root / "remotes" / name for name in TARGETS}
     for directory in remotes.values():
@@ -105,12 +105,12 @@ def standing(root: Path, settings: Mapping[str, str], *, disk_bytes: int | None 
 def _disk(stack: ExitStack, root: Path, size_bytes: int) -> SmallDisk:
     reason = why_not()
     if reason is not None:
-        raise NotAllowed(f"no disk of its own: {reason}")
+        raise NotAllowed(f"the database cannot have a small disk of its own: {reason}")
     return stack.enter_context(small_disk(root, size_bytes))
 
 
 def _proxies(stack: ExitStack, remotes: Mapping[str, Path]) -> dict[str, Proxy]:
-    """One before each server; the chunk service's address is set when it is known."""
+    """Start a proxy before each server. The caller sets the chunk service's address when it is known."""
     addresses = {
         "chunk_service": (HOST, 9),
         "hashed": (HOST, stack.enter_context(rclone_webdav(remotes["hashed"], etag_hash=True)).port),

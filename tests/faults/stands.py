@@ -1,4 +1,4 @@
-"""The systems that run: one for all rows that want nothing special, one for rows with settings of their own."""
+"""The stands that run: one for all rows without special settings, and one at a time for rows with special settings."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,17 +12,17 @@ from tests.faults.stand import Stand, standing
 
 @dataclass(frozen=True, kw_only=True)
 class _Running:
-    row: Row  # the one it was started for
+    row: Row  # the row for which the stand was started
     life: Iterator[Stand]
     stand: Stand
 
     def suits(self, row: Row) -> bool:
-        """A disk that was full once is not used again."""
+        """Return whether the row can use this stand. A stand with a small disk is used once: its disk was filled."""
         return self.row.settings == row.settings and row.disk_bytes is self.row.disk_bytes is None
 
 
 class Stands:
-    """Starts what a row needs, and keeps it for the rows that follow with the same settings."""
+    """Starts the stand that a row needs, and keeps the stand for later rows with the same settings."""
 
     def __init__(self, top: Path) -> None:
         self._top = top
@@ -39,7 +39,7 @@ class Stands:
             self._close(running)
 
     def for_row(self, row: Row) -> Stand:
-        """One that suits. Those with other settings are ended. Raises NotAllowed."""
+        """Return a stand that suits the row, and stop stands with other special settings. Raises NotAllowed."""
         for running in list(self._running):
             if running.suits(row) and running.stand.system.alive:
                 return running.stand
@@ -48,7 +48,7 @@ class Stands:
         return self._start(row)
 
     def give_up(self, stand: Stand) -> None:
-        """No other row gets it."""
+        """Stop the stand, so that no other row gets it."""
         for running in list(self._running):
             if running.stand is stand:
                 self._close(running)

@@ -1,4 +1,4 @@
-"""Files that are stored, and deliveries of them: where faults of the way out begin."""
+"""Stored files and their deliveries, with which faults of the journey out begin."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ OVER_SECONDS = 60.0
 
 @dataclass(frozen=True, kw_only=True)
 class SentDelivery:
-    """One that was asked for."""
+    """A delivery that was asked for."""
 
     world: World
     delivery_id: str
@@ -25,27 +25,27 @@ class SentDelivery:
 
     @property
     def path(self) -> Path:
-        """Where the object is, once it is delivered."""
+        """Return the path of the delivered object in the target's directory."""
         return self.world.remotes[self.target] / self.object_name
 
     def view(self) -> Json:
-        """As the api shows it."""
+        """Return the delivery as the api shows it."""
         answer = self.world.operator.http.get(f"/deliveries/{self.delivery_id}")
         assert answer.status_code == 200, answer.text
         return dict(answer.json())
 
     def record(self) -> dict[str, Any]:
-        """As it is in the database."""
+        """Return the delivery's document in the database."""
         return self.world.record("deliveries", self.delivery_id)
 
     def holder(self) -> psutil.Process:
-        """The worker child that holds its lease."""
+        """Return the worker child that holds the delivery's lease."""
         record = self.record()
-        assert "lease_until" in record, f"nobody works on {record}"
+        assert "lease_until" in record, f"no worker holds the lease of {record}"
         return psutil.Process(int(record["lease_holder"].rpartition(":")[2]))
 
     def over(self, *, seconds: float = OVER_SECONDS) -> Json:
-        """It, once it is DELIVERED or FAILED."""
+        """Wait until the delivery is DELIVERED or FAILED, and return it as the api shows it."""
         return wait_for(self._final, seconds=seconds, what=f"delivery {self.delivery_id} is over")
 
     def delivered(self, *, seconds: float = OVER_SECONDS) -> Json:
@@ -54,11 +54,11 @@ class SentDelivery:
         return view
 
     def failed(self, code: str, *, seconds: float = OVER_SECONDS) -> Json:
-        """It, FAILED with this code, and nothing at the target."""
+        """Wait until the delivery is FAILED with this code and without an object at the target, and return it."""
         view = self.over(seconds=seconds)
         assert view["state"] == "FAILED", view
         assert view["error"]["code"] == code, view
-        assert not self.path.exists(), f"{self.path} is there"
+        assert not self.path.exists(), f"{self.path} exists"
         return view
 
     def retry(self) -> None:
@@ -66,7 +66,7 @@ class SentDelivery:
         assert answer.is_success, answer.text
 
     def temporary_names(self) -> Iterable[Path]:
-        """The temporary objects of all its attempts that are at the target."""
+        """Return the temporary objects at the target of all attempts of the delivery."""
         return self.path.parent.glob(f".gridhaul-{self.delivery_id}-*.part")
 
     def _final(self) -> Json | None:
@@ -84,7 +84,7 @@ class StoredFile:
 
     @classmethod
     def make(cls, world: World, length: int) -> "StoredFile":
-        """A new source, stored."""
+        """Make a new source of `length` bytes and wait until it is stored."""
         file_id = world.operator.prepare(world.make_file(length))
         file = world.operator.stored(file_id)
         sha256 = file["digests"]["sha-256"]
@@ -95,7 +95,7 @@ class StoredFile:
         return ObjectId(self.world.record("files", self.file_id)["content_id"])
 
     def deliver(self, target: str, *, folder: str = "") -> SentDelivery:
-        """Ask for its delivery, into that folder of the target."""
+        """Ask for a delivery of the file into the folder of the target."""
         name = f"{folder}/{self.name}" if folder else self.name
         answer = self.world.operator.finalize(self.file_id, self.sha256, target, object_name=name)
         assert answer.status_code == 202, answer.text

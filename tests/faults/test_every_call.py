@@ -1,4 +1,4 @@
-"""The N-th call of the ports fails, for N = 1, 2, 3 … until a run has no failure; then the three invariants hold."""
+"""The N-th call of the ports fails, for N = 1, 2, 3 … until a run has no failure; each time the invariants hold."""
 
 import math
 import random
@@ -43,7 +43,7 @@ def case(request: pytest.FixtureRequest) -> Case:
 
 
 def _prepared(course: Course) -> Story:
-    """The course of a file that was prepared, once all has come to rest."""
+    """Return the story of a prepared file: everything comes to rest, then the course follows."""
 
     async def story(system: TwinSystem) -> None:
         file_id = await system.prepare()
@@ -54,7 +54,7 @@ def _prepared(course: Course) -> Story:
 
 
 async def _there_and_gone(system: TwinSystem, file_id: RecordId) -> None:
-    """What is stored and delivered is deleted; the invariants hold at both ends."""
+    """Require that the file is delivered; delete it, and require that it is deleted."""
     await assert_delivered(system, file_id)
     await _deleted(system, file_id)
     await assert_deleted(system, file_id)
@@ -69,7 +69,7 @@ async def _deleted(system: TwinSystem, file_id: RecordId) -> None:
 
 
 async def _with_an_operator(system: TwinSystem, file_id: RecordId) -> None:
-    """Finalizes again what the target was away for too long for."""
+    """Finalize again where the target was away for too long, so that the delivery FAILED; then do `_there_and_gone`."""
     delivery = await system.delivery(file_id)
     if delivery.state is DeliveryState.FAILED:
         assert delivery.error is not None
@@ -80,7 +80,7 @@ async def _with_an_operator(system: TwinSystem, file_id: RecordId) -> None:
 
 
 async def _unreadable_and_gone(system: TwinSystem, file_id: RecordId) -> None:
-    if (await system.file(file_id)).state is FileState.STORED:  # the last read was before the fault
+    if (await system.file(file_id)).state is FileState.STORED:  # the fault came after the last read
         return
     await assert_failed(system, file_id, "source_read_failed")
     await _deleted(system, file_id)
@@ -103,7 +103,7 @@ def test_any_request_of_a_worker_that_died_may_arrive_at_any_later_call(name: st
         if not faults.all_met:
             assert number > FEWEST_CALLS
             return
-    raise AssertionError("there is no end to the calls")
+    raise AssertionError("the story has too many calls")
 
 
 @pytest.mark.parametrize("port", ["files", "deliveries", "contents", "usage", "chunks", "target"])
@@ -123,7 +123,7 @@ def test_source_that_can_not_be_read_from_some_read_on_fails_and_leaves_nothing(
 
 
 def test_any_call_may_fail_and_any_call_of_the_recovery() -> None:
-    """Every pair of calls, each in a way drawn for it."""
+    """Every pair of calls fails, each call in a way drawn at random."""
     ways, draw = tuple(way for way in Way if way is not Way.AWAY), random.Random(1)
 
     def then(first: int) -> Callable[[int], Faults]:

@@ -1,4 +1,4 @@
-"""Small files that are stored together, with every call failing in turn: each comes to its own end."""
+"""Small files are stored together, with every call failing in turn: each file comes to its own end."""
 
 import random
 from collections.abc import Mapping
@@ -25,7 +25,7 @@ def case(request: pytest.FixtureRequest) -> Case:
 
 
 async def _bundle(system: TwinSystem) -> None:
-    """Three files are hinted together: one is to be delivered, one only stored, and the source of one has changed."""
+    """Hint three files together: one is to be delivered, one only stored, and the source of the third has changed."""
     sent, beside = await system.prepare(), await system.prepare_beside("beside.h5", BESIDE)
     changed = await system.prepare_beside("changed.h5", BEFORE)
     (system.outgoing / "changed.h5").write_bytes(BESIDE)
@@ -39,7 +39,7 @@ async def _bundle(system: TwinSystem) -> None:
 
 
 async def _require_stored(system: TwinSystem, expected: Mapping[RecordId, bytes]) -> None:
-    """The right bytes of each, and of no other."""
+    """Require that each file is stored with its bytes, and that nothing else is stored."""
     for file_id, data in expected.items():
         file = await system.file(file_id)
         assert (file.state, file.error, file.stored_bytes) == (FileState.STORED, None, len(data))
@@ -48,11 +48,11 @@ async def _require_stored(system: TwinSystem, expected: Mapping[RecordId, bytes]
         assert (content.refs, content.layout) == ((file_id,), file.layout)
         assert await read(system.contents, content) == data
     assert len(system.contents.rows) == len(system.contents.chunks) == len(expected)
-    assert "internal" not in system.codes, "something broke that nobody thought of"
+    assert "internal" not in system.codes, "an attempt ended with an unexpected error"
 
 
 async def _delete(system: TwinSystem, file_ids: tuple[RecordId, ...]) -> None:
-    """Nothing of them is left."""
+    """Delete the files, and require that nothing of them is left."""
     for file_id in file_ids:
         asked = (await system.file(file_id)).deliveries_asked
         await system.files.request_delete(file_id, deliveries_asked=asked)
@@ -91,4 +91,4 @@ def test_any_request_of_a_worker_that_died_may_arrive_at_a_later_call() -> None:
         if not faults.all_met:
             assert number > FEWEST_CALLS
             return
-    raise AssertionError("there is no end to the calls")
+    raise AssertionError("the story has too many calls")

@@ -1,4 +1,4 @@
-"""Each thing that must not be is found: planted in a database and in directories, on a stand without a system."""
+"""Each violation is found: the tests plant it in a database and in directories, on a stand without a system."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -40,7 +40,7 @@ def database(mongo_url: str) -> Iterator[Any]:
 
 @pytest.fixture
 def stand(database: Any, tmp_path: Path) -> Stand:
-    """One file, stored as children, delivered to `hashed`; nothing is wrong with it."""
+    """Return a stand with one file in GridFS layout, delivered to `hashed`; nothing is wrong with it."""
 
     @contextmanager
     def open_database() -> Iterator[Any]:
@@ -75,7 +75,7 @@ def stand(database: Any, tmp_path: Path) -> Stand:
 
 
 def move(stand: Stand, times: int, *, over: bool = True) -> None:
-    """So many MOVEs to the object passed the proxy."""
+    """Let the proxy note `times` MOVEs to the object that are over, or still under way."""
     stand.proxies["hashed"].requests += [
         Seen(
             connection=1,

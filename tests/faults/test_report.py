@@ -1,4 +1,4 @@
-"""The last line, and which rows are chosen."""
+"""The last line and the table of the report, and the choice of rows."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""The watcher sees what is under a final name for a moment only."""
+"""The watcher sees each object under a final name, even an object that is there for a moment only."""
 
 import hashlib
 import os
@@ -28,7 +28,7 @@ def wait(condition: Callable[[], bool]) -> None:
 
 
 def put(path: Path, data: bytes) -> None:
-    """In one moment, as an atomic commit does it."""
+    """Put the data under the name by one rename, as an atomic commit does."""
     path.parent.mkdir(exist_ok=True)
     temporary = path.with_name(".gridhaul-x.part")
     temporary.write_bytes(data)

@@ -1,4 +1,4 @@
-"""System calls of running processes that fail or take their time: `strace` does it."""
+"""System calls of running processes that `strace` makes fail or take long."""
 
 import os
 import shutil
@@ -17,12 +17,15 @@ LETS_GO_SECONDS = 5
 
 
 @contextmanager
-def injecting(processes: Sequence[psutil.Process], *, calls: str, what: str) -> Iterator[None]:
-    """`what` is done to these system calls of their threads, in the words of strace(1). Raises NotAllowed."""
+def injecting(processes: Sequence[psutil.Process], *, calls: str, effect: str) -> Iterator[None]:
+    """Apply `effect`, in the words of strace(1), to these system calls of all threads of the processes.
+
+    Raises NotAllowed.
+    """
     strace = shutil.which("strace")
     if strace is None:
-        raise NotAllowed("there is no strace")
-    inject = ("-e", f"trace={calls}", "-e", f"inject={calls}:{what}")
+        raise NotAllowed("strace is not installed")
+    inject = ("-e", f"trace={calls}", "-e", f"inject={calls}:{effect}")
     pids = [word for process in processes for word in ("-p", str(process.pid))]
     command = (strace, "-f", "-qq", "-o", os.devnull, *inject, *pids)
     with subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE) as tracer:
@@ -34,7 +37,7 @@ def injecting(processes: Sequence[psutil.Process], *, calls: str, what: str) -> 
 
 
 def _let_go(tracer: "subprocess.Popen[bytes]") -> None:
-    """It lets go of them; where it waits for one that was killed, the kernel does it."""
+    """Detach strace from the processes. Kill strace if it waits for a killed process: then the kernel detaches."""
     tracer.terminate()
     try:
         tracer.wait(LETS_GO_SECONDS)
@@ -53,7 +56,7 @@ def _wait_until_attached(tracer: "subprocess.Popen[bytes]", processes: Sequence[
 
 
 def _traced_by(process: psutil.Process) -> int:
-    """The least of what its threads say: 0 while one of them is not traced."""
+    """Return the id of the process that traces all threads of the process, or 0 while a thread is not traced."""
     tasks = Path(f"/proc/{process.pid}/task").glob("*/status")
     lines = [line for task in tasks for line in task.read_text().splitlines() if line.startswith("TracerPid:")]
     return min(int(line.split()[1]) for line in lines)

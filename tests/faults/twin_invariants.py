@@ -1,4 +1,4 @@
-"""What holds after every fault, once everything has come to rest."""
+"""The invariants that hold after every fault, once everything has come to rest."""
 
 from gridhaul.transfer.digest import ContentDigest
 from gridhaul.transfer.model import IfExists, RecordId
@@ -9,16 +9,16 @@ from tests.faults.twin_system import NAME, Case, TwinSystem
 
 
 async def assert_delivered(system: TwinSystem, file_id: RecordId) -> None:
-    """The right bytes, once, at the target and in the store, and nothing else in either."""
+    """Require the right bytes, once, at the target and in the store, and nothing else in either place."""
     _assert_counted(system)
     await _assert_records_say_so(system, file_id)
     _assert_at_target(system)
     await _assert_in_store(system, file_id)
-    assert "internal" not in system.codes, "something broke that nobody thought of"
+    assert "internal" not in system.codes, "an attempt ended with an unexpected error"
 
 
 async def assert_failed(system: TwinSystem, file_id: RecordId, code: str) -> None:
-    """The file says why, and nothing came to the target."""
+    """Require that the file is FAILED with the code, and that nothing reached the target."""
     _assert_counted(system)
     file = await system.file(file_id)
     assert (file.state, file.error and file.error.code) == (FileState.FAILED, code)
@@ -27,17 +27,17 @@ async def assert_failed(system: TwinSystem, file_id: RecordId, code: str) -> Non
 
 
 async def assert_deleted(system: TwinSystem, file_id: RecordId) -> None:
-    """Nothing of the content is left; what was delivered is."""
+    """Require that the file is DELETED, and that nothing of its content is left. The delivered object may stay."""
     _assert_counted(system)
     assert (await system.file(file_id)).state is FileState.DELETED
     assert not system.contents.rows
     assert not system.contents.chunks
     assert not system.contents.manifests
-    assert "internal" not in system.codes, "something broke that nobody thought of"
+    assert "internal" not in system.codes, "an attempt ended with an unexpected error"
 
 
 def _assert_counted(system: TwinSystem) -> None:
-    """Never less than there is; and exactly that, if nothing was lost on the way."""
+    """Require that the account never counted less than its files use, and counts exactly that if no call failed."""
     assert not system.undercounted, "the owner's account counted less than the files took"
     used_bytes = sum(row.record.used_bytes for row in system.files.rows.values())
     assert system.account.used_bytes == used_bytes or system.faults.any_met
@@ -64,7 +64,7 @@ def _assert_at_target(system: TwinSystem) -> None:
     if case.atomic:
         system.target.look()
         before = {(NAME, case.there_before)} if case.there_before is not None else set()
-        assert system.target.seen == {*expected.items(), *before}, "part of it was under its final name"
+        assert system.target.seen == {*expected.items(), *before}, "an object with other bytes was under a final name"
         assert system.target.commits == 1
 
 
@@ -82,7 +82,7 @@ async def _assert_in_store(system: TwinSystem, file_id: RecordId) -> None:
 
 
 def final_name(case: Case) -> str:
-    """Where the object belongs."""
+    """Return the name under which the object is delivered."""
     taken = case.if_exists is IfExists.RENAME and case.there_before is not None
     return renamed(NAME, 1) if taken else NAME
 

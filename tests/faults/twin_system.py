@@ -1,4 +1,4 @@
-"""The whole system in one process and in virtual time: twins hold the records and chunks, the real journeys run."""
+"""The whole system in one process and in virtual time: memory twins hold records and chunks, the real journeys run."""
 
 import asyncio
 import os
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from pydantic import SecretStr
 
@@ -16,7 +16,7 @@ from gridhaul.process.settings import WorkerSettings
 from gridhaul.source.opened import Source
 from gridhaul.source.roots import Roots
 from gridhaul.targets.directory import DirectoryTarget
-from gridhaul.targets.registry import Targets
+from gridhaul.targets.registry import ConfiguredTargets
 from gridhaul.transfer.access import Account, NewAccount
 from gridhaul.transfer.errors import DatabaseUnavailable, GridhaulError
 from gridhaul.transfer.model import (
@@ -52,6 +52,7 @@ from tests.faults.failing_ports import (
     FailingTarget,
     failing_chunks,
 )
+from tests.unused import UNUSED
 
 LEASE_SECONDS = 30.0
 RENEW_SECONDS = 10.0
@@ -73,19 +74,19 @@ JOURNEYS: dict[TaskName, Journey] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """One file and where it goes."""
+    """One file, and where it is delivered."""
 
     data: bytes
     inline_limit_chunks: int = 15
     segment_chunks: int = 16
     if_exists: IfExists = IfExists.FAIL
-    there_before: bytes | None = None  # under the object's name
-    registered: bytes | None = None  # the source at first, which is to be stored as it is then
+    there_before: bytes | None = None  # the bytes of an object that is under the file's name at the target
+    registered: bytes | None = None  # the bytes of the source when it is registered, before it changes to `data`
     atomic: bool = True
 
 
 class WatchedDirectory(DirectoryTarget):
-    """Counts what was committed, and remembers everything that was ever seen under a final name."""
+    """A directory that counts its commits, and remembers all bytes that were ever seen under a final name."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(name=TARGET, path=path)
@@ -95,7 +96,7 @@ class WatchedDirectory(DirectoryTarget):
         self._looked_at: set[tuple[str, int, int, int]] = set()
 
     def look(self) -> None:
-        """At each file that has a final name and has changed since."""
+        """Look at each file under a final name that is new or has changed."""
         for entry in os.scandir(self.path):
             status = entry.stat()
             state = (entry.name, status.st_ino, status.st_mtime_ns, status.st_size)
@@ -113,7 +114,7 @@ class WatchedDirectory(DirectoryTarget):
 
 
 class TwinSystem:
-    """Runs in the loop of `virtual_time`."""
+    """One run of the system, in the event loop of `virtual_time`."""
 
     def __init__(self, case: Case, faults: Faults, place: Path) -> None:
         self.case, self.faults = case, faults
@@ -131,18 +132,18 @@ class TwinSystem:
         self.undercounted = False
         self.settings = _settings(case, self.outgoing)
         self.life = Life(faults)
-        self.codes: set[str] = set()  # of every error that a record has shown
+        self.codes: set[str] = set()  # the codes of all errors that a record has shown
         self._hints: list[Hint] = []
         self._dispatcher = Dispatcher(
-            lease=cast("Any", _AlwaysHeld()),
-            agenda=MemoryAgenda(self.files.rows, self.deliveries.rows, self.contents.rows),
-            broker=cast("Any", _EmptyBroker()),
-            hints=cast("Any", _Taking(self._hints)),
+            lease=_AlwaysHeld(),
+            agenda=MemoryAgenda(self.files.rows, self.deliveries.rows, self.contents.rows, {}),
+            broker=_EmptyBroker(),
+            hints=_Taking(self._hints),
             every_seconds=DISPATCH_SECONDS,
         )
 
     async def prepare(self) -> RecordId:
-        """As the api does it; its hint is lost."""
+        """Register the file of the case as the api does, and return its id. The hint is lost."""
         path, at_first = self.outgoing / NAME, self.case.data if self.case.registered is None else self.case.registered
         path.write_bytes(at_first)
         if self.case.there_before is not None:
@@ -156,7 +157,7 @@ class TwinSystem:
         return file_id
 
     async def prepare_beside(self, name: str, data: bytes) -> RecordId:
-        """A file that is only stored."""
+        """Register a file that is only stored, and return its id."""
         path = self.outgoing / name
         path.write_bytes(data)
         return await self._register(path, deliver_to=None, if_changed=IfChanged.FAIL)
@@ -181,7 +182,7 @@ class TwinSystem:
         return file.id
 
     async def finalize(self, file_id: RecordId) -> None:
-        """As the api does it; its hint is lost."""
+        """Open the delivery of the file as the api does. The hint is lost."""
         file = await self.file(file_id)
         assert file.deliver_to is not None
         assert file.sha256 is not None
@@ -196,10 +197,10 @@ class TwinSystem:
         await self.deliveries.open(new)
 
     async def rest(self) -> None:
-        """Until no record waits for anything."""
+        """Let dispatcher and workers work until no record waits for anything."""
         deadline = asyncio.get_running_loop().time() + AT_REST_WITHIN_SECONDS
         while self._waiting():
-            assert asyncio.get_running_loop().time() < deadline, f"it never comes to rest: {self._waiting()}"
+            assert asyncio.get_running_loop().time() < deadline, f"these never come to rest: {self._waiting()}"
             await self._dispatcher.dispatch()
             for hints in self._messages():
                 await self._work(hints)
@@ -220,7 +221,7 @@ class TwinSystem:
         return self.accounts.by_name[OWNER]
 
     def _look(self) -> None:
-        """At what must hold at every moment."""
+        """Look at everything that must hold at every moment."""
         self.target.look()
         used_bytes = sum(row.record.used_bytes for row in self.files.rows.values())
         self.undercounted |= self.account.used_bytes < used_bytes
@@ -235,14 +236,14 @@ class TwinSystem:
         return [row for row in rows if any(getattr(row, name) is not None for name in times)]
 
     def _messages(self) -> Sequence[Sequence[Hint]]:
-        """The hints as they are sent: those of new small files in one, the others alone."""
+        """Return the hints of each message: the hints of new small files share a message, other hints have one each."""
         bundle = [hint for hint in self._hints if hint.task is TaskName.STORE_BUNDLE]
         others = [[hint] for hint in self._hints if hint.task is not TaskName.STORE_BUNDLE]
         self._hints.clear()
         return [bundle, *others] if bundle else others
 
     async def _work(self, hints: Sequence[Hint]) -> None:
-        """A worker of its own takes the message, and ends or dies."""
+        """Let a new worker take the message, until its journey ends or the worker dies."""
         self.life = Life(self.faults)
         runtime = self._runtime(self.life)
         journey = asyncio.create_task(_journey(runtime, hints))
@@ -253,7 +254,7 @@ class TwinSystem:
             journey.cancel()
             await asyncio.wait([journey])
             return
-        with suppress(GridhaulError):  # Celery logs it
+        with suppress(GridhaulError):  # Celery would log the error
             journey.result()
         self._note_errors()
 
@@ -289,15 +290,15 @@ class TwinSystem:
             contents=FailingContents(self.contents, life=life),
             usage=usage,
             chunks=failing_chunks(self.intake, life=life),
-            targets=Targets({TARGET: lambda: target}),
-            hints=cast("Any", _Losing()),
+            targets=ConfiguredTargets({TARGET: lambda: target}),
+            hints=_Losing(),
             file_attempts=attempts(files, FileState.REGISTERED, FileState.FAILED),
             delete_attempts=attempts(files, FileState.DELETING, FileState.DELETING),
             delivery_attempts=attempts(deliveries, DeliveryState.QUEUED, DeliveryState.FAILED),
             cleaning_attempts=attempts(
                 deliveries, DeliveryState.DELIVERED, DeliveryState.DELIVERED, Chores, sys.maxsize
             ),
-            checking=cast("Any", None),
+            checking=UNUSED,
             close=_nothing_to_close,
         )
 
@@ -313,6 +314,9 @@ class _AlwaysHeld:
     async def hold(self) -> bool:
         return True
 
+    async def give_up(self) -> None:
+        """Do nothing: nobody else takes this lease."""
+
 
 class _EmptyBroker:
     async def depths(self) -> dict[Queue, int]:
@@ -320,17 +324,20 @@ class _EmptyBroker:
 
 
 class _Taking:
-    """The dispatcher's hints."""
+    """A sender that collects the dispatcher's hints."""
 
     def __init__(self, hints: list[Hint]) -> None:
-        self.offer = hints.append
+        self._hints = hints
+
+    def offer(self, hint: Hint) -> None:
+        self._hints.append(hint)
 
 
 class _Losing:
-    """Everybody else's hints."""
+    """A sender that loses the hints of the journeys."""
 
     def offer(self, hint: Hint) -> None:
-        """Losing it loses nothing."""
+        """Drop the hint: the dispatcher finds its record later."""
 
 
 async def _nothing_to_close() -> None:

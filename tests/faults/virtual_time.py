@@ -1,4 +1,4 @@
-"""An event loop in which waiting costs nothing and every run takes the same course."""
+"""An event loop with a virtual clock: waiting takes no real time, and every run takes the same course."""
 
 import asyncio
 import selectors
@@ -9,11 +9,11 @@ T = TypeVar("T")
 
 
 class NothingGoesOn(Exception):
-    """Everything waits for something that never comes."""
+    """Every task waits, and neither a timer nor a callback is left to wake one."""
 
 
 class _Jumping(selectors.DefaultSelector):
-    """Instead of waiting it moves the clock on."""
+    """A selector that moves its clock forward instead of waiting."""
 
     now = 0.0
 
@@ -25,7 +25,7 @@ class _Jumping(selectors.DefaultSelector):
 
 
 class VirtualTimeLoop(asyncio.SelectorEventLoop):
-    """Jumps to the next time that somebody waits for. What is given to a thread is done at once, here."""
+    """An event loop whose clock jumps to the next timer. A call for an executor runs at once, in the loop's thread."""
 
     def __init__(self) -> None:
         self._jumping = _Jumping()
@@ -44,7 +44,7 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
 
 
 class LoopTime:
-    """Stands for the module `time` where code is to see the time of the loop that runs it."""
+    """A replacement for the module `time` in code that is to see the time of its event loop."""
 
     @staticmethod
     def monotonic() -> float:
@@ -52,6 +52,6 @@ class LoopTime:
 
 
 def run(main: Coroutine[Any, Any, T]) -> T:
-    """Run to the end in virtual time."""
+    """Run the coroutine to its end in virtual time, and return its result."""
     with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
         return runner.run(main)

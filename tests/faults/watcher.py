@@ -1,4 +1,4 @@
-"""Looks at the final names of targets all the time: whatever is ever under one must be a whole source."""
+"""A watcher looks at the final names of targets all the time: an object under such a name must be a whole source."""
 
 import hashlib
 import os
@@ -17,7 +17,10 @@ Stamp = tuple[int, int, int]  # inode, modification time, length
 
 @dataclass(kw_only=True)
 class Watcher:
-    """`allowed` are the lengths and SHA-256 of what may be there; it may be added to at any time."""
+    """Notes each object that is ever seen under a final name.
+
+    `allowed` has the length and SHA-256 of each object that may be there; entries may be added at any time.
+    """
 
     directories: Sequence[Path]
     allowed: set[tuple[int, str]]
@@ -27,17 +30,17 @@ class Watcher:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def commits(self, path: Path) -> int:
-        """How many different objects were seen under the name."""
+        """Return how many different objects were seen under the name."""
         return len(self._stamps.get(path, ()))
 
     def forget(self) -> None:
-        """Begin anew."""
+        """Forget everything that was seen."""
         with self._lock:
             self._stamps.clear()
             self.wrong.clear()
 
     def look(self) -> None:
-        """Once, at everything."""
+        """Look once at every final name."""
         with self._lock:
             for directory in self.directories:
                 for entry in final_names(directory):
@@ -46,7 +49,7 @@ class Watcher:
 
     def _look_at(self, entry: "os.DirEntry[str]") -> None:
         path = Path(entry.path)
-        with suppress(FileNotFoundError):  # gone again
+        with suppress(FileNotFoundError):  # the object was removed meanwhile
             status = path.stat()
             stamp = (status.st_ino, status.st_mtime_ns, status.st_size)
             seen = self._stamps.setdefault(path, set())
@@ -55,11 +58,11 @@ class Watcher:
             found = digest_of(path)
             seen.add(stamp)
             if found not in self.allowed:
-                self.wrong.append(f"{path}: {found[0]} bytes, sha-256 {found[1][:12]}…, are no source")
+                self.wrong.append(f"{path}: {found[0]} bytes, sha-256 {found[1][:12]}…, are not those of a source")
 
 
 def final_names(directory: Path) -> Iterator["os.DirEntry[str]"]:
-    """All files below, but for temporary objects."""
+    """Yield all files below the directory except temporary objects."""
     with suppress(FileNotFoundError), os.scandir(directory) as entries:
         for entry in entries:
             if entry.is_dir(follow_symlinks=False):
@@ -69,7 +72,7 @@ def final_names(directory: Path) -> Iterator["os.DirEntry[str]"]:
 
 
 def digest_of(path: Path) -> tuple[int, str]:
-    """Length and SHA-256 of one and the same open file."""
+    """Return the length in bytes and the SHA-256 in hex, both from the same open file."""
     with path.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
         return file.tell(), sha256
@@ -77,7 +80,7 @@ def digest_of(path: Path) -> tuple[int, str]:
 
 @contextmanager
 def watching(directories: Sequence[Path], allowed: set[tuple[int, str]]) -> Iterator[Watcher]:
-    """The watcher, in a thread of its own."""
+    """Yield a watcher that looks from a thread of its own."""
     watcher = Watcher(directories=directories, allowed=allowed)
     stop = threading.Event()
 
@@ -86,7 +89,7 @@ def watching(directories: Sequence[Path], allowed: set[tuple[int, str]]) -> Iter
         while not stop.wait(pause):
             began = time.monotonic()
             watcher.look()
-            pause = max(LOOK_SECONDS, 2 * (time.monotonic() - began))  # never more than a third of the time
+            pause = max(LOOK_SECONDS, 2 * (time.monotonic() - began))  # looking takes at most a third of the time
 
     thread = threading.Thread(target=run, name="watcher")
     thread.start()

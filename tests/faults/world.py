@@ -1,4 +1,4 @@
-"""What a row is given: the running system, and words for what is done to it."""
+"""The `World` that a row acts through: the running system, and methods to observe and disturb it."""
 
 import json
 import os
@@ -50,63 +50,66 @@ class World:
 
     @property
     def remotes(self) -> Mapping[str, Path]:
-        """The directory of each target."""
+        """Return the directory of each target, by the target's name."""
         return self.stand.remotes
 
     # Files and deliveries
 
     def make_file(self, length: int) -> Path:
-        """A source of random bytes under a new name."""
+        """Make a source of `length` random bytes under a new name."""
         return self.stand.sources.make(length, rng=self.rng)
 
     def place(self, target: str, name: str, length: int) -> Path:
-        """An object of random bytes that was at the target before; it may be seen there."""
+        """Put an object of random bytes at the target, as if it was there before. The watcher may see it."""
         made = self.make_file(length)
         path = self.remotes[target] / name
         self.placed.append(made.replace(path))
         return path
 
     def accept(self, path: Path) -> str:
-        """The file's bytes as they are now may be seen at targets: a changed source, or an object put there by hand."""
+        """Allow the watcher to see the file's present bytes: a changed source, or an object put at a target by hand.
+
+        Return their SHA-256 in hex.
+        """
         return self.stand.sources.accept(path)
 
     def send(self, source: Path, *, to: str, **deliver_to: str) -> str:
-        """Prepare the source with `deliver_to`; the file's id."""
+        """Prepare the source for a delivery to the target, and return the file's id."""
         return self.operator.prepare(source, to=to, **deliver_to)
 
     def record(self, collection: str, record_id: str) -> dict[str, Any]:
-        """A record of the database as it is: `files`, `contents`, `deliveries`."""
+        """Return the document of a record in `files`, `contents` or `deliveries`."""
         with self.operator.database() as database:
             found = database[collection].find_one({"_id": ObjectId(record_id)})
-        assert found is not None, f"no {record_id} in {collection}"
+        assert found is not None, f"{collection} has no {record_id}"
         return dict(found)
 
     def delivery_of(self, file_id: str) -> dict[str, Any]:
-        """The record of the file's first delivery, as soon as there is one."""
+        """Wait until the file has a delivery, and return the delivery's document."""
 
         def look() -> dict[str, Any] | None:
             with self.operator.database() as database:
                 found = database["deliveries"].find_one({"file_id": ObjectId(file_id)})
             return dict(found) if found else None
 
-        return wait_for(look, seconds=PROGRESS_SECONDS, what=f"there is a delivery of {file_id}")
+        return wait_for(look, seconds=PROGRESS_SECONDS, what=f"{file_id} has a delivery")
 
     # Moments
 
     def sending(self, file_id: str, *, at: float) -> None:
-        """Wait until this part of the file is sent to its target."""
+        """Wait until the fraction `at` of the file is sent to its target."""
         length = self.operator.file(file_id)["length"]
         self.operator.sending_past(file_id, max(1, int(at * length)), seconds=PROGRESS_SECONDS)
 
     @contextmanager
     def recovers(self) -> Iterator[None]:
-        """Measures the time from a fault to the work going on, or being done."""
+        """Measure the time that the block takes: from a fault until the work goes on or is done."""
         began = time.monotonic()
         yield
         self.recoveries.append(time.monotonic() - began)
 
     def taken_over(self, collection: str, record_id: str, *, fence: int, seconds: float) -> None:
-        """Wait until somebody has claimed the record after the one with that fence."""
+        """Wait until a worker has claimed the record with a higher fence than `fence`."""
 
         def look() -> bool:
             return bool(self.record(collection, record_id)["fence"] > fence)
@@ -114,54 +117,54 @@ class World:
         wait_for(look, seconds=seconds, what=f"{record_id} is taken over from fence {fence}")
 
     def let_wait_pass(self, file_id: str) -> None:
-        """As if the time until the file's next attempt had gone by."""
+        """Make a waiting file due now, as if the time until its next attempt had passed."""
         waits = {"state": "REGISTERED", "$expr": {"$gt": ["$next_attempt_at", "$$NOW"]}}
         with self.operator.database() as database:
             due = [{"$set": {"next_attempt_at": "$$NOW", "hint_at": "$$NOW"}}]
             database["files"].update_one({"_id": ObjectId(file_id), **waits}, due)
 
-    # What processes log
+    # Logs
 
     def events(self, process: str) -> list[Json]:
-        """What it has logged, in order."""
+        """Return the events that the process has logged, in order."""
         lines = (self.stand.logs / f"{process}.log").read_text().splitlines()
         return [json.loads(line) for line in lines if line.startswith("{")]
 
     # The broker
 
     def queued(self) -> int:
-        """How many messages wait, in all queues."""
+        """Return how many messages wait in all queues together."""
         with Redis.from_url(self.system.redis_url) as redis:
             return sum(int(redis.llen(queue.value)) for queue in Queue)
 
     # Processes
 
     def process(self, program: str) -> psutil.Process:
-        """The process of a program: mongod, redis, chunk_service, worker_small, worker_large, api."""
+        """Return the process of a program: mongod, redis, chunk_service, worker_small, worker_large, api."""
         return psutil.Process(self.system.pid(program))
 
     def kill(self, program: str) -> None:
-        """`kill -9`. supervisord starts it again at once."""
+        """Kill the program with SIGKILL. supervisord starts it again at once."""
         self.process(program).kill()
 
     def holder(self, file_id: str) -> psutil.Process:
-        """The worker child that holds the lease of the file, or of its delivery."""
+        """Return the worker child that holds the lease of the file, or of its delivery."""
         with self.operator.database() as database:
             for collection, key in (("files", "_id"), ("deliveries", "file_id")):
                 leased = {key: ObjectId(file_id), "lease_until": {"$exists": True}}
                 if record := database[collection].find_one(leased):
                     return psutil.Process(int(record["lease_holder"].rpartition(":")[2]))
-        raise AssertionError(f"nobody works on {file_id}")
+        raise AssertionError(f"no worker holds a lease of {file_id}")
 
     def worker_of(self, child: psutil.Process) -> psutil.Process:
-        """The worker whose child it is."""
+        """Return the worker's parent process."""
         parent = child.parent()
-        assert parent is not None, f"the worker of {child.pid} has gone"
+        assert parent is not None, f"the parent of {child.pid} has exited"
         return parent
 
     @contextmanager
     def paused(self, *processes: psutil.Process) -> Iterator[None]:
-        """SIGSTOP, and SIGCONT at the end."""
+        """Stop the processes with SIGSTOP, and continue them with SIGCONT at the end."""
         for process in processes:
             os.kill(process.pid, signal.SIGSTOP)
         try:
@@ -172,7 +175,7 @@ class World:
 
     @contextmanager
     def stopped(self, program: str) -> Iterator[None]:
-        """The program is down, and is started again at the end."""
+        """Stop the program, and start it again at the end."""
         self.system.stop_program(program)
         try:
             yield

@@ -1,4 +1,4 @@
-"""Made-up input for whatever reads the outside's: never an error that is not documented, never a rule broken.
+"""Generated input for everything that reads input from outside: only documented errors, and no broken rule.
 
-Every test here takes its settings from the profile `fuzz` (`tests/fuzz/conftest.py`).
+Every test of this package takes its settings from the Hypothesis profile `fuzz` (`tests/fuzz/conftest.py`).
 """

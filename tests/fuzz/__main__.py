@@ -1,4 +1,4 @@
-"""`python -m tests.fuzz`: every caller against both services, then the parsers, and a table of both."""
+"""`python -m tests.fuzz`: let every caller fuzz its service, then fuzz the parsers, and print tables of both."""
 
 import secrets
 import tempfile
@@ -13,7 +13,7 @@ from tests.fuzz.callers import Caller, callers
 from tests.fuzz.run import Outcome, run
 from tests.fuzz.stand import standing
 
-REQUEST_COST = 1000  # a request takes as long as so many calls of a parser
+REQUEST_COST = 1000  # a request takes as long as this number of calls of a parser
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 
@@ -21,15 +21,17 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, help=__d
 @app.command()
 def main(
     *,
-    examples: Annotated[int, typer.Option(min=REQUEST_COST, help="For each parser; an operation gets a 1,000th.")],
-    seed: Annotated[str, typer.Option(help="Of the requests; else a new one.")] = "",
+    examples: Annotated[
+        int, typer.Option(min=REQUEST_COST, help="Examples for each parser; an operation gets a 1,000th.")
+    ],
+    seed: Annotated[str, typer.Option(help="Seed of the requests; without it, a random one.")] = "",
 ) -> None:
-    """Exit with 1 if something was found."""
+    """Fuzz both services and the parsers. Exit with 1 if anything was found."""
     number = int(seed) if seed else secrets.randbelow(1_000_000)
     try:
         with interruptible():
             outcomes = _ask(examples // REQUEST_COST, number)
-            typer.echo("parsing", err=True)
+            typer.echo("fuzzing the parsers", err=True)
             tried = parsers.run(examples)
     except Interrupted as interrupted:
         raise typer.Exit(interrupted.exit_code) from None
@@ -43,7 +45,7 @@ def _ask(examples: int, seed: int) -> list[Outcome]:
 
 
 def _asked(caller: Caller, examples: int, seed: int) -> Outcome:
-    typer.echo(f"asking: {caller.name}", err=True)
+    typer.echo(f"sending requests as: {caller.name}", err=True)
     return run(caller, examples=examples, seed=seed)
 
 

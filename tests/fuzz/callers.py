@@ -1,28 +1,31 @@
-"""Who asks: with the right token, without one, with a wrong one; and the values that mean something to the stand."""
+"""The callers of the services: with the right token, without one, with a wrong one; and the stand's known values."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from gridhaul.chunk_service_client.bundle_table import write_body, write_table
-from gridhaul.chunk_service_client.grants import BundleGrant, RepairGrant, sign_bundle, sign_repair
+from gridhaul.chunk_service_client.grants import sign_bundle, sign_repair
 from gridhaul.embedded.bootstrap import OPERATOR
 from gridhaul.transfer.digest import content_sha256
+from gridhaul.transfer.grants import BundleGrant, RepairGrant
 from gridhaul.transfer.model import RecordId
 from tests.fuzz.stand import OTHER, SPARE, TARGET, Stand
 
 NOTHING = "0" * 24
-MEANT = 0.7  # how often such a value is taken where it fits; the others are made up
-# Without a valid token nothing else is answered. What is open to everybody is left to the callers that have one.
-NO_EDGES = {"phases": {"coverage": {"enabled": False}}}  # edge cases of values are for the one that may do everything
+MEANT = 0.7  # the probability that a parameter gets a known value of the stand instead of a generated one
+# Only the caller with all rights runs the phase of edge cases: for the other callers, these requests say nothing more.
+NO_EDGES = {"phases": {"coverage": {"enabled": False}}}
+# Callers without a valid token skip the paths that are open to everybody, and must get 401 from all other paths.
 CLOSED = {"operations": [{"include-path-regex": "^/(auth/|healthz|readyz)", "enabled": False}], **NO_EDGES}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Caller:
-    """`settings` are schemathesis' own, on top of schemathesis.toml; `words` are for the hooks.
+    """A caller of one service.
 
-    `share` is its part of the examples.
+    `settings` are schemathesis' own, on top of schemathesis.toml; `words` are passed to the hooks; `share` is the part
+    of the examples that this caller gets.
     """
 
     name: str
@@ -34,7 +37,10 @@ class Caller:
 
 
 def callers(stand: Stand) -> Iterator[Caller]:
-    """For both services. The tokens of the chunk service are made when a caller is asked for: they expire."""
+    """Yield the callers of both services.
+
+    The tokens of the chunk service expire, so each token is signed when its caller is asked for.
+    """
     yield from _of_api(stand)
     yield from _of_chunk_service(stand)
 
@@ -85,7 +91,10 @@ def _api(stand: Stand, token: str) -> dict[str, Any]:
 
 
 def _chunk_service(stand: Stand) -> dict[str, Any]:
-    """Repairing takes a token of its own, for a content that is sealed, and a bundle one for its table of contents."""
+    """Return the settings for the chunk service.
+
+    A repair needs a token of its own, for a sealed content; a bundle needs a token for its table of contents.
+    """
     values: dict[str, Sequence[str | int]] = {
         "path.content_id": [stand.open.content_id],
         "path.first": [0, 1, 19, 20],
@@ -108,7 +117,10 @@ def _bearer(token: str) -> dict[str, Any]:
 
 
 def _values(values: Mapping[str, Sequence[str | int]], *, names: str = "") -> dict[str, Any]:
-    """`names` goes before the names of the dictionaries, where there are two for one parameter."""
+    """Return settings that give parameters these known values.
+
+    `names` is a prefix for the names of the dictionaries, where one parameter has two of them.
+    """
     found = {place: names + place.replace(".", "-") for place in values}
     return {
         "dictionaries": {found[place]: {"values": list(values[place])} for place in values},

@@ -1,4 +1,4 @@
-"""Loaded by schemathesis: segments with their own digests, what no schema can promise, and the count of answers."""
+"""Hooks that schemathesis loads: they send segments with right digests, filter findings, and count the answers."""
 
 import atexit
 import http
@@ -16,17 +16,20 @@ from gridhaul.outgoing.headers import write_chunk_digests
 from gridhaul.transfer.digest import chunk_digest
 from tests.fuzz.words import MIB, SEALED, Words
 
-SHAPE = "Not as the documentation says"  # how a problem begins when a request does not fit the schema
-NOT_MADE = "Repr-Digest must be"  # schemathesis finds no value for its pattern, and takes 0 for a valid one
+# The detail of a problem begins with this text when the request does not fit the schema.
+SHAPE = "The request is not as the documentation says"
+# schemathesis cannot generate a value for the pattern of Repr-Digest: it sends 0, and takes 0 for a valid value.
+NOT_MADE = "Repr-Digest must be"
+# The problem codes that refuse well-formed requests, each with the fact that decides and that no schema can state.
 BEYOND_A_SCHEMA = {
-    "chunk_out_of_range": "how many chunks a content has",
-    "digest_mismatch": "which bytes are stored or sent",
-    "digest_required": "one of two headers is needed",
-    "idempotency_conflict": "what was asked before",
-    "invalid_value": "an id with a kind that takes none, a name with '..' in it",
-    "length_mismatch": "how long a content is",
-    "not_a_regular_file": "what is under a path",
-    "target_unknown": "which targets are configured",
+    "chunk_out_of_range": "the number of chunks of a content",
+    "digest_mismatch": "the bytes that are stored or sent",
+    "digest_required": "the request needs one of two headers",
+    "idempotency_conflict": "the earlier request with the same key",
+    "invalid_value": "an id with a kind of check that takes none, or a name with '..' in it",
+    "length_mismatch": "the length of a content",
+    "not_a_regular_file": "the kind of file under a path",
+    "target_unknown": "the configured targets",
 }
 
 AnyCase: TypeAlias = "Case[Any]"
@@ -52,7 +55,7 @@ def after_call(context: HookContext, case: AnyCase, response: Response) -> None:
 
 @schemathesis.hook
 def filter_failure(context: HookContext, failure: Failure, case: AnyCase, response: Response) -> bool:
-    """False for a well-formed request that was refused for what it names, never for its shape."""
+    """Return False, which drops the failure, if a well-formed request was refused for a fact that no schema states."""
     if not isinstance(failure, RejectedPositiveData):
         return True
     problem = json.loads(response.content)
@@ -63,7 +66,7 @@ def filter_failure(context: HookContext, failure: Failure, case: AnyCase, respon
 
 @schemathesis.check
 def others_are_not_seen(ctx: CheckContext, response: Response, case: AnyCase) -> None:
-    """Nothing that is somebody else's is answered, acted on or listed."""
+    """Assert that no success names an id of another account, in its path or in its answer."""
     if response.status_code < http.HTTPStatus.MULTIPLE_CHOICES:
         shown = [str(value).encode() for value in case.path_parameters.values()] + [response.content]
         assert not any(foreign.encode() in text for foreign in words.foreign for text in shown)
@@ -75,7 +78,7 @@ def write_counts() -> None:
 
 
 def _send_segment(case: AnyCase, made_up: bytes) -> None:
-    """Every other well-formed segment is one that the content can take; all have the right digest."""
+    """Send a segment with its right digest; of every two segments, about one is a chunk that the content can take."""
     fitting = SEALED if case.path_parameters.get("content_id") == words.sealed_id else made_up[:MIB].ljust(MIB, b"\0")
     segment = fitting if len(made_up) % 2 else made_up
     case.body = Binary(segment)

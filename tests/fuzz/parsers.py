@@ -1,4 +1,4 @@
-"""The tests over the parsers as a process of their own, and how often each parser was called."""
+"""The fuzz tests of the parsers, run in a process of their own, and the number of calls of each parser."""
 
 import os
 import re
@@ -15,7 +15,7 @@ EXECUTIONS = re.compile(r"(\d+) passing, (\d+) failing")
 
 @dataclass(frozen=True, kw_only=True)
 class Tried:
-    """`executions` by test. `text` is all that was said."""
+    """The result of a run: the executions of each test, and `text`, all output of the run."""
 
     executions: Mapping[str, int]
     failed: bool
@@ -33,7 +33,7 @@ def run(examples: int) -> Tried:
 
 
 def read_executions(statistics: str) -> dict[str, int]:
-    """What Hypothesis says at the end of its run, for each test the sum over its phases."""
+    """Return the executions of each test, summed over its phases, from the statistics that Hypothesis prints."""
     names_and_texts = TEST.split(statistics)[1:]
     pairs = zip(names_and_texts[::2], names_and_texts[1::2], strict=True)
     return {name: sum(int(passed) + int(failed) for passed, failed in EXECUTIONS.findall(text)) for name, text in pairs}

@@ -1,4 +1,4 @@
-"""The table at the end of `make fuzz`."""
+"""The report at the end of `make fuzz`."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ LOG_COLUMNS = 140
 
 
 def show(outcomes: Sequence[Outcome], tried: Tried, *, seed: int) -> None:
-    """What was found first, then the numbers."""
+    """Print the findings first, then the tables of figures and the seed."""
     console = Console()
     console = console if console.is_terminal else Console(width=LOG_COLUMNS)
     for text in [outcome.text for outcome in outcomes if outcome.failed] + [tried.text] * tried.failed:

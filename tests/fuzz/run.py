@@ -1,4 +1,4 @@
-"""Schemathesis as a process of its own: one caller against one service."""
+"""A run of schemathesis in a process of its own: one caller against one service."""
 
 import json
 import os
@@ -20,12 +20,15 @@ from tests.journeys.processes import PROJECT
 BASE = Path(__file__).with_name("schemathesis.toml")
 UNAUTHORIZED = 401
 SERVER_ERROR = 500
-FINDINGS = 1  # how schemathesis ends when it has found something
+FINDINGS = 1  # the exit code of schemathesis when it has found something
 
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """`answers` are counted by status, method and path; `text` says what was found and how to see it again."""
+    """The outcome of a run.
+
+    `answers` are counted by status, method and path; `text` says what was found and how to reproduce it.
+    """
 
     caller: Caller
     answers: Counter[str]
@@ -41,12 +44,12 @@ class Outcome:
 
     @property
     def admitted(self) -> list[str]:
-        """What was answered well to a caller whom nothing should be answered."""
+        """The successful answers to a caller without a valid token; there should be none."""
         return [] if self.caller.authorised else [answer for answer in self.answers if answer.startswith("2")]
 
     @property
     def locked_out(self) -> bool:
-        """Whether a caller with a valid token did not get far: then nothing was tried."""
+        """True if a caller with a valid token got too many 401: then the run has tested hardly anything."""
         return self.caller.authorised and self.statuses[UNAUTHORIZED] > self.statuses.total() / 4
 
     @property
@@ -55,7 +58,10 @@ class Outcome:
 
 
 def run(caller: Caller, *, examples: int, seed: int) -> Outcome:
-    """All checks in all phases, `examples` for each operation in the fuzzing phase."""
+    """Run all checks in all phases, with `examples` for each operation in the fuzzing phase.
+
+    Raises RuntimeError if schemathesis itself fails.
+    """
     with tempfile.TemporaryDirectory(prefix="gridhaul-fuzz-") as directory:
         settings, counts, report = (Path(directory) / name for name in ("settings.toml", "counts.json", "report.json"))
         settings.write_text(tomli_w.dumps(_settings(caller, examples=examples)))

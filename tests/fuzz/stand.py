@@ -1,4 +1,4 @@
-"""A running system with something in every state, and the words that mean something to it."""
+"""A running system with records in many states, and the values that this system knows."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -18,19 +18,19 @@ SETTINGS = {
     "GRIDHAUL_LEASE_SECONDS": "4",
     "GRIDHAUL_RENEW_SECONDS": "1",
     "GRIDHAUL_DISPATCH_SECONDS": "1",
-    "GRIDHAUL_REQUESTS_A_MINUTE": "0",  # no limit: what is asked here would all be refused
+    "GRIDHAUL_REQUESTS_A_MINUTE": "0",  # no limit: nearly all requests of a run would be refused
     "GRIDHAUL_FAILED_LOGINS_A_MINUTE": "0",
 }
 TARGET = "directory"
 STORED_FILES = 6
 OTHER = "somebody"
-SPARE = "anybody"  # whom it may happen to that he is locked out
+SPARE = "anybody"  # the account that requests may lock out
 OTHER_SCOPES = ("prepare", "finalize", "read", "delete")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Stand:
-    """The ids are of files, deliveries and checks; every file has the same bytes, so one digest is right for all."""
+    """The running system and its values. Every file has the same bytes, so `sha256` is the digest of each."""
 
     system: System
     file_ids: Sequence[str]
@@ -46,7 +46,7 @@ class Stand:
 
 @contextmanager
 def standing(top: Path) -> Iterator[Stand]:
-    """The system in an empty directory, filled."""
+    """Yield a new system in the empty directory `top`, with its records."""
     sources, delivered = top / "sources", top / "delivered"
     sources.mkdir()
     delivered.mkdir()
@@ -89,7 +89,7 @@ def _fill(operator: Operator, sources: Path) -> Stand:
 
 
 def _unstored(operator: Operator, path: Path) -> list[str]:
-    """Files that no worker came to see: paused, cancelled, deleted."""
+    """Return the ids of a paused, a cancelled and a deleted file, which no worker has begun to store."""
     operator.system.stop_program("worker_small")
     found = [operator.prepare(path) for _ in range(3)]
     operator.operate("files", found[0], "pause")
@@ -100,7 +100,7 @@ def _unstored(operator: Operator, path: Path) -> list[str]:
 
 
 def _paths(sources: Path, regular: Path) -> list[str]:
-    """A regular file, and everything that must not be read."""
+    """Return the path of a regular file, and paths that the api must refuse to read."""
     (sources / "folder").mkdir()
     (sources / "leaving").symlink_to("/etc/passwd")
     os.mkfifo(sources / "fifo")
@@ -119,7 +119,7 @@ def _sealed(operator: Operator) -> ChunkWriter:
 
 
 def _other_key(operator: Operator) -> str:
-    """The API key of another account, which is no admin."""
+    """Return an API key of another account, which is no admin."""
     for name in (OTHER, SPARE):
         operator.http.post("/accounts", json={"username": name, "scopes": OTHER_SCOPES}).raise_for_status()
     made = operator.http.post("/keys", json={"name": "fuzz", "account": OTHER})

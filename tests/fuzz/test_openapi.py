@@ -1,4 +1,4 @@
-"""Both OpenAPI documents against the running system: no server error, no answer that is not documented."""
+"""Both OpenAPI documents against the running system: it gives no server error, and only documented answers."""
 
 from collections.abc import Iterator
 
@@ -18,14 +18,14 @@ def stand(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stand]:
         yield found
 
 
-@pytest.mark.parametrize("how", ["", ", another account", ", no token", ", wrong token"])
-def test_every_answer_of_the_api_is_documented_and_no_server_error(stand: Stand, how: str) -> None:
-    require_documented(stand, f"api{how}")
+@pytest.mark.parametrize("caller", ["", ", another account", ", no token", ", wrong token"])
+def test_every_answer_of_the_api_is_documented_and_no_server_error(stand: Stand, caller: str) -> None:
+    require_documented(stand, f"api{caller}")
 
 
-@pytest.mark.parametrize("how", ["", ", no token", ", wrong token"])
-def test_every_answer_of_the_chunk_service_is_documented_and_no_server_error(stand: Stand, how: str) -> None:
-    require_documented(stand, f"chunk service{how}")
+@pytest.mark.parametrize("caller", ["", ", no token", ", wrong token"])
+def test_every_answer_of_the_chunk_service_is_documented_and_no_server_error(stand: Stand, caller: str) -> None:
+    require_documented(stand, f"chunk service{caller}")
 
 
 def require_documented(stand: Stand, name: str) -> None:

@@ -1,4 +1,4 @@
-"""Paths, object names and headers: what is accepted keeps its rule, all else is the documented error."""
+"""Parsers of paths, names, tables and headers: a value keeps the rules, or it raises a documented error."""
 
 import base64
 import json
@@ -44,14 +44,14 @@ MARK_BYTES = len(" (1000000)")
 
 
 def accepted(read: Callable[[], T], *documented: type[GridhaulError]) -> T | None:
-    """What it gives; None for one of the documented errors. All others are findings."""
+    """Return the result of `read`, or None if `read` raises a documented error. Every other error is a finding."""
     try:
         return read()
     except documented:
         return None
 
 
-any_text = st.text(st.characters(), max_size=40)  # lone surrogates as well
+any_text = st.text(st.characters(), max_size=40)  # includes lone surrogates
 scrap_of_text = st.text(st.characters(), max_size=3)
 TEMPORARY = ".gridhaul-" + "a" * 24
 NAMES = ("", ".", "..", "...", " ", "~", "a", "run.h5", ".h5", "a.", "srv", "exports", "alice", "alice-evil", "bob")

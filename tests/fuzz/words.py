@@ -1,4 +1,4 @@
-"""What a run tells its hooks, which schemathesis loads in a process of its own."""
+"""The values that a run passes to its hooks, which schemathesis loads in its own process."""
 
 import json
 import os
@@ -14,11 +14,15 @@ BUNDLED = (b"first", b"", b"third")
 
 @dataclass(frozen=True, kw_only=True)
 class Words:
-    """`spared` names what must not be changed, and what is changed instead; `foreign` are ids of somebody else."""
+    """The values for the hooks.
 
-    counts: str
+    `spared` maps each name or id that requests must not change to its replacement. `foreign` are the ids of records
+    that belong to another account.
+    """
+
+    counts: str  # the path of the file for the counts of answers
     sealed_id: str = ""
-    bundle: str = ""  # a body for which there is a token
+    bundle: str = ""  # a body of a bundle; the caller's token is good for its table
     spared: dict[str, str] = field(default_factory=dict)
     foreign: list[str] = field(default_factory=list)
 

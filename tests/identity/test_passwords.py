@@ -1,4 +1,4 @@
-"""Passwords are hashed and verified whatever else goes on."""
+"""Passwords: hashing and verifying never wait for the event loop's default threads."""
 
 import asyncio
 import os
@@ -6,13 +6,13 @@ import threading
 
 from gridhaul.identity.passwords import Passwords
 
-LOOPS_THREADS = min(32, (os.cpu_count() or 1) + 4)  # what asyncio has for everything
+DEFAULT_THREADS = min(32, (os.cpu_count() or 1) + 4)  # the size of asyncio's default executor
 
 
 async def test_password_is_verified_while_every_thread_of_the_loop_hangs() -> None:
     passwords, let_go = Passwords(), threading.Event()
-    hanging = [asyncio.create_task(asyncio.to_thread(let_go.wait)) for _ in range(LOOPS_THREADS)]
-    await asyncio.sleep(0)  # each has its thread, or is the next in the queue
+    hanging = [asyncio.create_task(asyncio.to_thread(let_go.wait)) for _ in range(DEFAULT_THREADS)]
+    await asyncio.sleep(0)  # let each task take its thread, or its place in the queue
     try:
         async with asyncio.timeout(60):
             assert await passwords.match("right", await passwords.hashed("right"))

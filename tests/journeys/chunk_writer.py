@@ -1,4 +1,4 @@
-"""Writes to the chunk service as a worker does, and as a broken one would."""
+"""A writer to the chunk service, which behaves like a worker or like a broken worker."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 import httpx2
 from bson import ObjectId
 
-from gridhaul.chunk_service_client.grants import ContentGrant, sign
+from gridhaul.chunk_service_client.grants import sign
 from gridhaul.outgoing.headers import write_chunk_digests
 from gridhaul.transfer.digest import chunk_digest
+from gridhaul.transfer.grants import ContentGrant
 from gridhaul.transfer.model import RecordId
 from tests.journeys.operator import Operator
 
@@ -17,7 +18,7 @@ FENCE = 1
 
 @dataclass(kw_only=True)
 class ChunkWriter:
-    """Holds one open content with fence 1."""
+    """A writer that holds one open content with fence 1."""
 
     content_id: str
     url: str
@@ -25,7 +26,7 @@ class ChunkWriter:
 
     @classmethod
     def open(cls, operator: Operator, length: int, *, url: str | None = None) -> "ChunkWriter":
-        """Make the content's record, as a worker would."""
+        """Insert the record of a new content, as a worker does, and return a writer for it."""
         content_id = ObjectId()
         record = {"_id": content_id, "filename": "by-hand", "content_type": "a/b", "length": length, "state": "OPEN"}
         with operator.database() as database:
@@ -44,7 +45,10 @@ class ChunkWriter:
         return found
 
     def put(self, first: object, chunks: Sequence[bytes], **headers: str | None) -> httpx2.Response:
-        """Headers given by name (`lease_fence="x"`) replace the right ones; None leaves one out."""
+        """Store the chunks from number `first` on.
+
+        `headers` by name (`lease_fence="x"`) replace the right headers; None leaves a header out.
+        """
         changed = {name.replace("_", "-").title(): value for name, value in headers.items()}
         wanted = {name: value for name, value in (self.headers(chunks) | changed).items() if value is not None}
         return self.request("PUT", f"chunks/{first}", content=b"".join(chunks), headers=wanted)

@@ -1,4 +1,4 @@
-"""One whole system for most journeys: real processes, short leases, three kinds of targets."""
+"""Fixtures: one whole system for most journeys, with real processes, short leases and three kinds of targets."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ SHORT_LEASES = {
 
 @dataclass(frozen=True)
 class Remotes:
-    """Where the targets of the shared system keep their objects."""
+    """The directories in which the targets of the shared system keep their objects."""
 
     webdav: Path
     hashed: Path

@@ -1,4 +1,4 @@
-"""What an operator does with a running system, in a few words, for the journeys."""
+"""The actions of an operator on a running system, for the journeys."""
 
 import hashlib
 import os
@@ -22,18 +22,21 @@ FINAL = ("DELIVERED", "FAILED")
 
 
 def wait_for(condition: Callable[[], T | None], *, seconds: float, what: str) -> T:
-    """The first thing that `condition` gives that is not None or False, looked at often until the deadline."""
+    """Call `condition` every 50 ms, and return its first result that is neither None nor False.
+
+    Raises AssertionError after `seconds`. Its message says `what` did not become true.
+    """
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         found = condition()
         if found is not None and found is not False:
             return found
         time.sleep(0.05)
-    raise AssertionError(f"not within {seconds} s: {what}")
+    raise AssertionError(f"not true within {seconds} s: {what}")
 
 
 def make_file(path: Path, length: int) -> Path:
-    """A file of random bytes."""
+    """Write a file of random bytes, and return its path."""
     with path.open("wb") as file:
         for at in range(0, length, 8 * MIB):
             file.write(os.urandom(min(8 * MIB, length - at)))
@@ -46,7 +49,7 @@ def sha256_of(path: Path) -> str:
 
 
 class Operator:
-    """The api, seen from outside, and the database, seen from below."""
+    """A client of the api with the operator's key, who can also look into the database."""
 
     def __init__(self, system: System) -> None:
         self.system = system
@@ -72,7 +75,7 @@ class Operator:
         if_changed: str = "fail",
         **deliver_to: str,
     ) -> str:
-        """The new file's id."""
+        """Register the file, and return its id. With `to`, the file is also delivered to that target."""
         body: Json = {"file_path": str(path), "if_changed": if_changed}
         if to:
             body["deliver_to"] = {"target": to, **deliver_to}
@@ -96,7 +99,7 @@ class Operator:
         return list(response.json()["deliveries"])
 
     def stored(self, file_id: str, *, seconds: float = 60) -> Json:
-        """The file, once it is stored. Fails at once when it fails."""
+        """Wait until the file is stored, and return it. Raises AssertionError as soon as the file fails."""
 
         def look() -> Json | None:
             file = self.file(file_id)
@@ -106,7 +109,7 @@ class Operator:
         return wait_for(look, seconds=seconds, what=f"file {file_id} is stored")
 
     def delivery_over(self, file_id: str, *, seconds: float = 60, to: str | None = None) -> Json:
-        """The file's first delivery (to that target), once it is DELIVERED or FAILED."""
+        """Wait until the file's first delivery (to that target) is DELIVERED or FAILED, and return it."""
 
         def look() -> Json | None:
             assert self.file(file_id)["state"] != "FAILED", self.file(file_id)
@@ -127,12 +130,12 @@ class Operator:
         return dict(response.json())
 
     def storing_past(self, file_id: str, length: int, *, seconds: float = 30) -> None:
-        """Wait until that many bytes of the file are stored, and not all."""
+        """Wait until `length` bytes of the file are stored, and assert that the file is still STORING."""
         wait_for(lambda: self.file(file_id)["stored_bytes"] >= length, seconds=seconds, what="the file is half stored")
         assert self.file(file_id)["state"] == "STORING"
 
     def sending_past(self, file_id: str, length: int, *, seconds: float = 30) -> None:
-        """Wait until that many bytes are sent to the target, and not all."""
+        """Wait until `length` bytes of a delivery are sent to the target."""
 
         def look() -> bool:
             return any(delivery["sent_bytes"] >= length for delivery in self.deliveries(file_id))
@@ -140,7 +143,7 @@ class Operator:
         wait_for(look, seconds=seconds, what="the delivery is half sent")
 
     def start_check(self, **order: object) -> Json:
-        """The check that was started, or the same one that is open already."""
+        """Start a check and return it, or return the same check if one is already open."""
         response = self.http.post("/checks", json=order)
         assert response.status_code in (200, 202), response.text
         return dict(response.json())
@@ -153,20 +156,20 @@ class Operator:
         return wait_for(look, seconds=seconds, what=f"check {check_id} is over")
 
     def fsck(self, file_id: str | None = None, *, seconds: float = 60, **order: object) -> Json:
-        """The finished check of one file, or of everything. `mode="repair"` repairs."""
+        """Run a check of one file, or of everything, and return it when it is done. `mode="repair"` repairs."""
         started = self.start_check(**order) if file_id is None else self.start_check(id=file_id, **order)
         check = self.check_over(started["check_id"], seconds=seconds)
         assert check["state"] == "DONE", check
         return check
 
     def gc(self, *, seconds: float = 60, mode: str = "repair") -> Json:
-        """The finished removal of orphans."""
+        """Run gc, which removes orphans, and return its check when it is done."""
         return self.fsck(seconds=seconds, kind="gc", mode=mode)
 
     def holder_of(self, collection: str) -> psutil.Process:
-        """The worker child that holds a live lease in the collection."""
+        """Return the worker child that holds the lease of a record in the collection."""
         with self.database() as database:
             states = {"files": "STORING", "deliveries": "STREAMING"}
             record = database[collection].find_one({"state": states[collection], "lease_until": {"$exists": True}})
-        assert record is not None, "nobody works on it"
+        assert record is not None, f"no worker holds a lease in {collection}"
         return psutil.Process(int(record["lease_holder"].rpartition(":")[2]))

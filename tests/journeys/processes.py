@@ -1,4 +1,4 @@
-"""The parts of the system started by hand, with the settings of the README's table."""
+"""Processes of the system that a test starts by hand, with the settings of the README's table."""
 
 import os
 import ssl
@@ -17,7 +17,7 @@ PROJECT = Path(gridhaul.__file__).resolve().parents[1]
 
 
 def settings_of(system: System) -> dict[str, str]:
-    """What every process of the system is told, as environment variables."""
+    """Return the settings of the system's processes, as environment variables."""
     return {
         "PATH": os.environ["PATH"],
         "HOME": os.environ["HOME"],
@@ -32,7 +32,10 @@ def settings_of(system: System) -> dict[str, str]:
 
 @contextmanager
 def started(command: Sequence[str], settings: Mapping[str, str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """A process from the project's root; asked to stop at the end."""
+    """Run the command in the project's root, and yield the process.
+
+    At the end, send SIGTERM, and SIGKILL if the process still runs after 20 s.
+    """
     with log.open("wb") as output:
         process = subprocess.Popen(
             [str(Path(sys.executable).parent / command[0]), *command[1:]],
@@ -53,7 +56,7 @@ def started(command: Sequence[str], settings: Mapping[str, str], log: Path) -> I
 
 
 def ready(url: str, tls: ssl.SSLContext | None = None) -> bool:
-    """Whether the service at the address answers, and has what it needs."""
+    """Return whether the service at the URL answers, and says that it has all servers it needs."""
     try:
         return httpx2.get(f"{url}/readyz", verify=tls or True, trust_env=False).status_code == 200
     except httpx2.TransportError:
@@ -61,7 +64,7 @@ def ready(url: str, tls: ssl.SSLContext | None = None) -> bool:
 
 
 def first_key(settings: Mapping[str, str]) -> str:
-    """An API key of a new account that may do everything, as the README says to make it."""
+    """Make an account with every scope, as the README says, and return its API key."""
     command = [sys.executable, "-m", "api.admin", "operator"]
     done = subprocess.run(command, cwd=PROJECT, env=dict(settings), capture_output=True, text=True, check=True)
     return done.stdout.strip()

@@ -1,4 +1,4 @@
-"""Accounts and keys by the command alone, as an operator and the people he lets in use it."""
+"""Accounts and keys with the command alone, as an operator and the owners of accounts use it."""
 
 import os
 import subprocess
@@ -19,7 +19,7 @@ NEW = "another horse entirely"
 
 @dataclass(frozen=True, kw_only=True)
 class Shell:
-    """The command with an api and, unless somebody logs in, a token."""
+    """The command with an api's URL and a token; without a token, each command must log in."""
 
     url: str
     token: str | None = None
@@ -37,7 +37,7 @@ class Shell:
         )
 
     def key(self, name: str, username: str, *options: str) -> str:
-        """A new key of the account, made with its password."""
+        """Make a key of the account, with the password, and return it."""
         made = self("keys", "create", name, "--username", username, *options, stdin=f"{PASSWORD}\n")
         assert made.returncode == 0, made.stderr
         return made.stdout.removesuffix("\n")
@@ -51,7 +51,7 @@ def admin(system: System) -> Shell:
 
 @pytest.fixture(scope="module")
 def nobody(system: System) -> Shell:
-    """Without a token."""
+    """Return a shell without a token."""
     return Shell(url=system.url)
 
 
@@ -61,7 +61,7 @@ def let_in(admin: Shell, username: str, *options: str, scopes: str = "prepare,fi
 
 
 def outcome(done: subprocess.CompletedProcess[str]) -> tuple[int, str]:
-    """The exit code, and the code of the error in the last line."""
+    """Return the exit code, and the code of the error in the last line of stderr."""
     last = done.stderr.splitlines()[-1] if done.stderr else ""
     return done.returncode, last.removeprefix("ERROR ").partition(":")[0]
 

@@ -1,4 +1,4 @@
-"""Nobody in without a valid token or key, and nobody further than the account goes: over HTTP, with real argon2."""
+"""Accounts over HTTP, with real argon2: a password, token or key opens one account, and only its own records."""
 
 import time
 from collections.abc import Iterator
@@ -39,7 +39,7 @@ def make_account(operator: Operator, username: str, **more: object) -> Json:
 
 @pytest.fixture(scope="module")
 def alice(system: System) -> Iterator[httpx2.Client]:
-    """Logged in with her password."""
+    """Yield a client that has logged in with the password of the account `alice`."""
     operator = Operator(system)
     make_account(operator, "alice")
     operator.close()

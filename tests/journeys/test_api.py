@@ -1,4 +1,4 @@
-"""What the api answers, over HTTP against the running system."""
+"""The api's answers, over HTTP, from the running system."""
 
 import base64
 import os

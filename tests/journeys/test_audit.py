@@ -1,4 +1,4 @@
-"""The audit log of a running system: what it tells, and that no secret and no path is in any log."""
+"""The audit log of a running system: the actions that it records; no log has a secret or the name of a source."""
 
 import json
 from pathlib import Path
@@ -25,7 +25,7 @@ ACTIONS = [
 
 
 @pytest.fixture
-def told(system: System) -> Path:
+def api_log(system: System) -> Path:
     return system.data / "logs" / "api.log"
 
 
@@ -37,9 +37,9 @@ def audited(log: Path, since: int) -> list[Json]:
 
 
 def test_logins_keys_deletes_and_refusals_are_told_without_secrets(
-    operator: Operator, system: System, sources: Path, told: Path
+    operator: Operator, system: System, sources: Path, api_log: Path
 ) -> None:
-    since = told.stat().st_size
+    since = api_log.stat().st_size
     source = make_file(sources / "a-secret-name.bin", 10)
     account = {"username": "audited", "password": PASSWORD, "scopes": SCOPES}
     assert operator.http.post("/accounts", json=account).status_code == 201
@@ -53,8 +53,8 @@ def test_logins_keys_deletes_and_refusals_are_told_without_secrets(
         assert http.get("/accounts").status_code == 403
         assert http.delete(f"/keys/{made['key_id']}").status_code == 204
     assert httpx2.get(f"{system.url}/files", trust_env=False).status_code == 401
-    wait_for(lambda: len(audited(told, since)) == len(ACTIONS), seconds=10, what="all of it is told")
-    lines = audited(told, since)
+    wait_for(lambda: len(audited(api_log, since)) == len(ACTIONS), seconds=10, what="the audit log has all actions")
+    lines = audited(api_log, since)
     assert [line["action"] for line in lines] == ACTIONS
     by_action = {line["action"]: line for line in lines}
     assert [line["outcome"] for line in lines if line["action"] == "login"] == ["wrong", "ok"]
@@ -63,6 +63,6 @@ def test_logins_keys_deletes_and_refusals_are_told_without_secrets(
     assert (by_action["revoke_key"]["account"], by_action["revoke_key"]["revoked"]) == ("audited", made["key_id"])
     assert all(line["request_id"] and line["timestamp"] for line in lines)
     secrets = (PASSWORD, WRONG, login["access_token"], login["refresh_token"], made["key"], system.token, source.name)
-    for log in told.parent.iterdir():
+    for log in api_log.parent.iterdir():
         text = log.read_text(errors="replace")
         assert not [secret for secret in (*secrets, system.service_secret) if secret in text], log.name

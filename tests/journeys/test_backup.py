@@ -1,4 +1,4 @@
-"""A database restored from an older time: what was stored is there, and what was delivered since is not sent again."""
+"""A database restored from a backup: stored files are readable, and files delivered since are not sent again."""
 
 import shutil
 from collections.abc import Iterator
@@ -19,18 +19,18 @@ from tests.servers.proxy import Proxy, proxying
 from tests.servers.webdav import rclone_webdav
 
 LENGTHS = {
-    "delivered.bin": 3 * MIB,  # before the backup
-    "queued.bin": 20 * MIB,  # its delivery is open in the backup
-    "stored.bin": 18 * MIB,  # its delivery is made after the backup
-    "deleted.bin": 2 * MIB,  # after the backup
-    "storing.bin": 200 * MIB,  # half stored in the backup, by a worker whose lease never ended
+    "delivered.bin": 3 * MIB,  # delivered before the backup
+    "queued.bin": 20 * MIB,  # the delivery is open in the backup
+    "stored.bin": 18 * MIB,  # the delivery is made after the backup
+    "deleted.bin": 2 * MIB,  # deleted after the backup
+    "storing.bin": 200 * MIB,  # half stored in the backup, whose record has the lease of a killed worker
     "unknown.bin": MIB,  # prepared after the backup
 }
 
 
 @dataclass(kw_only=True)
 class Place:
-    """Where files come from and go to, which no backup holds."""
+    """The sources, the target behind a proxy, and the configuration, which no backup holds; and both backups."""
 
     sources: Path
     remote: Path
@@ -39,7 +39,7 @@ class Place:
     dump: Path
     copy: Path
     ids: dict[str, str] = field(default_factory=dict)
-    writes_before: int = 0  # to the target, all before the first restored system started
+    writes_before: int = 0  # requests that wrote to the target before the first restored system started
 
     @contextmanager
     def operated(self, data: Path, *, mongo_url: str | None = None) -> Iterator[Operator]:
@@ -52,13 +52,13 @@ class Place:
         return sha256_of(self.sources / name)
 
     def writes(self) -> int:
-        """How many requests have written to the target."""
+        """Return the number of requests that have written to the target."""
         return sum(self.proxy.count(method) for method in ("PUT", "MOVE", "DELETE"))
 
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    """After a backup of both kinds, and after what went on since."""
+    """Yield the place after both kinds of backup, a dump and a copy of the stopped server, and after further work."""
     top = tmp_path_factory.mktemp("backup")
     for name in ("sources", "remote"):
         (top / name).mkdir()
@@ -92,7 +92,10 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
 
 
 def work_and_dump(operator: Operator, place: Place) -> None:
-    """Dumped with one delivery open and one file half stored, while nothing but the database runs."""
+    """Make all records, and dump the database with one delivery open and one file half stored.
+
+    The api, the chunk service and the workers are stopped during the dump.
+    """
     for name in ("delivered.bin", "queued.bin", "stored.bin", "deleted.bin"):
         place.ids[name] = operator.prepare(place.sources / name, to="remote" if name == "delivered.bin" else None)
     operator.delivered(place.ids["delivered.bin"])
@@ -148,7 +151,7 @@ def require_restored(operator: Operator, place: Place) -> None:
 
 
 def require_readable(operator: Operator, place: Place) -> None:
-    """All that was stored at the time of the backup, also what was deleted since; nothing that came later."""
+    """Assert that every file of the backup is readable, also one deleted since, and that later files are unknown."""
     for name in ("delivered.bin", "queued.bin", "stored.bin", "deleted.bin"):
         response = operator.http.get(f"/files/{place.ids[name]}/content")
         assert (response.status_code, response.content) == (200, (place.sources / name).read_bytes())
@@ -156,7 +159,10 @@ def require_readable(operator: Operator, place: Place) -> None:
 
 
 def require_found_at_the_target(operator: Operator, place: Place) -> None:
-    """The open delivery runs on by itself, the one made since is asked for again, the file is prepared again."""
+    """Assert that objects delivered after the backup count as delivered, by the digest that the target reports.
+
+    The open delivery goes on by itself, the later delivery is finalized again, and the later file is prepared again.
+    """
     operator.finalize(place.ids["stored.bin"], place.sha256("stored.bin"), "remote")
     again = operator.prepare(place.sources / "unknown.bin", to="remote")
     for file_id in (place.ids["queued.bin"], place.ids["stored.bin"], again):

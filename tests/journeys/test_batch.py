@@ -1,4 +1,4 @@
-"""Many files at once, with the broker there and without."""
+"""Many files at once, with and without the broker."""
 
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -20,7 +20,7 @@ def batch(sources: Path) -> list[Path]:
 
 
 def prepare_all(operator: Operator, batch: list[Path], folder: str) -> dict[str, Path]:
-    """All at once; each must be answered within a second."""
+    """Prepare all files at once, each within a second; return their paths by file id."""
 
     def prepare(path: Path) -> tuple[str, float]:
         asked_at = time.monotonic()

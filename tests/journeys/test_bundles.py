@@ -1,4 +1,4 @@
-"""Small files stored together, by real processes: whatever happens to the bundle, each comes to its own end."""
+"""Small files that real processes store together: whatever disturbs the bundle, each file gets its own outcome."""
 
 import base64
 import json
@@ -33,7 +33,7 @@ STRIKE_SECONDS = 30
 
 @pytest.fixture(scope="module")
 def proxy() -> Iterator[Proxy]:
-    """Between the workers and the chunk service."""
+    """Yield a proxy between the workers and the chunk service."""
     with proxying("127.0.0.1", 9) as found:
         yield found
 
@@ -68,29 +68,29 @@ def sources(operator: Operator, proxy: Proxy, tmp_path: Path) -> Iterator[list[P
 def hinted_together(
     operator: Operator, sources: Sequence[Path], *, then: Callable[[], None] = lambda: None
 ) -> list[str]:
-    """They are prepared, something happens, and then a worker is told of all of them with one message."""
+    """Prepare the sources while no worker runs, call `then`, and hint all files with one message. Return their ids."""
     system = operator.system
     system.stop_program("worker_small")
     files = [operator.prepare(source) for source in sources]
     then()
     with Redis.from_url(system.redis_url) as redis:
         hinted = lambda: set(files) <= named(redis)  # noqa: E731
-        wait_for(hinted, seconds=STRIKE_SECONDS, what="the api has sent its hints, also those that lingered")
+        wait_for(hinted, seconds=STRIKE_SECONDS, what="the api has sent all hints that it held back")
         Celery(broker=system.redis_url, set_as_current=False).send_task(TaskName.STORE_BUNDLE, [files], queue=QUEUE)
-        redis.ltrim(QUEUE, 0, 0)  # what was sent before is dropped, and nothing follows
+        redis.ltrim(QUEUE, 0, 0)  # only the first message, the bundle sent just now, stays
     system.start_program("worker_small")
     return files
 
 
 def named(redis: "Redis") -> set[str]:
-    """The ids in the messages that wait."""
+    """Return the ids of files in the messages of the queue."""
     bodies = [json.loads(message)["body"] for message in redis.lrange(QUEUE, 0, -1)]
-    about = [json.loads(base64.b64decode(body))[0][0] for body in bodies]
-    return {one for ids in about for one in ([ids] if isinstance(ids, str) else ids)}
+    arguments = [json.loads(base64.b64decode(body))[0][0] for body in bodies]
+    return {one for ids in arguments for one in ([ids] if isinstance(ids, str) else ids)}
 
 
 def over(operator: Operator, file_id: str) -> Json:
-    """The file once it is STORED or FAILED."""
+    """Wait until the file is STORED or FAILED, and return it."""
 
     def look() -> Json | None:
         file = operator.file(file_id)
@@ -105,7 +105,7 @@ def record(operator: Operator, collection: str, record_id: str) -> dict[str, Any
 
 
 def require_stored(operator: Operator, files: Sequence[str], sources: Sequence[Path], *, attempts: int) -> None:
-    """Each with its own bytes; and nothing is wrong in the store."""
+    """Assert that each file is stored with its own bytes after `attempts`, and that fsck finds nothing wrong."""
     for file_id, source in zip(files, sources, strict=True):
         file = over(operator, file_id)
         assert (file["state"], file["error"], file["attempts"]) == ("STORED", None, attempts), file
@@ -116,12 +116,12 @@ def require_stored(operator: Operator, files: Sequence[str], sources: Sequence[P
 
 
 def bundles(proxy: Proxy) -> list[int | None]:
-    """How they were answered."""
+    """Return the statuses of the answers to bundles."""
     return [seen.status for seen in list(proxy.requests) if seen.target == BUNDLE]
 
 
 def held(proxy: Proxy, side: Side, after_bytes: int = 1) -> tuple[Hold, Planned]:
-    """The next bundle stands still when it is sent, or when it is to be answered."""
+    """Plan to hold the next bundle, in its request or in its answer, until the hold is released."""
     hold = Hold(side=side, after_bytes=after_bytes)
     return hold, proxy.plan(hold, method="POST", part_of_target=BUNDLE)
 
@@ -148,7 +148,7 @@ def test_changed_and_missing_sources_fail_and_the_others_of_the_bundle_are_store
 def test_killed_worker_is_followed_by_one_that_stores_each(
     operator: Operator, proxy: Proxy, sources: list[Path], side: Side
 ) -> None:
-    """Before anything of the bundle is stored, and when all of it is."""
+    """The worker is killed before anything of the bundle is stored, or after all of it is stored."""
     hold, planned = held(proxy, side)
     files = hinted_together(operator, sources)
     planned.wait(STRIKE_SECONDS)
@@ -159,10 +159,10 @@ def test_killed_worker_is_followed_by_one_that_stores_each(
     for file_id, content_id in zip(files, contents, strict=True):
         file = over(operator, file_id)
         assert (file["state"], file["attempts"]) == ("STORED", 2)
-        assert record(operator, "files", file_id)["content_id"] == content_id, "it began anew"
+        assert record(operator, "files", file_id)["content_id"] == content_id, "the content stays the same"
     require_stored(operator, files, sources, attempts=2)
     if side is Side.ANSWER:
-        assert proxy.count("PUT") == 0, "what was stored was sent again"
+        assert proxy.count("PUT") == 0, "stored bytes are not sent again"
 
 
 def test_killed_chunk_service_takes_the_bundle_when_it_is_back(
@@ -207,7 +207,7 @@ def test_file_that_is_cancelled_meanwhile_stays_so_and_leaves_nothing_when_it_is
     assert operator.http.delete(f"/files/{cancelled}").is_success
     with operator.database() as database:
         gone = lambda: database["contents"].find_one({"_id": content_id}) is None  # noqa: E731
-        wait_for(gone, seconds=OVER_SECONDS, what="its content is swept")
+        wait_for(gone, seconds=OVER_SECONDS, what="the content of the cancelled file is swept")
         assert database["inline"].find_one({"_id": content_id}, {"_id": 1}) is None
         assert database["manifests"].find_one({"_id.content": content_id}) is None
     assert operator.gc()["found"] == 0

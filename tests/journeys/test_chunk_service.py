@@ -1,4 +1,4 @@
-"""What the chunk service answers, over HTTP against the running one."""
+"""The chunk service's answers, over HTTP, from the running service."""
 
 import asyncio
 import socket
@@ -11,12 +11,13 @@ import pytest
 from bson import ObjectId
 
 from gridhaul.chunk_service_client.chunk_client import ChunkClient
-from gridhaul.chunk_service_client.grants import ContentGrant, RepairGrant, sign_repair
+from gridhaul.chunk_service_client.grants import sign_repair
 from gridhaul.embedded.network import free_ports
 from gridhaul.outgoing.headers import write_chunk_digests
 from gridhaul.outgoing.http_client import make_client
 from gridhaul.transfer.digest import ContentDigest, chunk_digest, manifest_root
 from gridhaul.transfer.errors import ChunkServiceRefused
+from gridhaul.transfer.grants import ContentGrant, RepairGrant
 from gridhaul.transfer.model import RecordId
 from tests.journeys.chunk_writer import FENCE, ChunkWriter
 from tests.journeys.operator import MIB, Operator, wait_for
@@ -136,13 +137,13 @@ def test_below_the_disk_reserve_and_over_the_memory_budget_segments_are_refused(
             wait_for(lambda url=url: ready(url), seconds=20, what="the chunk service is ready")  # type: ignore[misc]
             writer = ChunkWriter.open(operator, LENGTH, url=url)
             with half_sent(writer) if name == "INTAKE_MEMORY_BYTES" else socket.socket():
-                response = wait_for(lambda writer=writer: refused(writer), seconds=10, what="a refusal")  # type: ignore[misc]
+                response = wait_for(lambda writer=writer: refused(writer), seconds=10, what="a segment is refused")  # type: ignore[misc]
         assert outcome(response) == answer
         assert int(response.headers["retry-after"]) > 0
 
 
 def half_sent(writer: ChunkWriter) -> socket.socket:
-    """A segment of 16 chunks of which one arrived: it holds the memory of all."""
+    """Return a connection that has sent the first of a segment's 16 chunks: the service reserves memory for all 16."""
     where = urlsplit(writer.url)
     lines = [f"PUT /contents/{writer.content_id}/chunks/0 HTTP/1.1", f"Host: {where.netloc}"]
     lines += [f"Content-Length: {16 * MIB}"]

@@ -1,4 +1,4 @@
-"""Workers killed in the middle: the file is delivered all the same, once, and never seen half."""
+"""Workers killed in the middle of their work: the file is still delivered, once, and never visible in part."""
 
 import os
 import signal
@@ -58,7 +58,7 @@ def operator(tmp_path_factory: pytest.TempPathFactory, source: Path, proxy: Prox
 
 @contextmanager
 def watched(final: Path, length: int) -> Iterator[list[int]]:
-    """Look at the final name all the time; collect every length under it that is not the whole."""
+    """Look at the final name again and again during the block; collect every length there that is not the whole."""
     partial: list[int] = []
     stop = threading.Event()
 
@@ -117,10 +117,10 @@ def test_killed_worker_is_followed_by_another(
         killed_at = time.monotonic()
         operator.delivered(file_id, seconds=RECOVERY_SECONDS + 30)
         took = time.monotonic() - killed_at
-    assert took < RECOVERY_SECONDS, f"{took:.1f} s"
+    assert took < RECOVERY_SECONDS, f"delivered {took:.1f} s after the kill"
     assert partial == []
     assert sha256_of(remote / name) == sha256_of(source)
     assert proxy.count("MOVE") == 1
     assert not [path for path in remote.iterdir() if path.name.startswith(".gridhaul-")]
-    children = psutil.Process(operator.system.pid("worker_large"))
-    assert children.is_running()
+    worker = psutil.Process(operator.system.pid("worker_large"))
+    assert worker.is_running()

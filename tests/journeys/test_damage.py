@@ -1,4 +1,4 @@
-"""Damage at rest, made in the database: the delivery fails, names the chunk, and nothing shows at the target."""
+"""Damage of stored chunks: the delivery fails and names the chunk, and no object is visible at the target."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -24,7 +24,7 @@ def remove(chunks: Any, content: Json) -> None:
 
 
 def swap(chunks: Any, content: Json) -> None:
-    """Two whole documents change places, digests and all: only the manifest can tell."""
+    """Swap two chunks with their digests: each document is right by itself, and only the manifest shows the swap."""
     keys = [{"files_id": content["_id"], "n": n} for n in (DAMAGED, DAMAGED + 1)]
     one, other = (chunks.find_one(key) for key in keys)
     for document, taken in ((one, other), (other, one)):
@@ -54,11 +54,11 @@ def test_damaged_content_is_never_delivered(
     delivery = operator.delivery_over(file_id)
     assert (delivery["state"], delivery["error"]["code"]) == ("FAILED", code)
     assert f"Chunk {DAMAGED} " in delivery["error"]["detail"]
-    there = remotes.of(target)
-    assert not (there / name).exists()
-    # A server may still be writing what it had of the broken request: that goes when the delivery is cleaned.
-    wait_for(lambda: not list(there.rglob(".gridhaul-*")), seconds=30, what="no part is left at the target")
-    assert not (there / name).exists()
+    remote = remotes.of(target)
+    assert not (remote / name).exists()
+    # The server may still write bytes of the broken request; cleaning the delivery removes them.
+    wait_for(lambda: not list(remote.rglob(".gridhaul-*")), seconds=30, what="no part is left at the target")
+    assert not (remote / name).exists()
 
 
 def test_damaged_small_content_is_not_begun_to_be_sent(operator: Operator, sources: Path, remotes: Remotes) -> None:

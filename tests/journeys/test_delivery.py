@@ -1,4 +1,4 @@
-"""From a path to a remote server, on every kind of target and around every boundary."""
+"""Deliveries from a path to every kind of target, with lengths around every boundary."""
 
 from pathlib import Path
 
@@ -65,8 +65,8 @@ def test_rename_policy_finds_free_names_for_many_at_once(operator: Operator, sou
     ids = [operator.prepare(path, to="webdav", object_name="renamed/run.bin", if_exists="rename") for path in paths]
     names = {operator.delivered(file_id)["receipt"]["object_name"] for file_id in ids}
     assert names == {"renamed/run.bin", *(f"renamed/run ({n}).bin" for n in (1, 2, 3))}
-    there = {sha256_of(path) for path in (remotes.webdav / "renamed").iterdir()}
-    assert there == {sha256_of(path) for path in paths}
+    arrived = {sha256_of(path) for path in (remotes.webdav / "renamed").iterdir()}
+    assert arrived == {sha256_of(path) for path in paths}
 
 
 def test_two_files_to_one_name_do_not_both_find_it_free(operator: Operator, sources: Path) -> None:

@@ -1,4 +1,4 @@
-"""The demo account of `dumps/`: restored without MongoDB's tools, it logs in only where that is allowed."""
+"""The demo account of `dumps/`: it is restored without MongoDB's tools, and logs in only where a setting allows it."""
 
 import os
 import subprocess
@@ -23,7 +23,7 @@ def restore(settings: Mapping[str, str]) -> str:
         text=True,
         check=True,
     )
-    return done.stdout.splitlines()[-1]  # the first time, make says what it installs
+    return done.stdout.splitlines()[-1]  # on the first run, `make` prints more lines: the packages that it installs
 
 
 def log_in(settings: Mapping[str, str], log: Path) -> httpx2.Response:

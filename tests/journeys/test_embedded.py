@@ -1,4 +1,4 @@
-"""`demo` and `up` as a person starts them: a bare environment, and nothing left when they are over."""
+"""`demo` and `up` as a person starts them: they need only a bare environment, and leave no process when they exit."""
 
 import os
 import signal
@@ -19,7 +19,7 @@ BARE = {"PATH": os.environ["PATH"], "HOME": os.environ["HOME"]}
 
 
 def processes_of(data: Path) -> list[psutil.Process]:
-    """Every process that belongs to the system in that directory."""
+    """Return every process of the system whose data directory is `data`."""
     found = []
     for process in psutil.process_iter():
         try:
@@ -32,7 +32,10 @@ def processes_of(data: Path) -> list[psutil.Process]:
 
 @contextmanager
 def up(data: Path, root: Path, settings: Mapping[str, str]) -> Iterator[dict[str, str]]:
-    """`up`, ready; gives the environment for the command. SIGTERM at the end must end it well."""
+    """Run `up`, and yield the environment for the command once the system is ready.
+
+    At the end, SIGTERM must stop the system with exit code 0, and no process may be left.
+    """
     operator_env = data / "operator.env"
     operator_env.unlink(missing_ok=True)
     command = [sys.executable, "-m", "gridhaul.embedded", "up", "--data", str(data), "--roots", str(root)]

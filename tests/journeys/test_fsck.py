@@ -1,4 +1,4 @@
-"""`gridhaul fsck` over the running system: damage is named exactly, and repaired with no more bytes than it takes."""
+"""`gridhaul fsck` on a running system: it names damage exactly, and repairs it with the damaged chunks' bytes alone."""
 
 import json
 import os
@@ -21,7 +21,7 @@ DAMAGED = (0, 7, 8, 9, 31, 50, 63, 64, 99, 100)
 
 
 def gridhaul(operator: Operator, *args: str) -> tuple[int, str]:
-    """The command as an operator runs it: exit code and output."""
+    """Run the command as an operator does; return its exit code and stdout."""
     settings = {"GRIDHAUL_URL": operator.system.url, "GRIDHAUL_TOKEN": operator.system.token}
     command = [str(Path(sys.executable).parent / "gridhaul"), *args]
     environment = {"PATH": os.environ["PATH"], **settings}
@@ -30,7 +30,7 @@ def gridhaul(operator: Operator, *args: str) -> tuple[int, str]:
 
 
 def flip(operator: Operator, name: str, numbers: tuple[int, ...]) -> None:
-    """A byte in each of these chunks of the content."""
+    """Flip a bit in each of these chunks of the content with this file name."""
     with operator.database() as database:
         content = database["contents"].find_one({"filename": name})
         for n in numbers:
@@ -76,7 +76,7 @@ def test_ten_flipped_chunks_are_named_and_repaired_from_the_source(
 
 
 def test_orphans_are_removed_and_files_are_not(operator: Operator, sources: Path) -> None:
-    """Also with the api that the dispatcher runs in: what belongs to nothing is named first, then removed."""
+    """A dry run of gc names orphaned chunks, and gc then removes them, while the dispatcher runs."""
     file_id = operator.prepare(make_file(sources / "kept.bin", 20 * MIB))
     operator.stored(file_id)
     orphan = ObjectId.from_datetime(datetime.now(UTC) - timedelta(days=1))
@@ -93,7 +93,7 @@ def test_orphans_are_removed_and_files_are_not(operator: Operator, sources: Path
 
 
 def test_check_goes_on_after_its_worker_was_killed(operator: Operator, sources: Path) -> None:
-    """A rate keeps it busy long enough to be killed; findings are neither lost nor doubled."""
+    """The low rate keeps the worker busy until it is killed. Findings are neither lost nor doubled."""
     source = make_file(sources / "killed-check.bin", 40 * MIB)
     file_id = operator.prepare(source)
     operator.stored(file_id)
@@ -108,9 +108,9 @@ def test_check_goes_on_after_its_worker_was_killed(operator: Operator, sources: 
 
 
 def kill_the_holder(operator: Operator, check_id: str) -> None:
-    """The worker child that holds the check, as soon as one does."""
+    """Kill the worker child that holds the check, as soon as one holds it."""
 
-    def held() -> bool:
+    def killed() -> bool:
         with operator.database() as database:
             record = database["checks"].find_one({"_id": ObjectId(check_id), "lease_until": {"$exists": True}})
         if record is None:
@@ -118,11 +118,11 @@ def kill_the_holder(operator: Operator, check_id: str) -> None:
         psutil.Process(int(record["lease_holder"].rpartition(":")[2])).kill()
         return True
 
-    wait_for(held, seconds=30, what="a worker holds the check")
+    wait_for(killed, seconds=30, what="a worker holds the check")
 
 
 def test_scrub_and_gc_start_by_themselves_and_are_listed(tmp_path: Path) -> None:
-    """A system of its own with short periods: what is damaged is told without anybody asking."""
+    """The test has a system of its own with short periods: its scrub finds damage without a request."""
     (tmp_path / "sources").mkdir()
     environment = {
         **SHORT_LEASES,
@@ -139,14 +139,14 @@ def test_scrub_and_gc_start_by_themselves_and_are_listed(tmp_path: Path) -> None
         operator.stored(file_id)
         flip(operator, source.name, (3,))
 
-        def told() -> bool:
+        def reported() -> bool:
             checks = operator.http.get("/checks").json()["checks"]
             done = [check for check in checks if check["kind"] == "scrub" and check["state"] == "DONE"]
             scrubs = [operator.check_over(check["check_id"]) for check in done]
             over = any(check["kind"] == "gc" and check["state"] == "DONE" for check in checks)
             return over and any(numbers_of(scrub) == [("chunk_corrupt", 3, "found")] for scrub in scrubs)
 
-        wait_for(told, seconds=60, what="a scrub tells of the chunk, and a gc has run")
+        wait_for(reported, seconds=60, what="a scrub reports the chunk, and a gc has run")
         assert "scrub" in gridhaul(operator, "check")[1]
         repaired = operator.fsck(mode="repair")
         assert numbers_of(repaired) == [("chunk_corrupt", 3, "repaired")]
@@ -156,7 +156,10 @@ def test_scrub_and_gc_start_by_themselves_and_are_listed(tmp_path: Path) -> None
 
 
 def test_gc_beside_uploads_takes_nothing_that_is_used(operator: Operator, sources: Path) -> None:
-    """Again and again while files are stored, large and small, some for longer than it takes to be old."""
+    """Run gc again and again while files are stored.
+
+    Some files are stored for longer than SWEEP_SECONDS, the age at which bytes without a record count as orphans.
+    """
     paths = [make_file(sources / f"beside-gc-{number}.bin", (number % 3) * 30 * MIB + number) for number in range(9)]
     file_ids = [operator.prepare(path) for path in paths]
     runs = 0

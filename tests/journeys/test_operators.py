@@ -1,4 +1,4 @@
-"""What operators do to a running transfer, and what is left of it."""
+"""Operators stop, continue and delete running transfers; a stopped transfer leaves nothing behind."""
 
 import time
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from tests.journeys.operator import MIB, Json, Operator, make_file, sha256_of, w
 
 LENGTH = 400 * MIB
 SOON_SECONDS = 3  # a worker stops within about a second
-MAINTENANCE_SECONDS = 30  # SWEEP_SECONDS, a lease, and the dispatcher's turn
+MAINTENANCE_SECONDS = 30  # enough for SWEEP_SECONDS, a lease, and the next run of the dispatcher
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +25,7 @@ def large(sources: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def stored(system: System, large: Path) -> Iterator[str]:
-    """The id of the large file, stored once for all deliveries."""
+    """Yield the id of the large file, which is stored once for all deliveries."""
     system.wait_ready(timeout_seconds=30)
     operator = Operator(system)
     file_id = operator.prepare(large)
@@ -35,7 +35,7 @@ def stored(system: System, large: Path) -> Iterator[str]:
 
 
 def stored_chunks(operator: Operator, file_id: str) -> int:
-    """How many chunks of the file are in the database."""
+    """Return the number of the file's chunks in the database."""
     with operator.database() as database:
         file = next(one for one in database["files"].find() if str(one["_id"]) == file_id)
         return int(database["fs.chunks"].count_documents({"files_id": file["content_id"]}))
@@ -43,7 +43,10 @@ def stored_chunks(operator: Operator, file_id: str) -> int:
 
 @contextmanager
 def standing_worker(operator: Operator, collection: str) -> Iterator[None]:
-    """What is so fast that it could be done before the operator's word is heard waits for it."""
+    """Suspend the worker child that works on a record of the collection during the block.
+
+    Otherwise, a fast worker could finish before the operator's request has arrived.
+    """
     child = operator.holder_of(collection)
     child.suspend()
     try:
@@ -53,7 +56,7 @@ def standing_worker(operator: Operator, collection: str) -> Iterator[None]:
 
 
 def standing_still(look: Any, *, for_seconds: float) -> Any:
-    """What `look` gives once it has given the same for so long."""
+    """Wait until `look` has returned the same value for `for_seconds`, and return that value."""
     seen, since = look(), time.monotonic()
 
     def same() -> bool:
@@ -63,7 +66,7 @@ def standing_still(look: Any, *, for_seconds: float) -> Any:
             seen, since = now, time.monotonic()
         return time.monotonic() - since >= for_seconds
 
-    wait_for(same, seconds=for_seconds + SOON_SECONDS, what="it stands still")
+    wait_for(same, seconds=for_seconds + SOON_SECONDS, what="the value stays the same")
     return seen
 
 
@@ -72,12 +75,12 @@ def temporary_objects(folder: Path) -> list[Path]:
 
 
 def sending(operator: Operator, file_id: str, large: Path, remotes: Remotes, target: str, name: str) -> str:
-    """The id of a new delivery of the file, of which a part has come to the target."""
+    """Finalize the file; return the id of the new delivery once an eighth of its bytes is at the target."""
     asked = operator.finalize(file_id, sha256_of(large), target, object_name=name)
     assert asked.status_code == 202, asked.text
     delivery_id = str(asked.json()["delivery_id"])
     folder = remotes.of(target) / "operators"
-    wait_for(lambda: _bytes_in(folder, name, target) >= LENGTH // 8, seconds=60, what="a part is sent")
+    wait_for(lambda: _bytes_in(folder, name, target) >= LENGTH // 8, seconds=60, what="an eighth of the file is sent")
     return delivery_id
 
 
@@ -116,12 +119,12 @@ def test_delivery_paused_in_the_middle_goes_on_when_resumed(
     sent = standing_still(lambda: _bytes_in(remotes.of(target) / "operators", name, target), for_seconds=1.5)
     assert sent < LENGTH
     operator.operate("deliveries", delivery_id, "resume")
-    receipt = wait_for(lambda: look_at(operator, delivery_id)["receipt"], seconds=60, what="it is delivered")
+    receipt = wait_for(lambda: look_at(operator, delivery_id)["receipt"], seconds=60, what="the file is delivered")
     assert receipt["attempts"] == 2
     assert sha256_of(remotes.of(target) / name) == sha256_of(large)
-    wait_for(lambda: _cleaned(operator, delivery_id), seconds=MAINTENANCE_SECONDS, what="it is cleaned up")
+    wait_for(lambda: _cleaned(operator, delivery_id), seconds=MAINTENANCE_SECONDS, what="the delivery is cleaned up")
     assert temporary_objects(remotes.of(target) / "operators") == []
-    assert look_at(operator, delivery_id)["receipt"] == receipt, "cleaning up changes nothing of it"
+    assert look_at(operator, delivery_id)["receipt"] == receipt, "cleaning up does not change the receipt"
 
 
 def _bytes_in(folder: Path, name: str, target: str) -> int:
@@ -145,7 +148,7 @@ def test_delivery_cancelled_in_the_middle_leaves_nothing_and_its_name_is_free(
         assert operator.operate("deliveries", delivery_id, "cancel")["state"] == "CANCELLED"
     another = make_file(sources / f"another-{target}.bin", MIB)
     operator.delivered(operator.prepare(another, to=target, object_name=name), seconds=MAINTENANCE_SECONDS)
-    wait_for(lambda: _cleaned(operator, delivery_id), seconds=MAINTENANCE_SECONDS, what="it is cleaned up")
+    wait_for(lambda: _cleaned(operator, delivery_id), seconds=MAINTENANCE_SECONDS, what="the delivery is cleaned up")
     assert temporary_objects(remotes.of(target) / "operators") == []
     assert sha256_of(remotes.of(target) / name) == sha256_of(another)
     assert look_at(operator, delivery_id)["state"] == "CANCELLED"
@@ -170,7 +173,7 @@ def test_file_deleted_in_mid_store_leaves_nothing(operator: Operator, large: Pat
     assert operator.http.delete(f"/files/{file_id}").status_code == 409
     assert operator.http.delete(f"/files/{file_id}", params={"cancel": "true"}).status_code == 202
     wait_for(lambda: operator.file(file_id)["state"] == "DELETED", seconds=20, what="the file is deleted")
-    wait_for(lambda: _swept(operator, file_id), seconds=MAINTENANCE_SECONDS, what="nothing of it is left")
+    wait_for(lambda: _swept(operator, file_id), seconds=MAINTENANCE_SECONDS, what="nothing of the file is left")
 
 
 def _swept(operator: Operator, file_id: str) -> bool:

@@ -1,4 +1,7 @@
-"""The faults of the parent project, each shown not to happen here (those with a journey of their own are named)."""
+"""The faults of the parent project: each test is named after a fault, and shows that Gridhaul does not have it.
+
+Faults that have a journey of their own are not repeated here.
+"""
 
 import re
 from pathlib import Path
@@ -63,7 +66,7 @@ def test_chunks_were_stored_twice_on_a_retry(operator: Operator) -> None:
 
 
 def test_the_whole_file_was_held_in_memory(operator: Operator, sources: Path, remotes: Remotes) -> None:
-    """Four at once, each larger than the limit of a process."""
+    """Four files are delivered at once, each larger than the limit of a process."""
     paths = [make_file(sources / f"memory-{n}.bin", 350 * MIB) for n in range(4)]
     ids = [operator.prepare(path, to="directory") for path in paths]
     for file_id in ids:
@@ -78,7 +81,7 @@ def test_the_whole_file_was_held_in_memory(operator: Operator, sources: Path, re
 
 
 def peak_bytes(process: psutil.Process) -> int:
-    """The most resident memory that the process ever had."""
+    """Return the peak of the process's resident memory, in bytes."""
     status = Path(f"/proc/{process.pid}/status").read_text()
     line = next(line for line in status.splitlines() if line.startswith("VmHWM"))
     return int(line.split()[1]) * 1024

@@ -1,4 +1,4 @@
-"""Quota and open files of an account, over HTTP: what does not fit is refused, and fits again when there is room."""
+"""Quota and open files of an account, over HTTP: files over a limit are refused until there is room again."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -36,7 +36,7 @@ def prepared(http: httpx2.Client, path: Path) -> str:
 
 
 def wait_until(http: httpx2.Client, file_id: str, state: str) -> None:
-    wait_for(lambda: http.get(f"/files/{file_id}").json()["state"] == state, seconds=60, what=f"it is {state}")
+    wait_for(lambda: http.get(f"/files/{file_id}").json()["state"] == state, seconds=60, what=f"the file is {state}")
 
 
 def used_bytes(http: httpx2.Client) -> int:
@@ -61,7 +61,7 @@ def test_quota_refuses_a_third_file_until_one_is_deleted(operator: Operator, sys
         wait_until(http, first, "STORED")
         assert http.delete(f"/files/{first}").status_code == 202
         wait_until(http, first, "DELETED")
-        wait_for(lambda: used_bytes(http) == LENGTH, seconds=10, what="its bytes are free")
+        wait_for(lambda: used_bytes(http) == LENGTH, seconds=10, what="the bytes of the deleted file are free")
         wait_until(http, prepared(http, source), "STORED")
 
 

@@ -1,4 +1,4 @@
-"""The primary of a replica set killed in the middle: what was acknowledged is there, and the work goes on."""
+"""A replica set whose primary is killed in the middle: acknowledged chunks stay stored, and the work goes on."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,7 +18,7 @@ from tests.servers.replica_set import ReplicaSet, replica_set
 from tests.servers.webdav import rclone_webdav
 
 LENGTH = 300 * MIB
-LAST_SEGMENT = "/288"  # of 12 chunks
+LAST_SEGMENT = "/288"  # the number of the last segment's first chunk
 TEMPORARY = "/.gridhaul-"
 EVERY = 1000
 NOT_ONE_FRUITLESS_ATTEMPT = {"GRIDHAUL_MAX_ATTEMPTS": "1"}
@@ -39,7 +39,7 @@ def commits(tmp_path: Path) -> Iterator[Proxy]:
 
 @pytest.fixture
 def segments() -> Iterator[Proxy]:
-    """Before the chunk service, whose address is set when it is known."""
+    """Yield a proxy in front of the chunk service. `operator` sets its upstream once the chunk service has a port."""
     with proxying(HOST, 9) as found:
         yield found
 
@@ -66,7 +66,7 @@ def operator(tmp_path: Path, mongods: ReplicaSet, commits: Proxy, segments: Prox
 
 
 def acknowledged(segments: Proxy) -> set[int]:
-    """The numbers of the chunks that the chunk service said it has, whether or not the worker has heard of it."""
+    """Return the numbers of the chunks that the chunk service acknowledged, even if the worker got no answer."""
     found: set[int] = set()
     for seen in list(segments.requests):
         if seen.method == "PUT" and seen.status in (200, 201):
@@ -76,7 +76,7 @@ def acknowledged(segments: Proxy) -> set[int]:
 
 
 def held_by_the_majority(mongods: ReplicaSet) -> set[int]:
-    """The numbers of all chunks, as the new primary knows them to be on most members."""
+    """Return the numbers of the chunks that are on most members, as the new primary knows."""
     mongods.wait_for_primary()
     client: pymongo.MongoClient[dict[str, int]] = pymongo.MongoClient(mongods.url)
     with client:
@@ -85,19 +85,19 @@ def held_by_the_majority(mongods: ReplicaSet) -> set[int]:
 
 
 def kill_while_storing(mongods: ReplicaSet, segments: Proxy, *, after_chunks: int) -> None:
-    """Once that many chunks are acknowledged. Every one of them must be held by the next primary."""
+    """Kill the primary once `after_chunks` chunks are acknowledged; the next primary must have every one of them."""
     primary = mongods.wait_for_primary()
     wait_for(lambda: len(acknowledged(segments)) >= after_chunks, seconds=60, what=f"{after_chunks} chunks are stored")
     mongods.kill(primary)
-    told = acknowledged(segments)
-    assert len(told) < LENGTH // MIB
-    assert told <= held_by_the_majority(mongods)
+    known = acknowledged(segments)
+    assert len(known) < LENGTH // MIB
+    assert known <= held_by_the_majority(mongods)
     mongods.start_again(primary)
 
 
 @contextmanager
 def held_in_the_middle(proxy: Proxy, part_of_target: str, *, after_bytes: int) -> Iterator[Planned]:
-    """However fast the machine is, such a PUT is not over before the block is."""
+    """Hold every such PUT after `after_bytes` until the block ends, however fast the machine is."""
     hold = Hold(side=Side.REQUEST, after_bytes=after_bytes)
     planned = proxy.plan(hold, method="PUT", part_of_target=part_of_target, times=EVERY)
     try:

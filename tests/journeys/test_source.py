@@ -1,6 +1,6 @@
-"""Sources that change: what a running system makes of it, at moments that are made certain.
+"""Sources that change while a running system reads them.
 
-The chunk service stands still while a source is changed, so that its worker has read the beginning and not the end.
+The chunk service is suspended while a test changes a source: the worker has then read the beginning and not the end.
 """
 
 import os
@@ -19,7 +19,7 @@ from tests.tasks.storing_bench import Change, append, replace_by_rename, rewrite
 
 LENGTH = 160 * MIB
 READ_AT_LEAST = 2 * SEGMENT_MAX_BYTES
-MAINTENANCE_SECONDS = 30  # SWEEP_SECONDS, and the dispatcher's turn
+MAINTENANCE_SECONDS = 30  # enough for SWEEP_SECONDS and the next run of the dispatcher
 
 
 @pytest.fixture
@@ -28,13 +28,13 @@ def path(sources: Path, request: pytest.FixtureRequest) -> Path:
         sources / f"changing-{request.node.callspec.id if hasattr(request.node, 'callspec') else request.node.name}.bin"
     )
     with path.open("wb") as zeros:
-        zeros.truncate(LENGTH)  # they take no space
+        zeros.truncate(LENGTH)  # a sparse file: its zeros take no space
     return path
 
 
 @dataclass(frozen=True, kw_only=True)
 class Reading:
-    """A file whose source is being read just now, and goes on to be when this is over."""
+    """A file whose source a worker is reading, and the id of its first content."""
 
     file_id: str
     content_id: object
@@ -42,15 +42,15 @@ class Reading:
 
 @contextmanager
 def half_read(operator: Operator, path: Path, **prepare: str) -> Iterator[Reading]:
-    """The worker has read the first segments, and can not go on to the last ones."""
+    """Prepare the path, and run the block while the worker has read the first segments but cannot read the last."""
     before = {child.pid: _read_bytes(child) for child in _children(operator)}
     chunk_service = psutil.Process(operator.system.pid("chunk_service"))
     chunk_service.suspend()
     try:
         file_id = operator.prepare(path, **prepare)
-        wait_for(lambda: operator.file(file_id)["state"] == "STORING", seconds=20, what="a worker has it")
+        wait_for(lambda: operator.file(file_id)["state"] == "STORING", seconds=20, what="a worker stores the file")
         child = operator.holder_of("files")
-        wait_for(lambda: _read_bytes(child) - before[child.pid] >= READ_AT_LEAST, seconds=20, what="it reads")
+        wait_for(lambda: _read_bytes(child) - before[child.pid] >= READ_AT_LEAST, seconds=20, what="the worker reads")
         yield Reading(file_id=file_id, content_id=_record(operator, file_id)["content_id"])
         assert operator.file(file_id)["stored_bytes"] == 0
     finally:
@@ -71,7 +71,7 @@ def _record(operator: Operator, file_id: str) -> Json:
 
 
 def _failed(operator: Operator, file_id: str) -> str:
-    """The code that the file failed with."""
+    """Wait until the file fails, and return the code of its error."""
     file = wait_for(
         lambda: file if (file := operator.file(file_id))["state"] in ("FAILED", "STORED") else None,
         seconds=60,
@@ -174,7 +174,7 @@ def test_retry_stores_the_source_as_it_is_now_and_nothing_stays_of_the_old(
 
 
 def _require_gone(operator: Operator, content_id: object) -> None:
-    """No byte and no record of the content, once it was swept."""
+    """Wait until the content's record is removed, and assert that no byte of the content is stored."""
     with operator.database() as database:
 
         def gone() -> bool:

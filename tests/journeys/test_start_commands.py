@@ -1,4 +1,4 @@
-"""The three start commands of the README, with its settings and servers that are there already."""
+"""The three start commands of the README, with its settings, and with MongoDB and Redis that already run."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from tests.journeys.processes import first_key, ready, settings_of, started
 
 
 def test_the_three_commands_are_the_whole_system(system: System, tmp_path: Path) -> None:
-    """They get a database and a broker number of their own, so that no other process can do their work."""
+    """The processes get a database and a Redis database number of their own, so no other process does their work."""
     source = make_file(tmp_path / "by-hand.bin", 20 * MIB)
     (tmp_path / "targets.toml").write_text(f'[targets.here]\nkind = "directory"\npath = "{tmp_path / "there"}"\n')
     (tmp_path / "there").mkdir()

@@ -1,4 +1,4 @@
-"""A worker that is asked to stop stops soon; another goes on where it was."""
+"""A worker that is asked to stop exits soon, and another worker goes on where the first one was."""
 
 import json
 import time
@@ -18,7 +18,7 @@ STOP_SECONDS = 5
 
 
 def segments_sent(system: System) -> int:
-    """How many segments the chunk service was sent, by its own log."""
+    """Return the number of segments that the chunk service was sent, from its log."""
     lines = (system.data / "logs" / "chunk_service.log").read_text().splitlines()
     requests = [json.loads(line) for line in lines if line.startswith("{")]
     return sum(request.get("method") == "PUT" for request in requests)
@@ -27,7 +27,7 @@ def segments_sent(system: System) -> int:
 def test_sigterm_hands_the_file_over_and_nothing_is_sent_again(tmp_path: Path) -> None:
     source = tmp_path / "large.bin"
     with source.open("wb") as zeros:
-        zeros.truncate(LENGTH)  # zeros that take no space: what is in it does not matter here
+        zeros.truncate(LENGTH)  # a sparse file: the bytes do not matter here
     heartbeat = tmp_path / "heartbeat"
     with System(Configuration(data=tmp_path / "data", roots=(tmp_path,), port=None, environment={})) as system:
         operator = Operator(system)
@@ -53,7 +53,7 @@ def test_sigterm_hands_the_file_over_and_nothing_is_sent_again(tmp_path: Path) -
 
 
 def stop(worker: psutil.Process) -> float:
-    """Ask the worker's parent alone, as a deploy does; how long it took."""
+    """Send SIGTERM to the worker's parent process alone, as a deploy does; return the seconds until it exits."""
     asked_at = time.monotonic()
     worker.terminate()
     worker.wait(30)

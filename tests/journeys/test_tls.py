@@ -1,4 +1,4 @@
-"""TLS on every connection, as docs/security.md switches it on; nothing goes where a certificate is not accepted."""
+"""TLS on every connection, switched on as docs/security.md says; no data goes to a server with a wrong certificate."""
 
 import json
 import ssl
@@ -32,10 +32,10 @@ Settings = dict[str, str]
 
 @dataclass(frozen=True, kw_only=True)
 class Secured:
-    """The servers of a system that takes nothing without TLS; `settings` are what its processes need."""
+    """The servers of a system that accepts only TLS; `settings` are the environment variables of its processes."""
 
     certificate: Certificate
-    stranger: Certificate  # of the same host, from another authority
+    stranger: Certificate  # for the same host, signed by another authority
     redis_port: int
     api_port: int
     remote: Path
@@ -52,7 +52,7 @@ class Secured:
 
 @pytest.fixture(scope="module")
 def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
-    """Everything but workers, running."""
+    """Yield the running system, without workers."""
     top = tmp_path_factory.mktemp("tls")
     certificate, stranger = new_certificate(top / "ours", HOST), new_certificate(top / "other", HOST)
     (top / "remote").mkdir()
@@ -98,7 +98,7 @@ def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
 
 
 def gridhaul(secured: Secured, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
-    """The command, which knows the api's https address and the authority unless `settings` say otherwise."""
+    """Run the command; unless `settings` say otherwise, with the api's https address and the right authority."""
     environment = {"PATH": "/usr/bin:/bin", "GRIDHAUL_URL": f"https://{HOST}:{secured.api_port}"}
     environment |= {"GRIDHAUL_TOKEN": secured.key, "GRIDHAUL_CA_FILE": str(secured.certificate.ca_file)} | settings
     command = [str(Path(sys.executable).with_name("gridhaul")), *arguments]
@@ -118,9 +118,9 @@ def test_file_arrives_with_tls_on_every_connection_once_the_worker_trusts_the_au
         def refused() -> bool:
             return "chunk_service_retry" in (tmp_path / "untrusting.log").read_text()
 
-        wait_for(refused, seconds=40, what="the worker has tried")
-    said = (tmp_path / "untrusting.log").read_text()
-    assert f"No secure way to the chunk service: {NOT_ACCEPTED}; check GRIDHAUL_CHUNK_SERVICE_URL" in said
+        wait_for(refused, seconds=40, what="the worker has tried to reach the chunk service")
+    log_text = (tmp_path / "untrusting.log").read_text()
+    assert f"No secure way to the chunk service: {NOT_ACCEPTED}; check GRIDHAUL_CHUNK_SERVICE_URL" in log_text
     file = json.loads(gridhaul(secured, "status", file_id, "--json").stdout)["file"]
     assert (file["state"] == "STORED", file["stored_bytes"]) == (False, 0)
 
@@ -132,7 +132,7 @@ def test_file_arrives_with_tls_on_every_connection_once_the_worker_trusts_the_au
             deliveries = json.loads(gridhaul(secured, "status", file_id, "--json").stdout)["deliveries"]
             return [delivery["state"] for delivery in deliveries] == ["DELIVERED"]
 
-        wait_for(delivered, seconds=60, what="the first one is delivered as well")
+        wait_for(delivered, seconds=60, what="the first file is delivered as well")
     assert other.stdout.startswith("DELIVERED ")
     assert sha256_of(secured.remote / "other.bin") == sha256_of(source)
     assert sha256_of(secured.remote / "secured.bin") == sha256_of(source)
@@ -168,8 +168,8 @@ def test_worker_with_a_ca_file_that_is_none_names_it_and_does_not_start(secured:
     settings = secured.settings | {"GRIDHAUL_CA_FILE": str(secured.certificate.key)}
     with started(WORKER, settings, tmp_path / "worker.log") as process:
         assert process.wait(60) != 0
-    said = (tmp_path / "worker.log").read_text()
-    assert f"The worker cannot start: GRIDHAUL_CA_FILE: {secured.certificate.key} holds no certificate" in said
+    log_text = (tmp_path / "worker.log").read_text()
+    assert f"The worker cannot start: GRIDHAUL_CA_FILE: {secured.certificate.key} holds no certificate" in log_text
 
 
 @pytest.mark.parametrize(
@@ -190,21 +190,21 @@ def test_worker_with_a_ca_file_that_is_none_names_it_and_does_not_start(secured:
 def test_api_that_does_not_trust_a_server_says_so_and_is_not_ready(
     secured: Secured, tmp_path: Path, distrusted: str, reason: str, states: Settings
 ) -> None:
-    """With a database of its own, where nobody else is the dispatcher."""
+    """The api has a database of its own, so no other api is the dispatcher there."""
     name = f"GRIDHAUL_{distrusted}_URL"
-    ours, other = (quote(str(one.ca_file)) for one in (secured.certificate, secured.stranger))
-    settings = secured.settings | {"GRIDHAUL_DATABASE": "own", name: secured.settings[name].replace(ours, other)}
+    known, unknown = (quote(str(one.ca_file)) for one in (secured.certificate, secured.stranger))
+    settings = secured.settings | {"GRIDHAUL_DATABASE": "own", name: secured.settings[name].replace(known, unknown)}
     (port,), log = free_ports(1), tmp_path / "api.log"
     trusted = tls_context(secured.certificate.ca_file)
 
-    def told() -> bool:
+    def reported() -> bool:
         unready = httpx2.get(f"https://{HOST}:{port}/readyz", verify=trusted, trust_env=False, timeout=30)
         assert unready.status_code == 503
         return unready.json() == states and reason in log.read_text()
 
     with started(secured.uvicorn(API, port), settings, log):
         wait_for(lambda: answers(f"https://{HOST}:{port}/healthz", trusted), seconds=30, what="the api answers")
-        wait_for(told, seconds=30, what="the api says what is away, and why")
+        wait_for(reported, seconds=30, what="the api names the server that it cannot reach, and the reason")
 
 
 @pytest.mark.parametrize(
@@ -217,7 +217,7 @@ def test_worker_that_does_not_trust_redis_says_so_and_is_not_ready(
     ca_file = {"ours": secured.certificate, "other": secured.stranger}[whose].ca_file
     log = tmp_path / "worker.log"
     with started(WORKER, secured.settings | {"GRIDHAUL_REDIS_URL": secured.redis_url(host, ca_file)}, log):
-        wait_for(lambda: "Cannot connect to rediss://" in log.read_text(), seconds=40, what="the worker says so")
+        wait_for(lambda: "Cannot connect to rediss://" in log.read_text(), seconds=40, what="the worker logs this")
     assert reason in log.read_text()
     assert " ready." not in log.read_text()
 
@@ -225,7 +225,7 @@ def test_worker_that_does_not_trust_redis_says_so_and_is_not_ready(
 def test_service_refuses_tls_older_than_1_2(secured: Secured) -> None:
     url = f"https://{HOST}:{secured.api_port}/healthz"
     old = tls_context(secured.certificate.ca_file)
-    old.set_ciphers("DEFAULT:@SECLEVEL=0")  # else OpenSSL refuses on our side already
+    old.set_ciphers("DEFAULT:@SECLEVEL=0")  # otherwise OpenSSL refuses the old version on the client's side
     old.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
     old.maximum_version = ssl.TLSVersion.TLSv1_2
     assert answers(url, old)

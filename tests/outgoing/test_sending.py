@@ -1,4 +1,4 @@
-"""Bodies that are made while a thread sends them, over real connections."""
+"""Requests whose body is made while a thread sends it, over real connections."""
 
 import asyncio
 import hashlib
@@ -29,7 +29,7 @@ Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]
 async def serving(
     handler: Handler, tls: ssl.SSLContext | None = None, *, host: str = "localhost"
 ) -> AsyncGenerator[str]:
-    """A server's address. Connections stay when their handler has ended."""
+    """Yield the URL of a server, which keeps a connection open after its handler has returned."""
     over = asyncio.Event()
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -37,7 +37,7 @@ async def serving(
             await handler(reader, writer)
             await over.wait()
         except (asyncio.IncompleteReadError, ConnectionError):
-            pass  # the client went
+            pass  # the client has closed the connection
         finally:
             writer.transport.abort()
 
@@ -64,7 +64,7 @@ async def never_read(reader: asyncio.StreamReader, writer: asyncio.StreamWriter)
 
 
 class Blocks:
-    """A body of so many MiB; counts what was made, and whether it was closed."""
+    """A body of `mib` blocks of 1 MiB. It counts the blocks that were made, and notes whether it was closed."""
 
     def __init__(self, mib: int) -> None:
         self.length = mib * MIB
@@ -114,7 +114,7 @@ async def test_blocks_of_any_length_arrive_in_order_however_fast_they_are_read(p
         for number, buffer in enumerate(buffers):
             yield buffer
             if number % 9 == 0:
-                await asyncio.sleep(0.01)  # everything is on its way by then
+                await asyncio.sleep(0.01)  # let the thread take every block that was made
 
     async with serving(read) as url, make_client() as http:
         response = await http.put(url, content=body(), headers={"Content-Length": str(length)})
@@ -147,7 +147,7 @@ async def test_nothing_is_made_while_nothing_is_sent() -> None:
 
 
 async def test_few_blocks_are_made_ahead_and_each_is_told_right_before_it_leaves() -> None:
-    """A process may stand still in between, and its lease be lost when it goes on."""
+    """A process may be suspended between making and sending a block, and lose its lease in the meantime."""
     blocks = Blocks(3 * MADE_AHEAD)
     told: list[int] = []
     stream = httpx2.Request("PUT", "http://h", content=blocks.stream()).stream
@@ -248,7 +248,7 @@ async def test_cancelled_while_the_next_block_is_made_ends_at_once_and_the_body_
         await asyncio.sleep(600)
 
     async with serving(read) as url, make_client() as http:
-        sending = asyncio.create_task(http.put(url, content=stalls()))  # in chunks: an end could be told
+        sending = asyncio.create_task(http.put(url, content=stalls()))  # a chunked body, whose end the server can see
         await asyncio.sleep(0.3)
         await cancelled(sending)
         await asyncio.wait_for(is_cut.wait(), SOON_SECONDS)
@@ -332,7 +332,7 @@ async def test_success_that_comes_before_the_body_has_gone_is_none() -> None:
         writer.transport.pause_reading()  # type: ignore[attr-defined]
         writer.write(answer("201 Created"))
         await asyncio.sleep(0.1)
-        writer.transport.abort()  # what was written before has arrived
+        writer.transport.abort()  # the answer was sent before
 
     async with serving(hasty) as url, make_client() as http:
         with pytest.raises(httpx2.RemoteProtocolError, match="before the whole body"):
@@ -340,7 +340,7 @@ async def test_success_that_comes_before_the_body_has_gone_is_none() -> None:
 
 
 class SlowToEnd:
-    """Blocks of which the fifth does not come; what they were made with takes a while to be closed."""
+    """A body that stalls after four blocks, and whose stream takes a while to close."""
 
     def __init__(self) -> None:
         self.is_closed = False
@@ -379,7 +379,7 @@ async def test_cancelled_after_an_early_answer_is_cancelled() -> None:
 
     async with serving(refuse) as url, make_client() as http:
         sending = asyncio.create_task(send(url))
-        await asyncio.sleep(0.3)  # the answer is there, and the blocks are being closed
+        await asyncio.sleep(0.3)  # the answer has arrived, and the stream is being closed
         assert not blocks.is_closed
         await cancelled(sending)
     assert blocks.is_closed
@@ -412,7 +412,7 @@ async def test_another_address_of_the_host_is_tried(monkeypatch: pytest.MonkeyPa
 
     async def addresses(host: str, port: int, **_: object) -> list[object]:
         assert host == "localhost"
-        return [(0, 0, 0, "", (one, port)) for one in ("127.0.0.99", "127.0.0.1")]  # nobody listens at the first
+        return [(0, 0, 0, "", (one, port)) for one in ("127.0.0.99", "127.0.0.1")]  # no server is at the first
 
     monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", addresses)
     async with serving(read, host="127.0.0.1") as url, make_client() as http:

@@ -1,4 +1,4 @@
-"""What our clients trust, and what they say where they do not."""
+"""TLS: the authorities that the clients trust, and their errors where a connection is not secure."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -35,16 +35,16 @@ def store(tmp_path: Path) -> Iterator[HttpStore]:
 
 @pytest.fixture
 def port(store: HttpStore, certificate: Certificate) -> Iterator[int]:
-    """Where the store is reached by TLS."""
+    """Yield the port at which the store answers over TLS."""
     with tls_before(httpx2.URL(store.url).port or 0, certificate) as found:
         yield found
 
 
 def test_authorities_of_the_file_are_trusted_beside_the_usual_ones(certificate: Certificate) -> None:
-    usual, ours = (
+    usual, with_file = (
         context.cert_store_stats()["x509_ca"] for context in (tls_context(), tls_context(certificate.ca_file))
     )
-    assert ours == usual + 1
+    assert with_file == usual + 1
 
 
 @pytest.mark.parametrize("content", ["", "garbage", PRIVATE_KEY, BROKEN])

@@ -1,4 +1,4 @@
-"""The URLs of MongoDB and Redis: TLS is theirs to switch on, and its verification nobody's to switch off."""
+"""The URLs of MongoDB and Redis: a URL may switch TLS on, but never the verification of certificates off."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,8 +10,8 @@ from gridhaul.process.server_urls import UNVERIFIED
 from gridhaul.process.settings import EmbeddedSettings, SettingsError
 
 
-def redis_url(given: str) -> str:
-    url = EmbeddedSettings(redis_url=given).redis_url
+def redis_url(text: str) -> str:
+    url = EmbeddedSettings(redis_url=text).redis_url
     assert url is not None
     return url.get_secret_value()
 
@@ -22,7 +22,7 @@ def test_redis_without_tls_is_left_as_it_is(url: str) -> None:
 
 
 def test_redis_with_tls_is_always_verified(tmp_path: Path) -> None:
-    """Without the option Celery would take any certificate."""
+    """The options are added to the URL: without them, Celery would accept any certificate."""
     assert redis_url("rediss://h:6379/0") == "rediss://h:6379/0?ssl_cert_reqs=required&ssl_check_hostname=true"
     ca_file = tmp_path / "a ca.pem"
     ca_file.touch()

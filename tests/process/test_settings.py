@@ -1,4 +1,4 @@
-"""What the environment may say, and what keeps a service from starting."""
+"""Settings from the environment: the values that are taken, and those that keep a service from starting."""
 
 from typing import Any
 

@@ -1,1 +1,1 @@
-"""Real servers that tests speak to, as context managers."""
+"""Real servers for tests, as context managers."""

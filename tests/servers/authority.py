@@ -1,4 +1,4 @@
-"""Certificate authorities of the tests' own, and what they sign."""
+"""Certificate authorities for tests, and the certificates that they sign."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,7 @@ class Certificate:
 
 
 def new_certificate(directory: Path, *names: str) -> Certificate:
-    """Signed for these host names or addresses by an authority that nobody else has. `directory` is made."""
+    """Make a certificate for these host names or addresses, signed by a new authority, in the new `directory`."""
     directory.mkdir()
     authority = trustme.CA()
     issued = authority.issue_cert(*names)

@@ -1,4 +1,4 @@
-"""A server that says the same to every connection, whatever it is sent: for answers no proper server gives."""
+"""A server that sends the same bytes on every connection: for answers that no proper server gives."""
 
 import socket
 import threading
@@ -11,7 +11,10 @@ BLOCK_BYTES = 1 << 16
 
 @contextmanager
 def canned_answer(answer: bytes, *, reads_on: bool) -> Iterator[str]:
-    """Its URL. It answers after the first bytes; then it reads on until the client ends, or closes at once."""
+    """Yield the URL of a server that sends `answer` after a client's first bytes.
+
+    Then the server reads on until the client closes, or without `reads_on` closes the connection at once.
+    """
     listener = socket.create_server((HOST, 0))
     thread = threading.Thread(target=_serve, args=(listener, answer, reads_on), daemon=True)
     thread.start()

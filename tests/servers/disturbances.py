@@ -1,4 +1,4 @@
-"""What a proxy can do to one exchange of HTTP. Byte counts are those of the body; 0 is before the head as well."""
+"""The disturbances that a proxy can do to one HTTP exchange. Bytes of the body are counted; 0 is before the head."""
 
 import asyncio
 import threading
@@ -15,25 +15,25 @@ class Side(StrEnum):
 
 
 class Reset(Exception):
-    """The connections of the exchange are to be reset now."""
+    """The connections of the exchange must be reset now."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Disturbance:
-    """Lets everything pass; each kind below does one thing otherwise. `happened` is called when it does it."""
+    """Lets everything pass; each subclass disturbs the exchange in one way."""
 
     async def passes(self, side: Side, at: int, data: bytes) -> AsyncGenerator[bytes]:
-        """What of `data`, which begins at byte `at` of the body, is passed on. Asked with b"" before the head."""
+        """Yield the bytes to pass on for `data`, which begins at byte `at` of the body (b"" stands for the head)."""
         yield data
 
     def strikes(self, side: Side, at: int, data: bytes) -> bool:
-        """Whether it does what it is for within this part of the body."""
+        """Return whether the disturbance happens within this part of the body."""
         return False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Answer(Disturbance):
-    """The proxy reads the request to its end and answers itself; upstream sees nothing of it."""
+    """The proxy reads the request to its end and answers it; upstream gets no request."""
 
     status: int
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -42,12 +42,12 @@ class Answer(Disturbance):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LoseAnswer(Disturbance):
-    """The request is carried out; the connection is reset instead of its answer."""
+    """Upstream carries out the request; the proxy resets the connection instead of passing the answer on."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Cut(Disturbance):
-    """Both connections are reset when so many bytes have passed."""
+    """Both connections are reset when `after_bytes` bytes of the body have passed."""
 
     side: Side
     after_bytes: int
@@ -66,7 +66,7 @@ class Cut(Disturbance):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Flip(Disturbance):
-    """One bit of the byte at that position arrives as the other one."""
+    """One bit of the byte `at_byte` of the body arrives flipped."""
 
     side: Side
     at_byte: int
@@ -86,7 +86,7 @@ class Flip(Disturbance):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Still(Disturbance):
-    """After so many bytes nothing passes until `stand_still` is over; then it goes on."""
+    """After `after_bytes` bytes nothing passes until `stand_still` returns; then the exchange goes on."""
 
     side: Side
     after_bytes: int
@@ -111,7 +111,7 @@ class _Still(Disturbance):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Stall(_Still):
-    """After so many bytes nothing passes for a time (`math.inf`: until the proxy ends); then it goes on."""
+    """After `after_bytes` bytes nothing passes for `seconds` (`math.inf`: until the proxy ends)."""
 
     seconds: float
 
@@ -121,7 +121,7 @@ class Stall(_Still):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Hold(_Still):
-    """After so many bytes nothing passes until `release` is called, in any thread; then it goes on."""
+    """After `after_bytes` bytes nothing passes until some thread calls `release`."""
 
     _released: threading.Event = field(default_factory=threading.Event)
 
@@ -129,7 +129,7 @@ class Hold(_Still):
         self._released.set()
 
     async def stand_still(self) -> None:
-        while not self._released.is_set():  # noqa: ASYNC110 - it is released in another thread
+        while not self._released.is_set():  # noqa: ASYNC110 - another thread calls `release`
             await asyncio.sleep(HOLD_LOOK_SECONDS)
 
 

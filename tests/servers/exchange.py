@@ -1,4 +1,4 @@
-"""One exchange of HTTP/1.1 that passes a proxy: how it is noted, planned to be disturbed, and relayed."""
+"""One exchange of HTTP/1.1 that passes a proxy: its notes, its planned disturbance, and its relay."""
 
 import asyncio
 import socket
@@ -16,7 +16,7 @@ from tests.servers.disturbances import NOTHING, Answer, Disturbance, LoseAnswer,
 
 BLOCK_BYTES = 1 << 18
 BROKEN = (OSError, h11.ProtocolError, Reset)
-_LINGER_NOT = struct.pack("ii", 1, 0)  # closing resets
+_LINGER_NOT = struct.pack("ii", 1, 0)  # a socket with this option is reset when it is closed
 T = TypeVar("T")
 
 
@@ -29,15 +29,15 @@ class Seen:
     target: str  # as in the request line
     headers: dict[str, str] = field(repr=False)  # names in lower case
     at: float
-    last_byte_at: float  # of the request
-    body_bytes: int = 0  # of the request, so far
-    status: int | None = None  # upstream's answer, even if it was lost on the way back, or the proxy's own
+    last_byte_at: float  # when the latest byte of the request came
+    body_bytes: int = 0  # of the request's body, so far
+    status: int | None = None  # of the answer by the proxy or by upstream, even if the answer is lost
     over: bool = False
 
 
 @dataclass(kw_only=True)
 class Planned:
-    """Disturbs matching requests: after `skip` of them that pass untouched, `times` of them."""
+    """A plan: of the matching requests, the first `skip` pass, and the next `times` are disturbed."""
 
     disturbance: Disturbance
     method: str | None
@@ -48,7 +48,7 @@ class Planned:
     _struck: threading.Event = field(default_factory=threading.Event)
 
     def wait(self, seconds: float) -> None:
-        """Until it has happened for the first time. Raises AssertionError."""
+        """Wait until the disturbance has happened for the first time. Raises AssertionError."""
         assert self._struck.wait(seconds), f"not within {seconds} s: {self.disturbance}"
 
     def takes(self, seen: Seen) -> bool:
@@ -76,7 +76,7 @@ class Peer:
         self._writer = writer
 
     async def receive(self, kind: type[T]) -> T:
-        """The next event, which is to be of this kind. Raises Reset."""
+        """Return the next event. Raises Reset if it is of another kind."""
         event = await self.event()
         if not isinstance(event, kind):
             raise Reset
@@ -104,7 +104,7 @@ class Peer:
 async def exchange(
     client: Peer, request: h11.Request, *, upstream_at: tuple[str, int], seen: Seen, planned: Planned | None
 ) -> None:
-    """Pass the request on and its answer back, or do to them what is planned. Raises one of BROKEN."""
+    """Pass the request on and its answer back, or disturb them as planned. Raises one of BROKEN."""
     if planned is not None and isinstance(planned.disturbance, Answer):
         await _drain(client)
         planned.strike()
@@ -138,7 +138,7 @@ async def _answer(client: Peer, answer: Answer, seen: Seen) -> None:
 
 
 class _Relay:
-    """Both directions of one exchange."""
+    """The relay of both directions of one exchange."""
 
     def __init__(self, seen: Seen, planned: Planned | None) -> None:
         self._seen = seen
@@ -151,7 +151,7 @@ class _Relay:
         except OSError:
             if self._seen.status is None:
                 raise
-            await _drain(client)  # upstream has answered before the end, and hears no more
+            await _drain(client)  # upstream answered early and reads no more of the request
 
     async def pass_answer(self, upstream: Peer, client: Peer) -> None:
         response = await upstream.receive(h11.Response)

@@ -26,16 +26,16 @@ Headers = dict[str, str]
 
 @dataclass(kw_only=True)
 class HttpStore:
-    """The application. Its fields may be changed while it runs."""
+    """The ASGI application of the server. Its fields may be changed while it runs."""
 
     directory: Path
     url: str = ""
     user: str | None = None
     password: str | None = field(default=None, repr=False)
     write_only: bool = False
-    refused_method: str = ""  # answered 403, its body unread
+    refused_method: str = ""  # requests with this method are answered 403, their bodies unread
     repr_digest: bool = False
-    answers: list[tuple[int, Headers]] = field(default_factory=list)  # given first, one a request, body unread
+    answers: list[tuple[int, Headers]] = field(default_factory=list)  # each next request gets one, its body unread
     requests: list[str] = field(default_factory=list)
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
@@ -69,7 +69,7 @@ class HttpStore:
 
 @contextmanager
 def http_store(directory: Path, *, user: str | None = None, password: str | None = None) -> Iterator[HttpStore]:
-    """The store, answering, in a thread of this process. With `user` it asks for Basic credentials."""
+    """Yield a store that answers from a thread of this process. With `user` it asks for Basic credentials."""
     store = HttpStore(directory=directory, user=user, password=password)
     with serving(store) as store.url:
         yield store
@@ -77,7 +77,7 @@ def http_store(directory: Path, *, user: str | None = None, password: str | None
 
 @contextmanager
 def serving(app: Any) -> Iterator[str]:
-    """The URL of an ASGI application that runs in a thread."""
+    """Run the ASGI application in a thread, and yield its URL."""
     config = uvicorn.Config(app, lifespan="off", ws="none", log_level="critical", timeout_graceful_shutdown=1)
     server = uvicorn.Server(config)
     listener = socket.create_server((HOST, 0))
@@ -104,7 +104,7 @@ def _take(path: Path, method: str) -> bytes | None:
 
 
 def _create(path: Path) -> tuple[FileIO, int]:
-    """The emptied file and the status of writing it."""
+    """Return the file, made or emptied, and the status of the answer to its PUT."""
     status = 204 if path.exists() else 201
     path.parent.mkdir(parents=True, exist_ok=True)
     return FileIO(path, "w"), status
@@ -112,7 +112,7 @@ def _create(path: Path) -> tuple[FileIO, int]:
 
 async def _put(path: Path, receive: Receive, send: Send) -> None:
     file, status = _create(path)
-    with file:  # as the bytes arrive, so that a part can be seen
+    with file:  # unbuffered: a part of the object can be seen while its bytes arrive
         while True:
             message = await receive()
             if message["type"] == "http.disconnect":

@@ -1,4 +1,4 @@
-"""A database as files and back, in the form of `mongodump`: `NAME.bson` and `NAME.metadata.json` a collection."""
+"""Dumps and restores a database as `mongodump` does: `NAME.bson` and `NAME.metadata.json` for each collection."""
 
 from pathlib import Path
 from typing import Any
@@ -9,11 +9,11 @@ from bson.raw_bson import RawBSONDocument
 from pymongo import MongoClient
 
 RAW: CodecOptions[RawBSONDocument] = CodecOptions(document_class=RawBSONDocument)
-DOCUMENTS_AT_ONCE = 16  # of 1 MiB and more
+DOCUMENTS_AT_ONCE = 16  # a document may have 1 MiB and more
 
 
 def dump(url: str, database: str, directory: Path) -> None:
-    """Every collection with its options and indexes, into `directory/database`."""
+    """Write every collection, with its options and indexes, into `directory/database`."""
     place = directory / database
     place.mkdir(parents=True)
     client: MongoClient[Any] = MongoClient(url)
@@ -28,7 +28,7 @@ def dump(url: str, database: str, directory: Path) -> None:
 
 
 def restore(url: str, database: str, directory: Path) -> None:
-    """What `dump` wrote, into a database that has nothing yet."""
+    """Insert the collections that `dump` wrote into an empty database."""
     client: MongoClient[Any] = MongoClient(url)
     with client:
         for path in (directory / database).glob("*.metadata.json"):

@@ -1,4 +1,4 @@
-"""A real `mongod` of our own for tests: on loopback, without users."""
+"""A real `mongod` for tests, on loopback and without users."""
 
 import os
 import subprocess
@@ -17,7 +17,7 @@ from gridhaul.embedded import binaries
 from gridhaul.embedded.network import HOST, free_ports
 from tests.servers.authority import Certificate
 
-MEMORY_DISK = Path("/dev/shm")  # noqa: S108 - a directory with a name of its own is made in it
+MEMORY_DISK = Path("/dev/shm")  # noqa: S108 - tests make directories with random names in it
 START_SECONDS = 30.0
 STOP_SECONDS = 10.0
 
@@ -31,7 +31,7 @@ class Mongod:
 
 @contextmanager
 def in_memory() -> Iterator[Path]:
-    """A directory that is removed at exit; in memory, where the system has a disk there."""
+    """Yield a directory that is removed at exit: on a memory disk where the system has one, else on the usual disk."""
     place = MEMORY_DISK if os.access(MEMORY_DISK, os.W_OK) else None
     with TemporaryDirectory(prefix="gridhaul-", dir=place) as directory:
         yield Path(directory)
@@ -39,14 +39,14 @@ def in_memory() -> Iterator[Path]:
 
 @contextmanager
 def mongod(directory: Path) -> Iterator[str]:
-    """Its URL, once it answers. It keeps its data in `directory` and is ended at exit."""
+    """Yield the URL of a `mongod` that answers. It keeps its data in `directory`, and is stopped at exit."""
     with mongod_within((), directory / "mongod") as running:
         yield running.url
 
 
 @contextmanager
 def mongod_with_tls(directory: Path, certificate: Certificate) -> Iterator[str]:
-    """The same, which takes no connection without TLS."""
+    """Yield the URL of a `mongod` that takes no connection without TLS."""
     options = ["--tlsMode", "requireTLS", "--tlsCertificateKeyFile", str(certificate.key_and_chain)]
     options += ["--tlsCAFile", str(certificate.ca_file), "--tlsAllowConnectionsWithoutCertificates"]
     query = f"/?tls=true&tlsCAFile={quote(str(certificate.ca_file))}"
@@ -58,9 +58,10 @@ def mongod_with_tls(directory: Path, certificate: Certificate) -> Iterator[str]:
 def mongod_within(
     surroundings: Sequence[str], data: Path, *, options: Sequence[str] = (), query: str = ""
 ) -> Iterator[Mongod]:
-    """The same in a new directory `data`, started by the command `surroundings`, which becomes it.
+    """Yield a `mongod` that answers and keeps its data in the new directory `data`.
 
-    `options` are further arguments, `query` is what its URL must have for them.
+    The command `surroundings` starts the server and must replace itself by it (exec). `options` are further arguments
+    of the server, and `query` is the part of the URL that clients need for these options.
     """
     (port,) = free_ports(1)
     url = f"mongodb://{HOST}:{port}{query}"
@@ -76,7 +77,7 @@ def mongod_within(
 
 
 def start(data: Path, port: int, *more: str) -> subprocess.Popen[bytes]:
-    """The process, which may not answer yet. `more` are further arguments."""
+    """Start a `mongod`, which may not answer yet, and return its process. `more` are further arguments."""
     return subprocess.Popen([*_command(data, port), *more], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
 
 
@@ -86,7 +87,7 @@ def _command(data: Path, port: int) -> list[str]:
         "--bind_ip": HOST,
         "--networkMessageCompressors": "disabled",
         "--wiredTigerCacheSizeGB": "0.25",
-        "--setParameter": "enableTestCommands=1",  # so that a test can have it answer a command with an error
+        "--setParameter": "enableTestCommands=1",  # allows a test to make a command fail
         "--dbpath": str(data),
         "--logpath": str(data / "log"),
     }
@@ -95,7 +96,7 @@ def _command(data: Path, port: int) -> list[str]:
 
 
 def wait_until_it_answers(process: subprocess.Popen[bytes], url: str, *, log: Path) -> None:
-    """Raises RuntimeError with the end of the log if it ends before, or takes too long."""
+    """Wait until the server answers. Raises RuntimeError, with the end of the log, if it exits or takes too long."""
     deadline = time.monotonic() + START_SECONDS
     client: MongoClient[dict[str, object]]
     with MongoClient(url, serverSelectionTimeoutMS=200, directConnection=True) as client:
@@ -104,7 +105,7 @@ def wait_until_it_answers(process: subprocess.Popen[bytes], url: str, *, log: Pa
                 client.admin.command("ping")
             except PyMongoError:
                 if process.poll() is not None or time.monotonic() > deadline:
-                    said = log.read_text()[-2000:] if log.exists() else "it left no log"
+                    said = log.read_text()[-2000:] if log.exists() else "it has written no log"
                     raise RuntimeError(f"mongod did not start: {said}") from None
             else:
                 return

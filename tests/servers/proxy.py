@@ -1,4 +1,4 @@
-"""An HTTP/1.1 proxy that notes what passes through it, and disturbs those exchanges that a test has planned to."""
+"""An HTTP/1.1 proxy that notes each request that passes, and disturbs the exchanges that a test has planned."""
 
 import asyncio
 import itertools
@@ -20,7 +20,7 @@ HOST = "127.0.0.1"
 
 @dataclass(kw_only=True)
 class Proxy:
-    """`upstream` and the plans may be changed while it runs."""
+    """A running proxy; `upstream` and the plans may be changed while it runs."""
 
     upstream: tuple[str, int]
     port: int = 0
@@ -42,35 +42,35 @@ class Proxy:
         skip: int = 0,
         times: int = 1,
     ) -> Planned:
-        """Disturb requests to come; what is planned first is asked first."""
+        """Plan to disturb requests to come. A request is disturbed by the first plan that takes it."""
         planned = Planned(disturbance=disturbance, method=method, part_of_target=part_of_target, skip=skip, times=times)
         self.plans.append(planned)
         return planned
 
     def count(self, method: str) -> int:
-        """How many requests of the method came."""
+        """Return how many requests with the method have come."""
         return sum(seen.method == method for seen in list(self.requests))
 
     @property
     def busy(self) -> bool:
-        """Whether an exchange is under way."""
+        """Return whether an exchange is under way."""
         return any(not seen.over for seen in list(self.requests))
 
     def reset_all(self) -> None:
-        """Reset every open connection, now."""
+        """Reset every open connection now."""
         assert self._loop is not None
         for task in list(self._connections):
             self._loop.call_soon_threadsafe(task.cancel)
 
     def forget(self) -> None:
-        """Drop all plans and what was seen."""
+        """Drop all plans and all noted requests."""
         self.plans.clear()
         self.requests.clear()
 
 
 @contextmanager
 def proxying(host: str, port: int) -> Iterator[Proxy]:
-    """The proxy, listening, in a thread. When it ends, its connections are reset."""
+    """Yield a proxy that listens from a thread. Its connections are reset at the end."""
     proxy = Proxy(upstream=(host, port))
     ready = threading.Event()
     end: list[Callable[[], object]] = []
@@ -116,7 +116,7 @@ async def _listening(proxy: Proxy) -> AsyncGenerator[None]:
 
 
 async def _serve(proxy: Proxy, client: Peer, number: int) -> None:
-    """All exchanges of one connection."""
+    """Serve all exchanges of one connection."""
     try:
         while isinstance(request := await client.event(), h11.Request):
             seen = _note(request, number)
@@ -129,7 +129,7 @@ async def _serve(proxy: Proxy, client: Peer, number: int) -> None:
             client.http.start_next_cycle()
     except* BROKEN:
         client.reset()
-    except* asyncio.CancelledError:  # by `reset_all` and at the end, and there is nothing else to end
+    except* asyncio.CancelledError:  # cancelled by `reset_all` or at the end; the connection's task ends here
         client.reset()
     finally:
         client.close()

@@ -17,7 +17,7 @@ START_SECONDS = 20.0
 
 @contextmanager
 def redis_server(directory: Path) -> Iterator[str]:
-    """Its URL, once it answers; ended at the exit."""
+    """Yield the URL of a redis-server that answers. The server is stopped at exit."""
     (binary,) = binaries.locate([binaries.redis_server()]).values()
     (port,) = free_ports(1)
     command = [str(binary), "--port", str(port), "--bind", HOST, "--save", "", "--dir", str(directory)]

@@ -1,4 +1,4 @@
-"""Three real `mongod` as one replica set, on loopback and without users, to be killed and started again."""
+"""A replica set of three real `mongod`, on loopback and without users, that can be killed and started again."""
 
 import signal
 import subprocess
@@ -19,7 +19,7 @@ from tests.servers import mongod
 
 NAME = "tests"
 MEMBERS = 3
-ELECTION_SECONDS = 2  # how long a silent primary is waited for; MongoDB's own default is 10
+ELECTION_SECONDS = 2  # how long members wait for a silent primary; MongoDB's default is 10
 PRIMARY_SECONDS = 60.0
 OPLOG_MB = 512
 
@@ -34,7 +34,7 @@ class _Member:
 
 
 class ReplicaSet:
-    """Its members by their address."""
+    """The members of the set, each known by its address."""
 
     def __init__(self, directory: Path, *, election_seconds: float) -> None:
         self._members: dict[Address, _Member] = {}
@@ -50,7 +50,7 @@ class ReplicaSet:
         return f"mongodb://{hosts}/?replicaSet={NAME}"
 
     def initiate(self) -> None:
-        """Make it a set, once every member answers."""
+        """Wait until every member answers, then make them a replica set."""
         for address in self._members:
             self._wait_until_it_answers(address)
         members = [{"_id": n, "host": f"{host}:{port}"} for n, (host, port) in enumerate(self._members)]
@@ -58,32 +58,32 @@ class ReplicaSet:
         first = next(iter(self._members.values()))
         with _client(f"mongodb://{HOST}:{first.port}", directConnection=True) as client:
             client.admin.command("replSetInitiate", {"_id": NAME, "members": members, "settings": settings})
-            _retried(lambda: client.admin.command("replSetStepUp"))  # else the first election waits for its time-out
+            _retried(lambda: client.admin.command("replSetStepUp"))  # else the first election waits for a timeout
 
     def wait_for_primary(self) -> Address:
-        """The primary, once a majority of the set confirms a write to it."""
+        """Wait until a majority of the set confirms a write, and return the address of the primary."""
         with _client(self.url) as client:
             confirmed = client.get_database("tests", write_concern=WriteConcern(w="majority", j=True))
             _retried(lambda: confirmed["primary"].update_one({"_id": 1}, {"$inc": {"times": 1}}, upsert=True))
             primary = client.primary
-        assert primary is not None, "it has answered just now"
+        assert primary is not None, "the primary has just answered"
         return primary
 
     def kill(self, address: Address) -> None:
-        """kill -9; returns when the process is gone."""
+        """Kill the member with SIGKILL, and wait until its process has exited."""
         process = self._members[address].process
         process.kill()
         process.wait()
 
     def start_again(self, address: Address) -> None:
-        """Start a member that was killed; returns when it answers, not when it has caught up."""
+        """Start a killed member, and wait until it answers. The member may not have caught up then."""
         member = self._members[address]
         member.process = _start(member.data, member.port)
         self._wait_until_it_answers(address)
 
     @contextmanager
     def unconfirmed(self, primary: Address) -> Iterator[None]:
-        """All but the primary stand still: what is written to it is not confirmed by the majority until the exit."""
+        """Stop all members but the primary, so that the majority confirms no write to the primary until the exit."""
         others = [member.process for address, member in self._members.items() if address != primary]
         for process in others:
             process.send_signal(signal.SIGSTOP)
@@ -96,7 +96,7 @@ class ReplicaSet:
                 process.send_signal(signal.SIGCONT)
 
     def stop(self) -> None:
-        """By force: a member that is asked waits long for the others, and the data is thrown away."""
+        """Kill all members. A clean shutdown would wait long for other members, and nobody needs the data."""
         for address in self._members:
             self.kill(address)
 
@@ -108,7 +108,7 @@ class ReplicaSet:
 
 @contextmanager
 def replica_set(*, election_seconds: float = ELECTION_SECONDS) -> Iterator[ReplicaSet]:
-    """The set, with a primary. Its members are ended at exit, and their data is removed."""
+    """Yield a replica set that has a primary. At exit its members are killed, and their data is removed."""
     with mongod.in_memory() as directory:
         found = ReplicaSet(directory, election_seconds=election_seconds)
         try:
@@ -124,7 +124,7 @@ def _start(data: Path, port: int) -> subprocess.Popen[bytes]:
 
 
 def _retried(ask: Callable[[], object]) -> None:
-    """Until it is answered without an error. Raises PyMongoError after a minute."""
+    """Repeat the call until it raises no error. Raises PyMongoError after a minute."""
     deadline = time.monotonic() + PRIMARY_SECONDS
     while True:
         try:

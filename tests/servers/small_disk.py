@@ -1,4 +1,4 @@
-"""A real `mongod` on a small disk of its own that can be filled: a tmpfs in a private mount namespace, without root."""
+"""A real `mongod` on a small disk that a test can fill: a tmpfs in a private mount namespace, without root."""
 
 import os
 import subprocess
@@ -22,24 +22,24 @@ class SmallDisk:
         return status.f_bavail * status.f_frsize
 
     def fill(self, *, leaving: int) -> None:
-        """Put a file there, so that only so many bytes are free."""
+        """Grow a file on the disk until only `leaving` bytes are free."""
         with (self._inside / "ballast").open("ab") as ballast:
             length = ballast.tell()
             os.posix_fallocate(ballast.fileno(), length, self.free_bytes - leaving)
 
     def make_room(self) -> None:
-        """Remove that file."""
+        """Remove the file that fills the disk."""
         (self._inside / "ballast").unlink()
 
     @property
     def _inside(self) -> Path:
-        """The disk as the server sees it."""
+        """Return the path of the disk inside the server's mount namespace."""
         return Path(f"/proc/{self.mongod.process.pid}/root{self.mongod.data}")
 
 
 def why_not() -> str | None:
-    """Why there can be no small disk on this machine."""
-    command = ("unshare", "-rm", "sh", "-c", MOUNT, "1m", "/tmp", "true")  # noqa: S108 - only inside
+    """Return why this machine cannot have a small disk, or None if it can."""
+    command = ("unshare", "-rm", "sh", "-c", MOUNT, "1m", "/tmp", "true")  # noqa: S108 - the mount is visible only in the namespace
     try:
         tried = subprocess.run(command, capture_output=True, text=True, check=False)
     except OSError as error:
@@ -49,7 +49,7 @@ def why_not() -> str | None:
 
 @contextmanager
 def small_disk(directory: Path, size_bytes: int) -> Iterator[SmallDisk]:
-    """The server, once it answers; it is ended at exit, and its disk with it."""
+    """Yield a small disk whose server answers. At exit the server stops, and the disk disappears with it."""
     data = directory.resolve() / "mongod"
     surroundings = ("unshare", "-rm", "sh", "-c", MOUNT, str(size_bytes), str(data))
     with mongod_within(surroundings, data) as mongod:

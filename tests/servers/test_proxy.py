@@ -1,4 +1,4 @@
-"""The proxy that journeys count with, and that faults come from."""
+"""The proxy by which tests count requests and disturb exchanges."""
 
 import asyncio
 import hashlib
@@ -62,7 +62,7 @@ async def test_webdav_works_through_the_proxy_and_moves_are_counted(tmp_path: Pa
         assert proxy.requests[1].body_bytes == len(data)
         assert proxy.requests[2].headers["destination"] == f"{proxy.url}/new/x.bin"
         assert [seen.status for seen in proxy.requests] == [201, 201, 201]
-        assert await eventually(is_over)  # the end of an answer is here before the proxy has taken note of it
+        assert await eventually(is_over)  # the answer may arrive before the proxy notes that the exchange is over
 
 
 async def test_upstream_that_is_down_closes_the_connection() -> None:
@@ -98,7 +98,7 @@ def test_cut_request_is_reset_and_incomplete_upstream(proxy: Proxy, store: HttpS
         put(proxy)
     planned.wait(1)
     assert proxy.requests[0].status is None
-    if (store.directory / "x").exists():  # a server may lose all of a request whose connection is reset
+    if (store.directory / "x").exists():  # a server may receive nothing of a request whose connection is reset
         assert len(stored(store)) <= AT
 
 

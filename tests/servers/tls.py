@@ -1,4 +1,4 @@
-"""TLS in front of a server that has none of its own, as stunnel does it."""
+"""A TLS terminator in front of a server without TLS, as stunnel is one."""
 
 import asyncio
 import ssl
@@ -14,7 +14,7 @@ BLOCK_BYTES = 1 << 16
 
 @contextmanager
 def tls_before(port: int, certificate: Certificate) -> Iterator[int]:
-    """The port where the server at `port` is reached by TLS; served in a thread."""
+    """Yield the port at which a thread accepts TLS connections for the server at `port`."""
     ready = threading.Event()
     ports: list[int] = []
     end: list[Callable[[], object]] = []
@@ -42,8 +42,8 @@ def tls_before(port: int, certificate: Certificate) -> Iterator[int]:
 
 
 async def _join(port: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Both directions of one connection, until both are at their end."""
-    with suppress(OSError, asyncio.CancelledError):  # cancelled at the end, when nothing else is to be done
+    """Copy both directions of one connection, until both have ended."""
+    with suppress(OSError, asyncio.CancelledError):  # cancelled when the terminator stops; nothing is left to do then
         inner_reader, inner_writer = await asyncio.open_connection(HOST, port)
         await asyncio.gather(_copy(reader, inner_writer), _copy(inner_reader, writer))
     writer.close()

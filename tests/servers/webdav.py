@@ -1,4 +1,4 @@
-"""`rclone serve webdav` on a directory."""
+"""A WebDAV server on a directory: `rclone serve webdav`."""
 
 import os
 import socket
@@ -36,12 +36,12 @@ def rclone_webdav(
     *,
     etag_hash: bool = False,
     user: str = "u",
-    password: str = "p",  # noqa: S107 - guards nothing
+    password: str = "p",  # noqa: S107 - protects no secret
     certificate: Certificate | None = None,
 ) -> Iterator[WebDavServer]:
-    """The server, answering, by https with a `certificate`. With `etag_hash` its ETags are SHA-256 in hex.
+    """Yield a server that answers, over https with a `certificate`. With `etag_hash` its ETags are SHA-256 in hex.
 
-    What others change on its disk it sees 50 ms later.
+    The server sees changes that others make to the directory 50 ms later.
     """
     scheme = "https" if certificate else "http"
     server = WebDavServer(host=HOST, port=free_ports(1)[0], user=user, password=password, scheme=scheme)
@@ -50,7 +50,7 @@ def rclone_webdav(
         config.touch()
         command = [str(Path(sys.executable).with_name("rclone")), "--config", str(config)]
         command += ["serve", "webdav", str(directory)]
-        # With a time of 0 rclone spins.
+        # rclone loops without a pause if --dir-cache-time is 0.
         command += ["--addr", f"{server.host}:{server.port}", "--dir-cache-time", "50ms"]
         command += ["--etag-hash", "SHA256"] if etag_hash else []
         command += ["--cert", str(certificate.chain), "--key", str(certificate.key)] if certificate else []
@@ -71,11 +71,11 @@ def rclone_webdav(
 
 
 def wait_until_answering(host: str, port: int, process: subprocess.Popen[bytes]) -> None:
-    """Returns when the port takes connections. Raises TimeoutError, or RuntimeError if the process ends before."""
+    """Wait until the port takes connections. Raises TimeoutError, or RuntimeError if the process exits before."""
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         if process.poll() is not None:
-            raise RuntimeError(f"the server ended with {process.returncode}")
+            raise RuntimeError(f"the server exited with {process.returncode}")
         try:
             socket.create_connection((host, port), timeout=1).close()
         except OSError:

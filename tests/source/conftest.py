@@ -1,4 +1,4 @@
-"""Exports to get out of, with the kernel's help against that and without."""
+"""The fixture `exports`, with openat2 by the kernel and with the walk that replaces openat2 on old kernels."""
 
 import errno
 from pathlib import Path

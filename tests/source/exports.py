@@ -1,4 +1,7 @@
-"""A configured root, the roots of two accounts in it, and secrets all around: above, beside, in the other account."""
+"""A configured root with the roots of two accounts, and secrets that no path of the account `alice` may reach.
+
+The secrets lie above and beside the configured root, and in the root of the other account.
+"""
 
 import os
 from contextlib import closing, suppress
@@ -22,14 +25,14 @@ class Exports:
     outside: Path
     configured: Path
     alice: Path
-    read: list[bytes] = field(default_factory=list)  # the beginning of all that was opened for reading
+    read: list[bytes] = field(default_factory=list)  # the first bytes of every file that was opened for reading
 
     @property
     def roots(self) -> Roots:
         return Roots(configured=(self.configured,), allowed=(self.alice,))
 
     def path(self, text: str) -> str:
-        """`{alice}`, `{exports}` and `{outside}` filled in."""
+        """Return the text with `{alice}`, `{exports}` and `{outside}` replaced by their paths."""
         return text.format(alice=self.alice, exports=self.configured, outside=self.outside)
 
     async def open(self, text: str) -> bytes:
@@ -37,7 +40,7 @@ class Exports:
             return os.pread(source._descriptor, 100, 0)
 
     async def refused(self, text: str, roots: Roots | None = None) -> GridhaulError:
-        """The error of a path that must not be opened: then nothing was opened for reading, and none is left open."""
+        """Return the error of opening the path. Require that no file was opened for reading and none is left open."""
         before = _open_descriptors()
         with pytest.raises(GridhaulError) as refused:
             await Source.open(self.path(text), roots or self.roots)
@@ -69,7 +72,7 @@ def watch_reading(exports: Exports, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def forbid_openat2(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
-    """As an old kernel (ENOSYS) or a container's filter of system calls (EPERM) does."""
+    """Make openat2 fail as an old kernel (ENOSYS) or a container's filter of system calls (EPERM) does."""
 
     def no_such_call(folder: int, names: str) -> int:
         raise OSError(number, os.strerror(number))
@@ -78,9 +81,9 @@ def forbid_openat2(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
 
 
 def _open_descriptors() -> list[str]:
-    """Of what has a path. Connections of earlier tests may end at any time."""
+    """Return the paths of all open files. Sockets are left out: those of earlier tests may be closed at any time."""
     found = []
     for descriptor in Path("/proc/self/fd").iterdir():
-        with suppress(FileNotFoundError):  # that of the listing itself, or closed meanwhile
+        with suppress(FileNotFoundError):  # the descriptor of this listing, or a descriptor closed meanwhile
             found.append(str(descriptor.readlink()))
     return sorted(target for target in found if target.startswith("/"))

@@ -1,4 +1,4 @@
-"""Links and special files within an account's root that lead out of it or have no bytes, and what each is answered."""
+"""Links that lead out of an account's root, and special files within it: each is refused with its own error."""
 
 import os
 import socket
@@ -96,7 +96,7 @@ async def test_magic_links_are_not_followed_where_the_root_is_proc_itself(export
 
 
 async def test_file_that_the_kernel_makes_up_has_no_length_so_nothing_is_read(exports: Exports) -> None:
-    """A process's environment is a regular file, and could be mounted beneath a root."""
+    """The environment of a process is a regular file, and /proc could be mounted beneath a root."""
     roots = Roots.any_of((Path("/proc"),))
     path = f"/proc/{os.getpid()}/environ"
     identity = await identify(path, roots, max_file_bytes=None)
@@ -146,7 +146,7 @@ SPECIAL: dict[str, Callable[[Path], object]] = {
 async def test_what_is_no_regular_file_is_refused_without_being_opened(
     exports: Exports, monkeypatch: pytest.MonkeyPatch, make: Callable[[Path], object]
 ) -> None:
-    monkeypatch.chdir(exports.alice)  # the address of a socket is short
+    monkeypatch.chdir(exports.alice)  # a relative path, because the address of a socket must be short
     make(Path("special"))
     assert type(await exports.refused("{alice}/special")) is NotARegularFile
     assert type(await exports.refused("{alice}/special/")) is NotARegularFile
@@ -155,7 +155,7 @@ async def test_what_is_no_regular_file_is_refused_without_being_opened(
 async def test_writer_of_a_fifo_does_not_notice_that_it_was_asked_for(exports: Exports) -> None:
     os.mkfifo(exports.alice / "fifo")
     await exports.refused("{alice}/fifo")
-    with pytest.raises(OSError, match="No such device or address"):  # nobody has it open
+    with pytest.raises(OSError, match="No such device or address"):  # ENXIO: no reader has the FIFO open
         os.open(exports.alice / "fifo", os.O_WRONLY | os.O_NONBLOCK)
 
 

@@ -1,4 +1,4 @@
-"""Source files: what may be opened beneath the roots, and how it is read."""
+"""Source files: which may be opened beneath the roots, and how they are read."""
 
 import hashlib
 import os
@@ -29,7 +29,7 @@ from tests.contracts.bytes_to_store import MIB, seal_of, some_bytes
 
 @pytest.fixture(params=["openat2", "walk"])
 def root(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A root, opened with the kernel's help or, where there is none, component by component."""
+    """Return a root beneath which files are opened by openat2, or component by component as without openat2."""
     if request.param == "walk":
         monkeypatch.setattr(beneath, "_openat2", _no_such_call)
     root = tmp_path / "root"
@@ -109,7 +109,7 @@ async def test_path_through_a_folder_that_links_out_is_not_allowed(root: Path, t
 
 async def test_link_that_stays_inside_is_followed_by_the_kernel(root: Path, request: pytest.FixtureRequest) -> None:
     (root / "link").symlink_to("folder/run.h5")
-    if "walk" in request.node.name:  # which follows no link at all
+    if "walk" in request.node.name:  # the walk follows no link at all
         with pytest.raises(PathNotAllowed):
             await _open(root / "link", root)
     else:

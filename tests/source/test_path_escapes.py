@@ -1,4 +1,4 @@
-"""Paths that try to leave an account's root by their text, and what each is answered."""
+"""Paths that try to leave an account's root by their text: each is refused with its own error."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Accounts' roots that are missing, replaced, or not the operator's to give."""
+"""Roots of accounts that are missing, replaced by links, or not beneath a configured root."""
 
 import errno
 from pathlib import Path
@@ -17,7 +17,7 @@ def _replace(folder: Path, to: Path | str) -> None:
 
 @pytest.mark.parametrize("to", ["bob", "{exports}/bob", "../../..", "{outside}", "before", "none", "/"])
 async def test_root_of_an_account_that_became_a_link_is_not_allowed(exports: Exports, to: str) -> None:
-    """Not even to a folder beneath the configured root: that may be another account's."""
+    """The link is not followed even to a folder beneath the configured root: the folder may be another account's."""
     _replace(exports.alice, exports.path(to))
     for name in ("run.h5", "none", "folder/run.h5"):
         assert type(await exports.refused(f"{{alice}}/{name}")) is PathNotAllowed
@@ -36,7 +36,7 @@ async def test_configured_root_may_be_a_link(exports: Exports) -> None:
 
 
 async def test_of_the_configured_roots_the_longest_is_opened(exports: Exports) -> None:
-    """So it may be a link, which beneath the other one it might not."""
+    """A configured root may be a link; beneath the shorter root the same link would not be followed."""
     _replace(exports.configured, "before")
     for configured in ((exports.outside, exports.configured), (exports.configured, exports.outside)):
         roots = Roots(configured=configured, allowed=(exports.alice,))

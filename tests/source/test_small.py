@@ -1,4 +1,4 @@
-"""A small source is read at once, and only if nobody touched it meanwhile."""
+"""A small source is read in one go, and is refused if anybody touches it meanwhile."""
 
 import os
 import time
@@ -50,7 +50,7 @@ def test_all_chunks_are_read_and_sealed(path: Path, length: int) -> None:
 
 
 def test_source_that_was_written_just_now_is_left_for_later(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A write in the same tick of the clock would not show."""
+    """A further write in the same tick of the clock would not change the source's times."""
     monkeypatch.setattr(time, "time_ns", lambda: path.stat().st_ctime_ns + 1)
     with pytest.raises(SourceChanged):
         read(path)

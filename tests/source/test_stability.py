@@ -1,4 +1,4 @@
-"""Whether a source is still what was read of it, and what it is registered as. Real files."""
+"""Sources that change while they are read, and the identity that a source is registered with. Files are real."""
 
 import os
 import time
@@ -69,7 +69,7 @@ async def test_written_source_has_changed(source: Source, path: Path, change: Ch
 
 
 async def test_change_right_after_the_identity_was_taken_shows_in_its_ctime(source: Source, path: Path) -> None:
-    """Though the source was written to just before, and the kernel's clock ticks slowly."""
+    """The ctime differs although the source was written to just before and the kernel's clock ticks slowly."""
     for byte in (b"a", b"b", b"c", b"d", b"e"):
         rewrite(path, 0, byte)
         opened = await source.settled_identity()

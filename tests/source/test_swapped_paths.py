@@ -1,4 +1,4 @@
-"""The race: parts of a path are swapped for ways out, all the time, while it is opened and read 10,000 times."""
+"""Races: a part of a path is swapped for a link that leads out, all the time, while the path is opened 10,000 times."""
 
 import os
 import subprocess
@@ -15,7 +15,7 @@ from gridhaul.transfer.errors import GridhaulError, PathNotAllowed, SourceMissin
 from tests.source.exports import INSIDE, SECRET, Exports
 
 OPENED = 10_000
-REPEATED = 30  # takes the time that a swap needs
+REPEATED = 30  # so often that following the link takes as long as a swap
 Outcome = bytes | type[GridhaulError]
 SWAPPER = """
 import ctypes, os, sys
@@ -31,7 +31,7 @@ while os.getppid() == int(sys.argv[3]):
 
 @contextmanager
 def _swapping(one: Path, other: Path) -> Iterator[None]:
-    """Another process exchanges the two names as fast as it can."""
+    """Run another process that exchanges the two names as fast as it can."""
     command = [sys.executable, "-c", SWAPPER, str(one), str(other), str(os.getpid())]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as swapper:
         try:
@@ -43,7 +43,7 @@ def _swapping(one: Path, other: Path) -> Iterator[None]:
 
 
 async def _open_and_read(exports: Exports, path: str) -> None:
-    """At least 10,000 times, and until it was seen that there was swapping meanwhile: never a secret."""
+    """Open and read the path 10,000 times, and more until both outcomes were seen. Require that no secret is read."""
     seen: Counter[Outcome] = Counter()
     while seen.total() < OPENED or len(seen) < 2 or INSIDE not in seen:
         outcome = await _outcome(exports, path)
@@ -91,9 +91,9 @@ async def test_folder_above_the_root_of_the_account_swapped_for_a_link(exports: 
 
 
 async def test_folder_moved_out_while_a_link_in_it_leads_up(exports: Exports, request: pytest.FixtureRequest) -> None:
-    """Where it is outside, two folders up from it there is a secret instead of the account's file."""
+    """From the outer place of the folder, the link leads to a secret; from the inner place, to the account's file."""
     if "walk" in request.node.name:
-        pytest.skip("it follows no links")
+        pytest.skip("the walk follows no links")
     inside, moved = exports.alice / "folder" / "deep", exports.outside / "other" / "deep"
     for folder in (inside, moved):
         (folder / "a").mkdir(parents=True)

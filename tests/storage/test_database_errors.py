@@ -1,4 +1,4 @@
-"""Which errors of MongoDB pass by themselves, so that the work waits, and which are mistakes of ours."""
+"""Errors of MongoDB that pass by themselves, so that the work waits, and errors that are mistakes of ours."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -36,14 +36,14 @@ from tests.contracts.ports import new_file
 
 UNAUTHORIZED = 13
 CONTENT = RecordId("0" * 24)
-NOT_PRIMARY_CODES = {91, 189, 10058, 10107, 11600, 11602, 13435, 13436}  # the driver has an error of its own for these
+NOT_PRIMARY_CODES = {91, 189, 10058, 10107, 11600, 11602, 13435, 13436}  # the driver raises NotPrimaryError for these
 ANSWERED_CODES = sorted(PASSING_CODES - NOT_PRIMARY_CODES)
 NOT_CONFIRMED_CODES = [64, 100]
 
 
 @contextmanager
 def answering(url: str, *commands: str, mode: object = "alwaysOn", **failure: Any) -> Iterator[None]:
-    """The server answers these commands with the failure, every time, or after it has done some."""
+    """Make the server answer these commands with the failure: every time, or as `mode` says."""
     client: MongoClient[dict[str, Any]] = MongoClient(url)
     with client:
         switch = client.admin.command
@@ -67,7 +67,7 @@ async def test_read_that_is_interrupted_is_no_answer(database: Database, mongo_u
 async def test_cursor_that_is_lost_is_followed_by_another(
     database: Database, mongo_url: str, failure: dict[str, Any], mode: object, few_readers: bool
 ) -> None:
-    """Whatever becomes of each, what was read is read once."""
+    """Each chunk is read once, however the cursors are lost."""
     data = some_bytes(23 * MIB + 5)
     contents = MongoContents(database, few_readers=few_readers)
     content = await sealed(contents, MongoIntake(database, inline_limit_chunks=0), data)

@@ -1,14 +1,14 @@
-"""One api process at a time dispatches."""
+"""One api process at a time holds the dispatcher's lease."""
 
 import asyncio
 
-from gridhaul.storage.agenda import DispatcherLease
+from gridhaul.storage.agenda import MongoDispatcherLease
 from gridhaul.storage.connect import Database
 from tests.contracts.ports import eventually
 
 
-def _lease(database: Database, holder: str, *, lease_seconds: float = 60) -> DispatcherLease:
-    return DispatcherLease(database, holder=holder, lease_seconds=lease_seconds)
+def _lease(database: Database, holder: str, *, lease_seconds: float = 60) -> MongoDispatcherLease:
+    return MongoDispatcherLease(database, holder=holder, lease_seconds=lease_seconds)
 
 
 async def test_holder_keeps_it_and_others_do_not_get_it(database: Database) -> None:

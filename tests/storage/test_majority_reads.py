@@ -1,4 +1,4 @@
-"""A primary that holds more than it knows to be confirmed, as a new one does: nothing of that is taken for missing."""
+"""A primary holds more than it knows to be confirmed, as a new primary does: no read takes that data for missing."""
 
 import asyncio
 from collections.abc import AsyncIterator, Coroutine, Iterator
@@ -19,13 +19,13 @@ from tests.contracts.bytes_to_store import MIB, opened, read, seal_of, sealed, s
 from tests.contracts.ports import new_file
 from tests.servers.replica_set import ReplicaSet, replica_set
 
-PATIENT_SECONDS = 120  # no election: one primary all along
+PATIENT_SECONDS = 120  # so long that no election happens
 LOOK_SECONDS = 1
 CONFIRMED_SECONDS = 30
 
 
 class Lagging:
-    """A database in three servers, and a way to it that sees and writes what the majority has not confirmed."""
+    """A database on three servers; `ahead` reads and writes data that the majority has not confirmed."""
 
     def __init__(self, mongods: ReplicaSet, database: Database) -> None:
         self._mongods = mongods
@@ -33,11 +33,11 @@ class Lagging:
         self.ahead = database.with_options(write_concern=WriteConcern(1), read_concern=ReadConcern("local"))
 
     async def stopped(self, work: Coroutine[Any, Any, Any]) -> Any:
-        """The end of the work, which begins while nothing is confirmed."""
+        """Start the work while the majority confirms nothing, require that it waits, and return its result."""
         with self._mongods.unconfirmed(self._mongods.wait_for_primary()):
             task = asyncio.create_task(work)
             await asyncio.wait([task], timeout=LOOK_SECONDS)
-            assert not task.done(), f"it did not wait: {task}"
+            assert not task.done(), f"the work did not wait: {task}"
         return await asyncio.wait_for(task, CONFIRMED_SECONDS)
 
 

@@ -1,4 +1,4 @@
-"""What the target suite runs against: real places of every kind, and targets configured for them."""
+"""Real places of every kind for the target suite, and targets configured for them."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from gridhaul.targets.registry import load_targets
 from gridhaul.transfer.model import Evidence
-from gridhaul.transfer.ports import Target
+from gridhaul.transfer.ports.targets import Target
 from tests.servers.http_store import http_store
 from tests.servers.webdav import rclone_webdav
 
@@ -17,12 +17,12 @@ WEB = ("webdav", "webdav-etag", "http", "http-digest")
 KINDS = (*ATOMIC, "http", "http-digest")
 PASSWORD = "p4ss-w0rd"
 MIB = 1 << 20
-INNER = 200  # folders in each place, made before a server that caches directories starts
+INNER = 200  # folders in each place, made before the servers start, because rclone caches directories
 
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """A directory and how a target is configured that writes there."""
+    """A directory, and the configuration of a target that writes there."""
 
     directory: Path
     evidence: Evidence
@@ -33,12 +33,12 @@ class Place:
     unused: list[str] = field(default_factory=list, repr=False)
 
     def inner(self) -> "Place":
-        """A folder of it that nobody used yet."""
+        """Return a place in a folder of this one that no test has used yet."""
         folder = self.unused.pop()
         return replace(self, directory=self.directory / folder, url=self.url and f"{self.url}/{folder}")
 
     def section(self, password_file: Path) -> str:
-        """The lines of `targets.toml`."""
+        """Return the lines of `targets.toml` for the target; write its password to the file."""
         if self.url is None:
             return f'[targets.{NAME}]\nkind = "{self.kind}"\npath = "{self.directory}"\n'
         password_file.write_text(self.password)
@@ -48,7 +48,7 @@ class Place:
 
 @contextmanager
 def places(top: Path) -> Iterator[dict[str, Place]]:
-    """A place of every kind, its server running."""
+    """Yield a place of every kind, with its server running."""
     roots = {kind: top / kind for kind in KINDS}
     unused = [f"inner{n}" for n in range(INNER)]
     for root in roots.values():
@@ -76,7 +76,7 @@ def places(top: Path) -> Iterator[dict[str, Place]]:
 
 @asynccontextmanager
 async def target_of(place: Place, scratch: Path) -> AsyncGenerator[Target]:
-    """The target, configured as an operator does it."""
+    """Yield the target of the place, configured by a `targets.toml`."""
     file = scratch / "targets.toml"
     file.write_text(place.section(scratch / "password"))
     targets = load_targets(file)
@@ -87,11 +87,11 @@ async def target_of(place: Place, scratch: Path) -> AsyncGenerator[Target]:
 
 
 def untold(_: int) -> None:
-    """Whatever leaves may leave."""
+    """Allow all bytes to leave."""
 
 
 async def blocks_of(data: bytes, *, failure: BaseException | None = None) -> AsyncIterator[bytes]:
-    """The data as blocks of 1 MiB; then the failure, if there is one."""
+    """Yield the data in blocks of 1 MiB, then raise the failure, if there is one."""
     for start in range(0, len(data), MIB):
         yield data[start : start + MIB]
     if failure is not None:

@@ -1,4 +1,4 @@
-"""What only directories do: links, strange files, file systems without this or that."""
+"""Tests of the directory target alone: links, special files, and file systems that lack an operation."""
 
 import asyncio
 import ctypes

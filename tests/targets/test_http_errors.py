@@ -1,4 +1,4 @@
-"""Foreign exceptions and statuses become errors of ours, and nothing of theirs shows."""
+"""Exceptions of the HTTP libraries and statuses become errors of ours, which show no text of the exceptions."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""What only plain HTTP targets do, and how HTTP goes wrong."""
+"""Tests of the plain HTTP target alone, and of failures of HTTP."""
 
 import base64
 import hashlib
@@ -143,7 +143,7 @@ async def test_early_answer_and_close_is_an_error(status: bytes, error: type[Gri
 
 
 class EarlySuccess(httpx2.AsyncBaseTransport):
-    """Answers 201 after the first block, as if a failed write had ended the sending."""
+    """A transport that answers 201 after the first block, as if a failed write had ended the sending."""
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         assert isinstance(request.stream, httpx2.AsyncByteStream)

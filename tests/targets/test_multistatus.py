@@ -1,4 +1,4 @@
-"""Addresses out of a WebDAV answer that comes in parts."""
+"""Addresses are parsed from a WebDAV multistatus answer that arrives in parts."""
 
 from collections.abc import AsyncIterator
 

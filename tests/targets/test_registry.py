@@ -1,4 +1,4 @@
-"""`targets.toml`: what is taken, what is refused and how that is said."""
+"""`targets.toml`: which configurations are taken, which are refused, and how the refusals are worded."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ import pytest
 from gridhaul.process.settings import SettingsError
 from gridhaul.targets.directory import DirectoryTarget
 from gridhaul.targets.http import HttpTarget
-from gridhaul.targets.registry import Targets, load_targets, target_names
+from gridhaul.targets.registry import ConfiguredTargets, load_targets, target_names
 from gridhaul.targets.webdav import WebDavTarget
 from gridhaul.transfer.errors import TargetUnknown
 
@@ -39,7 +39,7 @@ def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EMPTY", "")
 
 
-def load(directory: Path, text: str) -> Targets:
+def load(directory: Path, text: str) -> ConfiguredTargets:
     path = directory / "targets.toml"
     path.write_text(text)
     return load_targets(path)

@@ -1,4 +1,4 @@
-"""What only WebDAV targets do, answered by a server that says what it is told to."""
+"""Tests of the WebDAV target alone, against a server that gives the answers of each test."""
 
 from collections.abc import AsyncIterator, Iterator
 

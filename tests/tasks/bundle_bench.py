@@ -1,14 +1,13 @@
-"""Small source files on their way into memory twins together."""
+"""Small source files that are stored together into memory twins."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 from gridhaul.source.opened import identify
 from gridhaul.source.roots import Roots
 from gridhaul.targets.directory import DirectoryTarget
-from gridhaul.targets.registry import Targets
+from gridhaul.targets.registry import ConfiguredTargets
 from gridhaul.transfer.model import Destination, File, Hint, NewFile, Queue, RecordId
 from gridhaul.transfer.states import DeliveryState, FileState
 from tasks.attempt import Attempts
@@ -18,6 +17,8 @@ from tests.contracts.bytes_to_store import read
 from tests.contracts.memory_contents import MemoryContents, MemoryIntake
 from tests.contracts.memory_registry import MemoryDeliveries, MemoryFiles
 from tests.tasks.storing_bench import DirectChunks
+from tests.tasks.worker_parts import NotedHints, worker_settings
+from tests.unused import UNUSED
 
 TARGET = "disk"
 LEASE_SECONDS = 60.0
@@ -63,21 +64,18 @@ class Bench:
         return file.id
 
     async def store(self, *file_ids: RecordId) -> list[File]:
-        """The files after they were hinted together."""
+        """Run the journey of files that were hinted together; return the files afterwards."""
         await store_files(self.runtime(), file_ids)
         return [self.files.rows[file_id].record for file_id in file_ids]
 
     async def stored(self, file: File) -> bytes:
-        """What a stored file's content gives."""
+        """Return the bytes of a stored file's content."""
         assert file.content_id is not None
         content = await self.contents.get(file.content_id)
         assert content is not None
         return bytes(await read(self.contents, content))
 
     def runtime(self) -> Runtime:
-        nothing = cast("Any", None)
-        names = ("roots", "segment_chunks", "segments_in_flight", "max_file_bytes", "lease_seconds")
-        values = ((self.outgoing,), 16, 1, None, self.lease_seconds)
         pace: dict[str, Any] = {
             "stopping": lambda: self.stop,
             "renew_seconds": 10,
@@ -85,21 +83,21 @@ class Bench:
             "max_attempts": 3,
         }
         return Runtime(
-            settings=cast("Any", SimpleNamespace(**dict(zip(names, values, strict=True)))),
+            settings=worker_settings(roots=(self.outgoing,), segments_in_flight=1, lease_seconds=self.lease_seconds),
             holder="worker",
             files=self.files,
             deliveries=self.deliveries,
             contents=self.contents,
-            usage=nothing,
-            chunks=cast("Any", self.chunks),
-            targets=Targets({TARGET: lambda: DirectoryTarget(name=TARGET, path=self.delivered)}),
-            hints=cast("Any", SimpleNamespace(offer=self.hints.append)),
-            checking=nothing,
+            usage=UNUSED,
+            chunks=self.chunks,
+            targets=ConfiguredTargets({TARGET: lambda: DirectoryTarget(name=TARGET, path=self.delivered)}),
+            hints=NotedHints(self.hints),
+            checking=UNUSED,
             file_attempts=Attempts(records=self.files, waiting=FileState.REGISTERED, failed=FileState.FAILED, **pace),
-            delete_attempts=nothing,
+            delete_attempts=UNUSED,
             delivery_attempts=Attempts(
                 records=self.deliveries, waiting=DeliveryState.QUEUED, failed=DeliveryState.FAILED, **pace
             ),
-            cleaning_attempts=nothing,
-            close=nothing,
+            cleaning_attempts=UNUSED,
+            close=UNUSED,
         )

@@ -1,11 +1,10 @@
-"""Files stored from real sources in a real MongoDB, and checks that run over them; the chunk service is a real one."""
+"""Files from real sources in a real MongoDB, and checks that run over them, with a real chunk service."""
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import httpx2
 from bson import ObjectId
@@ -39,17 +38,19 @@ from tasks.runtime import Checking, Runtime
 from tests.asgi.request_limits import REQUEST_LIMITS
 from tests.contracts.bytes_to_store import seal_of, segments, some_bytes
 from tests.contracts.ports import new_file
+from tests.tasks.worker_parts import NotedHints, worker_settings
+from tests.unused import UNUSED
 
 SECRET = "s" * 32
 SWEEP_SECONDS = 60.0
-LONG_AGO = ObjectId.from_datetime  # an id of that time
+LONG_AGO = ObjectId.from_datetime  # makes an id of that time
 
-Found = tuple[str, int | None, str]  # code, chunk, outcome
+Found = tuple[str, int | None, str]  # code, number of the chunk, outcome
 
 
 @dataclass(kw_only=True)
 class Requests:
-    """What was asked of the chunk service: method and path."""
+    """The requests to the chunk service, each as method and path."""
 
     all: list[str]
 
@@ -62,24 +63,27 @@ class Requests:
 class CheckBench:
     database: Database
     runtime: Runtime
+    files: MongoFiles
+    deliveries: MongoDeliveries
+    checks: MongoChecks
     requests: Requests
     hints: list[Hint]
     root: Path
-    disk: Path  # of the target `disk`
+    disk: Path  # the directory of the target `disk`
 
     async def stored(self, length: int, *, inline_limit_chunks: int = 0, name: str = "run.h5") -> tuple[File, Content]:
-        """A file, its source on disk, stored as a worker does."""
+        """Make a source, register it, and store it as a worker does. Return the file and its content."""
         data, path = some_bytes(length), self.root / name
         path.write_bytes(data)
         source = await Source.open(str(path), Roots.any_of((self.root,)))
         identity = source.identity()
         source.close()
         new = replace(new_file(name=name, length=length), path=str(path), identity=identity)
-        file, _ = await self.runtime.files.register(new)
-        taken = await self.runtime.files.claim(file.id, holder="w", from_states=STORABLE, to_state=FileState.STORING)
+        file, _ = await self.files.register(new)
+        taken = await self.files.claim(file.id, holder="w", from_states=STORABLE, to_state=FileState.STORING)
         assert taken is not None
         content = await self._sealed(taken, data, inline_limit_chunks)
-        await self.runtime.files.finish(
+        await self.files.finish(
             taken.lease,
             FileState.STORED,
             content_id=content.id,
@@ -87,7 +91,7 @@ class CheckBench:
             manifest_root=content.manifest_root,
             layout=content.layout,
         )
-        found = await self.runtime.files.get(file.id)
+        found = await self.files.get(file.id)
         assert found is not None
         return found, content
 
@@ -107,16 +111,16 @@ class CheckBench:
         return await intake.seal(content_id, fence=file.fence, seal=seal_of(data))
 
     async def start(self, kind: CheckKind = CheckKind.FSCK, mode: Mode = Mode.REPORT, **order: Any) -> Check:
-        check, _ = await self.runtime.checking.checks.open(NewCheck(kind=kind, mode=mode, **order))
+        check, _ = await self.checks.open(NewCheck(kind=kind, mode=mode, **order))
         return check
 
     async def now(self, check: Check) -> Check:
-        found = await self.runtime.checking.checks.get(check.id)
+        found = await self.checks.get(check.id)
         assert found is not None
         return found
 
     async def check(self, kind: CheckKind = CheckKind.FSCK, mode: Mode = Mode.REPORT, **order: Any) -> Check:
-        """The check, run to its end."""
+        """Open a check, run it to its end, and return it."""
         check = await self.start(kind, mode, **order)
         while check.state in (CheckState.QUEUED, CheckState.RUNNING):
             await check_some(self.runtime, check.id)
@@ -128,7 +132,7 @@ class CheckBench:
         return found_in(await self.check(kind, mode, **order))
 
     async def read(self, content: Content) -> bytes:
-        """The content, verified."""
+        """Return the bytes of the content, verified."""
         return b"".join([chunk async for chunk in self.runtime.contents.read(content)])
 
     async def chunk(self, content: Content, n: int) -> Document:
@@ -141,7 +145,7 @@ class CheckBench:
         await self.database["fs.chunks"].update_one({"_id": chunk["_id"]}, {"$set": fields})
 
     async def flip(self, content: Content, n: int) -> None:
-        """One bit in the data of one chunk."""
+        """Flip one bit in the data of the chunk."""
         await self.change_chunk(content, n, data=flipped((await self.chunk(content, n))["data"]))
 
 
@@ -162,23 +166,23 @@ async def check_bench(database: Database, top: Path) -> AsyncGenerator[CheckBenc
     configured.write_text(f'[targets.disk]\nkind = "directory"\npath = "{disk}"\n')
     targets, hints, requests = load_targets(configured), list[Hint](), Requests(all=[])
     files = MongoFiles(database, lease_seconds=60)
+    deliveries = MongoDeliveries(database, lease_seconds=60, sweep_seconds=SWEEP_SECONDS)
     checks = MongoChecks(database, lease_seconds=60)
-    nothing = cast("Any", None)
     async with await _chunk_service(database, requests) as http:
         runtime = Runtime(
-            settings=cast("Any", SimpleNamespace(roots=(root,))),
+            settings=worker_settings(roots=(root,)),
             holder="worker",
             files=files,
-            deliveries=MongoDeliveries(database, lease_seconds=60, sweep_seconds=SWEEP_SECONDS),
+            deliveries=deliveries,
             contents=MongoContents(database, sweep_seconds=SWEEP_SECONDS),
             usage=MongoUsage(database, quota_bytes=None),
             chunks=ChunkClient(http, base_url="http://chunks", secret=SECRET),
             targets=targets,
-            hints=cast("Any", SimpleNamespace(offer=hints.append)),
-            file_attempts=nothing,
-            delete_attempts=nothing,
-            delivery_attempts=nothing,
-            cleaning_attempts=nothing,
+            hints=NotedHints(hints),
+            file_attempts=UNUSED,
+            delete_attempts=UNUSED,
+            delivery_attempts=UNUSED,
+            cleaning_attempts=UNUSED,
             checking=Checking(
                 checks=checks,
                 inspection=MongoInspection(database),
@@ -197,14 +201,24 @@ async def check_bench(database: Database, top: Path) -> AsyncGenerator[CheckBenc
                     max_attempts=3,
                 ),
             ),
-            close=nothing,
+            close=UNUSED,
         )
-        yield CheckBench(database=database, runtime=runtime, requests=requests, hints=hints, root=root, disk=disk)
+        yield CheckBench(
+            database=database,
+            runtime=runtime,
+            files=files,
+            deliveries=deliveries,
+            checks=checks,
+            requests=requests,
+            hints=hints,
+            root=root,
+            disk=disk,
+        )
     await targets.close()
 
 
 async def _chunk_service(database: Database, requests: Requests) -> httpx2.AsyncClient:
-    """A client of the chunk service within this process; it writes down what is asked."""
+    """Return a client of a chunk service within this process; the client notes its requests."""
     app, intake = create_app(), MongoIntake(database, inline_limit_chunks=15)
     collections = Readiness(_nothing)
     await collections.prepare()

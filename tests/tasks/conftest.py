@@ -1,8 +1,8 @@
-"""The targets `web` (plain HTTP) and `disk` (a directory), and what delivers to them."""
+"""Fixtures: the targets `web` (plain HTTP) and `disk` (a directory), and a bench that delivers to them."""
 
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
@@ -14,11 +14,12 @@ from tasks.runtime import Runtime
 from tests.contracts.memory_registry import MemoryDeliveries, MemoryFiles
 from tests.servers.http_store import HttpStore, http_store
 from tests.tasks.delivery_bench import Bench, Damaged
+from tests.unused import UNUSED
 
 
 @pytest.fixture
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The next attempt is due at once."""
+    """Make every next attempt due at once."""
     monkeypatch.setattr(retry, "BASE_SECONDS", 0.0)
 
 
@@ -39,28 +40,27 @@ async def bench(web: HttpStore, tmp_path: Path, at_once: None) -> AsyncIterator[
     )
     files, deliveries = MemoryFiles(lease_seconds=60), MemoryDeliveries(lease_seconds=60)
     contents, targets = Damaged(sweep_after_seconds=60), load_targets(configured)
-    nothing = cast("Any", None)
     pace: dict[str, Any] = {"stopping": lambda: False, "renew_seconds": 10, "lease_seconds": 60}
     runtime = Runtime(
-        settings=nothing,
+        settings=UNUSED,
         holder="worker",
         files=files,
         deliveries=deliveries,
         contents=contents,
-        usage=nothing,
-        chunks=nothing,
+        usage=UNUSED,
+        chunks=UNUSED,
         targets=targets,
-        hints=nothing,
-        file_attempts=nothing,
-        delete_attempts=nothing,
+        hints=UNUSED,
+        file_attempts=UNUSED,
+        delete_attempts=UNUSED,
         delivery_attempts=Attempts(
             records=deliveries, waiting=DeliveryState.QUEUED, failed=DeliveryState.FAILED, max_attempts=3, **pace
         ),
         cleaning_attempts=Chores(
             records=deliveries, waiting=DeliveryState.FAILED, failed=DeliveryState.FAILED, max_attempts=99, **pace
         ),
-        checking=nothing,
-        close=nothing,
+        checking=UNUSED,
+        close=UNUSED,
     )
     yield Bench(runtime=runtime, files=files, deliveries=deliveries, contents=contents, disk=tmp_path / "disk")
     await targets.close()

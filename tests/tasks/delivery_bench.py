@@ -1,4 +1,4 @@
-"""One stored file on its way to real targets; memory twins hold the rest."""
+"""Deliveries of one stored file to real targets; memory twins hold everything else."""
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -21,7 +21,7 @@ OLD = b"what was there before"
 
 
 class Damaged(MemoryContents):
-    """Finds the chunk with this number damaged, when one is named."""
+    """Contents whose chunk number `damaged`, if set, is found damaged when it is read."""
 
     damaged: int | None = None
 
@@ -47,7 +47,7 @@ class Bench:
 
     @property
     def row(self) -> Row[Delivery]:
-        """The only delivery, and what the database knows of it."""
+        """Return the row of the only delivery."""
         (row,) = self.deliveries.rows.values()
         return row
 
@@ -85,7 +85,7 @@ class Bench:
         return await self.now(delivery)
 
     async def clean(self, delivery: Delivery) -> Delivery:
-        """The delivery after one cleaning, if that was due."""
+        """Clean up after the delivery, if that is due; return the delivery afterwards."""
         await clean_up(self.runtime, delivery.id)
         return await self.now(delivery)
 

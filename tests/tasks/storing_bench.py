@@ -1,18 +1,17 @@
-"""One source file on its way into memory twins: real reading, real attempts, and a moment between any two segments."""
+"""One source file is stored into memory twins, by real reading and attempts. Tests act before any segment is stored."""
 
 import mmap
 import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
 
-from gridhaul.chunk_service_client.grants import ContentGrant
+from gridhaul.process.settings import WorkerSettings
 from gridhaul.source.opened import identify
 from gridhaul.source.roots import Roots
 from gridhaul.transfer.bundle import WholeContent
 from gridhaul.transfer.errors import LeaseLost, NotFound, StaleFence
+from gridhaul.transfer.grants import ContentGrant, RepairGrant
 from gridhaul.transfer.model import File, IfChanged, NewFile, Queue, RecordId, Seal, Segment
 from gridhaul.transfer.states import FileState, Layout
 from tasks.attempt import Attempts
@@ -22,6 +21,8 @@ from tests.contracts.bytes_to_store import MIB, some_bytes
 from tests.contracts.memory_accounts import MemoryAccounts, MemoryUsage
 from tests.contracts.memory_contents import MemoryContents, MemoryIntake
 from tests.contracts.memory_registry import MemoryFiles
+from tests.tasks.worker_parts import worker_settings
+from tests.unused import UNUSED
 
 LENGTH = 5 * MIB + 7
 MAX_ATTEMPTS = 3
@@ -32,17 +33,20 @@ Change = Callable[[Path], object]
 
 @dataclass(kw_only=True)
 class DirectChunks:
-    """`ChunkClient` without the way between. `before_put[n]` happens once, right before the n-th segment is stored."""
+    """A replacement for `ChunkClient` that calls the intake. `before_put[n]` runs once, right before the n-th put."""
 
     intake: MemoryIntake
     before_put: dict[int, Moment] = field(default_factory=dict)
     puts: int = 0
     before_seal: Moment | None = None
     before_bundle: Moment | None = None
-    bundles: list[int] = field(default_factory=list)  # how many contents were in each
+    bundles: list[int] = field(default_factory=list)  # the number of contents of each bundle
 
     async def digests(self, grant: ContentGrant, *, first: int, count: int) -> bytes:
         return await self.intake.digests(grant.content_id, first=first, count=count)
+
+    async def repair(self, grant: RepairGrant, n: int, chunk: bytes, digest: bytes) -> None:
+        await self.intake.repair(grant.content_id, n=n, chunk=chunk, digest=digest)
 
     async def put(self, grant: ContentGrant, segment: Segment) -> None:
         self.puts += 1
@@ -78,16 +82,16 @@ async def _happen(moment: Moment | None) -> None:
 
 @dataclass(kw_only=True)
 class Bench:
-    """The file `run.h5`, stored in segments of one chunk, one at a time; the next one is being read meanwhile."""
+    """The file `run.h5`, stored in segments of one chunk, one at a time, while the next segment is read."""
 
     path: Path
-    root: Path  # of the account
+    root: Path  # the root of the account
     files: MemoryFiles
     contents: MemoryContents
     accounts: MemoryAccounts
     usage: MemoryUsage
     chunks: DirectChunks
-    settings: Any
+    settings: WorkerSettings
     stop: bool = False
     file_id: RecordId = field(init=False)
 
@@ -111,7 +115,7 @@ class Bench:
         return file
 
     async def attempt(self) -> File:
-        """The file after one attempt more."""
+        """Make one attempt at the file, and return the file afterwards."""
         await store_file(self._runtime(), self.file_id)
         return await self.now()
 
@@ -121,23 +125,22 @@ class Bench:
         return file
 
     def stored(self, file: File) -> bytes:
-        """What the file's content holds."""
+        """Return the bytes that the file's content holds."""
         assert file.content_id is not None
         return b"".join(data for _, (data, _) in sorted(self.contents.chunks.get(file.content_id, {}).items()))
 
     def _runtime(self) -> Runtime:
-        nothing = cast("Any", None)
         return Runtime(
             settings=self.settings,
             holder="worker",
             files=self.files,
-            deliveries=nothing,
+            deliveries=UNUSED,
             contents=self.contents,
             usage=self.usage,
-            chunks=cast("Any", self.chunks),
-            targets=nothing,
-            hints=nothing,
-            checking=nothing,
+            chunks=self.chunks,
+            targets=UNUSED,
+            hints=UNUSED,
+            checking=UNUSED,
             file_attempts=Attempts(
                 records=self.files,
                 waiting=FileState.REGISTERED,
@@ -147,10 +150,10 @@ class Bench:
                 lease_seconds=60,
                 max_attempts=MAX_ATTEMPTS,
             ),
-            delete_attempts=nothing,
-            delivery_attempts=nothing,
-            cleaning_attempts=nothing,
-            close=nothing,
+            delete_attempts=UNUSED,
+            delivery_attempts=UNUSED,
+            cleaning_attempts=UNUSED,
+            close=UNUSED,
         )
 
 
@@ -158,7 +161,7 @@ def make_bench(directory: Path) -> Bench:
     path = directory / "run.h5"
     path.write_bytes(some_bytes(LENGTH))
     contents, accounts = MemoryContents(sweep_after_seconds=0), MemoryAccounts()
-    settings = SimpleNamespace(roots=(directory,), segment_chunks=1, segments_in_flight=1, max_file_bytes=None)
+    settings = worker_settings(roots=(directory,), segment_chunks=1, segments_in_flight=1)
     return Bench(
         path=path,
         root=directory,
@@ -172,7 +175,7 @@ def make_bench(directory: Path) -> Bench:
 
 
 def rewrite(path: Path, at: int, data: bytes) -> None:
-    """Write in the middle of the file and put its times back."""
+    """Write into the middle of the file, and put its times back."""
     before = path.stat()
     with path.open("r+b") as file:
         file.seek(at)
@@ -181,7 +184,7 @@ def rewrite(path: Path, at: int, data: bytes) -> None:
 
 
 def rewrite_mapped(path: Path, at: int, data: bytes) -> None:
-    """The same through a mapping."""
+    """Write into the middle of the file through a mapping, and put its times back."""
     before = path.stat()
     with path.open("r+b") as file, mmap.mmap(file.fileno(), 0) as mapped:
         mapped[at : at + len(data)] = data
@@ -190,7 +193,7 @@ def rewrite_mapped(path: Path, at: int, data: bytes) -> None:
 
 
 def replace_by_rename(path: Path, data: bytes) -> None:
-    """Another file under the same name, with the times of the old one."""
+    """Put another file under the name, with the times of the old file."""
     before = path.stat()
     new = path.with_name("new")
     new.write_bytes(data)
@@ -204,7 +207,7 @@ def append(path: Path) -> None:
 
 
 def touch_all_ways(path: Path) -> None:
-    """A link is made, the mode changed, and one of the names removed: no byte is another."""
+    """Make a hard link, change the mode, and remove the link: no byte of the file changes."""
     link = path.with_name("link")
     link.hardlink_to(path)
     path.chmod(0o600)

@@ -23,7 +23,7 @@ NOT_ALLOWED = (FileState.FAILED, "path_not_allowed")
 
 @pytest.fixture
 def bench(tmp_path: Path, at_once: None, monkeypatch: pytest.MonkeyPatch) -> Bench:
-    """The file is beneath the root of alice; what is beside that is bob's, and beneath the configured root as well."""
+    """Return a bench with a file beneath the root of alice. The root of bob is beneath the configured root, too."""
     monkeypatch.setattr(attempt, "TICK_SECONDS", 0.002)
     bench = make_bench(tmp_path)
     for account, data in (("alice", some_bytes(LENGTH)), ("bob", SECRET)):
@@ -70,7 +70,7 @@ async def test_link_out_of_the_root_swapped_in_before_the_first_attempt_is_not_a
 
 @pytest.mark.parametrize("swap", SWAPS.values(), ids=SWAPS)
 async def test_source_that_changed_is_not_read_anew_out_of_the_root(bench: Bench, swap: Swap) -> None:
-    """It changes while it is read, and where it was there is a link by then."""
+    """The source changes while it is read, and before the next reading a link takes its place."""
 
     def happen() -> None:
         append(bench.path)
@@ -96,7 +96,7 @@ async def test_attempt_after_a_retry_stays_beneath_the_root(bench: Bench, swap: 
 
 async def test_file_whose_root_is_no_longer_configured_is_not_allowed(bench: Bench) -> None:
     await bench.register()
-    bench.settings.roots = (bench.root.parent / "bob",)
+    bench.settings = bench.settings.model_copy(update={"roots": (bench.root.parent / "bob",)})
     assert _outcome(await bench.attempt()) == NOT_ALLOWED
 
 
@@ -116,7 +116,7 @@ async def checking(database: Database, tmp_path: Path) -> AsyncIterator[CheckBen
 async def test_repair_does_not_read_the_source_out_of_the_root(
     checking: CheckBench, swapped: bool, outcome: Outcome
 ) -> None:
-    """It is the very file that was stored, so nothing but the root speaks against it."""
+    """The link leads to the very file that was stored, so the root is the only reason to refuse it."""
     alice = checking.root / "alice"
     alice.mkdir()
     _, content = await checking.stored(19 * MIB, name="alice/run.h5")

@@ -1,4 +1,4 @@
-"""How an attempt ends, whatever happens to its work: with the memory twin and a fast tick."""
+"""The end of an attempt, whatever happens to its work, with the memory twin and a fast tick."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -35,7 +35,7 @@ def fast(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @dataclass(kw_only=True)
 class Bench:
-    """One file and how attempts at it run."""
+    """One file, and the parameters of attempts at it."""
 
     files: MemoryFiles
     file: File
@@ -65,7 +65,7 @@ class Bench:
             max_attempts=3,
         )
         await attempts.run(file, lambda _: work, meter or new_meter())
-        work.close()  # it is not started where there is nothing to be done
+        work.close()  # the attempt may not have started the work
         return await self.now()
 
     async def endless(self) -> None:
@@ -141,7 +141,7 @@ async def test_unexpected_exception_is_tried_again_and_not_told() -> None:
 async def test_record_whose_worker_was_lost_too_often_fails_without_work() -> None:
     one = await bench()
     file = replace(await one.claim(), fruitless_attempts=4)
-    after = await one.run(file, fail(AssertionError("it was started")))
+    after = await one.run(file, fail(AssertionError("the work was started")))
     assert after.state is FileState.FAILED
     assert after.error is not None
     assert after.error.code == "worker_lost"
@@ -241,7 +241,7 @@ async def test_progress_is_shown_while_the_work_runs() -> None:
 
 
 class _Unreachable(MemoryFiles):
-    """A database that does not answer once the file is claimed."""
+    """A database that does not answer after the file was claimed."""
 
     async def renew(self, lease: Lease, **changes: object) -> None:
         raise DatabaseUnavailable("no")
@@ -275,7 +275,7 @@ async def test_end_that_can_not_be_written_is_left_to_the_lease() -> None:
 
 
 class _AwayForAWhile(MemoryFiles):
-    """A database that does not answer the first times it is to write an end."""
+    """A database that does not answer the first `refusals` writes of an attempt's end."""
 
     refusals = 3
 

@@ -63,7 +63,7 @@ CHANGES: dict[str, Change] = {
 
 
 def at(bench: Bench, put: int, change: Change) -> None:
-    """Change the source right before that segment is stored, when all before it and two more have been read."""
+    """Change the source right before put number `put`, when all segments up to that one and the next have been read."""
 
     def happen() -> None:
         change(bench.path)
@@ -72,7 +72,7 @@ def at(bench: Bench, put: int, change: Change) -> None:
 
 
 def counting_readings(bench: Bench, monkeypatch: pytest.MonkeyPatch, *moments: Change) -> list[int]:
-    """How many readings began after the first one; each `moment` changes the source when one begins."""
+    """Return a list that grows by one with each further reading. The n-th of `moments` changes the source then."""
     begun: list[int] = []
     real = stability._require_same_bytes
 
@@ -103,7 +103,7 @@ async def test_source_that_changes_while_it_is_read_fails_and_nothing_is_sealed(
 
 
 async def test_source_rewritten_before_its_reading_came_there_is_stored_as_it_is_then(bench: Bench) -> None:
-    """With its mtime put back; read twice, the same: nothing else was ever read."""
+    """The mtime is put back, but both readings find the same bytes, and no other bytes were ever read."""
     await bench.register()
     at(bench, 1, lambda path: rewrite(path, LENGTH - 9, b"other"))
     file = await bench.attempt()
@@ -163,7 +163,7 @@ async def test_progress_of_the_second_reading_is_shown(bench: Bench, monkeypatch
         await real(lease, **changes)
 
     async def slowly() -> None:
-        assert await eventually(lambda: _value(seen)), "it never showed"
+        assert await eventually(lambda: _value(seen)), "the progress never showed"
 
     bench.files.renew = noted  # type: ignore[method-assign]
     bench.chunks.before_seal = slowly
@@ -206,7 +206,7 @@ BETWEEN: dict[str, tuple[Change, str]] = {
 
 
 async def _stopped_in_the_middle(bench: Bench, if_changed: IfChanged = IfChanged.FAIL) -> File:
-    """The file after an attempt whose worker was asked to stop: a part of it is stored."""
+    """Register the file and stop its worker when a part is stored; return the file afterwards."""
     before = await bench.register(if_changed)
 
     async def stop() -> None:
@@ -254,7 +254,7 @@ async def test_source_that_became_unreadable_fails_and_can_be_retried(
 async def test_read_error_is_tried_again_and_then_fails_and_can_be_retried(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, position: int
 ) -> None:
-    """At the first, second, third … chunk."""
+    """Every read fails from chunk number `position` on."""
     real = os.pread
 
     def fail(descriptor: int, length: int, offset: int) -> bytes:
@@ -266,7 +266,7 @@ async def test_read_error_is_tried_again_and_then_fails_and_can_be_retried(
     with monkeypatch.context() as broken:
         broken.setattr(os, "pread", fail)
         attempts = [outcome(await bench.attempt()) for _ in range(MAX_ATTEMPTS)]
-        while attempts[-1][0] is FileState.REGISTERED:  # the first one stored something
+        while attempts[-1][0] is FileState.REGISTERED:  # one attempt stored something, so it is not fruitless
             attempts.append(outcome(await bench.attempt()))
     code = "source_read_failed"
     assert attempts[-1] == (FileState.FAILED, code)
@@ -278,7 +278,7 @@ async def test_read_error_is_tried_again_and_then_fails_and_can_be_retried(
 
 
 async def test_what_was_sealed_before_a_crash_is_what_the_next_attempt_must_read(bench: Bench) -> None:
-    """Sealed, but its file was not told: only the same bytes can finish it."""
+    """The content is sealed, but the file does not know: only the same bytes can finish the file."""
 
     async def lose() -> None:
         raise LeaseLost("killed")
@@ -300,7 +300,7 @@ async def test_policy_restart_stores_the_source_as_it_is_now(bench: Bench, chang
     old = (await _stopped_in_the_middle(bench, IfChanged.RESTART)).content_id
     assert old is not None
     change(bench.path)
-    if code == "source_missing":  # that is not "changed"
+    if code == "source_missing":  # a missing source has not changed
         assert outcome(await bench.attempt()) == (FileState.FAILED, code)
         return
     waiting = await bench.attempt()
@@ -324,7 +324,7 @@ async def test_policy_restart_after_a_change_while_it_was_read(bench: Bench, cha
 
 
 async def test_source_that_never_comes_to_rest_fails_in_the_end(bench: Bench) -> None:
-    """Also when each attempt stores something, and says so."""
+    """The source fails even though each attempt stores something and notes its progress."""
     await bench.register(IfChanged.RESTART)
     seen = []
     for _ in range(MAX_ATTEMPTS):
@@ -343,12 +343,12 @@ async def test_source_that_never_comes_to_rest_fails_in_the_end(bench: Bench) ->
 async def test_source_that_grew_beyond_the_limit_is_too_large(bench: Bench) -> None:
     await bench.register(IfChanged.RESTART)
     append(bench.path)
-    bench.settings.max_file_bytes = LENGTH
+    bench.settings = bench.settings.model_copy(update={"max_file_bytes": LENGTH})
     assert outcome(await bench.attempt()) == (FileState.FAILED, "source_too_large")
 
 
 async def _charged(bench: Bench, quota_bytes: int) -> None:
-    """The registered file counts, as prepare does it."""
+    """Make the account and charge the registered file, as prepare does."""
     await bench.accounts.create(NewAccount(username="operator", scopes=(), quota_bytes=quota_bytes))
     await bench.usage.charge("operator", LENGTH)
 
@@ -380,7 +380,7 @@ async def test_source_that_grew_beyond_the_quota_fails_and_counts_as_before(benc
 async def test_shrunk_source_whose_record_somebody_else_has_now_is_not_given_back(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Who has it may count it as well: the recount knows."""
+    """The new holder may charge the file as well; a recount corrects the account later."""
     await bench.register(IfChanged.RESTART)
     await _charged(bench, LENGTH)
     replace_by_rename(bench.path, bytes(MIB))
@@ -410,7 +410,7 @@ async def test_retried_file_that_was_registered_anew_is_stored(bench: Bench) -> 
 async def test_worker_killed_on_the_way_to_a_new_content_leaves_nothing(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
-    """Right after each of the steps."""
+    """The worker is killed right after the step."""
     await _stopped_in_the_middle(bench, IfChanged.RESTART)
     replace_by_rename(bench.path, OTHER)
     assert outcome(await bench.attempt()) == STARTED_OVER
@@ -435,8 +435,8 @@ async def test_worker_killed_on_the_way_to_a_new_content_leaves_nothing(
 async def test_stalled_worker_makes_no_content_that_its_file_has_forgotten(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It was about to make the content that the file was given; others went on meanwhile, and to another one."""
-    monkeypatch.setattr(attempt, "TICK_SECONDS", 30)  # it never looks whether it still has its lease
+    """The worker stalls before it makes the content in the record; meanwhile other workers replace that content."""
+    monkeypatch.setattr(attempt, "TICK_SECONDS", 30)  # the stalled worker never checks its lease
     await bench.register(IfChanged.RESTART)
     going_on: list[RecordId] = []
     real = bench.contents.open

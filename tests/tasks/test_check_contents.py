@@ -1,4 +1,4 @@
-"""Damage to stored contents: the exact finding, and then the exact repair."""
+"""Checks find the exact damage of stored contents, and repair exactly that."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -16,7 +16,7 @@ from gridhaul.transfer.states import Layout
 from tests.contracts.bytes_to_store import MIB, some_bytes
 from tests.tasks.check_bench import CheckBench, Found, check_bench, flipped, found_in
 
-LENGTH = 19 * MIB + 5  # 20 chunks: three steps
+LENGTH = 19 * MIB + 5  # 20 chunks, which a check reads in three steps
 SMALL = 3 * MIB + 5
 
 
@@ -149,7 +149,7 @@ async def test_damage_is_named_and_repaired(
 
 
 async def documents(bench: CheckBench) -> dict[str, list[object]]:
-    """All that is stored, but for the names of documents and times."""
+    """Return all stored documents, without the ids of chunks and without times."""
     found: dict[str, list[object]] = {}
     for name in ("fs.chunks", "fs.files", "manifests", "inline"):
         ignored = {"_id": 0} if name == "fs.chunks" else {"uploadDate": 0}
@@ -292,7 +292,7 @@ async def test_without_its_source_a_chunk_is_not_repaired(
 
 
 async def test_lost_manifest_and_wrong_digest_beside_a_chunk_cannot_be_told_apart(bench: CheckBench) -> None:
-    """Chunks are still compared with their own digests; nothing is changed, the content stays unread."""
+    """Chunks are still compared with the digests beside them, but nothing is changed, and the content stays unreadable."""
     _, content = await bench.stored(LENGTH)
     await _no_manifest(bench, content)
     await _digest_field(bench, content)
@@ -316,7 +316,7 @@ async def test_lost_manifest_and_flipped_chunk_are_both_repaired(bench: CheckBen
 
 
 async def test_chunk_is_never_missing_while_it_is_repaired(bench: CheckBench) -> None:
-    """A reader that looks all the time sees the wrong chunk or the right one, but always one."""
+    """A reader that looks all the time always sees exactly one chunk, the wrong or the right one."""
     file, content = await bench.stored(LENGTH)
     await bench.flip(content, 3)
     seen, over = set[int](), asyncio.Event()
@@ -334,7 +334,7 @@ async def test_chunk_is_never_missing_while_it_is_repaired(bench: CheckBench) ->
 
 
 async def test_chunk_of_the_largest_inline_content_is_repaired(bench: CheckBench) -> None:
-    """Near the 16 MiB of a document a write can not hold the content twice."""
+    """A document of nearly 16 MiB: one write cannot hold the content twice."""
     _, content = await bench.stored(15 << 20, inline_limit_chunks=15)
     assert content.layout is Layout.INLINE
     chunks = (await _inline(bench, content))["chunks"]
@@ -344,7 +344,7 @@ async def test_chunk_of_the_largest_inline_content_is_repaired(bench: CheckBench
 
 
 async def test_chunks_past_a_length_that_the_manifest_contradicts_are_never_dropped(bench: CheckBench) -> None:
-    """Then it is the record's length that is damaged, and the chunks are the content's."""
+    """The length in the record is damaged then, and the chunks belong to the content."""
     _, content = await bench.stored(LENGTH)
     await bench.database["contents"].update_one({"_id": ObjectId(content.id)}, {"$set": {"length": 3 << 20}})
     before = await bench.database["fs.chunks"].count_documents({})

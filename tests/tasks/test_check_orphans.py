@@ -1,4 +1,4 @@
-"""Stored bytes that belong to nothing: found, removed, and never taken from what is young or in use."""
+"""Checks find and remove stored bytes that belong to no content, and spare bytes that are young or in use."""
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -27,13 +27,13 @@ async def bench(database: Database, tmp_path: Path) -> AsyncIterator[CheckBench]
 
 
 def old_id() -> ObjectId:
-    """An id made long before the oldest request that can last; no two alike."""
+    """Return a new id that was made before the oldest request that may still be under way."""
     earlier = ObjectId.from_datetime(datetime.now(UTC) - LONG_AGO)
     return ObjectId(earlier.binary[:4] + ObjectId().binary[4:])
 
 
 async def leave_all(bench: CheckBench, content_id: ObjectId) -> None:
-    """Everything that a content can leave behind."""
+    """Insert every kind of document that a content can leave behind."""
     chunks = [{"files_id": content_id, "n": n, "data": b"x", "digest": b"0" * 32} for n in range(600)]
     await bench.database["fs.chunks"].insert_many(chunks)
     await bench.database["inline"].insert_one({"_id": content_id, "digests": b"", "chunks": []})
@@ -72,7 +72,7 @@ async def test_orphans_are_named_and_removed_and_nothing_else(bench: CheckBench)
 
 
 async def test_many_orphans_are_found_among_many_contents(bench: CheckBench) -> None:
-    """More than one step of each stage."""
+    """Each stage takes more than one step."""
     orphans = {old_id() for _ in range(250)}
     chunks = [{"files_id": one, "n": 0, "data": b"x", "digest": b"0" * 32} for one in orphans]
     await bench.database["fs.chunks"].insert_many(chunks)
@@ -94,7 +94,7 @@ async def test_what_is_young_is_left_alone(bench: CheckBench) -> None:
 async def test_what_a_file_refers_to_is_left_alone_even_without_its_record(bench: CheckBench) -> None:
     lost = old_id()
     await leave_all(bench, lost)
-    file, _ = await bench.runtime.files.register(new_file())
+    file, _ = await bench.files.register(new_file())
     await bench.database["files"].update_one({"_id": ObjectId(file.id)}, {"$set": {"content_id": lost}})
     assert await codes(bench, CheckKind.GC, Mode.REPAIR) == []
     assert await left_of(bench, lost) == 605
@@ -110,11 +110,11 @@ async def test_files_of_other_users_of_the_bucket_are_left_alone(bench: CheckBen
 
 
 async def _open_content(bench: CheckBench, content_id: RecordId) -> None:
-    """A file that is being stored, with some of its chunks."""
-    file, _ = await bench.runtime.files.register(new_file(length=20 * MIB))
-    taken = await bench.runtime.files.claim(file.id, holder="w", from_states=STORABLE, to_state=FileState.STORING)
+    """Make a file that is being stored, and store some of its chunks."""
+    file, _ = await bench.files.register(new_file(length=20 * MIB))
+    taken = await bench.files.claim(file.id, holder="w", from_states=STORABLE, to_state=FileState.STORING)
     assert taken is not None
-    await bench.runtime.files.renew(taken.lease, content_id=content_id)
+    await bench.files.renew(taken.lease, content_id=content_id)
     await bench.runtime.contents.open(
         content_id, file_id=file.id, filename="f", content_type="a/b", length=20 * MIB, fence=taken.fence
     )
@@ -138,7 +138,7 @@ async def age(bench: CheckBench, content_id: RecordId) -> None:
 
 @pytest.mark.parametrize("file_is", ["gone", "DELETED", "of another content"])
 async def test_content_that_no_file_refers_to_is_given_up_and_swept(bench: CheckBench, file_is: str) -> None:
-    """As when a worker that was stopped for minutes makes the content anew after it was deleted and swept."""
+    """A worker that was stopped for minutes may make the content anew, after it was deleted and swept."""
     content_id = RecordId(str(old_id()))
     await _open_content(bench, content_id)
     if file_is == "gone":
@@ -147,7 +147,7 @@ async def test_content_that_no_file_refers_to_is_given_up_and_swept(bench: Check
         await bench.database["files"].update_many({}, {"$set": {"state": "DELETED"}})
     else:
         await bench.database["files"].update_many({}, {"$set": {"content_id": ObjectId()}})
-    assert await codes(bench, CheckKind.GC, Mode.REPAIR) == []  # it is young
+    assert await codes(bench, CheckKind.GC, Mode.REPAIR) == []  # the content is young
     await age(bench, content_id)
     assert await codes(bench, CheckKind.GC, Mode.DRY_RUN) == [("content_unreferenced", "would_repair")]
     assert await codes(bench, CheckKind.GC, Mode.REPAIR) == [("content_unreferenced", "repaired")]

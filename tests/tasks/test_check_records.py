@@ -1,4 +1,4 @@
-"""Records that contradict each other or stand still, and what targets hold: the exact finding, and then the repair."""
+"""Checks find and repair records that contradict each other or stand still, and differences at targets."""
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -63,7 +63,7 @@ async def test_file_and_content_that_disagree(bench: CheckBench, change_of: Docu
 
 
 async def test_stale_lease_is_taken_away_and_its_record_due(bench: CheckBench) -> None:
-    file, _ = await bench.runtime.files.register(new_file())
+    file, _ = await bench.files.register(new_file())
     stale = {"state": "STORING", "lease_until": LONG_AGO}
     await change(bench, "files", file.id, {"$set": stale, "$unset": {"hinted_at": "", "hint_at": ""}})
     assert await codes(bench) == [("lease_stale", "found")]
@@ -77,7 +77,7 @@ async def test_stale_lease_is_taken_away_and_its_record_due(bench: CheckBench) -
 @pytest.mark.parametrize("seconds", [-5, 3600])
 async def test_lease_that_ended_just_now_or_lives_is_left_alone(bench: CheckBench, seconds: int) -> None:
     lease_until = datetime.now(UTC) + timedelta(seconds=seconds)
-    file, _ = await bench.runtime.files.register(new_file())
+    file, _ = await bench.files.register(new_file())
     leased = {"state": "STORING", "lease_until": lease_until, "hint_at": lease_until}
     await change(bench, "files", file.id, {"$set": leased, "$unset": {"hinted_at": ""}})
     assert await codes(bench, Mode.REPAIR) == []
@@ -85,7 +85,7 @@ async def test_lease_that_ended_just_now_or_lives_is_left_alone(bench: CheckBenc
 
 async def test_lease_that_a_paused_delivery_leaves_to_nobody_is_none_that_is_stale(bench: CheckBench) -> None:
     file, _ = await bench.stored(LENGTH)
-    deliveries = bench.runtime.deliveries
+    deliveries = bench.deliveries
     delivery, _ = await deliveries.open(of(file, "run.h5"))
     taken = await deliveries.claim(delivery.id, holder="w", from_states=DELIVERABLE, to_state=DeliveryState.STREAMING)
     assert taken is not None
@@ -96,8 +96,8 @@ async def test_lease_that_a_paused_delivery_leaves_to_nobody_is_none_that_is_sta
 
 
 async def test_record_on_nobodys_agenda_is_put_on_it(bench: CheckBench) -> None:
-    file, _ = await bench.runtime.files.register(new_file())
-    delivery, _ = await bench.runtime.deliveries.open(of(file, "run.h5"))
+    file, _ = await bench.files.register(new_file())
+    delivery, _ = await bench.deliveries.open(of(file, "run.h5"))
     content_id = bench.runtime.contents.new_id()
     await bench.database["contents"].insert_one({"_id": ObjectId(content_id), "state": "DELETING"})
     for collection, record_id in (("files", file.id), ("deliveries", delivery.id)):
@@ -134,13 +134,13 @@ def of(file: File, name: str) -> NewDelivery:
 
 
 async def delivered(bench: CheckBench, file: File, name: str, *, evidence: Evidence = Evidence.READ_BACK) -> RecordId:
-    """A delivery that is done, and its object."""
-    delivery, _ = await bench.runtime.deliveries.open(of(file, name))
-    taken = await bench.runtime.deliveries.claim(
+    """Make a finished delivery and its object; return the delivery's id."""
+    delivery, _ = await bench.deliveries.open(of(file, name))
+    taken = await bench.deliveries.claim(
         delivery.id, holder="w", from_states=DELIVERABLE, to_state=DeliveryState.STREAMING
     )
     assert taken is not None
-    assert await bench.runtime.deliveries.hold_name(taken.lease, name)
+    assert await bench.deliveries.hold_name(taken.lease, name)
     receipt = Receipt(
         length=file.length,
         sha256=file.sha256 or "",
@@ -152,7 +152,7 @@ async def delivered(bench: CheckBench, file: File, name: str, *, evidence: Evide
         atomic_commit=True,
         attempts=1,
     )
-    await bench.runtime.deliveries.finish(taken.lease, DeliveryState.DELIVERED, receipt=receipt)
+    await bench.deliveries.finish(taken.lease, DeliveryState.DELIVERED, receipt=receipt)
     path = bench.disk / name
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(some_bytes(file.length))
@@ -219,7 +219,7 @@ async def test_temporary_object_of_a_delivery_that_is_over_is_removed(bench: Che
     ours, unknown = f"deep/.gridhaul-{delivery}-1.part", f"deep/.gridhaul-{'a' * 24}-1.part"
     for name in (ours, unknown):
         (bench.disk / name).write_bytes(b"part")
-    assert await codes(bench) == []  # the delivery ended just now
+    assert await codes(bench) == []  # the delivery ended too short a time ago
     await change(bench, "deliveries", delivery, {"$set": {"ended_at": LONG_AGO}})
     check = await bench.check()
     assert [(one.code, one.name) for one in check.findings] == [("temporary_left", ours)]

@@ -1,4 +1,4 @@
-"""What a delivery that is over may have left at its target is removed, however long that takes, and nothing else."""
+"""Leftovers of a finished delivery are removed from its target, however long that takes, and nothing else is."""
 
 import asyncio
 import time
@@ -21,7 +21,7 @@ DATA = some_bytes(3 * MIB)
 
 
 class Stuck(Damaged):
-    """Gives the first chunk, and then nothing more for a long time."""
+    """Contents that yield the first chunk, and then no other chunk for a long time."""
 
     async def read(self, content: Content) -> AsyncGenerator[bytes]:
         async with aclosing(super().read(content)) as chunks:
@@ -30,7 +30,7 @@ class Stuck(Damaged):
 
 
 async def _stopped(bench: Bench, to: str, *, if_exists: IfExists = IfExists.FAIL) -> Delivery:
-    """A delivery that was cancelled when a part was at the target and the rest did not come."""
+    """Return a delivery that was cancelled while a part was at the target and the rest was not yet sent."""
     bench.contents.__class__ = Stuck
     delivering = asyncio.create_task(bench.deliver(DATA, to, if_exists=if_exists))
 
@@ -43,7 +43,7 @@ async def _stopped(bench: Bench, to: str, *, if_exists: IfExists = IfExists.FAIL
         await bench.deliveries.move(bench.row.record.id, DELIVERY_MOVES[Action.CANCEL])
         cancelled_at = time.monotonic()
         delivery = await delivering
-    assert time.monotonic() - cancelled_at < 2.5, "the worker must see it within about a second"
+    assert time.monotonic() - cancelled_at < 2.5, "the worker did not stop within about a second"
     assert delivery.state is DeliveryState.CANCELLED
     bench.contents.__class__ = Damaged
     return delivery
@@ -60,7 +60,7 @@ async def test_temporary_object_of_a_cancelled_delivery_is_removed(bench: Bench)
     clean = await bench.clean(delivery)
     assert (clean.state, clean.leftovers, clean.ended_at) == (DeliveryState.CANCELLED, (), delivery.ended_at)
     assert not list(bench.disk.iterdir())
-    assert await bench.clean(delivery) == clean, "once"
+    assert await bench.clean(delivery) == clean, "the delivery is cleaned only once"
 
 
 async def test_part_that_a_cancelled_delivery_left_under_the_final_name_is_removed(
@@ -69,7 +69,7 @@ async def test_part_that_a_cancelled_delivery_left_under_the_final_name_is_remov
     delivery = await _stopped(bench, "web")
     row = bench.row
     assert row.claimed == ("web", NAME)
-    assert await bench.clean(delivery) == delivery, "its worker may go on until the end of its lease"
+    assert await bench.clean(delivery) == delivery, "the worker may go on until the end of its lease, so nothing is cleaned yet"
     row.lease_until = None
     clean = await bench.clean(delivery)
     assert (clean.leftovers, clean.final_touched, bench.row.claimed) == ((), False, None)
@@ -79,7 +79,7 @@ async def test_part_that_a_cancelled_delivery_left_under_the_final_name_is_remov
 async def test_what_was_there_before_is_never_removed(bench: Bench, web: HttpStore) -> None:
     (web.directory / NAME).write_bytes(OLD)
     delivery = await _stopped(bench, "web", if_exists=IfExists.OVERWRITE)
-    (web.directory / NAME).write_bytes(OLD)  # the server gave up the part, and kept what it had
+    (web.directory / NAME).write_bytes(OLD)  # the server dropped the part and kept the old object
     bench.row.lease_until = None
     clean = await bench.clean(delivery)
     assert (clean.leftovers, clean.final_touched) == ((), False)
@@ -129,7 +129,7 @@ async def test_cleaning_that_fails_is_due_again_and_the_record_says_what_it_said
 
 
 async def test_delivered_one_has_what_its_earlier_attempts_left_removed(bench: Bench) -> None:
-    """A worker that stood still wakes up and makes its temporary object once more."""
+    """A worker of an earlier attempt stood still, wakes up, and makes its temporary object again."""
     delivery = await _stopped(bench, "disk")
     (left,) = bench.disk.iterdir()
     await bench.deliveries.move(delivery.id, DELIVERY_MOVES[Action.RETRY])

@@ -1,7 +1,6 @@
-"""What a content should be, over several pages of a manifest, without a database."""
+"""The expectation of a content, over several pages of a manifest, without a database."""
 
 import random
-from typing import Any, cast
 
 import pytest
 
@@ -34,7 +33,7 @@ CONTENT = Content(
 
 
 class Pages:
-    """A manifest, and the digests beside the chunks; counts what is asked."""
+    """The pages of a manifest, and of the digests beside the chunks. Counts the pages that are asked for."""
 
     def __init__(self, manifest: list[bytes], beside: list[bytes]) -> None:
         self._manifest = manifest
@@ -51,7 +50,7 @@ class Pages:
 
 
 async def expected(pages: Pages) -> Expectation:
-    return await expectation_of(CONTENT, cast("Any", pages))
+    return await expectation_of(CONTENT, pages)
 
 
 FORGED = [PAGES[0], PAGES[1][:-1] + b"x", PAGES[2]]
@@ -81,7 +80,7 @@ async def test_number_of_a_digest_is_found_on_any_page() -> None:
     expectation = await expected(Pages(PAGES, PAGES))
     for n, near in ((0, 2499), (1023, 0), (1024, 0), (2499, 0)):
         assert await expectation.number_of(digest(n), near=near) == n
-    assert await expectation.number_of(DIGESTS[16:48], near=0) is None  # across two digests
+    assert await expectation.number_of(DIGESTS[16:48], near=0) is None  # half of two digests is no digest
     assert await expectation.number_of(b"x" * 32, near=0) is None
 
 

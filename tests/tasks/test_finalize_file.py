@@ -1,24 +1,24 @@
-"""Deliveries that go wrong: what is left at a real target, and what the record says. Memory twins hold the rest."""
+"""Deliveries that go wrong, judged by the objects at a real target and by the record. Memory twins hold the rest."""
 
 import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from dataclasses import replace
-from typing import Any, cast
 
 import pytest
 
 from gridhaul.targets.directory import DirectoryTarget
-from gridhaul.targets.registry import Targets
+from gridhaul.targets.registry import ConfiguredTargets
 from gridhaul.transfer.errors import ChunkCorrupt, TargetLocked, TargetUnavailable
 from gridhaul.transfer.model import Content, Delivery, File, IfExists, Lease, RecordId, RemoteObject
 from gridhaul.transfer.naming import is_temporary, temporary_name
-from gridhaul.transfer.ports import Leaving, Target
+from gridhaul.transfer.ports.targets import Leaving
 from gridhaul.transfer.states import DELIVERABLE, DELIVERY_MOVES, Action, DeliveryState
 from tests.contracts.bytes_to_store import MIB, some_bytes
 from tests.servers.http_store import HttpStore
 from tests.tasks.delivery_bench import NAME, OLD, Bench, Damaged, code_of
+from tests.tasks.worker_parts import OnlyTarget
 
 
 async def test_refused_overwrite_leaves_what_was_there(bench: Bench, web: HttpStore) -> None:
@@ -55,7 +55,7 @@ async def test_part_sent_under_the_final_name_is_taken_back(bench: Bench, web: H
 
 
 async def test_worker_that_lost_its_lease_touches_nothing(bench: Bench, web: HttpStore) -> None:
-    """Another one takes the record while the first byte is on its way."""
+    """Another worker claims the record while the first bytes are on their way."""
     taken: list[Delivery | None] = []
 
     class Stolen(Damaged):
@@ -115,7 +115,7 @@ async def test_name_taken_while_the_object_was_sent_is_judged_by_the_next_probe(
 
 
 async def test_length_shown_late_is_waited_for(bench: Bench, web: HttpStore) -> None:
-    """The answers: nothing there, taken, an older length, then what is there."""
+    """The server answers that no object exists, takes the object, tells an old length, then the object's own."""
     web.answers = [(404, {}), (201, {}), (200, {"Content-Length": "1"})]
     (web.directory / NAME).write_bytes(b"new")
     delivery = await bench.deliver(b"new", "web")
@@ -131,7 +131,7 @@ async def test_other_bytes_of_the_right_length_are_a_mismatch_and_are_removed(be
 
 
 class Hanging:
-    """A directory target that comes to a stop in one of its calls."""
+    """A directory target that hangs in one of its calls."""
 
     def __init__(self, target: DirectoryTarget, call: str) -> None:
         self._target = target
@@ -158,7 +158,7 @@ class Hanging:
 @pytest.mark.parametrize("call", ["probe", "put", "check"])
 async def test_delivery_paused_while_its_target_hangs_stops_within_a_second_or_two(bench: Bench, call: str) -> None:
     hanging = Hanging(DirectoryTarget(name="disk", path=bench.disk), call)
-    bench.runtime = replace(bench.runtime, targets=cast("Any", _Only(hanging)))
+    bench.runtime = replace(bench.runtime, targets=OnlyTarget(hanging))
     delivering = asyncio.create_task(bench.deliver(b"new", "disk"))
     async with asyncio.timeout(20):
         await hanging.hangs.wait()
@@ -174,14 +174,14 @@ async def test_worker_that_stood_still_for_longer_than_its_lease_sends_nothing_m
         async def put(self, name: str, blocks: AsyncIterator[bytes], *, length: int, leaving: Leaving) -> None:
             def late(length: int) -> None:
                 if length > 0:
-                    time.sleep(2 * lease_seconds)  # the whole process
+                    time.sleep(2 * lease_seconds)  # blocks the whole process
                 leaving(length)
 
             await super().put(name, blocks, length=length, leaving=late)
 
     lease_seconds = 0.5
     attempts = replace(bench.runtime.delivery_attempts, lease_seconds=lease_seconds)
-    targets = cast("Any", _Only(StandsStill(name="disk", path=bench.disk)))
+    targets = OnlyTarget(StandsStill(name="disk", path=bench.disk))
     bench.runtime = replace(bench.runtime, targets=targets, delivery_attempts=attempts)
     await bench.deliver(some_bytes(3 * MIB), "disk")
     assert [path.stat().st_size for path in bench.disk.iterdir()] == [0]
@@ -198,31 +198,21 @@ async def test_what_was_only_made_does_not_count_as_sent(
                 leaving(one)
             raise TargetUnavailable("The connection broke.")
 
-    bench.runtime = replace(bench.runtime, targets=cast("Any", _Only(BreaksOff(name="disk", path=bench.disk))))
+    bench.runtime = replace(bench.runtime, targets=OnlyTarget(BreaksOff(name="disk", path=bench.disk)))
     delivery = await bench.deliver(some_bytes(3 * MIB), "disk")
     assert (delivery.sent_bytes, delivery.sent_bytes_most) == (sent_mib * MIB, sent_mib * MIB)
     assert delivery.fruitless_attempts == fruitless
 
 
-class _Only:
-    """Targets of which there is one."""
-
-    def __init__(self, target: Target) -> None:
-        self._target = target
-
-    def get(self, _: str) -> Target:
-        return self._target
-
-
 async def test_delivery_cancelled_before_its_commit_is_not_committed(bench: Bench) -> None:
-    """The operator is faster than the worker's next look: the state is written before anything is renamed."""
+    """The cancel comes before the worker's next look, but the worker must write COMMITTING before it renames."""
 
     class Cancelled(DirectoryTarget):
         async def put(self, name: str, blocks: AsyncIterator[bytes], *, length: int, leaving: Leaving) -> None:
             await super().put(name, blocks, length=length, leaving=leaving)
             await bench.deliveries.move(bench.row.record.id, DELIVERY_MOVES[Action.CANCEL])
 
-    bench.runtime = replace(bench.runtime, targets=cast("Any", _Only(Cancelled(name="disk", path=bench.disk))))
+    bench.runtime = replace(bench.runtime, targets=OnlyTarget(Cancelled(name="disk", path=bench.disk)))
     delivery = await bench.deliver(b"new", "disk")
     assert delivery.state is DeliveryState.CANCELLED
     assert not (bench.disk / NAME).exists()
@@ -231,7 +221,7 @@ async def test_delivery_cancelled_before_its_commit_is_not_committed(bench: Benc
 
 
 async def test_overwrite_that_stopped_before_its_first_byte_leaves_what_was_there(bench: Bench, web: HttpStore) -> None:
-    """The second attempt must not take the object for its own part."""
+    """The second attempt must not take the old object for a part that the first attempt sent."""
     (web.directory / NAME).write_bytes(OLD)
 
     class Stops(Damaged):
@@ -239,7 +229,7 @@ async def test_overwrite_that_stopped_before_its_first_byte_leaves_what_was_ther
             bench.contents.__class__ = Damaged
             web.refused_method = "PUT"
             for row in bench.deliveries.rows.values():
-                row.lease_until = 0.0  # as after a kill: nothing is taken back
+                row.lease_until = 0.0  # as after a kill: the attempt does not clean up after itself
                 row.record = _taken_by_nobody(row.record)
             raise ChunkCorrupt("Chunk 0 is damaged.")
             yield b""
@@ -255,13 +245,13 @@ def _taken_by_nobody(delivery: Delivery) -> Delivery:
 
 
 async def test_temporary_object_that_is_locked_stays_for_later_and_holds_nothing_up(bench: Bench) -> None:
-    """The worker that was writing it stands still, with its request under way."""
+    """The worker that writes the temporary object stands still, and its request locks the object."""
 
     class Locking(DirectoryTarget):
         async def remove(self, name: str) -> None:
             raise TargetLocked("The target answered 423.")
 
-    targets = Targets({"disk": lambda: Locking(name="disk", path=bench.disk)})
+    targets = ConfiguredTargets({"disk": lambda: Locking(name="disk", path=bench.disk)})
     bench.runtime = replace(bench.runtime, targets=targets)
     delivery = await bench.open(b"new", "disk")
     stopped = await bench.deliveries.claim(

@@ -1,4 +1,4 @@
-"""The loop of a worker child."""
+"""The event loop of a worker child."""
 
 import asyncio
 import threading
@@ -19,7 +19,7 @@ async def test_loop_runs_on_between_tasks() -> None:
         return asyncio.create_task(tick())
 
     task = await asyncio.to_thread(loop.run, start())
-    assert await asyncio.to_thread(ticked.wait, 10), "nothing runs while no task does"
+    assert await asyncio.to_thread(ticked.wait, 10), "the loop stands still between tasks"
     assert task.done() or task is not None
     loop.close()
 

@@ -1,4 +1,4 @@
-"""Which hints are sent together, and when."""
+"""Hints of small files are sent together, a little later than the first one."""
 
 import queue
 import threading

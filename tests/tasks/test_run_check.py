@@ -1,4 +1,4 @@
-"""A check works in slices: it goes on where it was, keeps its rate, can be cancelled, and doubles nothing."""
+"""A check runs in slices: each goes on where the last one ended, keeps the rate, can be cancelled, and doubles nothing."""
 
 import asyncio
 import time
@@ -38,7 +38,7 @@ async def bench(database: Database, tmp_path: Path) -> AsyncIterator[CheckBench]
 
 @pytest.fixture
 def short_slices(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each slice is one step."""
+    """Make each slice one step long."""
     monkeypatch.setattr(run_check, "SLICE_SECONDS", 0.0)
 
 
@@ -79,7 +79,7 @@ async def test_content_deleted_between_two_slices_is_passed_over(bench: CheckBen
 async def test_step_that_was_cut_short_is_repeated_without_doubling_findings(
     bench: CheckBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The database goes away after the step's findings; what was repaired stays counted, and is not sent again."""
+    """The database fails after the step has findings; repairs stay counted, and are not sent again."""
     _, content = await bench.stored(LENGTH)
     for n in DAMAGED:
         await bench.flip(content, n)
@@ -146,7 +146,7 @@ async def test_cancelled_check_stops_and_keeps_what_it_found(bench: CheckBench, 
     check = await bench.start()
     while not (await bench.now(check)).found:
         await check_some(bench.runtime, check.id)
-    await bench.runtime.checking.checks.move(check.id, CANCEL_CHECK)
+    await bench.checks.move(check.id, CANCEL_CHECK)
     before = await bench.now(check)
     await check_some(bench.runtime, check.id)
     assert await bench.now(check) == before
@@ -156,7 +156,7 @@ async def test_cancelled_check_stops_and_keeps_what_it_found(bench: CheckBench, 
 
 
 async def test_the_same_check_is_open_once(bench: CheckBench) -> None:
-    checks = bench.runtime.checking.checks
+    checks = bench.checks
     first = await bench.start(mode=Mode.REPAIR)
     assert (await bench.start(mode=Mode.REPAIR)).id == first.id
     assert (await bench.start()).id != first.id
@@ -185,7 +185,7 @@ async def test_chunk_service_that_is_away_leaves_the_chunk_unrepaired(
 
 
 async def test_source_with_other_bytes_behind_the_same_face_is_not_believed(bench: CheckBench) -> None:
-    """Written to through a mapping, its times put back: only the manifest can tell."""
+    """The source was overwritten, but its identity is as registered: only the manifest tells the difference."""
     file, content = await bench.stored(LENGTH)
     await bench.flip(content, 3)
     damaged = (await bench.chunk(content, 3))["data"]

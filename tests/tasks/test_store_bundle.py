@@ -1,4 +1,4 @@
-"""Small files that are stored together, and what becomes of each when something goes wrong with one or with all."""
+"""Small files are stored together, and each has the right end when something goes wrong with one or with all."""
 
 import asyncio
 import os
@@ -38,7 +38,7 @@ def outcome(file: File) -> tuple[FileState, str | None]:
 
 
 async def require_stored(bench: Bench, files: list[File]) -> None:
-    """Each with its own bytes, at the first attempt that counts."""
+    """Require that each file is stored with its own bytes, in its first attempt."""
     for file in files:
         assert (*outcome(file), file.attempts, file.fruitless_attempts) == (*STORED, 1, 0)
         assert (file.stored_bytes, file.checked_bytes) == (file.length, 0)
@@ -100,7 +100,7 @@ async def test_source_that_is_not_as_it_was_fails_and_the_others_are_stored(
 
 
 async def test_source_that_was_only_touched_is_stored_by_itself(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its bytes decide, which takes another reading."""
+    """Only the bytes tell whether the source changed, which takes another reading."""
     ids, touches = await registered(bench), iter([0o600])
 
     def touching(descriptor: int, length: int, at: int) -> bytes:

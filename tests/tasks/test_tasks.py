@@ -1,4 +1,4 @@
-"""What Celery is told: plain functions under the names that hints carry."""
+"""Celery's tasks are plain functions under the names that hints carry."""
 
 import importlib
 import inspect
@@ -21,7 +21,7 @@ ENVIRONMENT = {
 
 @pytest.fixture
 def tasks(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """Ours, by name."""
+    """Return the tasks of Gridhaul by name."""
     for name in [name for name in os.environ if name.startswith("GRIDHAUL_")]:
         monkeypatch.delenv(name)
     for name, value in ENVIRONMENT.items():
@@ -37,7 +37,7 @@ def test_each_task_has_the_name_of_a_hint(tasks: dict[str, Any]) -> None:
 
 def test_no_task_is_a_coroutine_function(tasks: dict[str, Any]) -> None:
     for task in tasks.values():
-        assert not inspect.iscoroutinefunction(task.run), "Celery would report success without having run it"
+        assert not inspect.iscoroutinefunction(task.run), "Celery would report success without running the coroutine"
 
 
 def test_each_task_takes_one_id(tasks: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Credentials: what is shown of them."""
+"""Credentials are parsed from their text, and do not show their secret."""
 
 import pytest
 

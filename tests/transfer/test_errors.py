@@ -32,7 +32,7 @@ def test_unknown_code_is_no_class() -> None:
 def test_class_fits_a_problem_document(cls: type[GridhaulError]) -> None:
     assert re.fullmatch(r"[a-z]+(_[a-z]+)*", cls.code)
     assert 400 <= cls.status <= 599
-    assert cls.counts or cls.retryable, "what never counts would be tried for ever or not at all"
+    assert cls.counts or cls.retryable, "an error that uses up no attempt must be retryable"
 
 
 def test_detail_and_delay_are_kept() -> None:

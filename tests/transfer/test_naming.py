@@ -69,7 +69,7 @@ def test_temporary_name_is_beside_the_final_one_and_not_for_others(final: str, e
 @pytest.mark.parametrize("fence", ["\N{ARABIC-INDIC DIGIT THREE}", "03", "", "-1"])
 @pytest.mark.parametrize("end", ["", "\n", "x"])
 def test_name_that_was_never_made_is_no_temporary_one(fence: str, end: str) -> None:
-    """Somebody else's object, which must not be taken for a leftover."""
+    """Such a name belongs to somebody else's object, which must not be taken for a leftover."""
     name = f".gridhaul-{ID}-{fence}.part{end}"
     assert delivery_of_temporary(name) is None
     assert delivery_of_temporary(f".gridhaul-{ID}-3.part") == ID

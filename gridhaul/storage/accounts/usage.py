@@ -1,8 +1,6 @@
 """How much the files of an account count against its quota: `used_bytes` in the account's document, and its recount."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from gridhaul.storage.coalescer import Coalescer
@@ -11,6 +9,7 @@ from gridhaul.storage.lease import LONGEST_REQUEST_SECONDS, NOW, after
 from gridhaul.storage.majority_reads import read_with_catch_up
 from gridhaul.storage.schema import USAGE_INDEX
 from gridhaul.transfer.errors import QuotaExceeded
+from gridhaul.transfer.ports.checking import Recount
 from gridhaul.transfer.states import FileState
 
 _FIELDS: Document = {"username": 1, "quota_bytes": 1, "used_bytes": 1, "charged_at": 1}
@@ -20,7 +19,7 @@ COUNTED_STATES = sorted(state.value for state in FileState if state is not FileS
 
 @maps_database_errors
 class MongoUsage:
-    """`transfer.ports.AccountUsage`. `quota_bytes` is that of accounts without one of their own; None: no limit."""
+    """`transfer.ports.accounts.AccountUsage`. `quota_bytes` is that of accounts without one of their own; None: no limit."""
 
     def __init__(self, database: Database, *, quota_bytes: int | None) -> None:
         self._accounts = database["auth"]
@@ -64,16 +63,6 @@ class MongoUsage:
             f"The quota is {quota} bytes, {used_bytes} are used, and {length_bytes} more are needed; "
             "DELETE of files frees theirs."
         )
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Recount:
-    """What an account says that its files count, and what they do."""
-
-    owner: str
-    used_bytes: int
-    counted_bytes: int
-    charged_at: datetime | None
 
 
 @maps_database_errors

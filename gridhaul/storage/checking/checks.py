@@ -16,7 +16,7 @@ from gridhaul.transfer.model import Lease, Queue, RecordId
 
 @maps_database_errors
 class MongoChecks(LeasedCollection[Check, CheckState]):
-    """`transfer.ports.LeasedRecords`. The field `open_key` is the claim of an open check, unique while it exists."""
+    """`transfer.ports.leasing.LeasedRecords`. The field `open_key` is the claim of an open check, unique while it exists."""
 
     waiting: ClassVar[frozenset[CheckState]] = frozenset()  # no move leads back to work
 

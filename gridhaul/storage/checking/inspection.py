@@ -10,7 +10,7 @@ from gridhaul.storage.connect import Database, Document, as_bytes, maps_database
 from gridhaul.storage.content.gridfs_layout import GridFSLayout
 from gridhaul.storage.content.manifest import Manifests
 from gridhaul.storage.majority_reads import catch_up
-from gridhaul.transfer.chunking import MANIFEST_PAGE_CHUNKS, chunk_count
+from gridhaul.transfer.chunking import MANIFEST_PAGE_CHUNKS, page_chunk_count
 from gridhaul.transfer.digest import DIGEST_BYTES
 from gridhaul.transfer.judgement import StoredChunk
 from gridhaul.transfer.model import Content, RecordId
@@ -88,7 +88,7 @@ class MongoInspection:
     async def digest_page(self, content: Content, page: int) -> bytes:
         """The same from the digests beside the chunks, answered from an index; b"" if one is missing or doubled."""
         first = page * MANIFEST_PAGE_CHUNKS
-        count = page_chunks(content, page)
+        count = page_chunk_count(content.length, page)
         if content.layout is Layout.INLINE:
             document = await self._inline.find_one({"_id": ObjectId(content.id)}, {"digests": 1}) or {}
             return as_bytes(document.get("digests"))[: count * DIGEST_BYTES]
@@ -115,13 +115,3 @@ class MongoInspection:
             )
             for n, data in enumerate(document.get("chunks") or [])
         ]
-
-
-def page_count(content: Content) -> int:
-    """How many pages the content's manifest has."""
-    return -(-content.chunk_count // MANIFEST_PAGE_CHUNKS)
-
-
-def page_chunks(content: Content, page: int) -> int:
-    """How many chunks the page names."""
-    return min(MANIFEST_PAGE_CHUNKS, chunk_count(content.length) - page * MANIFEST_PAGE_CHUNKS)

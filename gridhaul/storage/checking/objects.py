@@ -10,11 +10,8 @@ from gridhaul.storage.connect import Database, Document, maps_database_errors
 from gridhaul.storage.lease import after
 from gridhaul.storage.majority_reads import catch_up
 from gridhaul.transfer.model import Delivery, RecordId
+from gridhaul.transfer.ports.checking import Folder
 from gridhaul.transfer.states import OVER, DeliveryState
-
-DELIVERIES_A_STEP = 10  # each is at least one request to a target
-
-Folder = tuple[str, str]  # a target and a folder at it, "" for the top
 
 
 @maps_database_errors
@@ -24,14 +21,14 @@ class MongoObjects:
         self._codec = Codec(Delivery)
         self._long_ago = after(-sweep_seconds)
 
-    async def delivered(self, *, after: str, of_file: RecordId | None) -> Sequence[Delivery]:
+    async def delivered(self, *, after: str, of_file: RecordId | None, limit: int) -> Sequence[Delivery]:
         """The next deliveries that are done."""
         wanted: Document = {"state": DeliveryState.DELIVERED.value}
         if of_file is not None:
             wanted["file_id"] = ObjectId(of_file)
         if after:
             wanted["_id"] = {"$gt": ObjectId(after)}
-        cursor = self._deliveries.find(wanted).sort("_id", 1).limit(DELIVERIES_A_STEP)
+        cursor = self._deliveries.find(wanted).sort("_id", 1).limit(limit)
         return [self._codec.decode(document) async for document in cursor]
 
     async def is_superseded(self, delivery: Delivery) -> bool:

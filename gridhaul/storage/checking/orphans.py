@@ -19,7 +19,6 @@ from gridhaul.storage.majority_reads import read_with_catch_up
 from gridhaul.transfer.model import Content, RecordId
 from gridhaul.transfer.states import ContentState, FileState
 
-IDS_A_STEP = 100
 REMOVED_AT_ONCE = 256
 
 OURS_IN_BUCKET: Document = {"metadata.manifestRoot": {"$exists": True}}
@@ -39,11 +38,11 @@ class MongoOrphans:
         self._codec = Codec(Content)
         self._sweep_seconds = sweep_seconds
 
-    async def with_chunks(self, *, after: str) -> Sequence[RecordId]:
+    async def with_chunks(self, *, after: str, limit: int) -> Sequence[RecordId]:
         """The next ids that chunks are stored of: one look into the index for each."""
         found: list[RecordId] = []
         last = ObjectId(after) if after else None
-        while len(found) < IDS_A_STEP:
+        while len(found) < limit:
             wanted = {"files_id": {"$gt": last} if last else {"$type": "objectId"}}
             document = await self._chunks.find_one(wanted, {"_id": 0, "files_id": 1}, sort=[("files_id", ASCENDING)])
             if document is None:
@@ -52,11 +51,11 @@ class MongoOrphans:
             found.append(RecordId(str(last)))
         return found
 
-    async def with_manifest(self, *, after: str) -> Sequence[RecordId]:
+    async def with_manifest(self, *, after: str, limit: int) -> Sequence[RecordId]:
         """The next ids that a manifest is stored of."""
         found: list[RecordId] = []
         wanted: Document = {"_id": {"$gt": {"content": ObjectId(after), "page": MaxKey()}}} if after else {}
-        while len(found) < IDS_A_STEP:
+        while len(found) < limit:
             document = await self._manifests.find_one(wanted, {"_id": 1}, sort=[("_id", ASCENDING)])
             if document is None:
                 break
@@ -65,13 +64,13 @@ class MongoOrphans:
             found.append(RecordId(str(content_id)))
         return found
 
-    async def with_inline(self, *, after: str) -> Sequence[RecordId]:
+    async def with_inline(self, *, after: str, limit: int) -> Sequence[RecordId]:
         """The next ids of small contents whose bytes are stored."""
-        return await _next_ids(self._inline, {}, after)
+        return await _next_ids(self._inline, {}, after, limit)
 
-    async def with_bucket_file(self, *, after: str) -> Sequence[RecordId]:
+    async def with_bucket_file(self, *, after: str, limit: int) -> Sequence[RecordId]:
         """The next ids of GridFS `files` documents that Gridhaul wrote."""
-        return await _next_ids(self._bucket_files, OURS_IN_BUCKET, after)
+        return await _next_ids(self._bucket_files, OURS_IN_BUCKET, after, limit)
 
     async def orphaned(self, content_ids: Sequence[RecordId]) -> Sequence[RecordId]:
         """Those of which there is no record, and no file either; seen before this was asked. None that is young."""
@@ -79,17 +78,17 @@ class MongoOrphans:
         old = [one for one in map(ObjectId, content_ids) if one.generation_time < oldest]
         return [RecordId(str(one)) for one in await self._without(self._known, old)]
 
-    async def unreferenced(self, *, after: str) -> tuple[Sequence[Content], str]:
+    async def unreferenced(self, *, after: str, limit: int) -> tuple[Sequence[Content], str]:
         """Contents in use that no file refers to, among the next ones; the id to go on after, "" at the end."""
         wanted: Document = {"state": {"$in": [ContentState.OPEN.value, ContentState.SEALED.value]}}
         wanted["$expr"] = self._is_old("$created_at")
         if after:
             wanted["_id"] = {"$gt": ObjectId(after)}
-        documents = [one async for one in self._contents.find(wanted).sort("_id", ASCENDING).limit(IDS_A_STEP)]
+        documents = [one async for one in self._contents.find(wanted).sort("_id", ASCENDING).limit(limit)]
         ids = [document["_id"] for document in documents]
         unreferenced = await self._without(self._referred_to, ids)
         left = [self._codec.decode(document) for document in documents if document["_id"] in unreferenced]
-        return left, str(ids[-1]) if len(ids) == IDS_A_STEP else ""
+        return left, str(ids[-1]) if len(ids) == limit else ""
 
     async def remove_chunks(self, content_id: RecordId) -> bool:
         """Remove the chunks of an orphan, some at a time. Whether there were any, as of every `remove_`."""
@@ -149,7 +148,7 @@ class MongoOrphans:
         return {"$lte": [field, after(-self._sweep_seconds)]}
 
 
-async def _next_ids(collection: Collection, condition: Document, after: str) -> Sequence[RecordId]:
+async def _next_ids(collection: Collection, condition: Document, after: str, limit: int) -> Sequence[RecordId]:
     wanted = {**condition, "_id": {"$gt": ObjectId(after)} if after else {"$type": "objectId"}}
-    cursor = collection.find(wanted, {"_id": 1}).sort("_id", ASCENDING).limit(IDS_A_STEP)
+    cursor = collection.find(wanted, {"_id": 1}).sort("_id", ASCENDING).limit(limit)
     return [RecordId(str(document["_id"])) async for document in cursor]

@@ -4,8 +4,6 @@ Each repair names what it found, so it changes nothing that moved meanwhile. Tim
 """
 
 from collections.abc import AsyncGenerator, Mapping
-from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any
 
 from bson import ObjectId
@@ -15,35 +13,14 @@ from gridhaul.storage.connect import Database, Document, maps_database_errors
 from gridhaul.storage.lease import GONE, NOW, after
 from gridhaul.transfer.checks import RUNNABLE
 from gridhaul.transfer.model import File, Queue, RecordId
+from gridhaul.transfer.ports.checking import RecordKind, StalledRecord
 from gridhaul.transfer.states import DELIVERABLE, OVER, STORABLE, ContentState, FileState
 
-FILES_A_STEP = 200
-
-
-class Kind(StrEnum):
-    """Records that workers work on, by the name of their collection."""
-
-    FILE = "files"
-    DELIVERY = "deliveries"
-    CONTENT = "contents"
-    CHECK = "checks"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class StalledRecord:
-    """A record that stands still."""
-
-    kind: Kind
-    id: RecordId
-    state: str
-    file_id: RecordId | None
-
-
-WAITING_STATES: Mapping[Kind, frozenset[Any]] = {
-    Kind.FILE: STORABLE | {FileState.DELETING},
-    Kind.DELIVERY: DELIVERABLE,
-    Kind.CONTENT: frozenset({ContentState.DELETING}),
-    Kind.CHECK: RUNNABLE,
+WAITING_STATES: Mapping[RecordKind, frozenset[Any]] = {
+    RecordKind.FILE: STORABLE | {FileState.DELETING},
+    RecordKind.DELIVERY: DELIVERABLE,
+    RecordKind.CONTENT: frozenset({ContentState.DELETING}),
+    RecordKind.CHECK: RUNNABLE,
 }
 NOBODY_TOLD: Document = {"hint_at": {"$exists": False}, "hinted_at": {"$exists": False}}
 
@@ -56,25 +33,25 @@ class MongoStalledRecords:
         self._codec = Codec(File)
         self._long_ago = after(-sweep_seconds)
 
-    async def stored_files(self, *, after: str) -> list[File]:
+    async def stored_files(self, *, after: str, limit: int) -> list[File]:
         """The next files that are stored."""
         wanted: Document = {"state": FileState.STORED.value}
         if after:
             wanted["_id"] = {"$gt": ObjectId(after)}
-        cursor = self._files.find(wanted).sort("_id", 1).limit(FILES_A_STEP)
+        cursor = self._files.find(wanted).sort("_id", 1).limit(limit)
         return [self._codec.decode(document) async for document in cursor]
 
     def stale_leases(self, only: File | None) -> AsyncGenerator[StalledRecord]:
         """Leases that ended long ago, of records that nobody was told of since."""
-        return self._find(tuple(Kind), self._stale_lease, only)
+        return self._find(tuple(RecordKind), self._stale_lease, only)
 
     def off_agenda(self, only: File | None) -> AsyncGenerator[StalledRecord]:
         """Records that wait for a worker, and no hint is owed or was given."""
-        return self._find(tuple(Kind), _off_agenda, only)
+        return self._find(tuple(RecordKind), _off_agenda, only)
 
     def stale_claims(self, only: File | None) -> AsyncGenerator[StalledRecord]:
         """Deliveries that are over, left nothing under their name, and claim it still."""
-        return self._find((Kind.DELIVERY,), lambda _: _stale_claim(), only)
+        return self._find((RecordKind.DELIVERY,), lambda _: _stale_claim(), only)
 
     async def end_lease(self, found: StalledRecord) -> bool:
         """Take the lease away, and put the record back on the agenda if it waits. False if it has moved."""
@@ -96,7 +73,9 @@ class MongoStalledRecords:
         """The name is free again. False if it has moved."""
         return await self._change(found, _stale_claim(), {"claimed": GONE})
 
-    async def _find(self, kinds: tuple[Kind, ...], condition: Any, only: File | None) -> AsyncGenerator[StalledRecord]:
+    async def _find(
+        self, kinds: tuple[RecordKind, ...], condition: Any, only: File | None
+    ) -> AsyncGenerator[StalledRecord]:
         for kind in kinds:
             scope = _scope(kind, only)
             if scope is None:
@@ -110,7 +89,7 @@ class MongoStalledRecords:
         changed = await self._database[found.kind.value].update_one(same, [{"$set": changes}])
         return bool(changed.modified_count)
 
-    def _stale_lease(self, kind: Kind) -> Document:
+    def _stale_lease(self, kind: RecordKind) -> Document:
         """Only where somebody waits for it: a paused delivery may keep one that has ended (`lease_left`)."""
         never_or_long_ago = {"$lte": [{"$ifNull": ["$hint_at", self._long_ago]}, self._long_ago]}
         ended = {"$lte": ["$lease_until", self._long_ago]}
@@ -122,15 +101,15 @@ class MongoStalledRecords:
         }
 
 
-def _off_agenda(kind: Kind) -> Document:
+def _off_agenda(kind: RecordKind) -> Document:
     """Without a lease: one that ended is found as such, and a live one owes a hint at its end."""
     return {"lease_until": {"$exists": False}, "$or": _waits(kind), **NOBODY_TOLD}
 
 
-def _waits(kind: Kind) -> list[Document]:
+def _waits(kind: RecordKind) -> list[Document]:
     """Any of these: a worker has something to do."""
     waits: list[Document] = [{"state": {"$in": sorted(WAITING_STATES[kind])}}, {"next_attempt_at": {"$exists": True}}]
-    if kind is Kind.DELIVERY:
+    if kind is RecordKind.DELIVERY:
         waits.append({"state": {"$in": sorted(OVER)}, "leftovers.0": {"$exists": True}})
     return waits
 
@@ -140,19 +119,19 @@ def _stale_claim() -> Document:
     return {"claimed": {"$exists": True}, "state": {"$in": sorted(OVER)}, "$expr": {"$not": [left]}}
 
 
-def _scope(kind: Kind, only: File | None) -> Document | None:
+def _scope(kind: RecordKind, only: File | None) -> Document | None:
     """The records that belong to the file, None if there are none of that kind."""
     if only is None:
         return {}
-    if kind is Kind.FILE:
+    if kind is RecordKind.FILE:
         return {"_id": ObjectId(only.id)}
-    if kind is Kind.DELIVERY:
+    if kind is RecordKind.DELIVERY:
         return {"file_id": ObjectId(only.id)}
-    return {"_id": ObjectId(only.content_id)} if kind is Kind.CONTENT and only.content_id else None
+    return {"_id": ObjectId(only.content_id)} if kind is RecordKind.CONTENT and only.content_id else None
 
 
-def _stalled_record(kind: Kind, document: Document) -> StalledRecord:
+def _stalled_record(kind: RecordKind, document: Document) -> StalledRecord:
     record_id = RecordId(str(document["_id"]))
-    of_file = record_id if kind is Kind.FILE else document.get("file_id")
+    of_file = record_id if kind is RecordKind.FILE else document.get("file_id")
     file_id = RecordId(str(of_file)) if of_file else None
     return StalledRecord(kind=kind, id=record_id, state=document["state"], file_id=file_id)

@@ -25,7 +25,7 @@ _NEVER_OPENED: Document = {"filename": "", "content_type": "", "length": 0, "fen
 
 @maps_database_errors
 class MongoContents:
-    """`transfer.ports.Contents`. No segment arrives later than `sweep_seconds` after its content was deleted.
+    """`transfer.ports.contents.Contents`. No segment arrives later than `sweep_seconds` after its content was deleted.
 
     Where only `few_readers` are at it at once, MongoDB sends on without being asked: faster, but each reader keeps a
     connection, and however slowly it reads, 4 MiB of MongoDB's memory.

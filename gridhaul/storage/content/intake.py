@@ -1,4 +1,4 @@
-"""What the chunk service does with MongoDB: takes in segments, says what is held, seals. `transfer.ports.Intake`."""
+"""What the chunk service does with MongoDB: takes in segments, says what is held, seals. `transfer.ports.contents.Intake`."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 

@@ -1,4 +1,4 @@
-"""`dumps/`: read with `bson` alone, and restored into a real mongod as `mongorestore` does it."""
+"""The files in `dumps/` are read with `bson` alone, and restored into a real mongod as `mongorestore` does."""
 
 from pathlib import Path
 from typing import Any

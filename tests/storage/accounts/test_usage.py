@@ -1,4 +1,4 @@
-"""What an account's files take is read from indexes alone, and set right only where nothing can be under way."""
+"""The bytes of an account's files are summed from an index alone, and set right only while nothing changes them."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 from bson import ObjectId
 
-from gridhaul.storage.accounts.usage import MongoRecounts, MongoUsage, Recount
+from gridhaul.storage.accounts.usage import MongoRecounts, MongoUsage
 from gridhaul.storage.connect import Database
 from gridhaul.transfer.access import NewAccount
 from gridhaul.transfer.errors import QuotaExceeded
-from gridhaul.transfer.ports import AccountUsage
+from gridhaul.transfer.ports.accounts import AccountUsage
+from gridhaul.transfer.ports.checking import Recount
 from gridhaul.transfer.states import FILE_MOVES, Action, FileState
 from tests.contracts.ports import Ports, claimed, mongo_ports, new_file, registered
 
@@ -127,7 +128,7 @@ async def test_charges_at_once_are_one_write(ports: Ports, database: Database, m
 
 @pytest.fixture
 async def yielding(database: Database) -> AsyncIterator[None]:
-    """MongoDB lets writes pass between any two keys of an index that it reads."""
+    """Make MongoDB let writes pass between any two index keys that it reads."""
     usual = await database.client.admin.command("setParameter", 1, internalQueryExecYieldIterations=1)
     yield
     await database.client.admin.command("setParameter", 1, internalQueryExecYieldIterations=usual["was"])

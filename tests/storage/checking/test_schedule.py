@@ -1,4 +1,4 @@
-"""Checks that start by themselves, asked for by several processes."""
+"""The schedule opens each due check once, though several processes ask it."""
 
 import asyncio
 from collections.abc import Sequence
@@ -14,12 +14,12 @@ SCRUB = NewCheck(kind=CheckKind.SCRUB, mode=Mode.REPORT, bytes_per_second=7)
 
 
 def schedule(database: Database, gc_seconds: float) -> MongoSchedule:
-    """As one process has it."""
+    """Return the schedule that one process has."""
     return MongoSchedule(database, MongoChecks(database, lease_seconds=60), {GC: gc_seconds, SCRUB: 3600})
 
 
 async def opened(*schedules: MongoSchedule) -> Sequence[Check]:
-    """What all of them open when they ask at once."""
+    """Return the checks that the schedules open when all ask at once."""
     return [check for checks in await asyncio.gather(*(one.open_due() for one in schedules)) for check in checks]
 
 

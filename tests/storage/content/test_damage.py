@@ -1,4 +1,4 @@
-"""Stored bytes are damaged behind Gridhaul's back: the read says which chunk, and gives away no whole content."""
+"""Stored bytes are damaged behind Gridhaul's back: the read names the chunk, and never yields the whole content."""
 
 from collections.abc import Awaitable, Callable
 
@@ -34,14 +34,14 @@ async def _delete(database: Database, content: Content, n: int) -> None:
 
 
 async def _swap(database: Database, content: Content, n: int) -> None:
-    """With the next one, digests and all: each document is whole in itself."""
+    """Swap the numbers of the chunk and the next one: data and digest of each document still match."""
     for number, meanwhile in ((n, -1), (n + 1, n), (-1, n + 1)):
         wanted = {"files_id": ObjectId(content.id), "n": number}
         await database["fs.chunks"].update_one(wanted, {"$set": {"n": meanwhile}})
 
 
 async def _double(database: Database, content: Content, n: int) -> None:
-    """As when the unique index was lost."""
+    """Store the chunk twice, which is possible once the unique index is lost."""
     chunks = database["fs.chunks"]
     document = await chunks.find_one({"files_id": ObjectId(content.id), "n": n}, {"_id": 0})
     assert document is not None
@@ -86,7 +86,7 @@ async def _stored(database: Database, length: int, *, inline_limit_chunks: int =
 
 
 async def _require_refused(database: Database, content: Content, error: type[IntegrityError], naming: str) -> None:
-    """The error comes, what came before it is right, and it is never the last segment."""
+    """Require the error, and that only right bytes came before it, and none of the last segment."""
     for few_readers in (False, True):
         received = bytearray()
         with pytest.raises(error, match=naming):

@@ -1,4 +1,4 @@
-"""What MongoDB itself has to say: `fs` is a valid GridFS bucket, and queries use their indexes."""
+"""The contents as MongoDB sees them: `fs` is a valid GridFS bucket, and queries use their indexes."""
 
 import asyncio
 from contextlib import aclosing
@@ -32,7 +32,7 @@ async def _stored(database: Database, length: int, *, inline_limit_chunks: int) 
 
 
 def _download(url: str, name: str, content_id: str) -> tuple[str | None, dict[str, Any], bytes]:
-    """As any program would that knows GridFS and not Gridhaul."""
+    """Return name, metadata and bytes of the file, read as by any program that knows GridFS and not Gridhaul."""
     client: MongoClient[dict[str, Any]]
     with MongoClient(url) as client, GridFSBucket(client[name]).open_download_stream(ObjectId(content_id)) as stream:
         return stream.filename, dict(stream.metadata or {}), stream.read()
@@ -108,7 +108,7 @@ async def test_manifest_of_several_pages_is_written_read_and_deleted(
 
 
 async def _plans(database: Database, collection: str) -> list[dict[str, Any]]:
-    """What the profiler saw of queries on a collection."""
+    """Return the profiler's entries about queries on the collection."""
     wanted = {"ns": f"{database.name}.{collection}", "planSummary": {"$exists": True}}
     return [entry async for entry in database["system.profile"].find(wanted)]
 

@@ -1,4 +1,4 @@
-"""A claim that MongoDB has taken although its answer never came."""
+"""Claims that MongoDB has made, although their answers were lost."""
 
 from typing import Any
 

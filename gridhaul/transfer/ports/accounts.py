@@ -1,0 +1,93 @@
+"""Accounts with their keys and sessions, and the bytes that their files count.
+
+All methods raise DatabaseUnavailable.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from gridhaul.transfer.access import Account, ApiKey, NewAccount, Session
+from gridhaul.transfer.model import RecordId
+
+
+class AccountUsage(Protocol):
+    """The bytes that an owner's files count against the quota, never less than the files' `used_bytes` together.
+
+    A caller that makes the files larger charges before; a caller that makes them smaller announces before and releases
+    after. A crash in between leaves a count that is too high. A recount corrects it, and leaves out accounts that were
+    charged or announced in the last two minutes. No method is idempotent: a call whose answer was lost is not repeated.
+    """
+
+    async def charge(self, owner: str, length_bytes: int) -> None:
+        """Count more bytes; 0 always fits. An owner without an account has no limit.
+
+        Raises QuotaExceeded, and changes nothing then.
+        """
+
+    async def announce(self, owner: str) -> None:
+        """Note that a release follows, so that the recount leaves the account out."""
+
+    async def release(self, owner: str, length_bytes: int) -> None:
+        """Count fewer bytes, never fewer than 0."""
+
+
+class AccountLookup(Protocol):
+    """Reads that see every revocation that was acknowledged before they were asked for."""
+
+    async def named(self, username: str) -> Account | None:
+        """Return the account without its keys and sessions, or None."""
+
+    async def with_key(self, key_id: RecordId) -> Account | None:
+        """Return the account with that one of its keys, or None."""
+
+    async def with_session(self, session_id: RecordId) -> Account | None:
+        """Return the account with that one of its sessions, or None."""
+
+
+class AccountAdministration(Protocol):
+    async def create(self, new: NewAccount) -> Account:
+        """Make the account. Raises AccountExists. Not idempotent: a repeated call raises."""
+
+    async def page(self, *, limit: int, after: str | None) -> Sequence[Account]:
+        """Return at most `limit` accounts in the order of their usernames, from the one after `after`."""
+
+    async def change(self, username: str, changes: dict[str, Any]) -> Account | None:
+        """Change fields and return the account, or None if there is none. Disabling it ends its sessions."""
+
+    async def set_password(self, username: str, password_hash: str | None) -> Account | None:
+        """Change the password and return the account, or None if there is none. Its sessions end; its keys stay."""
+
+    async def rehash(self, account: Account, password_hash: str) -> None:
+        """Store the same password under new parameters, unless the password was changed since `account` was read."""
+
+
+class AccountKeys(Protocol):
+    async def keys(self, username: str) -> Sequence[ApiKey]:
+        """Return the account's keys, oldest first; none if there is no such account."""
+
+    async def add_key(self, username: str, key: ApiKey) -> None:
+        """Add the key, unless the account has a key with its id. Raises TooManyKeys."""
+
+    async def revoke_key(self, key_id: RecordId, *, of: str | None) -> Account | None:
+        """Remove the key and return the account that had it. With `of`, only that account's key is removed.
+
+        Return None if no key was removed.
+        """
+
+
+class AccountSessions(Protocol):
+    async def begin_session(self, account: Account, session: Session) -> bool:
+        """Add the session. Return False if the account was disabled or got another password since it was read."""
+
+    async def renew_session(self, session: Session, *, digest: str) -> bool:
+        """Give the session another digest.
+
+        Return False if it has ended, or its digest has changed since it was read.
+        """
+
+    async def end_session(self, session_id: RecordId) -> None:
+        """Remove the session, if it exists."""
+
+
+class Accounts(AccountLookup, AccountAdministration, AccountKeys, AccountSessions, Protocol):
+    """All that the api needs of accounts."""

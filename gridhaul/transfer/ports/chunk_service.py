@@ -1,0 +1,50 @@
+"""The chunk service as workers see it.
+
+The client repeats a request while that can help, so every method raises ChunkServiceUnavailable, ChunkServiceFailed,
+ChunkServiceRefused (a wrong SERVICE_SECRET), IntakeBusy and StorageFull only after about a minute, or at once where the
+service asks for a longer wait.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from gridhaul.transfer.bundle import WholeContent
+from gridhaul.transfer.grants import ContentGrant, RepairGrant
+from gridhaul.transfer.model import RecordId, Seal, Segment
+from gridhaul.transfer.states import Layout
+
+
+class ChunkWriting(Protocol):
+    """Storing one content under a fence. Each method raises LeaseLost once a higher fence has the content."""
+
+    async def digests(self, grant: ContentGrant, *, first: int, count: int) -> bytes:
+        """Return 33 bytes a chunk: 1 and the chunk's digest if it is stored, otherwise 33 zeros."""
+
+    async def put(self, grant: ContentGrant, segment: Segment) -> None:
+        """Store a segment, durable when this returns.
+
+        Raises ChunkConflict, and SegmentDamaged if bytes changed on the way.
+        """
+
+    async def seal(self, grant: ContentGrant, seal: Seal) -> Layout:
+        """Make the content complete and unchangeable; return the layout that it got.
+
+        Raises ContentIncomplete, ContentSealed, DigestMismatch, LengthMismatch.
+        """
+
+
+class BundleWriting(Protocol):
+    async def store_whole(self, contents: Sequence[WholeContent]) -> Mapping[RecordId, str]:
+        """Store and seal small contents, durable when this returns. Return an error code for each that is refused."""
+
+
+class ChunkRepair(Protocol):
+    async def repair(self, grant: RepairGrant, n: int, chunk: bytes, digest: bytes) -> None:
+        """Put chunk `n` of a sealed content right, durable when this returns.
+
+        Raises NotFound, StateConflict, ChunkConflict, ChunkOutOfRange, LengthMismatch.
+        """
+
+
+class ChunkService(ChunkWriting, BundleWriting, ChunkRepair, Protocol):
+    """All that workers need of the chunk service."""

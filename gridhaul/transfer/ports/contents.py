@@ -1,0 +1,96 @@
+"""Stored byte sequences: their life and verified reading, and the intake of their bytes.
+
+All methods raise DatabaseUnavailable.
+"""
+
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from typing import Protocol
+
+from gridhaul.transfer.bundle import WholeContent
+from gridhaul.transfer.model import Content, FreeSpace, RecordId, Seal
+
+
+class ContentReading(Protocol):
+    async def get(self, content_id: RecordId) -> Content | None:
+        """Return the content, or None."""
+
+    def read(self, content: Content) -> AsyncGenerator[bytes]:
+        """Yield the chunks of a sealed content in order, each checked against the manifest before it is yielded.
+
+        The last 16 chunks are yielded only once length and SHA-256 of the whole agree. The caller closes the generator
+        (`aclosing`). Raises StateConflict if the content is not sealed; ChunkMissing, ChunkCorrupt or ChunkDoubled,
+        which name the chunk; ContentMismatch.
+        """
+
+
+class ContentWriting(Protocol):
+    def new_id(self) -> RecordId:
+        """Return an id for a content that does not exist yet."""
+
+    async def open(
+        self, content_id: RecordId, *, file_id: RecordId, filename: str, content_type: str, length: int, fence: int
+    ) -> Content:
+        """Make the content, or take it over with a higher fence.
+
+        Raises LeaseLost if a higher fence has opened the content, or if it is being deleted.
+        """
+
+
+class ContentDeletion(Protocol):
+    async def drop_ref(self, content_id: RecordId, file_id: RecordId) -> None:
+        """Remove the file from the content's refs. A content without refs loses its bytes, and waits to be swept."""
+
+    async def abandon(self, content: Content) -> bool:
+        """Delete the bytes of a content that no file refers to; it waits to be swept.
+
+        Return False, and change nothing, if the content's state or fence has changed.
+        """
+
+    async def sweep(self, content_id: RecordId) -> None:
+        """Delete the record of a deleted content, and bytes that arrived after the delete.
+
+        Do nothing before it is due.
+        """
+
+
+class Contents(ContentReading, ContentWriting, ContentDeletion, Protocol):
+    """All that workers need of contents."""
+
+
+class Intake(Protocol):
+    """The store behind the chunk service. The caller has checked that digests and seals are those of the chunks."""
+
+    async def digests(self, content_id: RecordId, *, first: int, count: int) -> bytes:
+        """Return 33 bytes a chunk: 1 and the chunk's digest if it is stored, otherwise 33 zeros. Raises NotFound."""
+
+    async def store(
+        self, content_id: RecordId, *, fence: int, first: int, chunks: Sequence[bytes], digests: Sequence[bytes]
+    ) -> bool:
+        """Store a segment, durable when this returns. Return whether any chunk was new.
+
+        Raises NotFound, StaleFence, ContentSealed, ChunkConflict, ChunkOutOfRange, LengthMismatch. No acknowledged
+        chunk changes. If a segment raises ChunkConflict, its chunks that were not stored before may be stored now.
+        """
+
+    async def store_whole(self, contents: Sequence[WholeContent]) -> Mapping[RecordId, str]:
+        """Store small contents inline and seal them, each wholly or not at all, durable when this returns.
+
+        Return an error code for each content that is refused: the content is too large to be inline, or its id is
+        taken, be it only by the note that it was deleted. Contents that the same call stored before are not refused.
+        """
+
+    async def seal(self, content_id: RecordId, *, fence: int, seal: Seal) -> Content:
+        """Make the content complete and unchangeable.
+
+        Raises NotFound, ContentIncomplete, ContentSealed, DigestMismatch, LengthMismatch, StaleFence.
+        """
+
+    async def repair(self, content_id: RecordId, *, n: int, chunk: bytes, digest: bytes) -> bool:
+        """Put the chunk that the manifest names under number `n`, in place of whatever else is stored there.
+
+        Return whether anything was wrong. A chunk that was stored is replaced in one write, so readers always find one.
+        Raises NotFound, StateConflict unless the content is sealed, ChunkConflict, ChunkOutOfRange, LengthMismatch.
+        """
+
+    async def free_space(self) -> FreeSpace:
+        """Return the room for more chunks. Space that a delete frees shows minutes later, after a checkpoint."""

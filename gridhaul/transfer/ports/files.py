@@ -1,0 +1,82 @@
+"""The registry of files. All methods raise DatabaseUnavailable."""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from gridhaul.transfer.model import File, Lease, NewFile, RecordId
+from gridhaul.transfer.ports.leasing import LeasedRecords, MovableRecords, ReadableRecords
+from gridhaul.transfer.states import FileState
+
+
+class FileRegistration(Protocol):
+    async def register(self, new: NewFile) -> tuple[File, bool]:
+        """Return the file, and whether this call made it. The same owner and idempotency key give the same file.
+
+        Without an idempotency key every call makes a file, so a call whose answer was lost may have made one.
+        """
+
+    async def find_by_key(self, owner: str, idempotency_key: str) -> File | None:
+        """Return the file that the owner registered with the key, or None."""
+
+    async def count_open(self, owner: str, *, limit: int) -> int:
+        """Return how many files of the owner are REGISTERED, STORING or PAUSED, counted up to `limit`."""
+
+
+class FileListing(ReadableRecords[File], Protocol):
+    async def page(
+        self, *, owner: str | None, state: FileState | None, limit: int, before: RecordId | None
+    ) -> Sequence[File]:
+        """Return at most `limit` files, newest first, older than `before`. None for `owner` or `state` means all."""
+
+
+class FileMoves(MovableRecords[File, FileState], Protocol):
+    async def retry(self, file: File, **changes: object) -> File | None:
+        """Make the move RETRY of the file as it was read. Return None also if it was moved or claimed since."""
+
+
+class FileDeletion(Protocol):
+    """Keeps a delete and a finalize of one file from both being accepted (docs/adr/0005)."""
+
+    async def request_delete(self, file_id: RecordId, *, deliveries_asked: int) -> File | None:
+        """Move a file at rest to DELETING, and return it as it is then; return None if it is not at rest.
+
+        A stored file whose delivery is still to be made is not at rest. Neither is a file whose count of deliveries is
+        not `deliveries_asked`, the count that the caller read before it looked at the deliveries: a newer one may
+        exist.
+        """
+
+    async def count_delivery(self, file_id: RecordId) -> bool:
+        """Count a delivery that was just queued. Return False if the file is not stored any more.
+
+        The caller then cancels the delivery. Not idempotent: a repeated call counts twice, which only makes a delete
+        look again.
+        """
+
+
+class BundledFiles(Protocol):
+    """Leases of many new files in one write each (docs/adr/0009)."""
+
+    async def claim_new(self, contents: Mapping[RecordId, RecordId], *, holder: str) -> Sequence[File]:
+        """Claim the files that are small, due, and were never claimed; return all the files as they are then.
+
+        `contents` gives each file's id the id of its new content, under which nothing is stored yet. Each claim moves a
+        file from REGISTERED to STORING and notes that content id, by which the caller recognises the files it has
+        claimed.
+        """
+
+    async def finish_all(self, ended: Mapping[Lease, Mapping[str, object]], to_state: FileState) -> None:
+        """Finish each file whose lease still holds, and skip the others. All files change the same fields."""
+
+    async def release_all(self, leases: Sequence[Lease]) -> None:
+        """Give files back as if they had never been claimed, due now. Leases that no longer hold are skipped."""
+
+
+class FileRegistry(FileRegistration, FileListing, FileMoves, FileDeletion, Protocol):
+    """The files as the api uses them."""
+
+
+class StorableFiles(LeasedRecords[File, FileState], BundledFiles, Protocol):
+    """The files as workers use them."""
+
+    async def delivery_made(self, file_id: RecordId) -> None:
+        """Note that the delivery that prepare asked for exists: it is counted, and the stored file is at rest."""

@@ -1,0 +1,45 @@
+"""What is due, and the way to tell workers of it."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from gridhaul.transfer.model import Hint, Queue
+
+
+class Agenda(Protocol):
+    """The hints that are owed, over all registries. All methods raise DatabaseUnavailable."""
+
+    async def due(self, limit: int) -> Sequence[Hint]:
+        """Return hints that are owed, oldest first: a lease ended, or the time of the next attempt came.
+
+        Each hint is returned once. Not idempotent: hints in a lost answer are found by `overlooked`.
+        """
+
+    async def unanswered(self, queue: Queue, limit: int) -> int:
+        """Return how many records of the queue were hinted and not claimed since, counted up to `limit`."""
+
+    async def overlooked(self, queue: Queue, limit: int, *, seconds: float) -> Sequence[Hint]:
+        """Return hints for the unanswered records hinted longest ago, at least `seconds` ago.
+
+        They count as hinted now.
+        """
+
+
+class Hints(Protocol):
+    def offer(self, hint: Hint) -> None:
+        """Send the hint soon, or drop it. Never waits and never raises: losing a hint loses nothing."""
+
+
+class QueueDepths(Protocol):
+    async def depths(self) -> dict[Queue, int]:
+        """Return how many messages wait in each queue. Raises BrokerUnavailable."""
+
+
+class DispatcherLease(Protocol):
+    """The right to dispatch, which one api process has at a time. Both methods raise DatabaseUnavailable."""
+
+    async def hold(self) -> bool:
+        """Take or keep the lease. Return False while another process has it."""
+
+    async def give_up(self) -> None:
+        """Let another process take the lease at once."""
