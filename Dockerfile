@@ -13,6 +13,7 @@ COPY requirements.txt .
 RUN pip install -r requirements.txt
 
 COPY pyproject.toml .
+COPY LICENSE .
 COPY api api
 COPY chunk_service chunk_service
 COPY tasks tasks

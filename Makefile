@@ -46,11 +46,12 @@ bench: $(VENV)/dev ## measure every case and its peers: ONLY=ingest,egress RUNS=
 bench-guard: $(VENV)/dev ## measure the ratios that CI guards, at small sizes, in about a minute
 	@$(BIN)/python -m bench guard
 
-check: $(VENV)/dev ## run ruff, mypy --strict, the import contracts, and an audit of the pinned packages
+check: $(VENV)/dev ## run ruff, mypy --strict, the import contracts, the rule of docstrings, and an audit of the pinned packages
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m tests.docstrings
 	$(BIN)/python -m tests.audit
 
 format: $(VENV)/dev ## format the code

@@ -1,4 +1,8 @@
-"""Fixtures: a real MongoDB for the tests, and an empty database in it for each test that asks for one."""
+"""Fixtures: a real MongoDB for the tests, and an empty database in it for each test that asks for one.
+
+`make test` runs the tests in several processes (pytest-xdist), each with a MongoDB of its own. All tests of one file run
+in one process, one after the other. All tests that use the running system of the journeys share one process.
+"""
 
 import asyncio
 import signal
@@ -12,6 +16,15 @@ from gridhaul.storage.schema import make_payload_collections, make_registry_inde
 from tests.servers.mongod import in_memory, mongod
 
 RESTING = 8
+RUNNING_SYSTEM = "system"  # the fixture of tests/journeys/conftest.py
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Say which tests must run in one process."""
+    for item in items:
+        uses_system = isinstance(item, pytest.Function) and RUNNING_SYSTEM in item.fixturenames
+        group = RUNNING_SYSTEM if uses_system else item.nodeid.partition("::")[0]
+        item.add_marker(pytest.mark.xdist_group(group))
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -27,27 +40,50 @@ def mongo_url() -> Iterator[str]:
         yield url
 
 
-@pytest.fixture(scope="session")
-def used_databases() -> list[str]:
-    """Return the names of databases that tests have emptied, the latest at the end.
+class DatabasePool:
+    """Databases with all indexes, emptied after each test and used again: making them takes longer than most tests.
 
-    Tests use these databases again, because making all indexes takes longer than most tests. The latest `RESTING`
-    databases rest: a write that a test gave up may still arrive there.
+    The latest `RESTING` databases rest, because a write that a test gave up may still arrive there.
     """
-    return []
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._names: list[str] = []
+        self._complete: tuple[int, int] | None = None  # how many collections and indexes a database has
+
+    async def take(self) -> Database:
+        if len(self._names) > RESTING:
+            return connect(self._url, self._names.pop(0))
+        database = connect(self._url, f"test-{uuid4().hex}")
+        await make_registry_indexes(database)
+        await make_payload_collections(database, block_compressor="none")
+        if self._complete is None:
+            self._complete = await _schema(database)
+        return database
+
+    async def give_back(self, database: Database) -> None:
+        """Empty the database, or drop it if the test dropped or added a collection or an index."""
+        if await _schema(database) == self._complete:
+            names = await database.list_collection_names()
+            await asyncio.gather(*(database[name].delete_many({}) for name in names))
+            self._names.append(database.name)
+        else:
+            await database.client.drop_database(database.name)
+        await database.client.close()
+
+
+async def _schema(database: Database) -> tuple[int, int]:
+    stats = await database.command("dbStats")
+    return stats["collections"], stats["indexes"]
+
+
+@pytest.fixture(scope="session")
+def database_pool(mongo_url: str) -> DatabasePool:
+    return DatabasePool(mongo_url)
 
 
 @pytest.fixture
-async def database(mongo_url: str, used_databases: list[str]) -> AsyncIterator[Database]:
-    name = used_databases.pop(0) if len(used_databases) > RESTING else f"test-{uuid4().hex}"
-    database = connect(mongo_url, name)
-    await make_registry_indexes(database)  # makes indexes again that a test has dropped
-    await make_payload_collections(database, block_compressor="none")
+async def database(database_pool: DatabasePool) -> AsyncIterator[Database]:
+    database = await database_pool.take()
     yield database
-    collections = await database.list_collection_names()
-    if any(collection.startswith("system.") for collection in collections):  # the test used the profiler
-        await database.client.drop_database(name)
-    else:
-        await asyncio.gather(*(database[collection].delete_many({}) for collection in collections))
-        used_databases.append(name)
-    await database.client.close()
+    await database_pool.give_back(database)

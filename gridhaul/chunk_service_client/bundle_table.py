@@ -55,7 +55,7 @@ def read_table(line: bytes) -> list[Entry]:
     try:
         entries = _TABLE.validate_json(line)
     except ValidationError:
-        raise InvalidValue("The table of contents is not as the documentation says.") from None
+        raise InvalidValue("The table of contents does not have the form that the documentation gives.") from None
     if len({entry.content_id for entry in entries}) < len(entries):
         raise InvalidValue("A content is in the table more than once.")
     return entries

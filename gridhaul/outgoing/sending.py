@@ -118,7 +118,7 @@ class _Sender:
         finally:
             await body.stopped()
         if response.is_success and not body.is_sent:
-            raise httpx2.RemoteProtocolError("success was answered before the whole body had gone")
+            raise httpx2.RemoteProtocolError("a success arrived before the whole body had left")
         return response
 
     async def in_thread(self, call: Callable[[], T], *, when_cancelled: Callable[[], None] | None = None) -> T:

@@ -12,7 +12,7 @@ async def ended(waited_for: asyncio.Future[Any], *, when_cancelled: Callable[[],
     """Wait until the future is done, whether it succeeded or failed.
 
     When cancelled, call `when_cancelled`, which should make the future end soon, and raise CancelledError only once the
-    future is done. So the caller can close what the future uses.
+    future is done. Then the caller can close what the future uses.
     """
     try:
         await asyncio.wait([waited_for])

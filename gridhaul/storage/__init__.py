@@ -1,1 +1,1 @@
-"""MongoDB behind the ports: the registry of records here; bytes in `content`, checks in `checking`, `accounts`."""
+"""MongoDB behind the ports: the registry of records here, and packages for content bytes, checks and accounts."""

@@ -1,4 +1,4 @@
-"""What is due, over files, deliveries, deleted contents and checks: `transfer.ports.hints.Agenda`."""
+"""The hints that are owed for files, deliveries, deleted contents and checks; and the lease of the dispatcher."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from gridhaul.transfer.bundle import storing_task
 from gridhaul.transfer.model import Hint, Queue, RecordId, TaskName
 from gridhaul.transfer.states import OVER, FileState
 
-_SHOWN: Document = dict.fromkeys(("state", "queue", "length", "attempts", "content_id"), 1)
+_FIELDS: Document = dict.fromkeys(("state", "queue", "length", "attempts", "content_id"), 1)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,6 +33,8 @@ def _delivery_task(document: Document) -> TaskName:
 
 @maps_database_errors
 class MongoAgenda:
+    """The port `transfer.ports.hints.Agenda` on MongoDB."""
+
     def __init__(self, database: Database) -> None:
         self._sources = (
             _Source(collection=database["files"], task=_file_task),
@@ -55,15 +57,17 @@ class MongoAgenda:
         hinted: Document = {"queue": queue.value, "hinted_at": {"$exists": True}, "$expr": long_ago}
         return await self._take(hinted, "hinted_at", limit)
 
-    async def _take(self, condition: Document, oldest: str, limit: int) -> Sequence[Hint]:
-        """The records with the oldest time in the field, over all sources; they are hinted now."""
+    async def _take(self, condition: Document, time_field: str, limit: int) -> Sequence[Hint]:
+        """Mark the records with the oldest times in the field, over all sources, as hinted now. Return their hints."""
         found = [
-            (document, source) for source in self._sources for document in await _find(source, condition, oldest, limit)
+            (document, source)
+            for source in self._sources
+            for document in await _find(source, condition, time_field, limit)
         ]
-        found.sort(key=lambda pair: pair[0][oldest])
+        found.sort(key=lambda pair: pair[0][time_field])
         for source in self._sources:
-            taken = [document["_id"] for document, its in found[:limit] if its is source]
-            # The condition again: what was claimed meanwhile keeps the times of its lease.
+            taken = [document["_id"] for document, found_in in found[:limit] if found_in is source]
+            # Repeat the condition: a record that a worker claimed since the read keeps the times of its lease.
             now = [{"$set": {"hint_at": GONE, "hinted_at": NOW}}]
             await source.collection.update_many({**condition, "_id": {"$in": taken}}, now)
         return [_hint(source, document) for document, source in found[:limit]]
@@ -71,7 +75,7 @@ class MongoAgenda:
 
 @maps_database_errors
 class MongoDispatcherLease:
-    """One api process at a time dispatches."""
+    """The port `transfer.ports.hints.DispatcherLease` on MongoDB."""
 
     def __init__(self, database: Database, *, holder: str, lease_seconds: float) -> None:
         self._collection = database["dispatcher"]
@@ -79,7 +83,6 @@ class MongoDispatcherLease:
         self._lease_seconds = lease_seconds
 
     async def hold(self) -> bool:
-        """Take or keep the lease; False while another process has it."""
         mine_or_free = {"$or": [{"$eq": ["$holder", self._holder]}, past("lease_until")]}
         taken = {"holder": {"$literal": self._holder}, "lease_until": after(self._lease_seconds)}
         document = await self._collection.find_one_and_update(
@@ -91,12 +94,11 @@ class MongoDispatcherLease:
         return document is not None and bool(document["holder"] == self._holder)
 
     async def give_up(self) -> None:
-        """Let another process have it at once."""
         await self._collection.delete_one({"_id": "dispatcher", "holder": self._holder})
 
 
-async def _find(source: _Source, condition: Document, oldest: str, limit: int) -> list[Document]:
-    cursor = source.collection.find(condition, _SHOWN | {oldest: 1}).sort(oldest, 1).limit(limit)
+async def _find(source: _Source, condition: Document, time_field: str, limit: int) -> list[Document]:
+    cursor = source.collection.find(condition, _FIELDS | {time_field: 1}).sort(time_field, 1).limit(limit)
     return [document async for document in cursor]
 
 

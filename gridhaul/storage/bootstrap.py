@@ -1,6 +1,7 @@
-"""Makes the first user of a MongoDB that has none: `python -m gridhaul.storage.bootstrap`, with GRIDHAUL_MONGO_URL.
+"""The first user of a MongoDB that has none: run `python -m gridhaul.storage.bootstrap` with GRIDHAUL_MONGO_URL.
 
-The user and password are those of the URL. MongoDB lets the first user be made from its own machine without one.
+The URL names the user and the password. As long as a MongoDB has no user, a client on the same machine may make the
+first user without a login.
 """
 
 import asyncio
@@ -19,7 +20,7 @@ AUTHENTICATION_FAILED = 18
 
 
 async def ensure_user(url: str) -> None:
-    """Wait until the server answers; make the URL's user unless it is there. Raises PyMongoError."""
+    """Wait up to 30 seconds until the server answers, and make the URL's user unless it exists. Raises PyMongoError."""
     deadline = time.monotonic() + WAIT_SECONDS
     while True:
         try:

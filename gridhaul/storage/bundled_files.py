@@ -1,4 +1,4 @@
-"""Leases of many new files in one write each: what the bundles need of the registry."""
+"""Leases of many new files, for bundles: one write claims, finishes or releases all of them."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -23,7 +23,7 @@ NEW_AND_SMALL: Document = {
 
 @maps_database_errors
 class BundledFiles(LeasedCollection[File, FileState]):
-    """A part of `transfer.ports.files.FileRegistry`."""
+    """The port `transfer.ports.files.BundledFiles` on MongoDB."""
 
     async def claim_new(self, contents: Mapping[RecordId, RecordId], *, holder: str) -> Sequence[File]:
         wanted = ids_of(contents)
@@ -33,7 +33,7 @@ class BundledFiles(LeasedCollection[File, FileState]):
         taken = self._pipeline(values, content_id=content_id, **counts, **self._held())
         try:
             await self._collection.update_many({**wanted, **NEW_AND_SMALL, "$expr": DUE_AND_FREE}, taken)
-        except (ConnectionFailure, WriteConcernError):  # the answer may be lost, but not the claims
+        except (ConnectionFailure, WriteConcernError):  # the files may be claimed, although no answer arrived
             await catch_up(self._collection)
         cursor = self._collection.find(wanted)
         return [self._codec.decode(document) async for document in cursor]

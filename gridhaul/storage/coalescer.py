@@ -1,4 +1,4 @@
-"""What is asked for at once, or while the same is under way, is done together: one command instead of many."""
+"""One command for many requests: requests that arrive together, or while an earlier command runs, share a command."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -10,7 +10,11 @@ R = TypeVar("R")
 
 
 class Coalescer(Generic[K, T, R]):
-    """Belongs to one event loop. `do` gives what came of each item or went wrong with it, or raises for all of them."""
+    """Serves the requests of one event loop. Requests with the same key share a command, `do`.
+
+    `do` takes a key and the requests' items. It returns a result or an exception for each item, in the same order; an
+    exception that `do` raises counts for all of the items.
+    """
 
     def __init__(self, do: Callable[[K, Sequence[T]], Awaitable[Sequence[R | Exception]]]) -> None:
         self._do = do
@@ -18,9 +22,10 @@ class Coalescer(Generic[K, T, R]):
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def ask(self, key: K, item: T) -> R:
-        """What came of it; it is begun after it was asked for. Raises what went wrong.
+        """Return the item's result, or raise its exception.
 
-        Whoever is cancelled before it is under way is left out.
+        The command begins after this call, so it sees everything that was acknowledged before. If the caller is
+        cancelled before the command begins, the command leaves the item out.
         """
         if key not in self._waiting:
             self._waiting[key] = []
@@ -45,7 +50,7 @@ class Coalescer(Generic[K, T, R]):
             outcomes = await self._do(key, [item for item, _ in waiting])
         except Exception as error:
             outcomes = [error] * len(waiting)
-        except BaseException:  # the process ends
+        except BaseException:  # the process stops: release the callers, for whom no outcome will come
             for _, done in waiting:
                 done.cancel()
             raise

@@ -1,4 +1,4 @@
-"""The way to MongoDB: clients with bounded waits, majority and journaled writes, and its errors mapped to ours."""
+"""Clients of MongoDB with bounded waits and journaled majority writes, and PyMongo's errors mapped to Gridhaul's."""
 
 import asyncio
 import functools
@@ -40,7 +40,7 @@ PASSING_CODES = frozenset(
     {
         6,  # HostUnreachable
         7,  # HostNotFound
-        43,  # CursorNotFound: it was on a server that is gone
+        43,  # CursorNotFound: the server that had the cursor open has stopped
         89,  # NetworkTimeout
         91,  # ShutdownInProgress
         134,  # ReadConcernMajorityNotAvailableYet
@@ -56,7 +56,7 @@ PASSING_CODES = frozenset(
         11602,  # InterruptedDueToReplStateChange
         13435,  # NotPrimaryNoSecondaryOk
         13436,  # NotPrimaryOrSecondary
-        14031,  # OutOfDiskSpace: until there is some
+        14031,  # OutOfDiskSpace: passes once the disk has free space again
     }
 )
 
@@ -66,9 +66,10 @@ C = TypeVar("C", bound=type)
 
 
 def connect(url: str, database: str, *, at_once: int = 100) -> Database:
-    """A database handle of the running event loop. Opens nothing yet; close with `await handle.client.close()`.
+    """Return a database handle for the running event loop, to be closed with `await handle.client.close()`.
 
-    At most `at_once` operations are under way, each with its message in memory; others wait their turn.
+    No connection is opened yet. At most `at_once` operations run at once, each with its message in memory; further
+    operations wait for a free connection.
     """
     client = _Client(
         url,
@@ -84,9 +85,9 @@ def connect(url: str, database: str, *, at_once: int = 100) -> Database:
 
 
 def for_threads(database: Database) -> ThreadsDatabase:
-    """The same database for threads: what receives and decodes many bytes holds up no event loop there."""
+    """Return the same database for threads, where receiving and decoding many bytes does not block the event loop."""
     client = database.client
-    assert isinstance(client, _Client), "it is from `connect`"  # noqa: S101
+    assert isinstance(client, _Client), "the database comes from `connect`"  # noqa: S101
     return client.twin.get_database(
         database.name,
         codec_options=database.codec_options,
@@ -96,7 +97,7 @@ def for_threads(database: Database) -> ThreadsDatabase:
 
 
 class _Client(AsyncMongoClient[Document]):
-    """Has a twin for threads, which opens nothing before it is used, and is closed with it."""
+    """A client with a twin for threads. The twin opens no connection before its first use, and is closed with the client."""
 
     def __init__(self, url: str, **options: Any) -> None:
         super().__init__(url, **options)
@@ -108,21 +109,22 @@ class _Client(AsyncMongoClient[Document]):
 
 
 def as_bytes(value: object) -> bytes:
-    """The bytes of a field that, in a damaged database, may hold anything; b"" if it holds others."""
+    """Return the value if it is bytes, else b"": a field may hold anything in a damaged database."""
     return value if isinstance(value, bytes) else b""
 
 
 async def ping(database: Database) -> None:
-    """Raises DatabaseUnavailable."""
+    """Raise DatabaseUnavailable if the database does not answer."""
     with database_errors():
         await database.client.admin.command("ping")
 
 
 @contextmanager
 def database_errors() -> Iterator[None]:
-    """The one place where PyMongo's errors become ours.
+    """Raise DatabaseUnavailable in place of each of PyMongo's errors that may pass. No other code does this.
 
-    What a caller handles itself it catches inside; what the database refuses for good is a mistake of ours, and passes.
+    A caller catches the errors that it handles itself inside the block. An error that does not pass is a mistake in
+    Gridhaul's own code, and is raised unchanged.
     """
     try:
         yield
@@ -133,17 +135,17 @@ def database_errors() -> Iterator[None]:
 
 
 def may_pass(error: PyMongoError) -> bool:
-    """Whether the server or the way to it is the trouble (an election, a stop, a wait), and not what was asked."""
+    """Return whether server or network caused the error (an election, a stop, a timeout), and not the request itself."""
     if isinstance(error, (ConnectionFailure, ExecutionTimeout, ProtocolError, WriteConcernError)):
         return True
     if isinstance(error, BulkWriteError):
         failures = error.details["writeErrors"]
-        return bool(error.details["writeConcernErrors"]) or any(one["code"] in PASSING_CODES for one in failures)
+        return bool(error.details["writeConcernErrors"]) or any(failure["code"] in PASSING_CODES for failure in failures)
     return isinstance(error, OperationFailure) and error.code in PASSING_CODES
 
 
 def maps_database_errors(cls: C) -> C:
-    """Class decorator: every public coroutine method and async generator runs within `database_errors`."""
+    """Make each public coroutine method and async generator of the decorated class run within `database_errors`."""
     for name, member in list(vars(cls).items()):
         if name.startswith("_"):
             continue

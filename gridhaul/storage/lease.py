@@ -1,7 +1,8 @@
-"""Leases with fences, on the server's time (`$$NOW`, which exists only in pipeline updates and `$expr`).
+"""Leases with fences, on the database server's time (`$$NOW`, which exists only in pipeline updates and `$expr`).
 
-A record may be claimed from `next_attempt_at` on. Two more fields drive the dispatcher (docs/adr/0002): `hint_at`, from
-when on a hint is owed, and `hinted_at`, when one was given that nobody has acted on. A live lease owes one at its end.
+A record may be claimed from `next_attempt_at` on. Two more fields drive the dispatcher (docs/adr/0002). `hint_at` is
+the time from which a hint is owed; while a worker holds a lease, it is the end of the lease. `hinted_at` is the time of
+the last hint, and exists until a worker claims the record.
 """
 
 from typing import Any, ClassVar, Generic, TypeVar, cast
@@ -26,12 +27,12 @@ LONGEST_REQUEST_SECONDS = 120.0  # how long a request of a worker that lost its 
 
 
 def after(seconds: float) -> Document:
-    """The server's time in `seconds`, as an expression."""
+    """Return an expression for the server's time in `seconds`, or that long ago if `seconds` is negative."""
     return {"$dateAdd": {"startDate": NOW, "unit": "millisecond", "amount": round(seconds * 1000)}}
 
 
 def past(field: str) -> Document:
-    """Whether the time in `field` has come, or there is none, as an expression."""
+    """Return an expression that is true if the time in `field` has come, or the field does not exist."""
     return {"$lte": [f"${field}", NOW]}
 
 
@@ -43,17 +44,17 @@ NEVER_CLAIMED: Document = {
     "updated_at": NOW,
     "next_attempt_at": NOW,
     "hint_at": GONE,
-    "hinted_at": NOW,  # whoever makes a record hints it
+    "hinted_at": NOW,  # the caller sends a hint when it has made the record
 }
 DUE_AND_FREE: Document = {"$and": [past("next_attempt_at"), past("lease_until")]}
 
 
 @maps_database_errors
 class LeasedCollection(Generic[R, S]):
-    """`transfer.ports.leasing.LeasedRecords` on one collection."""
+    """The ports `LeasedRecords` and `MovableRecords` of `transfer.ports.leasing` on one collection."""
 
-    waiting: ClassVar[frozenset[Any]]  # where a record waits for a worker
-    lease_left: ClassVar[Any] = GONE  # until when one that was moved away from its worker is leased to nobody
+    waiting: ClassVar[frozenset[Any]]  # the states after a move in which a record waits for a worker
+    lease_left: ClassVar[Any] = GONE  # until when nobody can claim a record that a move took from its worker
 
     def __init__(self, collection: Collection, codec: Codec[R], *, lease_seconds: float) -> None:
         self._collection = collection
@@ -73,7 +74,7 @@ class LeasedCollection(Generic[R, S]):
     async def _take(
         self, record_id: RecordId, condition: Document, values: dict[str, Any], counts: tuple[str, ...]
     ) -> R | None:
-        """Lease a record if it is due and free; the counts grow by one."""
+        """Claim the record if it meets the condition, is due and not leased; the fields `counts` grow by one."""
         claim_id = ObjectId()
         counted = {name: {"$add": [f"${name}", 1]} for name in counts}
         taken = self._pipeline({**values, "claim_id": claim_id}, **counted, **self._held())
@@ -82,7 +83,7 @@ class LeasedCollection(Generic[R, S]):
             document = await self._collection.find_one_and_update(
                 claimable, taken, return_document=ReturnDocument.AFTER
             )
-        except (ConnectionFailure, WriteConcernError):  # the answer may be lost, but not the claim
+        except (ConnectionFailure, WriteConcernError):  # the record may be claimed, although no answer arrived
             mine = {"_id": ObjectId(record_id), "claim_id": claim_id}
             document = await read_with_catch_up(self._collection, lambda: self._collection.find_one(mine), found=bool)
         return self._codec.decode(document) if document else None
@@ -119,17 +120,20 @@ class LeasedCollection(Generic[R, S]):
         return self._codec.decode(document) if document else None
 
     async def _insert(self, values: dict[str, Any]) -> R:
-        """One write: an upsert instead of an insert, because only pipelines know the server's time."""
+        """Insert a record with a new id. The write is an upsert, because only pipelines know the server's time."""
         document = await self._collection.find_one_and_update(
             {"_id": ObjectId(new_id())},
             [{"$set": {**self._codec.literals(values), **NEVER_CLAIMED}}],
             upsert=True,
             return_document=ReturnDocument.AFTER,
         )
-        return self._codec.decode(cast("Document", document))  # an upsert always gives one
+        return self._codec.decode(cast("Document", document))  # an upsert always returns a document
 
     def _due_now(self) -> Document:
-        """The times of a record that waits, hinted by the caller unless it is leased still, as expressions."""
+        """Return expressions for the times of a record that waits for a worker from now on.
+
+        The caller hints the record now. If the record is still leased, a hint is owed at the end of the lease instead.
+        """
         leased = {"$gt": ["$lease_until", NOW]}
         return {
             "next_attempt_at": NOW,
@@ -138,7 +142,7 @@ class LeasedCollection(Generic[R, S]):
         }
 
     def _at_rest(self, state: S) -> Document:
-        """The times of a record that came to rest in the state, as expressions over what it is then."""
+        """Return expressions for the times of a record at rest in `state`. They see the record's other fields as written."""
         return dict.fromkeys(("next_attempt_at", "hint_at", "hinted_at"), GONE)
 
     def _held(self) -> Document:
@@ -149,7 +153,7 @@ class LeasedCollection(Generic[R, S]):
         return [{"$set": {**self._codec.literals(values), "updated_at": NOW, **expressions}}]
 
     async def _write(self, lease: Lease, pipeline: list[Document]) -> None:
-        """Write under the fence; a lease that ended but was taken by nobody still counts."""
+        """Write under the fence; a lease that has ended still counts until the next claim. Raises LeaseLost."""
         result = await self._collection.update_one(_held_under(lease), pipeline)
         if not result.matched_count:
             raise LeaseLost(f"record {lease.record_id}, fence {lease.fence}")

@@ -1,7 +1,8 @@
-"""Reads that must not miss what was acknowledged before the primary of a replica set changed.
+"""Reads that miss no write which was acknowledged before the primary of a replica set changed.
 
-A new primary answers majority reads from what it knows to be confirmed, and for a moment that can be less than its
-predecessor acknowledged. A majority write, even of nothing, is answered when all that the primary holds is confirmed.
+A new primary answers majority reads from the writes that it knows to be confirmed by a majority. For a moment these can
+be fewer than its predecessor acknowledged. A majority write, even one that changes nothing, is acknowledged only once
+all that the primary holds is confirmed.
 """
 
 from collections.abc import Awaitable, Callable
@@ -11,21 +12,24 @@ from gridhaul.storage.connect import Collection, Document, ThreadsCollection
 
 T = TypeVar("T")
 
-NOTHING = ({"_id": None}, {"$unset": {"nothing": ""}})  # which document, and its change
+NOTHING = ({"_id": None}, {"$unset": {"nothing": ""}})  # filter and change of an update that matches no document
 
 
 async def catch_up(collection: Collection) -> None:
-    """After this a majority read sees all that was ever acknowledged. Changes nothing."""
+    """Wait until majority reads see every write that was ever acknowledged. Changes nothing."""
     await collection.update_one(*NOTHING)
 
 
 def catch_up_in_thread(collection: ThreadsCollection) -> None:
-    """The same, in a thread."""
+    """Wait as `catch_up` does. For threads."""
     collection.update_one(*NOTHING)
 
 
 def find_with_catch_up_in_thread(collection: ThreadsCollection, wanted: Document, *fields: str) -> Document | None:
-    """In a thread: the document, or these fields of it, if need be after the primary has caught up."""
+    """Return the document, or only `fields` of it; None if there is none. For threads.
+
+    If no document is found, let the primary catch up and look again.
+    """
     found = collection.find_one(wanted, fields or None)
     if found is None:
         catch_up_in_thread(collection)
@@ -36,7 +40,7 @@ def find_with_catch_up_in_thread(collection: ThreadsCollection, wanted: Document
 async def read_with_catch_up(
     collection: Collection, read: Callable[[], Awaitable[T]], *, found: Callable[[T], bool]
 ) -> T:
-    """Return the result of `read`. Where `found` denies it, let the primary catch up and return a second result."""
+    """Return the result of `read`. If `found` is False for it, let the primary catch up and return a second result."""
     seen = await read()
     if found(seen):
         return seen

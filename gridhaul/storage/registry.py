@@ -28,7 +28,7 @@ from gridhaul.transfer.states import (
 
 @maps_database_errors
 class MongoFiles(BundledFiles):
-    """`transfer.ports.files.FileRegistry`."""
+    """The ports `FileRegistry` and `StorableFiles` of `transfer.ports.files` on MongoDB."""
 
     waiting: ClassVar[frozenset[FileState]] = frozenset({FileState.REGISTERED})
 
@@ -55,7 +55,7 @@ class MongoFiles(BundledFiles):
     async def page(
         self, *, owner: str | None, state: FileState | None, limit: int, before: RecordId | None
     ) -> Sequence[File]:
-        wanted = _given(owner=owner, state=state)
+        wanted = _without_none(owner=owner, state=state)
         if before is not None:
             wanted["_id"] = {"$lt": ObjectId(before)}
         cursor = self._collection.find(wanted).sort("_id", DESCENDING).limit(limit)
@@ -87,14 +87,14 @@ class MongoFiles(BundledFiles):
         return counted.matched_count == 1
 
     def _at_rest(self, state: FileState) -> Document:
-        """A stored file that still needs its delivery made stays on the agenda."""
+        """Return the times of a file at rest, but keep a STORED file due while its delivery is still to be made."""
         if state is not FileState.STORED:
             return super()._at_rest(state)
         then = {"$cond": [{"$eq": [{"$type": "$deliver_to"}, "object"]}, NOW, GONE]}
         return {"next_attempt_at": then, "hint_at": then, "hinted_at": GONE}
 
 
-def _given(**fields: str | None) -> Document:
+def _without_none(**fields: str | None) -> Document:
     return {name: value for name, value in fields.items() if value is not None}
 
 
@@ -119,10 +119,14 @@ _FILE_FIELDS = (
 
 @maps_database_errors
 class MongoDeliveries(LeasedCollection[Delivery, DeliveryState]):
-    """`transfer.ports.deliveries.DeliveryRegistry`. The field `claimed` is the claim on (target, name), unique while it exists."""
+    """The ports `DeliveryRegistry` and `DeliverableRecords` of `transfer.ports.deliveries` on MongoDB.
+
+    The field `claimed` is a delivery's claim on a name at its target; no two deliveries have the same value.
+    """
 
     waiting: ClassVar[frozenset[DeliveryState]] = frozenset({DeliveryState.QUEUED})
-    # A worker that writes straight to the final name must have stopped for certain before another one does.
+    # A worker that writes straight to the final name has certainly stopped when its lease ends. No other worker may
+    # write to the name before.
     lease_left: ClassVar[Document] = {"$cond": ["$final_touched", "$lease_until", GONE]}
 
     def __init__(
@@ -142,10 +146,10 @@ class MongoDeliveries(LeasedCollection[Delivery, DeliveryState]):
         while True:
             try:
                 return await self._queue(new, again_from=REOPENABLE), True
-            except DuplicateKeyError:  # it is there, and not to be queued again
+            except DuplicateKeyError:  # the delivery exists in a state from which nothing queues it again
                 delivery = await self.get(new.id)
             assert delivery is not None, "deliveries are never removed"  # noqa: S101
-            if delivery.state in REOPENABLE:  # it ended just now
+            if delivery.state in REOPENABLE:  # the delivery ended just now: try to queue it again
                 continue
             if delivery.if_exists is not new.destination.if_exists:
                 raise OptionsConflict(
@@ -170,7 +174,7 @@ class MongoDeliveries(LeasedCollection[Delivery, DeliveryState]):
     async def page(
         self, *, owner: str | None, state: DeliveryState | None, limit: int, before: Delivery | None
     ) -> Sequence[Delivery]:
-        wanted = _given(owner=owner, state=state)
+        wanted = _without_none(owner=owner, state=state)
         if before is not None:
             older = {"created_at": {"$lt": before.created_at}}
             beside = {"created_at": before.created_at, "_id": {"$lt": ObjectId(before.id)}}
@@ -187,7 +191,10 @@ class MongoDeliveries(LeasedCollection[Delivery, DeliveryState]):
         return {**super()._due_now(), "ended_at": GONE}
 
     def _at_rest(self, state: DeliveryState) -> Document:
-        """One that is over and left something at its target stays on the agenda, and may keep its name."""
+        """Return the times of a delivery at rest, but keep a delivery due that is over and has leftovers.
+
+        Such a delivery keeps its claim on its final name as long as the name is among the leftovers.
+        """
         if state not in OVER:
             return super()._at_rest(state)
         left = {"$ifNull": ["$leftovers", []]}
@@ -202,7 +209,11 @@ class MongoDeliveries(LeasedCollection[Delivery, DeliveryState]):
         }
 
     async def _queue(self, new: NewDelivery, *, again_from: frozenset[DeliveryState]) -> Delivery:
-        """Insert, or queue one again that ended: whoever cleans up after it has lost it. What it left stays known."""
+        """Insert the delivery, or queue it again if its state is in `again_from`.
+
+        The new fence takes the delivery away from a worker that cleans up after it. The leftovers stay noted. Raises
+        DuplicateKeyError if the delivery exists in another state.
+        """
         to = new.destination
         values: dict[str, Any] = {"target": to.target, "object_name": to.object_name, "if_exists": to.if_exists}
         values |= {"file_id": new.file_id, "owner": new.owner, "length": new.length, "sha256": new.sha256}
@@ -218,4 +229,4 @@ class MongoDeliveries(LeasedCollection[Delivery, DeliveryState]):
             upsert=True,
             return_document=ReturnDocument.AFTER,
         )
-        return self._codec.decode(cast("Document", document))  # an upsert always gives one
+        return self._codec.decode(cast("Document", document))  # an upsert always returns a document

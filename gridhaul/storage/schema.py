@@ -1,4 +1,7 @@
-"""Collections and indexes. Making them is idempotent; each service makes those that it relies on when it starts."""
+"""Collections and indexes. Each service makes the ones that it relies on when it starts.
+
+The functions that make collections and indexes raise DatabaseUnavailable, and change nothing if repeated.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,7 +13,7 @@ from gridhaul.storage.connect import Database, database_errors
 
 
 def _keys(*names: str) -> list[tuple[str, int]]:
-    """`-name` is descending."""
+    """Return the keys of an index; a name that begins with `-` is descending."""
     return [(name.removeprefix("-"), DESCENDING if name.startswith("-") else ASCENDING) for name in names]
 
 
@@ -18,21 +21,22 @@ def _index(*names: str, **options: Any) -> IndexModel:
     return IndexModel(_keys(*names), **options)
 
 
-def _where_there(*names: str, **options: Any) -> IndexModel:
-    """Of the documents that have the last of the fields."""
+def _partial_index(*names: str, **options: Any) -> IndexModel:
+    """Return an index of the documents that have the last of the fields."""
     return _index(*names, partialFilterExpression={names[-1]: {"$exists": True}}, **options)
 
 
 PAYLOAD_COLLECTIONS = ("inline", "fs.chunks")
-# Pages of an owner's files, and the sum of their lengths. No change of a file moves it in this order past another one:
-# a sum that is read while files change states misses none, as it would in the order of states.
+# This index serves pages of an owner's files, and the sum of their lengths. `_id` comes before the fields that change,
+# so no change moves a file past another file, and a sum that is read while files change state misses no file. A sum
+# that is read in the order of states could miss files.
 USAGE_INDEX = tuple(_keys("owner", "-_id", "length", "state"))
 AUTH_INDEXES = (
     _index("username", unique=True),
-    _where_there("keys.id", unique=True),
-    _where_there("sessions.id", unique=True),
+    _partial_index("keys.id", unique=True),
+    _partial_index("sessions.id", unique=True),
 )
-LEASED = (_index("hint_at", sparse=True), _where_there("queue", "hinted_at"))
+LEASED = (_index("hint_at", sparse=True), _partial_index("queue", "hinted_at"))
 NEWEST_FIRST = ("-created_at", "-_id")
 REGISTRY_INDEXES: Mapping[str, Sequence[IndexModel]] = {
     "auth": AUTH_INDEXES,
@@ -41,7 +45,7 @@ REGISTRY_INDEXES: Mapping[str, Sequence[IndexModel]] = {
         _index("state", "-_id"),
         _index("owner", "state", "-_id"),
         IndexModel(list(USAGE_INDEX)),
-        _where_there("owner", "idempotency_key", unique=True),
+        _partial_index("owner", "idempotency_key", unique=True),
         _index("content_id", sparse=True),
     ),
     "deliveries": (
@@ -53,10 +57,10 @@ REGISTRY_INDEXES: Mapping[str, Sequence[IndexModel]] = {
         _index("owner", "state", *NEWEST_FIRST),
         _index("target", "final_name"),
         _index("target", "folder"),
-        _where_there("claimed", unique=True),
+        _partial_index("claimed", unique=True),
     ),
     "contents": LEASED,
-    "checks": (*LEASED, _where_there("open_key", unique=True)),
+    "checks": (*LEASED, _partial_index("open_key", unique=True)),
 }
 PAYLOAD_INDEXES: Mapping[str, Sequence[IndexModel]] = {
     "fs.chunks": (_index("files_id", "n", unique=True), _index("files_id", "n", "digest")),
@@ -65,24 +69,27 @@ PAYLOAD_INDEXES: Mapping[str, Sequence[IndexModel]] = {
 
 
 async def make_auth_indexes(database: Database) -> None:
-    """What accounts need."""
+    """Make the indexes that accounts need."""
     await _make(database, {"auth": AUTH_INDEXES})
 
 
 async def make_registry_indexes(database: Database) -> None:
-    """What prepare, finalize, listings and the dispatcher need."""
+    """Make the indexes that prepare, finalize, listings and the dispatcher need."""
     await _make(database, REGISTRY_INDEXES)
 
 
 async def make_payload_collections(database: Database, *, block_compressor: str) -> None:
-    """Where the chunks go. The index with the digest answers what is held without reading a chunk."""
+    """Make the collections of chunks and their indexes. A collection that exists keeps its block compressor.
+
+    The index with the digest tells which chunks are stored, without a read of any chunk.
+    """
     with database_errors():
         for name in PAYLOAD_COLLECTIONS:
             try:
                 engine = {"wiredTiger": {"configString": f"block_compressor={block_compressor}"}}
                 await database.create_collection(name, storageEngine=engine)
             except CollectionInvalid:
-                continue  # it is there
+                continue  # the collection exists already
     await _make(database, PAYLOAD_INDEXES)
 
 

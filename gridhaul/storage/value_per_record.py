@@ -1,4 +1,4 @@
-"""One update of many records that gives each a value of its own."""
+"""Expressions for one update of many records that gives each record a value of its own."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -10,11 +10,11 @@ from gridhaul.transfer.model import RecordId
 
 
 def ids_of(ids: Iterable[RecordId]) -> Document:
-    """The condition that it is one of the records."""
+    """Return the condition that matches the records with these ids."""
     return {"_id": {"$in": [*map(ObjectId, ids)]}}
 
 
 def value_per_record(values: Mapping[RecordId, Any]) -> Document:
-    """The value that is beside the record's id, as an expression. Values are as they are stored."""
+    """Return an expression for the value of the updated record's id in `values`. Values are as MongoDB stores them."""
     at: Document = {"$indexOfArray": [{"$literal": [*map(ObjectId, values)]}, "$_id"]}
     return {"$arrayElemAt": [{"$literal": [*values.values()]}, at]}

@@ -55,7 +55,7 @@ class DirectoryTarget:
                 await in_thread(_write, descriptor, block)
                 written += len(block)
             if written != length:
-                raise TargetUnavailable("Other than the promised number of bytes were to be sent.")
+                raise TargetUnavailable(f"{written} bytes were to be written instead of {length}.")
             await in_thread(os.fsync, descriptor)
 
     async def remove(self, name: str) -> None:

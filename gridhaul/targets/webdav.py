@@ -52,7 +52,7 @@ class WebDavTarget:
         answer = await self._session.send(name, blocks, length=length, leaving=leaving)
         if answer.status in NO_FOLDER and "/" in name:
             self._folders.clear()
-            raise TargetUnavailable("The object's folder at the target has gone; it is made again.")
+            raise TargetUnavailable("The object's folder at the target was removed; the next attempt makes it again.")
         if answer.status not in STORED:
             raise answer.error()
 

@@ -1,1 +1,1 @@
-"""What a transfer is: pure rules, no input or output."""
+"""The rules of transfers: records, states, errors and ports. Pure, without input or output."""

@@ -55,10 +55,8 @@ def judge(expected: Expected, stored: Sequence[StoredChunk]) -> list[Fault]:
     best = next((at for at in right if stored[at].digest == hashes[at]), right[0] if right else 0)
     faults = [] if len(stored) == 1 else [_doubled(n, len(stored), len(right), stored[best].key)]
     if not right:
-        return [
-            _wrong(expected, stored[best], hashes[best]),
-            *faults,
-        ]  # in this order: doubles can be dropped only beside a right chunk
+        # The wrong chunk comes first: doubles can be dropped only beside a right chunk.
+        return [_wrong(expected, stored[best], hashes[best]), *faults]
     if stored[best].digest != hashes[best]:
         detail = "The data is right, the digest beside it is not."
         code, key = FindingCode.DIGEST_FIELD_WRONG, stored[best].key

@@ -248,9 +248,7 @@ class Delivery:
     state: DeliveryState
     created_at: datetime  # when the delivery was queued for the first time
     updated_at: datetime  # last claim, progress, end of an attempt, cleaning, or operator's action
-    final_name: str | None = (
-        None  # name held at the target; `rename` may make it differ from object_name; None: none yet
-    )
+    final_name: str | None = None  # name held at the target; differs from object_name after a rename; None: none yet
     leftovers: tuple[str, ...] = ()  # names that may hold sent bytes, noted before the first leaves; () once cleaned
     final_touched: bool = False  # True: bytes may have been sent straight to the final name, and were not removed since
     replaced: RemoteObject | None = None  # object at the final name before bytes were sent there; None: there was none

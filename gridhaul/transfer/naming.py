@@ -21,8 +21,8 @@ def has_control_characters(text: str) -> bool:
 def check_object_name(name: str) -> str:
     """Return the name. Raises InvalidValue unless it is allowed.
 
-    A name has 1 to 1,024 bytes and no control characters. Its parts have 1 to 255 bytes, and none is `.`, `..`, or of the
-    form of a temporary object's name.
+    A name has 1 to 1,024 bytes and no control characters. Each part has 1 to 255 bytes, and is neither `.` nor `..` nor
+    of the form of a temporary object's name.
     """
     try:
         encoded = name.encode()

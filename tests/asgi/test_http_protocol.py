@@ -15,7 +15,9 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.server import ServerState
 
-from gridhaul.asgi.http_protocol import BODY_BYTES, HEADERS, PENDING_BYTES, PIECE_BYTES, BoundedHttp
+from gridhaul.asgi.body_buffer import BODY_BYTES, PIECE_BYTES
+from gridhaul.asgi.connection_limits import HEADERS, PENDING_BYTES
+from gridhaul.asgi.http_protocol import BoundedHttp
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: x\r\n"
 
@@ -154,3 +156,46 @@ async def test_body_in_pieces_of_two_bytes_takes_no_more_memory_than_its_length(
         writer.write(b"0\r\n\r\n")
         assert await reader.readuntil(f"{length} bytes".encode())
     assert held_bytes < 2 * length
+
+
+async def echo_headers(scope: Scope, receive: Receive, send: Send) -> None:
+    """Read the whole body, then answer with the names of all header fields in the scope, and `end`."""
+    body = await Request(scope, receive).body()
+    names = sorted(name.decode() for name, _ in scope["headers"])
+    await PlainTextResponse(f"{len(body)} {' '.join(names)} end")(scope, receive, send)
+
+
+CHUNKED = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+BODY = b"3\r\nabc\r\n"
+TRAILERS = b"0\r\nAuthorization: Bearer t\r\nX-Forwarded-For: 192.0.2.1\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "packets",
+    [
+        [CHUNKED + BODY + TRAILERS],
+        [CHUNKED, BODY, TRAILERS],
+        [CHUNKED + BODY, *(TRAILERS[at : at + 7] for at in range(0, len(TRAILERS), 7))],
+    ],
+    ids=["one packet", "three packets", "many packets"],
+)
+async def test_trailer_fields_are_dropped(packets: list[bytes]) -> None:
+    async with connected(app=echo_headers) as (reader, writer):
+        for packet in packets:
+            writer.write(packet)
+            await writer.drain()
+            await asyncio.sleep(0.01)  # lets the server receive each packet for itself
+        answer = await reader.readuntil(b" end")
+        assert answer.endswith(b"3 host transfer-encoding end")
+        writer.write(REQUEST + b"Authorization: Bearer t\r\n\r\n")  # a header of the next request is none
+        assert (await reader.readuntil(b" end")).endswith(b"0 authorization host end")
+
+
+async def test_trailer_fields_without_an_end_close_the_connection() -> None:
+    async with connected(app=echo_headers) as (reader, writer):
+        writer.write(CHUNKED + BODY + b"0\r\nA: " + b"a" * (2 * PENDING_BYTES))
+        try:
+            answer = await reader.read()
+        except ConnectionResetError:  # the server closed while bytes were still arriving
+            answer = b""
+    assert answer == b""

@@ -44,7 +44,7 @@ files = st.sampled_from(FILES)
 
 
 class ContentMachine(CheckedContents):
-    """The steps. A subclass sets `bench`."""
+    """The state machine with all steps. A subclass sets `bench`."""
 
     contents: Bundle[Modelled] = Bundle("contents")
 

@@ -75,7 +75,7 @@ class MemoryContents:
                 yield chunk
 
     async def drop_ref(self, content_id: RecordId, file_id: RecordId) -> None:
-        if content_id not in self.rows:  # its record forbids that the content is made later
+        if content_id not in self.rows:  # the new record forbids that the content is made later
             await self.open(content_id, file_id=file_id, filename="", content_type="", length=0, fence=0)
         row = self.rows[content_id]
         row.record = replace(row.record, refs=tuple(ref for ref in row.record.refs if ref != file_id))

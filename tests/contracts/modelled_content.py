@@ -76,7 +76,7 @@ class Modelled:
             self.perhaps.pop(n, None)
 
     def leave_open(self, segment: Segment, kind: int) -> None:
-        """Note that the chunks of the segment may be held, or may not."""
+        """Note that the chunks of the segment that were not acknowledged may be held, or may not."""
         for n in numbers_of(segment):
             if n not in self.acknowledged:
                 self.perhaps.setdefault(n, set()).add(kind)

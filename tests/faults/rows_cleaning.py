@@ -12,6 +12,7 @@ import httpx2
 import psutil
 from bson import ObjectId
 
+from tests.contracts.content_ids import content_id_of
 from tests.faults.catalogue import fault
 from tests.faults.invariants import let_sweep_time_pass
 from tests.faults.stored import StoredFile
@@ -94,7 +95,7 @@ def gc_beside_uploads(world: World) -> None:
 def _leave_orphan(world: World, database: Any) -> ObjectId:
     """Insert chunks of a content that has no record, as if they were written an hour ago; return the content's id."""
     hour_ago = datetime.now(UTC) - timedelta(hours=1)
-    orphan = ObjectId(ObjectId.from_datetime(hour_ago).binary[:4] + world.rng.randbytes(8))
+    orphan = content_id_of(hour_ago)
     chunks = [{"files_id": orphan, "n": n, "data": b"x", "digest": b"y" * 32} for n in range(5)]
     database["fs.chunks"].insert_many(chunks)
     return orphan

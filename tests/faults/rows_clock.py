@@ -98,7 +98,7 @@ def _require_recovered(world: World, file_id: str, child: psutil.Process) -> Non
         leased_until = world.record("files", file_id)["lease_until"]
         world.taken_over("files", file_id, fence=fence, seconds=RECOVERY_SECONDS)
     early = (leased_until - datetime.now(UTC)).total_seconds()
-    assert early <= 0, f"taken over {early:.1f} s before its lease ended"
+    assert early <= 0, f"the file was taken over {early:.1f} s before its lease ended"
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import os
+import select
 import ssl
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -21,6 +22,10 @@ MIB = 1 << 20
 MORE_THAN_BUFFERS_MIB = 64
 BLOCKS = 4
 SOON_SECONDS = 2.0
+DEADLINE_SECONDS = 20.0
+KEPT_SECONDS = 0.05
+LOOKS = 5
+SETTLED_SECONDS = 0.1  # what must not happen would happen in this time
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -31,8 +36,12 @@ async def serving(
 ) -> AsyncGenerator[str]:
     """Yield the URL of a server, which keeps a connection open after its handler has returned."""
     over = asyncio.Event()
+    handling: set[asyncio.Task[object]] = set()
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        handling.add(task)
         try:
             await handler(reader, writer)
             await over.wait()
@@ -40,6 +49,7 @@ async def serving(
             pass  # the client has closed the connection
         finally:
             writer.transport.abort()
+            handling.remove(task)
 
     async with await asyncio.start_server(handle, host, ssl=tls) as server:
         try:
@@ -47,7 +57,55 @@ async def serving(
             yield f"{scheme}://localhost:{server.sockets[0].getsockname()[1]}/x"
         finally:
             over.set()
-            await asyncio.sleep(0.05)
+            await until(lambda: not handling)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait until the condition is true. Fails after DEADLINE_SECONDS."""
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    while not condition():
+        assert time.monotonic() < deadline, f"the condition was not true for {DEADLINE_SECONDS} s"
+        await asyncio.sleep(0.002)
+
+
+async def settled(count: Callable[[], int]) -> int:
+    """Wait until the count stays the same for SETTLED_SECONDS, and return it. Fails after DEADLINE_SECONDS."""
+    last, since = count(), time.monotonic()
+
+    def is_settled() -> bool:
+        nonlocal last, since
+        if count() != last:
+            last, since = count(), time.monotonic()
+        return time.monotonic() - since >= SETTLED_SECONDS
+
+    await until(is_settled)
+    return last
+
+
+async def until_blocked(http: httpx2.AsyncClient) -> None:
+    """Wait until the buffers between the client and its server are full, so that the sending thread waits in a write.
+
+    Looks several times in a row, because the kernel may still be moving bytes to the server's buffer.
+    """
+    full = 0
+
+    def is_full() -> bool:
+        nonlocal full
+        full = full + 1 if _takes_nothing(http) else 0
+        return full == LOOKS
+
+    await until(is_full)
+
+
+def _takes_nothing(http: httpx2.AsyncClient) -> bool:
+    """Return whether the client has one connection in use, and the kernel takes no more bytes for it."""
+    busy = http._transport._senders._busy  # type: ignore[attr-defined]
+    handles = [sender._line._handle for sender in busy if sender._line._handle is not None]
+    if len(handles) != 1:
+        return False
+    writable = select.poll()
+    writable.register(handles[0], select.POLLOUT)
+    return not writable.poll(0)
 
 
 async def head(reader: asyncio.StreamReader) -> None:
@@ -94,7 +152,7 @@ async def cancelled(sending: asyncio.Task[httpx2.Response]) -> None:
     assert time.monotonic() - began < SOON_SECONDS
 
 
-@pytest.mark.parametrize("pace", [0, 0.0005, 0.005])
+@pytest.mark.parametrize("pace", [0, 0.0005, 0.002])
 async def test_blocks_of_any_length_arrive_in_order_however_fast_they_are_read(pace: float) -> None:
     arrived = hashlib.sha256()
     buffers = [os.urandom(length) for length in (10, MIB, 3, 1, 5 * MIB, MIB - 1, 65536)] * 5
@@ -139,9 +197,8 @@ async def test_nothing_is_made_while_nothing_is_sent() -> None:
     blocks = Blocks(MORE_THAN_BUFFERS_MIB)
     async with serving(never_read) as url, make_client() as http:
         sending = asyncio.create_task(put(http, url, blocks))
-        await asyncio.sleep(0.5)
-        made = blocks.made
-        await asyncio.sleep(0.3)
+        await until_blocked(http)
+        made = await settled(lambda: blocks.made)
         assert blocks.made == made < MORE_THAN_BUFFERS_MIB
         await cancelled(sending)
 
@@ -153,9 +210,15 @@ async def test_few_blocks_are_made_ahead_and_each_is_told_right_before_it_leaves
     stream = httpx2.Request("PUT", "http://h", content=blocks.stream()).stream
     body = _Body(stream, told.append)  # type: ignore[arg-type]
     taking = iter(body)
+
+    async def until_made(number: int) -> None:
+        await until(lambda: blocks.made >= number)
+        for _ in range(10):
+            await asyncio.sleep(0)  # in each pass of the event loop one more block could be made
+
     for taken in range(1, 2 * MADE_AHEAD):
         await asyncio.to_thread(next, taking)
-        await asyncio.sleep(0.02)
+        await until_made(taken + MADE_AHEAD)
         assert (blocks.made, told) == (taken + MADE_AHEAD, [MIB] * taken)
     await body.stopped()
 
@@ -198,7 +261,7 @@ async def test_body_that_nobody_takes_times_out() -> None:
     async with serving(never_read) as url, make_client() as http:
         began = time.monotonic()
         with pytest.raises(httpx2.TransportError):
-            await put(http, url, blocks, write_seconds=0.3)
+            await put(http, url, blocks, write_seconds=0.1)
         assert time.monotonic() - began < SOON_SECONDS
     assert blocks.is_closed
 
@@ -207,7 +270,7 @@ async def test_cancelled_while_nobody_reads_ends_at_once() -> None:
     blocks = Blocks(MORE_THAN_BUFFERS_MIB)
     async with serving(never_read) as url, make_client() as http:
         sending = asyncio.create_task(put(http, url, blocks))
-        await asyncio.sleep(0.3)
+        await until_blocked(http)
         await cancelled(sending)
         assert blocks.is_closed
 
@@ -218,24 +281,28 @@ async def test_cancelled_over_tls_ends_at_once(tmp_path: Path) -> None:
     server.load_cert_chain(certificate.chain, certificate.key)
     async with serving(never_read, server) as url, make_client(tls=tls_context(certificate.ca_file)) as http:
         sending = asyncio.create_task(put(http, url, Blocks(MORE_THAN_BUFFERS_MIB)))
-        await asyncio.sleep(0.5)
+        await until_blocked(http)
         await cancelled(sending)
 
 
 async def test_cancelled_before_the_answer_ends_at_once() -> None:
+    has_arrived = asyncio.Event()
+    blocks = Blocks(1)
+
     async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await head(reader)
         await reader.readexactly(MIB)
+        has_arrived.set()
 
     async with serving(say_nothing) as url, make_client() as http:
-        sending = asyncio.create_task(put(http, url, Blocks(1)))
-        await asyncio.sleep(0.3)
+        sending = asyncio.create_task(put(http, url, blocks))
+        await until(lambda: has_arrived.is_set() and blocks.is_closed)  # only the answer is missing
         await cancelled(sending)
 
 
 async def test_cancelled_while_the_next_block_is_made_ends_at_once_and_the_body_is_cut_short() -> None:
     arrived = bytearray()
-    is_cut = asyncio.Event()
+    is_stalled, is_cut = asyncio.Event(), asyncio.Event()
 
     async def read(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while part := await reader.read(MIB):
@@ -245,11 +312,12 @@ async def test_cancelled_while_the_next_block_is_made_ends_at_once_and_the_body_
     async def stalls() -> AsyncGenerator[bytes]:
         for _ in range(BLOCKS):
             yield b"a"
+        is_stalled.set()
         await asyncio.sleep(600)
 
     async with serving(read) as url, make_client() as http:
         sending = asyncio.create_task(http.put(url, content=stalls()))  # a chunked body, whose end the server can see
-        await asyncio.sleep(0.3)
+        await until(lambda: is_stalled.is_set() and arrived.endswith(b"1\r\na\r\n" * BLOCKS))
         await cancelled(sending)
         await asyncio.wait_for(is_cut.wait(), SOON_SECONDS)
     assert arrived.endswith(b"\r\n1\r\na\r\n")
@@ -279,7 +347,7 @@ async def test_nothing_follows_a_block_that_was_sent_in_part() -> None:
                 url,
                 content=body(),
                 headers={"Content-Length": str((MORE_THAN_BUFFERS_MIB + 8) * MIB)},
-                timeout=httpx2.Timeout(1, write=0.3),
+                timeout=httpx2.Timeout(1, write=0.1),
             )
         resumed.set()
         await asyncio.wait_for(is_cut.wait(), SOON_SECONDS)
@@ -331,7 +399,7 @@ async def test_success_that_comes_before_the_body_has_gone_is_none() -> None:
         await head(reader)
         writer.transport.pause_reading()  # type: ignore[attr-defined]
         writer.write(answer("201 Created"))
-        await asyncio.sleep(0.1)
+        await until_blocked(http)
         writer.transport.abort()  # the answer was sent before
 
     async with serving(hasty) as url, make_client() as http:
@@ -343,6 +411,7 @@ class SlowToEnd:
     """A body that stalls after four blocks, and whose stream takes a while to close."""
 
     def __init__(self) -> None:
+        self.closes = asyncio.Event()
         self.is_closed = False
 
     async def stream(self) -> AsyncGenerator[bytes]:
@@ -351,7 +420,8 @@ class SlowToEnd:
                 yield bytes(MORE_THAN_BUFFERS_MIB // BLOCKS * MIB)
             await asyncio.sleep(600)
         finally:
-            await asyncio.sleep(0.3)
+            self.closes.set()
+            await asyncio.sleep(0.1)  # a sender that does not wait for the stream would end in this time
             self.is_closed = True
 
 
@@ -359,16 +429,16 @@ async def test_cancelled_waits_until_what_makes_the_blocks_has_ended() -> None:
     blocks = SlowToEnd()
     async with serving(never_read) as url, make_client() as http:
         sending = asyncio.create_task(http.put(url, content=blocks.stream()))
-        await asyncio.sleep(0.3)
+        await until_blocked(http)
         await cancelled(sending)
-    assert blocks.is_closed
+        assert blocks.is_closed
 
 
 async def test_cancelled_after_an_early_answer_is_cancelled() -> None:
     async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await head(reader)
         writer.write(answer("507 Insufficient Storage"))
-        await asyncio.sleep(0.1)
+        await until_blocked(http)
         writer.transport.abort()
 
     blocks = SlowToEnd()
@@ -379,19 +449,23 @@ async def test_cancelled_after_an_early_answer_is_cancelled() -> None:
 
     async with serving(refuse) as url, make_client() as http:
         sending = asyncio.create_task(send(url))
-        await asyncio.sleep(0.3)  # the answer has arrived, and the stream is being closed
+        # The answer closes the stream: no other event could, because the stream stalls.
+        await asyncio.wait_for(blocks.closes.wait(), DEADLINE_SECONDS)
         assert not blocks.is_closed
         await cancelled(sending)
-    assert blocks.is_closed
+        assert blocks.is_closed
 
 
 async def test_cancelled_in_a_handshake_that_does_not_go_on_ends_at_once() -> None:
+    has_begun = asyncio.Event()
+
     async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read(10)
+        has_begun.set()
 
     async with serving(say_nothing) as url, make_client() as http:
         sending = asyncio.create_task(put(http, url.replace("http:", "https:"), Blocks(1)))
-        await asyncio.sleep(0.3)
+        await asyncio.wait_for(has_begun.wait(), DEADLINE_SECONDS)
         await cancelled(sending)
 
 
@@ -399,7 +473,7 @@ async def test_closing_the_client_ends_what_is_under_way() -> None:
     async with serving(never_read) as url:
         async with make_client() as http:
             sending = asyncio.create_task(put(http, url, Blocks(MORE_THAN_BUFFERS_MIB)))
-            await asyncio.sleep(0.3)
+            await until_blocked(http)
         with pytest.raises(httpx2.TransportError):
             await asyncio.wait_for(sending, SOON_SECONDS)
 
@@ -441,7 +515,7 @@ async def test_connections_that_were_not_used_for_a_while_are_closed() -> None:
     async def block() -> AsyncGenerator[bytes]:
         yield b"a"
 
-    senders = Senders(tls_context(), at_once=3, kept_seconds=0.2)
+    senders = Senders(tls_context(), at_once=3, kept_seconds=KEPT_SECONDS)
 
     async def send(url: str) -> None:
         request = httpx2.Request("PUT", url, content=block(), headers={"Content-Length": "1"})
@@ -450,9 +524,10 @@ async def test_connections_that_were_not_used_for_a_while_are_closed() -> None:
 
     async with serving(read) as url:
         await asyncio.gather(*(send(url) for _ in range(3)))
-        await asyncio.sleep(0.3)
+        await asyncio.sleep(2 * KEPT_SECONDS)  # the connections expire by the clock
         await send(url)
-        await asyncio.sleep(0.1)
+        await until(lambda: closed >= 3)
+        await settled(lambda: closed)
         assert (opened, closed) == (4, 3)
         senders.close()
 
@@ -487,14 +562,15 @@ async def test_nothing_is_left_open() -> None:
         await reader.readexactly(MIB)
         writer.write(answer("201 Created"))
 
+    tls = tls_context()
     before = open_handles()
-    for _ in range(20):
-        async with serving(read) as url, make_client() as http:
+    for number in range(20):
+        async with serving(read) as url, make_client(tls=tls) as http:
             await put(http, url, Blocks(1))
             sending = asyncio.create_task(put(http, url, Blocks(1)))
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(number / 2000)  # any moment is right to cancel at, before the answer or after it
             await cancelled(sending)
-    assert open_handles() <= before + 3
+    await until(lambda: open_handles() <= before + 3)
 
 
 def open_handles() -> int:

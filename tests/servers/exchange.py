@@ -49,7 +49,7 @@ class Planned:
 
     def wait(self, seconds: float) -> None:
         """Wait until the disturbance has happened for the first time. Raises AssertionError."""
-        assert self._struck.wait(seconds), f"not within {seconds} s: {self.disturbance}"
+        assert self._struck.wait(seconds), f"{self.disturbance} did not happen within {seconds} s"
 
     def takes(self, seen: Seen) -> bool:
         if self.times == 0 or self.method not in (None, seen.method) or self.part_of_target not in seen.target:

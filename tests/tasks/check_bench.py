@@ -43,7 +43,6 @@ from tests.unused import UNUSED
 
 SECRET = "s" * 32
 SWEEP_SECONDS = 60.0
-LONG_AGO = ObjectId.from_datetime  # makes an id of that time
 
 Found = tuple[str, int | None, str]  # code, number of the chunk, outcome
 

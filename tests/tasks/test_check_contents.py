@@ -292,7 +292,7 @@ async def test_without_its_source_a_chunk_is_not_repaired(
 
 
 async def test_lost_manifest_and_wrong_digest_beside_a_chunk_cannot_be_told_apart(bench: CheckBench) -> None:
-    """Chunks are still compared with the digests beside them, but nothing is changed, and the content stays unreadable."""
+    """Chunks are still compared with the digests beside them, but nothing is changed: the content stays unreadable."""
     _, content = await bench.stored(LENGTH)
     await _no_manifest(bench, content)
     await _digest_field(bench, content)

@@ -1,6 +1,6 @@
 """Checks find and remove stored bytes that belong to no content, and spare bytes that are young or in use."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -9,11 +9,13 @@ import pytest
 from bson import ObjectId
 
 from gridhaul.storage.connect import Database
+from gridhaul.storage.content.content_ids import new_content_id
 from gridhaul.storage.content.intake import MongoIntake
 from gridhaul.transfer.checks import CheckKind, Mode
 from gridhaul.transfer.model import RecordId
 from gridhaul.transfer.states import STORABLE, ContentState, FileState
 from tests.contracts.bytes_to_store import MIB, segment, some_bytes
+from tests.contracts.content_ids import content_id_of
 from tests.contracts.ports import new_file
 from tests.tasks.check_bench import SWEEP_SECONDS, CheckBench, check_bench
 
@@ -26,10 +28,15 @@ async def bench(database: Database, tmp_path: Path) -> AsyncIterator[CheckBench]
         yield bench
 
 
-def old_id() -> ObjectId:
-    """Return a new id that was made before the oldest request that may still be under way."""
+def id_of_long_ago() -> ObjectId:
+    """Return the id of a content that was made before the oldest request that may still be under way."""
+    return content_id_of(datetime.now(UTC) - LONG_AGO)
+
+
+def mongodbs_id_of_long_ago() -> ObjectId:
+    """Return an id as MongoDB makes them, of the same time; contents had such ids before they had random ones."""
     earlier = ObjectId.from_datetime(datetime.now(UTC) - LONG_AGO)
-    return ObjectId(earlier.binary[:4] + ObjectId().binary[4:])
+    return ObjectId(earlier.binary[:4] + ObjectId().binary[4:8] + b"\xff\xff\xff\xff")
 
 
 async def leave_all(bench: CheckBench, content_id: ObjectId) -> None:
@@ -56,10 +63,13 @@ async def codes(bench: CheckBench, kind: CheckKind, mode: Mode) -> list[tuple[st
     return [(finding.code.value, finding.outcome.value) for finding in check.findings]
 
 
-async def test_orphans_are_named_and_removed_and_nothing_else(bench: CheckBench) -> None:
+@pytest.mark.parametrize("make_id", [id_of_long_ago, mongodbs_id_of_long_ago])
+async def test_orphans_are_named_and_removed_and_nothing_else(
+    bench: CheckBench, make_id: Callable[[], ObjectId]
+) -> None:
     _, content = await bench.stored(20 * MIB)
     _, small = await bench.stored(3 * MIB, inline_limit_chunks=15, name="small")
-    orphan = old_id()
+    orphan = make_id()
     await leave_all(bench, orphan)
     assert await codes(bench, CheckKind.FSCK, Mode.REPORT) == [(code, "found") for code in ORPHANED]
     assert await codes(bench, CheckKind.GC, Mode.DRY_RUN) == [(code, "would_repair") for code in ORPHANED]
@@ -73,10 +83,10 @@ async def test_orphans_are_named_and_removed_and_nothing_else(bench: CheckBench)
 
 async def test_many_orphans_are_found_among_many_contents(bench: CheckBench) -> None:
     """Each stage takes more than one step."""
-    orphans = {old_id() for _ in range(250)}
+    orphans = {id_of_long_ago() for _ in range(250)}
     chunks = [{"files_id": one, "n": 0, "data": b"x", "digest": b"0" * 32} for one in orphans]
     await bench.database["fs.chunks"].insert_many(chunks)
-    kept = [old_id() for _ in range(250)]
+    kept = [id_of_long_ago() for _ in range(250)]
     await bench.database["fs.chunks"].insert_many([{**chunks[0], "_id": ObjectId(), "files_id": one} for one in kept])
     await bench.database["contents"].insert_many([{"_id": one, "state": "DELETING"} for one in kept])
     check = await bench.check(CheckKind.GC, Mode.REPAIR)
@@ -85,14 +95,14 @@ async def test_many_orphans_are_found_among_many_contents(bench: CheckBench) -> 
 
 
 async def test_what_is_young_is_left_alone(bench: CheckBench) -> None:
-    young = ObjectId()
+    young = ObjectId(new_content_id())
     await leave_all(bench, young)
     assert await codes(bench, CheckKind.GC, Mode.REPAIR) == []
     assert await left_of(bench, young) == 605
 
 
 async def test_what_a_file_refers_to_is_left_alone_even_without_its_record(bench: CheckBench) -> None:
-    lost = old_id()
+    lost = id_of_long_ago()
     await leave_all(bench, lost)
     file, _ = await bench.files.register(new_file())
     await bench.database["files"].update_one({"_id": ObjectId(file.id)}, {"$set": {"content_id": lost}})
@@ -101,7 +111,7 @@ async def test_what_a_file_refers_to_is_left_alone_even_without_its_record(bench
 
 
 async def test_files_of_other_users_of_the_bucket_are_left_alone(bench: CheckBench) -> None:
-    foreign = old_id()
+    foreign = id_of_long_ago()
     await bench.database["fs.chunks"].insert_one({"files_id": foreign, "n": 0, "data": b"theirs"})
     await bench.database["fs.chunks"].insert_one({"files_id": "named", "n": 0, "data": b"theirs"})
     await bench.database["fs.files"].insert_one({"_id": foreign, "length": 6, "filename": "theirs"})
@@ -124,7 +134,7 @@ async def _open_content(bench: CheckBench, content_id: RecordId) -> None:
 
 
 async def test_active_upload_is_left_alone(bench: CheckBench) -> None:
-    content_id = RecordId(str(old_id()))
+    content_id = RecordId(str(id_of_long_ago()))
     await _open_content(bench, content_id)
     await age(bench, content_id)
     assert await codes(bench, CheckKind.GC, Mode.REPAIR) == []
@@ -139,7 +149,7 @@ async def age(bench: CheckBench, content_id: RecordId) -> None:
 @pytest.mark.parametrize("file_is", ["gone", "DELETED", "of another content"])
 async def test_content_that_no_file_refers_to_is_given_up_and_swept(bench: CheckBench, file_is: str) -> None:
     """A worker that was stopped for minutes may make the content anew, after it was deleted and swept."""
-    content_id = RecordId(str(old_id()))
+    content_id = RecordId(str(id_of_long_ago()))
     await _open_content(bench, content_id)
     if file_is == "gone":
         await bench.database["files"].delete_many({})

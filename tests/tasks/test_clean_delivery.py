@@ -69,7 +69,7 @@ async def test_part_that_a_cancelled_delivery_left_under_the_final_name_is_remov
     delivery = await _stopped(bench, "web")
     row = bench.row
     assert row.claimed == ("web", NAME)
-    assert await bench.clean(delivery) == delivery, "the worker may go on until the end of its lease, so nothing is cleaned yet"
+    assert await bench.clean(delivery) == delivery, "a worker may go on until its lease ends"
     row.lease_until = None
     clean = await bench.clean(delivery)
     assert (clean.leftovers, clean.final_touched, bench.row.claimed) == ((), False, None)

@@ -80,7 +80,7 @@ async def test_number_of_a_digest_is_found_on_any_page() -> None:
     expectation = await expected(Pages(PAGES, PAGES))
     for n, near in ((0, 2499), (1023, 0), (1024, 0), (2499, 0)):
         assert await expectation.number_of(digest(n), near=near) == n
-    assert await expectation.number_of(DIGESTS[16:48], near=0) is None  # half of two digests is no digest
+    assert await expectation.number_of(DIGESTS[16:48], near=0) is None  # bytes across two digests are no digest
     assert await expectation.number_of(b"x" * 32, near=0) is None
 
 

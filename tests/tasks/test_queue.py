@@ -1,4 +1,4 @@
-"""Hints of small files are sent together, a little later than the first one."""
+"""Hints of small files: the first is sent at once, and hints that follow soon are sent together."""
 
 import queue
 import threading

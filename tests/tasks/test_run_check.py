@@ -1,4 +1,4 @@
-"""A check runs in slices: each goes on where the last one ended, keeps the rate, can be cancelled, and doubles nothing."""
+"""A check runs in slices: it goes on where it stopped, keeps its rate, can be cancelled, and doubles no finding."""
 
 import asyncio
 import time

@@ -38,7 +38,7 @@ def outcome(file: File) -> tuple[FileState, str | None]:
 
 
 async def require_stored(bench: Bench, files: list[File]) -> None:
-    """Require that each file is stored with its own bytes, in its first attempt."""
+    """Require that each file is stored with its own bytes, and that only one attempt at it counted."""
     for file in files:
         assert (*outcome(file), file.attempts, file.fruitless_attempts) == (*STORED, 1, 0)
         assert (file.stored_bytes, file.checked_bytes) == (file.length, 0)

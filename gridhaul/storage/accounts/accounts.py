@@ -1,4 +1,4 @@
-"""Accounts in the collection `auth`, with their keys and sessions inside: what a request needs is one read."""
+"""Accounts in the collection `auth`. A document holds keys and sessions too, so a request needs only one read."""
 
 from collections.abc import Sequence
 from typing import Any, Literal, cast
@@ -16,14 +16,17 @@ from gridhaul.transfer.errors import AccountExists, TooManyKeys
 from gridhaul.transfer.model import RecordId
 
 KEYS_MOST = 100
-SESSIONS_MOST = 50  # of more, the oldest end
+SESSIONS_MOST = 50  # a new session beyond this number ends the oldest
 TAKEN = "There is an account of this name already."
 BARE: Document = {"keys": 0, "sessions": 0}
 
 
 @maps_database_errors
 class MongoAccounts:
-    """A username is unique, and never given to another account: nothing removes one."""
+    """The port `transfer.ports.accounts.Accounts` on MongoDB.
+
+    A username is unique. No other account ever gets it, because no account is ever removed.
+    """
 
     def __init__(self, database: Database) -> None:
         self._collection = database["auth"]
@@ -31,8 +34,8 @@ class MongoAccounts:
         self._reads = Coalescer(self._read)
 
     async def create(self, new: NewAccount) -> Account:
-        """Raises AccountExists."""
-        if await self.named(new.username) is not None:  # MongoDB logs a write that fails, with the password's hash
+        # Look before the write: MongoDB would log a write that fails, with the password's hash.
+        if await self.named(new.username) is not None:
             raise AccountExists(TAKEN)
         values = {name: getattr(new, name) for name in NewAccount.__dataclass_fields__}
         values |= {"used_bytes": 0, "generation": 0, "keys": (), "sessions": ()}
@@ -48,45 +51,39 @@ class MongoAccounts:
         return self._codec.decode(cast("Document", document))  # an upsert always gives one
 
     async def named(self, username: str) -> Account | None:
-        """One read for all that ask for it at once, which begins after they have asked: a revocation holds at once."""
+        """Share a read with concurrent calls of the same name. The read begins after the call, so it sees revocations."""
         return await self._reads.ask(("username", username), None)
 
     async def with_key(self, key_id: RecordId) -> Account | None:
-        """The account and that one of its keys. Read as by `named`."""
+        """Share a read with concurrent calls of the same key, as `named` does."""
         return await self._reads.ask(("key", key_id), None)
 
     async def with_session(self, session_id: RecordId) -> Account | None:
-        """The account and that one of its sessions."""
         return self._decoded(await self._with("sessions", session_id))
 
     async def page(self, *, limit: int, after: str | None) -> Sequence[Account]:
-        """Accounts by username, from the one after `after`."""
         wanted = {} if after is None else {"username": {"$gt": after}}
         cursor = self._collection.find(wanted, BARE).sort("username", 1).limit(limit)
         return [self._codec.decode(document) async for document in cursor]
 
     async def change(self, username: str, changes: dict[str, Any]) -> Account | None:
-        """The account as it is then, or None. One that is disabled has no sessions any more."""
-        ends: Document = {"sessions": []} if changes.get("disabled") else {}
-        return await self._update(username, changes, ends)
+        ended: Document = {"sessions": []} if changes.get("disabled") else {}
+        return await self._update(username, changes, ended)
 
     async def set_password(self, username: str, password_hash: str | None) -> Account | None:
-        """Every login made with the old one ends; keys stay."""
+        """Raise the generation too, which refuses the access tokens of logins with the old password."""
         ended = {"sessions": [], "generation": {"$add": ["$generation", 1]}}
         return await self._update(username, {"password_hash": password_hash}, ended)
 
     async def rehash(self, account: Account, password_hash: str) -> None:
-        """The same password under new parameters, unless it was changed meanwhile."""
         same = {"username": account.username, "password_hash": account.password_hash}
         await self._collection.update_one(same, {"$set": {"password_hash": password_hash}})
 
     async def keys(self, username: str) -> Sequence[ApiKey]:
-        """Oldest first."""
         document = await self._collection.find_one({"username": username}, {"sessions": 0})
         return self._codec.decode(document).keys if document else ()
 
     async def add_key(self, username: str, key: ApiKey) -> None:
-        """Raises TooManyKeys. A key that is there already stays as it is."""
         room = {"username": username, "keys.id": {"$ne": ObjectId(key.id)}, f"keys.{KEYS_MOST - 1}": {"$exists": False}}
         (value,) = self._codec.values({"keys": (key,)})["keys"]
         added = await self._collection.update_one(room, {"$push": {"keys": value}})
@@ -94,20 +91,18 @@ class MongoAccounts:
             raise TooManyKeys(f"An account has at most {KEYS_MOST} keys; revoke some.")
 
     async def replace_key(self, username: str, key: ApiKey) -> None:
-        """Add it in place of those of the same name."""
+        """Add the key, and remove the account's keys of the same name."""
         (value,) = self._codec.values({"keys": (key,)})["keys"]
         others = {"$filter": {"input": "$keys", "cond": {"$ne": ["$$this.name", {"$literal": key.name}]}}}
         replaced = [{"$set": {"keys": {"$concatArrays": [others, [{"$literal": value}]]}}}]
         await self._collection.update_one({"username": username}, replaced)
 
     async def revoke_key(self, key_id: RecordId, *, of: str | None) -> Account | None:
-        """The account that had it; None if there is none, or, with `of`, if it is another's."""
         wanted: Document = {"keys.id": ObjectId(key_id)} | ({"username": of} if of else {})
         pulled = {"$pull": {"keys": {"id": ObjectId(key_id)}}}
         return self._decoded(await self._collection.find_one_and_update(wanted, pulled, projection=BARE))
 
     async def begin_session(self, account: Account, session: Session) -> bool:
-        """False if the account was disabled or got another password since it was read."""
         (value,) = self._codec.values({"sessions": (session,)})["sessions"]
         newest = {"$push": {"sessions": {"$each": [value], "$slice": -SESSIONS_MOST}}}
         same = {"username": account.username, "generation": account.generation, "disabled": False}
@@ -115,7 +110,6 @@ class MongoAccounts:
         return begun.matched_count == 1
 
     async def renew_session(self, session: Session, *, digest: str) -> bool:
-        """Give it another digest. False if it is gone, or has another one already."""
         same = {"sessions": {"$elemMatch": {"id": ObjectId(session.id), "digest": session.digest}}}
         renewed = await self._collection.update_one(same, {"$set": {"sessions.$.digest": digest}})
         return renewed.matched_count == 1
@@ -124,13 +118,13 @@ class MongoAccounts:
         wanted = {"sessions.id": ObjectId(session_id)}
         await self._collection.update_one(wanted, {"$pull": {"sessions": {"id": ObjectId(session_id)}}})
 
-    async def _read(self, what: tuple[Literal["username", "key"], str], asked: Sequence[None]) -> list[Account | None]:
-        kind, value = what
+    async def _read(self, key: tuple[Literal["username", "key"], str], calls: Sequence[None]) -> list[Account | None]:
+        kind, value = key
         if kind == "key":
             found = await self._with("keys", RecordId(value))
         else:
             found = await self._collection.find_one({"username": value}, BARE)
-        return [self._decoded(found)] * len(asked)
+        return [self._decoded(found)] * len(calls)
 
     async def _with(self, kind: str, item_id: RecordId) -> Document | None:
         other = {"keys", "sessions"} - {kind}

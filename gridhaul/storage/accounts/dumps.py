@@ -1,9 +1,9 @@
-"""The collection `auth` as `mongodump` writes it, in `dumps/`.
+"""Write and restore dumps of the collection `auth`, in the form that `mongodump` gives them, in `dumps/`.
 
 The command is `python -m gridhaul.storage.accounts.dumps write|restore`.
 
-`write` needs no server: the dump holds the demo account alone. `restore` does for this one collection what
-`mongorestore --db files dumps/files` does, without MongoDB's tools: what is there already stays.
+`write` needs no server, because the dump holds only the demo account. `restore` does for this one collection what
+`mongorestore --db files dumps/files` does, without MongoDB's tools: accounts that exist already stay unchanged.
 """
 
 import asyncio
@@ -27,18 +27,18 @@ from gridhaul.transfer.access import Account, Scope
 from gridhaul.transfer.errors import GridhaulError
 
 DEMO_USERNAME = "demo"
-DEMO_PASSWORD = "gridhaul-demo"  # noqa: S105 - public; refused unless GRIDHAUL_ALLOW_DEMO=1
+DEMO_PASSWORD = "gridhaul-demo"  # noqa: S105 - public; the api refuses the account unless GRIDHAUL_ALLOW_DEMO=1
 DEMO_QUOTA_BYTES = 1 << 30
 DUPLICATE_KEY = 11000
 DUMPS = Path("dumps")
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False, help=__doc__)
-Directory = Annotated[Path, typer.Argument(help="Where the dump is; the database's directory is in it.")]
+Directory = Annotated[Path, typer.Argument(help="The dump's directory, in which the directory `files` stands for the database.")]
 
 
 @app.command()
 def write(directory: Directory = DUMPS) -> None:
-    """Write the demo account anew."""
+    """Write a new dump with the demo account."""
     place = directory / "files"
     place.mkdir(parents=True, exist_ok=True)
     (place / "auth.bson").write_bytes(bson.encode(asyncio.run(_demo_account())))
@@ -61,14 +61,14 @@ def restore(directory: Directory = DUMPS) -> None:
         typer.echo(f"The accounts could not be restored: {error}", err=True)
         raise typer.Exit(1) from None
     except (BSONError, ValueError, KeyError):
-        typer.echo(f"The accounts could not be restored: {place} holds no dump of them.", err=True)
+        typer.echo(f"The accounts could not be restored: {place} holds no dump of accounts.", err=True)
         raise typer.Exit(1) from None
-    there = "; the others were there already" if new < len(accounts) else ""
-    typer.echo(f"{new} of {len(accounts)} accounts restored{there}.")
+    skipped = "; the other accounts exist already" if new < len(accounts) else ""
+    typer.echo(f"{new} of {len(accounts)} accounts restored{skipped}.")
 
 
 def _index(document: Mapping[str, Any]) -> Document:
-    """In the order of `listIndexes`."""
+    """Return the index with its fields in the order of `listIndexes`."""
     return {"v": 2, "key": document["key"], "name": document["name"], **document}
 
 
@@ -96,7 +96,7 @@ async def _restore(settings: BootstrapSettings, accounts: Sequence[Document], in
 
 
 async def _insert_new(database: Database, accounts: Sequence[Document]) -> int:
-    """How many were not there. One that is there has the same id, name, key or session."""
+    """Insert the accounts, and return how many are new. An account that exists has the same id, name, key or session."""
     try:
         return len((await database["auth"].insert_many(accounts, ordered=False)).inserted_ids)
     except BulkWriteError as error:

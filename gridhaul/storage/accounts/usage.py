@@ -1,4 +1,4 @@
-"""How much the files of an account count against its quota: `used_bytes` in the account's document, and its recount."""
+"""The bytes that an account's files count against its quota, in the field `used_bytes`, and their recount."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,13 +13,16 @@ from gridhaul.transfer.ports.checking import Recount
 from gridhaul.transfer.states import FileState
 
 _FIELDS: Document = {"username": 1, "quota_bytes": 1, "used_bytes": 1, "charged_at": 1}
-USED: Document = {"$ifNull": ["$used_bytes", 0]}  # an account that was restored may come from before it
+USED: Document = {"$ifNull": ["$used_bytes", 0]}  # an account restored from an old dump may lack the field
 COUNTED_STATES = sorted(state.value for state in FileState if state is not FileState.DELETED)
 
 
 @maps_database_errors
 class MongoUsage:
-    """`transfer.ports.accounts.AccountUsage`. `quota_bytes` is that of accounts without one of their own; None: no limit."""
+    """The port `transfer.ports.accounts.AccountUsage` on MongoDB.
+
+    `quota_bytes` is the quota of accounts without a quota of their own; None means no limit.
+    """
 
     def __init__(self, database: Database, *, quota_bytes: int | None) -> None:
         self._accounts = database["auth"]
@@ -38,7 +41,7 @@ class MongoUsage:
         await self._accounts.update_one({"username": owner}, [{"$set": {"used_bytes": then}}])
 
     async def _charge_all(self, owner: str, lengths: Sequence[int]) -> Sequence[QuotaExceeded | None]:
-        """All in one write if all fit; else each by itself, in turn."""
+        """Charge all lengths in one write if all fit, else each by itself. Return a refusal or None for each length."""
         refusal = await self._charge(owner, sum(lengths))
         if refusal is None or len(lengths) == 1:
             return [refusal] * len(lengths)
@@ -61,21 +64,24 @@ class MongoUsage:
         quota = self._quota_bytes if own is None else own
         return QuotaExceeded(
             f"The quota is {quota} bytes, {used_bytes} are used, and {length_bytes} more are needed; "
-            "DELETE of files frees theirs."
+            "DELETE of a file frees its bytes."
         )
 
 
 @maps_database_errors
 class MongoRecounts:
-    """Sums that nothing changes meanwhile: of accounts for which no charge or release can be under way."""
+    """The port `transfer.ports.checking.Recounts` on MongoDB.
+
+    An account is recounted only when its last charge or announcement is `quiet_seconds` old. No charge or release can
+    be under way then, so nothing changes the sum while it is read.
+    """
 
     def __init__(self, database: Database, *, quiet_seconds: float = LONGEST_REQUEST_SECONDS) -> None:
         self._accounts = database["auth"]
         self._files = database["files"]
-        self._quiet = {"$lte": ["$charged_at", after(-quiet_seconds)]}  # one that was never charged, too
+        self._quiet = {"$lte": ["$charged_at", after(-quiet_seconds)]}  # true also for an account that was never charged
 
     async def next(self, *, after: str) -> Recount | None:
-        """Of the next account by name that was neither charged nor announced for a while."""
         wanted = {"username": {"$gt": after}, "$expr": self._quiet}
         account = await self._accounts.find_one(wanted, _FIELDS, sort=[("username", 1)])
         if account is None:
@@ -89,7 +95,6 @@ class MongoRecounts:
         )
 
     async def set_right(self, found: Recount) -> bool:
-        """False if the account was charged, announced or released since."""
         unchanged = {"$eq": [USED, found.used_bytes]}
         same = {"username": found.owner, "$expr": unchanged, "charged_at": found.charged_at}
         changed = await self._accounts.update_one(same, {"$set": {"used_bytes": found.counted_bytes}})

@@ -14,6 +14,7 @@ from pymongo import ASCENDING
 
 from gridhaul.storage.codec import Codec
 from gridhaul.storage.connect import Collection, Database, Document, maps_database_errors
+from gridhaul.storage.content.content_ids import creation_time
 from gridhaul.storage.lease import after
 from gridhaul.storage.majority_reads import read_with_catch_up
 from gridhaul.transfer.model import Content, RecordId
@@ -74,8 +75,9 @@ class MongoOrphans:
 
     async def orphaned(self, content_ids: Sequence[RecordId]) -> Sequence[RecordId]:
         """Those of which there is no record, and no file either; seen before this was asked. None that is young."""
-        oldest = await self._server_time() - timedelta(seconds=self._sweep_seconds)
-        old = [one for one in map(ObjectId, content_ids) if one.generation_time < oldest]
+        now = await self._server_time()
+        oldest = now - timedelta(seconds=self._sweep_seconds)
+        old = [one for one in map(ObjectId, content_ids) if creation_time(one, now=now) < oldest]
         return [RecordId(str(one)) for one in await self._without(self._known, old)]
 
     async def unreferenced(self, *, after: str, limit: int) -> tuple[Sequence[Content], str]:

@@ -1,1 +1,1 @@
-"""The bytes of contents: taken in, laid out in documents, sealed by a manifest, and read back verified."""
+"""The bytes of contents: stored in two layouts, sealed by a manifest, and read back verified."""

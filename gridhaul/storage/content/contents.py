@@ -9,8 +9,9 @@ from bson import ObjectId
 from pymongo import ReturnDocument
 from pymongo.errors import DuplicateKeyError
 
-from gridhaul.storage.codec import Codec, new_id
+from gridhaul.storage.codec import Codec
 from gridhaul.storage.connect import Database, Document, maps_database_errors
+from gridhaul.storage.content.content_ids import new_content_id
 from gridhaul.storage.content.gridfs_layout import GridFSLayout
 from gridhaul.storage.content.inline_layout import InlineLayout
 from gridhaul.storage.content.manifest import Manifests
@@ -42,7 +43,7 @@ class MongoContents:
         self._manifests = Manifests(database)
 
     def new_id(self) -> RecordId:
-        return new_id()
+        return new_content_id()
 
     async def open(
         self, content_id: RecordId, *, file_id: RecordId, filename: str, content_type: str, length: int, fence: int

@@ -1,4 +1,4 @@
-"""Small contents: one document with all chunks, in its own collection, written once."""
+"""The layout of small contents: one document with all chunks, in the collection `inline`, inserted in one write."""
 
 from collections.abc import Generator, Sequence
 from contextlib import suppress
@@ -17,14 +17,14 @@ from gridhaul.transfer.model import Content, RecordId
 
 
 class InlineLayout:
-    """A document is `{_id: content id, digests: 32 bytes a chunk, chunks: [bytes]}`."""
+    """Documents of the form `{_id: content id, digests: 32 bytes a chunk, chunks: [bytes]}`."""
 
     def __init__(self, database: Database) -> None:
         self._collection = database["inline"]
         self._in_threads = for_threads(database)["inline"]
 
     async def insert(self, content_id: RecordId, chunks: Sequence[bytes], digests: Sequence[bytes]) -> bool:
-        """Whether it was new. Raises ChunkConflict when other bytes are there."""
+        """Store all chunks of the content. Return whether they are new. Raises ChunkConflict if other bytes are stored."""
         try:
             await self._collection.insert_one(_document(content_id, chunks, digests))
         except DuplicateKeyError:
@@ -33,43 +33,47 @@ class InlineLayout:
         return True
 
     async def insert_whole(self, contents: Sequence[WholeContent]) -> set[RecordId]:
-        """Those under whose ids other bytes are stored."""
+        """Store all chunks of each content. Return the ids under which other bytes are stored."""
         documents = [_document(one.id, one.chunks, one.digests) for one in contents if one.chunks]
         return {RecordId(str(key)) for key in await insert_unlike(self._collection, documents)}
 
     def require_same(self, held: bytes, first: int, digests: Sequence[bytes]) -> None:
-        """Raises ChunkConflict naming the chunk that differs from what is held."""
+        """Raise ChunkConflict, which names the chunk, unless `held` has these digests from chunk `first` on.
+
+        `held` has 32 bytes for each stored chunk, from chunk 0 on.
+        """
         for offset, digest in enumerate(digests):
             start = (first + offset) * DIGEST_BYTES
             if held[start : start + DIGEST_BYTES] != digest:
                 raise ChunkConflict(f"Chunk {first + offset} is stored with other bytes.")
 
     async def digests(self, content_id: RecordId) -> bytes:
-        """All digests, or b"" when nothing is stored."""
+        """Return the digests of all chunks, 32 bytes a chunk; b"" if no document is stored."""
         document = await self._collection.find_one({"_id": ObjectId(content_id)}, {"digests": 1})
         return bytes(document["digests"]) if document else b""
 
     def batches(self, content: Content) -> Generator[list[NumberedChunk]]:
-        """All chunks at once, numbered from 0, in a thread; nothing if there is no document."""
+        """Yield all chunks at once, numbered from 0; yield none if no document is stored. For threads."""
         document = find_with_catch_up_in_thread(self._in_threads, {"_id": ObjectId(content.id)}, "chunks")
         if document is not None:
             yield [(n, as_bytes(data)) for n, data in enumerate(document["chunks"])]
 
     async def restore(self, content_id: RecordId, n: int, data: bytes, manifest: bytes) -> bool:
-        """Put the right data under the number, and the manifest's digests, in one write. Whether anything was wrong."""
+        """Store the right data of chunk `n`, and the manifest's digests, in one write. Return whether anything was wrong."""
         key = {"_id": ObjectId(content_id)}
         alone = {"digests": manifest, "chunks": [*([b""] * n), data]}
         while True:
             held = await self._collection.find_one(key)
             if held is None:
-                with suppress(DuplicateKeyError):  # stored just now: look again
+                with suppress(DuplicateKeyError):  # another request stored the document just now: look again
                     await self._collection.insert_one({**key, **alone})
                     return True
                 continue
             chunks = held.get("chunks")
             if isinstance(chunks, list) and chunks[n : n + 1] == [data] and held.get("digests") == manifest:
                 return False
-            # Only the chunk travels: an update can not hold a content twice. MongoDB fills a gap with null.
+            # Send only this chunk: one update cannot hold the bytes of a whole content twice. If the array of chunks is
+            # too short, MongoDB fills the gap with null.
             changed = {"digests": manifest, f"chunks.{n}": data} if isinstance(chunks, list) else alone
             if (await self._collection.update_one(key, {"$set": changed})).matched_count:
                 return True

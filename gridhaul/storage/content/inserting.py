@@ -1,4 +1,4 @@
-"""Inserts of many documents, of which some may be there already."""
+"""Inserts of many documents, some of which may be stored already."""
 
 import asyncio
 from collections.abc import Awaitable, Iterable, Sequence
@@ -14,7 +14,10 @@ T = TypeVar("T")
 
 
 async def found_by_all(inserts: Iterable[Awaitable[Iterable[T]]]) -> list[T]:
-    """What each found, when all have ended: none goes on with bytes that nobody counts. Raises the first error."""
+    """Wait until all inserts have ended. Return what they returned, in one list. Raises the first error.
+
+    An insert that went on after an error of another would hold bytes in memory that no limit counts any more.
+    """
     outcomes = await asyncio.gather(*inserts, return_exceptions=True)
     found: list[T] = []
     for outcome in outcomes:
@@ -25,7 +28,7 @@ async def found_by_all(inserts: Iterable[Awaitable[Iterable[T]]]) -> list[T]:
 
 
 async def insert_unlike(collection: Collection, documents: Sequence[Document]) -> list[Any]:
-    """Insert documents that hold digests; the keys of those that were there already, with other digests."""
+    """Insert documents with a field `digests`. Return each `_id` that is stored already with other digests."""
     if not documents:
         return []
     repeated = [documents[at] for at in await doubles(collection.insert_many(documents, ordered=False))]
@@ -37,7 +40,10 @@ async def insert_unlike(collection: Collection, documents: Sequence[Document]) -
 
 
 async def doubles(write: Awaitable[object]) -> list[int]:
-    """Wait for an unordered bulk write; the positions of what could not be inserted because its key was taken."""
+    """Wait for an unordered bulk write. Return the positions of the documents whose key is taken.
+
+    Raises BulkWriteError for every other failure.
+    """
     try:
         await write
     except BulkWriteError as error:

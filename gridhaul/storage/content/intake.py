@@ -1,4 +1,4 @@
-"""What the chunk service does with MongoDB: takes in segments, says what is held, seals. `transfer.ports.contents.Intake`."""
+"""The store behind the chunk service: it stores segments, tells which chunks are stored, seals and repairs contents."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 
@@ -37,6 +37,8 @@ MISSING_NAMED_AT_MOST = 100
 
 @maps_database_errors
 class MongoIntake:
+    """The port `transfer.ports.contents.Intake` on MongoDB."""
+
     def __init__(self, database: Database, *, inline_limit_chunks: int) -> None:
         self._database = database
         self._contents = database["contents"]
@@ -137,12 +139,14 @@ class MongoIntake:
                 raise LengthMismatch(f"Chunk {n} must have {chunk_length(content.length, n)} bytes.")
 
     async def _held(self, content: Content, first: int, count: int) -> list[bytes | None]:
-        """The digest of each chunk from `first` on, None where nothing is stored."""
+        """Return the digests of `count` chunks from `first` on, None for each chunk that is not stored."""
         held: list[bytes | None] = [None] * max(count, 0)
         if content.layout is Layout.GRIDFS:
             for n, digest in await self._gridfs.digests(content.id, first, len(held)):
                 held[n - first] = digest
-        else:  # also when no layout is chosen yet: a crash may have come between the document and the choice
+        else:
+            # Look also if the content names no layout yet: a crash may have followed the insert of the inline document,
+            # before the layout was noted in the content.
             digests = await self._inline.digests(content.id)
             for offset in range(len(held)):
                 start = (first + offset) * DIGEST_BYTES
@@ -155,13 +159,17 @@ class MongoIntake:
         )
 
     async def _layout_of_unchosen(self, content: Content) -> Layout:
-        """Nothing was stored because there is nothing, or a crash came between the document and the choice."""
+        """Return the layout of a content that names none yet.
+
+        The content is empty, or no chunk was stored, or a crash followed the insert of its inline document, before the
+        layout was noted in the content.
+        """
         if content.chunk_count == 0:
             return Layout.INLINE if self._inline_limit_chunks else Layout.GRIDFS
         return Layout.INLINE if await self._inline.digests(content.id) else Layout.GRIDFS
 
     async def _write_manifest(self, content: Content) -> str:
-        """Write the pages from what is stored; return their root. Raises ContentIncomplete."""
+        """Write the manifest's pages from the stored digests. Return their root in hex. Raises ContentIncomplete."""
         root = ManifestRoot()
         page = 0
         async for digests in self._complete_pages(content):
@@ -206,7 +214,7 @@ class MongoIntake:
         )
         if document is not None:
             return self._codec.decode(document)
-        now = await self._content(content.id)
-        if now.state is ContentState.SEALED and now.fence == content.fence:  # the same request, given twice at once
-            return self._same_seal(now, seal)
+        current = await self._content(content.id)
+        if current.state is ContentState.SEALED and current.fence == content.fence:  # a concurrent copy of the request
+            return self._same_seal(current, seal)
         raise StaleFence("Another worker holds this content now.")

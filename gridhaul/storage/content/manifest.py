@@ -1,4 +1,4 @@
-"""Manifests in MongoDB: pages of 1,024 chunk digests, apart from the chunks whose digests they are."""
+"""Manifests in MongoDB: pages of 1,024 chunk digests, in a collection apart from the chunks."""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,7 @@ from gridhaul.transfer.model import RecordId
 
 
 class Manifests:
-    """A page is `{_id: {content, page}, digests: 32 bytes a chunk}`."""
+    """Pages, each a document of the form `{_id: {content, page}, digests: 32 bytes a chunk}`."""
 
     def __init__(self, database: Database) -> None:
         self._collection = database["manifests"]
@@ -22,18 +22,18 @@ class Manifests:
         await self._collection.replace_one(self._key(content_id, page), {"digests": digests}, upsert=True)
 
     async def insert_whole(self, contents: Sequence[WholeContent]) -> set[RecordId]:
-        """The only pages of small contents; those of which there is another one."""
+        """Store the only page of each small content. Return the ids under which a page with other digests is stored."""
         documents = [{**self._key(one.id, 0), "digests": b"".join(one.digests)} for one in contents if one.chunks]
         return {RecordId(str(key["content"])) for key in await insert_unlike(self._collection, documents)}
 
     async def page(self, content_id: RecordId, page: int) -> bytes:
-        """The digests of the page, or b"" if it is missing."""
+        """Return the digests of the page, 32 bytes a chunk; b"" if the page is missing."""
         key = self._key(content_id, page)
         document = await read_with_catch_up(self._collection, lambda: self._collection.find_one(key), found=bool)
         return bytes(document["digests"]) if document else b""
 
     def page_in_thread(self, content_id: RecordId, page: int) -> bytes:
-        """The same, in a thread."""
+        """Return the same as `page`. For threads."""
         document = find_with_catch_up_in_thread(self._in_threads, self._key(content_id, page))
         return bytes(document["digests"]) if document else b""
 

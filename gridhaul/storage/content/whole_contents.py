@@ -1,7 +1,7 @@
-"""Small contents stored whole and sealed at once, many in four writes: records, bytes and manifests, seals.
+"""Many small contents, stored whole and sealed in four writes: records, then bytes and manifests, then seals.
 
-Every step can be repeated, and stops at a content that is another writer's. What a crash leaves is what a single writer
-could leave as well: an open content of which something is held.
+Every step can be repeated, and leaves out a content that belongs to another writer. A crash leaves the same as the
+crash of a writer of one content: an open content, some of whose bytes are stored.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -21,7 +21,7 @@ from gridhaul.transfer.errors import PayloadTooLarge, StateConflict
 from gridhaul.transfer.model import Content, RecordId
 from gridhaul.transfer.states import ContentState, Layout
 
-NOWHERE: Document = {"$in": []}  # an upsert that only inserts: pipelines know the server's time
+NOWHERE: Document = {"$in": []}  # matches no state, so an upsert only inserts. Only pipelines know the time
 Wholes = Mapping[RecordId, WholeContent]
 
 
@@ -34,26 +34,26 @@ class WholeContents:
         self._inline_limit_chunks = inline_limit_chunks
 
     async def store(self, contents: Sequence[WholeContent]) -> Mapping[RecordId, str]:
-        """`Intake.store_whole`."""
+        """Store and seal the contents, as `transfer.ports.contents.Intake.store_whole` promises."""
         fitting = {one.id: one for one in contents if self._is_inline(one)}
-        left: Wholes = fitting
+        accepted: Wholes = fitting
         for step in (self._open, self._write, self._seal):
-            left = _without(left, await step(left)) if left else left
+            accepted = _without(accepted, await step(accepted)) if accepted else accepted
         too_large = {one.id: PayloadTooLarge.code for one in contents if one.id not in fitting}
-        return too_large | dict.fromkeys(fitting.keys() - left.keys(), StateConflict.code)
+        return too_large | dict.fromkeys(fitting.keys() - accepted.keys(), StateConflict.code)
 
     def _is_inline(self, content: WholeContent) -> bool:
         return 0 < self._inline_limit_chunks >= len(content.chunks)
 
     async def _open(self, contents: Wholes) -> Iterable[RecordId]:
-        """Make the records. Those of which there is another one, be it only to say that it was deleted."""
+        """Make the records. Return the ids of which another record exists, be it only the note of a delete."""
         writes = [
             UpdateOne({"_id": ObjectId(one.id), "state": NOWHERE}, [{"$set": self._opened(one)}], upsert=True)
             for one in contents.values()
         ]
         ids = list(contents)
-        there = {ids[at] for at in await doubles(self._contents.bulk_write(writes, ordered=False))}
-        return there - {record.id for record in await self._records(there) if _is_begun(record, contents[record.id])}
+        taken = {ids[at] for at in await doubles(self._contents.bulk_write(writes, ordered=False))}
+        return taken - {record.id for record in await self._records(taken) if _is_begun(record, contents[record.id])}
 
     def _opened(self, content: WholeContent) -> Document:
         values = {
@@ -67,12 +67,12 @@ class WholeContents:
         return {**self._codec.literals(values), "created_at": NOW}
 
     async def _write(self, contents: Wholes) -> Iterable[RecordId]:
-        """Write bytes and manifests. Those of which others are there."""
+        """Store bytes and manifests. Return the ids under which other bytes or digests are stored."""
         whole = list(contents.values())
         return await found_by_all((self._inline.insert_whole(whole), self._manifests.insert_whole(whole)))
 
     async def _seal(self, contents: Wholes) -> Iterable[RecordId]:
-        """Those that another writer took over meanwhile, or sealed otherwise."""
+        """Seal the contents. Return the ids that another writer has taken over, or sealed with another seal."""
         seals = {content_id: one.seal for content_id, one in contents.items()}
         still_ours = {
             "$eq": ["$fence", value_per_record({content_id: one.fence for content_id, one in contents.items()})]
@@ -96,9 +96,9 @@ class WholeContents:
 
 
 def _is_begun(record: Content, content: WholeContent) -> bool:
-    """Whether the same request made it before, or at the same time."""
-    mine = (record.state, record.fence, record.length) == (ContentState.OPEN, content.fence, content.seal.length)
-    return mine or _is_sealed(record, content)
+    """Return whether an earlier or concurrent copy of this request made the record."""
+    open_copy = (record.state, record.fence, record.length) == (ContentState.OPEN, content.fence, content.seal.length)
+    return open_copy or _is_sealed(record, content)
 
 
 def _is_sealed(record: Content, content: WholeContent) -> bool:
@@ -106,5 +106,5 @@ def _is_sealed(record: Content, content: WholeContent) -> bool:
 
 
 def _without(contents: Wholes, refused: Iterable[RecordId]) -> Wholes:
-    gone = set(refused)
-    return {content_id: one for content_id, one in contents.items() if content_id not in gone}
+    refused_ids = set(refused)
+    return {content_id: one for content_id, one in contents.items() if content_id not in refused_ids}

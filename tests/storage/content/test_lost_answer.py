@@ -26,7 +26,7 @@ async def test_claim_whose_answer_is_lost_is_found_again(database: Database, mon
     assert claimed is not None
     assert (claimed.fence, claimed.state) == (1, FileState.STORING)
     again = await files.claim(file.id, holder="w", from_states=STORABLE, to_state=FileState.STORING)
-    assert again is None, "a claim that was refused is not found"
+    assert again is None, "a refused claim must not be found"
 
 
 async def test_claims_of_new_files_whose_answer_is_lost_are_found_again(
@@ -45,4 +45,4 @@ async def test_claims_of_new_files_whose_answer_is_lost_are_found_again(
     assert {file.id: file.content_id for file in claimed} == contents
     assert {(file.fence, file.state) for file in claimed} == {(1, FileState.STORING)}
     again = await files.claim_new(dict.fromkeys(contents, new_id()), holder="w")
-    assert {file.id: file.content_id for file in again} == contents, "claims that were refused are not found"
+    assert {file.id: file.content_id for file in again} == contents, "a refused claim must not be found"

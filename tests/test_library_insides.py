@@ -1,0 +1,55 @@
+"""The insides of libraries that code of ours subclasses or replaces. A new version that changes one of them fails here.
+
+Such a failure says: read the library's change, adapt the named module of ours, run its tests, then write down the new
+fingerprint. The upper bounds in pyproject.toml keep such a version out until then.
+"""
+
+import ast
+import hashlib
+import inspect
+import textwrap
+from collections.abc import Callable
+from typing import Any
+
+import httpcore2
+import httpx2
+import pytest
+from uvicorn.protocols.http.flow_control import FlowControl
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+
+def fingerprint(inside: Callable[..., Any]) -> str:
+    """Return a digest of the code's syntax tree: comments and white space do not count."""
+    tree = ast.parse(textwrap.dedent(inspect.getsource(inside)))
+    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()[:16]
+
+
+HEAD, BODY = "gridhaul/asgi/connection_limits.py", "gridhaul/asgi/body_buffer.py"
+SENDING, CLIENT, LINE = "gridhaul/outgoing/sending.py", "gridhaul/outgoing/http_client.py", "gridhaul/outgoing/line.py"
+INSIDES: tuple[tuple[Callable[..., Any], str, str], ...] = (
+    (HttpToolsProtocol.connection_made, "acdde3b1feda895b", HEAD),
+    (HttpToolsProtocol.connection_lost, "57f91eb8d08c0749", HEAD),
+    (HttpToolsProtocol.data_received, "acbe954a13ed6566", HEAD),
+    (HttpToolsProtocol.send_400_response, "20bed2b9f5388abb", HEAD),
+    (HttpToolsProtocol.on_message_begin, "4294ff927d3acca1", HEAD),
+    (HttpToolsProtocol.on_header, "ba176f0c5a6a773b", HEAD),
+    (HttpToolsProtocol.on_headers_complete, "ecff2e577ea27e2b", HEAD),
+    (HttpToolsProtocol.on_message_complete, "2c5bf60e45208bd7", HEAD),
+    (HttpToolsProtocol.on_body, "54275cb9f3e46b0a", BODY),
+    (RequestResponseCycle, "fb57068dc5efc4ed", BODY),
+    (FlowControl, "1ddd1a4fc837e27d", BODY),
+    (httpx2.HTTPTransport.__init__, "592a7a07becd3b12", SENDING),
+    (httpx2.HTTPTransport.handle_request, "af5d7f077679247e", SENDING),
+    (httpcore2.HTTP11Connection.handle_request, "722082dfd09b06de", SENDING),
+    (httpcore2.HTTP11Connection._send_request_body, "006af445b4e78a0b", SENDING),
+    (httpx2.AsyncHTTPTransport.handle_async_request, "a8d9fd571fdb85f1", CLIENT),
+    (httpcore2.AsyncHTTP11Connection._receive_event, "12a1a70993318ad7", CLIENT),
+    (httpcore2.SyncBackend.connect_tcp, "b98b189d3c720897", LINE),
+)
+
+
+@pytest.mark.parametrize(
+    ("inside", "expected", "ours"), INSIDES, ids=lambda value: getattr(value, "__qualname__", None)
+)
+def test_inside_of_a_library_is_as_our_code_expects_it(inside: Callable[..., Any], expected: str, ours: str) -> None:
+    assert fingerprint(inside) == expected, f"{inside.__qualname__} has changed: look at {ours}"
