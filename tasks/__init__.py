@@ -1,1 +1,1 @@
-"""The Celery workers: they store files, deliver them, and clean up."""
+"""The Celery workers: they store files, deliver files, clean up, and check what is stored."""

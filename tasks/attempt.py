@@ -1,4 +1,4 @@
-"""One attempt at one record: the lease is kept while the work runs, and its end is written down."""
+"""One attempt at one record: the lease is renewed while the work runs, and the end of the attempt is written."""
 
 import asyncio
 import time
@@ -29,7 +29,7 @@ log = structlog.get_logger(__name__)
 
 
 class Claimed(Protocol):
-    """What a claimed record of any kind has."""
+    """The fields that an attempt needs of a claimed record."""
 
     @property
     def id(self) -> RecordId: ...
@@ -44,7 +44,7 @@ S = TypeVar("S")
 
 
 class Meter:
-    """How far an attempt came, in bytes, and how fast. `fields` turns that into fields of the record."""
+    """The position of an attempt in bytes, and its rate. `fields` turns a meter into fields of the record."""
 
     def __init__(self, furthest_before: int, fields: "Callable[[Meter], dict[str, Any]]") -> None:
         self._furthest_before = furthest_before
@@ -52,19 +52,19 @@ class Meter:
         self._started = time.monotonic()
         self._moved = 0
         self.position = 0
-        self.checked = 0  # bytes that were read once more, of what was done already
+        self.checked = 0  # bytes that were read again to prove that the source stayed the same
 
     def skip(self, length_bytes: int) -> None:
-        """What was done by an earlier attempt."""
+        """Count bytes that an earlier attempt has stored."""
         self.position += length_bytes
 
     def add(self, length_bytes: int) -> None:
-        """What was stored or sent now."""
+        """Count bytes that this attempt has stored, sent or compared."""
         self.position += length_bytes
         self._moved += length_bytes
 
     def start_over(self, fields: dict[str, Any]) -> None:
-        """Nothing that was done counts any more; these are the record's fields."""
+        """Set the position back to 0. From now on `changes` returns these fields of the record."""
         self._furthest_before = self.position = 0
         self._fields = lambda _: fields
 
@@ -74,17 +74,20 @@ class Meter:
 
     @property
     def rate(self) -> float | None:
-        """Bytes a second in this attempt, None before the first."""
+        """Return the rate of this attempt in bytes a second; None before its first byte."""
         return self._moved / max(time.monotonic() - self._started, 1e-3) if self._moved else None
 
     def changes(self) -> dict[str, Any]:
-        """The record's fields as they are now; progress makes an attempt a fruitful one."""
+        """Return the record's fields as they are now. An attempt that came further than all before is not fruitless."""
         fruitful = {"fruitless_attempts": 0} if self.position > self._furthest_before else {}
         return {**self._fields(self), "rate": self.rate, **fruitful}
 
 
 class Tenure:
-    """How long a lease can still be relied on, by this process's own clock, which runs on while it is stopped."""
+    """The time for which a lease certainly still holds, by this process's monotonic clock.
+
+    The clock goes on while the process is stopped (SIGSTOP).
+    """
 
     def __init__(self, lease_seconds: float) -> None:
         self._lease_seconds = lease_seconds
@@ -95,7 +98,7 @@ class Tenure:
         return self.renewed_at + self._lease_seconds - time.monotonic()
 
     def check(self) -> None:
-        """Raises LeaseLost when the lease may be another worker's. Asked before anything remote is touched."""
+        """Raise LeaseLost if another worker may have the lease. Callers check before they touch anything remote."""
         if self.seconds_left <= 0:
             raise LeaseLost("the lease was not renewed in time")
 
@@ -105,7 +108,7 @@ Work = Callable[[Tenure], Coroutine[Any, Any, None]]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Attempts(Generic[S]):
-    """How attempts at one kind of record run."""
+    """The rules by which attempts at one kind of record run."""
 
     records: HeldRecords[S]
     waiting: S
@@ -116,12 +119,16 @@ class Attempts(Generic[S]):
     max_attempts: int
 
     async def run(self, record: Claimed, work: Work, meter: Meter) -> None:
-        """Run the work on a record that was claimed just now; the work finishes the record itself when it succeeds."""
+        """Run the work on a record that was claimed just now.
+
+        The work finishes the record itself when it succeeds. If it fails, the record is released or finished here.
+        """
         bound = log.bind(record_id=record.id, fence=record.lease.fence)
         tenure = Tenure(self.lease_seconds)
         try:
-            if record.fruitless_attempts > self.max_attempts:  # the last one never came back to say why
-                raise WorkerLost("Its worker was lost again and again, with nothing done in between.")
+            # The last worker was lost: an attempt that writes its end gives up before the count is this high.
+            if record.fruitless_attempts > self.max_attempts:
+                raise WorkerLost("The worker was lost again and again, with nothing done in between.")
             await self._while_leased(record.lease, work(tenure), tenure, meter)
             bound.info("attempt_done")
         except LeaseLost as lost:
@@ -137,13 +144,13 @@ class Attempts(Generic[S]):
             await self._settle(record, error, meter, tenure)
         except Exception:
             bound.exception("attempt_broke")
-            unexpected = InternalError("Something went wrong in the worker; its log knows more.")
+            unexpected = InternalError("Something went wrong in the worker; the worker's log tells more.")
             await self._settle(record, unexpected, meter, tenure)
 
     async def _settle(self, record: Claimed, error: GridhaulError, meter: Meter, tenure: Tenure) -> None:
         changes = meter.changes()
         fruitless = changes.get("fruitless_attempts", record.fruitless_attempts)
-        changes |= self._told(error)
+        changes |= self._error_fields(error)
         decision = decide(error, fruitless_attempts=fruitless, max_attempts=self.max_attempts)
         if not isinstance(decision, TryAgain):
             await self._end(lambda: self.records.finish(record.lease, self.failed, **changes), tenure)
@@ -155,12 +162,12 @@ class Attempts(Generic[S]):
             lambda: self.records.release(record.lease, self.waiting, delay_seconds=delay, **changes), tenure
         )
 
-    def _told(self, error: GridhaulError) -> dict[str, Any]:
-        """What the record says of an attempt that failed."""
+    def _error_fields(self, error: GridhaulError) -> dict[str, Any]:
+        """Return the record's fields that tell why the attempt failed."""
         return {"error": Failure(code=error.code, detail=error.detail)}
 
     async def _end(self, write: Callable[[], Coroutine[Any, Any, None]], tenure: Tenure) -> None:
-        """Write the end of an attempt, again and again until the lease has run out by itself."""
+        """Write the end of an attempt. Repeat until the database answers, the lease has ended, or the worker stops."""
         while True:
             try:
                 await write()
@@ -176,7 +183,10 @@ class Attempts(Generic[S]):
                 return
 
     async def _while_leased(self, lease: Lease, work: Coroutine[Any, Any, None], tenure: Tenure, meter: Meter) -> None:
-        """Run the work; renew meanwhile. Cancels it when the lease is lost or the worker is asked to stop."""
+        """Run the work, and renew the lease meanwhile. Raises what the work raises.
+
+        Cancel the work and raise LeaseLost or StopRequested if the lease is lost or the worker is asked to stop.
+        """
         task = asyncio.create_task(work)
         try:
             await self._watch(lease, task, tenure, meter)
@@ -202,7 +212,7 @@ class Attempts(Generic[S]):
                 async with asyncio.timeout(min(self.renew_seconds, tenure.seconds_left)):
                     await (self.records.renew(lease, **meter.changes()) if renewing else self.records.require(lease))
             except LeaseLost:
-                if task.done():  # it has finished its record meanwhile
+                if task.done():  # the work itself has just ended the lease
                     return
                 raise
             except (DatabaseUnavailable, TimeoutError):
@@ -213,7 +223,7 @@ class Attempts(Generic[S]):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Chores(Attempts[S]):
-    """Attempts at what is left to do for a record that is over: it goes on to say how it ended."""
+    """Attempts to clean up after a record that is over. The record keeps the error that it ended with."""
 
-    def _told(self, error: GridhaulError) -> dict[str, Any]:
+    def _error_fields(self, error: GridhaulError) -> dict[str, Any]:
         return {}

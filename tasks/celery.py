@@ -1,7 +1,7 @@
-"""The Celery application. Start: `celery -A tasks.celery worker --loglevel=info`.
+"""The Celery application. `celery -A tasks.celery worker --loglevel=info` starts a worker.
 
-Celery only wakes workers; what is to be done stands in MongoDB. So a task is acknowledged when it starts, no result is
-kept, and a lost message loses nothing.
+Celery only wakes workers; MongoDB holds all that is to be done. Therefore a task is acknowledged when it starts, no
+result is kept, and a lost message loses nothing.
 """
 
 from typing import Any
@@ -15,7 +15,7 @@ from gridhaul.transfer.model import Queue
 
 
 def _configuration() -> dict[str, Any]:
-    """Evaluated when the worker first looks at its configuration, not at import."""
+    """Return the configuration. Celery calls this when the worker first reads a setting, not at import."""
     return {
         "broker_url": WorkerSettings().redis_url.get_secret_value(),
         "broker_connection_retry_on_startup": True,
@@ -27,13 +27,13 @@ def _configuration() -> dict[str, Any]:
         "task_serializer": "json",
         "accept_content": ["json"],
         "worker_prefetch_multiplier": 1,
-        "worker_disable_prefetch": True,  # a busy child would reserve a message that an idle worker could run
+        "worker_disable_prefetch": True,  # otherwise a busy child reserves a message that an idle worker could run
         "worker_redirect_stdouts": False,
     }
 
 
 def _queue(name: str) -> KombuQueue:
-    """With an exchange of its own: queues that share one get each other's messages."""
+    """Return a queue with an exchange of its own: queues that share an exchange get each other's messages."""
     return KombuQueue(name, Exchange(name), routing_key=name)  # type: ignore[no-untyped-call]
 
 

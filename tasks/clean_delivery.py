@@ -1,4 +1,4 @@
-"""Cleaning up after a delivery that is over: what its attempts may have left at the target."""
+"""The journey that removes what the attempts of a delivery may have left at the target, once the delivery is over."""
 
 from dataclasses import replace
 from typing import Any
@@ -15,12 +15,15 @@ from tasks.runtime import Runtime, worker
 
 @app.task(name=TaskName.CLEAN_DELIVERY)
 def clean_delivery(delivery_id: str) -> None:
-    """Celery's shell."""
+    """Run the journey `clean_up` for the delivery id in the message."""
     worker.run(clean_up, delivery_id)
 
 
 async def clean_up(runtime: Runtime, delivery_id: str) -> None:
-    """Claim the delivery and remove its leftovers. Never given up: what has leftovers is due again."""
+    """Claim the delivery and remove its leftovers. Do nothing if the claim fails.
+
+    The cleaning is never given up: a delivery that still has leftovers is due again.
+    """
     delivery = await runtime.deliveries.claim_cleaning(RecordId(delivery_id), holder=runtime.holder)
     if delivery is not None:
         attempts = replace(runtime.cleaning_attempts, waiting=delivery.state, failed=delivery.state)
@@ -28,7 +31,7 @@ async def clean_up(runtime: Runtime, delivery_id: str) -> None:
 
 
 class _Unmetered(Meter):
-    """Cleaning moves no bytes: the rate stays that of the delivery."""
+    """A meter that keeps the delivery's rate, because cleaning moves no bytes."""
 
     def __init__(self, delivery: Delivery) -> None:
         super().__init__(0, lambda _: {})
@@ -52,7 +55,7 @@ async def _clean(runtime: Runtime, delivery: Delivery, tenure: Tenure) -> None:
 
 
 async def _cleaned_final(target: Target, name: str, delivery: Delivery, tenure: Tenure) -> bool:
-    """Remove what was sent straight to the final name, but nobody else's object. Whether nothing is left."""
+    """Remove the object under the final name if the delivery may have sent it. Return whether nothing of it is left."""
     try:
         found = await target.inspect(name, length=delivery.length)
         if found is None or not may_be_ours(delivery, delivery.replaced, found):
@@ -60,5 +63,5 @@ async def _cleaned_final(target: Target, name: str, delivery: Delivery, tenure: 
         tenure.check()
         await target.remove(name)
         return await target.inspect(name, length=NOT_READ_BACK) is None
-    except OutcomeUnknown:  # a target that can only be written to: what is there may be somebody else's
+    except OutcomeUnknown:  # the target cannot be read: the object may be somebody else's
         return False

@@ -1,4 +1,4 @@
-"""Which name a delivery gets at its target, and what is under it before a byte is sent."""
+"""The choice of the name that a delivery's object gets at its target, before a byte is sent."""
 
 from dataclasses import dataclass
 
@@ -10,22 +10,23 @@ from gridhaul.transfer.ports.targets import Target
 
 NAMES_TRIED_AT_MOST = 1000
 BUSY_SECONDS = 2
-NOT_READ_BACK = -1  # no object has this length: ask what is there without reading it
+NOT_READ_BACK = -1  # a length that no object has: `inspect` then reads no object back
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FinalName:
-    """A name that is held against other deliveries."""
+    """A name that the delivery holds against other deliveries."""
 
     name: str
-    delivered: RemoteObject | None = None  # the content is there already
-    replaces: RemoteObject | None = None  # somebody else's object is, and may be overwritten
+    delivered: RemoteObject | None = None  # the object under the name, if it is the content already
+    replaces: RemoteObject | None = None  # somebody else's object under the name, if it may be overwritten
 
 
 async def choose_final_name(deliveries: HeldNames, delivery: Delivery, content: Content, target: Target) -> FinalName:
-    """Asked before every attempt, so an earlier one whose outcome is unknown is found and not repeated.
+    """Hold a final name for the delivery, and return it with what the target has under the name.
 
-    Raises ObjectExists, ObjectNameBusy, OutcomeUnknown.
+    Every attempt begins with this call. Therefore an object that an earlier attempt sent, although its outcome was
+    unknown, is found and not sent again. Raises ObjectExists, ObjectNameBusy, OutcomeUnknown.
     """
     may_rename = delivery.if_exists is IfExists.RENAME
     for name in _candidates(delivery):
@@ -47,17 +48,20 @@ async def choose_final_name(deliveries: HeldNames, delivery: Delivery, content: 
 
 
 def is_content(found: RemoteObject, content: Content) -> bool:
-    """Whether the object is the content: length and SHA-256."""
+    """Return whether the object has the content's length and SHA-256."""
     return (found.length, found.sha256) == (content.length, content.sha256)
 
 
 def was_there(before: RemoteObject | None, found: RemoteObject) -> bool:
-    """Whether what was found is what was there before."""
+    """Return whether the object that was found is the one that had the name before."""
     return before is not None and (found.length, found.sha256) == (before.length, before.sha256)
 
 
 def may_be_ours(delivery: Delivery, before: RemoteObject | None, found: RemoteObject) -> bool:
-    """Whether what was found may be (a part of) what this delivery sent: it was not there before, and is no longer."""
+    """Return whether this delivery may have sent the object that was found, or a part of it.
+
+    Such an object is not the one that had the name before, and is not longer than the delivery.
+    """
     return found.length <= delivery.length and not was_there(before, found)
 
 
@@ -71,12 +75,12 @@ def _candidates(delivery: Delivery) -> list[str]:
 async def _inspect(delivery: Delivery, content: Content, target: Target, name: str) -> RemoteObject | None:
     try:
         return await target.inspect(name, length=content.length)
-    except OutcomeUnknown:  # a target that can only be written to
+    except OutcomeUnknown:  # the target can only be written to
         if delivery.final_touched and delivery.if_exists is not IfExists.OVERWRITE:
             raise
         return None
 
 
 def _left_by_us(delivery: Delivery, name: str, found: RemoteObject) -> bool:
-    """What is there may be the part that an earlier attempt sent straight to the final name."""
+    """Return whether an earlier attempt may have sent the object, or a part of it, straight to the final name."""
     return delivery.final_touched and name == delivery.final_name and may_be_ours(delivery, delivery.replaced, found)

@@ -1,7 +1,7 @@
 """An event loop that runs in a thread of its own, also between Celery's tasks.
 
-A loop that stands still between tasks lets PyMongo's monitor run late: it takes the server for dead and cancels the
-first command after a rest (docs/adr/0004).
+If the loop stood still between tasks, PyMongo's monitor would run late, take the server for dead, and cancel the first
+command after a pause (docs/adr/0004).
 """
 
 import asyncio
@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 class LoopThread:
-    """Runs coroutines for plain threads."""
+    """An event loop in a thread of its own, which runs coroutines for other threads."""
 
     def __init__(self) -> None:
         self._loop = uvloop.new_event_loop()
@@ -23,11 +23,11 @@ class LoopThread:
         self._thread.start()
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        """Wait for the coroutine's end; what it raises is raised here."""
+        """Run the coroutine in the loop, wait for its end, and return its result. Raises what the coroutine raises."""
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
 
     def close(self) -> None:
-        """Stop the loop. What still runs in it is over."""
+        """Stop the loop and wait for its thread. Coroutines that still run in the loop do not go on."""
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()

@@ -1,4 +1,4 @@
-"""Cleaning up: deleted files, and what came late for their contents."""
+"""The journeys that delete files, and the bytes that arrived after their contents were deleted."""
 
 from gridhaul.transfer.model import File, RecordId, TaskName
 from gridhaul.transfer.states import FileState
@@ -10,13 +10,13 @@ from tasks.runtime import Runtime, worker
 
 @app.task(name=TaskName.DELETE_FILE)
 def delete_file(file_id: str) -> None:
-    """Celery's shell."""
+    """Claim and delete the file whose id is in the message."""
     worker.run(_delete_file, file_id)
 
 
 @app.task(name=TaskName.SWEEP_CONTENT)
 def sweep_content(content_id: str) -> None:
-    """Celery's shell."""
+    """Sweep the deleted content whose id is in the message."""
     worker.run(_sweep_content, content_id)
 
 
@@ -31,7 +31,7 @@ async def _delete_file(runtime: Runtime, file_id: str) -> None:
 
 
 async def _delete(runtime: Runtime, file: File) -> None:
-    """Drop the file's content, then write down that it is gone. Repeats safely."""
+    """Drop the file's content, then move the file to DELETED. Every step can be repeated."""
     if file.content_id is not None:
         await runtime.contents.drop_ref(file.content_id, file.id)
     await runtime.usage.announce(file.owner)

@@ -1,4 +1,4 @@
-"""Hints to the workers: sent without ever keeping a caller waiting."""
+"""Hints to the workers, sent without making a caller wait; and the depths of the workers' queues."""
 
 import queue
 import threading
@@ -26,9 +26,10 @@ log = structlog.get_logger(__name__)
 
 
 def bundled(hints: "queue.Queue[Hint | None]") -> Iterator[Sequence[Hint]]:
-    """The hints up to None as they are to be sent: those for a bundle many at a time, the others alone.
+    """Yield the hints up to None, in groups for one message each: hints for bundles together, any other hint alone.
 
-    The first for a bundle goes at once; those that follow wait until LINGER_SECONDS have passed since.
+    The first hint for a bundle is yielded at once. Later hints for bundles wait for each other until LINGER_SECONDS
+    have passed since the last yield of hints for a bundle, or until BUNDLE_FILES hints wait.
     """
     waiting: list[Hint] = []
     not_before = 0.0
@@ -51,7 +52,10 @@ def bundled(hints: "queue.Queue[Hint | None]") -> Iterator[Sequence[Hint]]:
 
 
 class HintSender:
-    """Sends hints from a thread of its own. A hint that cannot be sent is dropped: the dispatcher finds the record."""
+    """The port `transfer.ports.hints.Hints` over Celery, with a thread of its own that sends.
+
+    A hint that cannot be sent is dropped: the dispatcher hints the record again.
+    """
 
     def __init__(self, redis_url: str) -> None:
         self._hints: queue.Queue[Hint | None] = queue.Queue(maxsize=WAITING_AT_MOST)
@@ -69,12 +73,11 @@ class HintSender:
         self._thread.start()
 
     def offer(self, hint: Hint) -> None:
-        """Send the hint soon, or drop it. Never waits."""
         with suppress(queue.Full):
             self._hints.put_nowait(hint)
 
     def close(self) -> None:
-        """Send what was offered, then end, within two seconds."""
+        """Send the hints that were offered, then stop the thread. Waits at most 3 seconds."""
         with suppress(queue.Full):
             self._hints.put(None, timeout=1)
         self._thread.join(timeout=2)
@@ -95,12 +98,12 @@ class HintSender:
     def _send(self, hints: Sequence[Hint], connection: Connection) -> None:
         task, name = hints[0].task, hints[0].queue.value
         ids = [hint.record_id for hint in hints]
-        about = ids if task is TaskName.STORE_BUNDLE else ids[0]
-        self._app.send_task(task, [about], queue=name, connection=connection, retry=False)
+        argument = ids if task is TaskName.STORE_BUNDLE else ids[0]
+        self._app.send_task(task, [argument], queue=name, connection=connection, retry=False)
 
 
 class Broker:
-    """What the dispatcher and the health check ask of Redis."""
+    """The port `transfer.ports.hints.QueueDepths` on Redis, and the health check of Redis."""
 
     def __init__(self, redis_url: str) -> None:
         self._redis: Redis = Redis.from_url(
@@ -108,7 +111,6 @@ class Broker:
         )
 
     async def depths(self) -> dict[Queue, int]:
-        """How many messages wait in each queue. Raises BrokerUnavailable."""
         try:
             async with self._redis.pipeline(transaction=False) as pipeline:
                 for name in Queue:
@@ -118,7 +120,7 @@ class Broker:
             raise BrokerUnavailable(_unreachable(error)) from error
 
     async def check(self) -> None:
-        """Raises BrokerUnavailable."""
+        """Raise BrokerUnavailable if Redis does not answer."""
         await self.depths()
 
     async def close(self) -> None:

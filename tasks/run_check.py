@@ -1,4 +1,4 @@
-"""A check of what is stored: slice after slice, so that nothing else in the worker has to wait for it."""
+"""The journey of a check, done slice after slice, so that no other task of the worker has to wait for its end."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -18,18 +18,18 @@ from tasks.checking.temporaries import TemporariesExaminer
 from tasks.checking.usage import UsageExaminer
 from tasks.runtime import Runtime, worker
 
-SLICE_SECONDS = 3.0  # how long a file that is waiting may have to wait for a check
-PACED_SECONDS = 10.0  # of a bounded rate, the bytes that are read in one go
+SLICE_SECONDS = 3.0  # the longest time that a waiting file may have to wait for a check
+PACED_SECONDS = 10.0  # at a limited rate, one slice reads the bytes of this time
 
 
 @app.task(name=TaskName.RUN_CHECK)
 def run_check(check_id: str) -> None:
-    """Celery's shell."""
+    """Run the journey `check_some` for the check id in the message."""
     worker.run(check_some, check_id)
 
 
 async def check_some(runtime: Runtime, check_id: str) -> None:
-    """Claim the check and do its next slice. No claim, no work."""
+    """Claim the check and do its next slice. Do nothing if the claim fails."""
     check = await runtime.checking.checks.claim(
         RecordId(check_id), holder=runtime.holder, from_states=RUNNABLE, to_state=CheckState.RUNNING
     )
@@ -41,7 +41,7 @@ async def check_some(runtime: Runtime, check_id: str) -> None:
 
 async def _slice(runtime: Runtime, check: Check, tally: Tally, meter: Meter) -> None:
     file = await runtime.files.get(check.file_id) if check.file_id else None
-    if check.file_id and file is None:  # never everything instead
+    if check.file_id and file is None:  # without the file, the check would look at everything
         raise NotFound("There is no such file.")
     examination = Examination(check=check, file=file, tally=tally)
     if tally.total_bytes is None:
@@ -54,7 +54,7 @@ async def _slice(runtime: Runtime, check: Check, tally: Tally, meter: Meter) -> 
         if stage not in examiners:
             examiners[stage] = EXAMINERS[stage](runtime, examination)
         await _step(examiners[stage], tally, tally.cursor, meter)
-        if tally.cursor is not None and pace.used_up(meter.position):  # at the end there is nothing to come back for
+        if tally.cursor is not None and pace.used_up(meter.position):  # a check that is done needs no other slice
             await _go_on_later(runtime, check, tally, meter, pace.rest_seconds(meter.position))
             return
     await runtime.checking.checks.finish(check.lease, CheckState.DONE, **tally.fields(meter), rate=meter.rate)
@@ -76,7 +76,7 @@ async def _go_on_later(runtime: Runtime, check: Check, tally: Tally, meter: Mete
 
 
 class _Pace:
-    """How long a slice may go on, and how long the check then rests to keep its rate."""
+    """The time limit of a slice, and the rest after the slice that keeps the check's rate."""
 
     def __init__(self, bytes_per_second: int | None) -> None:
         self._bytes_per_second = bytes_per_second
@@ -90,7 +90,7 @@ class _Pace:
         return max(0.0, self._seconds_due(checked_bytes) - (time.monotonic() - self._began))
 
     def _seconds_due(self, checked_bytes: int) -> float:
-        """How long that many bytes have to take."""
+        """Return the seconds that reading this many bytes takes at the check's rate; 0 without a rate."""
         return checked_bytes / self._bytes_per_second if self._bytes_per_second else 0.0
 
 

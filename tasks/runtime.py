@@ -1,4 +1,4 @@
-"""Composition of a worker: what each child process opens once, and the signals that start and stop it."""
+"""Composition of a worker: the clients that each child process opens once, and the signals that start and stop it."""
 
 import ctypes
 import gc
@@ -60,7 +60,7 @@ Journey = Callable[["Runtime", str], Coroutine[Any, Any, None]]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Checking:
-    """What checks are given besides."""
+    """The dependencies that only checks have."""
 
     checks: RunnableChecks
     inspection: Inspection
@@ -74,7 +74,7 @@ class Checking:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Runtime:
-    """What journeys are given."""
+    """The dependencies of all journeys."""
 
     settings: WorkerSettings
     holder: str
@@ -94,10 +94,11 @@ class Runtime:
 
 
 class Worker:
-    """One worker: the flag that its parent shares with its children, and a child's event loop and runtime."""
+    """One worker: the stop flag, which the parent shares with its children, and a child's event loop and runtime."""
 
     def __init__(self) -> None:
-        self._stop = multiprocessing.RawValue(ctypes.c_bool, False)  # shared memory, made before the fork, no lock
+        # The flag is in shared memory, made before the fork, and needs no lock.
+        self._stop = multiprocessing.RawValue(ctypes.c_bool, False)
         self._settings: WorkerSettings | None = None
         self._targets: ConfiguredTargets | None = None
         self._new_client: NewClient = make_client
@@ -105,7 +106,7 @@ class Worker:
         self._opened: tuple[LoopThread, Runtime] | None = None
 
     def prepare(self) -> None:
-        """Before the fork: read and check the settings and targets, for all children. Raises SettingsError."""
+        """Read and check settings and targets for all children, in the parent before the fork. Raises SettingsError."""
         self._settings = WorkerSettings()
         tls = tls_context(self._settings.ca_file)
         self._new_client = partial(make_client, self._settings.answer_seconds, tls=tls)
@@ -118,12 +119,15 @@ class Worker:
         return bool(self._stop.value)
 
     def beat(self) -> None:
-        """In the parent: it lives and is connected. A file says so; `inspect ping` fails on busy workers."""
+        """Touch the heartbeat file, in the parent, as a sign that the worker runs and is connected to the broker.
+
+        Celery's own `inspect ping` is no such sign: it fails on busy workers.
+        """
         if self._settings is not None and self._settings.heartbeat_file is not None:
             self._settings.heartbeat_file.touch()
 
     def open(self) -> tuple[LoopThread, Runtime]:
-        """In a child: the event loop, and inside it every client. Once."""
+        """Return a child's event loop and runtime. The first call starts the loop and opens all clients in it."""
         with self._opening:
             if self._opened is None:
                 assert self._settings is not None, "worker_init has run"  # noqa: S101
@@ -133,7 +137,7 @@ class Worker:
                 loop = LoopThread()
                 composing = _compose(self._settings, self._targets, self._new_client, self.stopping)
                 self._opened = loop, loop.run(composing)
-                gc.freeze()  # what stays is not looked through again and again
+                gc.freeze()  # the garbage collector need not look at objects that stay until the process stops
             return self._opened
 
     def close(self) -> None:
@@ -143,7 +147,11 @@ class Worker:
             loop.close()
 
     def run(self, journey: Callable[["Runtime", A], Coroutine[Any, Any, None]], about: A) -> None:
-        """Run a journey to its end. Opens first where Celery's pool has no processes to do it at their start."""
+        """Run a journey to its end.
+
+        A pool of Celery without child processes never sends `worker_process_init`. There, the first
+        journey opens the clients.
+        """
         loop, runtime = self.open()
         loop.run(journey(runtime, about))
 
@@ -190,9 +198,10 @@ async def _compose(
         ),
         cleaning_attempts=Chores(
             records=deliveries,
-            waiting=DeliveryState.DELIVERED,  # where it ended: the task puts in which
+            # `clean_up` replaces both states by the state in which the delivery ended.
+            waiting=DeliveryState.DELIVERED,
             failed=DeliveryState.DELIVERED,
-            **_pace(settings, stopping) | {"max_attempts": sys.maxsize},  # nor is a cleaning
+            **_pace(settings, stopping) | {"max_attempts": sys.maxsize},  # a cleaning is never given up
         ),
         checking=Checking(
             checks=checks,

@@ -1,7 +1,7 @@
-"""Many small new files stored together: claimed, read, sent and finished at once.
+"""The journey of many small new files together: they are claimed, read, sent and finished at once.
 
-A fast way only. Whatever goes wrong with a file here, it is given back as if it had not been claimed, and its own
-journey (`tasks/upload_file.py`) says what is wrong with it.
+A bundle is only a fast way. If anything goes wrong with a file, the bundle gives the file back as if it had not been
+claimed. Then the file makes its own journey (`tasks/upload_file.py`), which reports the error.
 """
 
 import asyncio
@@ -25,19 +25,19 @@ from tasks.finalize_file import deliver_file
 from tasks.runtime import Runtime, worker
 from tasks.upload_file import make_delivery, said_of_stored, store_file
 
-LEASE_PART = 3  # a bundle is over, or given up, when a third of its leases has passed
+LEASE_PART = 3  # a bundle is given up when a third of its leases' time has passed
 
 log = structlog.get_logger(__name__)
 
 
 @app.task(name=TaskName.STORE_BUNDLE)
 def store_bundle(file_ids: list[str]) -> None:
-    """Celery's shell."""
+    """Run the journey `store_files` for the file ids in the message."""
     worker.run(store_files, file_ids)
 
 
 async def store_files(runtime: Runtime, file_ids: Sequence[str]) -> None:
-    """Store those together that are new; then each by itself that still waits."""
+    """Store the new files together, then each file that still waits by itself."""
     contents = {RecordId(file_id): runtime.contents.new_id() for file_id in file_ids}
     files = await runtime.files.claim_new(contents, holder=runtime.holder)
     claimed = [file for file in files if file.content_id == contents[file.id]]
@@ -51,23 +51,23 @@ async def store_files(runtime: Runtime, file_ids: Sequence[str]) -> None:
 
 
 async def _store_claimed(runtime: Runtime, claimed: Sequence[File]) -> set[RecordId]:
-    """Store what can be; which ones were given back."""
-    left = {file.id: file for file in claimed}
+    """Store the claimed files together. Return the ids of the files that were given back."""
+    not_stored = {file.id: file for file in claimed}
     try:
-        await _while_wanted(runtime, _store_all(runtime, claimed, left))
-        log.info("bundle_done", files=len(claimed), given_back=len(left))
+        await _while_wanted(runtime, _store_all(runtime, claimed, not_stored))
+        log.info("bundle_done", files=len(claimed), given_back=len(not_stored))
     except (GridhaulError, LeaseLost, StopRequested, TimeoutError) as error:
         log.warning("bundle_given_up", code=getattr(error, "code", type(error).__name__), cause=repr(error.__cause__))
     except Exception:
         log.exception("bundle_broke")
-    if left:
-        with suppress(DatabaseUnavailable):  # then the leases end by themselves
-            await runtime.files.release_all([file.lease for file in left.values()])
-    return set(left)
+    if not_stored:
+        with suppress(DatabaseUnavailable):  # leases that are not released run out by themselves
+            await runtime.files.release_all([file.lease for file in not_stored.values()])
+    return set(not_stored)
 
 
 async def _deliver(runtime: Runtime, files: Sequence[File]) -> None:
-    """Make the deliveries that prepare asked for. The first is done here, at once; others are for any worker."""
+    """Make the deliveries that prepare asked for. Do the first at once, and hint the others to all workers."""
     made = [delivery for file in files if (delivery := await make_delivery(runtime, file.id)) is not None]
     for delivery in made[1:]:
         runtime.hints.offer(Hint(task=TaskName.FINALIZE_FILE, record_id=delivery.id, queue=delivery.queue))
@@ -76,7 +76,7 @@ async def _deliver(runtime: Runtime, files: Sequence[File]) -> None:
 
 
 async def _while_wanted(runtime: Runtime, work: Coroutine[Any, Any, None]) -> None:
-    """Run the work. Raises StopRequested, or TimeoutError long before the leases end."""
+    """Run the work. Raises StopRequested if the worker is to stop, and TimeoutError long before the leases end."""
     async with asyncio.timeout(runtime.settings.lease_seconds / LEASE_PART):
         task = asyncio.create_task(work)
         try:
@@ -90,28 +90,28 @@ async def _while_wanted(runtime: Runtime, work: Coroutine[Any, Any, None]) -> No
         task.result()
 
 
-async def _store_all(runtime: Runtime, claimed: Sequence[File], left: dict[RecordId, File]) -> None:
-    """Take out of `left` what is stored."""
+async def _store_all(runtime: Runtime, claimed: Sequence[File], not_stored: dict[RecordId, File]) -> None:
+    """Store the files. Each file that is stored is removed from `not_stored`."""
     if not all(is_settled(file.identity) for file in claimed):
         await asyncio.sleep(TICK_SECONDS)
     for files in packed(claimed):
         for file in await _store(runtime, files):
-            del left[file.id]
+            del not_stored[file.id]
 
 
 async def _store(runtime: Runtime, files: Sequence[File]) -> list[File]:
-    """Those of one request that were stored."""
+    """Store files with one request to the chunk service. Return the files that are stored."""
     whole = await asyncio.to_thread(_read_all, files, runtime.settings.roots)
     refused = await runtime.chunks.store_whole(list(whole.values())) if whole else {}
     done = [file for file in files if file.id in whole and whole[file.id].id not in refused]
     if done:
-        said = {file.lease: said_of_stored(whole[file.id].seal, Layout.INLINE) for file in done}
-        await runtime.files.finish_all(said, FileState.STORED)
+        fields = {file.lease: said_of_stored(whole[file.id].seal, Layout.INLINE) for file in done}
+        await runtime.files.finish_all(fields, FileState.STORED)
     return done
 
 
 def _read_all(files: Sequence[File], configured: tuple[Path, ...]) -> dict[RecordId, WholeContent]:
-    """By file; those are missing whose source is not as it was registered, or cannot be read."""
+    """Return the contents by file id, without files whose source has changed or cannot be read."""
     whole = {}
     for file in files:
         with suppress(GridhaulError):
@@ -121,7 +121,7 @@ def _read_all(files: Sequence[File], configured: tuple[Path, ...]) -> dict[Recor
 
 def _read(file: File, roots: Roots) -> WholeContent:
     segment, seal = read_small(file.path, roots, file.identity)
-    assert file.content_id is not None, "it was claimed with one"  # noqa: S101
+    assert file.content_id is not None, "a claimed file names a content"  # noqa: S101
     return WholeContent(
         id=file.content_id,
         fence=file.fence,

@@ -24,12 +24,12 @@ ENTRY_BYTES = 1 + DIGEST_BYTES
 
 @app.task(name=TaskName.UPLOAD_FILE)
 def upload_file(file_id: str) -> None:
-    """Celery's shell."""
+    """Run the journey `store_file` for the file id in the message."""
     worker.run(store_file, file_id)
 
 
 async def store_file(runtime: Runtime, file_id: str) -> None:
-    """Claim the file and store it. No claim, no work."""
+    """Claim the file and store it, unless the claim fails. Then do the delivery that prepare asked for, if any."""
     record_id = RecordId(file_id)
     file = await runtime.files.claim(record_id, holder=runtime.holder, from_states=STORABLE, to_state=FileState.STORING)
     if file is not None:
@@ -38,7 +38,7 @@ async def store_file(runtime: Runtime, file_id: str) -> None:
         if file.if_changed is IfChanged.RESTART:
             await release_quota(runtime, file)
     delivery = await make_delivery(runtime, record_id)
-    if delivery is not None:  # at once: a hint would wait behind all files that are still to be stored
+    if delivery is not None:  # deliver at once: a hint would wait behind all files that are still to be stored
         await deliver_file(runtime, delivery.id)
 
 
@@ -47,9 +47,10 @@ def _progress(meter: Meter) -> dict[str, object]:
 
 
 async def _store_or_start_over(runtime: Runtime, file: File, tenure: Tenure, meter: Meter) -> None:
-    """Under the policy `restart` a changed source is registered anew, in the write that ends the attempt.
+    """Store the file. Under the policy `restart`, register a changed source anew in the write that ends the attempt.
 
-    Each time is an attempt in vain, whatever was stored: a source that never comes to rest fails in the end.
+    Each restart counts as an attempt in vain, whatever was stored, so a source that never comes to rest fails in the
+    end. Raises SourceStartedOver after a restart.
     """
     try:
         await _store(runtime, file, tenure, meter)
@@ -58,7 +59,8 @@ async def _store_or_start_over(runtime: Runtime, file: File, tenure: Tenure, met
             raise
         roots, limit = Roots.of_file(file, runtime.settings.roots), runtime.settings.max_file_bytes
         identity = await identify(file.path, roots, max_file_bytes=limit)
-        await runtime.usage.charge(file.owner, max(identity.size - file.length, 0))  # nothing: announces a release
+        # Charge even 0 bytes: the charge stamps the account, so the recount skips it until `store_file` has released.
+        await runtime.usage.charge(file.owner, max(identity.size - file.length, 0))
         meter.start_over({**registered_anew(identity), "fruitless_attempts": file.fruitless_attempts})
         raise SourceStartedOver("The source has changed; it is read anew from its start.") from changed
 
@@ -74,7 +76,7 @@ async def _store(runtime: Runtime, file: File, tenure: Tenure, meter: Meter) -> 
 
 
 def said_of_stored(seal: Seal, layout: Layout) -> dict[str, object]:
-    """What the record of a stored file says of it, however it was stored."""
+    """Return the fields of a stored file's record, however the file was stored."""
     return {
         "sha256": seal.sha256,
         "manifest_root": seal.manifest_root,
@@ -86,7 +88,7 @@ def said_of_stored(seal: Seal, layout: Layout) -> dict[str, object]:
 
 
 async def _send(runtime: Runtime, file: File, source: Source, tenure: Tenure, meter: Meter) -> "tuple[_Held, Seal]":
-    """Read the source from its start, send what is not held, and make sure that it stayed the same meanwhile."""
+    """Read the source from its start and send the chunks that are not stored. Raises SourceChanged if it changes."""
     opened = await source.settled_identity()
     source.require(file.identity)
     held = await _open_content(runtime, file, tenure)
@@ -104,10 +106,10 @@ async def _send(runtime: Runtime, file: File, source: Source, tenure: Tenure, me
 
 
 async def _open_content(runtime: Runtime, file: File, tenure: Tenure) -> "_Held":
-    """The content that an earlier attempt began, or a new one, taken over with this lease's fence."""
+    """Open the content that an earlier attempt began, or a new content, with this lease's fence."""
     began = None if file.content_outdated else file.content_id
     content_id = began or await _new_content(runtime, file)
-    tenure.check()  # a file that went on without this worker may have forgotten the content: none must be made
+    tenure.check()  # a worker that has lost the lease must not make a content that the file no longer names
     await runtime.contents.open(
         content_id,
         file_id=file.id,
@@ -121,7 +123,10 @@ async def _open_content(runtime: Runtime, file: File, tenure: Tenure) -> "_Held"
 
 
 async def _new_content(runtime: Runtime, file: File) -> RecordId:
-    """Its id. The file knows a content before that exists, and until it is dropped: no content without a file."""
+    """Drop the file's old content, write a new content's id into the file, and return the id.
+
+    The file names a content before the content exists, and until it is dropped: so no content exists without a file.
+    """
     if file.content_id is not None:
         await runtime.contents.drop_ref(file.content_id, file.id)
     content_id = runtime.contents.new_id()
@@ -130,7 +135,7 @@ async def _new_content(runtime: Runtime, file: File) -> RecordId:
 
 
 async def _send_missing(runtime: Runtime, segments: AsyncIterator[Segment], held: "_Held", meter: Meter) -> None:
-    """Send what the chunk service does not have, a few segments at a time."""
+    """Send the chunks that the chunk service does not hold, a few segments at a time."""
     slots = asyncio.Semaphore(runtime.settings.segments_in_flight)
 
     async def send(part: Segment) -> None:
@@ -153,7 +158,7 @@ async def _send_missing(runtime: Runtime, segments: AsyncIterator[Segment], held
 
 
 class _Held:
-    """What the chunk service holds of a content, asked for page by page; nothing, for a new content."""
+    """The digests that the chunk service holds of a content, asked for page by page. With `ask` False it holds none."""
 
     def __init__(self, runtime: Runtime, grant: ContentGrant, *, ask: bool) -> None:
         self._runtime = runtime
@@ -162,7 +167,7 @@ class _Held:
         self.grant = grant
 
     async def missing(self, segment: Segment) -> list[Segment]:
-        """The runs of the segment that are not held. Raises SourceChanged if other bytes are."""
+        """Return the segment's runs of chunks that are not stored. Raises SourceChanged if other bytes are stored."""
         if not self._ask:
             return [segment]
         runs: list[list[int]] = []
@@ -187,7 +192,10 @@ class _Held:
 
 
 async def make_delivery(runtime: Runtime, file_id: RecordId) -> NewDelivery | None:
-    """The delivery that prepare asked for, if it was made now; whoever sees the file stored makes it, only once."""
+    """Make the delivery that prepare asked for. Return it if this call queued it, else None.
+
+    Every worker that sees the file stored makes this call; only one call queues the delivery.
+    """
     file = await runtime.files.get(file_id)
     if file is None or file.state is not FileState.STORED or file.deliver_to is None or file.sha256 is None:
         return None

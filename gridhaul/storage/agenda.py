@@ -68,8 +68,8 @@ class MongoAgenda:
         for source in self._sources:
             taken = [document["_id"] for document, found_in in found[:limit] if found_in is source]
             # Repeat the condition: a record that a worker claimed since the read keeps the times of its lease.
-            now = [{"$set": {"hint_at": GONE, "hinted_at": NOW}}]
-            await source.collection.update_many({**condition, "_id": {"$in": taken}}, now)
+            hinted_now = [{"$set": {"hint_at": GONE, "hinted_at": NOW}}]
+            await source.collection.update_many({**condition, "_id": {"$in": taken}}, hinted_now)
         return [_hint(source, document) for document, source in found[:limit]]
 
 

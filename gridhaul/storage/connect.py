@@ -97,7 +97,7 @@ def for_threads(database: Database) -> ThreadsDatabase:
 
 
 class _Client(AsyncMongoClient[Document]):
-    """A client with a twin for threads. The twin opens no connection before its first use, and is closed with the client."""
+    """A client with a twin for threads. The twin opens no connection before it is used, and closes with the client."""
 
     def __init__(self, url: str, **options: Any) -> None:
         super().__init__(url, **options)
@@ -135,12 +135,12 @@ def database_errors() -> Iterator[None]:
 
 
 def may_pass(error: PyMongoError) -> bool:
-    """Return whether server or network caused the error (an election, a stop, a timeout), and not the request itself."""
+    """Return whether server or network caused the error (an election, a stop, a timeout), and not the request."""
     if isinstance(error, (ConnectionFailure, ExecutionTimeout, ProtocolError, WriteConcernError)):
         return True
     if isinstance(error, BulkWriteError):
         failures = error.details["writeErrors"]
-        return bool(error.details["writeConcernErrors"]) or any(failure["code"] in PASSING_CODES for failure in failures)
+        return bool(error.details["writeConcernErrors"]) or any(one["code"] in PASSING_CODES for one in failures)
     return isinstance(error, OperationFailure) and error.code in PASSING_CODES
 
 

@@ -74,7 +74,10 @@ class LeasedCollection(Generic[R, S]):
     async def _take(
         self, record_id: RecordId, condition: Document, values: dict[str, Any], counts: tuple[str, ...]
     ) -> R | None:
-        """Claim the record if it meets the condition, is due and not leased; the fields `counts` grow by one."""
+        """Claim the record if it is due, not leased and meets the condition; return None otherwise.
+
+        The fields `counts` grow by one.
+        """
         claim_id = ObjectId()
         counted = {name: {"$add": [f"${name}", 1]} for name in counts}
         taken = self._pipeline({**values, "claim_id": claim_id}, **counted, **self._held())
@@ -142,7 +145,10 @@ class LeasedCollection(Generic[R, S]):
         }
 
     def _at_rest(self, state: S) -> Document:
-        """Return expressions for the times of a record at rest in `state`. They see the record's other fields as written."""
+        """Return expressions for the times of a record at rest in `state`.
+
+        The expressions see the other fields of the record as the same write sets them.
+        """
         return dict.fromkeys(("next_attempt_at", "hint_at", "hinted_at"), GONE)
 
     def _held(self) -> Document:

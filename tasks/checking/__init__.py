@@ -1,1 +1,1 @@
-"""Checks: one file for each family of findings."""
+"""The stages of checks: one module for each family of findings."""

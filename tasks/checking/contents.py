@@ -1,4 +1,4 @@
-"""The stage that compares every stored chunk with the manifest, a few at a time."""
+"""The stage that compares every stored chunk with the manifest, a few chunks at a time."""
 
 import asyncio
 from collections import defaultdict
@@ -18,7 +18,7 @@ from tasks.checking.restoring import Restorer
 from tasks.runtime import Runtime
 
 CHUNKS_A_STEP = 8
-NO_TRUTH = "Nothing gives the content's root any more: prepare the file again."
+NO_TRUTH = "No stored digests give the content's root any more: prepare the file again."
 
 
 class ContentsExaminer:
@@ -38,7 +38,7 @@ class ContentsExaminer:
             await self._begin(content)
             return replace(cursor, at=content.id, n=0)
         content = await self._inspection.sealed(cursor.at)
-        if content is None or cursor.n >= content.chunk_count:  # deleted meanwhile, or done
+        if content is None or cursor.n >= content.chunk_count:  # the content was deleted, or has no more chunks
             self._tally.content_done()
             return Cursor(stage=cursor.stage, after=cursor.at)
         await self._chunks(content, cursor.n)
@@ -51,7 +51,7 @@ class ContentsExaminer:
         return await self._inspection.sealed(file.content_id) if file.content_id and not cursor.after else None
 
     async def _begin(self, content: Content) -> None:
-        """What is wrong with the content as a whole."""
+        """Settle the faults of the content as a whole: its manifest, chunks past its end, the bucket's document."""
         expectation = await self._expect(content)
         if not expectation.manifest_is_whole:
             await self._inspection.catch_up()
@@ -59,21 +59,22 @@ class ContentsExaminer:
             if not expectation.manifest_is_whole:
                 await self._manifest(content, expectation)
         for n in await self._inspection.strays(content):
-            finding = self._finding(FindingCode.CHUNK_EXTRA, content, f"The content has {content.chunk_count}.", n)
+            detail = f"The content has {content.chunk_count} chunks."
+            finding = self._finding(FindingCode.CHUNK_EXTRA, content, detail, n)
             await self._settle_known(expectation, finding, partial(self._mending.drop_stray, content, n))
         if content.layout is Layout.GRIDFS and not await self._is_published(content):
             finding = self._finding(FindingCode.BUCKET_FILE_MISSING, content, "Other GridFS clients do not see it.")
             await self._settle_known(expectation, finding, partial(self._mending.publish, content))
 
     async def _settle_known(self, expectation: Expectation, finding: Finding, mend: Mend) -> None:
-        """Nothing is removed or written from a record that the manifest contradicts: it may be what is damaged."""
+        """Settle the finding, but repair nothing if no digests give the content's root: the root may be damaged."""
         if expectation.known:
             await self._examination.settle(finding, mend)
         else:
             self._examination.give_up(finding, NO_TRUTH)
 
     async def _is_published(self, content: Content) -> bool:
-        """Also if it was deleted meanwhile."""
+        """Return whether the bucket's document is right, or the content was deleted in the meantime."""
         if await self._inspection.is_published(content):
             return True
         await self._inspection.catch_up()
@@ -82,7 +83,8 @@ class ContentsExaminer:
     async def _manifest(self, content: Content, expectation: Expectation) -> None:
         if not await self._inspection.sealed(content.id):
             return
-        finding = self._finding(FindingCode.MANIFEST_DAMAGED, content, "Its pages do not give the content's root.")
+        detail = "The manifest's pages do not give the content's root."
+        finding = self._finding(FindingCode.MANIFEST_DAMAGED, content, detail)
         if expectation.known:
             await self._examination.settle(finding, partial(self._write_manifest, content, expectation))
         else:
@@ -101,13 +103,14 @@ class ContentsExaminer:
         if faults:
             await self._inspection.catch_up()
             _, faults = await self._judge(content, wanted)
-        if faults and await self._inspection.sealed(content.id):  # one that was deleted meanwhile is not damaged
+        # A content that was deleted in the meantime is not damaged.
+        if faults and await self._inspection.sealed(content.id):
             for expected, fault in faults:
                 await self._settle(content, expectation, expected, fault)
         self._tally.checked(checked_bytes)
 
     async def _judge(self, content: Content, wanted: Sequence[Expected]) -> tuple[int, list[tuple[Expected, Fault]]]:
-        """How many bytes are stored under the numbers, and what is wrong with them."""
+        """Return the number of bytes that are stored under the numbers, and the faults of the numbers."""
         stored = await self._inspection.chunks(content, wanted[0].n, len(wanted))
         return sum(len(chunk.data) for chunk in stored), await asyncio.to_thread(_judge_all, wanted, stored)
 
@@ -116,7 +119,8 @@ class ContentsExaminer:
         if place is None:
             finding = self._finding(fault.code, content, fault.detail, fault.n)
         else:
-            finding = self._finding(FindingCode.CHUNK_MISPLACED, content, f"What lies there is chunk {place}.", fault.n)
+            detail = f"The data is that of chunk {place}."
+            finding = self._finding(FindingCode.CHUNK_MISPLACED, content, detail, fault.n)
         if expected.digest is None:
             self._examination.give_up(finding, NO_TRUTH)
         elif fault.cure is Cure.FETCH:
@@ -126,7 +130,7 @@ class ContentsExaminer:
             drop = partial(self._mending.drop_doubles, content, fault.n, fault.key, expected.digest)
             await self._examination.settle(finding, drop)
         else:
-            page = await expectation.page(0)  # of an inline content the whole manifest
+            page = await expectation.page(0)  # the whole manifest, if the content is inline
             correct = partial(self._mending.set_digest, content, fault.n, fault.key, page, expected.digest)
             await self._examination.settle(finding, correct)
 

@@ -1,4 +1,4 @@
-"""What every stage of a check is given, and what a stage is."""
+"""The protocol of a check's stages, and the way in which they settle findings."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
@@ -10,7 +10,8 @@ from gridhaul.transfer.findings import Finding, Outcome
 from gridhaul.transfer.model import File
 from tasks.checking.tally import Tally
 
-Mend = Callable[[], Awaitable[bool]]  # False: it is not wrong any more. Raises GridhaulError if it cannot be done
+# A repair. It returns False if nothing is wrong any more, and raises GridhaulError if it cannot be done.
+Mend = Callable[[], Awaitable[bool]]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -18,41 +19,45 @@ class Examination:
     """One slice of one check."""
 
     check: Check
-    file: File | None  # the only one that is looked at, if there is one
+    file: File | None  # the only file to look at; None: everything
     tally: Tally
 
     async def settle(self, finding: Finding, mend: Mend, *, can_mend: Mend | None = None) -> None:
-        """Count the finding, after what the check's mode wants done about it."""
+        """Count the finding with its outcome: report it, or repair it with `mend`, as the check's mode says.
+
+        A dry run calls `can_mend` instead of `mend`; without `can_mend` it takes the repair for possible. A finding is
+        not counted if the call returns False. Raises DatabaseUnavailable.
+        """
         if self.check.mode is Mode.REPORT:
             self.tally.found(finding)
         elif self.check.mode is Mode.DRY_RUN:
-            await self._try(finding, can_mend or _surely, Outcome.WOULD_REPAIR)
+            await self._try(finding, can_mend or _always, Outcome.WOULD_REPAIR)
         else:
             await self._try(finding, mend, Outcome.REPAIRED)
 
     def give_up(self, finding: Finding, why_not: str) -> None:
-        """Count a finding that no repair helps."""
+        """Count a finding that cannot be repaired, with the reason `why_not`."""
         outcome = Outcome.FOUND if self.check.mode is Mode.REPORT else Outcome.NOT_REPAIRED
         self.tally.found(replace(finding, outcome=outcome, why_not=why_not))
 
     async def _try(self, finding: Finding, mend: Mend, outcome: Outcome) -> None:
         try:
-            wrong_still = await mend()
+            still_wrong = await mend()
         except DatabaseUnavailable:
             raise
         except GridhaulError as error:
             self.give_up(finding, error.detail)
         else:
-            if wrong_still:
+            if still_wrong:
                 self.tally.found(replace(finding, outcome=outcome))
 
 
 class Examiner(Protocol):
-    """A stage of a check. Steps are short, and each may be repeated after it was cut short."""
+    """A stage of a check. Its steps are short; a step that was interrupted is done again."""
 
     async def look(self, cursor: Cursor) -> Cursor | None:
-        """Do the next step: where to go on, None at the end of the stage."""
+        """Do the next step. Return the cursor of the step after it, or None at the end of the stage."""
 
 
-async def _surely() -> bool:
+async def _always() -> bool:
     return True

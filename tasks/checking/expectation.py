@@ -1,4 +1,4 @@
-"""What the chunks of a content should be: the manifest, or where that is damaged, what gives its root all the same."""
+"""The digests that a content's chunks should have: the manifest, or other stored digests that give the same root."""
 
 from collections.abc import Awaitable, Callable
 
@@ -9,11 +9,11 @@ from gridhaul.transfer.model import Content
 from gridhaul.transfer.ports.checking import ManifestPages
 
 Page = Callable[[int], Awaitable[bytes]]
-SEARCHES_AT_MOST = 16  # over the whole manifest, for each slice and content
+SEARCHES_AT_MOST = 16  # searches of the whole manifest, for each content and slice
 
 
 class Expectation:
-    """Holds one page of the manifest at a time. Make with `expectation_of`."""
+    """The digests that a content's chunks should have, with one page in memory at a time. `expectation_of` makes it."""
 
     def __init__(self, content: Content, page: Page | None, *, manifest_is_whole: bool) -> None:
         self.content = content
@@ -24,7 +24,7 @@ class Expectation:
 
     @property
     def known(self) -> bool:
-        """Whether there is anything that gives the content's root."""
+        """Return whether any stored digests give the content's root."""
         return self._page_of is not None
 
     async def page(self, page: int) -> bytes:
@@ -37,7 +37,11 @@ class Expectation:
         return Expected(n=n, length=length, digest=await self._digest(n) if self.known else None)
 
     async def number_of(self, digest: bytes, *, near: int) -> int | None:
-        """The number that the digest belongs to; looked for near `near` first, and not for ever."""
+        """Return the number of the chunk that should have the digest, or None if it is not found.
+
+        The page of the number `near` is searched first, then all pages. The search of all pages is done in at most
+        SEARCHES_AT_MOST calls.
+        """
         here = near // MANIFEST_PAGE_CHUNKS
         found = _index(await self.page(here), digest)
         if found is not None:
@@ -57,7 +61,11 @@ class Expectation:
 
 
 async def expectation_of(content: Content, pages: ManifestPages) -> Expectation:
-    """From the manifest; else from the digests beside the chunks; else from each what the other lacks."""
+    """Return the expectation from the first of three sources that gives the content's root.
+
+    The sources are the manifest, the digests beside the chunks, and the manifest with each incomplete page replaced by
+    the digests beside the chunks.
+    """
 
     async def stored(page: int) -> bytes:
         return await pages.manifest_page(content, page)
@@ -76,9 +84,9 @@ async def expectation_of(content: Content, pages: ManifestPages) -> Expectation:
 
 
 async def _root(content: Content, page_of: Page) -> str:
-    """The root of exactly the chunks that the content has, "" if the pages name more or fewer.
+    """Return the root of the pages; "" unless they hold exactly as many digests as the content has chunks.
 
-    So a content whose length is damaged is never taken for a whole one.
+    Thus a content whose length is damaged never passes for complete.
     """
     root = ManifestRoot()
     for page in range(page_count(content.length)):

@@ -1,4 +1,4 @@
-"""The stage that asks the targets for what was delivered."""
+"""The stage that asks the targets for the objects that were delivered."""
 
 from gridhaul.transfer.checks import Cursor
 from gridhaul.transfer.errors import GridhaulError, OutcomeUnknown
@@ -9,7 +9,7 @@ from tasks.final_name import NOT_READ_BACK
 from tasks.runtime import Runtime
 
 DELIVERIES_A_STEP = 10  # Each delivery costs at least one request to its target.
-GONE_LATER = "It was there and right when it was delivered: deliver the file again, under another name."
+GONE_LATER = "The object was right when it was delivered: deliver the file again, under another name."
 
 
 class ObjectsExaminer:
@@ -32,7 +32,7 @@ class ObjectsExaminer:
     async def _look(self, delivery: Delivery) -> None:
         try:
             found = await self._ask(delivery)
-        except OutcomeUnknown:  # it can only be written to
+        except OutcomeUnknown:  # the target can only be written to
             return
         except GridhaulError as error:
             self._silent.add(delivery.target)
@@ -48,7 +48,11 @@ class ObjectsExaminer:
         self._examination.give_up(Finding(code=code, detail=detail, **here), GONE_LATER)  # type: ignore[arg-type]
 
     async def _ask(self, delivery: Delivery) -> RemoteObject | None:
-        """With its digest where the target tells it without reading, or where reading is wanted; else its length."""
+        """Return the object at the target, or None.
+
+        The object has a digest if the target tells digests without reading, or if the check is to read objects back;
+        otherwise it has only a length.
+        """
         target = self._targets.get(delivery.target)
         told = delivery.receipt is not None and delivery.receipt.evidence is Evidence.REMOTE_DIGEST
         digest_wanted = told or self._examination.check.read_targets

@@ -1,4 +1,4 @@
-"""The stages that look for stored bytes that belong to nothing."""
+"""The stages that look for stored bytes without a record, and for contents without a file."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -14,21 +14,24 @@ from tasks.runtime import Runtime
 IDS_A_STEP = 100
 
 
-class _Seen(Protocol):
+class _ListIds(Protocol):
     async def __call__(self, *, after: str, limit: int) -> Sequence[RecordId]: ...
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Family:
-    """What lies there, the code if it is orphaned, and how it is removed."""
+    """One kind of stored bytes: how their ids are listed, the code of orphans, and how an orphan is removed."""
 
-    seen: _Seen
+    list_ids: _ListIds
     code: FindingCode
     remove: Callable[[RecordId], Awaitable[bool]]
 
 
 class OrphansExaminer:
-    """Looks at what is stored first, and for its record afterwards."""
+    """The stages that list the ids of stored bytes first, and look for their records afterwards.
+
+    A content's record is made before its bytes, so an id without a record never gets one.
+    """
 
     def __init__(self, runtime: Runtime, examination: Examination) -> None:
         orphans = runtime.checking.orphans
@@ -36,32 +39,34 @@ class OrphansExaminer:
         self._examination = examination
         self._families = {
             Stage.CHUNKS: _Family(
-                seen=orphans.with_chunks, code=FindingCode.CHUNKS_ORPHANED, remove=orphans.remove_chunks
+                list_ids=orphans.with_chunks, code=FindingCode.CHUNKS_ORPHANED, remove=orphans.remove_chunks
             ),
             Stage.INLINE: _Family(
-                seen=orphans.with_inline, code=FindingCode.INLINE_ORPHANED, remove=orphans.remove_inline
+                list_ids=orphans.with_inline, code=FindingCode.INLINE_ORPHANED, remove=orphans.remove_inline
             ),
             Stage.MANIFESTS: _Family(
-                seen=orphans.with_manifest, code=FindingCode.MANIFEST_ORPHANED, remove=orphans.remove_manifest
+                list_ids=orphans.with_manifest, code=FindingCode.MANIFEST_ORPHANED, remove=orphans.remove_manifest
             ),
             Stage.BUCKET_FILES: _Family(
-                seen=orphans.with_bucket_file, code=FindingCode.BUCKET_FILE_ORPHANED, remove=orphans.remove_bucket_file
+                list_ids=orphans.with_bucket_file,
+                code=FindingCode.BUCKET_FILE_ORPHANED,
+                remove=orphans.remove_bucket_file,
             ),
         }
 
     async def look(self, cursor: Cursor) -> Cursor | None:
         family = self._families[cursor.stage]
-        seen = await family.seen(after=cursor.after, limit=IDS_A_STEP)
-        for content_id in await self._orphans.orphaned(seen):
+        ids = await family.list_ids(after=cursor.after, limit=IDS_A_STEP)
+        for content_id in await self._orphans.orphaned(ids):
             if family.code is FindingCode.CHUNKS_ORPHANED and not await self._orphans.has_chunks(content_id):
-                continue  # another user of the bucket stored them
-            finding = Finding(code=family.code, detail="There is no content, and no file.", content_id=content_id)
+                continue  # another user of the bucket stored these chunks
+            finding = Finding(code=family.code, detail="No content and no file has this id.", content_id=content_id)
             await self._examination.settle(finding, partial(family.remove, content_id))
-        return Cursor(stage=cursor.stage, after=seen[-1]) if len(seen) == IDS_A_STEP else None
+        return Cursor(stage=cursor.stage, after=ids[-1]) if len(ids) == IDS_A_STEP else None
 
 
 class UnreferencedExaminer:
-    """Looks at contents first, and for the files that refer to them afterwards."""
+    """The stage that lists contents first, and looks for the files that refer to them afterwards."""
 
     def __init__(self, runtime: Runtime, examination: Examination) -> None:
         self._orphans = runtime.checking.orphans

@@ -1,4 +1,4 @@
-"""The stages that look at records: files without their content, and what stands still."""
+"""The stages that look at records: stored files whose content is missing or differs, and stalled records."""
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
@@ -18,7 +18,7 @@ NO_TRUTH = "Which record is right cannot be known: prepare the file again."
 
 
 class FilesExaminer:
-    """Every stored file has a sealed content of the same length and digests."""
+    """The stage that checks that every stored file has a sealed content of the same length and digests."""
 
     def __init__(self, runtime: Runtime, examination: Examination) -> None:
         self._files = runtime.files
@@ -41,13 +41,14 @@ class FilesExaminer:
         await self._inspection.catch_up()
         fault = await self._fault(file)
         again = await self._files.get(file.id)
-        if fault is not None and again is not None and again.state is FileState.STORED:  # not deleted meanwhile
+        # A file that was deleted in the meantime needs no content.
+        if fault is not None and again is not None and again.state is FileState.STORED:
             code, detail, why_not = fault
             finding = Finding(code=code, detail=detail, file_id=file.id, content_id=file.content_id)
             self._examination.give_up(finding, why_not)
 
     async def _fault(self, file: File) -> tuple[FindingCode, str, str] | None:
-        """Its code, what is wrong, and why it cannot be repaired."""
+        """Return the fault's code, what is wrong, and why it cannot be repaired; None if nothing is wrong."""
         content = await self._contents.get(file.content_id) if file.content_id else None
         if content is None:
             return FindingCode.CONTENT_MISSING, "There is no record of its content.", NO_BYTES
@@ -58,7 +59,7 @@ class FilesExaminer:
 
 
 class StalledRecordsExaminer:
-    """All in one step: there are few, or something is badly wrong."""
+    """The stage for stalled records. One step does them all: only a system that is badly wrong has many."""
 
     def __init__(self, runtime: Runtime, examination: Examination) -> None:
         self._stalled_records = runtime.checking.stalled_records
@@ -91,7 +92,7 @@ class StalledRecordsExaminer:
 
 
 def _difference(file: File, content: Content) -> str:
-    """What the two records disagree on, "" if on nothing."""
+    """Return a sentence that names the fields on which the records disagree, or "" if they agree."""
     pairs = {
         "length": (file.length, content.length),
         "sha-256": (file.sha256, content.sha256),

@@ -1,4 +1,4 @@
-"""Chunks put right from the unchanged source, through the chunk service: no more is read and sent than is wrong."""
+"""Repairs with chunks from the unchanged source, through the chunk service. Only wrong chunks are read and sent."""
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -19,12 +19,12 @@ class Restorer:
         self._tally = tally
 
     async def possible(self, content: Content) -> bool:
-        """Raises the source's error if there is no unchanged source."""
+        """Return True if an unchanged source exists; raise the source's error if not."""
         async with self._source(content):
             return True
 
     async def restore(self, content: Content, n: int, digest: bytes) -> bool:
-        """Fetch one chunk and send it. Raises the source's or the chunk service's error."""
+        """Read one chunk and send it. Return True. Raises the errors of the source and of the chunk service."""
         async with self._source(content) as (source, file):
             data = await source.chunk(content.length, n)
             self._tally.read(len(data))
@@ -39,7 +39,7 @@ class Restorer:
 
     @asynccontextmanager
     async def _source(self, content: Content) -> AsyncGenerator[tuple[Source, File]]:
-        """The first unchanged source of a file that refers to the content."""
+        """Open the first unchanged source of a file that refers to the content, and close it afterwards."""
         source, file = await self._open(content)
         try:
             yield source, file

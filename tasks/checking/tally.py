@@ -1,4 +1,4 @@
-"""What a check has done so far: its cursor, findings and counts, as fields of its record."""
+"""The progress of a check: its cursor, findings and counts, as fields of its record."""
 
 from collections import Counter
 from dataclasses import replace
@@ -14,7 +14,7 @@ log = structlog.get_logger(__name__)
 
 
 class Tally:
-    """Grows while a slice runs. Cursor and findings are written together, so neither is ahead of the other."""
+    """The progress of a check. Cursor and findings are written together, so neither is ahead of the other."""
 
     def __init__(self, check: Check) -> None:
         self._check = check
@@ -31,12 +31,12 @@ class Tally:
         self._sent_bytes = check.sent_bytes
 
     def move_on(self, cursor: Cursor | None) -> None:
-        """The step is done. None: its stage is, too."""
+        """Note that a step is done. The next step begins at `cursor`; None means the start of the next stage."""
         assert self.cursor is not None, "a check that is done takes no step"  # noqa: S101
         self.cursor = cursor or self._next_stage(self.cursor)
 
     def found(self, finding: Finding) -> None:
-        """Count a finding. One that a step found again, because it was cut short, takes the place of the first."""
+        """Count a finding. A finding that an interrupted step finds again replaces the first one."""
         log.warning("finding", check_id=self._check.id, **_logged(finding))
         again = self._places.get(_key(finding))
         if again is not None:
@@ -56,15 +56,15 @@ class Tally:
         self._checked_contents += 1
 
     def read(self, length_bytes: int) -> None:
-        """Count what was read from a source."""
+        """Count bytes that were read from a source."""
         self._source_bytes += length_bytes
 
     def sent(self, length_bytes: int) -> None:
-        """Count what was sent to the chunk service."""
+        """Count bytes that were sent to the chunk service."""
         self._sent_bytes += length_bytes
 
     def fields(self, _: Meter) -> dict[str, Any]:
-        """The record's fields as they are now."""
+        """Return the record's fields as they are now."""
         return {
             "cursor": self.cursor,
             "total_bytes": self.total_bytes,
@@ -87,12 +87,12 @@ class Tally:
 
 
 def _key(finding: Finding) -> Finding:
-    """What is wrong and where, whatever was done about it."""
+    """Return the finding without detail and outcome: the same fault at the same place gives an equal key."""
     return replace(finding, detail="", outcome=Outcome.FOUND, why_not=None)
 
 
 def _logged(finding: Finding) -> dict[str, object]:
     names = ("content_id", "file_id", "delivery_id", "n", "target")
     where = {name: getattr(finding, name) for name in names}
-    said = {name: value for name, value in where.items() if value is not None}
-    return {"code": finding.code.value, "outcome": finding.outcome.value, **said}
+    known = {name: value for name, value in where.items() if value is not None}
+    return {"code": finding.code.value, "outcome": finding.outcome.value, **known}

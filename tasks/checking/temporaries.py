@@ -12,11 +12,11 @@ from gridhaul.transfer.ports.targets import Listing, Target
 from tasks.checking.examination import Examination
 from tasks.runtime import Runtime
 
-SEPARATOR = "\n"  # no name holds one
+SEPARATOR = "\n"  # between target and folder in a cursor; no name holds a line break
 
 
 class TemporariesExaminer:
-    """Looks into the folders that deliveries name, at targets that can list them. One folder a step."""
+    """The stage lists the folders that deliveries name, at targets that can list folders. A step lists one folder."""
 
     def __init__(self, runtime: Runtime, examination: Examination) -> None:
         self._objects = runtime.checking.objects
@@ -32,7 +32,7 @@ class TemporariesExaminer:
             target = self._targets.get(target_name)
             if isinstance(target, Listing):
                 await self._look(target, target, folder)
-        except DatabaseUnavailable:  # it is not the target that is silent
+        except DatabaseUnavailable:  # the database is silent, not the target
             raise
         except GridhaulError as error:
             finding = Finding(code=FindingCode.TARGET_SILENT, detail=error.detail, target=target_name, name=folder)
@@ -49,7 +49,8 @@ class TemporariesExaminer:
             async for name in names:
                 delivery_id = delivery_of_temporary(name)
                 delivery = await self._objects.over_long_ago(delivery_id) if delivery_id else None
-                if delivery is None or delivery.target != target.name:  # another system's, or not over
+                # An object without such a delivery belongs to another system, or to a delivery that is not over.
+                if delivery is None or delivery.target != target.name:
                     continue
                 path = f"{folder}/{name}" if folder else name
                 finding = Finding(

@@ -1,4 +1,4 @@
-"""The stage that counts what the files of each account take."""
+"""The stage that compares the bytes that each account counts with the sum over its files."""
 
 from functools import partial
 
@@ -9,7 +9,7 @@ from tasks.runtime import Runtime
 
 
 class UsageExaminer:
-    """One account a step. One in use just now is passed over: the next check will find it."""
+    """The stage recounts one account in each step. An account in use just now is left to the next check."""
 
     def __init__(self, runtime: Runtime, examination: Examination) -> None:
         self._recounts = runtime.checking.recounts

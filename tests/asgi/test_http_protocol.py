@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import os
 import random
+import time
 import tracemalloc
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -19,18 +20,19 @@ from gridhaul.asgi.body_buffer import BODY_BYTES, PIECE_BYTES
 from gridhaul.asgi.connection_limits import HEADERS, PENDING_BYTES
 from gridhaul.asgi.http_protocol import BoundedHttp
 
+REFUSED_SECONDS = 1  # what the server does not receive in this time, it refuses to buffer
 REQUEST = b"GET / HTTP/1.1\r\nHost: x\r\n"
 
 
 @asynccontextmanager
 async def connected(
-    head_seconds: float = 30.0, app: ASGIApp | None = None
+    head_seconds: float = 30.0, app: ASGIApp | None = None, kind: type[BoundedHttp] = BoundedHttp
 ) -> AsyncGenerator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
     """Yield a connection to a server that speaks `BoundedHttp`. Without `app`, the server answers `here`."""
     config = uvicorn.Config(app or PlainTextResponse("here"), ws="none", log_level="critical")
 
     def protocol() -> BoundedHttp:
-        made = BoundedHttp(config, ServerState(), {})
+        made = kind(config, ServerState(), {})
         made.head_seconds = head_seconds
         return made
 
@@ -134,6 +136,16 @@ async def test_pieces_of_every_size_are_joined_in_their_order(pause_seconds: flo
 
 async def test_body_in_pieces_of_two_bytes_takes_no_more_memory_than_its_length() -> None:
     taken = asyncio.Event()
+    received_bytes, received_at = 0, time.monotonic()
+
+    class Counting(BoundedHttp):
+        def data_received(self, data: bytes) -> None:
+            nonlocal received_bytes, received_at
+            super().data_received(data)
+            received_bytes, received_at = received_bytes + len(data), time.monotonic()
+
+    def refuses() -> bool:
+        return time.monotonic() - received_at > REFUSED_SECONDS
 
     async def wait(scope: Scope, receive: Receive, send: Send) -> None:
         await taken.wait()
@@ -141,14 +153,16 @@ async def test_body_in_pieces_of_two_bytes_takes_no_more_memory_than_its_length(
         await PlainTextResponse(f"{len(body)} bytes")(scope, receive, send)
 
     length = BODY_BYTES // 8
-    async with connected(app=wait) as (reader, writer):
-        writer.write(b"PUT / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+    async with connected(app=wait, kind=Counting) as (reader, writer):
+        head = b"PUT / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
         sent = b"2\r\nxy\r\n" * (length // 2)
+        writer.write(head)
         tracemalloc.start()
         try:
             writer.write(sent)
             await writer.drain()
-            await asyncio.sleep(1)  # time enough for the server to receive all that it does not refuse to buffer
+            while received_bytes < len(head + sent) and not refuses():  # noqa: ASYNC110 - an event cannot tell a refusal
+                await asyncio.sleep(0.01)
             held_bytes, _ = tracemalloc.get_traced_memory()
         finally:
             tracemalloc.stop()

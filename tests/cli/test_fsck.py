@@ -161,11 +161,11 @@ def test_without_waiting_the_id_is_printed(api: ScriptedApi, run: Run) -> None:
 
 def test_check_that_failed_says_why(api: ScriptedApi, run: Run) -> None:
     api.script(START, check("QUEUED"))
-    error = {"code": "worker_lost", "detail": "Its worker was lost again and again."}
+    error = {"code": "worker_lost", "detail": "The worker was lost again and again."}
     api.script(LOOK, check("FAILED", error=error))
     result = run("fsck")
     assert result.exit_code == 1
-    assert "FAILED worker_lost: Its worker was lost" in result.stderr
+    assert "FAILED worker_lost: The worker was lost" in result.stderr
 
 
 def test_check_is_looked_at_again_and_cancelled(api: ScriptedApi, run: Run) -> None:

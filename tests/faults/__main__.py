@@ -4,6 +4,7 @@ import secrets
 import shutil
 import tempfile
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
@@ -16,6 +17,8 @@ from tests.faults.catalogue import Row, choose, load_rows
 from tests.faults.run import Result, Runner
 from tests.faults.stands import Stands
 
+LANES = 2
+
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 
 
@@ -25,6 +28,7 @@ def main(
     runs: Annotated[int, typer.Option(min=1, help="How often each row runs.")] = 1,
     only: Annotated[str, typer.Option(help="Rows and scenarios to run: 7,8,storm. By default all rows.")] = "",
     seed: Annotated[str, typer.Option(help="Seed of the random moments. By default a new one.")] = "",
+    lanes: Annotated[int, typer.Option(min=1, help="How many rows run side by side.")] = LANES,
 ) -> None:
     """Run the rows, and exit with 1 if one failed."""
     try:
@@ -36,19 +40,18 @@ def main(
     console.print(f"seed {number}", highlight=False)
     try:
         with interruptible():
-            results = _run(rows, runs, number, console)
+            results = _run(rows, runs, number, lanes, console)
     except Interrupted as interrupted:
         raise typer.Exit(interrupted.exit_code) from None
     raise typer.Exit(1 if any(result.failed for result in results) else 0)
 
 
-def _run(rows: Sequence[Row], runs: int, seed: int, console: Console) -> list[Result]:
+def _run(rows: Sequence[Row], runs: int, seed: int, lanes: int, console: Console) -> list[Result]:
     """Run the rows and show the results. The output of a failed row names its logs, which are kept."""
     top = Path(tempfile.mkdtemp(prefix="gridhaul-faults-"))
-    stands = Stands(top)
-    runner = Runner(stands, seed=seed)
     try:
-        with stands:
+        with ExitStack() as stack:
+            runner = Runner([stack.enter_context(Stands(top, lane=lane)) for lane in range(1, lanes + 1)], seed=seed)
             with report.display(console, len(rows) * runs) as display:
                 results = runner.run(rows, runs, display)
             report.show(console, results)

@@ -29,6 +29,7 @@ class Row:
     only_when_named: bool
     settings: Mapping[str, str] = field(default_factory=dict)  # if any, the row gets a system of its own
     disk_bytes: int | None = None  # if set, the row gets a system with the database on a disk of this size
+    alone: bool = False  # the row measures times or needs the whole machine, so no other row runs beside it
 
     @property
     def identity(self) -> str:
@@ -47,6 +48,7 @@ def fault(
     only_when_named: bool = False,
     settings: Mapping[str, str] | None = None,
     disk_bytes: int | None = None,
+    alone: bool = False,
 ) -> Callable[[Act], Act]:
     """Register a function as a row."""
 
@@ -60,6 +62,7 @@ def fault(
                 only_when_named=only_when_named,
                 settings=settings or {},
                 disk_bytes=disk_bytes,
+                alone=alone,
             )
         )
         return act

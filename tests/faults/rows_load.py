@@ -34,12 +34,12 @@ class Times:
     delivered: float
 
 
-@fault(31, stage="load", title="60 small files behind six of 72 MiB")
+@fault(31, stage="load", title="60 small files behind six of 72 MiB", alone=True)
 def small_behind_large(world: World) -> None:
     _carry(world, Load(small_files=60, large_bytes=72 * MIB, seconds=90))
 
 
-@fault("load", stage="load", title="1,000 files of 64 KiB behind six of 2 GiB", only_when_named=True)
+@fault("load", stage="load", title="1,000 files of 64 KiB behind six of 2 GiB", only_when_named=True, alone=True)
 def thousand_behind_large(world: World) -> None:
     _carry(world, Load(small_files=1000, large_bytes=2 * GIB, seconds=1500))
 

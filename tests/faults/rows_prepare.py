@@ -34,7 +34,7 @@ def database_down(world: World) -> None:
     world.operator.stored(str(file["_id"]))
 
 
-@fault(2, stage="prepare", title="Redis down, 50 prepares at once")
+@fault(2, stage="prepare", title="Redis down, 50 prepares at once", alone=True)
 def broker_down(world: World) -> None:
     sources = _small_files(world, AT_ONCE)
     with world.stopped("redis"):
@@ -42,7 +42,7 @@ def broker_down(world: World) -> None:
     _require_delivered(world, files)
 
 
-@fault(2, stage="prepare", title="Redis accepting and silent, 50 prepares at once")
+@fault(2, stage="prepare", title="Redis accepting and silent, 50 prepares at once", alone=True)
 def broker_silent(world: World) -> None:
     sources = _small_files(world, AT_ONCE)
     with world.paused(world.process("redis")):

@@ -3,7 +3,10 @@
 import random
 import time
 import traceback
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -43,33 +46,53 @@ class Display(Protocol):
 
 
 class Runner:
-    """Runs rows on stands, and gives up a stand on which a row failed."""
+    """Runs rows on the stands of several lanes, and gives up a stand on which a row failed.
 
-    def __init__(self, stands: Stands, *, seed: int) -> None:
-        self._stands = stands
+    Lanes work side by side, each on stands of its own. Rows that are `alone` run last, one after the other.
+    """
+
+    def __init__(self, lanes: Sequence[Stands], *, seed: int) -> None:
+        self._lanes = lanes
         self._seed = seed
         self.kept: list[Path] = []  # directories of stands on which a row failed
 
     def run(self, rows: Sequence[Row], runs: int, display: Display) -> list[Result]:
-        """Run every row once, then every row again, so that the rows follow each other in the same order in each round.
-
-        Rows with settings of their own run last; rows with the same settings run next to each other.
-        """
+        """Run every row once, then every row again, as often as `runs` says."""
         results = [Result(row=row) for row in rows]
         for run in range(1, runs + 1):
-            for result in sorted(results, key=lambda result: sorted(result.row.settings.items())):
-                if result.not_allowed is None:
-                    self._run_once(result, run, display)
+            allowed = [result for result in results if result.not_allowed is None]
+            self._run_in_lanes([result for result in allowed if not result.row.alone], run, display)
+            for result in allowed:
+                if result.row.alone:
+                    self._run_once(result, run, self._lanes[0], display)
         return results
 
-    def _run_once(self, result: Result, run: int, display: Display) -> None:
+    def _run_in_lanes(self, results: Sequence[Result], run: int, display: Display) -> None:
+        waiting = deque(_units(results))
+
+        def work(stands: Stands) -> None:
+            with suppress(IndexError):
+                while True:
+                    for result in waiting.popleft():
+                        self._run_once(result, run, stands, display)
+
+        with ThreadPoolExecutor(len(self._lanes)) as pool:
+            try:
+                list(pool.map(work, self._lanes))
+            except BaseException:
+                waiting.clear()
+                for stands in self._lanes:
+                    stands.close()  # rows that still run fail soon without their systems
+                raise
+
+    def _run_once(self, result: Result, run: int, stands: Stands, display: Display) -> None:
         row = result.row
         display.begins(row, run)
         began = time.monotonic()
         rng = random.Random(f"{self._seed}:{row.identity}:{run}")
         stand: Stand | None = None
         try:
-            stand = self._stands.for_row(row)
+            stand = stands.for_row(row)
             self._act(World(stand, rng), result)
         except NotAllowed as reason:
             result.not_allowed = str(reason)
@@ -80,7 +103,7 @@ class Runner:
             display.failed(row, run, trace=traceback.format_exc(), logs=stand.logs if stand else None)
             if stand is not None:
                 self.kept.append(stand.root)
-                self._stands.give_up(stand)
+                stands.give_up(stand)
         else:
             result.runs += 1
             result.passed += 1
@@ -106,3 +129,17 @@ class Runner:
         result.recoveries += world.recoveries
         result.notes += world.notes
         invariants.clear(world.stand)
+
+
+def _units(results: Sequence[Result]) -> Iterator[list[Result]]:
+    """Yield what one lane takes at a time: a row without settings, or all rows with the same settings.
+
+    Rows with the same settings share a system, so they stay together. They come last.
+    """
+    with_settings: dict[tuple[tuple[str, str], ...], list[Result]] = {}
+    for result in results:
+        if result.row.settings:
+            with_settings.setdefault(tuple(sorted(result.row.settings.items())), []).append(result)
+        else:
+            yield [result]
+    yield from with_settings.values()

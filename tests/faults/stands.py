@@ -1,4 +1,4 @@
-"""The stands that run: one for all rows without special settings, and one at a time for rows with special settings."""
+"""The stands of one lane: one for all rows without special settings, and one at a time for rows with such settings."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -24,8 +24,9 @@ class _Running:
 class Stands:
     """Starts the stand that a row needs, and keeps the stand for later rows with the same settings."""
 
-    def __init__(self, top: Path) -> None:
+    def __init__(self, top: Path, *, lane: int) -> None:
         self._top = top
+        self._lane = lane
         self._made = 0
         self._running: list[_Running] = []
 
@@ -35,6 +36,10 @@ class Stands:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Stop all stands."""
         for running in list(self._running):
             self._close(running)
 
@@ -55,7 +60,7 @@ class Stands:
 
     def _start(self, row: Row) -> Stand:
         self._made += 1
-        directory = self._top / f"stand-{self._made}"
+        directory = self._top / f"stand-{self._lane}-{self._made}"
         directory.mkdir()
         life = iter(_life(directory, row))
         running = _Running(row=row, life=life, stand=next(life))
@@ -63,8 +68,9 @@ class Stands:
         return running.stand
 
     def _close(self, running: _Running) -> None:
-        self._running.remove(running)
-        next(running.life, None)
+        if running in self._running:
+            self._running.remove(running)
+            next(running.life, None)
 
 
 def _life(directory: Path, row: Row) -> Iterator[Stand]:

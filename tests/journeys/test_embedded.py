@@ -42,7 +42,7 @@ def up(data: Path, root: Path, settings: Mapping[str, str]) -> Iterator[dict[str
     with (data.parent / f"{data.name}.log").open("w+") as log:
         process = subprocess.Popen(command, cwd=PROJECT, env=BARE | dict(settings), stdout=log, stderr=log)
         try:
-            wait_for(lambda: "Ctrl-C ends" in Path(log.name).read_text(), seconds=60, what="the system is up")
+            wait_for(lambda: "Ctrl-C stops" in Path(log.name).read_text(), seconds=60, what="the system is up")
             yield BARE | dict(line.split("=", 1) for line in operator_env.read_text().splitlines())
         finally:
             process.send_signal(signal.SIGTERM)

@@ -14,6 +14,7 @@ import httpx2
 import pytest
 
 from gridhaul.outgoing.http_client import make_client
+from gridhaul.outgoing.line import Line
 from gridhaul.outgoing.sending import LEAVING, MADE_AHEAD, Senders, _Body
 from gridhaul.outgoing.tls import tls_context
 from tests.servers.authority import new_certificate
@@ -300,9 +301,16 @@ async def test_cancelled_before_the_answer_ends_at_once() -> None:
         await cancelled(sending)
 
 
-async def test_cancelled_while_the_next_block_is_made_ends_at_once_and_the_body_is_cut_short() -> None:
+async def test_cancelled_while_the_next_block_is_made_ends_at_once_and_the_body_is_cut_short(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     arrived = bytearray()
     is_stalled, is_cut = asyncio.Event(), asyncio.Event()
+    cut = Line.cut
+
+    def cut_late(line: Line) -> None:
+        time.sleep(0.05)  # the thread would send the end of the body in this time
+        cut(line)
 
     async def read(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while part := await reader.read(MIB):
@@ -315,6 +323,7 @@ async def test_cancelled_while_the_next_block_is_made_ends_at_once_and_the_body_
         is_stalled.set()
         await asyncio.sleep(600)
 
+    monkeypatch.setattr(Line, "cut", cut_late)
     async with serving(read) as url, make_client() as http:
         sending = asyncio.create_task(http.put(url, content=stalls()))  # a chunked body, whose end the server can see
         await until(lambda: is_stalled.is_set() and arrived.endswith(b"1\r\na\r\n" * BLOCKS))

@@ -1,12 +1,12 @@
 """A plain HTTP server that keeps objects in a directory: GET, HEAD, PUT, DELETE, straight to the final name."""
 
+import asyncio
 import base64
 import hashlib
 import socket
 import threading
-import time
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from io import FileIO
 from pathlib import Path
@@ -78,20 +78,51 @@ def http_store(directory: Path, *, user: str | None = None, password: str | None
 @contextmanager
 def serving(app: Any) -> Iterator[str]:
     """Run the ASGI application in a thread, and yield its URL."""
-    config = uvicorn.Config(app, lifespan="off", ws="none", log_level="critical", timeout_graceful_shutdown=1)
-    server = uvicorn.Server(config)
+    server = _PromptServer(uvicorn.Config(app, lifespan="off", ws="none", log_level="critical"))
     listener = socket.create_server((HOST, 0))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
     try:
-        deadline = time.monotonic() + 10
-        while not server.started and time.monotonic() < deadline:
-            time.sleep(0.01)
+        assert server.runs.wait(10), "the server did not start within 10 s"
         yield f"http://{HOST}:{listener.getsockname()[1]}"
     finally:
-        server.should_exit = True
+        server.stop()
         thread.join()
         listener.close()
+
+
+class _PromptServer(uvicorn.Server):
+    """A server that stops at once. uvicorn's own server looks every 0.1 s for the request to stop."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.runs = threading.Event()
+        self._is_told_to_stop = asyncio.Event()
+
+    def stop(self) -> None:
+        """Stop the server. May be called from every thread, once the server runs."""
+        self.should_exit = True
+        self._loop.call_soon_threadsafe(self._is_told_to_stop.set)
+
+    async def main_loop(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self.runs.set()
+        while not await self.on_tick(0):  # sets the Date field of the next second's answers
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._is_told_to_stop.wait(), 1)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Let the requests in progress finish within a second, and cancel the rest."""
+        for server in self.servers:
+            server.close()
+        for connection in list(self.server_state.connections):
+            connection.shutdown()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(1):
+                while self.server_state.connections or self.server_state.tasks:  # noqa: ASYNC110 - they tell no event
+                    await asyncio.sleep(0.005)
+        for task in self.server_state.tasks:
+            task.cancel()
 
 
 def _take(path: Path, method: str) -> bytes | None:

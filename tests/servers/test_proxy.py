@@ -129,9 +129,10 @@ def test_lost_answer_leaves_the_request_carried_out(proxy: Proxy, store: HttpSto
 
 async def test_stalled_answer_times_out_at_the_client(proxy: Proxy) -> None:
     planned = proxy.plan(Stall(side=Side.ANSWER, after_bytes=0, seconds=math.inf), method="GET")
-    async with httpx2.AsyncClient(trust_env=False, timeout=0.3) as client:
+    async with httpx2.AsyncClient(trust_env=False, timeout=httpx2.Timeout(20, read=0.3)) as client:
         with pytest.raises(httpx2.ReadTimeout):
             await client.get(f"{proxy.url}/nothing/x")
+    await asyncio.to_thread(planned.wait, 5)
     assert planned.hits == 1
 
 
@@ -149,7 +150,7 @@ async def test_held_request_goes_on_when_it_is_released(proxy: Proxy, store: Htt
     planned = proxy.plan(hold)
     request = asyncio.create_task(asyncio.to_thread(put, proxy))
     await asyncio.to_thread(planned.wait, 5)
-    await asyncio.sleep(0.1)
+    await asyncio.sleep(0.05)  # a request that is not held would be done in this time
     assert not request.done()
     hold.release()
     assert (await request).status_code == 201

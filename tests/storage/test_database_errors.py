@@ -1,12 +1,12 @@
 """Errors of MongoDB that pass by themselves, so that the work waits, and errors that are mistakes of ours."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import pytest
 from bson import ObjectId
-from pymongo import MongoClient
+from pymongo import MongoClient, common
 from pymongo.errors import (
     AutoReconnect,
     BulkWriteError,
@@ -23,7 +23,7 @@ from pymongo.errors import (
     WTimeoutError,
 )
 
-from gridhaul.storage.connect import PASSING_CODES, Database, database_errors
+from gridhaul.storage.connect import PASSING_CODES, Database, connect, database_errors
 from gridhaul.storage.content.contents import MongoContents
 from gridhaul.storage.content.gridfs_layout import GridFSLayout
 from gridhaul.storage.content.intake import MongoIntake
@@ -39,6 +39,18 @@ CONTENT = RecordId("0" * 24)
 NOT_PRIMARY_CODES = {91, 189, 10058, 10107, 11600, 11602, 13435, 13436}  # the driver raises NotPrimaryError for these
 ANSWERED_CODES = sorted(PASSING_CODES - NOT_PRIMARY_CODES)
 NOT_CONFIRMED_CODES = [64, 100]
+
+
+@pytest.fixture
+async def reconnecting(database: Database, mongo_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Database]:
+    """The database, through a client that connects again at once after the server has closed a connection.
+
+    Without these settings PyMongo waits for half a second each time.
+    """
+    monkeypatch.setattr(common, "MIN_HEARTBEAT_INTERVAL", 0.01)
+    same = connect(f"{mongo_url}{'&' if '?' in mongo_url else '/?'}serverMonitoringMode=poll", database.name)
+    yield same
+    await same.client.close()
 
 
 @contextmanager
@@ -65,12 +77,12 @@ async def test_read_that_is_interrupted_is_no_answer(database: Database, mongo_u
 @pytest.mark.parametrize("mode", ["alwaysOn", {"skip": 2}])
 @pytest.mark.parametrize("failure", [{"errorCode": 43}, {"errorCode": 11601}, {"closeConnection": True}])
 async def test_cursor_that_is_lost_is_followed_by_another(
-    database: Database, mongo_url: str, failure: dict[str, Any], mode: object, few_readers: bool
+    reconnecting: Database, mongo_url: str, failure: dict[str, Any], mode: object, few_readers: bool
 ) -> None:
     """Each chunk is read once, however the cursors are lost."""
     data = some_bytes(23 * MIB + 5)
-    contents = MongoContents(database, few_readers=few_readers)
-    content = await sealed(contents, MongoIntake(database, inline_limit_chunks=0), data)
+    contents = MongoContents(reconnecting, few_readers=few_readers)
+    content = await sealed(contents, MongoIntake(reconnecting, inline_limit_chunks=0), data)
     with answering(mongo_url, "getMore", mode=mode, **failure):
         assert await read(contents, content) == data
     with answering(mongo_url, "find", errorCode=11601), pytest.raises(DatabaseUnavailable):
@@ -90,9 +102,9 @@ async def test_chunks_are_not_acknowledged_before_the_majority_has_them(database
             await insert_chunks(database)
 
 
-async def test_cut_connection_is_no_answer(database: Database, mongo_url: str) -> None:
+async def test_cut_connection_is_no_answer(reconnecting: Database, mongo_url: str) -> None:
     with answering(mongo_url, "find", closeConnection=True), pytest.raises(DatabaseUnavailable):
-        await MongoContents(database).get(CONTENT)
+        await MongoContents(reconnecting).get(CONTENT)
 
 
 async def test_claim_that_is_confirmed_late_is_found(database: Database, mongo_url: str) -> None:

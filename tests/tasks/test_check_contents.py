@@ -169,8 +169,8 @@ async def test_misplaced_chunk_is_said_to_belong_elsewhere(bench: CheckBench) ->
     await _swap(bench, content)
     check = await bench.check()
     assert [finding.detail for finding in check.findings] == [
-        "What lies there is chunk 9.",
-        "What lies there is chunk 7.",
+        "The data is that of chunk 9.",
+        "The data is that of chunk 7.",
     ]
 
 

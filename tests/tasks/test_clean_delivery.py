@@ -11,6 +11,7 @@ import pytest
 
 from gridhaul.transfer.model import Content, Delivery, IfExists
 from gridhaul.transfer.states import DELIVERY_MOVES, Action, DeliveryState
+from tasks import attempt
 from tasks.finalize_file import deliver_file
 from tests.contracts.bytes_to_store import MIB, some_bytes
 from tests.contracts.ports import eventually
@@ -18,6 +19,13 @@ from tests.servers.http_store import HttpStore
 from tests.tasks.delivery_bench import NAME, OLD, Bench, Damaged, code_of
 
 DATA = some_bytes(3 * MIB)
+
+
+@pytest.fixture(autouse=True)
+def _soon_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make a worker stop soon after a cancel. `test_finalize_file` measures how soon it stops at its own pace."""
+    monkeypatch.setattr(attempt, "TICK_SECONDS", 0.01)
+    monkeypatch.setattr(attempt, "LOOK_SECONDS", 0.02)
 
 
 class Stuck(Damaged):

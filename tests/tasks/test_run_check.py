@@ -64,12 +64,14 @@ async def test_check_of_everything_visits_every_content_once(bench: CheckBench, 
 
 
 async def test_content_deleted_between_two_slices_is_passed_over(bench: CheckBench, short_slices: None) -> None:
-    file, content = await bench.stored(LENGTH)
-    await bench.stored(17 * MIB, name="after")
+    stored = [await bench.stored(17 * MIB, name=name) for name in ("one", "other")]
+    file_of = {content.id: file for file, content in stored}
     check = await bench.start(CheckKind.SCRUB)
-    while (await bench.now(check)).checked_bytes < 16 * MIB:
+    while (now := await bench.now(check)).checked_bytes < 16 * MIB:
         await check_some(bench.runtime, check.id)
-    await bench.runtime.contents.drop_ref(content.id, file.id)
+    assert now.cursor is not None
+    assert now.cursor.at is not None
+    await bench.runtime.contents.drop_ref(now.cursor.at, file_of[now.cursor.at].id)
     while (await bench.now(check)).state is not CheckState.DONE:
         await check_some(bench.runtime, check.id)
     done = await bench.now(check)

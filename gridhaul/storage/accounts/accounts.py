@@ -48,14 +48,17 @@ class MongoAccounts:
             )
         except DuplicateKeyError:
             raise AccountExists(TAKEN) from None
-        return self._codec.decode(cast("Document", document))  # an upsert always gives one
+        return self._codec.decode(cast("Document", document))  # an upsert always returns a document
 
     async def named(self, username: str) -> Account | None:
-        """Share a read with concurrent calls of the same name. The read begins after the call, so it sees revocations."""
+        """Share one read with concurrent calls for the name.
+
+        The read begins after the calls, so it sees every revocation that was acknowledged before them.
+        """
         return await self._reads.ask(("username", username), None)
 
     async def with_key(self, key_id: RecordId) -> Account | None:
-        """Share a read with concurrent calls of the same key, as `named` does."""
+        """Share one read with concurrent calls for the key, as `named` does."""
         return await self._reads.ask(("key", key_id), None)
 
     async def with_session(self, session_id: RecordId) -> Account | None:
@@ -71,7 +74,7 @@ class MongoAccounts:
         return await self._update(username, changes, ended)
 
     async def set_password(self, username: str, password_hash: str | None) -> Account | None:
-        """Raise the generation too, which refuses the access tokens of logins with the old password."""
+        """Change the password, and raise the generation: access tokens of an older generation are refused."""
         ended = {"sessions": [], "generation": {"$add": ["$generation", 1]}}
         return await self._update(username, {"password_hash": password_hash}, ended)
 

@@ -33,7 +33,7 @@ DUPLICATE_KEY = 11000
 DUMPS = Path("dumps")
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False, help=__doc__)
-Directory = Annotated[Path, typer.Argument(help="The dump's directory, in which the directory `files` stands for the database.")]
+Directory = Annotated[Path, typer.Argument(help="The dump's directory, which holds the database's directory.")]
 
 
 @app.command()
@@ -96,7 +96,10 @@ async def _restore(settings: BootstrapSettings, accounts: Sequence[Document], in
 
 
 async def _insert_new(database: Database, accounts: Sequence[Document]) -> int:
-    """Insert the accounts, and return how many are new. An account that exists has the same id, name, key or session."""
+    """Insert the accounts that are new, and return their number.
+
+    An account is not new if its id, name, or one of its keys or sessions is stored already.
+    """
     try:
         return len((await database["auth"].insert_many(accounts, ordered=False)).inserted_ids)
     except BulkWriteError as error:

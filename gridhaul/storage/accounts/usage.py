@@ -79,7 +79,8 @@ class MongoRecounts:
     def __init__(self, database: Database, *, quiet_seconds: float = LONGEST_REQUEST_SECONDS) -> None:
         self._accounts = database["auth"]
         self._files = database["files"]
-        self._quiet = {"$lte": ["$charged_at", after(-quiet_seconds)]}  # true also for an account that was never charged
+        # The condition is also true for an account that was never charged.
+        self._quiet = {"$lte": ["$charged_at", after(-quiet_seconds)]}
 
     async def next(self, *, after: str) -> Recount | None:
         wanted = {"username": {"$gt": after}, "$expr": self._quiet}

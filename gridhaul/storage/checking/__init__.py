@@ -1,1 +1,1 @@
-"""The store's side of checks: their records, what they look at, and what they put right."""
+"""The store's side of checks: the records of checks, reads of all that can be wrong, and repairs."""

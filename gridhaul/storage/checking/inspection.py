@@ -1,4 +1,4 @@
-"""What a check looks at: sealed contents, their chunks as they lie there, their manifests. Nothing is changed here."""
+"""Sealed contents with their chunks and manifests, right or damaged, as checks read them. Nothing here changes them."""
 
 from collections.abc import Sequence
 
@@ -21,6 +21,8 @@ STRAYS_NAMED_AT_MOST = 1000
 
 @maps_database_errors
 class MongoInspection:
+    """The port `transfer.ports.checking.Inspection` on MongoDB."""
+
     def __init__(self, database: Database) -> None:
         self._contents = database["contents"]
         self._chunks = database["fs.chunks"]
@@ -30,11 +32,9 @@ class MongoInspection:
         self._codec = Codec(Content)
 
     async def catch_up(self) -> None:
-        """After this nothing that was ever acknowledged is missed. Asked before anything is called missing."""
         await catch_up(self._contents)
 
     async def next_sealed(self, *, after: str) -> Content | None:
-        """The sealed content with the next higher id."""
         wanted: Document = {"state": ContentState.SEALED.value}
         if after:
             wanted["_id"] = {"$gt": ObjectId(after)}
@@ -42,12 +42,10 @@ class MongoInspection:
         return self._codec.decode(document) if document else None
 
     async def sealed(self, content_id: RecordId) -> Content | None:
-        """The content, if it is sealed still."""
         document = await self._contents.find_one({"_id": ObjectId(content_id), "state": ContentState.SEALED.value})
         return self._codec.decode(document) if document else None
 
     async def totals(self, only: RecordId | None) -> tuple[int, int]:
-        """How many contents are sealed, and their bytes."""
         wanted: Document = {"state": ContentState.SEALED.value}
         if only is not None:
             wanted["_id"] = ObjectId(only)
@@ -57,7 +55,6 @@ class MongoInspection:
         return 0, 0
 
     async def chunks(self, content: Content, first: int, count: int) -> Sequence[StoredChunk]:
-        """What is stored under `count` numbers from `first` on, doubles too, in order."""
         if content.layout is Layout.INLINE:
             return [chunk for chunk in await self._inline_chunks(content) if first <= chunk.n < first + count]
         wanted = {"files_id": ObjectId(content.id), "n": {"$gte": first, "$lt": first + count}}
@@ -73,7 +70,6 @@ class MongoInspection:
         ]
 
     async def strays(self, content: Content) -> Sequence[int]:
-        """Numbers that the content does not have, and under which something is stored all the same."""
         if content.layout is Layout.INLINE:
             return [chunk.n for chunk in await self._inline_chunks(content) if chunk.n >= content.chunk_count]
         outside = {"$not": {"$gte": 0, "$lt": content.chunk_count}}
@@ -82,11 +78,10 @@ class MongoInspection:
         return sorted({document["n"] async for document in cursor})
 
     async def manifest_page(self, content: Content, page: int) -> bytes:
-        """As it is stored; b"" if it is missing."""
         return await self._manifests.page(content.id, page)
 
     async def digest_page(self, content: Content, page: int) -> bytes:
-        """The same from the digests beside the chunks, answered from an index; b"" if one is missing or doubled."""
+        """Read the digests of a GridFS content from an index alone, without a read of any chunk."""
         first = page * MANIFEST_PAGE_CHUNKS
         count = page_chunk_count(content.length, page)
         if content.layout is Layout.INLINE:
@@ -98,7 +93,6 @@ class MongoInspection:
         return b"".join(digest for _, digest in held)
 
     async def is_published(self, content: Content) -> bool:
-        """Whether the GridFS bucket's `files` document is as sealing wrote it."""
         return await self._gridfs.is_published(content)
 
     async def _inline_chunks(self, content: Content) -> list[StoredChunk]:

@@ -1,4 +1,7 @@
-"""What a check puts right in the database without any new bytes. Each call looks again: it changes nothing else."""
+"""Repairs of sealed contents that need no bytes from a source.
+
+A method that changes or removes stored chunks looks again first, and changes nothing if the fault has gone.
+"""
 
 from bson import ObjectId
 
@@ -13,7 +16,7 @@ from gridhaul.transfer.states import Layout
 
 @maps_database_errors
 class MongoMending:
-    """Every method says whether there was still something to do."""
+    """The port `transfer.ports.checking.Mending` on MongoDB."""
 
     def __init__(self, database: Database) -> None:
         self._chunks = database["fs.chunks"]
@@ -22,7 +25,6 @@ class MongoMending:
         self._manifests = Manifests(database)
 
     async def set_digest(self, content: Content, n: int, key: object, manifest: bytes, digest: bytes) -> bool:
-        """Put the manifest's digest beside a chunk whose data is right; `manifest` is an inline content's whole one."""
         if content.layout is Layout.INLINE:
             wrong = {"_id": ObjectId(content.id), "digests": {"$ne": manifest}}
             return bool((await self._inline.update_one(wrong, {"$set": {"digests": manifest}})).modified_count)
@@ -33,22 +35,17 @@ class MongoMending:
         return bool(changed.modified_count)
 
     async def drop_doubles(self, content: Content, n: int, keep: object, digest: bytes) -> bool:
-        """Remove every document of the number but one that is right, the one with the key if it is.
-
-        Raises ChunkCorrupt if none is: what is wrong here may be all that is left of something.
-        """
         same = {"files_id": ObjectId(content.id), "n": n}
         held = [document async for document in self._chunks.find(same)]
         right = [found["_id"] for found in held if chunk_digest(as_bytes(found.get("data"))) == digest]
-        if not held:  # deleted meanwhile
+        if not held:  # the content was deleted in the meantime
             return False
-        if not right:
-            raise ChunkCorrupt("None of them is what the manifest says, so none is removed.")
+        if not right:  # a chunk that is wrong here may be the last copy of another chunk
+            raise ChunkCorrupt("None of the chunks is what the manifest says, so none is removed.")
         others = {**same, "_id": {"$ne": keep if keep in right else right[0]}}
         return bool((await self._chunks.delete_many(others)).deleted_count)
 
     async def drop_stray(self, content: Content, n: int) -> bool:
-        """Remove what is stored under a number that the content does not have."""
         if 0 <= n < content.chunk_count:
             return False
         if content.layout is Layout.INLINE:
@@ -58,11 +55,9 @@ class MongoMending:
         return bool((await self._chunks.delete_many({"files_id": ObjectId(content.id), "n": n})).deleted_count)
 
     async def write_manifest(self, content: Content, page: int, digests: bytes) -> bool:
-        """Write one page."""
         await self._manifests.write(content.id, page, digests)
         return True
 
     async def publish(self, content: Content) -> bool:
-        """Write the GridFS bucket's `files` document anew."""
         await self._gridfs.publish(content, content.seal)
         return True

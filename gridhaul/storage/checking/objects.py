@@ -1,4 +1,4 @@
-"""What deliveries say is at the targets, for checks that ask the targets."""
+"""The objects that deliveries say are at their targets, for checks that ask the targets."""
 
 from collections.abc import Sequence
 
@@ -16,13 +16,14 @@ from gridhaul.transfer.states import OVER, DeliveryState
 
 @maps_database_errors
 class MongoObjects:
+    """The port `transfer.ports.checking.DeliveredObjects` on MongoDB."""
+
     def __init__(self, database: Database, *, sweep_seconds: float) -> None:
         self._deliveries = database["deliveries"]
         self._codec = Codec(Delivery)
         self._long_ago = after(-sweep_seconds)
 
     async def delivered(self, *, after: str, of_file: RecordId | None, limit: int) -> Sequence[Delivery]:
-        """The next deliveries that are done."""
         wanted: Document = {"state": DeliveryState.DELIVERED.value}
         if of_file is not None:
             wanted["file_id"] = ObjectId(of_file)
@@ -32,7 +33,6 @@ class MongoObjects:
         return [self._codec.decode(document) async for document in cursor]
 
     async def is_superseded(self, delivery: Delivery) -> bool:
-        """Whether another delivery has written under the name since, or may be doing so."""
         same_name = {
             "target": delivery.target,
             "final_name": delivery.final_name,
@@ -43,7 +43,7 @@ class MongoObjects:
         return await self._deliveries.find_one({**same_name, "$or": [later, writing]}, {"_id": 1}) is not None
 
     async def next_folder(self, after: Folder | None, of_file: RecordId | None) -> Folder | None:
-        """The next target and folder, in their order, that a delivery ever held a name in: a look into the index."""
+        """Find the folder by a look into the index, without a read of all deliveries."""
         beyond: list[Document] = [{"folder": {"$type": "string"}}]
         if after is not None:
             target, folder = after
@@ -57,8 +57,7 @@ class MongoObjects:
         return None
 
     async def over_long_ago(self, delivery_id: RecordId) -> Delivery | None:
-        """The delivery, if it ended long ago, nobody works on it, and nothing of it waits to be cleaned up."""
-        await catch_up(self._deliveries)  # what a new primary does not show yet may be that it goes on
+        await catch_up(self._deliveries)  # a new primary may not show yet that the delivery was queued again
         document = await self._deliveries.find_one(
             {
                 "_id": ObjectId(delivery_id),

@@ -1,4 +1,4 @@
-"""Checks that start by themselves: any number of processes may ask, and each is started once."""
+"""The checks that start at set times. Any number of processes may ask; each due check is queued once."""
 
 from collections.abc import Mapping, Sequence
 
@@ -13,21 +13,22 @@ CLAIM_SECONDS = 60.0  # how long a process that found a check due may take to op
 
 @maps_database_errors
 class MongoSchedule:
-    """When each kind is next due stands in the collection `dispatcher`, on the server's clock.
+    """The port `transfer.ports.checking.CheckSchedule` on MongoDB.
 
-    The first is due a whole period after the first start. Whoever finds one due puts it off by compare-and-set, opens
-    it, and writes the next time: only one does, and one that crashes between is followed by another.
+    The collection `dispatcher` holds, for each kind of check, the time when the next check is due, on the server's
+    clock. The first check is due a whole period after the first start. A process that finds a check due postpones it by
+    CLAIM_SECONDS with a compare-and-set, which succeeds in one process only, then opens the check and writes the next
+    time. If the process crashes in between, another process finds the check due again after CLAIM_SECONDS.
     """
 
     def __init__(self, database: Database, checks: MongoChecks, periods: Mapping[NewCheck, float]) -> None:
-        """Periods in seconds."""
+        """Take the period of each check, in seconds."""
         self._collection = database["dispatcher"]
         self._checks = checks
         self._periods = periods
         self._begun = False
 
     async def open_due(self) -> Sequence[Check]:
-        """The checks that were queued now, for the caller to hint."""
         if not self._begun:
             for new, seconds in self._periods.items():
                 await self._begin(new.kind, seconds)
@@ -38,7 +39,7 @@ class MongoSchedule:
         return [check for check in opened if check is not None]
 
     async def _begin(self, kind: CheckKind, seconds: float) -> None:
-        """A shorter period than before counts at once."""
+        """Write the first time. If the period is shorter now than before, bring the next time forward."""
         soonest: Document = {"$min": ["$next_at", after(seconds)]}
         await self._collection.update_one({"_id": kind.value}, [{"$set": {"next_at": soonest}}], upsert=True)
 

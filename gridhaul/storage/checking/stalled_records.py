@@ -1,6 +1,7 @@
-"""Records that stand still: leases nobody looks at, names claimed by what is over, work that nobody is told of.
+"""Stalled records: stale leases, work that no worker is told of, and names that ended deliveries still claim.
 
-Each repair names what it found, so it changes nothing that moved meanwhile. Times are the server's.
+Each repair repeats the condition under which the record was found, so it changes no record that has changed since. All
+times are the database server's.
 """
 
 from collections.abc import AsyncGenerator, Mapping
@@ -27,6 +28,8 @@ NOBODY_TOLD: Document = {"hint_at": {"$exists": False}, "hinted_at": {"$exists":
 
 @maps_database_errors
 class MongoStalledRecords:
+    """The port `transfer.ports.checking.StalledRecords` on MongoDB."""
+
     def __init__(self, database: Database, *, sweep_seconds: float) -> None:
         self._database = database
         self._files = database["files"]
@@ -34,7 +37,6 @@ class MongoStalledRecords:
         self._long_ago = after(-sweep_seconds)
 
     async def stored_files(self, *, after: str, limit: int) -> list[File]:
-        """The next files that are stored."""
         wanted: Document = {"state": FileState.STORED.value}
         if after:
             wanted["_id"] = {"$gt": ObjectId(after)}
@@ -42,25 +44,20 @@ class MongoStalledRecords:
         return [self._codec.decode(document) async for document in cursor]
 
     def stale_leases(self, only: File | None) -> AsyncGenerator[StalledRecord]:
-        """Leases that ended long ago, of records that nobody was told of since."""
         return self._find(tuple(RecordKind), self._stale_lease, only)
 
     def off_agenda(self, only: File | None) -> AsyncGenerator[StalledRecord]:
-        """Records that wait for a worker, and no hint is owed or was given."""
         return self._find(tuple(RecordKind), _off_agenda, only)
 
     def stale_claims(self, only: File | None) -> AsyncGenerator[StalledRecord]:
-        """Deliveries that are over, left nothing under their name, and claim it still."""
         return self._find((RecordKind.DELIVERY,), lambda _: _stale_claim(), only)
 
     async def end_lease(self, found: StalledRecord) -> bool:
-        """Take the lease away, and put the record back on the agenda if it waits. False if it has moved."""
         waits = {"$in": ["$state", sorted(WAITING_STATES[found.kind])]}
         due = {name: {"$cond": [waits, NOW, f"${name}"]} for name in ("next_attempt_at", "hint_at")}
         return await self._change(found, self._stale_lease(found.kind), {"lease_until": GONE, **due})
 
     async def put_on_agenda(self, found: StalledRecord) -> bool:
-        """A worker is told soon. False if it has moved."""
         leased = {"$gt": ["$lease_until", NOW]}
         due = {
             "hint_at": {"$cond": [leased, "$lease_until", NOW]},
@@ -70,7 +67,6 @@ class MongoStalledRecords:
         return await self._change(found, _off_agenda(found.kind), due)
 
     async def end_claim(self, found: StalledRecord) -> bool:
-        """The name is free again. False if it has moved."""
         return await self._change(found, _stale_claim(), {"claimed": GONE})
 
     async def _find(
@@ -90,7 +86,10 @@ class MongoStalledRecords:
         return bool(changed.modified_count)
 
     def _stale_lease(self, kind: RecordKind) -> Document:
-        """Only where somebody waits for it: a paused delivery may keep one that has ended (`lease_left`)."""
+        """Return the condition for stale leases, only of records that wait for a worker.
+
+        A paused delivery may keep a lease that has ended (`lease_left`): such a lease is not stale.
+        """
         never_or_long_ago = {"$lte": [{"$ifNull": ["$hint_at", self._long_ago]}, self._long_ago]}
         ended = {"$lte": ["$lease_until", self._long_ago]}
         return {
@@ -102,12 +101,15 @@ class MongoStalledRecords:
 
 
 def _off_agenda(kind: RecordKind) -> Document:
-    """Without a lease: one that ended is found as such, and a live one owes a hint at its end."""
+    """Return the condition for records off the agenda, only of records without a lease.
+
+    While a lease lives, a hint is owed at its end; a lease that ended long ago is found as a stale lease.
+    """
     return {"lease_until": {"$exists": False}, "$or": _waits(kind), **NOBODY_TOLD}
 
 
 def _waits(kind: RecordKind) -> list[Document]:
-    """Any of these: a worker has something to do."""
+    """Return conditions; a worker has something to do for every record that meets one of them."""
     waits: list[Document] = [{"state": {"$in": sorted(WAITING_STATES[kind])}}, {"next_attempt_at": {"$exists": True}}]
     if kind is RecordKind.DELIVERY:
         waits.append({"state": {"$in": sorted(OVER)}, "leftovers.0": {"$exists": True}})
@@ -120,7 +122,7 @@ def _stale_claim() -> Document:
 
 
 def _scope(kind: RecordKind, only: File | None) -> Document | None:
-    """The records that belong to the file, None if there are none of that kind."""
+    """Return the condition for the file's records of the kind, or None if the file has no such records."""
     if only is None:
         return {}
     if kind is RecordKind.FILE:

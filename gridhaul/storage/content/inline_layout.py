@@ -24,7 +24,7 @@ class InlineLayout:
         self._in_threads = for_threads(database)["inline"]
 
     async def insert(self, content_id: RecordId, chunks: Sequence[bytes], digests: Sequence[bytes]) -> bool:
-        """Store all chunks of the content. Return whether they are new. Raises ChunkConflict if other bytes are stored."""
+        """Store all chunks. Return whether they are new. Raises ChunkConflict if other bytes are stored."""
         try:
             await self._collection.insert_one(_document(content_id, chunks, digests))
         except DuplicateKeyError:
@@ -59,7 +59,7 @@ class InlineLayout:
             yield [(n, as_bytes(data)) for n, data in enumerate(document["chunks"])]
 
     async def restore(self, content_id: RecordId, n: int, data: bytes, manifest: bytes) -> bool:
-        """Store the right data of chunk `n`, and the manifest's digests, in one write. Return whether anything was wrong."""
+        """Store the right data of chunk `n` and the manifest's digests in one write. Return whether any was wrong."""
         key = {"_id": ObjectId(content_id)}
         alone = {"digests": manifest, "chunks": [*([b""] * n), data]}
         while True:

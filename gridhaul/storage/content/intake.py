@@ -1,4 +1,4 @@
-"""The store behind the chunk service: it stores segments, tells which chunks are stored, seals and repairs contents."""
+"""The store behind the chunk service: stores segments, tells which chunks are stored, seals and repairs contents."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 
@@ -68,10 +68,10 @@ class MongoIntake:
             return False
         if content.layout is None and first == 0 and len(chunks) == content.chunk_count <= self._inline_limit_chunks:
             new = await self._inline.insert(content_id, chunks, digests)
-            await self._choose(content_id, Layout.INLINE)
+            await self._note_layout(content_id, Layout.INLINE)
             return new
         if content.layout is None:
-            await self._choose(content_id, Layout.GRIDFS)
+            await self._note_layout(content_id, Layout.GRIDFS)
         return await self._gridfs.insert(content_id, first, chunks, digests)
 
     async def store_whole(self, contents: Sequence[WholeContent]) -> Mapping[RecordId, str]:
@@ -91,7 +91,7 @@ class MongoIntake:
             raise LengthMismatch(f"The content was opened with a length of {content.length} bytes.")
         if content.state is ContentState.SEALED:
             return self._same_seal(content, seal)
-        layout = content.layout or await self._layout_of_unchosen(content)
+        layout = content.layout or await self._layout_to_note(content)
         if await self._write_manifest(content) != seal.manifest_root:
             raise DigestMismatch("The stored chunks do not give this manifest root.")
         if layout is Layout.GRIDFS:
@@ -153,12 +153,12 @@ class MongoIntake:
                 held[offset] = digests[start : start + DIGEST_BYTES] or None
         return held
 
-    async def _choose(self, content_id: RecordId, layout: Layout) -> None:
+    async def _note_layout(self, content_id: RecordId, layout: Layout) -> None:
         await self._contents.update_one(
             {"_id": ObjectId(content_id), "layout": None}, {"$set": {"layout": layout.value}}
         )
 
-    async def _layout_of_unchosen(self, content: Content) -> Layout:
+    async def _layout_to_note(self, content: Content) -> Layout:
         """Return the layout of a content that names none yet.
 
         The content is empty, or no chunk was stored, or a crash followed the insert of its inline document, before the

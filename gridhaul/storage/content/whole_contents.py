@@ -21,7 +21,9 @@ from gridhaul.transfer.errors import PayloadTooLarge, StateConflict
 from gridhaul.transfer.model import Content, RecordId
 from gridhaul.transfer.states import ContentState, Layout
 
-NOWHERE: Document = {"$in": []}  # matches no state, so an upsert only inserts. Only pipelines know the time
+# A condition that matches no document, so that an upsert only inserts. An upsert is needed because only pipelines know
+# the server's time.
+NOWHERE: Document = {"$in": []}
 Wholes = Mapping[RecordId, WholeContent]
 
 

@@ -31,9 +31,9 @@ async def test_check_is_opened_once_when_its_time_has_come(database: Database) -
 
 
 async def test_check_that_is_still_open_is_not_opened_again(database: Database) -> None:
-    one, checks = schedule(database, 0.1), MongoChecks(database, lease_seconds=60)
+    one, checks = schedule(database, 0.05), MongoChecks(database, lease_seconds=60)
     (first,) = await eventually(one.open_due)
-    await asyncio.sleep(0.3)
+    await asyncio.sleep(0.1)  # the time of the next check has come
     assert await one.open_due() == []
     await checks.move(first.id, CANCEL_CHECK)
     (second,) = await eventually(one.open_due)
