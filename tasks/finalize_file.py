@@ -34,17 +34,17 @@ from tasks.celery import app
 from tasks.final_name import NOT_READ_BACK, choose_final_name, is_content, may_be_ours, was_there
 from tasks.runtime import Runtime, worker
 
-SHOWN_LATE_SECONDS = (0.5, 1.5)  # servers with caches show an older length for a moment
+SHOWN_LATE_SECONDS = (0.5, 1.5)  # waits between looks: servers with caches show an older length for a moment
 
 
 @app.task(name=TaskName.FINALIZE_FILE)
 def finalize_file(delivery_id: str) -> None:
-    """Celery's shell."""
+    """Run the journey `deliver_file` for the delivery id in the message."""
     worker.run(deliver_file, delivery_id)
 
 
 async def deliver_file(runtime: Runtime, delivery_id: str) -> None:
-    """Claim the delivery and do it. No claim, no work."""
+    """Claim the delivery and do it. Do nothing if the claim fails."""
     delivery = await runtime.deliveries.claim(
         RecordId(delivery_id), holder=runtime.holder, from_states=DELIVERABLE, to_state=DeliveryState.STREAMING
     )
@@ -59,24 +59,25 @@ def _progress(meter: Meter) -> dict[str, Any]:
 
 async def _deliver(runtime: Runtime, delivery: Delivery, tenure: Tenure, meter: Meter) -> None:
     content = await _content(runtime, delivery)
-    if content.sha256 != delivery.sha256:  # the receipt vouches for the delivery's
+    if content.sha256 != delivery.sha256:  # the receipt states the delivery's digest
         raise ContentMismatch("The stored bytes are not those that the delivery was asked for.")
     target = runtime.targets.get(delivery.target)
     attempt = _Attempt(runtime, delivery, content, target, tenure, meter)
-    for name in filter(is_temporary, delivery.leftovers):  # first of all: an earlier worker could still rename it
+    # Remove temporary objects of earlier attempts first, because an earlier worker could still rename such an object.
+    for name in filter(is_temporary, delivery.leftovers):
         tenure.check()
-        with suppress(TargetLocked):  # its worker is gone or stopped in the middle: it stays a leftover, for later
+        with suppress(TargetLocked):  # a request of a lost worker holds the object, which stays a leftover until later
             await target.remove(name)
     try:
         await attempt.run()
     except IntegrityError:
-        await _content(runtime, delivery)  # a file that was deleted meanwhile is not a damaged one
+        await _content(runtime, delivery)  # raises FileDeleted if the bytes are missing because of a delete
         raise
 
 
 async def _content(runtime: Runtime, delivery: Delivery) -> Content:
     content = await _stored_content(runtime, delivery)
-    if content is None:  # a new primary may not know yet what is confirmed; after a write to it, it does
+    if content is None:  # a new primary may not show all confirmed records yet; after a majority write it does
         await runtime.deliveries.renew(delivery.lease)
         content = await _stored_content(runtime, delivery)
     if content is None:
@@ -104,7 +105,7 @@ class _Attempt:
         self._target = target
         self._tenure = tenure
         self._meter = meter
-        self._replaces = delivery.replaced  # somebody else's object under the name
+        self._replaces = delivery.replaced  # somebody else's object under the final name
         self._put_began = False
 
     async def run(self) -> None:
@@ -119,7 +120,7 @@ class _Attempt:
             await self._send(final.name)
 
     async def _send_and_commit(self, name: str, commit: AtomicCommit) -> None:
-        """Write under a temporary name, check what arrived, and only then give it its name."""
+        """Write the object under a temporary name, check it, and only then rename it to its final name."""
         temporary = temporary_name(name, self._delivery.lease)
         await self._deliveries.renew(self._delivery.lease, leftovers=(*self._delivery.leftovers, temporary))
         try:
@@ -138,11 +139,14 @@ class _Attempt:
         self._tenure.check()
         try:
             await (commit.replace if overwrite else commit.commit)(temporary, name)
-        except (ObjectExists, NotFound) as surprise:  # perhaps our own rename, answered late: the next probe tells
+        except (ObjectExists, NotFound) as surprise:  # the rename may have succeeded; the next attempt looks first
             raise TargetUnavailable("The target changed while the object was renamed; it is asked again.") from surprise
 
     async def _send(self, name: str) -> None:
-        """One pass straight to the final name, for targets that cannot rename: the weaker promise."""
+        """Write the object straight to the final name, and check it there, because the target cannot rename.
+
+        This promises less: whoever reads the target may see a part of the object.
+        """
         left = (*self._temporary_names, name)
         await self._deliveries.renew(self._delivery.lease, final_touched=True, replaced=self._replaces, leftovers=left)
         try:
@@ -157,7 +161,7 @@ class _Attempt:
         await self._finish(name, evidence)
 
     async def _finish(self, name: str, evidence: Evidence) -> None:
-        """Write the receipt."""
+        """Finish the delivery with its receipt."""
         delivery, content = self._delivery, self._content
         receipt = Receipt(
             length=content.length,
@@ -171,17 +175,17 @@ class _Attempt:
             attempts=delivery.attempts,
         )
         done = {"receipt": receipt, "sent_bytes": content.length, "rate": self._meter.rate, "error": None}
-        left = self._temporary_names  # of earlier attempts: one of their workers may still be at it
+        left = self._temporary_names  # workers of earlier attempts may still write these objects
         await self._deliveries.finish(delivery.lease, DeliveryState.DELIVERED, leftovers=left, **done)
 
     @property
     def _temporary_names(self) -> tuple[str, ...]:
-        """Those of earlier attempts."""
+        """Return the names of temporary objects that earlier attempts noted."""
         return tuple(filter(is_temporary, self._delivery.leftovers))
 
     async def _put(self, name: str) -> None:
         async with aclosing(self._runtime.contents.read(self._content)) as chunks:
-            # Of a small content everything, of a large one all but the last segment is verified before a byte leaves.
+            # Read the first chunk before the target is touched: of a content of up to 16 chunks, all is verified then.
             first = await anext(chunks, b"")
             self._tenure.check()
             self._put_began = True
@@ -190,7 +194,7 @@ class _Attempt:
             sent.left()
 
     async def _check(self, name: str) -> Evidence:
-        """The evidence that the target holds the right bytes. Raises TargetMismatch."""
+        """Return the evidence that the target holds the right bytes. Raises TargetMismatch, TargetUnavailable."""
         for delay in (*SHOWN_LATE_SECONDS, None):
             found = await self._target.inspect(name, length=self._content.length)
             if found is not None and is_content(found, self._content):
@@ -203,15 +207,16 @@ class _Attempt:
         raise TargetMismatch("The target stored other bytes than were sent; they were removed.")
 
     async def _confirm(self, name: str) -> None:
-        """After the rename the object is where it belongs. Its bytes were checked before."""
+        """Raise TargetUnavailable unless the target shows the renamed object. Its bytes were checked before."""
         found = await self._target.inspect(name, length=NOT_READ_BACK)
         if found is None or found.length != self._content.length:
             raise TargetUnavailable("The target renamed the object but does not show it.")
 
     async def _take_back(self, name: str) -> None:
-        """Remove what was sent under the final name, but never what was there before.
+        """Remove the object that was sent to the final name, but never the object that was there before.
 
-        Nothing is touched unless the lease is held still. Where the removal shows, the name is nobody's again.
+        Nothing is done unless the lease still holds. If the target shows the removal, the record notes that no byte of
+        the delivery is left under the final name.
         """
         with suppress(GridhaulError):
             await self._deliveries.renew(self._delivery.lease)
@@ -223,13 +228,13 @@ class _Attempt:
                 await self._deliveries.renew(self._delivery.lease, final_touched=False, leftovers=self._temporary_names)
 
     async def _remove_quietly(self, name: str) -> None:
-        with suppress(GridhaulError):  # whoever comes next removes it first
+        with suppress(GridhaulError):  # the next attempt, or the cleaning, removes the object
             self._tenure.check()
             await self._target.remove(name)
 
 
 class _Sent:
-    """What has left, counted; right before anything does, the lease is looked at. Used by whichever thread sends."""
+    """Counts the bytes that have left, and checks the lease right before more leave. The thread that sends calls it."""
 
     def __init__(self, tenure: Tenure, meter: Meter) -> None:
         self._tenure = tenure
@@ -237,13 +242,13 @@ class _Sent:
         self._on_its_way = 0
 
     def leaving(self, length: int) -> None:
-        """So many bytes are about to leave, and those before have left. Raises LeaseLost."""
+        """Note that `length` bytes are about to leave, and that the bytes before have left. Raises LeaseLost."""
         self._tenure.check()
         self.left()
         self._on_its_way = length
 
     def left(self) -> None:
-        """What was on its way has left."""
+        """Note that the bytes on their way have left."""
         self._meter.add(self._on_its_way)
         self._on_its_way = 0
 

@@ -1,7 +1,7 @@
 """Fixtures: a real MongoDB for the tests, and an empty database in it for each test that asks for one.
 
-`make test` runs the tests in several processes (pytest-xdist), each with a MongoDB of its own. All tests of one file run
-in one process, one after the other. All tests that use the running system of the journeys share one process.
+`make test` runs the tests in several processes (pytest-xdist), each with a MongoDB of its own. Tests of one file run in
+one process, one after the other. The tests that use the running system of the journeys share one process.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""Records to BSON documents and back: field names stay, `id` is `_id`, ids are ObjectIds."""
+"""The conversion of records to BSON documents and back. Field names stay, `id` becomes `_id`, ids become ObjectIds."""
 
 from typing import Any, Generic, TypeVar, get_type_hints
 
@@ -15,7 +15,7 @@ R = TypeVar("R")
 
 
 def new_id() -> RecordId:
-    """A fresh id of 24 hex digits; ids grow with time."""
+    """Return a fresh id of 24 hex digits; ids ascend with time."""
     return RecordId(str(ObjectId()))
 
 
@@ -34,27 +34,27 @@ _converter = _make_converter()
 
 
 class Codec(Generic[R]):
-    """Converts one type of record."""
+    """The conversion of one type of record."""
 
     def __init__(self, record_type: type[R]) -> None:
         self._type = record_type
         self._fields = get_type_hints(record_type)
 
     def decode(self, document: Document) -> R:
-        """The record of a document. Fields that only the database needs are passed over."""
+        """Return the record of a document. Fields that only the database needs are left out."""
         return _converter.structure(document, self._type)
 
     def document(self, record: R) -> Document:
-        """The document of a record."""
+        """Return the document of a record."""
         return dict(_converter.unstructure(record))
 
     def values(self, fields: dict[str, Any]) -> Document:
-        """Fields of the record as they are stored."""
+        """Return fields of the record as MongoDB stores them."""
         return {
             name: _converter.unstructure(value, unstructure_as=self._fields.get(name, type(value)))
             for name, value in fields.items()
         }
 
     def literals(self, fields: dict[str, Any]) -> Document:
-        """The same as they stand in an update pipeline: no string is taken for an expression."""
+        """Return the same as `values` for an update pipeline, in which no string is taken for an expression."""
         return {name: {"$literal": value} for name, value in self.values(fields).items()}

@@ -20,7 +20,7 @@ from tests.contracts.ports import new_file
 from tests.servers.replica_set import ReplicaSet, replica_set
 
 PATIENT_SECONDS = 120  # so long that no election happens
-LOOK_SECONDS = 0.3  # work that does not wait for the majority would be done in this time
+LOOK_SECONDS = 1  # work that does not wait for the majority, such as 17 MiB stored and read, ends in this time
 CONFIRMED_SECONDS = 30
 
 

@@ -1,8 +1,9 @@
-"""Stored bytes that belong to nothing: found through indexes, id by id, and removed.
+"""Stored bytes that no record refers to: found through indexes, id by id, and removed.
 
-A content's record is made before its chunks, and its file names it before that. So what was seen first and has no
-record when that is asked for afterwards never gets one again; and what is younger than the longest request is left out.
-Only what Gridhaul wrote counts: other users of the GridFS bucket have no digests.
+A file names its content before the content's record is made, and the record is made before the chunks. Therefore an id
+that was found first, and has no record when the records are read afterwards, never gets a record again. Ids that are
+younger than the longest request are left out. Only bytes that Gridhaul wrote count: chunks of other users of the GridFS
+bucket have no digests.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -28,6 +29,8 @@ OURS_IN_CHUNKS: Document = {"digest": {"$exists": True}}
 
 @maps_database_errors
 class MongoOrphans:
+    """The port `transfer.ports.checking.Orphans` on MongoDB."""
+
     def __init__(self, database: Database, *, sweep_seconds: float) -> None:
         self._database = database
         self._contents = database["contents"]
@@ -40,7 +43,7 @@ class MongoOrphans:
         self._sweep_seconds = sweep_seconds
 
     async def with_chunks(self, *, after: str, limit: int) -> Sequence[RecordId]:
-        """The next ids that chunks are stored of: one look into the index for each."""
+        """Find each id by a look into the index, without a read of any chunk."""
         found: list[RecordId] = []
         last = ObjectId(after) if after else None
         while len(found) < limit:
@@ -53,7 +56,6 @@ class MongoOrphans:
         return found
 
     async def with_manifest(self, *, after: str, limit: int) -> Sequence[RecordId]:
-        """The next ids that a manifest is stored of."""
         found: list[RecordId] = []
         wanted: Document = {"_id": {"$gt": {"content": ObjectId(after), "page": MaxKey()}}} if after else {}
         while len(found) < limit:
@@ -66,22 +68,18 @@ class MongoOrphans:
         return found
 
     async def with_inline(self, *, after: str, limit: int) -> Sequence[RecordId]:
-        """The next ids of small contents whose bytes are stored."""
         return await _next_ids(self._inline, {}, after, limit)
 
     async def with_bucket_file(self, *, after: str, limit: int) -> Sequence[RecordId]:
-        """The next ids of GridFS `files` documents that Gridhaul wrote."""
         return await _next_ids(self._bucket_files, OURS_IN_BUCKET, after, limit)
 
     async def orphaned(self, content_ids: Sequence[RecordId]) -> Sequence[RecordId]:
-        """Those of which there is no record, and no file either; seen before this was asked. None that is young."""
         now = await self._server_time()
         oldest = now - timedelta(seconds=self._sweep_seconds)
         old = [one for one in map(ObjectId, content_ids) if creation_time(one, now=now) < oldest]
         return [RecordId(str(one)) for one in await self._without(self._known, old)]
 
     async def unreferenced(self, *, after: str, limit: int) -> tuple[Sequence[Content], str]:
-        """Contents in use that no file refers to, among the next ones; the id to go on after, "" at the end."""
         wanted: Document = {"state": {"$in": [ContentState.OPEN.value, ContentState.SEALED.value]}}
         wanted["$expr"] = self._is_old("$created_at")
         if after:
@@ -93,7 +91,7 @@ class MongoOrphans:
         return left, str(ids[-1]) if len(ids) == limit else ""
 
     async def remove_chunks(self, content_id: RecordId) -> bool:
-        """Remove the chunks of an orphan, some at a time. Whether there were any, as of every `remove_`."""
+        """Remove the chunks some at a time, so that MongoDB answers each delete soon."""
         ours = {"files_id": ObjectId(content_id), **OURS_IN_CHUNKS}
         removed = False
         while True:
@@ -105,7 +103,6 @@ class MongoOrphans:
             removed = True
 
     async def has_chunks(self, content_id: RecordId) -> bool:
-        """Whether Gridhaul wrote any of the chunks that are stored."""
         ours = {"files_id": ObjectId(content_id), **OURS_IN_CHUNKS}
         return await self._chunks.find_one(ours, {"_id": 0, "n": 1}) is not None
 
@@ -124,7 +121,7 @@ class MongoOrphans:
     async def _without(
         self, look: Callable[[Sequence[ObjectId]], Awaitable[set[Any]]], ids: Sequence[ObjectId]
     ) -> Sequence[ObjectId]:
-        """Those that are not seen, also once a new primary shows all that was acknowledged."""
+        """Return the ids that `look` does not return, even after the primary has caught up."""
 
         async def unseen() -> Sequence[ObjectId]:
             seen = await look(ids)
@@ -133,12 +130,12 @@ class MongoOrphans:
         return await read_with_catch_up(self._contents, unseen, found=lambda left: not left)
 
     async def _known(self, ids: Sequence[ObjectId]) -> set[Any]:
-        """Those with a record of their own, or a file's."""
+        """Return the ids that a content's record has, or that a file refers to."""
         known = {document["_id"] async for document in self._contents.find({"_id": {"$in": ids}}, {"_id": 1})}
         return known | await self._referred_to(ids)
 
     async def _referred_to(self, ids: Sequence[ObjectId]) -> set[Any]:
-        """Those that a file refers to which is not deleted."""
+        """Return the ids that a file refers to, unless the file is DELETED."""
         wanted = {"content_id": {"$in": ids}, "state": {"$ne": FileState.DELETED.value}}
         return {document["content_id"] async for document in self._files.find(wanted, {"content_id": 1})}
 

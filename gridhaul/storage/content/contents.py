@@ -1,4 +1,4 @@
-"""Contents as writers and readers see them: opened with a fence, read verified, deleted when nothing refers to them."""
+"""Contents as writers and readers see them: opened with a fence, read verified, deleted when no file refers to them."""
 
 import functools
 from collections.abc import AsyncGenerator
@@ -26,10 +26,12 @@ _NEVER_OPENED: Document = {"filename": "", "content_type": "", "length": 0, "fen
 
 @maps_database_errors
 class MongoContents:
-    """`transfer.ports.contents.Contents`. No segment arrives later than `sweep_seconds` after its content was deleted.
+    """The port `transfer.ports.contents.Contents` on MongoDB.
 
-    Where only `few_readers` are at it at once, MongoDB sends on without being asked: faster, but each reader keeps a
-    connection, and however slowly it reads, 4 MiB of MongoDB's memory.
+    `sweep_seconds` is the longest time after the delete of a content in which segments of it may still arrive.
+
+    With `few_readers`, MongoDB sends chunks without being asked for more. This is faster, but each reader keeps a
+    connection and 4 MiB of MongoDB's memory, however slowly it reads. So only a few may read at once.
     """
 
     def __init__(
@@ -68,7 +70,7 @@ class MongoContents:
             )
         except DuplicateKeyError:
             raise LeaseLost(f"content {content_id} is being deleted") from None
-        content = self._codec.decode(cast("Document", document))  # an upsert always gives one
+        content = self._codec.decode(cast("Document", document))  # an upsert always returns a document
         if content.fence != fence:
             raise LeaseLost(f"content {content_id}, fence {fence}")
         return content
@@ -104,7 +106,8 @@ class MongoContents:
                     }
                 }
             ],
-            upsert=True,  # a worker that lost the file meanwhile may be about to make it: it finds it deleted
+            # If the content does not exist, note its delete: a worker that has lost the file may be about to make it.
+            upsert=True,
             return_document=ReturnDocument.AFTER,
         )
         if document and document["state"] == ContentState.DELETING:

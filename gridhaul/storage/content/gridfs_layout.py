@@ -1,6 +1,6 @@
-"""Contents past 16 MB: a child document per chunk in a GridFS bucket, `fs.files` written when the content is sealed.
+"""The layout of contents past 16 MB: one document per chunk in a GridFS bucket, and one in `fs.files` at the seal.
 
-The documents are those of the GridFS specification, with the digest beside the data; any GridFS client can read them.
+The documents follow the GridFS specification, with the digest beside the data; any GridFS client can read them.
 """
 
 from collections.abc import Generator, Sequence
@@ -22,10 +22,10 @@ from gridhaul.transfer.model import Content, RecordId, Seal
 
 NumberedDigest = tuple[int, bytes]
 
-INSERT_CHUNKS = 4  # documents in one insert: small enough to overlap, far below the 48 MB of a message
+INSERT_CHUNKS = 4  # documents in one insert: few enough that inserts overlap, far below the 48 MB of a message
 DELETE_CHUNKS = 1024
 READ_CHUNKS = 4  # documents in one answer: few enough to stay in the processor's caches until they are used
-# Named in every query: MongoDB tries one index against the other otherwise, and reads chunks for each.
+# Queries for many chunks name this index. Otherwise MongoDB tries both indexes, and reads chunks with each of them.
 BY_NUMBER = [("files_id", ASCENDING), ("n", ASCENDING), ("digest", ASCENDING)]
 
 
@@ -37,7 +37,7 @@ class GridFSLayout:
         self._in_threads = for_threads(database)["fs.chunks"]
 
     async def insert(self, content_id: RecordId, first: int, chunks: Sequence[bytes], digests: Sequence[bytes]) -> bool:
-        """Whether any was new. Raises ChunkConflict when a number is stored with other bytes."""
+        """Store the chunks. Return whether any is new. Raises ChunkConflict if a number is stored with other bytes."""
         documents = [
             {"files_id": ObjectId(content_id), "n": first + i, "data": data, "digest": digest}
             for i, (data, digest) in enumerate(zip(chunks, digests, strict=True))
@@ -49,7 +49,7 @@ class GridFSLayout:
         return len(repeated) < len(documents)
 
     async def _insert_part(self, documents: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Insert; return the documents whose number was there already."""
+        """Insert the documents. Return the ones whose number was stored already."""
         return [documents[at] for at in await doubles(self._chunks.insert_many(documents, ordered=False))]
 
     async def _require_same(self, content_id: RecordId, documents: list[dict[str, Any]]) -> None:
@@ -60,34 +60,37 @@ class GridFSLayout:
                 raise ChunkConflict(f"Chunk {document['n']} is stored with other bytes.")
 
     async def digests(self, content_id: RecordId, first: int, count: int) -> list[NumberedDigest]:
-        """The held digests among `count` numbers from `first`, in order: answered from an index alone."""
+        """Return the stored digests among `count` numbers from `first`, in order. An index alone answers the query."""
         wanted = {"files_id": ObjectId(content_id), "n": {"$gte": first, "$lt": first + count}}
         covered = {"_id": 0, "n": 1, "digest": 1}
         cursor = self._chunks.find(wanted, covered, hint=BY_NUMBER).sort("n", ASCENDING)
         return [(document["n"], bytes(document["digest"])) async for document in cursor]
 
     def batches(self, content: Content) -> Generator[list[NumberedChunk]]:
-        """The chunks in order, some at a time: in a thread, by one cursor. One that is lost is followed by another."""
-        first, surely = 0, False
+        """Yield the chunks in order, some at a time, from one cursor; another replaces a lost cursor. For threads.
+
+        If chunks are missing, the primary catches up and the read goes on. Chunks that are missing then are left out.
+        """
+        first, caught_up = 0, False
         while first < content.chunk_count:
             begun_at = first
             try:
                 with closing(self._batches_from(content, first)) as batches:
                     for batch in batches:
-                        if not surely and batch[-1][0] >= first + len(batch):  # some before it are not there
+                        if not caught_up and batch[-1][0] >= first + len(batch):  # a chunk is missing
                             break
                         first += len(batch)
                         yield batch
             except PyMongoError as error:
                 if first == begun_at or not may_pass(error):
                     raise
-                surely = False
+                caught_up = False
                 continue
-            if surely:  # whoever checks sees what is missing
+            if caught_up:  # the caller notices which chunks are missing
                 return
             if first < content.chunk_count:
                 catch_up_in_thread(self._in_threads)
-                surely = True
+                caught_up = True
 
     def _batches_from(self, content: Content, first: int) -> Generator[list[NumberedChunk]]:
         wanted = {"files_id": ObjectId(content.id), "n": {"$gte": first, "$lt": content.chunk_count}}
@@ -97,18 +100,18 @@ class GridFSLayout:
                 yield [(document["n"], as_bytes(document.get("data"))) for document in documents]
 
     async def publish(self, content: Content, seal: Seal) -> None:
-        """Write the bucket's `files` document: from now on any GridFS client sees the file."""
+        """Write the bucket's `files` document. From now on every GridFS client sees the file."""
         document = {**_bucket_file(content, seal), "uploadDate": datetime.now(UTC)}
         await self._files.replace_one({"_id": ObjectId(content.id)}, document, upsert=True)
 
     async def is_published(self, content: Content) -> bool:
-        """Whether the bucket's `files` document of a sealed content is there, and as it was written."""
+        """Return whether the bucket's `files` document of a sealed content exists, as `publish` wrote it."""
         document = await self._files.find_one({"_id": ObjectId(content.id)}) or {}
         wanted = _bucket_file(content, content.seal)
         return {name: document.get(name) for name in wanted} == wanted and "uploadDate" in document
 
     async def restore(self, content_id: RecordId, n: int, data: bytes, digest: bytes) -> bool:
-        """Put the right data under the number in one write, unless it is there. Whether anything was wrong."""
+        """Store the right data under the number in one write, unless it is stored. Return whether any was wrong."""
         document = {"files_id": ObjectId(content_id), "n": n, "data": data, "digest": digest}
         key = {"files_id": ObjectId(content_id), "n": n}
         while True:
@@ -119,17 +122,19 @@ class GridFSLayout:
                 right = [found for found in held if found.get("data") == data]
                 await self._chunks.replace_one({"_id": (right or held)[0]["_id"]}, document)
                 return True
-            with suppress(DuplicateKeyError):  # stored just now: look again
+            with suppress(DuplicateKeyError):  # another request stored the chunk just now: look again
                 await self._chunks.insert_one(document)
                 return True
 
     async def delete(self, content_id: RecordId, chunk_count: int) -> None:
-        """The `files` document first, so that no GridFS client meets a file with missing chunks."""
+        """Delete the `files` document first, so that no GridFS client finds a file with missing chunks."""
         await self._files.delete_one({"_id": ObjectId(content_id)})
-        for first in range(0, chunk_count, DELETE_CHUNKS):  # each soon answered, however large the content is
+        # MongoDB answers each of these deletes soon, however large the content is.
+        for first in range(0, chunk_count, DELETE_CHUNKS):
             numbers = {"$gte": first, "$lt": first + DELETE_CHUNKS}
             await self._chunks.delete_many({"files_id": ObjectId(content_id), "n": numbers}, hint=BY_NUMBER)
-        await self._chunks.delete_many({"files_id": ObjectId(content_id)}, hint=BY_NUMBER)  # past the end, by mistake
+        # Chunks may be stored past the content's end by mistake.
+        await self._chunks.delete_many({"files_id": ObjectId(content_id)}, hint=BY_NUMBER)
 
 
 def _bucket_file(content: Content, seal: Seal) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""A stored content as a stream in which every byte was checked before it is given."""
+"""A stored content as a stream of chunks, each of which is checked before it is yielded."""
 
 import asyncio
 from collections import deque
@@ -16,7 +16,7 @@ from gridhaul.transfer.model import Content
 NumberedChunk = tuple[int, bytes]  # a chunk's number and data, as a layout reads them
 ManifestPage = Callable[[int], bytes]
 
-READ_AHEAD = 2  # batches: the reader does not wait for the checker, whose batch takes as long as its own
+READ_AHEAD = 2  # batches; with one batch, the reader would wait for the checker, which takes as long for a batch
 
 T = TypeVar("T")
 
@@ -24,10 +24,10 @@ T = TypeVar("T")
 async def verified(
     content: Content, batches: Generator[Sequence[NumberedChunk]], manifest_page: ManifestPage
 ) -> AsyncGenerator[bytes]:
-    """The chunks in order, each checked against the manifest; the last segment only once length and SHA-256 agree.
+    """Yield the chunks in order, each checked against the manifest; the last 16 only once length and SHA-256 agree.
 
-    So a reader that stops at an error has never had the whole content, and of one segment or less not a byte.
-    Batches are read in one thread, checked in another and hashed in a third, while those before them are used.
+    Before an error the caller has never received the whole content, and no byte of a content of up to 16 chunks.
+    Batches are read in one thread, checked in another and hashed in a third, while the caller uses earlier batches.
     Raises ChunkMissing, ChunkCorrupt, ChunkDoubled, ContentMismatch.
     """
     before_last_segment = content.chunk_count - SEGMENT_MAX_CHUNKS
@@ -47,13 +47,13 @@ async def verified(
 
 
 def _read_ahead(items: Generator[T], thread: ThreadPoolExecutor) -> Generator[T]:
-    """In a thread: the items, the next ones made in the other one while this one is used."""
+    """Yield the items. `thread` makes the next READ_AHEAD items while the caller, in another thread, uses this one."""
     making = deque(thread.submit(next, items, None) for _ in range(READ_AHEAD))
     try:
         while (item := making.popleft().result()) is not None:
             making.append(thread.submit(next, items, None))
             yield item
-    finally:  # a thread that reads can not be interrupted
+    finally:  # wait for the thread, because a read cannot be interrupted
         for later in making:
             later.cancel()
         wait(making)
@@ -61,7 +61,7 @@ def _read_ahead(items: Generator[T], thread: ThreadPoolExecutor) -> Generator[T]
 
 
 async def _checked_ahead(items: Generator[T], thread: ThreadPoolExecutor) -> AsyncGenerator[T]:
-    """On the event loop: the items, the next one made in a thread while this one is used."""
+    """Yield the items on the event loop. `thread` makes the next item while the caller uses this one."""
     loop = asyncio.get_running_loop()
     making = loop.run_in_executor(thread, next, items, None)
     try:
@@ -70,7 +70,7 @@ async def _checked_ahead(items: Generator[T], thread: ThreadPoolExecutor) -> Asy
             yield item
     finally:
         try:
-            with suppress(Exception):  # whoever stops early has no use for it
+            with suppress(Exception):  # a caller that stops early has no use for the next item or its error
                 await thread_ended(making)
         finally:
             await thread_ended(loop.run_in_executor(thread, items.close))
@@ -86,7 +86,7 @@ class _Check:
         self._next = 0
 
     def all(self, batches: Generator[Sequence[NumberedChunk]]) -> Generator[Sequence[NumberedChunk]]:
-        """Each batch, when it is what the manifest says. The whole is hashed beside that, at most a batch behind."""
+        """Yield each batch once it is what the manifest says. The hasher hashes it too, at most one batch behind."""
         with closing(batches):
             hashing = self._hasher.submit(self._hash, ())
             try:
@@ -98,7 +98,7 @@ class _Check:
                     yield batch
                 hashing.result()
             finally:
-                wait([hashing])  # here, and not on the event loop when the hasher is closed
+                wait([hashing])  # in this thread: otherwise closing the hasher blocks the event loop
 
     def whole(self) -> None:
         if self._next < self._content.chunk_count:
