@@ -1,4 +1,4 @@
-"""What is due, and the way to tell workers of it."""
+"""Hints, and the records that are due for one: the ways in which work reaches the workers."""
 
 from collections.abc import Sequence
 from typing import Protocol
