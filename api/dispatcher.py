@@ -55,9 +55,9 @@ class Dispatcher:
     async def _lost_hints(self, queue: Queue, depth: int) -> Sequence[Hint]:
         """Return hints to send again, because the queue must have lost their messages.
 
-        `depth` is the number of messages in the queue. If more records were hinted and not claimed since, the
-        difference is the number of lost messages, and at most as many hints are returned. So a queue never holds more
-        messages than records that wait for a worker.
+        `depth` is the number of messages in the queue. Each record that was hinted and not claimed since should have a
+        message there. If there are more such records than messages, the difference is the number of lost messages. No
+        more hints than that are returned, so a queue never holds more messages than records that wait for a worker.
         """
         lost = await self._agenda.unanswered(queue, depth + HINTS_A_RUN) - depth
         if lost <= 0:

@@ -22,7 +22,7 @@ class _LastCount:
     """The last count of one owner's open files, and the registrations of this process."""
 
     limit: int  # the database counted no further than this
-    count: int  # at least the counted files and the files that this process has begun to register since
+    count: int  # the files that the database counted, plus those that this process has begun to register since
     good_until: float = 0.0  # the count may be reused until this time of the monotonic clock
     begun: int = 0  # registrations that have begun
     under_way: int = 0  # registrations that have begun and not ended

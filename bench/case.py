@@ -27,7 +27,7 @@ class Bench:
 
     @cached_property
     def trips(self) -> Trips:
-        """Return the trips of files of growing size, which are measured once for all cases that use them."""
+        """Return the figures of files of growing size that were stored and delivered, measured once for all cases."""
         return travel(self.stand, self.scale, runs=self.runs, display=self.display)
 
 

@@ -23,7 +23,8 @@ from gridhaul.storage.content.intake import MongoIntake
 from gridhaul.storage.schema import make_payload_collections
 
 ANSWERS = (401, 403, 422, 503)
-# Every write of another process waits until the journal holds the messages that are under way here (docs/adr/0010).
+# The number of messages to MongoDB at a time. MongoDB confirms another process's write only after its journal has taken
+# what this service sent before, so with more messages under way every prepare waits longer (docs/adr/0010).
 WRITES_AT_ONCE = 2
 
 

@@ -126,7 +126,8 @@ class Attempts(Generic[S]):
         bound = log.bind(record_id=record.id, fence=record.lease.fence)
         tenure = Tenure(self.lease_seconds)
         try:
-            # The last worker was lost: an attempt that writes its end gives up before the count is this high.
+            # An attempt whose worker lives to write its end gives up at `max_attempts`. Only attempts whose worker died
+            # raise the count above that.
             if record.fruitless_attempts > self.max_attempts:
                 raise WorkerLost("The worker was lost again and again, with nothing done in between.")
             await self._while_leased(record.lease, work(tenure), tenure, meter)

@@ -19,7 +19,7 @@ from tasks.checking.usage import UsageExaminer
 from tasks.runtime import Runtime, worker
 
 SLICE_SECONDS = 3.0  # the longest time that a waiting file may have to wait for a check
-PACED_SECONDS = 10.0  # at a limited rate, one slice reads the bytes of this time
+PACED_SECONDS = 10.0  # at a limited rate, one slice reads at most the bytes that the rate allows in this time
 
 
 @app.task(name=TaskName.RUN_CHECK)
@@ -76,7 +76,7 @@ async def _go_on_later(runtime: Runtime, check: Check, tally: Tally, meter: Mete
 
 
 class _Pace:
-    """The time limit of a slice, and the rest after the slice that keeps the check's rate."""
+    """The end of a slice: after its time limit, or after enough bytes that a pause must keep the check's rate."""
 
     def __init__(self, bytes_per_second: int | None) -> None:
         self._bytes_per_second = bytes_per_second

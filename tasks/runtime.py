@@ -198,7 +198,7 @@ async def _compose(
         ),
         cleaning_attempts=Chores(
             records=deliveries,
-            # `clean_up` replaces both states by the state in which the delivery ended.
+            # `clean_up` replaces `waiting` and `failed` by the state in which the delivery ended.
             waiting=DeliveryState.DELIVERED,
             failed=DeliveryState.DELIVERED,
             **_pace(settings, stopping) | {"max_attempts": sys.maxsize},  # a cleaning is never given up

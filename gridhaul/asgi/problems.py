@@ -120,7 +120,9 @@ async def _on_invalid_request(request: Request, error: Exception) -> Response:
 
 def _place(item: Mapping[str, Any]) -> str:
     names = [part for part in item["loc"] if isinstance(part, str)]
-    if item["type"] == "extra_forbidden":  # the client chose the last name, and input is not echoed
+    if (
+        item["type"] == "extra_forbidden"
+    ):  # the last name in `loc` is the client's own text, and an answer never repeats input
         return f"an unknown member of {'.'.join(names[:-1])}"
     return ".".join(names)
 

@@ -45,9 +45,8 @@ def _candidates() -> Sequence[int]:
 def why_not(port: int) -> str | None:
     """Return None if a server can listen on the port, else the reason why not."""
     with socket.socket() as probe:
-        probe.setsockopt(
-            socket.SOL_SOCKET, socket.SO_REUSEADDR, 1
-        )  # as servers do, so that TIME_WAIT does not count as taken
+        # Servers set this option, too: with it, a port whose old connections are in TIME_WAIT is free.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((HOST, port))
         except OSError as error:

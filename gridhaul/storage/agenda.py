@@ -58,7 +58,7 @@ class MongoAgenda:
         return await self._take(hinted, "hinted_at", limit)
 
     async def _take(self, condition: Document, time_field: str, limit: int) -> Sequence[Hint]:
-        """Mark the records with the oldest times in the field, over all sources, as hinted now. Return their hints."""
+        """Mark the records of all collections whose `time_field` is oldest as hinted now. Return their hints."""
         found = [
             (document, source)
             for source in self._sources

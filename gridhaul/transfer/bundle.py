@@ -7,7 +7,7 @@ from gridhaul.transfer.chunking import SEGMENT_MAX_BYTES
 from gridhaul.transfer.model import File, Queue, RecordId, Seal, TaskName
 
 BUNDLE_FILES = 32
-BUNDLED_FILE_BYTES = 2 << 20  # a larger file is not bundled: 32 files are no more work than the largest small file
+BUNDLED_FILE_BYTES = 2 << 20  # a larger file is stored by itself, so that a bundle is at most 64 MiB of work
 TABLE_MAX_BYTES = 128 << 10
 BUNDLE_MAX_BYTES = SEGMENT_MAX_BYTES - TABLE_MAX_BYTES  # the bytes of all contents in one request
 

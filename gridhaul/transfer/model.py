@@ -249,7 +249,7 @@ class Delivery:
     created_at: datetime  # when the delivery was queued for the first time
     updated_at: datetime  # last claim, progress, end of an attempt, cleaning, or operator's action
     final_name: str | None = None  # name held at the target; differs from object_name after a rename; None: none yet
-    leftovers: tuple[str, ...] = ()  # names that may hold sent bytes, noted before the first leaves; () once cleaned
+    leftovers: tuple[str, ...] = ()  # names that may hold sent bytes, noted before any byte is sent; () once cleaned
     final_touched: bool = False  # True: bytes may have been sent straight to the final name, and were not removed since
     replaced: RemoteObject | None = None  # object at the final name before bytes were sent there; None: there was none
     sent_bytes: int = 0  # bytes that left in the last attempt; the whole length once DELIVERED

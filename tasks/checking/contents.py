@@ -51,7 +51,7 @@ class ContentsExaminer:
         return await self._inspection.sealed(file.content_id) if file.content_id and not cursor.after else None
 
     async def _begin(self, content: Content) -> None:
-        """Settle the faults of the content as a whole: its manifest, chunks past its end, the bucket's document."""
+        """Settle the faults of the content as a whole: the manifest, chunks past the end, the `fs.files` document."""
         expectation = await self._expect(content)
         if not expectation.manifest_is_whole:
             await self._inspection.catch_up()
@@ -67,14 +67,17 @@ class ContentsExaminer:
             await self._settle_known(expectation, finding, partial(self._mending.publish, content))
 
     async def _settle_known(self, expectation: Expectation, finding: Finding, mend: Mend) -> None:
-        """Settle the finding, but repair nothing if no digests give the content's root: the root may be damaged."""
+        """Settle the finding, but repair nothing while neither manifest nor stored digests give the manifest root.
+
+        In that case the record with the root may be the damaged part.
+        """
         if expectation.known:
             await self._examination.settle(finding, mend)
         else:
             self._examination.give_up(finding, NO_TRUTH)
 
     async def _is_published(self, content: Content) -> bool:
-        """Return whether the bucket's document is right, or the content was deleted in the meantime."""
+        """Return whether the `fs.files` document is as sealing wrote it, or the content was deleted meanwhile."""
         if await self._inspection.is_published(content):
             return True
         await self._inspection.catch_up()
@@ -110,7 +113,7 @@ class ContentsExaminer:
         self._tally.checked(checked_bytes)
 
     async def _judge(self, content: Content, wanted: Sequence[Expected]) -> tuple[int, list[tuple[Expected, Fault]]]:
-        """Return the number of bytes that are stored under the numbers, and the faults of the numbers."""
+        """Return how many bytes are stored under the wanted chunk numbers, and the faults of these chunks."""
         stored = await self._inspection.chunks(content, wanted[0].n, len(wanted))
         return sum(len(chunk.data) for chunk in stored), await asyncio.to_thread(_judge_all, wanted, stored)
 

@@ -104,9 +104,9 @@ async def serving(
         open_file_limit=OpenFileLimit(ports.files),
         usage=ports.usage_with(None),
         accounts=accounts or ports.accounts,
-        authenticator=authenticator(accounts) if accounts else _OperatorOnly(
-            accounts=ports.accounts, secret=SECRET, lifetime_seconds=LIFETIME_SECONDS, allow_demo=False
-        ),
+        authenticator=authenticator(accounts)
+        if accounts
+        else _OperatorOnly(accounts=ports.accounts, secret=SECRET, lifetime_seconds=LIFETIME_SECONDS, allow_demo=False),
         passwords=passwords,
         password_attempts=PasswordAttempts(passwords, rate_limits),
         rate_limits=rate_limits,

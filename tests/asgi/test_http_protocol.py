@@ -201,7 +201,7 @@ async def test_trailer_fields_are_dropped(packets: list[bytes]) -> None:
             await asyncio.sleep(0.01)  # lets the server receive each packet for itself
         answer = await reader.readuntil(b" end")
         assert answer.endswith(b"3 host transfer-encoding end")
-        writer.write(REQUEST + b"Authorization: Bearer t\r\n\r\n")  # a header of the next request is none
+        writer.write(REQUEST + b"Authorization: Bearer t\r\n\r\n")  # this is a header field again
         assert (await reader.readuntil(b" end")).endswith(b"0 authorization host end")
 
 

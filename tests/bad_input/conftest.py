@@ -1,4 +1,7 @@
-"""Fixtures: the system of the journeys, with records that bad input must not change. At the end, the count of rows."""
+"""Fixtures: the running system that tests/journeys also uses, with records that bad input must not change.
+
+At the end of a run, a line says how many rows of the table of bad input were tried.
+"""
 
 from collections.abc import Generator, Iterator
 from pathlib import Path

@@ -179,7 +179,7 @@ class ContentMachine(CheckedContents):
             return
         other = (other_kind(one.kinds[0]), *one.kinds[1:])
         if one.sealed is None and any(n not in one.acknowledged for n in range(one.count)):
-            return  # the unknown chunks may have these bytes
+            return  # a chunk whose store was not acknowledged may have the bytes of the other kind
         sealing = self.intake(one).seal(one.id, fence=one.fence, seal=seal_for(one.length, other))
         self.refused(sealing, ContentSealed if one.sealed else DigestMismatch)
 

@@ -1,4 +1,7 @@
-"""Runs of one story (a use of the twin system), each with another call that fails."""
+"""Runs of a story with a failing call: the first call fails in the first run, the second in the second, and so on.
+
+A story is one use of the system of memory twins (`TwinSystem`).
+"""
 
 import os
 import random

@@ -125,7 +125,7 @@ def _compare_objects(stand: Stand, deliveries: list[Json], placed: Sequence[Path
 
 
 def _committed_twice(stand: Stand, placed: Sequence[Path]) -> Iterator[str]:
-    """Yield names that were committed to twice, by the requests at the proxies and by the objects that were seen."""
+    """Yield names to which two commits went. The requests at the proxies tell, and the objects that were seen."""
     for name, proxy in stand.proxies.items():
         moves = Counter(
             seen.headers["destination"]

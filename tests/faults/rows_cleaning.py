@@ -70,7 +70,7 @@ def late_segments(world: World) -> None:
 
 @fault(30, stage="cleaning", title="gc again and again beside active uploads", settings={"GRIDHAUL_SWEEP_SECONDS": "0"})
 def gc_beside_uploads(world: World) -> None:
-    """With SWEEP_SECONDS=0, gc spares no bytes because they are young, only because a file refers to them."""
+    """With SWEEP_SECONDS=0, the age of bytes does not protect them from gc: only a file that refers to them does."""
     large = _send_to_segment(world, world.rng.randrange(4) * SEGMENT_CHUNKS)
     content_id = ObjectId(world.record("files", large)["content_id"])
     with world.operator.database() as database:

@@ -51,7 +51,9 @@ def disk_fills_up(world: World) -> None:
 def file_deleted_on_full_disk(world: World) -> None:
     disk = _disk(world)
     old = _stored(world, DELETED_LENGTH)
-    _stored(world, KEPT_LENGTH)  # behind the old file, so that its delete leaves a hole in the database's file
+    _stored(
+        world, KEPT_LENGTH
+    )  # stored behind the old file: deleting the old file then leaves a hole in MongoDB's data file
     left = world.rng.randrange(SEGMENT_BYTES)
     _fill(disk, left=left)
     new = world.send(world.make_file(left + _reusable_bytes(world) + SEGMENT_BYTES), to="hashed")

@@ -1,4 +1,4 @@
-"""Stored files and their deliveries, with which faults of the journey out begin."""
+"""Stored files and their deliveries: the state from which the faults of the journey out start."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

@@ -43,7 +43,7 @@ def case(request: pytest.FixtureRequest) -> Case:
 
 
 def _prepared(course: Course) -> Story:
-    """Return the story of a prepared file: everything comes to rest, then the course follows."""
+    """Return a story: prepare a file, let the system come to rest, then run `course`."""
 
     async def story(system: TwinSystem) -> None:
         file_id = await system.prepare()
@@ -80,7 +80,9 @@ async def _with_an_operator(system: TwinSystem, file_id: RecordId) -> None:
 
 
 async def _unreadable_and_gone(system: TwinSystem, file_id: RecordId) -> None:
-    if (await system.file(file_id)).state is FileState.STORED:  # the fault came after the last read
+    if (
+        await system.file(file_id)
+    ).state is FileState.STORED:  # the source became unreadable after it was read for the last time
         return
     await assert_failed(system, file_id, "source_read_failed")
     await _deleted(system, file_id)

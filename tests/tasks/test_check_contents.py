@@ -334,7 +334,7 @@ async def test_chunk_is_never_missing_while_it_is_repaired(bench: CheckBench) ->
 
 
 async def test_chunk_of_the_largest_inline_content_is_repaired(bench: CheckBench) -> None:
-    """A document of nearly 16 MiB: one write cannot hold the content twice."""
+    """The document has nearly 16 MiB, the most that a command can have, so a repair can only send one chunk."""
     _, content = await bench.stored(15 << 20, inline_limit_chunks=15)
     assert content.layout is Layout.INLINE
     chunks = (await _inline(bench, content))["chunks"]

@@ -21,7 +21,9 @@ class MongoChecks(LeasedCollection[Check, CheckState]):
     The field `open_key` exists as long as a check is open; no two checks have the same value.
     """
 
-    waiting: ClassVar[frozenset[CheckState]] = frozenset()  # the only move cancels: no worker is needed afterwards
+    waiting: ClassVar[frozenset[CheckState]] = (
+        frozenset()
+    )  # CANCEL_CHECK is the only move, and a cancelled check needs no worker
 
     def __init__(self, database: Database, *, lease_seconds: float) -> None:
         super().__init__(database["checks"], Codec(Check), lease_seconds=lease_seconds)

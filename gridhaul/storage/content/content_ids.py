@@ -26,8 +26,8 @@ def new_content_id() -> RecordId:
 def creation_time(content_id: ObjectId, *, now: datetime) -> datetime:
     """Return when the id was made, to the second, by the clock of the process that made it.
 
-    An older id, which MongoDB's own rule made, has a counter where a newer id has the time. More than half of the
-    counter's values, read as a time, lie in the future. Then the time is read from the id's first 4 bytes.
+    Ids from before the random ones begin with the time and end with a counter. When the last 4 bytes, read as a time,
+    lie in the future, as they do for more than half of the counter's values, the first 4 bytes give the time.
     """
     seconds = int.from_bytes(content_id.binary[RANDOM_BYTES:], "big")
     made = datetime.fromtimestamp(seconds, UTC)

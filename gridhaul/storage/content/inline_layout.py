@@ -72,8 +72,8 @@ class InlineLayout:
             chunks = held.get("chunks")
             if isinstance(chunks, list) and chunks[n : n + 1] == [data] and held.get("digests") == manifest:
                 return False
-            # Send only this chunk: one update cannot hold the bytes of a whole content twice. If the array of chunks is
-            # too short, MongoDB fills the gap with null.
+            # Set only this chunk: an update that compared all old chunks and set all new ones would not fit into a
+            # command (16 MiB). MongoDB fills a gap before the chunk with null.
             changed = {"digests": manifest, f"chunks.{n}": data} if isinstance(chunks, list) else alone
             if (await self._collection.update_one(key, {"$set": changed})).matched_count:
                 return True
