@@ -1,33 +1,64 @@
-"""Bodies that are made while they are sent: sent in a thread, by httpx2's synchronous transport.
+"""Bodies of many blocks: a thread takes each block and sends it, by httpx2's synchronous transport.
 
-An event loop takes each block of a body through all layers of an asynchronous client, and writes it to the socket with
-the interpreter's lock held: a fifth of a delivery's time. Here it only makes the blocks, and a thread sends them.
+An event loop would take each block through all layers of an asynchronous client, and write it to the socket with the
+interpreter's lock held: a fifth of a delivery's time. Here it only waits for the thread, and can cut its connection.
 """
 
 import asyncio
 import ssl
 import time
-from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator
-from concurrent.futures import CancelledError, ThreadPoolExecutor
+from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from itertools import islice
-from threading import Condition
-from typing import TypeVar
 
 import httpcore2
 import httpx2
 
 from gridhaul.outgoing.line import Line
-from gridhaul.process.threads import ended, thread_ended
+from gridhaul.process.threads import thread_ended
 from gridhaul.transfer.ports import Leaving
 
-MADE_AHEAD = 4  # blocks of a body
-PIECES_AT_ONCE = 4  # of an answer
-LEAVING = "leaving"  # the extension of a request that says who is told before its parts leave
+ANSWER_MOST_BYTES = 1 << 16  # beyond it the answer is cut off, and the connection given up
 HEAD_LEAVES = "http11.send_request_headers.started"  # an event of httpcore2's extension `trace`
 
-T = TypeVar("T")
+
+def _nothing(_: int) -> None:
+    """Nobody wants to know."""
+
+
+class Body(httpx2.SyncByteStream, httpx2.AsyncByteStream):
+    """Blocks that a thread sends as the body of one request (`request.stream`), and how that ended.
+
+    `leaving` is called right before the head of the request leaves, with 0, and before each block, with its length.
+    `stop` lets a thread that waits for the next block get an error. It is an AsyncByteStream in name only, so that an
+    asynchronous client lets it pass.
+    """
+
+    def __init__(
+        self, blocks: Iterable[bytes], *, leaving: Leaving = _nothing, stop: Callable[[], None] = lambda: None
+    ) -> None:
+        self._blocks = blocks
+        self._leaving = leaving
+        self.stop = stop
+        self.is_sent = False  # all of it
+        self.failure: Exception | None = None  # what `blocks` or `leaving` raised, whatever libraries make of it
+
+    def head_leaves(self) -> None:
+        try:
+            self._leaving(0)
+        except Exception as error:
+            self.failure = error
+            raise
+
+    def __iter__(self) -> Generator[bytes]:
+        try:
+            for block in self._blocks:
+                self._leaving(len(block))
+                yield block
+        except Exception as error:
+            self.failure = error
+            raise
+        self.is_sent = True
 
 
 class Senders:
@@ -35,33 +66,36 @@ class Senders:
 
     def __init__(self, tls: ssl.SSLContext, *, at_once: int, kept_seconds: float) -> None:
         self._threads = ThreadPoolExecutor(at_once, thread_name_prefix="sending")
-        self._new = partial(_Sender, tls, kept_seconds, self._threads)
+        self._new = partial(_Sender, tls, kept_seconds)
         self._kept_seconds = kept_seconds
         self._idle: list[tuple[float, _Sender]] = []  # since when
         self._busy: set[_Sender] = set()
 
-    async def send(self, request: httpx2.Request) -> httpx2.Response:
-        """The answer; its body is still to be read, or closed.
+    async def send(self, request: httpx2.Request, body: Body) -> httpx2.Response:
+        """The answer to the request with that body; of the answer's own body the first 64 KiB.
 
-        The request's extension `leaving` is called in the thread right before its head leaves, with 0, and before each
-        block, with its length. Raises what that or the body raises, and httpx2.TransportError, also for a success that
-        comes before the whole body has gone.
-        Cancelled, it ends at once and the connection with it; while that is being made, after a few seconds.
+        Raises what the body raises, and httpx2.TransportError, also for a success that comes before the whole body has
+        gone. Cancelled, it ends at once and the connection with it; while that is being made, after a few seconds.
         """
         self._close_expired()
         sender = self._idle.pop()[1] if self._idle else self._new()
         self._busy.add(sender)
+
+        def stop() -> None:
+            body.stop()
+            sender.cut()
+
         try:
-            response = await sender.send(request)
+            sending = asyncio.get_running_loop().run_in_executor(self._threads, sender.send, request, body)
+            response = await thread_ended(sending, when_cancelled=stop)
         except BaseException:
-            self._busy.discard(sender)
-            sender.close()
+            sender.cut()
             raise
-        assert isinstance(response.stream, httpx2.SyncByteStream)  # noqa: S101 - it is of a synchronous transport
-        answer = _Answer(response.stream, sender, self._take_back)
-        return httpx2.Response(
-            response.status_code, headers=response.headers, stream=answer, extensions=response.extensions
-        )
+        finally:
+            self._take_back(sender)
+        if response.is_success and not body.is_sent:
+            raise httpx2.RemoteProtocolError("success was answered before the whole body had gone")
+        return response
 
     def close(self) -> None:
         """Give back the connections, and cut those that are in use."""
@@ -87,44 +121,37 @@ class Senders:
 class _Sender:
     """One connection at most, for one request at a time."""
 
-    def __init__(self, tls: ssl.SSLContext, kept_seconds: float, threads: ThreadPoolExecutor) -> None:
+    def __init__(self, tls: ssl.SSLContext, kept_seconds: float) -> None:
         self._line = Line(asyncio.get_running_loop())
         self._transport = _Transport(tls, kept_seconds, self._line)
-        self._threads = threads
 
     @property
     def is_cut(self) -> bool:
         return self._line.is_cut
 
-    async def send(self, request: httpx2.Request) -> httpx2.Response:
-        assert isinstance(request.stream, httpx2.AsyncByteStream)  # noqa: S101 - who sends the others is httpx2
-        leaving: Leaving = request.extensions.get(LEAVING, _nothing)
+    def send(self, request: httpx2.Request, body: Body) -> httpx2.Response:
+        """In a thread."""
 
         def trace(event: str, _: object) -> None:
             if event == HEAD_LEAVES:
-                leaving(0)
+                body.head_leaves()
 
-        body = _Body(request.stream, leaving)
         extensions = {**request.extensions, "trace": trace}
         sent = httpx2.Request(request.method, request.url, headers=request.headers, stream=body, extensions=extensions)
+        response = self._transport.handle_request(sent)
+        assert isinstance(response.stream, httpx2.SyncByteStream)  # noqa: S101 - it is of a synchronous transport
+        answer = b""
         try:
-            response = await self.in_thread(lambda: self._transport.handle_request(sent), when_cancelled=body.stop)
+            for piece in response.stream:
+                answer += piece
+                if len(answer) >= ANSWER_MOST_BYTES:
+                    break
         finally:
-            await body.stopped()
-        if response.is_success and not body.is_sent:
-            raise httpx2.RemoteProtocolError("success was answered before the whole body had gone")
-        return response
-
-    async def in_thread(self, call: Callable[[], T], *, when_cancelled: Callable[[], None] | None = None) -> T:
-        """Call it. When cancelled, cut the connection, so that the thread soon ends, and wait for that."""
-
-        def stop() -> None:
-            if when_cancelled is not None:
-                when_cancelled()
-            self.cut()
-
-        calling = asyncio.get_running_loop().run_in_executor(self._threads, call)
-        return await thread_ended(calling, when_cancelled=stop)
+            response.stream.close()
+        stream = httpx2.ByteStream(answer[:ANSWER_MOST_BYTES])
+        return httpx2.Response(
+            response.status_code, headers=response.headers, stream=stream, extensions=response.extensions
+        )
 
     def cut(self) -> None:
         self._line.cut()
@@ -145,98 +172,3 @@ class _Transport(httpx2.HTTPTransport):
             keepalive_expiry=kept_seconds,
             network_backend=line,
         )
-
-
-class _Body(httpx2.SyncByteStream):
-    """For a thread: the blocks of a stream on the event loop, some made ahead of it. `leaving` comes before each."""
-
-    def __init__(self, stream: httpx2.AsyncByteStream, leaving: Leaving) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._leaving = leaving
-        self._room = asyncio.Semaphore(MADE_AHEAD)
-        self._changed = Condition()
-        self._made: deque[bytes] = deque()
-        self._has_ended = False
-        self._failure: Exception | None = None
-        self._is_stopped = False
-        self._making = asyncio.create_task(self._make(aiter(stream)))
-        self.is_sent = False  # all of it
-
-    def __iter__(self) -> Generator[bytes]:
-        while (block := self._take()) is not None:
-            self._leaving(len(block))
-            yield block
-        self.is_sent = True
-
-    def stop(self) -> None:
-        """On the event loop: nothing more is made. Once: a second cancel would interrupt how the blocks are closed."""
-        if not self._is_stopped:
-            self._is_stopped = True
-            self._end(httpx2.WriteError("the body is not wanted any more"))
-            self._making.cancel()
-
-    async def stopped(self) -> None:
-        """On the event loop: what is made for nobody any more has ended."""
-        self.stop()
-        await ended(self._making)
-
-    def _take(self) -> bytes | None:
-        """The next one; None at the end. Raises what the stream raised."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._made or self._has_ended)
-            if not self._made and self._failure is not None:
-                raise self._failure
-            block = self._made.popleft() if self._made else None
-        self._loop.call_soon_threadsafe(self._room.release)
-        return block
-
-    async def _make(self, blocks: AsyncIterator[bytes]) -> None:
-        failure: Exception | None = None
-        try:
-            while True:
-                await self._room.acquire()
-                block = await anext(blocks)
-                with self._changed:
-                    self._made.append(block)
-                    self._changed.notify()
-        except StopAsyncIteration:
-            pass
-        except Exception as error:
-            failure = error
-        except asyncio.CancelledError:
-            failure = CancelledError()  # a thread's, which is asyncio's again for whoever waits for the thread
-            raise
-        finally:
-            self._end(failure)
-            if isinstance(blocks, AsyncGenerator):
-                await blocks.aclose()
-
-    def _end(self, failure: Exception | None) -> None:
-        """The first one counts."""
-        with self._changed:
-            if not self._has_ended:
-                self._has_ended, self._failure = True, failure
-            self._changed.notify()
-
-
-def _nothing(_: int) -> None:
-    """Nobody wants to know."""
-
-
-class _Answer(httpx2.AsyncByteStream):
-    """The body of an answer. Closed, it gives the sender back."""
-
-    def __init__(self, stream: httpx2.SyncByteStream, sender: _Sender, give_back: Callable[[_Sender], None]) -> None:
-        self._stream = stream
-        self._sender = sender
-        self._give_back = give_back
-
-    async def __aiter__(self) -> AsyncGenerator[bytes]:
-        pieces = iter(self._stream)
-        while some := await self._sender.in_thread(lambda: list(islice(pieces, PIECES_AT_ONCE))):
-            for piece in some:
-                yield piece
-
-    async def aclose(self) -> None:
-        self._stream.close()
-        self._give_back(self._sender)

@@ -32,3 +32,8 @@ async def thread_ended(future: asyncio.Future[T], *, when_cancelled: Callable[[]
         future.exception()  # nobody is left to hear of it
         raise
     return future.result()
+
+
+async def in_thread(call: Callable[[], T], *, when_cancelled: Callable[[], None] | None = None) -> T:
+    """Call it in a thread of the event loop's own, waiting for its end as `ended` does."""
+    return await thread_ended(asyncio.get_running_loop().run_in_executor(None, call), when_cancelled=when_cancelled)

@@ -1,13 +1,12 @@
 """Calls to the operating system: in a thread, and their errors as errors of ours."""
 
-import asyncio
 import errno
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import ParamSpec, TypeVar
 
-from gridhaul.process.threads import thread_ended
+from gridhaul.process import threads
 from gridhaul.transfer.errors import TargetRefused, TargetUnavailable
 
 P = ParamSpec("P")
@@ -34,8 +33,7 @@ def mapped_os_errors() -> Iterator[None]:
 
 async def in_thread(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
     """Call it in a thread. When cancelled, still wait for its end: what it uses is closed next."""
-    calling = asyncio.get_running_loop().run_in_executor(None, partial(_call, function, *args, **kwargs))
-    return await thread_ended(calling)
+    return await threads.in_thread(partial(_call, function, *args, **kwargs))
 
 
 def _call(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:

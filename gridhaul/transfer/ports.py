@@ -3,7 +3,7 @@
 Ports raise the errors of `transfer.errors`; calls that change something are idempotent unless they say otherwise.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from typing import Protocol, TypeVar, runtime_checkable
 
 from gridhaul.transfer.bundle import WholeContent
@@ -27,6 +27,26 @@ R_co = TypeVar("R_co", covariant=True)
 S_contra = TypeVar("S_contra", contravariant=True)
 
 Leaving = Callable[[int], None]  # told how many bytes are about to leave; raises if they must not
+
+
+class Blocks(Protocol):
+    """Blocks of bytes for the thread that sends them. They may be made in other threads meanwhile."""
+
+    def __iter__(self) -> Iterator[bytes]:
+        """The blocks in order, once."""
+
+    def stop(self) -> None:
+        """Let a thread that waits for the next block get an error at once. May be called in any thread."""
+
+
+class Chunks(Blocks, Protocol):
+    """The chunks of a content. Nothing is done before the first is wanted; close them in the end, whoever used them."""
+
+    def begin(self) -> None:
+        """Wait until the first chunk can be given. Raises what iterating would raise."""
+
+    def close(self) -> None:
+        """Stop, and give back what is used to make them. Waits for a second at most."""
 
 
 class LeasedRecords(Protocol[R_co, S_contra]):
@@ -179,11 +199,12 @@ class Contents(Protocol):
     async def get(self, content_id: RecordId) -> Content | None:
         """The content, or None."""
 
-    def read(self, content: Content) -> AsyncGenerator[bytes]:
+    def read(self, content: Content) -> Chunks:
         """The chunks of a sealed content in order, each checked against the manifest before it is given.
 
         The last 16 chunks come only once length and SHA-256 of the whole agree.
-        Raises ChunkMissing, ChunkCorrupt or ChunkDoubled, naming the chunk, or ContentMismatch. Close it (`aclosing`).
+        Raises StateConflict unless it is sealed. Iterating raises ChunkMissing, ChunkCorrupt or ChunkDoubled, naming
+        the chunk, or ContentMismatch.
         """
 
     async def drop_ref(self, content_id: RecordId, file_id: RecordId) -> None:
@@ -249,12 +270,12 @@ class Target(Protocol):
         Raises OutcomeUnknown if the target cannot tell.
         """
 
-    async def put(self, name: str, blocks: AsyncIterator[bytes], *, length: int, leaving: Leaving) -> None:
-        """Write the object from blocks of `length` bytes in all.
+    async def put(self, name: str, blocks: Blocks, *, length: int, leaving: Leaving) -> None:
+        """Write the object from blocks of `length` bytes in all. One thread takes each block and sends it.
 
-        `leaving` is called right before something leaves this process, in some thread: first with 0, before anything is
-        done to the object, then with the length of each block, which may have been made long before. What it or
-        `blocks` raises passes through unchanged, and nothing more leaves.
+        That thread calls `leaving` right before something leaves this process: first with 0, before anything is done to
+        the object, then with the length of each block, which may have been made long before. What it or `blocks` raises
+        passes through unchanged, and nothing more leaves. Cancelled, it stops the blocks.
         """
 
     async def remove(self, name: str) -> None:
