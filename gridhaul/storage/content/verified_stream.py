@@ -32,9 +32,10 @@ class VerifiedChunks:
     def __init__(self, content: Content, batches: Generator[Batch], manifest_page: ManifestPage) -> None:
         self._stages = Stages()
         read = self._stages.run("reading", batches, ahead=READ_AHEAD)
-        checked = self._stages.run("checking", _checked(content, read, manifest_page), ahead=CHECKED_AHEAD)
-        hashed = self._stages.run("hashing", _hashed(content, checked), ahead=HASHED_AHEAD)
-        self._chunks = _last_segment_held_back(content, hashed)
+        total = ContentDigest()
+        hashed = self._stages.run("hashing", _hashed(read, total), ahead=HASHED_AHEAD)
+        checked = self._stages.run("checking", _checked(content, hashed, manifest_page), ahead=CHECKED_AHEAD)
+        self._chunks = _last_segment_held_back(content, checked, total)
 
     def begin(self) -> None:
         for first in self._chunks:
@@ -73,19 +74,19 @@ def _missing(content: Content, n: int) -> ChunkMissing:
     return ChunkMissing(f"Chunk {n} of content {content.id} is missing.")
 
 
-def _hashed(content: Content, batches: Iterable[Batch]) -> Generator[Batch]:
-    """The batches. Raises at their end unless length and SHA-256 of the whole agree."""
-    total = ContentDigest()
+def _hashed(batches: Iterable[Batch], total: ContentDigest) -> Generator[Batch]:
+    """The batches, each handed on before it is hashed: so it is checked at the same time, in the same caches."""
     for batch in batches:
+        yield batch
         for _, data in batch:
             total.update(data)
-        yield batch
-    if (total.length_bytes, total.hexdigest()) != (content.length, content.sha256):
-        raise ContentMismatch(f"Content {content.id} differs from the digest it was sealed with.")
 
 
-def _last_segment_held_back(content: Content, batches: Iterable[Batch]) -> Iterator[bytes]:
-    """The chunks in order. Those of the last segment wait until the batches have ended without an error."""
+def _last_segment_held_back(content: Content, batches: Iterable[Batch], total: ContentDigest) -> Iterator[bytes]:
+    """The chunks in order. Those of the last segment wait until length and SHA-256 of the whole agree.
+
+    When the batches have ended, all of them have been hashed: an end goes through the stages behind everything else.
+    """
     before_last_segment = content.chunk_count - SEGMENT_MAX_CHUNKS
     held_back: list[bytes] = []
     for batch in batches:
@@ -94,6 +95,8 @@ def _last_segment_held_back(content: Content, batches: Iterable[Batch]) -> Itera
                 yield chunk
             else:
                 held_back.append(chunk)
+    if (total.length_bytes, total.hexdigest()) != (content.length, content.sha256):
+        raise ContentMismatch(f"Content {content.id} differs from the digest it was sealed with.")
     yield from held_back
 
 
