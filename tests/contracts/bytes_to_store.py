@@ -1,9 +1,10 @@
 """Bytes as segments, stored and read through the ports."""
 
+import asyncio
 import hashlib
 import random
 from collections.abc import Iterable
-from contextlib import aclosing
+from contextlib import closing
 from functools import cache
 
 from bson import ObjectId
@@ -12,7 +13,7 @@ from gridhaul.transfer.bundle import WholeContent
 from gridhaul.transfer.chunking import CHUNK_BYTES, SEGMENT_MAX_CHUNKS, chunk_count
 from gridhaul.transfer.digest import chunk_digest, manifest_root
 from gridhaul.transfer.model import Content, RecordId, Seal, Segment
-from gridhaul.transfer.ports import Contents, Intake
+from gridhaul.transfer.ports import Chunks, Contents, Intake
 from tests.contracts.ports import A_FILE
 
 MIB = CHUNK_BYTES
@@ -83,7 +84,11 @@ async def sealed(contents: Contents, intake: Intake, data: bytes) -> Content:
 async def read(contents: Contents, content: Content, into: bytearray | None = None) -> bytearray:
     """All bytes; `into` holds what was given when an error came."""
     received = bytearray() if into is None else into
-    async with aclosing(contents.read(content)) as chunks:
-        async for chunk in chunks:
-            received += chunk
+    await asyncio.to_thread(_read, contents.read(content), received)
     return received
+
+
+def _read(chunks: Chunks, into: bytearray) -> None:
+    with closing(chunks):
+        for chunk in chunks:
+            into += chunk

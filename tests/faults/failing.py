@@ -4,7 +4,7 @@ import asyncio
 import errno
 import math
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
 from contextlib import suppress
 from enum import StrEnum
 from typing import Any, TypeVar
@@ -110,10 +110,22 @@ class Life:
         """A part of something longer, which ends with the worker."""
         return await self._end(name, error, act, await self._begin(name))
 
-    async def steps(self, name: str, error: type[GridhaulError], items: AsyncIterator[T]) -> AsyncIterator[T]:
-        """The items, each got by a step."""
+    def steps(self, name: str, error: type[GridhaulError], items: Iterator[T]) -> Iterator[T]:
+        """The items, each got by a step that takes no time: they are used where nobody can wait for the clock."""
         over = object()
-        while (item := await self.step(name, error, lambda: anext(items, over))) is not over:
+        while True:
+            way = self._faults.count(name)
+            if way in (Way.REFUSED, Way.WORKER_DIES, Way.ARRIVES_LATE):
+                if way is not Way.REFUSED:
+                    self.dead.set()  # the error is the last thing that happens: every other port stands still
+                raise error(f"{name} was refused.")
+            if way is Way.STOP:
+                self.stopping = True
+            item = next(items, over)
+            if way is Way.ANSWER_LOST:
+                raise error(f"The answer of {name} was lost.")
+            if item is over:
+                return
             yield item  # type: ignore[misc]
 
     def read(self, name: str, act: Callable[[], T]) -> T:

@@ -16,7 +16,7 @@ from gridhaul.transfer.errors import GridhaulError, OutcomeUnknown, TargetRefuse
 from gridhaul.transfer.model import Evidence
 from tests.servers.canned import canned_answer
 from tests.servers.http_store import HttpStore, http_store
-from tests.targets.peers import MIB, blocks_of, untold
+from tests.targets.peers import MIB, SomeBlocks, untold
 
 DATA = b"data"
 SHA256 = hashlib.sha256(DATA)
@@ -50,7 +50,7 @@ async def target(store: HttpStore) -> AsyncIterator[HttpTarget]:
 
 
 async def put(target: HttpTarget, data: bytes) -> None:
-    await target.put("run.bin", blocks_of(data), length=len(data), leaving=untold)
+    await target.put("run.bin", SomeBlocks(data), length=len(data), leaving=untold)
 
 
 async def test_what_a_write_only_target_holds_is_not_known(store: HttpStore, target: HttpTarget) -> None:
@@ -148,7 +148,7 @@ class EarlySuccess(httpx2.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         assert isinstance(request.stream, httpx2.AsyncByteStream)
         await anext(aiter(request.stream))
-        return httpx2.Response(201, content=blocks_of(b""))
+        return httpx2.Response(201, content=SomeBlocks(b""))
 
 
 async def test_success_before_all_bytes_is_none() -> None:

@@ -37,7 +37,7 @@ from tasks.attempt import Attempts
 from tasks.run_check import check_some
 from tasks.runtime import Checking, Runtime
 from tests.asgi.request_limits import REQUEST_LIMITS
-from tests.contracts.bytes_to_store import seal_of, segments, some_bytes
+from tests.contracts.bytes_to_store import read, seal_of, segments, some_bytes
 from tests.contracts.ports import new_file
 
 SECRET = "s" * 32
@@ -129,7 +129,7 @@ class CheckBench:
 
     async def read(self, content: Content) -> bytes:
         """The content, verified."""
-        return b"".join([chunk async for chunk in self.runtime.contents.read(content)])
+        return bytes(await read(self.runtime.contents, content))
 
     async def chunk(self, content: Content, n: int) -> Document:
         document = await self.database["fs.chunks"].find_one({"files_id": ObjectId(content.id), "n": n})

@@ -2,16 +2,16 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from gridhaul.transfer.model import Content, Delivery, IfExists
+from gridhaul.transfer.ports import Chunks
 from gridhaul.transfer.states import DELIVERY_MOVES, Action, DeliveryState
 from tasks.finalize_file import deliver_file
+from tests.contracts.altered_chunks import StuckChunks
 from tests.contracts.bytes_to_store import MIB, some_bytes
 from tests.contracts.ports import eventually
 from tests.servers.http_store import HttpStore
@@ -21,12 +21,10 @@ DATA = some_bytes(3 * MIB)
 
 
 class Stuck(Damaged):
-    """Gives the first chunk, and then nothing more for a long time."""
+    """Gives the first chunk, and then nothing more."""
 
-    async def read(self, content: Content) -> AsyncGenerator[bytes]:
-        async with aclosing(super().read(content)) as chunks:
-            yield await anext(chunks)
-            await asyncio.sleep(600)
+    def read(self, content: Content) -> Chunks:
+        return StuckChunks(super().read(content))
 
 
 async def _stopped(bench: Bench, to: str, *, if_exists: IfExists = IfExists.FAIL) -> Delivery:

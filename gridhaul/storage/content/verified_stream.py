@@ -21,7 +21,7 @@ NumberedChunk = tuple[int, bytes]  # a chunk's number and data, as a layout read
 Batch = Sequence[NumberedChunk]
 ManifestPage = Callable[[int], bytes]
 
-READ_AHEAD = 2  # batches: the reader does not wait for the checker, whose batch takes as long as its own
+READ_AHEAD = 1  # batches; more of them only push each other out of the caches
 CHECKED_AHEAD = 1
 HASHED_AHEAD = 1
 

@@ -1,0 +1,46 @@
+"""Chunks that a test alters on their way from a content to a target."""
+
+from collections.abc import Callable, Iterator
+from itertools import chain
+from threading import Event
+
+from gridhaul.transfer.ports import Chunks
+
+Alter = Callable[[Iterator[bytes]], Iterator[bytes]]
+
+
+class AlteredChunks:
+    """`transfer.ports.Chunks`: those of another one, through a generator."""
+
+    def __init__(self, chunks: Chunks, alter: Alter) -> None:
+        self._inner = chunks
+        self._chunks = alter(iter(chunks))
+        self.is_stopped = Event()
+
+    def begin(self) -> None:
+        for first in self._chunks:
+            self._chunks = chain((first,), self._chunks)
+            return
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self._chunks
+
+    def stop(self) -> None:
+        self.is_stopped.set()
+        self._inner.stop()
+
+    def close(self) -> None:
+        self.stop()
+        self._inner.close()
+
+
+class StuckChunks(AlteredChunks):
+    """Gives the first chunk, and nothing more until it is stopped."""
+
+    def __init__(self, chunks: Chunks) -> None:
+        super().__init__(chunks, self._only_first)
+
+    def _only_first(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
+        yield next(chunks)
+        self.is_stopped.wait()
+        yield from chunks
