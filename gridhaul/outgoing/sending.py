@@ -7,7 +7,7 @@ interpreter's lock held: a fifth of a delivery's time. Here it only waits for th
 import asyncio
 import ssl
 import time
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import AsyncGenerator, Callable, Generator, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
@@ -30,8 +30,8 @@ class Body(httpx2.SyncByteStream, httpx2.AsyncByteStream):
     """Blocks that a thread sends as the body of one request (`request.stream`), and how that ended.
 
     `leaving` is called right before the head of the request leaves, with 0, and before each block, with its length.
-    `stop` lets a thread that waits for the next block get an error. It is an AsyncByteStream in name only, so that an
-    asynchronous client lets it pass.
+    `stop` lets a thread that waits for the next block get an error. An asynchronous client lets the body pass, and a
+    transport that knows nothing of threads finds the blocks there as well.
     """
 
     def __init__(
@@ -59,6 +59,10 @@ class Body(httpx2.SyncByteStream, httpx2.AsyncByteStream):
             self.failure = error
             raise
         self.is_sent = True
+
+    async def __aiter__(self) -> AsyncGenerator[bytes]:
+        for block in self:
+            yield block
 
 
 class Senders:

@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Generator, Iterator
 from contextlib import closing
 from threading import Condition, Lock, Thread
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
 
@@ -30,7 +30,7 @@ class Stages:
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._queues: list[_Queue[object]] = []
+        self._queues: list[_Queue[Any]] = []
         self._threads: list[Thread] = []
 
     def run(self, name: str, items: Generator[T], *, ahead: int) -> Iterator[T]:
@@ -40,7 +40,7 @@ class Stages:
         """
         queue: _Queue[T] = _Queue(self._lock, ahead)
         thread = Thread(target=_fill, args=(queue, items), name=name, daemon=True)
-        self._queues.append(queue)  # type: ignore[arg-type]
+        self._queues.append(queue)
         self._threads.append(thread)
         return _started(thread, queue)
 
@@ -54,7 +54,7 @@ class Stages:
         """Stop, and wait a second at most until the threads have ended: one may wait for MongoDB for longer."""
         self.stop()
         deadline = time.monotonic() + END_SECONDS
-        for thread in self._threads:
+        for thread in reversed(self._threads):  # each is started by the one after it
             if thread.ident is not None:
                 thread.join(max(0.0, deadline - time.monotonic()))
 
@@ -92,26 +92,25 @@ class _Queue(Generic[T]):
         self._items.clear()
         self._changed.notify_all()
 
-    def take_all(self) -> Iterator[T]:
-        """Each item, waiting for it; then the failure is raised, if there is one. Raises StagesStopped."""
-        while True:
-            with self._changed:
-                while not self._items and not self._has_ended and not self._is_stopped:
-                    self._changed.wait()
-                if self._is_stopped:
-                    raise StagesStopped
-                if not self._items:
-                    break
-                item = self._items.popleft()
+    def __iter__(self) -> "_Queue[T]":
+        return self
+
+    def __next__(self) -> T:
+        """Wait for the next item. At the end the failure is raised, if there is one. Raises StagesStopped."""
+        with self._changed:
+            while not self._items and not self._has_ended and not self._is_stopped:
+                self._changed.wait()
+            if self._is_stopped:
+                raise StagesStopped
+            if self._items:
                 self._changed.notify()
-            yield item
-        if self._failure is not None:
-            raise self._failure
+                return self._items.popleft()
+        raise self._failure or StopIteration
 
 
 def _started(thread: Thread, queue: _Queue[T]) -> Iterator[T]:
     thread.start()
-    yield from queue.take_all()
+    yield from queue
 
 
 def _fill(queue: _Queue[T], items: Generator[T]) -> None:
