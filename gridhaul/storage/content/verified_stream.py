@@ -1,11 +1,12 @@
 """A stored content on its way out: which stages its chunks pass, so that every byte was checked before it is given.
 
-    reading     batches of chunks, from MongoDB
-    checking    each chunk against the manifest
-    hashing     the whole
-    sending     whoever iterates over the chunks; the last segment is held back until the whole agrees
+    reading     takes batches of chunks from MongoDB
+    hashing     adds each batch to the digest of the whole, after it has handed the batch on
+    checking    compares each chunk with the manifest
+    sending     is whoever iterates: the last segment is held back until the digest of the whole agrees
 
-Each stage runs in a thread of its own, and the one that iterates is the fourth: `process/stages.py`.
+Each stage runs in a thread of its own, joined by bounded queues: see `process/stages.py`. A batch is hashed while it is
+checked: both find it in the processor's caches.
 """
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
@@ -21,9 +22,7 @@ NumberedChunk = tuple[int, bytes]  # a chunk's number and data, as a layout read
 Batch = Sequence[NumberedChunk]
 ManifestPage = Callable[[int], bytes]
 
-READ_AHEAD = 1  # batches; more of them only push each other out of the caches
-CHECKED_AHEAD = 1
-HASHED_AHEAD = 1
+AHEAD = 1  # batches between two stages: more of them only push each other out of the caches
 
 
 class VerifiedChunks:
@@ -31,10 +30,10 @@ class VerifiedChunks:
 
     def __init__(self, content: Content, batches: Generator[Batch], manifest_page: ManifestPage) -> None:
         self._stages = Stages()
-        read = self._stages.run("reading", batches, ahead=READ_AHEAD)
+        read = self._stages.run("reading", batches, ahead=AHEAD)
         total = ContentDigest()
-        hashed = self._stages.run("hashing", _hashed(read, total), ahead=HASHED_AHEAD)
-        checked = self._stages.run("checking", _checked(content, hashed, manifest_page), ahead=CHECKED_AHEAD)
+        hashed = self._stages.run("hashing", _hashed(read, total), ahead=AHEAD)
+        checked = self._stages.run("checking", _checked(content, hashed, manifest_page), ahead=AHEAD)
         self._chunks = _last_segment_held_back(content, checked, total)
 
     def begin(self) -> None:
@@ -50,6 +49,14 @@ class VerifiedChunks:
 
     def close(self) -> None:
         self._stages.close()
+
+
+def _hashed(batches: Iterable[Batch], total: ContentDigest) -> Generator[Batch]:
+    """The batches, each of which is handed on before it is hashed."""
+    for batch in batches:
+        yield batch
+        for _, data in batch:
+            total.update(data)
 
 
 def _checked(content: Content, batches: Iterable[Batch], manifest_page: ManifestPage) -> Generator[Batch]:
@@ -72,14 +79,6 @@ def _checked(content: Content, batches: Iterable[Batch], manifest_page: Manifest
 
 def _missing(content: Content, n: int) -> ChunkMissing:
     return ChunkMissing(f"Chunk {n} of content {content.id} is missing.")
-
-
-def _hashed(batches: Iterable[Batch], total: ContentDigest) -> Generator[Batch]:
-    """The batches, each handed on before it is hashed: so it is checked at the same time, in the same caches."""
-    for batch in batches:
-        yield batch
-        for _, data in batch:
-            total.update(data)
 
 
 def _last_segment_held_back(content: Content, batches: Iterable[Batch], total: ContentDigest) -> Iterator[bytes]:
