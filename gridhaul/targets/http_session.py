@@ -97,7 +97,7 @@ class HttpSession:
                 async with self._open("PUT", self.url(name), headers=headers, body=body, busy_bytes=length) as response:
                     return await _read(response)
         except GridhaulError as error:
-            if body.failure is not None:  # as it was raised
+            if body.failure is not None:  # pass it through as it was raised, whatever the libraries made of it
                 raise body.failure from body.failure.__cause__
             raise await self._refused_early(name) or error from None
 
@@ -149,8 +149,8 @@ class HttpSession:
     ) -> AsyncGenerator[httpx2.Response]:
         """The answer with its body still to be read, waiting for a server that is busy with so many bytes."""
         timeout = patience(self._client, max(0, busy_bytes) / SERVER_BYTES_PER_SECOND)
-        every = {**self._headers, **headers}
-        request = self._client.build_request(method, url, headers=every, content=content, timeout=timeout)
+        all_headers = {**self._headers, **headers}
+        request = self._client.build_request(method, url, headers=all_headers, content=content, timeout=timeout)
         if body is not None:
             request.stream = body
         response = await self._client.send(request, stream=True)

@@ -35,7 +35,7 @@ class AlteredChunks:
 
 
 class StuckChunks(AlteredChunks):
-    """Gives the first chunk, and nothing more until it is stopped."""
+    """They give the first chunk, and nothing more until they are stopped."""
 
     def __init__(self, chunks: Chunks) -> None:
         super().__init__(chunks, self._only_first)

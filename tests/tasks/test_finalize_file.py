@@ -170,7 +170,7 @@ async def test_worker_that_stood_still_for_longer_than_its_lease_sends_nothing_m
         async def put(self, name: str, blocks: Blocks, *, length: int, leaving: Leaving) -> None:
             def late(length: int) -> None:
                 if length > 0:
-                    time.sleep(2 * lease_seconds)  # the whole process
+                    time.sleep(2 * lease_seconds)  # nobody renews the lease meanwhile
                 leaving(length)
 
             await super().put(name, blocks, length=length, leaving=late)
