@@ -1,6 +1,7 @@
 """Chunks that threads verify, on the api's event loop."""
 
 import threading
+from collections.abc import AsyncIterator
 from contextlib import aclosing
 
 import pytest
@@ -27,6 +28,11 @@ async def chunks_of(contents: MemoryContents, *, missing: int | None = None) -> 
     return contents.read(content)
 
 
+async def receive(chunks: AsyncIterator[bytes], *, into: bytearray) -> None:
+    async for chunk in chunks:
+        into += chunk
+
+
 async def no_stage_runs() -> bool:
     return not {thread.name for thread in threading.enumerate()} & {"reading", "hashing", "checking"}
 
@@ -49,8 +55,7 @@ async def test_error_of_the_chunks_comes_as_it_is_and_no_more_than_is_verified_b
     received = bytearray()
     async with aclosing(slotted(await chunks_of(contents, missing=20), download_slots())) as chunks:
         with pytest.raises(ChunkMissing, match="Chunk 20 "):
-            async for chunk in chunks:
-                received += chunk
+            await receive(chunks, into=received)
     assert received == some_bytes(LENGTH)[: len(received)]
     assert await eventually(no_stage_runs)
 
