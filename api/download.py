@@ -2,16 +2,20 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 
 from fastapi.responses import StreamingResponse
 from starlette.types import Message, Receive, Scope, Send
 
 from gridhaul.asgi.concurrency_limit import ConcurrencyLimit
+from gridhaul.process.threads import thread_ended
 from gridhaul.transfer.errors import DownloadsBusy
+from gridhaul.transfer.ports.contents import Chunks
 
 DOWNLOADS_AT_ONCE = 8  # each download holds up to 32 MiB of memory
 UNREAD_SECONDS = 60.0
+TAKEN_AT_ONCE = 4  # chunks that one call in a thread takes, so that the event loop makes few calls
 
 
 def download_slots() -> ConcurrencyLimit:
@@ -22,12 +26,18 @@ def download_slots() -> ConcurrencyLimit:
     )
 
 
-async def slotted(chunks: AsyncGenerator[bytes], slots: ConcurrencyLimit) -> AsyncGenerator[bytes]:
+async def slotted(chunks: Chunks, slots: ConcurrencyLimit) -> AsyncGenerator[bytes]:
     """Yield the chunks, and hold a slot from the first to the last. Raises DownloadsBusy."""
-    async with aclosing(chunks):
-        with slots.hold(1):
-            async for chunk in chunks:
-                yield chunk
+    with slots.hold(1), ThreadPoolExecutor(1, thread_name_prefix="downloading") as thread:
+        loop, taking = asyncio.get_running_loop(), iter(chunks)
+        try:
+            while some := await thread_ended(
+                loop.run_in_executor(thread, lambda: list(islice(taking, TAKEN_AT_ONCE))), when_cancelled=chunks.stop
+            ):
+                for chunk in some:
+                    yield chunk
+        finally:
+            await thread_ended(loop.run_in_executor(thread, chunks.close))
 
 
 class Download(StreamingResponse):

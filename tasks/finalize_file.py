@@ -1,10 +1,10 @@
 """The journey from a stored content to a remote target: probe, stream, check, commit last."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing, suppress
+from contextlib import suppress
 from typing import Any
 
+from gridhaul.process.threads import in_thread
 from gridhaul.transfer.errors import (
     ContentMismatch,
     FileDeleted,
@@ -184,14 +184,17 @@ class _Attempt:
         return tuple(filter(is_temporary, self._delivery.leftovers))
 
     async def _put(self, name: str) -> None:
-        async with aclosing(self._runtime.contents.read(self._content)) as chunks:
+        chunks = self._runtime.contents.read(self._content)
+        try:
             # Read the first chunk before the target is touched: of a content of up to 16 chunks, all is verified then.
-            first = await anext(chunks, b"")
+            await in_thread(chunks.begin, when_cancelled=chunks.stop)
             self._tenure.check()
             self._put_began = True
             sent = _Sent(self._tenure, self._meter)
-            await self._target.put(name, _both(first, chunks), length=self._content.length, leaving=sent.leaving)
+            await self._target.put(name, chunks, length=self._content.length, leaving=sent.leaving)
             sent.left()
+        finally:
+            await in_thread(chunks.close)
 
     async def _check(self, name: str) -> Evidence:
         """Return the evidence that the target holds the right bytes. Raises TargetMismatch, TargetUnavailable."""
@@ -251,10 +254,3 @@ class _Sent:
         """Note that the bytes on their way have left."""
         self._meter.add(self._on_its_way)
         self._on_its_way = 0
-
-
-async def _both(first: bytes, rest: AsyncIterator[bytes]) -> AsyncGenerator[bytes]:
-    if first:
-        yield first
-    async for chunk in rest:
-        yield chunk

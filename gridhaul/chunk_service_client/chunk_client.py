@@ -1,7 +1,7 @@
 """The worker's client of the chunk service. It repeats a request while a repeat can help."""
 
 import http
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 import httpx2
@@ -12,6 +12,7 @@ from gridhaul.chunk_service_client.bundle_table import write_body, write_table
 from gridhaul.chunk_service_client.grants import sign, sign_bundle, sign_repair
 from gridhaul.outgoing.headers import retry_after_seconds, write_chunk_digests
 from gridhaul.outgoing.http_client import patience
+from gridhaul.outgoing.sending import Body
 from gridhaul.outgoing.tls import tls_refusal
 from gridhaul.transfer import errors
 from gridhaul.transfer.bundle import WholeContent
@@ -103,15 +104,16 @@ class ChunkClient:
         async for attempt in _retrying():
             with attempt:
                 signed = {**self._authorization(grant), **(headers or {})}
-                content = _blocks(body) if isinstance(body, Segment) else body
                 request = self._client.build_request(
                     method,
                     url,
                     headers=signed,
-                    content=content,
+                    content=None if isinstance(body, Segment) else body,
                     json=json,
                     timeout=patience(self._client, busy_seconds),
                 )
+                if isinstance(body, Segment):
+                    request.stream = Body(body.chunks)
                 return await self._once(request)
         raise AssertionError("unreachable: the loop returns or raises")
 
@@ -137,11 +139,6 @@ def _unreachable(error: httpx2.HTTPError) -> str:
     if why := tls_refusal(error):
         return f"No secure way to the chunk service: {why}; check GRIDHAUL_CHUNK_SERVICE_URL and GRIDHAUL_CA_FILE."
     return "The chunk service does not answer."
-
-
-async def _blocks(segment: Segment) -> AsyncIterator[bytes]:
-    for chunk in segment.chunks:
-        yield chunk
 
 
 def _retrying() -> AsyncRetrying:

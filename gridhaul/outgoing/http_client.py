@@ -6,7 +6,7 @@ from types import TracebackType
 import httpcore2
 import httpx2
 
-from gridhaul.outgoing.sending import Senders
+from gridhaul.outgoing.sending import Body, Senders
 from gridhaul.outgoing.tls import tls_context
 from gridhaul.process.settings import ANSWER_SECONDS
 
@@ -31,7 +31,7 @@ def make_client(answer_seconds: float = ANSWER_SECONDS, *, tls: ssl.SSLContext |
 
 
 class _Transport(httpx2.AsyncHTTPTransport):
-    """httpx2's asynchronous transport, except that threads send the bodies that are made while they are sent."""
+    """httpx2's asynchronous transport, except that a thread sends each request whose body is a `Body`."""
 
     def __init__(self, tls: ssl.SSLContext) -> None:
         limits = httpx2.Limits(
@@ -41,9 +41,9 @@ class _Transport(httpx2.AsyncHTTPTransport):
         self._senders = Senders(tls, at_once=CONNECTIONS, kept_seconds=KEPT_SECONDS)
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        if isinstance(request.stream, httpx2.SyncByteStream):  # the whole body is in memory
-            return await super().handle_async_request(request)
-        return await self._senders.send(request)
+        if isinstance(request.stream, Body):
+            return await self._senders.send(request, request.stream)
+        return await super().handle_async_request(request)
 
     async def aclose(self) -> None:
         self._senders.close()

@@ -1,34 +1,70 @@
-"""Requests whose body is made while it is sent: a thread sends them with httpx2's synchronous transport.
+"""Requests with a large body: one thread takes each block of the body and sends it with httpx2's synchronous transport.
 
-An asynchronous client passes each block of a body through all its layers on the event loop, and writes the block to the
-socket while it holds the interpreter's lock: a fifth of a delivery's time. Here the event loop only makes the blocks,
-and a thread sends them.
+An asynchronous client would pass each block through all its layers on the event loop, and write the block to the socket
+while it holds the interpreter's lock: a fifth of a delivery's time. Here the event loop only waits for the thread, and
+can cut the thread's connection.
 """
 
 import asyncio
 import ssl
 import time
-from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator
-from concurrent.futures import CancelledError, ThreadPoolExecutor
+from collections.abc import AsyncGenerator, Callable, Generator, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from itertools import islice
-from threading import Condition
-from typing import TypeVar
 
 import httpcore2
 import httpx2
 
 from gridhaul.outgoing.line import Line
-from gridhaul.process.threads import ended, thread_ended
+from gridhaul.process.threads import thread_ended
 from gridhaul.transfer.ports.targets import Leaving
 
-MADE_AHEAD = 4  # blocks of a body that are made before the thread takes them
-PIECES_AT_ONCE = 4  # pieces of a response body that a thread reads in one call
-LEAVING = "leaving"  # the request extension that holds a `Leaving`, which is called before parts of the request leave
+ANSWER_MOST_BYTES = 1 << 16  # most bytes kept of a response body; a longer one is cut and its connection closed
 HEAD_LEAVES = "http11.send_request_headers.started"  # httpcore2 reports this event to the request extension `trace`
 
-T = TypeVar("T")
+
+def _ignore(_: int) -> None:
+    """Do nothing: the sender of this body does not need to know when bytes leave."""
+
+
+class Body(httpx2.SyncByteStream, httpx2.AsyncByteStream):
+    """The body of one request (`request.stream`), whose blocks a thread takes and sends; it notes how that ended.
+
+    The sending thread calls `leaving` with 0 right before the head of the request leaves, and with a block's length
+    right before that block. `stop` makes a thread that waits for the next block fail. The class is both kinds of
+    stream, so that httpx2's asynchronous client accepts it, and a transport without threads (of a test) can read it.
+    """
+
+    def __init__(
+        self, blocks: Iterable[bytes], *, leaving: Leaving = _ignore, stop: Callable[[], None] = lambda: None
+    ) -> None:
+        self._blocks = blocks
+        self._leaving = leaving
+        self.stop = stop
+        self.is_sent = False  # True: the last block was taken to be sent
+        self.failure: Exception | None = None  # the exception of `blocks` or `leaving`, which libraries may wrap
+
+    def head_leaves(self) -> None:
+        """Call `leaving` for the head. Raises what it raises."""
+        try:
+            self._leaving(0)
+        except Exception as error:
+            self.failure = error
+            raise
+
+    def __iter__(self) -> Generator[bytes]:
+        try:
+            for block in self._blocks:
+                self._leaving(len(block))
+                yield block
+        except Exception as error:
+            self.failure = error
+            raise
+        self.is_sent = True
+
+    async def __aiter__(self) -> AsyncGenerator[bytes]:
+        for block in self:
+            yield block
 
 
 class Senders:
@@ -39,35 +75,37 @@ class Senders:
 
     def __init__(self, tls: ssl.SSLContext, *, at_once: int, kept_seconds: float) -> None:
         self._threads = ThreadPoolExecutor(at_once, thread_name_prefix="sending")
-        self._new = partial(_Sender, tls, kept_seconds, self._threads)
+        self._new = partial(_Sender, tls, kept_seconds)
         self._kept_seconds = kept_seconds
         self._idle: list[tuple[float, _Sender]] = []  # each sender with the monotonic time of its return, oldest first
         self._busy: set[_Sender] = set()
 
-    async def send(self, request: httpx2.Request) -> httpx2.Response:
-        """Send the request and return the response, whose body the caller must read or close.
+    async def send(self, request: httpx2.Request, body: Body) -> httpx2.Response:
+        """Send the request with the body, and return the response with at most 64 KiB of its own body.
 
-        The sending thread calls the request's extension `leaving` with 0 right before the request's head leaves, and
-        with a block's length right before the block leaves.
-        Raises what `leaving` or the body raises, and httpx2.TransportError, also when a success arrives before the
-        whole body has left.
-        A cancelled call closes its connection and ends at once. While the connection is still being made, the call
-        ends only after the connect timeout, a few seconds.
+        Raises the exceptions of the body, and httpx2.TransportError, also when a response of success arrives before the
+        whole body has left. When cancelled, it returns at once and cuts the connection; while the connection is still
+        being made, it returns after a few seconds.
         """
         self._close_expired()
         sender = self._idle.pop()[1] if self._idle else self._new()
         self._busy.add(sender)
+
+        def stop() -> None:
+            body.stop()
+            sender.cut()
+
         try:
-            response = await sender.send(request)
+            sending = asyncio.get_running_loop().run_in_executor(self._threads, sender.send, request, body)
+            response = await thread_ended(sending, when_cancelled=stop)
         except BaseException:
-            self._busy.discard(sender)
-            sender.close()
+            sender.cut()
             raise
-        assert isinstance(response.stream, httpx2.SyncByteStream)  # noqa: S101 - the transport is synchronous
-        answer = _Answer(response.stream, sender, self._take_back)
-        return httpx2.Response(
-            response.status_code, headers=response.headers, stream=answer, extensions=response.extensions
-        )
+        finally:
+            self._take_back(sender)
+        if response.is_success and not body.is_sent:
+            raise httpx2.RemoteProtocolError("a success arrived before the whole body had left")
+        return response
 
     def close(self) -> None:
         """Close the idle connections, and cut the connections that are in use."""
@@ -93,47 +131,37 @@ class Senders:
 class _Sender:
     """A transport that has at most one connection and serves one request at a time."""
 
-    def __init__(self, tls: ssl.SSLContext, kept_seconds: float, threads: ThreadPoolExecutor) -> None:
+    def __init__(self, tls: ssl.SSLContext, kept_seconds: float) -> None:
         self._line = Line(asyncio.get_running_loop())
         self._transport = _Transport(tls, kept_seconds, self._line)
-        self._threads = threads
 
     @property
     def is_cut(self) -> bool:
         return self._line.is_cut
 
-    async def send(self, request: httpx2.Request) -> httpx2.Response:
-        assert isinstance(request.stream, httpx2.AsyncByteStream)  # noqa: S101 - `http_client` sends other streams itself
-        leaving: Leaving = request.extensions.get(LEAVING, _ignore)
+    def send(self, request: httpx2.Request, body: Body) -> httpx2.Response:
+        """Send the request, in the calling thread."""
 
         def trace(event: str, _: object) -> None:
             if event == HEAD_LEAVES:
-                leaving(0)
+                body.head_leaves()
 
-        body = _Body(request.stream, leaving)
         extensions = {**request.extensions, "trace": trace}
         sent = httpx2.Request(request.method, request.url, headers=request.headers, stream=body, extensions=extensions)
+        response = self._transport.handle_request(sent)
+        assert isinstance(response.stream, httpx2.SyncByteStream)  # noqa: S101 - a synchronous transport gives no other kind
+        answer = b""
         try:
-            response = await self.in_thread(lambda: self._transport.handle_request(sent), when_cancelled=body.stop)
+            for piece in response.stream:
+                answer += piece
+                if len(answer) >= ANSWER_MOST_BYTES:
+                    break
         finally:
-            await body.stopped()
-        if response.is_success and not body.is_sent:
-            raise httpx2.RemoteProtocolError("a success arrived before the whole body had left")
-        return response
-
-    async def in_thread(self, call: Callable[[], T], *, when_cancelled: Callable[[], None] | None = None) -> T:
-        """Run `call` in a thread and return its result.
-
-        When cancelled, run `when_cancelled`, cut the connection so that the call soon ends, and wait for its end.
-        """
-
-        def stop() -> None:
-            if when_cancelled is not None:
-                when_cancelled()
-            self.cut()
-
-        calling = asyncio.get_running_loop().run_in_executor(self._threads, call)
-        return await thread_ended(calling, when_cancelled=stop)
+            response.stream.close()
+        stream = httpx2.ByteStream(answer[:ANSWER_MOST_BYTES])
+        return httpx2.Response(
+            response.status_code, headers=response.headers, stream=stream, extensions=response.extensions
+        )
 
     def cut(self) -> None:
         self._line.cut()
@@ -154,105 +182,3 @@ class _Transport(httpx2.HTTPTransport):
             keepalive_expiry=kept_seconds,
             network_backend=line,
         )
-
-
-class _Body(httpx2.SyncByteStream):
-    """The body that a thread sends: the blocks of an asynchronous stream, which the event loop makes ahead.
-
-    The thread calls `leaving` before each block.
-    """
-
-    def __init__(self, stream: httpx2.AsyncByteStream, leaving: Leaving) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._leaving = leaving
-        self._room = asyncio.Semaphore(MADE_AHEAD)
-        self._changed = Condition()
-        self._made: deque[bytes] = deque()
-        self._has_ended = False
-        self._failure: Exception | None = None
-        self._is_stopped = False
-        self._making = asyncio.create_task(self._make(aiter(stream)))
-        self.is_sent = False  # True once every block has left
-
-    def __iter__(self) -> Generator[bytes]:
-        while (block := self._take()) is not None:
-            self._leaving(len(block))
-            yield block
-        self.is_sent = True
-
-    def stop(self) -> None:
-        """Stop making blocks. Must be called on the event loop.
-
-        Only the first call cancels the task: a second cancel would interrupt the closing of the stream.
-        """
-        if not self._is_stopped:
-            self._is_stopped = True
-            self._end(httpx2.WriteError("the body is not wanted any more"))
-            self._making.cancel()
-
-    async def stopped(self) -> None:
-        """Stop making blocks, and wait until the task that makes them has ended. Must be called on the event loop."""
-        self.stop()
-        await ended(self._making)
-
-    def _take(self) -> bytes | None:
-        """Wait in the thread for the next block and return it; None at the end. Raises what the stream raised."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._made or self._has_ended)
-            if not self._made and self._failure is not None:
-                raise self._failure
-            block = self._made.popleft() if self._made else None
-        self._loop.call_soon_threadsafe(self._room.release)
-        return block
-
-    async def _make(self, blocks: AsyncIterator[bytes]) -> None:
-        failure: Exception | None = None
-        try:
-            while True:
-                await self._room.acquire()
-                block = await anext(blocks)
-                with self._changed:
-                    self._made.append(block)
-                    self._changed.notify()
-        except StopAsyncIteration:
-            pass
-        except Exception as error:
-            failure = error
-        except asyncio.CancelledError:
-            # A thread's future turns this CancelledError of concurrent.futures into the one of asyncio.
-            failure = CancelledError()
-            raise
-        finally:
-            self._end(failure)
-            if isinstance(blocks, AsyncGenerator):
-                await blocks.aclose()
-
-    def _end(self, failure: Exception | None) -> None:
-        """Note that no more blocks follow, and why. Only the first call's `failure` is kept."""
-        with self._changed:
-            if not self._has_ended:
-                self._has_ended, self._failure = True, failure
-            self._changed.notify()
-
-
-def _ignore(_: int) -> None:
-    """Do nothing: the `leaving` of a request without this extension."""
-
-
-class _Answer(httpx2.AsyncByteStream):
-    """The body of a response, read in threads. Closing the body gives the sender back."""
-
-    def __init__(self, stream: httpx2.SyncByteStream, sender: _Sender, give_back: Callable[[_Sender], None]) -> None:
-        self._stream = stream
-        self._sender = sender
-        self._give_back = give_back
-
-    async def __aiter__(self) -> AsyncGenerator[bytes]:
-        pieces = iter(self._stream)
-        while some := await self._sender.in_thread(lambda: list(islice(pieces, PIECES_AT_ONCE))):
-            for piece in some:
-                yield piece
-
-    async def aclose(self) -> None:
-        self._stream.close()
-        self._give_back(self._sender)

@@ -33,3 +33,8 @@ async def thread_ended(future: asyncio.Future[T], *, when_cancelled: Callable[[]
         future.exception()  # marks the exception as retrieved, because no caller is left to receive it
         raise
     return future.result()
+
+
+async def in_thread(call: Callable[[], T], *, when_cancelled: Callable[[], None] | None = None) -> T:
+    """Run the call in a thread of the event loop's executor and return its result. Wait for its end as `ended` does."""
+    return await thread_ended(asyncio.get_running_loop().run_in_executor(None, call), when_cancelled=when_cancelled)

@@ -1,18 +1,20 @@
 """A target that is a directory of this machine, local or mounted."""
 
 import os
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import ExitStack, suppress
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
+from gridhaul.process import threads
 from gridhaul.targets.beneath import make_folder, open_file, open_folder, rename_new
 from gridhaul.targets.names import split_name
-from gridhaul.targets.os_errors import in_thread
+from gridhaul.targets.os_errors import in_thread, mapped_os_errors
 from gridhaul.transfer.digest import ContentDigest
 from gridhaul.transfer.errors import NotFound, ObjectExists, TargetUnavailable
 from gridhaul.transfer.model import Evidence, RemoteObject
-from gridhaul.transfer.ports.targets import Leaving
+from gridhaul.transfer.ports.targets import Blocks, Leaving
 
 BLOCK_BYTES = 1 << 20
 NAMES_AT_ONCE = 1000
@@ -45,18 +47,10 @@ class DirectoryTarget:
                 pass
         return RemoteObject(length=total.length_bytes, sha256=total.hexdigest(), evidence=Evidence.READ_BACK)
 
-    async def put(self, name: str, blocks: AsyncIterator[bytes], *, length: int, leaving: Leaving) -> None:
-        with ExitStack() as opened:
-            leaving(0)
-            descriptor = await in_thread(self._create, name, opened)
-            written = 0
-            async for block in blocks:
-                leaving(len(block))
-                await in_thread(_write, descriptor, block)
-                written += len(block)
-            if written != length:
-                raise TargetUnavailable(f"{written} bytes were to be written instead of {length}.")
-            await in_thread(os.fsync, descriptor)
+    async def put(self, name: str, blocks: Blocks, *, length: int, leaving: Leaving) -> None:
+        """When cancelled, this still waits for the system call that is under way."""
+        write = partial(self._put, name, blocks, length=length, leaving=leaving)
+        await threads.in_thread(write, when_cancelled=blocks.stop)
 
     async def remove(self, name: str) -> None:
         await in_thread(self._remove, name)
@@ -101,6 +95,22 @@ class DirectoryTarget:
             descriptor = open_file(folder, last, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         opened.callback(os.close, descriptor)
         return descriptor
+
+    def _put(self, name: str, blocks: Blocks, *, length: int, leaving: Leaving) -> None:
+        with ExitStack() as opened:
+            leaving(0)
+            with mapped_os_errors():
+                descriptor = self._create(name, opened)
+            written = 0
+            for block in blocks:
+                leaving(len(block))
+                with mapped_os_errors():
+                    _write(descriptor, block)
+                written += len(block)
+            if written != length:
+                raise TargetUnavailable("Other than the promised number of bytes were to be sent.")
+            with mapped_os_errors():
+                os.fsync(descriptor)
 
     def _remove(self, name: str) -> None:
         folders, last = split_name(name)

@@ -1,14 +1,14 @@
 """A plain HTTP server that takes PUT: each object is sent once, straight to its final name, and not atomically."""
 
 import http
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 
 from gridhaul.outgoing.headers import read_repr_digest
 from gridhaul.targets.http_session import GONE, STORED, WRITE_ONLY, HttpSession
 from gridhaul.targets.remote_object import judge
 from gridhaul.transfer.errors import Malformed, OutcomeUnknown
 from gridhaul.transfer.model import RemoteObject
-from gridhaul.transfer.ports.targets import Leaving
+from gridhaul.transfer.ports.targets import Blocks, Leaving
 
 WANT_DIGEST = {"Want-Repr-Digest": "sha-256=10"}
 REMOVED = STORED | GONE | WRITE_ONLY | {http.HTTPStatus.ACCEPTED, http.HTTPStatus.FORBIDDEN}
@@ -30,7 +30,7 @@ class HttpTarget:
             raise OutcomeUnknown("The target can only be written to; what it holds is not known.")
         return await judge(self._session, name, head, length=length, sha256=repr_digest(head.headers))
 
-    async def put(self, name: str, blocks: AsyncIterator[bytes], *, length: int, leaving: Leaving) -> None:
+    async def put(self, name: str, blocks: Blocks, *, length: int, leaving: Leaving) -> None:
         answer = await self._session.send(name, blocks, length=length, leaving=leaving)
         if answer.status not in STORED:
             raise answer.error()

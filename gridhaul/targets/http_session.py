@@ -2,21 +2,20 @@
 
 import asyncio
 import http
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import httpx2
 
 from gridhaul.outgoing.http_client import patience
-from gridhaul.outgoing.sending import LEAVING
+from gridhaul.outgoing.sending import Body
 from gridhaul.targets.http_errors import mapped_errors, refusal
 from gridhaul.targets.names import quote_name
 from gridhaul.transfer.digest import ContentDigest
-from gridhaul.transfer.errors import GridhaulError, OutcomeUnknown, TargetUnavailable
+from gridhaul.transfer.errors import GridhaulError, OutcomeUnknown
 from gridhaul.transfer.model import Evidence, RemoteObject
-from gridhaul.transfer.ports.targets import Leaving
+from gridhaul.transfer.ports.targets import Blocks, Leaving
 
 HASHED_AT_ONCE_BYTES = 4 << 20  # how much of an object one call in a thread hashes
 BODY_MOST_BYTES = 1 << 16  # most bytes kept of a body that is no object; a longer one is cut and its connection closed
@@ -92,21 +91,21 @@ class HttpSession:
             async with self._open("HEAD", self.url(name), headers=headers, busy_bytes=length) as response:
                 return await _read(response)
 
-    async def send(self, name: str, blocks: AsyncIterator[bytes], *, length: int, leaving: Leaving) -> Answer:
+    async def send(self, name: str, blocks: Blocks, *, length: int, leaving: Leaving) -> Answer:
         """PUT the blocks as `transfer.ports.targets.Target.put` says, and return the answer.
 
-        Errors of `blocks` and `leaving` pass through unchanged.
+        Exceptions of `blocks` and `leaving` pass through unchanged.
         """
-        body = _Body(blocks, leaving)
+        body = Body(blocks, leaving=leaving, stop=blocks.stop)
+        headers = {"Content-Length": str(length), "Content-Type": "application/octet-stream"}
         try:
-            answer = await self._put(name, body, length=length)
+            with mapped_errors():
+                async with self._open("PUT", self.url(name), headers=headers, body=body, busy_bytes=length) as response:
+                    return await _read(response)
         except GridhaulError as error:
-            if body.failure is not None:  # the caller's error, which the HTTP libraries may have wrapped
+            if body.failure is not None:  # the caller's exception, which the HTTP libraries may have wrapped
                 raise body.failure from body.failure.__cause__
             raise await self._refused_early(name) or error from None
-        if answer.status in STORED and not body.ended:
-            raise TargetUnavailable("The target answered before it had all bytes.")
-        return answer
 
     async def read_back(self, name: str, *, length: int) -> RemoteObject | None:
         """Read the object with GET and return its length and SHA-256; None if the target has no such object.
@@ -135,22 +134,6 @@ class HttpSession:
         """Close the connections."""
         await self._client.aclose()
 
-    async def _put(self, name: str, body: "_Body", *, length: int) -> Answer:
-        headers = {"Content-Length": str(length), "Content-Type": "application/octet-stream"}
-        with mapped_errors():
-            async with (
-                aclosing(body.stream()) as content,
-                self._open(
-                    "PUT",
-                    self.url(name),
-                    headers=headers,
-                    content=content,
-                    busy_bytes=length,
-                    extensions={LEAVING: body.leaving},
-                ) as response,
-            ):
-                return await _read(response)
-
     async def _refused_early(self, name: str) -> GridhaulError | None:
         """Return the refusal if the target broke off a PUT because of the credentials, else None.
 
@@ -171,50 +154,21 @@ class HttpSession:
         url: str,
         *,
         headers: Mapping[str, str],
-        content: bytes | AsyncIterator[bytes] | None = None,
+        content: bytes | None = None,
+        body: Body | None = None,
         busy_bytes: int = 0,
-        extensions: dict[str, Any] | None = None,
     ) -> AsyncGenerator[httpx2.Response]:
         """Yield the response with its body unread; wait longer for a server that first handles `busy_bytes` bytes."""
         timeout = patience(self._client, max(0, busy_bytes) / SERVER_BYTES_PER_SECOND)
-        async with self._client.stream(
-            method,
-            url,
-            headers={**self._headers, **headers},
-            content=content,
-            timeout=timeout,
-            extensions=extensions,
-        ) as response:
-            yield response
-
-
-class _Body:
-    """The caller's `blocks` and `leaving`, and how they ended."""
-
-    def __init__(self, blocks: AsyncIterator[bytes], leaving: Leaving) -> None:
-        self._blocks = blocks
-        self._leaving = leaving
-        self.ended = False  # True once all blocks were taken
-        self.failure: Exception | None = None  # raised by `blocks` or `leaving`
-
-    async def stream(self) -> AsyncGenerator[bytes]:
-        while True:
-            try:
-                block = await anext(self._blocks)
-            except StopAsyncIteration:
-                self.ended = True
-                return
-            except Exception as error:
-                self.failure = error
-                raise
-            yield block
-
-    def leaving(self, length: int) -> None:
+        all_headers = {**self._headers, **headers}
+        request = self._client.build_request(method, url, headers=all_headers, content=content, timeout=timeout)
+        if body is not None:
+            request.stream = body
+        response = await self._client.send(request, stream=True)
         try:
-            self._leaving(length)
-        except Exception as error:
-            self.failure = error
-            raise
+            yield response
+        finally:
+            await response.aclose()
 
 
 class _Arrived:

@@ -1,13 +1,12 @@
 """Calls to the operating system: made in a thread, with OSErrors turned into Gridhaul's errors."""
 
-import asyncio
 import errno
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import ParamSpec, TypeVar
 
-from gridhaul.process.threads import thread_ended
+from gridhaul.process import threads
 from gridhaul.transfer.errors import TargetRefused, TargetUnavailable
 
 P = ParamSpec("P")
@@ -37,8 +36,7 @@ async def in_thread(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs)
 
     When cancelled, still wait for the end of the call: the caller closes next what the call uses.
     """
-    calling = asyncio.get_running_loop().run_in_executor(None, partial(_call, function, *args, **kwargs))
-    return await thread_ended(calling)
+    return await threads.in_thread(partial(_call, function, *args, **kwargs))
 
 
 def _call(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:

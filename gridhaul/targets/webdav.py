@@ -2,7 +2,7 @@
 
 import http
 import re
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Literal
 from urllib.parse import unquote, urlsplit
@@ -14,7 +14,7 @@ from gridhaul.targets.names import split_name
 from gridhaul.targets.remote_object import judge
 from gridhaul.transfer.errors import NotFound, ObjectExists, TargetRefused, TargetUnavailable
 from gridhaul.transfer.model import RemoteObject
-from gridhaul.transfer.ports.targets import Leaving
+from gridhaul.transfer.ports.targets import Blocks, Leaving
 
 EtagDigest = Literal["sha-256"]
 
@@ -47,7 +47,7 @@ class WebDavTarget:
         sha256 = _etag_sha256(head) if self._etag_digest else None
         return await judge(self._session, name, head, length=length, sha256=sha256)
 
-    async def put(self, name: str, blocks: AsyncIterator[bytes], *, length: int, leaving: Leaving) -> None:
+    async def put(self, name: str, blocks: Blocks, *, length: int, leaving: Leaving) -> None:
         await self._make_folders(name)
         answer = await self._session.send(name, blocks, length=length, leaving=leaving)
         if answer.status in NO_FOLDER and "/" in name:

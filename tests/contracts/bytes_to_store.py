@@ -1,9 +1,10 @@
 """Bytes cut into segments, and helpers that store and read them through the ports."""
 
+import asyncio
 import hashlib
 import random
 from collections.abc import Iterable
-from contextlib import aclosing
+from contextlib import closing
 from functools import cache
 
 from bson import ObjectId
@@ -12,7 +13,7 @@ from gridhaul.transfer.bundle import WholeContent
 from gridhaul.transfer.chunking import CHUNK_BYTES, SEGMENT_MAX_CHUNKS, chunk_count
 from gridhaul.transfer.digest import chunk_digest, manifest_root
 from gridhaul.transfer.model import Content, RecordId, Seal, Segment
-from gridhaul.transfer.ports.contents import Contents, Intake
+from gridhaul.transfer.ports.contents import Chunks, Contents, Intake
 from tests.contracts.ports import A_FILE
 
 MIB = CHUNK_BYTES
@@ -83,7 +84,11 @@ async def sealed(contents: Contents, intake: Intake, data: bytes) -> Content:
 async def read(contents: Contents, content: Content, into: bytearray | None = None) -> bytearray:
     """Return all bytes of the content. If the read raises, `into` has the bytes that came before the error."""
     received = bytearray() if into is None else into
-    async with aclosing(contents.read(content)) as chunks:
-        async for chunk in chunks:
-            received += chunk
+    await asyncio.to_thread(_read, contents.read(content), received)
     return received
+
+
+def _read(chunks: Chunks, into: bytearray) -> None:
+    with closing(chunks):
+        for chunk in chunks:
+            into += chunk

@@ -2,11 +2,10 @@
 
 import shutil
 import time
-from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
-from contextlib import aclosing
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import replace
 
-from gridhaul.storage.content.verified_stream import ManifestPage, NumberedChunk, verified
+from gridhaul.storage.content.verified_stream import ManifestPage, NumberedChunk, VerifiedChunks
 from gridhaul.transfer.bundle import WholeContent
 from gridhaul.transfer.chunking import MANIFEST_PAGE_CHUNKS, chunk_length
 from gridhaul.transfer.digest import DIGEST_BYTES, manifest_root
@@ -24,7 +23,7 @@ from gridhaul.transfer.errors import (
     StateConflict,
 )
 from gridhaul.transfer.model import Content, FreeSpace, RecordId, Seal
-from gridhaul.transfer.ports.contents import Contents, Intake
+from gridhaul.transfer.ports.contents import Chunks, Contents, Intake
 from gridhaul.transfer.states import ContentState, Layout
 from tests.contracts.memory_registry import Row, new_id
 
@@ -67,12 +66,10 @@ class MemoryContents:
         row = self.rows.get(content_id)
         return row.record if row else None
 
-    async def read(self, content: Content) -> AsyncGenerator[bytes]:
+    def read(self, content: Content) -> Chunks:
         if content.state is not ContentState.SEALED:
             raise StateConflict(f"Content {content.id} is not sealed.")
-        async with aclosing(verified(content, self._batches(content.id), self._page_of(content.id))) as chunks:
-            async for chunk in chunks:
-                yield chunk
+        return VerifiedChunks(content, self._batches(content.id), self._page_of(content.id))
 
     async def drop_ref(self, content_id: RecordId, file_id: RecordId) -> None:
         if content_id not in self.rows:  # the new record forbids that the content is made later

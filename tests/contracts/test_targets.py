@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import os
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing
 from dataclasses import dataclass, replace
@@ -26,7 +27,19 @@ from gridhaul.transfer.model import Evidence, RemoteObject
 from gridhaul.transfer.ports.targets import AtomicCommit, Listing, Target
 from tests.contracts.ports import eventually
 from tests.servers.http_store import HttpStore, serving
-from tests.targets.peers import ATOMIC, KINDS, MIB, PASSWORD, WEB, Place, blocks_of, places, target_of, untold
+from tests.targets.peers import (
+    ATOMIC,
+    KINDS,
+    MIB,
+    PASSWORD,
+    WEB,
+    Place,
+    SomeBlocks,
+    StalledBlocks,
+    places,
+    target_of,
+    untold,
+)
 
 SEVERAL_MIB = os.urandom(5 * MIB + 3)
 TEMPORARY = ".gridhaul-0123456789abcdef01234567-7.part"
@@ -41,7 +54,7 @@ class Peer:
         return self.place.directory / name
 
     async def put(self, name: str, data: bytes) -> None:
-        await self.target.put(name, blocks_of(data), length=len(data), leaving=untold)
+        await self.target.put(name, SomeBlocks(data), length=len(data), leaving=untold)
 
     async def inspect(self, name: str, data: bytes) -> RemoteObject | None:
         return await self.target.inspect(name, length=len(data))
@@ -129,7 +142,7 @@ async def test_other_bytes_of_the_same_length_have_another_digest(peer: Peer) ->
 async def test_error_of_the_blocks_passes_through_unchanged(peer: Peer, failure: Exception, sent: int) -> None:
     with pytest.raises(type(failure)) as caught:
         await peer.target.put(
-            "broken", blocks_of(SEVERAL_MIB[:sent], failure=failure), length=len(SEVERAL_MIB), leaving=untold
+            "broken", SomeBlocks(SEVERAL_MIB[:sent], failure=failure), length=len(SEVERAL_MIB), leaving=untold
         )
     assert caught.value is failure
     assert caught.value.__cause__ is None
@@ -153,7 +166,7 @@ async def test_nothing_leaves_that_must_not_and_the_error_passes_through(
 
     await peer.put("run.bin", b"was there")
     with pytest.raises(type(failure)) as caught:
-        await peer.target.put("run.bin", blocks_of(SEVERAL_MIB), length=len(SEVERAL_MIB), leaving=leaving)
+        await peer.target.put("run.bin", SomeBlocks(SEVERAL_MIB), length=len(SEVERAL_MIB), leaving=leaving)
     assert caught.value is failure
     assert left == [0, MIB, MIB][:told]
     await peer.put("after.bin", b"usable")
@@ -166,35 +179,27 @@ async def test_nothing_leaves_that_must_not_and_the_error_passes_through(
 
 async def test_everything_that_leaves_is_told(peer: Peer) -> None:
     left: list[int] = []
-    await peer.target.put("run.bin", blocks_of(SEVERAL_MIB), length=len(SEVERAL_MIB), leaving=left.append)
+    await peer.target.put("run.bin", SomeBlocks(SEVERAL_MIB), length=len(SEVERAL_MIB), leaving=left.append)
     assert left == [0, *[MIB] * 5, 3]
-    await peer.target.put("empty.bin", blocks_of(b""), length=0, leaving=left.append)
+    await peer.target.put("empty.bin", SomeBlocks(b""), length=0, leaving=left.append)
     assert left[7:] == [0]
 
 
 async def test_cancelled_put_ends_as_cancelled(peer: Peer) -> None:
-    started = asyncio.Event()
-
-    async def stalled() -> AsyncIterator[bytes]:
-        yield SEVERAL_MIB[:MIB]
-        started.set()
-        await asyncio.Event().wait()
-
-    sending = asyncio.create_task(peer.target.put("stalled", stalled(), length=2 * MIB, leaving=untold))
-    await asyncio.wait_for(started.wait(), 10)
+    blocks = StalledBlocks(SEVERAL_MIB[:MIB])
+    sending = asyncio.create_task(peer.target.put("stalled", blocks, length=2 * MIB, leaving=untold))
+    assert await asyncio.to_thread(blocks.begun.wait, 10)
+    cancelled_at = time.monotonic()
     sending.cancel()
     with pytest.raises(asyncio.CancelledError):
         await sending
-
-
-async def test_cancellation_raised_by_the_blocks_passes_through(peer: Peer) -> None:
-    with pytest.raises(asyncio.CancelledError):
-        await peer.target.put("broken", blocks_of(b"x", failure=asyncio.CancelledError()), length=2, leaving=untold)
+    assert blocks.stopped.is_set()
+    assert time.monotonic() - cancelled_at < 1
 
 
 async def test_fewer_blocks_than_promised_do_not_pass_for_an_object(peer: Peer) -> None:
     with pytest.raises(TargetUnavailable):
-        await peer.target.put("short", blocks_of(b"123"), length=4, leaving=untold)
+        await peer.target.put("short", SomeBlocks(b"123"), length=4, leaving=untold)
 
 
 async def test_remove_is_idempotent(peer: Peer) -> None:
@@ -282,7 +287,7 @@ async def test_folder_under_the_name_is_left_alone(peer: Peer) -> None:
 async def test_put_that_breaks_off_does_not_touch_the_final_name(peer: Peer) -> None:
     await peer.put("run.bin", b"theirs")
     with pytest.raises(BlocksBroke):
-        await peer.target.put(TEMPORARY, blocks_of(SEVERAL_MIB, failure=BlocksBroke()), length=9 * MIB, leaving=untold)
+        await peer.target.put(TEMPORARY, SomeBlocks(SEVERAL_MIB, failure=BlocksBroke()), length=9 * MIB, leaving=untold)
     assert peer.on_disk("run.bin").read_bytes() == b"theirs"
 
     async def is_removed() -> bool:
@@ -330,7 +335,7 @@ async def test_place_that_is_down_is_unavailable(peer: Peer, tmp_path: Path) -> 
         with pytest.raises(TargetUnavailable):
             await target.inspect("run.bin", length=1)
         with pytest.raises(TargetUnavailable):
-            await target.put("run.bin", blocks_of(SEVERAL_MIB), length=len(SEVERAL_MIB), leaving=untold)
+            await target.put("run.bin", SomeBlocks(SEVERAL_MIB), length=len(SEVERAL_MIB), leaving=untold)
         with pytest.raises(TargetUnavailable):
             await target.remove("run.bin")
 
@@ -340,7 +345,7 @@ async def test_wrong_password_is_refused(peer: Peer, tmp_path: Path) -> None:
     async with target_of(replace(peer.place, password="wr0ng-one"), tmp_path) as target:
         for call in (
             target.inspect("run.bin", length=1),
-            target.put("run.bin", blocks_of(SEVERAL_MIB), length=len(SEVERAL_MIB), leaving=untold),
+            target.put("run.bin", SomeBlocks(SEVERAL_MIB), length=len(SEVERAL_MIB), leaving=untold),
             target.remove("run.bin"),
         ):
             with pytest.raises(TargetRefused) as caught:
@@ -357,7 +362,7 @@ async def test_redirect_is_not_followed(peer: Peer, tmp_path: Path) -> None:
         async with target_of(replace(peer.place, url=url), tmp_path) as target:
             for call in (
                 target.inspect("run.bin", length=1),
-                target.put("run.bin", blocks_of(SEVERAL_MIB), length=len(SEVERAL_MIB), leaving=untold),
+                target.put("run.bin", SomeBlocks(SEVERAL_MIB), length=len(SEVERAL_MIB), leaving=untold),
                 target.remove("run.bin"),
             ):
                 with pytest.raises(TargetRefused):

@@ -4,7 +4,7 @@ import asyncio
 import errno
 import math
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
 from contextlib import suppress
 from enum import StrEnum
 from typing import Any, TypeVar
@@ -113,10 +113,25 @@ class Life:
         """Make a part of a longer request. The whole request ends when the worker dies, so no part arrives late."""
         return await self._end(name, error, act, await self._begin(name))
 
-    async def steps(self, name: str, error: type[GridhaulError], items: AsyncIterator[T]) -> AsyncIterator[T]:
-        """Yield the items, each received by a step of its own."""
+    def steps(self, name: str, error: type[GridhaulError], items: Iterator[T]) -> Iterator[T]:
+        """Yield the items, each received by a step that may fail. A step takes no virtual time.
+
+        A thread takes the items, and a thread cannot wait for the virtual clock.
+        """
         over = object()
-        while (item := await self.step(name, error, lambda: anext(items, over))) is not over:
+        while True:
+            way = self._faults.count(name)
+            if way in (Way.REFUSED, Way.WORKER_DIES, Way.ARRIVES_LATE):
+                if way is not Way.REFUSED:
+                    self.dead.set()  # from now on every other call of this worker hangs
+                raise error(f"{name} was refused.")
+            if way is Way.STOP:
+                self.stopping = True
+            item = next(items, over)
+            if way is Way.ANSWER_LOST:
+                raise error(f"The answer of {name} was lost.")
+            if item is over:
+                return
             yield item  # type: ignore[misc]
 
     def read(self, name: str, act: Callable[[], T]) -> T:

@@ -1,7 +1,7 @@
 """The ports that one worker's journeys receive: each call may fail."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import aclosing, contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from gridhaul.transfer.bundle import WholeContent
@@ -16,9 +16,10 @@ from gridhaul.transfer.errors import (
 )
 from gridhaul.transfer.grants import ContentGrant, RepairGrant
 from gridhaul.transfer.model import Content, RecordId, RemoteObject, Seal, Segment
-from gridhaul.transfer.ports.contents import Contents, Intake
-from gridhaul.transfer.ports.targets import Leaving, Target
+from gridhaul.transfer.ports.contents import Chunks, Contents, Intake
+from gridhaul.transfer.ports.targets import Blocks, Leaving, Target
 from gridhaul.transfer.states import Layout
+from tests.contracts.altered_chunks import AlteredChunks
 from tests.faults.failing import Life
 
 
@@ -50,10 +51,23 @@ class FailingContents(FailingPort):
     def new_id(self) -> RecordId:
         return self._contents.new_id()
 
-    async def read(self, content: Content) -> AsyncGenerator[bytes]:
-        async with aclosing(self._contents.read(content)) as chunks:
-            async for chunk in self._life.steps("contents.read", DatabaseUnavailable, chunks):
-                yield chunk
+    def read(self, content: Content) -> Chunks:
+        return AlteredChunks(self._contents.read(content), self._steps)
+
+    def _steps(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
+        return self._life.steps("contents.read", DatabaseUnavailable, chunks)
+
+
+class _Steps:
+    """`transfer.ports.targets.Blocks` of which each may fail to come."""
+
+    def __init__(self, blocks: Blocks, life: Life) -> None:
+        self._blocks = blocks
+        self._life = life
+        self.stop = blocks.stop
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self._life.steps("target.put.block", TargetUnavailable, iter(self._blocks))
 
 
 class FailingTarget:
@@ -72,8 +86,8 @@ class FailingTarget:
             "target.inspect", TargetUnavailable, lambda: self._target.inspect(name, length=length)
         )
 
-    async def put(self, name: str, blocks: AsyncIterator[bytes], *, length: int, leaving: Leaving) -> None:
-        steps = self._life.steps("target.put.block", TargetUnavailable, blocks)
+    async def put(self, name: str, blocks: Blocks, *, length: int, leaving: Leaving) -> None:
+        steps = _Steps(blocks, self._life)
         await self._life.step(
             "target.put", TargetUnavailable, lambda: self._target.put(name, steps, length=length, leaving=leaving)
         )

@@ -1,4 +1,4 @@
-"""Requests whose body is made while a thread sends it, over real connections."""
+"""Bodies of many blocks, which a thread sends over real connections."""
 
 import asyncio
 import hashlib
@@ -6,17 +6,19 @@ import os
 import select
 import ssl
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import aclosing, asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from threading import Event
 
 import httpx2
 import pytest
 
 from gridhaul.outgoing.http_client import make_client
 from gridhaul.outgoing.line import Line
-from gridhaul.outgoing.sending import LEAVING, MADE_AHEAD, Senders, _Body
+from gridhaul.outgoing.sending import ANSWER_MOST_BYTES, Body, Senders
 from gridhaul.outgoing.tls import tls_context
+from gridhaul.process.stages import StagesStopped
 from tests.servers.authority import new_certificate
 
 MIB = 1 << 20
@@ -123,26 +125,39 @@ async def never_read(reader: asyncio.StreamReader, writer: asyncio.StreamWriter)
 
 
 class Blocks:
-    """A body of `mib` blocks of 1 MiB. It counts the blocks that were made, and notes whether it was closed."""
+    """Blocks of 1 MiB, `mib` of them, counted as they are taken. With `stalls`, the thread then waits for `stop`."""
 
-    def __init__(self, mib: int) -> None:
+    def __init__(self, mib: int, *, stalls: bool = False) -> None:
         self.length = mib * MIB
-        self.made = 0
-        self.is_closed = False
+        self.taken = 0
+        self._stalls = stalls
+        self.stopped = Event()
+        self.is_over = False
 
-    async def stream(self) -> AsyncGenerator[bytes]:
-        try:
-            while self.made * MIB < self.length:
-                self.made += 1
-                yield bytes(MIB)
-        finally:
-            self.is_closed = True
+    def __iter__(self) -> Iterator[bytes]:
+        while self.taken * MIB < self.length:
+            self.taken += 1
+            yield bytes(MIB)
+        if self._stalls:
+            self.stopped.wait()
+            raise StagesStopped
+        self.is_over = True
+
+
+async def send(
+    http: httpx2.AsyncClient, url: str, body: Body, *, length: int | None = None, write_seconds: float = 60
+) -> httpx2.Response:
+    """PUT the body. Without a length it is sent in HTTP's chunked encoding, whose end the server can see."""
+    headers = {"Transfer-Encoding": "chunked"} if length is None else {"Content-Length": str(length)}
+    timeout = httpx2.Timeout(60, write=write_seconds)
+    request = http.build_request("PUT", url, headers=headers, timeout=timeout)
+    request.stream = body
+    return await http.send(request)
 
 
 async def put(http: httpx2.AsyncClient, url: str, blocks: Blocks, *, write_seconds: float = 60) -> httpx2.Response:
-    timeout = httpx2.Timeout(60, write=write_seconds)
-    headers = {"Content-Length": str(blocks.length)}
-    return await http.put(url, content=blocks.stream(), headers=headers, timeout=timeout)
+    body = Body(blocks, stop=blocks.stopped.set)
+    return await send(http, url, body, length=blocks.length, write_seconds=write_seconds)
 
 
 async def cancelled(sending: asyncio.Task[httpx2.Response]) -> None:
@@ -169,59 +184,53 @@ async def test_blocks_of_any_length_arrive_in_order_however_fast_they_are_read(p
             await asyncio.sleep(pace)
         writer.write(answer("201 Created"))
 
-    async def body() -> AsyncGenerator[bytes]:
+    def body() -> Iterator[bytes]:
         for number, buffer in enumerate(buffers):
             yield buffer
             if number % 9 == 0:
-                await asyncio.sleep(0.01)  # let the thread take every block that was made
+                time.sleep(0.01)  # lets the server receive all that was sent before
 
     async with serving(read) as url, make_client() as http:
-        response = await http.put(url, content=body(), headers={"Content-Length": str(length)})
+        response = await send(http, url, Body(body()), length=length)
     assert response.status_code == 201
     assert arrived.digest() == hashlib.sha256(b"".join(buffers)).digest()
 
 
-async def test_answer_is_given_whole() -> None:
-    told = os.urandom(3 * MIB)
+@pytest.mark.parametrize("length", [0, 1, ANSWER_MOST_BYTES, 3 * MIB])
+async def test_of_the_answer_so_much_is_read_and_the_next_request_gets_its_own(length: int) -> None:
+    told = os.urandom(length)
 
     async def tell(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await head(reader)
-        await reader.readexactly(MIB)
-        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(told) + told)
-        await writer.drain()
+        while True:
+            await head(reader)
+            await reader.readexactly(MIB)
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(told) + told)
+            await writer.drain()
 
     async with serving(tell) as url, make_client() as http:
-        assert (await put(http, url, Blocks(1))).content == told
+        for _ in range(3):
+            assert (await put(http, url, Blocks(1))).content == told[:ANSWER_MOST_BYTES]
 
 
-async def test_nothing_is_made_while_nothing_is_sent() -> None:
+async def test_nothing_is_taken_while_nothing_is_sent() -> None:
     blocks = Blocks(MORE_THAN_BUFFERS_MIB)
     async with serving(never_read) as url, make_client() as http:
         sending = asyncio.create_task(put(http, url, blocks))
-        await until_blocked(http)
-        made = await settled(lambda: blocks.made)
-        assert blocks.made == made < MORE_THAN_BUFFERS_MIB
+        await asyncio.sleep(0.5)
+        taken = blocks.taken
+        await asyncio.sleep(0.3)
+        assert blocks.taken == taken < MORE_THAN_BUFFERS_MIB
         await cancelled(sending)
 
 
-async def test_few_blocks_are_made_ahead_and_each_is_told_right_before_it_leaves() -> None:
-    """A process may be suspended between making and sending a block, and lose its lease in the meantime."""
-    blocks = Blocks(3 * MADE_AHEAD)
+def test_each_block_is_told_when_it_is_wanted_and_not_before() -> None:
+    """A process may be stopped between two blocks, and may have lost its lease when it continues."""
+    blocks = Blocks(3)
     told: list[int] = []
-    stream = httpx2.Request("PUT", "http://h", content=blocks.stream()).stream
-    body = _Body(stream, told.append)  # type: ignore[arg-type]
-    taking = iter(body)
-
-    async def until_made(number: int) -> None:
-        await until(lambda: blocks.made >= number)
-        for _ in range(10):
-            await asyncio.sleep(0)  # in each pass of the event loop one more block could be made
-
-    for taken in range(1, 2 * MADE_AHEAD):
-        await asyncio.to_thread(next, taking)
-        await until_made(taken + MADE_AHEAD)
-        assert (blocks.made, told) == (taken + MADE_AHEAD, [MIB] * taken)
-    await body.stopped()
+    body = Body(blocks, leaving=told.append)
+    for taken, _ in enumerate(body, 1):
+        assert (blocks.taken, told) == (taken, [MIB] * taken)
+    assert body.is_sent
 
 
 @pytest.mark.parametrize("told", [0, 1, 3])
@@ -246,15 +255,12 @@ async def test_nothing_leaves_that_must_not(told: int) -> None:
 
     async with serving(read) as url, make_client() as http:
         with pytest.raises(Lost):
-            await http.put(
-                url, content=blocks.stream(), headers={"Content-Length": str(8 * MIB)}, extensions={LEAVING: leaving}
-            )
+            await send(http, url, Body(blocks, leaving=leaving), length=blocks.length)
         await asyncio.wait_for(is_cut.wait(), SOON_SECONDS)
     assert left == [0, MIB, MIB][:told]
     head, _, body = arrived.partition(b"\r\n\r\n")
     assert bool(head) is (told > 0)
     assert len(body) == sum(left)
-    assert blocks.is_closed
 
 
 async def test_body_that_nobody_takes_times_out() -> None:
@@ -264,7 +270,6 @@ async def test_body_that_nobody_takes_times_out() -> None:
         with pytest.raises(httpx2.TransportError):
             await put(http, url, blocks, write_seconds=0.1)
         assert time.monotonic() - began < SOON_SECONDS
-    assert blocks.is_closed
 
 
 async def test_cancelled_while_nobody_reads_ends_at_once() -> None:
@@ -273,7 +278,6 @@ async def test_cancelled_while_nobody_reads_ends_at_once() -> None:
         sending = asyncio.create_task(put(http, url, blocks))
         await until_blocked(http)
         await cancelled(sending)
-        assert blocks.is_closed
 
 
 async def test_cancelled_over_tls_ends_at_once(tmp_path: Path) -> None:
@@ -297,7 +301,7 @@ async def test_cancelled_before_the_answer_ends_at_once() -> None:
 
     async with serving(say_nothing) as url, make_client() as http:
         sending = asyncio.create_task(put(http, url, blocks))
-        await until(lambda: has_arrived.is_set() and blocks.is_closed)  # only the answer is missing
+        await until(lambda: has_arrived.is_set() and blocks.is_over)  # only the answer is missing
         await cancelled(sending)
 
 
@@ -305,7 +309,7 @@ async def test_cancelled_while_the_next_block_is_made_ends_at_once_and_the_body_
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     arrived = bytearray()
-    is_stalled, is_cut = asyncio.Event(), asyncio.Event()
+    is_cut = asyncio.Event()
     cut = Line.cut
 
     def cut_late(line: Line) -> None:
@@ -317,19 +321,14 @@ async def test_cancelled_while_the_next_block_is_made_ends_at_once_and_the_body_
             arrived.extend(part)
         is_cut.set()
 
-    async def stalls() -> AsyncGenerator[bytes]:
-        for _ in range(BLOCKS):
-            yield b"a"
-        is_stalled.set()
-        await asyncio.sleep(600)
-
+    blocks = Blocks(BLOCKS, stalls=True)
     monkeypatch.setattr(Line, "cut", cut_late)
     async with serving(read) as url, make_client() as http:
-        sending = asyncio.create_task(http.put(url, content=stalls()))  # a chunked body, whose end the server can see
-        await until(lambda: is_stalled.is_set() and arrived.endswith(b"1\r\na\r\n" * BLOCKS))
+        sending = asyncio.create_task(send(http, url, Body(blocks, stop=blocks.stopped.set)))
+        await until(lambda: arrived.count(b"100000\r\n") == BLOCKS and arrived.endswith(bytes(MIB) + b"\r\n"))
         await cancelled(sending)
         await asyncio.wait_for(is_cut.wait(), SOON_SECONDS)
-    assert arrived.endswith(b"\r\n1\r\na\r\n")
+    assert arrived.endswith(b"\r\n100000\r\n" + bytes(MIB) + b"\r\n")
 
 
 async def test_nothing_follows_a_block_that_was_sent_in_part() -> None:
@@ -345,19 +344,16 @@ async def test_nothing_follows_a_block_that_was_sent_in_part() -> None:
             arrived.extend(part)
         is_cut.set()
 
-    async def body() -> AsyncGenerator[bytes]:
+    length = (MORE_THAN_BUFFERS_MIB + 8) * MIB
+
+    def body() -> Iterator[bytes]:
         yield b"a" * MORE_THAN_BUFFERS_MIB * MIB
         for _ in range(8):
             yield b"b" * MIB
 
     async with serving(stall) as url, make_client() as http:
         with pytest.raises(httpx2.TransportError):
-            await http.put(
-                url,
-                content=body(),
-                headers={"Content-Length": str((MORE_THAN_BUFFERS_MIB + 8) * MIB)},
-                timeout=httpx2.Timeout(1, write=0.1),
-            )
+            await send(http, url, Body(body()), length=length, write_seconds=0.1)
         resumed.set()
         await asyncio.wait_for(is_cut.wait(), SOON_SECONDS)
     assert 0 < len(arrived) < MORE_THAN_BUFFERS_MIB * MIB
@@ -377,14 +373,14 @@ async def test_error_of_the_body_passes_through_and_cuts_it_short() -> None:
             arrived.extend(part)
         is_cut.set()
 
-    async def breaks() -> AsyncGenerator[bytes]:
+    def breaks() -> Iterator[bytes]:
         for _ in range(5):
             yield bytes(MIB)
         raise Damaged
 
     async with serving(read) as url, make_client() as http:
         with pytest.raises(Damaged):
-            await http.put(url, content=breaks(), headers={"Content-Length": str(6 * MIB)})
+            await send(http, url, Body(breaks()), length=6 * MIB)
         await asyncio.wait_for(is_cut.wait(), SOON_SECONDS)
     assert len(arrived) <= 5 * MIB
 
@@ -400,7 +396,6 @@ async def test_refusal_that_comes_before_the_body_has_gone_is_read() -> None:
     blocks = Blocks(8)
     async with serving(refuse) as url, make_client() as http:
         assert (await put(http, url, blocks)).status_code == 507
-    assert blocks.is_closed
 
 
 async def test_success_that_comes_before_the_body_has_gone_is_none() -> None:
@@ -414,55 +409,6 @@ async def test_success_that_comes_before_the_body_has_gone_is_none() -> None:
     async with serving(hasty) as url, make_client() as http:
         with pytest.raises(httpx2.RemoteProtocolError, match="before the whole body"):
             await put(http, url, Blocks(MORE_THAN_BUFFERS_MIB))
-
-
-class SlowToEnd:
-    """A body that stalls after four blocks, and whose stream takes a while to close."""
-
-    def __init__(self) -> None:
-        self.closes = asyncio.Event()
-        self.is_closed = False
-
-    async def stream(self) -> AsyncGenerator[bytes]:
-        try:
-            for _ in range(BLOCKS):
-                yield bytes(MORE_THAN_BUFFERS_MIB // BLOCKS * MIB)
-            await asyncio.sleep(600)
-        finally:
-            self.closes.set()
-            await asyncio.sleep(0.1)  # a sender that does not wait for the stream would end in this time
-            self.is_closed = True
-
-
-async def test_cancelled_waits_until_what_makes_the_blocks_has_ended() -> None:
-    blocks = SlowToEnd()
-    async with serving(never_read) as url, make_client() as http:
-        sending = asyncio.create_task(http.put(url, content=blocks.stream()))
-        await until_blocked(http)
-        await cancelled(sending)
-        assert blocks.is_closed
-
-
-async def test_cancelled_after_an_early_answer_is_cancelled() -> None:
-    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await head(reader)
-        writer.write(answer("507 Insufficient Storage"))
-        await until_blocked(http)
-        writer.transport.abort()
-
-    blocks = SlowToEnd()
-
-    async def send(url: str) -> httpx2.Response:
-        async with aclosing(blocks.stream()) as stream:
-            return await http.put(url, content=stream)
-
-    async with serving(refuse) as url, make_client() as http:
-        sending = asyncio.create_task(send(url))
-        # The answer closes the stream: no other event could, because the stream stalls.
-        await asyncio.wait_for(blocks.closes.wait(), DEADLINE_SECONDS)
-        assert not blocks.is_closed
-        await cancelled(sending)
-        assert blocks.is_closed
 
 
 async def test_cancelled_in_a_handshake_that_does_not_go_on_ends_at_once() -> None:
@@ -521,22 +467,16 @@ async def test_connections_that_were_not_used_for_a_while_are_closed() -> None:
                 writer.write(answer("201 Created"))
         closed += 1
 
-    async def block() -> AsyncGenerator[bytes]:
-        yield b"a"
+    senders = Senders(tls_context(), at_once=3, kept_seconds=0.2)
 
-    senders = Senders(tls_context(), at_once=3, kept_seconds=KEPT_SECONDS)
-
-    async def send(url: str) -> None:
-        request = httpx2.Request("PUT", url, content=block(), headers={"Content-Length": "1"})
-        response = await senders.send(request)
-        await response.aread()
+    async def send_one(url: str) -> None:
+        await senders.send(httpx2.Request("PUT", url, headers={"Content-Length": "1"}), Body([b"a"]))
 
     async with serving(read) as url:
-        await asyncio.gather(*(send(url) for _ in range(3)))
-        await asyncio.sleep(2 * KEPT_SECONDS)  # the connections expire by the clock
-        await send(url)
-        await until(lambda: closed >= 3)
-        await settled(lambda: closed)
+        await asyncio.gather(*(send_one(url) for _ in range(3)))
+        await asyncio.sleep(0.3)
+        await send_one(url)
+        await asyncio.sleep(0.1)
         assert (opened, closed) == (4, 3)
         senders.close()
 

@@ -1,10 +1,12 @@
 """Real places of every kind for the target suite, and targets configured for them."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from threading import Event
 
+from gridhaul.process.stages import StagesStopped
 from gridhaul.targets.registry import load_targets
 from gridhaul.transfer.model import Evidence
 from gridhaul.transfer.ports.targets import Target
@@ -90,9 +92,35 @@ def untold(_: int) -> None:
     """Allow all bytes to leave."""
 
 
-async def blocks_of(data: bytes, *, failure: BaseException | None = None) -> AsyncIterator[bytes]:
-    """Yield the data in blocks of 1 MiB, then raise the failure, if there is one."""
-    for start in range(0, len(data), MIB):
-        yield data[start : start + MIB]
-    if failure is not None:
-        raise failure
+class SomeBlocks:
+    """`transfer.ports.targets.Blocks` with the data in blocks of 1 MiB. Then the failure is raised, if there is one."""
+
+    def __init__(self, data: bytes, *, failure: BaseException | None = None) -> None:
+        self._data = data
+        self._failure = failure
+
+    def __iter__(self) -> Iterator[bytes]:
+        for start in range(0, len(self._data), MIB):
+            yield self._data[start : start + MIB]
+        if self._failure is not None:
+            raise self._failure
+
+    def stop(self) -> None:
+        """Do nothing: no thread ever waits for one of these blocks."""
+
+
+class StalledBlocks(SomeBlocks):
+    """Blocks after whose data the thread waits for `stop`."""
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__(data)
+        self.begun, self.stopped = Event(), Event()
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield from super().__iter__()
+        self.begun.set()
+        self.stopped.wait()
+        raise StagesStopped
+
+    def stop(self) -> None:
+        self.stopped.set()

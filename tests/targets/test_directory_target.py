@@ -15,7 +15,7 @@ from gridhaul.targets.beneath import link_and_unlink, rename_new
 from gridhaul.targets.directory import DirectoryTarget
 from gridhaul.targets.os_errors import in_thread, mapped_os_errors
 from gridhaul.transfer.errors import GridhaulError, NotFound, ObjectExists, TargetRefused, TargetUnavailable
-from tests.targets.peers import blocks_of, untold
+from tests.targets.peers import SomeBlocks, untold
 
 Rename = Callable[[tuple[int, str], tuple[int, str]], None]
 
@@ -32,7 +32,7 @@ def target(root: Path) -> DirectoryTarget:
 
 
 async def put(target: DirectoryTarget, name: str) -> None:
-    await target.put(name, blocks_of(b"data"), length=4, leaving=untold)
+    await target.put(name, SomeBlocks(b"data"), length=4, leaving=untold)
 
 
 @pytest.mark.parametrize("kind", ["leaving", "absolute", "within", "dangling"])
@@ -209,5 +209,5 @@ async def test_no_descriptor_is_left_open(target: DirectoryTarget) -> None:
         with pytest.raises(NotFound):
             await target.replace("a/gone.part", "a/b/run.bin")
         with pytest.raises(ZeroDivisionError):
-            await target.put("c", blocks_of(b"x", failure=ZeroDivisionError()), length=1, leaving=untold)
+            await target.put("c", SomeBlocks(b"x", failure=ZeroDivisionError()), length=1, leaving=untold)
     assert _open_descriptors() <= before

@@ -6,7 +6,6 @@ import traceback
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 
-import httpx2
 import pytest
 
 from gridhaul.outgoing.http_client import make_client
@@ -16,7 +15,7 @@ from gridhaul.transfer.errors import GridhaulError, OutcomeUnknown, TargetRefuse
 from gridhaul.transfer.model import Evidence
 from tests.servers.canned import canned_answer
 from tests.servers.http_store import HttpStore, http_store
-from tests.targets.peers import MIB, blocks_of, untold
+from tests.targets.peers import MIB, SomeBlocks, untold
 
 DATA = b"data"
 SHA256 = hashlib.sha256(DATA)
@@ -50,7 +49,7 @@ async def target(store: HttpStore) -> AsyncIterator[HttpTarget]:
 
 
 async def put(target: HttpTarget, data: bytes) -> None:
-    await target.put("run.bin", blocks_of(data), length=len(data), leaving=untold)
+    await target.put("run.bin", SomeBlocks(data), length=len(data), leaving=untold)
 
 
 async def test_what_a_write_only_target_holds_is_not_known(store: HttpStore, target: HttpTarget) -> None:
@@ -142,20 +141,12 @@ async def test_early_answer_and_close_is_an_error(status: bytes, error: type[Gri
                 await put(target, LARGE)
 
 
-class EarlySuccess(httpx2.AsyncBaseTransport):
-    """A transport that answers 201 after the first block, as if a failed write had ended the sending."""
-
-    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        assert isinstance(request.stream, httpx2.AsyncByteStream)
-        await anext(aiter(request.stream))
-        return httpx2.Response(201, content=blocks_of(b""))
-
-
 async def test_success_before_all_bytes_is_none() -> None:
-    async with httpx2.AsyncClient(transport=EarlySuccess()) as client:
-        target = HttpTarget(name="web", session=HttpSession(client, url="http://h", authorization=None))
-        with pytest.raises(TargetUnavailable, match="before it had all bytes"):
-            await put(target, LARGE)
+    answer = b"HTTP/1.1 201 Created\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+    with canned_answer(answer, reads_on=False) as url:
+        async with target_at(url) as target:
+            with pytest.raises(TargetUnavailable):
+                await put(target, LARGE)
 
 
 @pytest.mark.parametrize("answer", [b"", b"nonsense\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nx"])

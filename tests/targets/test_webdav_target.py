@@ -10,7 +10,7 @@ from gridhaul.targets.webdav import WebDavTarget
 from gridhaul.transfer.errors import NotFound, TargetLocked, TargetRefused, TargetUnavailable
 from gridhaul.transfer.model import Evidence
 from tests.servers.http_store import HttpStore, http_store
-from tests.targets.peers import blocks_of, untold
+from tests.targets.peers import SomeBlocks, untold
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,7 @@ async def target(store: HttpStore) -> AsyncIterator[WebDavTarget]:
 
 
 async def put(target: WebDavTarget, name: str) -> None:
-    await target.put(name, blocks_of(b"data"), length=4, leaving=untold)
+    await target.put(name, SomeBlocks(b"data"), length=4, leaving=untold)
 
 
 async def test_each_folder_is_made_once_and_before_the_body(store: HttpStore, target: WebDavTarget) -> None:

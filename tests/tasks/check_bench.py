@@ -36,7 +36,7 @@ from tasks.attempt import Attempts
 from tasks.run_check import check_some
 from tasks.runtime import Checking, Runtime
 from tests.asgi.request_limits import REQUEST_LIMITS
-from tests.contracts.bytes_to_store import seal_of, segments, some_bytes
+from tests.contracts.bytes_to_store import read, seal_of, segments, some_bytes
 from tests.contracts.ports import new_file
 from tests.tasks.worker_parts import NotedHints, worker_settings
 from tests.unused import UNUSED
@@ -131,8 +131,8 @@ class CheckBench:
         return found_in(await self.check(kind, mode, **order))
 
     async def read(self, content: Content) -> bytes:
-        """Return the bytes of the content, verified."""
-        return b"".join([chunk async for chunk in self.runtime.contents.read(content)])
+        """Read the content, verified, and return its bytes."""
+        return bytes(await read(self.runtime.contents, content))
 
     async def chunk(self, content: Content, n: int) -> Document:
         document = await self.database["fs.chunks"].find_one({"files_id": ObjectId(content.id), "n": n})

@@ -1,16 +1,17 @@
 """Deliveries of one stored file to real targets; memory twins hold everything else."""
 
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gridhaul.transfer.errors import ChunkCorrupt
 from gridhaul.transfer.model import Content, Delivery, IfExists, NewDelivery, Queue
+from gridhaul.transfer.ports.contents import Chunks
 from gridhaul.transfer.states import STORABLE, FileState
 from tasks.clean_delivery import clean_up
 from tasks.finalize_file import deliver_file
 from tasks.runtime import Runtime
+from tests.contracts.altered_chunks import AlteredChunks
 from tests.contracts.bytes_to_store import sealed
 from tests.contracts.memory_contents import MemoryContents, MemoryIntake
 from tests.contracts.memory_registry import MemoryDeliveries, MemoryFiles, Row
@@ -25,14 +26,14 @@ class Damaged(MemoryContents):
 
     damaged: int | None = None
 
-    async def read(self, content: Content) -> AsyncGenerator[bytes]:
-        async with aclosing(super().read(content)) as chunks:
-            n = 0
-            async for chunk in chunks:
-                if n == self.damaged:
-                    raise ChunkCorrupt(f"Chunk {n} is damaged.")
-                yield chunk
-                n += 1
+    def read(self, content: Content) -> Chunks:
+        return AlteredChunks(super().read(content), self.alter)
+
+    def alter(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
+        for n, chunk in enumerate(chunks):
+            if n == self.damaged:
+                raise ChunkCorrupt(f"Chunk {n} is damaged.")
+            yield chunk
 
 
 @dataclass(kw_only=True)

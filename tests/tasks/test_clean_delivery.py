@@ -2,17 +2,17 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from gridhaul.transfer.model import Content, Delivery, IfExists
+from gridhaul.transfer.ports.contents import Chunks
 from gridhaul.transfer.states import DELIVERY_MOVES, Action, DeliveryState
 from tasks import attempt
 from tasks.finalize_file import deliver_file
+from tests.contracts.altered_chunks import StuckChunks
 from tests.contracts.bytes_to_store import MIB, some_bytes
 from tests.contracts.ports import eventually
 from tests.servers.http_store import HttpStore
@@ -29,12 +29,10 @@ def _soon_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Stuck(Damaged):
-    """Contents that yield the first chunk, and then no other chunk for a long time."""
+    """Contents of which only the first chunk can be read."""
 
-    async def read(self, content: Content) -> AsyncGenerator[bytes]:
-        async with aclosing(super().read(content)) as chunks:
-            yield await anext(chunks)
-            await asyncio.sleep(600)
+    def read(self, content: Content) -> Chunks:
+        return StuckChunks(super().read(content))
 
 
 async def _stopped(bench: Bench, to: str, *, if_exists: IfExists = IfExists.FAIL) -> Delivery:

@@ -2,8 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing
+from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -11,9 +10,9 @@ import pytest
 from gridhaul.targets.directory import DirectoryTarget
 from gridhaul.targets.registry import ConfiguredTargets
 from gridhaul.transfer.errors import ChunkCorrupt, TargetLocked, TargetUnavailable
-from gridhaul.transfer.model import Content, Delivery, File, IfExists, Lease, RecordId, RemoteObject
+from gridhaul.transfer.model import Delivery, File, IfExists, Lease, RecordId, RemoteObject
 from gridhaul.transfer.naming import is_temporary, temporary_name
-from gridhaul.transfer.ports.targets import Leaving
+from gridhaul.transfer.ports.targets import Blocks, Leaving
 from gridhaul.transfer.states import DELIVERABLE, DELIVERY_MOVES, Action, DeliveryState
 from tests.contracts.bytes_to_store import MIB, some_bytes
 from tests.servers.http_store import HttpStore
@@ -57,20 +56,18 @@ async def test_part_sent_under_the_final_name_is_taken_back(bench: Bench, web: H
 async def test_worker_that_lost_its_lease_touches_nothing(bench: Bench, web: HttpStore) -> None:
     """Another worker claims the record while the first bytes are on their way."""
     taken: list[Delivery | None] = []
+    loop = asyncio.get_running_loop()
 
     class Stolen(Damaged):
-        async def read(self, content: Content) -> AsyncGenerator[bytes]:
-            async with aclosing(super().read(content)) as chunks:
-                async for chunk in chunks:
-                    yield chunk
-                    (row,) = bench.deliveries.rows.values()
-                    row.lease_until = 0.0
-                    taken.append(
-                        await bench.deliveries.claim(
-                            row.record.id, holder="b", from_states=DELIVERABLE, to_state=DeliveryState.STREAMING
-                        )
-                    )
-                    raise ChunkCorrupt("Chunk 1 is damaged.")
+        def alter(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
+            yield next(chunks)
+            (row,) = bench.deliveries.rows.values()
+            row.lease_until = 0.0
+            claiming = bench.deliveries.claim(
+                row.record.id, holder="b", from_states=DELIVERABLE, to_state=DeliveryState.STREAMING
+            )
+            taken.append(asyncio.run_coroutine_threadsafe(claiming, loop).result(10))
+            raise ChunkCorrupt("Chunk 1 is damaged.")
 
     bench.contents.__class__ = Stolen
     delivery = await bench.deliver(some_bytes(3 * MIB), "web")
@@ -96,11 +93,10 @@ async def test_unknown_outcome_at_a_write_only_target_is_not_repeated(bench: Ben
 
 async def test_name_taken_while_the_object_was_sent_is_judged_by_the_next_probe(bench: Bench) -> None:
     class Raced(Damaged):
-        async def read(self, content: Content) -> AsyncGenerator[bytes]:
-            async with aclosing(super().read(content)) as chunks:
-                async for chunk in chunks:
-                    (bench.disk / NAME).write_bytes(bench_bytes[0])
-                    yield chunk
+        def alter(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
+            for chunk in chunks:
+                (bench.disk / NAME).write_bytes(bench_bytes[0])
+                yield chunk
 
     bench_bytes = [b"new"]
     bench.contents.__class__ = Raced
@@ -145,7 +141,7 @@ class Hanging:
         await self._hang_in("check" if is_temporary(name) else "probe")
         return await self._target.inspect(name, length=length)
 
-    async def put(self, name: str, blocks: AsyncIterator[bytes], *, length: int, leaving: Leaving) -> None:
+    async def put(self, name: str, blocks: Blocks, *, length: int, leaving: Leaving) -> None:
         await self._target.put(name, blocks, length=length, leaving=leaving)
         await self._hang_in("put")
 
@@ -171,10 +167,10 @@ async def test_delivery_paused_while_its_target_hangs_stops_within_a_second_or_t
 
 async def test_worker_that_stood_still_for_longer_than_its_lease_sends_nothing_more(bench: Bench) -> None:
     class StandsStill(DirectoryTarget):
-        async def put(self, name: str, blocks: AsyncIterator[bytes], *, length: int, leaving: Leaving) -> None:
+        async def put(self, name: str, blocks: Blocks, *, length: int, leaving: Leaving) -> None:
             def late(length: int) -> None:
                 if length > 0:
-                    time.sleep(1.1 * lease_seconds)  # blocks the whole process until the lease has expired
+                    time.sleep(2 * lease_seconds)  # nobody renews the lease meanwhile
                 leaving(length)
 
             await super().put(name, blocks, length=length, leaving=late)
@@ -192,8 +188,8 @@ async def test_what_was_only_made_does_not_count_as_sent(
     bench: Bench, left: int, sent_mib: int, fruitless: int
 ) -> None:
     class BreaksOff(DirectoryTarget):
-        async def put(self, name: str, blocks: AsyncIterator[bytes], *, length: int, leaving: Leaving) -> None:
-            made = [len(block) async for block in blocks]
+        async def put(self, name: str, blocks: Blocks, *, length: int, leaving: Leaving) -> None:
+            made = [len(block) for block in blocks]
             for one in [0, *made][: left + 1]:
                 leaving(one)
             raise TargetUnavailable("The connection broke.")
@@ -208,7 +204,7 @@ async def test_delivery_cancelled_before_its_commit_is_not_committed(bench: Benc
     """The cancel comes before the worker's next look, but the worker must write COMMITTING before it renames."""
 
     class Cancelled(DirectoryTarget):
-        async def put(self, name: str, blocks: AsyncIterator[bytes], *, length: int, leaving: Leaving) -> None:
+        async def put(self, name: str, blocks: Blocks, *, length: int, leaving: Leaving) -> None:
             await super().put(name, blocks, length=length, leaving=leaving)
             await bench.deliveries.move(bench.row.record.id, DELIVERY_MOVES[Action.CANCEL])
 
@@ -225,14 +221,14 @@ async def test_overwrite_that_stopped_before_its_first_byte_leaves_what_was_ther
     (web.directory / NAME).write_bytes(OLD)
 
     class Stops(Damaged):
-        async def read(self, content: Content) -> AsyncGenerator[bytes]:
+        def alter(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
             bench.contents.__class__ = Damaged
             web.refused_method = "PUT"
             for row in bench.deliveries.rows.values():
                 row.lease_until = 0.0  # as after a kill: the attempt does not clean up after itself
                 row.record = _taken_by_nobody(row.record)
             raise ChunkCorrupt("Chunk 0 is damaged.")
-            yield b""
+            yield from chunks
 
     bench.contents.__class__ = Stops
     delivery = await bench.deliver(b"new", "web", if_exists=IfExists.OVERWRITE, attempts=2)

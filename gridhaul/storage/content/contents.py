@@ -1,8 +1,6 @@
 """Contents as writers and readers see them: opened with a fence, read verified, deleted when no file refers to them."""
 
-import functools
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from collections.abc import Generator
 from typing import cast
 
 from bson import ObjectId
@@ -10,12 +8,12 @@ from pymongo import ReturnDocument
 from pymongo.errors import DuplicateKeyError
 
 from gridhaul.storage.codec import Codec
-from gridhaul.storage.connect import Database, Document, maps_database_errors
+from gridhaul.storage.connect import Database, Document, database_errors, maps_database_errors
 from gridhaul.storage.content.content_ids import new_content_id
 from gridhaul.storage.content.gridfs_layout import GridFSLayout
 from gridhaul.storage.content.inline_layout import InlineLayout
 from gridhaul.storage.content.manifest import Manifests
-from gridhaul.storage.content.verified_stream import verified
+from gridhaul.storage.content.verified_stream import Batch, VerifiedChunks
 from gridhaul.storage.lease import GONE, LONGEST_REQUEST_SECONDS, NOW, after, past
 from gridhaul.transfer.errors import LeaseLost, StateConflict
 from gridhaul.transfer.model import Content, Queue, RecordId
@@ -79,14 +77,19 @@ class MongoContents:
         document = await self._collection.find_one({"_id": ObjectId(content_id)})
         return self._codec.decode(document) if document else None
 
-    async def read(self, content: Content) -> AsyncGenerator[bytes]:
+    def read(self, content: Content) -> VerifiedChunks:
         if content.state is not ContentState.SEALED:
             raise StateConflict(f"Content {content.id} is not sealed.")
+        return VerifiedChunks(content, self._batches(content), lambda page: self._manifest_page(content.id, page))
+
+    def _batches(self, content: Content) -> Generator[Batch]:
         layout = self._inline if content.layout is Layout.INLINE else self._gridfs
-        manifest_page = functools.partial(self._manifests.page_in_thread, content.id)
-        async with aclosing(verified(content, layout.batches(content), manifest_page)) as chunks:
-            async for chunk in chunks:
-                yield chunk
+        with database_errors():
+            yield from layout.batches(content)
+
+    def _manifest_page(self, content_id: RecordId, page: int) -> bytes:
+        with database_errors():
+            return self._manifests.page_in_thread(content_id, page)
 
     async def drop_ref(self, content_id: RecordId, file_id: RecordId) -> None:
         sweep_at = after(self._sweep_seconds)

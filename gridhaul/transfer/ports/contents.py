@@ -3,23 +3,37 @@
 All methods raise DatabaseUnavailable.
 """
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from gridhaul.transfer.bundle import WholeContent
 from gridhaul.transfer.model import Content, FreeSpace, RecordId, Seal
+from gridhaul.transfer.ports.targets import Blocks
+
+
+class Chunks(Blocks, Protocol):
+    """The chunks of a content, for one thread to iterate over. Reading starts with `begin` or the first iteration.
+
+    Whoever called `ContentReading.read` calls `close` at the end, also after an error.
+    """
+
+    def begin(self) -> None:
+        """Wait until the first chunk can be yielded. Raises what iterating would raise."""
+
+    def close(self) -> None:
+        """Stop, and release the cursor and the threads that make the chunks. Waits for at most a second."""
 
 
 class ContentReading(Protocol):
     async def get(self, content_id: RecordId) -> Content | None:
         """Return the content, or None."""
 
-    def read(self, content: Content) -> AsyncGenerator[bytes]:
-        """Yield the chunks of a sealed content in order, each checked against the manifest before it is yielded.
+    def read(self, content: Content) -> Chunks:
+        """Return the chunks of a sealed content in order, each checked against the manifest before it is yielded.
 
-        The last 16 chunks are yielded only once length and SHA-256 of the whole agree. The caller closes the generator
-        (`aclosing`). Raises StateConflict if the content is not sealed; ChunkMissing, ChunkCorrupt or ChunkDoubled,
-        which name the chunk; ContentMismatch.
+        The last 16 chunks are yielded only once length and SHA-256 of the whole agree. Raises StateConflict if the
+        content is not sealed. Iterating raises ChunkMissing, ChunkCorrupt or ChunkDoubled, which name the chunk,
+        ContentMismatch, and DatabaseUnavailable.
         """
 
 

@@ -4,12 +4,22 @@ Names of objects are relative, with `/` between parts. All methods raise TargetU
 may succeed later, and TargetRefused, after which it will not.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterator
 from typing import Protocol, runtime_checkable
 
 from gridhaul.transfer.model import RemoteObject
 
 Leaving = Callable[[int], None]  # called with the number of bytes that are about to leave; raises if they must not
+
+
+class Blocks(Protocol):
+    """Blocks of bytes for the thread that sends them. Other threads may make the next ones meanwhile."""
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Iterate over the blocks in order. Only one iteration is possible."""
+
+    def stop(self) -> None:
+        """Make a thread that waits for the next block fail at once. Any thread may call this."""
 
 
 class Target(Protocol):
@@ -25,12 +35,12 @@ class Target(Protocol):
         Raises OutcomeUnknown if the target cannot tell.
         """
 
-    async def put(self, name: str, blocks: AsyncIterator[bytes], *, length: int, leaving: Leaving) -> None:
-        """Write the object from blocks of `length` bytes in all.
+    async def put(self, name: str, blocks: Blocks, *, length: int, leaving: Leaving) -> None:
+        """Write the object from blocks of `length` bytes in all. One thread takes each block and sends it.
 
-        `leaving` is called right before bytes leave this process, in whichever thread sends: first with 0, before
-        anything is done to the object, then with the length of each block, which may have been made long before. An
-        exception of `leaving` or of `blocks` passes through unchanged, and nothing more leaves.
+        That thread calls `leaving` right before bytes leave this process: first with 0, before anything is done to the
+        object, then with the length of each block, which may have been made long before. An exception of `leaving` or
+        of `blocks` passes through unchanged, and nothing more leaves. When cancelled, this stops the blocks.
         """
 
     async def remove(self, name: str) -> None:

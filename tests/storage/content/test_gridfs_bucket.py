@@ -1,7 +1,7 @@
 """The contents as MongoDB sees them: `fs` is a valid GridFS bucket, and queries use their indexes."""
 
 import asyncio
-from contextlib import aclosing
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -126,8 +126,8 @@ async def test_digests_are_answered_from_the_index_alone(database: Database) -> 
 async def test_reading_that_stops_in_the_middle_leaves_no_cursor(database: Database) -> None:
     content = await _stored(database, 31 * MIB, inline_limit_chunks=0)
     for few_readers in (False, True):
-        async with aclosing(MongoContents(database, few_readers=few_readers).read(content)) as chunks:
-            assert await anext(chunks) == some_bytes(31 * MIB)[:MIB]
+        with closing(MongoContents(database, few_readers=few_readers).read(content)) as chunks:
+            assert await asyncio.to_thread(next, iter(chunks)) == some_bytes(31 * MIB)[:MIB]
 
     async def none_is_left() -> bool:
         idle: list[Document] = [{"$currentOp": {"idleCursors": True}}, {"$match": {"ns": f"{database.name}.fs.chunks"}}]
