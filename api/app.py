@@ -40,7 +40,7 @@ from gridhaul.storage.connect import Database, connect, ping
 from gridhaul.storage.content.contents import MongoContents
 from gridhaul.storage.registry import MongoDeliveries, MongoFiles
 from gridhaul.storage.schema import make_registry_indexes
-from gridhaul.targets.registry import target_names
+from gridhaul.targets.targets_file import target_names
 from gridhaul.transfer.checks import CheckKind, Mode, NewCheck
 from tasks.queue import Broker, HintSender
 

@@ -30,8 +30,8 @@ from gridhaul.storage.checking.stalled_records import MongoStalledRecords
 from gridhaul.storage.connect import connect
 from gridhaul.storage.content.contents import MongoContents
 from gridhaul.storage.registry import MongoDeliveries, MongoFiles
-from gridhaul.targets.registry import ConfiguredTargets, load_targets
-from gridhaul.targets.sections import NewClient
+from gridhaul.targets.kinds import NewClient
+from gridhaul.targets.targets_file import ConfiguredTargets, load_targets
 from gridhaul.transfer.checks import CheckState
 from gridhaul.transfer.ports.accounts import AccountUsage
 from gridhaul.transfer.ports.checking import (

@@ -41,9 +41,9 @@ def mongo_url() -> Iterator[str]:
 
 
 class DatabasePool:
-    """Databases with all indexes, emptied after each test and used again: making them takes longer than most tests.
+    """Databases with all indexes, emptied and used again: making them takes longer than most tests.
 
-    The latest `RESTING` databases rest, because a write that a test gave up may still arrive there.
+    The latest `RESTING` databases rest before they are emptied, because a write that a test gave up may still arrive.
     """
 
     def __init__(self, url: str) -> None:
@@ -53,7 +53,10 @@ class DatabasePool:
 
     async def take(self) -> Database:
         if len(self._names) > RESTING:
-            return connect(self._url, self._names.pop(0))
+            database = connect(self._url, self._names.pop(0))
+            names = await database.list_collection_names()
+            await asyncio.gather(*(database[name].delete_many({}) for name in names))
+            return database
         database = connect(self._url, f"test-{uuid4().hex}")
         await make_registry_indexes(database)
         await make_payload_collections(database, block_compressor="none")
@@ -62,10 +65,8 @@ class DatabasePool:
         return database
 
     async def give_back(self, database: Database) -> None:
-        """Empty the database, or drop it if the test dropped or added a collection or an index."""
+        """Keep the database, or drop it if the test dropped or added a collection or an index."""
         if await _schema(database) == self._complete:
-            names = await database.list_collection_names()
-            await asyncio.gather(*(database[name].delete_many({}) for name in names))
             self._names.append(database.name)
         else:
             await database.client.drop_database(database.name)

@@ -39,5 +39,7 @@ class BodyBuffer(HttpToolsProtocol):
         if not self.cycle.body:
             self.cycle.body = _Pieces()  # type: ignore[assignment] # uvicorn only adds to the body and calls `bytes`
         super().on_body(body)
-        if len(self.cycle.body) <= BODY_BYTES:
-            self.flow.resume_reading()  # uvicorn has paused the connection at 64 KiB
+        # uvicorn has paused the connection at 64 KiB. It also pauses while a pipelined request waits for the answer to
+        # the one before. That pause must last: otherwise a client could queue requests without end.
+        if not self.pipeline and len(self.cycle.body) <= BODY_BYTES:
+            self.flow.resume_reading()

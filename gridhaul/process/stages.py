@@ -32,6 +32,7 @@ class Stages:
         self._lock = Lock()
         self._queues: list[_Queue[Any]] = []
         self._threads: list[Thread] = []
+        self._is_stopped = False
 
     def run(self, name: str, items: Generator[T], *, ahead: int) -> Iterator[T]:
         """Return the items, which a thread called `name` makes. At most `ahead` items wait while one more is made.
@@ -47,8 +48,14 @@ class Stages:
     def stop(self) -> None:
         """Stop every stage, without waiting for its thread. Any thread may call this."""
         with self._lock:
+            self._is_stopped = True
             for queue in self._queues:
                 queue.stop()
+
+    def check(self) -> None:
+        """Raise StagesStopped if the stages were stopped. For a caller that has taken items and uses them later."""
+        if self._is_stopped:
+            raise StagesStopped
 
     def close(self) -> None:
         """Stop every stage, and wait until the threads have ended, at most END_SECONDS."""
@@ -123,6 +130,8 @@ def _fill(queue: _Queue[T], items: Generator[T]) -> None:
             for item in items:
                 queue.put(item)
                 del item  # keep no reference, so that the next stage can free the item's memory
+    except StagesStopped:
+        return  # the thread that takes from the queue gets this exception, too; keeping it would keep the last item
     except BaseException as error:
         failure = error
     queue.end(failure)

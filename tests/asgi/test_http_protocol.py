@@ -213,3 +213,33 @@ async def test_trailer_fields_without_an_end_close_the_connection() -> None:
         except ConnectionResetError:  # the server closed while bytes were still arriving
             answer = b""
     assert answer == b""
+
+
+async def test_pipelined_requests_wait_in_the_connection_until_the_one_before_is_answered() -> None:
+    is_asked, answering = asyncio.Event(), asyncio.Event()
+
+    async def answer_later(scope: Scope, receive: Receive, send: Send) -> None:
+        is_asked.set()
+        await answering.wait()
+        await Request(scope, receive).body()
+        await PlainTextResponse("here")(scope, receive, send)
+
+    protocols: list[BoundedHttp] = []
+
+    class Noted(BoundedHttp):
+        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+            protocols.append(self)
+            super().connection_made(transport)
+
+    request = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\na"
+    async with connected(app=answer_later, kind=Noted) as (reader, writer):
+        writer.write(request * 2)
+        await is_asked.wait()
+        for _ in range(1000):
+            writer.write(request)
+            await asyncio.sleep(0)  # lets the server receive requests one by one
+        await asyncio.sleep(0.1)  # without the pause, the server would queue all requests in this time
+        assert len(protocols[0].pipeline) < 100
+        answering.set()
+        for _ in range(1002):
+            await reader.readuntil(b"here")

@@ -4,7 +4,6 @@ import secrets
 import shutil
 import tempfile
 from collections.abc import Sequence
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
@@ -49,12 +48,11 @@ def main(
 def _run(rows: Sequence[Row], runs: int, seed: int, lanes: int, console: Console) -> list[Result]:
     """Run the rows and show the results. The output of a failed row names its logs, which are kept."""
     top = Path(tempfile.mkdtemp(prefix="gridhaul-faults-"))
+    runner = Runner([Stands(top, lane=lane) for lane in range(1, lanes + 1)], seed=seed)
     try:
-        with ExitStack() as stack:
-            runner = Runner([stack.enter_context(Stands(top, lane=lane)) for lane in range(1, lanes + 1)], seed=seed)
-            with report.display(console, len(rows) * runs) as display:
-                results = runner.run(rows, runs, display)
-            report.show(console, results)
+        with report.display(console, len(rows) * runs) as display:
+            results = runner.run(rows, runs, display)
+        report.show(console, results)
     finally:
         _remove(top, keep=runner.kept)
     return results

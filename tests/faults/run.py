@@ -15,7 +15,7 @@ from tests.faults import invariants
 from tests.faults.catalogue import NotAllowed, Row
 from tests.faults.invariants import Findings
 from tests.faults.stand import Stand
-from tests.faults.stands import Stands
+from tests.faults.stands import Closed, Stands
 from tests.faults.world import World
 
 
@@ -46,44 +46,45 @@ class Display(Protocol):
 
 
 class Runner:
-    """Runs rows on the stands of several lanes, and gives up a stand on which a row failed.
+    """Runs rows in several lanes, and gives up a stand on which a row failed.
 
-    Lanes work side by side, each on stands of its own. Rows that are `alone` run last, one after the other.
+    Lanes work side by side, each in a thread and on stands of its own. Rows that are `alone` run last, in one lane.
+    Linux kills the processes of a stand when the thread that started them exits, so a lane keeps its thread.
     """
 
     def __init__(self, lanes: Sequence[Stands], *, seed: int) -> None:
-        self._lanes = lanes
+        self._lanes = {stands: ThreadPoolExecutor(1, thread_name_prefix="lane") for stands in lanes}
         self._seed = seed
         self.kept: list[Path] = []  # directories of stands on which a row failed
 
     def run(self, rows: Sequence[Row], runs: int, display: Display) -> list[Result]:
-        """Run every row once, then every row again, as often as `runs` says."""
+        """Run every row once, then every row again, as often as `runs` says. Stop all stands at the end."""
         results = [Result(row=row) for row in rows]
-        for run in range(1, runs + 1):
-            allowed = [result for result in results if result.not_allowed is None]
-            self._run_in_lanes([result for result in allowed if not result.row.alone], run, display)
-            for result in allowed:
-                if result.row.alone:
-                    self._run_once(result, run, self._lanes[0], display)
+        try:
+            for run in range(1, runs + 1):
+                allowed = [result for result in results if result.not_allowed is None]
+                side_by_side = deque(_units([result for result in allowed if not result.row.alone]))
+                self._work(list(self._lanes), side_by_side, run, display)
+                self._work(list(self._lanes)[:1], deque([[one] for one in allowed if one.row.alone]), run, display)
+        except BaseException:
+            for stands in self._lanes:
+                stands.refuse()
+            raise
+        finally:
+            for stands, thread in self._lanes.items():
+                thread.submit(stands.close).result()
+                thread.shutdown()
         return results
 
-    def _run_in_lanes(self, results: Sequence[Result], run: int, display: Display) -> None:
-        waiting = deque(_units(results))
-
+    def _work(self, lanes: Sequence[Stands], waiting: deque[list[Result]], run: int, display: Display) -> None:
         def work(stands: Stands) -> None:
-            with suppress(IndexError):
+            with suppress(IndexError, Closed):
                 while True:
                     for result in waiting.popleft():
                         self._run_once(result, run, stands, display)
 
-        with ThreadPoolExecutor(len(self._lanes)) as pool:
-            try:
-                list(pool.map(work, self._lanes))
-            except BaseException:
-                waiting.clear()
-                for stands in self._lanes:
-                    stands.close()  # rows that still run fail soon without their systems
-                raise
+        for working in [self._lanes[stands].submit(work, stands) for stands in lanes]:
+            working.result()
 
     def _run_once(self, result: Result, run: int, stands: Stands, display: Display) -> None:
         row = result.row
@@ -97,7 +98,9 @@ class Runner:
         except NotAllowed as reason:
             result.not_allowed = str(reason)
             outcome = "not allowed"
-        except Exception:
+        except Exception as error:
+            if stands.refuses:
+                raise Closed from error
             result.runs += 1
             outcome = "FAILED"
             display.failed(row, run, trace=traceback.format_exc(), logs=stand.logs if stand else None)

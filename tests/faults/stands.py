@@ -1,11 +1,11 @@
 """The stands of one lane: one for all rows without special settings, and one at a time for rows with such settings."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
+from gridhaul.embedded.errors import NotRunning
 from tests.faults.catalogue import Row
 from tests.faults.stand import Stand, standing
 
@@ -21,6 +21,10 @@ class _Running:
         return self.row.settings == row.settings and row.disk_bytes is self.row.disk_bytes is None
 
 
+class Closed(BaseException):
+    """The run was interrupted: no row begins any more, and a row that runs loses its system."""
+
+
 class Stands:
     """Starts the stand that a row needs, and keeps the stand for later rows with the same settings."""
 
@@ -29,22 +33,28 @@ class Stands:
         self._lane = lane
         self._made = 0
         self._running: list[_Running] = []
+        self._refuses = False
 
-    def __enter__(self) -> Self:
-        return self
+    @property
+    def refuses(self) -> bool:
+        return self._refuses
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
+    def refuse(self) -> None:
+        """Stop the api of every stand, so that a row that runs fails soon, and start no stand any more."""
+        self._refuses = True
+        for running in list(self._running):
+            with suppress(NotRunning):
+                running.stand.system.stop_program("api")
 
     def close(self) -> None:
-        """Stop all stands."""
+        """Stop all stands. Call this in the thread that started them."""
         for running in list(self._running):
             self._close(running)
 
     def for_row(self, row: Row) -> Stand:
         """Return a stand that suits the row, and stop stands with other special settings. Raises NotAllowed."""
+        if self._refuses:
+            raise Closed
         for running in list(self._running):
             if running.suits(row) and running.stand.system.alive:
                 return running.stand
@@ -68,9 +78,8 @@ class Stands:
         return running.stand
 
     def _close(self, running: _Running) -> None:
-        if running in self._running:
-            self._running.remove(running)
-            next(running.life, None)
+        self._running.remove(running)
+        next(running.life, None)
 
 
 def _life(directory: Path, row: Row) -> Iterator[Stand]:

@@ -16,7 +16,7 @@ from gridhaul.process.settings import WorkerSettings
 from gridhaul.source.opened import Source
 from gridhaul.source.roots import Roots
 from gridhaul.targets.directory import DirectoryTarget
-from gridhaul.targets.registry import ConfiguredTargets
+from gridhaul.targets.targets_file import ConfiguredTargets
 from gridhaul.transfer.access import Account, NewAccount
 from gridhaul.transfer.errors import DatabaseUnavailable, GridhaulError
 from gridhaul.transfer.model import (

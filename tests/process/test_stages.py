@@ -1,9 +1,12 @@
 """Stages in threads: they pass items and exceptions on in order, and stop at once whatever they wait for."""
 
+import gc
 import threading
 import time
-from collections.abc import Generator, Iterable
+import weakref
+from collections.abc import Generator, Iterable, Iterator
 from threading import Event
+from typing import TypeVar
 
 import pytest
 
@@ -11,6 +14,8 @@ from gridhaul.process import stages as stages_module
 from gridhaul.process.stages import Stages, StagesStopped
 
 SOON_SECONDS = 0.5
+
+T = TypeVar("T")
 
 
 class Broke(Exception):
@@ -149,3 +154,43 @@ def test_thread_that_cannot_be_interrupted_is_left_to_itself(monkeypatch: pytest
     assert not closed.is_set()
     answered.set()
     assert closed.wait(10)
+
+
+def test_stages_that_were_stopped_keep_no_item() -> None:
+    class Item:
+        """An item whose memory is watched."""
+
+    kept: list[weakref.ref[Item]] = []
+
+    def items() -> Generator[Item]:
+        while True:
+            item = Item()
+            kept.append(weakref.ref(item))
+            yield item
+            del item
+
+    gc.disable()
+    try:
+        stages = Stages()
+        taking = stages.run("second", _passed_on(stages.run("first", items(), ahead=1)), ahead=1)
+        next(taking)
+        stages.close()
+        del stages, taking
+        assert len(kept) >= 2
+        assert [one for one in kept if one() is not None] == []
+    finally:
+        gc.enable()
+
+
+def _passed_on(items: Iterator[T]) -> Generator[T]:
+    for item in items:
+        yield item
+        del item
+
+
+def test_check_raises_once_the_stages_were_stopped() -> None:
+    stages = Stages()
+    stages.check()
+    stages.stop()
+    with pytest.raises(StagesStopped):
+        stages.check()

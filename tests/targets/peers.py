@@ -7,7 +7,7 @@ from pathlib import Path
 from threading import Event
 
 from gridhaul.process.stages import StagesStopped
-from gridhaul.targets.registry import load_targets
+from gridhaul.targets.targets_file import load_targets
 from gridhaul.transfer.model import Evidence
 from gridhaul.transfer.ports.targets import Target
 from tests.servers.http_store import http_store

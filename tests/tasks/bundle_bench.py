@@ -7,7 +7,7 @@ from typing import Any
 from gridhaul.source.opened import identify
 from gridhaul.source.roots import Roots
 from gridhaul.targets.directory import DirectoryTarget
-from gridhaul.targets.registry import ConfiguredTargets
+from gridhaul.targets.targets_file import ConfiguredTargets
 from gridhaul.transfer.model import Destination, File, Hint, NewFile, Queue, RecordId
 from gridhaul.transfer.states import DeliveryState, FileState
 from tasks.attempt import Attempts

@@ -28,7 +28,7 @@ from gridhaul.storage.connect import Database, Document
 from gridhaul.storage.content.contents import MongoContents
 from gridhaul.storage.content.intake import MongoIntake
 from gridhaul.storage.registry import MongoDeliveries, MongoFiles
-from gridhaul.targets.registry import load_targets
+from gridhaul.targets.targets_file import load_targets
 from gridhaul.transfer.checks import Check, CheckKind, CheckState, Mode, NewCheck
 from gridhaul.transfer.model import Content, File, Hint, RecordId
 from gridhaul.transfer.states import STORABLE, FileState

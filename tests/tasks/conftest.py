@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gridhaul.targets.registry import load_targets
+from gridhaul.targets.targets_file import load_targets
 from gridhaul.transfer import retry
 from gridhaul.transfer.states import DeliveryState
 from tasks.attempt import Attempts, Chores

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from gridhaul.targets.directory import DirectoryTarget
-from gridhaul.targets.registry import ConfiguredTargets
+from gridhaul.targets.targets_file import ConfiguredTargets
 from gridhaul.transfer.errors import ChunkCorrupt, TargetLocked, TargetUnavailable
 from gridhaul.transfer.model import Delivery, File, IfExists, Lease, RecordId, RemoteObject
 from gridhaul.transfer.naming import is_temporary, temporary_name

@@ -1,8 +1,9 @@
-"""The way of a stored content out of MongoDB: its chunks pass these stages, so that no unchecked byte leaves.
+"""The way of a stored content out of MongoDB: its chunks pass stages, so that no unchecked byte leaves.
 
-reading a thread takes batches of chunks from MongoDB hashing a thread passes each batch on, then adds it to the SHA-256
-of the whole checking a thread compares each chunk with the manifest sending the thread of the caller takes the chunks,
-the last segment only once the SHA-256 of the whole agrees
+- reading: a thread takes batches of chunks from MongoDB.
+- hashing: a thread passes each batch on, then adds it to the SHA-256 of the whole.
+- checking: a thread compares each chunk with the manifest.
+- sending: the caller's thread takes the chunks, those of the last segment once the SHA-256 of the whole agrees.
 
 Bounded queues join the stages (`process/stages.py`). A batch is hashed and checked at the same time, so that both
 threads find it in the processor's caches.
@@ -33,7 +34,7 @@ class VerifiedChunks:
         total = ContentDigest()
         hashed = self._stages.run("hashing", _hashed(read, total), ahead=AHEAD)
         checked = self._stages.run("checking", _checked(content, hashed, manifest_page), ahead=AHEAD)
-        self._chunks = _last_segment_held_back(content, checked, total)
+        self._chunks = self._last_segment_held_back(content, checked, total)
 
     def begin(self) -> None:
         for first in self._chunks:
@@ -48,6 +49,30 @@ class VerifiedChunks:
 
     def close(self) -> None:
         self._stages.close()
+
+    def _last_segment_held_back(
+        self, content: Content, batches: Iterable[Batch], total: ContentDigest
+    ) -> Iterator[bytes]:
+        """Yield the chunks in order, those of the last segment once length and SHA-256 of the whole agree.
+
+        When the batches end, `total` is complete, because the end of a stage follows all its batches through the later
+        stages. Raises ContentMismatch, and StagesStopped also where no queue is asked any more.
+        """
+        before_last_segment = content.chunk_count - SEGMENT_MAX_CHUNKS
+        held_back: list[bytes] = []
+        for batch in batches:
+            for n, chunk in batch:
+                if n < before_last_segment:
+                    self._stages.check()
+                    yield chunk
+                else:
+                    held_back.append(chunk)
+        if (total.length_bytes, total.hexdigest()) != (content.length, content.sha256):
+            raise ContentMismatch(f"Content {content.id} differs from the digest it was sealed with.")
+        for chunk in held_back:
+            self._stages.check()
+            yield chunk
+        self._stages.check()
 
 
 def _hashed(batches: Iterable[Batch], total: ContentDigest) -> Generator[Batch]:
@@ -81,25 +106,6 @@ def _checked(content: Content, batches: Iterable[Batch], manifest_page: Manifest
 
 def _missing(content: Content, n: int) -> ChunkMissing:
     return ChunkMissing(f"Chunk {n} of content {content.id} is missing.")
-
-
-def _last_segment_held_back(content: Content, batches: Iterable[Batch], total: ContentDigest) -> Iterator[bytes]:
-    """Yield the chunks in order, those of the last segment once length and SHA-256 of the whole agree.
-
-    When the batches end, `total` is complete, because the end of a stage passes through the stages behind all batches.
-    Raises ContentMismatch.
-    """
-    before_last_segment = content.chunk_count - SEGMENT_MAX_CHUNKS
-    held_back: list[bytes] = []
-    for batch in batches:
-        for n, chunk in batch:
-            if n < before_last_segment:
-                yield chunk
-            else:
-                held_back.append(chunk)
-    if (total.length_bytes, total.hexdigest()) != (content.length, content.sha256):
-        raise ContentMismatch(f"Content {content.id} differs from the digest it was sealed with.")
-    yield from held_back
 
 
 class _Manifest:

@@ -7,7 +7,7 @@ import pytest
 from gridhaul.process.settings import SettingsError
 from gridhaul.targets.directory import DirectoryTarget
 from gridhaul.targets.http import HttpTarget
-from gridhaul.targets.registry import ConfiguredTargets, load_targets, target_names
+from gridhaul.targets.targets_file import ConfiguredTargets, load_targets, target_names
 from gridhaul.targets.webdav import WebDavTarget
 from gridhaul.transfer.errors import TargetUnknown
 
