@@ -38,8 +38,9 @@ class Body(httpx2.SyncByteStream, httpx2.AsyncByteStream):
     def __init__(
         self, blocks: Iterable[bytes], *, leaving: Leaving = _ignore, stop: Callable[[], None] = lambda: None
     ) -> None:
-        self._blocks = blocks
+        self._blocks: Iterable[bytes] | None = blocks
         self._leaving = leaving
+        self._iterating = self._iterate()
         self.stop = stop
         self.is_sent = False  # True: the last block was taken to be sent
         self.failure: Exception | None = None  # the exception of `blocks` or `leaving`, which libraries may wrap
@@ -52,7 +53,22 @@ class Body(httpx2.SyncByteStream, httpx2.AsyncByteStream):
             self.failure = error
             raise
 
+    def release(self) -> None:
+        """Forget the blocks, once the request is over.
+
+        The exception of a failed request holds the libraries' frames, which hold the body, and the exception and these
+        frames form cycles. Without this, the blocks would stay in memory until the garbage collector finds the cycles.
+        """
+        self._blocks = None
+        self._iterating.close()
+
     def __iter__(self) -> Generator[bytes]:
+        self._iterating = self._iterate()
+        return self._iterating
+
+    def _iterate(self) -> Generator[bytes]:
+        if self._blocks is None:
+            raise httpx2.StreamConsumed
         try:
             for block in self._blocks:
                 self._leaving(len(block))
@@ -102,6 +118,7 @@ class Senders:
             sender.cut()
             raise
         finally:
+            body.release()
             self._take_back(sender)
         if response.is_success and not body.is_sent:
             raise httpx2.RemoteProtocolError("a success arrived before the whole body had left")

@@ -11,7 +11,7 @@ RESOLVE_NO_MAGICLINKS = 0x02
 RESOLVE_BENEATH = 0x08
 NO_OPENAT2 = frozenset({errno.ENOSYS, errno.EPERM})  # an old kernel; a container that filters system calls
 AGAIN = frozenset({errno.EAGAIN, errno.EINTR})
-TRIES = 1000  # any rename on the machine makes openat2 fail with EAGAIN at a link that holds `..`
+TRIES = 10_000  # any rename on the machine makes openat2 fail with EAGAIN at a link that holds `..`
 FIND = os.O_PATH | os.O_CLOEXEC
 ENTER = FIND | os.O_DIRECTORY | os.O_NOFOLLOW  # O_DIRECTORY also makes an automounter mount the folder
 

@@ -1,10 +1,12 @@
 """Bodies of many blocks, which a thread sends over real connections."""
 
 import asyncio
+import gc
 import hashlib
 import os
 import select
 import ssl
+import sys
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
@@ -145,11 +147,17 @@ class Blocks:
 
 
 async def send(
-    http: httpx2.AsyncClient, url: str, body: Body, *, length: int | None = None, write_seconds: float = 60
+    http: httpx2.AsyncClient,
+    url: str,
+    body: Body,
+    *,
+    length: int | None = None,
+    read_seconds: float = 60,
+    write_seconds: float = 60,
 ) -> httpx2.Response:
     """PUT the body. Without a length it is sent in HTTP's chunked encoding, whose end the server can see."""
     headers = {"Transfer-Encoding": "chunked"} if length is None else {"Content-Length": str(length)}
-    timeout = httpx2.Timeout(60, write=write_seconds)
+    timeout = httpx2.Timeout(60, read=read_seconds, write=write_seconds)
     request = http.build_request("PUT", url, headers=headers, timeout=timeout)
     request.stream = body
     return await http.send(request)
@@ -524,3 +532,32 @@ async def test_nothing_is_left_open() -> None:
 
 def open_handles() -> int:
     return len(list(Path("/proc/self/fd").iterdir()))
+
+
+async def test_blocks_of_a_failed_request_are_not_kept() -> None:
+    chunk = bytes(MIB)
+    gc.disable()  # the exception and the frames of the libraries form cycles, which must not hold the blocks
+    try:
+        async with serving(never_read) as url, make_client() as http:
+            before = sys.getrefcount(chunk)
+            for blocks in ([chunk], [chunk, bytes(MORE_THAN_BUFFERS_MIB * MIB)]):
+                length = sum(map(len, blocks))
+                with pytest.raises(httpx2.TimeoutException):
+                    await send(http, url, Body(blocks), length=length, read_seconds=0.1, write_seconds=0.1)
+                del blocks
+            assert sys.getrefcount(chunk) == before
+    finally:
+        gc.enable()
+
+
+async def test_body_is_sent_once() -> None:
+    async def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await head(reader)
+        await reader.readexactly(1)
+        writer.write(answer("201 Created"))
+
+    body = Body([b"a"])
+    async with serving(take) as url, make_client() as http:
+        await send(http, url, body, length=1)
+        with pytest.raises(httpx2.StreamConsumed):
+            await send(http, url, body, length=1)
