@@ -81,10 +81,11 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     database = connect(settings.mongo_url.get_secret_value(), settings.database)
     broker = Broker(settings.redis_url.get_secret_value())
     hints = HintSender(settings.redis_url.get_secret_value())
-    service = _service(settings, database, hints)
+    checks = MongoChecks(database, lease_seconds=settings.lease_seconds)
+    service = _service(settings, database, hints, checks)
     app.state.service = service
     app.state.checks = {"mongodb": lambda: ping(database), "indexes": service.indexes.check, "redis": broker.check}
-    background = [asyncio.create_task(loop) for loop in _loops(settings, database, broker, service)]
+    background = [asyncio.create_task(loop) for loop in _loops(settings, database, broker, service, checks)]
     async with AsyncExitStack() as closing:
         closing.push_async_callback(database.client.close)
         closing.push_async_callback(broker.close)
@@ -100,7 +101,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             await asyncio.gather(*background, return_exceptions=True)
 
 
-def _service(settings: ApiSettings, database: Database, hints: HintSender) -> Service:
+def _service(settings: ApiSettings, database: Database, hints: HintSender, checks: MongoChecks) -> Service:
     """Build the parts that the routes use."""
     lease_seconds = settings.lease_seconds
     accounts = MongoAccounts(database)
@@ -109,7 +110,6 @@ def _service(settings: ApiSettings, database: Database, hints: HintSender) -> Se
         requests_a_minute=settings.requests_a_minute, failed_logins_a_minute=settings.failed_logins_a_minute
     )
     files = MongoFiles(database, lease_seconds=lease_seconds)
-    checks = MongoChecks(database, lease_seconds=lease_seconds)
     return Service(
         files=files,
         deliveries=MongoDeliveries(database, lease_seconds=lease_seconds, sweep_seconds=settings.sweep_seconds),
@@ -140,7 +140,7 @@ def _service(settings: ApiSettings, database: Database, hints: HintSender) -> Se
 
 
 def _loops(
-    settings: ApiSettings, database: Database, broker: Broker, service: Service
+    settings: ApiSettings, database: Database, broker: Broker, service: Service, checks: MongoChecks
 ) -> tuple[Coroutine[Any, Any, None], ...]:
     """Return the coroutines that run in the background beside the requests."""
     holder = f"{socket.gethostname()}:{os.getpid()}"
@@ -151,7 +151,6 @@ def _loops(
         hints=service.hints,
         every_seconds=settings.dispatch_seconds,
     )
-    checks = MongoChecks(database, lease_seconds=settings.lease_seconds)
     schedule = MongoSchedule(database, checks, _periods(settings))
     scheduler = Scheduler(schedule, service.hints, every_seconds=settings.dispatch_seconds)
     return service.indexes.prepare(), dispatcher.run(), scheduler.run()

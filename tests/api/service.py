@@ -24,6 +24,7 @@ from gridhaul.transfer.model import Hint, RecordId
 from gridhaul.transfer.ports.accounts import AccountLookup, Accounts
 from tests.asgi.request_limits import REQUEST_LIMITS
 from tests.contracts.ports import Ports
+from tests.noted_hints import NotedHints
 
 TOKEN = "t" * 32
 SECRET = "s" * 32
@@ -38,16 +39,6 @@ class Api:
 
     def hinted(self) -> list[tuple[str, str]]:
         return [(hint.task.value, hint.record_id) for hint in self.hints]
-
-
-class _HintCollector:
-    """A stand-in for the sender of hints: it collects them in a list."""
-
-    def __init__(self, hints: list[Hint]) -> None:
-        self._hints = hints
-
-    def offer(self, hint: Hint) -> None:
-        self._hints.append(hint)
 
 
 class _OperatorOnly(Authenticator):
@@ -94,7 +85,7 @@ async def serving(
         contents=ports.contents,
         checks=ports.checks,
         downloads=download_slots(),
-        hints=_HintCollector(hints),
+        hints=NotedHints(hints),
         indexes=ready,
         roots=(root,),
         targets=frozenset({"archive", "mirror"}),

@@ -52,6 +52,7 @@ from tests.faults.failing_ports import (
     FailingTarget,
     failing_chunks,
 )
+from tests.noted_hints import NotedHints
 from tests.unused import UNUSED
 
 LEASE_SECONDS = 30.0
@@ -138,7 +139,7 @@ class TwinSystem:
             lease=_AlwaysHeld(),
             agenda=MemoryAgenda(self.files.rows, self.deliveries.rows, self.contents.rows, {}),
             broker=_EmptyBroker(),
-            hints=_Taking(self._hints),
+            hints=NotedHints(self._hints),
             every_seconds=DISPATCH_SECONDS,
         )
 
@@ -321,16 +322,6 @@ class _AlwaysHeld:
 class _EmptyBroker:
     async def depths(self) -> dict[Queue, int]:
         return dict.fromkeys(Queue, 0)
-
-
-class _Taking:
-    """A sender that collects the dispatcher's hints."""
-
-    def __init__(self, hints: list[Hint]) -> None:
-        self._hints = hints
-
-    def offer(self, hint: Hint) -> None:
-        self._hints.append(hint)
 
 
 class _Losing:

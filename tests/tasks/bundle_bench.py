@@ -16,8 +16,9 @@ from tasks.store_bundle import store_files
 from tests.contracts.bytes_to_store import read
 from tests.contracts.memory_contents import MemoryContents, MemoryIntake
 from tests.contracts.memory_registry import MemoryDeliveries, MemoryFiles
+from tests.noted_hints import NotedHints
 from tests.tasks.storing_bench import DirectChunks
-from tests.tasks.worker_parts import NotedHints, worker_settings
+from tests.tasks.worker_parts import worker_settings
 from tests.unused import UNUSED
 
 TARGET = "disk"

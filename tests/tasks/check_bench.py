@@ -38,7 +38,8 @@ from tasks.runtime import Checking, Runtime
 from tests.asgi.request_limits import REQUEST_LIMITS
 from tests.contracts.bytes_to_store import read, seal_of, segments, some_bytes
 from tests.contracts.ports import new_file
-from tests.tasks.worker_parts import NotedHints, worker_settings
+from tests.noted_hints import NotedHints
+from tests.tasks.worker_parts import worker_settings
 from tests.unused import UNUSED
 
 SECRET = "s" * 32
