@@ -143,10 +143,11 @@ def _committed_twice(stand: Stand, placed: Sequence[Path]) -> Iterator[str]:
 
 
 def clear(stand: Stand) -> None:
-    """Remove all records, sources and objects."""
+    """Remove all records, sources and objects. The accounts stay, with no bytes used."""
     with stand.operator.database() as database:
         for name in ("files", "deliveries", "contents", "manifests", "inline", "fs.files", "fs.chunks"):
             database[name].delete_many({})
+        database["auth"].update_many({}, {"$set": {"used_bytes": 0}})
     for directory in stand.remotes.values():
         for entry in list(final_names(directory)):
             Path(entry.path).unlink(missing_ok=True)

@@ -26,6 +26,7 @@ KILLS_TRIED_AT_MOST = 8
 RECOVERY_SECONDS = 45
 STRIKE_SECONDS = 30
 SEGMENT_CHUNKS = 16
+SEGMENTS = 4  # of the file whose worker is stopped in one of them
 FOREVER = float("inf")
 REFUSED = (http.HTTPStatus.NOT_FOUND, http.HTTPStatus.CONFLICT)
 PAYLOAD = {"fs.chunks": "files_id", "fs.files": "_id", "inline": "_id", "manifests": "_id.content"}
@@ -71,7 +72,7 @@ def late_segments(world: World) -> None:
 @fault(30, stage="cleaning", title="gc again and again beside active uploads", settings={"GRIDHAUL_SWEEP_SECONDS": "0"})
 def gc_beside_uploads(world: World) -> None:
     """With SWEEP_SECONDS=0, the age of bytes does not protect them from gc: only a file that refers to them does."""
-    large = _send_to_segment(world, world.rng.randrange(4) * SEGMENT_CHUNKS)
+    large = _send_to_segment(world, world.rng.randrange(SEGMENTS) * SEGMENT_CHUNKS)
     content_id = ObjectId(world.record("files", large)["content_id"])
     with world.operator.database() as database:
         orphan = _leave_orphan(world, database)
@@ -131,11 +132,19 @@ class _LateSegment:
 
 
 def _send_to_segment(world: World, first: int) -> str:
-    """Send a file whose worker's request stops within the segment that begins with chunk `first`; return its id."""
+    """Send a file whose worker's request stops within the segment that begins with chunk `first`; return its id.
+
+    A worker sends two segments at once, so wait until all others are stored: then only this one is on its way.
+    """
     stall = Stall(side=Side.REQUEST, after_bytes=world.rng.randrange(1, MIB), seconds=FOREVER)
     planned = world.proxies["chunk_service"].plan(stall, method="PUT", part_of_target=f"/chunks/{first}")
-    file_id = world.send(world.make_file(4 * SEGMENT_CHUNKS * MIB), to="hashed")
+    file_id = world.send(world.make_file(SEGMENTS * SEGMENT_CHUNKS * MIB), to="hashed")
     planned.wait(STRIKE_SECONDS)
+    content_id = ObjectId(world.record("files", file_id)["content_id"])
+    others = (SEGMENTS - 1) * SEGMENT_CHUNKS
+    with world.operator.database() as database:
+        stored = lambda: database["fs.chunks"].count_documents({"files_id": content_id}) == others  # noqa: E731
+        wait_for(stored, seconds=STRIKE_SECONDS, what=f"{others} chunks are stored, all but one segment")
     return file_id
 
 
