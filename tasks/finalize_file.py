@@ -59,7 +59,7 @@ def _progress(meter: Meter) -> dict[str, Any]:
 
 async def _deliver(runtime: Runtime, delivery: Delivery, tenure: Tenure, meter: Meter) -> None:
     content = await _content(runtime, delivery)
-    if content.sha256 != delivery.sha256:  # the receipt states the delivery's digest
+    if content.sha256 != delivery.sha256:  # the receipt will name `delivery.sha256`
         raise ContentMismatch("The stored bytes are not those that the delivery was asked for.")
     target = runtime.targets.get(delivery.target)
     attempt = _Attempt(runtime, delivery, content, target, tenure, meter)

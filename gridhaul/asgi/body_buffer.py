@@ -4,7 +4,7 @@ from typing import Self
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-BODY_BYTES = 1 << 20  # The connection pauses once the application has so much of a body to read.
+BODY_BYTES = 1 << 20  # Reading from the connection pauses while more than this waits for the application.
 PIECE_BYTES = 4096  # Smaller pieces are copied together: as objects of their own they take many times their length.
 
 

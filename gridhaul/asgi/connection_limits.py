@@ -9,7 +9,7 @@ import asyncio
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 PENDING_BYTES = 512 * 1024  # More than twice what one read returns; a request within MAX_HEADER_BYTES never reaches it.
-HEADERS = 1000  # A short header field takes thirty times its length in memory.
+HEADERS = 1000  # Bytes alone do not limit the memory: a short header field takes thirty times its length.
 REFUSAL = b"content-length: 0\r\nconnection: close\r\n\r\n"
 
 
@@ -20,7 +20,7 @@ class ConnectionLimits(HttpToolsProtocol):
     """
 
     head_seconds = 30.0  # from the connection, or the first byte of a further request, to the end of the head
-    _pending_bytes = 0  # received since the last end of a head, piece of a body, or end of a request
+    _pending_bytes = 0  # received since a head ended, a piece of a body came, or a request ended
     _deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]

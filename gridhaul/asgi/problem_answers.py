@@ -9,7 +9,7 @@ from gridhaul.transfer.errors import GridhaulError
 
 
 class ProblemAnswers:
-    """ASGI middleware. An exception that is raised after the answer has begun is raised on and ends the connection."""
+    """ASGI middleware. An exception that comes after the answer has begun is re-raised, which ends the connection."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

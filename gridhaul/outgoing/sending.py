@@ -1,8 +1,7 @@
 """Requests with a large body: one thread takes each block of the body and sends it with httpx2's synchronous transport.
 
-An asynchronous client would pass each block through all its layers on the event loop, and write the block to the socket
-while it holds the interpreter's lock: a fifth of a delivery's time. Here the event loop only waits for the thread, and
-can cut the thread's connection.
+An asynchronous client would pass each block through all its layers on the event loop, and write it to the socket there.
+Here the event loop only waits for the thread, and can cut the thread's connection.
 """
 
 import asyncio
@@ -42,7 +41,7 @@ class Body(httpx2.SyncByteStream, httpx2.AsyncByteStream):
         self._leaving = leaving
         self._iterating = self._iterate()
         self.stop = stop
-        self.is_sent = False  # True: the last block was taken to be sent
+        self.is_sent = False  # True once the sending thread has taken all blocks and asked for another
         self.failure: Exception | None = None  # the exception of `blocks` or `leaving`, which libraries may wrap
 
     def head_leaves(self) -> None:
@@ -99,9 +98,9 @@ class Senders:
     async def send(self, request: httpx2.Request, body: Body) -> httpx2.Response:
         """Send the request with the body, and return the response with at most 64 KiB of its own body.
 
-        Raises the exceptions of the body, and httpx2.TransportError, also when a response of success arrives before the
-        whole body has left. When cancelled, it returns at once and cuts the connection; while the connection is still
-        being made, it returns after a few seconds.
+        Raises what the body raised, or httpx2.TransportError; a 2xx response that arrives before the whole body was
+        sent is one, too. When cancelled, it cuts the connection and raises CancelledError once the thread has ended: at
+        once, or, while the connection is still being made, when that has succeeded or failed.
         """
         self._close_expired()
         sender = self._idle.pop()[1] if self._idle else self._new()

@@ -61,7 +61,7 @@ class Stages:
         """Stop every stage, and wait until the threads have ended, at most END_SECONDS."""
         self.stop()
         deadline = time.monotonic() + END_SECONDS
-        for thread in reversed(self._threads):  # each thread is started by the one after it
+        for thread in reversed(self._threads):  # the last stage first: it starts the thread of the stage before it
             if thread.ident is not None:
                 thread.join(max(0.0, deadline - time.monotonic()))
 
@@ -131,7 +131,7 @@ def _fill(queue: _Queue[T], items: Generator[T]) -> None:
                 queue.put(item)
                 del item  # keep no reference, so that the next stage can free the item's memory
     except StagesStopped:
-        return  # the thread that takes from the queue gets this exception, too; keeping it would keep the last item
+        return  # a stored exception would hold the last item in memory; the thread that takes gets StagesStopped anyway
     except BaseException as error:
         failure = error
     queue.end(failure)

@@ -24,11 +24,12 @@ LARGE_BYTES = 128 * MIB
 SMALL_FILES = 8
 KILLS_TRIED_AT_MOST = 8
 RECOVERY_SECONDS = 45
-STRIKE_SECONDS = 30
+STRIKE_SECONDS = 30  # the longest wait for a moment within a row
 SEGMENT_CHUNKS = 16
-SEGMENTS = 4  # of the file whose worker is stopped in one of them
+SEGMENTS = 4  # of the large file; its upload is stopped within one of them
 FOREVER = float("inf")
 REFUSED = (http.HTTPStatus.NOT_FOUND, http.HTTPStatus.CONFLICT)
+# The collections that hold bytes of contents, each with the field that names the content.
 PAYLOAD = {"fs.chunks": "files_id", "fs.files": "_id", "inline": "_id", "manifests": "_id.content"}
 
 

@@ -26,8 +26,9 @@ def new_content_id() -> RecordId:
 def creation_time(content_id: ObjectId, *, now: datetime) -> datetime:
     """Return when the id was made, to the second, by the clock of the process that made it.
 
-    Ids from before the random ones begin with the time and end with a counter. When the last 4 bytes, read as a time,
-    lie in the future, as they do for more than half of the counter's values, the first 4 bytes give the time.
+    Older ids, made by MongoDB, begin with the time and end with a counter. If the last 4 bytes are a time more than
+    CLOCKS_DIFFER_MOST ahead, the id is an old one, and its first 4 bytes are the time. Less than half of the old ids
+    are not recognised: for them the result is a wrong time in the past.
     """
     seconds = int.from_bytes(content_id.binary[RANDOM_BYTES:], "big")
     made = datetime.fromtimestamp(seconds, UTC)

@@ -1,9 +1,9 @@
 """The way of a stored content out of MongoDB: its chunks pass stages, so that no unchecked byte leaves.
 
 - reading: a thread takes batches of chunks from MongoDB.
-- hashing: a thread passes each batch on, then adds it to the SHA-256 of the whole.
+- hashing: a thread passes each batch on, then adds it to the SHA-256 of the whole content.
 - checking: a thread compares each chunk with the manifest.
-- sending: the caller's thread takes the chunks, those of the last segment once the SHA-256 of the whole agrees.
+- sending: the caller's thread takes the chunks, those of the last segment once that SHA-256 agrees.
 
 Bounded queues join the stages (`process/stages.py`). A batch is hashed and checked at the same time, so that both
 threads find it in the processor's caches.
@@ -53,10 +53,11 @@ class VerifiedChunks:
     def _last_segment_held_back(
         self, content: Content, batches: Iterable[Batch], total: ContentDigest
     ) -> Iterator[bytes]:
-        """Yield the chunks in order, those of the last segment once length and SHA-256 of the whole agree.
+        """Yield the chunks in order, those of the last segment once length and SHA-256 of the content agree.
 
-        When the batches end, `total` is complete, because the end of a stage follows all its batches through the later
-        stages. Raises ContentMismatch, and StagesStopped also where no queue is asked any more.
+        When the batches end, `total` is complete: a queue reports its end after its last batch, so the checking stage
+        ends only after the hashing stage has. Raises ContentMismatch, and StagesStopped even while it yields the chunks
+        held back, which no longer come from a queue.
         """
         before_last_segment = content.chunk_count - SEGMENT_MAX_CHUNKS
         held_back: list[bytes] = []

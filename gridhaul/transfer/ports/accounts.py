@@ -13,9 +13,10 @@ from gridhaul.transfer.model import RecordId
 class AccountUsage(Protocol):
     """The bytes that an owner's files count against the quota, never less than the files' `used_bytes` together.
 
-    A caller that makes the files larger charges before; a caller that makes them smaller announces before and releases
-    after. A crash in between leaves a count that is too high. A recount corrects it, and leaves out accounts that were
-    charged or announced in the last two minutes. No method is idempotent: a call whose answer was lost is not repeated.
+    Call `charge` before a write that adds bytes to the files. Call `announce` before a write that removes bytes, and
+    `release` after it. A crash in between leaves a count that is too high. A recount corrects it, and leaves out
+    accounts that were charged or announced in the last two minutes. No method is idempotent: a call whose answer was
+    lost is not repeated.
     """
 
     async def charge(self, owner: str, length_bytes: int) -> None:
@@ -32,16 +33,16 @@ class AccountUsage(Protocol):
 
 
 class AccountLookup(Protocol):
-    """Reads that see every revocation that was acknowledged before they were asked for."""
+    """Reads of accounts. A read sees every revocation that was acknowledged before the read began."""
 
     async def named(self, username: str) -> Account | None:
         """Return the account without its keys and sessions, or None."""
 
     async def with_key(self, key_id: RecordId) -> Account | None:
-        """Return the account with that one of its keys, or None."""
+        """Return the account that has this key, with only this key in `keys`; None if no account has it."""
 
     async def with_session(self, session_id: RecordId) -> Account | None:
-        """Return the account with that one of its sessions, or None."""
+        """Return the account that has this session, with only this one in `sessions`; None if no account has it."""
 
 
 class AccountAdministration(Protocol):

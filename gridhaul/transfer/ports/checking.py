@@ -1,4 +1,6 @@
-"""Checks: their records, the store's view of what can be wrong, and its repairs. All methods raise DatabaseUnavailable.
+"""Checks: their records, the reads that find faults in what is stored, and the repairs.
+
+All methods raise DatabaseUnavailable.
 
 A check walks in the order of ids: a method that lists takes the last id of the step before as `after`, "" at the
 beginning. A repair names what was found and changes nothing if that has changed since; it returns whether it changed
@@ -64,7 +66,7 @@ class Inspection(ManifestPages, Protocol):
         """Return the content, or None if it is not sealed (any more)."""
 
     async def totals(self, only: RecordId | None) -> tuple[int, int]:
-        """Return the number of sealed contents and the sum of their lengths; with `only`, of that content."""
+        """Return the number of sealed contents and their length together in bytes; with `only`, count only that one."""
 
     async def chunks(self, content: Content, first: int, count: int) -> Sequence[StoredChunk]:
         """Return all that is stored under `count` numbers from `first` on, doubles too, in order."""
@@ -82,13 +84,15 @@ class Mending(Protocol):
     async def set_digest(self, content: Content, n: int, key: object, manifest: bytes, digest: bytes) -> bool:
         """Store the manifest's digest beside a chunk whose data is right.
 
-        `manifest` is an inline content's only page.
+        An inline content stores its digests as one value: `manifest`, its only page, replaces them all. For other
+        contents only `digest` is used.
         """
 
     async def drop_doubles(self, content: Content, n: int, keep: object, digest: bytes) -> bool:
-        """Remove every document of the number but one whose data is right: the document `keep`, if its data is right.
+        """Keep one document with the right data under number `n`, and remove all others.
 
-        Raises ChunkCorrupt if no document has the right data: then none is removed.
+        The document `keep` stays if its data is right, otherwise any document with the right data. Raises ChunkCorrupt,
+        and removes none, if no document has the right data.
         """
 
     async def drop_stray(self, content: Content, n: int) -> bool:
@@ -119,8 +123,8 @@ class Orphans(Protocol):
     async def orphaned(self, content_ids: Sequence[RecordId]) -> Sequence[RecordId]:
         """Return the ids that neither a content's record nor a file has, without ids that were made only lately.
 
-        The caller has read the ids before this call: a content's record is made before its bytes, so an id without a
-        record never gets one again.
+        The caller has found bytes under the ids before this call. A record is made before its bytes, so where there are
+        bytes and no record now, none will come.
         """
 
     async def unreferenced(self, *, after: str, limit: int) -> tuple[Sequence[Content], str]:
@@ -167,7 +171,7 @@ class StalledRecords(Protocol):
         """Yield records whose lease ended long ago, and that no worker was told of since."""
 
     def off_agenda(self, only: File | None) -> AsyncGenerator[StalledRecord]:
-        """Yield records that wait for a worker, while no hint is owed or unanswered."""
+        """Yield records without a lease that wait for a worker, although no hint is planned or was sent for them."""
 
     def stale_claims(self, only: File | None) -> AsyncGenerator[StalledRecord]:
         """Yield deliveries that are over and have no leftovers, and still claim a name at their target."""
@@ -176,7 +180,7 @@ class StalledRecords(Protocol):
         """Take the lease away; a record that waits for a worker goes back on the agenda."""
 
     async def put_on_agenda(self, found: StalledRecord) -> bool:
-        """Make a hint for the record due now."""
+        """Let the dispatcher send a hint for the record now, or, if it is leased, when the lease ends."""
 
     async def end_claim(self, found: StalledRecord) -> bool:
         """Free the name that the delivery claims."""

@@ -18,7 +18,7 @@ class ChunkWriting(Protocol):
     """Storing one content under a fence. Each method raises LeaseLost once a higher fence has the content."""
 
     async def digests(self, grant: ContentGrant, *, first: int, count: int) -> bytes:
-        """Return 33 bytes a chunk: 1 and the chunk's digest if it is stored, otherwise 33 zeros."""
+        """Return 33 bytes for each chunk: the byte 1 and the digest if it is stored, otherwise 33 zero bytes."""
 
     async def put(self, grant: ContentGrant, segment: Segment) -> None:
         """Store a segment, durable when this returns.

@@ -1,4 +1,4 @@
-"""Stored byte sequences: their life and verified reading, and the intake of their bytes.
+"""Contents, that is, stored byte sequences: made, filled with bytes, read with verification, and deleted.
 
 All methods raise DatabaseUnavailable.
 """
@@ -31,8 +31,8 @@ class ContentReading(Protocol):
     def read(self, content: Content) -> Chunks:
         """Return the chunks of a sealed content in order, each checked against the manifest before it is yielded.
 
-        The last 16 chunks are yielded only once length and SHA-256 of the whole agree. Raises StateConflict if the
-        content is not sealed. Iterating raises ChunkMissing, ChunkCorrupt or ChunkDoubled, which name the chunk,
+        The last 16 chunks are yielded only once length and SHA-256 of the whole content agree. Raises StateConflict if
+        the content is not sealed. Iterating raises ChunkMissing, ChunkCorrupt or ChunkDoubled, which name the chunk,
         ContentMismatch, and DatabaseUnavailable.
         """
 
@@ -75,7 +75,10 @@ class Intake(Protocol):
     """The store behind the chunk service. The caller has checked that digests and seals are those of the chunks."""
 
     async def digests(self, content_id: RecordId, *, first: int, count: int) -> bytes:
-        """Return 33 bytes a chunk: 1 and the chunk's digest if it is stored, otherwise 33 zeros. Raises NotFound."""
+        """Return 33 bytes for each chunk: the byte 1 and the digest if it is stored, otherwise 33 zero bytes.
+
+        Raises NotFound.
+        """
 
     async def store(
         self, content_id: RecordId, *, fence: int, first: int, chunks: Sequence[bytes], digests: Sequence[bytes]
@@ -89,8 +92,9 @@ class Intake(Protocol):
     async def store_whole(self, contents: Sequence[WholeContent]) -> Mapping[RecordId, str]:
         """Store small contents inline and seal them, each wholly or not at all, durable when this returns.
 
-        Return an error code for each content that is refused: the content is too large to be inline, or its id is
-        taken, be it only by the note that it was deleted. Contents that the same call stored before are not refused.
+        Return an error code for each content that is refused: it is too large to be inline, or a content with this id
+        exists; the record that stays for a time after a delete counts, too. If the call is repeated, the contents that
+        the first call stored are not refused.
         """
 
     async def seal(self, content_id: RecordId, *, fence: int, seal: Seal) -> Content:

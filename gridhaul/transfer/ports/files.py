@@ -31,36 +31,40 @@ class FileListing(ReadableRecords[File], Protocol):
 
 class FileMoves(MovableRecords[File, FileState], Protocol):
     async def retry(self, file: File, **changes: object) -> File | None:
-        """Make the move RETRY of the file as it was read. Return None also if it was moved or claimed since."""
+        """Retry the file, unless it was moved or claimed since `file` was read.
+
+        Return None if nothing was changed, also because the file's state does not allow a retry.
+        """
 
 
 class FileDeletion(Protocol):
     """Keeps a delete and a finalize of one file from both being accepted (docs/adr/0005)."""
 
     async def request_delete(self, file_id: RecordId, *, deliveries_asked: int) -> File | None:
-        """Move a file at rest to DELETING, and return it as it is then; return None if it is not at rest.
+        """Move the file to DELETING if it is at rest. Return it as it is afterwards, None if there is no such file.
 
-        A stored file whose delivery is still to be made is not at rest. Neither is a file whose count of deliveries is
-        not `deliveries_asked`, the count that the caller read before it looked at the deliveries: a newer one may
-        exist.
+        A file is at rest when it may be deleted in its state and no worker has to look at it: a stored file whose
+        delivery is still to be made is not at rest. `deliveries_asked` is the file's count of deliveries, which the
+        caller read before it read the deliveries. If the count has changed, the file is not moved, because a delivery
+        may exist that the caller has not seen.
         """
 
     async def count_delivery(self, file_id: RecordId) -> bool:
-        """Count a delivery that was just queued. Return False if the file is not stored any more.
+        """Count a delivery that was just queued, or was found open. Return False if the file is not stored any more.
 
-        The caller then cancels the delivery. Not idempotent: a repeated call counts twice, which only makes a delete
-        look again.
+        The caller then cancels the delivery. Not idempotent: a repeated call counts twice. That does no harm: a delete
+        that runs at the same time is refused, and its client has to ask again.
         """
 
 
 class BundledFiles(Protocol):
-    """Leases of many new files in one write each (docs/adr/0009)."""
+    """Leases of many new files. Each method claims, finishes or releases all of them in one write (docs/adr/0009)."""
 
     async def claim_new(self, contents: Mapping[RecordId, RecordId], *, holder: str) -> Sequence[File]:
         """Claim the files that are small, due, and were never claimed; return all the files as they are then.
 
-        `contents` gives each file's id the id of its new content, under which nothing is stored yet. Each claim moves a
-        file from REGISTERED to STORING and notes that content id, by which the caller recognises the files it has
+        `contents` maps each file's id to the id of its new content, under which nothing is stored yet. Each claim moves
+        a file from REGISTERED to STORING and notes that content id, by which the caller recognises the files it has
         claimed.
         """
 
@@ -79,4 +83,7 @@ class StorableFiles(LeasedRecords[File, FileState], BundledFiles, Protocol):
     """The files as workers use them."""
 
     async def delivery_made(self, file_id: RecordId) -> None:
-        """Note that the delivery that prepare asked for exists: it is counted, and the stored file is at rest."""
+        """Count the delivery that the prepare request asked for, now that it exists.
+
+        The stored file is at rest from now on.
+        """

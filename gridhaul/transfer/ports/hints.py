@@ -7,10 +7,13 @@ from gridhaul.transfer.model import Hint, Queue
 
 
 class Agenda(Protocol):
-    """The hints that are owed, over all registries. All methods raise DatabaseUnavailable."""
+    """The hints that must be sent, over all registries: a lease has ended, or the time of a next attempt has come.
+
+    All methods raise DatabaseUnavailable.
+    """
 
     async def due(self, limit: int) -> Sequence[Hint]:
-        """Return hints that are owed, oldest first: a lease ended, or the time of the next attempt came.
+        """Return at most `limit` hints that must be sent now, the one that has waited longest first.
 
         Each hint is returned once. Not idempotent: hints in a lost answer are found by `overlooked`.
         """

@@ -44,8 +44,8 @@ class LeasedRecords(ReadableRecords[R_co], HeldRecords[S_contra], Protocol[R_co,
     ) -> R_co | None:
         """Take the lease and return the record; its fence and attempts grow by one.
 
-        Return None if the record is not due, leased, or in another state. A repeated call after a lost answer may find
-        the record leased by the first call, and returns None: the lease then runs out by itself.
+        Return None if the record is leased, is not due yet, or is in none of `from_states`. A repeated call after a
+        lost answer may find the record leased by the first call, and returns None: the lease then runs out by itself.
         """
 
 

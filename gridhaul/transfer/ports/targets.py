@@ -72,7 +72,7 @@ class Listing(Protocol):
     """The further ability of targets that can list a folder."""
 
     def names(self, folder: str) -> AsyncGenerator[str]:
-        """Yield the names in the folder ("" is the top), without the folder's own; none if it does not exist."""
+        """Yield the names of the entries in the folder ("" is the top). Yield nothing if there is no such folder."""
 
 
 class Targets(Protocol):
