@@ -52,7 +52,10 @@ async def _cancel(service: Service, file_id: RecordId) -> None:
 
 
 async def _delete(service: Service, file: File) -> File:
-    """Move the file to DELETING and return it. Raises DeliveryOpen, StateConflict."""
+    """Move the file to DELETING and return it.
+
+    Raises DeliveryOpen while a delivery is open, and StateConflict while the file is PAUSED or being stored.
+    """
     for delivery in await service.deliveries.of_file(file.id):
         if delivery.state is DeliveryState.COMMITTING:
             raise DeliveryOpen(f"Delivery {delivery.id} is being committed just now; look again in a moment.")

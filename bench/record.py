@@ -74,7 +74,7 @@ def merged(before: Entries, now: Entries, *, order: Sequence[str]) -> Entries:
 
 
 def write(path: Path, entries: Entries) -> None:
-    """Write the file whole or not at all."""
+    """Write the entries as JSON. If this process is killed, the old file stays whole."""
     temporary = path.with_suffix(".new")
     temporary.write_text(json.dumps(entries, indent=2, ensure_ascii=False) + "\n")
     temporary.replace(path)

@@ -20,7 +20,7 @@ Document = dict[str, Any]
 
 DATABASE = "peer"
 CHUNK_BYTES = 1 << 20
-DURABLE = WriteConcern(w="majority", j=True)  # the write concern of every write of Gridhaul
+DURABLE = WriteConcern(w="majority", j=True)  # Gridhaul writes with this write concern, so its peers do, too
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""The client of the parent project's way: one chunk a request, strictly in turn."""
+"""Client of a server that works as the parent project did: it sends one chunk a request, each after the last answer."""
 
 import base64
 import sys
@@ -15,7 +15,7 @@ CHUNK_BYTES = 1 << 20
 
 
 def program(port: int, mongo_url_file: Path) -> Program:
-    """Return the program of the server."""
+    """Return the program that runs `parent_server` at the port."""
     options = ("--host", HOST, "--port", str(port), "--no-access-log")
     return Program(
         name="parent",

@@ -18,7 +18,7 @@ from pydantic import BaseModel
 from bench.peers.gridfs import DATABASE, DURABLE
 
 URL_FILE = "PARENT_MONGO_URL_FILE"
-CHUNKS_IN_PARENT = 15  # a document cannot hold more
+CHUNKS_IN_PARENT = 15  # of 1 MiB; with one more, the document would be larger than MongoDB allows
 
 
 class Chunk(BaseModel):

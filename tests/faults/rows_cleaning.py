@@ -46,8 +46,7 @@ def killed_while_deleting(world: World) -> None:
 
 @fault(30, stage="cleaning", title="segments that come late for a deleted content")
 def late_segments(world: World) -> None:
-    file_id = _send_to_segment(world, 2 * SEGMENT_CHUNKS)
-    content_id = ObjectId(world.record("files", file_id)["content_id"])
+    file_id, content_id = _send_to_segment(world, 2 * SEGMENT_CHUNKS)
     system = world.system
     writer = ChunkWriter(content_id=str(content_id), url=system.chunk_service_url, secret=system.service_secret)
     late = _LateSegment(world, writer)
@@ -73,8 +72,7 @@ def late_segments(world: World) -> None:
 @fault(30, stage="cleaning", title="gc again and again beside active uploads", settings={"GRIDHAUL_SWEEP_SECONDS": "0"})
 def gc_beside_uploads(world: World) -> None:
     """With SWEEP_SECONDS=0, the age of bytes does not protect them from gc: only a file that refers to them does."""
-    large = _send_to_segment(world, world.rng.randrange(SEGMENTS) * SEGMENT_CHUNKS)
-    content_id = ObjectId(world.record("files", large)["content_id"])
+    large, content_id = _send_to_segment(world, world.rng.randrange(SEGMENTS) * SEGMENT_CHUNKS)
     with world.operator.database() as database:
         orphan = _leave_orphan(world, database)
         assert database["contents"].find_one({"_id": content_id})["state"] == "OPEN"
@@ -132,10 +130,11 @@ class _LateSegment:
         return self._writer.request("PUT", f"chunks/{self.first}", content=parts(), headers=headers)
 
 
-def _send_to_segment(world: World, first: int) -> str:
-    """Send a file whose worker's request stops within the segment that begins with chunk `first`; return its id.
+def _send_to_segment(world: World, first: int) -> tuple[str, ObjectId]:
+    """Send a file whose worker's request stops within the segment that begins with chunk `first`.
 
-    A worker sends two segments at once, so wait until all others are stored: then only this one is on its way.
+    A worker sends two segments at once, so wait until all others are stored: then only this one is on its way. Return
+    the ids of the file and of its content.
     """
     stall = Stall(side=Side.REQUEST, after_bytes=world.rng.randrange(1, MIB), seconds=FOREVER)
     planned = world.proxies["chunk_service"].plan(stall, method="PUT", part_of_target=f"/chunks/{first}")
@@ -146,7 +145,7 @@ def _send_to_segment(world: World, first: int) -> str:
     with world.operator.database() as database:
         stored = lambda: database["fs.chunks"].count_documents({"files_id": content_id}) == others  # noqa: E731
         wait_for(stored, seconds=STRIKE_SECONDS, what=f"{others} chunks are stored, all but one segment")
-    return file_id
+    return file_id, content_id
 
 
 def _killed_in_the_middle(world: World, database: Any) -> tuple[StoredFile, ObjectId]:

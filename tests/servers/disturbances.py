@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -85,14 +86,15 @@ class Flip(Disturbance):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Still(Disturbance):
+class _Still(Disturbance, ABC):
     """After `after_bytes` bytes nothing passes until `stand_still` returns; then the exchange goes on."""
 
     side: Side
     after_bytes: int
 
+    @abstractmethod
     async def stand_still(self) -> None:
-        raise NotImplementedError
+        """Wait for as long as nothing may pass."""
 
     def strikes(self, side: Side, at: int, data: bytes) -> bool:
         until = at + len(data)
