@@ -1,15 +1,17 @@
 """Fixtures: a real MongoDB for the tests, and an empty database in it for each test that asks for one.
 
 `make test` runs the tests in several processes (pytest-xdist), each with a MongoDB of its own. Tests of one file run in
-one process, one after the other. The tests that use the running system of the journeys share one process.
+one process, one after the other. The tests that use the running system of the journeys share one process. A test that
+measures a short time is marked `alone`: no other process runs a test meanwhile.
 """
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
 from uuid import uuid4
 
 import pytest
+from filelock import ReadWriteLock
 
 from gridhaul.storage.connect import Database, connect
 from gridhaul.storage.schema import make_payload_collections, make_registry_indexes
@@ -25,6 +27,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         uses_system = isinstance(item, pytest.Function) and RUNNING_SYSTEM in item.fixturenames
         group = RUNNING_SYSTEM if uses_system else item.nodeid.partition("::")[0]
         item.add_marker(pytest.mark.xdist_group(group))
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Run the test beside those of other processes, or alone. The wait counts neither for its time nor its timeout."""
+    assert item.config.cache is not None
+    running = ReadWriteLock(item.config.cache.mkdir("running") / "tests.db")
+    with running.write_lock() if item.get_closest_marker("alone") else running.read_lock():
+        return (yield)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -185,6 +185,7 @@ async def test_everything_that_leaves_is_told(peer: Peer) -> None:
     assert left[7:] == [0]
 
 
+@pytest.mark.alone
 async def test_cancelled_put_ends_as_cancelled(peer: Peer) -> None:
     blocks = StalledBlocks(SEVERAL_MIB[:MIB])
     sending = asyncio.create_task(peer.target.put("stalled", blocks, length=2 * MIB, leaving=untold))

@@ -18,7 +18,8 @@ To add a row, write a function in a file `rows_<stage>.py`; the harness imports 
 A row fails by an AssertionError whose message says why; `raise NotAllowed("why")` counts the row as skipped. Functions
 with the same number are one row. Options of `fault`: `only_when_named=True` marks a scenario; `settings={…}` gives the
 row a system of its own with these settings, which rows with the same settings share in each round. Two rows run side by
-side (LANES=n), each on a system of its own; `alone=True` lets no other row run beside a row that measures times.
+side (LANES=n), each on a system of its own; `alone=True` lets no other row run beside one that measures times
+or memory.
 
 A row does not rely on luck to hit a moment: the row makes the system stand still at the moment (held.py, `Hold`), or
 checks whether the fault hit the moment, and tries again if it did not. A row asserts no times but those of the table,

@@ -29,7 +29,7 @@ class Row:
     only_when_named: bool
     settings: Mapping[str, str] = field(default_factory=dict)  # if any, the row gets a system of its own
     disk_bytes: int | None = None  # if set, the row gets a system with the database on a disk of this size
-    alone: bool = False  # the row measures times or needs the whole machine, so no other row runs beside it
+    alone: bool = False  # the row measures times or memory, or needs the whole machine: none runs beside it
 
     @property
     def identity(self) -> str:

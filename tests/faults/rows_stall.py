@@ -26,7 +26,13 @@ IMPATIENT = {
 }
 
 
-@fault(19, stage="send", title="the chunk service stalls: stopped, and with segments half sent", settings=IMPATIENT)
+@fault(
+    19,
+    stage="send",
+    title="the chunk service stalls: stopped, and with segments half sent",
+    settings=IMPATIENT,
+    alone=True,  # beside another lane the undisturbed file leaves a lower peak to compare with
+)
 def service_stalls(world: World) -> None:
     undisturbed = world.send(world.make_file(SEGMENTS * SEGMENT_BYTES), to="hashed")
     world.operator.delivered(undisturbed, seconds=DELIVERED_SECONDS)

@@ -39,10 +39,12 @@ def require_delivered(operator: Operator, files: dict[str, Path], remote: Path) 
         assert receipt["sha-256"] == sha256_of(path) == sha256_of(remote / path.name)
 
 
+@pytest.mark.alone
 def test_twenty_files_at_once_are_all_delivered(operator: Operator, batch: list[Path], remotes: Remotes) -> None:
     require_delivered(operator, prepare_all(operator, batch, "batch"), remotes.webdav / "batch")
 
 
+@pytest.mark.alone
 def test_twenty_files_prepared_without_redis_are_delivered_when_it_is_back(
     operator: Operator, batch: list[Path], remotes: Remotes
 ) -> None:

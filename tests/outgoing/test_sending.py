@@ -23,6 +23,8 @@ from gridhaul.outgoing.tls import tls_context
 from gridhaul.process.stages import StagesStopped
 from tests.servers.authority import new_certificate
 
+pytestmark = pytest.mark.alone  # how soon a sender stops is measured
+
 MIB = 1 << 20
 MORE_THAN_BUFFERS_MIB = 64
 BLOCKS = 4

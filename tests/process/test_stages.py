@@ -112,6 +112,7 @@ def test_no_more_is_made_than_may_lie_ready(ahead: int) -> None:
     assert source.closed_in == "first"
 
 
+@pytest.mark.alone
 def test_whoever_waits_for_an_item_is_told_of_the_stop() -> None:
     never = Event()
 
@@ -132,6 +133,7 @@ def test_whoever_waits_for_an_item_is_told_of_the_stop() -> None:
     stages.close()
 
 
+@pytest.mark.alone
 def test_thread_that_cannot_be_interrupted_is_left_to_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     """A thread that waits for a stopped database ends at its driver's timeout, and closes its generator then."""
     monkeypatch.setattr(stages_module, "END_SECONDS", 0.2)

@@ -18,6 +18,8 @@ from tests.contracts.ports import eventually
 from tests.servers.http_store import HttpStore
 from tests.tasks.delivery_bench import NAME, OLD, Bench, Damaged, code_of
 
+pytestmark = pytest.mark.alone  # how soon a worker stops is measured
+
 DATA = some_bytes(3 * MIB)
 
 

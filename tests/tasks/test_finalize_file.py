@@ -151,6 +151,7 @@ class Hanging:
             await asyncio.sleep(600)
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("call", ["probe", "put", "check"])
 async def test_delivery_paused_while_its_target_hangs_stops_within_a_second_or_two(bench: Bench, call: str) -> None:
     hanging = Hanging(DirectoryTarget(name="disk", path=bench.disk), call)

@@ -21,6 +21,7 @@ MORE_THAN_IS_READ_AHEAD = 96 * MIB
 A_SECOND = 1.0
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("few_readers", [False, True])
 async def test_reading_is_cancelled_within_about_a_second(tmp_path: Path, few_readers: bool) -> None:
     with mongod_within((), tmp_path / "mongod") as server:
