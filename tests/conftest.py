@@ -55,16 +55,18 @@ class DatabasePool:
     """Databases with all indexes, emptied and used again: making them takes longer than most tests.
 
     The latest `RESTING` databases rest before they are emptied, because a write that a test gave up may still arrive.
+    Their clients stay connected: closing a client right after its first use may leave a socket unclosed, because
+    PyMongo then cancels its own connecting.
     """
 
     def __init__(self, url: str) -> None:
         self._url = url
-        self._names: list[str] = []
+        self._databases: list[Database] = []
         self._complete: tuple[int, int] | None = None  # how many collections and indexes a database has
 
     async def take(self) -> Database:
-        if len(self._names) > RESTING:
-            database = connect(self._url, self._names.pop(0))
+        if len(self._databases) > RESTING:
+            database = self._databases.pop(0)
             names = await database.list_collection_names()
             await asyncio.gather(*(database[name].delete_many({}) for name in names))
             return database
@@ -78,10 +80,14 @@ class DatabasePool:
     async def give_back(self, database: Database) -> None:
         """Keep the database, or drop it if the test dropped or added a collection or an index."""
         if await _schema(database) == self._complete:
-            self._names.append(database.name)
+            self._databases.append(database)
         else:
             await database.client.drop_database(database.name)
-        await database.client.close()
+            await database.client.close()
+
+    async def close(self) -> None:
+        for database in self._databases:
+            await database.client.close()
 
 
 async def _schema(database: Database) -> tuple[int, int]:
@@ -90,8 +96,10 @@ async def _schema(database: Database) -> tuple[int, int]:
 
 
 @pytest.fixture(scope="session")
-def database_pool(mongo_url: str) -> DatabasePool:
-    return DatabasePool(mongo_url)
+async def database_pool(mongo_url: str) -> AsyncIterator[DatabasePool]:
+    pool = DatabasePool(mongo_url)
+    yield pool
+    await pool.close()
 
 
 @pytest.fixture
