@@ -25,6 +25,7 @@ def fingerprint(inside: Callable[..., Any]) -> str:
 
 
 HEAD, BODY = "gridhaul/asgi/connection_limits.py", "gridhaul/asgi/body_buffer.py"
+ONE, CLOSE = "gridhaul/asgi/pipelining.py", "gridhaul/asgi/lingering_close.py"
 SENDING, CLIENT, LINE = "gridhaul/outgoing/sending.py", "gridhaul/outgoing/http_client.py", "gridhaul/outgoing/line.py"
 INSIDES: tuple[tuple[Callable[..., Any], str, str], ...] = (
     (HttpToolsProtocol.connection_made, "acdde3b1feda895b", HEAD),
@@ -35,6 +36,11 @@ INSIDES: tuple[tuple[Callable[..., Any], str, str], ...] = (
     (HttpToolsProtocol.on_header, "ba176f0c5a6a773b", HEAD),
     (HttpToolsProtocol.on_headers_complete, "ecff2e577ea27e2b", HEAD),
     (HttpToolsProtocol.on_message_complete, "2c5bf60e45208bd7", HEAD),
+    (HttpToolsProtocol.pause_writing, "627a58f30e375c9d", HEAD),
+    (HttpToolsProtocol.resume_writing, "5eef392a4d7d830b", HEAD),
+    (HttpToolsProtocol.on_response_complete, "8a769d10c29642ff", ONE),
+    (HttpToolsProtocol.shutdown, "54f6bb3a398194f7", ONE),
+    (HttpToolsProtocol.timeout_keep_alive_handler, "669265d45b8d71b7", CLOSE),
     (HttpToolsProtocol.on_body, "54275cb9f3e46b0a", BODY),
     (RequestResponseCycle, "fb57068dc5efc4ed", BODY),
     (FlowControl, "1ddd1a4fc837e27d", BODY),

@@ -39,7 +39,5 @@ class BodyBuffer(HttpToolsProtocol):
         if not self.cycle.body:
             self.cycle.body = _Pieces()  # type: ignore[assignment] # uvicorn only adds to the body and calls `bytes`
         super().on_body(body)
-        # uvicorn has paused the connection at 64 KiB. It also pauses while a pipelined request waits for the answer to
-        # the one before. That pause must last: otherwise a client could queue requests without end.
-        if not self.pipeline and len(self.cycle.body) <= BODY_BYTES:
+        if len(self.cycle.body) <= BODY_BYTES:  # uvicorn has paused the connection at 64 KiB
             self.flow.resume_reading()

@@ -1,0 +1,98 @@
+"""A transport that ends a connection without destroying the last answer (RFC 9112, section 9.6)."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+
+class LingeringTransport(asyncio.Transport):
+    """A transport whose `close` waits for a client that may still be sending.
+
+    If a socket is closed while received bytes are unread, the kernel resets the connection, and the client may lose an
+    answer that it has not read yet. So `close` ends only the sending direction and lets the protocol discard what
+    arrives, until the client closes too, or is quiet, or takes too long. TLS cannot end one direction, so over TLS the
+    answer alone, with its `Connection: close`, tells the client to stop.
+    """
+
+    quiet_seconds = 2.0  # a client that sends nothing for this long has stopped, or has read the answer
+    discarded_bytes_most = 32 << 20  # enough for whoever sends all of a request before the answer is read, 16 MiB or so
+    close_seconds = 10.0  # the close takes at most this long after the last bytes of the answer were taken
+
+    def __init__(
+        self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop, may_send: Callable[[], bool]
+    ) -> None:
+        """`may_send` returns whether the client may have sent bytes that no request has taken."""
+        super().__init__()
+        self._transport = transport
+        self._loop = loop
+        self._may_send = may_send
+        self._closing = False
+        self._discarded_bytes = 0
+        self._discarded_before = 0
+        self._unsent_bytes = 0
+        self._give_up_at = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+
+    def close(self) -> None:
+        if self._closing:
+            return
+        self._closing = True
+        self._wait(self._transport.get_write_buffer_size())
+        if not self._may_send() or self._transport.is_closing():
+            self._transport.close()
+            return
+        if self._transport.can_write_eof():
+            self._transport.write_eof()
+        self._transport.resume_reading()
+
+    def discard(self, length_bytes: int) -> None:
+        """Note that bytes arrived after `close`, and were discarded; stop a client that sends without an end."""
+        self._discarded_bytes += length_bytes
+        if self._discarded_bytes > self.discarded_bytes_most:
+            self._transport.pause_reading()
+
+    def lost(self) -> None:
+        """Stop waiting, because the connection has ended."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _wait(self, unsent_bytes: int) -> None:
+        self._unsent_bytes = unsent_bytes
+        self._give_up_at = self._loop.time() + self.close_seconds
+        self._timer = self._loop.call_later(self.quiet_seconds, self._look)
+
+    def _look(self) -> None:
+        """Abort the connection if its client has read the answer and sends nothing, or takes too long."""
+        unsent = self._transport.get_write_buffer_size()
+        if unsent < self._unsent_bytes:
+            self._wait(unsent)
+        elif self._loop.time() >= self._give_up_at or not (unsent or self._discarded_bytes > self._discarded_before):
+            self._transport.abort()
+        else:
+            self._discarded_before = self._discarded_bytes
+            self._timer = self._loop.call_later(self.quiet_seconds, self._look)
+
+    def is_closing(self) -> bool:
+        return self._closing or self._transport.is_closing()
+
+    def write(self, data: Any) -> None:
+        if not self._closing:
+            self._transport.write(data)
+
+    def abort(self) -> None:
+        self._closing = True
+        self._transport.abort()
+
+    def pause_reading(self) -> None:
+        if not self._closing:
+            self._transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        if not self._closing:
+            self._transport.resume_reading()
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        return self._transport.get_extra_info(name, default)
+
+    def get_write_buffer_size(self) -> int:
+        return self._transport.get_write_buffer_size()

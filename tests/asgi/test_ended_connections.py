@@ -1,0 +1,171 @@
+"""Connections that are ended: after an answer before the end of the request, or because the answer is not taken."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from pathlib import Path
+
+import pytest
+from starlette.responses import PlainTextResponse, StreamingResponse
+from starlette.types import Receive, Scope, Send
+
+from gridhaul.asgi import connection_limits
+from gridhaul.asgi.connection_limits import HEAD_BYTES
+from gridhaul.asgi.lingering_close import LingeringTransport
+from tests.asgi.connections import connected, noted, served, timed
+from tests.servers.authority import new_certificate
+
+HEAD = b"POST / HTTP/1.1\r\nHost: x\r\n"
+CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
+LONG = HEAD + b"Content-Length: 100000\r\n\r\n"
+
+
+@pytest.fixture
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(LingeringTransport, "quiet_seconds", 0.05)
+    monkeypatch.setattr(LingeringTransport, "close_seconds", 0.5)
+
+
+async def send_until(lost: asyncio.Event, writer: asyncio.StreamWriter, piece: bytes) -> None:
+    """Send the piece again and again, slowly, until the server has lost the connection."""
+    while not lost.is_set():
+        writer.write(piece)
+        await asyncio.sleep(0.02)
+
+
+@pytest.mark.usefixtures("hasty")
+@pytest.mark.parametrize(
+    ("begin", "piece"),
+    [
+        (LONG, b"x"),
+        (CHUNKED, b"1\r\nx\r\n"),
+        (CHUNKED, b""),
+        (CHUNKED + b"0\r\n", b"A: b\r\n"),
+        (CHUNKED + b"1;", b"x"),
+    ],
+    ids=["length", "chunks", "silence", "trailers", "chunk extension"],
+)
+async def test_body_that_nobody_reads_ends_with_the_answer(begin: bytes, piece: bytes) -> None:
+    kind, lost = noted()
+    async with connected(kind=kind) as (reader, writer):
+        writer.write(begin)
+        answer = await reader.read()
+        await send_until(lost, writer, piece)
+    assert answer.count(b"HTTP/1.1 ") == 1
+    assert answer.startswith(b"HTTP/1.1 200 OK")
+    assert b"connection: close" in answer
+
+
+async def test_body_that_has_arrived_unread_leaves_the_connection_open() -> None:
+    async with connected() as (reader, writer):
+        for _ in range(3):
+            writer.write(HEAD + b"Content-Length: 3\r\n\r\nabc")
+            assert b"connection: close" not in await reader.readuntil(b"here")
+
+
+@pytest.mark.parametrize("is_tls", [False, True], ids=["plain", "TLS"])
+async def test_client_that_sends_all_before_it_reads_still_gets_the_answer(is_tls: bool, tmp_path: Path) -> None:
+    """Without the lingering close, the kernel resets the connection and the answer is lost."""
+    length = 30 << 20
+    async with connected(tls=new_certificate(tmp_path / "tls", "127.0.0.1") if is_tls else None) as (reader, writer):
+        writer.write(HEAD + b"Content-Length: %d\r\n\r\n" % length)
+        for _ in range(length >> 20):
+            writer.write(bytes(1 << 20))
+            await writer.drain()
+        answer = await reader.readuntil(b"here")
+    assert b"connection: close" in answer
+
+
+async def test_refused_client_that_expects_100_is_not_told_to_continue() -> None:
+    async with connected() as (reader, writer):
+        writer.write(HEAD + b"Content-Length: 100000\r\nExpect: 100-continue\r\n\r\n")
+        answer = await reader.read()
+    assert answer.startswith(b"HTTP/1.1 200 OK")
+    assert b" 100 " not in answer
+
+
+async def test_client_that_takes_no_answer_is_disconnected() -> None:
+    ended = asyncio.Event()
+
+    async def blocks() -> AsyncGenerator[bytes]:
+        try:
+            while True:
+                yield bytes(1 << 20)
+                await asyncio.sleep(0)
+        finally:
+            ended.set()
+
+    async with connected(StreamingResponse(blocks()), timed(answer_seconds=0.2)) as (_, writer):
+        writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        await ended.wait()
+
+
+async def test_client_that_takes_its_answer_slowly_stays_connected() -> None:
+    length = 8 << 20
+
+    async def large(scope: Scope, receive: Receive, send: Send) -> None:
+        await PlainTextResponse(bytes(length))(scope, receive, send)
+
+    async with connected(large, timed(answer_seconds=0.3)) as (reader, writer):
+        writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        await reader.readuntil(b"\r\n\r\n")
+        taken = 0
+        while taken < length:
+            taken += len(await reader.readexactly(1 << 18))
+            await asyncio.sleep(0.03)
+
+
+@pytest.mark.usefixtures("hasty")
+async def test_answers_that_wait_when_the_connection_closes_are_given_up() -> None:
+    async def large(scope: Scope, receive: Receive, send: Send) -> None:
+        await PlainTextResponse(bytes(16 << 20))(scope, receive, send)
+
+    kind, lost = noted()
+    async with connected(large, kind) as (_, writer):
+        writer.write(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        await lost.wait()
+
+
+@pytest.mark.parametrize("coding", [b"gzip, chunked", b"gzip", b"identity", b"chunked;q=1"])
+async def test_other_transfer_codings_are_not_implemented(coding: bytes) -> None:
+    async with connected() as (reader, writer):
+        writer.write(HEAD + b"Transfer-Encoding: " + coding + b"\r\n\r\n1\r\na\r\n0\r\n\r\n")
+        answer = await reader.read()
+    assert answer.startswith(b"HTTP/1.1 501 ")
+    assert answer.count(b"HTTP/1.1 ") == 1
+
+
+@pytest.mark.parametrize("rest", [b"x" * (2 * HEAD_BYTES), b"1\r\nno chunk\r\n"], ids=["extension", "nonsense"])
+async def test_broken_chunks_end_the_connection_with_one_answer_at_most(rest: bytes) -> None:
+    """The request is being answered when its body breaks: a second answer would count for the next request."""
+    is_asked, is_told = asyncio.Event(), asyncio.Event()
+
+    async def read_all(scope: Scope, receive: Receive, send: Send) -> None:
+        is_asked.set()
+        while (await receive()).get("more_body"):
+            pass
+        is_told.set()
+        await PlainTextResponse("late")(scope, receive, send)
+
+    async with connected(read_all) as (reader, writer):
+        writer.write(CHUNKED)
+        await is_asked.wait()
+        writer.write(b"1;" + rest)
+        answer = await reader.read()
+        await is_told.wait()
+    assert answer.count(b"HTTP/1.1 ") <= 1
+
+
+async def test_connection_over_the_limit_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection_limits, "CONNECTIONS", 2)
+    async with served() as connect:
+        first, second, (reader, _) = [await connect() for _ in range(3)]
+        assert (await reader.read()).startswith(b"HTTP/1.1 503 ")
+        for other, writer in (first, second):
+            writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            await other.readuntil(b"here")
+
+
+async def test_more_connections_than_files_may_be_open_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection_limits, "open_file_limit", lambda: connection_limits.OTHER_FILES)
+    async with connected() as (reader, _):
+        assert (await reader.read()).startswith(b"HTTP/1.1 503 ")

@@ -1,0 +1,134 @@
+"""Requests that arrive before the answer to the one before: they wait unparsed, in their order, and within bounds."""
+
+import asyncio
+import gc
+import random
+import tracemalloc
+
+import pytest
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse
+from starlette.types import Receive, Scope, Send
+
+from gridhaul.asgi.pipelining import CHUNKED_BYTES, PIPELINED_REQUESTS
+from tests.asgi.connections import connected, served
+
+GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+FLOOD = GET * (256 * 1024 // len(GET))
+
+
+async def echo(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer with the path, the length of the body and `end`."""
+    body = await Request(scope, receive).body()
+    await PlainTextResponse(f"{scope['path']} {len(body)} end\n")(scope, receive, send)
+
+
+def posted(path: str, length: int, *, chunk: int = 0) -> bytes:
+    """Return a request whose body holds the bytes that end a head; in chunks of `chunk` bytes, or 0: in one piece."""
+    body = (b"a\r\n\r\nGET / HTTP/1.1\r\n\r\n" * (length // 20 + 1))[:length]
+    head = f"POST {path} HTTP/1.1\r\nHost: x\r\n".encode()
+    if not chunk:
+        return head + b"Content-Length: %d\r\n\r\n" % length + body
+    pieces = [body[at : at + chunk] for at in range(0, length, chunk)]
+    chunks = b"".join(b"%x\r\n%b\r\n" % (len(piece), piece) for piece in pieces)
+    return head + b"Transfer-Encoding: chunked\r\n\r\n" + chunks + b"0\r\nTrailer: x\r\n\r\n"
+
+
+@pytest.mark.parametrize("seed", range(8))
+async def test_requests_cut_anywhere_are_answered_in_their_order(seed: int) -> None:
+    """The bytes of 30 requests of all kinds arrive in packets of random lengths."""
+    chance = random.Random(seed)
+    lengths = [chance.choice((0, 1, 3, 400, 20_000, 150_000)) for _ in range(30)]
+    requests = [posted(f"/{n}", length, chunk=chance.choice((0, 0, 7, 3000))) for n, length in enumerate(lengths)]
+    sent = b"".join(requests)
+    async with connected(echo) as (reader, writer):
+        reading = asyncio.create_task(_bodies(reader, len(lengths)))
+        at, packets = 0, chance.choice((9, 700, 60_000, len(sent)))
+        while at < len(sent):
+            taken = chance.randint(1, packets)
+            writer.write(sent[at : at + taken])
+            await writer.drain()
+            if chance.random() < 0.2:
+                await asyncio.sleep(0)
+            at += taken
+        assert await reading == [f"/{n} {length}" for n, length in enumerate(lengths)]
+
+
+async def _bodies(reader: asyncio.StreamReader, count: int) -> list[str]:
+    answers = [await reader.readuntil(b" end\n") for _ in range(count)]
+    return [answer.decode().rpartition("\r\n")[2].removesuffix(" end\n") for answer in answers]
+
+
+async def test_requests_that_come_too_early_are_neither_read_nor_begun() -> None:
+    begun, memory_bytes, answering = 0, 0, asyncio.Event()
+
+    async def answer_later(scope: Scope, receive: Receive, send: Send) -> None:
+        nonlocal begun
+        begun += 1
+        await answering.wait()
+        await PlainTextResponse("here")(scope, receive, send)
+
+    async with connected(answer_later) as (_, writer):
+        gc.collect()
+        tracemalloc.start()
+        try:
+            for _ in range(64):
+                writer.write(FLOOD)
+                await asyncio.sleep(0.01)  # lets the server read what it is willing to read
+            waiting_to_be_sent = writer.transport.get_write_buffer_size()
+            memory_bytes = tracemalloc.get_traced_memory()[0] - waiting_to_be_sent
+        finally:
+            tracemalloc.stop()
+        assert begun == 1
+        assert waiting_to_be_sent > 32 * len(FLOOD)  # the rest is in the kernel's buffers
+        assert memory_bytes < 4 * len(FLOOD)
+        answering.set()
+
+
+async def test_client_that_never_waits_for_answers_has_to_connect_again() -> None:
+    async with connected() as (reader, writer):
+        writer.write(FLOOD)
+        answers = await reader.read()
+    assert answers.count(b"200 OK") == PIPELINED_REQUESTS + 1
+    assert answers.count(b"connection: close") == 1
+    assert answers.rindex(b"connection: close") > answers.rindex(b"200 OK")
+
+
+async def test_client_that_waits_now_and_then_stays_connected() -> None:
+    async with connected() as (reader, writer):
+        for _ in range(5):
+            writer.write(GET * PIPELINED_REQUESTS)
+            for _ in range(PIPELINED_REQUESTS):
+                await reader.readuntil(b"here")
+
+
+async def test_other_client_is_answered_while_many_flood_the_server() -> None:
+    begun: list[Scope] = []
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        begun.append(scope)
+        await PlainTextResponse("here")(scope, receive, send)
+
+    async with served(answer) as connect:
+        floods = [await connect() for _ in range(20)]
+        for _, writer in floods:
+            writer.write(FLOOD)
+        reader, writer = await connect()
+        writer.write(GET)
+        await reader.readuntil(b"here")
+        assert len(begun) < 20 * PIPELINED_REQUESTS
+
+
+async def test_chunks_of_one_byte_are_parsed_some_at_a_time() -> None:
+    """Others are served between the pieces, and the answer need not wait until all is parsed."""
+    parsed = 0
+
+    async def refuse(scope: Scope, receive: Receive, send: Send) -> None:
+        nonlocal parsed
+        parsed = len((await receive())["body"])
+        await PlainTextResponse("refused")(scope, receive, send)
+
+    async with connected(refuse) as (reader, writer):
+        writer.write(posted("/", 100_000, chunk=1))
+        assert (await reader.read()).endswith(b"refused")
+    assert parsed < CHUNKED_BYTES
