@@ -14,10 +14,13 @@ Username = Annotated[str, StringConstraints(pattern=USERNAME)]
 UsernameInPath = Annotated[str, Path(pattern=USERNAME)]
 Scopes = Annotated[list[Annotated[Scope, Field(strict=False)]], Field(max_length=len(Scope))]
 Password = Annotated[SecretStr, Field(min_length=1, max_length=256)]
+RevokeKeys = Annotated[
+    bool, Field(description="true: the new password also revokes all API keys of the account, in the same write")
+]
 
 
-class AccountChanges(Body):
-    """Changes to an account. A member that the body does not name stays as it is.
+class AccountSettings(Body):
+    """Settings of an account.
 
     null means every root (`roots`), every target (`targets`), the server's own limit (`quota_bytes`,
     `max_open_files`), or no password (`password`).
@@ -36,9 +39,23 @@ class AccountChanges(Body):
         default=None, description="The most files of the account that may wait to be stored at once"
     )
     disabled: bool = False
+    current_password: Password | None = Field(
+        default=None,
+        description="The password of the caller's account. An access token, or an API key that expires, needs it to "
+        "make an account with a password, to change `password`, `scopes`, `roots` or `targets`, and to enable",
+    )
 
 
-class AccountBody(AccountChanges):
+class AccountChanges(AccountSettings):
+    """Changes to an account. A member that the body does not name stays as it is.
+
+    null means what it means in a new account.
+    """
+
+    revoke_keys: RevokeKeys = False
+
+
+class AccountBody(AccountSettings):
     username: Username
     scopes: Scopes
 
@@ -46,6 +63,7 @@ class AccountBody(AccountChanges):
 class PasswordBody(Body):
     current_password: Password
     new_password: Password
+    revoke_keys: RevokeKeys = False
 
 
 class AccountView(BaseModel):
@@ -91,6 +109,9 @@ class KeyBody(Body):
     expires_in_days: Annotated[int, Field(ge=1, le=3650), Whole] | None = None
     account: Username | None = Field(
         default=None, description="The account that the key is for; null: the caller's. Any other needs the scope admin"
+    )
+    current_password: Password | None = Field(
+        default=None, description="The password of the caller's account; a request with an access token needs it"
     )
 
 

@@ -10,22 +10,23 @@ from api.account_schemas import (
     USERNAME,
     AccountBody,
     AccountChanges,
+    AccountSettings,
     AccountsView,
     AccountView,
     PasswordBody,
     UsernameInPath,
 )
 from api.auth import Administering, AnyCaller
+from api.confirmation import require_password
 from api.dependencies import Limit, Service, ServiceDep
-from api.password_attempts import address_of
 from api.schemas import LOCATION
 from gridhaul.asgi.audit import audit
 from gridhaul.asgi.bounded_route import BoundedRoute
 from gridhaul.asgi.problems import documented
 from gridhaul.identity.passwords import check_password
 from gridhaul.source.opened import check_path
-from gridhaul.transfer.access import Account, NewAccount, Scope
-from gridhaul.transfer.errors import Forbidden, InvalidValue, NotFound, StateConflict, TargetUnknown
+from gridhaul.transfer.access import Account, Caller, NewAccount, Scope
+from gridhaul.transfer.errors import InvalidValue, NotFound, StateConflict, TargetUnknown
 
 router = APIRouter(tags=["accounts"], route_class=BoundedRoute)
 
@@ -39,15 +40,14 @@ async def get_own_account(caller: AnyCaller) -> AccountView:
 
 @router.put("/account/password", status_code=204, summary="Change the caller's own password")
 async def change_password(request: Request, body: PasswordBody, caller: AnyCaller, service: ServiceDep) -> None:
-    """Change the password and end every login of the account, this one too. API keys stay valid."""
-    if caller.account.password_hash is None:
-        raise Forbidden("This account has no password. An admin may give it one.")
-    current = body.current_password.get_secret_value()
+    """Change the password and end every login of the account, this one too.
+
+    API keys stay valid. With `revoke_keys` all of them are revoked, also the request's own.
+    """
     new = check_password(body.new_password.get_secret_value())
-    if not await service.password_attempts.is_right(current, caller.account, address=address_of(request)):
-        raise Forbidden("The current password is wrong.")
-    await service.accounts.set_password(caller.username, await service.passwords.hashed(new))
-    audit("change_password", changed=caller.username)
+    await require_password(body.current_password, caller=caller, request=request, service=service)
+    await _set_password(caller.username, await service.passwords.hashed(new), body, service)
+    audit("change_password", changed=caller.username, revoke_keys=body.revoke_keys)
 
 
 @router.get("/accounts", summary="List accounts, by name")
@@ -60,11 +60,16 @@ async def list_accounts(
 
 
 @router.post("/accounts", status_code=201, summary="Make an account", responses={201: LOCATION, **documented(409)})
-async def create_account(body: AccountBody, response: Response, _: Administering, service: ServiceDep) -> AccountView:
+async def create_account(
+    body: AccountBody, request: Request, response: Response, caller: Administering, service: ServiceDep
+) -> AccountView:
     """Make an account. An account without a password can only use API keys.
 
-    Accounts can be disabled but never removed, so that no second account ever gets the same name.
+    Accounts can be disabled but never removed, so that no second account ever gets the same name. To make an account
+    with a password, a request with an access token or with an API key that expires needs `current_password`.
     """
+    if body.password and caller.expires:
+        await require_password(body.current_password, caller=caller, request=request, service=service)
     changes = await _changes(body, service)
     account = await service.accounts.create(NewAccount(username=body.username, **changes))
     audit("create_account", changed=account.username)
@@ -79,21 +84,52 @@ async def get_account(username: UsernameInPath, _: Administering, service: Servi
 
 @router.patch("/accounts/{username}", summary="Change an account", responses=documented(404, 409))
 async def change_account(
-    username: UsernameInPath, body: AccountChanges, caller: Administering, service: ServiceDep
+    username: UsernameInPath, body: AccountChanges, request: Request, caller: Administering, service: ServiceDep
 ) -> AccountView:
     """Change the members that the body names.
 
     The change holds from the next request on, also for existing tokens and keys. A new password ends every login of the
-    account.
+    account, and with `revoke_keys` it revokes all its API keys. A request with an access token, or with an API key that
+    expires, needs `current_password` to change `password`, `scopes`, `roots` or `targets`, and to enable the account.
     """
+    if _may_give_access(body) and caller.expires:
+        await require_password(body.current_password, caller=caller, request=request, service=service)
+    _check_revocation(body, username, caller)
     changes = await _changes(body, service)
     if username == caller.username:
         _require_still_admin(changes)
     if "password_hash" in changes:
-        _require_found(await service.accounts.set_password(username, changes.pop("password_hash")))
+        _require_found(await _set_password(username, changes.pop("password_hash"), body, service))
     account = _require_found(await service.accounts.change(username, changes))
-    audit("change_account", changed=username, fields=sorted(body.model_fields_set))
+    audit("change_account", changed=username, fields=sorted(body.model_fields_set - {"current_password"}))
     return AccountView.of(account)
+
+
+def _may_give_access(body: AccountChanges) -> bool:
+    """Return whether the change can give somebody more access, who then keeps it when the caller's token has expired.
+
+    Whoever has a key of the account, even of a disabled one, gets its wider rights.
+    """
+    named = body.model_fields_set
+    return not named.isdisjoint({"password", "scopes", "roots", "targets"}) or (
+        "disabled" in named and not body.disabled
+    )
+
+
+def _check_revocation(body: AccountChanges, username: str, caller: Caller) -> None:
+    """Raise InvalidValue for `revoke_keys` without `password`, StateConflict if the caller would lock itself out."""
+    if body.revoke_keys and "password" not in body.model_fields_set:
+        raise InvalidValue("revoke_keys goes with a new password, or with null as `password`, which removes it.")
+    if body.revoke_keys and body.password is None and username == caller.username:
+        raise StateConflict("An account cannot take both its password and all its keys from itself.")
+
+
+async def _set_password(
+    username: str, password_hash: str | None, body: AccountChanges | PasswordBody, service: Service
+) -> Account | None:
+    if body.revoke_keys:
+        return await service.accounts.set_password_and_revoke_keys(username, password_hash)
+    return await service.accounts.set_password(username, password_hash)
 
 
 def _require_still_admin(changes: dict[str, Any]) -> None:
@@ -103,9 +139,9 @@ def _require_still_admin(changes: dict[str, Any]) -> None:
         )
 
 
-async def _changes(body: AccountChanges, service: Service) -> dict[str, Any]:
+async def _changes(body: AccountSettings, service: Service) -> dict[str, Any]:
     """Return the fields of the record that the body names. Raises InvalidValue, PathInvalid, TargetUnknown."""
-    named = body.model_fields_set - {"username", "password"}
+    named = body.model_fields_set - {"username", "password", "current_password", "revoke_keys"}
     changes = {name: getattr(body, name) for name in named}
     if "scopes" in named and body.scopes is None:
         raise InvalidValue("scopes must be a list; it may be empty.")

@@ -18,7 +18,7 @@ from gridhaul.process.settings import BootstrapSettings, SettingsError
 from gridhaul.storage.accounts.accounts import MongoAccounts
 from gridhaul.storage.connect import connect
 from gridhaul.storage.schema import make_auth_indexes
-from gridhaul.transfer.access import ApiKey, NewAccount, Scope
+from gridhaul.transfer.access import Account, ApiKey, NewAccount, Scope
 from gridhaul.transfer.credentials import Credential, CredentialKind
 from gridhaul.transfer.errors import AccountExists, Forbidden, GridhaulError, InvalidValue
 
@@ -59,22 +59,25 @@ def _read(key_file: Path) -> Credential:
     return credential
 
 
-async def _make_admin(accounts: MongoAccounts, username: str) -> None:
-    """Make the account with all scopes, or give an existing account all scopes and enable it.
+async def _make_admin(accounts: MongoAccounts, username: str) -> Account:
+    """Make the account with all scopes, or give an existing account all scopes and enable it. Return the account.
 
     Raises InvalidValue for a bad name, and Forbidden for the demo account, because its password is public.
     """
     if not re.fullmatch(USERNAME, username):
         raise InvalidValue("a name has up to 64 characters of a-z 0-9 . _ - and begins with a letter or a digit")
     try:
-        await accounts.create(NewAccount(username=username, scopes=EVERYTHING))
+        return await accounts.create(NewAccount(username=username, scopes=EVERYTHING))
     except AccountExists:
         account = await accounts.named(username)
-        if account is not None and account.demo:
+        if account is None:
+            raise
+        if account.demo:
             raise Forbidden("everybody knows the password of the demo account; take another name") from None
         await accounts.change(username, {"scopes": EVERYTHING, "disabled": False})
-        if account is not None and set(account.scopes) != set(EVERYTHING):
+        if set(account.scopes) != set(EVERYTHING):
             typer.echo(f"{username} has all scopes now; before: {' '.join(account.scopes) or 'none'}.", err=True)
+        return account
 
 
 async def _give_access(username: str, key: ApiKey, settings: BootstrapSettings, *, replaces: bool) -> None:
@@ -82,8 +85,8 @@ async def _give_access(username: str, key: ApiKey, settings: BootstrapSettings, 
     async with database.client:
         await make_auth_indexes(database)
         accounts = MongoAccounts(database)
-        await _make_admin(accounts, username)
-        await (accounts.replace_key if replaces else accounts.add_key)(username, key)
+        account = await _make_admin(accounts, username)
+        await (accounts.replace_key if replaces else accounts.add_key)(account, key)
 
 
 if __name__ == "__main__":

@@ -17,19 +17,23 @@ from api.authentication import Authentication
 from api.authenticator import Authenticator
 from api.dependencies import Service
 from api.dispatcher import Dispatcher
-from api.download import download_slots
+from api.download_limit import DownloadSlots
+from api.obstacles import Obstacles
 from api.open_file_limit import OpenFileLimit
+from api.parts import parts_of
 from api.password_attempts import PasswordAttempts
 from api.rate_limits import RateLimits
 from api.scheduler import Scheduler
+from api.source_lookup import SourceLookup, look_threads
 from gridhaul import __version__
 from gridhaul.asgi import chain, documentation, problems
-from gridhaul.asgi.health import health_routes
+from gridhaul.asgi.health import Health, health_routes
 from gridhaul.asgi.readiness import Readiness
 from gridhaul.asgi.request_limits import RequestLimits
 from gridhaul.identity.passwords import Passwords
 from gridhaul.process.allocator import keep_freed_memory
 from gridhaul.process.logging import configure_logging
+from gridhaul.process.open_files import raise_open_file_limit
 from gridhaul.process.settings import ApiSettings
 from gridhaul.storage.accounts.accounts import MongoAccounts
 from gridhaul.storage.accounts.usage import MongoUsage
@@ -38,6 +42,7 @@ from gridhaul.storage.checking.checks import MongoChecks
 from gridhaul.storage.checking.schedule import MongoSchedule
 from gridhaul.storage.connect import Database, connect, ping
 from gridhaul.storage.content.contents import MongoContents
+from gridhaul.storage.heartbeats import MongoWorkerSigns
 from gridhaul.storage.registry import MongoDeliveries, MongoFiles
 from gridhaul.storage.schema import make_registry_indexes
 from gridhaul.targets.targets_file import target_names
@@ -68,13 +73,14 @@ def create_app() -> FastAPI:
     for part in (prepare, files, finalize, deliveries, operations, delete, check_routes, account_routes, keys):
         app.include_router(part.router, responses=problems.documented(*ANSWERS, *chain.ANSWERS))
     app.include_router(login.router, responses=problems.documented(422, 503, *chain.ANSWERS))
-    app.include_router(health_routes(lambda: app.state.checks), responses=problems.documented(*chain.ANSWERS))
+    app.include_router(health_routes(lambda: app.state.health), responses=problems.documented(*chain.ANSWERS))
     return app
 
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     keep_freed_memory()
+    raise_open_file_limit()
     configure_logging()
     settings = ApiSettings()
     chain.start(app, RequestLimits.of(settings), cors_origins=settings.cors_origins)
@@ -82,9 +88,11 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     broker = Broker(settings.redis_url.get_secret_value())
     hints = HintSender(settings.redis_url.get_secret_value())
     checks = MongoChecks(database, lease_seconds=settings.lease_seconds)
-    service = _service(settings, database, hints, checks)
+    obstacles = Obstacles(MongoWorkerSigns(database), broker.check)
+    service = _service(settings, database, hints, checks, obstacles)
     app.state.service = service
-    app.state.checks = {"mongodb": lambda: ping(database), "indexes": service.indexes.check, "redis": broker.check}
+    needed = {"mongodb": lambda: ping(database), "indexes": service.indexes.check}
+    app.state.health = Health(needed=needed, others=parts_of(obstacles))
     background = [asyncio.create_task(loop) for loop in _loops(settings, database, broker, service, checks)]
     async with AsyncExitStack() as closing:
         closing.push_async_callback(database.client.close)
@@ -101,7 +109,9 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             await asyncio.gather(*background, return_exceptions=True)
 
 
-def _service(settings: ApiSettings, database: Database, hints: HintSender, checks: MongoChecks) -> Service:
+def _service(
+    settings: ApiSettings, database: Database, hints: HintSender, checks: MongoChecks, obstacles: Obstacles
+) -> Service:
     """Build the parts that the routes use."""
     lease_seconds = settings.lease_seconds
     accounts = MongoAccounts(database)
@@ -115,13 +125,14 @@ def _service(settings: ApiSettings, database: Database, hints: HintSender, check
         deliveries=MongoDeliveries(database, lease_seconds=lease_seconds, sweep_seconds=settings.sweep_seconds),
         contents=MongoContents(database),
         checks=checks,
-        downloads=download_slots(),
+        downloads=DownloadSlots(),
         hints=hints,
+        obstacles=obstacles,
         indexes=Readiness(lambda: make_registry_indexes(database)),
         roots=settings.roots,
+        sources=SourceLookup(look_threads(), max_file_bytes=settings.max_file_bytes),
         targets=frozenset(target_names(settings.targets_file)),
         large_file_bytes=settings.large_file_bytes,
-        max_file_bytes=settings.max_file_bytes,
         max_open_files=settings.max_open_files,
         open_file_limit=OpenFileLimit(files),
         usage=MongoUsage(database, quota_bytes=settings.quota_bytes),
@@ -153,7 +164,7 @@ def _loops(
     )
     schedule = MongoSchedule(database, checks, _periods(settings))
     scheduler = Scheduler(schedule, service.hints, every_seconds=settings.dispatch_seconds)
-    return service.indexes.prepare(), dispatcher.run(), scheduler.run()
+    return service.indexes.prepare(), dispatcher.run(), scheduler.run(), service.obstacles.run()
 
 
 def _periods(settings: ApiSettings) -> dict[NewCheck, float]:

@@ -28,6 +28,10 @@ class Authenticator:
         claims = {"sub": account.username, "scope": " ".join(sorted(scopes)), "generation": account.generation}
         return sign_claims(claims, audience=AUDIENCE, lifetime_seconds=self.lifetime_seconds, secret=self.secret)
 
+    def next_refresh_token(self, presented: Credential) -> Credential:
+        """Return the refresh token that replaces the presented one. The same token is always replaced by the same."""
+        return presented.successor(self.secret)
+
     async def caller(self, token: str) -> Caller:
         """Return the caller that an access token or API key belongs to. Raises Unauthorized."""
         key = Credential.parse(token, CredentialKind.API_KEY)
@@ -47,7 +51,7 @@ class Authenticator:
         key = account.keys[0] if account else None
         if account is None or key is None or not credential.matches(key.digest) or is_over(key.expires_at):
             raise Unauthorized(NOT_VALID)
-        return Caller(account=account, scopes=frozenset(key.scopes).intersection(account.scopes), key_id=key.id)
+        return Caller(account=account, scopes=frozenset(key.scopes).intersection(account.scopes), key=key)
 
     async def _by_access_token(self, token: str) -> Caller:
         claims = verified_claims(token, audience=AUDIENCE, leeway_seconds=CLOCK_LEEWAY_SECONDS, secret=self.secret)

@@ -8,7 +8,8 @@ from pydantic import BaseModel, Field, StringConstraints
 
 from api.auth import Administering
 from api.dependencies import Cursor, Id, Limit, Service, ServiceDep
-from api.schemas import LOCATION, Body, FailureView, Whole
+from api.obstacles import Obstacles
+from api.schemas import LOCATION, Body, FailureView, Waiting, Whole
 from gridhaul.asgi.bounded_route import BoundedRoute
 from gridhaul.asgi.problems import documented
 from gridhaul.transfer.checks import CANCEL_CHECK, Check, CheckKind, CheckState, Mode, NewCheck
@@ -70,12 +71,13 @@ class CheckView(BaseModel):
     source_bytes: int = Field(description="Bytes that were read from sources for repairs")
     sent_bytes: int = Field(description="Bytes that were sent to the chunk service for repairs")
     error: FailureView | None
+    waiting: Waiting
     created_at: datetime
     updated_at: datetime
     links: dict[str, str]
 
     @classmethod
-    def of(cls, check: Check) -> Self:
+    def of(cls, check: Check, obstacles: Obstacles) -> Self:
         same = ("kind", "mode", "file_id", "state", "checked_bytes", "total_bytes", "checked_contents")
         names = (*same, "total_contents", "rate", "found", "repaired", "source_bytes", "sent_bytes")
         path = f"/checks/{check.id}"
@@ -85,6 +87,7 @@ class CheckView(BaseModel):
             counts=check.counts or {},
             findings=[FindingView.of(finding) for finding in check.findings],
             error=FailureView.of(check.error),
+            waiting=FailureView.of(obstacles.of_check(check)),
             created_at=check.created_at,
             updated_at=check.updated_at,
             links={"self": path, "cancel": f"{path}/cancel"},
@@ -129,19 +132,19 @@ async def start_check(body: CheckBody, response: Response, _: Administering, ser
     else:
         response.status_code = 200
     response.headers["Location"] = f"/checks/{check.id}"
-    return CheckView.of(check)
+    return CheckView.of(check, service.obstacles)
 
 
 @router.get("", summary="List checks, newest first")
 async def list_checks(_: Administering, service: ServiceDep, limit: Limit = 20, cursor: Cursor = None) -> ChecksView:
     checks = await service.checks.page(limit=limit, before=RecordId(cursor) if cursor else None)
     next_cursor = checks[-1].id if len(checks) == limit else None
-    return ChecksView(checks=[CheckView.of(check) for check in checks], next_cursor=next_cursor)
+    return ChecksView(checks=[CheckView.of(check, service.obstacles) for check in checks], next_cursor=next_cursor)
 
 
 @router.get("/{check_id}", summary="Get one check", responses=documented(404))
 async def get_check(check_id: Id, _: Administering, service: ServiceDep) -> CheckView:
-    return CheckView.of(await _check(service, check_id))
+    return CheckView.of(await _check(service, check_id), service.obstacles)
 
 
 @router.post("/{check_id}/cancel", summary="Stop a check for good", responses=documented(404, 409))
@@ -151,7 +154,7 @@ async def cancel_check(check_id: Id, _: Administering, service: ServiceDep) -> C
     check = moved or await _check(service, check_id)
     if check.state is not CheckState.CANCELLED:
         raise StateConflict(f"The check is {check.state}, so there is nothing left to cancel.")
-    return CheckView.of(check)
+    return CheckView.of(check, service.obstacles)
 
 
 async def _file_id(service: Service, record_id: RecordId) -> RecordId:

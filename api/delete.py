@@ -41,7 +41,7 @@ async def delete_file(file_id: Id, caller: Deleting, service: ServiceDep, cancel
     audit("delete_file", file_id=file.id)
     if file.state is FileState.DELETING:
         service.hints.offer(Hint(task=TaskName.DELETE_FILE, record_id=file.id, queue=file.queue))
-    return FileView.of(file)
+    return FileView.of(file, service.obstacles)
 
 
 async def _cancel(service: Service, file_id: RecordId) -> None:

@@ -19,9 +19,10 @@ async def list_deliveries(
     before = await service.delivery(caller, RecordId(cursor)) if cursor else None
     deliveries = await service.deliveries.page(owner=caller.sees_only, state=state, limit=limit, before=before)
     next_cursor = deliveries[-1].id if len(deliveries) == limit else None
-    return DeliveryPageView(deliveries=[DeliveryView.of(delivery) for delivery in deliveries], next_cursor=next_cursor)
+    shown = [DeliveryView.of(delivery, service.obstacles) for delivery in deliveries]
+    return DeliveryPageView(deliveries=shown, next_cursor=next_cursor)
 
 
 @router.get("/{delivery_id}", summary="Get one delivery", responses=documented(404))
 async def get_delivery(delivery_id: Id, caller: Reading, service: ServiceDep) -> DeliveryView:
-    return DeliveryView.of(await service.delivery(caller, delivery_id))
+    return DeliveryView.of(await service.delivery(caller, delivery_id), service.obstacles)

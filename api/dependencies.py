@@ -7,10 +7,13 @@ from typing import Annotated
 from fastapi import Depends, Path, Query, Request
 
 from api.authenticator import Authenticator
+from api.download_limit import DownloadSlots
+from api.obstacles import Obstacles
 from api.open_file_limit import OpenFileLimit
 from api.password_attempts import PasswordAttempts
 from api.rate_limits import RateLimits
-from gridhaul.asgi.concurrency_limit import ConcurrencyLimit
+from api.source_lookup import SourceLookup
+from gridhaul.asgi.audit import audit
 from gridhaul.asgi.readiness import Readiness
 from gridhaul.identity.passwords import Passwords
 from gridhaul.transfer.access import Caller
@@ -35,13 +38,14 @@ class Service:
     deliveries: DeliveryRegistry
     contents: ContentReading
     checks: CheckRegistry
-    downloads: ConcurrencyLimit
+    downloads: DownloadSlots
     hints: Hints
+    obstacles: Obstacles
     indexes: Readiness
     roots: tuple[FilePath, ...]
+    sources: SourceLookup
     targets: frozenset[str]
     large_file_bytes: int
-    max_file_bytes: int | None
     max_open_files: int
     open_file_limit: OpenFileLimit
     usage: AccountUsage
@@ -92,14 +96,14 @@ class Service:
             raise StateConflict("The file was deleted just now: it has no stored bytes.")
 
     def check_target(self, caller: Caller, name: str) -> None:
-        """Check that the caller may deliver to the target. Raises TargetUnknown, Forbidden.
+        """Check that the caller may deliver to the target. Raises TargetUnknown.
 
-        Only a configured name is a target, never a URL from a request.
+        Only a configured name is a target, never a URL from a request. The error is the same for a target that does not
+        exist and for one that is not allowed to the account, so that nobody learns the names of others' targets.
         """
-        if name not in self.targets:
-            known = ", ".join(sorted(filter(caller.sees_target, self.targets))) or "none"
-            raise TargetUnknown(f"There is no such target; configured are: {known}.")
-        caller.require_target(name)
+        if name not in self.targets or not caller.sees_target(name):
+            audit("refused", code=TargetUnknown.code)
+            raise TargetUnknown("There is no such target, or it is not allowed to you.")
 
 
 async def get_service(request: Request) -> Service:

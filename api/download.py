@@ -1,34 +1,34 @@
-"""Downloads of stored content: their number is bounded, and a client that stops reading is disconnected."""
+"""Downloads of stored content, which threads verify. A client that takes the bytes too slowly is disconnected."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing
 from itertools import islice
 
 from fastapi.responses import StreamingResponse
 from starlette.types import Message, Receive, Scope, Send
 
-from gridhaul.asgi.concurrency_limit import ConcurrencyLimit
+from gridhaul.asgi.problems import log_failure
+from gridhaul.asgi.request_log import note
 from gridhaul.process.threads import thread_ended
-from gridhaul.transfer.errors import DownloadsBusy
+from gridhaul.transfer.errors import GridhaulError
 from gridhaul.transfer.ports.contents import Chunks
 
-DOWNLOADS_AT_ONCE = 8  # each download holds up to 32 MiB of memory
-UNREAD_SECONDS = 60.0
+# A client must take every mebibyte within this time. The kernel passes bytes to a slow client in bursts of up to 1.4
+# MiB, so a client that takes 60 KiB/s all the time is never too slow. The connection's own limit, `answer_seconds` in
+# `gridhaul/asgi/connection_limits.py`, is longer: it ends a connection without saying why.
+CHUNK_SECONDS = 25.0
 TAKEN_AT_ONCE = 4  # chunks that one call in a thread takes, so that the event loop makes few calls
 
 
-def download_slots() -> ConcurrencyLimit:
-    """Return the limit of downloads at once in one process."""
-    return ConcurrencyLimit(
-        DOWNLOADS_AT_ONCE,
-        lambda: DownloadsBusy("As many files are being downloaded as the server allows; try again."),
-    )
+class _TooSlow(Exception):
+    """The client did not take a chunk in time."""
 
 
-async def slotted(chunks: Chunks, slots: ConcurrencyLimit) -> AsyncGenerator[bytes]:
-    """Yield the chunks, and hold a slot from the first to the last. Raises DownloadsBusy."""
-    with slots.hold(1), ThreadPoolExecutor(1, thread_name_prefix="downloading") as thread:
+async def taken(chunks: Chunks) -> AsyncGenerator[bytes]:
+    """Yield the chunks, which a thread takes, and close them at the end. Raises what iterating over them raises."""
+    with ThreadPoolExecutor(1, thread_name_prefix="downloading") as thread:
         loop, taking = asyncio.get_running_loop(), iter(chunks)
         try:
             while some := await thread_ended(
@@ -41,11 +41,37 @@ async def slotted(chunks: Chunks, slots: ConcurrencyLimit) -> AsyncGenerator[byt
 
 
 class Download(StreamingResponse):
-    """A streaming response that ends the connection when the client has not taken a chunk for a minute."""
+    """A streaming response that ends early if the client takes a chunk too slowly, or if the next one is damaged.
+
+    The server then closes the connection, so the client receives less than the declared length.
+    """
+
+    chunk_seconds = CHUNK_SECONDS
+
+    def __init__(self, first: bytes, rest: AsyncGenerator[bytes], *, headers: Mapping[str, str]) -> None:
+        """`first` is the first chunk, empty if there is none. `rest` is closed at the end in any case."""
+        super().__init__(_joined(first, rest), headers=headers)
+        self._rest = rest
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def send_in_time(message: Message) -> None:
-            async with asyncio.timeout(UNREAD_SECONDS):
-                await send(message)
+            try:
+                async with asyncio.timeout(self.chunk_seconds):
+                    await send(message)
+            except TimeoutError:
+                raise _TooSlow from None
 
-        await super().__call__(scope, receive, send_in_time)
+        async with aclosing(self._rest):
+            try:
+                await super().__call__(scope, receive, send_in_time)
+            except _TooSlow:
+                note(ended=f"The client took less than 1 MiB in {self.chunk_seconds:.0f} s.")
+            except GridhaulError as error:
+                log_failure(error)
+
+
+async def _joined(first: bytes, rest: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
+    if first:
+        yield first
+    async for chunk in rest:
+        yield chunk

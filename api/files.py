@@ -5,23 +5,28 @@ from contextlib import aclosing
 from urllib.parse import quote
 
 from fastapi import APIRouter, Request
+from fastapi.responses import StreamingResponse
 
 from api.auth import Reading
-from api.dependencies import Cursor, Id, Limit, ServiceDep
-from api.download import Download, slotted
+from api.dependencies import Cursor, Id, Limit, Service, ServiceDep
+from api.download import Download, taken
 from api.schemas import DeliveriesView, DeliveryView, FilesView, FileView
+from gridhaul.asgi.disconnection import while_connected
 from gridhaul.asgi.problems import documented
 from gridhaul.outgoing.headers import write_repr_digest
 from gridhaul.transfer.errors import NotFound
+from gridhaul.transfer.media_types import well_formed
 from gridhaul.transfer.model import File, RecordId
 from gridhaul.transfer.states import FileState
 
 router = APIRouter(prefix="/files", tags=["files"])
 
 CONTENT = {
-    "description": "The bytes, with the file's own content type",
+    "description": "The bytes, with the media type that the file's name stands for, without a charset",
     "content": {"*/*": {"schema": {"type": "string", "format": "binary"}}},
-    "headers": {name: {"required": True, "schema": {"type": "string"}} for name in ("Repr-Digest", "ETag")},
+    "headers": {
+        name: {"required": True, "schema": {"type": "string"}} for name in ("Repr-Digest", "ETag", "Cache-Control")
+    },
 }
 
 
@@ -36,60 +41,70 @@ async def list_files(
     before = RecordId(cursor) if cursor else None
     files = await service.files.page(owner=caller.sees_only, state=state, limit=limit, before=before)
     next_cursor = files[-1].id if len(files) == limit else None
-    return FilesView(files=[FileView.of(file) for file in files], next_cursor=next_cursor)
+    return FilesView(files=[FileView.of(file, service.obstacles) for file in files], next_cursor=next_cursor)
 
 
 @router.get("/{file_id}", summary="Get one file", responses=documented(404))
 async def get_file(file_id: Id, caller: Reading, service: ServiceDep) -> FileView:
-    return FileView.of(await service.file(caller, file_id))
+    return FileView.of(await service.file(caller, file_id), service.obstacles)
 
 
 @router.get("/{file_id}/deliveries", summary="List a file's deliveries, oldest first", responses=documented(404))
 async def list_deliveries(file_id: Id, caller: Reading, service: ServiceDep) -> DeliveriesView:
     await service.file(caller, file_id)
     deliveries = await service.deliveries.of_file(file_id)
-    return DeliveriesView(deliveries=[DeliveryView.of(delivery) for delivery in deliveries])
+    return DeliveriesView(deliveries=[DeliveryView.of(delivery, service.obstacles) for delivery in deliveries])
 
 
 @router.get(
     "/{file_id}/content",
     summary="Download the file's bytes",
-    response_class=Download,
+    response_class=StreamingResponse,
     responses={200: CONTENT, **documented(404, 409)},
 )
 async def get_content(request: Request, file_id: Id, caller: Reading, service: ServiceDep) -> Download:
     """Download the bytes. Every byte is verified before it is sent.
 
+    If the server allows no more downloads at once, this one waits up to 10 s for its turn.
     If a stored byte is wrong, the connection ends before the declared length.
     """
     file = await service.stored_file(caller, file_id)
-    content = await service.contents.get(file.content_id) if file.content_id else None
-    if content is None:  # the file was deleted after its record was read
-        raise NotFound("The file's bytes are no longer stored.")
-    chunks = slotted(service.contents.read(content), service.downloads)
+    chunks = _chunks(file, service, caller.username)
     try:
-        # Read the first chunk before the response begins: an error in a small file is still a problem document then.
-        first = await anext(chunks, b"")
+        # Read the first chunk before the response begins: "busy", or an error in a small file, is still a problem
+        # document then. A client that goes away meanwhile leaves its place in the queue for a slot.
+        first = await while_connected(request.receive, _first(chunks))
     except BaseException:
         await chunks.aclose()
         raise
-    return Download(_stream(first, chunks), headers=_content_headers(file), media_type=file.content_type)
+    return Download(first, chunks, headers=_content_headers(file))
 
 
-async def _stream(first: bytes, rest: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
-    async with aclosing(rest):
-        if first:
-            yield first
-        async for chunk in rest:
-            yield chunk
+async def _chunks(file: File, service: Service, account: str) -> AsyncGenerator[bytes]:
+    """Yield the chunks of the file, while the account holds a slot. Raises DownloadsBusy, NotFound and read errors."""
+    async with service.downloads.hold(account):
+        # Look for the content only now: the file may have been deleted while the download waited for its slot.
+        content = await service.contents.get(file.content_id) if file.content_id else None
+        if content is None:
+            raise NotFound("The file's bytes are no longer stored.")
+        async with aclosing(taken(service.contents.read(content))) as chunks:
+            async for chunk in chunks:
+                yield chunk
+
+
+async def _first(chunks: AsyncGenerator[bytes]) -> bytes:
+    return await anext(chunks, b"")
 
 
 def _content_headers(file: File) -> dict[str, str]:
     assert file.sha256 is not None, "a stored file has a digest"  # noqa: S101
     return {
+        # As a header of its own, because Starlette would add a charset to the type of a text. Nobody knows the charset.
+        "Content-Type": well_formed(file.content_type),
         "Content-Length": str(file.length),
         "Repr-Digest": write_repr_digest(file.sha256),
         "ETag": f'"{file.sha256}"',
         "Content-Disposition": f"attachment; filename*=UTF-8''{quote(file.name.rsplit('/', 1)[-1], safe='')}",
         "Accept-Ranges": "none",
+        "Cache-Control": "private, no-store",
     }

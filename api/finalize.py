@@ -81,7 +81,7 @@ async def finalize(
     else:
         response.status_code = 200
     response.headers["Location"] = f"/deliveries/{delivery.id}"
-    return DeliveryView.of(delivery)
+    return DeliveryView.of(delivery, service.obstacles)
 
 
 def _digest(repr_digest: str | None, content_sha256: str | None) -> str:

@@ -2,10 +2,11 @@
 
 from datetime import UTC, datetime, timedelta
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 
 from api.account_schemas import KeyBody, KeysView, KeyView, NewKeyView, Username
 from api.auth import AnyCaller
+from api.confirmation import require_password
 from api.dependencies import Id, Service, ServiceDep
 from gridhaul.asgi.audit import audit
 from gridhaul.asgi.bounded_route import BoundedRoute
@@ -18,25 +19,31 @@ router = APIRouter(prefix="/keys", tags=["accounts"], route_class=BoundedRoute)
 
 
 @router.post("", status_code=201, summary="Make an API key", responses=documented(404, 409))
-async def create_key(body: KeyBody, response: Response, caller: AnyCaller, service: ServiceDep) -> NewKeyView:
+async def create_key(
+    body: KeyBody, request: Request, response: Response, caller: AnyCaller, service: ServiceDep
+) -> NewKeyView:
     """Make a key, which is used like an access token: `Authorization: Bearer ghk_…`.
 
-    A key never has more scopes than its account.
+    A key never has more scopes than its account. A request with an access token needs `current_password`. A request
+    with an API key needs none, but the new key ends with that key at the latest.
     """
     if caller.key_id and not caller.is_admin:
         raise Forbidden("An API key cannot make keys; log in with the password (`--username`, or /auth/token/).")
     account = await _account(body.account, caller, service)
+    scopes = _scopes(body.scopes, account, caller)
+    if caller.key is None:
+        await require_password(body.current_password, caller=caller, request=request, service=service)
     credential = Credential.new(CredentialKind.API_KEY)
     now = datetime.now(UTC).replace(microsecond=0)
     key = ApiKey(
         id=credential.id,
         name=body.name,
         digest=credential.digest,
-        scopes=_scopes(body.scopes, account, caller),
+        scopes=scopes,
         created_at=now,
-        expires_at=now + timedelta(days=body.expires_in_days) if body.expires_in_days else None,
+        expires_at=_end(now, body.expires_in_days, caller),
     )
-    await service.accounts.add_key(account.username, key)
+    await service.accounts.add_key(account, key)
     audit("create_key", changed=account.username, created=key.id)
     response.headers["Cache-Control"] = "no-store"
     return NewKeyView.of(key, account.username, key=credential.text)
@@ -70,6 +77,13 @@ async def _account(username: str | None, caller: Caller, service: Service) -> Ac
     if found is None:
         raise NotFound("There is no such account.")
     return found
+
+
+def _end(now: datetime, days: int | None, caller: Caller) -> datetime | None:
+    """Return when the key ends: after the days, but not later than the key that makes it; None: never."""
+    wanted = now + timedelta(days=days) if days else None
+    ends = [end for end in (wanted, caller.key and caller.key.expires_at) if end]
+    return min(ends, default=None)
 
 
 def _scopes(wanted: list[Scope] | None, account: Account, caller: Caller) -> tuple[Scope, ...]:

@@ -43,7 +43,10 @@ class TokenView(BaseModel):
     access_token: str
     token_type: Literal["Bearer"] = "Bearer"  # noqa: S105 - RFC 6750's word
     expires_in: int = Field(description="Seconds for which the access token is valid")
-    refresh_token: str = Field(description="Valid for one refresh, whose answer holds the next refresh token")
+    refresh_token: str = Field(
+        description="Valid for one refresh, whose answer holds the next refresh token; a repeated refresh within 30 "
+        "seconds gets the same next refresh token"
+    )
     scope: str
 
 
@@ -122,22 +125,24 @@ async def _refresh(form: TokenForm, service: Service) -> TokenView:
     account, session = found
     service.authenticator.require_usable(account)
     scopes = _scopes(form.scope, tuple(scope for scope in session.scopes if scope in account.scopes))
-    renewed = credential.renewed()
-    if not await service.accounts.renew_session(session, digest=renewed.digest):
+    following = service.authenticator.next_refresh_token(credential)
+    # The session has this successor already if another tab was faster or an answer was lost. Then nothing changes.
+    if not await service.accounts.renew_session(session.id, presented=credential.digest, following=following.digest):
         raise Unauthorized(NOT_VALID)
-    return _view(account, replace(session, scopes=scopes), renewed, service)
+    return _view(account, replace(session, scopes=scopes), following, service)
 
 
 async def _session(credential: Credential, service: Service) -> tuple[Account, Session] | None:
     """Return the account and the session of a refresh token, or None if the token is not valid.
 
-    A refresh token that was used before must have leaked, so its session is ended.
+    The newest token is valid, and for a time of grace the one before it. Any other token of the session was used before
+    and must have leaked, so its session is ended.
     """
     account = await service.accounts.with_session(credential.id)
     if account is None:
         return None
     session = account.sessions[0]
-    if not credential.matches(session.digest):
+    if not any(credential.matches(digest) for digest in (session.digest, session.previous_digest) if digest):
         await service.accounts.end_session(session.id)
         audit("refresh_token_reused", account=account.username)
         return None

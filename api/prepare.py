@@ -1,6 +1,5 @@
 """`POST /upload/prepare`: register a local file, and answer before any of its bytes is read."""
 
-import mimetypes
 from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Annotated, Any
@@ -13,13 +12,14 @@ from api.dependencies import Service, ServiceDep
 from api.schemas import LOCATION, DeliverTo, FileView, PrepareBody
 from gridhaul.asgi.bounded_route import BoundedRoute
 from gridhaul.asgi.problems import documented
-from gridhaul.source.opened import check_path, identify
+from gridhaul.source.opened import check_path
 from gridhaul.source.roots import Roots
 from gridhaul.source.stability import registered_anew
 from gridhaul.transfer.access import Caller, Scope
 from gridhaul.transfer.bundle import storing_task
 from gridhaul.transfer.digest import fingerprint
 from gridhaul.transfer.errors import IdempotencyConflict, SourceChanged
+from gridhaul.transfer.media_types import media_type
 from gridhaul.transfer.model import Destination, File, Hint, NewFile, Queue, SourceIdentity
 from gridhaul.transfer.naming import check_object_name
 
@@ -63,7 +63,7 @@ async def prepare(
     if file.request_fingerprint != request_fingerprint:
         raise IdempotencyConflict("This Idempotency-Key was used with another request; take a new one.")
     response.headers["Location"] = f"/files/{file.id}"
-    return FileView.of(file)
+    return FileView.of(file, service.obstacles)
 
 
 async def _new_file(body: PrepareBody, caller: Caller, service: Service) -> NewFile:
@@ -71,11 +71,11 @@ async def _new_file(body: PrepareBody, caller: Caller, service: Service) -> NewF
     name = check_object_name(body.name or PurePosixPath(path).name or "file")
     deliver_to = _destination(body.deliver_to, name, caller, service) if body.deliver_to else None
     roots = Roots(configured=service.roots, allowed=caller.roots_among(service.roots))
-    identity = await identify(path, roots, max_file_bytes=service.max_file_bytes)
+    identity = await service.sources.identify(path, roots, username=caller.username)
     return NewFile(
         owner=caller.username,
         name=name,
-        content_type=mimetypes.guess_type(name)[0] or "application/octet-stream",
+        content_type=media_type(name),
         length=identity.size,
         path=path,
         root=str(roots.holding(path)),
@@ -102,7 +102,7 @@ async def renewed_source(file: File, caller: Caller, service: Service) -> dict[s
     # The caller's roots may have shrunk since the file was registered.
     Roots(configured=service.roots, allowed=caller.roots_among(service.roots)).holding(file.path)
     roots = Roots.of_file(file, service.roots)
-    identity = await identify(file.path, roots, max_file_bytes=service.max_file_bytes)
+    identity = await service.sources.identify(file.path, roots, username=caller.username)
     seen_to_change = file.error is not None and file.error.code == SourceChanged.code
     if identity.matches(file.identity) and not seen_to_change:
         return {}

@@ -5,7 +5,9 @@ from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
+from api.obstacles import Obstacles
 from gridhaul.transfer.chunking import CHUNK_BYTES
+from gridhaul.transfer.errors import GridhaulError
 from gridhaul.transfer.model import Delivery, Evidence, Failure, File, IfChanged, IfExists, Receipt
 from gridhaul.transfer.states import DeliveryState, FileState, Layout
 
@@ -60,8 +62,14 @@ class FailureView(BaseModel):
     detail: str
 
     @classmethod
-    def of(cls, failure: Failure | None) -> Self | None:
+    def of(cls, failure: Failure | GridhaulError | None) -> Self | None:
         return cls(code=failure.code, detail=failure.detail) if failure else None
+
+
+Waiting = Annotated[
+    FailureView | None,
+    Field(description="What keeps the waiting record from going on now; null: nothing is known to"),
+]
 
 
 class FileView(BaseModel):
@@ -82,12 +90,13 @@ class FileView(BaseModel):
     digests: dict[str, str]
     attempts: int
     error: FailureView | None
+    waiting: Waiting
     created_at: datetime
     updated_at: datetime
     links: dict[str, str]
 
     @classmethod
-    def of(cls, file: File) -> Self:
+    def of(cls, file: File, obstacles: Obstacles) -> Self:
         path = f"/files/{file.id}"
         return cls(
             file_id=file.id,
@@ -105,6 +114,7 @@ class FileView(BaseModel):
             digests={"sha-256": file.sha256} if file.sha256 else {},
             attempts=file.attempts,
             error=FailureView.of(file.error),
+            waiting=FailureView.of(obstacles.of_file(file)),
             created_at=file.created_at,
             updated_at=file.updated_at,
             links={
@@ -163,13 +173,14 @@ class DeliveryView(BaseModel):
     rate: float | None
     attempts: int
     error: FailureView | None
+    waiting: Waiting
     receipt: ReceiptView | None
     created_at: datetime
     updated_at: datetime
     links: dict[str, str]
 
     @classmethod
-    def of(cls, delivery: Delivery) -> Self:
+    def of(cls, delivery: Delivery, obstacles: Obstacles) -> Self:
         return cls(
             delivery_id=delivery.id,
             file_id=delivery.file_id,
@@ -182,6 +193,7 @@ class DeliveryView(BaseModel):
             rate=delivery.rate,
             attempts=delivery.attempts,
             error=FailureView.of(delivery.error),
+            waiting=FailureView.of(obstacles.of_delivery(delivery)),
             receipt=ReceiptView.of(delivery.receipt, delivery) if delivery.receipt else None,
             created_at=delivery.created_at,
             updated_at=delivery.updated_at,

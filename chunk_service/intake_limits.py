@@ -4,6 +4,7 @@ import time
 from collections.abc import Awaitable, Callable
 
 from gridhaul.asgi.concurrency_limit import ConcurrencyLimit
+from gridhaul.transfer.chunking import SEGMENT_MAX_BYTES
 from gridhaul.transfer.errors import IntakeBusy, StorageFull
 from gridhaul.transfer.model import FreeSpace
 
@@ -34,13 +35,24 @@ class DiskReserve:
 
     async def require(self, length_bytes: int) -> None:
         """Raise StorageFull if `length_bytes` more would use the reserve. The disk is looked at every two seconds."""
+        await self._look()
+        self._require(length_bytes)
+        self._room -= length_bytes
+
+    async def check(self) -> None:
+        """Raise StorageFull if a segment of the greatest length would use the reserve. Nothing is counted."""
+        await self._look()
+        self._require(SEGMENT_MAX_BYTES)
+
+    async def _look(self) -> None:
         if time.monotonic() >= self._look_again_at:
             self._room = self._room_in(await self._free_space())
             self._look_again_at = time.monotonic() + LOOK_AGAIN_SECONDS
+
+    def _require(self, length_bytes: int) -> None:
         if length_bytes > self._room:
             detail = "The disk of the database is full up to its reserve; delete files or add disk space."
             raise StorageFull(detail, retry_after_seconds=30)
-        self._room -= length_bytes
 
     def _room_in(self, space: FreeSpace) -> int:
         room = space.disk_bytes - self._reserve

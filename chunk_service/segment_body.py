@@ -6,7 +6,6 @@ import math
 from collections.abc import AsyncIterator, Iterator
 
 from fastapi import Request
-from starlette.requests import ClientDisconnect
 
 from gridhaul.transfer.chunking import CHUNK_BYTES, SEGMENT_MAX_BYTES
 from gridhaul.transfer.digest import chunk_digest
@@ -28,7 +27,7 @@ def declared_length(request: Request) -> int:
 async def read_chunks(request: Request, *, stall_seconds: float) -> tuple[list[bytes], list[bytes]]:
     """Return the chunks of the body and their BLAKE3-256 digests.
 
-    Raises RequestTimeout if nothing arrives for `stall_seconds`.
+    Raises RequestTimeout if nothing arrives for `stall_seconds`, and ClientDisconnect.
     """
     chunks: list[bytes] = []
     digests: list[bytes] = []
@@ -42,14 +41,14 @@ async def read_chunks(request: Request, *, stall_seconds: float) -> tuple[list[b
 async def arriving(request: Request, stall_seconds: float) -> AsyncIterator[bytes]:
     """Yield the parts of the body as they arrive.
 
-    Raises RequestTimeout if nothing arrives for `stall_seconds`, or if the client disconnects.
+    Raises RequestTimeout if nothing arrives for `stall_seconds`, and ClientDisconnect.
     """
     parts = aiter(request.stream())
     while True:
         try:
             async with asyncio.timeout(stall_seconds):
                 part = await anext(parts, b"")
-        except (TimeoutError, ClientDisconnect):
+        except TimeoutError:
             raise RequestTimeout("The body stopped arriving.") from None
         if not part:
             return

@@ -10,17 +10,20 @@ import structlog
 from celery import Celery
 from kombu.connection import Connection
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 
 from gridhaul.outgoing.tls import tls_refusal
 from gridhaul.transfer.bundle import BUNDLE_FILES
-from gridhaul.transfer.errors import BrokerUnavailable
+from gridhaul.transfer.errors import BrokerRefusesWrites, BrokerUnavailable
 from gridhaul.transfer.model import Hint, Queue, TaskName
 
 WAITING_AT_MOST = 10_000
 BROKER_TIMEOUT_SECONDS = 0.5
 BREAKER_SECONDS = 2.0
 LINGER_SECONDS = 0.2
+CHECK_KEY = "gridhaul:readyz"  # the key that the health check writes
+CHECK_KEY_SECONDS = 60
+REFUSED = "The broker Redis refuses writes, so no worker learns of new work; look at its memory, its disk and its role."
 
 log = structlog.get_logger(__name__)
 
@@ -120,8 +123,16 @@ class Broker:
             raise BrokerUnavailable(_unreachable(error)) from error
 
     async def check(self) -> None:
-        """Raise BrokerUnavailable if Redis does not answer."""
-        await self.depths()
+        """Raise BrokerUnavailable if Redis does not answer, and BrokerRefusesWrites if it takes no hints.
+
+        The check writes, because Redis answers reads at its memory limit, as a replica, and when it cannot save.
+        """
+        try:
+            await self._redis.set(CHECK_KEY, "", ex=CHECK_KEY_SECONDS)
+        except ResponseError as error:
+            raise BrokerRefusesWrites(REFUSED) from error
+        except (RedisError, OSError) as error:
+            raise BrokerUnavailable(_unreachable(error)) from error
 
     async def close(self) -> None:
         await self._redis.aclose()
@@ -130,4 +141,4 @@ class Broker:
 def _unreachable(error: Exception) -> str:
     if why := tls_refusal(error):
         return f"No secure way to Redis: {why}; check GRIDHAUL_REDIS_URL."
-    return "Redis does not answer."
+    return "The broker Redis does not answer."

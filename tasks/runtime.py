@@ -1,8 +1,7 @@
 """Composition of a worker: the clients that each child process opens once, and the signals that start and stop it."""
 
-import ctypes
+import asyncio
 import gc
-import multiprocessing
 import os
 import socket
 import sys
@@ -13,6 +12,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from celery import signals
+from celery.worker import WorkController
 
 from gridhaul.chunk_service_client.chunk_client import ChunkClient
 from gridhaul.outgoing.http_client import make_client
@@ -29,10 +29,12 @@ from gridhaul.storage.checking.orphans import MongoOrphans
 from gridhaul.storage.checking.stalled_records import MongoStalledRecords
 from gridhaul.storage.connect import connect
 from gridhaul.storage.content.contents import MongoContents
+from gridhaul.storage.heartbeats import MongoHeartbeats
 from gridhaul.storage.registry import MongoDeliveries, MongoFiles
 from gridhaul.targets.kinds import NewClient
 from gridhaul.targets.targets_file import ConfiguredTargets, load_targets
 from gridhaul.transfer.checks import CheckState
+from gridhaul.transfer.model import Queue
 from gridhaul.transfer.ports.accounts import AccountUsage
 from gridhaul.transfer.ports.checking import (
     DeliveredObjects,
@@ -51,7 +53,9 @@ from gridhaul.transfer.ports.hints import Hints
 from gridhaul.transfer.ports.targets import Targets
 from gridhaul.transfer.states import DeliveryState, FileState
 from tasks.attempt import Attempts, Chores
+from tasks.heartbeat import Heartbeat
 from tasks.loop import LoopThread
+from tasks.presence import Presence
 from tasks.queue import HintSender
 
 A = TypeVar("A")
@@ -94,35 +98,35 @@ class Runtime:
 
 
 class Worker:
-    """One worker: the stop flag, which the parent shares with its children, and a child's event loop and runtime."""
+    """One worker: its presence, which the parent shares with its children, and a child's event loop and runtime."""
 
     def __init__(self) -> None:
-        # The flag is in shared memory, made before the fork, and needs no lock.
-        self._stop = multiprocessing.RawValue(ctypes.c_bool, False)
+        self.presence = Presence()
+        self.queues: frozenset[Queue] = frozenset()
         self._settings: WorkerSettings | None = None
         self._targets: ConfiguredTargets | None = None
         self._new_client: NewClient = make_client
         self._opening = threading.Lock()
         self._opened: tuple[LoopThread, Runtime] | None = None
 
-    def prepare(self) -> None:
-        """Read and check settings and targets for all children, in the parent before the fork. Raises SettingsError."""
+    def prepare(self, queues: frozenset[Queue]) -> None:
+        """Read and check settings and targets for all children, in the parent before the fork. Raises SettingsError.
+
+        `queues` are the queues whose messages the worker takes.
+        """
+        self.queues = queues
+        self.presence.connected()
         self._settings = WorkerSettings()
         tls = tls_context(self._settings.ca_file)
         self._new_client = partial(make_client, self._settings.answer_seconds, tls=tls)
         self._targets = load_targets(self._settings.targets_file, new_client=self._new_client)
 
-    def ask_to_stop(self) -> None:
-        self._stop.value = True
-
-    def stopping(self) -> bool:
-        return bool(self._stop.value)
-
     def beat(self) -> None:
-        """Touch the heartbeat file, in the parent, as a sign that the worker runs and is connected to the broker.
+        """Note for the children, and in the heartbeat file, that the parent runs and is connected to the broker.
 
         Celery's own `inspect ping` is no such sign: it fails on busy workers.
         """
+        self.presence.connected()
         if self._settings is not None and self._settings.heartbeat_file is not None:
             self._settings.heartbeat_file.touch()
 
@@ -135,7 +139,7 @@ class Worker:
                 keep_freed_memory()
                 configure_logging()
                 loop = LoopThread()
-                composing = _compose(self._settings, self._targets, self._new_client, self.stopping)
+                composing = _compose(self._settings, self._targets, self._new_client, self)
                 self._opened = loop, loop.run(composing)
                 gc.freeze()  # the garbage collector need not look at objects that stay until the process stops
             return self._opened
@@ -157,8 +161,9 @@ class Worker:
 
 
 async def _compose(
-    settings: WorkerSettings, targets: ConfiguredTargets, new_client: NewClient, stopping: Callable[[], bool]
+    settings: WorkerSettings, targets: ConfiguredTargets, new_client: NewClient, worker: Worker
 ) -> Runtime:
+    stopping = worker.presence.stopping
     database = connect(settings.mongo_url.get_secret_value(), settings.database)
     files = MongoFiles(database, lease_seconds=settings.lease_seconds)
     deliveries = MongoDeliveries(database, lease_seconds=settings.lease_seconds, sweep_seconds=settings.sweep_seconds)
@@ -167,8 +172,16 @@ async def _compose(
     secret = settings.service_secret.get_secret_value()
     chunks = ChunkClient(client, base_url=settings.chunk_service_url, secret=secret)
     hints = HintSender(settings.redis_url.get_secret_value())
+    holder = f"{socket.gethostname()}:{os.getpid()}"
+    heartbeats = MongoHeartbeats(database, holder=holder)
+    takes_messages = worker.presence.takes_messages
+    beating = asyncio.create_task(
+        Heartbeat(heartbeats, chunks, queues=worker.queues, takes_messages=takes_messages).run()
+    )
 
     async def close() -> None:
+        beating.cancel()
+        await asyncio.wait([beating])
         hints.close()
         await targets.close()
         await client.aclose()
@@ -176,7 +189,7 @@ async def _compose(
 
     return Runtime(
         settings=settings,
-        holder=f"{socket.gethostname()}:{os.getpid()}",
+        holder=holder,
         files=files,
         deliveries=deliveries,
         contents=MongoContents(database, sweep_seconds=settings.sweep_seconds, few_readers=True),
@@ -232,9 +245,10 @@ worker = Worker()
 
 
 @signals.worker_init.connect
-def _check(**_: object) -> None:
+def _check(sender: WorkController, **_: object) -> None:
+    taken = sender.app.amqp.queues.consume_from
     try:
-        worker.prepare()
+        worker.prepare(frozenset(queue for queue in Queue if queue.value in taken))
     except SettingsError as error:
         sys.exit(f"The worker cannot start: {error}")
 
@@ -251,7 +265,7 @@ def _close(**_: object) -> None:
 
 @signals.worker_shutting_down.connect
 def _stop(**_: object) -> None:
-    worker.ask_to_stop()
+    worker.presence.ask_to_stop()
 
 
 @signals.worker_ready.connect

@@ -7,7 +7,6 @@ from typing import Any
 
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
-from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive
 
 from gridhaul.asgi.json_text import check_json
@@ -60,8 +59,8 @@ async def _check_json(body: bytes, *, max_depth: int) -> None:
 async def read_body(request: Request, *, max_bytes: int, within_seconds: float) -> bytes:
     """Return the whole body.
 
-    Raises PayloadTooLarge as soon as the declared or the received length is over `max_bytes`, and RequestTimeout if the
-    body does not arrive within `within_seconds` or the client disconnects.
+    Raises PayloadTooLarge as soon as the declared or the received length is over `max_bytes`, RequestTimeout if the
+    body does not arrive within `within_seconds`, and ClientDisconnect.
     """
     declared = request.headers.get("Content-Length", "")
     body = bytearray()
@@ -71,7 +70,7 @@ async def read_body(request: Request, *, max_bytes: int, within_seconds: float) 
             async for part in request.stream():
                 body += part
                 _require_room(len(body), max_bytes)
-    except (TimeoutError, ClientDisconnect):
+    except TimeoutError:
         raise RequestTimeout("The body stopped arriving.") from None
     return bytes(body)
 

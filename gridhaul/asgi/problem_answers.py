@@ -1,6 +1,6 @@
 """Middleware that turns exceptions of inner middlewares and routes into answers, which outer middlewares still see."""
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -9,7 +9,10 @@ from gridhaul.transfer.errors import GridhaulError
 
 
 class ProblemAnswers:
-    """ASGI middleware. An exception that comes after the answer has begun is re-raised, which ends the connection."""
+    """ASGI middleware. An exception that comes after the answer has begun is re-raised, which ends the connection.
+
+    A client that has disconnected gets no answer, and that is no error of the service.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -24,6 +27,8 @@ class ProblemAnswers:
 
         try:
             await self._app(scope, receive, noting_begin)
+        except ClientDisconnect:
+            return
         except Exception as error:
             if begun or scope["type"] != "http":
                 raise

@@ -99,10 +99,15 @@ def describe(error: GridhaulError) -> dict[str, str]:
 def answer(request: Request, error: GridhaulError) -> Response:
     """Return the problem document of an error. Log an error of the server, and audit a refusal."""
     if error.status >= http.HTTPStatus.INTERNAL_SERVER_ERROR:
-        log.warning("request_failed", code=error.code, cause=type(error.__cause__).__name__)
+        log_failure(error)
     if error.status in REFUSALS:
         audit("refused", code=error.code)
     return problem(request, status=error.status, code=error.code, detail=error.detail, headers=describe(error))
+
+
+def log_failure(error: GridhaulError) -> None:
+    """Log an error of the server that is no bug: its code, and the kind of exception that caused it."""
+    log.warning("request_failed", code=error.code, cause=type(error.__cause__).__name__)
 
 
 async def _on_gridhaul_error(request: Request, error: Exception) -> Response:

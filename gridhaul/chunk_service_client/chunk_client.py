@@ -1,5 +1,6 @@
 """The worker's client of the chunk service. It repeats a request while a repeat can help."""
 
+import asyncio
 import http
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -29,6 +30,7 @@ from gridhaul.transfer.errors import (
     NotFound,
     SegmentDamaged,
     StaleFence,
+    StorageFull,
     Unauthorized,
 )
 from gridhaul.transfer.grants import BundleGrant, ContentGrant, RepairGrant
@@ -38,6 +40,7 @@ from gridhaul.transfer.states import Layout
 
 KEEP_TRYING_SECONDS = 60.0
 LONGEST_WAIT_SECONDS = 10.0  # if the service asks for a longer wait, the worker gives up and takes another file
+CHECK_SECONDS = 4.0
 SEAL_SECONDS_A_CHUNK = 0.001  # how long the service may need to seal: 17 minutes for 1 TiB
 
 Grant = ContentGrant | RepairGrant | BundleGrant
@@ -89,6 +92,20 @@ class ChunkClient:
         response = await self._request("POST", grant, f"/{grant.content_id}/seal", json=body, busy_seconds=busy_seconds)
         return Layout(response.json()["layout"])
 
+    async def check(self) -> None:
+        """Ask the service once whether it can store chunks. Raises ChunkServiceUnavailable, StorageFull."""
+        try:
+            async with asyncio.timeout(CHECK_SECONDS):
+                response = await self._client.get(f"{self._base_url}/readyz")
+        except httpx2.HTTPError as error:
+            raise ChunkServiceUnavailable(_unreachable(error)) from error
+        except TimeoutError as error:
+            raise ChunkServiceUnavailable("The chunk service does not answer.") from error
+        if not response.is_success:
+            raise ChunkServiceUnavailable(f"The chunk service is not ready: it answered {response.status_code}.")
+        if _states(response).get("disk") == StorageFull.code:
+            raise StorageFull("The disk of the database is full up to its reserve.")
+
     async def _request(
         self,
         method: str,
@@ -133,6 +150,15 @@ class ChunkClient:
         if not response.is_success:
             raise _refusal(response)
         return response
+
+
+def _states(response: httpx2.Response) -> Mapping[str, object]:
+    """Return the states of the service's parts; none if the answer is not the service's."""
+    try:
+        states = response.json()
+    except ValueError:
+        return {}
+    return states if isinstance(states, dict) else {}
 
 
 def _unreachable(error: httpx2.HTTPError) -> str:

@@ -13,7 +13,8 @@ from gridhaul.cli.connection import (
     say,
 )
 from gridhaul.cli.exits import exit_codes
-from gridhaul.cli.options import Json, LoginName
+from gridhaul.cli.keys import keys_that_stay
+from gridhaul.cli.options import Json, LoginName, RevokeKeys
 from gridhaul.cli.passwords import ask_new
 
 commands = typer.Typer(invoke_without_command=True)
@@ -31,12 +32,16 @@ def account(context: typer.Context, username: LoginName = None, as_json: Json = 
 
 
 @commands.command()
-def password(username: LoginName = None) -> None:
-    """Change your password: asks for the current password, then for the new one. Every login ends; API keys stay."""
+def password(username: LoginName = None, revoke_keys: RevokeKeys = False) -> None:
+    """Change your password: asks for the current password, then for the new one. Every login ends.
+
+    API keys stay valid, unless you pass --revoke-keys.
+    """
     with exit_codes():
         current = password_of(username or "your account")
         with log_in(username, current) if username else connect(ACCOUNT_PATIENCE_SECONDS, say) as client:
+            keys = "all API keys are revoked" if revoke_keys else keys_that_stay(client, None)
             new = ask_new("New password")
             with perhaps_done("The password may have been changed; try the new password first."):
-                client.accounts.change_own_password(current, new)
-        say("The password is changed. Every login has ended; API keys stay.")
+                client.accounts.change_own_password(current, new, revoke_keys=revoke_keys)
+        say(f"The password is changed. Every login has ended; {keys}.")

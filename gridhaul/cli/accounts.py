@@ -5,12 +5,14 @@ from typing import Annotated
 import typer
 
 from gridhaul.cli.account_view import print_accounts, print_json, print_json_lines, print_text
-from gridhaul.cli.connection import connect_as, perhaps_done
+from gridhaul.cli.connection import connect_as, perhaps_done, say
 from gridhaul.cli.exits import exit_codes
+from gridhaul.cli.keys import keys_that_stay
 from gridhaul.cli.options import (
     Json,
     JsonLines,
     LoginName,
+    RevokeKeys,
     User,
     count_or_none,
     length_or_none,
@@ -105,6 +107,7 @@ def change(
     quota: Quota = None,
     max_open_files: MaxOpenFiles = None,
     password: Password = None,
+    revoke_keys: RevokeKeys = False,
     disable: Annotated[
         bool | None,
         typer.Option("--disable/--enable", help="Refuse every request of the account; --enable: accept them again."),
@@ -118,9 +121,14 @@ def change(
         changes["scopes"] = scopes_of(scopes)
     if disable is not None:
         changes["disabled"] = disable
+    if revoke_keys:
+        changes |= _revocation(password)
     with exit_codes(), connect_as(username) as client:
+        keys = None if password is None or revoke_keys else keys_that_stay(client, user)
         changes |= _password(user, password)
         (print_json if as_json else print_text)(client.accounts.change(user, changes))
+        if keys:
+            say(f"Every login of {user} has ended; {keys}.")
 
 
 def _limits(quota: str | None, max_open_files: str | None) -> AccountChanges:
@@ -148,3 +156,9 @@ def _password(user: str, wanted: bool | None) -> AccountChanges:
     if wanted is None:
         return {}
     return {"password": ask_new(f"New password of {user}") if wanted else None}
+
+
+def _revocation(password: bool | None) -> AccountChanges:
+    if password is None:
+        raise typer.BadParameter("--revoke-keys needs --password or --no-password")
+    return {"revoke_keys": True}

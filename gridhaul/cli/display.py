@@ -31,15 +31,16 @@ class Lines:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._topic = ("", "")
+        self._progress = ""
         self._last_line = ""
         self._last_time = 0.0
 
     def show(self, transfer: Transfer) -> None:
-        topic, line = (_phase(transfer), reason(transfer)), _line(transfer)
-        due = self._clock() - self._last_time >= LINE_SECONDS and line != self._last_line
+        topic, progress = (_phase(transfer), _cause(transfer)), _progress(transfer)
+        due = self._clock() - self._last_time >= LINE_SECONDS and progress != self._progress
         if topic != self._topic or due:
-            self._topic = topic
-            self._print(line)
+            self._topic, self._progress = topic, progress
+            self._print(_line(transfer))
 
     def note(self, line: str) -> None:
         if line != self._last_line:
@@ -98,8 +99,16 @@ def reason(transfer: Transfer) -> str:
     """Return why the transfer waits, from its current record; empty if it does not wait or is over."""
     if transfer.current["state"] == "PAUSED":
         return f"waiting: the transfer is paused; to go on: gridhaul resume {_id(transfer)}"
+    if waiting := transfer.current["waiting"]:
+        return f"waiting: {text.clause(waiting['detail'])}"
     error = transfer.current["error"]
     return f"waiting: {error['code']}: {error['detail']}" if error and not transfer.over else ""
+
+
+def _cause(transfer: Transfer) -> str:
+    """Return the reason to wait without its seconds, which grow while the transfer waits."""
+    waiting = transfer.current["waiting"]
+    return waiting["code"] if waiting else reason(transfer)
 
 
 def _id(transfer: Transfer) -> str:
@@ -127,14 +136,16 @@ def _delivering(delivery: DeliveryRecord) -> str:
     return "checking" if all_sent else delivery["state"]
 
 
-def _line(transfer: Transfer) -> str:
+def _progress(transfer: Transfer) -> str:
     file, delivery = transfer.file, transfer.delivery
     if delivery:
-        done = text.progress(delivery["sent_bytes"], delivery["length"], delivery["rate"])
-    else:
-        done = text.progress(_stored(file), file["length"], file["rate"])
+        return text.progress(delivery["sent_bytes"], delivery["length"], delivery["rate"])
+    return text.progress(_stored(file), file["length"], file["rate"])
+
+
+def _line(transfer: Transfer) -> str:
     why = reason(transfer)
-    return f"{_phase(transfer)} {done}" + (f"; {why}" if why else "")
+    return f"{_phase(transfer)} {_progress(transfer)}" + (f"; {why}" if why else "")
 
 
 def _plain(field: str) -> TextColumn:

@@ -10,7 +10,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 
 from gridhaul.cli.exits import Exit, exit_of_failure, leave
 from gridhaul.cli.send import Interrupted
-from gridhaul.cli.text import progress, safe, size
+from gridhaul.cli.text import clause, progress, safe, size
 from gridhaul.client import Client, ClientError
 from gridhaul.client.records import CHECK_OVER, CheckOrder, CheckRecord, FindingRecord
 from gridhaul.transfer.checks import CheckKind, Mode
@@ -125,27 +125,33 @@ def _shown() -> Iterator["_Show"]:
 
 
 class _Show:
-    """A display of the running check: a bar on a terminal, a line for each stage elsewhere."""
+    """A display of the running check: a bar on a terminal, a line for each stage and reason to wait elsewhere."""
 
     def __init__(self, bar: Progress | None) -> None:
         self._bar = bar
         self._task = bar.add_task("", total=None, detail="") if bar else None
-        self._stage: str | None = None
+        self._topic: tuple[str | None, str | None] = (None, None)
 
     def __call__(self, check: CheckRecord) -> None:
         detail = _detail(check)
         if self._bar is not None and self._task is not None:
             whole = max(check["total_bytes"] or 0, check["checked_bytes"], 1)
             self._bar.update(self._task, total=whole, completed=check["checked_bytes"], detail=safe(detail))
-        elif check["stage"] != self._stage:
+        elif (topic := (check["stage"], _cause(check))) != self._topic:
             typer.echo(safe(detail), err=True)
-        self._stage = check["stage"]
+            self._topic = topic
 
 
 def _detail(check: CheckRecord) -> str:
     stage = (check["stage"] or check["state"].lower()).replace("_", " ")
     done = progress(check["checked_bytes"], check["total_bytes"] or 0, check["rate"])
-    return f"{stage} {done}, {check['found']} found"
+    waiting = check["waiting"]
+    return f"{stage} {done}, {check['found']} found" + (f"; waiting: {clause(waiting['detail'])}" if waiting else "")
+
+
+def _cause(check: CheckRecord) -> str | None:
+    """Return the code of the reason to wait. The words hold seconds, which grow while the check waits."""
+    return check["waiting"]["code"] if check["waiting"] else None
 
 
 @contextmanager

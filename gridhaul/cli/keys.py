@@ -37,7 +37,10 @@ def create(
         str | None, typer.Option(metavar="SCOPE,…", help="The key's scopes; without it, all scopes of the account.")
     ] = None,
     expires_in_days: Annotated[
-        int | None, typer.Option(metavar="N", min=1, help="Days until the key expires; without it, never.")
+        int | None,
+        typer.Option(
+            metavar="N", min=1, help="Days until the key expires; without it, never, or with the key that makes it."
+        ),
     ] = None,
     account: Account = None,
     username: LoginName = None,
@@ -67,6 +70,14 @@ def revoke(
     """Revoke keys, at once and for good."""
     with exit_codes(), connect_as(username) as client:
         for_each(key_ids, lambda key_id: _revoke(client, key_id))
+
+
+def keys_that_stay(client: Client, account: str | None) -> str:
+    """Return a part of a sentence that says how many keys a new password leaves; `account` None: the caller's own."""
+    count = len(client.keys.of(account))
+    if not count:
+        return "the account has no API keys"
+    return f"{count} API {'key stays' if count == 1 else 'keys stay'} (--revoke-keys revokes all)"
 
 
 def _revoke(client: Client, key_id: str) -> str:

@@ -60,6 +60,9 @@ LoginName = Annotated[
         help="Log in with the password of USER for this one command, instead of GRIDHAUL_TOKEN.",
     ),
 ]
+RevokeKeys = Annotated[
+    bool, typer.Option("--revoke-keys", help="Revoke all API keys of the account together with the old password.")
+]
 User = Annotated[str, typer.Argument(metavar="USER", callback=username_of, help="The name of the account.")]
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import typer
 
-from gridhaul.cli.text import progress, safe, size
+from gridhaul.cli.text import clause, progress, safe, size
 from gridhaul.client import ApiError, Client
 from gridhaul.client.records import DeliveryRecord, FailureRecord, FileRecord
 
@@ -51,6 +51,7 @@ def _file_lines(file: FileRecord) -> list[str]:
         *([f"  sha-256   {digest}"] if digest else []),
         f"  attempts  {file['attempts']}",
         *_error_lines(file["error"]),
+        *_waiting_lines(file["waiting"]),
         f"  updated   {file['updated_at']}",
     ]
 
@@ -63,6 +64,7 @@ def _delivery_lines(delivery: DeliveryRecord) -> list[str]:
         f"  sent      {progress(delivery['sent_bytes'], delivery['length'], delivery['rate'])}",
         f"  attempts  {delivery['attempts']}",
         *_error_lines(delivery["error"]),
+        *_waiting_lines(delivery["waiting"]),
         f"  updated   {delivery['updated_at']}",
         *([f"  evidence  {receipt['evidence']}", f"  location  {receipt['location']}"] if receipt else []),
     ]
@@ -70,3 +72,7 @@ def _delivery_lines(delivery: DeliveryRecord) -> list[str]:
 
 def _error_lines(error: FailureRecord | None) -> list[str]:
     return [f"  error     {error['code']}: {error['detail']}"] if error else []
+
+
+def _waiting_lines(waiting: FailureRecord | None) -> list[str]:
+    return [f"  waiting   {clause(waiting['detail'])}"] if waiting else []

@@ -8,6 +8,11 @@ def safe(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
+def clause(sentence: str) -> str:
+    """Return a sentence without its capital and its full stop, to stand after a colon."""
+    return sentence[:1].lower() + sentence[1:].removesuffix(".")
+
+
 def size(length_bytes: float) -> str:
     """Return a length such as `12.0 MiB`."""
     power = 0

@@ -69,15 +69,17 @@ class Client:
         patience_seconds: float,
         on_retry: Callable[[ClientError], None],
         tls: ssl.SSLContext | None = None,
+        current_password: str | None = None,
     ) -> None:
         """Make a client. Without `tls`, the client trusts the system's certificate authorities.
 
-        Raises ValueError if the URL or the token is malformed.
+        An access token needs `current_password`, its account's password, for requests that give lasting access: new
+        keys, and some changes of accounts. Raises ValueError if the URL or the token is malformed.
         """
         patience = Patience(seconds=patience_seconds, on_retry=on_retry)
         self._connection = Connection(url, token, patience, tls=tls)
-        self.accounts = Accounts(self._connection)
-        self.keys = Keys(self._connection)
+        self.accounts = Accounts(self._connection, current_password)
+        self.keys = Keys(self._connection, current_password)
 
     def __enter__(self) -> Self:
         return self

@@ -23,14 +23,22 @@ def logged_in(
 ) -> Iterator[Client]:
     """Yield a client for one login, which ends with the context.
 
-    Raises ClientError, and ValueError if the URL is malformed.
+    The client sends the password with each request that may need it. Raises ClientError, and ValueError if the URL is
+    malformed.
     """
     patience = Patience(seconds=patience_seconds, on_retry=on_retry)
     with Connection(url, None, patience, tls=tls) as anonymous:
         login = _log_in(anonymous, username, password)
         try:
             token = login["access_token"]
-            with Client(url, token, patience_seconds=patience_seconds, on_retry=on_retry, tls=tls) as client:
+            with Client(
+                url,
+                token,
+                patience_seconds=patience_seconds,
+                on_retry=on_retry,
+                tls=tls,
+                current_password=password,
+            ) as client:
                 yield client
         finally:
             with suppress(ClientError):  # a login that is not revoked expires, and nobody has its token

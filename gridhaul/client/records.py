@@ -31,6 +31,7 @@ class FileRecord(TypedDict):
     digests: dict[str, str]
     attempts: int
     error: FailureRecord | None
+    waiting: FailureRecord | None
     created_at: str
     updated_at: str
     links: dict[str, str]
@@ -68,6 +69,7 @@ class DeliveryRecord(TypedDict):
     rate: float | None
     attempts: int
     error: FailureRecord | None
+    waiting: FailureRecord | None
     receipt: ReceiptRecord | None
     created_at: str
     updated_at: str
@@ -108,6 +110,7 @@ class CheckRecord(TypedDict):
     source_bytes: int
     sent_bytes: int
     error: FailureRecord | None
+    waiting: FailureRecord | None
     created_at: str
     updated_at: str
     links: dict[str, str]
@@ -141,10 +144,14 @@ class AccountRecord(TypedDict):
 
 
 class AccountChanges(TypedDict, total=False):
-    """The fields of an account to set. None means every root, every target, the server's limit, or no password."""
+    """The fields of an account to set. None means every root, every target, the server's limit, or no password.
+
+    With `revoke_keys`, the change of `password` also revokes all keys. A new account has no such field.
+    """
 
     scopes: list[str]
     password: str | None
+    revoke_keys: bool
     roots: list[str] | None
     targets: list[str] | None
     quota_bytes: int | None

@@ -13,8 +13,7 @@ from gridhaul.embedded.errors import DirectoryInUse, EmbeddedError
 from gridhaul.transfer.credentials import Credential, CredentialKind
 
 SECRET_BYTES = 32
-_PRIVATE = ("mongo", "redis", "logs", "run", "secrets")
-_OPEN = ("outgoing", "delivered")
+_PRIVATE = ("mongo", "redis", "logs", "run", "secrets", "delivered")
 
 
 @dataclass(frozen=True)
@@ -89,13 +88,15 @@ class DataDirectory:
         os.pwrite(descriptor, b"%d\n" % os.getpid(), 0)
 
     def make(self) -> None:
-        """Make the directories. Only their owner can read the directories of secrets, logs and databases."""
+        """Make the directories, which their owner alone can read. Close those that exist, except `outgoing`.
+
+        An operator may have opened `outgoing`, so that others can put files there.
+        """
         for name in _PRIVATE:
             directory = self.path / name
             directory.mkdir(exist_ok=True)
             directory.chmod(0o700)
-        for name in _OPEN:
-            (self.path / name).mkdir(exist_ok=True)
+        self.outgoing.mkdir(exist_ok=True, mode=0o700)
 
     def secret(self, name: str) -> str:
         """Return the secret. The first call makes the secret, and writes it to disk before returning it."""

@@ -84,7 +84,7 @@ def empty(directory: DataDirectory) -> None:
             else:
                 child.unlink()
         directory.make()
-        (directory.path / REMOTE).mkdir()
+        (directory.path / REMOTE).mkdir(mode=0o700)
 
 
 def make_file(file: Path) -> Path:

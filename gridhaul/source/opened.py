@@ -111,17 +111,18 @@ def is_settled(identity: SourceIdentity) -> bool:
 
 async def identify(path: str, roots: Roots, *, max_file_bytes: int | None) -> SourceIdentity:
     """Return the identity under which the file at `path` is registered. Raises the source errors."""
-    identity = await asyncio.to_thread(_identity, check_path(path), roots)
+    return await asyncio.to_thread(identify_here, path, roots, max_file_bytes=max_file_bytes)
+
+
+def identify_here(path: str, roots: Roots, *, max_file_bytes: int | None) -> SourceIdentity:
+    """Identify the file as `identify` does, but in the calling thread, for as long as the file system takes."""
+    with closing(Source.open_here(path, roots)) as source:
+        identity = source.identity()
     if max_file_bytes is not None and identity.size > max_file_bytes:
         raise SourceTooLarge(f"Files of more than {max_file_bytes} bytes are not taken here.")
     if identity.size >= TOO_MANY_BYTES:
         raise InvalidValue("Files of 2 PiB and more are beyond the numbers of a GridFS chunk.")
     return identity
-
-
-def _identity(path: str, roots: Roots) -> SourceIdentity:
-    with closing(Source(_open(path, roots))) as source:
-        return source.identity()
 
 
 def _open(path: str, roots: Roots) -> int:

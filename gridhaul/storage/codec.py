@@ -1,5 +1,6 @@
 """The conversion of records to BSON documents and back. Field names stay, `id` becomes `_id`, ids become ObjectIds."""
 
+from dataclasses import fields
 from typing import Any, Generic, TypeVar, get_type_hints
 
 from bson import ObjectId
@@ -9,9 +10,10 @@ from cattrs.preconf.bson import BsonConverter, make_converter
 from gridhaul.storage.connect import Document
 from gridhaul.transfer.access import Account
 from gridhaul.transfer.checks import Check
-from gridhaul.transfer.model import Content, Delivery, File, RecordId
+from gridhaul.transfer.model import Content, Delivery, File, RecordId, RemoteObject, SourceIdentity
 
 R = TypeVar("R")
+INT64 = range(-(2**63), 2**63)  # the integers that BSON can hold
 
 
 def new_id() -> RecordId:
@@ -19,10 +21,21 @@ def new_id() -> RecordId:
     return RecordId(str(ObjectId()))
 
 
+def _storable(integer: int) -> int | str:
+    """Return the integer, or its decimal text if BSON's 64 bits cannot hold it. Decoding takes both."""
+    return integer if integer in INT64 else str(integer)
+
+
 def _make_converter() -> BsonConverter:
     converter = make_converter()
     converter.register_unstructure_hook(RecordId, ObjectId)
     converter.register_structure_hook(RecordId, lambda value, _: RecordId(str(value)))
+    # The integers of these two come from file systems and from targets, so they may have any size.
+    for told in (SourceIdentity, RemoteObject):
+        integers: dict[str, Any] = {
+            field.name: override(unstruct_hook=_storable) for field in fields(told) if field.type is int
+        }
+        converter.register_unstructure_hook(told, make_dict_unstructure_fn(told, converter, **integers))
     for record in (File, Content, Delivery, Check, Account):
         renamed = override(rename="_id")
         converter.register_unstructure_hook(record, make_dict_unstructure_fn(record, converter, id=renamed))

@@ -10,6 +10,7 @@ from pymongo import ASCENDING, DESCENDING, IndexModel
 from pymongo.errors import CollectionInvalid
 
 from gridhaul.storage.connect import Database, database_errors
+from gridhaul.transfer.obstacles import KEPT_SECONDS
 
 
 def _keys(*names: str) -> list[tuple[str, int]]:
@@ -61,6 +62,7 @@ REGISTRY_INDEXES: Mapping[str, Sequence[IndexModel]] = {
     ),
     "contents": LEASED,
     "checks": (*LEASED, _partial_index("open_key", unique=True)),
+    "workers": (_index("seen_at", expireAfterSeconds=KEPT_SECONDS),),
 }
 PAYLOAD_INDEXES: Mapping[str, Sequence[IndexModel]] = {
     "fs.chunks": (_index("files_id", "n", unique=True), _index("files_id", "n", "digest")),
@@ -74,7 +76,7 @@ async def make_auth_indexes(database: Database) -> None:
 
 
 async def make_registry_indexes(database: Database) -> None:
-    """Make the indexes that prepare, finalize, listings and the dispatcher need."""
+    """Make the indexes that prepare, finalize, listings and the dispatcher need, and the one that ends heartbeats."""
     await _make(database, REGISTRY_INDEXES)
 
 

@@ -39,6 +39,8 @@ class Session:
     digest: str  # of the newest refresh token's secret, as in `Credential.digest`; changes with each refresh
     scopes: tuple[Scope, ...]  # chosen at the login; the account's scopes limit the session as well
     expires_at: datetime  # set at the login; a refresh does not move it
+    previous_digest: str | None = None  # of the refresh token that the newest one replaced; None: there is none
+    renewed_at: datetime | None = None  # the database server's time of the last refresh; None: there was none
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -84,11 +86,20 @@ class Caller:
 
     account: Account
     scopes: frozenset[Scope]
-    key_id: RecordId | None = None  # of the request's API key; None: the request has an access token
+    key: ApiKey | None = None  # the request's API key; None: the request has an access token
 
     @property
     def username(self) -> str:
         return self.account.username
+
+    @property
+    def key_id(self) -> RecordId | None:
+        return self.key.id if self.key else None
+
+    @property
+    def expires(self) -> bool:
+        """Whether the request's credential ends by itself, as an access token does, and an API key with an end."""
+        return self.key is None or self.key.expires_at is not None
 
     @property
     def is_admin(self) -> bool:
@@ -106,11 +117,6 @@ class Caller:
         """Raise Forbidden, which names the missing scopes, unless the caller has all these scopes."""
         if missing := sorted(set(scopes) - self.scopes):
             raise Forbidden(f"This token does not have the scope {' '.join(missing)}.")
-
-    def require_target(self, name: str) -> None:
-        """Raise Forbidden unless the account may deliver to the target."""
-        if not self.sees_target(name):
-            raise Forbidden("This account may not deliver to that target.")
 
     def sees_target(self, name: str) -> bool:
         return self.account.targets is None or name in self.account.targets

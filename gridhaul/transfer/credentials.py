@@ -5,11 +5,12 @@ The text of a credential is a prefix, the id under which the digest is found, an
 
 import re
 import secrets
+from base64 import urlsafe_b64encode
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Self
 
-from gridhaul.transfer.digest import fingerprint, same_secret
+from gridhaul.transfer.digest import fingerprint, keyed_digest, same_secret
 from gridhaul.transfer.model import RecordId
 
 SECRET_BYTES = 32
@@ -57,6 +58,10 @@ class Credential:
         """Return whether the digest is this credential's, in constant time."""
         return same_secret(self.digest, digest)
 
-    def renewed(self) -> Self:
-        """Return a credential with the same id and a new secret."""
-        return type(self)(kind=self.kind, id=self.id, secret=secrets.token_urlsafe(SECRET_BYTES))
+    def successor(self, service_secret: str) -> Self:
+        """Return the credential that replaces this one: with the same id, and a secret derived from this one's text.
+
+        Repeated calls return the same successor. Only a holder of `service_secret` can derive it.
+        """
+        derived = keyed_digest(self.text, key=service_secret)
+        return type(self)(kind=self.kind, id=self.id, secret=urlsafe_b64encode(derived).rstrip(b"=").decode())

@@ -1,4 +1,4 @@
-"""Every hash of Gridhaul: BLAKE3-256 for a chunk and a manifest, SHA-256 for a content."""
+"""Every hash of Gridhaul: BLAKE3-256 for a chunk and a manifest, SHA-256 for a content and for secrets."""
 
 import hashlib
 import hmac
@@ -65,6 +65,11 @@ def fingerprint(*parts: str) -> str:
         encoded = part.encode("utf-8", "surrogatepass")
         total.update(len(encoded).to_bytes(8, "big") + encoded)
     return total.hexdigest()
+
+
+def keyed_digest(text: str, *, key: str) -> bytes:
+    """Return the HMAC-SHA256 (RFC 2104, 32 bytes) of the text, which nobody can compute without the key."""
+    return hmac.digest(key.encode(), text.encode(), "sha256")
 
 
 def same_secret(given: str, expected: str) -> bool:

@@ -171,6 +171,12 @@ class SourceReadFailed(GridhaulError):
     code, status, retryable = "source_read_failed", 503, True
 
 
+class SourceUnavailable(GridhaulError):
+    """The source's file system does not answer."""
+
+    code, status, retryable = "source_unavailable", 503, True
+
+
 # Storage
 
 
@@ -208,6 +214,14 @@ class DownloadsBusy(GridhaulError):
 
 class BrokerUnavailable(GridhaulError):
     code, status, retryable, counts = "broker_unavailable", 503, True, False
+
+
+class BrokerRefusesWrites(GridhaulError):
+    code, status, retryable, counts = "broker_refuses_writes", 503, True, False
+
+
+class NoWorker(GridhaulError):
+    code, status, retryable, counts = "no_worker", 503, True, False
 
 
 class StorageFull(GridhaulError):

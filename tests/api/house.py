@@ -25,6 +25,14 @@ class House:
             "/auth/token/", data={"grant_type": "refresh_token", "refresh_token": token, **more}
         )
 
+    async def make_key(self, token: str, **more: object) -> httpx2.Response:
+        return await self.http.post("/keys", json={"name": "k", **more}, headers=bearer(token))
+
+    async def key(self) -> str:
+        """Return a new key of the account."""
+        login = (await self.log_in()).json()
+        return str((await self.make_key(login["access_token"], current_password=PASSWORD)).json()["key"])
+
     async def look(self, token: str, path: str = "/account") -> int:
         """Return the status of a GET of the path with the token."""
         return (await self.http.get(path, headers=bearer(token))).status_code

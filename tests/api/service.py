@@ -7,17 +7,23 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx2
+from fastapi import FastAPI
 
 from api.app import create_app
 from api.authenticator import Authenticator
 from api.dependencies import Service
-from api.download import download_slots
+from api.download_limit import DownloadSlots
+from api.obstacles import Obstacles
 from api.open_file_limit import OpenFileLimit
+from api.parts import parts_of
 from api.password_attempts import PasswordAttempts
 from api.rate_limits import RateLimits
+from api.source_lookup import SourceLookup, look_threads
 from gridhaul.asgi import chain
+from gridhaul.asgi.health import Check, Health
 from gridhaul.asgi.readiness import Readiness
 from gridhaul.identity.passwords import Passwords
+from gridhaul.process.bounded_threads import BoundedThreads
 from gridhaul.transfer.access import Account, Caller, Scope
 from gridhaul.transfer.errors import Unauthorized
 from gridhaul.transfer.model import Hint, RecordId
@@ -34,8 +40,10 @@ NO_RATES = RateLimits(requests_a_minute=0, failed_logins_a_minute=0)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Api:
+    app: FastAPI
     http: httpx2.AsyncClient
     hints: list[Hint]
+    obstacles: Obstacles
 
     def hinted(self) -> list[tuple[str, str]]:
         return [(hint.task.value, hint.record_id) for hint in self.hints]
@@ -70,6 +78,8 @@ async def serving(
     accounts: Accounts | None = None,
     rate_limits: RateLimits = NO_RATES,
     max_open_files: int = 1000,
+    threads: BoundedThreads | None = None,
+    check_broker: Check = _nothing,
 ) -> AsyncIterator[Api]:
     """Serve the api over these ports, with the targets `archive` and `mirror`.
 
@@ -78,19 +88,22 @@ async def serving(
     app, hints, ready = create_app(), list[Hint](), Readiness(_nothing)
     passwords = Passwords()
     await ready.prepare()
+    obstacles = Obstacles(ports.worker_signs, check_broker)
+    app.state.health = Health(needed={"indexes": ready.check}, others=parts_of(obstacles))
     chain.start(app, REQUEST_LIMITS, cors_origins=())
     app.state.service = Service(
         files=ports.files,
         deliveries=ports.deliveries,
         contents=ports.contents,
         checks=ports.checks,
-        downloads=download_slots(),
+        downloads=DownloadSlots(),
         hints=NotedHints(hints),
+        obstacles=obstacles,
         indexes=ready,
         roots=(root,),
+        sources=SourceLookup(threads or look_threads(), max_file_bytes=None),
         targets=frozenset({"archive", "mirror"}),
         large_file_bytes=100,
-        max_file_bytes=None,
         max_open_files=max_open_files,
         open_file_limit=OpenFileLimit(ports.files),
         usage=ports.usage_with(None),
@@ -106,4 +119,4 @@ async def serving(
     transport = httpx2.ASGITransport(app)
     headers = {"Authorization": f"Bearer {TOKEN}"}
     async with httpx2.AsyncClient(transport=transport, base_url="http://api", headers=headers) as http:
-        yield Api(http=http, hints=hints)
+        yield Api(app=app, http=http, hints=hints, obstacles=obstacles)

@@ -6,8 +6,8 @@ from contextlib import aclosing
 
 import pytest
 
-from api.download import DOWNLOADS_AT_ONCE, download_slots, slotted
-from gridhaul.transfer.errors import ChunkMissing, DownloadsBusy
+from api.download import taken
+from gridhaul.transfer.errors import ChunkMissing
 from gridhaul.transfer.ports.contents import Chunks
 from tests.contracts.bytes_to_store import MIB, sealed, some_bytes
 from tests.contracts.memory_contents import MemoryContents, MemoryIntake
@@ -38,32 +38,21 @@ async def no_stage_runs() -> bool:
 
 
 async def test_all_chunks_come_in_order(contents: MemoryContents) -> None:
-    async with aclosing(slotted(await chunks_of(contents), download_slots())) as chunks:
+    async with aclosing(taken(await chunks_of(contents))) as chunks:
         assert b"".join([chunk async for chunk in chunks]) == some_bytes(LENGTH)
     assert await eventually(no_stage_runs)
 
 
-async def test_download_that_is_given_up_ends_its_threads_and_frees_its_slot(contents: MemoryContents) -> None:
-    slots = download_slots()
-    for _ in range(DOWNLOADS_AT_ONCE + 1):
-        async with aclosing(slotted(await chunks_of(contents), slots)) as chunks:
-            assert await anext(chunks) == some_bytes(LENGTH)[:MIB]
+async def test_download_that_is_given_up_ends_its_threads(contents: MemoryContents) -> None:
+    async with aclosing(taken(await chunks_of(contents))) as chunks:
+        assert await anext(chunks) == some_bytes(LENGTH)[:MIB]
     assert await eventually(no_stage_runs)
 
 
 async def test_error_of_the_chunks_comes_as_it_is_and_no_more_than_is_verified_before(contents: MemoryContents) -> None:
     received = bytearray()
-    async with aclosing(slotted(await chunks_of(contents, missing=20), download_slots())) as chunks:
+    async with aclosing(taken(await chunks_of(contents, missing=20))) as chunks:
         with pytest.raises(ChunkMissing, match="Chunk 20 "):
             await receive(chunks, into=received)
     assert received == some_bytes(LENGTH)[: len(received)]
     assert await eventually(no_stage_runs)
-
-
-async def test_one_download_too_many_is_told_so_before_anything_is_read(contents: MemoryContents) -> None:
-    slots = download_slots()
-    with slots.hold(DOWNLOADS_AT_ONCE):
-        async with aclosing(slotted(await chunks_of(contents), slots)) as chunks:
-            with pytest.raises(DownloadsBusy):
-                await anext(chunks)
-    assert await no_stage_runs()

@@ -7,7 +7,7 @@ import pytest
 from api.password_attempts import WAITING_MOST, PasswordAttempts
 from gridhaul.identity.passwords import AT_ONCE, Passwords
 from gridhaul.transfer.errors import TooManyRequests
-from tests.api.house import OTHER, WRONG_MOST, House, bearer
+from tests.api.house import OTHER, PASSWORD, WRONG_MOST, House, bearer
 from tests.api.service import NO_RATES
 
 
@@ -51,6 +51,14 @@ async def test_wrong_current_passwords_are_counted_as_logins(house: House) -> No
     for _ in range(WRONG_MOST):
         assert (await house.http.put("/account/password", json=wrong, headers=headers)).status_code == 403
     assert (await house.http.put("/account/password", json=wrong, headers=headers)).status_code == 429
+    assert (await house.log_in()).status_code == 429
+
+
+async def test_wrong_passwords_for_a_key_are_counted_as_logins_and_missing_ones_are_not(house: House) -> None:
+    token = (await house.log_in()).json()["access_token"]
+    bodies: list[dict[str, object]] = [{}] * (WRONG_MOST + 1) + [{"current_password": OTHER}] * WRONG_MOST
+    assert {(await house.make_key(token, **body)).status_code for body in bodies} == {403}
+    assert (await house.make_key(token, current_password=PASSWORD)).status_code == 429
     assert (await house.log_in()).status_code == 429
 
 

@@ -16,7 +16,7 @@ class Row(Enum):
     """A row of the table: the input, and the answer."""
 
     TOKEN = "no, malformed, expired, foreign or `alg: none` token", "401 with `WWW-Authenticate`"
-    GRANT = "token without the scope, root or target", "403"
+    GRANT = "token without the scope or root · target that is unknown or not the caller's", "403 · 422, alike"
     FOREIGN = "someone else's file id", "404"
     OUTSIDE = (
         "path with `..`, outside the roots, through a symlink that leaves them",
@@ -78,6 +78,7 @@ class Answer:
 
 UNAUTHORIZED = Answer(401, "unauthorized", ("WWW-Authenticate",))
 FORBIDDEN = Answer(403, "forbidden")
+UNKNOWN_TARGET = Answer(422, "target_unknown")
 NOT_FOUND = Answer(404, "not_found")
 INVALID = Answer(422, "invalid_value")
 

@@ -1,14 +1,19 @@
 """Bodies that end early or stall: the service closes the connection and stores nothing of them."""
 
+import json
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from http.client import HTTPResponse
+from pathlib import Path
+from typing import Any
 
 from tests.bad_input.bench import Bench
 from tests.bad_input.peer import connected_to
 from tests.bad_input.strict import StrictApi
 from tests.bad_input.table import Row, trying
 from tests.journeys.chunk_writer import ChunkWriter
-from tests.journeys.operator import MIB
+from tests.journeys.operator import MIB, wait_for
 
 CHUNK = b"a" * MIB
 pytestmark = trying(Row.BROKEN_OFF)
@@ -49,14 +54,30 @@ def require_refused_and_closed(url: str, data: bytes) -> None:
         assert connection.recv(1) == b""
 
 
+@contextmanager
+def one_quiet_line(log: Path) -> Iterator[None]:
+    """Assert that the service logs the request of the block as one that the client left, and no exception."""
+    since = log.stat().st_size
+    yield
+    wait_for(lambda: disconnects(log, since) or None, seconds=10, what="line of the request that the client left")
+    assert [line["status"] for line in disconnects(log, since)] == [499]
+    assert b"Traceback" not in log.read_bytes()[since:]
+
+
+def disconnects(log: Path, since_byte: int) -> list[dict[str, Any]]:
+    lines = log.read_bytes()[since_byte:].splitlines()
+    return [json.loads(line) for line in lines if b'"disconnected": true' in line]
+
+
 def test_client_that_leaves_within_json_registers_nothing(bench: Bench) -> None:
-    with bench.unchanged():
+    with bench.unchanged(), one_quiet_line(bench.system.data / "logs" / "api.log"):
         require_closed(bench.system.url, prepare_of(bench.http.headers["Authorization"].removeprefix("Bearer ")))
 
 
 def test_client_that_leaves_within_a_segment_stores_nothing(bench: Bench) -> None:
     writer = ChunkWriter.open(bench.operator, MIB)
-    require_closed(writer.url, segment_of(writer))
+    with one_quiet_line(bench.system.data / "logs" / "chunk_service.log"):
+        require_closed(writer.url, segment_of(writer))
     require_untouched(writer)
 
 

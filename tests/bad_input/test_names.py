@@ -3,7 +3,7 @@
 import pytest
 
 from tests.bad_input.bench import Bench
-from tests.bad_input.table import INVALID, Answer, Row, cases
+from tests.bad_input.table import INVALID, UNKNOWN_TARGET, Answer, Row, cases
 
 TARGETS = {
     "unknown": "no-such-target",
@@ -32,11 +32,10 @@ OBJECT_NAMES = {
     "1,025 bytes": "x/" * 513,
     "as of a temporary object": f".gridhaul-{'0' * 24}-1.part",
 }
-UNKNOWN = Answer(422, "target_unknown")
 
 
 @pytest.mark.parametrize(
-    ("target", "answer"), [*cases(Row.TARGET, UNKNOWN, TARGETS), *cases(Row.TARGET, INVALID, {"long": "x" * 65})]
+    ("target", "answer"), [*cases(Row.TARGET, UNKNOWN_TARGET, TARGETS), *cases(Row.TARGET, INVALID, {"long": "x" * 65})]
 )
 def test_only_a_configured_target_is_taken(bench: Bench, target: str, answer: Answer) -> None:
     with bench.unchanged():

@@ -6,12 +6,13 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from starlette.requests import ClientDisconnect
 
 from chunk_service.bundle_body import read_bundle
 from gridhaul.chunk_service_client.bundle_table import write_body, write_table
 from gridhaul.transfer.bundle import TABLE_MAX_BYTES, WholeContent
 from gridhaul.transfer.digest import content_sha256
-from gridhaul.transfer.errors import DigestMismatch, Forbidden, InvalidValue, LengthMismatch, RequestTimeout
+from gridhaul.transfer.errors import DigestMismatch, Forbidden, InvalidValue, LengthMismatch
 from gridhaul.transfer.grants import BundleGrant
 from tests.chunk_service.test_segment_body import KIB, STALL_SECONDS, _ended, _parts, _request
 from tests.contracts.bytes_to_store import MIB, some_bytes, whole_content
@@ -106,5 +107,5 @@ async def test_table_that_is_not_as_documented_is_refused(table: bytes) -> None:
 
 async def test_client_that_goes_in_the_middle_ends_the_request() -> None:
     granted = BundleGrant(table_sha256=content_sha256(TABLE))
-    with pytest.raises(RequestTimeout):
+    with pytest.raises(ClientDisconnect):
         await read_bundle(_request([BODY[:-1]]), granted, length=len(BODY), stall_seconds=STALL_SECONDS)

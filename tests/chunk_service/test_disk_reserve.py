@@ -3,6 +3,7 @@
 import pytest
 
 from chunk_service.intake_limits import DiskReserve
+from gridhaul.transfer.chunking import SEGMENT_MAX_BYTES
 from gridhaul.transfer.errors import StorageFull
 from gridhaul.transfer.model import FreeSpace
 
@@ -33,3 +34,17 @@ async def test_room(disk: int, reusable: int, room: int) -> None:
         await reserve.require(room)
         with pytest.raises(StorageFull):
             await reserve.require(1)
+
+
+@pytest.mark.parametrize("missing_bytes", [0, 1])
+async def test_check_asks_for_the_room_of_a_segment_and_uses_none(missing_bytes: int) -> None:
+    async def free_space() -> FreeSpace:
+        return FreeSpace(disk_bytes=RESERVE + SEGMENT_MAX_BYTES - missing_bytes, reusable_bytes=0)
+
+    reserve = DiskReserve(free_space, reserve_bytes=RESERVE)
+    if missing_bytes:
+        with pytest.raises(StorageFull):
+            await reserve.check()
+    else:
+        await reserve.check()
+        await reserve.require(SEGMENT_MAX_BYTES)

@@ -1,15 +1,18 @@
 """`ChunkClient`: when it repeats a request itself, and when it leaves the repeat to a later attempt."""
 
 import json
+import socket
 from collections.abc import Iterator
 
 import pytest
 
+from gridhaul.chunk_service_client import chunk_client
 from gridhaul.chunk_service_client.chunk_client import ChunkClient
 from gridhaul.outgoing.http_client import make_client
-from gridhaul.transfer.errors import StorageFull
+from gridhaul.transfer.errors import ChunkServiceUnavailable, StorageFull
 from gridhaul.transfer.grants import ContentGrant
 from gridhaul.transfer.model import RecordId
+from tests.servers.canned import canned_answer
 from tests.servers.disturbances import Answer
 from tests.servers.proxy import Proxy, proxying
 
@@ -44,3 +47,42 @@ async def test_who_is_told_to_come_much_later_does_not_wait(service: Proxy) -> N
         await ask(service)
     assert caught.value.retry_after_seconds == 30
     assert len(service.requests) == 1
+
+
+async def check(url: str) -> None:
+    async with make_client() as http:
+        await ChunkClient(http, base_url=url, secret="x" * 40).check()
+
+
+def readyz(status: str, body: str) -> bytes:
+    return f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n{body}".encode()
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "error"),
+    [
+        ("503 Service Unavailable", '{"mongodb": "database_unavailable", "disk": "ok"}', ChunkServiceUnavailable),
+        ("404 Not Found", "{}", ChunkServiceUnavailable),
+        ("200 OK", '{"mongodb": "ok", "disk": "storage_full"}', StorageFull),
+    ],
+)
+async def test_check_tells_why_files_cannot_be_stored(status: str, body: str, error: type[Exception]) -> None:
+    with canned_answer(readyz(status, body), reads_on=False) as url, pytest.raises(error):
+        await check(url)
+
+
+@pytest.mark.parametrize("body", ['{"mongodb": "ok", "disk": "ok"}', "[]", "no JSON"])
+async def test_check_of_a_service_that_tells_no_full_disk_passes(body: str) -> None:
+    with canned_answer(readyz("200 OK", body), reads_on=False) as url:
+        await check(url)
+
+
+async def test_check_of_a_silent_service_ends_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chunk_client, "CHECK_SECONDS", 0.1)
+    with socket.create_server(("127.0.0.1", 0)) as silent, pytest.raises(ChunkServiceUnavailable):
+        await check(f"http://127.0.0.1:{silent.getsockname()[1]}")
+
+
+async def test_check_of_a_service_that_is_away_fails() -> None:
+    with pytest.raises(ChunkServiceUnavailable):
+        await check("http://127.0.0.1:9")

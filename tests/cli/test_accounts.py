@@ -6,14 +6,17 @@ from typing import Any
 import pytest
 
 from tests.cli.conftest import Run
-from tests.cli.scripted_accounts import LOGOUT, PASSWORD, account, let_in
+from tests.cli.scripted_accounts import LOGOUT, PASSWORD, account, key, let_in
 from tests.cli.scripted_api import MIB, Answer, ScriptedApi, problem
 
 OWN = "GET /account"
 CREATE = "POST /accounts"
 CHANGE = "PATCH /accounts/bob"
 OWN_PASSWORD = "PUT /account/password"
+OWN_KEYS = "GET /keys"
+KEYS = "GET /keys?account=bob"
 NEW = "another horse entirely"
+CHANGED = {"current_password": PASSWORD, "new_password": NEW, "revoke_keys": False}
 
 
 def sent(api: ScriptedApi, call: str) -> dict[str, Any]:
@@ -101,6 +104,7 @@ def test_created_account_has_its_limits_and_password(api: ScriptedApi, run: Run)
         (("--quota", "none", "--max-open-files", "none"), {"quota_bytes": None, "max_open_files": None}),
         (("--quota", "0", "--max-open-files", "0"), {"quota_bytes": 0, "max_open_files": 0}),
         (("--no-password", "--disable"), {"password": None, "disabled": True}),
+        (("--no-password", "--revoke-keys"), {"password": None, "revoke_keys": True}),
         (("--enable",), {"disabled": False}),
     ],
 )
@@ -108,6 +112,7 @@ def test_only_what_is_named_is_changed(
     api: ScriptedApi, run: Run, args: tuple[str, ...], changes: dict[str, object]
 ) -> None:
     api.script(CHANGE, account())
+    api.script(KEYS, {"keys": []})
     assert run("accounts", "set", "bob", *args).exit_code == 0
     assert sent(api, CHANGE) == changes
 
@@ -122,6 +127,7 @@ def test_only_what_is_named_is_changed(
         ("accounts", "set", "bob", "--scopes", "read write"),
         ("accounts", "set", "bob", "--root", "/srv/a", "--all-roots"),
         ("accounts", "set", "bob", "--target", "nas", "--all-targets"),
+        ("accounts", "set", "bob", "--revoke-keys"),
         ("accounts", "set", "bob", "--quota", "much"),
         ("accounts", "set", "bob", "--quota", "-1"),
         ("accounts", "set", "bob", "--max-open-files", "1.5"),
@@ -155,33 +161,64 @@ def test_lost_answer_says_that_the_account_may_be_there(api: ScriptedApi, run: R
 
 
 def test_own_password_is_changed_with_the_token(api: ScriptedApi, run: Run) -> None:
+    api.script(OWN_KEYS, {"keys": [key(), key()]})
     api.script(OWN_PASSWORD, Answer(body=None, status=204))
     result = run("account", "password", stdin=f"{PASSWORD}\n{NEW}\n")
     assert (result.exit_code, result.stdout) == (0, "")
-    assert sent(api, OWN_PASSWORD) == {"current_password": PASSWORD, "new_password": NEW}
+    stay = "2 API keys stay (--revoke-keys revokes all)"
+    assert result.stderr == f"The password is changed. Every login has ended; {stay}.\n"
+    assert sent(api, OWN_PASSWORD) == CHANGED
     assert PASSWORD not in result.output
     assert NEW not in result.output
 
 
 def test_own_password_is_asked_for_once_to_log_in_and_change_it(api: ScriptedApi, run: Run) -> None:
     let_in(api)
+    api.script(OWN_KEYS, {"keys": []})
     api.script(OWN_PASSWORD, Answer(body=None, status=204))
-    assert run("account", "password", "--username", "bob", stdin=f"{PASSWORD}\n{NEW}\n").exit_code == 0
-    assert sent(api, OWN_PASSWORD) == {"current_password": PASSWORD, "new_password": NEW}
+    result = run("account", "password", "--username", "bob", stdin=f"{PASSWORD}\n{NEW}\n")
+    assert (result.exit_code, "the account has no API keys" in result.stderr) == (0, True)
+    assert sent(api, OWN_PASSWORD) == CHANGED
     assert api.heard[-1].call == LOGOUT
 
 
-def test_admin_logs_in_before_a_new_password_is_read(api: ScriptedApi, run: Run) -> None:
+def test_keys_are_revoked_with_the_own_password_on_request(api: ScriptedApi, run: Run) -> None:
+    api.script(OWN_PASSWORD, Answer(body=None, status=204))
+    result = run("account", "password", "--revoke-keys", stdin=f"{PASSWORD}\n{NEW}\n")
+    assert (result.exit_code, "all API keys are revoked" in result.stderr) == (0, True)
+    assert sent(api, OWN_PASSWORD) == CHANGED | {"revoke_keys": True}
+
+
+def test_admin_logs_in_before_a_new_password_is_read_and_is_asked_for_his_own_once(api: ScriptedApi, run: Run) -> None:
     let_in(api)
     api.script(CHANGE, account())
+    api.script(KEYS, {"keys": [key()]})
     args = ("accounts", "set", "bob", "--password", "--username", "root")
+    result = run(*args, stdin=f"{PASSWORD}\n{NEW}\n")
+    stay = "1 API key stays (--revoke-keys revokes all)"
+    assert (result.exit_code, result.stderr) == (0, f"Every login of bob has ended; {stay}.\n")
+    assert sent(api, CHANGE) == {"password": NEW, "current_password": PASSWORD}
+
+
+def test_admin_who_logs_in_makes_an_account_with_both_passwords(api: ScriptedApi, run: Run) -> None:
+    let_in(api)
+    api.script(CREATE, Answer(body=account(), status=201))
+    args = ("accounts", "create", "bob", "--scopes", "read", "--password", "--username", "root")
     assert run(*args, stdin=f"{PASSWORD}\n{NEW}\n").exit_code == 0
-    assert sent(api, CHANGE) == {"password": NEW}
+    made = {"username": "bob", "scopes": ["read"], "password": NEW, "current_password": PASSWORD}
+    assert sent(api, CREATE) == made
+
+
+def test_admin_revokes_keys_with_a_new_password(api: ScriptedApi, run: Run) -> None:
+    api.script(CHANGE, account())
+    assert run("accounts", "set", "bob", "--password", "--revoke-keys", stdin=f"{NEW}\n").exit_code == 0
+    assert sent(api, CHANGE) == {"password": NEW, "revoke_keys": True}
 
 
 def test_own_password_that_may_be_changed_is_not_changed_again(api: ScriptedApi, run: Run) -> None:
     api.script(OWN_PASSWORD, problem(503, "database_unavailable", "Later."))
+    api.script(OWN_KEYS, {"keys": []})
     result = run("account", "password", stdin=f"{PASSWORD}\n{NEW}\n")
     assert result.exit_code == 1
     assert result.stderr.splitlines()[0] == "The password may have been changed; try the new password first."
-    assert len(api.heard) == 1
+    assert len(api.calls(OWN_PASSWORD)) == 1

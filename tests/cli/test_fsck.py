@@ -53,6 +53,7 @@ def check(state: str, *findings: dict[str, Any], **changes: object) -> dict[str,
         "source_bytes": repaired * MIB,
         "sent_bytes": repaired * MIB,
         "error": None,
+        "waiting": None,
         "created_at": "2026-11-21T03:00:00Z",
         "updated_at": "2026-11-21T03:00:01Z",
         "links": {"self": f"/checks/{CHECK_ID}"},
@@ -74,6 +75,17 @@ def test_clean_check_ends_with_0(api: ScriptedApi, run: Run) -> None:
     assert result.stderr.splitlines()[0] == f"check {CHECK_ID}"
     expected = {"kind": "fsck", "mode": "report", "id": None, "read_targets": False, "bytes_per_second": None}
     assert ordered(api) == expected
+
+
+def test_obstacle_of_a_check_is_shown_once(api: ScriptedApi, run: Run) -> None:
+    waits = [
+        {"code": "no_worker", "detail": f"No worker has answered for {n} s (queue: maintenance)."} for n in (20, 21)
+    ]
+    api.script(START, check("QUEUED", waiting=waits[0]))
+    api.script(LOOK, check("QUEUED", waiting=waits[1]), check("DONE"))
+    waiting = [line for line in run("fsck", "--poll-seconds", "0").stderr.splitlines() if "waiting" in line]
+    (line,) = waiting
+    assert line.endswith("; waiting: no worker has answered for 20 s (queue: maintenance)")
 
 
 def test_findings_are_printed_one_a_line_and_end_with_3(api: ScriptedApi, run: Run) -> None:

@@ -121,6 +121,7 @@ def test_password_on_stdin_logs_in_for_one_command(api: ScriptedApi, run: Run) -
     assert (result.exit_code, result.stdout) == (0, f"{KEY}\n")
     login, create, logout = api.heard
     assert parse_qs(login.body.decode())["password"] == [PASSWORD]
+    assert json.loads(create.body)["current_password"] == PASSWORD
     assert (create.call, create.headers["authorization"]) == (CREATE, "Bearer access")
     assert (logout.call, logout.body) == (LOGOUT, b"token=refresh")
     assert PASSWORD not in result.output

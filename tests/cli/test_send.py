@@ -167,6 +167,20 @@ def test_reason_to_wait_is_shown(api: ScriptedApi, run: Run) -> None:
     assert "REGISTERED 0 B of 4.0 MiB; waiting: storage_full: No space is left.\n" in run(*SEND).stderr
 
 
+def no_worker(seconds: int) -> dict[str, str]:
+    return {"code": "no_worker", "detail": f"No worker has answered for {seconds} s (queue: small)."}
+
+
+def test_obstacle_is_shown_once_and_before_the_last_error(api: ScriptedApi, run: Run) -> None:
+    accept(api)
+    error = {"code": "storage_full", "detail": "No space is left."}
+    looks = [file("REGISTERED", waiting=no_worker(seconds), error=error) for seconds in (20, 21)]
+    api.script(THE_FILE, *looks, file("STORED"))
+    api.script(ITS_DELIVERIES, deliveries(), deliveries(), deliveries(delivery("DELIVERED")))
+    waiting = [line for line in run(*SEND).stderr.splitlines() if "waiting" in line]
+    assert waiting == ["REGISTERED 0 B of 4.0 MiB; waiting: no worker has answered for 20 s (queue: small)"]
+
+
 def test_paused_transfer_is_waited_for(api: ScriptedApi, run: Run) -> None:
     accept(api)
     api.script(THE_FILE, file("PAUSED"), file("STORED"))

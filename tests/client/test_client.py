@@ -195,7 +195,7 @@ def make_account(client: Client) -> object:
 
 
 def change_password(client: Client) -> object:
-    client.accounts.change_own_password("the old one", "the new one")
+    client.accounts.change_own_password("the old one", "the new one", revoke_keys=False)
     return None
 
 

@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import fields, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from gridhaul.storage.accounts.accounts import KEYS_MOST, SESSIONS_MOST
+from gridhaul.storage.accounts.accounts import GRACE_SECONDS, KEYS_MOST, SESSIONS_MOST
 from gridhaul.transfer.access import Account, ApiKey, NewAccount, Session
-from gridhaul.transfer.errors import AccountExists, QuotaExceeded, TooManyKeys
+from gridhaul.transfer.errors import AccountExists, QuotaExceeded, StateConflict, TooManyKeys
 from gridhaul.transfer.model import RecordId
 from gridhaul.transfer.ports.accounts import Accounts, AccountUsage
 from tests.contracts.memory_registry import new_id
@@ -16,8 +16,9 @@ from tests.contracts.memory_registry import new_id
 class MemoryAccounts:
     """A twin of `transfer.ports.accounts.Accounts`. No method awaits anything, so each is atomic."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, grace_seconds: float = GRACE_SECONDS) -> None:
         self.by_name: dict[str, Account] = {}
+        self._grace = timedelta(seconds=grace_seconds)
 
     async def create(self, new: NewAccount) -> Account:
         if new.username in self.by_name:
@@ -40,7 +41,7 @@ class MemoryAccounts:
     async def with_session(self, session_id: RecordId) -> Account | None:
         for account in self.by_name.values():
             if session := next((one for one in account.sessions if one.id == session_id), None):
-                return replace(account, keys=(), sessions=(session,))
+                return replace(account, keys=(), sessions=(self._in_grace(session),))
         return None
 
     async def page(self, *, limit: int, after: str | None) -> Sequence[Account]:
@@ -56,6 +57,10 @@ class MemoryAccounts:
         generation = account.generation + 1 if account else 0
         return self._update(username, password_hash=password_hash, sessions=(), generation=generation)
 
+    async def set_password_and_revoke_keys(self, username: str, password_hash: str | None) -> Account | None:
+        self._update(username, keys=())
+        return await self.set_password(username, password_hash)
+
     async def rehash(self, account: Account, password_hash: str) -> None:
         if self.by_name[account.username].password_hash == account.password_hash:
             self._update(account.username, password_hash=password_hash)
@@ -64,13 +69,15 @@ class MemoryAccounts:
         account = self.by_name.get(username)
         return account.keys if account else ()
 
-    async def add_key(self, username: str, key: ApiKey) -> None:
-        account = self.by_name[username]
-        if any(one.id == key.id for one in account.keys):
+    async def add_key(self, account: Account, key: ApiKey) -> None:
+        now = self.by_name[account.username]
+        if any(one.id == key.id for one in now.keys):
             return
-        if len(account.keys) >= KEYS_MOST:
+        if now.generation != account.generation:
+            raise StateConflict("The account got another password just now.")
+        if len(now.keys) >= KEYS_MOST:
             raise TooManyKeys(f"An account has at most {KEYS_MOST} keys; revoke some.")
-        self._update(username, keys=(*account.keys, key))
+        self._update(account.username, keys=(*now.keys, key))
 
     async def revoke_key(self, key_id: RecordId, *, of: str | None) -> Account | None:
         account = await self.with_key(key_id)
@@ -86,12 +93,23 @@ class MemoryAccounts:
         self._update(account.username, sessions=(*now.sessions, session)[-SESSIONS_MOST:])
         return True
 
-    async def renew_session(self, session: Session, *, digest: str) -> bool:
-        account = await self.with_session(session.id)
-        if account is None or account.sessions[0].digest != session.digest:
-            return False
-        self._replace_session(account, replace(account.sessions[0], digest=digest))
-        return True
+    async def renew_session(self, session_id: RecordId, *, presented: str, following: str) -> bool:
+        for account in self.by_name.values():
+            for session in account.sessions:
+                if session.id == session_id:
+                    return self._renew(account, session, presented, following)
+        return False
+
+    def _renew(self, account: Account, session: Session, presented: str, following: str) -> bool:
+        if session.digest == presented:
+            renewed = replace(session, digest=following, previous_digest=presented, renewed_at=datetime.now(UTC))
+            self._replace_session(account, renewed)
+            return True
+        return (session.digest, session.previous_digest) == (following, presented)
+
+    def _in_grace(self, session: Session) -> Session:
+        accepted = session.renewed_at is not None and session.renewed_at > datetime.now(UTC) - self._grace
+        return session if accepted else replace(session, previous_digest=None)
 
     async def end_session(self, session_id: RecordId) -> None:
         if account := await self.with_session(session_id):

@@ -1,16 +1,21 @@
 """The suite of `Accounts`."""
 
+import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from gridhaul.storage.accounts.accounts import KEYS_MOST, SESSIONS_MOST
+from gridhaul.storage.accounts.accounts import KEYS_MOST, SESSIONS_MOST, MongoAccounts
+from gridhaul.storage.connect import Database
 from gridhaul.transfer.access import Account, ApiKey, NewAccount, Scope, Session
-from gridhaul.transfer.errors import AccountExists, TooManyKeys
+from gridhaul.transfer.errors import AccountExists, StateConflict, TooManyKeys
 from gridhaul.transfer.model import RecordId
+from gridhaul.transfer.ports.accounts import Accounts
+from tests.contracts.memory_accounts import MemoryAccounts
 from tests.contracts.ports import Ports
 
+FIRST, SECOND, THIRD, OTHER = ("s" * 64, "t" * 64, "u" * 64, "v" * 64)  # digests of a session
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 
@@ -22,8 +27,8 @@ def _key(n: int) -> ApiKey:
     return ApiKey(id=_id(n), name=f"key {n}", digest="d" * 64, scopes=(Scope.READ,), created_at=NOW)
 
 
-def _session(n: int, *, digest: str = "s" * 64) -> Session:
-    return Session(id=_id(n), digest=digest, scopes=(Scope.READ,), expires_at=NOW + timedelta(days=1))
+def _session(n: int) -> Session:
+    return Session(id=_id(n), digest=FIRST, scopes=(Scope.READ,), expires_at=NOW + timedelta(days=1))
 
 
 async def _made(ports: Ports, username: str = "alice") -> Account:
@@ -64,7 +69,7 @@ async def test_named_fields_change_and_no_others(ports: Ports) -> None:
 
 async def test_new_password_ends_sessions_and_keeps_keys(ports: Ports) -> None:
     made = await _made(ports)
-    await ports.accounts.add_key("alice", _key(1))
+    await ports.accounts.add_key(made, _key(1))
     assert await ports.accounts.begin_session(made, _session(2))
     changed = await ports.accounts.set_password("alice", "hash 2")
     assert changed is not None
@@ -73,6 +78,27 @@ async def test_new_password_ends_sessions_and_keeps_keys(ports: Ports) -> None:
     assert await ports.accounts.with_key(_id(1)) is not None
     assert not await ports.accounts.begin_session(made, _session(3))  # `made` was read before the password was changed
     assert await ports.accounts.set_password("bob", None) is None
+
+
+async def test_new_password_revokes_the_keys_of_its_account_if_it_shall(ports: Ports) -> None:
+    made, other = await _made(ports), await _made(ports, "bob")
+    for account, n in ((made, 1), (made, 2), (other, 3)):
+        await ports.accounts.add_key(account, _key(n))
+    assert await ports.accounts.begin_session(made, _session(4))
+    changed = await ports.accounts.set_password_and_revoke_keys("alice", "hash 2")
+    assert changed is not None
+    assert (changed.password_hash, changed.generation) == ("hash 2", 1)
+    assert [await ports.accounts.with_key(_id(n)) is not None for n in (1, 2, 3)] == [False, False, True]
+    assert await ports.accounts.with_session(_id(4)) is None
+    assert await ports.accounts.set_password_and_revoke_keys("carol", None) is None
+
+
+async def test_key_is_not_added_by_whoever_read_the_account_before_its_new_password(ports: Ports) -> None:
+    made = await _made(ports)
+    await ports.accounts.set_password_and_revoke_keys("alice", "hash 2")
+    with pytest.raises(StateConflict):
+        await ports.accounts.add_key(made, _key(1))
+    assert list(await ports.accounts.keys("alice")) == []
 
 
 async def test_disabling_ends_sessions_and_no_session_begins(ports: Ports) -> None:
@@ -96,7 +122,7 @@ async def test_password_is_rehashed_unless_it_was_changed(ports: Ports) -> None:
 async def test_account_is_found_by_a_key_with_only_that_key(ports: Ports) -> None:
     made = await _made(ports)
     for n in (1, 2):
-        await ports.accounts.add_key("alice", _key(n))
+        await ports.accounts.add_key(made, _key(n))
     await ports.accounts.begin_session(made, _session(3))
     found = await ports.accounts.with_key(_id(2))
     assert found is not None
@@ -106,26 +132,26 @@ async def test_account_is_found_by_a_key_with_only_that_key(ports: Ports) -> Non
 
 
 async def test_keys_are_listed_oldest_first_and_a_repeated_one_stays(ports: Ports) -> None:
-    await _made(ports)
+    made = await _made(ports)
     for n in (2, 1, 2):
-        await ports.accounts.add_key("alice", _key(n))
+        await ports.accounts.add_key(made, _key(n))
     assert list(await ports.accounts.keys("alice")) == [_key(2), _key(1)]
     assert list(await ports.accounts.keys("bob")) == []
 
 
 async def test_account_has_only_so_many_keys(ports: Ports) -> None:
-    await _made(ports)
+    made = await _made(ports)
     for n in range(KEYS_MOST):
-        await ports.accounts.add_key("alice", _key(n))
-    await ports.accounts.add_key("alice", _key(5))
+        await ports.accounts.add_key(made, _key(n))
+    await ports.accounts.add_key(made, _key(5))
     with pytest.raises(TooManyKeys):
-        await ports.accounts.add_key("alice", _key(KEYS_MOST))
+        await ports.accounts.add_key(made, _key(KEYS_MOST))
 
 
 async def test_key_is_revoked_by_its_owner_or_by_anybody_who_names_none(ports: Ports) -> None:
-    await _made(ports)
+    made = await _made(ports)
     for n in (1, 2):
-        await ports.accounts.add_key("alice", _key(n))
+        await ports.accounts.add_key(made, _key(n))
     assert await ports.accounts.revoke_key(_id(1), of="bob") is None
     for of, n in (("alice", 1), (None, 2)):
         account = await ports.accounts.revoke_key(_id(n), of=of)
@@ -137,7 +163,7 @@ async def test_key_is_revoked_by_its_owner_or_by_anybody_who_names_none(ports: P
 
 async def test_account_is_found_by_a_session_with_only_that_session(ports: Ports) -> None:
     made = await _made(ports)
-    await ports.accounts.add_key("alice", _key(1))
+    await ports.accounts.add_key(made, _key(1))
     for n in (2, 3):
         assert await ports.accounts.begin_session(made, _session(n))
     found = await ports.accounts.with_session(_id(3))
@@ -153,16 +179,52 @@ async def test_oldest_session_ends_when_there_are_too_many(ports: Ports) -> None
     assert found == [False] + [True] * SESSIONS_MOST
 
 
-async def test_session_is_renewed_once_from_each_digest(ports: Ports) -> None:
+async def _digests(accounts: Accounts, n: int) -> tuple[str, str | None]:
+    """Return the session's newest digest, and the previous one while it is accepted."""
+    found = await accounts.with_session(_id(n))
+    assert found is not None
+    return found.sessions[0].digest, found.sessions[0].previous_digest
+
+
+async def test_renewed_session_keeps_its_previous_digest_and_no_older_one(ports: Ports) -> None:
     made = await _made(ports)
     for n in (1, 2):
         await ports.accounts.begin_session(made, _session(n))
-    assert await ports.accounts.renew_session(_session(1), digest="t" * 64)
-    assert not await ports.accounts.renew_session(_session(1), digest="u" * 64)
-    for n, digest in ((1, "t" * 64), (2, "s" * 64)):
-        found = await ports.accounts.with_session(_id(n))
-        assert found is not None
-        assert found.sessions[0].digest == digest
+    assert await ports.accounts.renew_session(_id(1), presented=FIRST, following=SECOND)
+    assert await _digests(ports.accounts, 1) == (SECOND, FIRST)
+    assert await ports.accounts.renew_session(_id(1), presented=SECOND, following=THIRD)
+    assert await _digests(ports.accounts, 1) == (THIRD, SECOND)
+    assert await _digests(ports.accounts, 2) == (FIRST, None)
+
+
+async def test_repeated_renewal_changes_nothing_and_any_other_one_is_refused(ports: Ports) -> None:
+    await ports.accounts.begin_session(await _made(ports), _session(1))
+    assert await ports.accounts.renew_session(_id(1), presented=FIRST, following=SECOND)
+    renewed = await ports.accounts.with_session(_id(1))
+    assert await ports.accounts.renew_session(_id(1), presented=FIRST, following=SECOND)
+    for presented, following in ((FIRST, OTHER), (OTHER, SECOND), (OTHER, THIRD)):
+        assert not await ports.accounts.renew_session(_id(1), presented=presented, following=following)
+    assert not await ports.accounts.renew_session(_id(2), presented=FIRST, following=SECOND)
+    again = await ports.accounts.with_session(_id(1))
+    assert again is not None
+    assert renewed is not None
+    assert again.sessions == renewed.sessions
+
+
+async def test_renewals_of_one_digest_at_once_all_succeed(ports: Ports) -> None:
+    await ports.accounts.begin_session(await _made(ports), _session(1))
+    renewals = (ports.accounts.renew_session(_id(1), presented=FIRST, following=SECOND) for _ in range(20))
+    assert await asyncio.gather(*renewals) == [True] * 20
+    assert await _digests(ports.accounts, 1) == (SECOND, FIRST)
+
+
+async def test_previous_digest_is_not_seen_after_the_time_of_grace(storage: Database | None) -> None:
+    accounts: Accounts
+    accounts = MemoryAccounts(grace_seconds=0) if storage is None else MongoAccounts(storage, grace_seconds=0)
+    made = await accounts.create(NewAccount(username="alice", scopes=(Scope.READ,)))
+    await accounts.begin_session(made, _session(1))
+    assert await accounts.renew_session(_id(1), presented=FIRST, following=SECOND)
+    assert await _digests(accounts, 1) == (SECOND, None)
 
 
 async def test_ended_session_is_gone_and_the_others_stay(ports: Ports) -> None:
@@ -173,4 +235,4 @@ async def test_ended_session_is_gone_and_the_others_stay(ports: Ports) -> None:
         await ports.accounts.end_session(_id(1))
         assert await ports.accounts.with_session(_id(1)) is None
         assert await ports.accounts.with_session(_id(2)) is not None
-    assert not await ports.accounts.renew_session(_session(1), digest="t" * 64)
+    assert not await ports.accounts.renew_session(_id(1), presented=FIRST, following=SECOND)

@@ -35,6 +35,20 @@ async def test_names_that_look_like_expressions_are_kept(ports: Ports, text: str
     assert (file.owner, file.name, file.path) == (text, text, text)
 
 
+@pytest.mark.parametrize("nanoseconds", [13_569_465_600 * 10**9, 2**93, -(2**63) - 1, -1])
+async def test_times_of_any_source_are_kept_and_compared(ports: Ports, nanoseconds: int) -> None:
+    """A file of the year 2400 has more nanoseconds since 1970 than 64 bits can count."""
+    new = new_file()
+    identity = replace(new.identity, mtime_ns=nanoseconds, ctime_ns=nanoseconds)
+    file = await claimed(ports, await registered(ports, replace(new, identity=identity)))
+    assert file.identity == identity
+    assert file.identity.matches(identity)
+    await ports.files.release(file.lease, FileState.REGISTERED, delay_seconds=0, identity=new.identity)
+    file = await claimed(ports, file)
+    await ports.files.release(file.lease, FileState.REGISTERED, delay_seconds=0, identity=identity)
+    assert (await claimed(ports, file)).identity == identity
+
+
 async def test_same_key_many_times_at_once_gives_one_file(ports: Ports) -> None:
     answers = await asyncio.gather(*(ports.files.register(new_file(key="k")) for _ in range(20)))
     assert len({file.id for file, _ in answers}) == 1

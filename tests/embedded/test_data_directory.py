@@ -14,8 +14,19 @@ def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
 
-def test_directories_with_secrets_are_for_their_owner_alone(directory: DataDirectory) -> None:
-    assert {mode(directory.path / name) for name in ("secrets", "run", "mongo", "redis", "logs")} == {0o700}
+PRIVATE = ("secrets", "run", "mongo", "redis", "logs", "delivered")
+
+
+def test_directories_are_for_their_owner_alone(directory: DataDirectory) -> None:
+    assert {mode(directory.path / name) for name in (*PRIVATE, "outgoing")} == {0o700}
+
+
+def test_existing_directories_are_closed_except_the_one_that_others_may_put_files_in(directory: DataDirectory) -> None:
+    for name in (*PRIVATE, "outgoing"):
+        (directory.path / name).chmod(0o755)
+    directory.make()
+    assert {mode(directory.path / name) for name in PRIVATE} == {0o700}
+    assert mode(directory.outgoing) == 0o755
 
 
 def test_secret_is_private_and_stays(directory: DataDirectory) -> None:

@@ -1,5 +1,6 @@
 """The demo: it empties only directories of earlier demos, and its errors exit before anything is made."""
 
+import stat
 import tomllib
 from pathlib import Path
 
@@ -25,6 +26,11 @@ def test_what_an_earlier_demo_left_is_removed(empty_directory: DataDirectory) ->
     demo.empty(empty_directory)
     assert not left.exists()
     assert [file.name for file in empty_directory.run.iterdir()] == ["lock"]
+
+
+def test_copy_at_the_remote_is_for_its_owner_alone(empty_directory: DataDirectory) -> None:
+    demo.empty(empty_directory)
+    assert stat.S_IMODE((empty_directory.path / demo.REMOTE).stat().st_mode) == 0o700
 
 
 def test_directory_of_something_else_is_not_emptied(tmp_path: Path) -> None:

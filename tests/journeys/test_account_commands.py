@@ -81,7 +81,7 @@ def test_key_sends_from_its_root_to_its_target_until_it_is_revoked(
     assert sha256_of(inside) in sent.stdout
     assert outcome(carol("send", str(outside), "--to", "directory")) == (5, "path_not_allowed")
     assert outcome(carol("send", str(home / "none.bin"), "--to", "directory")) == (4, "source_missing")
-    assert outcome(carol("send", str(inside), "--to", "webdav")) == (5, "forbidden")
+    assert outcome(carol("send", str(inside), "--to", "webdav")) == (2, "target_unknown")
     assert outcome(carol("rm", sent.stdout.split()[1]))[0] == 5
     assert outcome(carol("accounts", "list")) == (5, "forbidden")
     assert outcome(carol("keys", "create", "another")) == (5, "forbidden")
@@ -113,6 +113,22 @@ def test_new_password_is_the_only_one_and_keys_stay(admin: Shell, nobody: Shell)
     assert outcome(nobody("account", "--username", "erin", stdin=PASSWORD)) == (5, "unauthorized")
     assert nobody("account", "--username", "erin", stdin=NEW).returncode == 0
     assert Shell(url=nobody.url, token=key)("account").returncode == 0
+
+
+def test_new_password_revokes_keys_on_request(admin: Shell, nobody: Shell) -> None:
+    let_in(admin, "heidi")
+    key = nobody.key("one", "heidi")
+    changed = nobody("account", "password", "--username", "heidi", "--revoke-keys", stdin=f"{PASSWORD}\n{NEW}\n")
+    assert changed.returncode == 0, changed.stderr
+    assert outcome(Shell(url=nobody.url, token=key)("account")) == (5, "unauthorized")
+
+
+def test_admin_who_logs_in_gives_a_password(admin: Shell, nobody: Shell) -> None:
+    let_in(admin, "ivan", scopes="admin")
+    options = ("--scopes", "read", "--password", "--username", "ivan")
+    made = nobody("accounts", "create", "judy", *options, stdin=f"{PASSWORD}\n{NEW}\n")
+    assert made.returncode == 0, made.stderr
+    assert nobody("account", "--username", "judy", stdin=NEW).returncode == 0
 
 
 def test_changes_by_an_admin_hold_at_once(admin: Shell, nobody: Shell) -> None:

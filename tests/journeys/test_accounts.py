@@ -83,7 +83,9 @@ def test_only_tokens_that_the_api_signed_for_itself_are_valid(system: System, al
 
 
 def test_revoked_key_is_refused_at_once(system: System, alice: httpx2.Client) -> None:
-    made = alice.post("/keys", json={"name": "exports", "scopes": ["read"]}).json()
+    order = {"name": "exports", "scopes": ["read"]}
+    assert problem(alice.post("/keys", json=order)) == (403, "forbidden")
+    made = alice.post("/keys", json=order | {"current_password": PASSWORD}).json()
     assert answer_to(system, made["key"]) == (200, "")
     assert made["key"] not in alice.get("/keys").text
     assert alice.delete(f"/keys/{made['key_id']}").status_code == 204

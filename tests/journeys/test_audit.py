@@ -46,7 +46,7 @@ def test_logins_keys_deletes_and_refusals_are_told_without_secrets(
     log_in(system, "audited", WRONG)
     login = log_in(system, "audited").json()
     with calling(system, login["access_token"]) as http:
-        made = http.post("/keys", json={"name": "k"}).json()
+        made = http.post("/keys", json={"name": "k", "current_password": PASSWORD}).json()
         file_id = http.post("/upload/prepare", json={"file_path": str(source)}).json()["file_id"]
         operator.stored(file_id)
         assert http.delete(f"/files/{file_id}").status_code == 202

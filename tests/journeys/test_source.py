@@ -19,6 +19,7 @@ from tests.tasks.storing_bench import Change, append, replace_by_rename, rewrite
 
 LENGTH = 160 * MIB
 READ_AT_LEAST = 2 * SEGMENT_MAX_BYTES
+YEAR_2400 = 13_569_465_600 * 10**9  # nanoseconds since 1970; 64 bits cannot hold them
 MAINTENANCE_SECONDS = 30  # enough for SWEEP_SECONDS and the next run of the dispatcher
 
 
@@ -159,6 +160,17 @@ def test_policy_restart_delivers_the_new_bytes_and_nothing_stays_of_the_old(
     assert (file["length"], file["attempts"], file["if_changed"]) == (LENGTH + 1, 2, "restart")
     assert _record(operator, reading.file_id)["content_id"] != reading.content_id
     _require_gone(operator, reading.content_id)
+
+
+def test_source_that_is_dated_far_ahead_while_it_is_read_starts_over_and_is_stored(
+    operator: Operator, path: Path
+) -> None:
+    with half_read(operator, path, if_changed="restart") as reading:
+        os.utime(path, ns=(0, YEAR_2400))
+        if path.stat().st_mtime_ns != YEAR_2400:
+            pytest.skip("the file system of the sources cannot hold this time")
+    operator.stored(reading.file_id)
+    assert operator.file(reading.file_id)["attempts"] == 2
 
 
 def test_retry_stores_the_source_as_it_is_now_and_nothing_stays_of_the_old(

@@ -16,6 +16,7 @@ from tests.servers.exchange import BROKEN, Peer, Planned, Seen, exchange
 __all__ = ["Planned", "Proxy", "Seen", "proxying"]
 
 HOST = "127.0.0.1"
+HEALTH = "/readyz"  # workers ask for it beside their work, so it is neither noted nor disturbed
 
 
 @dataclass(kw_only=True)
@@ -120,9 +121,11 @@ async def _serve(proxy: Proxy, client: Peer, number: int) -> None:
     try:
         while isinstance(request := await client.event(), h11.Request):
             seen = _note(request, number)
-            proxy.requests.append(seen)
-            try:
+            planned = None
+            if seen.target != HEALTH:
+                proxy.requests.append(seen)
                 planned = next((plan for plan in list(proxy.plans) if plan.takes(seen)), None)
+            try:
                 await exchange(client, request, upstream_at=proxy.upstream, seen=seen, planned=planned)
             finally:
                 seen.over = True

@@ -47,7 +47,6 @@ def load(directory: Path, text: str) -> ConfiguredTargets:
 
 async def test_every_kind_is_made_when_asked_for(tmp_path: Path) -> None:
     targets = load(tmp_path, EVERYTHING)
-    assert targets.names() == ("archive-2", "drop_box", "here")
     assert isinstance(targets.get("here"), DirectoryTarget)
     assert isinstance(targets.get("archive-2"), WebDavTarget)
     assert isinstance(targets.get("drop_box"), HttpTarget)
@@ -57,12 +56,10 @@ async def test_every_kind_is_made_when_asked_for(tmp_path: Path) -> None:
     await targets.close()
 
 
-async def test_unknown_target_names_the_known_ones(tmp_path: Path) -> None:
-    targets = load(tmp_path, EVERYTHING)
-    with pytest.raises(TargetUnknown, match="archive-2, drop_box, here"):
-        targets.get("https://elsewhere.example/")
-    with pytest.raises(TargetUnknown, match="none"):
-        load(tmp_path, "").get("here")
+async def test_unknown_target_names_no_other(tmp_path: Path) -> None:
+    for text in (EVERYTHING, ""):
+        with pytest.raises(TargetUnknown, match=r"^No target of this name is configured\.$"):
+            load(tmp_path, text).get("https://elsewhere.example/")
 
 
 async def test_names_need_no_credentials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -82,8 +79,9 @@ def test_missing_file_is_named(tmp_path: Path, read: object) -> None:
 
 async def test_credentials_do_not_show(tmp_path: Path) -> None:
     targets = load(tmp_path, EVERYTHING)
-    seen = [repr(targets), str(vars(targets)), *(repr(vars(targets.get(name))) for name in targets.names())]
-    seen += [repr(target._session) for name in targets.names() if hasattr(target := targets.get(name), "_session")]
+    made = [targets.get(name) for name in target_names(tmp_path / "targets.toml")]
+    seen = [repr(targets), str(vars(targets)), *(repr(vars(target)) for target in made)]
+    seen += [repr(target._session) for target in made if hasattr(target, "_session")]
     for text in seen:
         assert "s3cret" not in text
         assert "t0ken" not in text

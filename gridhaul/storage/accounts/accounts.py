@@ -10,15 +10,17 @@ from pymongo.errors import DuplicateKeyError
 from gridhaul.storage.coalescer import Coalescer
 from gridhaul.storage.codec import Codec, new_id
 from gridhaul.storage.connect import Database, Document, maps_database_errors
-from gridhaul.storage.lease import NOW
+from gridhaul.storage.lease import NOW, after
 from gridhaul.transfer.access import Account, ApiKey, NewAccount, Session
-from gridhaul.transfer.errors import AccountExists, TooManyKeys
+from gridhaul.transfer.errors import AccountExists, GridhaulError, StateConflict, TooManyKeys
 from gridhaul.transfer.model import RecordId
 
 KEYS_MOST = 100
 SESSIONS_MOST = 50  # a new session beyond this number ends the oldest
+GRACE_SECONDS = 30.0  # how long after a refresh the refresh token before the newest one is still accepted
 TAKEN = "There is an account of this name already."
 BARE: Document = {"keys": 0, "sessions": 0}
+NEW_GENERATION: Document = {"sessions": [], "generation": {"$add": ["$generation", 1]}}
 
 
 @maps_database_errors
@@ -28,8 +30,9 @@ class MongoAccounts:
     A username is unique. No other account ever gets it, because no account is ever removed.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, grace_seconds: float = GRACE_SECONDS) -> None:
         self._collection = database["auth"]
+        self._grace_began = after(-grace_seconds)
         self._codec = Codec(Account)
         self._reads = Coalescer(self._read)
 
@@ -62,7 +65,15 @@ class MongoAccounts:
         return await self._reads.ask(("key", key_id), None)
 
     async def with_session(self, session_id: RecordId) -> Account | None:
-        return self._decoded(await self._with("sessions", session_id))
+        wanted = {"$match": {"sessions.id": ObjectId(session_id)}}
+        this_one = {"$filter": {"input": "$sessions", "cond": {"$eq": ["$$this.id", ObjectId(session_id)]}}}
+        in_grace = {"$gt": ["$$this.renewed_at", self._grace_began]}
+        previous = {"previous_digest": {"$cond": [in_grace, "$$this.previous_digest", None]}}
+        seen = {"$map": {"input": this_one, "in": {"$mergeObjects": ["$$this", previous]}}}
+        pipeline: list[Document] = [wanted, {"$set": {"sessions": seen}}, {"$unset": "keys"}]
+        async for document in await self._collection.aggregate(pipeline):
+            return self._codec.decode(document)
+        return None
 
     async def page(self, *, limit: int, after: str | None) -> Sequence[Account]:
         wanted = {} if after is None else {"username": {"$gt": after}}
@@ -75,8 +86,10 @@ class MongoAccounts:
 
     async def set_password(self, username: str, password_hash: str | None) -> Account | None:
         """Change the password, and raise the generation: access tokens of an older generation are refused."""
-        ended = {"sessions": [], "generation": {"$add": ["$generation", 1]}}
-        return await self._update(username, {"password_hash": password_hash}, ended)
+        return await self._update(username, {"password_hash": password_hash}, NEW_GENERATION)
+
+    async def set_password_and_revoke_keys(self, username: str, password_hash: str | None) -> Account | None:
+        return await self._update(username, {"password_hash": password_hash}, {**NEW_GENERATION, "keys": []})
 
     async def rehash(self, account: Account, password_hash: str) -> None:
         same = {"username": account.username, "password_hash": account.password_hash}
@@ -86,19 +99,20 @@ class MongoAccounts:
         document = await self._collection.find_one({"username": username}, {"sessions": 0})
         return self._codec.decode(document).keys if document else ()
 
-    async def add_key(self, username: str, key: ApiKey) -> None:
-        room = {"username": username, "keys.id": {"$ne": ObjectId(key.id)}, f"keys.{KEYS_MOST - 1}": {"$exists": False}}
+    async def add_key(self, account: Account, key: ApiKey) -> None:
+        same = {"username": account.username, "generation": account.generation}
+        room = {"keys.id": {"$ne": ObjectId(key.id)}, f"keys.{KEYS_MOST - 1}": {"$exists": False}}
         (value,) = self._codec.values({"keys": (key,)})["keys"]
-        added = await self._collection.update_one(room, {"$push": {"keys": value}})
+        added = await self._collection.update_one(same | room, {"$push": {"keys": value}})
         if not added.matched_count and await self.with_key(key.id) is None:
-            raise TooManyKeys(f"An account has at most {KEYS_MOST} keys; revoke some.")
+            raise await self._refusal_of_key(account)
 
-    async def replace_key(self, username: str, key: ApiKey) -> None:
+    async def replace_key(self, account: Account, key: ApiKey) -> None:
         """Add the key, and remove the account's keys of the same name."""
         (value,) = self._codec.values({"keys": (key,)})["keys"]
         others = {"$filter": {"input": "$keys", "cond": {"$ne": ["$$this.name", {"$literal": key.name}]}}}
         replaced = [{"$set": {"keys": {"$concatArrays": [others, [{"$literal": value}]]}}}]
-        await self._collection.update_one({"username": username}, replaced)
+        await self._collection.update_one({"username": account.username}, replaced)
 
     async def revoke_key(self, key_id: RecordId, *, of: str | None) -> Account | None:
         wanted: Document = {"keys.id": ObjectId(key_id)} | ({"username": of} if of else {})
@@ -112,10 +126,19 @@ class MongoAccounts:
         begun = await self._collection.update_one(same, newest)
         return begun.matched_count == 1
 
-    async def renew_session(self, session: Session, *, digest: str) -> bool:
-        same = {"sessions": {"$elemMatch": {"id": ObjectId(session.id), "digest": session.digest}}}
-        renewed = await self._collection.update_one(same, {"$set": {"sessions.$.digest": digest}})
-        return renewed.matched_count == 1
+    async def renew_session(self, session_id: RecordId, *, presented: str, following: str) -> bool:
+        this_one, digests = {"id": ObjectId(session_id)}, {"digest": following, "previous_digest": presented}
+        renewed = await self._collection.update_one(
+            {"sessions": {"$elemMatch": this_one | {"digest": presented}}},
+            {
+                "$set": {f"sessions.$.{name}": value for name, value in digests.items()},
+                "$currentDate": {"sessions.$.renewed_at": True},
+            },
+        )
+        if renewed.matched_count:
+            return True
+        done_before = {"sessions": {"$elemMatch": this_one | digests}}
+        return await self._collection.find_one(done_before, {"_id": 1}) is not None
 
     async def end_session(self, session_id: RecordId) -> None:
         wanted = {"sessions.id": ObjectId(session_id)}
@@ -124,15 +147,17 @@ class MongoAccounts:
     async def _read(self, key: tuple[Literal["username", "key"], str], calls: Sequence[None]) -> list[Account | None]:
         kind, value = key
         if kind == "key":
-            found = await self._with("keys", RecordId(value))
+            this_one: Document = {"keys": {"$elemMatch": {"id": ObjectId(value)}}, "sessions": 0}
+            found = await self._collection.find_one({"keys.id": ObjectId(value)}, this_one)
         else:
             found = await self._collection.find_one({"username": value}, BARE)
         return [self._decoded(found)] * len(calls)
 
-    async def _with(self, kind: str, item_id: RecordId) -> Document | None:
-        other = {"keys", "sessions"} - {kind}
-        one = {kind: {"$elemMatch": {"id": ObjectId(item_id)}}}
-        return await self._collection.find_one({f"{kind}.id": ObjectId(item_id)}, one | dict.fromkeys(other, 0))
+    async def _refusal_of_key(self, account: Account) -> GridhaulError:
+        now = await self.named(account.username)
+        if now is None or now.generation != account.generation:
+            return StateConflict("The account got another password just now, so no key was made; try again.")
+        return TooManyKeys(f"An account has at most {KEYS_MOST} keys; revoke some.")
 
     async def _update(self, username: str, values: dict[str, Any], expressions: Document) -> Account | None:
         document = await self._collection.find_one_and_update(

@@ -42,7 +42,11 @@ class AccountLookup(Protocol):
         """Return the account that has this key, with only this key in `keys`; None if no account has it."""
 
     async def with_session(self, session_id: RecordId) -> Account | None:
-        """Return the account that has this session, with only this one in `sessions`; None if no account has it."""
+        """Return the account that has this session, with only this one in `sessions`; None if no account has it.
+
+        `previous_digest` is None if the session was renewed longer ago than the time of grace, which is measured by the
+        database server's clock alone.
+        """
 
 
 class AccountAdministration(Protocol):
@@ -58,6 +62,9 @@ class AccountAdministration(Protocol):
     async def set_password(self, username: str, password_hash: str | None) -> Account | None:
         """Change the password and return the account, or None if there is none. Its sessions end; its keys stay."""
 
+    async def set_password_and_revoke_keys(self, username: str, password_hash: str | None) -> Account | None:
+        """Do what `set_password` does, and remove all keys of the account in the same write."""
+
     async def rehash(self, account: Account, password_hash: str) -> None:
         """Store the same password under new parameters, unless the password was changed since `account` was read."""
 
@@ -66,8 +73,12 @@ class AccountKeys(Protocol):
     async def keys(self, username: str) -> Sequence[ApiKey]:
         """Return the account's keys, oldest first; none if there is no such account."""
 
-    async def add_key(self, username: str, key: ApiKey) -> None:
-        """Add the key, unless the account has a key with its id. Raises TooManyKeys."""
+    async def add_key(self, account: Account, key: ApiKey) -> None:
+        """Add the key, unless the account has a key with its id.
+
+        Raises TooManyKeys, and StateConflict if the account got another password since it was read: the new password
+        may have revoked all keys.
+        """
 
     async def revoke_key(self, key_id: RecordId, *, of: str | None) -> Account | None:
         """Remove the key and return the account that had it. With `of`, only that account's key is removed.
@@ -80,10 +91,11 @@ class AccountSessions(Protocol):
     async def begin_session(self, account: Account, session: Session) -> bool:
         """Add the session. Return False if the account was disabled or got another password since it was read."""
 
-    async def renew_session(self, session: Session, *, digest: str) -> bool:
-        """Give the session another digest.
+    async def renew_session(self, session_id: RecordId, *, presented: str, following: str) -> bool:
+        """Replace the session's digest `presented` by `following`, and keep `presented` as its previous digest.
 
-        Return False if it has ended, or its digest has changed since it was read.
+        A repeated call changes nothing and returns True. Return False if the session has ended, or its digest is
+        neither `presented` nor `following` in the place of `presented`.
         """
 
     async def end_session(self, session_id: RecordId) -> None:

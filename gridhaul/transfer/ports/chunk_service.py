@@ -46,5 +46,13 @@ class ChunkRepair(Protocol):
         """
 
 
+class ChunkServiceHealth(Protocol):
+    async def check(self) -> None:
+        """Ask once whether files can be stored now; take a few seconds at most.
+
+        Raises ChunkServiceUnavailable, and StorageFull while the database's disk is full up to its reserve.
+        """
+
+
 class ChunkService(ChunkWriting, BundleWriting, ChunkRepair, Protocol):
     """All that workers need of the chunk service."""

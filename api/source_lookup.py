@@ -1,0 +1,40 @@
+"""Looks at sources for requests. A file system that does not answer delays only accounts that ask for its files."""
+
+from functools import partial
+
+from gridhaul.process.bounded_threads import BoundedThreads
+from gridhaul.source.opened import identify_here
+from gridhaul.source.roots import Roots
+from gridhaul.transfer.errors import SourceUnavailable
+from gridhaul.transfer.model import SourceIdentity
+
+LOOKS_AT_ONCE = 32
+LOOKS_OF_ACCOUNT = 4  # at once; looks that do not come to an end are among them
+LOOK_SECONDS = 10.0  # how long a request waits for a slot and for the file system together
+
+
+def look_threads() -> BoundedThreads:
+    """Return the threads in which one process looks at sources."""
+    return BoundedThreads(limit=LOOKS_AT_ONCE, limit_each=LOOKS_OF_ACCOUNT, within_seconds=LOOK_SECONDS)
+
+
+class SourceLookup:
+    """Identifies sources in threads of its own, which no other work needs."""
+
+    def __init__(self, threads: BoundedThreads, *, max_file_bytes: int | None) -> None:
+        self._threads = threads
+        self._max_file_bytes = max_file_bytes
+
+    async def identify(self, path: str, roots: Roots, *, username: str) -> SourceIdentity:
+        """Return the identity under which the file at `path` is registered. `username` is the account that asks.
+
+        Raises the source errors, among them SourceUnavailable if the file system does not answer in time.
+        """
+        look = partial(identify_here, path, roots, max_file_bytes=self._max_file_bytes)
+        try:
+            return await self._threads.run(username, look)
+        except TimeoutError as error:
+            raise SourceUnavailable(
+                "The file system of the source, or of sources that were asked for before, does not answer; try again.",
+                retry_after_seconds=LOOK_SECONDS,
+            ) from error

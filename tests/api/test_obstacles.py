@@ -1,0 +1,125 @@
+"""Records and `/readyz` tell what keeps work from going on; tests/journeys has the same with real processes."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from gridhaul.transfer.checks import CheckKind, Mode, NewCheck
+from gridhaul.transfer.errors import BrokerRefusesWrites, ChunkServiceUnavailable, StorageFull
+from gridhaul.transfer.model import Queue
+from gridhaul.transfer.states import FILE_MOVES, Action
+from tests.api.service import Api, serving
+from tests.contracts.ports import (
+    LONG_LEASE_SECONDS,
+    Ports,
+    claimed,
+    destination,
+    memory_ports,
+    new_delivery,
+    new_file,
+    registered,
+    stored,
+)
+
+ALL = frozenset(Queue)
+FULL, AWAY = StorageFull.code, ChunkServiceUnavailable.code
+
+
+@pytest.fixture
+def ports() -> Ports:
+    return memory_ports(lease_seconds=LONG_LEASE_SECONDS)
+
+
+@pytest.fixture
+async def api(ports: Ports) -> AsyncIterator[Api]:
+    async with serving(ports) as api:
+        yield api
+
+
+async def refuse() -> None:
+    raise BrokerRefusesWrites("The broker refuses writes.")
+
+
+async def waiting(api: Api, path: str) -> str | None:
+    """Return the code that the record at the path waits with, after one look at workers and broker."""
+    await api.obstacles.look()
+    told = (await api.http.get(path)).json()["waiting"]
+    return told["code"] if told else None
+
+
+async def test_file_waits_for_a_worker_of_its_own_queue(api: Api, ports: Ports) -> None:
+    small, large = await registered(ports), await registered(ports, new_file(length=1000))
+    await ports.new_heartbeats().beat(frozenset({Queue.SMALL}), None)
+    assert await waiting(api, f"/files/{small.id}") is None
+    assert await waiting(api, f"/files/{large.id}") == "no_worker"
+    listed = (await api.http.get("/files")).json()["files"]
+    assert [file["waiting"] and file["waiting"]["code"] for file in listed] == ["no_worker", None]
+
+
+@pytest.mark.parametrize("missing", [AWAY, FULL])
+async def test_file_waits_while_workers_cannot_store_it(api: Api, ports: Ports, missing: str) -> None:
+    await ports.new_heartbeats().beat(ALL, missing)
+    new, storing = await registered(ports), await claimed(ports, await registered(ports))
+    assert await waiting(api, f"/files/{new.id}") == missing
+    assert await waiting(api, f"/files/{storing.id}") == missing
+
+
+async def test_delivery_does_not_wait_for_the_chunk_service(api: Api, ports: Ports) -> None:
+    await ports.new_heartbeats().beat(ALL, AWAY)
+    delivery, _ = await ports.deliveries.open(new_delivery(destination()))
+    assert await waiting(api, f"/deliveries/{delivery.id}") is None
+
+
+async def test_delivery_and_check_wait_for_a_worker(api: Api, ports: Ports) -> None:
+    delivery, _ = await ports.deliveries.open(new_delivery(destination()))
+    check, _ = await ports.checks.open(NewCheck(kind=CheckKind.GC, mode=Mode.REPORT))
+    assert await waiting(api, f"/deliveries/{delivery.id}") == "no_worker"
+    assert await waiting(api, f"/checks/{check.id}") == "no_worker"
+
+
+async def test_record_that_is_at_rest_waits_for_nothing(api: Api, ports: Ports) -> None:
+    done, paused = await stored(ports), await registered(ports)
+    await ports.files.move(paused.id, FILE_MOVES[Action.PAUSE])
+    assert await waiting(api, f"/files/{done.id}") is None
+    assert await waiting(api, f"/files/{paused.id}") is None
+
+
+async def test_only_a_record_that_needs_a_hint_waits_for_the_broker(ports: Ports) -> None:
+    await ports.new_heartbeats().beat(ALL, None)
+    new, storing = await registered(ports), await claimed(ports, await registered(ports))
+    async with serving(ports, check_broker=refuse) as api:
+        assert await waiting(api, f"/files/{new.id}") == "broker_refuses_writes"
+        assert await waiting(api, f"/files/{storing.id}") is None
+
+
+async def test_answers_of_actions_tell_it_too(api: Api, ports: Ports) -> None:
+    file = await registered(ports)
+    await api.obstacles.look()
+    await ports.files.move(file.id, FILE_MOVES[Action.PAUSE])
+    resumed = (await api.http.post(f"/files/{file.id}/resume")).json()
+    assert resumed["waiting"]["code"] == "no_worker"
+
+
+@pytest.mark.parametrize(
+    ("missing", "chunk_service", "disk"), [(None, "ok", "ok"), (AWAY, AWAY, AWAY), (FULL, "ok", FULL)]
+)
+async def test_readyz_tells_what_workers_miss(
+    api: Api, ports: Ports, missing: str | None, chunk_service: str, disk: str
+) -> None:
+    await ports.new_heartbeats().beat(frozenset({Queue.SMALL, Queue.MAINTENANCE}), missing)
+    answer = await api.http.get("/readyz")
+    assert answer.status_code == 200
+    assert answer.json() == {
+        "indexes": "ok",
+        "redis": "ok",
+        "worker_small": "ok",
+        "worker_large": "no_worker",
+        "worker_maintenance": "ok",
+        "chunk_service": chunk_service,
+        "disk": disk,
+    }
+
+
+async def test_without_workers_nobody_knows_of_the_chunk_service(api: Api) -> None:
+    told = (await api.http.get("/readyz")).json()
+    assert (told["chunk_service"], told["disk"]) == ("no_worker", "no_worker")

@@ -1,0 +1,43 @@
+"""Heartbeats carry the database's time: the clocks of workers and api do not matter."""
+
+import shutil
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+from gridhaul.storage.connect import Database
+from gridhaul.storage.heartbeats import MongoWorkerSigns
+from gridhaul.transfer.obstacles import KEPT_SECONDS, SILENT_SECONDS
+from tests.journeys.processes import PROJECT
+
+BEAT = textwrap.dedent("""
+    import asyncio, sys
+    from gridhaul.storage.connect import connect
+    from gridhaul.storage.heartbeats import MongoHeartbeats
+    from gridhaul.transfer.model import Queue
+
+    async def beat(url, name):
+        database = connect(url, name)
+        await MongoHeartbeats(database, holder="worker").beat(frozenset({Queue.SMALL}), None)
+        await database.client.close()
+
+    asyncio.run(beat(*sys.argv[1:]))
+""")
+
+
+@pytest.mark.skipif(shutil.which("faketime") is None, reason="faketime is not installed")
+@pytest.mark.parametrize("shift", ["-10m", "+10m"])
+async def test_heartbeat_of_a_worker_whose_clock_is_off_is_fresh(
+    database: Database, mongo_url: str, shift: str
+) -> None:
+    command = ["faketime", "-f", shift, sys.executable, "-c", BEAT, mongo_url, database.name]
+    subprocess.run(command, cwd=PROJECT, check=True, timeout=60)  # noqa: ASYNC221 - nothing else runs in the loop
+    (sign,) = await MongoWorkerSigns(database).signs()
+    assert 0 <= sign.seconds_ago < SILENT_SECONDS
+
+
+async def test_database_forgets_heartbeats_by_itself(database: Database) -> None:
+    indexes = await database["workers"].index_information()
+    assert {index.get("expireAfterSeconds") for index in indexes.values()} == {None, KEPT_SECONDS}
