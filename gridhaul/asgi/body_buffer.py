@@ -39,5 +39,5 @@ class BodyBuffer(HttpToolsProtocol):
         if not self.cycle.body:
             self.cycle.body = _Pieces()  # type: ignore[assignment] # uvicorn only adds to the body and calls `bytes`
         super().on_body(body)
-        if len(self.cycle.body) <= BODY_BYTES:  # uvicorn has paused the connection at 64 KiB
+        if len(self.cycle.body) <= BODY_BYTES:  # uvicorn pauses reading at 64 KiB
             self.flow.resume_reading()

@@ -3,7 +3,7 @@
 1. `RequestLog` gives the request its id and logs how it ends.
 2. `SecurityHeaders` adds security headers to every answer, also to errors.
 3. `HeaderLimit` refuses a request with too large headers before any other part reads the headers.
-4. `SingleFields` refuses a request that has a header field twice of which only one can count.
+4. `SingleFields` refuses a request that repeats a header field that may occur only once.
 5. `Cors` answers preflights, which carry no token, and lets web pages of the allowed origins read errors, too.
 6. `ProblemAnswers` turns every exception that the following middlewares or the route raise into an answer.
 7. The middlewares of the service itself, such as authentication, follow; they may raise a GridhaulError.

@@ -12,9 +12,9 @@ from gridhaul.process.open_files import open_file_limit
 
 HEAD_BYTES = 288 * 1024  # A request within MAX_HEADER_BYTES, which is at most 256 KiB, never reaches it.
 HEADERS = 1000  # Bytes alone do not limit the memory: a short header field takes thirty times its length.
-CONNECTIONS = 4096  # of one process
-TAKEN_BYTES = 32 * 1024
-OTHER_FILES = 256  # open files that are kept for all but connections
+CONNECTIONS = 4096  # open connections of one process
+OTHER_FILES = 256  # open files that are reserved for everything but connections
+READ_BYTES = 32 * 1024
 REFUSAL = b"content-length: 0\r\nconnection: close\r\n\r\n"
 
 
@@ -22,15 +22,15 @@ class ConnectionLimits(HttpToolsProtocol):
     """uvicorn's HTTP/1.1, which closes a connection that is one too many, too slow, or has a head over the limits.
 
     A head that is too large is answered with 431, one with an unknown transfer coding with 501, and a connection over
-    the limit of connections with 503. A head that is too slow gets no answer. A client that does not take its answers
+    the limit of connections with 503. A head that is too slow gets no answer. A client that does not read its answers
     is disconnected.
     """
 
     head_seconds = 30.0  # from the connection, or the first byte of a further request, to the end of the head
-    answer_seconds = 30.0  # in which a client must take TAKEN_BYTES of the answers that wait for it
-    _head_bytes = 0  # received since a head ended, a piece of a body came, or a request ended
+    answer_seconds = 30.0  # a client that reads less than READ_BYTES of a buffered answer in this time is disconnected
+    _overhead_bytes = 0  # received since the last complete head, piece of a body, or complete request
     _head_is_complete = False
-    _status = 400  # of the answer to a head that the parser or one of these limits refuses
+    _refusal_status = 400  # the status that `send_400_response` answers
     _head_deadline: asyncio.TimerHandle | None = None
     _answer_deadline: asyncio.TimerHandle | None = None
 
@@ -48,7 +48,7 @@ class ConnectionLimits(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def pause_writing(self) -> None:
-        self._await_taking()
+        self._await_reading()
         super().pause_writing()
 
     def resume_writing(self) -> None:
@@ -58,60 +58,60 @@ class ConnectionLimits(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         self._head_is_complete = False
-        self._stop_waiting()
+        self._cancel_head_deadline()
         self._await_head()
         super().on_message_begin()
 
     def data_received(self, data: bytes) -> None:
-        self._head_bytes += len(data)
+        self._overhead_bytes += len(data)
         super().data_received(data)
-        if self._head_bytes > HEAD_BYTES and not self.transport.is_closing():
+        if self._overhead_bytes > HEAD_BYTES and not self.transport.is_closing():
             self._refuse(431)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if len(self.headers) >= HEADERS:
             self._stop_parsing(431)
-        if name.lower() == b"transfer-encoding" and value.strip().lower() != b"chunked" and not self._head_is_complete:
+        if name.lower() == b"transfer-encoding" and value.strip().lower() != b"chunked":
             self._stop_parsing(501)  # RFC 9112, section 6.1
         super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         super().on_headers_complete()
         self._head_is_complete = True
-        self._head_bytes = 0
-        self._stop_waiting()
+        self._overhead_bytes = 0
+        self._cancel_head_deadline()
 
     def on_body(self, body: bytes) -> None:
-        self._head_bytes = 0
+        self._overhead_bytes = 0
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        self._head_bytes = 0
+        self._overhead_bytes = 0
         super().on_message_complete()
 
     def send_400_response(self, msg: str) -> None:
         """Answer what the parser refuses, and close the connection."""
-        self._refuse(self._status)
+        self._refuse(self._refusal_status)
 
     def _await_head(self) -> None:
         self._head_deadline = self.loop.call_later(self.head_seconds, self.transport.close)
 
-    def _await_taking(self) -> None:
+    def _await_reading(self) -> None:
         unsent = self.transport.get_write_buffer_size()
-        self._answer_deadline = self.loop.call_later(self.answer_seconds, self._require_taking, unsent)
+        self._answer_deadline = self.loop.call_later(self.answer_seconds, self._require_reading, unsent)
 
-    def _require_taking(self, unsent_before: int) -> None:
-        if self.transport.get_write_buffer_size() > unsent_before - TAKEN_BYTES:
+    def _require_reading(self, unsent_before: int) -> None:
+        if self.transport.get_write_buffer_size() > unsent_before - READ_BYTES:
             self.transport.abort()
         else:
-            self._await_taking()
+            self._await_reading()
 
-    def _stop_waiting(self) -> None:
+    def _cancel_head_deadline(self) -> None:
         if self._head_deadline is not None:
             self._head_deadline.cancel()
 
     def _stop_parsing(self, status: int) -> None:
-        self._status = status
+        self._refusal_status = status
         raise ValueError(STATUS_LINE[status])  # httptools stops parsing, and uvicorn calls `send_400_response`
 
     def _refuse(self, status: int) -> None:

@@ -6,22 +6,22 @@ from typing import Any
 
 
 class LingeringTransport(asyncio.Transport):
-    """A transport whose `close` waits for a client that may still be sending.
+    """A transport whose `close` first lets a client that may still be sending read the answer.
 
     If a socket is closed while received bytes are unread, the kernel resets the connection, and the client may lose an
     answer that it has not read yet. So `close` ends only the sending direction and lets the protocol discard what
-    arrives, until the client closes too, or is quiet, or takes too long. TLS cannot end one direction, so over TLS the
-    answer alone, with its `Connection: close`, tells the client to stop.
+    arrives, until the client closes too, sends nothing for a while, or takes too long. TLS cannot end one direction, so
+    over TLS only the answer itself, with its `Connection: close`, tells the client to stop.
     """
 
     quiet_seconds = 2.0  # a client that sends nothing for this long has stopped, or has read the answer
-    discarded_bytes_most = 32 << 20  # enough for whoever sends all of a request before the answer is read, 16 MiB or so
-    close_seconds = 10.0  # the close takes at most this long after the last bytes of the answer were taken
+    max_discarded_bytes = 32 << 20  # a client that sends a whole segment (16 MiB) before it reads still gets the answer
+    close_seconds = 10.0  # the close is given up this long after the client last read bytes of the answer
 
     def __init__(
         self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop, may_send: Callable[[], bool]
     ) -> None:
-        """`may_send` returns whether the client may have sent bytes that no request has taken."""
+        """`may_send` returns whether bytes from the client may be unread, because a request has not arrived whole."""
         super().__init__()
         self._transport = transport
         self._loop = loop
@@ -37,7 +37,7 @@ class LingeringTransport(asyncio.Transport):
         if self._closing:
             return
         self._closing = True
-        self._wait(self._transport.get_write_buffer_size())
+        self._await_progress(self._transport.get_write_buffer_size())
         if not self._may_send() or self._transport.is_closing():
             self._transport.close()
             return
@@ -46,31 +46,31 @@ class LingeringTransport(asyncio.Transport):
         self._transport.resume_reading()
 
     def discard(self, length_bytes: int) -> None:
-        """Note that bytes arrived after `close`, and were discarded; stop a client that sends without an end."""
+        """Count bytes that arrived after `close` and were discarded. Over the limit, stop reading."""
         self._discarded_bytes += length_bytes
-        if self._discarded_bytes > self.discarded_bytes_most:
+        if self._discarded_bytes > self.max_discarded_bytes:
             self._transport.pause_reading()
 
-    def lost(self) -> None:
-        """Stop waiting, because the connection has ended."""
+    def connection_lost(self) -> None:
+        """Stop waiting for the client, because the connection has ended."""
         if self._timer is not None:
             self._timer.cancel()
 
-    def _wait(self, unsent_bytes: int) -> None:
+    def _await_progress(self, unsent_bytes: int) -> None:
         self._unsent_bytes = unsent_bytes
         self._give_up_at = self._loop.time() + self.close_seconds
-        self._timer = self._loop.call_later(self.quiet_seconds, self._look)
+        self._timer = self._loop.call_later(self.quiet_seconds, self._check_progress)
 
-    def _look(self) -> None:
+    def _check_progress(self) -> None:
         """Abort the connection if its client has read the answer and sends nothing, or takes too long."""
         unsent = self._transport.get_write_buffer_size()
         if unsent < self._unsent_bytes:
-            self._wait(unsent)
+            self._await_progress(unsent)
         elif self._loop.time() >= self._give_up_at or not (unsent or self._discarded_bytes > self._discarded_before):
             self._transport.abort()
         else:
             self._discarded_before = self._discarded_bytes
-            self._timer = self._loop.call_later(self.quiet_seconds, self._look)
+            self._timer = self._loop.call_later(self.quiet_seconds, self._check_progress)
 
     def is_closing(self) -> bool:
         return self._closing or self._transport.is_closing()

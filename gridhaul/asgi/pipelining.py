@@ -1,6 +1,6 @@
-"""The requests of one connection, one after another: a request that comes too early waits unparsed.
+"""One request of a connection at a time: a request that arrives before the previous answer is complete waits unparsed.
 
-uvicorn parses all that it receives. 256 KiB of short requests would become 14,000 of its tasks at once.
+uvicorn parses everything that it receives, so 256 KiB of short requests would become 14,000 queued requests at once.
 """
 
 import asyncio
@@ -10,13 +10,16 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from gridhaul.asgi.lingering_close import LingeringTransport
 
-PIPELINED_REQUESTS = 100  # so many requests in a row may come before the answer to the one before them
-CHUNKED_BYTES = 16 * 1024  # of a chunked body, so many bytes are parsed at once: chunks may have one byte each
+# After this many consecutive requests that arrived before the previous answer was complete, the connection is closed.
+PIPELINED_REQUESTS = 100
+# At most this much of a chunked body is parsed before other connections get a turn, because each chunk costs a callback
+# and a chunk may have one byte.
+CHUNKED_BYTES = 16 * 1024
 HEAD_END = b"\r\n\r\n"  # also the end of every chunked body
 
 
 class HeldFlow(FlowControl):
-    """uvicorn's flow control, which reads nothing more while received bytes wait."""
+    """uvicorn's flow control, which reads nothing more while received bytes are held unparsed."""
 
     holds = False
 
@@ -24,27 +27,30 @@ class HeldFlow(FlowControl):
         self.holds = True
         self.pause_reading()
 
+    def release(self) -> None:
+        self.holds = False
+
     def resume_reading(self) -> None:
         if not self.holds:
             super().resume_reading()
 
 
 class OneAtATime(HttpToolsProtocol):
-    """uvicorn's HTTP/1.1, which parses a request only after the answer to the one before.
+    """uvicorn's HTTP/1.1, which parses a request only after the previous answer is complete.
 
-    What arrives earlier is kept as it is, at most about what one read returns: the connection is not read meanwhile. A
-    client that always sends too early, or is answered before its request has arrived whole, gets `Connection: close`.
+    Bytes that arrive earlier are held unparsed, and the connection is not read meanwhile. A client that is answered
+    before its whole request has arrived, or that sends PIPELINED_REQUESTS too early, gets `Connection: close`.
     """
 
     flow: HeldFlow
     transport: LingeringTransport
-    _held = b""
-    _last_bytes = b""  # the last three that were parsed: the end of a head may be spread over two reads
-    _body_left = 0  # bytes of a body with Content-Length that are still to come
+    _held = b""  # received and not parsed
+    _last_bytes = b""  # the last three parsed bytes: the end of a head may be spread over two reads
+    _body_left = 0  # bytes of a body with Content-Length that have not arrived yet
     _is_chunked = False
-    _is_whole = True  # no request has arrived in part
-    _keeps_alive = False  # as the request's head wishes
-    _pipelined = 0
+    _is_whole = True  # False: a request has arrived in part
+    _keeps_alive = False  # True: the connection stays open if the answer comes after the end of the request
+    _pipelined = 0  # consecutive requests that arrived too early
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(LingeringTransport(transport, self.loop, self._may_send))
@@ -53,7 +59,7 @@ class OneAtATime(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._held = b""
         super().connection_lost(exc)
-        self.transport.lost()
+        self.transport.connection_lost()
 
     def data_received(self, data: bytes) -> None:
         if self.transport.is_closing():
@@ -87,14 +93,14 @@ class OneAtATime(HttpToolsProtocol):
             self._pipelined = 0
         elif not self.transport.is_closing():
             self._pipelined += 1
-            self.loop.call_soon(self._go_on)
+            self.loop.call_soon(self._parse_held)
 
     def shutdown(self) -> None:
         self._keeps_alive = False
         super().shutdown()
 
     def _parse(self, data: bytes) -> None:
-        """Parse up to the end of one request, and hold the rest."""
+        """Parse up to the end of one request, or of one piece of a chunked body, and hold the rest."""
         at = 0
         while at < len(data) and not self.transport.is_closing():
             if at and (self._is_chunked or self._is_answering()):
@@ -108,7 +114,7 @@ class OneAtATime(HttpToolsProtocol):
             at = end
 
     def _end_of_piece(self, data: bytes, at: int) -> int:
-        """Return up to where `data` can be parsed: no further than one request, or one head, or its body."""
+        """Return the index in `data` up to which the parser may go: at most the end of one head or of one body."""
         if self._body_left:
             return min(at + self._body_left, len(data))
         begun = (self._last_bytes + data[at : at + 3]).find(HEAD_END)
@@ -122,12 +128,13 @@ class OneAtATime(HttpToolsProtocol):
         self._held = data
         self.flow.hold()
         if not self._is_answering():
-            self.loop.call_soon(self._go_on)
+            self.loop.call_soon(self._parse_held)
 
-    def _go_on(self) -> None:
+    def _parse_held(self) -> None:
         if self.transport.is_closing() or self._is_answering():
             return
-        data, self._held, self.flow.holds = self._held, b"", False
+        data, self._held = self._held, b""
+        self.flow.release()
         self._parse(data)
         if not self._held:
             self.flow.resume_reading()

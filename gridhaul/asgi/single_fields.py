@@ -1,4 +1,4 @@
-"""Header fields that a request may have only once; otherwise a proxy and this service could believe different ones."""
+"""Header fields that a request may have only once: of two, a proxy and this service could each use a different one."""
 
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -45,5 +45,5 @@ def _refusal(scope: Scope) -> Malformed | None:
         twice = next(name for name in names if names.count(name) > 1)
         return Malformed(f"The header field {twice.decode().title()} may occur only once.")
     if b"host" not in names and scope["http_version"] == "1.1":
-        return Malformed("The header field Host is needed.")
+        return Malformed("The header field Host is required.")
     return None

@@ -1,4 +1,4 @@
-"""The limit of open files of this process, each connection counted as one."""
+"""The limit of open files of this process. Connections count as open files."""
 
 import resource
 from contextlib import suppress

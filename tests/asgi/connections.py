@@ -75,5 +75,5 @@ def noted() -> tuple[type[BoundedHttp], asyncio.Event]:
 
 
 def timed(**seconds: float) -> type[BoundedHttp]:
-    """Return `BoundedHttp` with other values of its times."""
+    """Return `BoundedHttp` with these durations, such as `head_seconds`."""
     return type("Timed", (BoundedHttp,), seconds)

@@ -62,17 +62,25 @@ async def test_body_that_has_arrived_unread_leaves_the_connection_open() -> None
             assert b"connection: close" not in await reader.readuntil(b"here")
 
 
-@pytest.mark.parametrize("is_tls", [False, True], ids=["plain", "TLS"])
-async def test_client_that_sends_all_before_it_reads_still_gets_the_answer(is_tls: bool, tmp_path: Path) -> None:
-    """Without the lingering close, the kernel resets the connection and the answer is lost."""
+async def _answer_after_sending_all(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
+    """Send a request that the server answers at once, all of its 30 MiB, and only then read the answer."""
     length = 30 << 20
-    async with connected(tls=new_certificate(tmp_path / "tls", "127.0.0.1") if is_tls else None) as (reader, writer):
-        writer.write(HEAD + b"Content-Length: %d\r\n\r\n" % length)
-        for _ in range(length >> 20):
-            writer.write(bytes(1 << 20))
-            await writer.drain()
-        answer = await reader.readuntil(b"here")
-    assert b"connection: close" in answer
+    writer.write(HEAD + b"Content-Length: %d\r\n\r\n" % length)
+    for _ in range(length >> 20):
+        writer.write(bytes(1 << 20))
+        await writer.drain()
+    return await reader.readuntil(b"here")
+
+
+async def test_client_that_sends_all_before_it_reads_still_gets_the_answer() -> None:
+    """Without the lingering close, the kernel resets the connection and the answer is lost."""
+    async with connected() as connection:
+        assert b"connection: close" in await _answer_after_sending_all(*connection)
+
+
+async def test_client_over_tls_that_sends_all_before_it_reads_still_gets_the_answer(tmp_path: Path) -> None:
+    async with connected(tls=new_certificate(tmp_path / "tls", "127.0.0.1")) as connection:
+        assert b"connection: close" in await _answer_after_sending_all(*connection)
 
 
 async def test_refused_client_that_expects_100_is_not_told_to_continue() -> None:
@@ -134,9 +142,13 @@ async def test_other_transfer_codings_are_not_implemented(coding: bytes) -> None
     assert answer.count(b"HTTP/1.1 ") == 1
 
 
-@pytest.mark.parametrize("rest", [b"x" * (2 * HEAD_BYTES), b"1\r\nno chunk\r\n"], ids=["extension", "nonsense"])
-async def test_broken_chunks_end_the_connection_with_one_answer_at_most(rest: bytes) -> None:
-    """The request is being answered when its body breaks: a second answer would count for the next request."""
+@pytest.mark.parametrize(
+    ("rest", "status"),
+    [(b"x" * (2 * HEAD_BYTES), b"431"), (b"1\r\nno chunk\r\n", b"400")],
+    ids=["extension", "nonsense"],
+)
+async def test_broken_chunks_end_the_connection_with_one_answer(rest: bytes, status: bytes) -> None:
+    """The application learns that the client is gone: a second answer would count for the next request."""
     is_asked, is_told = asyncio.Event(), asyncio.Event()
 
     async def read_all(scope: Scope, receive: Receive, send: Send) -> None:
@@ -152,7 +164,21 @@ async def test_broken_chunks_end_the_connection_with_one_answer_at_most(rest: by
         writer.write(b"1;" + rest)
         answer = await reader.read()
         await is_told.wait()
-    assert answer.count(b"HTTP/1.1 ") <= 1
+    assert answer.startswith(b"HTTP/1.1 " + status)
+    assert answer.count(b"HTTP/1.1 ") == 1
+
+
+async def test_broken_chunks_after_the_answer_has_begun_get_no_other_answer() -> None:
+    async def begin(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"9")]})
+        while (await receive()).get("more_body"):
+            pass
+
+    async with connected(begin) as (reader, writer):
+        writer.write(CHUNKED)
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"nonsense\r\n")
+        assert await reader.read() == b""
 
 
 async def test_connection_over_the_limit_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
