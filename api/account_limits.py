@@ -9,7 +9,7 @@ from gridhaul.transfer.errors import DatabaseUnavailable
 from gridhaul.transfer.model import File, NewFile
 
 
-def room_for_one(service: Service, owner: str, account: Account | None) -> AbstractAsyncContextManager[None]:
+def room_for_one(service: Service, owner: str, *, account: Account | None) -> AbstractAsyncContextManager[None]:
     """Return a context in which the caller registers one more file of the owner. Entering raises TooManyOpenFiles.
 
     `account` is None for an owner without an account, who gets the server's limit. Registrations at the same moment,
@@ -39,7 +39,7 @@ async def register_charged(service: Service, new: NewFile) -> tuple[File, bool]:
     return file, made
 
 
-async def retry_charged(service: Service, file: File, changes: dict[str, Any]) -> File | None:
+async def retry_charged(service: Service, file: File, *, changes: dict[str, Any]) -> File | None:
     """Charge the growth of the file's length to the quota, then call `FileRegistry.retry` and return its result.
 
     `changes` are fields of the record; they hold `length` if the source has another length now. Bytes that the file no

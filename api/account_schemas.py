@@ -33,7 +33,8 @@ class AccountSettings(Body):
     )
     targets: Annotated[list[TargetName], Field(max_length=1000)] | None = None
     quota_bytes: Length | None = Field(
-        default=None, description="The most bytes that all files of the account together may have, except deleted files"
+        default=None,
+        description="The most bytes that all files of the account together may have; deleted files do not count",
     )
     max_open_files: Length | None = Field(
         default=None, description="The most files of the account that may wait to be stored at once"
@@ -41,15 +42,16 @@ class AccountSettings(Body):
     disabled: bool = False
     current_password: Password | None = Field(
         default=None,
-        description="The password of the caller's account. An access token, or an API key that expires, needs it to "
-        "make an account with a password, to change `password`, `scopes`, `roots` or `targets`, and to enable",
+        description="The password of the caller's account. A request with an access token, or with an API key that "
+        "expires, needs it to make an account with a password, to change `password`, `scopes`, `roots` or `targets`, "
+        "and to enable an account",
     )
 
 
 class AccountChanges(AccountSettings):
-    """Changes to an account. A member that the body does not name stays as it is.
+    """Changes to an account. A member that the body leaves out keeps its value.
 
-    null means what it means in a new account.
+    null has the same meaning as when an account is made.
     """
 
     revoke_keys: RevokeKeys = False

@@ -46,7 +46,8 @@ async def change_password(request: Request, body: PasswordBody, caller: AnyCalle
     """
     new = check_password(body.new_password.get_secret_value())
     await require_password(body.current_password, caller=caller, request=request, service=service)
-    await _set_password(caller.username, await service.passwords.hashed(new), body, service)
+    hashed = await service.passwords.hashed(new)
+    await _set_password(caller.username, hashed, revoke_keys=body.revoke_keys, service=service)
     audit("change_password", changed=caller.username, revoke_keys=body.revoke_keys)
 
 
@@ -94,21 +95,22 @@ async def change_account(
     """
     if _may_give_access(body) and caller.expires:
         await require_password(body.current_password, caller=caller, request=request, service=service)
-    _check_revocation(body, username, caller)
+    _check_revocation(body, username=username, caller=caller)
     changes = await _changes(body, service)
     if username == caller.username:
         _require_still_admin(changes)
     if "password_hash" in changes:
-        _require_found(await _set_password(username, changes.pop("password_hash"), body, service))
+        hashed = changes.pop("password_hash")
+        _require_found(await _set_password(username, hashed, revoke_keys=body.revoke_keys, service=service))
     account = _require_found(await service.accounts.change(username, changes))
     audit("change_account", changed=username, fields=sorted(body.model_fields_set - {"current_password"}))
     return AccountView.of(account)
 
 
 def _may_give_access(body: AccountChanges) -> bool:
-    """Return whether the change can give somebody more access, who then keeps it when the caller's token has expired.
+    """Return whether the change can give somebody access that lasts longer than the caller's token or key.
 
-    Whoever has a key of the account, even of a disabled one, gets its wider rights.
+    Wider rights and enabling can do so too: the caller may hold a key of the changed account.
     """
     named = body.model_fields_set
     return not named.isdisjoint({"password", "scopes", "roots", "targets"}) or (
@@ -116,18 +118,24 @@ def _may_give_access(body: AccountChanges) -> bool:
     )
 
 
-def _check_revocation(body: AccountChanges, username: str, caller: Caller) -> None:
-    """Raise InvalidValue for `revoke_keys` without `password`, StateConflict if the caller would lock itself out."""
+def _check_revocation(body: AccountChanges, *, username: str, caller: Caller) -> None:
+    """Raise InvalidValue for `revoke_keys` without `password`.
+
+    Raises StateConflict if the caller would remove its own password and all its keys.
+    """
     if body.revoke_keys and "password" not in body.model_fields_set:
-        raise InvalidValue("revoke_keys goes with a new password, or with null as `password`, which removes it.")
+        raise InvalidValue("`revoke_keys` needs `password` in the same request: a new one, or null to remove it.")
     if body.revoke_keys and body.password is None and username == caller.username:
-        raise StateConflict("An account cannot take both its password and all its keys from itself.")
+        raise StateConflict(
+            "You cannot remove your own password and all your keys in one request: nobody could use the account any "
+            "more. Give a new password instead."
+        )
 
 
 async def _set_password(
-    username: str, password_hash: str | None, body: AccountChanges | PasswordBody, service: Service
+    username: str, password_hash: str | None, *, revoke_keys: bool, service: Service
 ) -> Account | None:
-    if body.revoke_keys:
+    if revoke_keys:
         return await service.accounts.set_password_and_revoke_keys(username, password_hash)
     return await service.accounts.set_password(username, password_hash)
 

@@ -20,14 +20,14 @@ from api.dispatcher import Dispatcher
 from api.download_limit import DownloadSlots
 from api.obstacles import Obstacles
 from api.open_file_limit import OpenFileLimit
-from api.parts import parts_of
+from api.parts import Parts
 from api.password_attempts import PasswordAttempts
 from api.rate_limits import RateLimits
 from api.scheduler import Scheduler
 from api.source_lookup import SourceLookup, look_threads
 from gridhaul import __version__
 from gridhaul.asgi import chain, documentation, problems
-from gridhaul.asgi.health import Health, health_routes
+from gridhaul.asgi.health import Health, database_check, health_routes
 from gridhaul.asgi.readiness import Readiness
 from gridhaul.asgi.request_limits import RequestLimits
 from gridhaul.identity.passwords import Passwords
@@ -42,7 +42,7 @@ from gridhaul.storage.checking.checks import MongoChecks
 from gridhaul.storage.checking.schedule import MongoSchedule
 from gridhaul.storage.connect import Database, connect, ping
 from gridhaul.storage.content.contents import MongoContents
-from gridhaul.storage.heartbeats import MongoWorkerSigns
+from gridhaul.storage.heartbeats import MongoHeartbeatLookup
 from gridhaul.storage.registry import MongoDeliveries, MongoFiles
 from gridhaul.storage.schema import make_registry_indexes
 from gridhaul.targets.targets_file import target_names
@@ -88,11 +88,11 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     broker = Broker(settings.redis_url.get_secret_value())
     hints = HintSender(settings.redis_url.get_secret_value())
     checks = MongoChecks(database, lease_seconds=settings.lease_seconds)
-    obstacles = Obstacles(MongoWorkerSigns(database), broker.check)
+    obstacles = Obstacles(MongoHeartbeatLookup(database), broker.check)
     service = _service(settings, database, hints, checks, obstacles)
     app.state.service = service
-    needed = {"mongodb": lambda: ping(database), "indexes": service.indexes.check}
-    app.state.health = Health(needed=needed, others=parts_of(obstacles))
+    needed = {"mongodb": database_check(lambda: ping(database)), "indexes": service.indexes.check}
+    app.state.health = Health(needed=needed, others=Parts(obstacles).checks())
     background = [asyncio.create_task(loop) for loop in _loops(settings, database, broker, service, checks)]
     async with AsyncExitStack() as closing:
         closing.push_async_callback(database.client.close)

@@ -29,7 +29,7 @@ class Authenticator:
         return sign_claims(claims, audience=AUDIENCE, lifetime_seconds=self.lifetime_seconds, secret=self.secret)
 
     def next_refresh_token(self, presented: Credential) -> Credential:
-        """Return the refresh token that replaces the presented one. The same token is always replaced by the same."""
+        """Return the refresh token that replaces the presented one. Repeated calls return the same refresh token."""
         return presented.successor(self.secret)
 
     async def caller(self, token: str) -> Caller:

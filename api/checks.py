@@ -30,7 +30,7 @@ class CheckBody(Body):
         default=None, description="Check only this file, or the file of this delivery; `fsck` only"
     )
     read_targets: bool = Field(
-        default=False, description="Read delivered objects back from targets that tell no digest"
+        default=False, description="Read delivered objects back from targets that report no digest"
     )
     bytes_per_second: BytesPerSecond | None = None
 
@@ -117,7 +117,7 @@ async def start_check(body: CheckBody, response: Response, _: Administering, ser
     bytes that accounts use. `scrub` checks all stored chunks.
     """
     if body.id is not None and body.kind is not CheckKind.FSCK:
-        raise InvalidValue("Only fsck takes an id.")
+        raise InvalidValue("Only a check of the kind fsck can have an id.")
     file_id = await _file_id(service, RecordId(body.id)) if body.id else None
     new = NewCheck(
         kind=body.kind,

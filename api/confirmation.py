@@ -1,4 +1,4 @@
-"""Confirmation by the caller's password, without which an expiring credential gives no access that lasts longer."""
+"""Confirmation by the password of the caller's account, before an expiring token or key gives lasting access."""
 
 from fastapi import Request
 from pydantic import SecretStr
@@ -8,19 +8,23 @@ from api.password_attempts import address_of
 from gridhaul.transfer.access import Caller
 from gridhaul.transfer.errors import Forbidden
 
+NOTHING_TO_CONFIRM_WITH = (
+    "Your account has no password, and this request needs one. Use an API key without an end, or let an admin set a "
+    "password."
+)
 MISSING = (
-    "This gives access that lasts longer than the token or key of the request. Send the password of the account that "
-    "the token or key belongs to as `current_password` (the command: --username), or use an API key without an end."
+    "This request gives access that may last longer than your token or key. Send the password of your account as "
+    "`current_password` (the command: --username), or use an API key without an end."
 )
 
 
 async def require_password(given: SecretStr | None, *, caller: Caller, request: Request, service: Service) -> None:
-    """Raise Forbidden unless `given` is the password of the caller's account, and count a wrong one as a failed login.
+    """Raise Forbidden unless `given` is the password of the caller's account.
 
-    Raises TooManyRequests.
+    A wrong password counts as a failed login. Raises TooManyRequests after too many failed logins from the address.
     """
     if caller.account.password_hash is None:
-        raise Forbidden("This account has no password. An admin may give it one.")
+        raise Forbidden(NOTHING_TO_CONFIRM_WITH)
     if given is None:
         raise Forbidden(MISSING)
     password, address = given.get_secret_value(), address_of(request)

@@ -87,7 +87,7 @@ class Service:
         return found
 
     async def accept(self, delivery: Delivery) -> None:
-        """Count a delivery that was queued or found open, before the client is told of it (docs/adr/0005).
+        """Count a delivery that was queued or found open, before the client gets its answer (docs/adr/0005).
 
         Raises StateConflict if the file was deleted meanwhile, and cancels the delivery then.
         """
@@ -99,7 +99,7 @@ class Service:
         """Check that the caller may deliver to the target. Raises TargetUnknown.
 
         Only a configured name is a target, never a URL from a request. The error is the same for a target that does not
-        exist and for one that is not allowed to the account, so that nobody learns the names of others' targets.
+        exist and for one that is not allowed to the account, so it reveals no names of targets.
         """
         if name not in self.targets or not caller.sees_target(name):
             audit("refused", code=TargetUnknown.code)

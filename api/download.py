@@ -1,4 +1,4 @@
-"""Downloads of stored content, which threads verify. A client that takes the bytes too slowly is disconnected."""
+"""Downloads of stored content. Threads verify the bytes. A client that reads them too slowly is disconnected."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Mapping
@@ -15,24 +15,24 @@ from gridhaul.process.threads import thread_ended
 from gridhaul.transfer.errors import GridhaulError
 from gridhaul.transfer.ports.contents import Chunks
 
-# A client must take every mebibyte within this time. The kernel passes bytes to a slow client in bursts of up to 1.4
-# MiB, so a client that takes 60 KiB/s all the time is never too slow. The connection's own limit, `answer_seconds` in
-# `gridhaul/asgi/connection_limits.py`, is longer: it ends a connection without saying why.
+# A client must read each chunk of 1 MiB within this time. The kernel accepts bytes for a slow client in bursts of up to
+# 1.4 MiB, so a client is fast enough if it reads 60 KiB/s all the time. `answer_seconds` in
+# `gridhaul/asgi/connection_limits.py` must be longer, because the server then ends the connection and logs no reason.
 CHUNK_SECONDS = 25.0
-TAKEN_AT_ONCE = 4  # chunks that one call in a thread takes, so that the event loop makes few calls
+CHUNKS_A_CALL = 4  # how many chunks one call in a thread reads; with one chunk a call, the event loop would be busier
 
 
 class _TooSlow(Exception):
-    """The client did not take a chunk in time."""
+    """The client did not read a chunk in time."""
 
 
-async def taken(chunks: Chunks) -> AsyncGenerator[bytes]:
-    """Yield the chunks, which a thread takes, and close them at the end. Raises what iterating over them raises."""
+async def read_in_thread(chunks: Chunks) -> AsyncGenerator[bytes]:
+    """Yield the chunks, which a thread reads, and close them at the end. Raises what iterating over them raises."""
     with ThreadPoolExecutor(1, thread_name_prefix="downloading") as thread:
-        loop, taking = asyncio.get_running_loop(), iter(chunks)
+        loop, unread = asyncio.get_running_loop(), iter(chunks)
         try:
             while some := await thread_ended(
-                loop.run_in_executor(thread, lambda: list(islice(taking, TAKEN_AT_ONCE))), when_cancelled=chunks.stop
+                loop.run_in_executor(thread, lambda: list(islice(unread, CHUNKS_A_CALL))), when_cancelled=chunks.stop
             ):
                 for chunk in some:
                     yield chunk
@@ -41,7 +41,7 @@ async def taken(chunks: Chunks) -> AsyncGenerator[bytes]:
 
 
 class Download(StreamingResponse):
-    """A streaming response that ends early if the client takes a chunk too slowly, or if the next one is damaged.
+    """A streaming response that ends early if the client reads a chunk too slowly, or if the next chunk is damaged.
 
     The server then closes the connection, so the client receives less than the declared length.
     """
@@ -65,7 +65,7 @@ class Download(StreamingResponse):
             try:
                 await super().__call__(scope, receive, send_in_time)
             except _TooSlow:
-                note(ended=f"The client took less than 1 MiB in {self.chunk_seconds:.0f} s.")
+                note(ended=f"The client read less than 1 MiB in {self.chunk_seconds:.0f} s.")
             except GridhaulError as error:
                 log_failure(error)
 

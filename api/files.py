@@ -9,13 +9,14 @@ from fastapi.responses import StreamingResponse
 
 from api.auth import Reading
 from api.dependencies import Cursor, Id, Limit, Service, ServiceDep
-from api.download import Download, taken
+from api.download import Download, read_in_thread
 from api.schemas import DeliveriesView, DeliveryView, FilesView, FileView
 from gridhaul.asgi.disconnection import while_connected
 from gridhaul.asgi.problems import documented
 from gridhaul.outgoing.headers import write_repr_digest
+from gridhaul.transfer.access import Caller
 from gridhaul.transfer.errors import NotFound
-from gridhaul.transfer.media_types import well_formed
+from gridhaul.transfer.media_types import media_type_or_unknown
 from gridhaul.transfer.model import File, RecordId
 from gridhaul.transfer.states import FileState
 
@@ -65,14 +66,14 @@ async def list_deliveries(file_id: Id, caller: Reading, service: ServiceDep) -> 
 async def get_content(request: Request, file_id: Id, caller: Reading, service: ServiceDep) -> Download:
     """Download the bytes. Every byte is verified before it is sent.
 
-    If the server allows no more downloads at once, this one waits up to 10 s for its turn.
+    If the server, or the account, has as many downloads as it may, this one waits up to 10 s for a slot.
     If a stored byte is wrong, the connection ends before the declared length.
     """
     file = await service.stored_file(caller, file_id)
-    chunks = _chunks(file, service, caller.username)
+    chunks = _chunks(file, caller=caller, service=service)
     try:
-        # Read the first chunk before the response begins: "busy", or an error in a small file, is still a problem
-        # document then. A client that goes away meanwhile leaves its place in the queue for a slot.
+        # Read the first chunk before the response begins: until then an error can still be answered with a problem
+        # document. If the client disconnects while it waits for a slot, its place in the queue is freed at once.
         first = await while_connected(request.receive, _first(chunks))
     except BaseException:
         await chunks.aclose()
@@ -80,14 +81,19 @@ async def get_content(request: Request, file_id: Id, caller: Reading, service: S
     return Download(first, chunks, headers=_content_headers(file))
 
 
-async def _chunks(file: File, service: Service, account: str) -> AsyncGenerator[bytes]:
-    """Yield the chunks of the file, while the account holds a slot. Raises DownloadsBusy, NotFound and read errors."""
-    async with service.downloads.hold(account):
-        # Look for the content only now: the file may have been deleted while the download waited for its slot.
+async def _chunks(file: File, *, caller: Caller, service: Service) -> AsyncGenerator[bytes]:
+    """Yield the chunks of the file while the caller's account holds a slot.
+
+    Raises DownloadsBusy, NotFound, StateConflict if the file was deleted meanwhile, and read errors.
+    """
+    async with service.downloads.hold(caller.username):
         content = await service.contents.get(file.content_id) if file.content_id else None
+        # The file may have been deleted while the download waited for its slot. Look for the file after its content was
+        # read: a file that is STORED now had a whole content then.
+        await service.stored_file(caller, file.id)
         if content is None:
             raise NotFound("The file's bytes are no longer stored.")
-        async with aclosing(taken(service.contents.read(content))) as chunks:
+        async with aclosing(read_in_thread(service.contents.read(content))) as chunks:
             async for chunk in chunks:
                 yield chunk
 
@@ -99,8 +105,9 @@ async def _first(chunks: AsyncGenerator[bytes]) -> bytes:
 def _content_headers(file: File) -> dict[str, str]:
     assert file.sha256 is not None, "a stored file has a digest"  # noqa: S101
     return {
-        # As a header of its own, because Starlette would add a charset to the type of a text. Nobody knows the charset.
-        "Content-Type": well_formed(file.content_type),
+        # Starlette adds a charset to a text type that it is given as `media_type`, and nobody knows the charset. So set
+        # the header itself.
+        "Content-Type": media_type_or_unknown(file.content_type),
         "Content-Length": str(file.length),
         "Repr-Digest": write_repr_digest(file.sha256),
         "ETag": f'"{file.sha256}"',

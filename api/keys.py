@@ -25,12 +25,13 @@ async def create_key(
     """Make a key, which is used like an access token: `Authorization: Bearer ghk_…`.
 
     A key never has more scopes than its account. A request with an access token needs `current_password`. A request
-    with an API key needs none, but the new key ends with that key at the latest.
+    with an API key needs none, but then the new key expires no later than that key. Revoking that key does not revoke
+    the new one.
     """
     if caller.key_id and not caller.is_admin:
         raise Forbidden("An API key cannot make keys; log in with the password (`--username`, or /auth/token/).")
-    account = await _account(body.account, caller, service)
-    scopes = _scopes(body.scopes, account, caller)
+    account = await _account(body.account, caller=caller, service=service)
+    scopes = _scopes(body.scopes, account=account, caller=caller)
     if caller.key is None:
         await require_password(body.current_password, caller=caller, request=request, service=service)
     credential = Credential.new(CredentialKind.API_KEY)
@@ -41,7 +42,7 @@ async def create_key(
         digest=credential.digest,
         scopes=scopes,
         created_at=now,
-        expires_at=_end(now, body.expires_in_days, caller),
+        expires_at=_expiry(now, days=body.expires_in_days, maker=caller.key),
     )
     await service.accounts.add_key(account, key)
     audit("create_key", changed=account.username, created=key.id)
@@ -51,7 +52,7 @@ async def create_key(
 
 @router.get("", summary="List API keys, oldest first", responses=documented(404))
 async def list_keys(caller: AnyCaller, service: ServiceDep, account: Username | None = None) -> KeysView:
-    owner = await _account(account, caller, service)
+    owner = await _account(account, caller=caller, service=service)
     keys = await service.accounts.keys(owner.username)
     return KeysView(keys=[KeyView.of(key, owner.username) for key in keys])
 
@@ -69,7 +70,7 @@ async def revoke_key(key_id: Id, caller: AnyCaller, service: ServiceDep) -> None
     audit("revoke_key", changed=account.username, revoked=key_id)
 
 
-async def _account(username: str | None, caller: Caller, service: Service) -> Account:
+async def _account(username: str | None, *, caller: Caller, service: Service) -> Account:
     """Return the caller's own account, or for an admin the account of that name. Raises NotFound."""
     if username in (None, caller.username):
         return caller.account
@@ -79,14 +80,14 @@ async def _account(username: str | None, caller: Caller, service: Service) -> Ac
     return found
 
 
-def _end(now: datetime, days: int | None, caller: Caller) -> datetime | None:
-    """Return when the key ends: after the days, but not later than the key that makes it; None: never."""
+def _expiry(now: datetime, *, days: int | None, maker: ApiKey | None) -> datetime | None:
+    """Return when a new key expires: after `days`, but no later than the key `maker` of the request; None: never."""
     wanted = now + timedelta(days=days) if days else None
-    ends = [end for end in (wanted, caller.key and caller.key.expires_at) if end]
-    return min(ends, default=None)
+    limits = [limit for limit in (wanted, maker and maker.expires_at) if limit]
+    return min(limits, default=None)
 
 
-def _scopes(wanted: list[Scope] | None, account: Account, caller: Caller) -> tuple[Scope, ...]:
+def _scopes(wanted: list[Scope] | None, *, account: Account, caller: Caller) -> tuple[Scope, ...]:
     """Return the wanted scopes, or for None all that the caller can give. Raises Forbidden for any other scope."""
     granted = account.scopes if caller.is_admin else tuple(scope for scope in account.scopes if scope in caller.scopes)
     if wanted is None:

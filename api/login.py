@@ -62,7 +62,7 @@ async def token(
     response.headers["Cache-Control"] = "no-store"
     if form.grant_type == "refresh_token":
         return await _refresh(form, service)
-    return await _log_in(form, service, address_of(request))
+    return await _log_in(form, address=address_of(request), service=service)
 
 
 @router.post("/revoke", status_code=204, summary="Log out")
@@ -77,7 +77,7 @@ async def revoke(token: Annotated[SecretStr, Form(min_length=1, max_length=1024)
         audit("logout", account=found[0].username)
 
 
-async def _log_in(form: TokenForm, service: Service, address: str) -> TokenView:
+async def _log_in(form: TokenForm, *, address: str, service: Service) -> TokenView:
     account = await service.accounts.named(form.username)
     password = form.password.get_secret_value()
     # Log a username only if the account exists: a user may have typed the password in place of the username.
@@ -90,7 +90,7 @@ async def _log_in(form: TokenForm, service: Service, address: str) -> TokenView:
     if account is None or not right:
         audit("login", account=known, outcome="wrong", address=address)
         raise Unauthorized(WRONG)
-    await _require_usable(account, address, service)
+    await _require_usable(account, address=address, service=service)
     if account.password_hash and is_outdated(account.password_hash):
         await service.accounts.rehash(account, await service.passwords.hashed(password))
     scopes = _scopes(form.scope, account.scopes)
@@ -100,10 +100,10 @@ async def _log_in(form: TokenForm, service: Service, address: str) -> TokenView:
     if not await service.accounts.begin_session(account, session):
         raise Unauthorized(WRONG)  # the account was disabled or its password changed after the account was read
     audit("login", account=account.username, outcome="ok", address=address)
-    return _view(account, session, credential, service)
+    return _view(account, session, refresh_token=credential, service=service)
 
 
-async def _require_usable(account: Account, address: str, service: Service) -> None:
+async def _require_usable(account: Account, *, address: str, service: Service) -> None:
     """Raise Unauthorized if the account may not log in, and count that as a failed login of the address.
 
     The correct password of such an account counts like a wrong one: its check took as much work, and the demo account's
@@ -129,14 +129,14 @@ async def _refresh(form: TokenForm, service: Service) -> TokenView:
     # The session has this successor already if another tab was faster or an answer was lost. Then nothing changes.
     if not await service.accounts.renew_session(session.id, presented=credential.digest, following=following.digest):
         raise Unauthorized(NOT_VALID)
-    return _view(account, replace(session, scopes=scopes), following, service)
+    return _view(account, replace(session, scopes=scopes), refresh_token=following, service=service)
 
 
 async def _session(credential: Credential, service: Service) -> tuple[Account, Session] | None:
     """Return the account and the session of a refresh token, or None if the token is not valid.
 
-    The newest token is valid, and for a time of grace the one before it. Any other token of the session was used before
-    and must have leaked, so its session is ended.
+    The newest token is valid, and during the grace period the one before it too. Any other token of the session was
+    used before and must have leaked, so its session is ended.
     """
     account = await service.accounts.with_session(credential.id)
     if account is None:
@@ -160,10 +160,10 @@ def _scopes(wanted: str, granted: tuple[Scope, ...]) -> tuple[Scope, ...]:
     return tuple(scope for scope in granted if scope in named or not named)
 
 
-def _view(account: Account, session: Session, credential: Credential, service: Service) -> TokenView:
+def _view(account: Account, session: Session, *, refresh_token: Credential, service: Service) -> TokenView:
     return TokenView(
         access_token=service.authenticator.access_token(account, frozenset(session.scopes)),
         expires_in=int(service.authenticator.lifetime_seconds),
-        refresh_token=credential.text,
+        refresh_token=refresh_token.text,
         scope=" ".join(session.scopes),
     )

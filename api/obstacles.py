@@ -1,7 +1,8 @@
-"""What keeps work from going on: workers that do not answer, what workers miss, and a broker that takes no hints."""
+"""The obstacles of waiting work: a queue without a living worker, workers that cannot store files, and a broker that
+refuses writes.
+"""
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
@@ -10,16 +11,16 @@ from api.repeating import repeat
 from gridhaul.transfer.checks import Check, CheckState
 from gridhaul.transfer.errors import BrokerUnavailable, DatabaseUnavailable, GridhaulError
 from gridhaul.transfer.model import Delivery, File, Queue
-from gridhaul.transfer.obstacles import WorkerSign, no_storing, no_worker
-from gridhaul.transfer.ports.heartbeats import WorkerSigns
+from gridhaul.transfer.ports.heartbeats import HeartbeatLookup
 from gridhaul.transfer.states import STORABLE, DeliveryState, FileState
+from gridhaul.transfer.worker_health import HeartbeatGroup, storing_obstacle, worker_obstacle
 
-LOOK_SECONDS = 1.0
-ANSWER_SECONDS = 1.5
+PERIOD_SECONDS = 1.0  # the pause between two looks
+ANSWER_SECONDS = 1.5  # how long a look waits for the database and for the broker
 
 State = FileState | DeliveryState | CheckState
 
-# A worker must get a hint before it works on a record in one of these states.
+# No worker works on a record in one of these states until the broker has brought it a hint.
 HINTED: frozenset[State] = frozenset(
     {FileState.REGISTERED, FileState.DELETING, DeliveryState.QUEUED, CheckState.QUEUED}
 )
@@ -31,62 +32,57 @@ log = structlog.get_logger(__name__)
 
 
 class Obstacles:
-    """The obstacles at the latest look. A loop in the background looks every second, so no answer waits for a look.
+    """The obstacles that the latest look found. A loop in the background looks, so no request waits for a look.
 
-    While the database does not tell of the workers, `signs` is None, and no record is said to wait for them.
+    `heartbeats` is None before the first look, which begins when the api starts, and if the latest look could not read
+    the heartbeats. Then no record is said to wait for workers.
     """
 
-    def __init__(self, workers: WorkerSigns, check_broker: Callable[[], Awaitable[None]]) -> None:
-        """`check_broker` raises a GridhaulError while the broker takes no hints."""
-        self._workers = workers
+    def __init__(self, lookup: HeartbeatLookup, check_broker: Callable[[], Awaitable[None]]) -> None:
+        """`check_broker` raises a GridhaulError if the broker does not answer or refuses writes."""
+        self._lookup = lookup
         self._check_broker = check_broker
-        self._looking = asyncio.Lock()
-        self._looked_at = -LOOK_SECONDS
-        self.signs: Sequence[WorkerSign] | None = None
-        self.broker: GridhaulError | None = None
+        self.heartbeats: Sequence[HeartbeatGroup] | None = None
+        self.broker_error: GridhaulError | None = None
 
     async def run(self) -> None:
-        """Look again and again until cancelled."""
-        await repeat(self.look, every_seconds=LOOK_SECONDS, log=log, name="look")
+        """Look every second until cancelled."""
+        await repeat(self.look, every_seconds=PERIOD_SECONDS, log=log, name="look")
 
     async def look(self) -> None:
-        """Look at the workers and at the broker, unless somebody did within the last second."""
-        async with self._looking:
-            if time.monotonic() - self._looked_at < LOOK_SECONDS:
-                return
-            self.signs, self.broker = await asyncio.gather(self._find_signs(), self._find_broker())
-            self._looked_at = time.monotonic()
+        """Read the heartbeats and check the broker."""
+        self.heartbeats, self.broker_error = await asyncio.gather(self._read_heartbeats(), self._find_broker_error())
 
     def of_file(self, file: File) -> GridhaulError | None:
-        """Return what keeps the file from being stored or deleted; None if nothing is known to, or it does not wait."""
+        """Return the error that keeps the file from being stored or deleted, or None if no such error is known."""
         obstacle = self._of(file.state, file.queue)
-        if obstacle is None and file.state in STORABLE and self.signs is not None:
-            return no_storing(self.signs, file.queue)
+        if obstacle is None and file.state in STORABLE and self.heartbeats is not None:
+            return storing_obstacle(self.heartbeats, file.queue)
         return obstacle
 
     def of_delivery(self, delivery: Delivery) -> GridhaulError | None:
-        """Return what keeps the delivery from being made. A delivery does not need the chunk service."""
+        """Return the error that keeps the delivery from being made. A delivery does not need the chunk service."""
         return self._of(delivery.state, delivery.queue)
 
     def of_check(self, check: Check) -> GridhaulError | None:
-        """Return what keeps the check from running."""
+        """Return the error that keeps the check from running."""
         return self._of(check.state, check.queue)
 
     def _of(self, state: State, queue: Queue) -> GridhaulError | None:
-        if state in HINTED and self.broker is not None:
-            return self.broker
-        if state in HINTED | WORKED_ON and self.signs is not None:
-            return no_worker(self.signs, queue)
+        if state in HINTED and self.broker_error is not None:
+            return self.broker_error
+        if state in HINTED | WORKED_ON and self.heartbeats is not None:
+            return worker_obstacle(self.heartbeats, queue)
         return None
 
-    async def _find_signs(self) -> Sequence[WorkerSign] | None:
+    async def _read_heartbeats(self) -> Sequence[HeartbeatGroup] | None:
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
-                return await self._workers.signs()
+                return await self._lookup.groups()
         except (DatabaseUnavailable, TimeoutError):
             return None
 
-    async def _find_broker(self) -> GridhaulError | None:
+    async def _find_broker_error(self) -> GridhaulError | None:
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
                 await self._check_broker()

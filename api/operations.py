@@ -44,19 +44,19 @@ DELIVERY_ADVICE: Mapping[DeliveryState, str] = {
 @router.post("/files/{file_id}/cancel", summary="Stop storing a file for good", responses=MOVED)
 async def cancel_file(file_id: Id, caller: Preparing, service: ServiceDep) -> FileView:
     """Stop storing the file; its worker stops within about a second. Stored bytes stay for a retry, until DELETE."""
-    return FileView.of(await move_file(service, caller, file_id, Action.CANCEL), service.obstacles)
+    return FileView.of(await move_file(file_id, Action.CANCEL, caller=caller, service=service), service.obstacles)
 
 
 @router.post("/files/{file_id}/pause", summary="Stop storing a file for now", responses=MOVED)
 async def pause_file(file_id: Id, caller: Preparing, service: ServiceDep) -> FileView:
     """Stop storing the file; its worker stops within about a second. Stored bytes stay."""
-    return FileView.of(await move_file(service, caller, file_id, Action.PAUSE), service.obstacles)
+    return FileView.of(await move_file(file_id, Action.PAUSE, caller=caller, service=service), service.obstacles)
 
 
 @router.post("/files/{file_id}/resume", summary="Continue to store a paused file", responses=MOVED)
 async def resume_file(file_id: Id, caller: Preparing, service: ServiceDep) -> FileView:
     """Continue to store the file. Bytes that are stored already are not sent again."""
-    return FileView.of(await move_file(service, caller, file_id, Action.RESUME), service.obstacles)
+    return FileView.of(await move_file(file_id, Action.RESUME, caller=caller, service=service), service.obstacles)
 
 
 @router.post("/files/{file_id}/retry", summary="Store a failed or cancelled file again", responses=SOURCE)
@@ -67,12 +67,13 @@ async def retry_file(file_id: Id, caller: Preparing, service: ServiceDep) -> Fil
     """
     file = await service.file(caller, file_id)
     if file.state not in FILE_MOVES[Action.RETRY].from_states:
-        return FileView.of(await move_file(service, caller, file_id, Action.RETRY), service.obstacles)
-    _check_target(service, file, caller)
-    changes = await renewed_source(file, caller, service)
-    async with room_for_one(service, file.owner, await service.accounts.named(file.owner)):
-        moved = await retry_charged(service, file, changes)
-    return FileView.of(await _after_move(service, caller, file_id, Action.RETRY, moved), service.obstacles)
+        return FileView.of(await move_file(file_id, Action.RETRY, caller=caller, service=service), service.obstacles)
+    _check_target(file, caller=caller, service=service)
+    changes = await renewed_source(file, caller=caller, service=service)
+    async with room_for_one(service, file.owner, account=await service.accounts.named(file.owner)):
+        moved = await retry_charged(service, file, changes=changes)
+    file = await _after_move(moved, file_id=file_id, action=Action.RETRY, caller=caller, service=service)
+    return FileView.of(file, service.obstacles)
 
 
 @router.post("/deliveries/{delivery_id}/cancel", summary="Stop a delivery for good", responses=MOVED)
@@ -82,18 +83,21 @@ async def cancel_delivery(delivery_id: Id, caller: Finalizing, service: ServiceD
     Its object name becomes free for other deliveries: at once, or after that removal where the delivery wrote straight
     to the name because the target cannot commit atomically.
     """
-    return DeliveryView.of(await move_delivery(service, caller, delivery_id, Action.CANCEL), service.obstacles)
+    delivery = await move_delivery(delivery_id, Action.CANCEL, caller=caller, service=service)
+    return DeliveryView.of(delivery, service.obstacles)
 
 
 @router.post("/deliveries/{delivery_id}/pause", summary="Stop a delivery for now", responses=MOVED)
 async def pause_delivery(delivery_id: Id, caller: Finalizing, service: ServiceDep) -> DeliveryView:
     """Stop the delivery. It keeps its object name at the target, so no other delivery can use that name."""
-    return DeliveryView.of(await move_delivery(service, caller, delivery_id, Action.PAUSE), service.obstacles)
+    delivery = await move_delivery(delivery_id, Action.PAUSE, caller=caller, service=service)
+    return DeliveryView.of(delivery, service.obstacles)
 
 
 @router.post("/deliveries/{delivery_id}/resume", summary="Continue a paused delivery", responses=MOVED)
 async def resume_delivery(delivery_id: Id, caller: Finalizing, service: ServiceDep) -> DeliveryView:
-    return DeliveryView.of(await move_delivery(service, caller, delivery_id, Action.RESUME), service.obstacles)
+    delivery = await move_delivery(delivery_id, Action.RESUME, caller=caller, service=service)
+    return DeliveryView.of(delivery, service.obstacles)
 
 
 @router.post("/deliveries/{delivery_id}/retry", summary="Queue a failed or cancelled delivery again", responses=MOVED)
@@ -101,13 +105,14 @@ async def retry_delivery(delivery_id: Id, caller: Finalizing, service: ServiceDe
     delivery = await service.delivery(caller, delivery_id)
     if delivery.state in REOPENABLE:
         file = await service.stored_file(caller, delivery.file_id)
-        delivery = await move_delivery(service, caller, delivery_id, Action.RETRY, queue=file.queue)
+        delivery = await move_delivery(delivery_id, Action.RETRY, caller=caller, service=service, queue=file.queue)
         await service.accept(delivery)
         return DeliveryView.of(delivery, service.obstacles)
-    return DeliveryView.of(await move_delivery(service, caller, delivery_id, Action.RETRY), service.obstacles)
+    delivery = await move_delivery(delivery_id, Action.RETRY, caller=caller, service=service)
+    return DeliveryView.of(delivery, service.obstacles)
 
 
-async def move_file(service: Service, caller: Caller, file_id: RecordId, action: Action) -> File:
+async def move_file(file_id: RecordId, action: Action, *, caller: Caller, service: Service) -> File:
     """Do the action and return the file, which is unchanged if the action is done already.
 
     Raises NotFound, StateConflict, and TargetUnknown if the file is to be delivered to a target that the caller may no
@@ -116,17 +121,20 @@ async def move_file(service: Service, caller: Caller, file_id: RecordId, action:
     move = FILE_MOVES[action]
     file = await service.file(caller, file_id)
     if move.to_state is FileState.REGISTERED:
-        _check_target(service, file, caller)
-    return await _after_move(service, caller, file_id, action, await service.files.move(file_id, move))
+        _check_target(file, caller=caller, service=service)
+    moved = await service.files.move(file_id, move)
+    return await _after_move(moved, file_id=file_id, action=action, caller=caller, service=service)
 
 
-def _check_target(service: Service, file: File, caller: Caller) -> None:
+def _check_target(file: File, *, caller: Caller, service: Service) -> None:
     """Raise TargetUnknown if the file, once stored, is to be delivered to a target that the caller may not use."""
     if file.deliver_to is not None:
         service.check_target(caller, file.deliver_to.target)
 
 
-async def _after_move(service: Service, caller: Caller, file_id: RecordId, action: Action, moved: File | None) -> File:
+async def _after_move(
+    moved: File | None, *, file_id: RecordId, action: Action, caller: Caller, service: Service
+) -> File:
     """Return the moved file, and send a hint if the file waits for a worker.
 
     If the file was not moved (None), return the file if the action is done already. Raises NotFound, StateConflict.
@@ -142,7 +150,7 @@ async def _after_move(service: Service, caller: Caller, file_id: RecordId, actio
 
 
 async def move_delivery(
-    service: Service, caller: Caller, delivery_id: RecordId, action: Action, **changes: object
+    delivery_id: RecordId, action: Action, *, caller: Caller, service: Service, **changes: object
 ) -> Delivery:
     """Do the action, with further `changes` of the record, and return the delivery.
 

@@ -1,54 +1,62 @@
-"""The parts that the api's `/readyz` tells of beside MongoDB, each with its check."""
+"""The parts of the system that the api's `/readyz` reports besides MongoDB, each with its check."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 
 from api.obstacles import Obstacles
-from gridhaul.asgi.health import Check
+from gridhaul.asgi.health import PartCheck
 from gridhaul.transfer.errors import DatabaseUnavailable, GridhaulError, StorageFull
 from gridhaul.transfer.model import Queue
-from gridhaul.transfer.obstacles import WorkerSign, no_storing, no_worker
+from gridhaul.transfer.worker_health import HeartbeatGroup, storing_obstacle, worker_obstacle
 
 STORING_QUEUES = (Queue.SMALL, Queue.LARGE)
 
-Finding = Callable[[], GridhaulError | None]
 
+class Parts:
+    """The checks of the broker, of each queue's workers, of the chunk service and of the database's disk.
 
-def parts_of(obstacles: Obstacles) -> Mapping[str, Check]:
-    """Return a check for the broker, for the workers of each queue, and for what workers tell of storing files."""
+    Each check raises the obstacle that the latest look found, so no check waits.
+    """
 
-    def check(find: Finding) -> Check:
-        async def look_and_raise() -> None:
-            await obstacles.look()
-            if (error := find()) is not None:
-                raise error
+    def __init__(self, obstacles: Obstacles) -> None:
+        self._obstacles = obstacles
 
-        return look_and_raise
+    def checks(self) -> Mapping[str, PartCheck]:
+        return {
+            "redis": self._check_broker,
+            **{f"worker_{queue}": partial(self._check_workers, queue) for queue in Queue},
+            "chunk_service": self._check_chunk_service,
+            "disk": self._check_disk,
+        }
 
-    def from_signs(judge: Callable[[Sequence[WorkerSign]], GridhaulError | None]) -> Check:
-        silent = DatabaseUnavailable("The database does not tell of the workers.")
-        return check(lambda: silent if obstacles.signs is None else judge(obstacles.signs))
+    async def _check_broker(self) -> None:
+        if self._obstacles.broker_error is not None:
+            # Each raise adds to an error's traceback, and this error is raised again until the next look.
+            raise self._obstacles.broker_error.with_traceback(None)
 
-    return {
-        "redis": check(lambda: obstacles.broker),
-        **{f"worker_{queue}": from_signs(_of_queue(queue)) for queue in Queue},
-        "chunk_service": from_signs(_chunk_service),
-        "disk": from_signs(_storing),
-    }
+    async def _check_workers(self, queue: Queue) -> None:
+        if (error := worker_obstacle(self._heartbeats(), queue)) is not None:
+            raise error
 
+    async def _check_chunk_service(self) -> None:
+        """Raise the error that keeps files from being stored, unless the chunk service itself reported a full disk."""
+        error = self._storing_obstacle()
+        if error is not None and not isinstance(error, StorageFull):
+            raise error
 
-def _of_queue(queue: Queue) -> Callable[[Sequence[WorkerSign]], GridhaulError | None]:
-    return lambda signs: no_worker(signs, queue)
+    async def _check_disk(self) -> None:
+        if (error := self._storing_obstacle()) is not None:
+            raise error
 
+    def _storing_obstacle(self) -> GridhaulError | None:
+        """Return the error that keeps files from being stored, also if no worker lives that could report on storing."""
+        heartbeats = self._heartbeats()
+        without_workers = [worker_obstacle(heartbeats, queue) for queue in STORING_QUEUES]
+        if all(without_workers):
+            return without_workers[0]
+        return next(filter(None, (storing_obstacle(heartbeats, queue) for queue in STORING_QUEUES)), None)
 
-def _storing(signs: Sequence[WorkerSign]) -> GridhaulError | None:
-    """Return why files cannot be stored. Nobody knows whether they can while no worker of a storing queue lives."""
-    silent = [no_worker(signs, queue) for queue in STORING_QUEUES]
-    if all(silent):
-        return silent[0]
-    return next(filter(None, (no_storing(signs, queue) for queue in STORING_QUEUES)), None)
-
-
-def _chunk_service(signs: Sequence[WorkerSign]) -> GridhaulError | None:
-    """Return the same, but nothing if the chunk service answers and its disk is full."""
-    error = _storing(signs)
-    return None if isinstance(error, StorageFull) else error
+    def _heartbeats(self) -> Sequence[HeartbeatGroup]:
+        if self._obstacles.heartbeats is None:
+            raise DatabaseUnavailable("The api cannot read the workers' heartbeats from the database.")
+        return self._obstacles.heartbeats

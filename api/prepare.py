@@ -53,9 +53,9 @@ async def prepare(
     request_fingerprint = fingerprint(body.model_dump_json())
     file = await service.files.find_by_key(caller.username, idempotency_key) if idempotency_key else None
     if file is None:
-        new = await _new_file(body, caller, service)
+        new = await _new_file(body, caller=caller, service=service)
         new = replace(new, idempotency_key=idempotency_key, request_fingerprint=request_fingerprint)
-        async with room_for_one(service, caller.username, caller.account):
+        async with room_for_one(service, caller.username, account=caller.account):
             file, made = await register_charged(service, new)
         if made:
             task = storing_task(length=file.length, queue=file.queue)
@@ -66,10 +66,10 @@ async def prepare(
     return FileView.of(file, service.obstacles)
 
 
-async def _new_file(body: PrepareBody, caller: Caller, service: Service) -> NewFile:
+async def _new_file(body: PrepareBody, *, caller: Caller, service: Service) -> NewFile:
     path = check_path(body.file_path)
     name = check_object_name(body.name or PurePosixPath(path).name or "file")
-    deliver_to = _destination(body.deliver_to, name, caller, service) if body.deliver_to else None
+    deliver_to = _destination(body.deliver_to, name, caller=caller, service=service) if body.deliver_to else None
     roots = Roots(configured=service.roots, allowed=caller.roots_among(service.roots))
     identity = await service.sources.identify(path, roots, username=caller.username)
     return NewFile(
@@ -86,14 +86,14 @@ async def _new_file(body: PrepareBody, caller: Caller, service: Service) -> NewF
     )
 
 
-def _destination(wanted: DeliverTo, name: str, caller: Caller, service: Service) -> Destination:
+def _destination(wanted: DeliverTo, name: str, *, caller: Caller, service: Service) -> Destination:
     caller.require(Scope.FINALIZE)
     service.check_target(caller, wanted.target)
     object_name = check_object_name(wanted.object_name or name)
     return Destination(target=wanted.target, object_name=object_name, if_exists=wanted.if_exists)
 
 
-async def renewed_source(file: File, caller: Caller, service: Service) -> dict[str, Any]:
+async def renewed_source(file: File, *, caller: Caller, service: Service) -> dict[str, Any]:
     """Return the fields that a retry changes in the record of a FAILED or CANCELLED file; none if it can continue.
 
     If the file's source is no longer the registered one, or an attempt noticed a change, all of the source is

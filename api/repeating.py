@@ -1,4 +1,4 @@
-"""The loop in which the api repeats a step in the background, beside its requests."""
+"""The loop in which the api repeats a step in the background, while it answers requests."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

@@ -68,7 +68,7 @@ class FailureView(BaseModel):
 
 Waiting = Annotated[
     FailureView | None,
-    Field(description="What keeps the waiting record from going on now; null: nothing is known to"),
+    Field(description="Why the record waits now; null: it does not wait, or nobody knows why it waits"),
 ]
 
 

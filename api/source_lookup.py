@@ -1,4 +1,4 @@
-"""Looks at sources for requests. A file system that does not answer delays only accounts that ask for its files."""
+"""Identifies sources for requests. A file system that does not answer delays only the accounts that use its files."""
 
 from functools import partial
 
@@ -9,8 +9,8 @@ from gridhaul.transfer.errors import SourceUnavailable
 from gridhaul.transfer.model import SourceIdentity
 
 LOOKS_AT_ONCE = 32
-LOOKS_OF_ACCOUNT = 4  # at once; looks that do not come to an end are among them
-LOOK_SECONDS = 10.0  # how long a request waits for a slot and for the file system together
+LOOKS_OF_ACCOUNT = 4  # at once; a look at a file system that does not answer counts until the file system answers
+LOOK_SECONDS = 10.0  # how long a request waits, for a free thread and for the file system together
 
 
 def look_threads() -> BoundedThreads:
@@ -19,7 +19,7 @@ def look_threads() -> BoundedThreads:
 
 
 class SourceLookup:
-    """Identifies sources in threads of its own, which no other work needs."""
+    """Identifies sources in threads that no other work uses."""
 
     def __init__(self, threads: BoundedThreads, *, max_file_bytes: int | None) -> None:
         self._threads = threads
@@ -35,6 +35,6 @@ class SourceLookup:
             return await self._threads.run(username, look)
         except TimeoutError as error:
             raise SourceUnavailable(
-                "The file system of the source, or of sources that were asked for before, does not answer; try again.",
+                "The file system of this source, or of other sources, does not answer; try again.",
                 retry_after_seconds=LOOK_SECONDS,
             ) from error

@@ -12,7 +12,7 @@ from chunk_service.dependencies import Service
 from chunk_service.intake_limits import DiskReserve, memory_budget
 from gridhaul import __version__
 from gridhaul.asgi import chain, problems
-from gridhaul.asgi.health import Health, health_routes
+from gridhaul.asgi.health import Health, database_check, health_routes
 from gridhaul.asgi.readiness import Readiness
 from gridhaul.asgi.request_limits import RequestLimits
 from gridhaul.process.allocator import keep_freed_memory
@@ -64,8 +64,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         stall_seconds=settings.stall_seconds,
         collections=collections,
     )
-    needed = {"mongodb": lambda: ping(database), "collections": collections.check}
-    app.state.health = Health(needed=needed, others={"disk": disk.check})
+    needed = {"mongodb": database_check(lambda: ping(database)), "collections": collections.check}
+    app.state.health = Health(needed=needed, others={"disk": database_check(disk.check)})
     preparing = asyncio.create_task(collections.prepare())
     gc.freeze()  # exempt the objects that live as long as the process from repeated scans by the garbage collector
     try:

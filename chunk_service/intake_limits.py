@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 
 from gridhaul.asgi.concurrency_limit import ConcurrencyLimit
 from gridhaul.transfer.chunking import SEGMENT_MAX_BYTES
-from gridhaul.transfer.errors import IntakeBusy, StorageFull
+from gridhaul.transfer.errors import DISK_FULL, IntakeBusy, StorageFull
 from gridhaul.transfer.model import FreeSpace
 
 LOOK_AGAIN_SECONDS = 2.0
@@ -40,7 +40,7 @@ class DiskReserve:
         self._room -= length_bytes
 
     async def check(self) -> None:
-        """Raise StorageFull if a segment of the greatest length would use the reserve. Nothing is counted."""
+        """Raise StorageFull if a segment of the greatest length would use the reserve. The check uses up no room."""
         await self._look()
         self._require(SEGMENT_MAX_BYTES)
 
@@ -51,8 +51,7 @@ class DiskReserve:
 
     def _require(self, length_bytes: int) -> None:
         if length_bytes > self._room:
-            detail = "The disk of the database is full up to its reserve; delete files or add disk space."
-            raise StorageFull(detail, retry_after_seconds=30)
+            raise StorageFull(DISK_FULL, retry_after_seconds=30)
 
     def _room_in(self, space: FreeSpace) -> int:
         room = space.disk_bytes - self._reserve

@@ -1,4 +1,4 @@
-"""The heartbeat of one worker process: it tells in MongoDB that the process lives, and what it misses."""
+"""The heartbeat of one worker process: a loop writes that the process lives, and why it cannot store files."""
 
 import asyncio
 from collections.abc import Callable
@@ -7,17 +7,17 @@ import structlog
 
 from gridhaul.transfer.errors import DatabaseUnavailable, GridhaulError
 from gridhaul.transfer.model import Queue
-from gridhaul.transfer.obstacles import BEAT_SECONDS
 from gridhaul.transfer.ports.chunk_service import ChunkServiceHealth
 from gridhaul.transfer.ports.heartbeats import Heartbeats
+from gridhaul.transfer.worker_health import BEAT_SECONDS
 
-LOOK_SECONDS = 1.0  # how soon a process that can take messages again tells so
+RECHECK_SECONDS = 1.0  # how often a process that takes no messages checks whether it takes messages again
 
 log = structlog.get_logger(__name__)
 
 
 class Heartbeat:
-    """The loop that writes the heartbeats of a process. It runs beside the tasks, and no task waits for it."""
+    """The loop that writes the heartbeats of a process. It runs concurrently with tasks, and no task waits for it."""
 
     def __init__(
         self,
@@ -27,31 +27,38 @@ class Heartbeat:
         queues: frozenset[Queue],
         takes_messages: Callable[[], bool],
     ) -> None:
-        """`takes_messages` returns whether the worker is connected to the broker, and not stopping."""
+        """`takes_messages` returns whether the worker is connected to the broker and is not stopping."""
         self._heartbeats = heartbeats
         self._chunk_service = chunk_service
         self._queues = queues
         self._takes_messages = takes_messages
 
     async def run(self) -> None:
-        """Write a heartbeat every BEAT_SECONDS until cancelled, except while the process takes no messages."""
+        """Write a heartbeat every BEAT_SECONDS until cancelled, except while the process takes no messages.
+
+        The period includes the time that the check and the write take. So two heartbeats are at most SILENT_SECONDS
+        apart, even if the check is slow and one write between them is lost.
+        """
+        clock = asyncio.get_running_loop().time
         while True:
             if self._takes_messages():
+                due_at = clock() + BEAT_SECONDS
                 await self._beat()
-            await asyncio.sleep(BEAT_SECONDS if self._takes_messages() else LOOK_SECONDS)
+                await asyncio.sleep(due_at - clock())
+            else:
+                await asyncio.sleep(RECHECK_SECONDS)
 
     async def _beat(self) -> None:
-        """Write one heartbeat. A heartbeat that cannot be written is left out: the next follows soon."""
+        """Write one heartbeat. A heartbeat that cannot be written in time is left out: the next one follows soon."""
         try:
-            missing = await self._missing()
             async with asyncio.timeout(BEAT_SECONDS):
-                await self._heartbeats.beat(self._queues, missing)
+                await self._heartbeats.beat(self._queues, await self._storing_error())
         except (DatabaseUnavailable, TimeoutError):
             return
         except Exception:
             log.exception("heartbeat_broke")
 
-    async def _missing(self) -> str | None:
+    async def _storing_error(self) -> str | None:
         """Return the code of the error that keeps this process from storing files, or None."""
         try:
             await self._chunk_service.check()

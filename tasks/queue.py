@@ -21,9 +21,12 @@ WAITING_AT_MOST = 10_000
 BROKER_TIMEOUT_SECONDS = 0.5
 BREAKER_SECONDS = 2.0
 LINGER_SECONDS = 0.2
-CHECK_KEY = "gridhaul:readyz"  # the key that the health check writes
+CHECK_KEY = "gridhaul:readyz"  # the Redis key that the health check writes
 CHECK_KEY_SECONDS = 60
-REFUSED = "The broker Redis refuses writes, so no worker learns of new work; look at its memory, its disk and its role."
+REFUSED = (
+    "The broker Redis refuses writes, so no worker learns of new work; "
+    "check `maxmemory`, the disk, and whether it is a replica."
+)
 
 log = structlog.get_logger(__name__)
 
@@ -123,9 +126,10 @@ class Broker:
             raise BrokerUnavailable(_unreachable(error)) from error
 
     async def check(self) -> None:
-        """Raise BrokerUnavailable if Redis does not answer, and BrokerRefusesWrites if it takes no hints.
+        """Raise BrokerUnavailable if Redis does not answer, and BrokerRefusesWrites if it refuses writes.
 
-        The check writes, because Redis answers reads at its memory limit, as a replica, and when it cannot save.
+        The check writes, because a Redis that refuses writes still answers reads: at its memory limit, when it cannot
+        save to its disk, and as a replica.
         """
         try:
             await self._redis.set(CHECK_KEY, "", ex=CHECK_KEY_SECONDS)

@@ -45,10 +45,11 @@ from gridhaul.transfer.ports.checking import (
     RunnableChecks,
     StalledRecords,
 )
-from gridhaul.transfer.ports.chunk_service import ChunkService
+from gridhaul.transfer.ports.chunk_service import ChunkService, ChunkServiceHealth
 from gridhaul.transfer.ports.contents import Contents
 from gridhaul.transfer.ports.deliveries import DeliverableRecords
 from gridhaul.transfer.ports.files import StorableFiles
+from gridhaul.transfer.ports.heartbeats import Heartbeats
 from gridhaul.transfer.ports.hints import Hints
 from gridhaul.transfer.ports.targets import Targets
 from gridhaul.transfer.states import DeliveryState, FileState
@@ -115,7 +116,7 @@ class Worker:
         `queues` are the queues whose messages the worker takes.
         """
         self.queues = queues
-        self.presence.connected()
+        self.presence.note_connected()
         self._settings = WorkerSettings()
         tls = tls_context(self._settings.ca_file)
         self._new_client = partial(make_client, self._settings.answer_seconds, tls=tls)
@@ -124,9 +125,9 @@ class Worker:
     def beat(self) -> None:
         """Note for the children, and in the heartbeat file, that the parent runs and is connected to the broker.
 
-        Celery's own `inspect ping` is no such sign: it fails on busy workers.
+        Celery's own `inspect ping` cannot show that: it fails on busy workers.
         """
-        self.presence.connected()
+        self.presence.note_connected()
         if self._settings is not None and self._settings.heartbeat_file is not None:
             self._settings.heartbeat_file.touch()
 
@@ -173,11 +174,7 @@ async def _compose(
     chunks = ChunkClient(client, base_url=settings.chunk_service_url, secret=secret)
     hints = HintSender(settings.redis_url.get_secret_value())
     holder = f"{socket.gethostname()}:{os.getpid()}"
-    heartbeats = MongoHeartbeats(database, holder=holder)
-    takes_messages = worker.presence.takes_messages
-    beating = asyncio.create_task(
-        Heartbeat(heartbeats, chunks, queues=worker.queues, takes_messages=takes_messages).run()
-    )
+    beating = _start_heartbeat(MongoHeartbeats(database, holder=holder), chunks, worker)
 
     async def close() -> None:
         beating.cancel()
@@ -230,6 +227,13 @@ async def _compose(
         ),
         close=close,
     )
+
+
+def _start_heartbeat(heartbeats: Heartbeats, chunk_service: ChunkServiceHealth, worker: Worker) -> asyncio.Task[None]:
+    """Start the loop that writes this process's heartbeats."""
+    takes_messages = worker.presence.takes_messages
+    heartbeat = Heartbeat(heartbeats, chunk_service, queues=worker.queues, takes_messages=takes_messages)
+    return asyncio.create_task(heartbeat.run())
 
 
 def _pace(settings: WorkerSettings, stopping: Callable[[], bool]) -> dict[str, Any]:

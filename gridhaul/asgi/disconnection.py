@@ -1,4 +1,4 @@
-"""Noticing that a client has gone away while a route waits for something else."""
+"""Noticing that a client has disconnected while a route waits for something else."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -13,8 +13,8 @@ T = TypeVar("T")
 async def while_connected(receive: Receive, work: Coroutine[Any, Any, T]) -> T:
     """Return the result of `work`. Raises what `work` raises.
 
-    If the client disconnects first, cancel `work`, and raise ClientDisconnect once `work` has ended. The request's body
-    must have been read, or there is none.
+    If the client disconnects first, cancel `work`, and raise ClientDisconnect once `work` has ended. The body of the
+    request must have been read before, because this function discards all other messages from `receive`.
     """
     working, leaving = asyncio.create_task(work), asyncio.create_task(_disconnected(receive))
     try:

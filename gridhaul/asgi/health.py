@@ -1,4 +1,6 @@
-"""`/healthz` tells whether the process answers, `/readyz` how the parts of the system are that the process needs."""
+"""`/healthz` reports that the process answers. `/readyz` reports the state of each part, and answers 503 while a part
+that this process needs is unavailable.
+"""
 
 import asyncio
 import time
@@ -9,33 +11,50 @@ from fastapi import APIRouter, Response
 from gridhaul.transfer.errors import DatabaseUnavailable, GridhaulError
 
 OK = "ok"
-CHECK_SECONDS = 2.0
+DATABASE_SECONDS = 2.0
 REUSED_SECONDS = 1.0
 
-Check = Callable[[], Awaitable[None]]
+PartCheck = Callable[[], Awaitable[None]]
+
+
+def database_check(ask: PartCheck) -> PartCheck:
+    """Return a check that calls `ask`, which waits for MongoDB alone.
+
+    The check raises DatabaseUnavailable if `ask` takes longer than DATABASE_SECONDS.
+    """
+
+    async def check() -> None:
+        try:
+            async with asyncio.timeout(DATABASE_SECONDS):
+                await ask()
+        except TimeoutError as error:
+            raise DatabaseUnavailable("The database does not answer.") from error
+
+    return check
 
 
 class Health:
-    """The states of named parts, looked at once a second at most, however many clients ask.
+    """The states of named parts. All requests within a second share one round of checks.
 
-    A check raises a GridhaulError while its part is not as it should be. The process is ready while all `needed` parts
-    are; `others` are only told: all processes share them, so a load balancer would take every process away at once.
+    A check bounds its own waits, and raises a GridhaulError while its part is unavailable. The process is ready while
+    all `needed` parts are available. The `others` do not decide that: all processes of the service share them, so a
+    load balancer would stop sending requests to every process at once.
     """
 
-    def __init__(self, *, needed: Mapping[str, Check], others: Mapping[str, Check]) -> None:
+    def __init__(self, *, needed: Mapping[str, PartCheck], others: Mapping[str, PartCheck]) -> None:
         self._needed = frozenset(needed)
         self._checks = {**needed, **others}
-        self._looking = asyncio.Lock()
+        self._checking = asyncio.Lock()
         self._states: dict[str, str] = {}
-        self._looked_at = -REUSED_SECONDS
+        self._checked_at = -REUSED_SECONDS
 
     async def states(self) -> dict[str, str]:
         """Return the state of each part: `ok`, or the code of an error."""
-        async with self._looking:
-            if time.monotonic() - self._looked_at >= REUSED_SECONDS:
-                found = await asyncio.gather(*map(_state, self._checks.values()))
-                self._states = dict(zip(self._checks, found, strict=True))
-                self._looked_at = time.monotonic()
+        async with self._checking:
+            if time.monotonic() - self._checked_at >= REUSED_SECONDS:
+                states = await asyncio.gather(*map(_state, self._checks.values()))
+                self._states = dict(zip(self._checks, states, strict=True))
+                self._checked_at = time.monotonic()
             return self._states
 
     def ready(self, states: Mapping[str, str]) -> bool:
@@ -43,7 +62,7 @@ class Health:
 
 
 def health_routes(health: Callable[[], Health]) -> APIRouter:
-    """Return both routes. `health` returns the states to tell."""
+    """Return both routes. `health` returns the states that `/readyz` reports."""
     router = APIRouter(tags=["health"])
 
     @router.get("/healthz", summary="Check whether the process is alive")
@@ -52,11 +71,16 @@ def health_routes(health: Callable[[], Health]) -> APIRouter:
 
     @router.get(
         "/readyz",
-        summary="Check whether the process can answer, and what keeps work from going on",
-        responses={503: {"model": dict[str, str], "description": "MongoDB does not answer this process"}},
+        summary="Check whether the process can answer, and which parts of the system are unavailable",
+        responses={
+            503: {
+                "model": dict[str, str],
+                "description": "MongoDB does not answer this process, or its indexes or collections are not made yet",
+            }
+        },
     )
     async def readyz(response: Response) -> dict[str, str]:
-        """Return `ok` or the code of an error for each part. Only MongoDB's parts make the status 503."""
+        """Return `ok` or the code of an error for each part. Only MongoDB's own parts make the status 503."""
         states = await health().states()
         if not health().ready(states):
             response.status_code = 503
@@ -65,12 +89,9 @@ def health_routes(health: Callable[[], Health]) -> APIRouter:
     return router
 
 
-async def _state(check: Check) -> str:
+async def _state(check: PartCheck) -> str:
     try:
-        async with asyncio.timeout(CHECK_SECONDS):
-            await check()
+        await check()
     except GridhaulError as error:
         return error.code
-    except TimeoutError:
-        return DatabaseUnavailable.code  # only MongoDB is waited for longer; other checks bound their waits themselves
     return OK

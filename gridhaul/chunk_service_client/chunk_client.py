@@ -20,6 +20,7 @@ from gridhaul.transfer.bundle import WholeContent
 from gridhaul.transfer.chunking import chunk_count
 from gridhaul.transfer.digest import content_sha256
 from gridhaul.transfer.errors import (
+    DISK_FULL,
     ChunkServiceFailed,
     ChunkServiceRefused,
     ChunkServiceUnavailable,
@@ -40,7 +41,7 @@ from gridhaul.transfer.states import Layout
 
 KEEP_TRYING_SECONDS = 60.0
 LONGEST_WAIT_SECONDS = 10.0  # if the service asks for a longer wait, the worker gives up and takes another file
-CHECK_SECONDS = 4.0
+CHECK_SECONDS = 3.0  # longer than the service itself waits for its database before it answers `/readyz`
 SEAL_SECONDS_A_CHUNK = 0.001  # how long the service may need to seal: 17 minutes for 1 TiB
 
 Grant = ContentGrant | RepairGrant | BundleGrant
@@ -104,7 +105,7 @@ class ChunkClient:
         if not response.is_success:
             raise ChunkServiceUnavailable(f"The chunk service is not ready: it answered {response.status_code}.")
         if _states(response).get("disk") == StorageFull.code:
-            raise StorageFull("The disk of the database is full up to its reserve.")
+            raise StorageFull(DISK_FULL)
 
     async def _request(
         self,

@@ -13,7 +13,7 @@ from gridhaul.cli.connection import (
     say,
 )
 from gridhaul.cli.exits import exit_codes
-from gridhaul.cli.keys import keys_that_stay
+from gridhaul.cli.keys import remaining_keys_clause
 from gridhaul.cli.options import Json, LoginName, RevokeKeys
 from gridhaul.cli.passwords import ask_new
 
@@ -40,8 +40,9 @@ def password(username: LoginName = None, revoke_keys: RevokeKeys = False) -> Non
     with exit_codes():
         current = password_of(username or "your account")
         with log_in(username, current) if username else connect(ACCOUNT_PATIENCE_SECONDS, say) as client:
-            keys = "all API keys are revoked" if revoke_keys else keys_that_stay(client, None)
             new = ask_new("New password")
+            # Count the keys before the change, because the change ends this login.
+            keys = "all API keys are revoked" if revoke_keys else remaining_keys_clause(client, None)
             with perhaps_done("The password may have been changed; try the new password first."):
                 client.accounts.change_own_password(current, new, revoke_keys=revoke_keys)
         say(f"The password is changed. Every login has ended; {keys}.")

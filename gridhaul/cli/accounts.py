@@ -7,7 +7,7 @@ import typer
 from gridhaul.cli.account_view import print_accounts, print_json, print_json_lines, print_text
 from gridhaul.cli.connection import connect_as, perhaps_done, say
 from gridhaul.cli.exits import exit_codes
-from gridhaul.cli.keys import keys_that_stay
+from gridhaul.cli.keys import remaining_keys_clause
 from gridhaul.cli.options import (
     Json,
     JsonLines,
@@ -87,7 +87,8 @@ def create(
     as_json: Json = False,
 ) -> None:
     """Create an account. Without options, the account may use every root and target, and has no password."""
-    values = _limits(quota, max_open_files) | _places(root, all_roots, target, all_targets)
+    values = _limits(quota, max_open_files)
+    values |= _places(roots=root, all_roots=all_roots, targets=target, all_targets=all_targets)
     values["scopes"] = scopes_of(scopes)
     with exit_codes(), connect_as(username) as client:
         values |= _password(user, password)
@@ -116,7 +117,8 @@ def change(
     as_json: Json = False,
 ) -> None:
     """Change an account at once. Options that are not passed change nothing."""
-    changes = _limits(quota, max_open_files) | _places(root, all_roots, target, all_targets)
+    changes = _limits(quota, max_open_files)
+    changes |= _places(roots=root, all_roots=all_roots, targets=target, all_targets=all_targets)
     if scopes is not None:
         changes["scopes"] = scopes_of(scopes)
     if disable is not None:
@@ -124,8 +126,8 @@ def change(
     if revoke_keys:
         changes |= _revocation(password)
     with exit_codes(), connect_as(username) as client:
-        keys = None if password is None or revoke_keys else keys_that_stay(client, user)
         changes |= _password(user, password)
+        keys = None if password is None or revoke_keys else remaining_keys_clause(client, user)
         (print_json if as_json else print_text)(client.accounts.change(user, changes))
         if keys:
             say(f"Every login of {user} has ended; {keys}.")
@@ -140,7 +142,9 @@ def _limits(quota: str | None, max_open_files: str | None) -> AccountChanges:
     return changes
 
 
-def _places(roots: list[str] | None, all_roots: bool, targets: list[str] | None, all_targets: bool) -> AccountChanges:
+def _places(
+    *, roots: list[str] | None, all_roots: bool, targets: list[str] | None, all_targets: bool
+) -> AccountChanges:
     if (roots and all_roots) or (targets and all_targets):
         raise typer.BadParameter("--root excludes --all-roots, and --target excludes --all-targets")
     changes = AccountChanges()

@@ -36,7 +36,8 @@ class Lines:
         self._last_time = 0.0
 
     def show(self, transfer: Transfer) -> None:
-        topic, progress = (_phase(transfer), _cause(transfer)), _progress(transfer)
+        why = text.obstacle_code(transfer.current["waiting"]) or reason(transfer)
+        topic, progress = (_phase(transfer), why), _progress(transfer)
         due = self._clock() - self._last_time >= LINE_SECONDS and progress != self._progress
         if topic != self._topic or due:
             self._topic, self._progress = topic, progress
@@ -103,12 +104,6 @@ def reason(transfer: Transfer) -> str:
         return f"waiting: {text.clause(waiting['detail'])}"
     error = transfer.current["error"]
     return f"waiting: {error['code']}: {error['detail']}" if error and not transfer.over else ""
-
-
-def _cause(transfer: Transfer) -> str:
-    """Return the reason to wait without its seconds, which grow while the transfer waits."""
-    waiting = transfer.current["waiting"]
-    return waiting["code"] if waiting else reason(transfer)
 
 
 def _id(transfer: Transfer) -> str:

@@ -10,7 +10,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 
 from gridhaul.cli.exits import Exit, exit_of_failure, leave
 from gridhaul.cli.send import Interrupted
-from gridhaul.cli.text import clause, progress, safe, size
+from gridhaul.cli.text import clause, obstacle_code, progress, safe, size
 from gridhaul.client import Client, ClientError
 from gridhaul.client.records import CHECK_OVER, CheckOrder, CheckRecord, FindingRecord
 from gridhaul.transfer.checks import CheckKind, Mode
@@ -137,7 +137,7 @@ class _Show:
         if self._bar is not None and self._task is not None:
             whole = max(check["total_bytes"] or 0, check["checked_bytes"], 1)
             self._bar.update(self._task, total=whole, completed=check["checked_bytes"], detail=safe(detail))
-        elif (topic := (check["stage"], _cause(check))) != self._topic:
+        elif (topic := (check["stage"], obstacle_code(check["waiting"]))) != self._topic:
             typer.echo(safe(detail), err=True)
             self._topic = topic
 
@@ -147,11 +147,6 @@ def _detail(check: CheckRecord) -> str:
     done = progress(check["checked_bytes"], check["total_bytes"] or 0, check["rate"])
     waiting = check["waiting"]
     return f"{stage} {done}, {check['found']} found" + (f"; waiting: {clause(waiting['detail'])}" if waiting else "")
-
-
-def _cause(check: CheckRecord) -> str | None:
-    """Return the code of the reason to wait. The words hold seconds, which grow while the check waits."""
-    return check["waiting"]["code"] if check["waiting"] else None
 
 
 @contextmanager

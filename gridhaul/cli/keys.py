@@ -11,7 +11,7 @@ from gridhaul.cli.exits import exit_codes
 from gridhaul.cli.operate import for_each
 from gridhaul.cli.options import Json, JsonLines, LoginName, scopes_of, text_of, username_or_none
 from gridhaul.cli.table import print_table
-from gridhaul.client import Client
+from gridhaul.client import Client, ClientError
 from gridhaul.client.records import KeyRecord, NewKeyRecord
 
 HEADER = ("ID", "SCOPES", "CREATED", "EXPIRES", "NAME")
@@ -39,7 +39,10 @@ def create(
     expires_in_days: Annotated[
         int | None,
         typer.Option(
-            metavar="N", min=1, help="Days until the key expires; without it, never, or with the key that makes it."
+            metavar="N",
+            min=1,
+            help="Days until the key expires. Without this option it never expires, or expires with the API key that "
+            "makes it.",
         ),
     ] = None,
     account: Account = None,
@@ -72,9 +75,15 @@ def revoke(
         for_each(key_ids, lambda key_id: _revoke(client, key_id))
 
 
-def keys_that_stay(client: Client, account: str | None) -> str:
-    """Return a part of a sentence that says how many keys a new password leaves; `account` None: the caller's own."""
-    count = len(client.keys.of(account))
+def remaining_keys_clause(client: Client, account: str | None) -> str:
+    """Return a clause about the API keys that stay valid after a new password. `account` None: the caller's account.
+
+    If the keys cannot be listed, the clause has no number: the password can be changed all the same.
+    """
+    try:
+        count = len(client.keys.of(account))
+    except ClientError:
+        return "API keys stay (--revoke-keys revokes all)"
     if not count:
         return "the account has no API keys"
     return f"{count} API {'key stays' if count == 1 else 'keys stay'} (--revoke-keys revokes all)"

@@ -1,5 +1,7 @@
 """Formats values for a terminal."""
 
+from gridhaul.client.records import FailureRecord
+
 UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 
 
@@ -11,6 +13,14 @@ def safe(text: str) -> str:
 def clause(sentence: str) -> str:
     """Return a sentence without its capital and its full stop, to stand after a colon."""
     return sentence[:1].lower() + sentence[1:].removesuffix(".")
+
+
+def obstacle_code(waiting: FailureRecord | None) -> str | None:
+    """Return the code of the obstacle that a record waits for.
+
+    A display compares codes, because the detail holds seconds, which grow while the record waits.
+    """
+    return waiting["code"] if waiting else None
 
 
 def size(length_bytes: float) -> str:

@@ -88,9 +88,9 @@ class DataDirectory:
         os.pwrite(descriptor, b"%d\n" % os.getpid(), 0)
 
     def make(self) -> None:
-        """Make the directories, which their owner alone can read. Close those that exist, except `outgoing`.
+        """Make the directories, which only their owner can access. Restrict directories that exist, except `outgoing`.
 
-        An operator may have opened `outgoing`, so that others can put files there.
+        An operator may have given others access to `outgoing`, so that they can put files there.
         """
         for name in _PRIVATE:
             directory = self.path / name

@@ -1,18 +1,19 @@
 """Daemon threads for calls that may never return, such as calls to a mounted file system whose server is gone.
 
-Nothing can interrupt such a call. A caller that gives up leaves the call to its thread, and the thread takes no other
-call before the first one returns. The threads of an executor do not serve here, because Python waits for each of them
+Nothing can interrupt such a call. A caller that gives up leaves the call to its thread, and the thread runs no other
+call before the first one returns. The threads of an executor are no substitute, because Python waits for each of them
 before it exits.
 """
 
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import Future
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from queue import SimpleQueue
 from threading import Thread
 from typing import Any, TypeVar
-from weakref import WeakValueDictionary
+
+from gridhaul.process.fair_slots import FairSlots
 
 T = TypeVar("T")
 
@@ -20,13 +21,11 @@ T = TypeVar("T")
 class BoundedThreads:
     """At most `limit` calls run at once, at most `limit_each` of them for one owner. Further calls wait for a slot.
 
-    A slot is free again when its call has returned, however long ago the caller gave up.
+    The slot of a call becomes free when the call returns, even if the caller gave up long before.
     """
 
     def __init__(self, *, limit: int, limit_each: int, within_seconds: float) -> None:
-        self._slots = asyncio.Semaphore(limit)
-        self._slots_of = WeakValueDictionary[str, asyncio.Semaphore]()  # forgets owners for whom no call runs or waits
-        self._limit_each = limit_each
+        self._slots = FairSlots(limit=limit, limit_each=limit_each)
         self._within_seconds = within_seconds
         self._calls = SimpleQueue[Callable[[], None]]()
         self._busy = 0
@@ -35,19 +34,14 @@ class BoundedThreads:
     async def run(self, owner: str, call: Callable[[], T]) -> T:
         """Return the result of the call. Raises what the call raises.
 
-        Raises TimeoutError if waiting for a slot and the call together take longer than `within_seconds`.
+        Raises TimeoutError if waiting for a slot and the call together last longer than `within_seconds`.
         """
-        slots_of_owner = self._slots_of.setdefault(owner, asyncio.Semaphore(self._limit_each))
         async with asyncio.timeout(self._within_seconds):
-            with ExitStack() as held:
-                for slots in (slots_of_owner, self._slots):
-                    await slots.acquire()
-                    held.callback(slots.release)
-                outcome = self._start(call, held.pop_all())
-            return await asyncio.wrap_future(outcome)
+            free_slot = await self._slots.acquire(owner)
+            return await asyncio.wrap_future(self._start(call, free_slot))
 
-    def _start(self, call: Callable[[], T], held: ExitStack) -> Future[T]:
-        """Give the call to an idle thread, or to a new one if all are busy. Free what is held when the call is over."""
+    def _start(self, call: Callable[[], T], free_slot: Callable[[], None]) -> Future[T]:
+        """Give the call to an idle thread, or to a new one if all are busy. Free the slot when the call returns."""
         outcome: Future[T] = Future()
         loop = asyncio.get_running_loop()
         self._busy += 1
@@ -57,7 +51,7 @@ class BoundedThreads:
 
         def free() -> None:
             self._busy -= 1
-            held.close()
+            free_slot()
 
         def run() -> None:
             _settle(outcome, call)
@@ -73,9 +67,9 @@ class BoundedThreads:
 
 
 def _settle(outcome: Future[Any], call: Callable[[], Any]) -> None:
-    """Run the call and give its result, or what it raises, to whoever still waits for the outcome."""
+    """Run the call, and set its result or its exception as the outcome."""
     if not outcome.set_running_or_notify_cancel():
-        return  # the caller gave up before a thread took the call
+        return  # the caller gave up before a thread began the call
     try:
         result = call()
     except BaseException as error:

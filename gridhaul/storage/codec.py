@@ -22,7 +22,7 @@ def new_id() -> RecordId:
 
 
 def _storable(integer: int) -> int | str:
-    """Return the integer, or its decimal text if BSON's 64 bits cannot hold it. Decoding takes both."""
+    """Return the integer, or its decimal text if BSON's 64 bits cannot hold it. Decoding turns both into an int."""
     return integer if integer in INT64 else str(integer)
 
 
@@ -30,12 +30,12 @@ def _make_converter() -> BsonConverter:
     converter = make_converter()
     converter.register_unstructure_hook(RecordId, ObjectId)
     converter.register_structure_hook(RecordId, lambda value, _: RecordId(str(value)))
-    # The integers of these two come from file systems and from targets, so they may have any size.
-    for told in (SourceIdentity, RemoteObject):
+    # The integers of these records come from file systems and from targets, so they may be too large for BSON.
+    for record_type in (SourceIdentity, RemoteObject):
         integers: dict[str, Any] = {
-            field.name: override(unstruct_hook=_storable) for field in fields(told) if field.type is int
+            field.name: override(unstruct_hook=_storable) for field in fields(record_type) if field.type is int
         }
-        converter.register_unstructure_hook(told, make_dict_unstructure_fn(told, converter, **integers))
+        converter.register_unstructure_hook(record_type, make_dict_unstructure_fn(record_type, converter, **integers))
     for record in (File, Content, Delivery, Check, Account):
         renamed = override(rename="_id")
         converter.register_unstructure_hook(record, make_dict_unstructure_fn(record, converter, id=renamed))

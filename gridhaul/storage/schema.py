@@ -10,7 +10,7 @@ from pymongo import ASCENDING, DESCENDING, IndexModel
 from pymongo.errors import CollectionInvalid
 
 from gridhaul.storage.connect import Database, database_errors
-from gridhaul.transfer.obstacles import KEPT_SECONDS
+from gridhaul.transfer.worker_health import KEPT_SECONDS
 
 
 def _keys(*names: str) -> list[tuple[str, int]]:

@@ -39,13 +39,13 @@ class Session:
     digest: str  # of the newest refresh token's secret, as in `Credential.digest`; changes with each refresh
     scopes: tuple[Scope, ...]  # chosen at the login; the account's scopes limit the session as well
     expires_at: datetime  # set at the login; a refresh does not move it
-    previous_digest: str | None = None  # of the refresh token that the newest one replaced; None: there is none
+    previous_digest: str | None = None  # of the refresh token that the newest one replaced; None: that one is not valid
     renewed_at: datetime | None = None  # the database server's time of the last refresh; None: there was none
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Account:
-    """An account. Read by a key or a session, it holds only that key or session; read by name or in a list, neither."""
+    """An account. If it was found by a key or a session, it holds only that one; else it holds no keys or sessions."""
 
     id: RecordId
     username: str  # unique; no other account ever gets the same name
@@ -98,7 +98,7 @@ class Caller:
 
     @property
     def expires(self) -> bool:
-        """Whether the request's credential ends by itself, as an access token does, and an API key with an end."""
+        """Whether the request's token or key expires: every access token does, and an API key that has `expires_at`."""
         return self.key is None or self.key.expires_at is not None
 
     @property

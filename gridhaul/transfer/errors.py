@@ -228,6 +228,9 @@ class StorageFull(GridhaulError):
     code, status, retryable, counts = "storage_full", 507, True, False
 
 
+DISK_FULL = "The disk of the database is full up to its reserve; delete files or add disk space."  # for StorageFull
+
+
 class QuotaExceeded(GridhaulError):
     code, status = "quota_exceeded", 507
 

@@ -9,7 +9,8 @@ from pathlib import PurePosixPath
 UNKNOWN = "application/octet-stream"
 _NAME = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # a token of RFC 9110, 5.6.2
 _FORM = re.compile(f"{_NAME}/{_NAME}")  # RFC 9110, 8.3.1, without parameters
-# `mimetypes` takes a compression for an encoding of what is inside, but the stored bytes are the compressed ones.
+# `mimetypes` has no type for these suffixes: it counts most of them as the encoding of what was compressed. But the
+# stored bytes are the compressed ones.
 _COMPRESSED: Mapping[str, str] = {
     ".gz": "application/gzip",  # RFC 6713
     ".tgz": "application/gzip",
@@ -24,19 +25,22 @@ _COMPRESSED: Mapping[str, str] = {
 
 
 def media_type(name: str) -> str:
-    """Return the type that the last suffix of the name's last part stands for, as `type/subtype` in ASCII.
+    """Return the media type of the name's last suffix, as `type/subtype` in ASCII.
 
-    Every other name has the type `application/octet-stream`.
+    A name without a suffix, or with an unknown one, has the type `application/octet-stream`.
     """
     return _by_suffix().get(PurePosixPath(name).suffix.lower(), UNKNOWN)
 
 
-def well_formed(text: str) -> str:
+def media_type_or_unknown(text: str) -> str:
     """Return the text if it is `type/subtype` in ASCII, else `application/octet-stream`."""
     return text if _FORM.fullmatch(text) else UNKNOWN
 
 
 @cache
 def _by_suffix() -> Mapping[str, str]:
-    """Return the types of Python's own table, which an instance holds without the machine's files of types."""
+    """Return the types of Python's own table and of `_COMPRESSED`.
+
+    `MimeTypes()` holds no types from the machine's own files. The functions of `mimetypes` would add those.
+    """
     return {**MimeTypes().types_map[True], **_COMPRESSED}

@@ -15,12 +15,12 @@ from api.dependencies import Service
 from api.download_limit import DownloadSlots
 from api.obstacles import Obstacles
 from api.open_file_limit import OpenFileLimit
-from api.parts import parts_of
+from api.parts import Parts
 from api.password_attempts import PasswordAttempts
 from api.rate_limits import RateLimits
 from api.source_lookup import SourceLookup, look_threads
 from gridhaul.asgi import chain
-from gridhaul.asgi.health import Check, Health
+from gridhaul.asgi.health import Health, PartCheck
 from gridhaul.asgi.readiness import Readiness
 from gridhaul.identity.passwords import Passwords
 from gridhaul.process.bounded_threads import BoundedThreads
@@ -79,7 +79,7 @@ async def serving(
     rate_limits: RateLimits = NO_RATES,
     max_open_files: int = 1000,
     threads: BoundedThreads | None = None,
-    check_broker: Check = _nothing,
+    check_broker: PartCheck = _nothing,
 ) -> AsyncIterator[Api]:
     """Serve the api over these ports, with the targets `archive` and `mirror`.
 
@@ -88,8 +88,8 @@ async def serving(
     app, hints, ready = create_app(), list[Hint](), Readiness(_nothing)
     passwords = Passwords()
     await ready.prepare()
-    obstacles = Obstacles(ports.worker_signs, check_broker)
-    app.state.health = Health(needed={"indexes": ready.check}, others=parts_of(obstacles))
+    obstacles = Obstacles(ports.heartbeat_lookup, check_broker)
+    app.state.health = Health(needed={"indexes": ready.check}, others=Parts(obstacles).checks())
     chain.start(app, REQUEST_LIMITS, cors_origins=())
     app.state.service = Service(
         files=ports.files,

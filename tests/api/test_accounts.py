@@ -158,7 +158,7 @@ CALLS_THAT_GIVE_ACCESS: dict[str, tuple[str, str, dict[str, Any]]] = {
 
 @pytest.mark.parametrize("given", CALLS_THAT_GIVE_ACCESS)
 @pytest.mark.parametrize("caller", ["access token", "expiring key"])
-async def test_lasting_access_by_what_expires_needs_the_password(
+async def test_change_that_gives_lasting_access_needs_the_password_unless_the_key_never_expires(
     http: httpx2.AsyncClient,
     database: Database,
     root: dict[str, str],
@@ -199,7 +199,7 @@ async def test_access_token_makes_a_key_for_somebody_else_only_with_the_admins_p
     assert (await http.get("/account", headers=by_key(made))).json()["username"] == "alice"
 
 
-async def test_account_without_a_password_is_told_that_it_has_none(
+async def test_account_without_a_password_makes_no_key_with_an_access_token(
     http: httpx2.AsyncClient, root: dict[str, str], database: Database
 ) -> None:
     await database["auth"].update_one({"username": "root"}, {"$set": {"password_hash": None}})
@@ -208,7 +208,7 @@ async def test_account_without_a_password_is_told_that_it_has_none(
 
 
 @pytest.mark.parametrize("days", [None, 2])
-async def test_key_ends_with_the_key_that_made_it_at_the_latest(
+async def test_key_made_with_a_key_expires_no_later_than_that_key(
     http: httpx2.AsyncClient, expiring_key: dict[str, str], days: int | None
 ) -> None:
     for account in ("root", "alice"):
@@ -216,13 +216,26 @@ async def test_key_ends_with_the_key_that_made_it_at_the_latest(
         assert (made.status_code, datetime.fromisoformat(made.json()["expires_at"])) == (201, SOON)
 
 
-async def test_key_made_by_a_key_can_end_earlier_and_without_an_end_by_a_key_without_one(
-    http: httpx2.AsyncClient, database: Database, root_key: dict[str, str]
-) -> None:
+async def test_key_made_with_a_key_can_expire_earlier(http: httpx2.AsyncClient, database: Database) -> None:
     long = await with_key(database, expires_at=SOON + timedelta(days=30))
     made = (await make_key(http, long, expires_in_days=1)).json()
     assert datetime.fromisoformat(made["expires_at"]) < SOON + timedelta(days=1)
+
+
+async def test_key_made_with_a_key_that_never_expires_never_expires(
+    http: httpx2.AsyncClient, root_key: dict[str, str]
+) -> None:
     assert (await make_key(http, root_key)).json()["expires_at"] is None
+
+
+async def test_revoking_a_key_does_not_revoke_the_keys_made_with_it(
+    http: httpx2.AsyncClient, root: dict[str, str], root_key: dict[str, str]
+) -> None:
+    (maker,) = (await http.get("/keys", headers=root)).json()["keys"]
+    made = by_key(await make_key(http, root_key))
+    assert (await http.delete(f"/keys/{maker['key_id']}", headers=root)).status_code == 204
+    assert (await http.get("/account", headers=root_key)).status_code == 401
+    assert (await http.get("/account", headers=made)).status_code == 200
 
 
 async def test_admin_revokes_every_key_with_a_new_password_and_only_then(

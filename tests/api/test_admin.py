@@ -27,7 +27,7 @@ def test_account_is_made_once_and_each_run_gives_another_key(settings: dict[str,
     assert runs[0].stdout != runs[1].stdout
 
 
-def test_account_that_gets_more_scopes_is_told_of(settings: dict[str, str], mongo_url: str) -> None:
+def test_account_that_gets_more_scopes_is_named_on_stderr(settings: dict[str, str], mongo_url: str) -> None:
     CliRunner().invoke(app, ["alice"], env=settings)
     client: MongoClient[Any] = MongoClient(mongo_url)
     with client:

@@ -144,7 +144,7 @@ async def test_unknown_check_is_not_found(api: Api, path: str) -> None:
     assert (await api.http.request(method, path)).status_code == 404
 
 
-async def test_without_a_token_nothing_is_told(api: Api) -> None:
+async def test_request_without_a_token_is_refused(api: Api) -> None:
     for method, path in (("POST", "/checks"), ("GET", "/checks"), ("GET", f"/checks/{UNKNOWN}")):
         answer = await api.http.request(method, path, headers={"Authorization": "Bearer nothing"}, json={})
         assert answer.status_code == 401

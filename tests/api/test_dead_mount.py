@@ -39,7 +39,7 @@ def mount(tmp_path: Path) -> Iterator[DeadMount]:
 
 @pytest.fixture
 def live(mount: DeadMount) -> Path:
-    """Return a file beside the dead folder."""
+    """Return a file in the same directory as the folder that does not answer."""
     path = mount.folder.with_name("run.h5")
     path.write_bytes(b"bytes")
     return path

@@ -91,9 +91,7 @@ async def test_refresh_whose_answer_was_lost_can_be_repeated(house: House, datab
     assert (await house.refresh(repeated["refresh_token"])).status_code == 200
 
 
-async def test_refresh_token_used_again_after_the_time_of_grace_ends_the_login(
-    house: House, database: Database
-) -> None:
+async def test_refresh_token_used_again_after_the_grace_period_ends_the_login(house: House, database: Database) -> None:
     first = (await house.log_in()).json()
     second = (await house.refresh(first["refresh_token"])).json()
     await _renewed_earlier(database, GRACE_SECONDS - 10)
@@ -142,7 +140,7 @@ async def _stored_session(database: Database) -> Any:
 
 
 async def _renewed_earlier(database: Database, seconds: float) -> None:
-    """Let the last refresh of alice's only login be that much longer ago."""
+    """Move the time of the last refresh of alice's only login back by `seconds`."""
     (session,) = await _stored_session(database)
     earlier = session["renewed_at"] - timedelta(seconds=seconds)
     await database["auth"].update_one({"username": "alice"}, {"$set": {"sessions.0.renewed_at": earlier}})
@@ -190,7 +188,7 @@ async def test_login_begun_before_the_account_was_disabled_is_not_there_afterwar
     assert not await house.accounts.begin_session(before, _session())
 
 
-async def test_account_without_a_password_is_told_so(house: House) -> None:
+async def test_account_without_a_password_cannot_change_its_password(house: House) -> None:
     key = await house.key()
     await house.accounts.set_password("alice", None)
     change = {"current_password": OTHER, "new_password": OTHER}

@@ -1,13 +1,22 @@
-"""Records and `/readyz` tell what keeps work from going on; tests/journeys has the same with real processes."""
+"""Records and `/readyz` report obstacles; tests/journeys/test_obstacles.py tests the same with real processes."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 import pytest
 
+from api.obstacles import Obstacles
+from api.parts import Parts
 from gridhaul.transfer.checks import CheckKind, Mode, NewCheck
-from gridhaul.transfer.errors import BrokerRefusesWrites, ChunkServiceUnavailable, StorageFull
+from gridhaul.transfer.errors import (
+    BrokerRefusesWrites,
+    ChunkServiceUnavailable,
+    DatabaseUnavailable,
+    GridhaulError,
+    StorageFull,
+)
 from gridhaul.transfer.model import Queue
 from gridhaul.transfer.states import FILE_MOVES, Action
+from gridhaul.transfer.worker_health import HeartbeatGroup
 from tests.api.service import Api, serving
 from tests.contracts.ports import (
     LONG_LEASE_SECONDS,
@@ -22,7 +31,7 @@ from tests.contracts.ports import (
 )
 
 ALL = frozenset(Queue)
-FULL, AWAY = StorageFull.code, ChunkServiceUnavailable.code
+FULL, UNREACHABLE = StorageFull.code, ChunkServiceUnavailable.code
 
 
 @pytest.fixture
@@ -40,11 +49,26 @@ async def refuse() -> None:
     raise BrokerRefusesWrites("The broker refuses writes.")
 
 
+class UnreadableHeartbeats:
+    """The heartbeats of a database that does not answer."""
+
+    async def groups(self) -> Sequence[HeartbeatGroup]:
+        raise DatabaseUnavailable("The database does not answer.")
+
+
 async def waiting(api: Api, path: str) -> str | None:
     """Return the code that the record at the path waits with, after one look at workers and broker."""
     await api.obstacles.look()
-    told = (await api.http.get(path)).json()["waiting"]
-    return told["code"] if told else None
+    obstacle = (await api.http.get(path)).json()["waiting"]
+    return obstacle["code"] if obstacle else None
+
+
+async def parts(api: Api) -> dict[str, str]:
+    """Return the states that `/readyz` reports after one look at workers and broker."""
+    await api.obstacles.look()
+    answer = await api.http.get("/readyz")
+    assert answer.status_code == 200
+    return dict(answer.json())
 
 
 async def test_file_waits_for_a_worker_of_its_own_queue(api: Api, ports: Ports) -> None:
@@ -56,16 +80,16 @@ async def test_file_waits_for_a_worker_of_its_own_queue(api: Api, ports: Ports) 
     assert [file["waiting"] and file["waiting"]["code"] for file in listed] == ["no_worker", None]
 
 
-@pytest.mark.parametrize("missing", [AWAY, FULL])
-async def test_file_waits_while_workers_cannot_store_it(api: Api, ports: Ports, missing: str) -> None:
-    await ports.new_heartbeats().beat(ALL, missing)
+@pytest.mark.parametrize("storing_error", [UNREACHABLE, FULL])
+async def test_file_waits_while_workers_cannot_store_it(api: Api, ports: Ports, storing_error: str) -> None:
+    await ports.new_heartbeats().beat(ALL, storing_error)
     new, storing = await registered(ports), await claimed(ports, await registered(ports))
-    assert await waiting(api, f"/files/{new.id}") == missing
-    assert await waiting(api, f"/files/{storing.id}") == missing
+    assert await waiting(api, f"/files/{new.id}") == storing_error
+    assert await waiting(api, f"/files/{storing.id}") == storing_error
 
 
 async def test_delivery_does_not_wait_for_the_chunk_service(api: Api, ports: Ports) -> None:
-    await ports.new_heartbeats().beat(ALL, AWAY)
+    await ports.new_heartbeats().beat(ALL, UNREACHABLE)
     delivery, _ = await ports.deliveries.open(new_delivery(destination()))
     assert await waiting(api, f"/deliveries/{delivery.id}") is None
 
@@ -92,7 +116,7 @@ async def test_only_a_record_that_needs_a_hint_waits_for_the_broker(ports: Ports
         assert await waiting(api, f"/files/{storing.id}") is None
 
 
-async def test_answers_of_actions_tell_it_too(api: Api, ports: Ports) -> None:
+async def test_answer_of_an_action_reports_the_obstacle(api: Api, ports: Ports) -> None:
     file = await registered(ports)
     await api.obstacles.look()
     await ports.files.move(file.id, FILE_MOVES[Action.PAUSE])
@@ -101,15 +125,14 @@ async def test_answers_of_actions_tell_it_too(api: Api, ports: Ports) -> None:
 
 
 @pytest.mark.parametrize(
-    ("missing", "chunk_service", "disk"), [(None, "ok", "ok"), (AWAY, AWAY, AWAY), (FULL, "ok", FULL)]
+    ("storing_error", "chunk_service", "disk"),
+    [(None, "ok", "ok"), (UNREACHABLE, UNREACHABLE, UNREACHABLE), (FULL, "ok", FULL)],
 )
-async def test_readyz_tells_what_workers_miss(
-    api: Api, ports: Ports, missing: str | None, chunk_service: str, disk: str
+async def test_readyz_reports_why_workers_cannot_store_files(
+    api: Api, ports: Ports, storing_error: str | None, chunk_service: str, disk: str
 ) -> None:
-    await ports.new_heartbeats().beat(frozenset({Queue.SMALL, Queue.MAINTENANCE}), missing)
-    answer = await api.http.get("/readyz")
-    assert answer.status_code == 200
-    assert answer.json() == {
+    await ports.new_heartbeats().beat(frozenset({Queue.SMALL, Queue.MAINTENANCE}), storing_error)
+    assert await parts(api) == {
         "indexes": "ok",
         "redis": "ok",
         "worker_small": "ok",
@@ -121,5 +144,42 @@ async def test_readyz_tells_what_workers_miss(
 
 
 async def test_without_workers_nobody_knows_of_the_chunk_service(api: Api) -> None:
-    told = (await api.http.get("/readyz")).json()
-    assert (told["chunk_service"], told["disk"]) == ("no_worker", "no_worker")
+    states = await parts(api)
+    assert (states["chunk_service"], states["disk"]) == ("no_worker", "no_worker")
+
+
+async def test_parts_that_workers_report_are_unknown_while_heartbeats_cannot_be_read() -> None:
+    obstacles = Obstacles(UnreadableHeartbeats(), refuse)
+    await obstacles.look()
+    checks = dict(Parts(obstacles).checks())
+    with pytest.raises(BrokerRefusesWrites):
+        await checks.pop("redis")()
+    for check in checks.values():
+        with pytest.raises(DatabaseUnavailable):
+            await check()
+
+
+@pytest.mark.parametrize("part", ["redis", "worker_small", "chunk_service", "disk"])
+async def test_error_that_every_check_raises_keeps_a_short_traceback(part: str) -> None:
+    obstacles = Obstacles(UnreadableHeartbeats(), refuse)
+    await obstacles.look()
+    check = Parts(obstacles).checks()[part]
+    depths = set()
+    for _ in range(3):
+        with pytest.raises(GridhaulError) as caught:
+            await check()
+        depths.add(len(caught.traceback))
+    assert len(depths) == 1
+
+
+async def test_readyz_repeats_the_latest_look_and_does_not_look_itself(ports: Ports) -> None:
+    looks = 0
+
+    async def count() -> None:
+        nonlocal looks
+        looks += 1
+
+    async with serving(ports, check_broker=count) as api:
+        await parts(api)
+        await api.http.get("/readyz")
+    assert looks == 1

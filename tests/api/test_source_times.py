@@ -11,11 +11,8 @@ from gridhaul.transfer.model import File, RecordId
 from gridhaul.transfer.states import STORABLE, FileState
 from tests.api.service import Api, serving
 from tests.contracts.ports import Ports, mongo_ports
+from tests.file_times import YEAR_1600, YEAR_1969, YEAR_2400
 from tests.servers.mongod import in_memory
-
-YEAR_2400 = 13_569_465_600 * 10**9
-YEAR_1969 = -86_400 * 10**9
-YEAR_1600 = -11_676_096_000 * 10**9
 
 
 @pytest.fixture
@@ -25,7 +22,7 @@ def ports(database: Database) -> Ports:
 
 @pytest.fixture
 def source() -> Iterator[Path]:
-    """Yield a source in memory, where a file system holds more years than on most disks."""
+    """Yield a source in memory, because the file systems of most disks hold fewer years."""
     with in_memory() as directory:
         path = directory / "run.h5"
         path.write_bytes(b"bytes")

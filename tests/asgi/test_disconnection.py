@@ -1,8 +1,8 @@
-"""Clients that go away: the service logs one quiet line, sends nothing more, and gives up what it waits for."""
+"""Clients that disconnect: the service logs one line and no error, and cancels the work that nobody waits for."""
 
 import asyncio
-import logging
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -10,14 +10,11 @@ from fastapi import FastAPI
 from starlette.requests import ClientDisconnect
 from starlette.responses import StreamingResponse
 from starlette.types import Message
-from structlog.testing import capture_logs
-from structlog.typing import EventDict
 
 from gridhaul.asgi.disconnection import while_connected
-from tests.asgi.connections import served
+from tests.asgi.logged_service import Logged, logged
 from tests.asgi.service import service
 from tests.asgi.test_bounded_route import with_routes
-from tests.contracts.ports import eventually
 
 JSON = b"POST /in/json HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{"
 FORM = (
@@ -28,49 +25,32 @@ CHUNKED = b"PUT /in/stream HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n
 BODIES = pytest.mark.parametrize("request_head", [JSON, FORM, CHUNKED], ids=["JSON", "form", "stream"])
 
 
-@pytest.fixture
-def lines(caplog: pytest.LogCaptureFixture) -> Iterator[list[EventDict]]:
-    """Yield the lines of the request log. Fails if the server or the application logged anything else."""
-    server = logging.getLogger("uvicorn.error")
-    server.addHandler(caplog.handler)
-    try:
-        with capture_logs() as found:
-            yield found
-    finally:
-        server.removeHandler(caplog.handler)
-    assert [record.getMessage() for record in caplog.records if record.name == "uvicorn.error"] == []
-    assert {line["event"] for line in found} == {"request"}
+@asynccontextmanager
+async def quiet(app: FastAPI) -> AsyncIterator[Logged]:
+    """Serve the app. At the end, fail if uvicorn logged an error, or the app anything except requests."""
+    async with logged(app) as found:
+        yield found
+    assert [record.getMessage() for record in found.server_errors] == []
+    assert {line["event"] for line in found.lines} == {"request"}
 
 
-async def only(lines: list[EventDict]) -> dict[str, Any]:
-    """Wait for the line of the request, and return what it says about the end."""
-
-    async def found() -> list[EventDict]:
-        return lines
-
-    [line] = await eventually(found)
+async def end_of_request(place: Logged) -> dict[str, Any]:
+    """Wait for the line of the only request, and return what it says about the end."""
+    [line] = await place.requests(1)
     return {name: line[name] for name in ("status", "disconnected") if name in line}
 
 
-def log_server_errors() -> None:
-    """Let uvicorn log errors; `served` has silenced it."""
-    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
-
-
 @BODIES
-async def test_client_that_leaves_within_its_body_is_one_quiet_line(
-    request_head: bytes, lines: list[EventDict]
-) -> None:
-    async with served(with_routes(service())) as connect:
-        log_server_errors()
-        _, writer = await connect()
+async def test_client_that_leaves_within_its_body_is_one_quiet_line(request_head: bytes) -> None:
+    async with quiet(with_routes(service())) as place:
+        _, writer = await place.connect()
         writer.write(request_head)
         await writer.drain()
         writer.close()
-        assert await only(lines) == {"status": 499, "disconnected": True}
+        assert await end_of_request(place) == {"status": 499, "disconnected": True}
 
 
-async def test_client_that_leaves_before_its_answer_is_one_quiet_line(lines: list[EventDict]) -> None:
+async def test_client_that_leaves_before_its_answer_is_one_quiet_line() -> None:
     app, asked, answering = with_routes(service()), asyncio.Event(), asyncio.Event()
 
     @app.get("/slow")
@@ -79,25 +59,24 @@ async def test_client_that_leaves_before_its_answer_is_one_quiet_line(lines: lis
         await answering.wait()
         return "late"
 
-    async with served(app) as connect:
-        log_server_errors()
-        _, writer = await connect()
+    async with quiet(app) as place:
+        _, writer = await place.connect()
         writer.write(b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\n")
         await asked.wait()
         writer.transport.abort()
         await writer.wait_closed()
         answering.set()
-        assert await only(lines) == {"status": 200}  # the work was done, and no code tried to read from the client
+        # No code reads from the client during the work, so nobody notices that the client has left.
+        assert await end_of_request(place) == {"status": 200}
 
 
-async def test_client_that_leaves_within_the_answer_is_one_quiet_line(lines: list[EventDict]) -> None:
-    async with served(endless(service())) as connect:
-        log_server_errors()
-        reader, writer = await connect()
+async def test_client_that_leaves_within_the_answer_is_one_quiet_line() -> None:
+    async with quiet(endless(service())) as place:
+        reader, writer = await place.connect()
         writer.write(b"GET /endless HTTP/1.1\r\nHost: x\r\n\r\n")
         await reader.readuntil(b"\r\n\r\n")
         writer.transport.abort()
-        assert await only(lines) == {"status": 200, "disconnected": True}
+        assert await end_of_request(place) == {"status": 200, "disconnected": True}
 
 
 def endless(app: FastAPI) -> FastAPI:

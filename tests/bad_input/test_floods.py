@@ -56,6 +56,12 @@ def test_floods_and_endless_bodies_disturb_nobody_and_are_ended(peer: Peer) -> N
         assert slowest < 1
 
 
+def test_service_may_open_as_many_files_as_the_system_lets_it(peer: Peer) -> None:
+    limits = Path(f"/proc/{peer.pid}/limits").read_text().splitlines()
+    (soft, hard) = next(line.split()[3:5] for line in limits if line.startswith("Max open files"))
+    assert soft == hard
+
+
 def _healthz_seconds(peer: Peer) -> float:
     begun = time.monotonic()
     assert httpx2.get(f"{peer.url}/healthz", trust_env=False).status_code == 200

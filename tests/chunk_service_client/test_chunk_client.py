@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from gridhaul.asgi import health
 from gridhaul.chunk_service_client import chunk_client
 from gridhaul.chunk_service_client.chunk_client import ChunkClient
 from gridhaul.outgoing.http_client import make_client
@@ -41,7 +42,7 @@ async def test_busy_service_is_asked_again_no_sooner_than_it_says(service: Proxy
     assert again.at - refused.at >= 2
 
 
-async def test_who_is_told_to_come_much_later_does_not_wait(service: Proxy) -> None:
+async def test_client_that_is_asked_to_wait_long_does_not_wait(service: Proxy) -> None:
     service.plan(Answer(status=507, headers={"Retry-After": "30"}, body=FULL), times=2)
     with pytest.raises(StorageFull) as caught:
         await ask(service)
@@ -66,13 +67,15 @@ def readyz(status: str, body: str) -> bytes:
         ("200 OK", '{"mongodb": "ok", "disk": "storage_full"}', StorageFull),
     ],
 )
-async def test_check_tells_why_files_cannot_be_stored(status: str, body: str, error: type[Exception]) -> None:
+async def test_check_raises_the_error_that_keeps_files_from_being_stored(
+    status: str, body: str, error: type[Exception]
+) -> None:
     with canned_answer(readyz(status, body), reads_on=False) as url, pytest.raises(error):
         await check(url)
 
 
 @pytest.mark.parametrize("body", ['{"mongodb": "ok", "disk": "ok"}', "[]", "no JSON"])
-async def test_check_of_a_service_that_tells_no_full_disk_passes(body: str) -> None:
+async def test_check_of_a_service_that_reports_no_full_disk_passes(body: str) -> None:
     with canned_answer(readyz("200 OK", body), reads_on=False) as url:
         await check(url)
 
@@ -83,6 +86,10 @@ async def test_check_of_a_silent_service_ends_soon(monkeypatch: pytest.MonkeyPat
         await check(f"http://127.0.0.1:{silent.getsockname()[1]}")
 
 
-async def test_check_of_a_service_that_is_away_fails() -> None:
+def test_check_waits_longer_than_the_service_waits_for_its_database() -> None:
+    assert chunk_client.CHECK_SECONDS > health.DATABASE_SECONDS
+
+
+async def test_check_of_an_unreachable_service_fails() -> None:
     with pytest.raises(ChunkServiceUnavailable):
         await check("http://127.0.0.1:9")

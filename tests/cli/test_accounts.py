@@ -172,6 +172,23 @@ def test_own_password_is_changed_with_the_token(api: ScriptedApi, run: Run) -> N
     assert NEW not in result.output
 
 
+@pytest.mark.parametrize("refusal", [(403, "forbidden"), (404, "not_found"), (500, "internal_error")])
+def test_password_is_changed_also_if_the_keys_cannot_be_listed(
+    api: ScriptedApi, run: Run, refusal: tuple[int, str]
+) -> None:
+    for call in (OWN_KEYS, KEYS):
+        api.script(call, problem(*refusal, "No."))
+    api.script(OWN_PASSWORD, Answer(body=None, status=204))
+    api.script(CHANGE, account())
+    own = run("account", "password", stdin=f"{PASSWORD}\n{NEW}\n")
+    of_bob = run("accounts", "set", "bob", "--password", stdin=f"{NEW}\n")
+    assert (own.exit_code, of_bob.exit_code) == (0, 0)
+    for result in (own, of_bob):
+        assert "Every login " in result.stderr
+        assert "; API keys stay (--revoke-keys revokes all)." in result.stderr
+    assert (sent(api, OWN_PASSWORD), sent(api, CHANGE)) == (CHANGED, {"password": NEW})
+
+
 def test_own_password_is_asked_for_once_to_log_in_and_change_it(api: ScriptedApi, run: Run) -> None:
     let_in(api)
     api.script(OWN_KEYS, {"keys": []})

@@ -78,14 +78,13 @@ def test_clean_check_ends_with_0(api: ScriptedApi, run: Run) -> None:
 
 
 def test_obstacle_of_a_check_is_shown_once(api: ScriptedApi, run: Run) -> None:
-    waits = [
-        {"code": "no_worker", "detail": f"No worker has answered for {n} s (queue: maintenance)."} for n in (20, 21)
-    ]
+    details = [f"No worker has answered for {seconds} s (queue: maintenance); start one." for seconds in (20, 21)]
+    waits = [{"code": "no_worker", "detail": detail} for detail in details]
     api.script(START, check("QUEUED", waiting=waits[0]))
     api.script(LOOK, check("QUEUED", waiting=waits[1]), check("DONE"))
     waiting = [line for line in run("fsck", "--poll-seconds", "0").stderr.splitlines() if "waiting" in line]
     (line,) = waiting
-    assert line.endswith("; waiting: no worker has answered for 20 s (queue: maintenance)")
+    assert line.endswith("; waiting: no worker has answered for 20 s (queue: maintenance); start one")
 
 
 def test_findings_are_printed_one_a_line_and_end_with_3(api: ScriptedApi, run: Run) -> None:

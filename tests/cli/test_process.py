@@ -85,7 +85,7 @@ def test_password_is_typed_on_a_terminal_and_not_echoed(api: ScriptedApi, termin
     assert exit_code == 0, drawn
     assert parse_qs(api.calls(LOGIN)[0].body.decode())["password"] == [PASSWORD]
     changed = json.loads(api.calls("PUT /account/password")[0].body)
-    assert changed == {"current_password": PASSWORD, "new_password": NEW}
+    assert changed == {"current_password": PASSWORD, "new_password": NEW, "revoke_keys": False}
     assert PASSWORD not in drawn
     assert NEW not in drawn
 

@@ -168,7 +168,8 @@ def test_reason_to_wait_is_shown(api: ScriptedApi, run: Run) -> None:
 
 
 def no_worker(seconds: int) -> dict[str, str]:
-    return {"code": "no_worker", "detail": f"No worker has answered for {seconds} s (queue: small)."}
+    detail = f"No worker has answered for {seconds} s (queue: small); start one, or look at its log."
+    return {"code": "no_worker", "detail": detail}
 
 
 def test_obstacle_is_shown_once_and_before_the_last_error(api: ScriptedApi, run: Run) -> None:
@@ -178,7 +179,8 @@ def test_obstacle_is_shown_once_and_before_the_last_error(api: ScriptedApi, run:
     api.script(THE_FILE, *looks, file("STORED"))
     api.script(ITS_DELIVERIES, deliveries(), deliveries(), deliveries(delivery("DELIVERED")))
     waiting = [line for line in run(*SEND).stderr.splitlines() if "waiting" in line]
-    assert waiting == ["REGISTERED 0 B of 4.0 MiB; waiting: no worker has answered for 20 s (queue: small)"]
+    why = "no worker has answered for 20 s (queue: small); start one, or look at its log"
+    assert waiting == [f"REGISTERED 0 B of 4.0 MiB; waiting: {why}"]
 
 
 def test_paused_transfer_is_waited_for(api: ScriptedApi, run: Run) -> None:

@@ -53,11 +53,11 @@ def test_file_is_shown_with_its_deliveries(api: ScriptedApi, run: Run) -> None:
 
 
 def test_obstacles_of_file_and_delivery_are_shown(api: ScriptedApi, run: Run) -> None:
-    obstacle = {"code": "no_worker", "detail": "No worker has answered for 20 s (queue: small)."}
+    obstacle = {"code": "no_worker", "detail": "No worker has answered for 20 s (queue: small); start one."}
     api.script(THE_FILE, file("REGISTERED", waiting=obstacle))
     api.script(ITS_DELIVERIES, deliveries(delivery("QUEUED", waiting=obstacle)))
     shown = run("status", FILE_ID).stdout
-    assert shown.count("\n  waiting   no worker has answered for 20 s (queue: small)\n") == 2
+    assert shown.count("\n  waiting   no worker has answered for 20 s (queue: small); start one\n") == 2
 
 
 def test_id_of_a_delivery_shows_the_delivery(api: ScriptedApi, run: Run) -> None:

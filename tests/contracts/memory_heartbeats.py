@@ -4,26 +4,26 @@ import time
 from collections.abc import Sequence
 
 from gridhaul.transfer.model import Queue
-from gridhaul.transfer.obstacles import KEPT_SECONDS, WorkerSign
-from gridhaul.transfer.ports.heartbeats import Heartbeats, WorkerSigns
+from gridhaul.transfer.ports.heartbeats import HeartbeatLookup, Heartbeats
+from gridhaul.transfer.worker_health import KEPT_SECONDS, HeartbeatGroup
 
-Told = tuple[frozenset[Queue], str | None]
+Shared = tuple[frozenset[Queue], str | None]  # the queues and the storing error, which all processes of a group share
 
 
-class MemoryWorkerSigns:
-    """A twin of `transfer.ports.heartbeats.WorkerSigns`."""
+class MemoryHeartbeatLookup:
+    """A twin of `transfer.ports.heartbeats.HeartbeatLookup`."""
 
     def __init__(self) -> None:
-        self.latest: dict[object, tuple[Told, float]] = {}
+        self.latest: dict[object, tuple[Shared, float]] = {}
 
-    async def signs(self) -> Sequence[WorkerSign]:
-        newest: dict[Told, float] = {}
-        for told, at in self.latest.values():
-            newest[told] = max(at, newest.get(told, at))
-        ages = {told: time.monotonic() - at for told, at in newest.items()}
+    async def groups(self) -> Sequence[HeartbeatGroup]:
+        newest: dict[Shared, float] = {}
+        for shared, at in self.latest.values():
+            newest[shared] = max(at, newest.get(shared, at))
+        ages = {shared: time.monotonic() - at for shared, at in newest.items()}
         return [
-            WorkerSign(queues=queues, seconds_ago=age, missing=missing)
-            for (queues, missing), age in ages.items()
+            HeartbeatGroup(queues=queues, seconds_ago=age, storing_error=storing_error)
+            for (queues, storing_error), age in ages.items()
             if age < KEPT_SECONDS
         ]
 
@@ -31,13 +31,13 @@ class MemoryWorkerSigns:
 class MemoryHeartbeats:
     """A twin of `transfer.ports.heartbeats.Heartbeats`."""
 
-    def __init__(self, workers: MemoryWorkerSigns) -> None:
-        self._workers = workers
+    def __init__(self, lookup: MemoryHeartbeatLookup) -> None:
+        self._lookup = lookup
 
-    async def beat(self, queues: frozenset[Queue], missing: str | None) -> None:
-        self._workers.latest[self] = (queues, missing), time.monotonic()
+    async def beat(self, queues: frozenset[Queue], storing_error: str | None) -> None:
+        self._lookup.latest[self] = (queues, storing_error), time.monotonic()
 
 
-def _check(workers: MemoryWorkerSigns) -> None:
+def _check(lookup: MemoryHeartbeatLookup) -> None:
     """Let the type checker see that the twins have the methods of their ports."""
-    _: tuple[WorkerSigns, Heartbeats] = (workers, MemoryHeartbeats(workers))
+    _: tuple[HeartbeatLookup, Heartbeats] = (lookup, MemoryHeartbeats(lookup))

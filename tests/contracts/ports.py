@@ -13,7 +13,7 @@ from gridhaul.storage.checking.checks import MongoChecks
 from gridhaul.storage.connect import Database
 from gridhaul.storage.content.contents import MongoContents
 from gridhaul.storage.content.intake import MongoIntake
-from gridhaul.storage.heartbeats import MongoHeartbeats, MongoWorkerSigns
+from gridhaul.storage.heartbeats import MongoHeartbeatLookup, MongoHeartbeats
 from gridhaul.storage.registry import MongoDeliveries, MongoFiles
 from gridhaul.transfer.model import Destination, File, IfExists, NewDelivery, NewFile, Queue, RecordId, SourceIdentity
 from gridhaul.transfer.ports.accounts import Accounts, AccountUsage
@@ -21,13 +21,13 @@ from gridhaul.transfer.ports.checking import CheckRegistry, RunnableChecks
 from gridhaul.transfer.ports.contents import Contents, Intake
 from gridhaul.transfer.ports.deliveries import DeliverableRecords, DeliveryRegistry
 from gridhaul.transfer.ports.files import FileRegistry, StorableFiles
-from gridhaul.transfer.ports.heartbeats import Heartbeats, WorkerSigns
+from gridhaul.transfer.ports.heartbeats import HeartbeatLookup, Heartbeats
 from gridhaul.transfer.ports.hints import Agenda
 from gridhaul.transfer.states import STORABLE, FileState
 from tests.contracts.memory_accounts import MemoryAccounts, MemoryUsage
 from tests.contracts.memory_checks import MemoryChecks
 from tests.contracts.memory_contents import MemoryContents, MemoryIntake
-from tests.contracts.memory_heartbeats import MemoryHeartbeats, MemoryWorkerSigns
+from tests.contracts.memory_heartbeats import MemoryHeartbeatLookup, MemoryHeartbeats
 from tests.contracts.memory_registry import MemoryAgenda, MemoryDeliveries, MemoryFiles
 
 LONG_LEASE_SECONDS = 60.0
@@ -61,8 +61,8 @@ class Ports:
     contents: Contents
     accounts: Accounts
     usage_with: Callable[[int | None], AccountUsage]  # takes the quota of accounts that have none of their own
-    worker_signs: WorkerSigns
-    new_heartbeats: Callable[[], Heartbeats]  # makes those of one more worker process
+    heartbeat_lookup: HeartbeatLookup
+    new_heartbeats: Callable[[], Heartbeats]  # returns the heartbeats of one more worker process
     intake_with: Callable[[int], Intake]  # takes the greatest number of chunks of an inline content
 
 
@@ -71,7 +71,7 @@ def memory_ports(*, lease_seconds: float, sweep_after_seconds: float = SWEEP_AFT
     checks = MemoryChecks(lease_seconds=lease_seconds)
     deliveries = MemoryDeliveries(lease_seconds=lease_seconds, sweep_seconds=sweep_after_seconds)
     contents = MemoryContents(sweep_after_seconds=sweep_after_seconds)
-    accounts, workers = MemoryAccounts(), MemoryWorkerSigns()
+    accounts, heartbeat_lookup = MemoryAccounts(), MemoryHeartbeatLookup()
     return Ports(
         files=files,
         deliveries=deliveries,
@@ -80,8 +80,8 @@ def memory_ports(*, lease_seconds: float, sweep_after_seconds: float = SWEEP_AFT
         contents=contents,
         accounts=accounts,
         usage_with=lambda quota: MemoryUsage(accounts, quota_bytes=quota),
-        worker_signs=workers,
-        new_heartbeats=lambda: MemoryHeartbeats(workers),
+        heartbeat_lookup=heartbeat_lookup,
+        new_heartbeats=lambda: MemoryHeartbeats(heartbeat_lookup),
         intake_with=lambda limit: MemoryIntake(contents, inline_limit_chunks=limit),
     )
 
@@ -95,7 +95,7 @@ def mongo_ports(database: Database, *, lease_seconds: float, sweep_after_seconds
         contents=MongoContents(database, sweep_seconds=sweep_after_seconds),
         accounts=MongoAccounts(database),
         usage_with=lambda quota: MongoUsage(database, quota_bytes=quota),
-        worker_signs=MongoWorkerSigns(database),
+        heartbeat_lookup=MongoHeartbeatLookup(database),
         new_heartbeats=lambda: MongoHeartbeats(database, holder="worker"),
         intake_with=lambda limit: MongoIntake(database, inline_limit_chunks=limit),
     )

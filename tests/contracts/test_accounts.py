@@ -80,7 +80,7 @@ async def test_new_password_ends_sessions_and_keeps_keys(ports: Ports) -> None:
     assert await ports.accounts.set_password("bob", None) is None
 
 
-async def test_new_password_revokes_the_keys_of_its_account_if_it_shall(ports: Ports) -> None:
+async def test_new_password_revokes_the_keys_of_its_account_on_request(ports: Ports) -> None:
     made, other = await _made(ports), await _made(ports, "bob")
     for account, n in ((made, 1), (made, 2), (other, 3)):
         await ports.accounts.add_key(account, _key(n))
@@ -218,7 +218,7 @@ async def test_renewals_of_one_digest_at_once_all_succeed(ports: Ports) -> None:
     assert await _digests(ports.accounts, 1) == (SECOND, FIRST)
 
 
-async def test_previous_digest_is_not_seen_after_the_time_of_grace(storage: Database | None) -> None:
+async def test_previous_digest_is_not_seen_after_the_grace_period(storage: Database | None) -> None:
     accounts: Accounts
     accounts = MemoryAccounts(grace_seconds=0) if storage is None else MongoAccounts(storage, grace_seconds=0)
     made = await accounts.create(NewAccount(username="alice", scopes=(Scope.READ,)))

@@ -1,59 +1,60 @@
-"""The suite of `Heartbeats` and `WorkerSigns`."""
+"""The suite of `Heartbeats` and `HeartbeatLookup`."""
 
 from collections.abc import Sequence
 
 from gridhaul.transfer.errors import ChunkServiceUnavailable
 from gridhaul.transfer.model import Queue
-from gridhaul.transfer.obstacles import WorkerSign
+from gridhaul.transfer.worker_health import HeartbeatGroup
 from tests.contracts.ports import Ports, eventually
 
 SMALL = frozenset({Queue.SMALL, Queue.MAINTENANCE})
 LARGE = frozenset({Queue.LARGE})
-AWAY = ChunkServiceUnavailable.code
+UNREACHABLE = ChunkServiceUnavailable.code
 
 
-async def told(ports: Ports) -> set[tuple[frozenset[Queue], str | None]]:
-    return {(sign.queues, sign.missing) for sign in await ports.worker_signs.signs()}
+async def reported(ports: Ports) -> set[tuple[frozenset[Queue], str | None]]:
+    return {(group.queues, group.storing_error) for group in await ports.heartbeat_lookup.groups()}
 
 
-async def test_without_a_worker_there_is_no_sign(ports: Ports) -> None:
-    assert not await ports.worker_signs.signs()
+async def aged_group(ports: Ports) -> HeartbeatGroup:
+    """Wait until the only group is older than 0.1 s, and return it."""
+
+    async def older() -> Sequence[HeartbeatGroup]:
+        return [group for group in await ports.heartbeat_lookup.groups() if group.seconds_ago > 0.1]
+
+    (group,) = await eventually(older)
+    return group
 
 
-async def test_sign_tells_queues_and_what_is_missing(ports: Ports) -> None:
+async def test_without_a_worker_there_is_no_heartbeat(ports: Ports) -> None:
+    assert not await ports.heartbeat_lookup.groups()
+
+
+async def test_heartbeats_report_queues_and_storing_errors(ports: Ports) -> None:
     await ports.new_heartbeats().beat(SMALL, None)
-    await ports.new_heartbeats().beat(LARGE, AWAY)
-    assert await told(ports) == {(SMALL, None), (LARGE, AWAY)}
+    await ports.new_heartbeats().beat(LARGE, UNREACHABLE)
+    assert await reported(ports) == {(SMALL, None), (LARGE, UNREACHABLE)}
 
 
 async def test_later_heartbeat_of_a_process_replaces_the_earlier(ports: Ports) -> None:
     heartbeats = ports.new_heartbeats()
-    await heartbeats.beat(LARGE, AWAY)
+    await heartbeats.beat(LARGE, UNREACHABLE)
     await heartbeats.beat(LARGE, None)
-    assert await told(ports) == {(LARGE, None)}
+    assert await reported(ports) == {(LARGE, None)}
 
 
-async def test_age_of_a_sign_grows_until_the_next_heartbeat(ports: Ports) -> None:
+async def test_age_of_a_heartbeat_grows_until_the_next_one(ports: Ports) -> None:
     heartbeats = ports.new_heartbeats()
     await heartbeats.beat(LARGE, None)
-
-    async def older_than(seconds: float) -> Sequence[WorkerSign]:
-        return [sign for sign in await ports.worker_signs.signs() if sign.seconds_ago > seconds]
-
-    (old,) = await eventually(lambda: older_than(0.1))
+    old = await aged_group(ports)
     await heartbeats.beat(LARGE, None)
-    (new,) = await ports.worker_signs.signs()
+    (new,) = await ports.heartbeat_lookup.groups()
     assert 0 <= new.seconds_ago < old.seconds_ago
 
 
-async def test_processes_that_tell_the_same_are_one_sign_as_old_as_the_latest(ports: Ports) -> None:
+async def test_processes_that_report_the_same_are_one_group_as_old_as_the_latest(ports: Ports) -> None:
     await ports.new_heartbeats().beat(LARGE, None)
-
-    async def aged() -> bool:
-        (sign,) = await ports.worker_signs.signs()
-        return sign.seconds_ago > 0.1
-
-    await eventually(aged)
+    old = await aged_group(ports)
     await ports.new_heartbeats().beat(LARGE, None)
-    (sign,) = await ports.worker_signs.signs()
-    assert sign.seconds_ago < 0.1
+    (both,) = await ports.heartbeat_lookup.groups()
+    assert 0 <= both.seconds_ago < old.seconds_ago

@@ -79,7 +79,7 @@ def test_error_of_the_holder_passes_through_the_lock(directory: DataDirectory) -
         raise BlockingIOError
 
 
-def test_directory_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+def test_directory_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(EmbeddedError, match="cannot be used"), DataDirectory(tmp_path / "file" / "data").lock():
         pytest.fail("a directory beneath a regular file was made and locked")

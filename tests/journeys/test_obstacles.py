@@ -1,4 +1,4 @@
-"""What keeps work from going on is told: by `/readyz` with status 200, by records, and by the command."""
+"""`/readyz`, records and the command report obstacles."""
 
 import re
 from collections.abc import Iterator
@@ -55,12 +55,12 @@ def wait_for_code(operator: Operator, file_id: str, code: str) -> dict[str, Any]
     return wait_for(look, seconds=SILENT_AT_MOST_SECONDS, what=f"the file waits with {code}")
 
 
-def test_nothing_keeps_a_whole_system_from_work(system: System, operator: Operator) -> None:
+def test_every_part_of_a_running_system_is_ok(system: System) -> None:
     wait_for(lambda: set(parts(system).values()) == {"ok"}, seconds=BACK_SECONDS, what="every part of the api is ok")
     assert parts(system, system.chunk_service_url) == {"mongodb": "ok", "collections": "ok", "disk": "ok"}
 
 
-def test_stopped_worker_is_told_until_it_answers_again(
+def test_stopped_worker_is_reported_until_it_answers_again(
     system: System, operator: Operator, sources: Path, tmp_path: Path
 ) -> None:
     source, log = make_file(sources / "waits.bin", MIB), tmp_path / "send.log"
@@ -72,20 +72,20 @@ def test_stopped_worker_is_told_until_it_answers_again(
         check = operator.start_check(kind="gc", mode="dry_run")
         assert check["waiting"]["code"] == "no_worker"
         with started(command, settings, log) as send:
-            wait_for(lambda: "; waiting: " in log.read_text(), seconds=20, what="the command tells why it waits")
+            wait_for(lambda: "; waiting: " in log.read_text(), seconds=20, what="the command says why it waits")
             file = operator.http.get("/files").json()["files"][0]
             assert file["name"] == "waits.bin"
             assert file["waiting"]["code"] == "no_worker"
             system.start_program("worker_small")
             assert send.wait(60) == 0
-    waits = r"^REGISTERED 0 B of 1.0 MiB; waiting: no worker has answered for \d+ s"
+    waits = r"^REGISTERED 0 B of 1.0 MiB; waiting: no worker has answered for \d+ s \(queue: small\); start one"
     assert re.search(waits, log.read_text(), re.MULTILINE)
     assert operator.file(file["file_id"])["waiting"] is None
     operator.check_over(check["check_id"])
     wait_for_part(system, "worker_small", "ok")
 
 
-def test_chunk_service_that_is_away_is_told(system: System, operator: Operator, sources: Path) -> None:
+def test_chunk_service_that_does_not_answer_is_reported(system: System, operator: Operator, sources: Path) -> None:
     with stopped(system, "chunk_service"):
         wait_for_part(system, "chunk_service", "chunk_service_unavailable")
         file_id = operator.prepare(make_file(sources / "no-way-in.bin", MIB))
@@ -95,7 +95,7 @@ def test_chunk_service_that_is_away_is_told(system: System, operator: Operator, 
     wait_for_part(system, "chunk_service", "ok")
 
 
-def test_redis_that_refuses_writes_is_told(system: System, operator: Operator, sources: Path) -> None:
+def test_redis_that_refuses_writes_is_reported(system: System, operator: Operator, sources: Path) -> None:
     source = make_file(sources / "no-hint.bin", MIB)
     with full_redis(system):
         wait_for_part(system, "redis", "broker_refuses_writes")

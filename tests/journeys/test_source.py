@@ -13,13 +13,13 @@ import psutil
 import pytest
 
 from gridhaul.transfer.chunking import SEGMENT_MAX_BYTES
+from tests.file_times import YEAR_2400
 from tests.journeys.conftest import Remotes
 from tests.journeys.operator import MIB, Json, Operator, sha256_of, wait_for
 from tests.tasks.storing_bench import Change, append, replace_by_rename, rewrite, rewrite_mapped, touch_all_ways
 
 LENGTH = 160 * MIB
 READ_AT_LEAST = 2 * SEGMENT_MAX_BYTES
-YEAR_2400 = 13_569_465_600 * 10**9  # nanoseconds since 1970; 64 bits cannot hold them
 MAINTENANCE_SECONDS = 30  # enough for SWEEP_SECONDS and the next run of the dispatcher
 
 

@@ -1,4 +1,4 @@
-"""`BoundedThreads`: calls that do not return cost only their owner, and only for a bounded time."""
+"""`BoundedThreads`: calls that never return delay only their owner's calls, and no caller waits past the time limit."""
 
 import asyncio
 import subprocess
@@ -19,7 +19,7 @@ PATIENT = 30.0
 
 @pytest.fixture
 def answers() -> Iterator[threading.Event]:
-    """Return the event for which a call of `stuck` waits; it is set at the end of the test at the latest."""
+    """Yield the event for which stuck calls wait. The event is set at the end of the test at the latest."""
     answers = threading.Event()
     yield answers
     answers.set()
@@ -44,19 +44,19 @@ async def test_result_and_error_of_a_call_arrive() -> None:
 
 async def test_many_calls_of_one_owner_are_all_answered_and_few_run_at_once() -> None:
     bounded, lock, running, most = threads(PATIENT), threading.Lock(), 0, 0
+    meeting = threading.Barrier(EACH)  # no call returns before so many calls run at once
 
-    def count() -> int:
+    def count() -> None:
         nonlocal running, most
         with lock:
             running += 1
             most = max(most, running)
-        threading.Event().wait(0.001)  # long enough for other threads to begin
+        meeting.wait(PATIENT)
         with lock:
             running -= 1
-        return running
 
-    assert len(await asyncio.gather(*(bounded.run("alice", count) for _ in range(100)))) == 100
-    assert most <= EACH
+    assert len(await asyncio.gather(*(bounded.run("alice", count) for _ in range(50 * EACH)))) == 50 * EACH
+    assert most == EACH
 
 
 async def test_call_without_end_is_given_up_at_the_time_limit(answers: threading.Event) -> None:
@@ -86,17 +86,18 @@ async def test_slot_of_a_stuck_call_is_free_when_the_call_returns(answers: threa
         call.cancel()
     await asyncio.wait(stuck)
     waiting = asyncio.create_task(bounded.run("alice", lambda: 7))
-    await asyncio.wait([waiting], timeout=SOON)
+    # A call that begins later has returned, so the waiting call would have begun by now if it had got a slot.
+    assert await bounded.run("bob", lambda: 7) == 7
     assert not waiting.done()
     answers.set()
     assert await waiting == 7
 
 
 async def test_no_more_threads_than_the_limit_are_stuck(answers: threading.Event) -> None:
-    bounded, before = threads(SOON), threading.active_count()
+    bounded, before = threads(SOON), set(threading.enumerate())
     for owner in ("alice", "bob", "carol"):
         await get_stuck(bounded, owner, answers.wait, EACH)
-    assert threading.active_count() == before + LIMIT
+    assert [thread.name for thread in set(threading.enumerate()) - before] == ["bounded"] * LIMIT
     answers.set()
 
     async def answered() -> bool:
@@ -112,17 +113,6 @@ async def test_call_that_waited_too_long_for_a_slot_never_runs(answers: threadin
     answers.set()
     await bounded.run("alice", lambda: None)
     assert not ran.is_set()
-
-
-async def test_owners_without_calls_are_forgotten() -> None:
-    bounded = threads(PATIENT)
-    for n in range(50):
-        await bounded.run(f"owner-{n}", lambda: None)
-
-    async def forgotten() -> bool:
-        return len(bounded._slots_of) == 0
-
-    assert await eventually(forgotten)
 
 
 STUCK_PROCESS = """

@@ -20,7 +20,7 @@ class DeadMount:
     holder: "subprocess.Popen[str]"
 
     def fail(self) -> None:
-        """Let every look at a file fail from now on, also those that wait."""
+        """Close the file system, so that every look at a file fails from now on, and the looks that wait fail too."""
         assert self.holder.stdin is not None
         self.holder.stdin.write("\n")
         self.holder.stdin.flush()
@@ -47,7 +47,7 @@ def dead_mount(directory: Path) -> Iterator[DeadMount]:
 
 
 def _hold(directory: str) -> None:
-    """Mount the folder and say so. Close the mount's connection after a line from stdin, and return at its end."""
+    """Mount the folder and print MOUNTED. Close the file system after a line from stdin. Return when stdin ends."""
     device = os.open("/dev/fuse", os.O_RDWR)  # nobody reads the file system's requests from this descriptor
     options = f"fd={device},rootmode=40000,user_id={os.getuid()},group_id={os.getgid()}"
     libc = ctypes.CDLL(None, use_errno=True)

@@ -8,8 +8,8 @@ import textwrap
 import pytest
 
 from gridhaul.storage.connect import Database
-from gridhaul.storage.heartbeats import MongoWorkerSigns
-from gridhaul.transfer.obstacles import KEPT_SECONDS, SILENT_SECONDS
+from gridhaul.storage.heartbeats import MongoHeartbeatLookup
+from gridhaul.transfer.worker_health import KEPT_SECONDS, SILENT_SECONDS
 from tests.journeys.processes import PROJECT
 
 BEAT = textwrap.dedent("""
@@ -34,8 +34,8 @@ async def test_heartbeat_of_a_worker_whose_clock_is_off_is_fresh(
 ) -> None:
     command = ["faketime", "-f", shift, sys.executable, "-c", BEAT, mongo_url, database.name]
     subprocess.run(command, cwd=PROJECT, check=True, timeout=60)  # noqa: ASYNC221 - nothing else runs in the loop
-    (sign,) = await MongoWorkerSigns(database).signs()
-    assert 0 <= sign.seconds_ago < SILENT_SECONDS
+    (group,) = await MongoHeartbeatLookup(database).groups()
+    assert 0 <= group.seconds_ago < SILENT_SECONDS
 
 
 async def test_database_forgets_heartbeats_by_itself(database: Database) -> None:

@@ -169,7 +169,7 @@ async def test_operator_is_heard_long_before_the_lease_is_to_be_renewed(action: 
 async def test_work_that_learns_of_a_lost_lease_writes_nothing() -> None:
     one = await bench()
     file = await one.claim()
-    assert await one.run(file, fail(LeaseLost("told by the chunk service"))) == file
+    assert await one.run(file, fail(LeaseLost("the chunk service reports it"))) == file
 
 
 @pytest.mark.parametrize("error", [SourceChanged("no"), TargetUnavailable("no"), ZeroDivisionError()])
@@ -250,7 +250,7 @@ class _Unreachable(MemoryFiles):
         raise DatabaseUnavailable("no")
 
 
-async def test_work_goes_on_while_the_database_is_away_for_less_than_the_lease() -> None:
+async def test_work_goes_on_while_the_database_is_unreachable_for_less_than_the_lease() -> None:
     one = await bench(_Unreachable(lease_seconds=LONG_LEASE_SECONDS))
     file = await one.claim()
 
@@ -261,7 +261,7 @@ async def test_work_goes_on_while_the_database_is_away_for_less_than_the_lease()
     assert (await one.run(file, work())).state is FileState.STORED
 
 
-async def test_work_ends_when_the_database_is_away_for_as_long_as_the_lease() -> None:
+async def test_work_ends_when_the_database_is_unreachable_for_as_long_as_the_lease() -> None:
     one = await bench(_Unreachable(lease_seconds=LONG_LEASE_SECONDS), lease_seconds=0.03)
     file = await one.claim()
     assert await one.run(file, one.endless()) == file

@@ -1,4 +1,4 @@
-"""The health check of Redis: it tells a Redis that does not answer from one that refuses writes."""
+"""The health check of Redis: it distinguishes a Redis that does not answer from one that refuses writes."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -47,7 +47,7 @@ async def test_redis_that_is_a_replica_refuses_writes(redis: Redis, broker: Brok
         await broker.check()
 
 
-async def test_redis_that_is_away_does_not_answer() -> None:
+async def test_unreachable_redis_does_not_answer() -> None:
     broker = Broker(f"redis://{HOST}:{free_ports(1)[0]}/0")
     with pytest.raises(BrokerUnavailable):
         await broker.check()

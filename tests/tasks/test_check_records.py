@@ -182,7 +182,7 @@ async def test_object_of_another_length_differs(bench: CheckBench) -> None:
     assert await codes(bench) == [("object_differs", "found")]
 
 
-async def test_object_of_other_bytes_differs_where_they_are_read_or_a_digest_is_told(bench: CheckBench) -> None:
+async def test_object_of_other_bytes_differs_where_they_are_read_or_a_digest_is_reported(bench: CheckBench) -> None:
     file, _ = await bench.stored(LENGTH)
     await delivered(bench, file, "run.h5")
     (bench.disk / "run.h5").write_bytes(b"x" * LENGTH)
@@ -249,7 +249,7 @@ async def test_every_folder_with_a_delivery_is_looked_into_once(bench: CheckBenc
 async def test_database_that_does_not_answer_is_no_silent_target(
     bench: CheckBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def away(*_: object) -> None:
+    async def fail(*_: object) -> None:
         raise DatabaseUnavailable("The database does not answer as it should; try again.")
 
     file, _ = await bench.stored(LENGTH)
@@ -257,7 +257,7 @@ async def test_database_that_does_not_answer_is_no_silent_target(
     (bench.disk / f".gridhaul-{delivery}-1.part").write_bytes(b"part")
     check = await bench.start()
     with monkeypatch.context() as patched:
-        patched.setattr(MongoObjects, "over_long_ago", away)
+        patched.setattr(MongoObjects, "over_long_ago", fail)
         await check_some(bench.runtime, check.id)
     cut_short = await bench.now(check)
     assert (cut_short.found, cut_short.state) == (0, CheckState.RUNNING)

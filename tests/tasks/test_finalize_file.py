@@ -111,7 +111,7 @@ async def test_name_taken_while_the_object_was_sent_is_judged_by_the_next_probe(
 
 
 async def test_length_shown_late_is_waited_for(bench: Bench, web: HttpStore) -> None:
-    """The server answers that no object exists, takes the object, tells an old length, then the object's own."""
+    """The server answers that no object exists, receives the object, reports an old length, then the object's own."""
     web.answers = [(404, {}), (201, {}), (200, {"Content-Length": "1"})]
     (web.directory / NAME).write_bytes(b"new")
     delivery = await bench.deliver(b"new", "web")

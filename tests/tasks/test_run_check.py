@@ -91,7 +91,7 @@ async def test_step_that_was_cut_short_is_repeated_without_doubling_findings(
         await once(self, content, first)  # type: ignore[arg-type]
         if first == 0 and not broken:
             broken.append(first)
-            raise DatabaseUnavailable("It went away.", retry_after_seconds=0)
+            raise DatabaseUnavailable("The database does not answer.", retry_after_seconds=0)
 
     monkeypatch.setattr(ContentsExaminer, "_chunks", break_off)
     monkeypatch.setattr("gridhaul.transfer.retry.BASE_SECONDS", 0.0)
@@ -171,13 +171,13 @@ async def test_the_same_check_is_open_once(bench: CheckBench) -> None:
     assert newest.mode is Mode.REPAIR
 
 
-async def test_chunk_service_that_is_away_leaves_the_chunk_unrepaired(
+async def test_chunk_service_that_does_not_answer_leaves_the_chunk_unrepaired(
     bench: CheckBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def away(*_: object) -> None:
+    async def fail(*_: object) -> None:
         raise ChunkServiceUnavailable("The chunk service does not answer.")
 
-    monkeypatch.setattr(ChunkClient, "repair", away)
+    monkeypatch.setattr(ChunkClient, "repair", fail)
     _, content = await bench.stored(LENGTH)
     await bench.flip(content, 3)
     check = await bench.check(mode=Mode.REPAIR)
@@ -187,7 +187,7 @@ async def test_chunk_service_that_is_away_leaves_the_chunk_unrepaired(
 
 
 async def test_source_with_other_bytes_behind_the_same_face_is_not_believed(bench: CheckBench) -> None:
-    """The source was overwritten, but its identity is as registered: only the manifest tells the difference."""
+    """The source was overwritten, but its identity is as registered: only the manifest shows the difference."""
     file, content = await bench.stored(LENGTH)
     await bench.flip(content, 3)
     damaged = (await bench.chunk(content, 3))["data"]

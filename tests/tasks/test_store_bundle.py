@@ -100,7 +100,7 @@ async def test_source_that_is_not_as_it_was_fails_and_the_others_are_stored(
 
 
 async def test_source_that_was_only_touched_is_stored_by_itself(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Only the bytes tell whether the source changed, which takes another reading."""
+    """Only the bytes show whether the source changed, which takes another reading."""
     ids, touches = await registered(bench), iter([0o600])
 
     def touching(descriptor: int, length: int, at: int) -> bytes:
@@ -155,7 +155,7 @@ async def test_bundle_that_takes_long_is_given_up_before_its_leases_end(tmp_path
     await require_stored(bench, await bench.store(*ids))
 
 
-async def test_worker_that_is_told_to_stop_gives_them_back(bench: Bench) -> None:
+async def test_worker_that_is_asked_to_stop_gives_them_back(bench: Bench) -> None:
     ids = await registered(bench)
 
     async def stop() -> None:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gridhaul.transfer import media_types
-from gridhaul.transfer.media_types import UNKNOWN, media_type, well_formed
+from gridhaul.transfer.media_types import UNKNOWN, media_type, media_type_or_unknown
 
 
 @pytest.mark.parametrize(
@@ -53,22 +53,22 @@ def test_name_without_a_known_suffix_has_no_type_of_its_own(name: str) -> None:
 @given(st.text() | st.builds("{}{}".format, st.text(), st.sampled_from([".txt", ".GZ", ".h5"])))
 def test_type_of_any_name_is_well_formed(name: str) -> None:
     found = media_type(name)
-    assert found == well_formed(found)
+    assert found == media_type_or_unknown(found)
 
 
 def test_every_known_type_is_well_formed() -> None:
     known = media_types._by_suffix().values()
-    assert {well_formed(found) for found in known} == set(known)
+    assert {media_type_or_unknown(found) for found in known} == set(known)
 
 
 @pytest.mark.parametrize("text", ["text/plain", "application/vnd.x+json", "a/b"])
 def test_well_formed_type_stays(text: str) -> None:
-    assert well_formed(text) == text
+    assert media_type_or_unknown(text) == text
 
 
 @pytest.mark.parametrize("text", ["", "text", "☃/☃", "text/plain; charset=utf-8", "a/b/c", "a /b", "a/b\n", "/b", "a/"])
 def test_malformed_type_is_not_passed_on(text: str) -> None:
-    assert well_formed(text) == UNKNOWN
+    assert media_type_or_unknown(text) == UNKNOWN
 
 
 def test_files_of_types_on_the_machine_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -44,8 +44,8 @@ class AccountLookup(Protocol):
     async def with_session(self, session_id: RecordId) -> Account | None:
         """Return the account that has this session, with only this one in `sessions`; None if no account has it.
 
-        `previous_digest` is None if the session was renewed longer ago than the time of grace, which is measured by the
-        database server's clock alone.
+        `previous_digest` is None once the grace period after the last renewal is over. Only the database server's clock
+        measures the grace period.
         """
 
 
@@ -94,8 +94,8 @@ class AccountSessions(Protocol):
     async def renew_session(self, session_id: RecordId, *, presented: str, following: str) -> bool:
         """Replace the session's digest `presented` by `following`, and keep `presented` as its previous digest.
 
-        A repeated call changes nothing and returns True. Return False if the session has ended, or its digest is
-        neither `presented` nor `following` in the place of `presented`.
+        A repeated call changes nothing and returns True. Return False if the session has ended, or if its digest is
+        neither `presented`, nor `following` with `presented` as the previous digest.
         """
 
     async def end_session(self, session_id: RecordId) -> None:

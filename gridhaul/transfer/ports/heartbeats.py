@@ -1,4 +1,4 @@
-"""The heartbeats by which workers tell that they live, and what they miss. They carry the database server's time.
+"""Heartbeats: worker processes write them, and the api reads them. Their times are the database server's.
 
 All methods raise DatabaseUnavailable.
 """
@@ -7,22 +7,25 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from gridhaul.transfer.model import Queue
-from gridhaul.transfer.obstacles import WorkerSign
+from gridhaul.transfer.worker_health import HeartbeatGroup
 
 
 class Heartbeats(Protocol):
     """The heartbeats of one worker process, as that process writes them."""
 
-    async def beat(self, queues: frozenset[Queue], missing: str | None) -> None:
-        """Write that the process lives, takes messages of the queues, and cannot store files for the reason `missing`.
+    async def beat(self, queues: frozenset[Queue], storing_error: str | None) -> None:
+        """Write that the process lives and serves the queues. The heartbeat replaces the process's earlier one.
 
-        `missing` is the code of an error, or None if the process can store files. The heartbeat replaces the earlier
-        one of the process.
+        `storing_error` is the code of the error that keeps the process from storing files, or None if the process can
+        store files.
         """
 
 
-class WorkerSigns(Protocol):
+class HeartbeatLookup(Protocol):
     """The heartbeats of all worker processes, as the api reads them."""
 
-    async def signs(self) -> Sequence[WorkerSign]:
-        """Return the latest heartbeats, in no order. A heartbeat is forgotten KEPT_SECONDS later, or soon after."""
+    async def groups(self) -> Sequence[HeartbeatGroup]:
+        """Return one group for each combination of queues and storing error, unordered.
+
+        Heartbeats older than KEPT_SECONDS are left out, perhaps a minute late.
+        """
