@@ -2,11 +2,10 @@
 
 1. `RequestLog` gives the request its id and logs how it ends.
 2. `SecurityHeaders` adds security headers to every answer, also to errors.
-3. `HeaderLimit` refuses a request with too large headers before any other part reads the headers.
-4. `SingleFields` refuses a request that repeats a header field that may occur only once.
-5. `Cors` answers preflights, which carry no token, and lets web pages of the allowed origins read errors, too.
-6. `ProblemAnswers` turns every exception that the following middlewares or the route raise into an answer.
-7. The middlewares of the service itself, such as authentication, follow; they may raise a GridhaulError.
+3. `HeadChecks` refuses a request with too large headers, or with a field twice that may occur only once.
+4. `Cors` answers preflights, which carry no token, and lets web pages of the allowed origins read errors, too.
+5. `ProblemAnswers` turns every exception that the following middlewares or the route raise into an answer.
+6. The middlewares of the service itself, such as authentication, follow; they may raise a GridhaulError.
 """
 
 from collections.abc import Callable
@@ -16,15 +15,14 @@ from starlette.types import ASGIApp
 
 from gridhaul.asgi import problems
 from gridhaul.asgi.cors import Cors
-from gridhaul.asgi.header_limit import HeaderLimit
+from gridhaul.asgi.head_checks import HeadChecks
 from gridhaul.asgi.problem_answers import ProblemAnswers
 from gridhaul.asgi.request_limits import RequestLimits
 from gridhaul.asgi.request_log import RequestLog
 from gridhaul.asgi.security_headers import SecurityHeaders
-from gridhaul.asgi.single_fields import SingleFields
 
 Middleware = Callable[[ASGIApp], ASGIApp]
-CHAIN: tuple[Middleware, ...] = (RequestLog, SecurityHeaders, HeaderLimit, SingleFields, Cors, ProblemAnswers)
+CHAIN: tuple[Middleware, ...] = (RequestLog, SecurityHeaders, HeadChecks, Cors, ProblemAnswers)
 ANSWERS = (400, 414, 431, 500)  # error statuses that the chain itself may answer to any request
 
 

@@ -1,9 +1,7 @@
 """Header fields that a request may have only once: of two, a proxy and this service could each use a different one."""
 
-from starlette.requests import Request
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Scope
 
-from gridhaul.asgi import problems
 from gridhaul.transfer.errors import Malformed
 
 SINGLE_FIELDS = frozenset(
@@ -25,21 +23,8 @@ SINGLE_FIELDS = frozenset(
 )
 
 
-class SingleFields:
-    """ASGI middleware that answers 400 to a request with one of these fields twice, or without Host (RFC 9112, 3.2)."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        refusal = _refusal(scope) if scope["type"] == "http" else None
-        if refusal is None:
-            await self._app(scope, receive, send)
-        else:
-            await problems.answer(Request(scope), refusal)(scope, receive, send)
-
-
-def _refusal(scope: Scope) -> Malformed | None:
+def refusal_of_fields(scope: Scope) -> Malformed | None:
+    """Return Malformed for a request with one of SINGLE_FIELDS twice, or without Host (RFC 9112, 3.2), else None."""
     names = [name for name, _ in scope["headers"] if name in SINGLE_FIELDS]
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
