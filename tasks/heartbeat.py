@@ -11,7 +11,7 @@ from gridhaul.transfer.ports.chunk_service import ChunkServiceHealth
 from gridhaul.transfer.ports.heartbeats import Heartbeats
 from gridhaul.transfer.worker_health import BEAT_SECONDS
 
-RECHECK_SECONDS = 1.0  # how often a process that takes no messages checks whether it takes messages again
+RECHECK_SECONDS = 1.0  # how often a process looks again that takes no messages, or cannot store files
 
 log = structlog.get_logger(__name__)
 
@@ -37,26 +37,31 @@ class Heartbeat:
         """Write a heartbeat every BEAT_SECONDS until cancelled, except while the process takes no messages.
 
         The period includes the time that the check and the write take. So two heartbeats are at most SILENT_SECONDS
-        apart, even if the check is slow and one write between them is lost.
+        apart, even if the check is slow and one write between them is lost. A process that cannot store files looks
+        again after RECHECK_SECONDS, so that the end of the error is noticed soon.
         """
         clock = asyncio.get_running_loop().time
         while True:
-            if self._takes_messages():
-                due_at = clock() + BEAT_SECONDS
-                await self._beat()
-                await asyncio.sleep(due_at - clock())
-            else:
-                await asyncio.sleep(RECHECK_SECONDS)
+            began_at, seconds = clock(), RECHECK_SECONDS
+            if self._takes_messages() and await self._beat() is None:
+                seconds = BEAT_SECONDS
+            await asyncio.sleep(began_at + seconds - clock())
 
-    async def _beat(self) -> None:
-        """Write one heartbeat. A heartbeat that cannot be written in time is left out: the next one follows soon."""
+    async def _beat(self) -> str | None:
+        """Write one heartbeat, and return its storing error.
+
+        A heartbeat that cannot be written in time is left out: the next one follows soon.
+        """
+        storing_error = None
         try:
             async with asyncio.timeout(BEAT_SECONDS):
-                await self._heartbeats.beat(self._queues, await self._storing_error())
+                storing_error = await self._storing_error()
+                await self._heartbeats.beat(self._queues, storing_error)
         except (DatabaseUnavailable, TimeoutError):
-            return
+            pass
         except Exception:
             log.exception("heartbeat_broke")
+        return storing_error
 
     async def _storing_error(self) -> str | None:
         """Return the code of the error that keeps this process from storing files, or None."""

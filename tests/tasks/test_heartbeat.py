@@ -14,7 +14,7 @@ from gridhaul.transfer.errors import ChunkServiceUnavailable, DatabaseUnavailabl
 from gridhaul.transfer.model import Queue
 from gridhaul.transfer.worker_health import SILENT_SECONDS
 from tasks import heartbeat
-from tasks.heartbeat import Heartbeat
+from tasks.heartbeat import RECHECK_SECONDS, Heartbeat
 from tasks.presence import Presence
 from tests.contracts.memory_heartbeats import MemoryHeartbeatLookup, MemoryHeartbeats
 from tests.contracts.ports import eventually
@@ -155,6 +155,21 @@ def test_slow_check_and_a_lost_write_leave_no_gap_that_counts_as_silence() -> No
     gaps = [later - earlier for earlier, later in pairwise(database.written_at)]
     assert len(gaps) > 5
     assert max(gaps) < SILENT_SECONDS
+
+
+def test_process_that_cannot_store_files_notices_soon_that_it_can_again() -> None:
+    """In virtual time, at the real periods."""
+    worker = Worker(chunk_service_error=ChunkServiceUnavailable("The chunk service does not answer."))
+
+    async def recover() -> list[str | None]:
+        async with beating(worker):
+            assert await eventually(worker.reported) == [ChunkServiceUnavailable.code]
+            worker.chunk_service_error = None
+            await asyncio.sleep(RECHECK_SECONDS + 0.1)
+            return await worker.reported()
+
+    worker.presence.takes_messages = lambda: True  # type: ignore[method-assign]
+    assert virtual_time.run(recover()) == [None]
 
 
 async def test_process_whose_parent_is_not_connected_is_silent_until_it_is(quick: None) -> None:
