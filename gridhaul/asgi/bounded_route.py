@@ -16,6 +16,7 @@ from gridhaul.transfer.errors import PayloadTooLarge, RequestTimeout, Unsupporte
 
 JSON = "application/json"
 LARGE_BYTES = 4096
+FORM_BYTES = 16 * 1024  # several times the longest login form
 ANSWERS = (400, 408, 413, 415)
 
 
@@ -38,7 +39,8 @@ class BoundedRoute(APIRoute):
 
         async def bounded(request: Request) -> Response:
             limits: RequestLimits = request.app.state.request_limits
-            body = await read_body(request, max_bytes=limits.body_bytes, within_seconds=limits.stall_seconds)
+            most = limits.body_bytes if media_type == JSON else min(limits.body_bytes, FORM_BYTES)
+            body = await read_body(request, max_bytes=most, within_seconds=limits.stall_seconds)
             if body:
                 require_type(request, media_type)
                 if media_type == JSON:

@@ -16,7 +16,8 @@ class LingeringTransport(asyncio.Transport):
 
     quiet_seconds = 2.0  # a client that sends nothing for this long has stopped, or has read the answer
     max_discarded_bytes = 32 << 20  # a client that sends a whole segment (16 MiB) before it reads still gets the answer
-    close_seconds = 10.0  # the close is given up this long after the client last read bytes of the answer
+    discarding_seconds = 10.0  # how long bytes are discarded, once the whole answer has left
+    unread_seconds = 30.0  # the close is given up this long after the client last read bytes of the answer
 
     def __init__(
         self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop, may_send: Callable[[], bool]
@@ -58,16 +59,22 @@ class LingeringTransport(asyncio.Transport):
 
     def _await_progress(self, unsent_bytes: int) -> None:
         self._unsent_bytes = unsent_bytes
-        self._give_up_at = self._loop.time() + self.close_seconds
+        self._give_up_at = self._loop.time() + (self.unread_seconds if unsent_bytes else self.discarding_seconds)
         self._timer = self._loop.call_later(self.quiet_seconds, self._check_progress)
 
     def _check_progress(self) -> None:
-        """Abort the connection if its client has read the answer and sends nothing, or takes too long."""
+        """Close the connection if its client has read the answer and sends nothing. Abort it if that takes too long.
+
+        Over TLS, bytes that count as sent may still wait below TLS for a slow client. So the connection is closed, not
+        aborted: the close sends them, and asyncio and uvloop give it 30 s.
+        """
         unsent = self._transport.get_write_buffer_size()
         if unsent < self._unsent_bytes:
             self._await_progress(unsent)
-        elif self._loop.time() >= self._give_up_at or not (unsent or self._discarded_bytes > self._discarded_before):
+        elif self._loop.time() >= self._give_up_at:
             self._transport.abort()
+        elif not unsent and self._discarded_bytes == self._discarded_before:
+            self._transport.close()
         else:
             self._discarded_before = self._discarded_bytes
             self._timer = self._loop.call_later(self.quiet_seconds, self._check_progress)

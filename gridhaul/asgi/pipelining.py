@@ -40,6 +40,9 @@ class OneAtATime(HttpToolsProtocol):
 
     Bytes that arrive earlier are held unparsed, and the connection is not read meanwhile. A client that is answered
     before its whole request has arrived, or that sends PIPELINED_REQUESTS too early, gets `Connection: close`.
+
+    No request to change the protocol is granted (RFC 9110, section 7.8). llhttp expects no body after such a request
+    and would parse the body as the next request, so this class takes the body itself.
     """
 
     flow: HeldFlow
@@ -48,6 +51,7 @@ class OneAtATime(HttpToolsProtocol):
     _last_bytes = b""  # the last three parsed bytes: the end of a head may be spread over two reads
     _body_left = 0  # bytes of a body with Content-Length that have not arrived yet
     _is_chunked = False
+    _takes_body = False  # True: the parser expects no body, because the request has the field Upgrade, or is a CONNECT
     _is_whole = True  # False: a request has arrived in part
     _keeps_alive = False  # True: the connection stays open if the answer comes after the end of the request
     _pipelined = 0  # consecutive requests that arrived too early
@@ -74,15 +78,22 @@ class OneAtATime(HttpToolsProtocol):
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
-        super().on_headers_complete()
         fields = dict(self.headers)
         self._is_chunked = b"transfer-encoding" in fields
+        self._takes_body = self.parser.should_upgrade()
+        if self._takes_body and self._is_chunked:
+            raise ValueError("the body would be parsed as a request")  # uvicorn calls `send_400_response`
+        if self.parser.get_http_version() == "1.0":
+            self.expect_100_continue = False  # RFC 9110, section 10.1.1
+        super().on_headers_complete()
         self._body_left = 0 if self._is_chunked else int(fields.get(b"content-length", 0))
         self._keeps_alive = self.cycle.keep_alive and self._pipelined < PIPELINED_REQUESTS
         self.cycle.keep_alive = False  # an answer that comes before the end of the request ends the connection
 
     def on_message_complete(self) -> None:
-        self._is_whole, self._is_chunked, self._body_left = True, False, 0
+        if self._body_left:  # llhttp calls this after the head of a request whose body this class takes
+            return
+        self._is_whole, self._is_chunked, self._takes_body = True, False, False
         if not self.cycle.response_started:
             self.cycle.keep_alive = self._keeps_alive
         super().on_message_complete()
@@ -99,19 +110,38 @@ class OneAtATime(HttpToolsProtocol):
         self._keeps_alive = False
         super().shutdown()
 
+    def _should_upgrade(self) -> bool:
+        return False
+
+    def _unsupported_upgrade_warning(self) -> None:
+        """Log nothing: any client may ask."""
+
     def _parse(self, data: bytes) -> None:
         """Parse up to the end of one request, or of one piece of a chunked body, and hold the rest."""
+        if self._is_whole:
+            # Drop empty lines before a request (RFC 9112, 2.2), because uvicorn ends its keep-alive timer for them.
+            data = data.lstrip(b"\r\n")
         at = 0
         while at < len(data) and not self.transport.is_closing():
-            if at and (self._is_chunked or self._is_answering()):
+            if self._is_answering() or (self._is_chunked and at >= CHUNKED_BYTES):
                 self._hold(data[at:])
                 return
             end = self._end_of_piece(data, at)
-            piece = data[at:end]
-            self._body_left -= min(self._body_left, len(piece))
-            self._last_bytes = (self._last_bytes + piece[-3:])[-3:]
-            super().data_received(piece)
+            self._parse_piece(data[at:end])
             at = end
+
+    def _parse_piece(self, piece: bytes) -> None:
+        self._last_bytes = (self._last_bytes + piece[-3:])[-3:]
+        if not self._body_left:
+            super().data_received(piece)
+            return
+        self._body_left -= len(piece)
+        if not self._takes_body:
+            super().data_received(piece)
+            return
+        self.on_body(piece)
+        if not self._body_left:
+            self.on_message_complete()
 
     def _end_of_piece(self, data: bytes, at: int) -> int:
         """Return the index in `data` up to which the parser may go: at most the end of one head or of one body."""

@@ -10,6 +10,7 @@ SINGLE_FIELDS = frozenset(
         b"content-encoding",
         b"content-length",
         b"content-range",
+        b"content-sha256",
         b"content-type",
         b"expect",
         b"host",

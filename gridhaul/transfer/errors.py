@@ -212,6 +212,10 @@ class DownloadsBusy(GridhaulError):
     code, status, retryable = "downloads_busy", 503, True
 
 
+class ServiceStopping(GridhaulError):
+    code, status, retryable, counts = "service_stopping", 503, True, False
+
+
 class BrokerUnavailable(GridhaulError):
     code, status, retryable, counts = "broker_unavailable", 503, True, False
 

@@ -11,10 +11,12 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
+from gridhaul.asgi.http_protocol import BoundedHttp
 from gridhaul.asgi.pipelining import CHUNKED_BYTES, PIPELINED_REQUESTS
 from tests.asgi.connections import connected, served
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+CHUNKED = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
 FLOOD = GET * (256 * 1024 // len(GET))
 
 
@@ -142,3 +144,79 @@ async def test_chunks_of_one_byte_are_parsed_some_at_a_time() -> None:
         writer.write(posted("/", 100_000, chunk=1))
         assert (await reader.read()).endswith(b"refused")
     assert parsed < CHUNKED_BYTES
+
+
+UPGRADES = {
+    "h2c": b"POST / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n",
+    "websocket": b"POST / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n",
+    "connect": b"CONNECT x:1 HTTP/1.1\r\nHost: x:1\r\n",
+}
+
+
+@pytest.mark.parametrize("packets", ["one", "many"])
+@pytest.mark.parametrize("head", [UPGRADES["h2c"], UPGRADES["websocket"]], ids=["h2c", "websocket"])
+async def test_body_of_a_request_with_upgrade_is_no_request(head: bytes, packets: str) -> None:
+    """llhttp expects no body after such a head, so a body that looks like a request would be parsed as one."""
+    sent = head + b"Content-Length: %d\r\n\r\n" % len(GET) + GET + posted("/next", 400)
+    async with connected(echo) as (reader, writer):
+        for at in range(0, len(sent), len(sent) if packets == "one" else 5):
+            writer.write(sent[at : at + (len(sent) if packets == "one" else 5)])
+            await writer.drain()
+        assert await _bodies(reader, 2) == [f"/ {len(GET)}", "/next 400"]
+
+
+@pytest.mark.parametrize("head", UPGRADES.values(), ids=UPGRADES)
+async def test_chunked_body_of_a_request_with_upgrade_is_refused(head: bytes) -> None:
+    async with connected(echo) as (reader, writer):
+        writer.write(head + b"Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n\r\n" + GET)
+        answer = await reader.read()
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert answer.count(b"HTTP/1.1 ") == 1
+
+
+async def test_http_1_0_client_is_never_told_to_continue() -> None:
+    async with connected(echo) as (reader, writer):
+        writer.write(b"POST / HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\na")
+        answer = await reader.read()
+    assert answer.startswith(b"HTTP/1.1 200 ")
+
+
+class SoonIdle(BoundedHttp):
+    """The protocol with a short keep-alive time."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self.timeout_keep_alive = 0.2  # type: ignore[assignment]
+
+
+@pytest.mark.parametrize("lines", [b"\r\n", b"\r", b"\n\r\n"])
+async def test_empty_lines_keep_no_connection_open(lines: bytes) -> None:
+    async with connected(kind=SoonIdle) as (reader, writer):
+        writer.write(GET + lines)
+        await reader.readuntil(b"here")
+        writer.write(lines)
+        assert await reader.read() == b""
+
+
+async def test_empty_lines_before_a_request_are_ignored() -> None:
+    async with connected() as (reader, writer):
+        for _ in range(3):
+            writer.write(b"\r\n\r\n" + GET)
+            await reader.readuntil(b"here")
+
+
+async def test_chunk_of_many_empty_lines_is_parsed_in_few_turns() -> None:
+    """Each end of a line could be the end of the body. To yield to other connections after each would take seconds."""
+    turns = 0
+
+    class Counting(BoundedHttp):
+        def _parse_held(self) -> None:
+            nonlocal turns
+            turns += 1
+            super()._parse_held()
+
+    data = b"\r\n" * 100_000
+    async with connected(echo, Counting) as (reader, writer):
+        writer.write(CHUNKED + b"%x\r\n%b\r\n0\r\n\r\n" % (len(data), data))
+        assert await _bodies(reader, 1) == [f"/ {len(data)}"]
+    assert turns < 4 * len(data) / CHUNKED_BYTES
