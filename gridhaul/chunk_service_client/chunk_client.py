@@ -97,7 +97,7 @@ class ChunkClient:
         """Ask the service once whether it can store chunks. Raises ChunkServiceUnavailable, StorageFull."""
         try:
             async with asyncio.timeout(CHECK_SECONDS):
-                response = await self._client.get(f"{self._base_url}/readyz")
+                response = await self._readyz()
         except httpx2.HTTPError as error:
             raise ChunkServiceUnavailable(_unreachable(error)) from error
         except TimeoutError as error:
@@ -106,6 +106,14 @@ class ChunkClient:
             raise ChunkServiceUnavailable(f"The chunk service is not ready: it answered {response.status_code}.")
         if _states(response).get("disk") == StorageFull.code:
             raise StorageFull(DISK_FULL)
+
+    async def _readyz(self) -> httpx2.Response:
+        url = f"{self._base_url}/readyz"
+        try:
+            return await self._client.get(url)
+        except (httpx2.RemoteProtocolError, httpx2.ReadError, httpx2.WriteError):
+            # The service may have closed the idle connection at the moment of the request. Ask on a new connection.
+            return await self._client.get(url)
 
     async def _request(
         self,

@@ -1,8 +1,10 @@
 """`ChunkClient`: when it repeats a request itself, and when it leaves the repeat to a later attempt."""
 
+import asyncio
 import json
 import socket
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 
@@ -88,6 +90,29 @@ async def test_check_of_a_silent_service_ends_soon(monkeypatch: pytest.MonkeyPat
 
 def test_check_waits_longer_than_the_service_waits_for_its_database() -> None:
     assert chunk_client.CHECK_SECONDS > health.DATABASE_SECONDS
+
+
+async def test_check_passes_if_the_service_closes_the_idle_connection_at_that_moment() -> None:
+    """The server answers the first request of each connection, and closes at the second."""
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
+    connections = 0
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(answer)
+        with suppress(asyncio.IncompleteReadError):
+            await reader.readuntil(b"\r\n\r\n")
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    host, port = server.sockets[0].getsockname()
+    async with server, make_client() as http:
+        client = ChunkClient(http, base_url=f"http://{host}:{port}", secret="x" * 40)
+        for _ in range(4):
+            await client.check()
+    assert connections == 4
 
 
 async def test_check_of_an_unreachable_service_fails() -> None:
