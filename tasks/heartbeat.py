@@ -11,6 +11,7 @@ from gridhaul.transfer.ports.chunk_service import ChunkServiceHealth
 from gridhaul.transfer.ports.heartbeats import Heartbeats
 from gridhaul.transfer.worker_health import BEAT_SECONDS
 
+LASTING_SECONDS = 3.0  # how long an error of the chunk service must last before heartbeats report it
 RECHECK_SECONDS = 1.0  # how often a process looks again that takes no messages, or cannot store files
 
 log = structlog.get_logger(__name__)
@@ -32,6 +33,7 @@ class Heartbeat:
         self._chunk_service = chunk_service
         self._queues = queues
         self._takes_messages = takes_messages
+        self._failing_since: float | None = None  # by the event loop's clock; None: the chunk service can store files
 
     async def run(self) -> None:
         """Write a heartbeat every BEAT_SECONDS until cancelled, except while the process takes no messages.
@@ -42,31 +44,33 @@ class Heartbeat:
         """
         clock = asyncio.get_running_loop().time
         while True:
-            began_at, seconds = clock(), RECHECK_SECONDS
-            if self._takes_messages() and await self._beat() is None:
-                seconds = BEAT_SECONDS
-            await asyncio.sleep(began_at + seconds - clock())
+            began_at, takes_messages = clock(), self._takes_messages()
+            if takes_messages:
+                await self._beat()
+            is_well = takes_messages and self._failing_since is None
+            await asyncio.sleep(began_at + (BEAT_SECONDS if is_well else RECHECK_SECONDS) - clock())
 
-    async def _beat(self) -> str | None:
-        """Write one heartbeat, and return its storing error.
-
-        A heartbeat that cannot be written in time is left out: the next one follows soon.
-        """
-        storing_error = None
+    async def _beat(self) -> None:
+        """Write one heartbeat. A heartbeat that cannot be written in time is left out: the next one follows soon."""
         try:
             async with asyncio.timeout(BEAT_SECONDS):
-                storing_error = await self._storing_error()
-                await self._heartbeats.beat(self._queues, storing_error)
+                await self._heartbeats.beat(self._queues, await self._storing_error())
         except (DatabaseUnavailable, TimeoutError):
-            pass
+            return
         except Exception:
             log.exception("heartbeat_broke")
-        return storing_error
 
     async def _storing_error(self) -> str | None:
-        """Return the code of the error that keeps this process from storing files, or None."""
+        """Return the code of the error that keeps this process from storing files, or None.
+
+        An error counts once it has lasted for LASTING_SECONDS: a chunk service that is just starting is no news.
+        """
         try:
             await self._chunk_service.check()
         except GridhaulError as error:
-            return error.code
+            now = asyncio.get_running_loop().time()
+            if self._failing_since is None:
+                self._failing_since = now
+            return error.code if now - self._failing_since >= LASTING_SECONDS else None
+        self._failing_since = None
         return None

@@ -14,7 +14,7 @@ from gridhaul.transfer.errors import ChunkServiceUnavailable, DatabaseUnavailabl
 from gridhaul.transfer.model import Queue
 from gridhaul.transfer.worker_health import SILENT_SECONDS
 from tasks import heartbeat
-from tasks.heartbeat import RECHECK_SECONDS, Heartbeat
+from tasks.heartbeat import LASTING_SECONDS, RECHECK_SECONDS, Heartbeat
 from tasks.presence import Presence
 from tests.contracts.memory_heartbeats import MemoryHeartbeatLookup, MemoryHeartbeats
 from tests.contracts.ports import eventually
@@ -99,6 +99,10 @@ async def beating(worker: Worker, heartbeats: MemoryHeartbeats | None = None) ->
         await asyncio.wait([task])
 
 
+async def _reported(worker: Worker, code: str) -> bool:
+    return await worker.reported() == [code]
+
+
 async def _returning(value: object) -> object:
     return value
 
@@ -107,6 +111,7 @@ async def _returning(value: object) -> object:
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(heartbeat, "BEAT_SECONDS", 0.05)
     monkeypatch.setattr(heartbeat, "RECHECK_SECONDS", 0.01)
+    monkeypatch.setattr(heartbeat, "LASTING_SECONDS", 0.02)
 
 
 @pytest.fixture
@@ -125,7 +130,7 @@ async def test_heartbeat_of_a_worker_that_can_store_files_has_no_storing_error(w
 async def test_heartbeat_reports_why_the_chunk_service_cannot_store(worker: Worker, error: type[GridhaulError]) -> None:
     worker.chunk_service_error = error("The chunk service cannot store.")
     async with beating(worker):
-        assert await eventually(worker.reported) == [error.code]
+        assert await eventually(lambda: _reported(worker, error.code))
 
 
 async def test_heartbeats_go_on_after_the_database_was_unavailable(worker: Worker) -> None:
@@ -157,15 +162,18 @@ def test_slow_check_and_a_lost_write_leave_no_gap_that_counts_as_silence() -> No
     assert max(gaps) < SILENT_SECONDS
 
 
-def test_process_that_cannot_store_files_notices_soon_that_it_can_again() -> None:
+def test_error_is_reported_once_it_lasts_and_its_end_soon() -> None:
     """In virtual time, at the real periods."""
     worker = Worker(chunk_service_error=ChunkServiceUnavailable("The chunk service does not answer."))
 
     async def recover() -> list[str | None]:
         async with beating(worker):
-            assert await eventually(worker.reported) == [ChunkServiceUnavailable.code]
+            await asyncio.sleep(LASTING_SECONDS - 0.1)
+            assert await worker.reported() == [None]
+            await asyncio.sleep(RECHECK_SECONDS)
+            assert await worker.reported() == [ChunkServiceUnavailable.code]
             worker.chunk_service_error = None
-            await asyncio.sleep(RECHECK_SECONDS + 0.1)
+            await asyncio.sleep(RECHECK_SECONDS)
             return await worker.reported()
 
     worker.presence.takes_messages = lambda: True  # type: ignore[method-assign]
