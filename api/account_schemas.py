@@ -20,7 +20,7 @@ RevokeKeys = Annotated[
 
 
 class AccountSettings(Body):
-    """Settings of an account.
+    """The settings that an admin gives to an account.
 
     null means every root (`roots`), every target (`targets`), the server's own limit (`quota_bytes`,
     `max_open_files`), or no password (`password`).

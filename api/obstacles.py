@@ -9,7 +9,7 @@ import structlog
 
 from api.repeating import repeat
 from gridhaul.transfer.checks import Check, CheckState
-from gridhaul.transfer.errors import BrokerUnavailable, DatabaseUnavailable, GridhaulError
+from gridhaul.transfer.errors import BROKER_SILENT, BrokerUnavailable, DatabaseUnavailable, GridhaulError
 from gridhaul.transfer.model import Delivery, File, Queue
 from gridhaul.transfer.ports.heartbeats import HeartbeatLookup
 from gridhaul.transfer.states import STORABLE, DeliveryState, FileState
@@ -89,5 +89,5 @@ class Obstacles:
         except GridhaulError as error:
             return error
         except TimeoutError:
-            return BrokerUnavailable("The broker Redis does not answer.")
+            return BrokerUnavailable(BROKER_SILENT)
         return None

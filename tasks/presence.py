@@ -10,7 +10,7 @@ CONNECTED_SECONDS = 10.0
 
 
 class Presence:
-    """Whether the parent is connected and whether it was asked to stop. The parent writes, and its children read.
+    """The shared facts whether the parent is connected and whether it was asked to stop. Only the parent writes them.
 
     The values are made before the children are forked. Each value is written in one step, so no lock is needed.
     """

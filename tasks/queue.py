@@ -14,7 +14,7 @@ from redis.exceptions import RedisError, ResponseError
 
 from gridhaul.outgoing.tls import tls_refusal
 from gridhaul.transfer.bundle import BUNDLE_FILES
-from gridhaul.transfer.errors import BrokerRefusesWrites, BrokerUnavailable
+from gridhaul.transfer.errors import BROKER_SILENT, BrokerRefusesWrites, BrokerUnavailable
 from gridhaul.transfer.model import Hint, Queue, TaskName
 
 WAITING_AT_MOST = 10_000
@@ -145,4 +145,4 @@ class Broker:
 def _unreachable(error: Exception) -> str:
     if why := tls_refusal(error):
         return f"No secure way to Redis: {why}; check GRIDHAUL_REDIS_URL."
-    return "The broker Redis does not answer."
+    return BROKER_SILENT

@@ -72,7 +72,7 @@ class ConnectionLimits(HttpToolsProtocol):
         if len(self.headers) >= HEADERS:
             self._stop_parsing(431)
         if name.lower() == b"transfer-encoding" and value.strip().lower() != b"chunked":
-            self._stop_parsing(501)  # RFC 9112, section 6.1
+            self._stop_parsing(501)  # the server cannot decode the body (RFC 9112, section 6.1)
         super().on_header(name, value)
 
     def on_headers_complete(self) -> None:

@@ -84,7 +84,7 @@ class OneAtATime(HttpToolsProtocol):
         if self._takes_body and self._is_chunked:
             raise ValueError("the body would be parsed as a request")  # uvicorn calls `send_400_response`
         if self.parser.get_http_version() == "1.0":
-            self.expect_100_continue = False  # RFC 9110, section 10.1.1
+            self.expect_100_continue = False  # HTTP/1.0 has no answer 100 (RFC 9110, section 10.1.1)
         super().on_headers_complete()
         self._body_left = 0 if self._is_chunked else int(fields.get(b"content-length", 0))
         self._keeps_alive = self.cycle.keep_alive and self._pipelined < PIPELINED_REQUESTS
@@ -132,11 +132,8 @@ class OneAtATime(HttpToolsProtocol):
 
     def _parse_piece(self, piece: bytes) -> None:
         self._last_bytes = (self._last_bytes + piece[-3:])[-3:]
-        if not self._body_left:
-            super().data_received(piece)
-            return
-        self._body_left -= len(piece)
-        if not self._takes_body:
+        is_body, self._body_left = self._body_left > 0, max(0, self._body_left - len(piece))
+        if not (is_body and self._takes_body):
             super().data_received(piece)
             return
         self.on_body(piece)

@@ -25,7 +25,7 @@ SINGLE_FIELDS = frozenset(
 
 
 def refusal_of_fields(scope: Scope) -> Malformed | None:
-    """Return Malformed for a request with one of SINGLE_FIELDS twice, or without Host (RFC 9112, 3.2), else None."""
+    """Return the error if the request repeats one of SINGLE_FIELDS or has no Host (RFC 9112, 3.2), else None."""
     names = [name for name, _ in scope["headers"] if name in SINGLE_FIELDS]
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)

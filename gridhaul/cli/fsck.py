@@ -125,7 +125,7 @@ def _shown() -> Iterator["_Show"]:
 
 
 class _Show:
-    """A display of the running check: a bar on a terminal, a line for each stage and reason to wait elsewhere."""
+    """Shows the running check. A terminal gets a bar; elsewhere a line follows each new stage or reason to wait."""
 
     def __init__(self, bar: Progress | None) -> None:
         self._bar = bar

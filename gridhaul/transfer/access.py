@@ -98,7 +98,7 @@ class Caller:
 
     @property
     def expires(self) -> bool:
-        """Whether the request's token or key expires: every access token does, and an API key that has `expires_at`."""
+        """True for a request with an access token, or with an API key that has `expires_at`."""
         return self.key is None or self.key.expires_at is not None
 
     @property
