@@ -9,7 +9,7 @@ from gridhaul.transfer.naming import is_temporary
 from gridhaul.transfer.ports.targets import Target
 from tasks.attempt import Meter, Tenure
 from tasks.celery import app
-from tasks.final_name import NOT_READ_BACK, may_be_ours
+from tasks.final_name import may_be_ours
 from tasks.runtime import Runtime, worker
 
 
@@ -57,11 +57,13 @@ async def _clean(runtime: Runtime, delivery: Delivery, tenure: Tenure) -> None:
 async def _cleaned_final(target: Target, name: str, delivery: Delivery, tenure: Tenure) -> bool:
     """Remove the object under the final name if the delivery may have sent it. Return whether nothing of it is left."""
     try:
-        found = await target.inspect(name, length=delivery.length)
+        if await target.find(name, length=delivery.length) is None:
+            return True
+        found = await target.read_back(name, length=delivery.length, sha256=delivery.sha256)
         if found is None or not may_be_ours(delivery, delivery.replaced, found):
             return True
         tenure.check()
         await target.remove(name)
-        return await target.inspect(name, length=NOT_READ_BACK) is None
+        return await target.find(name, length=delivery.length) is None
     except OutcomeUnknown:  # the target cannot be read: the object may be somebody else's
         return False

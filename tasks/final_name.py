@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from gridhaul.transfer.errors import ObjectExists, ObjectNameBusy, OutcomeUnknown
+from gridhaul.transfer.inspection import inspect
 from gridhaul.transfer.model import Content, Delivery, IfExists, RemoteObject
 from gridhaul.transfer.naming import renamed
 from gridhaul.transfer.ports.deliveries import HeldNames
@@ -10,7 +11,6 @@ from gridhaul.transfer.ports.targets import Target
 
 NAMES_TRIED_AT_MOST = 1000
 BUSY_SECONDS = 2
-NOT_READ_BACK = -1  # a length that no object has: `inspect` then reads no object back
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,9 +42,25 @@ async def choose_final_name(deliveries: HeldNames, delivery: Delivery, content: 
             return FinalName(name=name)
         if delivery.if_exists is IfExists.OVERWRITE:
             return FinalName(name=name, replaces=found)
+        if is_not_comparable(found, content):
+            _refuse_not_comparable(delivery, name)
         if not may_rename:
             break
     raise ObjectExists("The target holds other bytes under this name; choose if_exists or another name.")
+
+
+def _refuse_not_comparable(delivery: Delivery, name: str) -> None:
+    """Raise OutcomeUnknown if the object may be this delivery's, else ObjectExists under the policy `fail`."""
+    if name == delivery.final_name:  # an earlier attempt held the name, and may have renamed its object to it
+        raise OutcomeUnknown(
+            "The target serves the object under this name in a form that cannot be compared with the file; look at it, "
+            "and deliver again under another name if it is not the file."
+        )
+    if delivery.if_exists is IfExists.FAIL:
+        raise ObjectExists(
+            "The target holds an object under this name, in a form that cannot be compared with the file; choose "
+            "if_exists or another name."
+        )
 
 
 def is_content(found: RemoteObject, content: Content) -> bool:
@@ -52,17 +68,24 @@ def is_content(found: RemoteObject, content: Content) -> bool:
     return (found.length, found.sha256) == (content.length, content.sha256)
 
 
+def is_not_comparable(found: RemoteObject, content: Content) -> bool:
+    """Return whether the object may be the content, but the target does not give its bytes back to compare them."""
+    return not found.sha256 and found.length in (None, content.length)
+
+
 def was_there(before: RemoteObject | None, found: RemoteObject) -> bool:
-    """Return whether the object that was found is the one that had the name before."""
-    return before is not None and (found.length, found.sha256) == (before.length, before.sha256)
+    """Return whether the object that was found can be the one that had the name before, by what is known of both."""
+    if before is None or before.length not in (None, found.length):
+        return False
+    return before.sha256 in ("", found.sha256) or not found.sha256
 
 
 def may_be_ours(delivery: Delivery, before: RemoteObject | None, found: RemoteObject) -> bool:
     """Return whether this delivery may have sent the object that was found, or a part of it.
 
-    Such an object is not the one that had the name before, and is not longer than the delivery.
+    Such an object is not the one that had the name before, and is not known to be longer than the delivery.
     """
-    return found.length <= delivery.length and not was_there(before, found)
+    return (found.length or 0) <= delivery.length and not was_there(before, found)
 
 
 def _candidates(delivery: Delivery) -> list[str]:
@@ -74,7 +97,7 @@ def _candidates(delivery: Delivery) -> list[str]:
 
 async def _inspect(delivery: Delivery, content: Content, target: Target, name: str) -> RemoteObject | None:
     try:
-        return await target.inspect(name, length=content.length)
+        return await inspect(target, name, length=content.length, sha256=content.sha256 or "")
     except OutcomeUnknown:  # the target can only be written to
         if delivery.final_touched and delivery.if_exists is not IfExists.OVERWRITE:
             raise

@@ -2,7 +2,7 @@
 
 import asyncio
 from contextlib import suppress
-from typing import Any
+from typing import Any, TypedDict
 
 from gridhaul.process.threads import in_thread
 from gridhaul.transfer.errors import (
@@ -17,6 +17,7 @@ from gridhaul.transfer.errors import (
     TargetMismatch,
     TargetUnavailable,
 )
+from gridhaul.transfer.inspection import inspect
 from gridhaul.transfer.model import (
     Content,
     Delivery,
@@ -24,6 +25,7 @@ from gridhaul.transfer.model import (
     IfExists,
     Receipt,
     RecordId,
+    RemoteObject,
     TaskName,
 )
 from gridhaul.transfer.naming import is_temporary, temporary_name
@@ -31,7 +33,7 @@ from gridhaul.transfer.ports.targets import AtomicCommit, Target
 from gridhaul.transfer.states import DELIVERABLE, DeliveryState, FileState
 from tasks.attempt import Meter, Tenure
 from tasks.celery import app
-from tasks.final_name import NOT_READ_BACK, choose_final_name, is_content, may_be_ours, was_there
+from tasks.final_name import choose_final_name, is_content, is_not_comparable, may_be_ours, was_there
 from tasks.runtime import Runtime, worker
 
 SHOWN_LATE_SECONDS = (0.5, 1.5)  # waits between looks: servers with caches show an older length for a moment
@@ -92,6 +94,13 @@ async def _stored_content(runtime: Runtime, delivery: Delivery) -> Content | Non
     return await runtime.contents.get(file.content_id)
 
 
+class _Wanted(TypedDict):
+    """The bytes that the target must hold."""
+
+    length: int
+    sha256: str
+
+
 class _Attempt:
     """One attempt at one delivery."""
 
@@ -105,6 +114,7 @@ class _Attempt:
         self._target = target
         self._tenure = tenure
         self._meter = meter
+        self._wanted = _Wanted(length=content.length, sha256=delivery.sha256)
         self._replaces = delivery.replaced  # somebody else's object under the final name
         self._put_began = False
 
@@ -197,22 +207,40 @@ class _Attempt:
             await in_thread(chunks.close)
 
     async def _check(self, name: str) -> Evidence:
-        """Return the evidence that the target holds the right bytes. Raises TargetMismatch, TargetUnavailable."""
+        """Return the evidence that the target holds the right bytes. Raises TargetMismatch, TargetUnavailable.
+
+        Raises TargetMismatch only after the object was read, because a server may tell the length or the digest of
+        another form of it.
+        """
         for delay in (*SHOWN_LATE_SECONDS, None):
-            found = await self._target.inspect(name, length=self._content.length)
-            if found is not None and is_content(found, self._content):
+            found = await inspect(self._target, name, **self._wanted)
+            if found is not None and (is_content(found, self._content) or is_not_comparable(found, self._content)):
                 return found.evidence
             if delay is None or (found is not None and found.length == self._content.length):
                 break
             await asyncio.sleep(delay)
+        if found is not None and found.evidence is not Evidence.READ_BACK:
+            found = await self._target.read_back(name, **self._wanted)
         if found is None:
             raise TargetUnavailable("The target took the bytes but does not have the object.")
-        raise TargetMismatch("The target stored other bytes than were sent; they were removed.")
+        if not is_content(found, self._content):
+            raise TargetMismatch("The target stored other bytes than were sent; they were removed.")
+        return found.evidence
 
     async def _confirm(self, name: str) -> None:
-        """Raise TargetUnavailable unless the target shows the renamed object. Its bytes were checked before."""
-        found = await self._target.inspect(name, length=NOT_READ_BACK)
-        if found is None or found.length != self._content.length:
+        """Look whether the renamed object, whose bytes were checked before, is under the final name.
+
+        Raises TargetUnavailable if nothing is there, and OutcomeUnknown if the target gives other bytes back.
+        """
+        found = await self._target.find(name, length=self._content.length)
+        if found is not None and found.length != self._content.length:
+            found = await self._target.read_back(name, **self._wanted)
+            if found is not None and not is_content(found, self._content):
+                raise OutcomeUnknown(
+                    "The target renamed the checked object, but gives back other bytes under its final name; it may "
+                    "serve such names in another form."
+                )
+        if found is None:
             raise TargetUnavailable("The target renamed the object but does not show it.")
 
     async def _take_back(self, name: str) -> None:
@@ -223,12 +251,20 @@ class _Attempt:
         """
         with suppress(GridhaulError):
             await self._deliveries.renew(self._delivery.lease)
-            found = await self._target.inspect(name, length=self._content.length)
+            found = await self._read(name)
+            if found is not None and is_content(found, self._content):
+                return  # the next attempt finds the whole object, and need not send it again
             if found is not None and self._put_began and may_be_ours(self._delivery, self._replaces, found):
                 await self._target.remove(name)
-                found = await self._target.inspect(name, length=NOT_READ_BACK)
+                found = await self._target.find(name, length=self._content.length)
             if found is None or was_there(self._replaces, found):
                 await self._deliveries.renew(self._delivery.lease, final_touched=False, leftovers=self._temporary_names)
+
+    async def _read(self, name: str) -> RemoteObject | None:
+        """Return what is under the name, judged by its bytes and by nothing that the target only tells."""
+        if await self._target.find(name, length=self._content.length) is None:
+            return None
+        return await self._target.read_back(name, **self._wanted)
 
     async def _remove_quietly(self, name: str) -> None:
         with suppress(GridhaulError):  # the next attempt, or the cleaning, removes the object

@@ -4,14 +4,15 @@ import http
 from collections.abc import Mapping
 
 from gridhaul.outgoing.headers import read_repr_digest
-from gridhaul.targets.http_session import GONE, STORED, WRITE_ONLY, HttpSession
-from gridhaul.targets.remote_object import judge
-from gridhaul.transfer.errors import Malformed, OutcomeUnknown
-from gridhaul.transfer.model import RemoteObject
+from gridhaul.targets.http_session import FOUND, GONE, STORED, WRITE_ONLY, Answer, HttpSession
+from gridhaul.targets.names import split_name
+from gridhaul.transfer.errors import Malformed, NotAnObject, OutcomeUnknown
+from gridhaul.transfer.model import Evidence, RemoteObject
 from gridhaul.transfer.ports.targets import Blocks, Leaving
 
 WANT_DIGEST = {"Want-Repr-Digest": "sha-256=10"}
 REMOVED = STORED | GONE | WRITE_ONLY | {http.HTTPStatus.ACCEPTED, http.HTTPStatus.FORBIDDEN}
+SAME_OBJECT = ("Content-Length", "ETag", "Last-Modified", "Repr-Digest")  # header fields that are alike for one object
 
 
 class HttpTarget:
@@ -24,14 +25,29 @@ class HttpTarget:
     def location(self, name: str) -> str:
         return self._session.url(name)
 
-    async def inspect(self, name: str, *, length: int) -> RemoteObject | None:
+    async def find(self, name: str, *, length: int) -> RemoteObject | None:
         head = await self._session.head(name, length=length, headers=WANT_DIGEST)
         if head.status in WRITE_ONLY:
             raise OutcomeUnknown("The target can only be written to; what it holds is not known.")
-        return await judge(self._session, name, head, length=length, sha256=repr_digest(head.headers))
+        if head.status in GONE:
+            return None
+        if head.leads_to_folder(self.location(name)):
+            raise NotAnObject("The target has a folder under this name; choose another one.")
+        if head.status not in FOUND:
+            raise head.error()
+        if await self._is_object_above(name, head, length=length):
+            return None
+        sha256 = repr_digest(head.headers)
+        evidence = Evidence.SIZE if sha256 is None else Evidence.REMOTE_DIGEST
+        return RemoteObject(length=head.length, sha256=sha256 or "", evidence=evidence)
+
+    async def read_back(self, name: str, *, length: int, sha256: str) -> RemoteObject | None:
+        return await self._session.read_back(name, length=length, sha256=sha256)
 
     async def put(self, name: str, blocks: Blocks, *, length: int, leaving: Leaving) -> None:
         answer = await self._session.send(name, blocks, length=length, leaving=leaving)
+        if answer.leads_to_folder(self.location(name)):
+            raise NotAnObject("The target has a folder under this name; choose another one.")
         if answer.status not in STORED:
             raise answer.error()
 
@@ -43,6 +59,20 @@ class HttpTarget:
 
     async def close(self) -> None:
         await self._session.close()
+
+    async def _is_object_above(self, name: str, head: Answer, *, length: int) -> bool:
+        """Return whether the answer to HEAD for `a/b` is about the object `a`.
+
+        Servers that take the rest of a path for PATH_INFO (CGI) answer below a file with the file itself.
+        """
+        folders, _ = split_name(name)
+        if not folders:
+            return False
+        above = await self._session.head("/".join(folders), length=length, headers=WANT_DIGEST)
+        if above.status not in FOUND:
+            return False
+        alike = [above.headers.get(field) == head.headers.get(field) for field in SAME_OBJECT]
+        return all(alike) and "Content-Length" in head.headers
 
 
 def repr_digest(headers: Mapping[str, str]) -> str | None:

@@ -4,6 +4,7 @@ No error's detail holds the text of an exception: h11 puts whole header values i
 """
 
 import http
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -14,7 +15,7 @@ import httpx2
 
 from gridhaul.outgoing.headers import retry_after_seconds
 from gridhaul.outgoing.tls import tls_refusal
-from gridhaul.transfer.errors import GridhaulError, TargetLocked, TargetRefused, TargetUnavailable
+from gridhaul.transfer.errors import GridhaulError, TargetFull, TargetLocked, TargetRefused, TargetUnavailable
 
 MISCONFIGURED = (httpx2.InvalidURL, httpx2.UnsupportedProtocol, httpcore2.UnsupportedProtocol)
 BROKEN = (
@@ -36,6 +37,13 @@ TRY_AGAIN = frozenset(
         http.HTTPStatus.TOO_MANY_REQUESTS,
     }
 )
+PASSING: Mapping[int, tuple[type[TargetUnavailable], str]] = {
+    http.HTTPStatus.LOCKED: (TargetLocked, ": another request to the object is under way"),
+    http.HTTPStatus.INSUFFICIENT_STORAGE: (TargetFull, ": it has no space for the object"),
+}
+QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
+SCHEME = re.compile(r"(?:^|,)\s*([\w!#$%&'*+.^`|~-]+)(?=\s+[^\s=]|\s*(?:,|$))")  # of a challenge: RFC 9110, 11.6.1
+SPOKEN = frozenset({"basic", "bearer"})
 CREDENTIALS = frozenset({http.HTTPStatus.UNAUTHORIZED, http.HTTPStatus.FORBIDDEN})
 
 
@@ -59,14 +67,26 @@ def _unreachable(error: Exception) -> str:
 def refusal(status: int, headers: Mapping[str, str]) -> GridhaulError:
     """Return the error that an unexpected status stands for."""
     if status in TRY_AGAIN or status >= http.HTTPStatus.INTERNAL_SERVER_ERROR:
-        kind = TargetLocked if status == http.HTTPStatus.LOCKED else TargetUnavailable
-        return kind(
-            f"The target answered {status}.", retry_after_seconds=retry_after_seconds(headers, now=datetime.now(UTC))
-        )
+        wait = retry_after_seconds(headers, now=datetime.now(UTC))
+        kind, meaning = PASSING.get(status, (TargetUnavailable, ""))
+        return kind(f"The target answered {status}{meaning}.", retry_after_seconds=wait)
     if http.HTTPStatus.MULTIPLE_CHOICES <= status < http.HTTPStatus.BAD_REQUEST:
         return TargetRefused(
             f"The target answered {status}. Redirects are not followed; put the address it moved to into its url."
         )
+    if status == http.HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+        return TargetRefused("The target answered 413: it does not take objects of this size; raise its limit.")
+    if status == http.HTTPStatus.UNAUTHORIZED and (offered := _unspoken_schemes(headers)):
+        return TargetRefused(
+            f"The target answered 401 and offers only the authentication {offered}, which Gridhaul does not speak; "
+            "let it accept Basic or Bearer over https."
+        )
     if status in CREDENTIALS:
         return TargetRefused(f"The target answered {status}; check its credentials and what they allow.")
     return TargetRefused(f"The target answered {status}; check its url and what it accepts.")
+
+
+def _unspoken_schemes(headers: Mapping[str, str]) -> str | None:
+    """Return the authentication schemes that the target offers; None if it offers none, or one that Gridhaul speaks."""
+    offered = SCHEME.findall(QUOTED.sub("", headers.get("WWW-Authenticate", "")))
+    return None if not offered or SPOKEN & {scheme.lower() for scheme in offered} else ", ".join(offered)

@@ -5,6 +5,7 @@ import http
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
+from urllib.parse import unquote, urlsplit
 
 import httpx2
 
@@ -24,6 +25,7 @@ EXPLAIN_SECONDS = 5.0  # how long to ask the target why it broke off a PUT
 
 GONE = frozenset({http.HTTPStatus.NOT_FOUND, http.HTTPStatus.GONE})
 WRITE_ONLY = frozenset({http.HTTPStatus.METHOD_NOT_ALLOWED, http.HTTPStatus.NOT_IMPLEMENTED})
+FOUND = frozenset({http.HTTPStatus.OK, http.HTTPStatus.NO_CONTENT})
 STORED = frozenset({http.HTTPStatus.OK, http.HTTPStatus.CREATED, http.HTTPStatus.NO_CONTENT})
 
 
@@ -41,9 +43,20 @@ class Answer:
 
     @property
     def length(self) -> int | None:
-        """`Content-Length` in bytes; None if the header is missing or is no number of up to 19 digits."""
+        """`Content-Length` in bytes; None if the header is missing, or is no number of up to 18 digits.
+
+        It is also None if the body has a content coding, because then it is not the length of the stored object.
+        """
         value = self.headers.get("Content-Length", "")
-        return int(value) if value.isascii() and value.isdigit() and len(value) < 20 else None
+        is_number = value.isascii() and value.isdigit() and len(value) < 19
+        return int(value) if is_number and "Content-Encoding" not in self.headers else None
+
+    def leads_to_folder(self, url: str) -> bool:
+        """Return whether the answer redirects from the URL to the same path with a `/` at its end: a folder's name."""
+        if not http.HTTPStatus.MULTIPLE_CHOICES <= self.status < http.HTTPStatus.BAD_REQUEST:
+            return False
+        location = urlsplit(self.headers.get("Location", "")).path
+        return unquote(location) == f"{unquote(urlsplit(url).path)}/"
 
 
 class HttpSession:
@@ -107,28 +120,24 @@ class HttpSession:
                 raise body.failure from body.failure.__cause__
             raise await self._refused_early(name) or error from None
 
-    async def read_back(self, name: str, *, length: int) -> RemoteObject | None:
-        """Read the object with GET and return its length and SHA-256; None if the target has no such object.
+    async def read_back(self, name: str, *, length: int, sha256: str) -> RemoteObject | None:
+        """Do what `transfer.ports.targets.Target.read_back` says, with GET.
 
-        Reading stops as soon as more than `length` bytes arrived; the digest is "" then.
-        Raises OutcomeUnknown if the target does not give its objects back.
+        A body in a content coding (`Content-Encoding`) may be the stored bytes, which the server only labels, or not.
+        So it proves something only if it has the expected length and digest.
         """
-        arrived = _Arrived()
         with mapped_errors():
             async with self._open("GET", self.url(name), headers={}) as response:
                 if response.status_code in GONE:
                     return None
-                if response.status_code in WRITE_ONLY or "Content-Encoding" in response.headers:
+                if response.status_code in WRITE_ONLY:
                     raise OutcomeUnknown("The target does not give back what it holds.")
                 if response.status_code != http.HTTPStatus.OK:
                     raise refusal(response.status_code, response.headers)
-                async with aclosing(response.aiter_raw()) as pieces:
-                    async for piece in pieces:
-                        await arrived.add(piece)
-                        if arrived.length_bytes > length:
-                            return RemoteObject(length=arrived.length_bytes, sha256="", evidence=Evidence.SIZE)
-        sha256 = await arrived.sha256()
-        return RemoteObject(length=arrived.length_bytes, sha256=sha256, evidence=Evidence.READ_BACK)
+                found = await _read_object(response, length=length)
+        if "Content-Encoding" in response.headers and (found.length, found.sha256) != (length, sha256):
+            raise OutcomeUnknown("The target gives the object back only in a content coding.")
+        return found
 
     async def close(self) -> None:
         """Close the connections."""
@@ -169,6 +178,18 @@ class HttpSession:
             yield response
         finally:
             await response.aclose()
+
+
+async def _read_object(response: httpx2.Response, *, length: int) -> RemoteObject:
+    """Read the body, but stop as soon as it has more than `length` bytes; the digest is "" then."""
+    arrived = _Arrived()
+    async with aclosing(response.aiter_raw()) as pieces:
+        async for piece in pieces:
+            await arrived.add(piece)
+            if arrived.length_bytes > length:
+                return RemoteObject(length=arrived.length_bytes, sha256="", evidence=Evidence.READ_BACK)
+    sha256 = await arrived.sha256()
+    return RemoteObject(length=arrived.length_bytes, sha256=sha256, evidence=Evidence.READ_BACK)
 
 
 class _Arrived:

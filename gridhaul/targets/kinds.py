@@ -14,7 +14,8 @@ from gridhaul.process.settings import SettingsError, credential
 from gridhaul.targets.directory import DirectoryTarget
 from gridhaul.targets.http import HttpTarget
 from gridhaul.targets.http_session import HttpSession
-from gridhaul.targets.webdav import EtagDigest, WebDavTarget
+from gridhaul.targets.webdav.probe import DestinationForm, destination_bases
+from gridhaul.targets.webdav.target import EtagDigest, WebDavTarget
 from gridhaul.transfer.ports.targets import Target
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
@@ -101,10 +102,14 @@ class _WebSection(Section):
 class WebDavSection(_WebSection):
     kind: Literal["webdav"]
     etag_digest: EtagDigest | None = None
+    destination: DestinationForm | WebAddress = "auto"
 
     def maker(self, name: str, new_client: NewClient) -> Callable[[], Target]:
         session = self._sessions(new_client)
-        return lambda: WebDavTarget(name=name, session=session(), etag_digest=self.etag_digest)
+        bases = destination_bases(self.url.rstrip("/"), self.destination)
+        return lambda: WebDavTarget(
+            name=name, session=session(), username=self.username, etag_digest=self.etag_digest, destination_bases=bases
+        )
 
 
 class HttpSection(_WebSection):

@@ -298,8 +298,20 @@ class TargetLocked(TargetUnavailable):
     code = "target_locked"
 
 
+class TargetFull(TargetUnavailable):
+    """The target has no space for the object now."""
+
+    code, status = "target_full", 507
+
+
 class TargetRefused(GridhaulError):
     code, status = "target_refused", 502
+
+
+class NotAnObject(TargetRefused):
+    """A folder, or something else that is no object, has the name."""
+
+    code = "not_an_object"
 
 
 class TargetMismatch(GridhaulError):

@@ -1,9 +1,10 @@
 """The records of Gridhaul. Ids are 24 hex digits, lengths bytes, times aware UTC, digests lower-case hex."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import NewType
+from typing import Any, NewType
 
 from gridhaul.transfer.chunking import chunk_count
 from gridhaul.transfer.digest import fingerprint
@@ -227,9 +228,17 @@ class Receipt:
 class RemoteObject:
     """An object that a target holds under a name."""
 
-    length: int  # bytes
-    sha256: str  # "" if only the length is known
-    evidence: Evidence
+    length: int | None  # bytes; None: the target does not tell
+    sha256: str  # "" if the digest is not known
+    evidence: Evidence  # how length and digest are known
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SeenTarget:
+    """What a probe saw of a target."""
+
+    facts: Mapping[str, Any]  # `transfer.ports.targets.Facts`
+    age_seconds: float  # by the database server's clock
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -10,7 +10,9 @@ OBJECT_NAME_MAX_BYTES = 1024
 PART_MAX_BYTES = 255
 SUFFIX_MAX_BYTES = 32  # a longer part after the last dot does not count as a suffix
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-_TEMPORARY = re.compile(r"\.gridhaul-([0-9a-f]{24})-(?:0|[1-9][0-9]*)\.part")
+RESERVED = ".gridhaul-"  # the beginning of every name that Gridhaul gives to an object of its own
+MARKER = f"{RESERVED}target"  # the file at the top of a directory target by which the target is known again
+_TEMPORARY = re.compile(r"\.gridhaul-([0-9a-f]{24})-(?:0|[1-9][0-9]*)(?:\.part|~.*)", re.DOTALL)
 
 
 def has_control_characters(text: str) -> bool:
@@ -21,8 +23,8 @@ def has_control_characters(text: str) -> bool:
 def check_object_name(name: str) -> str:
     """Return the name. Raises InvalidValue unless it is allowed.
 
-    A name has 1 to 1,024 bytes and no control characters. Each part has 1 to 255 bytes, and is neither `.` nor `..` nor
-    of the form of a temporary object's name.
+    A name has 1 to 1,024 bytes and no control characters. Each part has 1 to 255 bytes, is neither `.` nor `..`, and
+    does not begin as Gridhaul's own names do.
     """
     try:
         encoded = name.encode()
@@ -35,8 +37,8 @@ def check_object_name(name: str) -> str:
     for part in name.split("/"):
         if part in ("", ".", "..") or len(part.encode()) > PART_MAX_BYTES:
             raise InvalidValue("The parts of an object name must not be empty, '.', '..' or over 255 bytes.")
-        if _TEMPORARY.fullmatch(part):
-            raise InvalidValue("Names of the form .gridhaul-….part are kept for temporary objects.")
+        if part.startswith(RESERVED):
+            raise InvalidValue("Names that begin with .gridhaul- are kept for Gridhaul's own objects.")
     return name
 
 
@@ -45,8 +47,13 @@ def temporary_name(final_name: str, lease: Lease) -> str:
     return str(PurePosixPath(final_name).with_name(f".gridhaul-{lease.record_id}-{lease.fence}.part"))
 
 
+def probe_name(lease: Lease) -> str:
+    """Return the beginning of the names that a probe writes at the target's top, for the delivery and the fence."""
+    return f"{RESERVED}{lease.record_id}-{lease.fence}~"
+
+
 def is_temporary(name: str) -> bool:
-    """Return whether the name has the form that `temporary_name` gives."""
+    """Return whether the name has a form that `temporary_name` gives, or begins as `probe_name` says."""
     return _TEMPORARY.fullmatch(PurePosixPath(name).name) is not None
 
 

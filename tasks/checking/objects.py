@@ -1,11 +1,10 @@
 """The stage that asks the targets for the objects that were delivered."""
 
 from gridhaul.transfer.checks import Cursor
-from gridhaul.transfer.errors import GridhaulError, OutcomeUnknown
+from gridhaul.transfer.errors import GridhaulError, NotAnObject, OutcomeUnknown
 from gridhaul.transfer.findings import Finding, FindingCode
-from gridhaul.transfer.model import Delivery, Evidence, RemoteObject
+from gridhaul.transfer.model import Delivery, RemoteObject
 from tasks.checking.examination import Examination
-from tasks.final_name import NOT_READ_BACK
 from tasks.runtime import Runtime
 
 DELIVERIES_A_STEP = 10  # Each delivery costs at least one request to its target.
@@ -48,16 +47,21 @@ class ObjectsExaminer:
         self._examination.give_up(Finding(code=code, detail=detail, **here), GONE_LATER)  # type: ignore[arg-type]
 
     async def _ask(self, delivery: Delivery) -> RemoteObject | None:
-        """Return the object at the target, or None.
+        """Return the object at the target; None if there is none.
 
-        The object has a digest if the target tells digests without reading, or if the check is to read objects back;
-        otherwise it has only a length.
+        It is read if the check is to read objects back and the target does not tell the digest. It is also read if the
+        target tells another length or digest, because the target may speak of another form of the object.
         """
         target = self._targets.get(delivery.target)
-        told = delivery.receipt is not None and delivery.receipt.evidence is Evidence.REMOTE_DIGEST
-        digest_wanted = told or self._examination.check.read_targets
         name = delivery.final_name or delivery.object_name
-        return await target.inspect(name, length=delivery.length if digest_wanted else NOT_READ_BACK)
+        try:
+            found = await target.find(name, length=delivery.length)
+        except NotAnObject:
+            return None
+        enough = found is None or found.sha256 or not self._examination.check.read_targets
+        if enough and (found is None or _judge(delivery, found) is None):
+            return found
+        return await target.read_back(name, length=delivery.length, sha256=delivery.sha256)
 
 
 def _judge(delivery: Delivery, found: RemoteObject | None) -> tuple[FindingCode, str] | None:

@@ -14,7 +14,7 @@ import pytest
 
 from gridhaul.embedded.network import free_ports
 from gridhaul.targets.directory import DirectoryTarget
-from gridhaul.targets.webdav import WebDavTarget
+from gridhaul.targets.webdav.target import WebDavTarget
 from gridhaul.transfer.errors import (
     LeaseLost,
     NotFound,
@@ -23,6 +23,7 @@ from gridhaul.transfer.errors import (
     TargetRefused,
     TargetUnavailable,
 )
+from gridhaul.transfer.inspection import inspect
 from gridhaul.transfer.model import Evidence, RemoteObject
 from gridhaul.transfer.ports.targets import AtomicCommit, Listing, Target
 from tests.contracts.ports import eventually
@@ -57,7 +58,7 @@ class Peer:
         await self.target.put(name, SomeBlocks(data), length=len(data), leaving=untold)
 
     async def inspect(self, name: str, data: bytes) -> RemoteObject | None:
-        return await self.target.inspect(name, length=len(data))
+        return await inspect(self.target, name, length=len(data), sha256=hashlib.sha256(data).hexdigest())
 
     def as_sent(self, data: bytes) -> RemoteObject:
         return RemoteObject(length=len(data), sha256=hashlib.sha256(data).hexdigest(), evidence=self.place.evidence)
@@ -90,8 +91,9 @@ web = pytest.mark.parametrize("peer", WEB, indirect=True)
 
 
 async def test_absent_object_is_none(peer: Peer) -> None:
-    assert await peer.target.inspect("nothing", length=3) is None
-    assert await peer.target.inspect("no/such/folder/nothing", length=3) is None
+    for name in ("nothing", "no/such/folder/nothing"):
+        assert await peer.target.find(name, length=3) is None
+        assert await peer.target.read_back(name, length=3, sha256="") is None
 
 
 @pytest.mark.parametrize("data", [b"", b"x", SEVERAL_MIB], ids=["empty", "1 byte", "several MiB"])
@@ -116,7 +118,7 @@ async def test_name_that_could_lead_out_is_refused(peer: Peer, name: str) -> Non
     with pytest.raises(TargetRefused):
         await peer.put(name, b"data")
     with pytest.raises(TargetRefused):
-        await peer.target.inspect(name, length=4)
+        await peer.target.find(name, length=4)
 
 
 async def test_put_again_replaces(peer: Peer) -> None:
@@ -125,10 +127,13 @@ async def test_put_again_replaces(peer: Peer) -> None:
     assert await peer.inspect("run.bin", b"next") == peer.as_sent(b"next")
 
 
-async def test_other_length_is_told_without_a_digest(peer: Peer) -> None:
+async def test_object_of_another_length_is_not_read(peer: Peer) -> None:
     await peer.put("run.bin", SEVERAL_MIB)
-    found = await peer.target.inspect("run.bin", length=-1)
-    assert found == RemoteObject(length=len(SEVERAL_MIB), sha256="", evidence=Evidence.SIZE)
+    found = await peer.inspect("run.bin", SEVERAL_MIB[:-1])
+    assert found is not None
+    assert found.length == len(SEVERAL_MIB)
+    if peer.place.evidence is Evidence.READ_BACK:
+        assert (found.sha256, found.evidence) == ("", Evidence.SIZE)
 
 
 async def test_other_bytes_of_the_same_length_have_another_digest(peer: Peer) -> None:
@@ -334,7 +339,7 @@ async def test_place_that_is_down_is_unavailable(peer: Peer, tmp_path: Path) -> 
     )
     async with target_of(gone, tmp_path) as target:
         with pytest.raises(TargetUnavailable):
-            await target.inspect("run.bin", length=1)
+            await target.find("run.bin", length=1)
         with pytest.raises(TargetUnavailable):
             await target.put("run.bin", SomeBlocks(SEVERAL_MIB), length=len(SEVERAL_MIB), leaving=untold)
         with pytest.raises(TargetUnavailable):
@@ -345,7 +350,7 @@ async def test_place_that_is_down_is_unavailable(peer: Peer, tmp_path: Path) -> 
 async def test_wrong_password_is_refused(peer: Peer, tmp_path: Path) -> None:
     async with target_of(replace(peer.place, password="wr0ng-one"), tmp_path) as target:
         for call in (
-            target.inspect("run.bin", length=1),
+            target.find("run.bin", length=1),
             target.put("run.bin", SomeBlocks(SEVERAL_MIB), length=len(SEVERAL_MIB), leaving=untold),
             target.remove("run.bin"),
         ):
@@ -362,7 +367,7 @@ async def test_redirect_is_not_followed(peer: Peer, tmp_path: Path) -> None:
         redirecting.answers = [(302, {"Location": f"{other}/stolen"})] * 20
         async with target_of(replace(peer.place, url=url), tmp_path) as target:
             for call in (
-                target.inspect("run.bin", length=1),
+                target.find("run.bin", length=1),
                 target.put("run.bin", SomeBlocks(SEVERAL_MIB), length=len(SEVERAL_MIB), leaving=untold),
                 target.remove("run.bin"),
             ):

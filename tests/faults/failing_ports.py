@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from gridhaul.transfer.bundle import WholeContent
@@ -81,10 +82,12 @@ class FailingTarget:
     def location(self, name: str) -> str:
         return self._target.location(name)
 
-    async def inspect(self, name: str, *, length: int) -> RemoteObject | None:
-        return await self._life.call(
-            "target.inspect", TargetUnavailable, lambda: self._target.inspect(name, length=length)
-        )
+    async def find(self, name: str, *, length: int) -> RemoteObject | None:
+        return await self._life.call("target.find", TargetUnavailable, lambda: self._target.find(name, length=length))
+
+    async def read_back(self, name: str, *, length: int, sha256: str) -> RemoteObject | None:
+        read = partial(self._target.read_back, name, length=length, sha256=sha256)
+        return await self._life.call("target.read_back", TargetUnavailable, read)
 
     async def put(self, name: str, blocks: Blocks, *, length: int, leaving: Leaving) -> None:
         steps = _Steps(blocks, self._life)

@@ -64,7 +64,7 @@ def test_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
 async def test_target_is_reached_by_https(port: int, certificate: Certificate, store: HttpStore) -> None:
     (store.directory / "x").write_bytes(b"there")
     async with make_client(tls=tls_context(certificate.ca_file)) as http:
-        found = await _target(http, f"https://{HOST}:{port}").inspect("x", length=5)
+        found = await _target(http, f"https://{HOST}:{port}").find("x", length=5)
     assert found is not None
 
 
@@ -116,5 +116,5 @@ def _target(http: httpx2.AsyncClient, url: str) -> HttpTarget:
 
 async def _refusal(http: httpx2.AsyncClient, url: str) -> str:
     with pytest.raises(TargetUnavailable) as caught:
-        await _target(http, url).inspect("x", length=5)
+        await _target(http, url).find("x", length=5)
     return caught.value.detail

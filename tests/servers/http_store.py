@@ -22,6 +22,7 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Headers = dict[str, str]
+CannedAnswer = tuple[int, Headers] | tuple[int, Headers, bytes]
 
 
 @dataclass(kw_only=True)
@@ -35,7 +36,7 @@ class HttpStore:
     write_only: bool = False
     refused_method: str = ""  # requests with this method are answered 403, their bodies unread
     repr_digest: bool = False
-    answers: list[tuple[int, Headers]] = field(default_factory=list)  # each next request gets one, its body unread
+    answers: list[CannedAnswer] = field(default_factory=list)  # each next request gets one, its body unread
     requests: list[str] = field(default_factory=list)
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from gridhaul.outgoing.http_client import make_client
 from gridhaul.targets.http_session import HttpSession
-from gridhaul.targets.webdav import WebDavTarget
+from gridhaul.targets.webdav.target import WebDavTarget
 from tests.contracts.ports import eventually
 from tests.servers.disturbances import Answer, Cut, Flip, Hold, LoseAnswer, Side, Stall
 from tests.servers.http_store import HttpStore, http_store
@@ -49,7 +49,9 @@ async def test_webdav_works_through_the_proxy_and_moves_are_counted(tmp_path: Pa
     data = b"MOVE /body HTTP/1.1\r\n\r\nPUT /body HTTP/1.1\r\nContent-Length: 3\r\n\r\n" * 50_000
     with rclone_webdav(tmp_path) as server, proxying(server.host, server.port) as proxy:
         session = HttpSession(make_client(), url=proxy.url, authorization="Basic dTpw")
-        target = WebDavTarget(name="remote", session=session, etag_digest=None)
+        target = WebDavTarget(
+            name="remote", session=session, username="u", etag_digest=None, destination_bases=(proxy.url,)
+        )
 
         async def is_over() -> bool:
             return not proxy.busy
@@ -58,7 +60,7 @@ async def test_webdav_works_through_the_proxy_and_moves_are_counted(tmp_path: Pa
         await target.commit("new/x.part", "new/x.bin")
         await target.close()
         assert (tmp_path / "new/x.bin").read_bytes() == data
-        assert [seen.method for seen in proxy.requests] == ["MKCOL", "PUT", "MOVE"]
+        assert [seen.method for seen in proxy.requests] == ["MKCOL", "PUT", "PROPFIND", "MOVE"]
         assert proxy.requests[1].body_bytes == len(data)
         assert proxy.requests[2].headers["destination"] == f"{proxy.url}/new/x.bin"
         assert [seen.status for seen in proxy.requests] == [201, 201, 201]

@@ -43,7 +43,7 @@ async def test_folder_that_is_a_link_is_refused(target: DirectoryTarget, root: P
     await put(target, "x.part")
     for call in (
         put(target, "link/run.bin"),
-        target.inspect("link/root", length=1),
+        target.find("link/root", length=1),
         target.remove("link/root"),
         target.commit("x.part", "link/run.bin"),
         target.replace("x.part", "link/run.bin"),
@@ -60,7 +60,7 @@ async def test_object_that_is_a_link_is_not_followed(target: DirectoryTarget, ro
     with pytest.raises(TargetRefused):
         await put(target, "run.bin")
     with pytest.raises(TargetRefused):
-        await target.inspect("run.bin", length=6)
+        await target.find("run.bin", length=6)
     await put(target, "x.part")
     with pytest.raises(ObjectExists):
         await target.commit("x.part", "run.bin")
@@ -90,7 +90,7 @@ async def test_what_is_no_file_is_refused_at_once(target: DirectoryTarget, root:
     (root / "folder").mkdir()
     for name in ("fifo", "folder"):
         with pytest.raises(TargetRefused):
-            await asyncio.wait_for(target.inspect(name, length=1), 5)
+            await asyncio.wait_for(target.find(name, length=1), 5)
         with pytest.raises(TargetRefused):
             await asyncio.wait_for(put(target, name), 5)
 
@@ -98,7 +98,7 @@ async def test_what_is_no_file_is_refused_at_once(target: DirectoryTarget, root:
 async def test_root_that_is_no_directory_is_unavailable(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(TargetUnavailable):
-        await DirectoryTarget(name="here", path=tmp_path / "file").inspect("run.bin", length=1)
+        await DirectoryTarget(name="here", path=tmp_path / "file").find("run.bin", length=1)
 
 
 async def test_part_of_a_name_that_is_too_long_is_refused(target: DirectoryTarget) -> None:
@@ -201,8 +201,8 @@ async def test_no_descriptor_is_left_open(target: DirectoryTarget) -> None:
     before = _open_descriptors()
     for _ in range(3):
         await put(target, "a/b/run.bin")
-        await target.inspect("a/b/run.bin", length=4)
-        await target.inspect("a/b/run.bin", length=5)
+        await target.find("a/b/run.bin", length=4)
+        await target.find("a/b/run.bin", length=5)
         await put(target, "a/x.part")
         with pytest.raises(ObjectExists):
             await target.commit("a/x.part", "a/b/run.bin")

@@ -90,3 +90,26 @@ def test_details_say_what_to_do() -> None:
 )
 def test_retry_after(headers: dict[str, str], seconds: float | None) -> None:
     assert retry_after_seconds(headers, now=NOW) == seconds
+
+
+@pytest.mark.parametrize(
+    ("offered", "named"),
+    [
+        ('Digest realm="a, b", qop="auth,auth-int", nonce="x=="', "Digest"),
+        ("Negotiate", "Negotiate"),
+        ('Negotiate, NTLM, Digest realm="a"', "Negotiate, NTLM, Digest"),
+    ],
+)
+def test_authentication_that_is_not_spoken_is_named(offered: str, named: str) -> None:
+    error = refusal(401, {"WWW-Authenticate": offered})
+    assert isinstance(error, TargetRefused)
+    assert f"only the authentication {named}, which" in error.detail
+
+
+@pytest.mark.parametrize("offered", ['Digest realm="a", Basic realm="b"', 'Bearer realm="x"', "basic", ""])
+def test_refused_credentials_are_told_as_such(offered: str) -> None:
+    assert "check its credentials" in refusal(401, {"WWW-Authenticate": offered}).detail
+
+
+def test_too_large_an_object_is_told_as_such() -> None:
+    assert "raise its limit" in refusal(413, {}).detail

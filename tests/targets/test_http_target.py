@@ -12,7 +12,8 @@ from gridhaul.outgoing.http_client import make_client
 from gridhaul.targets.http import HttpTarget, repr_digest
 from gridhaul.targets.http_session import HttpSession
 from gridhaul.transfer.errors import GridhaulError, OutcomeUnknown, TargetRefused, TargetUnavailable
-from gridhaul.transfer.model import Evidence
+from gridhaul.transfer.inspection import inspect
+from gridhaul.transfer.model import Evidence, RemoteObject
 from tests.servers.canned import canned_answer
 from tests.servers.http_store import HttpStore, http_store
 from tests.targets.peers import MIB, SomeBlocks, untold
@@ -20,6 +21,7 @@ from tests.targets.peers import MIB, SomeBlocks, untold
 DATA = b"data"
 SHA256 = hashlib.sha256(DATA)
 LARGE = bytes(20 * MIB)
+ENCODED = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 4\r\nConnection: close\r\n\r\ndata"
 
 
 @pytest.fixture(scope="module")
@@ -56,20 +58,23 @@ async def test_what_a_write_only_target_holds_is_not_known(store: HttpStore, tar
     store.write_only = True
     await put(target, DATA)
     with pytest.raises(OutcomeUnknown):
-        await target.inspect("run.bin", length=4)
+        await target.find("run.bin", length=4)
 
 
 @pytest.mark.parametrize("status", [405, 501])
 async def test_what_cannot_be_read_back_is_not_known(store: HttpStore, target: HttpTarget, status: int) -> None:
     store.answers = [(200, {"Content-Length": "4"}), (status, {})]
+    found = await inspect(target, "run.bin", length=4, sha256=SHA256.hexdigest())
+    assert found == RemoteObject(length=4, sha256="", evidence=Evidence.SIZE)
+    store.answers = [(status, {})]
     with pytest.raises(OutcomeUnknown):
-        await target.inspect("run.bin", length=4)
+        await target.read_back("run.bin", length=4, sha256=SHA256.hexdigest())
 
 
 @pytest.mark.parametrize("status", [404, 410])
 async def test_gone_is_none(store: HttpStore, target: HttpTarget, status: int) -> None:
     store.answers = [(status, {})]
-    assert await target.inspect("run.bin", length=4) is None
+    assert await target.find("run.bin", length=4) is None
 
 
 @pytest.mark.parametrize("status", [403, 404, 405, 410, 501])
@@ -96,7 +101,7 @@ async def test_retry_after_reaches_the_caller(store: HttpStore, target: HttpTarg
 async def test_unusable_digest_is_not_believed(store: HttpStore, target: HttpTarget) -> None:
     await put(target, DATA)
     store.answers = [(200, {"Content-Length": "4", "Repr-Digest": "sha-256=:AAAA:"})]
-    found = await target.inspect("run.bin", length=4)
+    found = await inspect(target, "run.bin", length=4, sha256=SHA256.hexdigest())
     assert found is not None
     assert (found.sha256, found.evidence) == (SHA256.hexdigest(), Evidence.READ_BACK)
 
@@ -105,18 +110,25 @@ async def test_without_a_length_the_object_is_read_no_further_than_needed() -> N
     body = b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + bytes(3 * MIB)
     with canned_answer(body, reads_on=True) as url:
         async with target_at(url) as target:
-            found = await target.inspect("run.bin", length=5)
+            found = await inspect(target, "run.bin", length=5, sha256="")
     assert found is not None
-    assert found.length > 5
+    assert (found.length or 0) > 5
     assert found.sha256 == ""
 
 
-async def test_encoded_object_is_not_known() -> None:
-    answer = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 4\r\nConnection: close\r\n\r\ndata"
-    with canned_answer(answer, reads_on=True) as url:
+@pytest.mark.parametrize(("length", "sha256"), [(4, "0" * 64), (3, SHA256.hexdigest()), (9, SHA256.hexdigest())])
+async def test_encoded_object_with_other_bytes_is_not_known(length: int, sha256: str) -> None:
+    with canned_answer(ENCODED, reads_on=True) as url:
         async with target_at(url) as target:
             with pytest.raises(OutcomeUnknown):
-                await target.inspect("run.bin", length=4)
+                await target.read_back("run.bin", length=length, sha256=sha256)
+
+
+async def test_encoded_object_with_the_expected_bytes_is_only_labelled_as_encoded() -> None:
+    with canned_answer(ENCODED, reads_on=True) as url:
+        async with target_at(url) as target:
+            found = await target.read_back("run.bin", length=4, sha256=SHA256.hexdigest())
+    assert found == RemoteObject(length=4, sha256=SHA256.hexdigest(), evidence=Evidence.READ_BACK)
 
 
 @pytest.mark.parametrize(
@@ -162,7 +174,7 @@ async def test_broken_answer_is_unavailable(answer: bytes) -> None:
 async def test_header_that_cannot_be_sent_is_not_shown(store: HttpStore) -> None:
     async with target_at(store.url, "Bearer s3cret\nX: y") as target:
         with pytest.raises(TargetUnavailable) as caught:
-            await target.inspect("run.bin", length=4)
+            await target.find("run.bin", length=4)
     assert "s3cret" not in "".join(traceback.format_exception(caught.value))
 
 

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from gridhaul.targets.multistatus import paths
+from gridhaul.targets.webdav.multistatus import paths
 from gridhaul.transfer.errors import TargetRefused
 
 ANSWER = b"""<?xml version="1.0"?><D:multistatus xmlns:D="DAV:">

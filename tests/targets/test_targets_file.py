@@ -8,7 +8,7 @@ from gridhaul.process.settings import SettingsError
 from gridhaul.targets.directory import DirectoryTarget
 from gridhaul.targets.http import HttpTarget
 from gridhaul.targets.targets_file import ConfiguredTargets, load_targets, target_names
-from gridhaul.targets.webdav import WebDavTarget
+from gridhaul.targets.webdav.target import WebDavTarget
 from gridhaul.transfer.errors import TargetUnknown
 
 EVERYTHING = """

@@ -6,10 +6,18 @@ import pytest
 
 from gridhaul.outgoing.http_client import make_client
 from gridhaul.targets.http_session import HttpSession
-from gridhaul.targets.webdav import WebDavTarget
-from gridhaul.transfer.errors import NotFound, TargetLocked, TargetRefused, TargetUnavailable
-from gridhaul.transfer.model import Evidence
-from tests.servers.http_store import HttpStore, http_store
+from gridhaul.targets.webdav.target import WebDavTarget
+from gridhaul.transfer.errors import (
+    NotAnObject,
+    NotFound,
+    ObjectExists,
+    TargetFull,
+    TargetLocked,
+    TargetRefused,
+    TargetUnavailable,
+)
+from gridhaul.transfer.model import Evidence, RemoteObject
+from tests.servers.http_store import CannedAnswer, HttpStore, http_store
 from tests.targets.peers import SomeBlocks, untold
 
 
@@ -28,10 +36,28 @@ def store(running: HttpStore) -> Iterator[HttpStore]:
 
 @pytest.fixture
 async def target(store: HttpStore) -> AsyncIterator[WebDavTarget]:
-    session = HttpSession(make_client(), url=f"{store.url}/dav/", authorization=None)
-    found = WebDavTarget(name="remote", session=session, etag_digest="sha-256")
+    url = f"{store.url}/dav"
+    session = HttpSession(make_client(), url=url, authorization=None)
+    found = WebDavTarget(
+        name="remote", session=session, username=None, etag_digest="sha-256", destination_bases=(url, "/dav")
+    )
     yield found
     await found.close()
+
+
+def told(properties: str, status: str = "200 OK") -> CannedAnswer:
+    """Return the answer to PROPFIND for an entry with the properties."""
+    prop = f"<propstat><prop>{properties}</prop><status>HTTP/1.1 {status}</status></propstat>"
+    return 207, {}, f'<multistatus xmlns="DAV:"><response><href>/x</href>{prop}</response></multistatus>'.encode()
+
+
+FOLDER = told("<resourcetype><collection/></resourcetype>")
+OBJECT = told("<resourcetype/><getcontentlength>4</getcontentlength>")
+GONE: CannedAnswer = (404, {})
+
+
+def methods(store: HttpStore) -> list[str]:
+    return [line.split()[0] for line in store.requests]
 
 
 async def put(target: WebDavTarget, name: str) -> None:
@@ -39,63 +65,179 @@ async def put(target: WebDavTarget, name: str) -> None:
 
 
 async def test_each_folder_is_made_once_and_before_the_body(store: HttpStore, target: WebDavTarget) -> None:
-    store.answers = [(201, {}), (405, {}), (201, {}), (201, {})]
+    store.answers = [(201, {}), (405, {}), FOLDER, (201, {}), (201, {})]
     await put(target, "a b/c/1.bin")
     await put(target, "a b/c/2.bin")
     assert store.requests == [
         "MKCOL /dav/a%20b/",
         "MKCOL /dav/a%20b/c/",
+        "PROPFIND /dav/a%20b/c",
         "PUT /dav/a%20b/c/1.bin",
         "PUT /dav/a%20b/c/2.bin",
     ]
 
 
-@pytest.mark.parametrize("status", [404, 409])
+@pytest.mark.parametrize("status", [404, 409, 500])
 async def test_folder_that_has_gone_is_made_at_the_next_attempt(
     store: HttpStore, target: WebDavTarget, status: int
 ) -> None:
-    store.answers = [(201, {}), (status, {}), (201, {}), (201, {})]
+    store.answers = [(201, {}), (status, {}), (404, {}), (201, {}), (201, {})]
     with pytest.raises(TargetUnavailable):
         await put(target, "a/1.bin")
+    store.answers = [(201, {}), (201, {})]
+    store.requests.clear()
     await put(target, "a/1.bin")
-    assert [line.split()[0] for line in store.requests] == ["MKCOL", "PUT", "MKCOL", "PUT"]
+    assert methods(store) == ["MKCOL", "PUT"]
 
 
-async def test_place_that_does_not_exist_is_refused(store: HttpStore, target: WebDavTarget) -> None:
-    store.answers = [(409, {}), (409, {})]
+async def test_known_folder_that_has_gone_is_made_again_for_a_folder_below_it(
+    store: HttpStore, target: WebDavTarget
+) -> None:
+    store.answers = [(201, {}), (201, {}), (409, {}), GONE, (201, {}), (201, {}), (201, {})]
+    await put(target, "2026/1.bin")
+    await put(target, "2026/08/2.bin")
+    assert store.requests[2:] == [
+        "MKCOL /dav/2026/08/",
+        "PROPFIND /dav/2026/08",
+        "MKCOL /dav/2026/",
+        "MKCOL /dav/2026/08/",
+        "PUT /dav/2026/08/2.bin",
+    ]
+
+
+@pytest.mark.parametrize("status", [400, 405, 409])
+async def test_file_where_a_folder_is_needed_is_named(store: HttpStore, target: WebDavTarget, status: int) -> None:
+    store.answers = [(status, {}), OBJECT]
+    with pytest.raises(TargetRefused, match="has a file under 'a', where a folder is needed"):
+        await put(target, "a/1.bin")
+    assert "PUT" not in methods(store)
+
+
+@pytest.mark.parametrize("status", [400, 403, 409])
+async def test_file_above_a_name_is_named(store: HttpStore, target: WebDavTarget, status: int) -> None:
+    store.answers = [(status, {}), FOLDER, OBJECT]
+    with pytest.raises(TargetRefused, match="has a file under 'a/b', where a folder is needed"):
+        await target.find("a/b/1.bin", length=4)
+
+
+async def test_refused_question_below_a_folder_stays_refused(store: HttpStore, target: WebDavTarget) -> None:
+    store.answers = [(403, {}), FOLDER]
+    with pytest.raises(TargetRefused, match="check its credentials"):
+        await target.find("a/1.bin", length=4)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [FOLDER, (301, {"Location": "/dav/r%C3%BCn"}), (301, {"Location": "http://elsewhere/dav/r%c3%bcn/"})],
+    ids=["property", "elsewhere", "folder"],
+)
+async def test_folder_under_the_name(store: HttpStore, target: WebDavTarget, answer: CannedAnswer) -> None:
+    store.answers = [answer]
+    is_folder = answer[0] == 207 or answer[1]["Location"].endswith("/")
+    with pytest.raises(NotAnObject if is_folder else TargetRefused) as caught:
+        await target.find("rün", length=4)
+    assert ("folder" in caught.value.detail) == is_folder
+
+
+async def test_place_that_does_not_exist_is_not_taken_for_a_folder(store: HttpStore, target: WebDavTarget) -> None:
+    store.answers = [(409, {}), GONE]
     with pytest.raises(TargetRefused):
         await put(target, "1.bin")
-    with pytest.raises(TargetRefused):
+    store.answers = [(409, {}), GONE] * 2
+    with pytest.raises(TargetUnavailable):
         await put(target, "a/1.bin")
 
 
 @pytest.mark.parametrize("etag", ['W/"%s"', "%s", '"%s-2"'])
 async def test_etag_that_is_no_digest_is_not_believed(store: HttpStore, target: WebDavTarget, etag: str) -> None:
-    store.answers = [(201, {})]
-    await put(target, "a/1.bin")
-    store.answers = [(200, {"Content-Length": "4", "ETag": etag % ("0" * 64)})]
-    found = await target.inspect("a/1.bin", length=4)
+    store.answers = [OBJECT, (200, {"Content-Length": "4", "ETag": etag % ("0" * 64)})]
+    assert await target.find("a/1.bin", length=4) == RemoteObject(length=4, sha256="", evidence=Evidence.SIZE)
+
+
+async def test_length_is_the_property_and_not_that_of_another_form(store: HttpStore, target: WebDavTarget) -> None:
+    store.answers = [OBJECT, (200, {"Content-Length": "999"})]
+    found = await target.find("1.bin", length=4)
     assert found is not None
-    assert found.evidence is Evidence.READ_BACK
+    assert found.length == 4
+
+
+@pytest.mark.parametrize("status", [405, 501])
+async def test_server_without_propfind_is_asked_by_head(store: HttpStore, target: WebDavTarget, status: int) -> None:
+    store.answers = [(status, {}), (200, {"Content-Length": "4"}), (200, {}), (204, {}), (204, {})]
+    assert await target.find("1.bin", length=4) == RemoteObject(length=4, sha256="", evidence=Evidence.SIZE)
+    await target.remove("1.bin")
+    assert methods(store) == ["PROPFIND", "HEAD", "HEAD", "HEAD", "DELETE"]
+
+
+async def test_folder_is_never_removed_without_propfind(store: HttpStore, target: WebDavTarget) -> None:
+    store.answers = [(405, {}), (301, {"Location": "/dav/a/"})]
+    with pytest.raises(NotAnObject):
+        await target.remove("a")
+    assert "DELETE" not in methods(store)
 
 
 async def test_locked_object_is_tried_again(store: HttpStore, target: WebDavTarget) -> None:
-    store.answers = [(423, {"Retry-After": "3"}), (207, {})]
-    with pytest.raises(TargetRefused, match="does not speak WebDAV"):
+    store.answers = [GONE, (423, {"Retry-After": "3"}), OBJECT]
+    with pytest.raises(TargetLocked):
         await target.commit("x.part", "1.bin")
     store.answers = [(423, {})]
     with pytest.raises(TargetLocked):
         await target.remove("1.bin")
 
 
-async def test_forbidden_move_of_what_is_gone_is_not_found(store: HttpStore, target: WebDavTarget) -> None:
-    store.answers = [(403, {}), (404, {})]
+@pytest.mark.parametrize("status", [403, 207])
+async def test_refused_move_of_what_is_gone_is_not_found(store: HttpStore, target: WebDavTarget, status: int) -> None:
+    store.answers = [GONE, (status, {}), GONE]
     with pytest.raises(NotFound):
         await target.commit("x.part", "1.bin")
-    assert [line.split()[0] for line in store.requests] == ["MOVE", "PROPFIND"]
+    assert methods(store) == ["PROPFIND", "MOVE", "PROPFIND"]
 
 
-async def test_partly_failed_move_is_no_commit(store: HttpStore, target: WebDavTarget) -> None:
-    store.answers = [(207, {}), (404, {})]
-    with pytest.raises(NotFound):
+async def test_object_is_not_moved_into_a_folder_that_has_its_name(store: HttpStore, target: WebDavTarget) -> None:
+    store.answers = [FOLDER]
+    with pytest.raises(ObjectExists):
+        await target.commit("x.part", "a")
+    assert "MOVE" not in methods(store)
+
+
+async def test_full_server_that_tells_its_free_space_is_full(store: HttpStore, target: WebDavTarget) -> None:
+    store.answers = [(500, {}), told("<quota-available-bytes>3</quota-available-bytes>")]
+    with pytest.raises(TargetFull, match="3 bytes are free, and the object needs 4"):
+        await put(target, "1.bin")
+
+
+@pytest.mark.parametrize("free", ["4", "-1", "", "many", "9" * 30])
+async def test_server_with_enough_or_unknown_space_is_not_full(
+    store: HttpStore, target: WebDavTarget, free: str
+) -> None:
+    store.answers = [(500, {}), told(f"<quota-available-bytes>{free}</quota-available-bytes>")]
+    with pytest.raises(TargetUnavailable) as caught:
+        await put(target, "1.bin")
+    assert not isinstance(caught.value, TargetFull)
+
+
+@pytest.mark.parametrize("status", [405, 507])
+async def test_answers_of_full_servers_are_full(store: HttpStore, target: WebDavTarget, status: int) -> None:
+    store.answers = [(status, {}), (404, {})]
+    with pytest.raises(TargetFull, match=str(status)):
+        await put(target, "1.bin")
+
+
+async def test_refused_move_asks_for_a_new_probe(store: HttpStore, target: WebDavTarget) -> None:
+    target.rely_on({"propfind": True, "destination": "/dav", "lost": []})
+    store.answers = [GONE, (502, {}), OBJECT]
+    with pytest.raises(TargetUnavailable):
         await target.commit("x.part", "1.bin")
+    assert target.facts_outdated
+
+
+@pytest.mark.parametrize("name", ["a?b.bin", "a?b/c.bin"])
+async def test_name_that_the_server_loses_is_refused_without_a_request(
+    store: HttpStore, target: WebDavTarget, name: str
+) -> None:
+    target.rely_on({"propfind": True, "destination": "/dav", "lost": ["the character '?'"]})
+    with pytest.raises(TargetRefused, match="loses the character '\\?'"):
+        await target.find(name, length=4)
+    with pytest.raises(TargetRefused, match="loses the character '\\?'"):
+        await target.commit("x.part", name)
+    assert methods(store) in ([], ["PROPFIND"])

@@ -1,6 +1,7 @@
 """Checks find and repair records that contradict each other or stand still, and differences at targets."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,16 +12,18 @@ from bson import ObjectId
 from gridhaul.storage.accounts.accounts import MongoAccounts
 from gridhaul.storage.checking.objects import MongoObjects
 from gridhaul.storage.connect import Database, Document
+from gridhaul.targets.directory import DirectoryTarget
 from gridhaul.transfer.access import NewAccount
 from gridhaul.transfer.checks import CheckKind, CheckState, Mode
 from gridhaul.transfer.errors import DatabaseUnavailable
 from gridhaul.transfer.findings import FindingCode, Outcome
-from gridhaul.transfer.model import Evidence, File, NewDelivery, Receipt, RecordId
+from gridhaul.transfer.model import Evidence, File, NewDelivery, Receipt, RecordId, RemoteObject
 from gridhaul.transfer.states import DELIVERABLE, DELIVERY_MOVES, Action, DeliveryState
 from tasks.run_check import check_some
 from tests.contracts.bytes_to_store import some_bytes
 from tests.contracts.ports import destination, new_file
 from tests.tasks.check_bench import SWEEP_SECONDS, CheckBench, check_bench
+from tests.tasks.worker_parts import OnlyTarget
 
 LENGTH = 1000
 LONG_AGO = datetime.now(UTC) - timedelta(seconds=SWEEP_SECONDS * 3)
@@ -182,13 +185,37 @@ async def test_object_of_another_length_differs(bench: CheckBench) -> None:
     assert await codes(bench) == [("object_differs", "found")]
 
 
+class TellingTarget(DirectoryTarget):
+    """A directory target that tells the digests of its objects."""
+
+    async def find(self, name: str, *, length: int) -> RemoteObject | None:
+        read = await self.read_back(name, length=length, sha256="")
+        return read and replace(read, evidence=Evidence.REMOTE_DIGEST)
+
+
 async def test_object_of_other_bytes_differs_where_they_are_read_or_a_digest_is_reported(bench: CheckBench) -> None:
     file, _ = await bench.stored(LENGTH)
     await delivered(bench, file, "run.h5")
     (bench.disk / "run.h5").write_bytes(b"x" * LENGTH)
     assert await codes(bench) == []
     assert await codes(bench, read_targets=True) == [("object_differs", "found")]
-    await bench.database["deliveries"].update_many({}, {"$set": {"receipt.evidence": "remote-digest"}})
+    bench.runtime = replace(bench.runtime, targets=OnlyTarget(TellingTarget(name="disk", path=bench.disk)))
+    assert await codes(bench) == [("object_differs", "found")]
+
+
+class LyingTarget(TellingTarget):
+    """A directory target that tells wrong lengths and digests."""
+
+    async def find(self, name: str, *, length: int) -> RemoteObject | None:
+        return RemoteObject(length=length + 1, sha256="0" * 64, evidence=Evidence.REMOTE_DIGEST)
+
+
+async def test_object_does_not_differ_only_because_the_target_says_so(bench: CheckBench) -> None:
+    file, _ = await bench.stored(LENGTH)
+    await delivered(bench, file, "run.h5")
+    bench.runtime = replace(bench.runtime, targets=OnlyTarget(LyingTarget(name="disk", path=bench.disk)))
+    assert await codes(bench) == []
+    (bench.disk / "run.h5").write_bytes(b"x" * LENGTH)
     assert await codes(bench) == [("object_differs", "found")]
 
 

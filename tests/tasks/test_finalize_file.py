@@ -135,11 +135,12 @@ class Hanging:
         self.hangs = asyncio.Event()
         self.name = target.name
         self.location, self.remove, self.close = target.location, target.remove, target.close
+        self.read_back = target.read_back
         self.commit, self.replace = target.commit, target.replace
 
-    async def inspect(self, name: str, *, length: int) -> RemoteObject | None:
+    async def find(self, name: str, *, length: int) -> RemoteObject | None:
         await self._hang_in("check" if is_temporary(name) else "probe")
-        return await self._target.inspect(name, length=length)
+        return await self._target.find(name, length=length)
 
     async def put(self, name: str, blocks: Blocks, *, length: int, leaving: Leaving) -> None:
         await self._target.put(name, blocks, length=length, leaving=leaving)

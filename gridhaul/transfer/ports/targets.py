@@ -4,10 +4,10 @@ Names of objects are relative, with `/` between parts. All methods raise TargetU
 may succeed later, and TargetRefused, after which it will not.
 """
 
-from collections.abc import AsyncGenerator, Callable, Iterator
-from typing import Protocol, runtime_checkable
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from typing import Any, Protocol, runtime_checkable
 
-from gridhaul.transfer.model import RemoteObject
+from gridhaul.transfer.model import RemoteObject, SeenTarget
 
 Leaving = Callable[[int], None]  # called with the number of bytes that are about to leave; raises if they must not
 
@@ -28,11 +28,20 @@ class Target(Protocol):
     def location(self, name: str) -> str:
         """Return the object's place, as a URL or path without credentials."""
 
-    async def inspect(self, name: str, *, length: int) -> RemoteObject | None:
-        """Return what the target holds under the name, or None. The digest is the remote's, or comes from reading back.
+    async def find(self, name: str, *, length: int) -> RemoteObject | None:
+        """Return what the target tells of the object under the name, without reading it; None if there is none.
 
-        An object of another length than `length` need not be read: its digest may be "".
-        Raises OutcomeUnknown if the target cannot tell.
+        The target may first have to hash the object, which is expected to have `length` bytes. What it tells need not
+        be right: a server may speak of another form of the object.
+        Raises NotAnObject if a folder has the name, and OutcomeUnknown if the target cannot tell.
+        """
+
+    async def read_back(self, name: str, *, length: int, sha256: str) -> RemoteObject | None:
+        """Read the object, and return the length and SHA-256 of what was read; None if there is no object.
+
+        If there are more than the expected `length` bytes, reading may stop there, and the digest is "".
+        Raises OutcomeUnknown if the target does not give its bytes back, or only in a form that is neither of the
+        expected `length` nor of the expected `sha256`.
         """
 
     async def put(self, name: str, blocks: Blocks, *, length: int, leaving: Leaving) -> None:
@@ -73,6 +82,44 @@ class Listing(Protocol):
 
     def names(self, folder: str) -> AsyncGenerator[str]:
         """Yield the names of the entries in the folder ("" is the top). Yield nothing if there is no such folder."""
+
+
+Facts = Mapping[str, Any]  # what was seen of a target: values for MongoDB, which only the kind of target reads
+
+
+@runtime_checkable
+class Probed(Protocol):
+    """The further ability of targets that must be probed before the first byte is sent to them.
+
+    What the probe saw is kept in the database, for all workers, under `fingerprint`. No other method may be called
+    before `rely_on`.
+    """
+
+    fingerprint: str  # of the parts of the configuration that decide what the probe sees; holds no secret
+    facts_last_seconds: float | None  # the age at which the facts are too old to begin a delivery; None: they never are
+
+    async def probe(self, scratch: str) -> Facts:
+        """Return what was seen of the target.
+
+        Every name that the probe writes begins with `scratch`, which is the name of no other object, and the probe
+        removes what it wrote.
+        """
+
+    def rely_on(self, facts: Facts) -> None:
+        """Use these facts from now on. They may come from an older version of Gridhaul, and lack members."""
+
+
+class SeenTargets(Protocol):
+    """What was seen of targets, in the database. All methods raise DatabaseUnavailable."""
+
+    async def find(self, fingerprint: str) -> SeenTarget | None:
+        """Return what was seen of the target with the fingerprint; None if it was never seen."""
+
+    async def note_first(self, fingerprint: str, name: str, facts: Facts) -> Facts:
+        """Keep the facts unless there are facts under the fingerprint already. Return the facts that are kept."""
+
+    async def note(self, fingerprint: str, name: str, facts: Facts) -> None:
+        """Keep the facts in place of the earlier ones."""
 
 
 class Targets(Protocol):

@@ -1,0 +1,105 @@
+"""WebDAV's multi-status responses (RFC 4918, 13): what stands under one name, and the paths in a folder."""
+
+from collections.abc import AsyncGenerator, AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import unquote, urlsplit
+from xml.etree import ElementTree as ET
+
+from gridhaul.transfer.errors import TargetRefused
+
+HREF = "{DAV:}href"
+HREF_MOST_CHARACTERS = 16_384
+OK = " 200 "  # in the status line of a group of properties that the response holds
+GONE = " 404 "
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Entry:
+    """An object or a folder that stands under a name."""
+
+    is_folder: bool
+    length: int | None = None  # of an object, in bytes; None: the server does not tell
+    free_bytes: int | None = None  # that the server can still store below a folder (RFC 4331); None: it does not tell
+
+
+def entry(multistatus: bytes) -> Entry | None:
+    """Return the entry that the response to a PROPFIND with `Depth: 0` describes; None if it says that there is none.
+
+    Raises TargetRefused if the body is no multi-status response.
+    """
+    try:
+        response = ET.fromstring(multistatus).find("{DAV:}response")  # noqa: S314 - at most 64 KiB; expat bounds entities
+    except ET.ParseError:
+        response = None
+    if response is None:
+        raise _no_webdav()
+    if GONE in f"{response.findtext('{DAV:}status')} ":
+        return None
+    found = [one for one in response.findall("{DAV:}propstat") if OK in f"{one.findtext('{DAV:}status')} "]
+    return Entry(
+        is_folder=any(one.find("{DAV:}prop/{DAV:}resourcetype/{DAV:}collection") is not None for one in found),
+        length=_number(found, "getcontentlength"),
+        free_bytes=_number(found, "quota-available-bytes"),
+    )
+
+
+def _number(groups: list[ET.Element], name: str) -> int | None:
+    """Return the property's value, a number of up to 18 digits; None if it is missing or something else."""
+    for group in groups:
+        value = (group.findtext(f"{{DAV:}}prop/{{DAV:}}{name}") or "").strip()
+        if value.isascii() and value.isdigit() and len(value) < 19:
+            return int(value)
+    return None
+
+
+def _no_webdav() -> TargetRefused:
+    return TargetRefused("The target does not speak WebDAV; check its kind and url.")
+
+
+async def paths(parts: AsyncIterator[bytes]) -> AsyncGenerator[str]:
+    """Yield the decoded path of each `response` element, as the parts arrive, without building a tree.
+
+    Yield none without any part.
+
+    Raises TargetRefused if the parts together are not well-formed XML.
+    """
+    hrefs = _Hrefs()
+    parser = ET.XMLParser(target=hrefs)  # noqa: S314 - expat bounds entity expansion
+    arrived = False
+    try:
+        async for part in parts:
+            arrived = True
+            parser.feed(part)
+            while hrefs.found:
+                yield unquote(urlsplit(hrefs.found.pop(0).strip()).path)
+        if arrived:
+            parser.close()  # raises ParseError if the XML breaks off
+    except (ET.ParseError, ValueError):
+        raise _no_webdav() from None
+
+
+class _Hrefs:
+    """The parser's target: collects the text of `href` elements; `paths` takes it from `found`."""
+
+    def __init__(self) -> None:
+        self.found: list[str] = []
+        self._text: str | None = None
+
+    def start(self, tag: str, _: dict[str, str]) -> None:
+        if tag == HREF:
+            self._text = ""
+
+    def data(self, text: str) -> None:
+        if self._text is not None:
+            self._text += text
+            if len(self._text) > HREF_MOST_CHARACTERS:
+                raise ValueError("the href is too long")
+
+    def end(self, tag: str) -> None:
+        if tag == HREF and self._text is not None:
+            self.found.append(self._text)
+            self._text = None
+
+    def close(self) -> Any:
+        """Return None: no tree is built."""

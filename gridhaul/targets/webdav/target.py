@@ -1,0 +1,200 @@
+"""The target: what `transfer.ports.targets` asks of a WebDAV server."""
+
+import http
+import re
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from typing import Literal
+from urllib.parse import unquote, urlsplit
+
+from gridhaul.targets.http_session import STORED, Answer, HttpSession
+from gridhaul.targets.names import quote_name
+from gridhaul.targets.webdav import probe
+from gridhaul.targets.webdav.folders import Folders
+from gridhaul.targets.webdav.lookup import Lookup
+from gridhaul.targets.webdav.multistatus import paths
+from gridhaul.targets.webdav.oddities import lost_in
+from gridhaul.transfer.digest import fingerprint
+from gridhaul.transfer.errors import (
+    GridhaulError,
+    NotAnObject,
+    NotFound,
+    ObjectExists,
+    TargetFull,
+    TargetRefused,
+    TargetUnavailable,
+)
+from gridhaul.transfer.model import Evidence, RemoteObject
+from gridhaul.transfer.ports.targets import Blocks, Facts, Leaving
+
+EtagDigest = Literal["sha-256"]
+
+DAY_SECONDS = 86_400.0
+REMOVED = STORED | {http.HTTPStatus.ACCEPTED, http.HTTPStatus.NOT_FOUND, http.HTTPStatus.GONE}
+NO_FOLDER = frozenset({http.HTTPStatus.NOT_FOUND, http.HTTPStatus.CONFLICT})  # answers to PUT: a folder is missing
+ASK_FOR_KIND = b'<?xml version="1.0"?><propfind xmlns="DAV:"><prop><resourcetype/></prop></propfind>'
+_SHA256_ETAG = re.compile(r'"([0-9a-f]{64})"')
+
+
+class WebDavTarget:
+    """See `transfer.ports.targets`: `Target`, `AtomicCommit`, `Listing` and `Probed`.
+
+    Existence and length are judged by properties (PROPFIND) where the server has them, because HEAD and GET may speak
+    of another form of an object: compressed, or made from it.
+    DELETE of a folder, and MOVE with `Overwrite: T` onto a folder, remove all that the folder holds; some servers move
+    an object into a folder that has the new name. So before each of them this target asks what is under the name.
+    Some servers (rclone) replace an object by removing it and then renaming: for a moment nothing is under the name.
+    """
+
+    facts_last_seconds: float | None = DAY_SECONDS
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        session: HttpSession,
+        username: str | None,
+        etag_digest: EtagDigest | None,
+        destination_bases: Sequence[str],
+    ) -> None:
+        self.name = name
+        self.fingerprint = fingerprint("webdav", session.folder_url(""), username or "", *destination_bases)
+        self.facts_outdated = False
+        self._session = session
+        self._etag_digest = etag_digest
+        self._bases = destination_bases
+        self._base = destination_bases[0]
+        self._lost: frozenset[str] = frozenset()
+        self._lookup = Lookup(session)
+        self._folders = Folders(session, self._lookup)
+
+    def scratch_names(self, scratch: str) -> tuple[str, ...]:
+        return probe.scratch_names(scratch)
+
+    async def probe(self, scratch: str) -> Facts:
+        return await probe.Probe(self._session, self._lookup, bases=self._bases, scratch=scratch).run()
+
+    def rely_on(self, facts: Facts) -> None:
+        self._lookup.has_propfind = facts.get("propfind", True)
+        self._base = facts.get("destination", self._bases[0])
+        self._lost = frozenset(facts.get("lost", ()))
+        self.facts_outdated = False
+
+    def location(self, name: str) -> str:
+        return self._session.url(name)
+
+    async def find(self, name: str, *, length: int) -> RemoteObject | None:
+        self._require_kept(name)
+        found = await self._lookup.look_for_object(name)
+        if found is None:
+            return None
+        sha256 = await self._told_digest(name, length=length) if self._etag_digest else None
+        evidence = Evidence.SIZE if sha256 is None else Evidence.REMOTE_DIGEST
+        return RemoteObject(length=found.length, sha256=sha256 or "", evidence=evidence)
+
+    async def read_back(self, name: str, *, length: int, sha256: str) -> RemoteObject | None:
+        return await self._session.read_back(name, length=length, sha256=sha256)
+
+    async def put(self, name: str, blocks: Blocks, *, length: int, leaving: Leaving) -> None:
+        await self._folders.make(name)
+        try:
+            answer = await self._session.send(name, blocks, length=length, leaving=leaving)
+        except TargetUnavailable as broken:
+            raise await self._full(length) or broken from broken.__cause__
+        if answer.status not in STORED:
+            self._folders.forget()
+            raise await self._refused_put(name, answer, length=length)
+
+    async def remove(self, name: str) -> None:
+        if await self._lookup.look_for_object(name) is None:
+            return
+        answer = await self._session.request("DELETE", self.location(name))
+        if answer.status not in REMOVED:
+            raise answer.error()
+
+    async def commit(self, temporary_name: str, final_name: str) -> None:
+        if await self._lookup.look(final_name) is not None:  # lighttpd would move the object into a folder
+            raise _taken()
+        answer = await self._move(temporary_name, final_name, overwrite="F")
+        if answer.status in STORED:
+            return
+        if answer.status == http.HTTPStatus.PRECONDITION_FAILED:
+            raise _taken()
+        await self._require_object(temporary_name)  # rclone answers 403 if the temporary object is missing
+        raise self._refused_move(answer)
+
+    async def replace(self, temporary_name: str, final_name: str) -> None:
+        await self._require_object(temporary_name)  # without a temporary object rclone would only remove the final one
+        await self._lookup.look_for_object(final_name)  # raises if a folder has the name
+        answer = await self._move(temporary_name, final_name, overwrite="T")
+        if answer.status not in STORED:
+            raise self._refused_move(answer)
+
+    async def names(self, folder: str) -> AsyncGenerator[str]:
+        url = f"{self._session.folder_url(folder)}/"
+        headers = {"Depth": "1", "Content-Type": "application/xml"}
+        own = unquote(urlsplit(url).path).rstrip("/")
+        async with aclosing(self._session.parts("PROPFIND", url, headers=headers, content=ASK_FOR_KIND)) as parts:
+            async for path in paths(parts):
+                if path.rstrip("/") != own:
+                    yield path.rstrip("/").rpartition("/")[2]
+
+    async def close(self) -> None:
+        await self._session.close()
+
+    async def _told_digest(self, name: str, *, length: int) -> str | None:
+        """Return the SHA-256 that the server gives as the object's ETag; None if the ETag is something else."""
+        head = await self._session.head(name, length=length, headers={})
+        found = _SHA256_ETAG.fullmatch(head.headers.get("ETag", ""))
+        return found[1] if found else None
+
+    async def _move(self, source: str, destination: str, *, overwrite: Literal["T", "F"]) -> Answer:
+        self._require_kept(destination)
+        await self._folders.make(destination)
+        headers = {"Destination": f"{self._base}/{quote_name(destination)}", "Overwrite": overwrite}
+        return await self._session.request("MOVE", self.location(source), headers=headers)
+
+    async def _holds(self, name: str) -> bool:
+        return await self._lookup.look_for_object(name) is not None
+
+    async def _require_object(self, name: str) -> None:
+        if not await self._holds(name):
+            raise NotFound("The temporary object is no longer at the target.")
+
+    def _require_kept(self, name: str) -> None:
+        """Raise TargetRefused if the probe saw that the server does not keep names like this one."""
+        if oddity := lost_in(name, self._lost):
+            raise TargetRefused(
+                f"The target's server loses {oddity.label} of a name when it renames an object; choose another name."
+            )
+
+    def _refused_move(self, answer: Answer) -> GridhaulError:
+        """Return the error, and ask for a new probe: when the facts were seen, the server renamed an object."""
+        self.facts_outdated = True
+        self._folders.forget()
+        return answer.error()
+
+    async def _refused_put(self, name: str, answer: Answer, *, length: int) -> GridhaulError:
+        if answer.leads_to_folder(self.location(name)):
+            return NotAnObject("The target has a folder under this name; choose another one.")
+        if answer.status in NO_FOLDER and "/" in name:
+            return TargetUnavailable("The object's folder at the target was removed; the next attempt makes it again.")
+        if full := await self._full(length):
+            return full
+        if answer.status == http.HTTPStatus.METHOD_NOT_ALLOWED:  # rclone's answer when its disk is full
+            return TargetFull("The target answered 405 to an object, although it took a small one; is its disk full?")
+        return answer.error()
+
+    async def _full(self, length: int) -> TargetFull | None:
+        """Return the error to raise if the server tells that it has no space for `length` bytes."""
+        try:
+            free = await self._lookup.free_bytes()
+        except GridhaulError:
+            return None
+        if free is None or free >= length:
+            return None
+        return TargetFull(f"The target's disk is full: {free} bytes are free, and the object needs {length}.")
+
+
+def _taken() -> ObjectExists:
+    return ObjectExists("The target already holds an object under this name.")
