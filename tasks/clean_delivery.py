@@ -42,7 +42,7 @@ class _Unmetered(Meter):
 
 
 async def _clean(runtime: Runtime, delivery: Delivery, tenure: Tenure) -> None:
-    target = runtime.targets.get(delivery.target)
+    target = await runtime.targets.get(delivery.target)
     touched = delivery.final_touched
     for name in delivery.leftovers:
         tenure.check()

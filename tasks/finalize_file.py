@@ -63,13 +63,14 @@ async def _deliver(runtime: Runtime, delivery: Delivery, tenure: Tenure, meter: 
     content = await _content(runtime, delivery)
     if content.sha256 != delivery.sha256:  # the receipt will name `delivery.sha256`
         raise ContentMismatch("The stored bytes are not those that the delivery was asked for.")
-    target = runtime.targets.get(delivery.target)
+    target = await runtime.targets.get(delivery.target)
     attempt = _Attempt(runtime, delivery, content, target, tenure, meter)
     # Remove temporary objects of earlier attempts first, because an earlier worker could still rename such an object.
     for name in filter(is_temporary, delivery.leftovers):
         tenure.check()
         with suppress(TargetLocked):  # a request of a lost worker holds the object, which stays a leftover until later
             await target.remove(name)
+    await runtime.targets.probe_if_due(target, delivery, runtime.deliveries, tenure)
     try:
         await attempt.run()
     except IntegrityError:

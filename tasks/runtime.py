@@ -31,6 +31,7 @@ from gridhaul.storage.connect import connect
 from gridhaul.storage.content.contents import MongoContents
 from gridhaul.storage.heartbeats import MongoHeartbeats
 from gridhaul.storage.registry import MongoDeliveries, MongoFiles
+from gridhaul.storage.seen_targets import MongoSeenTargets
 from gridhaul.targets.kinds import NewClient
 from gridhaul.targets.targets_file import ConfiguredTargets, load_targets
 from gridhaul.transfer.checks import CheckState
@@ -51,10 +52,10 @@ from gridhaul.transfer.ports.deliveries import DeliverableRecords
 from gridhaul.transfer.ports.files import StorableFiles
 from gridhaul.transfer.ports.heartbeats import Heartbeats
 from gridhaul.transfer.ports.hints import Hints
-from gridhaul.transfer.ports.targets import Targets
 from gridhaul.transfer.states import DeliveryState, FileState
 from tasks.attempt import Attempts, Chores
 from tasks.heartbeat import Heartbeat
+from tasks.known_targets import KnownTargets
 from tasks.loop import LoopThread
 from tasks.presence import Presence
 from tasks.queue import HintSender
@@ -88,7 +89,7 @@ class Runtime:
     contents: Contents
     usage: AccountUsage
     chunks: ChunkService
-    targets: Targets
+    targets: KnownTargets
     hints: Hints
     file_attempts: Attempts[FileState]
     delete_attempts: Attempts[FileState]
@@ -192,7 +193,7 @@ async def _compose(
         contents=MongoContents(database, sweep_seconds=settings.sweep_seconds, few_readers=True),
         usage=MongoUsage(database, quota_bytes=settings.quota_bytes),
         chunks=chunks,
-        targets=targets,
+        targets=KnownTargets(targets, MongoSeenTargets(database)),
         hints=hints,
         file_attempts=Attempts(
             records=files, waiting=FileState.REGISTERED, failed=FileState.FAILED, **_pace(settings, stopping)

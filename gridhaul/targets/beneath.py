@@ -6,28 +6,40 @@ import os
 import stat
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
-from gridhaul.transfer.errors import TargetRefused, TargetUnavailable
+from gridhaul.transfer.errors import NotAnObject, TargetRefused, TargetUnavailable
 
 FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 FILE_FLAGS = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY  # O_NONBLOCK: a FIFO must not block the thread
+NO_FILE = frozenset({errno.ENXIO, errno.ELOOP, errno.EISDIR})  # a FIFO that nobody reads, or a socket; a link; a folder
 RENAME_NOREPLACE = 1
 NO_RENAMEAT2 = frozenset({errno.EINVAL, errno.ENOSYS})  # no RENAME_NOREPLACE in the file system; an old kernel
 NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.EMLINK})
+# Answers of file systems that cannot flush a folder, or a file, by itself: some network and FUSE file systems.
+NO_SYNC = frozenset({errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EBADF})
 
 _renameat2 = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Root:
+    """The folder beneath which names lead."""
+
+    path: Path
+    check: Callable[[int], None]  # gets the descriptor of the folder before it is used; raises if it is another folder
+
+
 @contextmanager
-def open_folder(root: Path, folders: Sequence[str]) -> Iterator[int]:
-    """Yield a descriptor of the folder. Raises FileNotFoundError, or TargetUnavailable if the root is missing."""
+def open_folder(root: Root, folders: Sequence[str]) -> Iterator[int]:
+    """Yield a descriptor of the folder. Raises FileNotFoundError, and TargetUnavailable if the root is not there."""
     with _walk(root, folders, _enter) as descriptor:
         yield descriptor
 
 
 @contextmanager
-def make_folder(root: Path, folders: Sequence[str]) -> Iterator[int]:
+def make_folder(root: Root, folders: Sequence[str]) -> Iterator[int]:
     """Yield a descriptor of the folder, after making missing folders durably.
 
     Raises TargetUnavailable if the root is missing.
@@ -37,17 +49,30 @@ def make_folder(root: Path, folders: Sequence[str]) -> Iterator[int]:
 
 
 def open_file(folder: int, name: str, flags: int) -> int:
-    """Return a descriptor of the regular file in the folder. Raises TargetRefused if the name is anything else."""
+    """Return a descriptor of the regular file in the folder. Raises NotAnObject if something else has the name."""
     try:
         descriptor = os.open(name, flags | FILE_FLAGS, 0o666, dir_fd=folder)
     except OSError as error:
-        if error.errno == errno.ENXIO:  # a FIFO that nobody reads, or a socket
-            raise TargetRefused("Under this name the target has something that is no file.") from error
+        if error.errno in NO_FILE:
+            raise _no_file() from error
         raise
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
-        raise TargetRefused("Under this name the target has something that is no file.")
+        raise _no_file()
     return descriptor
+
+
+def _no_file() -> NotAnObject:
+    return NotAnObject("Under this name the target has a folder, a link or something else that is no file.")
+
+
+def sync(descriptor: int) -> None:
+    """Flush a file or a folder to the disk, where the file system can do that by itself."""
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in NO_SYNC:
+            raise
 
 
 def rename_new(source: tuple[int, str], destination: tuple[int, str]) -> None:
@@ -83,12 +108,13 @@ def _rename_noreplace(source: tuple[int, str], destination: tuple[int, str]) -> 
 
 
 @contextmanager
-def _walk(root: Path, folders: Sequence[str], enter: Callable[[int, str], int]) -> Iterator[int]:
+def _walk(root: Root, folders: Sequence[str], enter: Callable[[int, str], int]) -> Iterator[int]:
     try:
-        current = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        current = os.open(root.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise TargetUnavailable("The target's directory is not there; is it mounted?") from error
     try:
+        root.check(current)
         for folder in folders:
             deeper = enter(current, folder)
             os.close(current)
@@ -99,7 +125,14 @@ def _walk(root: Path, folders: Sequence[str], enter: Callable[[int, str], int]) 
 
 
 def _enter(parent: int, folder: str) -> int:
-    return os.open(folder, FOLDER_FLAGS, dir_fd=parent)
+    try:
+        return os.open(folder, FOLDER_FLAGS, dir_fd=parent)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENOTDIR):
+            raise TargetRefused(
+                f"The target has a file or a link under {folder!r}, where a folder is needed; choose another name."
+            ) from error
+        raise
 
 
 def _enter_or_make(parent: int, folder: str) -> int:
@@ -108,5 +141,5 @@ def _enter_or_make(parent: int, folder: str) -> int:
     except FileNotFoundError:
         with suppress(FileExistsError):  # another writer made the folder at the same time
             os.mkdir(folder, dir_fd=parent)
-        os.fsync(parent)
+        sync(parent)
         return _enter(parent, folder)

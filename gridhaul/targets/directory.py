@@ -2,19 +2,20 @@
 
 import os
 from collections.abc import AsyncGenerator, Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from itertools import islice
 from pathlib import Path
 
 from gridhaul.process import threads
-from gridhaul.targets.beneath import make_folder, open_file, open_folder, rename_new
+from gridhaul.targets.beneath import Root, make_folder, open_file, open_folder, rename_new, sync
+from gridhaul.targets.marker import adopt_or_make_marker, require_marker
 from gridhaul.targets.names import split_name
 from gridhaul.targets.os_errors import in_thread, mapped_os_errors
-from gridhaul.transfer.digest import ContentDigest
-from gridhaul.transfer.errors import NotFound, ObjectExists, TargetUnavailable
+from gridhaul.transfer.digest import ContentDigest, fingerprint
+from gridhaul.transfer.errors import NotFound, ObjectExists, TargetFull, TargetUnavailable
 from gridhaul.transfer.model import Evidence, RemoteObject
-from gridhaul.transfer.ports.targets import Blocks, Leaving
+from gridhaul.transfer.ports.targets import Blocks, Facts, Leaving
 
 BLOCK_BYTES = 1 << 20
 NAMES_AT_ONCE = 1000
@@ -22,17 +23,34 @@ BLOCKS_AT_ONCE = 8  # hashed in one call in a thread; cancelling waits for the e
 
 
 class DirectoryTarget:
-    """See `transfer.ports.targets.Target`, `AtomicCommit` and `Listing`.
+    """See `transfer.ports.targets`: `Target`, `AtomicCommit`, `Listing` and `Probed`.
 
     `put`, `commit` and `replace` return only when their result is on the disk.
+    The facts hold the id of the marker at the top of the directory. Each method looks for it through the descriptor
+    that it then uses, so it never uses the folder beneath a disk that is not mounted.
     """
+
+    facts_last_seconds: float | None = None
 
     def __init__(self, *, name: str, path: Path) -> None:
         self.name = name
-        self._root = path
+        self.fingerprint = fingerprint("directory", str(path))
+        self.facts_outdated = False
+        self._path = path
+        self._root = Root(path=path, check=self._check_marker)
+        self._marker: str | None = None
+
+    def scratch_names(self, scratch: str) -> tuple[str, ...]:
+        return (f"{scratch}marker",)
+
+    async def probe(self, scratch: str) -> Facts:
+        return {"marker": await in_thread(self._probe, *self.scratch_names(scratch))}
+
+    def rely_on(self, facts: Facts) -> None:
+        self._marker = facts.get("marker")
 
     def location(self, name: str) -> str:
-        return str(self._root.joinpath(*name.split("/")))
+        return str(self._path.joinpath(*name.split("/")))
 
     async def find(self, name: str, *, length: int) -> RemoteObject | None:
         with ExitStack() as opened:
@@ -76,6 +94,14 @@ class DirectoryTarget:
     async def close(self) -> None:
         """Do nothing: the target keeps nothing open."""
 
+    def _check_marker(self, folder: int) -> None:
+        if self._marker is not None:
+            require_marker(folder, self._marker)
+
+    def _probe(self, temporary: str) -> str:
+        with open_folder(self._root, ()) as top:
+            return adopt_or_make_marker(top, temporary)
+
     def _entries(self, folders: tuple[str, ...], opened: ExitStack) -> Iterator[os.DirEntry[str]]:
         try:
             folder = opened.enter_context(open_folder(self._root, folders))
@@ -108,13 +134,13 @@ class DirectoryTarget:
             written = 0
             for block in blocks:
                 leaving(len(block))
-                with mapped_os_errors():
+                with _told_free(descriptor, missing=length - written), mapped_os_errors():
                     _write(descriptor, block)
                 written += len(block)
             if written != length:
                 raise TargetUnavailable("Other than the promised number of bytes were to be sent.")
             with mapped_os_errors():
-                os.fsync(descriptor)
+                sync(descriptor)
 
     def _remove(self, name: str) -> None:
         folders, last = split_name(name)
@@ -176,8 +202,30 @@ def _write(descriptor: int, block: bytes) -> None:
         left = left[os.write(descriptor, left) :]
 
 
+@contextmanager
+def _told_free(descriptor: int, *, missing: int) -> Iterator[None]:
+    """Let a TargetFull say how many bytes are free, if fewer are free than the object still needs."""
+    try:
+        yield
+    except TargetFull as full:
+        status = os.fstatvfs(descriptor)
+        free = status.f_bavail * status.f_frsize
+        if free >= missing:  # a quota
+            raise
+        raise TargetFull(f"The target's disk is full: {free} bytes are free, and the object needs {missing}.") from full
+
+
 def _sync(source: tuple[int, str], destination: tuple[int, str]) -> None:
-    """Flush the folders of a renaming to the disk."""
-    os.fsync(destination[0])
-    if not os.path.samestat(os.fstat(source[0]), os.fstat(destination[0])):
-        os.fsync(source[0])
+    """Flush the folders of a renaming to the disk.
+
+    Raises TargetUnavailable if the disk fails, never TargetRefused: the object has its new name already, and the next
+    attempt finds it there.
+    """
+    try:
+        sync(destination[0])
+        if not os.path.samestat(os.fstat(source[0]), os.fstat(destination[0])):
+            sync(source[0])
+    except OSError as error:
+        raise TargetUnavailable(
+            f"The target's directory failed after the object was renamed: {error.strerror}."
+        ) from error

@@ -4,14 +4,14 @@ import http
 from collections.abc import Mapping
 
 from gridhaul.outgoing.headers import read_repr_digest
-from gridhaul.targets.http_session import FOUND, GONE, STORED, WRITE_ONLY, Answer, HttpSession
+from gridhaul.targets.http_session import FOUND, GONE, REMOVED, STORED, WRITE_ONLY, Answer, HttpSession
 from gridhaul.targets.names import split_name
 from gridhaul.transfer.errors import Malformed, NotAnObject, OutcomeUnknown
 from gridhaul.transfer.model import Evidence, RemoteObject
 from gridhaul.transfer.ports.targets import Blocks, Leaving
 
 WANT_DIGEST = {"Want-Repr-Digest": "sha-256=10"}
-REMOVED = STORED | GONE | WRITE_ONLY | {http.HTTPStatus.ACCEPTED, http.HTTPStatus.FORBIDDEN}
+REMOVED_OR_KEPT = REMOVED | WRITE_ONLY | {http.HTTPStatus.FORBIDDEN}
 SAME_OBJECT = ("Content-Length", "ETag", "Last-Modified", "Repr-Digest")  # header fields that are alike for one object
 
 
@@ -54,7 +54,7 @@ class HttpTarget:
     async def remove(self, name: str) -> None:
         """Remove the object where the server allows it."""
         answer = await self._session.request("DELETE", self.location(name))
-        if answer.status not in REMOVED:
+        if answer.status not in REMOVED_OR_KEPT:
             raise answer.error()
 
     async def close(self) -> None:

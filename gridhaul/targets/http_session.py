@@ -27,6 +27,7 @@ GONE = frozenset({http.HTTPStatus.NOT_FOUND, http.HTTPStatus.GONE})
 WRITE_ONLY = frozenset({http.HTTPStatus.METHOD_NOT_ALLOWED, http.HTTPStatus.NOT_IMPLEMENTED})
 FOUND = frozenset({http.HTTPStatus.OK, http.HTTPStatus.NO_CONTENT})
 STORED = frozenset({http.HTTPStatus.OK, http.HTTPStatus.CREATED, http.HTTPStatus.NO_CONTENT})
+REMOVED = STORED | GONE | {http.HTTPStatus.ACCEPTED}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -7,12 +7,13 @@ from functools import partial
 from typing import ParamSpec, TypeVar
 
 from gridhaul.process import threads
-from gridhaul.transfer.errors import TargetRefused, TargetUnavailable
+from gridhaul.transfer.errors import TargetFull, TargetRefused, TargetUnavailable
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 LINKS = frozenset({errno.ELOOP, errno.ENOTDIR})
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 REFUSED = frozenset(
     {errno.EACCES, errno.EPERM, errno.EROFS, errno.EISDIR, errno.ENAMETOOLONG, errno.EFBIG, errno.EXDEV, errno.EINVAL}
 )
@@ -20,7 +21,7 @@ REFUSED = frozenset(
 
 @contextmanager
 def mapped_os_errors() -> Iterator[None]:
-    """Raise TargetRefused for an OSError that a person must put right, else TargetUnavailable (a full or bad disk)."""
+    """Raise TargetRefused for an OSError that a person must put right, else TargetFull or TargetUnavailable."""
     try:
         yield
     except OSError as error:
@@ -28,6 +29,8 @@ def mapped_os_errors() -> Iterator[None]:
             raise TargetRefused("A part of the object name is a link or a file; links are not followed.") from error
         if error.errno in REFUSED:
             raise TargetRefused(f"The target's directory does not take the object: {error.strerror}.") from error
+        if error.errno in FULL:
+            raise TargetFull(f"The target has no space for the object: {error.strerror}.") from error
         raise TargetUnavailable(f"The target's directory failed: {error.strerror}.") from error
 
 

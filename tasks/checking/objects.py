@@ -52,7 +52,7 @@ class ObjectsExaminer:
         It is read if the check is to read objects back and the target does not tell the digest. It is also read if the
         target tells another length or digest, because the target may speak of another form of the object.
         """
-        target = self._targets.get(delivery.target)
+        target = await self._targets.get(delivery.target)
         name = delivery.final_name or delivery.object_name
         try:
             found = await target.find(name, length=delivery.length)

@@ -29,7 +29,7 @@ class TemporariesExaminer:
             return None
         target_name, folder = following
         try:
-            target = self._targets.get(target_name)
+            target = await self._targets.get(target_name)
             if isinstance(target, Listing):
                 await self._look(target, target, folder)
         except DatabaseUnavailable:  # the database is silent, not the target

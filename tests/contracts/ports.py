@@ -15,6 +15,7 @@ from gridhaul.storage.content.contents import MongoContents
 from gridhaul.storage.content.intake import MongoIntake
 from gridhaul.storage.heartbeats import MongoHeartbeatLookup, MongoHeartbeats
 from gridhaul.storage.registry import MongoDeliveries, MongoFiles
+from gridhaul.storage.seen_targets import MongoSeenTargets
 from gridhaul.transfer.model import Destination, File, IfExists, NewDelivery, NewFile, Queue, RecordId, SourceIdentity
 from gridhaul.transfer.ports.accounts import Accounts, AccountUsage
 from gridhaul.transfer.ports.checking import CheckRegistry, RunnableChecks
@@ -23,12 +24,14 @@ from gridhaul.transfer.ports.deliveries import DeliverableRecords, DeliveryRegis
 from gridhaul.transfer.ports.files import FileRegistry, StorableFiles
 from gridhaul.transfer.ports.heartbeats import HeartbeatLookup, Heartbeats
 from gridhaul.transfer.ports.hints import Agenda
+from gridhaul.transfer.ports.targets import SeenTargets
 from gridhaul.transfer.states import STORABLE, FileState
 from tests.contracts.memory_accounts import MemoryAccounts, MemoryUsage
 from tests.contracts.memory_checks import MemoryChecks
 from tests.contracts.memory_contents import MemoryContents, MemoryIntake
 from tests.contracts.memory_heartbeats import MemoryHeartbeatLookup, MemoryHeartbeats
 from tests.contracts.memory_registry import MemoryAgenda, MemoryDeliveries, MemoryFiles
+from tests.contracts.memory_seen_targets import MemorySeenTargets
 
 LONG_LEASE_SECONDS = 60.0
 SHORT_LEASE_SECONDS = 0.15
@@ -62,6 +65,7 @@ class Ports:
     accounts: Accounts
     usage_with: Callable[[int | None], AccountUsage]  # takes the quota of accounts that have none of their own
     heartbeat_lookup: HeartbeatLookup
+    seen_targets: SeenTargets
     new_heartbeats: Callable[[], Heartbeats]  # returns the heartbeats of one more worker process
     intake_with: Callable[[int], Intake]  # takes the greatest number of chunks of an inline content
 
@@ -81,6 +85,7 @@ def memory_ports(*, lease_seconds: float, sweep_after_seconds: float = SWEEP_AFT
         accounts=accounts,
         usage_with=lambda quota: MemoryUsage(accounts, quota_bytes=quota),
         heartbeat_lookup=heartbeat_lookup,
+        seen_targets=MemorySeenTargets(),
         new_heartbeats=lambda: MemoryHeartbeats(heartbeat_lookup),
         intake_with=lambda limit: MemoryIntake(contents, inline_limit_chunks=limit),
     )
@@ -96,6 +101,7 @@ def mongo_ports(database: Database, *, lease_seconds: float, sweep_after_seconds
         accounts=MongoAccounts(database),
         usage_with=lambda quota: MongoUsage(database, quota_bytes=quota),
         heartbeat_lookup=MongoHeartbeatLookup(database),
+        seen_targets=MongoSeenTargets(database),
         new_heartbeats=lambda: MongoHeartbeats(database, holder="worker"),
         intake_with=lambda limit: MongoIntake(database, inline_limit_chunks=limit),
     )

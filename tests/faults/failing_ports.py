@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
+from gridhaul.targets.directory import DirectoryTarget
 from gridhaul.transfer.bundle import WholeContent
 from gridhaul.transfer.errors import (
     ChunkServiceUnavailable,
@@ -18,7 +19,7 @@ from gridhaul.transfer.errors import (
 from gridhaul.transfer.grants import ContentGrant, RepairGrant
 from gridhaul.transfer.model import Content, RecordId, RemoteObject, Seal, Segment
 from gridhaul.transfer.ports.contents import Chunks, Contents, Intake
-from gridhaul.transfer.ports.targets import Blocks, Leaving, Target
+from gridhaul.transfer.ports.targets import Blocks, Facts, Leaving, Target
 from gridhaul.transfer.states import Layout
 from tests.contracts.altered_chunks import AlteredChunks
 from tests.faults.failing import Life
@@ -103,7 +104,17 @@ class FailingTarget:
 
 
 class FailingAtomicTarget(FailingTarget):
-    """A failing target with `transfer.ports.targets.AtomicCommit`."""
+    """A failing target with `transfer.ports.targets.AtomicCommit` and `Probed`."""
+
+    def __init__(self, target: DirectoryTarget, *, life: Life) -> None:
+        super().__init__(target, life=life)
+        self._probed = target
+        self.fingerprint, self.facts_last_seconds = target.fingerprint, target.facts_last_seconds
+        self.facts_outdated = False
+        self.scratch_names, self.rely_on = target.scratch_names, target.rely_on
+
+    async def probe(self, scratch: str) -> Facts:
+        return await self._life.call("target.probe", TargetUnavailable, lambda: self._probed.probe(scratch))
 
     async def commit(self, temporary_name: str, final_name: str) -> None:
         await self._rename("commit", temporary_name, final_name)

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.delivered import temporaries_below
 from tests.faults.stand import NOT_ATOMIC, Stand
-from tests.faults.watcher import TEMPORARY, digest_of, final_names
+from tests.faults.watcher import digest_of, final_names
 from tests.journeys.operator import Json
 
 SETTLED_SECONDS = 60.0
@@ -62,7 +63,7 @@ def _unsettled(stand: Stand, database: Any) -> Iterator[str]:
     yield from (f"contents {one['_id']} is being deleted" for one in database["contents"].find({"state": "DELETING"}))
     yield from _orphans(database)
     for name, directory in stand.remotes.items():
-        yield from (f"{name} still has {path.name}" for path in directory.rglob(f"{TEMPORARY}*"))
+        yield from (f"{name} still has {path.name}" for path in temporaries_below(directory))
     yield from (f"an exchange with {name} goes on" for name, proxy in stand.proxies.items() if proxy.busy)
 
 

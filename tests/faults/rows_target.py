@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.delivered import temporaries_below
 from tests.faults.catalogue import fault
 from tests.faults.rows_stall import IMPATIENT
 from tests.faults.stored import SentDelivery, StoredFile
@@ -151,7 +152,7 @@ def _flipping_in_directory(world: World, length: int) -> Iterator[threading.Even
 
     def run() -> None:
         while not stop.is_set():
-            for path in world.remotes["directory"].rglob(".gridhaul-*"):
+            for path in temporaries_below(world.remotes["directory"]):
                 with suppress(FileNotFoundError), world.paused(*children):  # so that the flip comes before the check
                     if MIB < path.stat().st_size < length:
                         _flip(path, at_byte, mask)

@@ -9,6 +9,7 @@ from gridhaul.transfer.chunking import CHUNK_BYTES
 from gridhaul.transfer.model import RecordId
 from gridhaul.transfer.states import DeliveryState, FileState
 from tests.contracts.bytes_to_store import read, some_bytes
+from tests.delivered import objects_in
 from tests.faults.every_call import AT_ONCE, CALLS_AT_MOST, every_call, run_twins
 from tests.faults.failing import Faults, Way
 from tests.faults.twin_system import LEASE_SECONDS, Case, TwinSystem
@@ -34,7 +35,7 @@ async def _bundle(system: TwinSystem) -> None:
     file, delivery = await system.file(changed), await system.delivery(sent)
     assert (file.state, file.error and file.error.code) == (FileState.FAILED, "source_changed")
     assert (delivery.state, delivery.error) == (DeliveryState.DELIVERED, None)
-    assert [path.read_bytes() for path in system.delivered.iterdir()] == [SENT]
+    assert [path.read_bytes() for path in objects_in(system.delivered)] == [SENT]
     await _delete(system, (sent, beside, changed))
 
 

@@ -5,6 +5,7 @@ from gridhaul.transfer.model import IfExists, RecordId
 from gridhaul.transfer.naming import renamed
 from gridhaul.transfer.states import ContentState, DeliveryState, FileState
 from tests.contracts.bytes_to_store import read
+from tests.delivered import objects_in
 from tests.faults.twin_system import NAME, Case, TwinSystem
 
 
@@ -23,7 +24,7 @@ async def assert_failed(system: TwinSystem, file_id: RecordId, code: str) -> Non
     file = await system.file(file_id)
     assert (file.state, file.error and file.error.code) == (FileState.FAILED, code)
     assert not await system.deliveries.of_file(file_id)
-    assert not list(system.delivered.iterdir())
+    assert not objects_in(system.delivered)
 
 
 async def assert_deleted(system: TwinSystem, file_id: RecordId) -> None:
@@ -60,7 +61,7 @@ def _assert_at_target(system: TwinSystem) -> None:
     expected = {final_name(case): case.data}
     if case.if_exists is IfExists.RENAME and case.there_before is not None:
         expected[NAME] = case.there_before
-    assert {path.name: path.read_bytes() for path in system.delivered.iterdir()} == expected
+    assert {path.name: path.read_bytes() for path in objects_in(system.delivered)} == expected
     if case.atomic:
         system.target.look()
         before = {(NAME, case.there_before)} if case.there_before is not None else set()

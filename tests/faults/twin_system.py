@@ -37,12 +37,14 @@ from tasks import maintenance
 from tasks.attempt import Attempts, Chores
 from tasks.clean_delivery import clean_up
 from tasks.finalize_file import deliver_file
+from tasks.known_targets import KnownTargets
 from tasks.runtime import Journey, Runtime
 from tasks.store_bundle import store_files
 from tasks.upload_file import store_file
 from tests.contracts.memory_accounts import MemoryAccounts, MemoryUsage
 from tests.contracts.memory_contents import MemoryContents, MemoryIntake
 from tests.contracts.memory_registry import MemoryAgenda, MemoryDeliveries, MemoryFiles, Row
+from tests.contracts.memory_seen_targets import MemorySeenTargets
 from tests.contracts.ports import destination
 from tests.faults.failing import Faults, Life
 from tests.faults.failing_ports import (
@@ -124,6 +126,7 @@ class TwinSystem:
         self.contents = MemoryContents(sweep_after_seconds=SWEEP_AFTER_SECONDS)
         self.accounts = MemoryAccounts()
         self.usage = MemoryUsage(self.accounts, quota_bytes=None)
+        self.seen_targets = MemorySeenTargets()
         self.intake = MemoryIntake(self.contents, inline_limit_chunks=case.inline_limit_chunks)
         self.outgoing, self.delivered = place / "outgoing", place / "delivered"
         self.outgoing.mkdir()
@@ -268,6 +271,7 @@ class TwinSystem:
         files: Any = FailingPort(self.files, name="files", error=DatabaseUnavailable, life=life)
         usage: Any = FailingPort(self.usage, name="usage", error=DatabaseUnavailable, life=life)
         deliveries: Any = FailingPort(self.deliveries, name="deliveries", error=DatabaseUnavailable, life=life)
+        seen_targets: Any = FailingPort(self.seen_targets, name="seen_targets", error=DatabaseUnavailable, life=life)
         target = (FailingAtomicTarget if self.case.atomic else FailingTarget)(self.target, life=life)
 
         def attempts(
@@ -291,7 +295,7 @@ class TwinSystem:
             contents=FailingContents(self.contents, life=life),
             usage=usage,
             chunks=failing_chunks(self.intake, life=life),
-            targets=ConfiguredTargets({TARGET: lambda: target}),
+            targets=KnownTargets(ConfiguredTargets({TARGET: lambda: target}), seen_targets),
             hints=_Losing(),
             file_attempts=attempts(files, FileState.REGISTERED, FileState.FAILED),
             delete_attempts=attempts(files, FileState.DELETING, FileState.DELETING),

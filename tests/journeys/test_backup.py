@@ -11,6 +11,7 @@ import pytest
 
 from gridhaul.embedded.network import HOST
 from gridhaul.embedded.system import Configuration, System
+from tests.delivered import objects_in
 from tests.journeys.conftest import SHORT_LEASES
 from tests.journeys.operator import MIB, Operator, make_file, sha256_of, wait_for
 from tests.servers.mongo_dump import dump, restore
@@ -143,7 +144,7 @@ def require_restored(operator: Operator, place: Place) -> None:
     assert operator.stored(place.ids["storing.bin"])["digests"]["sha-256"] == place.sha256("storing.bin")
     assert place.writes() == place.writes_before, "nothing was sent again"
     delivered = {"delivered.bin", "queued.bin", "stored.bin", "unknown.bin"}
-    assert {path.name: sha256_of(path) for path in place.remote.iterdir()} == {
+    assert {path.name: sha256_of(path) for path in objects_in(place.remote)} == {
         name: place.sha256(name) for name in delivered
     }
     check = operator.fsck()

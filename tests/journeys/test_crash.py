@@ -12,6 +12,7 @@ import psutil
 import pytest
 
 from gridhaul.embedded.system import Configuration, System
+from tests.delivered import temporaries_below
 from tests.journeys.conftest import SHORT_LEASES
 from tests.journeys.operator import MIB, Operator, make_file, sha256_of
 from tests.servers.proxy import Proxy, proxying
@@ -121,6 +122,6 @@ def test_killed_worker_is_followed_by_another(
     assert partial == []
     assert sha256_of(remote / name) == sha256_of(source)
     assert proxy.count("MOVE") == 1
-    assert not [path for path in remote.iterdir() if path.name.startswith(".gridhaul-")]
+    assert not temporaries_below(remote)
     worker = psutil.Process(operator.system.pid("worker_large"))
     assert worker.is_running()

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.delivered import temporaries_below
 from tests.journeys.conftest import Remotes
 from tests.journeys.operator import MIB, Json, Operator, make_file, wait_for
 
@@ -57,7 +58,7 @@ def test_damaged_content_is_never_delivered(
     remote = remotes.of(target)
     assert not (remote / name).exists()
     # The server may still write bytes of the broken request; cleaning the delivery removes them.
-    wait_for(lambda: not list(remote.rglob(".gridhaul-*")), seconds=30, what="no part is left at the target")
+    wait_for(lambda: not temporaries_below(remote), seconds=30, what="no part is left at the target")
     assert not (remote / name).exists()
 
 

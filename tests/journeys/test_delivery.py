@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.delivered import objects_in
 from tests.journeys.conftest import Remotes
 from tests.journeys.operator import MIB, Operator, make_file, sha256_of
 
@@ -26,7 +27,7 @@ def test_files_of_every_length_arrive_with_a_receipt(
         assert delivery["receipt"]["evidence"] == EVIDENCE[target]
         assert delivery["receipt"]["atomic_commit"] is (target != "http")
         assert delivery["receipt"]["length"] == delivery["sent_bytes"] == file["stored_bytes"] == length
-    left = {path.name for path in (remotes.of(target) / "lengths").iterdir()}
+    left = {path.name for path in objects_in(remotes.of(target) / "lengths")}
     assert left == {path.name for path in paths}, "no temporary object stays"
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from gridhaul.embedded.system import System
+from tests.delivered import temporaries_below
 from tests.journeys.conftest import Remotes
 from tests.journeys.operator import MIB, Json, Operator, make_file, sha256_of, wait_for
 
@@ -71,7 +72,7 @@ def standing_still(look: Any, *, for_seconds: float) -> Any:
 
 
 def temporary_objects(folder: Path) -> list[Path]:
-    return [path for path in folder.rglob(".gridhaul-*") if path.is_file()]
+    return [path for path in temporaries_below(folder) if path.is_file()]
 
 
 def sending(operator: Operator, file_id: str, large: Path, remotes: Remotes, target: str, name: str) -> str:

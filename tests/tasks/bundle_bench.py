@@ -7,7 +7,6 @@ from typing import Any
 from gridhaul.source.opened import identify
 from gridhaul.source.roots import Roots
 from gridhaul.targets.directory import DirectoryTarget
-from gridhaul.targets.targets_file import ConfiguredTargets
 from gridhaul.transfer.model import Destination, File, Hint, NewFile, Queue, RecordId
 from gridhaul.transfer.states import DeliveryState, FileState
 from tasks.attempt import Attempts
@@ -18,7 +17,7 @@ from tests.contracts.memory_contents import MemoryContents, MemoryIntake
 from tests.contracts.memory_registry import MemoryDeliveries, MemoryFiles
 from tests.noted_hints import NotedHints
 from tests.tasks.storing_bench import DirectChunks
-from tests.tasks.worker_parts import worker_settings
+from tests.tasks.worker_parts import only, worker_settings
 from tests.unused import UNUSED
 
 TARGET = "disk"
@@ -91,7 +90,7 @@ class Bench:
             contents=self.contents,
             usage=UNUSED,
             chunks=self.chunks,
-            targets=ConfiguredTargets({TARGET: lambda: DirectoryTarget(name=TARGET, path=self.delivered)}),
+            targets=only(DirectoryTarget(name=TARGET, path=self.delivered)),
             hints=NotedHints(self.hints),
             checking=UNUSED,
             file_attempts=Attempts(records=self.files, waiting=FileState.REGISTERED, failed=FileState.FAILED, **pace),

@@ -39,7 +39,7 @@ from tests.asgi.request_limits import REQUEST_LIMITS
 from tests.contracts.bytes_to_store import read, seal_of, segments, some_bytes
 from tests.contracts.ports import new_file
 from tests.noted_hints import NotedHints
-from tests.tasks.worker_parts import worker_settings
+from tests.tasks.worker_parts import known, worker_settings
 from tests.unused import UNUSED
 
 SECRET = "s" * 32
@@ -177,7 +177,7 @@ async def check_bench(database: Database, top: Path) -> AsyncGenerator[CheckBenc
             contents=MongoContents(database, sweep_seconds=SWEEP_SECONDS),
             usage=MongoUsage(database, quota_bytes=None),
             chunks=ChunkClient(http, base_url="http://chunks", secret=SECRET),
-            targets=targets,
+            targets=known(targets),
             hints=NotedHints(hints),
             file_attempts=UNUSED,
             delete_attempts=UNUSED,

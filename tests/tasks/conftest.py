@@ -14,6 +14,7 @@ from tasks.runtime import Runtime
 from tests.contracts.memory_registry import MemoryDeliveries, MemoryFiles
 from tests.servers.http_store import HttpStore, http_store
 from tests.tasks.delivery_bench import Bench, Damaged
+from tests.tasks.worker_parts import known
 from tests.unused import UNUSED
 
 
@@ -49,7 +50,7 @@ async def bench(web: HttpStore, tmp_path: Path, at_once: None) -> AsyncIterator[
         contents=contents,
         usage=UNUSED,
         chunks=UNUSED,
-        targets=targets,
+        targets=known(targets),
         hints=UNUSED,
         file_attempts=UNUSED,
         delete_attempts=UNUSED,

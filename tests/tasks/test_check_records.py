@@ -23,7 +23,7 @@ from tasks.run_check import check_some
 from tests.contracts.bytes_to_store import some_bytes
 from tests.contracts.ports import destination, new_file
 from tests.tasks.check_bench import SWEEP_SECONDS, CheckBench, check_bench
-from tests.tasks.worker_parts import OnlyTarget
+from tests.tasks.worker_parts import only
 
 LENGTH = 1000
 LONG_AGO = datetime.now(UTC) - timedelta(seconds=SWEEP_SECONDS * 3)
@@ -199,7 +199,7 @@ async def test_object_of_other_bytes_differs_where_they_are_read_or_a_digest_is_
     (bench.disk / "run.h5").write_bytes(b"x" * LENGTH)
     assert await codes(bench) == []
     assert await codes(bench, read_targets=True) == [("object_differs", "found")]
-    bench.runtime = replace(bench.runtime, targets=OnlyTarget(TellingTarget(name="disk", path=bench.disk)))
+    bench.runtime = replace(bench.runtime, targets=only(TellingTarget(name="disk", path=bench.disk)))
     assert await codes(bench) == [("object_differs", "found")]
 
 
@@ -213,7 +213,7 @@ class LyingTarget(TellingTarget):
 async def test_object_does_not_differ_only_because_the_target_says_so(bench: CheckBench) -> None:
     file, _ = await bench.stored(LENGTH)
     await delivered(bench, file, "run.h5")
-    bench.runtime = replace(bench.runtime, targets=OnlyTarget(LyingTarget(name="disk", path=bench.disk)))
+    bench.runtime = replace(bench.runtime, targets=only(LyingTarget(name="disk", path=bench.disk)))
     assert await codes(bench) == []
     (bench.disk / "run.h5").write_bytes(b"x" * LENGTH)
     assert await codes(bench) == [("object_differs", "found")]

@@ -15,6 +15,7 @@ from tasks.finalize_file import deliver_file
 from tests.contracts.altered_chunks import StuckChunks
 from tests.contracts.bytes_to_store import MIB, some_bytes
 from tests.contracts.ports import eventually
+from tests.delivered import objects_in
 from tests.servers.http_store import HttpStore
 from tests.tasks.delivery_bench import NAME, OLD, Bench, Damaged, code_of
 
@@ -58,16 +59,16 @@ async def _stopped(bench: Bench, to: str, *, if_exists: IfExists = IfExists.FAIL
 
 
 def _has_part(place: Path) -> bool:
-    return any(path.stat().st_size == MIB for path in place.iterdir())
+    return any(path.stat().st_size == MIB for path in objects_in(place))
 
 
 async def test_temporary_object_of_a_cancelled_delivery_is_removed(bench: Bench) -> None:
     delivery = await _stopped(bench, "disk")
-    (left,) = bench.disk.iterdir()
+    (left,) = objects_in(bench.disk)
     assert delivery.leftovers == (left.name,)
     clean = await bench.clean(delivery)
     assert (clean.state, clean.leftovers, clean.ended_at) == (DeliveryState.CANCELLED, (), delivery.ended_at)
-    assert not list(bench.disk.iterdir())
+    assert not objects_in(bench.disk)
     assert await bench.clean(delivery) == clean, "the delivery is cleaned only once"
 
 
@@ -139,16 +140,16 @@ async def test_cleaning_that_fails_is_due_again_and_the_record_says_what_it_said
 async def test_delivered_one_has_what_its_earlier_attempts_left_removed(bench: Bench) -> None:
     """A worker of an earlier attempt stood still, wakes up, and makes its temporary object again."""
     delivery = await _stopped(bench, "disk")
-    (left,) = bench.disk.iterdir()
+    (left,) = objects_in(bench.disk)
     await bench.deliveries.move(delivery.id, DELIVERY_MOVES[Action.RETRY])
     await deliver_file(bench.runtime, delivery.id)
     delivered = await bench.now(delivery)
     assert (delivered.state, delivered.leftovers) == (DeliveryState.DELIVERED, (left.name,))
-    assert [path.name for path in bench.disk.iterdir()] == [NAME]
+    assert [path.name for path in objects_in(bench.disk)] == [NAME]
     left.write_bytes(b"late")
     clean = await bench.clean(delivered)
     assert (clean.state, clean.leftovers, clean.receipt) == (DeliveryState.DELIVERED, (), delivered.receipt)
-    assert [path.name for path in bench.disk.iterdir()] == [NAME]
+    assert [path.name for path in objects_in(bench.disk)] == [NAME]
 
 
 async def test_delivery_at_the_first_attempt_leaves_nothing_to_clean(bench: Bench) -> None:

@@ -8,16 +8,16 @@ from dataclasses import replace
 import pytest
 
 from gridhaul.targets.directory import DirectoryTarget
-from gridhaul.targets.targets_file import ConfiguredTargets
 from gridhaul.transfer.errors import ChunkCorrupt, TargetLocked, TargetUnavailable
 from gridhaul.transfer.model import Delivery, File, IfExists, Lease, RecordId, RemoteObject
 from gridhaul.transfer.naming import is_temporary, temporary_name
 from gridhaul.transfer.ports.targets import Blocks, Leaving
 from gridhaul.transfer.states import DELIVERABLE, DELIVERY_MOVES, Action, DeliveryState
 from tests.contracts.bytes_to_store import MIB, some_bytes
+from tests.delivered import objects_in
 from tests.servers.http_store import HttpStore
 from tests.tasks.delivery_bench import NAME, OLD, Bench, Damaged, code_of
-from tests.tasks.worker_parts import OnlyTarget
+from tests.tasks.worker_parts import only
 
 
 async def test_refused_overwrite_leaves_what_was_there(bench: Bench, web: HttpStore) -> None:
@@ -106,7 +106,7 @@ async def test_name_taken_while_the_object_was_sent_is_judged_by_the_next_probe(
     bench_bytes = [OLD]
     theirs = await bench.deliver(b"newer", "disk", attempts=2)
     assert (theirs.state, code_of(theirs)) == (DeliveryState.FAILED, "object_exists")
-    assert [path.name for path in bench.disk.iterdir()] == [NAME]
+    assert [path.name for path in objects_in(bench.disk)] == [NAME]
     assert (bench.disk / NAME).read_bytes() == OLD
 
 
@@ -156,7 +156,7 @@ class Hanging:
 @pytest.mark.parametrize("call", ["probe", "put", "check"])
 async def test_delivery_paused_while_its_target_hangs_stops_within_a_second_or_two(bench: Bench, call: str) -> None:
     hanging = Hanging(DirectoryTarget(name="disk", path=bench.disk), call)
-    bench.runtime = replace(bench.runtime, targets=OnlyTarget(hanging))
+    bench.runtime = replace(bench.runtime, targets=only(hanging))
     delivering = asyncio.create_task(bench.deliver(b"new", "disk"))
     async with asyncio.timeout(20):
         await hanging.hangs.wait()
@@ -179,10 +179,10 @@ async def test_worker_that_stood_still_for_longer_than_its_lease_sends_nothing_m
 
     lease_seconds = 0.5
     attempts = replace(bench.runtime.delivery_attempts, lease_seconds=lease_seconds)
-    targets = OnlyTarget(StandsStill(name="disk", path=bench.disk))
+    targets = only(StandsStill(name="disk", path=bench.disk))
     bench.runtime = replace(bench.runtime, targets=targets, delivery_attempts=attempts)
     await bench.deliver(some_bytes(3 * MIB), "disk")
-    assert [path.stat().st_size for path in bench.disk.iterdir()] == [0]
+    assert [path.stat().st_size for path in objects_in(bench.disk)] == [0]
 
 
 @pytest.mark.parametrize(("left", "sent_mib", "fruitless"), [(0, 0, 1), (1, 0, 1), (2, 1, 0), (3, 2, 0)])
@@ -196,7 +196,7 @@ async def test_what_was_only_made_does_not_count_as_sent(
                 leaving(one)
             raise TargetUnavailable("The connection broke.")
 
-    bench.runtime = replace(bench.runtime, targets=OnlyTarget(BreaksOff(name="disk", path=bench.disk)))
+    bench.runtime = replace(bench.runtime, targets=only(BreaksOff(name="disk", path=bench.disk)))
     delivery = await bench.deliver(some_bytes(3 * MIB), "disk")
     assert (delivery.sent_bytes, delivery.sent_bytes_most) == (sent_mib * MIB, sent_mib * MIB)
     assert delivery.fruitless_attempts == fruitless
@@ -210,12 +210,12 @@ async def test_delivery_cancelled_before_its_commit_is_not_committed(bench: Benc
             await super().put(name, blocks, length=length, leaving=leaving)
             await bench.deliveries.move(bench.row.record.id, DELIVERY_MOVES[Action.CANCEL])
 
-    bench.runtime = replace(bench.runtime, targets=OnlyTarget(Cancelled(name="disk", path=bench.disk)))
+    bench.runtime = replace(bench.runtime, targets=only(Cancelled(name="disk", path=bench.disk)))
     delivery = await bench.deliver(b"new", "disk")
     assert delivery.state is DeliveryState.CANCELLED
     assert not (bench.disk / NAME).exists()
     await bench.clean(delivery)
-    assert not list(bench.disk.iterdir())
+    assert not objects_in(bench.disk)
 
 
 async def test_overwrite_that_stopped_before_its_first_byte_leaves_what_was_there(bench: Bench, web: HttpStore) -> None:
@@ -249,7 +249,7 @@ async def test_temporary_object_that_is_locked_stays_for_later_and_holds_nothing
         async def remove(self, name: str) -> None:
             raise TargetLocked("The target answered 423.")
 
-    targets = ConfiguredTargets({"disk": lambda: Locking(name="disk", path=bench.disk)})
+    targets = only(Locking(name="disk", path=bench.disk))
     bench.runtime = replace(bench.runtime, targets=targets)
     delivery = await bench.open(b"new", "disk")
     stopped = await bench.deliveries.claim(

@@ -3,7 +3,9 @@
 from typing import Any
 
 from gridhaul.process.settings import WorkerSettings
-from gridhaul.transfer.ports.targets import Target
+from gridhaul.transfer.ports.targets import Target, Targets
+from tasks.known_targets import KnownTargets
+from tests.contracts.memory_seen_targets import MemorySeenTargets
 
 
 def worker_settings(**values: Any) -> WorkerSettings:
@@ -11,7 +13,17 @@ def worker_settings(**values: Any) -> WorkerSettings:
     return WorkerSettings.model_construct(**values)
 
 
-class OnlyTarget:
+def known(targets: Targets) -> KnownTargets:
+    """Return the targets for a worker that has seen none of them."""
+    return KnownTargets(targets, MemorySeenTargets())
+
+
+def only(target: Target) -> KnownTargets:
+    """Return targets that have the one target under every name."""
+    return known(_Only(target))
+
+
+class _Only:
     """A `transfer.ports.targets.Targets` with one target, which it gives for every name."""
 
     def __init__(self, target: Target) -> None:

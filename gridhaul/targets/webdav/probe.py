@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import Literal
 from urllib.parse import urlsplit
 
-from gridhaul.targets.http_session import STORED, WRITE_ONLY, Answer, HttpSession
+from gridhaul.targets.http_session import REMOVED, STORED, WRITE_ONLY, Answer, HttpSession
 from gridhaul.targets.names import quote_name
 from gridhaul.targets.webdav.lookup import Lookup
 from gridhaul.targets.webdav.oddities import ODDITIES, Oddity
@@ -59,8 +59,11 @@ class Probe:
         try:
             base = await self._choose_base()
             lost = [oddity.label for number, oddity in enumerate(ODDITIES) if await self._loses(base, number, oddity)]
-        finally:
-            await self._remove_written()
+        except BaseException:
+            with suppress(GridhaulError):  # the names stay among the delivery's leftovers
+                await self._remove_written()
+            raise
+        await self._remove_written()
         return {"propfind": self._lookup.has_propfind, "destination": base, "lost": lost}
 
     async def _see_top(self) -> None:
@@ -85,6 +88,8 @@ class Probe:
                 raise answer.error()
             if answer.status in STORED and await self._holds(_second(self._scratch)):
                 return base
+            # A proxy that cuts a prefix from the path lets the server move the object into a folder of that name.
+            self._written.add(f"{urlsplit(base).path.strip('/')}/{_second(self._scratch)}".lstrip("/"))
             refusals.append((base, answer.status))
         raise TargetRefused(_no_base(refusals))
 
@@ -113,10 +118,11 @@ class Probe:
         return False
 
     async def _remove_written(self) -> None:
-        for name in self._written:
-            with suppress(GridhaulError):  # names that stay are among the delivery's leftovers
-                if await self._holds(name):
-                    await self._session.request("DELETE", self._session.url(name))
+        for name in sorted(self._written):
+            if await self._holds(name):
+                removed = await self._session.request("DELETE", self._session.url(name))
+                if removed.status not in REMOVED:
+                    raise removed.error()
 
 
 def _first(scratch: str) -> str:
@@ -138,6 +144,6 @@ def _no_base(refusals: Sequence[tuple[str, int]]) -> str:
         return f"The target cannot rename: it answered {refusals[0][1]} to MOVE. Use the kind http for it."
     answers = ", ".join(f"{status} with {base or '/'}" for base, status in refusals)
     return (
-        f"The target renames nothing, however the Destination header is written ({answers}). If a proxy before it "
-        "changes the address, set `destination` in the targets file to the address that the server itself sees."
+        f"The target does not rename an object, however the Destination header is written ({answers}). If a proxy "
+        "before it changes the address, set `destination` of the target to the address that the server itself sees."
     )

@@ -7,7 +7,7 @@ from contextlib import aclosing
 from typing import Literal
 from urllib.parse import unquote, urlsplit
 
-from gridhaul.targets.http_session import STORED, Answer, HttpSession
+from gridhaul.targets.http_session import REMOVED, STORED, Answer, HttpSession
 from gridhaul.targets.names import quote_name
 from gridhaul.targets.webdav import probe
 from gridhaul.targets.webdav.folders import Folders
@@ -30,7 +30,6 @@ from gridhaul.transfer.ports.targets import Blocks, Facts, Leaving
 EtagDigest = Literal["sha-256"]
 
 DAY_SECONDS = 86_400.0
-REMOVED = STORED | {http.HTTPStatus.ACCEPTED, http.HTTPStatus.NOT_FOUND, http.HTTPStatus.GONE}
 NO_FOLDER = frozenset({http.HTTPStatus.NOT_FOUND, http.HTTPStatus.CONFLICT})  # answers to PUT: a folder is missing
 ASK_FOR_KIND = b'<?xml version="1.0"?><propfind xmlns="DAV:"><prop><resourcetype/></prop></propfind>'
 _SHA256_ETAG = re.compile(r'"([0-9a-f]{64})"')

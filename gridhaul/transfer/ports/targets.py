@@ -95,14 +95,19 @@ class Probed(Protocol):
     before `rely_on`.
     """
 
+    name: str
     fingerprint: str  # of the parts of the configuration that decide what the probe sees; holds no secret
     facts_last_seconds: float | None  # the age at which the facts are too old to begin a delivery; None: they never are
+    facts_outdated: bool  # True: the target has done what the facts exclude, so it must be probed again
+
+    def scratch_names(self, scratch: str) -> tuple[str, ...]:
+        """Return every name that `probe(scratch)` may write."""
 
     async def probe(self, scratch: str) -> Facts:
         """Return what was seen of the target.
 
-        Every name that the probe writes begins with `scratch`, which is the name of no other object, and the probe
-        removes what it wrote.
+        The names that the probe writes begin with `scratch`, with which no other object's name begins. After a success
+        the probe has removed them all. Raises TargetRefused if the target cannot do what deliveries need.
         """
 
     def rely_on(self, facts: Facts) -> None:
