@@ -1,13 +1,13 @@
 """The choice of the name that a delivery's object gets at its target, before a byte is sent."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from gridhaul.transfer.errors import ObjectExists, ObjectNameBusy, OutcomeUnknown
+from gridhaul.transfer.errors import NotAnObject, ObjectExists, ObjectNameBusy, OutcomeUnknown
 from gridhaul.transfer.inspection import inspect
-from gridhaul.transfer.model import Content, Delivery, IfExists, RemoteObject
+from gridhaul.transfer.model import CheckedObject, Content, Delivery, IfExists, RemoteObject
 from gridhaul.transfer.naming import renamed
 from gridhaul.transfer.ports.deliveries import HeldNames
-from gridhaul.transfer.ports.targets import Target
+from gridhaul.transfer.ports.targets import Tagging, Target
 
 NAMES_TRIED_AT_MOST = 1000
 BUSY_SECONDS = 2
@@ -26,7 +26,7 @@ async def choose_final_name(deliveries: HeldNames, delivery: Delivery, content: 
     """Hold a final name for the delivery, and return it with what the target has under the name.
 
     Every attempt begins with this call. Therefore an object that an earlier attempt sent, although its outcome was
-    unknown, is found and not sent again. Raises ObjectExists, ObjectNameBusy, OutcomeUnknown.
+    unknown, is found and not sent again. Raises NotAnObject, ObjectExists, ObjectNameBusy, OutcomeUnknown.
     """
     may_rename = delivery.if_exists is IfExists.RENAME
     for name in _candidates(delivery):
@@ -35,9 +35,16 @@ async def choose_final_name(deliveries: HeldNames, delivery: Delivery, content: 
                 continue
             detail = "Another delivery to this name is open; this one follows."
             raise ObjectNameBusy(detail, retry_after_seconds=BUSY_SECONDS)
-        found = await _inspect(delivery, content, target, name)
+        try:
+            found = await _inspect(delivery, content, target, name)
+        except NotAnObject:
+            if may_rename:
+                continue
+            raise
         if found is not None and is_content(found, content):
             return FinalName(name=name, delivered=found)
+        if found is not None and (checked := await _checked_before(delivery, target, name)):
+            return FinalName(name=name, delivered=replace(found, evidence=checked.evidence))
         if found is None or _left_by_us(delivery, name, found):
             return FinalName(name=name)
         if delivery.if_exists is IfExists.OVERWRITE:
@@ -47,6 +54,17 @@ async def choose_final_name(deliveries: HeldNames, delivery: Delivery, content: 
         if not may_rename:
             break
     raise ObjectExists("The target holds other bytes under this name; choose if_exists or another name.")
+
+
+async def _checked_before(delivery: Delivery, target: Target, name: str) -> CheckedObject | None:
+    """Return the object that an earlier attempt checked and was about to rename, if it has the name now.
+
+    Only its tag shows that: under its final name the target may serve it in another form.
+    """
+    checked = delivery.checked
+    if checked is None or name != delivery.final_name or not isinstance(target, Tagging):
+        return None
+    return checked if await target.tag(name) == checked.tag else None
 
 
 def _refuse_not_comparable(delivery: Delivery, name: str) -> None:

@@ -19,6 +19,7 @@ from gridhaul.transfer.errors import (
 )
 from gridhaul.transfer.inspection import inspect
 from gridhaul.transfer.model import (
+    CheckedObject,
     Content,
     Delivery,
     Evidence,
@@ -29,7 +30,7 @@ from gridhaul.transfer.model import (
     TaskName,
 )
 from gridhaul.transfer.naming import is_temporary, temporary_name
-from gridhaul.transfer.ports.targets import AtomicCommit, Target
+from gridhaul.transfer.ports.targets import AtomicCommit, Tagging, Target
 from gridhaul.transfer.states import DELIVERABLE, DeliveryState, FileState
 from tasks.attempt import Meter, Tenure
 from tasks.celery import app
@@ -137,13 +138,18 @@ class _Attempt:
         try:
             await self._put(temporary)
             evidence = await self._check(temporary)
-            await self._deliveries.renew(self._delivery.lease, state=DeliveryState.COMMITTING, **self._meter.changes())
+            changes = {"checked": await self._tagged(temporary, evidence), **self._meter.changes()}
+            await self._deliveries.renew(self._delivery.lease, state=DeliveryState.COMMITTING, **changes)
             await self._commit(commit, temporary, name)
         except GridhaulError:
             await self._remove_quietly(temporary)
             raise
         await self._confirm(name)
         await self._finish(name, evidence)
+
+    async def _tagged(self, temporary: str, evidence: Evidence) -> CheckedObject | None:
+        tag = await self._target.tag(temporary) if isinstance(self._target, Tagging) else None
+        return None if tag is None else CheckedObject(tag=tag, evidence=evidence)
 
     async def _commit(self, commit: AtomicCommit, temporary: str, name: str) -> None:
         overwrite = self._delivery.if_exists is IfExists.OVERWRITE

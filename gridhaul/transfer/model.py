@@ -234,6 +234,14 @@ class RemoteObject:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class CheckedObject:
+    """An object that was found right under its temporary name, right before it was to be renamed."""
+
+    tag: str  # `transfer.ports.targets.Tagging.tag`
+    evidence: Evidence  # how it was known to be right
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class SeenTarget:
     """What a probe saw of a target."""
 
@@ -261,6 +269,7 @@ class Delivery:
     leftovers: tuple[str, ...] = ()  # names that may hold sent bytes, noted before any byte is sent; () once cleaned
     final_touched: bool = False  # True: bytes may have been sent straight to the final name, and were not removed since
     replaced: RemoteObject | None = None  # object at the final name before bytes were sent there; None: there was none
+    checked: CheckedObject | None = None  # the object whose renaming was begun last; None: none was, or it had no tag
     sent_bytes: int = 0  # bytes that left in the last attempt; the whole length once DELIVERED
     sent_bytes_most: int = 0  # the furthest that any attempt came; an attempt that comes further made progress
     rate: float | None = None  # bytes a second that left in the last attempt; None: none has left

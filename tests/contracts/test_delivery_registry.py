@@ -7,6 +7,7 @@ import pytest
 
 from gridhaul.transfer.errors import LeaseLost, OptionsConflict
 from gridhaul.transfer.model import (
+    CheckedObject,
     Delivery,
     Destination,
     Evidence,
@@ -355,10 +356,11 @@ async def test_page_of_deliveries_shows_only_the_state_asked_for(ports: Ports) -
     assert len(await ports.deliveries.page(owner=None, state=DeliveryState.QUEUED, limit=9, before=waiting[0])) == 1
 
 
-async def test_object_that_was_there_before_comes_back_as_it_was_written(ports: Ports) -> None:
+async def test_objects_at_the_target_come_back_as_they_were_written(ports: Ports) -> None:
     delivery = await _claimed(ports, new_delivery(destination()))
     before = RemoteObject(length=2**40, sha256="", evidence=Evidence.SIZE)
-    await ports.deliveries.renew(delivery.lease, replaced=before)
+    checked = CheckedObject(tag='W/"$1"', evidence=Evidence.READ_BACK)
+    await ports.deliveries.renew(delivery.lease, replaced=before, checked=checked)
     kept = await ports.deliveries.get(delivery.id)
     assert kept is not None
-    assert kept.replaced == before
+    assert (kept.replaced, kept.checked) == (before, checked)

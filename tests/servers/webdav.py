@@ -1,33 +1,40 @@
-"""A WebDAV server on a directory: `rclone serve webdav`."""
+"""WebDAV servers on a directory: what they have in common, and `rclone serve webdav`.
 
-import os
-import socket
-import subprocess
+with rclone_webdav(directory) as server:  # or a function of nginx.py, apache.py, lighttpd.py, wsgidav.py
+    httpx2.put(f"{server.url}/run.bin", content=b"…", auth=(server.user, server.password))
+"""
+
+import base64
+import hashlib
 import sys
-import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from gridhaul.embedded.network import HOST, free_ports
 from tests.servers.authority import Certificate
-
-START_SECONDS = 20.0
+from tests.servers.programs import running
 
 
 @dataclass(frozen=True, kw_only=True)
 class WebDavServer:
-    host: str
-    port: int
     user: str
     password: str = field(repr=False)
-    scheme: str
+    scheme: str = "http"
+    host: str = HOST
+    port: int = field(default_factory=lambda: free_ports(1)[0])
 
     @property
     def url(self) -> str:
         return f"{self.scheme}://{self.host}:{self.port}"
+
+    @property
+    def htpasswd(self) -> str:
+        """Return the only line of a password file, in a form that Apache, nginx and lighttpd read."""
+        digest = hashlib.sha1(self.password.encode(), usedforsecurity=False).digest()
+        return f"{self.user}:{{SHA}}{base64.b64encode(digest).decode()}\n"
 
 
 @contextmanager
@@ -43,10 +50,10 @@ def rclone_webdav(
 
     The server sees changes that others make to the directory 50 ms later.
     """
-    scheme = "https" if certificate else "http"
-    server = WebDavServer(host=HOST, port=free_ports(1)[0], user=user, password=password, scheme=scheme)
-    with tempfile.TemporaryDirectory() as scratch:
-        config = Path(scratch) / "rclone.conf"
+    server = WebDavServer(user=user, password=password, scheme="https" if certificate else "http")
+    with TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        config = folder / "rclone.conf"
         config.touch()
         command = [str(Path(sys.executable).with_name("rclone")), "--config", str(config)]
         command += ["serve", "webdav", str(directory)]
@@ -54,32 +61,6 @@ def rclone_webdav(
         command += ["--addr", f"{server.host}:{server.port}", "--dir-cache-time", "50ms"]
         command += ["--etag-hash", "SHA256"] if etag_hash else []
         command += ["--cert", str(certificate.chain), "--key", str(certificate.key)] if certificate else []
-        environment = {
-            "PATH": os.environ["PATH"],
-            "HOME": scratch,
-            "RCLONE_USER": user,
-            "RCLONE_PASS": password,
-        }
-        with (Path(scratch) / "log").open("w+b") as log:
-            process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
-            try:
-                wait_until_answering(server.host, server.port, process)
-                yield server
-            finally:
-                process.terminate()
-                process.wait()
-
-
-def wait_until_answering(host: str, port: int, process: subprocess.Popen[bytes]) -> None:
-    """Wait until the port takes connections. Raises TimeoutError, or RuntimeError if the process exits before."""
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline:
-        if process.poll() is not None:
-            raise RuntimeError(f"the server exited with {process.returncode}")
-        try:
-            socket.create_connection((host, port), timeout=1).close()
-        except OSError:
-            time.sleep(0.02)
-        else:
-            return
-    raise TimeoutError("the server does not answer")
+        environment = {"HOME": scratch, "RCLONE_USER": user, "RCLONE_PASS": password}
+        with running(command, port=server.port, log=folder / "log", environment=environment):
+            yield server

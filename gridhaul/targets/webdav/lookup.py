@@ -11,6 +11,7 @@ ASK = (
     b'<?xml version="1.0"?><propfind xmlns="DAV:"><prop>'
     b"<resourcetype/><getcontentlength/><quota-available-bytes/></prop></propfind>"
 )
+ASK_FOR_ETAG = b'<?xml version="1.0"?><propfind xmlns="DAV:"><prop><resourcetype/><getetag/></prop></propfind>'
 HEADERS = {"Depth": "0", "Content-Type": "application/xml"}
 FOLDER = Entry(is_folder=True)
 # Answers to PROPFIND below a file, by which servers mean that nothing can be there.
@@ -43,6 +44,18 @@ class Lookup:
             raise NotAnObject("The target has a folder under this name; choose another one.")
         return found
 
+    async def etag(self, name: str) -> str | None:
+        """Return the property `getetag` of the object; None if there is no object, or no such property.
+
+        `look` does not ask for it, because some servers hash the object to make it. HEAD is not asked, because an ETag
+        of HTTP may be of another form of the object, and may be alike for objects of one length and second.
+        """
+        if not self.has_propfind:
+            return None
+        answer = await self._propfind(self._session.folder_url(name), ask=ASK_FOR_ETAG)
+        found = entry(answer.body) if answer.status == http.HTTPStatus.MULTI_STATUS else None
+        return None if found is None or found.is_folder else found.etag
+
     async def free_bytes(self) -> int | None:
         """Return how many bytes the server can still store; None if it does not tell (RFC 4331)."""
         if not self.has_propfind:
@@ -51,8 +64,8 @@ class Lookup:
         top = entry(answer.body) if answer.status == http.HTTPStatus.MULTI_STATUS else None
         return None if top is None else top.free_bytes
 
-    async def _propfind(self, url: str) -> Answer:
-        return await self._session.request("PROPFIND", url, headers=HEADERS, content=ASK)
+    async def _propfind(self, url: str, *, ask: bytes = ASK) -> Answer:
+        return await self._session.request("PROPFIND", url, headers=HEADERS, content=ask)
 
     async def _told(self, name: str, answer: Answer) -> Entry | None:
         if answer.status in GONE:

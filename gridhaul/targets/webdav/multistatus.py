@@ -20,6 +20,7 @@ class Entry:
 
     is_folder: bool
     length: int | None = None  # of an object, in bytes; None: the server does not tell
+    etag: str | None = None  # of an object, if it was asked for
     free_bytes: int | None = None  # that the server can still store below a folder (RFC 4331); None: it does not tell
 
 
@@ -40,17 +41,20 @@ def entry(multistatus: bytes) -> Entry | None:
     return Entry(
         is_folder=any(one.find("{DAV:}prop/{DAV:}resourcetype/{DAV:}collection") is not None for one in found),
         length=_number(found, "getcontentlength"),
+        etag=_text(found, "getetag") or None,
         free_bytes=_number(found, "quota-available-bytes"),
     )
 
 
 def _number(groups: list[ET.Element], name: str) -> int | None:
     """Return the property's value, a number of up to 18 digits; None if it is missing or something else."""
-    for group in groups:
-        value = (group.findtext(f"{{DAV:}}prop/{{DAV:}}{name}") or "").strip()
-        if value.isascii() and value.isdigit() and len(value) < 19:
-            return int(value)
-    return None
+    value = _text(groups, name)
+    return int(value) if value.isascii() and value.isdigit() and len(value) < 19 else None
+
+
+def _text(groups: list[ET.Element], name: str) -> str:
+    """Return the property's text; "" if the property is missing."""
+    return "".join(group.findtext(f"{{DAV:}}prop/{{DAV:}}{name}") or "" for group in groups).strip()
 
 
 def _no_webdav() -> TargetRefused:

@@ -36,7 +36,7 @@ _SHA256_ETAG = re.compile(r'"([0-9a-f]{64})"')
 
 
 class WebDavTarget:
-    """See `transfer.ports.targets`: `Target`, `AtomicCommit`, `Listing` and `Probed`.
+    """See `transfer.ports.targets`: `Target`, `AtomicCommit`, `Tagging`, `Listing` and `Probed`.
 
     Existence and length are judged by properties (PROPFIND) where the server has them, because HEAD and GET may speak
     of another form of an object: compressed, or made from it.
@@ -128,6 +128,13 @@ class WebDavTarget:
         answer = await self._move(temporary_name, final_name, overwrite="T")
         if answer.status not in STORED:
             raise self._refused_move(answer)
+
+    async def tag(self, name: str) -> str | None:
+        """Return the ETag. Servers make it of the object's time of writing, which stays when the object is renamed.
+
+        An ETag that is the object's digest is no tag: `find` tells that one.
+        """
+        return None if self._etag_digest else await self._lookup.etag(name)
 
     async def names(self, folder: str) -> AsyncGenerator[str]:
         url = f"{self._session.folder_url(folder)}/"

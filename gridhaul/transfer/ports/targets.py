@@ -77,6 +77,17 @@ class AtomicCommit(Protocol):
 
 
 @runtime_checkable
+class Tagging(Protocol):
+    """The further ability of targets that may serve an object in another form under its final name."""
+
+    async def tag(self, name: str) -> str | None:
+        """Return a tag that the object keeps when it is renamed, and that objects written at other times do not have.
+
+        Return None if there is no object, or no such tag.
+        """
+
+
+@runtime_checkable
 class Listing(Protocol):
     """The further ability of targets that can list a folder."""
 
