@@ -28,32 +28,38 @@ async def choose_final_name(deliveries: HeldNames, delivery: Delivery, content: 
     Every attempt begins with this call. Therefore an object that an earlier attempt sent, although its outcome was
     unknown, is found and not sent again. Raises NotAnObject, ObjectExists, ObjectNameBusy, OutcomeUnknown.
     """
-    may_rename = delivery.if_exists is IfExists.RENAME
     for name in _candidates(delivery):
-        if not await deliveries.hold_name(delivery.lease, name):
-            if may_rename:
-                continue
+        if await deliveries.hold_name(delivery.lease, name):
+            final = await _judge(delivery, content, target, name)
+            if final is not None:
+                return final
+        elif delivery.if_exists is not IfExists.RENAME:
             detail = "Another delivery to this name is open; this one follows."
             raise ObjectNameBusy(detail, retry_after_seconds=BUSY_SECONDS)
-        try:
-            found = await _inspect(delivery, content, target, name)
-        except NotAnObject:
-            if may_rename:
-                continue
-            raise
-        if found is not None and is_content(found, content):
-            return FinalName(name=name, delivered=found)
-        if found is not None and (checked := await _checked_before(delivery, target, name)):
-            return FinalName(name=name, delivered=replace(found, evidence=checked.evidence))
-        if found is None or _left_by_us(delivery, name, found):
-            return FinalName(name=name)
-        if delivery.if_exists is IfExists.OVERWRITE:
-            return FinalName(name=name, replaces=found)
-        if is_not_comparable(found, content):
-            _refuse_not_comparable(delivery, name)
-        if not may_rename:
-            break
     raise ObjectExists("The target holds other bytes under this name; choose if_exists or another name.")
+
+
+async def _judge(delivery: Delivery, content: Content, target: Target, name: str) -> FinalName | None:
+    """Return the final name; None if somebody else's object has the name and may not be overwritten."""
+    try:
+        found = await _inspect(delivery, content, target, name)
+    except NotAnObject:
+        if delivery.if_exists is IfExists.RENAME:
+            return None
+        raise
+    if found is None:
+        return FinalName(name=name)
+    if is_content(found, content):
+        return FinalName(name=name, delivered=found)
+    if checked := await _checked_before(delivery, target, name):
+        return FinalName(name=name, delivered=replace(found, evidence=checked.evidence))
+    if _left_by_us(delivery, name, found):
+        return FinalName(name=name)
+    if delivery.if_exists is IfExists.OVERWRITE:
+        return FinalName(name=name, replaces=found)
+    if is_not_comparable(found, content):
+        _refuse_not_comparable(delivery, name)
+    return None
 
 
 async def _checked_before(delivery: Delivery, target: Target, name: str) -> CheckedObject | None:
