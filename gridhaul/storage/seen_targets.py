@@ -1,4 +1,4 @@
-"""What was seen of targets, in MongoDB: one small document for each fingerprint of a configuration."""
+"""The facts that were seen of targets, in MongoDB: one small document for each fingerprint of a configuration."""
 
 from gridhaul.storage.connect import Database, Document, maps_database_errors
 from gridhaul.storage.lease import NOW

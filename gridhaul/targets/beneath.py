@@ -17,8 +17,9 @@ NO_FILE = frozenset({errno.ENXIO, errno.ELOOP, errno.EISDIR})  # a FIFO that nob
 RENAME_NOREPLACE = 1
 NO_RENAMEAT2 = frozenset({errno.EINVAL, errno.ENOSYS})  # no RENAME_NOREPLACE in the file system; an old kernel
 NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.EMLINK})
-# Answers of file systems that cannot flush a folder, or a file, by itself: some network and FUSE file systems.
-NO_SYNC = frozenset({errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EBADF})
+# Answers of file systems that cannot flush one file, or one folder: some network and FUSE file systems.
+NO_SYNC = frozenset({errno.EINVAL, errno.ENOTSUP, errno.ENOSYS})
+NO_FOLDER_SYNC = NO_SYNC | {errno.EBADF}  # some want a descriptor for writing, which a folder cannot have
 
 _renameat2 = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
 
@@ -66,19 +67,29 @@ def _no_file() -> NotAnObject:
     return NotAnObject("Under this name the target has a folder, a link or something else that is no file.")
 
 
-def sync(descriptor: int) -> None:
-    """Flush a file or a folder to the disk, where the file system can do that by itself."""
+def sync_file(descriptor: int) -> None:
+    """Flush the file to the disk, if the file system can flush one file."""
+    _sync(descriptor, NO_SYNC)
+
+
+def sync_folder(descriptor: int) -> None:
+    """Flush the folder's names to the disk, if the file system can flush one folder."""
+    _sync(descriptor, NO_FOLDER_SYNC)
+
+
+def _sync(descriptor: int, cannot: frozenset[int]) -> None:
     try:
         os.fsync(descriptor)
     except OSError as error:
-        if error.errno not in NO_SYNC:
+        if error.errno not in cannot:
             raise
 
 
 def rename_new(source: tuple[int, str], destination: tuple[int, str]) -> None:
     """Rename an object unless the destination exists. Both are (folder descriptor, name).
 
-    Raises FileExistsError, FileNotFoundError, or TargetRefused if the file system cannot do it.
+    Raises FileExistsError, FileNotFoundError, or TargetRefused if the file system cannot do it. Raises
+    TargetUnavailable if the destination exists now, and the source does still.
     """
     try:
         _rename_noreplace(source, destination)
@@ -96,7 +107,10 @@ def link_and_unlink(source: tuple[int, str], destination: tuple[int, str]) -> No
         if error.errno in NO_LINKS:
             raise TargetRefused("The target's file system can neither rename without replacing nor link.") from error
         raise
-    os.unlink(source[1], dir_fd=source[0])
+    try:
+        os.unlink(source[1], dir_fd=source[0])
+    except OSError as error:  # the object has its new name, so the delivery must not be refused
+        raise TargetUnavailable(f"The target's directory keeps the temporary object, too: {error.strerror}.") from error
 
 
 def _rename_noreplace(source: tuple[int, str], destination: tuple[int, str]) -> None:
@@ -141,5 +155,5 @@ def _enter_or_make(parent: int, folder: str) -> int:
     except FileNotFoundError:
         with suppress(FileExistsError):  # another writer made the folder at the same time
             os.mkdir(folder, dir_fd=parent)
-        sync(parent)
+        sync_folder(parent)
         return _enter(parent, folder)

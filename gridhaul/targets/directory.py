@@ -8,7 +8,7 @@ from itertools import islice
 from pathlib import Path
 
 from gridhaul.process import threads
-from gridhaul.targets.beneath import Root, make_folder, open_file, open_folder, rename_new, sync
+from gridhaul.targets.beneath import Root, make_folder, open_file, open_folder, rename_new, sync_file, sync_folder
 from gridhaul.targets.marker import adopt_or_make_marker, require_marker
 from gridhaul.targets.names import split_name
 from gridhaul.targets.os_errors import in_thread, mapped_os_errors
@@ -140,7 +140,7 @@ class DirectoryTarget:
             if written != length:
                 raise TargetUnavailable("Other than the promised number of bytes were to be sent.")
             with mapped_os_errors():
-                sync(descriptor)
+                sync_file(descriptor)
 
     def _remove(self, name: str) -> None:
         folders, last = split_name(name)
@@ -222,9 +222,9 @@ def _sync(source: tuple[int, str], destination: tuple[int, str]) -> None:
     attempt finds it there.
     """
     try:
-        sync(destination[0])
+        sync_folder(destination[0])
         if not os.path.samestat(os.fstat(source[0]), os.fstat(destination[0])):
-            sync(source[0])
+            sync_folder(source[0])
     except OSError as error:
         raise TargetUnavailable(
             f"The target's directory failed after the object was renamed: {error.strerror}."

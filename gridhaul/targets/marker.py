@@ -3,17 +3,19 @@
 A path is no proof: where a disk is not mounted, the path leads to the disk beneath.
 """
 
+import errno
 import os
 import re
 import secrets
 
-from gridhaul.targets.beneath import open_file, rename_new, sync
-from gridhaul.transfer.errors import TargetRefused, TargetUnavailable
+from gridhaul.targets.beneath import open_file, rename_new, sync_file, sync_folder
+from gridhaul.transfer.errors import NotAnObject, TargetRefused, TargetUnavailable
 from gridhaul.transfer.naming import MARKER
 
 EXPLANATION = "Gridhaul knows this directory again by this file. Please leave it here.\n"
 _ID = re.compile(r"[0-9a-f]{32}")
 ID_CHARACTERS = 32
+NOT_ALLOWED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 
 
 def require_marker(folder: int, wanted: str) -> None:
@@ -31,23 +33,28 @@ def require_marker(folder: int, wanted: str) -> None:
 def adopt_or_make_marker(folder: int, temporary: str) -> str:
     """Return the id of the marker in the folder, after making a marker durably if there is none.
 
-    `temporary` is the name of a file that may be written meanwhile. Raises TargetRefused if the marker cannot be made.
+    `temporary` is the name of a file that may be written meanwhile. Raises TargetRefused if no marker may be made, and
+    OSError.
     """
     made = secrets.token_hex(ID_CHARACTERS // 2)
     try:
-        return _read(folder) or _make(folder, temporary, made)
+        found = _read(folder) or _make(folder, temporary, made)
+        sync_folder(folder)  # also for a marker that another worker made a moment ago
     except OSError as error:
+        if error.errno not in NOT_ALLOWED:
+            raise
         raise TargetRefused(
             f"The target's directory does not take Gridhaul's marker: {error.strerror}. Let workers write there, or "
             f"write {made} into the file {MARKER} in it."
         ) from error
+    return found
 
 
 def _read(folder: int) -> str | None:
-    """Return the id in the marker; None if there is no marker."""
+    """Return the id in the marker; None if there is no marker, or something else has its name."""
     try:
         descriptor = open_file(folder, MARKER, os.O_RDONLY)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotAnObject):
         return None
     try:
         text = os.read(descriptor, 4096).decode("ascii", "replace").strip()
@@ -60,7 +67,7 @@ def _make(folder: int, temporary: str, made: str) -> str:
     descriptor = open_file(folder, temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     try:
         os.write(descriptor, f"{made}\n{EXPLANATION}".encode())
-        sync(descriptor)
+        sync_file(descriptor)
     finally:
         os.close(descriptor)
     try:
@@ -68,7 +75,6 @@ def _make(folder: int, temporary: str, made: str) -> str:
     except FileExistsError:  # another worker made a marker at the same time, or somebody's file has the name
         os.unlink(temporary, dir_fd=folder)
         made = _read(folder) or ""
-    sync(folder)
     if not made:
         raise TargetRefused(f"The file {MARKER} in the target's directory holds no marker; remove the file.")
     return made

@@ -243,7 +243,7 @@ class CheckedObject:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SeenTarget:
-    """What a probe saw of a target."""
+    """The facts that a probe saw of a target, and their age."""
 
     facts: Mapping[str, Any]  # `transfer.ports.targets.Facts`
     age_seconds: float  # by the database server's clock

@@ -1,4 +1,4 @@
-"""What stands under a name at a WebDAV server: told by PROPFIND, or by HEAD where the server has no PROPFIND."""
+"""The entry under a name at a WebDAV server: told by PROPFIND, or by HEAD where the server has no PROPFIND."""
 
 import http
 
