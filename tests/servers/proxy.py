@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import re
 import threading
 import time
 from collections.abc import AsyncGenerator, Callable, Iterator
@@ -16,7 +17,8 @@ from tests.servers.exchange import BROKEN, Peer, Planned, Seen, exchange
 __all__ = ["Planned", "Proxy", "Seen", "proxying"]
 
 HOST = "127.0.0.1"
-HEALTH = "/readyz"  # workers ask for it beside their work, so it is neither noted nor disturbed
+# Requests that workers send beside their work are neither noted nor disturbed: to the health check, and those of a probe.
+BESIDE = re.compile(r"/readyz|.*/\.gridhaul-[0-9a-f]{24}-[0-9]+~.*")
 
 
 @dataclass(kw_only=True)
@@ -122,7 +124,7 @@ async def _serve(proxy: Proxy, client: Peer, number: int) -> None:
         while isinstance(request := await client.event(), h11.Request):
             seen = _note(request, number)
             planned = None
-            if seen.target != HEALTH:
+            if not BESIDE.fullmatch(seen.target):
                 proxy.requests.append(seen)
                 planned = next((plan for plan in list(proxy.plans) if plan.takes(seen)), None)
             try:
