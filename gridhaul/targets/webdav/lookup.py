@@ -5,7 +5,7 @@ import http
 from gridhaul.targets.http_session import FOUND, GONE, WRITE_ONLY, Answer, HttpSession
 from gridhaul.targets.names import split_name
 from gridhaul.targets.webdav.multistatus import Entry, entry
-from gridhaul.transfer.errors import NotAnObject, TargetRefused
+from gridhaul.transfer.errors import NotAnObject, OutcomeUnknown, TargetRefused
 
 ASK = (
     b'<?xml version="1.0"?><propfind xmlns="DAV:"><prop>'
@@ -43,6 +43,14 @@ class Lookup:
         if found is not None and found.is_folder:
             raise NotAnObject("The target has a folder under this name; choose another one.")
         return found
+
+    async def require_propfind(self) -> None:
+        """Raise OutcomeUnknown if the server has no PROPFIND, so that nothing lists its folders."""
+        if self.has_propfind:
+            answer = await self._propfind(f"{self._session.folder_url('')}/")
+            self.has_propfind = answer.status not in WRITE_ONLY
+        if not self.has_propfind:
+            raise OutcomeUnknown("The target's server cannot list its folders.")
 
     async def etag(self, name: str) -> str | None:
         """Return the property `getetag` of the object; None if there is no object, or no such property.

@@ -137,6 +137,7 @@ class WebDavTarget:
         return None if self._etag_digest else await self._lookup.etag(name)
 
     async def names(self, folder: str) -> AsyncGenerator[str]:
+        await self._lookup.require_propfind()
         url = f"{self._session.folder_url(folder)}/"
         headers = {"Depth": "1", "Content-Type": "application/xml"}
         own = unquote(urlsplit(url).path).rstrip("/")
@@ -189,6 +190,8 @@ class WebDavTarget:
             return full
         if answer.status == http.HTTPStatus.METHOD_NOT_ALLOWED:  # rclone's answer when its disk is full
             return TargetFull("The target answered 405 to an object, although it took a small one; is its disk full?")
+        if answer.status == http.HTTPStatus.INTERNAL_SERVER_ERROR:  # that of nginx and lighttpd when their disk is full
+            return TargetUnavailable("The target answered 500 to an object; is its disk full? Its log tells more.")
         return answer.error()
 
     async def _full(self, length: int) -> TargetFull | None:
