@@ -59,7 +59,7 @@ class Probe:
         try:
             base = await self._choose_base()
             lost = [oddity.label for number, oddity in enumerate(ODDITIES) if await self._loses(base, number, oddity)]
-        except BaseException:
+        except GridhaulError:
             with suppress(GridhaulError):  # the names stay among the delivery's leftovers
                 await self._remove_written()
             raise
@@ -84,8 +84,6 @@ class Probe:
         refusals = []
         for base in self._bases:
             answer = await self._move(base, _first(self._scratch), _second(self._scratch))
-            if answer.status in BUSY:
-                raise answer.error()
             if answer.status in STORED and await self._holds(_second(self._scratch)):
                 return base
             # A proxy that cuts a prefix from the path lets the server move the object into a folder of that name.
@@ -98,18 +96,27 @@ class Probe:
         name, mangled = _odd_names(self._scratch, number, oddity)
         self._written.update(filter(None, (name, mangled)))
         answer = await self._move(base, _first(self._scratch), name)
-        if answer.status in BUSY:
-            raise answer.error()
         kept = answer.status in STORED and await self._holds(name)
         return not kept or (mangled is not None and await self._holds(mangled))
 
     async def _move(self, base: str, source: str, destination: str) -> Answer:
+        """Write an object and rename it; return the answer to MOVE. After a server error, try once more."""
+        answer = await self._move_once(base, source, destination)
+        if answer.status < http.HTTPStatus.INTERNAL_SERVER_ERROR:
+            return answer
+        return await self._move_once(base, source, destination)
+
+    async def _move_once(self, base: str, source: str, destination: str) -> Answer:
+        """Do what `_move` says, once. Raises TargetUnavailable if the server is busy."""
         self._written.update((source, destination))
         put = await self._session.request("PUT", self._session.url(source), content=CONTENT)
         if put.status not in STORED:
             raise put.error()
         headers = {"Destination": f"{base}/{quote_name(destination)}", "Overwrite": "T"}
-        return await self._session.request("MOVE", self._session.url(source), headers=headers)
+        answer = await self._session.request("MOVE", self._session.url(source), headers=headers)
+        if answer.status in BUSY:
+            raise answer.error()
+        return answer
 
     async def _holds(self, name: str) -> bool:
         """Return whether the server has an object under the name; False also if it refuses the name."""
