@@ -27,6 +27,7 @@ def fingerprint(inside: Callable[..., Any]) -> str:
 HEAD, BODY = "gridhaul/asgi/connection_limits.py", "gridhaul/asgi/body_buffer.py"
 ONE, CLOSE = "gridhaul/asgi/pipelining.py", "gridhaul/asgi/lingering_close.py"
 SENDING, CLIENT, LINE = "gridhaul/outgoing/sending.py", "gridhaul/outgoing/http_client.py", "gridhaul/outgoing/line.py"
+WATCHED = "gridhaul/outgoing/watched_backend.py"
 INSIDES: tuple[tuple[Callable[..., Any], str, str], ...] = (
     (HttpToolsProtocol.connection_made, "acdde3b1feda895b", HEAD),
     (HttpToolsProtocol.connection_lost, "57f91eb8d08c0749", HEAD),
@@ -47,8 +48,14 @@ INSIDES: tuple[tuple[Callable[..., Any], str, str], ...] = (
     (httpx2.HTTPTransport.__init__, "592a7a07becd3b12", SENDING),
     (httpx2.HTTPTransport.handle_request, "af5d7f077679247e", SENDING),
     (httpcore2.HTTP11Connection.handle_request, "722082dfd09b06de", SENDING),
+    (httpcore2.HTTP11Connection._response_closed, "2c958183ecd78475", SENDING),
     (httpcore2.HTTP11Connection._send_request_body, "006af445b4e78a0b", SENDING),
     (httpx2.AsyncHTTPTransport.handle_async_request, "a8d9fd571fdb85f1", CLIENT),
+    (httpx2.AsyncHTTPTransport.__init__, "2731fc8ea43d15c3", CLIENT),
+    (httpx2.AsyncHTTPTransport.aclose, "e31a640d03915d71", CLIENT),
+    (httpcore2.AsyncHTTPConnection.handle_async_request, "ee88c3dcb2e9d97d", WATCHED),
+    (httpcore2.AsyncHTTP11Connection.handle_async_request, "5564618665f26563", WATCHED),
+    (httpcore2.AnyIOBackend.connect_tcp, "b62434eee4f7012d", WATCHED),
     (httpcore2.AsyncHTTP11Connection._receive_event, "12a1a70993318ad7", CLIENT),
     (httpcore2.SyncBackend.connect_tcp, "b98b189d3c720897", LINE),
 )

@@ -11,6 +11,7 @@ import httpx2
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_before_delay, wait_exponential_jitter
 
 from gridhaul.client.errors import ApiError, ApiInsecure, ApiUnreachable, ClientError
+from gridhaul.outgoing.exchange import KEPT_SECONDS
 from gridhaul.outgoing.headers import retry_after_seconds
 from gridhaul.outgoing.tls import tls_context, tls_refusal
 
@@ -43,6 +44,7 @@ class Connection:
             base_url=_checked_url(url),
             headers={"Accept": "application/json", **authorization},
             timeout=_TIMEOUT,
+            limits=httpx2.Limits(keepalive_expiry=KEPT_SECONDS),
             verify=tls or tls_context(),
             follow_redirects=False,
             trust_env=False,

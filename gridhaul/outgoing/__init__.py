@@ -1,1 +1,1 @@
-"""HTTP as a client: the one factory of clients, TLS, bodies that are sent in threads, and header fields."""
+"""HTTP as a client: the one factory of clients, TLS, bodies that threads send, repeats, and header fields."""

@@ -11,6 +11,8 @@ from typing import Any
 
 import httpcore2
 
+from gridhaul.outgoing.exchange import bytes_arrived, connection_is_made
+
 CONNECT_MOST_SECONDS = 60.0  # the timeout of a connection whose caller sets none
 LEAST_SECONDS = 0.001  # the shortest timeout passed on: 0 would make the socket non-blocking
 
@@ -38,6 +40,7 @@ class Line(httpcore2.SyncBackend):
         socket_options: Iterable[SocketOption] | None = None,
     ) -> httpcore2.NetworkStream:
         """Connect to the first of the host's addresses that answers. `timeout` bounds all addresses together."""
+        connection_is_made()
         deadline = time.monotonic() + (CONNECT_MOST_SECONDS if timeout is None else timeout)
         addresses = self._addresses(host, port, deadline)
         for left in range(len(addresses), 0, -1):
@@ -107,7 +110,9 @@ class _Stream(httpcore2.NetworkStream):
         self._line = line
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return self._stream.read(max_bytes, timeout)
+        part = self._stream.read(max_bytes, timeout)
+        bytes_arrived(len(part))
+        return part
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         self._stream.write(buffer, timeout)

@@ -14,6 +14,7 @@ from functools import partial
 import httpcore2
 import httpx2
 
+from gridhaul.outgoing.exchange import watched
 from gridhaul.outgoing.line import Line
 from gridhaul.process.threads import thread_ended
 from gridhaul.transfer.ports.targets import Leaving
@@ -30,14 +31,22 @@ class Body(httpx2.SyncByteStream, httpx2.AsyncByteStream):
     """The body of one request (`request.stream`), whose blocks a thread takes and sends; it notes how that ended.
 
     The sending thread calls `leaving` with 0 right before the head of the request leaves, and with a block's length
-    right before that block. `stop` makes a thread that waits for the next block fail. The class is both kinds of
-    stream, so that httpx2's asynchronous client accepts it, and a transport without threads (of a test) can read it.
+    right before that block. `stop` makes a thread that waits for the next block fail.
+
+    Each block can be taken once, but the body keeps the first until the second is taken: until then the request can be
+    repeated. The head and the first block then leave again. `leaving` is called with 0 for each of the two, so that the
+    lengths add up to that of the body.
+
+    The class is both kinds of stream, so that httpx2's asynchronous client accepts it, and a transport without threads
+    (of a test) can read it.
     """
 
     def __init__(
         self, blocks: Iterable[bytes], *, leaving: Leaving = _ignore, stop: Callable[[], None] = lambda: None
     ) -> None:
-        self._blocks: Iterable[bytes] | None = blocks
+        self._blocks: Iterable[bytes] | None = blocks  # an iterator once the body is being sent
+        self._first: bytes | None = None  # the first block while no other was taken
+        self._taken = 0  # blocks
         self._leaving = leaving
         self._iterating = self._iterate()
         self.stop = stop
@@ -52,13 +61,19 @@ class Body(httpx2.SyncByteStream, httpx2.AsyncByteStream):
             self.failure = error
             raise
 
+    def begin_again(self) -> bool:
+        """Prepare the body of a repeated request. Return False if that is not possible."""
+        self._iterating.close()
+        self.is_sent = False
+        return self.failure is None and self._taken <= 1
+
     def release(self) -> None:
         """Forget the blocks, once the request is over.
 
         The exception of a failed request holds the libraries' frames, which hold the body, and the exception and these
         frames form cycles. Without this, the blocks would stay in memory until the garbage collector finds the cycles.
         """
-        self._blocks = None
+        self._blocks = self._first = None
         self._iterating.close()
 
     def __iter__(self) -> Generator[bytes]:
@@ -68,8 +83,14 @@ class Body(httpx2.SyncByteStream, httpx2.AsyncByteStream):
     def _iterate(self) -> Generator[bytes]:
         if self._blocks is None:
             raise httpx2.StreamConsumed
+        self._blocks = blocks = iter(self._blocks)
         try:
-            for block in self._blocks:
+            if self._first is not None:
+                self._leaving(0)
+                yield self._first
+            for block in blocks:
+                self._taken += 1
+                self._first = block if self._taken == 1 else None
                 self._leaving(len(block))
                 yield block
         except Exception as error:
@@ -97,6 +118,9 @@ class Senders:
 
     async def send(self, request: httpx2.Request, body: Body) -> httpx2.Response:
         """Send the request with the body, and return the response with at most 64 KiB of its own body.
+
+        If a kept connection ends without a byte of an answer, a new one carries the request once more, if a repeat is
+        safe and the body can begin again.
 
         Raises what the body raised, or httpx2.TransportError; a 2xx response that arrives before the whole body was
         sent is one, too. When cancelled, it cuts the connection and raises CancelledError once the thread has ended: at
@@ -156,8 +180,16 @@ class _Sender:
         return self._line.is_cut
 
     def send(self, request: httpx2.Request, body: Body) -> httpx2.Response:
-        """Send the request, in the calling thread."""
+        """Send the request, in the calling thread, and once more if the server may have closed its kept connection."""
+        with watched() as exchange:
+            try:
+                return self._send_once(request, body)
+            except httpx2.TransportError as error:
+                if self.is_cut or not exchange.met_a_close(request, error) or not body.begin_again():
+                    raise
+        return self._send_once(request, body)
 
+    def _send_once(self, request: httpx2.Request, body: Body) -> httpx2.Response:
         def trace(event: str, _: object) -> None:
             if event == HEAD_LEAVES:
                 body.head_leaves()

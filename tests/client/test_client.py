@@ -2,13 +2,16 @@
 
 import json
 import socket
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs
 
 import pytest
 
-from gridhaul.client import ApiError, ApiUnreachable, Client, ClientError, Order, logged_in
+from gridhaul.client import ApiError, ApiUnreachable, Client, ClientError, Order, connection, logged_in
 from gridhaul.embedded.network import free_ports
 from gridhaul.transfer.model import IfChanged, IfExists
 from tests.cli.scripted_api import (
@@ -184,6 +187,38 @@ def test_token_that_no_header_can_carry_is_refused(token: str) -> None:
 def test_answer_without_content_is_no_error(api: ScriptedApi, client: Client) -> None:
     api.script(f"DELETE /keys/{FILE_ID}", Answer(body=None, status=204))
     client.keys.revoke(FILE_ID)
+
+
+def test_connection_that_was_idle_for_long_is_not_used_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The api may close it at that moment, and a request that must not be carried out twice would fail."""
+    monkeypatch.setattr(connection, "KEPT_SECONDS", 0.05)
+    connections = 0
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def setup(self) -> None:
+            nonlocal connections
+            connections += 1
+            super().setup()
+
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", "2")
+            self.end_headers()
+            self.wfile.write(b"{}")
+
+        def log_message(self, *_: object) -> None:
+            """Write no log."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever).start()
+        with Client(f"http://127.0.0.1:{server.server_port}", TOKEN, patience_seconds=0, on_retry=print) as client:
+            for _ in range(3):
+                client.file(FILE_ID)
+                time.sleep(0.1)
+        server.shutdown()
+    assert connections == 3
 
 
 def make_key(client: Client) -> object:

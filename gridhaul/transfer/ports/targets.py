@@ -48,7 +48,8 @@ class Target(Protocol):
         """Write the object from blocks of `length` bytes in all. One thread takes each block and sends it.
 
         That thread calls `leaving` right before bytes leave this process: first with 0, before anything is done to the
-        object, then with the length of each block, which may have been made long before. An exception of `leaving` or
+        object, then with the length of each block, which may have been made long before. What leaves once more, because
+        the server had closed a connection, is told as 0: the lengths add up to `length`. An exception of `leaving` or
         of `blocks` passes through unchanged, and nothing more leaves. When cancelled, this stops the blocks.
         """
 
@@ -92,7 +93,10 @@ class Listing(Protocol):
     """The further ability of targets that can list a folder."""
 
     def names(self, folder: str) -> AsyncGenerator[str]:
-        """Yield the names of the entries in the folder ("" is the top). Yield nothing if there is no such folder."""
+        """Yield the names of the entries in the folder ("" is the top). Yield nothing if there is no such folder.
+
+        Raises OutcomeUnknown if this target cannot list folders, though others of its kind can.
+        """
 
 
 Facts = Mapping[str, Any]  # what was seen of a target: values for MongoDB, which only the kind of target reads
@@ -126,7 +130,7 @@ class Probed(Protocol):
 
 
 class SeenTargets(Protocol):
-    """What was seen of targets, in the database. All methods raise DatabaseUnavailable."""
+    """The facts that were seen of targets, in the database. All methods raise DatabaseUnavailable."""
 
     async def find(self, fingerprint: str) -> SeenTarget | None:
         """Return what was seen of the target with the fingerprint; None if it was never seen."""
