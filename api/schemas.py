@@ -173,6 +173,13 @@ class DeliveryView(BaseModel):
     rate: float | None
     attempts: int
     error: FailureView | None
+    leftovers: list[str] = Field(
+        description="Names at the target that may hold bytes of the delivery and will be removed after its end"
+    )
+    cleaning_error: FailureView | None = Field(
+        description="Why something of the delivery remains at the target after its end. The removal of `leftovers` is "
+        "tried again until they are gone; without leftovers it was given up, and somebody must look at the object"
+    )
     waiting: Waiting
     receipt: ReceiptView | None
     created_at: datetime
@@ -193,6 +200,8 @@ class DeliveryView(BaseModel):
             rate=delivery.rate,
             attempts=delivery.attempts,
             error=FailureView.of(delivery.error),
+            leftovers=list(delivery.leftovers),
+            cleaning_error=FailureView.of(delivery.cleaning_error),
             waiting=FailureView.of(obstacles.of_delivery(delivery)),
             receipt=ReceiptView.of(delivery.receipt, delivery) if delivery.receipt else None,
             created_at=delivery.created_at,

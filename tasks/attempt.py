@@ -224,7 +224,7 @@ class Attempts(Generic[S]):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Chores(Attempts[S]):
-    """Attempts to clean up after a record that is over. The record keeps the error that it ended with."""
+    """Attempts to clean up after a record that is over. The error that the record ended with stays beside theirs."""
 
     def _error_fields(self, error: GridhaulError) -> dict[str, Any]:
-        return {}
+        return {"cleaning_error": Failure(code=error.code, detail=error.detail)}

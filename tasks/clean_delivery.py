@@ -3,8 +3,15 @@
 from dataclasses import replace
 from typing import Any
 
-from gridhaul.transfer.errors import OutcomeUnknown
-from gridhaul.transfer.model import Delivery, RecordId, TaskName
+from gridhaul.transfer.errors import (
+    GridhaulError,
+    NotAnObject,
+    OutcomeUnknown,
+    TargetLocked,
+    TargetRefused,
+    TargetUnavailable,
+)
+from gridhaul.transfer.model import Delivery, Failure, RecordId, TaskName
 from gridhaul.transfer.naming import is_temporary
 from gridhaul.transfer.ports.targets import Target
 from tasks.attempt import Meter, Tenure
@@ -22,7 +29,7 @@ def clean_delivery(delivery_id: str) -> None:
 async def clean_up(runtime: Runtime, delivery_id: str) -> None:
     """Claim the delivery and remove its leftovers. Do nothing if the claim fails.
 
-    The cleaning is never given up: a delivery that still has leftovers is due again.
+    The cleaning is never given up: a delivery that still has leftovers is due again, and its record says why.
     """
     delivery = await runtime.deliveries.claim_cleaning(RecordId(delivery_id), holder=runtime.holder)
     if delivery is not None:
@@ -42,28 +49,67 @@ class _Unmetered(Meter):
 
 
 async def _clean(runtime: Runtime, delivery: Delivery, tenure: Tenure) -> None:
+    """Remove every leftover that the target lets go. Raises the error of the first name that could not be cleaned.
+
+    A target that was unavailable for two names is not asked for the further ones: it may be silent, for a minute each.
+    """
     target = await runtime.targets.get(delivery.target)
-    touched = delivery.final_touched
+    outcome: dict[str, Any] = {}
+    left, errors = list(delivery.leftovers), list[GridhaulError]()
     for name in delivery.leftovers:
-        tenure.check()
-        if is_temporary(name):
-            await target.remove(name)
-        else:
-            touched = not await _cleaned_final(target, name, delivery, tenure)
-    kept = {"rate": delivery.rate, "final_touched": touched}
-    await runtime.deliveries.finish(delivery.lease, delivery.state, leftovers=(), **kept)
+        try:
+            outcome |= await _clean_name(target, name, delivery, tenure)
+            left.remove(name)
+        except GridhaulError as error:
+            errors.append(error)
+            if sum(_is_silent(one) for one in errors) > 1:
+                break
+    if errors:
+        await runtime.deliveries.renew(delivery.lease, leftovers=tuple(left), **outcome)
+        raise errors[0]
+    done = {"rate": delivery.rate, "leftovers": (), "cleaning_error": None}
+    await runtime.deliveries.finish(delivery.lease, delivery.state, **{**done, **outcome})
 
 
-async def _cleaned_final(target: Target, name: str, delivery: Delivery, tenure: Tenure) -> bool:
-    """Remove the object under the final name if the delivery may have sent it. Return whether nothing of it is left."""
+def _is_silent(error: GridhaulError) -> bool:
+    return isinstance(error, TargetUnavailable) and not isinstance(error, TargetLocked)
+
+
+async def _clean_name(target: Target, name: str, delivery: Delivery, tenure: Tenure) -> dict[str, Any]:
+    """Remove what the delivery left under the name. Return the record's changed fields."""
+    tenure.check()
+    if not is_temporary(name):
+        return await _clean_final(target, name, delivery, tenure)
+    await target.remove(name)
+    return {}
+
+
+async def _clean_final(target: Target, name: str, delivery: Delivery, tenure: Tenure) -> dict[str, Any]:
+    """Remove the object under the final name if the delivery may have sent it. Return the record's changed fields.
+
+    An object that the target keeps is given up, so that other deliveries to the name do not wait for ever.
+    """
     try:
-        if await target.find(name, length=delivery.length) is None:
-            return True
-        found = await target.read_back(name, length=delivery.length, sha256=delivery.sha256)
-        if found is None or not may_be_ours(delivery, delivery.replaced, found):
-            return True
+        if not await _may_hold_ours(target, name, delivery):
+            return {"final_touched": False}
         tenure.check()
         await target.remove(name)
-        return await target.find(name, length=delivery.length) is None
+        if await target.find(name, length=delivery.length) is not None:
+            return {"final_touched": True, "cleaning_error": _kept_by_target(name)}
+    except NotAnObject:  # somebody has put a folder, or the like, under the name since
+        return {"final_touched": False}
     except OutcomeUnknown:  # the target cannot be read: the object may be somebody else's
+        return {"final_touched": True}
+    return {"final_touched": False}
+
+
+async def _may_hold_ours(target: Target, name: str, delivery: Delivery) -> bool:
+    if await target.find(name, length=delivery.length) is None:
         return False
+    found = await target.read_back(name, length=delivery.length, sha256=delivery.sha256)
+    return found is not None and may_be_ours(delivery, delivery.replaced, found)
+
+
+def _kept_by_target(name: str) -> Failure:
+    detail = f"The target keeps {name!r}, which may be a part of the file, although it was asked to remove it; "
+    return Failure(code=TargetRefused.code, detail=f"{detail}remove it by hand, or retry the delivery.")

@@ -10,6 +10,7 @@ from tasks.attempt import Meter
 from tasks.celery import app
 from tasks.checking.contents import ContentsExaminer
 from tasks.checking.examination import Examination, Examiner
+from tasks.checking.leftovers import LeftoversExaminer
 from tasks.checking.objects import ObjectsExaminer
 from tasks.checking.orphans import OrphansExaminer, UnreferencedExaminer
 from tasks.checking.records import FilesExaminer, StalledRecordsExaminer
@@ -104,6 +105,7 @@ EXAMINERS: Mapping[Stage, Callable[[Runtime, Examination], Examiner]] = {
     Stage.MANIFESTS: OrphansExaminer,
     Stage.BUCKET_FILES: OrphansExaminer,
     Stage.OBJECTS: ObjectsExaminer,
+    Stage.LEFTOVERS: LeftoversExaminer,
     Stage.TEMPORARIES: TemporariesExaminer,
     Stage.USAGE: UsageExaminer,
 }

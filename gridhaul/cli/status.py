@@ -64,6 +64,7 @@ def _delivery_lines(delivery: DeliveryRecord) -> list[str]:
         f"  sent      {progress(delivery['sent_bytes'], delivery['length'], delivery['rate'])}",
         f"  attempts  {delivery['attempts']}",
         *_error_lines(delivery["error"]),
+        *_cleaning_lines(delivery),
         *_waiting_lines(delivery["waiting"]),
         f"  updated   {delivery['updated_at']}",
         *([f"  evidence  {receipt['evidence']}", f"  location  {receipt['location']}"] if receipt else []),
@@ -72,6 +73,16 @@ def _delivery_lines(delivery: DeliveryRecord) -> list[str]:
 
 def _error_lines(error: FailureRecord | None) -> list[str]:
     return [f"  error     {error['code']}: {error['detail']}"] if error else []
+
+
+def _cleaning_lines(delivery: DeliveryRecord) -> list[str]:
+    error = delivery["cleaning_error"]
+    if error is None:
+        return []
+    why = f"{error['code']}: {error['detail']}"
+    if not delivery["leftovers"]:
+        return [f"  not cleaned up: {why}"]
+    return [f"  not cleaned up yet: {name} ({why})" for name in delivery["leftovers"]]
 
 
 def _waiting_lines(waiting: FailureRecord | None) -> list[str]:

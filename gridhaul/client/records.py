@@ -69,6 +69,8 @@ class DeliveryRecord(TypedDict):
     rate: float | None
     attempts: int
     error: FailureRecord | None
+    leftovers: list[str]
+    cleaning_error: FailureRecord | None
     waiting: FailureRecord | None
     receipt: ReceiptRecord | None
     created_at: str

@@ -98,7 +98,7 @@ class LeasedCollection(Generic[R, S]):
         due = after(delay_seconds)
         values = {"state": to_state, "rate": None, **changes}
         times = {"next_attempt_at": due, "hint_at": due, "hinted_at": GONE, "lease_until": GONE}
-        await self._write(lease, self._pipeline(values, **times))
+        await self._write(lease, [*self._pipeline(values, **times), *self._once_released(to_state)])
 
     async def finish(self, lease: Lease, to_state: S, **changes: object) -> None:
         ended = self._pipeline({"state": to_state, "rate": None, **changes}, lease_until=GONE)
@@ -150,6 +150,10 @@ class LeasedCollection(Generic[R, S]):
         The expressions see the other fields of the record as the same write sets them.
         """
         return dict.fromkeys(("next_attempt_at", "hint_at", "hinted_at"), GONE)
+
+    def _once_released(self, state: S) -> list[Document]:
+        """Return further stages of the write that releases a record; they see its fields as the write sets them."""
+        return []
 
     def _held(self) -> Document:
         end = after(self._lease_seconds)

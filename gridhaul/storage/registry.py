@@ -117,6 +117,11 @@ _FILE_FIELDS = (
 )
 
 
+LEFTOVERS: Document = {"$ifNull": ["$leftovers", []]}
+# A delivery that is over keeps its claim on its final name as long as the name is among the leftovers.
+CLAIM_LEFT: Document = {"$cond": [{"$in": ["$final_name", LEFTOVERS]}, "$claimed", GONE]}
+
+
 @maps_database_errors
 class MongoDeliveries(LeasedCollection[Delivery, DeliveryState]):
     """The ports `DeliveryRegistry` and `DeliverableRecords` of `transfer.ports.deliveries` on MongoDB.
@@ -188,25 +193,26 @@ class MongoDeliveries(LeasedCollection[Delivery, DeliveryState]):
         return await self._take(delivery_id, to_be_cleaned, {"lease_holder": holder}, counts)
 
     def _due_now(self) -> Document:
-        return {**super()._due_now(), "ended_at": GONE}
+        return {**super()._due_now(), "ended_at": GONE, "cleaning_error": GONE}
 
     def _at_rest(self, state: DeliveryState) -> Document:
-        """Return the times of a delivery at rest, but keep a delivery due that is over and has leftovers.
-
-        Such a delivery keeps its claim on its final name as long as the name is among the leftovers.
-        """
+        """Return the times of a delivery at rest, but keep a delivery due that is over and has leftovers."""
         if state not in OVER:
             return super()._at_rest(state)
-        left = {"$ifNull": ["$leftovers", []]}
-        then = {"$cond": [{"$eq": [left, []]}, GONE, after(self._sweep_seconds)]}
+        none_left = {"$eq": [LEFTOVERS, []]}
+        then = {"$cond": [none_left, GONE, after(self._sweep_seconds)]}
         return {
             "next_attempt_at": then,
             "hint_at": then,
             "hinted_at": GONE,
-            "queue": {"$cond": [{"$eq": [left, []]}, "$queue", Queue.MAINTENANCE.value]},
-            "claimed": {"$cond": [{"$in": ["$final_name", left]}, "$claimed", GONE]},
+            "queue": {"$cond": [none_left, "$queue", Queue.MAINTENANCE.value]},
+            "claimed": CLAIM_LEFT,
+            "cleaning_error": {"$ifNull": ["$cleaning_error", GONE]},  # the index has only deliveries with an error
             "ended_at": {"$ifNull": ["$ended_at", NOW]},
         }
+
+    def _once_released(self, state: DeliveryState) -> list[Document]:
+        return [{"$set": {"claimed": CLAIM_LEFT}}] if state in OVER else []
 
     async def _queue(self, new: NewDelivery, *, again_from: frozenset[DeliveryState]) -> Delivery:
         """Insert the delivery, or queue it again if its state is in `again_from`.

@@ -59,6 +59,7 @@ REGISTRY_INDEXES: Mapping[str, Sequence[IndexModel]] = {
         _index("target", "final_name"),
         _index("target", "folder"),
         _partial_index("claimed", unique=True),
+        _partial_index("_id", "cleaning_error"),
     ),
     "contents": LEASED,
     "checks": (*LEASED, _partial_index("open_key", unique=True)),

@@ -48,13 +48,15 @@ class Stage(StrEnum):
     MANIFESTS = "manifests"
     BUCKET_FILES = "bucket_files"
     OBJECTS = "objects"
+    LEFTOVERS = "leftovers"
     TEMPORARIES = "temporaries"
     USAGE = "usage"
 
 
 _ORPHANS = (Stage.UNREFERENCED, Stage.CHUNKS, Stage.INLINE, Stage.MANIFESTS, Stage.BUCKET_FILES)
-_OF_ONE_FILE = (Stage.FILES, Stage.CONTENTS, Stage.STALLED, Stage.OBJECTS, Stage.TEMPORARIES)
-_OF_ALL = (Stage.FILES, Stage.CONTENTS, Stage.STALLED, *_ORPHANS, Stage.OBJECTS, Stage.TEMPORARIES, Stage.USAGE)
+_AT_TARGETS = (Stage.OBJECTS, Stage.LEFTOVERS, Stage.TEMPORARIES)
+_OF_ONE_FILE = (Stage.FILES, Stage.CONTENTS, Stage.STALLED, *_AT_TARGETS)
+_OF_ALL = (Stage.FILES, Stage.CONTENTS, Stage.STALLED, *_ORPHANS, *_AT_TARGETS, Stage.USAGE)
 _OF_GC = (*_ORPHANS, Stage.USAGE)
 
 

@@ -4,7 +4,7 @@ from contextlib import aclosing
 from functools import partial
 
 from gridhaul.transfer.checks import Cursor
-from gridhaul.transfer.errors import DatabaseUnavailable, GridhaulError
+from gridhaul.transfer.errors import DatabaseUnavailable, GridhaulError, OutcomeUnknown
 from gridhaul.transfer.findings import Finding, FindingCode
 from gridhaul.transfer.naming import delivery_of_temporary
 from gridhaul.transfer.ports.checking import Folder
@@ -32,6 +32,8 @@ class TemporariesExaminer:
             target = await self._targets.get(target_name)
             if isinstance(target, Listing):
                 await self._look(target, target, folder)
+        except OutcomeUnknown:  # the target cannot list: only the leftovers in the records are known
+            pass
         except DatabaseUnavailable:  # the database is silent, not the target
             raise
         except GridhaulError as error:

@@ -148,6 +148,8 @@ def delivery(state: str, **changes: object) -> dict[str, Any]:
         "rate": None,
         "attempts": 1,
         "error": None,
+        "leftovers": [],
+        "cleaning_error": None,
         "waiting": None,
         "receipt": receipt() if state == "DELIVERED" else None,
         "created_at": "2026-11-21T03:00:02Z",

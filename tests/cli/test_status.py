@@ -60,6 +60,28 @@ def test_obstacles_of_file_and_delivery_are_shown(api: ScriptedApi, run: Run) ->
     assert shown.count("\n  waiting   no worker has answered for 20 s (queue: small); start one\n") == 2
 
 
+def test_leftovers_that_cannot_be_removed_are_named(api: ScriptedApi, run: Run) -> None:
+    left = ["in/.gridhaul-1.part", "in/\x1b2.part"]
+    why = {"code": "target_refused", "detail": "The target answered 405."}
+    api.script(THE_DELIVERY, delivery("FAILED", leftovers=left, cleaning_error=why))
+    shown = run("status", DELIVERY_ID).stdout.splitlines()
+    assert [line for line in shown if "cleaned" in line] == [
+        "  not cleaned up yet: in/.gridhaul-1.part (target_refused: The target answered 405.)",
+        "  not cleaned up yet: in/\\x1b2.part (target_refused: The target answered 405.)",
+    ]
+
+
+def test_object_that_was_given_up_is_shown(api: ScriptedApi, run: Run) -> None:
+    why = {"code": "target_refused", "detail": "The target keeps 'run42.h5'."}
+    api.script(THE_DELIVERY, delivery("FAILED", cleaning_error=why))
+    assert "\n  not cleaned up: target_refused: The target keeps 'run42.h5'.\n" in run("status", DELIVERY_ID).stdout
+
+
+def test_leftovers_that_no_cleaning_has_tried_yet_are_not_shown(api: ScriptedApi, run: Run) -> None:
+    api.script(THE_DELIVERY, delivery("STREAMING", leftovers=[".gridhaul-1.part"]))
+    assert ".part" not in run("status", DELIVERY_ID).stdout
+
+
 def test_id_of_a_delivery_shows_the_delivery(api: ScriptedApi, run: Run) -> None:
     api.script(THE_DELIVERY, delivery("STREAMING", sent_bytes=1 << 20, rate=1 << 20))
     result = run("status", DELIVERY_ID)

@@ -106,6 +106,7 @@ class MemoryRecords(Generic[Leasable, S]):
         self._change(row, {"state": to_state, "rate": None, **changes})
         row.lease_until = row.hinted_at = None
         row.next_attempt_at = row.hint_at = time.monotonic() + delay_seconds
+        self._once_released(row)
 
     async def finish(self, lease: Lease, to_state: S, **changes: object) -> None:
         row = self._leased(lease)
@@ -140,6 +141,9 @@ class MemoryRecords(Generic[Leasable, S]):
 
     def _at_rest(self, row: Row[Leasable]) -> None:
         row.next_attempt_at = row.hint_at = row.hinted_at = None
+
+    def _once_released(self, row: Row[Leasable]) -> None:
+        pass
 
     def _leased(self, lease: Lease) -> Row[Leasable]:
         row = self.rows.get(lease.record_id)
@@ -311,7 +315,7 @@ class MemoryDeliveries(MemoryRecords[Delivery, DeliveryState]):
 
     def _due_now(self, row: Row[Delivery]) -> None:
         super()._due_now(row)
-        row.record = replace(row.record, ended_at=None)
+        row.record = replace(row.record, ended_at=None, cleaning_error=None)
 
     def _at_rest(self, row: Row[Delivery]) -> None:
         super()._at_rest(row)
@@ -321,7 +325,10 @@ class MemoryDeliveries(MemoryRecords[Delivery, DeliveryState]):
         if row.record.leftovers:
             row.next_attempt_at = row.hint_at = time.monotonic() + self._sweep_seconds
             row.record = replace(row.record, queue=Queue.MAINTENANCE)
-        if row.record.final_name not in row.record.leftovers:
+        self._once_released(row)
+
+    def _once_released(self, row: Row[Delivery]) -> None:
+        if row.record.state in OVER and row.record.final_name not in row.record.leftovers:
             row.claimed = None
 
     def _insert(self, new: NewDelivery) -> Delivery:

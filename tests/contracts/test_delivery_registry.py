@@ -248,6 +248,60 @@ async def test_cleaning_that_could_not_be_done_is_due_again_later(ports: Ports) 
     assert await ports.deliveries.claim_cleaning(delivery.id, holder="w") is not None
 
 
+NOT_REMOVED = Failure(code="target_refused", detail="The target answered 405.")
+
+
+async def _not_cleaned(ports: Ports, *left: str) -> Delivery:
+    """Return a delivery that failed and whose cleaning, which must be done again, left these names."""
+    delivery = await _claimed(ports, new_delivery(destination()))
+    await ports.deliveries.hold_name(delivery.lease, "run.h5")
+    await ports.deliveries.finish(delivery.lease, DeliveryState.FAILED, leftovers=("run.h5", TEMPORARY))
+    await _due_for_cleaning(ports)
+    taken = await ports.deliveries.claim_cleaning(delivery.id, holder="w")
+    assert taken is not None
+    assert taken.cleaning_error is None
+    why = {"leftovers": left, "cleaning_error": NOT_REMOVED}
+    await ports.deliveries.release(taken.lease, DeliveryState.FAILED, delay_seconds=0, **why)
+    return taken
+
+
+async def test_reason_why_leftovers_remain_stays_until_they_are_gone(ports: Ports) -> None:
+    await _not_cleaned(ports, TEMPORARY)
+    await _due_for_cleaning(ports)
+    taken = await ports.deliveries.claim_cleaning(new_delivery(destination()).id, holder="w")
+    assert taken is not None
+    assert (taken.leftovers, taken.cleaning_error) == ((TEMPORARY,), NOT_REMOVED)
+    await ports.deliveries.finish(taken.lease, DeliveryState.FAILED)
+    await _due_for_cleaning(ports)
+    taken = await ports.deliveries.claim_cleaning(taken.id, holder="w")
+    assert taken is not None
+    assert taken.cleaning_error == NOT_REMOVED
+    await ports.deliveries.finish(taken.lease, DeliveryState.FAILED, leftovers=(), cleaning_error=None)
+    clean = await ports.deliveries.get(taken.id)
+    assert clean is not None
+    assert (clean.leftovers, clean.cleaning_error) == ((), None)
+
+
+async def test_reason_why_leftovers_remain_is_forgotten_when_the_delivery_is_queued_again(ports: Ports) -> None:
+    await _not_cleaned(ports, TEMPORARY)
+    again, _ = await ports.deliveries.open(new_delivery(destination()))
+    assert (again.leftovers, again.cleaning_error) == ((TEMPORARY,), None)
+
+
+async def test_reason_why_leftovers_remain_is_forgotten_by_a_retry(ports: Ports) -> None:
+    left = await _not_cleaned(ports, TEMPORARY)
+    again = await ports.deliveries.move(left.id, DELIVERY_MOVES[Action.RETRY])
+    assert again is not None
+    assert (again.leftovers, again.cleaning_error) == ((TEMPORARY,), None)
+
+
+@pytest.mark.parametrize("left", ["run.h5", TEMPORARY])
+async def test_name_is_free_as_soon_as_nothing_is_left_under_it(ports: Ports, left: str) -> None:
+    await _not_cleaned(ports, left)
+    other = await _claimed(ports, _from_another_file(destination()))
+    assert await ports.deliveries.hold_name(other.lease, "run.h5") is (left != "run.h5")
+
+
 async def test_delivery_that_left_nothing_is_not_cleaned(ports: Ports) -> None:
     delivery = await _claimed(ports, new_delivery(destination()))
     assert await ports.deliveries.claim_cleaning(delivery.id, holder="w") is None

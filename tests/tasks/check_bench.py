@@ -31,8 +31,8 @@ from gridhaul.storage.registry import MongoDeliveries, MongoFiles
 from gridhaul.targets.targets_file import load_targets
 from gridhaul.transfer.checks import Check, CheckKind, CheckState, Mode, NewCheck
 from gridhaul.transfer.model import Content, File, Hint, RecordId
-from gridhaul.transfer.states import STORABLE, FileState
-from tasks.attempt import Attempts
+from gridhaul.transfer.states import STORABLE, DeliveryState, FileState
+from tasks.attempt import Attempts, Chores
 from tasks.run_check import check_some
 from tasks.runtime import Checking, Runtime
 from tests.asgi.request_limits import REQUEST_LIMITS
@@ -182,7 +182,9 @@ async def check_bench(database: Database, top: Path) -> AsyncGenerator[CheckBenc
             file_attempts=UNUSED,
             delete_attempts=UNUSED,
             delivery_attempts=UNUSED,
-            cleaning_attempts=UNUSED,
+            cleaning_attempts=Chores(
+                records=deliveries, waiting=DeliveryState.FAILED, failed=DeliveryState.FAILED, **_pace(99)
+            ),
             checking=Checking(
                 checks=checks,
                 inspection=MongoInspection(database),
@@ -191,15 +193,7 @@ async def check_bench(database: Database, top: Path) -> AsyncGenerator[CheckBenc
                 stalled_records=MongoStalledRecords(database, sweep_seconds=SWEEP_SECONDS),
                 objects=MongoObjects(database, sweep_seconds=SWEEP_SECONDS),
                 recounts=MongoRecounts(database, quiet_seconds=SWEEP_SECONDS),
-                attempts=Attempts(
-                    records=checks,
-                    waiting=CheckState.RUNNING,
-                    failed=CheckState.FAILED,
-                    stopping=lambda: False,
-                    renew_seconds=10,
-                    lease_seconds=60,
-                    max_attempts=3,
-                ),
+                attempts=Attempts(records=checks, waiting=CheckState.RUNNING, failed=CheckState.FAILED, **_pace(3)),
             ),
             close=UNUSED,
         )
@@ -215,6 +209,10 @@ async def check_bench(database: Database, top: Path) -> AsyncGenerator[CheckBenc
             disk=disk,
         )
     await targets.close()
+
+
+def _pace(max_attempts: int) -> dict[str, Any]:
+    return {"stopping": lambda: False, "renew_seconds": 10, "lease_seconds": 60, "max_attempts": max_attempts}
 
 
 async def _chunk_service(database: Database, requests: Requests) -> httpx2.AsyncClient:

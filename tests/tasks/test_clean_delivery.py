@@ -116,9 +116,9 @@ async def test_target_that_can_only_be_written_to_is_left_alone(bench: Bench, we
     assert not [request for request in web.requests if request.startswith("DELETE")]
 
 
-@pytest.mark.parametrize("status", [503, 401])
-async def test_cleaning_that_fails_is_due_again_and_the_record_says_what_it_said(
-    bench: Bench, web: HttpStore, status: int
+@pytest.mark.parametrize(("status", "code"), [(503, "target_unavailable"), (401, "target_refused")])
+async def test_cleaning_that_fails_is_due_again_and_the_record_says_why(
+    bench: Bench, web: HttpStore, status: int, code: str
 ) -> None:
     bench.contents.damaged = 1
     web.answers = [(404, {}), (503, {}), (503, {})]
@@ -129,12 +129,14 @@ async def test_cleaning_that_fails_is_due_again_and_the_record_says_what_it_said
         failed = await bench.clean(delivery)
         assert (failed.state, failed.error, failed.rate) == (delivery.state, delivery.error, delivery.rate)
         assert (failed.leftovers, failed.ended_at) == ((NAME,), delivery.ended_at)
+        assert failed.cleaning_error is not None
+        assert failed.cleaning_error.code == code
         assert bench.row.next_attempt_at is not None
         assert bench.row.claimed == ("web", NAME)
     web.answers = []
     clean = await bench.clean(delivery)
     assert (clean.leftovers, bench.row.next_attempt_at, bench.row.claimed) == ((), None, None)
-    assert code_of(clean) == code_of(delivery)
+    assert (code_of(clean), clean.cleaning_error) == (code_of(delivery), None)
 
 
 async def test_delivered_one_has_what_its_earlier_attempts_left_removed(bench: Bench) -> None:
@@ -163,4 +165,6 @@ async def test_target_that_is_no_longer_configured_is_asked_for_again_later(benc
     bench.row.record = replace(delivery, target="gone")
     failed = await bench.clean(delivery)
     assert (failed.state, failed.error, len(failed.leftovers)) == (DeliveryState.CANCELLED, None, 1)
+    assert failed.cleaning_error is not None
+    assert failed.cleaning_error.code == "target_unknown"
     assert bench.row.next_attempt_at is not None

@@ -1,4 +1,4 @@
-"""The objects that deliveries say are at their targets, for checks that ask the targets."""
+"""The objects that deliveries say are at their targets, and those that they left, for checks that ask the targets."""
 
 from collections.abc import Sequence
 
@@ -7,11 +7,13 @@ from pymongo import ASCENDING
 
 from gridhaul.storage.codec import Codec
 from gridhaul.storage.connect import Database, Document, maps_database_errors
-from gridhaul.storage.lease import after
+from gridhaul.storage.lease import NOW, after
 from gridhaul.storage.majority_reads import catch_up
 from gridhaul.transfer.model import Delivery, RecordId
 from gridhaul.transfer.ports.checking import Folder
 from gridhaul.transfer.states import OVER, DeliveryState
+
+TO_BE_CLEANED: Document = {"next_attempt_at": {"$exists": True}, "lease_until": {"$exists": False}}
 
 
 @maps_database_errors
@@ -41,6 +43,25 @@ class MongoObjects:
         later = {"state": DeliveryState.DELIVERED.value, "ended_at": {"$gte": delivery.ended_at}}
         writing = {"claimed": {"$exists": True}}
         return await self._deliveries.find_one({**same_name, "$or": [later, writing]}, {"_id": 1}) is not None
+
+    async def next_not_cleaned(self, *, after: str, of_file: RecordId | None) -> Delivery | None:
+        wanted: Document = {"cleaning_error": {"$exists": True}}
+        if of_file is not None:
+            wanted["file_id"] = ObjectId(of_file)
+        if after:
+            wanted["_id"] = {"$gt": ObjectId(after)}
+        document = await self._deliveries.find_one(wanted, sort=[("_id", ASCENDING)])
+        return self._codec.decode(document) if document else None
+
+    async def make_cleaning_due(self, delivery_id: RecordId) -> None:
+        # Only the first cleaning must wait until no request of a lost worker can have an effect any more.
+        failed = {"_id": ObjectId(delivery_id), "cleaning_error": {"$exists": True}, **TO_BE_CLEANED}
+        await self._deliveries.update_one(failed, [{"$set": {"next_attempt_at": NOW}}])
+
+    async def forget_cleaning_error(self, delivery: Delivery) -> bool:
+        given_up = {"_id": ObjectId(delivery.id), "fence": delivery.fence, "next_attempt_at": {"$exists": False}}
+        forgotten = await self._deliveries.update_one(given_up, {"$unset": {"cleaning_error": ""}})
+        return bool(forgotten.modified_count)
 
     async def next_folder(self, after: Folder | None, of_file: RecordId | None) -> Folder | None:
         """Find the folder by a look into the index, without a read of all deliveries."""

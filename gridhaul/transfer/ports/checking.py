@@ -187,13 +187,22 @@ class StalledRecords(Protocol):
 
 
 class DeliveredObjects(Protocol):
-    """The objects that deliveries say are at their targets."""
+    """The objects that deliveries say are at their targets, and those that they left there."""
 
     async def delivered(self, *, after: str, of_file: RecordId | None, limit: int) -> Sequence[Delivery]:
         """Return the next deliveries that are DELIVERED."""
 
     async def is_superseded(self, delivery: Delivery) -> bool:
         """Return whether another delivery has written under the same name since, or may be doing so."""
+
+    async def next_not_cleaned(self, *, after: str, of_file: RecordId | None) -> Delivery | None:
+        """Return the delivery with the next higher id whose last cleaning left something; None at the end."""
+
+    async def make_cleaning_due(self, delivery_id: RecordId) -> None:
+        """End the pause since the delivery's last cleaning, if leftovers remained and no worker has the delivery."""
+
+    async def forget_cleaning_error(self, delivery: Delivery) -> bool:
+        """Note that nothing of the delivery is left, if no cleaning is to come and the record is as it was read."""
 
     async def next_folder(self, after: Folder | None, of_file: RecordId | None) -> Folder | None:
         """Return the next folder, ordered by target and name, in which a delivery ever held a name; None at the end."""
