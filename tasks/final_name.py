@@ -34,7 +34,7 @@ async def choose_final_name(deliveries: HeldNames, delivery: Delivery, content: 
             if final is not None:
                 return final
         elif delivery.if_exists is not IfExists.RENAME:
-            detail = "Another delivery to this name is open; this one follows."
+            detail = "Another delivery to this name is open, or not cleaned up yet; this one follows."
             raise ObjectNameBusy(detail, retry_after_seconds=BUSY_SECONDS)
     raise ObjectExists("The target holds other bytes under this name; choose if_exists or another name.")
 

@@ -17,13 +17,13 @@ class KnownTargets:
     def __init__(self, targets: Targets, seen: SeenTargets) -> None:
         self._targets = targets
         self._seen = seen
-        self._reading_due: dict[str, float] = {}  # by fingerprint: the monotonic time to read the facts again
-        self._probe_due: dict[str, float] = {}  # by fingerprint: the monotonic time from which a probe is due
+        self._reading_due: dict[str, float] = {}  # by name: the monotonic time to read the facts again
+        self._probe_due: dict[str, float] = {}  # by name: the monotonic time from which a probe is due
 
     async def get(self, name: str) -> Target:
         """Return the target. Raises TargetUnknown, DatabaseUnavailable."""
         target = self._targets.get(name)
-        if isinstance(target, Probed) and time.monotonic() >= self._reading_due.get(target.fingerprint, 0.0):
+        if isinstance(target, Probed) and time.monotonic() >= self._reading_due.get(target.name, 0.0):
             await self._read(target)
         return target
 
@@ -37,7 +37,7 @@ class KnownTargets:
         """
         if not isinstance(target, Probed):
             return
-        if not target.facts_outdated and time.monotonic() < self._probe_due[target.fingerprint]:
+        if not target.facts_outdated and time.monotonic() < self._probe_due[target.name]:
             return
         scratch = probe_name(delivery.lease)
         left = (*delivery.leftovers, *target.scratch_names(scratch))
@@ -55,12 +55,12 @@ class KnownTargets:
     async def _read(self, target: Probed) -> None:
         seen = await self._seen.find(target.fingerprint)
         target.rely_on({} if seen is None else seen.facts)
-        self._reading_due[target.fingerprint] = time.monotonic() + FACTS_SECONDS
+        self._reading_due[target.name] = time.monotonic() + FACTS_SECONDS
         if seen is None:
-            self._probe_due[target.fingerprint] = 0.0
+            self._probe_due[target.name] = 0.0
         else:
             self._note_age(target, seen.age_seconds)
 
     def _note_age(self, target: Probed, age_seconds: float) -> None:
         last = target.facts_last_seconds
-        self._probe_due[target.fingerprint] = float("inf") if last is None else time.monotonic() + last - age_seconds
+        self._probe_due[target.name] = float("inf") if last is None else time.monotonic() + last - age_seconds

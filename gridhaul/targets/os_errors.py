@@ -7,7 +7,7 @@ from functools import partial
 from typing import ParamSpec, TypeVar
 
 from gridhaul.process import threads
-from gridhaul.transfer.errors import TargetFull, TargetRefused, TargetUnavailable
+from gridhaul.transfer.errors import NotAnObject, TargetFull, TargetRefused, TargetUnavailable
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -15,7 +15,7 @@ R = TypeVar("R")
 LINKS = frozenset({errno.ELOOP, errno.ENOTDIR})
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 REFUSED = frozenset(
-    {errno.EACCES, errno.EPERM, errno.EROFS, errno.EISDIR, errno.ENAMETOOLONG, errno.EFBIG, errno.EXDEV, errno.EINVAL}
+    {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG, errno.EFBIG, errno.EXDEV, errno.EINVAL}
 )
 
 
@@ -27,6 +27,8 @@ def mapped_os_errors() -> Iterator[None]:
     except OSError as error:
         if error.errno in LINKS:
             raise TargetRefused("A part of the object name is a link or a file; links are not followed.") from error
+        if error.errno == errno.EISDIR:
+            raise NotAnObject("Under this name the target has a folder; choose another name.") from error
         if error.errno in REFUSED:
             raise TargetRefused(f"The target's directory does not take the object: {error.strerror}.") from error
         if error.errno in FULL:

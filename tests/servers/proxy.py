@@ -17,7 +17,7 @@ from tests.servers.exchange import BROKEN, Peer, Planned, Seen, exchange
 __all__ = ["Planned", "Proxy", "Seen", "proxying"]
 
 HOST = "127.0.0.1"
-# Requests that workers send beside their work are neither noted nor disturbed: to the health check, and those of a probe.
+# Requests that workers send beside their work are neither noted nor disturbed: those of health checks and probes.
 BESIDE = re.compile(r"/readyz|.*/\.gridhaul-[0-9a-f]{24}-[0-9]+~.*")
 
 

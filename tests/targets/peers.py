@@ -1,43 +1,53 @@
 """Real places of every kind for the target suite, and targets configured for them."""
 
-from collections.abc import AsyncGenerator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from threading import Event
+from typing import Any, Protocol
 
 from gridhaul.process.stages import StagesStopped
 from gridhaul.targets.targets_file import load_targets
 from gridhaul.transfer.model import Evidence
-from gridhaul.transfer.ports.targets import Target
-from tests.servers.http_store import http_store
+from gridhaul.transfer.ports.targets import Facts, Probed, Target, Targets
+from tests.servers.apache import apache_webdav
+from tests.servers.http_store import HttpStore, http_store
+from tests.servers.lighttpd import lighttpd_webdav
+from tests.servers.nginx import nginx_webdav, nginx_webdav_ext
 from tests.servers.webdav import rclone_webdav
+from tests.servers.wsgidav import wsgidav_webdav
 
 NAME = "peer"
-ATOMIC = ("directory", "webdav", "webdav-etag")
-WEB = ("webdav", "webdav-etag", "http", "http-digest")
-KINDS = (*ATOMIC, "http", "http-digest")
 PASSWORD = "p4ss-w0rd"
+SCRATCH = ".gridhaul-89abcdef0123456789abcdef-1~"
 MIB = 1 << 20
 INNER = 200  # folders in each place, made before the servers start, because rclone caches directories
 
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """A directory, and the configuration of a target that writes there."""
+    """A directory, the configuration of a target that writes there, and what its server can do."""
 
     directory: Path
-    evidence: Evidence
     kind: str
     url: str | None = None
     password: str = PASSWORD
-    more: str = ""
+    more: str = ""  # further lines of the target's section
+    evidence: Evidence = Evidence.READ_BACK
+    lists: bool = True  # the server tells the names in a folder
+    lists_hidden: bool = True  # also those that begin with a dot
+    lost: frozenset[str] = frozenset()  # what the server does not keep of a name, in the words of the probe's facts
     unused: list[str] = field(default_factory=list, repr=False)
+    seen: dict[str, Any] = field(default_factory=dict, repr=False)  # the facts of the first probe
 
     def inner(self) -> "Place":
         """Return a place in a folder of this one that no test has used yet."""
         folder = self.unused.pop()
-        return replace(self, directory=self.directory / folder, url=self.url and f"{self.url}/{folder}")
+        if self.url is None:
+            return replace(self, directory=self.directory / folder, seen={})
+        return replace(self, directory=self.directory / folder, url=f"{self.url}/{folder}")
 
     def section(self, password_file: Path) -> str:
         """Return the lines of `targets.toml` for the target; write its password to the file."""
@@ -48,44 +58,112 @@ class Place:
         return f'[targets.{NAME}]\nkind = "{self.kind}"\nurl = "{self.url}"\n{login}{self.more}'
 
 
+class Server(Protocol):
+    @property
+    def url(self) -> str: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setup:
+    """A server to start on a directory, and the fields of its place."""
+
+    serve: Callable[..., AbstractContextManager[Server]]
+    place: dict[str, Any]
+
+
 @contextmanager
-def places(top: Path) -> Iterator[dict[str, Place]]:
-    """Yield a place of every kind, with its server running."""
-    roots = {kind: top / kind for kind in KINDS}
-    unused = [f"inner{n}" for n in range(INNER)]
-    for root in roots.values():
+def _digesting_store(directory: Path, **credentials: str) -> Iterator[HttpStore]:
+    with http_store(directory, **credentials) as store:
+        store.repr_digest = True
+        yield store
+
+
+def _webdav(serve: Callable[..., AbstractContextManager[Server]], **place: object) -> Setup:
+    return Setup(serve=serve, place={"kind": "webdav", **place})
+
+
+REMOTE_DIGEST = {"evidence": Evidence.REMOTE_DIGEST}
+WEBDAV = {
+    "rclone": _webdav(rclone_webdav),
+    "rclone-etag": _webdav(partial(rclone_webdav, etag_hash=True), more='etag_digest = "sha-256"\n', **REMOTE_DIGEST),
+    "nginx": _webdav(nginx_webdav, lists=False),
+    "nginx-ext": _webdav(nginx_webdav_ext, lists_hidden=False),
+    "apache": _webdav(apache_webdav),
+    "lighttpd": _webdav(lighttpd_webdav),
+    "wsgidav": _webdav(wsgidav_webdav, lost=frozenset({"the character '?'", "the character ';'"})),
+}
+HTTP = {
+    "http": Setup(serve=http_store, place={"kind": "http"}),
+    "http-digest": Setup(serve=_digesting_store, place={"kind": "http", **REMOTE_DIGEST}),
+}
+SERVERS = WEBDAV | HTTP
+WEB = tuple(SERVERS)
+ATOMIC = ("directory", *WEBDAV)
+KINDS = ("directory", *WEB)
+NOT_LISTING = tuple(kind for kind, setup in WEBDAV.items() if not setup.place.get("lists", True))
+LISTING = tuple(kind for kind in ATOMIC if kind not in NOT_LISTING)
+
+
+class Places:
+    """A place of every kind, whose server starts when the place is first asked for."""
+
+    def __init__(self, top: Path, servers: ExitStack) -> None:
+        self._top = top
+        self._servers = servers
+        self._places: dict[str, Place] = {}
+
+    def __getitem__(self, kind: str) -> Place:
+        if kind not in self._places:
+            self._places[kind] = self._start(kind)
+        return self._places[kind]
+
+    def _start(self, kind: str) -> Place:
+        directory = self._top / kind
+        unused = [f"inner{n}" for n in range(INNER)]
         for folder in unused:
-            (root / folder).mkdir(parents=True)
-    with (
-        rclone_webdav(roots["webdav"], password=PASSWORD) as plain,
-        rclone_webdav(roots["webdav-etag"], etag_hash=True, password=PASSWORD) as hashed,
-        http_store(roots["http"], user="u", password=PASSWORD) as store,
-        http_store(roots["http-digest"], user="u", password=PASSWORD) as digesting,
-    ):
-        digesting.repr_digest = True
-        settings = {
-            "directory": ("directory", None, "", Evidence.READ_BACK),
-            "webdav": ("webdav", plain.url, "", Evidence.READ_BACK),
-            "webdav-etag": ("webdav", hashed.url, 'etag_digest = "sha-256"\n', Evidence.REMOTE_DIGEST),
-            "http": ("http", store.url, "", Evidence.READ_BACK),
-            "http-digest": ("http", digesting.url, "", Evidence.REMOTE_DIGEST),
-        }
-        yield {
-            name: Place(directory=roots[name], kind=kind, url=url, more=more, evidence=evidence, unused=[*unused])
-            for name, (kind, url, more, evidence) in settings.items()
-        }
+            (directory / folder).mkdir(parents=True, exist_ok=True)
+        if kind not in SERVERS:
+            return Place(directory=directory, kind=kind, unused=unused)
+        setup = SERVERS[kind]
+        server = self._servers.enter_context(setup.serve(directory, user="u", password=PASSWORD))
+        return Place(directory=directory, url=server.url, unused=unused, **setup.place)
+
+
+@contextmanager
+def places(top: Path) -> Iterator[Places]:
+    """Yield places of every kind. Their servers end at exit."""
+    with ExitStack() as servers:
+        yield Places(top, servers)
 
 
 @asynccontextmanager
-async def target_of(place: Place, scratch: Path) -> AsyncGenerator[Target]:
-    """Yield the target of the place, configured by a `targets.toml`."""
+async def targets_of(place: Place, scratch: Path) -> AsyncGenerator[Targets]:
+    """Yield the targets of a `targets.toml` whose only target, `NAME`, writes to the place. Nothing has probed it."""
     file = scratch / "targets.toml"
     file.write_text(place.section(scratch / "password"))
     targets = load_targets(file)
     try:
-        yield targets.get(NAME)
+        yield targets
     finally:
         await targets.close()
+
+
+@asynccontextmanager
+async def target_of(place: Place, scratch: Path) -> AsyncGenerator[Target]:
+    """Yield a target that writes to the place, and relies on what a probe saw."""
+    async with targets_of(place, scratch) as targets:
+        target = targets.get(NAME)
+        if isinstance(target, Probed):
+            target.rely_on(await _facts(place, target))
+        yield target
+
+
+async def _facts(place: Place, target: Probed) -> Facts:
+    """Probe a server only once for all its folders: a probe makes about a hundred requests."""
+    if not place.seen:
+        place.seen.update(await target.probe(SCRATCH))
+        place.seen.pop("destination", None)  # is the address of the folder in which the probe ran
+    return place.seen
 
 
 def untold(_: int) -> None:

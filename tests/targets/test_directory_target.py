@@ -14,7 +14,15 @@ from gridhaul.targets import beneath
 from gridhaul.targets.beneath import link_and_unlink, rename_new
 from gridhaul.targets.directory import DirectoryTarget
 from gridhaul.targets.os_errors import in_thread, mapped_os_errors
-from gridhaul.transfer.errors import GridhaulError, NotFound, ObjectExists, TargetRefused, TargetUnavailable
+from gridhaul.transfer.errors import (
+    GridhaulError,
+    NotAnObject,
+    NotFound,
+    ObjectExists,
+    TargetFull,
+    TargetRefused,
+    TargetUnavailable,
+)
 from tests.targets.peers import SomeBlocks, untold
 
 Rename = Callable[[tuple[int, str], tuple[int, str]], None]
@@ -89,10 +97,31 @@ async def test_what_is_no_file_is_refused_at_once(target: DirectoryTarget, root:
     os.mkfifo(root / "fifo")
     (root / "folder").mkdir()
     for name in ("fifo", "folder"):
-        with pytest.raises(TargetRefused):
+        with pytest.raises(NotAnObject):
             await asyncio.wait_for(target.find(name, length=1), 5)
-        with pytest.raises(TargetRefused):
+        with pytest.raises(NotAnObject):
             await asyncio.wait_for(put(target, name), 5)
+
+
+async def test_folder_that_took_the_name_meanwhile_is_no_object(target: DirectoryTarget, root: Path) -> None:
+    (root / "folder").mkdir()
+    await put(target, "x.part")
+    with pytest.raises(NotAnObject):
+        await target.replace("x.part", "folder")
+    with pytest.raises(NotAnObject):
+        await target.remove("folder")
+    assert _names(root) == ["folder", "x.part"]
+
+
+@pytest.mark.parametrize("name", ["run.bin/below", "2026/run.bin/deeper/below"])
+async def test_file_where_a_folder_is_needed_is_named(target: DirectoryTarget, root: Path, name: str) -> None:
+    file = (root / name.partition("run.bin")[0]) / "run.bin"
+    file.parent.mkdir(exist_ok=True)
+    file.write_bytes(b"theirs")
+    for call in (target.find(name, length=1), put(target, name)):
+        with pytest.raises(TargetRefused, match=r"a file or a link under 'run\.bin', where a folder is needed"):
+            await call
+    assert file.read_bytes() == b"theirs"
 
 
 async def test_root_that_is_no_directory_is_unavailable(tmp_path: Path) -> None:
@@ -147,10 +176,11 @@ def _set_errno(number: int) -> int:
 @pytest.mark.parametrize(
     ("number", "error"),
     [
-        (errno.ENOSPC, TargetUnavailable),
-        (errno.EDQUOT, TargetUnavailable),
+        (errno.ENOSPC, TargetFull),
+        (errno.EDQUOT, TargetFull),
         (errno.EIO, TargetUnavailable),
         (errno.ESTALE, TargetUnavailable),
+        (errno.EISDIR, NotAnObject),
         (errno.EACCES, TargetRefused),
         (errno.EROFS, TargetRefused),
         (errno.ELOOP, TargetRefused),
@@ -160,6 +190,7 @@ def _set_errno(number: int) -> int:
 def test_error_of_the_file_system(number: int, error: type[GridhaulError]) -> None:
     with pytest.raises(error) as caught, mapped_os_errors():
         raise OSError(number, os.strerror(number), "/secret/path")
+    assert type(caught.value) is error
     assert "/secret" not in caught.value.detail
 
 
@@ -168,7 +199,7 @@ async def test_full_disk_is_tried_again(target: DirectoryTarget, monkeypatch: py
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "write", full)
-    with pytest.raises(TargetUnavailable, match="No space left"):
+    with pytest.raises(TargetFull, match="No space left"):
         await put(target, "run.bin")
 
 

@@ -13,14 +13,18 @@ from gridhaul.storage.accounts.accounts import MongoAccounts
 from gridhaul.storage.checking.objects import MongoObjects
 from gridhaul.storage.connect import Database, Document
 from gridhaul.targets.directory import DirectoryTarget
+from gridhaul.targets.targets_file import ConfiguredTargets
 from gridhaul.transfer.access import NewAccount
 from gridhaul.transfer.checks import CheckKind, CheckState, Mode
 from gridhaul.transfer.errors import DatabaseUnavailable
 from gridhaul.transfer.findings import FindingCode, Outcome
 from gridhaul.transfer.model import Evidence, File, NewDelivery, Receipt, RecordId, RemoteObject
+from gridhaul.transfer.naming import MARKER
 from gridhaul.transfer.states import DELIVERABLE, DELIVERY_MOVES, Action, DeliveryState
+from tasks.known_targets import KnownTargets
 from tasks.run_check import check_some
 from tests.contracts.bytes_to_store import some_bytes
+from tests.contracts.memory_seen_targets import MemorySeenTargets
 from tests.contracts.ports import destination, new_file
 from tests.tasks.check_bench import SWEEP_SECONDS, CheckBench, check_bench
 from tests.tasks.worker_parts import only
@@ -238,6 +242,20 @@ async def test_target_that_does_not_answer_is_said_once(bench: CheckBench) -> No
         ("target_silent", "disk", None),
         ("target_silent", "disk", ""),
     ]
+
+
+async def test_objects_on_a_disk_that_is_away_are_not_called_missing(bench: CheckBench) -> None:
+    file, _ = await bench.stored(LENGTH)
+    await delivered(bench, file, "run.h5")
+    disk, seen = DirectoryTarget(name="disk", path=bench.disk), MemorySeenTargets()
+    await seen.note_first(disk.fingerprint, "disk", await disk.probe(f".gridhaul-{'a' * 24}-1~"))
+    bench.runtime = replace(bench.runtime, targets=KnownTargets(ConfiguredTargets({"disk": lambda: disk}), seen))
+    assert await codes(bench, Mode.REPAIR) == []
+    assert (bench.disk / MARKER).exists()
+    bench.disk.rename(bench.disk.with_name("away"))
+    bench.disk.mkdir()
+    assert await codes(bench, Mode.REPAIR) == [("target_silent", "not_repaired"), ("target_silent", "not_repaired")]
+    assert list(bench.disk.iterdir()) == []
 
 
 async def test_temporary_object_of_a_delivery_that_is_over_is_removed(bench: CheckBench) -> None:

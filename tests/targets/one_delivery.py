@@ -1,0 +1,34 @@
+"""A process that delivers once into a directory, for tests that make its system calls fail, or mount a disk for it.
+
+python -m tests.targets.one_delivery DIRECTORY BYTES MARKER
+
+MARKER is the id of the directory's marker; if it is empty, the directory is probed first.
+"""
+
+import asyncio
+import sys
+from pathlib import Path
+
+from gridhaul.targets.directory import DirectoryTarget
+from gridhaul.transfer.errors import GridhaulError
+from tests.targets.peers import SomeBlocks, untold
+
+PART, NAME = "x.part", "run.bin"
+SCRATCH = ".gridhaul-0123456789abcdef01234567-1~"
+
+
+async def deliver(directory: Path, length: int, marker: str) -> str:
+    """Return the code and the detail of the error, or "done"."""
+    target = DirectoryTarget(name="here", path=directory)
+    try:
+        target.rely_on({"marker": marker} if marker else await target.probe(SCRATCH))
+        await target.put(PART, SomeBlocks(bytes(length)), length=length, leaving=untold)
+        await target.commit(PART, NAME)
+    except GridhaulError as error:
+        return f"{error.code}: {error.detail}"
+    return "done"
+
+
+if __name__ == "__main__":
+    path, length_bytes, marker_id = sys.argv[1:]
+    sys.stdout.write(asyncio.run(deliver(Path(path), int(length_bytes), marker_id)))
