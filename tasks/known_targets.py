@@ -35,9 +35,7 @@ class KnownTargets:
         The names that the probe writes are among the delivery's leftovers while it runs.
         Raises what the probe raises, LeaseLost, DatabaseUnavailable.
         """
-        if not isinstance(target, Probed):
-            return
-        if not target.facts_outdated and time.monotonic() < self._probe_due[target.name]:
+        if not isinstance(target, Probed) or not await self._is_due(target):
             return
         scratch = probe_name(delivery.lease)
         left = (*delivery.leftovers, *target.scratch_names(scratch))
@@ -50,7 +48,15 @@ class KnownTargets:
         else:
             await self._seen.note(target.fingerprint, target.name, facts)
         target.rely_on(facts)
+        target.facts_outdated = False
         self._note_age(target, 0.0)
+
+    async def _is_due(self, target: Probed) -> bool:
+        if target.facts_outdated:
+            return True
+        if time.monotonic() >= self._probe_due[target.name]:
+            await self._read(target)  # another worker may have probed the target since
+        return time.monotonic() >= self._probe_due[target.name]
 
     async def _read(self, target: Probed) -> None:
         seen = await self._seen.find(target.fingerprint)

@@ -78,6 +78,17 @@ async def test_target_is_probed_once_for_all_workers(bench: Bench, seen: MemoryS
     assert later.probes == []
 
 
+async def test_worker_does_not_probe_what_another_has_probed_meanwhile(bench: Bench, seen: MemorySeenTargets) -> None:
+    early, late = Disk(bench.disk), Disk(bench.disk)
+    late_worker = use(bench, seen, late)
+    await late_worker.get("disk")
+    use(bench, seen, early)
+    await bench.deliver(DATA, "disk")
+    bench.runtime = replace(bench.runtime, targets=late_worker)
+    await bench.deliver(DATA, "disk")
+    assert (len(early.probes), len(late.probes)) == (1, 0)
+
+
 async def test_names_of_a_probe_are_leftovers_while_it_runs(bench: Bench, seen: MemorySeenTargets) -> None:
     def fail() -> None:
         raise TargetUnavailable("The disk failed.")

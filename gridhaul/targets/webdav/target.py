@@ -77,7 +77,6 @@ class WebDavTarget:
         self._lookup.has_propfind = facts.get("propfind", True)
         self._base = facts.get("destination", self._bases[0])
         self._lost = frozenset(facts.get("lost", ()))
-        self.facts_outdated = False
 
     def location(self, name: str) -> str:
         return self._session.url(name)

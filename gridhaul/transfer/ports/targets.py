@@ -113,7 +113,7 @@ class Probed(Protocol):
     name: str
     fingerprint: str  # of the parts of the configuration that decide what the probe sees; holds no secret
     facts_last_seconds: float | None  # the age at which the facts are too old to begin a delivery; None: they never are
-    facts_outdated: bool  # True: the target has done what the facts exclude, so it must be probed again
+    facts_outdated: bool  # the target sets it when it meets what the facts exclude; whoever probes it again resets it
 
     def scratch_names(self, scratch: str) -> tuple[str, ...]:
         """Return every name that `probe(scratch)` may write."""
