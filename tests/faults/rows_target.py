@@ -20,10 +20,11 @@ LENGTH = 20 * MIB + 1
 FLIPS_TRIED_AT_MOST = 8
 DELIVERED_SECONDS = 45
 REMOTES = {
-    "hashed": ("HEAD", "MKCOL", "PUT", "MOVE"),
-    "webdav": ("HEAD", "MKCOL", "PUT", "MOVE"),
+    "hashed": ("PROPFIND", "HEAD", "MKCOL", "PUT", "MOVE"),
+    "webdav": ("PROPFIND", "MKCOL", "PUT", "MOVE"),
     "http": ("HEAD", "PUT"),
 }
+REPEATED_AT_ONCE = frozenset({"PROPFIND", "HEAD", "MKCOL"})  # if the connection was kept from an earlier request
 FROM_THEN_ON = 1_000_000
 LINK_LOCAL = "http://169.254.169.254/latest/meta-data/iam/security-credentials/"
 FOREVER = float("inf")
@@ -35,9 +36,14 @@ class Disturbed:
     planned: Planned
 
     def retried(self) -> None:
-        """Require that the disturbance happened once, and that the next attempt delivered."""
+        """Require that the disturbance happened once, and that the next attempt delivered.
+
+        A request whose kept connection ended without an answer may be repeated in the same attempt.
+        """
         view = self.delivery.delivered(seconds=DELIVERED_SECONDS)
-        assert (self.planned.hits, view["attempts"]) == (1, 2), f"{self.planned} {view}"
+        unanswered = isinstance(self.planned.disturbance, Cut) and self.planned.method in REPEATED_AT_ONCE
+        assert self.planned.hits == 1, self.planned
+        assert view["attempts"] == 2 or (unanswered and view["attempts"] == 1), f"{self.planned} {view}"
 
     def refused(self, *, saying: str) -> None:
         """Require that the delivery is FAILED by its first attempt, with these words in the error."""

@@ -241,3 +241,9 @@ async def test_name_that_the_server_loses_is_refused_without_a_request(
     with pytest.raises(TargetRefused, match="loses the character '\\?'"):
         await target.commit("x.part", name)
     assert methods(store) in ([], ["PROPFIND"])
+
+
+async def test_refused_question_for_the_digest_is_not_passed_over(store: HttpStore, target: WebDavTarget) -> None:
+    store.answers = [OBJECT, (401, {})]
+    with pytest.raises(TargetRefused):
+        await target.find("1.bin", length=4)

@@ -7,7 +7,7 @@ from contextlib import aclosing
 from typing import Literal
 from urllib.parse import unquote, urlsplit
 
-from gridhaul.targets.http_session import REMOVED, STORED, Answer, HttpSession
+from gridhaul.targets.http_session import FOUND, GONE, REMOVED, STORED, Answer, HttpSession
 from gridhaul.targets.names import quote_name
 from gridhaul.targets.webdav import probe
 from gridhaul.targets.webdav.folders import Folders
@@ -151,6 +151,8 @@ class WebDavTarget:
     async def _told_digest(self, name: str, *, length: int) -> str | None:
         """Return the SHA-256 that the server gives as the object's ETag; None if the ETag is something else."""
         head = await self._session.head(name, length=length, headers={})
+        if head.status not in FOUND | GONE:
+            raise head.error()
         found = _SHA256_ETAG.fullmatch(head.headers.get("ETag", ""))
         return found[1] if found else None
 
