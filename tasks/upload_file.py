@@ -9,7 +9,7 @@ from gridhaul.source.roots import Roots
 from gridhaul.source.stability import registered_anew, require_still
 from gridhaul.transfer.chunking import MANIFEST_PAGE_CHUNKS
 from gridhaul.transfer.digest import DIGEST_BYTES
-from gridhaul.transfer.errors import SourceChanged, SourceStartedOver
+from gridhaul.transfer.errors import SourceChanged, SourceReadFailed, SourceStartedOver
 from gridhaul.transfer.grants import ContentGrant
 from gridhaul.transfer.model import File, IfChanged, NewDelivery, RecordId, Seal, Segment, TaskName
 from gridhaul.transfer.states import STORABLE, FileState, Layout
@@ -135,7 +135,10 @@ async def _new_content(runtime: Runtime, file: File) -> RecordId:
 
 
 async def _send_missing(runtime: Runtime, segments: AsyncIterator[Segment], held: "_Held", meter: Meter) -> None:
-    """Send the chunks that the chunk service does not hold, a few segments at a time."""
+    """Send the chunks that the chunk service does not hold, a few segments at a time.
+
+    Raises SourceReadFailed after it has stored all that was read before.
+    """
     slots = asyncio.Semaphore(runtime.settings.segments_in_flight)
 
     async def send(part: Segment) -> None:
@@ -145,16 +148,25 @@ async def _send_missing(runtime: Runtime, segments: AsyncIterator[Segment], held
         finally:
             slots.release()
 
+    async def send_all(sending: asyncio.TaskGroup) -> None:
+        async for segment in segments:
+            missing = await held.missing(segment)
+            meter.skip(segment.length - sum(part.length for part in missing))
+            for part in missing:
+                await slots.acquire()
+                sending.create_task(send(part))
+
+    unread: SourceReadFailed | None = None
     try:
         async with asyncio.TaskGroup() as sending:
-            async for segment in segments:
-                missing = await held.missing(segment)
-                meter.skip(segment.length - sum(part.length for part in missing))
-                for part in missing:
-                    await slots.acquire()
-                    sending.create_task(send(part))
-    except BaseExceptionGroup as failed:
-        raise failed.exceptions[0] from None
+            try:
+                await send_all(sending)
+            except SourceReadFailed as failed:  # an error that left the group would cancel what is on its way
+                unread = failed
+    except BaseExceptionGroup as group:
+        raise group.exceptions[0] from None
+    if unread is not None:
+        raise unread
 
 
 class _Held:

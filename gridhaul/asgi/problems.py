@@ -14,9 +14,9 @@ from starlette.exceptions import HTTPException
 
 from gridhaul.asgi.audit import audit
 from gridhaul.asgi.methods import methods_of
+from gridhaul.outgoing.problem_documents import MEDIA_TYPE
 from gridhaul.transfer.errors import GridhaulError, HeadersTooLarge, PayloadTooLarge, RequestTimeout, UriTooLong
 
-MEDIA_TYPE = "application/problem+json"
 REFUSALS = frozenset({401, 403, 429})
 UNREAD = (RequestTimeout, PayloadTooLarge, UriTooLong, HeadersTooLarge)
 

@@ -1,38 +1,32 @@
 """The worker's client of the chunk service. It repeats a request while a repeat can help."""
 
 import asyncio
-import http
-from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import TypeVar
 
 import httpx2
 import structlog
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_delay
 
+from gridhaul.chunk_service_client import answers
 from gridhaul.chunk_service_client.bundle_table import write_body, write_table
 from gridhaul.chunk_service_client.grants import sign, sign_bundle, sign_repair
-from gridhaul.outgoing.headers import retry_after_seconds, write_chunk_digests
+from gridhaul.outgoing.headers import write_chunk_digests
 from gridhaul.outgoing.http_client import patience
 from gridhaul.outgoing.sending import Body
 from gridhaul.outgoing.tls import tls_refusal
-from gridhaul.transfer import errors
 from gridhaul.transfer.bundle import WholeContent
 from gridhaul.transfer.chunking import chunk_count
 from gridhaul.transfer.digest import content_sha256
 from gridhaul.transfer.errors import (
     DISK_FULL,
-    ChunkServiceFailed,
     ChunkServiceRefused,
     ChunkServiceUnavailable,
-    DigestMismatch,
-    Forbidden,
     GridhaulError,
     LeaseLost,
     NotFound,
-    SegmentDamaged,
-    StaleFence,
     StorageFull,
-    Unauthorized,
 )
 from gridhaul.transfer.grants import BundleGrant, ContentGrant, RepairGrant
 from gridhaul.transfer.model import RecordId, Seal, Segment
@@ -44,6 +38,7 @@ LONGEST_WAIT_SECONDS = 10.0  # if the service asks for a longer wait, the worker
 CHECK_SECONDS = 3.0  # longer than the service itself waits for its database before it answers `/readyz`
 SEAL_SECONDS_A_CHUNK = 0.001  # how long the service may need to seal: 17 minutes for 1 TiB
 
+T = TypeVar("T")
 Grant = ContentGrant | RepairGrant | BundleGrant
 
 log = structlog.get_logger(__name__)
@@ -59,20 +54,22 @@ class ChunkClient:
 
     async def digests(self, grant: ContentGrant, *, first: int, count: int) -> bytes:
         """Return 33 bytes for each chunk: 1 and the digest if the service holds the chunk, else 33 zeros."""
-        response = await self._request("GET", grant, f"/{grant.content_id}/digests?from={first}&count={count}")
-        return response.content
+        path = f"/{grant.content_id}/digests?from={first}&count={count}"
+        return await self._request("GET", grant, path, partial(answers.read_digests, count=count))
 
     async def put(self, grant: ContentGrant, segment: Segment) -> None:
         """Store a segment. It is durable when this method returns. Raises LeaseLost, or the service's error."""
         headers = {"Chunk-Digests": write_chunk_digests(segment.digests), "Content-Length": str(segment.length)}
-        await self._request("PUT", grant, f"/{grant.content_id}/chunks/{segment.first}", headers=headers, body=segment)
+        path = f"/{grant.content_id}/chunks/{segment.first}"
+        await self._request("PUT", grant, path, answers.require_stored, headers=headers, body=segment)
 
     async def repair(self, grant: RepairGrant, n: int, chunk: bytes, digest: bytes) -> None:
         """Repair a chunk of a sealed content. It is durable when this method returns. Raises the service's error."""
         segment = Segment(first=n, chunks=(chunk,), digests=(digest,))
         headers = {"Chunk-Digests": write_chunk_digests(segment.digests), "Content-Length": str(segment.length)}
+        path = f"/{grant.content_id}/chunks/{n}/repair"
         try:
-            await self._request("PUT", grant, f"/{grant.content_id}/chunks/{n}/repair", headers=headers, body=segment)
+            await self._request("PUT", grant, path, answers.require_stored, headers=headers, body=segment)
         except LeaseLost as lost:
             raise NotFound(str(lost)) from None
 
@@ -83,49 +80,40 @@ class ChunkClient:
         """
         table = write_table(contents)
         grant = BundleGrant(table_sha256=content_sha256(table))
-        response = await self._request("POST", grant, "", body=write_body(table, contents))
-        return {RecordId(content_id): code for content_id, code in response.json()["refused"].items()}
+        return await self._request("POST", grant, "", answers.read_refused, body=write_body(table, contents))
 
     async def seal(self, grant: ContentGrant, seal: Seal) -> Layout:
         """Make the content complete and unchangeable. Return its layout. Raises LeaseLost, or the service's error."""
         body = {"length": seal.length, "sha-256": seal.sha256, "manifest_root": seal.manifest_root}
         busy_seconds = chunk_count(seal.length) * SEAL_SECONDS_A_CHUNK
-        response = await self._request("POST", grant, f"/{grant.content_id}/seal", json=body, busy_seconds=busy_seconds)
-        return Layout(response.json()["layout"])
+        path = f"/{grant.content_id}/seal"
+        return await self._request("POST", grant, path, answers.read_layout, json=body, busy_seconds=busy_seconds)
 
     async def check(self) -> None:
         """Ask the service once whether it can store chunks. Raises ChunkServiceUnavailable, StorageFull."""
         try:
             async with asyncio.timeout(CHECK_SECONDS):
-                response = await self._readyz()
+                response = await self._client.get(f"{self._base_url}/readyz")
         except httpx2.HTTPError as error:
             raise ChunkServiceUnavailable(_unreachable(error)) from error
         except TimeoutError as error:
             raise ChunkServiceUnavailable("The chunk service does not answer.") from error
-        if not response.is_success:
-            raise ChunkServiceUnavailable(f"The chunk service is not ready: it answered {response.status_code}.")
-        if _states(response).get("disk") == StorageFull.code:
+        if answers.read_disk_state(response) == StorageFull.code:
             raise StorageFull(DISK_FULL)
-
-    async def _readyz(self) -> httpx2.Response:
-        url = f"{self._base_url}/readyz"
-        try:
-            return await self._client.get(url)
-        except (httpx2.RemoteProtocolError, httpx2.ReadError, httpx2.WriteError):
-            # The service may have closed the idle connection at the moment of the request. Ask on a new connection.
-            return await self._client.get(url)
 
     async def _request(
         self,
         method: str,
         grant: Grant,
         path: str,
+        read: Callable[[httpx2.Response], T],
         *,
         headers: dict[str, str] | None = None,
         body: Segment | bytes | None = None,
         json: object = None,
         busy_seconds: float = 0.0,
-    ) -> httpx2.Response:
+    ) -> T:
+        """Send the request, and return what `read` makes of the answer. Repeat it while a repeat can help."""
         url = f"{self._base_url}/contents{path}"
         async for attempt in _retrying():
             with attempt:
@@ -140,7 +128,7 @@ class ChunkClient:
                 )
                 if isinstance(body, Segment):
                     request.stream = Body(body.chunks)
-                return await self._once(request)
+                return read(await self._once(request))
         raise AssertionError("unreachable: the loop returns or raises")
 
     def _authorization(self, grant: Grant) -> dict[str, str]:
@@ -153,21 +141,9 @@ class ChunkClient:
 
     async def _once(self, request: httpx2.Request) -> httpx2.Response:
         try:
-            response = await self._client.send(request)
+            return await self._client.send(request)
         except httpx2.HTTPError as error:
             raise ChunkServiceUnavailable(_unreachable(error)) from error
-        if not response.is_success:
-            raise _refusal(response)
-        return response
-
-
-def _states(response: httpx2.Response) -> Mapping[str, object]:
-    """Return the states of the service's parts; none if the answer is not the service's."""
-    try:
-        states = response.json()
-    except ValueError:
-        return {}
-    return states if isinstance(states, dict) else {}
 
 
 def _unreachable(error: httpx2.HTTPError) -> str:
@@ -204,24 +180,3 @@ def _wait_seconds(state: RetryCallState) -> float:
     error = state.outcome.exception() if state.outcome else None
     asked = error.retry_after_seconds if isinstance(error, GridhaulError) else None
     return min(LONGEST_WAIT_SECONDS, backoff_seconds(state.attempt_number, retry_after_seconds=asked))
-
-
-def _refusal(response: httpx2.Response) -> Exception:
-    """Return the error that the service raised, or the one that fits the status if its code is not known here."""
-    try:
-        problem = response.json()
-        known = errors.by_code(str(problem["code"]))
-        detail = str(problem["detail"])
-    except (ValueError, KeyError, TypeError):
-        known, detail = None, f"The chunk service answered {response.status_code}."
-    seconds = retry_after_seconds(response.headers, now=datetime.now(UTC))
-    if known is StaleFence or response.status_code == http.HTTPStatus.NOT_FOUND:
-        return LeaseLost(detail)
-    if known is DigestMismatch and not response.request.url.path.endswith("/seal"):
-        return SegmentDamaged(detail)
-    if known in (Unauthorized, Forbidden):
-        return ChunkServiceRefused("The chunk service refuses this worker; give both the same SERVICE_SECRET.")
-    if known is None or known.code == GridhaulError.code:
-        retry_later = (http.HTTPStatus.TOO_MANY_REQUESTS, http.HTTPStatus.SERVICE_UNAVAILABLE)
-        known = ChunkServiceUnavailable if response.status_code in retry_later else ChunkServiceFailed
-    return known(detail, retry_after_seconds=seconds)

@@ -9,6 +9,7 @@ import typer
 
 from gridhaul.cli.text import duration, safe
 from gridhaul.client import ApiError, ApiInsecure, ApiUnreachable
+from gridhaul.client.errors import UNEXPECTED_ANSWER
 from gridhaul.process.settings import SettingsError
 from gridhaul.transfer import errors
 
@@ -52,6 +53,8 @@ def exit_of_failure(code: str) -> Exit:
 
 def exit_of_answer(error: ApiError) -> Exit:
     """Return the exit code for a request that the api refused."""
+    if error.code == UNEXPECTED_ANSWER:
+        return Exit.FAILED
     return Exit.INTEGRITY if error.code in INTEGRITY_CODES else _BY_STATUS.get(error.status, Exit.FAILED)
 
 

@@ -8,9 +8,8 @@ from gridhaul.cli.exits import Exit, exit_of_answer
 from gridhaul.cli.text import safe
 from gridhaul.client import ApiError, Client
 from gridhaul.client.records import DeliveryRecord, FileRecord
+from gridhaul.transfer.errors import NotFound
 from gridhaul.transfer.states import Action
-
-NOT_FOUND = 404
 
 
 def operate(client: Client, action: Action, record_id: str) -> str:
@@ -18,12 +17,12 @@ def operate(client: Client, action: Action, record_id: str) -> str:
     try:
         return _file_line(client.operate_file(record_id, action))
     except ApiError as error:
-        if error.status != NOT_FOUND:
+        if error.code != NotFound.code:
             raise
     try:
         return _delivery_line(client.operate_delivery(record_id, action))
     except ApiError as error:
-        if error.status != NOT_FOUND:
+        if error.code != NotFound.code:
             raise
         detail = "There is no such file or delivery."
         raise ApiError(code=error.code, status=error.status, detail=detail) from None

@@ -8,8 +8,7 @@ import typer
 from gridhaul.cli.text import clause, progress, safe, size
 from gridhaul.client import ApiError, Client
 from gridhaul.client.records import DeliveryRecord, FailureRecord, FileRecord
-
-NOT_FOUND = 404
+from gridhaul.transfer.errors import NotFound
 
 
 def find(client: Client, record_id: str) -> tuple[FileRecord | None, list[DeliveryRecord]]:
@@ -17,12 +16,12 @@ def find(client: Client, record_id: str) -> tuple[FileRecord | None, list[Delive
     try:
         return client.file(record_id), client.deliveries(record_id)
     except ApiError as error:
-        if error.status != NOT_FOUND:
+        if error.code != NotFound.code:
             raise
     try:
         return None, [client.delivery(record_id)]
     except ApiError as error:
-        if error.status != NOT_FOUND:
+        if error.code != NotFound.code:
             raise
         detail = "There is no such file or delivery."
         raise ApiError(code=error.code, status=error.status, detail=detail) from None

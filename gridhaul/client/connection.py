@@ -10,9 +10,10 @@ from typing import Any, Self
 import httpx2
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_before_delay, wait_exponential_jitter
 
-from gridhaul.client.errors import ApiError, ApiInsecure, ApiUnreachable, ClientError
+from gridhaul.client.errors import UNEXPECTED_ANSWER, ApiError, ApiInsecure, ApiUnreachable, ClientError
 from gridhaul.outgoing.exchange import KEPT_SECONDS
 from gridhaul.outgoing.headers import retry_after_seconds
+from gridhaul.outgoing.problem_documents import read_problem
 from gridhaul.outgoing.tls import tls_context, tls_refusal
 
 TRY_AGAIN = frozenset({429, 502, 503, 504})
@@ -131,7 +132,7 @@ def _checked_token(token: str) -> str:
 
 
 def _unanswered(request: httpx2.Request, error: httpx2.RequestError) -> ClientError:
-    where = f"{request.url.scheme}://{request.url.netloc.decode()}"
+    where = _origin(request.url)
     if refusal := tls_refusal(error):
         return ApiInsecure(f"no secure connection to {where}: {refusal}")
     hint = " Does it expect https?" if _closed_early(error) and request.url.scheme == "http" else ""
@@ -173,16 +174,28 @@ def _decode(response: httpx2.Response) -> dict[str, Any]:
         body = None
     if response.is_success and isinstance(body, dict):
         return body
-    raise _problem(response, body if isinstance(body, dict) else {})
+    raise _refusal(response)
 
 
-def _problem(response: httpx2.Response, body: Mapping[str, object]) -> ApiError:
-    """Return the error of an answer. An answer that is not Gridhaul's, such as a proxy's, is `unexpected_answer`."""
+def _refusal(response: httpx2.Response) -> ApiError:
+    """Return the error of an answer, which is UNEXPECTED_ANSWER unless an api of Gridhaul wrote the answer."""
+    problem = read_problem(response)
     return ApiError(
-        code=str(body.get("code") or "unexpected_answer"),
+        code=problem.code if problem else UNEXPECTED_ANSWER,
         status=response.status_code,
-        detail=str(
-            body.get("detail") or body.get("title") or f"Status {response.status_code}; the answer is not Gridhaul's."
-        ),
+        detail=problem.detail if problem else _not_ours(response),
         retry_after_seconds=retry_after_seconds(response.headers, now=datetime.now(UTC)),
     )
+
+
+def _not_ours(response: httpx2.Response) -> str:
+    url = response.request.url
+    hint = " Does it expect https?" if response.is_redirect and url.scheme == "http" else ""
+    return (
+        f"The answer of {_origin(url)} with status {response.status_code} did not come from an api of Gridhaul; "
+        f"check the URL, and any proxy on the way.{hint}"
+    )
+
+
+def _origin(url: httpx2.URL) -> str:
+    return f"{url.scheme}://{url.netloc.decode()}"

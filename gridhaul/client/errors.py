@@ -6,6 +6,8 @@ ClientError
 └── ApiInsecure      no secure connection to the api can be made
 """
 
+UNEXPECTED_ANSWER = "unexpected_answer"  # the code of an ApiError whose answer did not come from an api
+
 
 class ClientError(Exception):
     """The request did not succeed."""
@@ -14,7 +16,11 @@ class ClientError(Exception):
 
 
 class ApiError(ClientError):
-    """A refusal by the api (RFC 9457). `code` is stable; `detail` says what happened and what to do."""
+    """A refusal by the api (RFC 9457). `code` is stable; `detail` says what happened and what to do.
+
+    If the answer did not come from an api of Gridhaul, `code` is UNEXPECTED_ANSWER, and `status` says nothing about any
+    record.
+    """
 
     def __init__(self, *, code: str, status: int, detail: str, retry_after_seconds: float | None = None) -> None:
         super().__init__(f"{code}: {detail}")

@@ -5,10 +5,12 @@ from collections.abc import Mapping
 from typing import Any
 
 import jwt
+from jwt.types import Options
 
 from gridhaul.transfer.errors import Unauthorized
 
 ALGORITHM = "HS256"
+REFUSED = "The token is not valid here, or no longer."
 
 
 def sign_claims(claims: Mapping[str, Any], *, audience: str, lifetime_seconds: float, secret: str) -> str:
@@ -22,14 +24,25 @@ def verified_claims(token: str, *, audience: str, leeway_seconds: float, secret:
 
     Raises Unauthorized, also for a token that expired more than `leeway_seconds` ago.
     """
+    return _decoded(token, audience, secret, options={}, leeway=leeway_seconds)
+
+
+def claims_of_any_time(token: str, *, audience: str, secret: str) -> dict[str, Any]:
+    """Return the claims of a token that the secret signed for this audience, even if the token has expired.
+
+    Raises Unauthorized. The claim `exp` is a whole number of seconds since 1970.
+    """
+    claims = _decoded(token, audience, secret, options={"verify_exp": False})
+    if type(claims["exp"]) is not int:
+        raise Unauthorized(REFUSED)
+    return claims
+
+
+def _decoded(token: str, audience: str, secret: str, *, options: Options, leeway: float = 0.0) -> dict[str, Any]:
+    required: Options = {"require": ["aud", "sub", "exp"]}
     try:
         return jwt.decode(
-            token,
-            secret,
-            algorithms=[ALGORITHM],
-            audience=audience,
-            leeway=leeway_seconds,
-            options={"require": ["aud", "sub", "exp"]},
+            token, secret, algorithms=[ALGORITHM], audience=audience, leeway=leeway, options={**required, **options}
         )
     except jwt.InvalidTokenError:
-        raise Unauthorized("The token is not valid here, or no longer.") from None
+        raise Unauthorized(REFUSED) from None

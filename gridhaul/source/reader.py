@@ -4,11 +4,20 @@ import asyncio
 import os
 from collections.abc import AsyncGenerator
 from contextlib import suppress
+from dataclasses import dataclass
 
 from gridhaul.transfer.chunking import CHUNK_BYTES, chunk_count, chunk_length
 from gridhaul.transfer.digest import ContentDigest, ManifestRoot, chunk_digest
 from gridhaul.transfer.errors import GridhaulError, SourceChanged, SourceReadFailed
 from gridhaul.transfer.model import Seal, Segment
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Reading:
+    """The chunks that were read well, and the error that ended the reading, if any."""
+
+    segment: Segment
+    error: SourceReadFailed | None
 
 
 class SourceReader:
@@ -23,17 +32,21 @@ class SourceReader:
     async def segments(self, chunks_each: int) -> AsyncGenerator[Segment]:
         """Yield the source as segments of `chunks_each` chunks, and read the next segment while the caller uses one.
 
-        Raises SourceChanged, SourceReadFailed.
+        Raises SourceChanged, and SourceReadFailed after it has yielded all whole chunks before the read that failed.
         """
         count = chunk_count(self._length)
-        ahead: asyncio.Future[Segment] | None = None
+        ahead: asyncio.Future[_Reading] | None = None
         try:
             for first in range(0, count, chunks_each):
                 ahead = ahead or self._start(first, min(chunks_each, count - first))
-                segment = await asyncio.shield(ahead)  # a thread cannot be cancelled, only waited for
-                after = first + chunks_each
-                ahead = self._start(after, min(chunks_each, count - after)) if after < count else None
-                yield segment
+                reading = await asyncio.shield(ahead)  # a thread cannot be cancelled, only waited for
+                after, ahead = first + chunks_each, None
+                if after < count and reading.error is None:
+                    ahead = self._start(after, min(chunks_each, count - after))
+                if reading.segment.chunks:
+                    yield reading.segment
+                if reading.error is not None:
+                    raise reading.error
         finally:
             if ahead is not None:  # the thread must be done before the caller closes the descriptor
                 await asyncio.wait([ahead])
@@ -48,23 +61,35 @@ class SourceReader:
             manifest_root=self._root.hexdigest(),
         )
 
-    def _start(self, first: int, count: int) -> asyncio.Future[Segment]:
-        return asyncio.get_running_loop().run_in_executor(None, self.segment, first, count)
+    def _start(self, first: int, count: int) -> asyncio.Future[_Reading]:
+        return asyncio.get_running_loop().run_in_executor(None, self._read, first, count)
 
     def segment(self, first: int, count: int) -> Segment:
         """Read the next `count` chunks, from number `first` on, in the calling thread.
 
         Raises SourceChanged, SourceReadFailed.
         """
-        chunks, digests = [], []
-        for n in range(first, first + count):
-            data = read_chunk(self._descriptor, self._length, n)
-            digest = chunk_digest(data)
-            self._total.update(data)
-            self._root.update(digest)
-            chunks.append(data)
-            digests.append(digest)
-        return Segment(first=first, chunks=tuple(chunks), digests=tuple(digests))
+        reading = self._read(first, count)
+        if reading.error is not None:
+            raise reading.error
+        return reading.segment
+
+    def _read(self, first: int, count: int) -> _Reading:
+        """Read the next `count` chunks, or the chunks before a read that fails. Raises SourceChanged."""
+        chunks: list[bytes] = []
+        digests: list[bytes] = []
+        error = None
+        try:
+            for n in range(first, first + count):
+                data = read_chunk(self._descriptor, self._length, n)
+                digest = chunk_digest(data)
+                self._total.update(data)
+                self._root.update(digest)
+                chunks.append(data)
+                digests.append(digest)
+        except SourceReadFailed as failed:
+            error = failed
+        return _Reading(segment=Segment(first=first, chunks=tuple(chunks), digests=tuple(digests)), error=error)
 
 
 def read_chunk(descriptor: int, length: int, n: int) -> bytes:

@@ -46,6 +46,12 @@ class Unauthorized(GridhaulError):
     code, status = "unauthorized", 401
 
 
+class ClocksDiffer(Unauthorized):
+    """A token with a right signature is from another time: the clock of the worker or of the chunk service is wrong."""
+
+    code = "clocks_differ"
+
+
 class Forbidden(GridhaulError):
     code, status = "forbidden", 403
 
@@ -184,6 +190,10 @@ class StaleFence(GridhaulError):
     code, status = "stale_fence", 409
 
 
+class ContentUnknown(NotFound):
+    code = "content_unknown"
+
+
 class ChunkConflict(GridhaulError):
     code, status = "chunk_conflict", 409
 
@@ -224,6 +234,14 @@ class BrokerRefusesWrites(GridhaulError):
     code, status, retryable, counts = "broker_refuses_writes", 503, True, False
 
 
+class BrokerKeyTaken(GridhaulError):
+    code, status, retryable, counts = "broker_key_taken", 503, True, False
+
+
+class ForeignMessages(GridhaulError):
+    code, status, retryable, counts = "foreign_messages", 503, True, False
+
+
 class NoWorker(GridhaulError):
     code, status, retryable, counts = "no_worker", 503, True, False
 
@@ -249,7 +267,7 @@ class ChunkServiceFailed(GridhaulError):
 
 
 class ChunkServiceRefused(GridhaulError):
-    """The worker and the chunk service do not have the same secret."""
+    """The worker and the chunk service do not have the same secret, or not the same time."""
 
     code, status, retryable = "chunk_service_refused", 502, True
 

@@ -16,6 +16,7 @@ from tests.journeys.operator import MIB, Json
 API = {"sub": OWN + "caller", "aud": "gridhaul-api", "scope": "read", "generation": 0}
 CHUNKS = {"aud": "gridhaul-chunk-service", "fence": 1}
 AN_HOUR_AGO = -3600  # the chunk service tolerates a clock that is wrong by 15 minutes
+OTHER_TIME = Answer(401, "clocks_differ", ("WWW-Authenticate",))
 DIGESTS = f"/contents/{'0' * 24}/digests"
 HEADERS = {
     "none": None,
@@ -28,8 +29,8 @@ HEADERS = {
     "5,000 bytes": "Bearer " + "x" * 5000,
     "unknown key": "Bearer ghk_" + "0" * 24 + "_" + "A" * 43,
 }
+EXPIRED = {"expired": {"expires_in": AN_HOUR_AGO}}
 FORGED = {
-    "expired": {"expires_in": AN_HOUR_AGO},
     "of another signer": {"secret": "y" * 40},
     "alg none": {"secret": "", "algorithm": "none"},
     "another algorithm": {"algorithm": "HS512"},
@@ -67,6 +68,7 @@ def test_what_is_no_token_lets_nobody_in(bench: Bench, header: str | None, answe
         Row.TOKEN,
         UNAUTHORIZED,
         FORGED
+        | EXPIRED
         | {
             "for the chunk service": {"aud": "gridhaul-chunk-service"},
             "of another generation": {"generation": 1},
@@ -84,16 +86,21 @@ def test_forged_token_lets_nobody_into_the_api(bench: Bench, changes: Json, answ
 @pytest.mark.filterwarnings("ignore::jwt.warnings.InsecureKeyLengthWarning")
 @pytest.mark.parametrize(
     ("changes", "answer"),
-    cases(
-        Row.TOKEN,
-        UNAUTHORIZED,
-        FORGED
-        | {
-            "for the api": {"aud": "gridhaul-api"},
-            "for repairs": {"aud": "gridhaul-chunk-service-repair"},
-            "no fence": {"fence": None},
-        },
-    ),
+    [
+        *cases(
+            Row.TOKEN,
+            UNAUTHORIZED,
+            FORGED
+            | {
+                "for the api": {"aud": "gridhaul-api"},
+                "for the api, expired": {"aud": "gridhaul-api", "expires_in": AN_HOUR_AGO},
+                "of another signer, expired": {"secret": "y" * 40, "expires_in": AN_HOUR_AGO},
+                "for repairs": {"aud": "gridhaul-chunk-service-repair"},
+                "no fence": {"fence": None},
+            },
+        ),
+        *cases(Row.TOKEN, OTHER_TIME, EXPIRED | {"from the future": {"expires_in": 3600}}),
+    ],
 )
 def test_forged_token_writes_no_chunk(bench: Bench, changes: Json, answer: Answer) -> None:
     writer = ChunkWriter.open(bench.operator, MIB)

@@ -20,7 +20,8 @@ from tests.servers.disturbances import Answer
 from tests.servers.proxy import Proxy, proxying
 
 GRANT = ContentGrant(content_id=RecordId("a" * 24), fence=1)
-FULL = json.dumps({"code": "storage_full", "detail": "full"}).encode()
+FULL = json.dumps({"status": 507, "code": "storage_full", "detail": "full"}).encode()
+READY = '{"mongodb": "ok", "collections": "ok", "disk": "ok"}'
 
 
 @pytest.fixture
@@ -38,14 +39,15 @@ async def ask(service: Proxy) -> bytes:
 
 async def test_busy_service_is_asked_again_no_sooner_than_it_says(service: Proxy) -> None:
     service.plan(Answer(status=503, headers={"Retry-After": "2"}))
-    service.plan(Answer(status=200, body=bytes(33)))
+    service.plan(Answer(status=200, headers={"Content-Type": "application/octet-stream"}, body=bytes(33)))
     assert await ask(service) == bytes(33)
     refused, again = service.requests
     assert again.at - refused.at >= 2
 
 
 async def test_client_that_is_asked_to_wait_long_does_not_wait(service: Proxy) -> None:
-    service.plan(Answer(status=507, headers={"Retry-After": "30"}, body=FULL), times=2)
+    problem = {"Content-Type": "application/problem+json"}
+    service.plan(Answer(status=507, headers=problem | {"Retry-After": "30"}, body=FULL), times=2)
     with pytest.raises(StorageFull) as caught:
         await ask(service)
     assert caught.value.retry_after_seconds == 30
@@ -64,9 +66,9 @@ def readyz(status: str, body: str) -> bytes:
 @pytest.mark.parametrize(
     ("status", "body", "error"),
     [
-        ("503 Service Unavailable", '{"mongodb": "database_unavailable", "disk": "ok"}', ChunkServiceUnavailable),
+        ("503 Service Unavailable", READY.replace("ok", "database_unavailable", 1), ChunkServiceUnavailable),
         ("404 Not Found", "{}", ChunkServiceUnavailable),
-        ("200 OK", '{"mongodb": "ok", "disk": "storage_full"}', StorageFull),
+        ("200 OK", READY.replace('"disk": "ok"', '"disk": "storage_full"'), StorageFull),
     ],
 )
 async def test_check_raises_the_error_that_keeps_files_from_being_stored(
@@ -76,9 +78,20 @@ async def test_check_raises_the_error_that_keeps_files_from_being_stored(
         await check(url)
 
 
-@pytest.mark.parametrize("body", ['{"mongodb": "ok", "disk": "ok"}', "[]", "no JSON"])
-async def test_check_of_a_service_that_reports_no_full_disk_passes(body: str) -> None:
-    with canned_answer(readyz("200 OK", body), reads_on=False) as url:
+async def test_check_of_a_service_that_reports_no_full_disk_passes() -> None:
+    with canned_answer(readyz("200 OK", READY), reads_on=False) as url:
+        await check(url)
+
+
+API_READY = '{"mongodb": "ok", "indexes": "ok", "redis": "ok", "chunk_service": "ok", "disk": "ok"}'
+
+
+@pytest.mark.parametrize("body", [API_READY, "{}", "[]", "<h1>hello</h1>", ""])
+async def test_check_of_something_that_is_no_chunk_service_fails(body: str) -> None:
+    with (
+        canned_answer(readyz("200 OK", body), reads_on=False) as url,
+        pytest.raises(ChunkServiceUnavailable, match=r"status 200 .* GRIDHAUL_CHUNK_SERVICE_URL"),
+    ):
         await check(url)
 
 
@@ -94,7 +107,7 @@ def test_check_waits_longer_than_the_service_waits_for_its_database() -> None:
 
 async def test_check_passes_if_the_service_closes_the_idle_connection_at_that_moment() -> None:
     """The server answers the first request of each connection, and closes at the second."""
-    answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
+    answer = f"HTTP/1.1 200 OK\r\nContent-Length: {len(READY)}\r\n\r\n{READY}".encode()
     connections = 0
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -107,7 +107,8 @@ def listening() -> socket.socket:
 
 def problem(status: int, code: str, detail: str, **headers: str) -> Answer:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return Answer(body={"status": status, "code": code, "detail": detail}, status=status, headers=named)
+    headers = {"Content-Type": "application/problem+json"} | named
+    return Answer(body={"status": status, "code": code, "detail": detail}, status=status, headers=headers)
 
 
 def file(state: str, **changes: object) -> dict[str, Any]:

@@ -40,6 +40,15 @@ def test_unknown_id_is_not_found(run: Run, command: str) -> None:
 
 
 @pytest.mark.parametrize("command", [*ENDS, "rm"])
+def test_wrong_address_is_no_unknown_id(api: ScriptedApi, run: Run, command: str) -> None:
+    call = f"DELETE /files/{FILE_ID}" if command == "rm" else f"POST /files/{FILE_ID}/{command}"
+    api.script(call, Answer(body={"detail": "Not Found"}, status=404))
+    result = run(command, FILE_ID)
+    assert (result.exit_code, len(api.heard)) == (1, 1)
+    assert "did not come from an api of Gridhaul" in result.stderr
+
+
+@pytest.mark.parametrize("command", [*ENDS, "rm"])
 @pytest.mark.parametrize("ids", [(), ("x",), (FILE_ID, "../../etc/passwd")])
 def test_wrong_usage_asks_nothing_of_the_api(api: ScriptedApi, run: Run, command: str, ids: tuple[str, ...]) -> None:
     assert run(command, *ids).exit_code == 2

@@ -14,6 +14,7 @@ from tests.cli.scripted_api import (
     SHA256,
     THE_DELIVERY,
     THE_FILE,
+    Answer,
     ScriptedApi,
     deliveries,
     delivery,
@@ -97,6 +98,13 @@ def test_json_of_a_file_and_of_a_delivery(api: ScriptedApi, run: Run) -> None:
     of_delivery = json.loads(run("status", DELIVERY_ID, "--json").stdout)
     assert of_file == {"file": file("STORED"), "deliveries": [delivery("QUEUED")]}
     assert of_delivery == {"delivery": delivery("QUEUED")}
+
+
+def test_wrong_address_is_no_unknown_id(api: ScriptedApi, run: Run) -> None:
+    api.script(THE_FILE, Answer(body={"detail": "Not Found"}, status=404))
+    result = run("status", FILE_ID)
+    assert (result.exit_code, len(api.heard)) == (1, 1)
+    assert "did not come from an api of Gridhaul" in result.stderr
 
 
 def test_unknown_id_is_not_found(run: Run) -> None:

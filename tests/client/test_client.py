@@ -146,6 +146,7 @@ def test_redirect_is_not_followed(api: ScriptedApi, client: Client) -> None:
     with pytest.raises(ApiError) as caught:
         client.file(FILE_ID)
     assert (caught.value.code, caught.value.status) == ("unexpected_answer", 307)
+    assert caught.value.detail.endswith("Does it expect https?")
     assert len(api.heard) == 1
 
 
@@ -153,6 +154,28 @@ def test_answer_of_something_else_is_an_error(api: ScriptedApi, client: Client) 
     api.script(THE_FILE, Answer(body=["a", "list"]))
     with pytest.raises(ApiError, match="unexpected_answer"):
         client.file(FILE_ID)
+
+
+FOREIGN = {
+    "of another framework": Answer(body={"detail": "Not Found"}, status=404),
+    "with a code, as plain JSON": Answer(body={"code": "not_found", "detail": "x", "status": 404}, status=404),
+    "of another API": Answer(
+        body={"title": "Not Found", "status": 404}, status=404, headers={"Content-Type": "application/problem+json"}
+    ),
+    "forbidden by a proxy": Answer(body="<h1>Forbidden</h1>", status=403),
+}
+
+
+@pytest.mark.parametrize("foreign", FOREIGN.values(), ids=FOREIGN)
+def test_refusal_that_is_not_the_apis_says_so(api: ScriptedApi, client: Client, foreign: Answer) -> None:
+    api.script(THE_FILE, foreign)
+    with pytest.raises(ApiError) as caught:
+        client.file(FILE_ID)
+    assert (caught.value.code, caught.value.status) == ("unexpected_answer", foreign.status)
+    assert caught.value.detail == (
+        f"The answer of {api.url} with status {foreign.status} did not come from an api of Gridhaul; "
+        "check the URL, and any proxy on the way."
+    )
 
 
 def test_proxy_of_the_environment_is_not_used(api: ScriptedApi, monkeypatch: pytest.MonkeyPatch) -> None:

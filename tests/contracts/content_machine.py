@@ -11,9 +11,9 @@ from gridhaul.transfer.errors import (
     ChunkConflict,
     ContentIncomplete,
     ContentSealed,
+    ContentUnknown,
     DigestMismatch,
     LeaseLost,
-    NotFound,
     StaleFence,
     StateConflict,
 )
@@ -101,7 +101,7 @@ class ContentMachine(CheckedContents):
         segment = one.segment(kind, first, count)
         putting = store(self.intake(one), one.handle, segment)
         if not one.live:
-            self.refused(putting, NotFound)
+            self.refused(putting, ContentUnknown)
         elif one.sealed is not None:
             self.refused(putting, ContentSealed)
         elif one.conflicts(segment, kind):
@@ -150,7 +150,7 @@ class ContentMachine(CheckedContents):
     def seal(self, one: Modelled) -> None:
         sealing = self.intake(one).seal(one.id, fence=one.fence, seal=seal_for(one.length, one.kinds))
         if not one.live:
-            self.refused(sealing, NotFound)
+            self.refused(sealing, ContentUnknown)
             return
         try:
             content = self.wait(sealing)

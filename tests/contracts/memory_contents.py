@@ -14,10 +14,10 @@ from gridhaul.transfer.errors import (
     ChunkOutOfRange,
     ContentIncomplete,
     ContentSealed,
+    ContentUnknown,
     DigestMismatch,
     LeaseLost,
     LengthMismatch,
-    NotFound,
     PayloadTooLarge,
     StaleFence,
     StateConflict,
@@ -215,7 +215,7 @@ class MemoryIntake:
     def _content(self, content_id: RecordId, *, fence: int | None = None) -> Row[Content]:
         row = self._contents.rows.get(content_id)
         if row is None or row.record.state is ContentState.DELETING:
-            raise NotFound("There is no such content.")
+            raise ContentUnknown("There is no such content.")
         if fence is not None and row.record.fence != fence:
             raise StaleFence("Another worker holds this content now.")
         return row

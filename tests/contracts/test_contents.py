@@ -12,10 +12,10 @@ from gridhaul.transfer.errors import (
     ChunkOutOfRange,
     ContentIncomplete,
     ContentSealed,
+    ContentUnknown,
     DigestMismatch,
     LeaseLost,
     LengthMismatch,
-    NotFound,
     StaleFence,
     StateConflict,
 )
@@ -233,9 +233,9 @@ async def test_digests_of_a_sealed_content_are_its_manifest(contents: Contents, 
 async def test_unknown_content_is_not_found(contents: Contents, intake: Intake) -> None:
     unknown = RecordId("f" * 24)
     assert await contents.get(unknown) is None
-    with pytest.raises(NotFound):
+    with pytest.raises(ContentUnknown):
         await intake.digests(unknown, first=0, count=1)
-    with pytest.raises(NotFound):
+    with pytest.raises(ContentUnknown):
         await intake.seal(unknown, fence=1, seal=seal_of(b""))
 
 
@@ -263,7 +263,7 @@ async def test_without_refs_all_bytes_are_deleted(contents: Contents, either: In
     with pytest.raises(ChunkMissing, match="Chunk 0"):
         await read(contents, content, received)
     assert not received
-    with pytest.raises(NotFound):
+    with pytest.raises(ContentUnknown):
         await store(either, content, segment(data))
     with pytest.raises(LeaseLost):
         await opened(contents, SMALL, fence=9, content_id=content.id)
@@ -318,7 +318,7 @@ async def test_only_what_is_sealed_is_repaired(contents: Contents, either: Intak
     content = await opened(contents, SMALL)
     with pytest.raises(StateConflict):
         await repair(either, content.id, part)
-    with pytest.raises(NotFound):
+    with pytest.raises(ContentUnknown):
         await repair(either, RecordId("f" * 24), part)
 
 

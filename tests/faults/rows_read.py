@@ -30,8 +30,9 @@ def read_fails(world: World) -> None:
 
 def _fails_for_a_while(world: World) -> None:
     """Require that a file whose reads fail for a while is stored without help."""
-    with _failing_reads(world):
-        file_id = _failed_once(world)
+    first = _random_read(world)
+    with _failing_reads(world, first):
+        file_id = _failed_once(world, first)
     with world.recovers():
         world.let_wait_pass(file_id)
         world.operator.delivered(file_id, seconds=OVER_SECONDS)
@@ -40,8 +41,9 @@ def _fails_for_a_while(world: World) -> None:
 
 def _fails_for_good(world: World) -> None:
     """Require that a file whose reads keep failing is FAILED after its attempts, and that a retry continues it."""
-    with _failing_reads(world):
-        file_id = _failed_once(world)
+    first = _random_read(world)
+    with _failing_reads(world, first):
+        file_id = _failed_once(world, first)
         file = wait_for(lambda: _over(world, file_id), seconds=OVER_SECONDS, what=f"{file_id} is over")
     assert file["state"] == "FAILED", file
     assert file["error"]["code"] == "source_read_failed", file
@@ -59,16 +61,19 @@ def _fails_for_good(world: World) -> None:
     assert sent <= LENGTH - before["stored_bytes"], f"{sent / MIB} MiB were sent again"
 
 
-def _failed_once(world: World) -> str:
-    """Return the id of a file of which a read has failed.
+def _failed_once(world: World, first: int) -> str:
+    """Return the id of a file of which a read has failed, and require that the chunks before are stored.
 
     `strace` counts the reads of each thread separately: a file may be read to its end before any thread reaches the
-    read that fails. Then the next file is sent.
+    read that fails. Then the next file is sent. Only of the first file it is certain that some thread has read
+    `first` - 1 chunks of it.
     """
-    for _ in range(FILES_AT_MOST):
+    for files_before in range(FILES_AT_MOST):
         file_id = world.send(world.make_file(LENGTH), to="hashed")
         wait_for(lambda read=file_id: _error_or_stored(world, read), seconds=OVER_SECONDS, what="a read has failed")  # type: ignore[misc]
-        if world.operator.file(file_id)["error"] is not None:
+        file = world.operator.file(file_id)
+        if file["error"] is not None:
+            assert files_before or file["stored_bytes"] >= (first - 1) * MIB, file
             return file_id
     raise AssertionError(f"{FILES_AT_MOST} files were read without an error")
 
@@ -85,9 +90,12 @@ def _over(world: World, file_id: str) -> Json | None:
     return file if file["state"] in ("FAILED", "STORED") else None
 
 
-def _failing_reads(world: World) -> AbstractContextManager[None]:
-    """Make the reads of each worker thread fail with EIO, from a random read on. Raises NotAllowed."""
-    first = world.rng.randint(1, LENGTH // MIB)
+def _random_read(world: World) -> int:
+    return world.rng.randint(1, LENGTH // MIB)
+
+
+def _failing_reads(world: World, first: int) -> AbstractContextManager[None]:
+    """Make the reads of each worker thread fail with EIO, from read number `first` on. Raises NotAllowed."""
     return injecting(_readers(world), calls="pread64", effect=f"error=EIO:when={first}+")
 
 

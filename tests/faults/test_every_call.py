@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from gridhaul.transfer.chunking import CHUNK_BYTES
+from gridhaul.transfer.chunking import CHUNK_BYTES, chunk_count
 from gridhaul.transfer.model import IfExists, RecordId
 from gridhaul.transfer.states import DeliveryState, FileState
 from tests.contracts.bytes_to_store import some_bytes
@@ -19,6 +19,7 @@ AWAY_SECONDS = LEASE_SECONDS + 10
 FEWEST_CALLS = 20
 OLD = b"what was there before"
 BYTES, CHUNKS = some_bytes(5), some_bytes(CHUNK_BYTES + 5)
+SEGMENTS = some_bytes(3 * CHUNK_BYTES + 5)  # a whole segment of two chunks, and a part of the next
 
 CASES = {
     "small": Case(data=BYTES, inline_limit_chunks=0),
@@ -79,14 +80,19 @@ async def _with_an_operator(system: TwinSystem, file_id: RecordId) -> None:
     await _there_and_gone(system, file_id)
 
 
-async def _unreadable_and_gone(system: TwinSystem, file_id: RecordId) -> None:
-    if (
-        await system.file(file_id)
-    ).state is FileState.STORED:  # the source became unreadable after it was read for the last time
-        return
-    await assert_failed(system, file_id, "source_read_failed")
-    await _deleted(system, file_id)
-    await assert_deleted(system, file_id)
+def _unreadable_and_gone(read_chunks: int) -> Course:
+    """Require that the chunks that were read before the source became unreadable are stored; delete the file."""
+
+    async def course(system: TwinSystem, file_id: RecordId) -> None:
+        file = await system.file(file_id)
+        await assert_failed(system, file_id, "source_read_failed")
+        assert file.content_id is not None
+        stored = system.contents.chunks.get(file.content_id, {})
+        assert (file.stored_bytes, sorted(stored)) == (read_chunks * CHUNK_BYTES, list(range(read_chunks)))
+        await _deleted(system, file_id)
+        await assert_deleted(system, file_id)
+
+    return course
 
 
 @pytest.mark.parametrize("way", AT_ONCE)
@@ -116,12 +122,16 @@ def test_any_port_may_be_away_for_longer_than_a_lease(case: Case, port: str) -> 
     assert every_call(case, away, _prepared(_with_an_operator))
 
 
-@pytest.mark.parametrize("name", ["inline", "gridfs"])
-def test_source_that_can_not_be_read_from_some_read_on_fails_and_leaves_nothing(name: str) -> None:
-    def unreadable(number: int) -> Faults:
-        return Faults({number: Way.AWAY}, port="source", away_seconds=math.inf)
-
-    assert every_call(CASES[name], unreadable, _prepared(_unreadable_and_gone))
+@pytest.mark.parametrize("segment_chunks", [1, 2, 16])
+@pytest.mark.parametrize("inline_limit_chunks", [0, 15], ids=["gridfs", "inline"])
+def test_source_that_can_not_be_read_from_some_read_on_fails_with_what_was_read_before_stored(
+    inline_limit_chunks: int, segment_chunks: int
+) -> None:
+    case = Case(data=SEGMENTS, inline_limit_chunks=inline_limit_chunks, segment_chunks=segment_chunks)
+    for number in range(1, chunk_count(len(SEGMENTS)) + 1):
+        faults = Faults({number: Way.AWAY}, port="source", away_seconds=math.inf)
+        run_twins(case, faults, _prepared(_unreadable_and_gone(number - 1)))
+        assert faults.all_met
 
 
 def test_any_call_may_fail_and_any_call_of_the_recovery() -> None:

@@ -10,13 +10,14 @@ import httpx2
 import pytest
 from bson import ObjectId
 
+from gridhaul.chunk_service_client import chunk_client
 from gridhaul.chunk_service_client.chunk_client import ChunkClient
 from gridhaul.chunk_service_client.grants import sign_repair
 from gridhaul.embedded.network import free_ports
 from gridhaul.outgoing.headers import write_chunk_digests
 from gridhaul.outgoing.http_client import make_client
 from gridhaul.transfer.digest import ContentDigest, chunk_digest, manifest_root
-from gridhaul.transfer.errors import ChunkServiceRefused
+from gridhaul.transfer.errors import ChunkServiceRefused, ChunkServiceUnavailable, LeaseLost
 from gridhaul.transfer.grants import ContentGrant, RepairGrant
 from gridhaul.transfer.model import RecordId
 from tests.journeys.chunk_writer import FENCE, ChunkWriter
@@ -167,6 +168,46 @@ async def test_worker_with_another_secret_is_told_so_at_once(operator: Operator)
         with pytest.raises(ChunkServiceRefused, match="SERVICE_SECRET"):
             await client.digests(grant, first=0, count=1)
     assert time.monotonic() - asked_at < 5
+
+
+@pytest.mark.parametrize("minutes", [-30, 30])
+async def test_worker_with_a_wrong_clock_is_told_so_at_once(
+    operator: Operator, monkeypatch: pytest.MonkeyPatch, minutes: int
+) -> None:
+    writer = ChunkWriter.open(operator, LENGTH)
+    right = time.time
+    monkeypatch.setattr(time, "time", lambda: right() + minutes * 60)
+    async with make_client() as http:
+        client = ChunkClient(http, base_url=writer.url, secret=writer.secret)
+        grant = ContentGrant(content_id=RecordId(writer.content_id), fence=FENCE)
+        with pytest.raises(ChunkServiceRefused, match=r"clocks of worker and chunk service differ by (29|30) minutes"):
+            await client.digests(grant, first=0, count=1)
+
+
+@pytest.mark.parametrize(
+    ("to", "error"), [("a wrong path", ChunkServiceUnavailable), ("the api", ChunkServiceRefused)], ids=str
+)
+async def test_url_that_leads_elsewhere_is_no_lost_lease(
+    operator: Operator, monkeypatch: pytest.MonkeyPatch, to: str, error: type[Exception]
+) -> None:
+    monkeypatch.setattr(chunk_client, "KEEP_TRYING_SECONDS", 0.0)
+    writer = ChunkWriter.open(operator, LENGTH)
+    url = operator.system.url if to == "the api" else f"{writer.url}/chunks"
+    async with make_client() as http:
+        client = ChunkClient(http, base_url=url, secret=writer.secret)
+        grant = ContentGrant(content_id=RecordId(writer.content_id), fence=FENCE)
+        with pytest.raises(error, match="GRIDHAUL_CHUNK_SERVICE_URL"):
+            await client.digests(grant, first=0, count=1)
+        with pytest.raises(ChunkServiceUnavailable, match="GRIDHAUL_CHUNK_SERVICE_URL"):
+            await client.check()
+
+
+async def test_unknown_content_is_a_lost_lease(operator: Operator) -> None:
+    writer = ChunkWriter.open(operator, LENGTH)
+    async with make_client() as http:
+        client = ChunkClient(http, base_url=writer.url, secret=writer.secret)
+        with pytest.raises(LeaseLost):
+            await client.digests(ContentGrant(content_id=RecordId("0" * 24), fence=FENCE), first=0, count=1)
 
 
 async def test_chunk_service_that_is_away_for_a_moment_is_waited_for(operator: Operator) -> None:

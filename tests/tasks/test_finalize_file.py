@@ -202,6 +202,19 @@ async def test_what_was_only_made_does_not_count_as_sent(
     assert delivery.fruitless_attempts == fruitless
 
 
+async def test_block_that_leaves_again_on_a_new_connection_counts_once(bench: Bench) -> None:
+    class Repeats(DirectoryTarget):
+        async def put(self, name: str, blocks: Blocks, *, length: int, leaving: Leaving) -> None:
+            first, second, *_ = [len(block) for block in blocks]
+            for one in (0, first, 0, 0, second):
+                leaving(one)
+            raise TargetUnavailable("The connection broke.")
+
+    bench.runtime = replace(bench.runtime, targets=only(Repeats(name="disk", path=bench.disk)))
+    delivery = await bench.deliver(some_bytes(3 * MIB), "disk")
+    assert delivery.sent_bytes == MIB
+
+
 async def test_delivery_cancelled_before_its_commit_is_not_committed(bench: Bench) -> None:
     """The cancel comes before the worker's next look, but the worker must write COMMITTING before it renames."""
 

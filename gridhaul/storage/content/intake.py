@@ -21,9 +21,9 @@ from gridhaul.transfer.errors import (
     ChunkOutOfRange,
     ContentIncomplete,
     ContentSealed,
+    ContentUnknown,
     DigestMismatch,
     LengthMismatch,
-    NotFound,
     StaleFence,
     StateConflict,
 )
@@ -124,7 +124,7 @@ class MongoIntake:
             found=lambda seen: seen is not None and seen["fence"] >= opened_with,
         )
         if document is None or document["state"] == ContentState.DELETING:
-            raise NotFound("There is no such content.")
+            raise ContentUnknown("There is no such content.")
         return self._codec.decode(document)
 
     def _check_fence(self, content: Content, fence: int) -> None:

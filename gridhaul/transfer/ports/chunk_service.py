@@ -1,8 +1,8 @@
 """The chunk service as workers see it.
 
 The client repeats a request while that can help, so every method raises ChunkServiceUnavailable, ChunkServiceFailed,
-ChunkServiceRefused (a wrong SERVICE_SECRET), IntakeBusy and StorageFull only after about a minute, or at once where the
-service asks for a longer wait.
+IntakeBusy and StorageFull only after about a minute, or at once where the service asks for a longer wait. Every method
+raises ChunkServiceRefused (a wrong SERVICE_SECRET, a wrong clock) at once.
 """
 
 from collections.abc import Mapping, Sequence

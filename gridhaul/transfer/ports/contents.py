@@ -77,7 +77,7 @@ class Intake(Protocol):
     async def digests(self, content_id: RecordId, *, first: int, count: int) -> bytes:
         """Return 33 bytes for each chunk: the byte 1 and the digest if it is stored, otherwise 33 zero bytes.
 
-        Raises NotFound.
+        Raises ContentUnknown.
         """
 
     async def store(
@@ -85,8 +85,9 @@ class Intake(Protocol):
     ) -> bool:
         """Store a segment, durable when this returns. Return whether any chunk was new.
 
-        Raises NotFound, StaleFence, ContentSealed, ChunkConflict, ChunkOutOfRange, LengthMismatch. No acknowledged
-        chunk changes. If a segment raises ChunkConflict, its chunks that were not stored before may be stored now.
+        Raises ContentUnknown, StaleFence, ContentSealed, ChunkConflict, ChunkOutOfRange, LengthMismatch. No
+        acknowledged chunk changes. If a segment raises ChunkConflict, its chunks that were not stored before may be
+        stored now.
         """
 
     async def store_whole(self, contents: Sequence[WholeContent]) -> Mapping[RecordId, str]:
@@ -100,14 +101,15 @@ class Intake(Protocol):
     async def seal(self, content_id: RecordId, *, fence: int, seal: Seal) -> Content:
         """Make the content complete and unchangeable.
 
-        Raises NotFound, ContentIncomplete, ContentSealed, DigestMismatch, LengthMismatch, StaleFence.
+        Raises ContentUnknown, ContentIncomplete, ContentSealed, DigestMismatch, LengthMismatch, StaleFence.
         """
 
     async def repair(self, content_id: RecordId, *, n: int, chunk: bytes, digest: bytes) -> bool:
         """Put the chunk that the manifest names under number `n`, in place of whatever else is stored there.
 
         Return whether anything was wrong. A chunk that was stored is replaced in one write, so readers always find one.
-        Raises NotFound, StateConflict unless the content is sealed, ChunkConflict, ChunkOutOfRange, LengthMismatch.
+        Raises ContentUnknown, StateConflict unless the content is sealed, ChunkConflict, ChunkOutOfRange,
+        LengthMismatch.
         """
 
     async def free_space(self) -> FreeSpace:
