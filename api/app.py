@@ -92,7 +92,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     service = _service(settings, database, hints, checks, obstacles)
     app.state.service = service
     needed = {"mongodb": database_check(lambda: ping(database)), "indexes": service.indexes.check}
-    app.state.health = Health(needed=needed, others=Parts(obstacles).checks())
+    parts = Parts(obstacles)
+    app.state.health = Health(needed=needed, others=parts.checks(), notes=parts.notes)
     background = [asyncio.create_task(loop) for loop in _loops(settings, database, broker, service, checks)]
     async with AsyncExitStack() as closing:
         closing.push_async_callback(database.client.close)

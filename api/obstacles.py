@@ -1,5 +1,5 @@
-"""The obstacles of waiting work: a queue without a living worker, workers that cannot store files, and a broker that
-refuses writes.
+"""The obstacles of waiting work: a queue without a living worker, workers that cannot store files, a broker that
+refuses writes, and a queue whose key in the broker is taken.
 """
 
 import asyncio
@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 import structlog
 
 from api.repeating import repeat
+from gridhaul.transfer.broker_health import BrokerContents, queue_obstacle
 from gridhaul.transfer.checks import Check, CheckState
 from gridhaul.transfer.errors import BROKER_SILENT, BrokerUnavailable, DatabaseUnavailable, GridhaulError
 from gridhaul.transfer.model import Delivery, File, Queue
@@ -35,15 +36,17 @@ class Obstacles:
     """The obstacles that the latest look found. A loop in the background looks, so no request waits for a look.
 
     `heartbeats` is None before the first look, which begins when the api starts, and if the latest look could not read
-    the heartbeats. Then no record is said to wait for workers.
+    the heartbeats. Then no record is said to wait for workers. `broker_contents` is None before the first look, and
+    while there is a `broker_error`.
     """
 
-    def __init__(self, lookup: HeartbeatLookup, check_broker: Callable[[], Awaitable[None]]) -> None:
+    def __init__(self, lookup: HeartbeatLookup, check_broker: Callable[[], Awaitable[BrokerContents]]) -> None:
         """`check_broker` raises a GridhaulError if the broker does not answer or refuses writes."""
         self._lookup = lookup
         self._check_broker = check_broker
         self.heartbeats: Sequence[HeartbeatGroup] | None = None
         self.broker_error: GridhaulError | None = None
+        self.broker_contents: BrokerContents | None = None
 
     async def run(self) -> None:
         """Look every second until cancelled."""
@@ -51,7 +54,9 @@ class Obstacles:
 
     async def look(self) -> None:
         """Read the heartbeats and check the broker."""
-        self.heartbeats, self.broker_error = await asyncio.gather(self._read_heartbeats(), self._find_broker_error())
+        self.heartbeats, broker = await asyncio.gather(self._read_heartbeats(), self._look_at_broker())
+        self.broker_error = broker if isinstance(broker, GridhaulError) else None
+        self.broker_contents = broker if isinstance(broker, BrokerContents) else None
 
     def of_file(self, file: File) -> GridhaulError | None:
         """Return the error that keeps the file from being stored or deleted, or None if no such error is known."""
@@ -69,11 +74,16 @@ class Obstacles:
         return self._of(check.state, check.queue)
 
     def _of(self, state: State, queue: Queue) -> GridhaulError | None:
-        if state in HINTED and self.broker_error is not None:
-            return self.broker_error
+        if state in HINTED and (error := self._hint_obstacle(queue)) is not None:
+            return error
         if state in HINTED | WORKED_ON and self.heartbeats is not None:
             return worker_obstacle(self.heartbeats, queue)
         return None
+
+    def _hint_obstacle(self, queue: Queue) -> GridhaulError | None:
+        if self.broker_contents is None:
+            return self.broker_error
+        return queue_obstacle(self.broker_contents, queue)
 
     async def _read_heartbeats(self) -> Sequence[HeartbeatGroup] | None:
         try:
@@ -82,12 +92,11 @@ class Obstacles:
         except (DatabaseUnavailable, TimeoutError):
             return None
 
-    async def _find_broker_error(self) -> GridhaulError | None:
+    async def _look_at_broker(self) -> BrokerContents | GridhaulError:
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
-                await self._check_broker()
+                return await self._check_broker()
         except GridhaulError as error:
             return error
         except TimeoutError:
             return BrokerUnavailable(BROKER_SILENT)
-        return None

@@ -5,9 +5,10 @@ from functools import partial
 
 from api.obstacles import Obstacles
 from gridhaul.asgi.health import PartCheck
+from gridhaul.transfer.broker_health import contents_error
 from gridhaul.transfer.errors import DatabaseUnavailable, GridhaulError, StorageFull
 from gridhaul.transfer.model import Queue
-from gridhaul.transfer.worker_health import HeartbeatGroup, storing_obstacle, worker_obstacle
+from gridhaul.transfer.worker_health import HeartbeatGroup, passed_over_messages, storing_obstacle, worker_obstacle
 
 STORING_QUEUES = (Queue.SMALL, Queue.LARGE)
 
@@ -29,10 +30,21 @@ class Parts:
             "disk": self._check_disk,
         }
 
+    def notes(self) -> Mapping[str, str | int]:
+        """Return the sentence on the broker, and the count of messages that workers passed over, if there are any."""
+        error, passed_over = self._broker_error(), passed_over_messages(self._obstacles.heartbeats or ())
+        return ({"redis_detail": error.detail} if error else {}) | (
+            {"passed_over_messages": passed_over} if passed_over else {}
+        )
+
     async def _check_broker(self) -> None:
-        if self._obstacles.broker_error is not None:
-            # Each raise adds to an error's traceback, and this error is raised again until the next look.
-            raise self._obstacles.broker_error.with_traceback(None)
+        if (error := self._broker_error()) is not None:
+            # Each raise adds to an error's traceback, and the look's error is raised again until the next look.
+            raise error.with_traceback(None)
+
+    def _broker_error(self) -> GridhaulError | None:
+        contents = self._obstacles.broker_contents
+        return self._obstacles.broker_error if contents is None else contents_error(contents)
 
     async def _check_workers(self, queue: Queue) -> None:
         if (error := worker_obstacle(self._heartbeats(), queue)) is not None:

@@ -7,21 +7,25 @@ result is kept, and a lost message loses nothing.
 from typing import Any
 
 from celery import Celery
-from kombu.entity import Exchange
-from kombu.entity import Queue as KombuQueue
+from kombu.transport import TRANSPORT_ALIASES
 
 from gridhaul.process.settings import WorkerSettings
 from gridhaul.transfer.model import Queue
+from tasks.queue import task_queues
+
+# Kombu looks up a transport by the scheme of the broker's URL.
+TRANSPORT_ALIASES |= dict.fromkeys(("redis", "rediss"), "tasks.transport:Transport")
 
 
 def _configuration() -> dict[str, Any]:
     """Return the configuration. Celery calls this when the worker first reads a setting, not at import."""
     return {
         "broker_url": WorkerSettings().redis_url.get_secret_value(),
+        "broker_channel_error_retry": True,  # otherwise a command that Redis refuses ends the worker
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,
         "broker_transport_options": {"socket_connect_timeout": 5, "socket_keepalive": True},
-        "task_queues": [_queue(queue.value) for queue in Queue],
+        "task_queues": task_queues(),
         "task_default_queue": Queue.SMALL.value,
         "task_ignore_result": True,
         "task_serializer": "json",
@@ -29,12 +33,9 @@ def _configuration() -> dict[str, Any]:
         "worker_prefetch_multiplier": 1,
         "worker_disable_prefetch": True,  # otherwise a busy child reserves a message that an idle worker could run
         "worker_redirect_stdouts": False,
+        "worker_enable_remote_control": False,  # any program that uses the same Redis could stop the workers
+        "worker_consumer": "tasks.consumer:Consumer",
     }
-
-
-def _queue(name: str) -> KombuQueue:
-    """Return a queue with an exchange of its own: queues that share an exchange get each other's messages."""
-    return KombuQueue(name, Exchange(name), routing_key=name)  # type: ignore[no-untyped-call]
 
 
 app = Celery(

@@ -27,12 +27,17 @@ class Heartbeat:
         *,
         queues: frozenset[Queue],
         takes_messages: Callable[[], bool],
+        passed_over: Callable[[], int],
     ) -> None:
-        """`takes_messages` returns whether the worker is connected to the broker and is not stopping."""
+        """`takes_messages` returns whether the worker is connected to the broker and is not stopping.
+
+        `passed_over` returns how many messages the worker has passed over.
+        """
         self._heartbeats = heartbeats
         self._chunk_service = chunk_service
         self._queues = queues
         self._takes_messages = takes_messages
+        self._passed_over = passed_over
         self._failing_since: float | None = None  # by the event loop's clock; None: the chunk service can store files
 
     async def run(self) -> None:
@@ -54,7 +59,8 @@ class Heartbeat:
         """Write one heartbeat. A heartbeat that cannot be written in time is left out: the next one follows soon."""
         try:
             async with asyncio.timeout(BEAT_SECONDS):
-                await self._heartbeats.beat(self._queues, await self._storing_error())
+                error = await self._storing_error()
+                await self._heartbeats.beat(self._queues, error, passed_over=self._passed_over())
         except (DatabaseUnavailable, TimeoutError):
             return
         except Exception:

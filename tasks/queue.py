@@ -1,4 +1,4 @@
-"""Hints to the workers, sent without making a caller wait; and the depths of the workers' queues."""
+"""Hints to the workers, sent without making a caller wait; and a look at what lies in the broker, Redis."""
 
 import queue
 import threading
@@ -9,10 +9,12 @@ from contextlib import suppress
 import structlog
 from celery import Celery
 from kombu.connection import Connection
+from kombu.entity import Queue as KombuQueue
 from redis.asyncio import Redis
 from redis.exceptions import RedisError, ResponseError
 
 from gridhaul.outgoing.tls import tls_refusal
+from gridhaul.transfer.broker_health import FOREIGN_KEY, BrokerContents
 from gridhaul.transfer.bundle import BUNDLE_FILES
 from gridhaul.transfer.errors import BROKER_SILENT, BrokerRefusesWrites, BrokerUnavailable
 from gridhaul.transfer.model import Hint, Queue, TaskName
@@ -23,6 +25,7 @@ BREAKER_SECONDS = 2.0
 LINGER_SECONDS = 0.2
 CHECK_KEY = "gridhaul:readyz"  # the Redis key that the health check writes
 CHECK_KEY_SECONDS = 60
+LIST_TYPES = (b"list", b"none")  # the types of a key that can be a queue; Redis has no key for an empty list
 REFUSED = (
     "The broker Redis refuses writes, so no worker learns of new work; "
     "check `maxmemory`, the disk, and whether it is a replica."
@@ -57,6 +60,11 @@ def bundled(hints: "queue.Queue[Hint | None]") -> Iterator[Sequence[Hint]]:
         yield waiting
 
 
+def task_queues() -> list[KombuQueue]:
+    """Return the queues as Celery knows them: each is one key in Redis, and no other key tells of it."""
+    return [KombuQueue(queue.value, no_declare=True) for queue in Queue]  # type: ignore[no-untyped-call]
+
+
 class HintSender:
     """The port `transfer.ports.hints.Hints` over Celery, with a thread of its own that sends.
 
@@ -65,10 +73,11 @@ class HintSender:
 
     def __init__(self, redis_url: str) -> None:
         self._hints: queue.Queue[Hint | None] = queue.Queue(maxsize=WAITING_AT_MOST)
-        self._closed_until = 0.0
+        self._closed_until = dict.fromkeys(Queue, 0.0)
         self._app = Celery("gridhaul-hints", broker=redis_url, set_as_current=False)
         self._app.conf.update(
             task_ignore_result=True,
+            task_queues=task_queues(),
             broker_transport_options={
                 "max_retries": 0,
                 "socket_timeout": BROKER_TIMEOUT_SECONDS,
@@ -91,15 +100,21 @@ class HintSender:
     def _send_all(self) -> None:
         with self._app.connection_for_write() as connection:
             for hints in bundled(self._hints):
-                if time.monotonic() < self._closed_until:
+                queue = hints[0].queue
+                if time.monotonic() < self._closed_until[queue]:
                     continue
                 try:
                     self._send(hints, connection)
                 except Exception as error:
-                    self._closed_until = time.monotonic() + BREAKER_SECONDS
-                    log.warning("hint_not_sent", cause=type(error).__name__)
+                    self._break(queue, error.__cause__ or error)
                     with suppress(Exception):
                         connection.collapse()
+
+    def _break(self, queue: Queue, cause: BaseException) -> None:
+        """Drop hints for BREAKER_SECONDS: those of the queue if Redis has refused the hint, otherwise all."""
+        refused = isinstance(cause, ResponseError)
+        self._closed_until |= dict.fromkeys([queue] if refused else Queue, time.monotonic() + BREAKER_SECONDS)
+        log.warning("hint_not_sent", queue=queue.value, cause=type(cause).__name__)
 
     def _send(self, hints: Sequence[Hint], connection: Connection) -> None:
         task, name = hints[0].task, hints[0].queue.value
@@ -117,26 +132,42 @@ class Broker:
         )
 
     async def depths(self) -> dict[Queue, int]:
+        """Return the depths of the queues whose keys are lists."""
         try:
             async with self._redis.pipeline(transaction=False) as pipeline:
                 for name in Queue:
                     pipeline.llen(name.value)
-                return dict(zip(Queue, await pipeline.execute(), strict=True))
+                answers = await pipeline.execute(raise_on_error=False)
         except (RedisError, OSError) as error:
             raise BrokerUnavailable(_unreachable(error)) from error
+        return {queue: depth for queue, depth in zip(Queue, answers, strict=True) if isinstance(depth, int)}
 
-    async def check(self) -> None:
-        """Raise BrokerUnavailable if Redis does not answer, and BrokerRefusesWrites if it refuses writes.
+    async def check(self) -> BrokerContents:
+        """Return what in Redis is not Gridhaul's.
+
+        Raises BrokerUnavailable if Redis does not answer, and BrokerRefusesWrites if it refuses writes.
 
         The check writes, because a Redis that refuses writes still answers reads: at its memory limit, when it cannot
         save to its disk, and as a replica.
         """
         try:
             await self._redis.set(CHECK_KEY, "", ex=CHECK_KEY_SECONDS)
+            return await self._contents()
         except ResponseError as error:
             raise BrokerRefusesWrites(REFUSED) from error
         except (RedisError, OSError) as error:
             raise BrokerUnavailable(_unreachable(error)) from error
+
+    async def _contents(self) -> BrokerContents:
+        async with self._redis.pipeline(transaction=False) as pipeline:
+            for name in Queue:
+                pipeline.type(name.value)
+            pipeline.llen(FOREIGN_KEY)
+            *types, foreign = await pipeline.execute(raise_on_error=False)
+        return BrokerContents(
+            taken=frozenset(queue for queue, kind in zip(Queue, types, strict=True) if kind not in LIST_TYPES),
+            foreign_messages=foreign if isinstance(foreign, int) else 0,
+        )
 
     async def close(self) -> None:
         await self._redis.aclose()

@@ -10,6 +10,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
+from uuid import uuid4
 
 from celery import signals
 from celery.worker import WorkController
@@ -57,8 +58,10 @@ from tasks.attempt import Attempts, Chores
 from tasks.heartbeat import Heartbeat
 from tasks.known_targets import KnownTargets
 from tasks.loop import LoopThread
+from tasks.passed_over import PassedOver
 from tasks.presence import Presence
 from tasks.queue import HintSender
+from tasks.transport import message_passed_over
 
 A = TypeVar("A")
 Journey = Callable[["Runtime", str], Coroutine[Any, Any, None]]
@@ -100,10 +103,12 @@ class Runtime:
 
 
 class Worker:
-    """One worker: its presence, which the parent shares with its children, and a child's event loop and runtime."""
+    """One worker: the facts that the parent shares with its children, and a child's event loop and runtime."""
 
     def __init__(self) -> None:
+        self.name = uuid4().hex  # made before the fork, so all children have it
         self.presence = Presence()
+        self.passed_over = PassedOver()
         self.queues: frozenset[Queue] = frozenset()
         self._settings: WorkerSettings | None = None
         self._targets: ConfiguredTargets | None = None
@@ -175,7 +180,7 @@ async def _compose(
     chunks = ChunkClient(client, base_url=settings.chunk_service_url, secret=secret)
     hints = HintSender(settings.redis_url.get_secret_value())
     holder = f"{socket.gethostname()}:{os.getpid()}"
-    beating = _start_heartbeat(MongoHeartbeats(database, holder=holder), chunks, worker)
+    beating = _start_heartbeat(MongoHeartbeats(database, holder=holder, worker=worker.name), chunks, worker)
 
     async def close() -> None:
         beating.cancel()
@@ -232,8 +237,13 @@ async def _compose(
 
 def _start_heartbeat(heartbeats: Heartbeats, chunk_service: ChunkServiceHealth, worker: Worker) -> asyncio.Task[None]:
     """Start the loop that writes this process's heartbeats."""
-    takes_messages = worker.presence.takes_messages
-    heartbeat = Heartbeat(heartbeats, chunk_service, queues=worker.queues, takes_messages=takes_messages)
+    heartbeat = Heartbeat(
+        heartbeats,
+        chunk_service,
+        queues=worker.queues,
+        takes_messages=worker.presence.takes_messages,
+        passed_over=worker.passed_over.count,
+    )
     return asyncio.create_task(heartbeat.run())
 
 
@@ -271,6 +281,11 @@ def _close(**_: object) -> None:
 @signals.worker_shutting_down.connect
 def _stop(**_: object) -> None:
     worker.presence.ask_to_stop()
+
+
+@message_passed_over.connect
+def _note(queue: str, length_bytes: int, *, kept: bool, **_: object) -> None:
+    worker.passed_over.note(queue=queue, length_bytes=length_bytes, kept=kept)
 
 
 @signals.worker_ready.connect

@@ -14,6 +14,10 @@ from typing import Any
 import httpcore2
 import httpx2
 import pytest
+from celery.worker.consumer import Consumer
+from kombu.transport import virtual
+from kombu.transport.redis import Channel, MultiChannelPoller
+from redis import Redis
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
@@ -28,6 +32,7 @@ HEAD, BODY = "gridhaul/asgi/connection_limits.py", "gridhaul/asgi/body_buffer.py
 ONE, CLOSE = "gridhaul/asgi/pipelining.py", "gridhaul/asgi/lingering_close.py"
 SENDING, CLIENT, LINE = "gridhaul/outgoing/sending.py", "gridhaul/outgoing/http_client.py", "gridhaul/outgoing/line.py"
 WATCHED = "gridhaul/outgoing/watched_backend.py"
+BROKER, WORKER = "tasks/transport.py", "tasks/consumer.py"
 INSIDES: tuple[tuple[Callable[..., Any], str, str], ...] = (
     (HttpToolsProtocol.connection_made, "acdde3b1feda895b", HEAD),
     (HttpToolsProtocol.connection_lost, "57f91eb8d08c0749", HEAD),
@@ -58,6 +63,16 @@ INSIDES: tuple[tuple[Callable[..., Any], str, str], ...] = (
     (httpcore2.AnyIOBackend.connect_tcp, "b62434eee4f7012d", WATCHED),
     (httpcore2.AsyncHTTP11Connection._receive_event, "12a1a70993318ad7", CLIENT),
     (httpcore2.SyncBackend.connect_tcp, "b98b189d3c720897", LINE),
+    (Channel.__init__, "98dcb68844f2b224", BROKER),
+    (Channel._brpop_start, "8de199424eb77724", BROKER),
+    (Channel._brpop_read, "cf6e7a3c978ccf4b", BROKER),
+    (Channel._restore, "3ed5733c50c3b3d7", BROKER),
+    (Channel._update_queue_cycle, "5afe8141d4c8282e", BROKER),
+    (MultiChannelPoller.on_poll_start, "e9ce10fab35ee653", BROKER),
+    (virtual.Message.__init__, "c45b4b75913deeaf", BROKER),
+    (virtual.QoS.restore_unacked_once, "8e5141f0b703ea87", BROKER),
+    (Redis.parse_response, "fcd15082f10b6ba0", BROKER),
+    (Consumer.__init__, "4aea916d66fb6975", WORKER),
 )
 
 

@@ -41,9 +41,17 @@ class Health:
     load balancer would stop sending requests to every process at once.
     """
 
-    def __init__(self, *, needed: Mapping[str, PartCheck], others: Mapping[str, PartCheck]) -> None:
+    def __init__(
+        self,
+        *,
+        needed: Mapping[str, PartCheck],
+        others: Mapping[str, PartCheck],
+        notes: Callable[[], Mapping[str, str | int]] = dict,
+    ) -> None:
+        """`notes` returns what `/readyz` reports besides the states, by a name that no part has."""
         self._needed = frozenset(needed)
         self._checks = {**needed, **others}
+        self.notes = notes
         self._checking = asyncio.Lock()
         self._states: dict[str, str] = {}
         self._checked_at = -REUSED_SECONDS
@@ -74,17 +82,20 @@ def health_routes(health: Callable[[], Health]) -> APIRouter:
         summary="Check whether the process can answer, and which parts of the system are unavailable",
         responses={
             503: {
-                "model": dict[str, str],
+                "model": dict[str, str | int],
                 "description": "MongoDB does not answer this process, or its indexes or collections are not made yet",
             }
         },
     )
-    async def readyz(response: Response) -> dict[str, str]:
-        """Return `ok` or the code of an error for each part. Only MongoDB's own parts make the status 503."""
+    async def readyz(response: Response) -> dict[str, str | int]:
+        """Return `ok` or the code of an error for each part. Only MongoDB's own parts make the status 503.
+
+        The notes follow the parts.
+        """
         states = await health().states()
         if not health().ready(states):
             response.status_code = 503
-        return states
+        return {**states, **health().notes()}
 
     return router
 

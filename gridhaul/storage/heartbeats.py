@@ -19,19 +19,23 @@ class MongoHeartbeats:
     """The port `transfer.ports.heartbeats.Heartbeats` on MongoDB.
 
     The id of the document is random, because containers on several hosts may have the same host names and process ids.
-    `holder` (host name and process id) is stored only for people who read the collection `workers`.
+    `worker` is a random name that all processes of the worker share. `holder` (host name and process id) is stored only
+    for people who read the collection `workers`.
     """
 
-    def __init__(self, database: Database, *, holder: str) -> None:
+    def __init__(self, database: Database, *, holder: str, worker: str) -> None:
         self._collection = database.get_collection("workers", write_concern=UNJOURNALED)
         self._id = ObjectId()
         self._holder = holder
+        self._worker = worker
 
-    async def beat(self, queues: frozenset[Queue], storing_error: str | None) -> None:
+    async def beat(self, queues: frozenset[Queue], storing_error: str | None, *, passed_over: int) -> None:
         values = {
             "holder": self._holder,
+            "worker": self._worker,
             "queues": sorted(queue.value for queue in queues),
             "storing_error": storing_error,
+            "passed_over": passed_over,
         }
         literals: Document = {name: {"$literal": value} for name, value in values.items()}
         await self._collection.update_one({"_id": self._id}, [{"$set": {**literals, "seen_at": NOW}}], upsert=True)
@@ -45,9 +49,10 @@ class MongoHeartbeatLookup:
         self._collection = database["workers"]
 
     async def groups(self) -> Sequence[HeartbeatGroup]:
-        shared = {"queues": "$queues", "storing_error": "$storing_error"}
+        shared = {"worker": "$worker", "queues": "$queues", "storing_error": "$storing_error"}
         age: Document = {"$divide": [{"$subtract": [NOW, "$seen_at"]}, 1000]}
-        cursor = await self._collection.aggregate([{"$group": {"_id": shared, "seconds_ago": {"$min": age}}}])
+        group = {"_id": shared, "seconds_ago": {"$min": age}, "passed_over": {"$max": "$passed_over"}}
+        cursor = await self._collection.aggregate([{"$group": group}])
         return [_group(document) async for document in cursor]
 
 
@@ -55,4 +60,10 @@ def _group(document: Document) -> HeartbeatGroup:
     shared = document["_id"]
     # A worker of a newer version may serve queues that this version does not know.
     known = frozenset(Queue(name) for name in shared["queues"] if name in set(Queue))
-    return HeartbeatGroup(queues=known, seconds_ago=document["seconds_ago"], storing_error=shared.get("storing_error"))
+    return HeartbeatGroup(
+        worker=shared.get("worker"),
+        queues=known,
+        seconds_ago=document["seconds_ago"],
+        storing_error=shared.get("storing_error"),
+        passed_over=document["passed_over"] or 0,  # a worker of an older version does not count
+    )

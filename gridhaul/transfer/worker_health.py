@@ -20,11 +20,21 @@ _DETAILS = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class HeartbeatGroup:
-    """The latest heartbeat of all worker processes that serve the same queues and have the same storing error."""
+    """The latest heartbeat of all processes of a worker that have the same storing error."""
 
+    worker: str | None  # a name that no other worker has; None: the worker has an older version
     queues: frozenset[Queue]
     seconds_ago: float  # the age of the latest heartbeat, by the database's clock
     storing_error: str | None  # the code of the error that keeps these processes from storing files; None: they can
+    passed_over: int  # how many messages the worker has passed over since it started
+
+
+def passed_over_messages(heartbeats: Sequence[HeartbeatGroup]) -> int:
+    """Return how many messages all workers have passed over that wrote a heartbeat within KEPT_SECONDS."""
+    counts: dict[str | None, int] = {}
+    for group in heartbeats:
+        counts[group.worker] = max(group.passed_over, counts.get(group.worker, 0))
+    return sum(counts.values())
 
 
 def worker_obstacle(heartbeats: Sequence[HeartbeatGroup], queue: Queue) -> NoWorker | None:

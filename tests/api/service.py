@@ -1,6 +1,6 @@
 """The api within the test's own event loop: real routes over the ports that a test passes; hints are only collected."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,11 +20,12 @@ from api.password_attempts import PasswordAttempts
 from api.rate_limits import RateLimits
 from api.source_lookup import SourceLookup, look_threads
 from gridhaul.asgi import chain
-from gridhaul.asgi.health import Health, PartCheck
+from gridhaul.asgi.health import Health
 from gridhaul.asgi.readiness import Readiness
 from gridhaul.identity.passwords import Passwords
 from gridhaul.process.bounded_threads import BoundedThreads
 from gridhaul.transfer.access import Account, Caller, Scope
+from gridhaul.transfer.broker_health import BrokerContents
 from gridhaul.transfer.errors import Unauthorized
 from gridhaul.transfer.model import Hint, RecordId
 from gridhaul.transfer.ports.accounts import AccountLookup, Accounts
@@ -70,6 +71,10 @@ async def _nothing() -> None:
     pass
 
 
+async def _nothing_foreign() -> BrokerContents:
+    return BrokerContents(taken=frozenset(), foreign_messages=0)
+
+
 @asynccontextmanager
 async def serving(
     ports: Ports,
@@ -79,7 +84,7 @@ async def serving(
     rate_limits: RateLimits = NO_RATES,
     max_open_files: int = 1000,
     threads: BoundedThreads | None = None,
-    check_broker: PartCheck = _nothing,
+    check_broker: Callable[[], Awaitable[BrokerContents]] = _nothing_foreign,
 ) -> AsyncIterator[Api]:
     """Serve the api over these ports, with the targets `archive` and `mirror`.
 
@@ -89,7 +94,8 @@ async def serving(
     passwords = Passwords()
     await ready.prepare()
     obstacles = Obstacles(ports.heartbeat_lookup, check_broker)
-    app.state.health = Health(needed={"indexes": ready.check}, others=Parts(obstacles).checks())
+    parts = Parts(obstacles)
+    app.state.health = Health(needed={"indexes": ready.check}, others=parts.checks(), notes=parts.notes)
     chain.start(app, REQUEST_LIMITS, cors_origins=())
     app.state.service = Service(
         files=ports.files,

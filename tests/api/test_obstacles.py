@@ -1,11 +1,13 @@
 """Records and `/readyz` report obstacles; tests/journeys/test_obstacles.py tests the same with real processes."""
 
 from collections.abc import AsyncIterator, Sequence
+from typing import Any
 
 import pytest
 
 from api.obstacles import Obstacles
 from api.parts import Parts
+from gridhaul.transfer.broker_health import BrokerContents
 from gridhaul.transfer.checks import CheckKind, Mode, NewCheck
 from gridhaul.transfer.errors import (
     BrokerRefusesWrites,
@@ -45,7 +47,7 @@ async def api(ports: Ports) -> AsyncIterator[Api]:
         yield api
 
 
-async def refuse() -> None:
+async def refuse() -> BrokerContents:
     raise BrokerRefusesWrites("The broker refuses writes.")
 
 
@@ -56,6 +58,10 @@ class UnreadableHeartbeats:
         raise DatabaseUnavailable("The database does not answer.")
 
 
+async def small_is_taken() -> BrokerContents:
+    return BrokerContents(taken=frozenset({Queue.SMALL}), foreign_messages=0)
+
+
 async def waiting(api: Api, path: str) -> str | None:
     """Return the code that the record at the path waits with, after one look at workers and broker."""
     await api.obstacles.look()
@@ -63,8 +69,8 @@ async def waiting(api: Api, path: str) -> str | None:
     return obstacle["code"] if obstacle else None
 
 
-async def parts(api: Api) -> dict[str, str]:
-    """Return the states that `/readyz` reports after one look at workers and broker."""
+async def parts(api: Api) -> dict[str, Any]:
+    """Return the states and notes that `/readyz` reports after one look at workers and broker."""
     await api.obstacles.look()
     answer = await api.http.get("/readyz")
     assert answer.status_code == 200
@@ -73,7 +79,7 @@ async def parts(api: Api) -> dict[str, str]:
 
 async def test_file_waits_for_a_worker_of_its_own_queue(api: Api, ports: Ports) -> None:
     small, large = await registered(ports), await registered(ports, new_file(length=1000))
-    await ports.new_heartbeats().beat(frozenset({Queue.SMALL}), None)
+    await ports.new_heartbeats().beat(frozenset({Queue.SMALL}), None, passed_over=0)
     assert await waiting(api, f"/files/{small.id}") is None
     assert await waiting(api, f"/files/{large.id}") == "no_worker"
     listed = (await api.http.get("/files")).json()["files"]
@@ -82,14 +88,14 @@ async def test_file_waits_for_a_worker_of_its_own_queue(api: Api, ports: Ports) 
 
 @pytest.mark.parametrize("storing_error", [UNREACHABLE, FULL])
 async def test_file_waits_while_workers_cannot_store_it(api: Api, ports: Ports, storing_error: str) -> None:
-    await ports.new_heartbeats().beat(ALL, storing_error)
+    await ports.new_heartbeats().beat(ALL, storing_error, passed_over=0)
     new, storing = await registered(ports), await claimed(ports, await registered(ports))
     assert await waiting(api, f"/files/{new.id}") == storing_error
     assert await waiting(api, f"/files/{storing.id}") == storing_error
 
 
 async def test_delivery_does_not_wait_for_the_chunk_service(api: Api, ports: Ports) -> None:
-    await ports.new_heartbeats().beat(ALL, UNREACHABLE)
+    await ports.new_heartbeats().beat(ALL, UNREACHABLE, passed_over=0)
     delivery, _ = await ports.deliveries.open(new_delivery(destination()))
     assert await waiting(api, f"/deliveries/{delivery.id}") is None
 
@@ -109,11 +115,43 @@ async def test_record_that_is_at_rest_waits_for_nothing(api: Api, ports: Ports) 
 
 
 async def test_only_a_record_that_needs_a_hint_waits_for_the_broker(ports: Ports) -> None:
-    await ports.new_heartbeats().beat(ALL, None)
+    await ports.new_heartbeats().beat(ALL, None, passed_over=0)
     new, storing = await registered(ports), await claimed(ports, await registered(ports))
     async with serving(ports, check_broker=refuse) as api:
         assert await waiting(api, f"/files/{new.id}") == "broker_refuses_writes"
         assert await waiting(api, f"/files/{storing.id}") is None
+
+
+async def test_record_waits_whose_queue_cannot_be_kept_in_redis(ports: Ports) -> None:
+    await ports.new_heartbeats().beat(ALL, None, passed_over=0)
+    small, large = await registered(ports), await registered(ports, new_file(length=1000))
+    async with serving(ports, check_broker=small_is_taken) as api:
+        assert await waiting(api, f"/files/{small.id}") == "broker_key_taken"
+        assert await waiting(api, f"/files/{large.id}") is None
+
+
+async def test_readyz_names_the_key_that_is_taken_and_what_to_do(ports: Ports) -> None:
+    async with serving(ports, check_broker=small_is_taken) as api:
+        states = await parts(api)
+    assert states["redis"] == "broker_key_taken"
+    assert "`small`. No worker learns of new work there. Rename or delete these keys" in states["redis_detail"]
+
+
+async def test_readyz_names_the_list_that_keeps_foreign_messages(ports: Ports) -> None:
+    async def two_are_foreign() -> BrokerContents:
+        return BrokerContents(taken=frozenset(), foreign_messages=2)
+
+    async with serving(ports, check_broker=two_are_foreign) as api:
+        states = await parts(api)
+    assert states["redis"] == "foreign_messages"
+    assert states["redis_detail"].startswith("Workers found 2 messages of another system")
+    assert "`gridhaul:foreign`" in states["redis_detail"]
+
+
+async def test_readyz_counts_the_messages_that_workers_passed_over(api: Api, ports: Ports) -> None:
+    await ports.new_heartbeats("one").beat(ALL, None, passed_over=2)
+    await ports.new_heartbeats("two").beat(ALL, None, passed_over=3)
+    assert (await parts(api))["passed_over_messages"] == 5
 
 
 async def test_answer_of_an_action_reports_the_obstacle(api: Api, ports: Ports) -> None:
@@ -131,7 +169,7 @@ async def test_answer_of_an_action_reports_the_obstacle(api: Api, ports: Ports) 
 async def test_readyz_reports_why_workers_cannot_store_files(
     api: Api, ports: Ports, storing_error: str | None, chunk_service: str, disk: str
 ) -> None:
-    await ports.new_heartbeats().beat(frozenset({Queue.SMALL, Queue.MAINTENANCE}), storing_error)
+    await ports.new_heartbeats().beat(frozenset({Queue.SMALL, Queue.MAINTENANCE}), storing_error, passed_over=0)
     assert await parts(api) == {
         "indexes": "ok",
         "redis": "ok",
@@ -175,9 +213,10 @@ async def test_error_that_every_check_raises_keeps_a_short_traceback(part: str) 
 async def test_readyz_repeats_the_latest_look_and_does_not_look_itself(ports: Ports) -> None:
     looks = 0
 
-    async def count() -> None:
+    async def count() -> BrokerContents:
         nonlocal looks
         looks += 1
+        return BrokerContents(taken=frozenset(), foreign_messages=0)
 
     async with serving(ports, check_broker=count) as api:
         await parts(api)

@@ -39,8 +39,10 @@ async def silent() -> None:
 
 
 @asynccontextmanager
-async def client(needed: Mapping[str, PartCheck], others: Mapping[str, PartCheck]) -> AsyncIterator[httpx2.AsyncClient]:
-    app, states = FastAPI(), Health(needed=needed, others=others)
+async def client(
+    needed: Mapping[str, PartCheck], others: Mapping[str, PartCheck], **notes: str | int
+) -> AsyncIterator[httpx2.AsyncClient]:
+    app, states = FastAPI(), Health(needed=needed, others=others, notes=lambda: notes)
     app.include_router(health_routes(lambda: states))
     async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://service") as http:
         yield http
@@ -56,6 +58,13 @@ async def test_other_part_that_is_unavailable_is_reported_with_200() -> None:
     async with client({"mongodb": available}, {"redis": no_broker}) as http:
         answer = await http.get("/readyz")
     assert (answer.status_code, answer.json()) == (200, {"mongodb": "ok", "redis": "broker_unavailable"})
+
+
+async def test_notes_follow_the_parts_and_decide_nothing() -> None:
+    async with client({"mongodb": available}, {}, redis_detail="Something lies there.", messages=2) as http:
+        answer = await http.get("/readyz")
+    assert answer.status_code == 200
+    assert answer.json() == {"mongodb": "ok", "redis_detail": "Something lies there.", "messages": 2}
 
 
 async def test_silent_database_is_unavailable_soon_however_many_checks_ask_it(monkeypatch: pytest.MonkeyPatch) -> None:

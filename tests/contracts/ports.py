@@ -66,7 +66,7 @@ class Ports:
     usage_with: Callable[[int | None], AccountUsage]  # takes the quota of accounts that have none of their own
     heartbeat_lookup: HeartbeatLookup
     seen_targets: SeenTargets
-    new_heartbeats: Callable[[], Heartbeats]  # returns the heartbeats of one more worker process
+    new_heartbeats: Callable[..., Heartbeats]  # returns the heartbeats of one more process of the `worker`
     intake_with: Callable[[int], Intake]  # takes the greatest number of chunks of an inline content
 
 
@@ -86,7 +86,7 @@ def memory_ports(*, lease_seconds: float, sweep_after_seconds: float = SWEEP_AFT
         usage_with=lambda quota: MemoryUsage(accounts, quota_bytes=quota),
         heartbeat_lookup=heartbeat_lookup,
         seen_targets=MemorySeenTargets(),
-        new_heartbeats=lambda: MemoryHeartbeats(heartbeat_lookup),
+        new_heartbeats=lambda worker="worker": MemoryHeartbeats(heartbeat_lookup, worker=worker),
         intake_with=lambda limit: MemoryIntake(contents, inline_limit_chunks=limit),
     )
 
@@ -102,7 +102,7 @@ def mongo_ports(database: Database, *, lease_seconds: float, sweep_after_seconds
         usage_with=lambda quota: MongoUsage(database, quota_bytes=quota),
         heartbeat_lookup=MongoHeartbeatLookup(database),
         seen_targets=MongoSeenTargets(database),
-        new_heartbeats=lambda: MongoHeartbeats(database, holder="worker"),
+        new_heartbeats=lambda worker="worker": MongoHeartbeats(database, holder="process", worker=worker),
         intake_with=lambda limit: MongoIntake(database, inline_limit_chunks=limit),
     )
 

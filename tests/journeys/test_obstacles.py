@@ -15,6 +15,7 @@ from tests.journeys.processes import started
 
 SILENT_AT_MOST_SECONDS = 40.0
 BACK_SECONDS = 30.0
+NOTES = ("redis_detail", "passed_over_messages")
 
 
 @contextmanager
@@ -37,10 +38,15 @@ def full_redis(system: System) -> Iterator[None]:
             redis.config_set("maxmemory", "0")
 
 
-def parts(system: System, service: str = "") -> dict[str, str]:
+def report(system: System, service: str = "") -> dict[str, Any]:
+    """Return the states and notes that `/readyz` reports."""
     answer = httpx2.get(f"{service or system.url}/readyz", trust_env=False, timeout=10)
     assert answer.status_code == 200, answer.text
     return dict(answer.json())
+
+
+def parts(system: System, service: str = "") -> dict[str, str]:
+    return {name: state for name, state in report(system, service).items() if name not in NOTES}
 
 
 def wait_for_part(system: System, name: str, state: str) -> None:

@@ -20,7 +20,9 @@ BEAT = textwrap.dedent("""
 
     async def beat(url, name):
         database = connect(url, name)
-        await MongoHeartbeats(database, holder="worker").beat(frozenset({Queue.SMALL}), None)
+        await MongoHeartbeats(database, holder="process", worker="worker").beat(
+            frozenset({Queue.SMALL}), None, passed_over=0
+        )
         await database.client.close()
 
     asyncio.run(beat(*sys.argv[1:]))

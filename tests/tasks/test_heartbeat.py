@@ -32,6 +32,7 @@ class Worker:
     chunk_service_error: Exception | None = None
     chunk_service_checks: int = 0
     presence_checks: int = 0
+    passed_over: int = 0
 
     def takes_messages(self) -> bool:
         self.presence_checks += 1
@@ -51,11 +52,11 @@ class UnavailableAtFirst(MemoryHeartbeats):
 
     failures = 2
 
-    async def beat(self, queues: frozenset[Queue], storing_error: str | None) -> None:
+    async def beat(self, queues: frozenset[Queue], storing_error: str | None, *, passed_over: int) -> None:
         if self.failures:
             self.failures -= 1
             raise DatabaseUnavailable("The database does not answer.")
-        await super().beat(queues, storing_error)
+        await super().beat(queues, storing_error, passed_over=passed_over)
 
 
 class SlowChunkService:
@@ -76,7 +77,7 @@ class LosingOne:
         self.asked_at: list[float] = []
         self.written_at: list[float] = []
 
-    async def beat(self, queues: frozenset[Queue], storing_error: str | None) -> None:
+    async def beat(self, queues: frozenset[Queue], storing_error: str | None, *, passed_over: int) -> None:
         self.asked_at.append(asyncio.get_running_loop().time())
         if len(self.asked_at) == 2:
             await asyncio.sleep(3600)
@@ -86,10 +87,11 @@ class LosingOne:
 @asynccontextmanager
 async def beating(worker: Worker, heartbeats: MemoryHeartbeats | None = None) -> AsyncIterator[None]:
     loop = Heartbeat(
-        heartbeats or MemoryHeartbeats(worker.lookup),
+        heartbeats or MemoryHeartbeats(worker.lookup, worker="worker"),
         worker,
         queues=QUEUES,
         takes_messages=worker.takes_messages,
+        passed_over=lambda: worker.passed_over,
     )
     task = asyncio.create_task(loop.run())
     try:
@@ -133,8 +135,15 @@ async def test_heartbeat_reports_why_the_chunk_service_cannot_store(worker: Work
         assert await eventually(lambda: _reported(worker, error.code))
 
 
+async def test_heartbeat_carries_the_count_of_messages_that_the_worker_passed_over(worker: Worker) -> None:
+    worker.passed_over = 3
+    async with beating(worker):
+        (group,) = await eventually(worker.lookup.groups)
+    assert group.passed_over == 3
+
+
 async def test_heartbeats_go_on_after_the_database_was_unavailable(worker: Worker) -> None:
-    async with beating(worker, UnavailableAtFirst(worker.lookup)):
+    async with beating(worker, UnavailableAtFirst(worker.lookup, worker="worker")):
         assert await eventually(worker.reported) == [None]
 
 
@@ -148,7 +157,7 @@ async def test_heartbeats_go_on_after_an_unexpected_error(worker: Worker) -> Non
 
 def test_slow_check_and_a_lost_write_leave_no_gap_that_counts_as_silence() -> None:
     database = LosingOne()
-    loop = Heartbeat(database, SlowChunkService(), queues=QUEUES, takes_messages=lambda: True)
+    loop = Heartbeat(database, SlowChunkService(), queues=QUEUES, takes_messages=lambda: True, passed_over=lambda: 0)
 
     async def run_for_a_while() -> None:
         task = asyncio.create_task(loop.run())

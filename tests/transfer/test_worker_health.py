@@ -13,7 +13,9 @@ ADVICE = "start one, or look at its log."
 
 def group(seconds_ago: float, storing_error: str | None = None, queue: Queue = Queue.SMALL) -> HeartbeatGroup:
     queues = frozenset({queue, Queue.MAINTENANCE})
-    return HeartbeatGroup(queues=queues, seconds_ago=seconds_ago, storing_error=storing_error)
+    return HeartbeatGroup(
+        worker="worker", queues=queues, seconds_ago=seconds_ago, storing_error=storing_error, passed_over=0
+    )
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,7 @@ class Hints(Protocol):
 
 class QueueDepths(Protocol):
     async def depths(self) -> dict[Queue, int]:
-        """Return how many messages wait in each queue. Raises BrokerUnavailable."""
+        """Return how many messages wait in each queue that the broker can read. Raises BrokerUnavailable."""
 
 
 class DispatcherLease(Protocol):
