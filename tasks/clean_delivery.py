@@ -17,6 +17,7 @@ from gridhaul.transfer.ports.targets import Target
 from tasks.attempt import Meter, Tenure
 from tasks.celery import app
 from tasks.final_name import may_be_ours
+from tasks.known_targets import remove_leftover
 from tasks.runtime import Runtime, worker
 
 
@@ -80,7 +81,7 @@ async def _clean_name(target: Target, name: str, delivery: Delivery, tenure: Ten
     tenure.check()
     if not is_temporary(name):
         return await _clean_final(target, name, delivery, tenure)
-    await target.remove(name)
+    await remove_leftover(target, name)
     return {}
 
 

@@ -1,8 +1,8 @@
 """The journey from a stored content to a remote target: probe, stream, check, commit last."""
 
-import asyncio
 from contextlib import suppress
-from typing import Any, TypedDict
+from dataclasses import replace
+from typing import Any
 
 from gridhaul.process.threads import in_thread
 from gridhaul.transfer.errors import (
@@ -14,30 +14,26 @@ from gridhaul.transfer.errors import (
     ObjectExists,
     OutcomeUnknown,
     TargetLocked,
-    TargetMismatch,
     TargetUnavailable,
 )
-from gridhaul.transfer.inspection import inspect
 from gridhaul.transfer.model import (
-    CheckedObject,
     Content,
     Delivery,
     Evidence,
     IfExists,
     Receipt,
     RecordId,
-    RemoteObject,
     TaskName,
 )
 from gridhaul.transfer.naming import is_temporary, temporary_name
-from gridhaul.transfer.ports.targets import AtomicCommit, Tagging, Target
+from gridhaul.transfer.ports.targets import AtomicCommit, Probed, Target
 from gridhaul.transfer.states import DELIVERABLE, DeliveryState, FileState
 from tasks.attempt import Meter, Tenure
 from tasks.celery import app
-from tasks.final_name import choose_final_name, is_content, is_not_comparable, may_be_ours, was_there
+from tasks.final_name import choose_final_name, is_content, may_be_ours, was_there
+from tasks.known_targets import remove_leftover
 from tasks.runtime import Runtime, worker
-
-SHOWN_LATE_SECONDS = (0.5, 1.5)  # waits between looks: servers with caches show an older length for a moment
+from tasks.sent_object import SentObject
 
 
 @app.task(name=TaskName.FINALIZE_FILE)
@@ -65,17 +61,20 @@ async def _deliver(runtime: Runtime, delivery: Delivery, tenure: Tenure, meter: 
     if content.sha256 != delivery.sha256:  # the receipt will name `delivery.sha256`
         raise ContentMismatch("The stored bytes are not those that the delivery was asked for.")
     target = await runtime.targets.get(delivery.target)
+    await runtime.targets.probe_if_due(target, delivery, runtime.deliveries, tenure)
     attempt = _Attempt(runtime, delivery, content, target, tenure, meter)
-    # Remove temporary objects of earlier attempts first, because an earlier worker could still rename such an object.
+    # Remove temporary objects of earlier attempts before looking at the final name, because an earlier worker could still rename such an object.
     for name in filter(is_temporary, delivery.leftovers):
         tenure.check()
         with suppress(TargetLocked):  # a request of a lost worker holds the object, which stays a leftover until later
-            await target.remove(name)
-    await runtime.targets.probe_if_due(target, delivery, runtime.deliveries, tenure)
+            await attempt.remove_left(name)
     try:
         await attempt.run()
     except IntegrityError:
         await _content(runtime, delivery)  # raises FileDeleted if the bytes are missing because of a delete
+        raise
+    except GridhaulError:
+        await runtime.targets.forget_if_outdated(target)
         raise
 
 
@@ -96,13 +95,6 @@ async def _stored_content(runtime: Runtime, delivery: Delivery) -> Content | Non
     return await runtime.contents.get(file.content_id)
 
 
-class _Wanted(TypedDict):
-    """The bytes that the target must hold."""
-
-    length: int
-    sha256: str
-
-
 class _Attempt:
     """One attempt at one delivery."""
 
@@ -116,7 +108,7 @@ class _Attempt:
         self._target = target
         self._tenure = tenure
         self._meter = meter
-        self._wanted = _Wanted(length=content.length, sha256=delivery.sha256)
+        self._sent = SentObject(target, content, sha256=delivery.sha256)
         self._replaces = delivery.replaced  # somebody else's object under the final name
         self._put_began = False
 
@@ -137,19 +129,39 @@ class _Attempt:
         await self._deliveries.renew(self._delivery.lease, leftovers=(*self._delivery.leftovers, temporary))
         try:
             await self._put(temporary)
-            evidence = await self._check(temporary)
-            changes = {"checked": await self._tagged(temporary, evidence), **self._meter.changes()}
+            evidence = await self._sent.check(temporary)
+            checked = await self._sent.tagged(temporary, evidence)
+            changes = {"checked": checked, **self._meter.changes()}
             await self._deliveries.renew(self._delivery.lease, state=DeliveryState.COMMITTING, **changes)
+            self._delivery = replace(self._delivery, checked=checked)
             await self._commit(commit, temporary, name)
         except GridhaulError:
-            await self._remove_quietly(temporary)
+            with suppress(GridhaulError):  # the next attempt, or the cleaning, removes the object
+                self._tenure.check()
+                await self.remove_left(temporary)
             raise
-        await self._confirm(name)
+        try:
+            await self._sent.confirm(name, checked=checked, replaced=self._replaces)
+        except (TargetUnavailable, OutcomeUnknown):
+            self._doubt_facts()
+            raise
         await self._finish(name, evidence)
 
-    async def _tagged(self, temporary: str, evidence: Evidence) -> CheckedObject | None:
-        tag = await self._target.tag(temporary) if isinstance(self._target, Tagging) else None
-        return None if tag is None else CheckedObject(tag=tag, evidence=evidence)
+    async def remove_left(self, name: str) -> None:
+        """Remove what an attempt left under a temporary name.
+
+        If the checked object is still there, it was not renamed, and no object under the final name is taken for it.
+        """
+        checked = self._delivery.checked
+        if checked is not None and checked.temporary_name == name and await self._sent.is_there(name):
+            await self._deliveries.renew(self._delivery.lease, checked=None)
+            self._delivery = replace(self._delivery, checked=None)
+        await remove_leftover(self._target, name)
+
+    def _doubt_facts(self) -> None:
+        """Let the target be probed again: when its facts were seen, it did not do this."""
+        if isinstance(self._target, Probed):
+            self._target.facts_outdated = True
 
     async def _commit(self, commit: AtomicCommit, temporary: str, name: str) -> None:
         overwrite = self._delivery.if_exists is IfExists.OVERWRITE
@@ -157,6 +169,7 @@ class _Attempt:
         try:
             await (commit.replace if overwrite else commit.commit)(temporary, name)
         except (ObjectExists, NotFound) as surprise:  # the rename may have succeeded; the next attempt looks first
+            self._doubt_facts()
             raise TargetUnavailable("The target changed while the object was renamed; it is asked again.") from surprise
 
     async def _send(self, name: str) -> None:
@@ -169,7 +182,7 @@ class _Attempt:
         try:
             await self._put(name)
             await self._deliveries.renew(self._delivery.lease, state=DeliveryState.COMMITTING, **self._meter.changes())
-            evidence = await self._check(name)
+            evidence = await self._sent.check(name)
         except OutcomeUnknown:
             evidence = Evidence.ACKNOWLEDGED
         except GridhaulError:
@@ -207,48 +220,11 @@ class _Attempt:
             await in_thread(chunks.begin, when_cancelled=chunks.stop)
             self._tenure.check()
             self._put_began = True
-            sent = _Sent(self._tenure, self._meter)
-            await self._target.put(name, chunks, length=self._content.length, leaving=sent.leaving)
-            sent.left()
+            bytes_out = _Leaving(self._tenure, self._meter)
+            await self._target.put(name, chunks, length=self._content.length, leaving=bytes_out.leaving)
+            bytes_out.left()
         finally:
             await in_thread(chunks.close)
-
-    async def _check(self, name: str) -> Evidence:
-        """Return the evidence that the target holds the right bytes. Raises TargetMismatch, TargetUnavailable.
-
-        Raises TargetMismatch only after the object was read, because a server may tell the length or the digest of
-        another form of it.
-        """
-        for delay in (*SHOWN_LATE_SECONDS, None):
-            found = await inspect(self._target, name, **self._wanted)
-            if found is not None and (is_content(found, self._content) or is_not_comparable(found, self._content)):
-                return found.evidence
-            if delay is None or (found is not None and found.length == self._content.length):
-                break
-            await asyncio.sleep(delay)
-        if found is not None and found.evidence is not Evidence.READ_BACK:
-            found = await self._target.read_back(name, **self._wanted)
-        if found is None:
-            raise TargetUnavailable("The target took the bytes but does not have the object.")
-        if not is_content(found, self._content):
-            raise TargetMismatch("The target stored other bytes than were sent; they were removed.")
-        return found.evidence
-
-    async def _confirm(self, name: str) -> None:
-        """Look whether the renamed object, whose bytes were checked before, is under the final name.
-
-        Raises TargetUnavailable if nothing is there, and OutcomeUnknown if the target gives other bytes back.
-        """
-        found = await self._target.find(name, length=self._content.length)
-        if found is not None and found.length != self._content.length:
-            found = await self._target.read_back(name, **self._wanted)
-            if found is not None and not is_content(found, self._content):
-                raise OutcomeUnknown(
-                    "The target renamed the checked object, but gives back other bytes under its final name; it may "
-                    "serve such names in another form."
-                )
-        if found is None:
-            raise TargetUnavailable("The target renamed the object but does not show it.")
 
     async def _take_back(self, name: str) -> None:
         """Remove the object that was sent to the final name, but never the object that was there before.
@@ -258,7 +234,7 @@ class _Attempt:
         """
         with suppress(GridhaulError):
             await self._deliveries.renew(self._delivery.lease)
-            found = await self._read(name)
+            found = await self._sent.read(name)
             if found is not None and is_content(found, self._content):
                 return  # the next attempt finds the whole object, and need not send it again
             if found is not None and self._put_began and may_be_ours(self._delivery, self._replaces, found):
@@ -267,19 +243,8 @@ class _Attempt:
             if found is None or was_there(self._replaces, found):
                 await self._deliveries.renew(self._delivery.lease, final_touched=False, leftovers=self._temporary_names)
 
-    async def _read(self, name: str) -> RemoteObject | None:
-        """Return what is under the name, judged by its bytes and by nothing that the target only tells."""
-        if await self._target.find(name, length=self._content.length) is None:
-            return None
-        return await self._target.read_back(name, **self._wanted)
 
-    async def _remove_quietly(self, name: str) -> None:
-        with suppress(GridhaulError):  # the next attempt, or the cleaning, removes the object
-            self._tenure.check()
-            await self._target.remove(name)
-
-
-class _Sent:
+class _Leaving:
     """Counts the bytes that have left, and checks the lease right before more leave. The thread that sends calls it."""
 
     def __init__(self, tenure: Tenure, meter: Meter) -> None:

@@ -3,7 +3,7 @@
 import time
 
 from gridhaul.transfer.model import Delivery
-from gridhaul.transfer.naming import probe_name
+from gridhaul.transfer.naming import is_scratch, scratch_name
 from gridhaul.transfer.ports.deliveries import DeliverableRecords
 from gridhaul.transfer.ports.targets import Probed, SeenTargets, Target, Targets
 from tasks.attempt import Tenure
@@ -18,6 +18,7 @@ class KnownTargets:
         self._targets = targets
         self._seen = seen
         self._reading_due: dict[str, float] = {}  # by name: the monotonic time to read the facts again
+        self._unusable: set[str] = set()  # names of targets whose facts in the database are no facts of such a target
         self._probe_due: dict[str, float] = {}  # by name: the monotonic time from which a probe is due
 
     async def get(self, name: str) -> Target:
@@ -37,19 +38,29 @@ class KnownTargets:
         """
         if not isinstance(target, Probed) or not await self._is_due(target):
             return
-        scratch = probe_name(delivery.lease)
-        left = (*delivery.leftovers, *target.scratch_names(scratch))
-        await deliveries.renew(delivery.lease, leftovers=left)
-        tenure.check()
-        facts = await target.probe(scratch)
+        scratch = scratch_name(delivery.lease)
+
+        async def before_writing() -> None:
+            await deliveries.renew(delivery.lease, leftovers=(*delivery.leftovers, scratch))
+            tenure.check()
+
+        facts = await target.probe(scratch, before_writing)
         await deliveries.renew(delivery.lease, leftovers=delivery.leftovers)
-        if target.facts_last_seconds is None:
+        if target.facts_last_seconds is None and target.name not in self._unusable:
             facts = await self._seen.note_first(target.fingerprint, target.name, facts)
         else:
             await self._seen.note(target.fingerprint, target.name, facts)
         target.rely_on(facts)
         target.facts_outdated = False
         self._note_age(target, 0.0)
+
+    async def forget_if_outdated(self, target: Target) -> None:
+        """Let every worker probe the target before its next delivery, if it has done what its facts exclude.
+
+        Facts that never age are kept: whatever a directory does, its marker stays the same.
+        """
+        if isinstance(target, Probed) and target.facts_outdated and target.facts_last_seconds is not None:
+            await self._seen.forget(target.fingerprint)
 
     async def _is_due(self, target: Probed) -> bool:
         if target.facts_outdated:
@@ -60,13 +71,24 @@ class KnownTargets:
 
     async def _read(self, target: Probed) -> None:
         seen = await self._seen.find(target.fingerprint)
-        target.rely_on({} if seen is None else seen.facts)
+        usable = target.rely_on({} if seen is None else seen.facts)
         self._reading_due[target.name] = time.monotonic() + FACTS_SECONDS
-        if seen is None:
-            self._probe_due[target.name] = 0.0
-        else:
+        if seen is not None and usable:
             self._note_age(target, seen.age_seconds)
+            return
+        self._probe_due[target.name] = 0.0
+        if seen is not None:
+            self._unusable.add(target.name)
 
     def _note_age(self, target: Probed, age_seconds: float) -> None:
         last = target.facts_last_seconds
-        self._probe_due[target.name] = float("inf") if last is None else time.monotonic() + last - age_seconds
+        self._unusable.discard(target.name)
+        self._probe_due[target.name] = float("inf") if last is None else time.monotonic() + last - max(age_seconds, 0.0)
+
+
+async def remove_leftover(target: Target, name: str) -> None:
+    """Remove the object that a delivery left under a temporary name, or all that its probe left."""
+    if is_scratch(name) and isinstance(target, Probed):
+        await target.clear(name)
+    else:
+        await target.remove(name)

@@ -24,7 +24,7 @@ class MongoSeenTargets:
             return await (await self._collection.aggregate(stages)).to_list()
 
         found = await read_with_catch_up(self._collection, read, found=bool)
-        return SeenTarget(facts=found[0]["facts"], age_seconds=found[0]["age"]) if found else None
+        return SeenTarget(facts=found[0].get("facts", {}), age_seconds=found[0].get("age") or 0.0) if found else None
 
     async def note_first(self, fingerprint: str, name: str, facts: Facts) -> Facts:
         kept: Document = {"$ifNull": ["$facts", {"$literal": dict(facts)}]}
@@ -32,6 +32,9 @@ class MongoSeenTargets:
 
     async def note(self, fingerprint: str, name: str, facts: Facts) -> None:
         await self._note(fingerprint, name, {"$literal": dict(facts)}, NOW)
+
+    async def forget(self, fingerprint: str) -> None:
+        await self._collection.delete_one({"_id": fingerprint})
 
     async def _note(self, fingerprint: str, name: str, facts: Document, seen_at: Document | str) -> Facts:
         changes = [{"$set": {"name": {"$literal": name}, "facts": facts, "seen_at": seen_at}}]

@@ -1,7 +1,7 @@
 """A target that is a directory of this machine, local or mounted."""
 
 import os
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from itertools import islice
@@ -9,13 +9,13 @@ from pathlib import Path
 
 from gridhaul.process import threads
 from gridhaul.targets.beneath import Root, make_folder, open_file, open_folder, rename_new, sync_file, sync_folder
-from gridhaul.targets.marker import adopt_or_make_marker, require_marker
+from gridhaul.targets.marker import adopt_marker, is_marker, make_marker, require_marker
 from gridhaul.targets.names import split_name
 from gridhaul.targets.os_errors import in_thread, mapped_os_errors
 from gridhaul.transfer.digest import ContentDigest, fingerprint
 from gridhaul.transfer.errors import NotFound, ObjectExists, TargetFull, TargetUnavailable
 from gridhaul.transfer.model import Evidence, RemoteObject
-from gridhaul.transfer.ports.targets import Blocks, Facts, Leaving
+from gridhaul.transfer.ports.targets import BeforeWriting, Blocks, Facts, Leaving
 
 BLOCK_BYTES = 1 << 20
 NAMES_AT_ONCE = 1000
@@ -40,14 +40,20 @@ class DirectoryTarget:
         self._root = Root(path=path, check=self._check_marker)
         self._marker: str | None = None
 
-    def scratch_names(self, scratch: str) -> tuple[str, ...]:
-        return (f"{scratch}marker",)
+    async def probe(self, scratch: str, before_writing: BeforeWriting) -> Facts:
+        marker = await in_thread(self._marker_there)
+        if marker is None:
+            await before_writing()
+            marker = await in_thread(self._make_marker, _temporary_marker(scratch))
+        return {"marker": marker}
 
-    async def probe(self, scratch: str) -> Facts:
-        return {"marker": await in_thread(self._probe, *self.scratch_names(scratch))}
+    async def clear(self, scratch: str) -> None:
+        await self.remove(_temporary_marker(scratch))
 
-    def rely_on(self, facts: Facts) -> None:
-        self._marker = facts.get("marker")
+    def rely_on(self, facts: Facts) -> bool:
+        marker = facts.get("marker") if isinstance(facts, Mapping) else None
+        self._marker = marker if isinstance(marker, str) and is_marker(marker) else None
+        return self._marker is not None
 
     def location(self, name: str) -> str:
         return str(self._path.joinpath(*name.split("/")))
@@ -98,9 +104,13 @@ class DirectoryTarget:
         if self._marker is not None:
             require_marker(folder, self._marker)
 
-    def _probe(self, temporary: str) -> str:
+    def _marker_there(self) -> str | None:
         with open_folder(self._root, ()) as top:
-            return adopt_or_make_marker(top, temporary)
+            return adopt_marker(top)
+
+    def _make_marker(self, temporary: str) -> str:
+        with open_folder(self._root, ()) as top:
+            return make_marker(top, temporary)
 
     def _entries(self, folders: tuple[str, ...], opened: ExitStack) -> Iterator[os.DirEntry[str]]:
         try:
@@ -176,6 +186,10 @@ class DirectoryTarget:
         except FileNotFoundError as error:
             raise _gone() from error
         return (source, temporary), (opened.enter_context(make_folder(self._root, final_folders)), final)
+
+
+def _temporary_marker(scratch: str) -> str:
+    return f"{scratch}marker"
 
 
 def _gone() -> NotFound:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from gridhaul.outgoing.headers import read_repr_digest
 from gridhaul.targets.http_session import FOUND, GONE, REMOVED, STORED, WRITE_ONLY, Answer, HttpSession
 from gridhaul.targets.names import split_name
-from gridhaul.transfer.errors import Malformed, NotAnObject, OutcomeUnknown
+from gridhaul.transfer.errors import Malformed, NotAnObject, OutcomeUnknown, TargetRefused
 from gridhaul.transfer.model import Evidence, RemoteObject
 from gridhaul.transfer.ports.targets import Blocks, Leaving
 
@@ -35,11 +35,12 @@ class HttpTarget:
             raise NotAnObject("The target has a folder under this name; choose another one.")
         if head.status not in FOUND:
             raise head.error()
-        if await self._is_object_above(name, head, length=length):
-            return None
+        await self._refuse_object_above(name, head, length=length)
         sha256 = repr_digest(head.headers)
-        evidence = Evidence.SIZE if sha256 is None else Evidence.REMOTE_DIGEST
-        return RemoteObject(length=head.length, sha256=sha256 or "", evidence=evidence)
+        if sha256 is not None:
+            return RemoteObject(length=head.length, sha256=sha256, evidence=Evidence.REMOTE_DIGEST)
+        evidence = Evidence.ACKNOWLEDGED if head.length is None else Evidence.SIZE
+        return RemoteObject(length=head.length, sha256="", evidence=evidence)
 
     async def read_back(self, name: str, *, length: int, sha256: str) -> RemoteObject | None:
         return await self._session.read_back(name, length=length, sha256=sha256)
@@ -60,19 +61,21 @@ class HttpTarget:
     async def close(self) -> None:
         await self._session.close()
 
-    async def _is_object_above(self, name: str, head: Answer, *, length: int) -> bool:
-        """Return whether the answer to HEAD for `a/b` is about the object `a`.
+    async def _refuse_object_above(self, name: str, head: Answer, *, length: int) -> None:
+        """Raise TargetRefused if the answer to HEAD for `a/b` can be about the object `a`.
 
         Servers that take the rest of a path for PATH_INFO (CGI) answer below a file with the file itself.
         """
         folders, _ = split_name(name)
         if not folders:
-            return False
-        above = await self._session.head("/".join(folders), length=length, headers=WANT_DIGEST)
-        if above.status not in FOUND:
-            return False
-        alike = [above.headers.get(field) == head.headers.get(field) for field in SAME_OBJECT]
-        return all(alike) and "Content-Length" in head.headers
+            return
+        folder = "/".join(folders)
+        above = await self._session.head(folder, length=length, headers=WANT_DIGEST)
+        if above.status in FOUND and all(above.headers.get(field) == head.headers.get(field) for field in SAME_OBJECT):
+            raise TargetRefused(
+                f"The target answers for this name as for {folder!r}: a file seems to stand where a folder is needed; "
+                "choose another name."
+            )
 
 
 def repr_digest(headers: Mapping[str, str]) -> str | None:

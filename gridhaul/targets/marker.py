@@ -7,6 +7,7 @@ import errno
 import os
 import re
 import secrets
+from contextlib import suppress
 
 from gridhaul.targets.beneath import open_file, rename_new, sync_file, sync_folder
 from gridhaul.transfer.errors import NotAnObject, TargetRefused, TargetUnavailable
@@ -18,28 +19,44 @@ ID_CHARACTERS = 32
 NOT_ALLOWED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 
 
+def is_marker(text: str) -> bool:
+    """Return whether the text has the form of a marker's id."""
+    return _ID.fullmatch(text) is not None
+
+
 def require_marker(folder: int, wanted: str) -> None:
     """Raise TargetUnavailable unless the folder, given by its descriptor, holds the marker with the id."""
+    try:
+        found = _read(folder)
+        seen = "it has no marker" if found is None else "it has another marker"
+    except OSError as error:
+        found, seen = None, f"its marker cannot be read ({error.strerror})"
+    if found != wanted:
+        raise TargetUnavailable(
+            f"The target's directory is not the one that was seen before: {seen}. Is its disk mounted? To accept the "
+            f"directory as it is now, write {wanted} into the file {MARKER} in it."
+        )
+
+
+def adopt_marker(folder: int) -> str | None:
+    """Return the id of the marker that is in the folder, durably; None if there is none. Raises OSError."""
     found = _read(folder)
-    if found == wanted:
-        return
-    seen = "it has no marker" if found is None else "it has another marker"
-    raise TargetUnavailable(
-        f"The target's directory is not the one that was seen before: {seen}. Is its disk mounted? To accept the "
-        f"directory as it is now, write {wanted} into the file {MARKER} in it."
-    )
+    if found is not None:
+        sync_folder(folder)  # another worker may have made it a moment ago
+    return found
 
 
-def adopt_or_make_marker(folder: int, temporary: str) -> str:
-    """Return the id of the marker in the folder, after making a marker durably if there is none.
+def make_marker(folder: int, temporary: str) -> str:
+    """Make a marker durably, and return its id; if another worker makes one at the same time, return that one's id.
 
-    `temporary` is the name of a file that may be written meanwhile. Raises TargetRefused if no marker may be made, and
+    `temporary` is the name of a file that is written meanwhile. Raises TargetRefused if no marker may be made, and
     OSError.
     """
     made = secrets.token_hex(ID_CHARACTERS // 2)
     try:
-        found = _read(folder) or _make(folder, temporary, made)
-        sync_folder(folder)  # also for a marker that another worker made a moment ago
+        _write(folder, temporary, made)
+        found = _publish(folder, temporary, made)
+        sync_folder(folder)
     except OSError as error:
         if error.errno not in NOT_ALLOWED:
             raise
@@ -47,7 +64,33 @@ def adopt_or_make_marker(folder: int, temporary: str) -> str:
             f"The target's directory does not take Gridhaul's marker: {error.strerror}. Let workers write there, or "
             f"write {made} into the file {MARKER} in it."
         ) from error
+    if found is None:
+        raise TargetRefused(f"The file {MARKER} in the target's directory holds no marker; remove the file.")
     return found
+
+
+def _publish(folder: int, temporary: str, made: str) -> str | None:
+    """Give the written marker its name, unless the name is taken. Return the id in the file that has the name then."""
+    try:
+        rename_new((folder, temporary), (folder, MARKER))
+    except FileExistsError:  # another worker made a marker at the same time, or somebody's file has the name
+        os.unlink(temporary, dir_fd=folder)
+    except TargetRefused:  # the file system can neither rename without replacing nor link
+        os.unlink(temporary, dir_fd=folder)
+        with suppress(FileExistsError):
+            _write(folder, MARKER, made, os.O_EXCL)
+    return _read(folder)
+
+
+def _write(folder: int, name: str, made: str, flag: int = os.O_TRUNC) -> None:
+    text = f"{made}\n{EXPLANATION}".encode()
+    descriptor = open_file(folder, name, os.O_WRONLY | os.O_CREAT | flag)
+    try:
+        if os.write(descriptor, text) != len(text):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        sync_file(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _read(folder: int) -> str | None:
@@ -61,20 +104,3 @@ def _read(folder: int) -> str | None:
     finally:
         os.close(descriptor)
     return text[:ID_CHARACTERS] if _ID.match(text) else None
-
-
-def _make(folder: int, temporary: str, made: str) -> str:
-    descriptor = open_file(folder, temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-    try:
-        os.write(descriptor, f"{made}\n{EXPLANATION}".encode())
-        sync_file(descriptor)
-    finally:
-        os.close(descriptor)
-    try:
-        rename_new((folder, temporary), (folder, MARKER))
-    except FileExistsError:  # another worker made a marker at the same time, or somebody's file has the name
-        os.unlink(temporary, dir_fd=folder)
-        made = _read(folder) or ""
-    if not made:
-        raise TargetRefused(f"The file {MARKER} in the target's directory holds no marker; remove the file.")
-    return made

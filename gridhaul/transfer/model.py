@@ -237,6 +237,7 @@ class RemoteObject:
 class CheckedObject:
     """An object that was found right under its temporary name, right before it was to be renamed."""
 
+    temporary_name: str
     tag: str  # `transfer.ports.targets.Tagging.tag`
     evidence: Evidence  # how it was known to be right
 

@@ -47,13 +47,18 @@ def temporary_name(final_name: str, lease: Lease) -> str:
     return str(PurePosixPath(final_name).with_name(f".gridhaul-{lease.record_id}-{lease.fence}.part"))
 
 
-def probe_name(lease: Lease) -> str:
+def scratch_name(lease: Lease) -> str:
     """Return the beginning of the names that a probe writes at the target's top, for the delivery and the fence."""
     return f"{RESERVED}{lease.record_id}-{lease.fence}~"
 
 
+def is_scratch(name: str) -> bool:
+    """Return whether the name is one that `scratch_name` gives."""
+    return is_temporary(name) and name.endswith("~")
+
+
 def is_temporary(name: str) -> bool:
-    """Return whether the name has a form that `temporary_name` gives, or begins as `probe_name` says."""
+    """Return whether the name has a form that `temporary_name` gives, or begins as `scratch_name` says."""
     return _TEMPORARY.fullmatch(PurePosixPath(name).name) is not None
 
 

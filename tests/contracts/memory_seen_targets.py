@@ -24,6 +24,9 @@ class MemorySeenTargets:
     async def note(self, fingerprint: str, name: str, facts: Facts) -> None:
         self._kept[fingerprint] = dict(facts), time.monotonic()
 
+    async def forget(self, fingerprint: str) -> None:
+        self._kept.pop(fingerprint, None)
+
 
 def _check(seen: MemorySeenTargets) -> None:
     """Let the type checker see that the twin has the methods of its port."""

@@ -413,7 +413,7 @@ async def test_page_of_deliveries_shows_only_the_state_asked_for(ports: Ports) -
 async def test_objects_at_the_target_come_back_as_they_were_written(ports: Ports) -> None:
     delivery = await _claimed(ports, new_delivery(destination()))
     before = RemoteObject(length=2**40, sha256="", evidence=Evidence.SIZE)
-    checked = CheckedObject(tag='W/"$1"', evidence=Evidence.READ_BACK)
+    checked = CheckedObject(temporary_name="x/.gridhaul", tag='W/"$1"', evidence=Evidence.READ_BACK)
     await ports.deliveries.renew(delivery.lease, replaced=before, checked=checked)
     kept = await ports.deliveries.get(delivery.id)
     assert kept is not None

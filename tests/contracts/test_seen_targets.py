@@ -50,3 +50,12 @@ async def test_first_facts_stay(ports: Ports) -> None:
 async def test_many_that_note_first_facts_at_once_get_the_same(ports: Ports) -> None:
     noting = (ports.seen_targets.note_first(ONE, "name", {"marker": str(n)}) for n in range(20))
     assert len({facts["marker"] for facts in await asyncio.gather(*noting)}) == 1
+
+
+async def test_forgotten_facts_are_gone(ports: Ports) -> None:
+    await ports.seen_targets.note(ONE, "name", FACTS)
+    await ports.seen_targets.note(OTHER, "name", FACTS)
+    for _ in range(2):
+        await ports.seen_targets.forget(ONE)
+    assert await ports.seen_targets.find(ONE) is None
+    assert await ports.seen_targets.find(OTHER) is not None

@@ -45,6 +45,7 @@ from tests.targets.peers import (
     Places,
     SomeBlocks,
     StalledBlocks,
+    may_write,
     places,
     target_of,
     untold,
@@ -451,7 +452,7 @@ async def test_names_are_unknown_at_a_server_that_does_not_tell_them(peer: Peer)
 async def test_probe_sees_what_the_server_can_and_leaves_nothing(peer: Peer) -> None:
     target = peer.target
     assert isinstance(target, Probed)
-    facts = await target.probe(SCRATCH)
+    facts = await target.probe(SCRATCH, may_write)
     assert (facts["propfind"], frozenset(facts["lost"])) == (peer.place.lists, peer.place.lost)
     assert facts["destination"] == peer.place.url
     assert not list(peer.place.directory.iterdir())

@@ -19,10 +19,11 @@ from gridhaul.transfer.errors import (
 from gridhaul.transfer.grants import ContentGrant, RepairGrant
 from gridhaul.transfer.model import Content, RecordId, RemoteObject, Seal, Segment
 from gridhaul.transfer.ports.contents import Chunks, Contents, Intake
-from gridhaul.transfer.ports.targets import Blocks, Facts, Leaving, Target
+from gridhaul.transfer.ports.targets import BeforeWriting, Blocks, Facts, Leaving, Target
 from gridhaul.transfer.states import Layout
 from tests.contracts.altered_chunks import AlteredChunks
 from tests.faults.failing import Life
+from tests.targets.peers import may_write
 
 
 class FailingPort:
@@ -111,10 +112,15 @@ class FailingAtomicTarget(FailingTarget):
         self._probed = target
         self.fingerprint, self.facts_last_seconds = target.fingerprint, target.facts_last_seconds
         self.facts_outdated = False
-        self.scratch_names, self.rely_on = target.scratch_names, target.rely_on
+        self.rely_on = target.rely_on
 
-    async def probe(self, scratch: str) -> Facts:
-        return await self._life.call("target.probe", TargetUnavailable, lambda: self._probed.probe(scratch))
+    async def probe(self, scratch: str, before_writing: BeforeWriting) -> Facts:
+        await before_writing()  # a call of another port, which may fail by itself
+        probing = partial(self._probed.probe, scratch, may_write)
+        return await self._life.call("target.probe", TargetUnavailable, probing)
+
+    async def clear(self, scratch: str) -> None:
+        await self._life.call("target.clear", TargetUnavailable, lambda: self._probed.clear(scratch))
 
     async def commit(self, temporary_name: str, final_name: str) -> None:
         await self._rename("commit", temporary_name, final_name)

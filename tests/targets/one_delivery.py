@@ -11,7 +11,7 @@ from pathlib import Path
 
 from gridhaul.targets.directory import DirectoryTarget
 from gridhaul.transfer.errors import GridhaulError
-from tests.targets.peers import SomeBlocks, untold
+from tests.targets.peers import SomeBlocks, may_write, untold
 
 PART, NAME = "x.part", "run.bin"
 SCRATCH = ".gridhaul-0123456789abcdef01234567-1~"
@@ -21,7 +21,7 @@ async def deliver(directory: Path, length: int, marker: str) -> str:
     """Return the code and the detail of the error, or "done"."""
     target = DirectoryTarget(name="here", path=directory)
     try:
-        target.rely_on({"marker": marker} if marker else await target.probe(SCRATCH))
+        target.rely_on({"marker": marker} if marker else await target.probe(SCRATCH, may_write))
         await target.put(PART, SomeBlocks(bytes(length)), length=length, leaving=untold)
         await target.commit(PART, NAME)
     except GridhaulError as error:

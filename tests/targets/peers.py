@@ -161,9 +161,13 @@ async def target_of(place: Place, scratch: Path) -> AsyncGenerator[Target]:
 async def _facts(place: Place, target: Probed) -> Facts:
     """Probe a server only once for all its folders: a probe makes about a hundred requests."""
     if not place.seen:
-        place.seen.update(await target.probe(SCRATCH))
-        place.seen.pop("destination", None)  # is the address of the folder in which the probe ran
-    return place.seen
+        place.seen.update(await target.probe(SCRATCH, may_write))
+    # The probe ran in another folder of the server, so it saw another address.
+    return {**place.seen, "destination": place.url} if "destination" in place.seen else place.seen
+
+
+async def may_write() -> None:
+    """Allow a probe to write."""
 
 
 def untold(_: int) -> None:

@@ -14,7 +14,7 @@ from gridhaul.transfer.naming import MARKER
 from tests.delivered import objects_in
 from tests.servers.small_disk import MOUNT, why_not
 from tests.targets.one_delivery import NAME, PART, SCRATCH
-from tests.targets.peers import MIB
+from tests.targets.peers import MIB, may_write
 
 PROJECT = Path(__file__).parents[2]
 STRACE = shutil.which("strace")
@@ -60,7 +60,7 @@ def test_file_system_that_flushes_only_what_is_open_for_writing_is_good_enough(t
 @traced
 async def test_error_of_the_disk_after_the_renaming_leaves_the_object_to_the_next_attempt(tmp_path: Path) -> None:
     target = DirectoryTarget(name="here", path=tmp_path)
-    marker = (await target.probe(SCRATCH))["marker"]
+    marker = (await target.probe(SCRATCH, may_write))["marker"]
     failing = injecting(fsync="error=EIO", path=tmp_path)
     said = outcome(one_delivery(tmp_path, *failing, marker=marker))
     assert said == "target_unavailable: The target's directory failed after the object was renamed: Input/output error."
@@ -76,7 +76,7 @@ def test_file_whose_descriptor_is_not_valid_is_not_taken_for_flushed(tmp_path: P
 
 @traced
 async def test_marker_of_another_worker_is_relied_on_only_once_it_is_on_the_disk(tmp_path: Path) -> None:
-    await DirectoryTarget(name="here", path=tmp_path).probe(SCRATCH)
+    await DirectoryTarget(name="here", path=tmp_path).probe(SCRATCH, may_write)
     said = outcome(one_delivery(tmp_path, *injecting(fsync="error=EIO", path=tmp_path)))
     assert said.startswith("target_unavailable: ")
     assert objects_in(tmp_path) == []
@@ -84,7 +84,7 @@ async def test_marker_of_another_worker_is_relied_on_only_once_it_is_on_the_disk
 
 @traced
 async def test_link_whose_temporary_name_stays_is_no_refusal(tmp_path: Path) -> None:
-    marker = (await DirectoryTarget(name="here", path=tmp_path).probe(SCRATCH))["marker"]
+    marker = (await DirectoryTarget(name="here", path=tmp_path).probe(SCRATCH, may_write))["marker"]
     failing = injecting(renameat2="error=EINVAL", unlinkat="error=EPERM")
     said = outcome(one_delivery(tmp_path, *failing, marker=marker))
     assert said.startswith("target_unavailable: The target's directory keeps the temporary object")
@@ -113,7 +113,7 @@ async def test_probe_that_is_killed_leaves_no_part_of_a_marker(
     assert {path.name for path in objects_in(tmp_path)} == (set() if made else {TEMPORARY})
     marker = (tmp_path / MARKER).read_text() if made else None
     target = DirectoryTarget(name="here", path=tmp_path)
-    target.rely_on(await target.probe(SCRATCH))
+    target.rely_on(await target.probe(SCRATCH, may_write))
     assert objects_in(tmp_path) == []
     assert marker in (None, (tmp_path / MARKER).read_text())
 

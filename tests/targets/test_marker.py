@@ -1,6 +1,7 @@
 """A directory target knows its directory again by a marker, whatever is mounted at its path."""
 
 import asyncio
+import os
 import subprocess
 import sys
 import textwrap
@@ -8,12 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from gridhaul.targets import marker
 from gridhaul.targets.directory import DirectoryTarget
-from gridhaul.transfer.errors import TargetRefused, TargetUnavailable
-from gridhaul.transfer.naming import MARKER, is_temporary
+from gridhaul.transfer.errors import TargetFull, TargetRefused, TargetUnavailable
+from gridhaul.transfer.naming import MARKER
+from gridhaul.transfer.ports.targets import Facts
 from tests.delivered import objects_in
 from tests.servers.small_disk import why_not
-from tests.targets.peers import SomeBlocks, untold
+from tests.targets.peers import SomeBlocks, may_write, untold
 
 SCRATCH = ".gridhaul-0123456789abcdef01234567-1~"
 PART = ".gridhaul-0123456789abcdef01234567-1.part"
@@ -28,7 +31,7 @@ def root(tmp_path: Path) -> Path:
 @pytest.fixture
 async def target(root: Path) -> DirectoryTarget:
     found = DirectoryTarget(name="here", path=root)
-    found.rely_on(await found.probe(SCRATCH))
+    found.rely_on(await found.probe(SCRATCH, may_write))
     return found
 
 
@@ -49,22 +52,21 @@ def swap_back(root: Path) -> None:
 
 async def test_probe_makes_a_marker_that_explains_itself(root: Path, target: DirectoryTarget) -> None:
     lines = (root / MARKER).read_text().splitlines()
-    assert (await target.probe(SCRATCH))["marker"] == lines[0]
+    assert (await target.probe(SCRATCH, may_write))["marker"] == lines[0]
     assert "Gridhaul" in lines[1]
     assert objects_in(root) == []
-    assert all(is_temporary(name) for name in target.scratch_names(SCRATCH))
 
 
 async def test_workers_that_probe_at_once_see_one_marker(root: Path) -> None:
-    probes = [DirectoryTarget(name="here", path=root).probe(f"{SCRATCH}{n}") for n in range(16)]
+    probes = [DirectoryTarget(name="here", path=root).probe(f"{SCRATCH}{n}", may_write) for n in range(16)]
     assert len({facts["marker"] for facts in await asyncio.gather(*probes)}) == 1
     assert objects_in(root) == []
 
 
 async def test_part_of_a_marker_that_a_killed_probe_left_is_written_again(root: Path) -> None:
     target = DirectoryTarget(name="here", path=root)
-    (root / target.scratch_names(SCRATCH)[0]).write_bytes(b"0123")
-    assert (await target.probe(SCRATCH))["marker"] != "0123"
+    (root / f"{SCRATCH}marker").write_bytes(b"0123")
+    assert (await target.probe(SCRATCH, may_write))["marker"] != "0123"
     assert objects_in(root) == []
 
 
@@ -90,7 +92,7 @@ async def test_nothing_is_done_on_what_is_beneath_an_unmounted_disk(root: Path, 
 
 async def test_disk_with_another_marker_is_another_disk(root: Path, target: DirectoryTarget) -> None:
     swap(root)
-    await DirectoryTarget(name="other", path=root).probe(SCRATCH)
+    await DirectoryTarget(name="other", path=root).probe(SCRATCH, may_write)
     with pytest.raises(TargetUnavailable, match="it has another marker"):
         await put(target, "run.bin")
 
@@ -118,22 +120,22 @@ async def test_file_in_the_place_of_the_marker_is_told(root: Path, there: bytes)
     (root / MARKER).write_bytes(there)
     target = DirectoryTarget(name="here", path=root)
     if there.startswith(b"0123"):
-        assert (await target.probe(SCRATCH))["marker"] == "0123456789abcdef" * 2
+        assert (await target.probe(SCRATCH, may_write))["marker"] == "0123456789abcdef" * 2
         return
     with pytest.raises(TargetRefused, match="remove the file"):
-        await target.probe(SCRATCH)
+        await target.probe(SCRATCH, may_write)
     assert (root / MARKER).read_bytes() == there
 
 
 async def test_directory_that_takes_no_marker_is_told_how_to_get_one() -> None:
     nobody_may_write = Path("/sys")
     with pytest.raises(TargetRefused, match=f"into the file {MARKER}"):
-        await DirectoryTarget(name="here", path=nobody_may_write).probe(SCRATCH)
+        await DirectoryTarget(name="here", path=nobody_may_write).probe(SCRATCH, may_write)
 
 
 async def test_directory_that_is_not_there_is_not_made(tmp_path: Path) -> None:
     with pytest.raises(TargetUnavailable, match="is it mounted"):
-        await DirectoryTarget(name="here", path=tmp_path / "gone").probe(SCRATCH)
+        await DirectoryTarget(name="here", path=tmp_path / "gone").probe(SCRATCH, may_write)
     assert objects_in(tmp_path) == []
 
 
@@ -154,9 +156,12 @@ IN_MID_STREAM = textwrap.dedent("""
         def stop(self):
             pass
 
+    async def may_write():
+        pass
+
     async def deliver():
         target = DirectoryTarget(name="here", path=root)
-        target.rely_on(await target.probe(".gridhaul-0123456789abcdef01234567-1~"))
+        target.rely_on(await target.probe(".gridhaul-0123456789abcdef01234567-1~", may_write))
         await target.put("x.part", Blocks(), length=4, leaving=lambda _: None)
         for call in (target.find("x.part", length=4), target.commit("x.part", "run.bin")):
             try:
@@ -178,3 +183,43 @@ def test_disk_that_is_unmounted_in_mid_stream_is_noticed_before_the_commit(root:
     ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert ended.returncode == 0, ended.stderr
     assert list(root.iterdir()) == []
+
+
+async def test_what_a_killed_probe_left_is_cleared(root: Path, target: DirectoryTarget) -> None:
+    (root / f"{SCRATCH}marker").write_bytes(b"0123")
+    for _ in range(2):
+        await target.clear(SCRATCH)
+    assert objects_in(root) == []
+    assert (root / MARKER).exists()
+
+
+async def test_marker_that_is_there_is_adopted_without_writing(root: Path, target: DirectoryTarget) -> None:
+    async def must_not_write() -> None:
+        raise AssertionError("the probe wanted to write")
+
+    facts = await DirectoryTarget(name="other", path=root).probe(SCRATCH, must_not_write)
+    assert target.rely_on(facts)
+
+
+@pytest.mark.parametrize("facts", [{}, {"marker": None}, {"marker": "x"}, {"marker": 5}, {"marker": "0" * 31}])
+async def test_facts_without_a_usable_marker_ask_for_a_probe(target: DirectoryTarget, facts: Facts) -> None:
+    assert not target.rely_on(facts)
+
+
+async def test_marker_that_is_written_in_part_is_not_published(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write = os.write
+    monkeypatch.setattr(os, "write", lambda descriptor, data: write(descriptor, data[:10]))
+    with pytest.raises(TargetFull):
+        await DirectoryTarget(name="here", path=root).probe(SCRATCH, may_write)
+    assert not (root / MARKER).exists()
+
+
+async def test_file_system_without_renames_and_links_gets_a_marker(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise TargetRefused("neither")
+
+    monkeypatch.setattr(marker, "rename_new", refuse)
+    target = DirectoryTarget(name="here", path=root)
+    assert target.rely_on(await target.probe(SCRATCH, may_write))
+    await put(target, "run.bin")
+    assert [path.name for path in objects_in(root)] == ["run.bin"]

@@ -17,8 +17,9 @@ from gridhaul.transfer.errors import (
     TargetUnavailable,
 )
 from gridhaul.transfer.model import Evidence, RemoteObject
+from gridhaul.transfer.ports.targets import Facts
 from tests.servers.http_store import CannedAnswer, HttpStore, http_store
-from tests.targets.peers import SomeBlocks, untold
+from tests.targets.peers import SomeBlocks, may_write, untold
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +55,7 @@ def told(properties: str, status: str = "200 OK") -> CannedAnswer:
 FOLDER = told("<resourcetype><collection/></resourcetype>")
 OBJECT = told("<resourcetype/><getcontentlength>4</getcontentlength>")
 GONE: CannedAnswer = (404, {})
+FACTS = {"propfind": True, "destination": "/dav", "tags": True, "lost": list[str]()}
 
 
 def methods(store: HttpStore) -> list[str]:
@@ -161,16 +163,30 @@ async def test_length_is_the_property_and_not_that_of_another_form(store: HttpSt
     assert found.length == 4
 
 
-@pytest.mark.parametrize("status", [405, 501])
+@pytest.mark.parametrize("status", [405, 403])
 async def test_server_without_propfind_is_asked_by_head(store: HttpStore, target: WebDavTarget, status: int) -> None:
-    store.answers = [(status, {}), (200, {"Content-Length": "4"}), (200, {}), (204, {}), (204, {})]
+    target.rely_on(FACTS | {"propfind": False})
+    store.answers = [(200, {"Content-Length": "4"}), (404, {}), (200, {}), (200, {}), (404, {}), (status, {})]
     assert await target.find("1.bin", length=4) == RemoteObject(length=4, sha256="", evidence=Evidence.SIZE)
-    await target.remove("1.bin")
-    assert methods(store) == ["PROPFIND", "HEAD", "HEAD", "HEAD", "DELETE"]
+    with pytest.raises(TargetRefused, match=str(status)):
+        await target.remove("1.bin")
+    assert methods(store) == ["HEAD", "HEAD", "HEAD", "HEAD", "HEAD", "DELETE"]
 
 
-async def test_folder_is_never_removed_without_propfind(store: HttpStore, target: WebDavTarget) -> None:
-    store.answers = [(405, {}), (301, {"Location": "/dav/a/"})]
+@pytest.mark.parametrize("status", [405, 501])
+async def test_refused_propfind_is_not_replaced_by_head(store: HttpStore, target: WebDavTarget, status: int) -> None:
+    store.answers = [(status, {})]
+    with pytest.raises(TargetUnavailable, match="refuses PROPFIND"):
+        await target.remove("1.bin")
+    assert methods(store) == ["PROPFIND"]
+
+
+@pytest.mark.parametrize("answers", [[(301, {"Location": "/dav/a/"})], [(200, {}), (200, {})]], ids=["301", "200"])
+async def test_folder_is_never_removed_without_propfind(
+    store: HttpStore, target: WebDavTarget, answers: list[CannedAnswer]
+) -> None:
+    target.rely_on(FACTS | {"propfind": False})
+    store.answers = answers
     with pytest.raises(NotAnObject):
         await target.remove("a")
     assert "DELETE" not in methods(store)
@@ -224,7 +240,7 @@ async def test_answers_of_full_servers_are_full(store: HttpStore, target: WebDav
 
 
 async def test_refused_move_asks_for_a_new_probe(store: HttpStore, target: WebDavTarget) -> None:
-    target.rely_on({"propfind": True, "destination": "/dav", "lost": []})
+    target.rely_on(FACTS)
     store.answers = [GONE, (502, {}), OBJECT]
     with pytest.raises(TargetUnavailable):
         await target.commit("x.part", "1.bin")
@@ -235,7 +251,7 @@ async def test_refused_move_asks_for_a_new_probe(store: HttpStore, target: WebDa
 async def test_name_that_the_server_loses_is_refused_without_a_request(
     store: HttpStore, target: WebDavTarget, name: str
 ) -> None:
-    target.rely_on({"propfind": True, "destination": "/dav", "lost": ["the character '?'"]})
+    target.rely_on(FACTS | {"lost": ["the character '?'"]})
     with pytest.raises(TargetRefused, match="loses the character '\\?'"):
         await target.find(name, length=4)
     with pytest.raises(TargetRefused, match="loses the character '\\?'"):
@@ -247,3 +263,83 @@ async def test_refused_question_for_the_digest_is_not_passed_over(store: HttpSto
     store.answers = [OBJECT, (401, {})]
     with pytest.raises(TargetRefused):
         await target.find("1.bin", length=4)
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [{}, FACTS | {"lost": None}, FACTS | {"lost": [5]}, FACTS | {"propfind": 1}, FACTS | {"destination": "http://x"}],
+)
+async def test_facts_of_another_form_ask_for_a_probe(target: WebDavTarget, facts: Facts) -> None:
+    assert not target.rely_on(facts)
+    assert target.rely_on(FACTS)
+
+
+@pytest.mark.parametrize("status", ["404 Not Found", "410 Gone"])
+async def test_properties_that_are_not_found_are_no_object(store: HttpStore, target: WebDavTarget, status: str) -> None:
+    store.answers = [told("<resourcetype/>", status)]
+    assert await target.find("1.bin", length=4) is None
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"<x", b"<multistatus xmlns='DAV:'/>", b'<?xml version="1.0" encoding="x-no"?><a/>']
+)
+async def test_body_that_tells_nothing_is_refused(store: HttpStore, target: WebDavTarget, body: bytes) -> None:
+    store.answers = [(207, {}, body)]
+    with pytest.raises(TargetRefused, match="does not speak WebDAV"):
+        await target.find("1.bin", length=4)
+
+
+async def test_refused_question_for_the_top_is_told_as_such(store: HttpStore, target: WebDavTarget) -> None:
+    store.answers = [(403, {})]
+    with pytest.raises(TargetRefused, match="check its credentials"):
+        await target.clear(".gridhaul-0123456789abcdef01234567-1~")
+
+
+async def test_forbidden_object_of_a_full_quota_is_refused(store: HttpStore, target: WebDavTarget) -> None:
+    store.answers = [(403, {}), told("<quota-available-bytes>0</quota-available-bytes>")]
+    with pytest.raises(TargetRefused, match="credentials"):
+        await put(target, "1.bin")
+
+
+SCRATCH = ".gridhaul-0123456789abcdef01234567-1~"
+
+
+@pytest.mark.parametrize(
+    ("answers", "error", "words"),
+    [
+        ([(403, {})], TargetRefused, "check its credentials"),
+        ([FOLDER, OBJECT], TargetRefused, "objects that do not exist"),
+        ([OBJECT], TargetRefused, "a file at its url"),
+        ([GONE], TargetUnavailable, "no folder at its url"),
+        ([(503, {})], TargetUnavailable, "503"),
+    ],
+)
+async def test_server_that_cannot_be_used_is_told_before_the_probe_writes(
+    store: HttpStore, target: WebDavTarget, answers: list[CannedAnswer], error: type[Exception], words: str
+) -> None:
+    async def must_not_write() -> None:
+        raise AssertionError("the probe wanted to write")
+
+    store.answers = answers
+    with pytest.raises(error, match=words):
+        await target.probe(SCRATCH, must_not_write)
+    assert "PUT" not in methods(store)
+
+
+async def test_server_that_copies_instead_of_renaming_is_refused(store: HttpStore, target: WebDavTarget) -> None:
+    copied = [(201, {}), (201, {}), OBJECT, OBJECT]  # PUT, MOVE, both names hold the object
+    store.answers = [FOLDER, GONE, *copied, *copied]
+    with pytest.raises(TargetRefused, match="does not rename an object"):
+        await target.probe(SCRATCH, may_write)
+
+
+@pytest.mark.parametrize("refused", [2, 3])
+async def test_propfind_must_be_refused_several_times_to_be_given_up(
+    store: HttpStore, target: WebDavTarget, refused: int
+) -> None:
+    store.answers = [*[(405, {})] * refused, *[(503, {})] * 5]
+    if refused < 3:
+        store.answers[refused:refused] = [FOLDER]
+    with pytest.raises(TargetUnavailable):
+        await target.probe(SCRATCH, may_write)
+    assert methods(store)[refused : refused + 2] == (["PROPFIND", "PROPFIND"] if refused < 3 else ["HEAD"])

@@ -26,6 +26,7 @@ from tasks.run_check import check_some
 from tests.contracts.bytes_to_store import some_bytes
 from tests.contracts.memory_seen_targets import MemorySeenTargets
 from tests.contracts.ports import destination, new_file
+from tests.targets.peers import may_write
 from tests.tasks.check_bench import SWEEP_SECONDS, CheckBench, check_bench
 from tests.tasks.worker_parts import only
 
@@ -248,7 +249,7 @@ async def test_objects_on_a_disk_that_is_away_are_not_called_missing(bench: Chec
     file, _ = await bench.stored(LENGTH)
     await delivered(bench, file, "run.h5")
     disk, seen = DirectoryTarget(name="disk", path=bench.disk), MemorySeenTargets()
-    await seen.note_first(disk.fingerprint, "disk", await disk.probe(f".gridhaul-{'a' * 24}-1~"))
+    await seen.note_first(disk.fingerprint, "disk", await disk.probe(f".gridhaul-{'a' * 24}-1~", may_write))
     bench.runtime = replace(bench.runtime, targets=KnownTargets(ConfiguredTargets({"disk": lambda: disk}), seen))
     assert await codes(bench, Mode.REPAIR) == []
     assert (bench.disk / MARKER).exists()

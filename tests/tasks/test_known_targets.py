@@ -8,9 +8,9 @@ import pytest
 
 from gridhaul.targets.directory import DirectoryTarget
 from gridhaul.targets.targets_file import ConfiguredTargets
-from gridhaul.transfer.errors import TargetUnavailable
-from gridhaul.transfer.naming import MARKER, probe_name
-from gridhaul.transfer.ports.targets import Blocks, Facts, Leaving
+from gridhaul.transfer.errors import ObjectExists, TargetUnavailable
+from gridhaul.transfer.naming import MARKER, scratch_name
+from gridhaul.transfer.ports.targets import BeforeWriting, Blocks, Facts, Leaving
 from gridhaul.transfer.states import DeliveryState
 from tasks.known_targets import KnownTargets
 from tests.contracts.memory_seen_targets import MemorySeenTargets
@@ -29,10 +29,13 @@ class Disk(DirectoryTarget):
         self.probes: list[str] = []
         self._probing = probing
 
-    async def probe(self, scratch: str) -> Facts:
+    async def probe(self, scratch: str, before_writing: BeforeWriting) -> Facts:
+        async def then_probing() -> None:
+            await before_writing()
+            self._probing()
+
         self.probes.append(scratch)
-        self._probing()
-        return await super().probe(scratch)
+        return await super().probe(scratch, then_probing)
 
 
 @pytest.fixture
@@ -67,7 +70,7 @@ async def test_target_is_probed_once_for_all_workers(bench: Bench, seen: MemoryS
     first, later = Disk(bench.disk), Disk(bench.disk)
     use(bench, seen, first)
     delivery = await bench.deliver(DATA, "disk")
-    assert first.probes == [probe_name(delivery.lease)]
+    assert first.probes == [scratch_name(delivery.lease)]
     assert (delivery.state, delivery.leftovers) == (DeliveryState.DELIVERED, ())
     facts = await seen.find(first.fingerprint)
     assert facts is not None
@@ -96,8 +99,8 @@ async def test_names_of_a_probe_are_leftovers_while_it_runs(bench: Bench, seen: 
     broken = Disk(bench.disk, probing=fail)
     use(bench, seen, broken)
     delivery = await bench.deliver(DATA, "disk")
-    assert delivery.leftovers == broken.scratch_names(broken.probes[0])
-    (bench.disk / delivery.leftovers[0]).write_bytes(b"half a marker")
+    assert delivery.leftovers == (broken.probes[0],)
+    (bench.disk / f"{broken.probes[0]}marker").write_bytes(b"half a marker")
     use(bench, seen, Disk(bench.disk))
     delivered = await bench.attempt(delivery)
     assert delivered.state is DeliveryState.DELIVERED
@@ -191,8 +194,8 @@ async def test_facts_that_are_too_old_or_outdated_are_replaced(
     class Ageing(Disk):
         facts_last_seconds = last
 
-        async def probe(self, scratch: str) -> Facts:
-            return {**await super().probe(scratch), "number": len(self.probes)}
+        async def probe(self, scratch: str, before_writing: BeforeWriting) -> Facts:
+            return {**await super().probe(scratch, before_writing), "number": len(self.probes)}
 
     disk = Ageing(bench.disk)
     use(bench, seen, disk)
@@ -204,3 +207,32 @@ async def test_facts_that_are_too_old_or_outdated_are_replaced(
     kept = await seen.find(disk.fingerprint)
     assert kept is not None
     assert kept.facts["number"] == probes
+
+
+async def test_damaged_facts_are_probed_and_replaced(bench: Bench, seen: MemorySeenTargets) -> None:
+    disk = Disk(bench.disk)
+    await seen.note(disk.fingerprint, "disk", {"marker": None})
+    use(bench, seen, disk)
+    await bench.deliver(DATA, "disk")
+    kept = await seen.find(disk.fingerprint)
+    assert kept is not None
+    assert kept.facts["marker"] == (bench.disk / MARKER).read_text().split()[0]
+
+
+async def test_facts_that_a_delivery_refuted_are_forgotten_for_all_workers(
+    bench: Bench, seen: MemorySeenTargets
+) -> None:
+    class Surprising(Disk):
+        facts_last_seconds = 3600.0
+
+        async def commit(self, temporary_name: str, final_name: str) -> None:
+            raise ObjectExists("Somebody was faster.")
+
+    disk = Surprising(bench.disk)
+    use(bench, seen, disk)
+    await bench.deliver(DATA, "disk")
+    assert await seen.find(disk.fingerprint) is None
+    later = Disk(bench.disk)
+    use(bench, seen, later)
+    await bench.attempt(bench.row.record)
+    assert len(later.probes) == 1

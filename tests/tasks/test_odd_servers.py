@@ -16,7 +16,7 @@ from gridhaul.transfer.states import DeliveryState
 from tests.contracts.ports import destination
 from tests.servers.apache import apache_webdav
 from tests.servers.authority import new_certificate
-from tests.servers.disturbances import LoseAnswer
+from tests.servers.disturbances import Answer, LoseAnswer
 from tests.servers.lighttpd import lighttpd_webdav
 from tests.servers.nginx import nginx_before, nginx_webdav
 from tests.servers.proxy import Proxy, proxying
@@ -223,3 +223,42 @@ async def test_only_digest_authentication_is_told_at_once(bench: Bench, files: P
     assert (delivery.state, delivery.attempts) == (FAILED, 1)
     assert delivery.error is not None
     assert "only the authentication Digest" in delivery.error.detail
+
+
+@pytest.mark.parametrize("extra", ["", "FileETag Size"])
+async def test_refused_rename_never_makes_the_old_object_pass_for_the_new_one(
+    bench: Bench, files: Path, extra: str
+) -> None:
+    (files / "run.bin").write_bytes(b"x" * len(DATA))
+    with apache_webdav(files, extra=extra) as server:
+        async with journey(bench, server) as there:
+            there.proxy.plan(Answer(status=502), method="MOVE")
+            delivery = await there.deliver("run.bin", if_exists=IfExists.OVERWRITE)
+    assert (delivery.state, delivery.attempts) == (DELIVERED, 2)
+    assert (files / "run.bin").read_bytes() == DATA
+    assert left_by_us(files) == []
+
+
+async def test_rename_that_went_elsewhere_is_no_delivery(bench: Bench, files: Path) -> None:
+    (files / "run.bin").write_bytes(b"x" * len(DATA))
+    with nginx_webdav(files) as server:
+        async with journey(bench, server) as there:
+            there.proxy.plan(Answer(status=204), method="MOVE")  # the server itself gets no request
+            delivery = await there.deliver("run.bin", if_exists=IfExists.OVERWRITE)
+            bench.row.lease_until = None
+            cleaned = await bench.clean(delivery)
+    assert (delivery.state, code_of(delivery)) == (FAILED, "outcome_unknown")
+    assert (files / "run.bin").read_bytes() == b"x" * len(DATA)
+    assert cleaned.leftovers == ()
+    assert left_by_us(files) == []
+
+
+async def test_folder_is_kept_although_a_proxy_refuses_one_question_for_it(bench: Bench, files: Path) -> None:
+    (files / "run.bin").mkdir()
+    (files / "run.bin/precious").write_bytes(b"theirs")
+    with wsgidav_webdav(files) as server:
+        async with journey(bench, server) as there:
+            there.proxy.plan(Answer(status=501), method="PROPFIND", part_of_target="/run.bin")
+            delivery = await there.deliver("run.bin", if_exists=IfExists.OVERWRITE)
+    assert (delivery.state, code_of(delivery)) == (FAILED, "not_an_object")
+    assert (files / "run.bin/precious").read_bytes() == b"theirs"

@@ -5,7 +5,7 @@ import http
 from gridhaul.targets.http_session import FOUND, GONE, WRITE_ONLY, Answer, HttpSession
 from gridhaul.targets.names import split_name
 from gridhaul.targets.webdav.multistatus import Entry, entry
-from gridhaul.transfer.errors import NotAnObject, OutcomeUnknown, TargetRefused
+from gridhaul.transfer.errors import NotAnObject, TargetRefused, TargetUnavailable
 
 ASK = (
     b'<?xml version="1.0"?><propfind xmlns="DAV:"><prop>'
@@ -18,24 +18,27 @@ FOLDER = Entry(is_folder=True)
 BELOW_FILE = frozenset({http.HTTPStatus.BAD_REQUEST, http.HTTPStatus.FORBIDDEN, http.HTTPStatus.CONFLICT})
 
 
+class NoPropfind(TargetUnavailable):
+    """The server refuses PROPFIND: for a moment, or because it was replaced by another one."""
+
+
 class Lookup:
     """Questions to one server about names."""
 
     def __init__(self, session: HttpSession) -> None:
         self._session = session
-        self.has_propfind = True  # False: the server was seen to refuse PROPFIND
+        self.has_propfind = True  # False: the probe saw that the server refuses PROPFIND
 
     async def look(self, name: str) -> Entry | None:
         """Return the entry under the name; None if there is none. The name "" is the top.
 
-        Raises TargetRefused if a file stands where the name has a folder, and the server says so.
+        Raises TargetRefused if a file stands where the name has a folder, and the server says so. Raises NoPropfind if
+        the server refuses PROPFIND although the probe saw it: HEAD could take a folder for an object.
         """
-        if self.has_propfind:
-            answer = await self._propfind(self._session.folder_url(name))
-            if answer.status not in WRITE_ONLY:
-                return await self._told(name, answer)
-            self.has_propfind = False
-        return await self._look_by_head(name)
+        if not self.has_propfind:
+            return await self._look_by_head(name)
+        answer = await self._propfind(self._session.folder_url(name))
+        return await self._told(name, answer)
 
     async def look_for_object(self, name: str) -> Entry | None:
         """Return the object's entry; None if there is no object. Raises NotAnObject if a folder has the name."""
@@ -43,14 +46,6 @@ class Lookup:
         if found is not None and found.is_folder:
             raise NotAnObject("The target has a folder under this name; choose another one.")
         return found
-
-    async def require_propfind(self) -> None:
-        """Raise OutcomeUnknown if the server has no PROPFIND, so that nothing lists its folders."""
-        if self.has_propfind:
-            answer = await self._propfind(f"{self._session.folder_url('')}/")
-            self.has_propfind = answer.status not in WRITE_ONLY
-        if not self.has_propfind:
-            raise OutcomeUnknown("The target's server cannot list its folders.")
 
     async def etag(self, name: str) -> str | None:
         """Return the property `getetag` of the object; None if there is no object, or no such property.
@@ -82,7 +77,9 @@ class Lookup:
             return entry(answer.body)
         if answer.leads_to_folder(self._session.folder_url(name)):
             return FOLDER
-        if answer.status in BELOW_FILE:
+        if answer.status in WRITE_ONLY:
+            raise NoPropfind("The target's server refuses PROPFIND, which it had before.")
+        if answer.status in BELOW_FILE and name:
             await self._refuse_below_file(name)
         raise answer.error()
 
@@ -106,7 +103,9 @@ class Lookup:
             return FOLDER
         if answer.status not in FOUND:
             raise answer.error()
-        return Entry(is_folder=False, length=answer.length)
+        # Some servers answer for a folder too, but none that has no PROPFIND answers for an object with a `/` after it.
+        as_folder = await self._session.request("HEAD", f"{url}/")
+        return FOLDER if as_folder.status in FOUND else Entry(is_folder=False, length=answer.length)
 
 
 def file_for_folder(folder: str) -> TargetRefused:

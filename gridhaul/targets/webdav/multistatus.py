@@ -9,9 +9,10 @@ from xml.etree import ElementTree as ET
 from gridhaul.transfer.errors import TargetRefused
 
 HREF = "{DAV:}href"
+UNREADABLE = (ET.ParseError, ValueError, LookupError)  # of XML; the last two are of its encoding
 HREF_MOST_CHARACTERS = 16_384
 OK = " 200 "  # in the status line of a group of properties that the response holds
-GONE = " 404 "
+GONE = (" 404 ", " 410 ")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,13 +32,16 @@ def entry(multistatus: bytes) -> Entry | None:
     """
     try:
         response = ET.fromstring(multistatus).find("{DAV:}response")  # noqa: S314 - at most 64 KiB; expat bounds entities
-    except ET.ParseError:
+    except UNREADABLE:
         response = None
     if response is None:
         raise _no_webdav()
-    if GONE in f"{response.findtext('{DAV:}status')} ":
-        return None
+    said = [f"{one.text} " for one in response.iter("{DAV:}status")]
     found = [one for one in response.findall("{DAV:}propstat") if OK in f"{one.findtext('{DAV:}status')} "]
+    if not found:
+        if said and all(any(gone in one for gone in GONE) for one in said):
+            return None
+        raise _no_webdav()
     return Entry(
         is_folder=any(one.find("{DAV:}prop/{DAV:}resourcetype/{DAV:}collection") is not None for one in found),
         length=_number(found, "getcontentlength"),
@@ -79,7 +83,7 @@ async def paths(parts: AsyncIterator[bytes]) -> AsyncGenerator[str]:
                 yield unquote(urlsplit(hrefs.found.pop(0).strip()).path)
         if arrived:
             parser.close()  # raises ParseError if the XML breaks off
-    except (ET.ParseError, ValueError):
+    except UNREADABLE:
         raise _no_webdav() from None
 
 

@@ -3,17 +3,19 @@
 import http
 from collections.abc import Sequence
 from contextlib import suppress
+from itertools import chain
 from typing import Literal
 from urllib.parse import urlsplit
 
 from gridhaul.targets.http_session import REMOVED, STORED, WRITE_ONLY, Answer, HttpSession
 from gridhaul.targets.names import quote_name
-from gridhaul.targets.webdav.lookup import Lookup
+from gridhaul.targets.webdav.lookup import Lookup, NoPropfind
 from gridhaul.targets.webdav.oddities import ODDITIES, Oddity
 from gridhaul.transfer.errors import GridhaulError, TargetRefused, TargetUnavailable
-from gridhaul.transfer.ports.targets import Facts
+from gridhaul.transfer.ports.targets import BeforeWriting, Facts
 
 CONTENT = b"Gridhaul wrote this file to find out what the server does. It may be removed.\n"
+PROPFINDS = 3  # how often a server must refuse PROPFIND to be taken for one without it
 BUSY = frozenset(
     {http.HTTPStatus.TOO_MANY_REQUESTS, http.HTTPStatus.SERVICE_UNAVAILABLE, http.HTTPStatus.GATEWAY_TIMEOUT}
 )
@@ -37,12 +39,6 @@ def destination_bases(url: str, form: str) -> tuple[str, ...]:
     return (url, path, f"http{url[5:]}") if url.startswith("https:") else (url, path)
 
 
-def scratch_names(scratch: str) -> tuple[str, ...]:
-    """Return every name that a probe with this scratch may leave at the server."""
-    odd = [name for number, oddity in enumerate(ODDITIES) for name in _odd_names(scratch, number, oddity) if name]
-    return (_first(scratch), _second(scratch), *odd)
-
-
 class Probe:
     """One probe of one server. Its objects hold 78 bytes, and their names begin with `scratch`."""
 
@@ -51,50 +47,77 @@ class Probe:
         self._lookup = lookup
         self._bases = bases
         self._scratch = scratch
-        self._written: set[str] = set()
 
-    async def run(self) -> Facts:
-        """Return the facts `propfind`, `destination` and `lost`. Raises TargetRefused if the server cannot rename."""
-        await self._see_top()
+    async def run(self, before_writing: BeforeWriting) -> Facts:
+        """Return the facts. Raises TargetRefused if the server cannot rename, or tells of objects that do not exist."""
+        self._lookup.has_propfind = await self._has_propfind()
+        if await self._holds(f"{self._scratch}z"):
+            raise TargetRefused("The target's server tells of objects that do not exist; Gridhaul cannot use it.")
+        await before_writing()
         try:
-            base = await self._choose_base()
-            lost = [oddity.label for number, oddity in enumerate(ODDITIES) if await self._loses(base, number, oddity)]
+            facts = await self._write_and_look()
         except GridhaulError:
-            with suppress(GridhaulError):  # the names stay among the delivery's leftovers
-                await self._remove_written()
+            with suppress(GridhaulError):  # the scratch stays among the delivery's leftovers
+                await self.clear()
             raise
-        await self._remove_written()
-        return {"propfind": self._lookup.has_propfind, "destination": base, "lost": lost}
+        await self.clear()
+        return facts
 
-    async def _see_top(self) -> None:
+    async def clear(self) -> None:
+        """Remove every object that a probe with this scratch may have written."""
+        for name in self._names():
+            if await self._holds(name):
+                removed = await self._session.request("DELETE", self._session.url(name))
+                if removed.status not in REMOVED:
+                    raise removed.error()
+
+    async def _has_propfind(self) -> bool:
+        """Look at the top. Only a server that refuses each of several PROPFINDs is taken for one without it."""
         self._lookup.has_propfind = True
-        try:
-            top = await self._lookup.look("")
-        except TargetRefused:
-            if self._lookup.has_propfind:
-                raise
-            return  # without PROPFIND many servers refuse to show a folder
-        if top is None and self._lookup.has_propfind:
-            raise TargetUnavailable("The target has no folder at its url; make it there, or correct the url.")
-        if top is not None and not top.is_folder and self._lookup.has_propfind:
-            raise TargetRefused("The target has a file at its url; the url must name a folder.")
+        for _ in range(PROPFINDS):
+            try:
+                top = await self._lookup.look("")
+            except NoPropfind:
+                continue
+            if top is None:
+                raise TargetUnavailable("The target has no folder at its url; make it there, or correct the url.")
+            if not top.is_folder:
+                raise TargetRefused("The target has a file at its url; the url must name a folder.")
+            return True
+        return False
+
+    async def _write_and_look(self) -> Facts:
+        base = await self._choose_base()
+        tags = await self._has_tags()
+        lost = [oddity.label for number, oddity in enumerate(ODDITIES) if await self._loses(base, number, oddity)]
+        return {"propfind": self._lookup.has_propfind, "destination": base, "tags": tags, "lost": lost}
 
     async def _choose_base(self) -> str:
         """Return what stands before the name in `Destination` when MOVE does what it must."""
         refusals = []
         for base in self._bases:
             answer = await self._move(base, _first(self._scratch), _second(self._scratch))
-            if answer.status in STORED and await self._holds(_second(self._scratch)):
+            moved = answer.status in STORED and await self._holds(_second(self._scratch))
+            if moved and not await self._holds(_first(self._scratch)):  # a server could copy instead
                 return base
-            # A proxy that cuts a prefix from the path lets the server move the object into a folder of that name.
-            self._written.add(f"{urlsplit(base).path.strip('/')}/{_second(self._scratch)}".lstrip("/"))
             refusals.append((base, answer.status))
         raise TargetRefused(_no_base(refusals))
+
+    async def _has_tags(self) -> bool:
+        """Return whether the server gives two objects of one length different ETags."""
+        for name in (_first(self._scratch), _second(self._scratch)):
+            await self._put(name)
+        first = await self._lookup.etag(_first(self._scratch))
+        return first is not None and first != await self._lookup.etag(_second(self._scratch))
+
+    async def _put(self, name: str) -> None:
+        put = await self._session.request("PUT", self._session.url(name), content=CONTENT)
+        if put.status not in STORED:
+            raise put.error()
 
     async def _loses(self, base: str, number: int, oddity: Oddity) -> bool:
         """Return whether the server does not keep a name with the oddity."""
         name, mangled = _odd_names(self._scratch, number, oddity)
-        self._written.update(filter(None, (name, mangled)))
         answer = await self._move(base, _first(self._scratch), name)
         kept = answer.status in STORED and await self._holds(name)
         return not kept or (mangled is not None and await self._holds(mangled))
@@ -108,10 +131,7 @@ class Probe:
 
     async def _move_once(self, base: str, source: str, destination: str) -> Answer:
         """Do what `_move` says, once. Raises TargetUnavailable if the server is busy."""
-        self._written.update((source, destination))
-        put = await self._session.request("PUT", self._session.url(source), content=CONTENT)
-        if put.status not in STORED:
-            raise put.error()
+        await self._put(source)
         headers = {"Destination": f"{base}/{quote_name(destination)}", "Overwrite": "T"}
         answer = await self._session.request("MOVE", self._session.url(source), headers=headers)
         if answer.status in BUSY:
@@ -124,12 +144,12 @@ class Probe:
             return await self._lookup.look_for_object(name) is not None
         return False
 
-    async def _remove_written(self) -> None:
-        for name in sorted(self._written):
-            if await self._holds(name):
-                removed = await self._session.request("DELETE", self._session.url(name))
-                if removed.status not in REMOVED:
-                    raise removed.error()
+    def _names(self) -> list[str]:
+        odd = [_odd_names(self._scratch, number, oddity) for number, oddity in enumerate(ODDITIES)]
+        # A proxy that cuts a prefix from the path lets the server move the object into a folder of that name.
+        prefixes = {urlsplit(base).path.strip("/") for base in self._bases} - {""}
+        elsewhere = [f"{prefix}/{_second(self._scratch)}" for prefix in sorted(prefixes)]
+        return [_first(self._scratch), _second(self._scratch), *filter(None, chain.from_iterable(odd)), *elsewhere]
 
 
 def _first(scratch: str) -> str:

@@ -7,25 +7,29 @@ from contextlib import aclosing
 from typing import Literal
 from urllib.parse import unquote, urlsplit
 
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from gridhaul.targets.http_errors import CREDENTIALS
 from gridhaul.targets.http_session import FOUND, GONE, REMOVED, STORED, Answer, HttpSession
 from gridhaul.targets.names import quote_name
-from gridhaul.targets.webdav import probe
 from gridhaul.targets.webdav.folders import Folders
 from gridhaul.targets.webdav.lookup import Lookup
 from gridhaul.targets.webdav.multistatus import paths
 from gridhaul.targets.webdav.oddities import lost_in
+from gridhaul.targets.webdav.probe import Probe
 from gridhaul.transfer.digest import fingerprint
 from gridhaul.transfer.errors import (
     GridhaulError,
     NotAnObject,
     NotFound,
     ObjectExists,
+    OutcomeUnknown,
     TargetFull,
     TargetRefused,
     TargetUnavailable,
 )
 from gridhaul.transfer.model import Evidence, RemoteObject
-from gridhaul.transfer.ports.targets import Blocks, Facts, Leaving
+from gridhaul.transfer.ports.targets import BeforeWriting, Blocks, Facts, Leaving
 
 EtagDigest = Literal["sha-256"]
 
@@ -33,6 +37,17 @@ DAY_SECONDS = 86_400.0
 NO_FOLDER = frozenset({http.HTTPStatus.NOT_FOUND, http.HTTPStatus.CONFLICT})  # answers to PUT: a folder is missing
 ASK_FOR_KIND = b'<?xml version="1.0"?><propfind xmlns="DAV:"><prop><resourcetype/></prop></propfind>'
 _SHA256_ETAG = re.compile(r'"([0-9a-f]{64})"')
+
+
+class _Facts(BaseModel):
+    """The facts of a WebDAV server, as its probe returns them."""
+
+    model_config = ConfigDict(strict=True)
+
+    propfind: bool
+    destination: str  # what stands before an object's name in the `Destination` header
+    tags: bool  # objects of one length have different ETags
+    lost: list[str]  # labels of the oddities that the server does not keep in names
 
 
 class WebDavTarget:
@@ -63,20 +78,28 @@ class WebDavTarget:
         self._etag_digest = etag_digest
         self._bases = destination_bases
         self._base = destination_bases[0]
+        self._tags = False
         self._lost: frozenset[str] = frozenset()
         self._lookup = Lookup(session)
         self._folders = Folders(session, self._lookup)
 
-    def scratch_names(self, scratch: str) -> tuple[str, ...]:
-        return probe.scratch_names(scratch)
+    async def probe(self, scratch: str, before_writing: BeforeWriting) -> Facts:
+        return await self._new_probe(scratch).run(before_writing)
 
-    async def probe(self, scratch: str) -> Facts:
-        return await probe.Probe(self._session, self._lookup, bases=self._bases, scratch=scratch).run()
+    async def clear(self, scratch: str) -> None:
+        await self._lookup.look("")  # raises if the server refuses the credentials, or does not answer
+        await self._new_probe(scratch).clear()
 
-    def rely_on(self, facts: Facts) -> None:
-        self._lookup.has_propfind = facts.get("propfind", True)
-        self._base = facts.get("destination", self._bases[0])
-        self._lost = frozenset(facts.get("lost", ()))
+    def rely_on(self, facts: Facts) -> bool:
+        try:
+            seen = _Facts.model_validate(facts)
+        except ValidationError:
+            return False
+        self._lookup.has_propfind = seen.propfind
+        self._base = seen.destination
+        self._tags = seen.tags
+        self._lost = frozenset(seen.lost)
+        return seen.destination in self._bases
 
     def location(self, name: str) -> str:
         return self._session.url(name)
@@ -133,10 +156,11 @@ class WebDavTarget:
 
         An ETag that is the object's digest is no tag: `find` tells that one.
         """
-        return None if self._etag_digest else await self._lookup.etag(name)
+        return await self._lookup.etag(name) if self._tags and not self._etag_digest else None
 
     async def names(self, folder: str) -> AsyncGenerator[str]:
-        await self._lookup.require_propfind()
+        if not self._lookup.has_propfind:
+            raise OutcomeUnknown("The target's server cannot list its folders.")
         url = f"{self._session.folder_url(folder)}/"
         headers = {"Depth": "1", "Content-Type": "application/xml"}
         own = unquote(urlsplit(url).path).rstrip("/")
@@ -147,6 +171,9 @@ class WebDavTarget:
 
     async def close(self) -> None:
         await self._session.close()
+
+    def _new_probe(self, scratch: str) -> Probe:
+        return Probe(self._session, self._lookup, bases=self._bases, scratch=scratch)
 
     async def _told_digest(self, name: str, *, length: int) -> str | None:
         """Return the SHA-256 that the server gives as the object's ETag; None if the ETag is something else."""
@@ -187,7 +214,7 @@ class WebDavTarget:
             return NotAnObject("The target has a folder under this name; choose another one.")
         if answer.status in NO_FOLDER and "/" in name:
             return TargetUnavailable("The object's folder at the target was removed; the next attempt makes it again.")
-        if full := await self._full(length):
+        if answer.status not in CREDENTIALS and (full := await self._full(length)):
             return full
         if answer.status == http.HTTPStatus.METHOD_NOT_ALLOWED:  # rclone's answer when its disk is full
             return TargetFull("The target answered 405 to an object, although it took a small one; is its disk full?")

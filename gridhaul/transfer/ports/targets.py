@@ -4,7 +4,7 @@ Names of objects are relative, with `/` between parts. All methods raise TargetU
 may succeed later, and TargetRefused, after which it will not.
 """
 
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
 from typing import Any, Protocol, runtime_checkable
 
 from gridhaul.transfer.model import RemoteObject, SeenTarget
@@ -99,6 +99,7 @@ class Listing(Protocol):
         """
 
 
+BeforeWriting = Callable[[], Awaitable[None]]
 Facts = Mapping[str, Any]  # what was seen of a target: values for MongoDB, which only the kind of target reads
 
 
@@ -115,18 +116,19 @@ class Probed(Protocol):
     facts_last_seconds: float | None  # the age at which the facts are too old to begin a delivery; None: they never are
     facts_outdated: bool  # the target sets it when it meets what the facts exclude; whoever probes it again resets it
 
-    def scratch_names(self, scratch: str) -> tuple[str, ...]:
-        """Return every name that `probe(scratch)` may write."""
-
-    async def probe(self, scratch: str) -> Facts:
+    async def probe(self, scratch: str, before_writing: BeforeWriting) -> Facts:
         """Return what was seen of the target.
 
-        The names that the probe writes begin with `scratch`, with which no other object's name begins. After a success
-        the probe has removed them all. Raises TargetRefused if the target cannot do what deliveries need.
+        The names that the probe writes begin with `scratch`, with which no other object's name begins. It awaits
+        `before_writing` before it writes the first of them. After a success it has removed them all.
+        Raises TargetRefused if the target cannot do what deliveries need.
         """
 
-    def rely_on(self, facts: Facts) -> None:
-        """Use these facts from now on. They may come from an older version of Gridhaul, and lack members."""
+    async def clear(self, scratch: str) -> None:
+        """Remove what a probe with this scratch, which was killed, may have left."""
+
+    def rely_on(self, facts: Facts) -> bool:
+        """Use these facts from now on. Return False if they are no facts of such a target: then it must be probed."""
 
 
 class SeenTargets(Protocol):
@@ -140,6 +142,9 @@ class SeenTargets(Protocol):
 
     async def note(self, fingerprint: str, name: str, facts: Facts) -> None:
         """Keep the facts in place of the earlier ones."""
+
+    async def forget(self, fingerprint: str) -> None:
+        """Remove the facts, if there are any."""
 
 
 class Targets(Protocol):

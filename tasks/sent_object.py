@@ -1,0 +1,86 @@
+"""The object that a target holds of a content that was sent to it, and what is known of its bytes."""
+
+import asyncio
+
+from gridhaul.transfer.errors import OutcomeUnknown, TargetMismatch, TargetUnavailable
+from gridhaul.transfer.inspection import inspect
+from gridhaul.transfer.model import CheckedObject, Content, Evidence, RemoteObject
+from gridhaul.transfer.ports.targets import Tagging, Target
+from tasks.final_name import is_content, is_not_comparable
+
+SHOWN_LATE_SECONDS = (0.5, 1.5)  # waits between looks: servers with caches show an older length for a moment
+
+
+class SentObject:
+    """Looks at one target for one content, under the temporary name and then under the final one."""
+
+    def __init__(self, target: Target, content: Content, *, sha256: str) -> None:
+        self._target = target
+        self._content = content
+        self._sha256 = sha256
+
+    async def check(self, name: str) -> Evidence:
+        """Return the evidence that the target holds the right bytes. Raises TargetMismatch, TargetUnavailable.
+
+        Raises TargetMismatch only after the object was read, because a server may tell the length or the digest of
+        another form of it.
+        """
+        for delay in (*SHOWN_LATE_SECONDS, None):
+            found = await inspect(self._target, name, length=self._content.length, sha256=self._sha256)
+            if found is not None and (is_content(found, self._content) or is_not_comparable(found, self._content)):
+                return found.evidence
+            if delay is None or (found is not None and found.length == self._content.length):
+                break
+            await asyncio.sleep(delay)
+        if found is not None and found.evidence is not Evidence.READ_BACK:
+            found = await self._read_back(name)
+        if found is None:
+            raise TargetUnavailable("The target took the bytes but does not have the object.")
+        if not is_content(found, self._content):
+            raise TargetMismatch("The target stored other bytes than were sent; they were removed.")
+        return found.evidence
+
+    async def tagged(self, temporary_name: str, evidence: Evidence) -> CheckedObject | None:
+        """Return the checked object with its tag; None if the target tells no tag."""
+        tag = await self._target.tag(temporary_name) if isinstance(self._target, Tagging) else None
+        return None if tag is None else CheckedObject(temporary_name=temporary_name, tag=tag, evidence=evidence)
+
+    async def confirm(self, name: str, *, checked: CheckedObject | None, replaced: RemoteObject | None) -> None:
+        """Look whether the renamed object is under the final name, where `replaced` was before.
+
+        Its bytes were checked before, so they are read only if what is there can be the object that was there before.
+        Raises TargetUnavailable if nothing is there, and OutcomeUnknown if the target gives other bytes back.
+        """
+        found = await self._target.find(name, length=self._content.length)
+        if found is not None and not await self._is_new(name, found, checked, replaced):
+            found = await self._read_back(name)
+            if found is not None and not is_content(found, self._content):
+                raise OutcomeUnknown(
+                    "The target renamed the checked object, but gives back other bytes under its final name; it may "
+                    "have put the object elsewhere, or serve such names in another form."
+                )
+        if found is None:
+            raise TargetUnavailable("The target renamed the object but does not show it.")
+
+    async def read(self, name: str) -> RemoteObject | None:
+        """Return what is under the name, judged by its bytes and by nothing that the target only tells."""
+        if await self._target.find(name, length=self._content.length) is None:
+            return None
+        return await self._read_back(name)
+
+    async def is_there(self, name: str) -> bool:
+        """Return whether the target shows an object under the name."""
+        return await self._target.find(name, length=self._content.length) is not None
+
+    async def _is_new(
+        self, name: str, found: RemoteObject, checked: CheckedObject | None, replaced: RemoteObject | None
+    ) -> bool:
+        """Return whether the object has the content's length, and cannot be the one that was there before."""
+        if found.length != self._content.length:
+            return False
+        if replaced is None or replaced.length not in (None, found.length):
+            return True
+        return checked is not None and isinstance(self._target, Tagging) and await self._target.tag(name) == checked.tag
+
+    async def _read_back(self, name: str) -> RemoteObject | None:
+        return await self._target.read_back(name, length=self._content.length, sha256=self._sha256)
