@@ -63,7 +63,8 @@ async def _deliver(runtime: Runtime, delivery: Delivery, tenure: Tenure, meter: 
     target = await runtime.targets.get(delivery.target)
     await runtime.targets.probe_if_due(target, delivery, runtime.deliveries, tenure)
     attempt = _Attempt(runtime, delivery, content, target, tenure, meter)
-    # Remove temporary objects of earlier attempts before looking at the final name, because an earlier worker could still rename such an object.
+    # Remove temporary objects of earlier attempts before the final name is looked at, because an earlier worker could
+    # still rename such an object.
     for name in filter(is_temporary, delivery.leftovers):
         tenure.check()
         with suppress(TargetLocked):  # a request of a lost worker holds the object, which stays a leftover until later
