@@ -21,9 +21,9 @@ def new_id() -> RecordId:
     return RecordId(str(ObjectId()))
 
 
-def _storable(integer: int) -> int | str:
+def _storable(integer: int | None) -> int | str | None:
     """Return the integer, or its decimal text if BSON's 64 bits cannot hold it. Decoding turns both into an int."""
-    return integer if integer in INT64 else str(integer)
+    return integer if integer is None or integer in INT64 else str(integer)
 
 
 def _make_converter() -> BsonConverter:
@@ -33,7 +33,9 @@ def _make_converter() -> BsonConverter:
     # The integers of these records come from file systems and from targets, so they may be too large for BSON.
     for record_type in (SourceIdentity, RemoteObject):
         integers: dict[str, Any] = {
-            field.name: override(unstruct_hook=_storable) for field in fields(record_type) if field.type is int
+            field.name: override(unstruct_hook=_storable)
+            for field in fields(record_type)
+            if field.type in (int, int | None)
         }
         converter.register_unstructure_hook(record_type, make_dict_unstructure_fn(record_type, converter, **integers))
     for record in (File, Content, Delivery, Check, Account):

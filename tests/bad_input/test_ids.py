@@ -19,6 +19,7 @@ NONE = {
     "operator": "[$ne]=0000000",
     "5,000 digits": "0" * 5000,
 }
+CONTENT_UNKNOWN = Answer(404, "content_unknown")  # other than the answer to a path that does not exist
 UNKNOWN = {"zeros": "0" * 24, "ones": "f" * 24}
 CALLS = {
     "GET": ("/files/{id}", "/files/{id}/content", "/files/{id}/deliveries", "/deliveries/{id}"),
@@ -47,6 +48,7 @@ def test_id_of_nothing_is_refused_by_every_route(bench: Bench, text: str, answer
     [*cases(Row.ID, INVALID, NONE), *cases(Row.ID, NOT_FOUND, UNKNOWN)],
 )
 def test_id_of_no_content_is_refused_by_the_chunk_service(bench: Bench, text: str, answer: Answer) -> None:
+    answer = CONTENT_UNKNOWN if answer is NOT_FOUND else answer
     writer = ChunkWriter.open(bench.operator, MIB)
     writer.content_id = text
     answer.require(writer.put(0, [b"a" * MIB]))
