@@ -174,7 +174,8 @@ class DeliveryView(BaseModel):
     attempts: int
     error: FailureView | None
     leftovers: list[str] = Field(
-        description="Names at the target that may hold bytes of the delivery and will be removed after its end"
+        description="Names at the target that may hold bytes of the delivery and will be removed after its end. A name "
+        "that ends with `~` stands for all names that begin with it"
     )
     cleaning_error: FailureView | None = Field(
         description="Why something of the delivery remains at the target after its end. The removal of `leftovers` is "

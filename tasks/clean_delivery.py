@@ -30,7 +30,7 @@ def clean_delivery(delivery_id: str) -> None:
 async def clean_up(runtime: Runtime, delivery_id: str) -> None:
     """Claim the delivery and remove its leftovers. Do nothing if the claim fails.
 
-    The cleaning is never given up: a delivery that still has leftovers is due again, and its record says why.
+    A delivery that still has leftovers is due again, and its record says why. `_clean_final` says what is given up.
     """
     delivery = await runtime.deliveries.claim_cleaning(RecordId(delivery_id), holder=runtime.holder)
     if delivery is not None:
@@ -52,7 +52,8 @@ class _Unmetered(Meter):
 async def _clean(runtime: Runtime, delivery: Delivery, tenure: Tenure) -> None:
     """Remove every leftover that the target lets go. Raises the error of the first name that could not be cleaned.
 
-    A target that was unavailable for two names is not asked for the further ones: it may be silent, for a minute each.
+    A target that was unavailable for two names is not asked for the further ones, because each could cost a minute of
+    waiting.
     """
     target = await runtime.targets.get(delivery.target)
     outcome: dict[str, Any] = {}

@@ -25,8 +25,8 @@ class FinalName:
 async def choose_final_name(deliveries: HeldNames, delivery: Delivery, content: Content, target: Target) -> FinalName:
     """Hold a final name for the delivery, and return it with what the target has under the name.
 
-    Every attempt begins with this call. Therefore an object that an earlier attempt sent, although its outcome was
-    unknown, is found and not sent again. Raises NotAnObject, ObjectExists, ObjectNameBusy, OutcomeUnknown.
+    Every attempt makes this call before it sends a byte. Therefore an object that an earlier attempt sent, although its
+    outcome was unknown, is found and not sent again. Raises NotAnObject, ObjectExists, ObjectNameBusy, OutcomeUnknown.
     """
     for name in _candidates(delivery):
         if await deliveries.hold_name(delivery.lease, name):
@@ -65,7 +65,7 @@ async def _judge(delivery: Delivery, content: Content, target: Target, name: str
 async def _checked_before(delivery: Delivery, target: Target, name: str) -> CheckedObject | None:
     """Return the object that an earlier attempt checked and was about to rename, if it has the name now.
 
-    Only its tag shows that: under its final name the target may serve it in another form.
+    The tags are compared, because the target may serve the object in another form under its final name.
     """
     checked = delivery.checked
     if checked is None or name != delivery.final_name or not isinstance(target, Tagging):
@@ -82,8 +82,8 @@ def _refuse_not_comparable(delivery: Delivery, name: str) -> None:
         )
     if delivery.if_exists is IfExists.FAIL:
         raise ObjectExists(
-            "The target holds an object under this name, in a form that cannot be compared with the file; choose "
-            "if_exists or another name."
+            "The target holds an object under this name, in a form that cannot be compared with the file; set "
+            "if_exists to rename or overwrite, or choose another name."
         )
 
 

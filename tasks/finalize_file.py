@@ -151,7 +151,7 @@ class _Attempt:
     async def remove_left(self, name: str) -> None:
         """Remove what an attempt left under a temporary name.
 
-        If the checked object is still there, it was not renamed, and no object under the final name is taken for it.
+        The tag of the checked object is forgotten if the object is still there: then another one has the final name.
         """
         checked = self._delivery.checked
         if checked is not None and checked.temporary_name == name and await self._sent.is_there(name):
@@ -160,7 +160,7 @@ class _Attempt:
         await remove_leftover(self._target, name)
 
     def _doubt_facts(self) -> None:
-        """Let the target be probed again: when its facts were seen, it did not do this."""
+        """Ask for a new probe, because the rename ended in a way that the facts of the target exclude."""
         if isinstance(self._target, Probed):
             self._target.facts_outdated = True
 

@@ -33,7 +33,7 @@ class KnownTargets:
     ) -> None:
         """Probe the target if it was never probed, or if its facts are too old for a delivery to begin.
 
-        The names that the probe writes are among the delivery's leftovers while it runs.
+        From its first write on, the probe's scratch is among the delivery's leftovers until the probe has succeeded.
         Raises what the probe raises, LeaseLost, DatabaseUnavailable.
         """
         if not isinstance(target, Probed) or not await self._is_due(target):
@@ -55,7 +55,7 @@ class KnownTargets:
         self._note_age(target, 0.0)
 
     async def forget_if_outdated(self, target: Target) -> None:
-        """Let every worker probe the target before its next delivery, if it has done what its facts exclude.
+        """Remove the facts from the database if the target did what they exclude. Other workers notice within 30 s.
 
         Facts that never age are kept: whatever a directory does, its marker stays the same.
         """

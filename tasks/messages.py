@@ -2,7 +2,6 @@
 
 import json
 from base64 import b64decode, b64encode
-from binascii import Error as Base64Error
 from typing import Annotated, Any, Literal
 from uuid import UUID, uuid4
 
@@ -66,7 +65,7 @@ def read_hint(message: bytes, *, queue: str) -> dict[str, Any]:
         (argument,), _, _ = _BODY.validate_json(b64decode(read.body, validate=True))
         if (read.headers.task is TaskName.STORE_BUNDLE) != isinstance(argument, list):
             raise ValueError("a bundle has a list of ids, any other hint one id")
-    except (ValidationError, Base64Error, ValueError) as error:
+    except ValueError as error:
         raise (ForeignMessage if _is_envelope(message) else NoHint) from error
     return _new_message(read.headers, argument, queue)
 

@@ -37,7 +37,7 @@ class SentObject:
         if found is None:
             raise TargetUnavailable("The target took the bytes but does not have the object.")
         if not is_content(found, self._content):
-            raise TargetMismatch("The target stored other bytes than were sent; they were removed.")
+            raise TargetMismatch("The target stored other bytes than were sent.")
         return found.evidence
 
     async def tagged(self, temporary_name: str, evidence: Evidence) -> CheckedObject | None:
@@ -48,7 +48,8 @@ class SentObject:
     async def confirm(self, name: str, *, checked: CheckedObject | None, replaced: RemoteObject | None) -> None:
         """Look whether the renamed object is under the final name, where `replaced` was before.
 
-        Its bytes were checked before, so they are read only if what is there can be the object that was there before.
+        Its bytes were checked before. So the object is read only if it may be the replaced one: it has the same length,
+        and no tag tells the two apart.
         Raises TargetUnavailable if nothing is there, and OutcomeUnknown if the target gives other bytes back.
         """
         found = await self._target.find(name, length=self._content.length)
@@ -63,7 +64,7 @@ class SentObject:
             raise TargetUnavailable("The target renamed the object but does not show it.")
 
     async def read(self, name: str) -> RemoteObject | None:
-        """Return what is under the name, judged by its bytes and by nothing that the target only tells."""
+        """Read the object under the name, if the target shows one, and return its length and digest."""
         if await self._target.find(name, length=self._content.length) is None:
             return None
         return await self._read_back(name)

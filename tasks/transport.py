@@ -54,8 +54,8 @@ class _Client(Redis):
 class Channel(kombu_redis.Channel):
     """A channel that gives hints only, and that pauses each queue that Redis refuses to read.
 
-    It keeps no copy of a message that a worker has taken: a lost hint loses nothing. So the keys of such copies, and
-    a Redis that is full, cannot end the worker either.
+    It keeps no copy of a message that a worker has taken, because a lost hint loses nothing. Kombu would write a copy
+    to `unacked*`, and a full Redis, or another type under those keys, would end the worker.
     """
 
     ack_emulation = False

@@ -1,4 +1,4 @@
-"""Reads the chunk service's answers. No other program's answer is taken for one: it says nothing about any content.
+"""Reads the chunk service's answers. An answer of another program is an error, and never says anything of a content.
 
 A wrong URL, or a proxy on the way, can lead to any answer: an HTML page with status 200, a 404 of another service.
 """
@@ -36,7 +36,7 @@ from gridhaul.transfer.states import Layout
 ENTRY_BYTES = 1 + DIGEST_BYTES
 BYTES = "application/octet-stream"
 JSON = "application/json"
-REFUSED = (  # the api answers every path without a route in the same way
+REFUSED = (  # the api also refuses unknown paths with this status, so the text names the URL
     "The service at GRIDHAUL_CHUNK_SERVICE_URL refuses this worker; give the chunk service and its workers the same "
     "SERVICE_SECRET, and check the URL."
 )
@@ -53,7 +53,7 @@ class _Sealed(BaseModel):
 
 
 class _Ready(BaseModel):
-    """The states of the parts by which `/readyz` of the chunk service differs from that of the api."""
+    """The parts that this client reads. The api has no part `collections`, so its answer is not taken for one."""
 
     collections: str
     disk: str

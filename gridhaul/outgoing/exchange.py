@@ -1,4 +1,4 @@
-"""Requests on kept connections: whether the server may have closed the connection before it saw the request.
+"""Tells whether a request on a kept connection may be repeated, because the server may never have seen it.
 
 A server closes a connection that was idle for a while: Apache, lighttpd and uvicorn after 5 s, nginx after 65 to 75 s.
 KEPT_SECONDS is shorter, so that this client usually closes first. That costs a new connection after each longer pause.
@@ -20,7 +20,7 @@ REPEATABLE = frozenset({"DELETE", "GET", "HEAD", "MKCOL", "OPTIONS", "PROPFIND",
 
 @dataclass(kw_only=True, slots=True)
 class Exchange:
-    """The connection of one request, as far as it decides whether the request can be repeated."""
+    """The facts that are known of the connection that carries one request."""
 
     has_new_connection: bool = False
     is_answered: bool = False  # True once a byte of an answer has arrived

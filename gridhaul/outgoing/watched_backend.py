@@ -12,7 +12,7 @@ from gridhaul.outgoing.line import SocketOption
 
 
 class WatchedBackend(httpcore2.AnyIOBackend):
-    """Makes asynchronous connections that report to this module."""
+    """Makes asynchronous connections that report to `outgoing.exchange`."""
 
     async def connect_tcp(
         self,

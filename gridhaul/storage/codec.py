@@ -22,7 +22,10 @@ def new_id() -> RecordId:
 
 
 def _storable(integer: int | None) -> int | str | None:
-    """Return the integer, or its decimal text if BSON's 64 bits cannot hold it. Decoding turns both into an int."""
+    """Return the integer, or its decimal text if BSON's 64 bits cannot hold it; None stays None.
+
+    Decoding turns both into an int.
+    """
     return integer if integer is None or integer in INT64 else str(integer)
 
 

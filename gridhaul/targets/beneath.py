@@ -26,7 +26,7 @@ _renameat2 = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Root:
-    """The folder beneath which names lead."""
+    """The top folder of a target. All names are relative to it."""
 
     path: Path
     check: Callable[[int], None]  # gets the descriptor of the folder before it is used; raises if it is another folder
@@ -89,7 +89,7 @@ def rename_new(source: tuple[int, str], destination: tuple[int, str]) -> None:
     """Rename an object unless the destination exists. Both are (folder descriptor, name).
 
     Raises FileExistsError, FileNotFoundError, or TargetRefused if the file system cannot do it. Raises
-    TargetUnavailable if the destination exists now, and the source does still.
+    TargetUnavailable if the object has its new name, but its old one could not be removed.
     """
     try:
         _rename_noreplace(source, destination)

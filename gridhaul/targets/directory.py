@@ -25,9 +25,9 @@ BLOCKS_AT_ONCE = 8  # hashed in one call in a thread; cancelling waits for the e
 class DirectoryTarget:
     """See `transfer.ports.targets`: `Target`, `AtomicCommit`, `Listing` and `Probed`.
 
-    `put`, `commit` and `replace` return only when their result is on the disk.
-    The facts hold the id of the marker at the top of the directory. Each method looks for it through the descriptor
-    that it then uses, so it never uses the folder beneath a disk that is not mounted.
+    `put`, `commit` and `replace` return only when their result is on the disk, if the file system can flush.
+    The facts hold the id of the marker at the top of the directory. With them, each method opens the top, looks for the
+    marker through that descriptor, and goes on from it. So no method touches the disk beneath an unmounted one.
     """
 
     facts_last_seconds: float | None = None

@@ -124,8 +124,8 @@ class HttpSession:
     async def read_back(self, name: str, *, length: int, sha256: str) -> RemoteObject | None:
         """Do what `transfer.ports.targets.Target.read_back` says, with GET.
 
-        A body in a content coding (`Content-Encoding`) may be the stored bytes, which the server only labels, or not.
-        So it proves something only if it has the expected length and digest.
+        A server may label stored bytes with `Content-Encoding`, or encode them for this answer. Only the expected
+        length and digest show which.
         """
         with mapped_errors():
             async with self._open("GET", self.url(name), headers={}) as response:

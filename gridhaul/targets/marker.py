@@ -49,8 +49,8 @@ def adopt_marker(folder: int) -> str | None:
 def make_marker(folder: int, temporary: str) -> str:
     """Make a marker durably, and return its id; if another worker makes one at the same time, return that one's id.
 
-    `temporary` is the name of a file that is written meanwhile. Raises TargetRefused if no marker may be made, and
-    OSError.
+    `temporary` is the name of a file that is written meanwhile. Raises TargetRefused if no marker may be made,
+    TargetUnavailable, and OSError.
     """
     made = secrets.token_hex(ID_CHARACTERS // 2)
     try:

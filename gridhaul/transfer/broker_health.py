@@ -37,6 +37,6 @@ def contents_error(contents: BrokerContents) -> GridhaulError | None:
 def _taken(queues: frozenset[Queue]) -> BrokerKeyTaken:
     keys = ", ".join(f"`{queue}`" for queue in sorted(queues))
     return BrokerKeyTaken(
-        f"Keys in Redis that Gridhaul needs as lists hold something else: {keys}. No worker learns of new work there. "
-        "Rename or delete these keys, or give Gridhaul a Redis database of its own."
+        f"Keys in Redis that Gridhaul needs as lists hold something else: {keys}. Workers learn of no new "
+        "work in these queues. Rename or delete these keys, or give Gridhaul a Redis database of its own."
     )

@@ -341,7 +341,7 @@ class ObjectExists(GridhaulError):
 
 
 class ObjectNameBusy(GridhaulError):
-    """Another open delivery holds the object's name; this delivery follows when the name is free."""
+    """Another delivery that is open or not cleaned up yet holds the name; this one follows when the name is free."""
 
     code, status, retryable, counts = "object_name_busy", 409, True, False
 

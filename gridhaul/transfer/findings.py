@@ -41,7 +41,7 @@ class FindingCode(StrEnum):
 
     USAGE_WRONG = "usage_wrong", "An account's quota counts more or less than its files take."
 
-    LEFTOVERS_REMAIN = "leftovers_remain", "What a delivery left at its target could not be removed; remove it by hand."
+    LEFTOVERS_REMAIN = "leftovers_remain", "Something that a delivery left at its target could not be removed yet."
     TEMPORARY_LEFT = "temporary_left", "A temporary object of a delivery that is over lies at the target."
     OBJECT_MISSING = "object_missing", "A delivered object is no longer at the target."
     OBJECT_DIFFERS = "object_differs", "The target has other bytes under the name than were delivered."

@@ -10,6 +10,7 @@ async def inspect(target: Target, name: str, *, length: int, sha256: str) -> Rem
 
     `length` and `sha256` are those of the bytes that are looked for. The object is read unless the target tells its
     digest or another length. If it cannot be read, only what the target tells is returned, without a digest.
+    What a target tells may show that an object is somebody else's; only reading may show that Gridhaul's own is wrong.
     Raises NotAnObject, OutcomeUnknown.
     """
     found = await target.find(name, length=length)

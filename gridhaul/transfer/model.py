@@ -267,10 +267,14 @@ class Delivery:
     created_at: datetime  # when the delivery was queued for the first time
     updated_at: datetime  # last claim, progress, end of an attempt, cleaning, or operator's action
     final_name: str | None = None  # name held at the target; differs from object_name after a rename; None: none yet
-    leftovers: tuple[str, ...] = ()  # names that may hold sent bytes, noted before any byte is sent; () once cleaned
+    leftovers: tuple[
+        str, ...
+    ] = ()  # names that may hold sent bytes, and beginnings of a probe's names; () once cleaned
     final_touched: bool = False  # True: bytes may have been sent straight to the final name, and were not removed since
     replaced: RemoteObject | None = None  # object at the final name before bytes were sent there; None: there was none
-    checked: CheckedObject | None = None  # the object whose renaming was begun last; None: none was, or it had no tag
+    checked: CheckedObject | None = (
+        None  # the object whose renaming was begun last; None: none, or it has no tag or was not renamed
+    )
     sent_bytes: int = 0  # bytes that left in the last attempt; the whole length once DELIVERED
     sent_bytes_most: int = 0  # the furthest that any attempt came; an attempt that comes further made progress
     rate: float | None = None  # bytes a second that left in the last attempt; None: none has left

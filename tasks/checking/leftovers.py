@@ -35,7 +35,7 @@ class LeftoversExaminer:
         return Cursor(stage=cursor.stage, after=delivery.id)
 
     async def _clean(self, delivery: Delivery, _: Failure) -> bool:
-        """Clean up now. Return False if the delivery was queued again. Raises TargetUnavailable if anything is left."""
+        """Clean up now, and return whether no leftover remains. Raises TargetUnavailable with the cleaning's error."""
         await self._objects.make_cleaning_due(delivery.id)
         await clean_up(self._runtime, delivery.id)
         now = await self._runtime.deliveries.get(delivery.id)
@@ -59,7 +59,9 @@ class LeftoversExaminer:
 
 
 def _finding(delivery: Delivery, error: Failure) -> Finding:
-    remain = f"These names remain: {', '.join(delivery.leftovers)}." if delivery.leftovers else "It was given up."
+    remain = (
+        f"These names remain: {', '.join(delivery.leftovers)}." if delivery.leftovers else "Its removal was given up."
+    )
     return Finding(
         code=FindingCode.LEFTOVERS_REMAIN,
         detail=f"{remain} {error.code}: {error.detail}",

@@ -31,7 +31,7 @@ class ObjectsExaminer:
     async def _look(self, delivery: Delivery) -> None:
         try:
             found = await self._ask(delivery)
-        except OutcomeUnknown:  # the target can only be written to
+        except OutcomeUnknown:  # the target does not tell what it holds, or gives it back only in another form
             return
         except GridhaulError as error:
             self._silent.add(delivery.target)
@@ -66,7 +66,7 @@ class ObjectsExaminer:
 
 def _judge(delivery: Delivery, found: RemoteObject | None) -> tuple[FindingCode, str] | None:
     if found is None:
-        return FindingCode.OBJECT_MISSING, "Nothing is under the name."
+        return FindingCode.OBJECT_MISSING, "No object is under the name."
     if found.length != delivery.length:
         return FindingCode.OBJECT_DIFFERS, f"It has {found.length} bytes instead of {delivery.length}."
     if found.sha256 and found.sha256 != delivery.sha256:

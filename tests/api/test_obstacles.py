@@ -134,7 +134,9 @@ async def test_readyz_names_the_key_that_is_taken_and_what_to_do(ports: Ports) -
     async with serving(ports, check_broker=small_is_taken) as api:
         states = await parts(api)
     assert states["redis"] == "broker_key_taken"
-    assert "`small`. No worker learns of new work there. Rename or delete these keys" in states["redis_detail"]
+    assert (
+        "`small`. Workers learn of no new work in these queues. Rename or delete these keys" in states["redis_detail"]
+    )
 
 
 async def test_readyz_names_the_list_that_keeps_foreign_messages(ports: Ports) -> None:

@@ -307,11 +307,11 @@ SCRATCH = ".gridhaul-0123456789abcdef01234567-1~"
 @pytest.mark.parametrize(
     ("answers", "error", "words"),
     [
-        ([(403, {})], TargetRefused, "check its credentials"),
-        ([FOLDER, OBJECT], TargetRefused, "objects that do not exist"),
-        ([OBJECT], TargetRefused, "a file at its url"),
-        ([GONE], TargetUnavailable, "no folder at its url"),
-        ([(503, {})], TargetUnavailable, "503"),
+        ([(403, {})] * 2, TargetRefused, "check its credentials"),
+        ([FOLDER, FOLDER, OBJECT], TargetRefused, "objects that do not exist"),
+        ([OBJECT] * 2, TargetRefused, "a file at its url"),
+        ([GONE] * 2, TargetUnavailable, "no folder at its url"),
+        ([(503, {})] * 2, TargetUnavailable, "503"),
     ],
 )
 async def test_server_that_cannot_be_used_is_told_before_the_probe_writes(
@@ -328,7 +328,7 @@ async def test_server_that_cannot_be_used_is_told_before_the_probe_writes(
 
 async def test_server_that_copies_instead_of_renaming_is_refused(store: HttpStore, target: WebDavTarget) -> None:
     copied = [(201, {}), (201, {}), OBJECT, OBJECT]  # PUT, MOVE, both names hold the object
-    store.answers = [FOLDER, GONE, *copied, *copied]
+    store.answers = [FOLDER, FOLDER, GONE, *copied, *copied]
     with pytest.raises(TargetRefused, match="does not rename an object"):
         await target.probe(SCRATCH, may_write)
 
@@ -339,7 +339,7 @@ async def test_propfind_must_be_refused_several_times_to_be_given_up(
 ) -> None:
     store.answers = [*[(405, {})] * refused, *[(503, {})] * 5]
     if refused < 3:
-        store.answers[refused:refused] = [FOLDER]
+        store.answers[refused:refused] = [FOLDER, FOLDER]
     with pytest.raises(TargetUnavailable):
         await target.probe(SCRATCH, may_write)
     assert methods(store)[refused : refused + 2] == (["PROPFIND", "PROPFIND"] if refused < 3 else ["HEAD"])

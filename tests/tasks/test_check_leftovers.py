@@ -100,7 +100,7 @@ async def test_object_that_was_given_up_is_never_removed_and_forgotten_once_it_i
     file, _ = await bench.stored(10)
     delivery = await _given_up(bench, file)
     (finding,) = (await bench.check(mode=Mode.REPAIR)).findings
-    assert finding.detail == "It was given up. target_refused: The target answered 405."
+    assert finding.detail == "Its removal was given up. target_refused: The target answered 405."
     assert (finding.code, finding.outcome, finding.why_not) == ("leftovers_remain", "not_repaired", WHY.detail)
     assert (bench.disk / "run.h5").read_bytes() == b"part"
     (bench.disk / "run.h5").unlink()

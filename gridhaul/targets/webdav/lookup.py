@@ -18,10 +18,6 @@ FOLDER = Entry(is_folder=True)
 BELOW_FILE = frozenset({http.HTTPStatus.BAD_REQUEST, http.HTTPStatus.FORBIDDEN, http.HTTPStatus.CONFLICT})
 
 
-class NoPropfind(TargetUnavailable):
-    """The server refuses PROPFIND: for a moment, or because it was replaced by another one."""
-
-
 class Lookup:
     """Questions to one server about names."""
 
@@ -32,8 +28,8 @@ class Lookup:
     async def look(self, name: str) -> Entry | None:
         """Return the entry under the name; None if there is none. The name "" is the top.
 
-        Raises TargetRefused if a file stands where the name has a folder, and the server says so. Raises NoPropfind if
-        the server refuses PROPFIND although the probe saw it: HEAD could take a folder for an object.
+        Raises TargetRefused if PROPFIND shows a file where the name needs a folder. Raises TargetUnavailable if the
+        server refuses PROPFIND although the probe saw it answer: HEAD could take a folder for an object.
         """
         if not self.has_propfind:
             return await self._look_by_head(name)
@@ -48,7 +44,7 @@ class Lookup:
         return found
 
     async def etag(self, name: str) -> str | None:
-        """Return the property `getetag` of the object; None if there is no object, or no such property.
+        """Return the property `getetag` of the object; None if there is no object, no such property, or no answer.
 
         `look` does not ask for it, because some servers hash the object to make it. HEAD is not asked, because an ETag
         of HTTP may be of another form of the object, and may be alike for objects of one length and second.
@@ -58,6 +54,10 @@ class Lookup:
         answer = await self._propfind(self._session.folder_url(name), ask=ASK_FOR_ETAG)
         found = entry(answer.body) if answer.status == http.HTTPStatus.MULTI_STATUS else None
         return None if found is None or found.is_folder else found.etag
+
+    async def refuses_propfind(self) -> bool:
+        """Return whether the server answers a PROPFIND for the top as if it did not know the method."""
+        return (await self._propfind(self._session.folder_url(""))).status in WRITE_ONLY
 
     async def free_bytes(self) -> int | None:
         """Return how many bytes the server can still store; None if it does not tell (RFC 4331)."""
@@ -78,7 +78,7 @@ class Lookup:
         if answer.leads_to_folder(self._session.folder_url(name)):
             return FOLDER
         if answer.status in WRITE_ONLY:
-            raise NoPropfind("The target's server refuses PROPFIND, which it had before.")
+            raise TargetUnavailable("The target's server refuses PROPFIND, which it had before.")
         if answer.status in BELOW_FILE and name:
             await self._refuse_below_file(name)
         raise answer.error()
@@ -103,7 +103,8 @@ class Lookup:
             return FOLDER
         if answer.status not in FOUND:
             raise answer.error()
-        # Some servers answer for a folder too, but none that has no PROPFIND answers for an object with a `/` after it.
+        # HEAD may also succeed for a folder. With a `/` at its end it succeeds only for folders, at all servers without
+        # PROPFIND that were tried.
         as_folder = await self._session.request("HEAD", f"{url}/")
         return FOLDER if as_folder.status in FOUND else Entry(is_folder=False, length=answer.length)
 

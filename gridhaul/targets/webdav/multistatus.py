@@ -9,7 +9,11 @@ from xml.etree import ElementTree as ET
 from gridhaul.transfer.errors import TargetRefused
 
 HREF = "{DAV:}href"
-UNREADABLE = (ET.ParseError, ValueError, LookupError)  # of XML; the last two are of its encoding
+UNREADABLE = (
+    ET.ParseError,
+    ValueError,
+    LookupError,
+)  # of XML; of an unknown encoding, and ValueError also of an href that is too long
 HREF_MOST_CHARACTERS = 16_384
 OK = " 200 "  # in the status line of a group of properties that the response holds
 GONE = (" 404 ", " 410 ")
@@ -28,7 +32,8 @@ class Entry:
 def entry(multistatus: bytes) -> Entry | None:
     """Return the entry that the response to a PROPFIND with `Depth: 0` describes; None if it says that there is none.
 
-    Raises TargetRefused if the body is no multi-status response.
+    Raises TargetRefused if the body is no multi-status response, or tells neither that the name is found nor that it is
+    missing.
     """
     try:
         response = ET.fromstring(multistatus).find("{DAV:}response")  # noqa: S314 - at most 64 KiB; expat bounds entities
@@ -68,7 +73,7 @@ def _no_webdav() -> TargetRefused:
 async def paths(parts: AsyncIterator[bytes]) -> AsyncGenerator[str]:
     """Yield the decoded path of each `response` element, as the parts arrive, without building a tree.
 
-    Yield none without any part.
+    Yield nothing if `parts` yields nothing.
 
     Raises TargetRefused if the parts together are not well-formed XML.
     """

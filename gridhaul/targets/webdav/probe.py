@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from gridhaul.targets.http_session import REMOVED, STORED, WRITE_ONLY, Answer, HttpSession
 from gridhaul.targets.names import quote_name
-from gridhaul.targets.webdav.lookup import Lookup, NoPropfind
+from gridhaul.targets.webdav.lookup import Lookup
 from gridhaul.targets.webdav.oddities import ODDITIES, Oddity
 from gridhaul.transfer.errors import GridhaulError, TargetRefused, TargetUnavailable
 from gridhaul.transfer.ports.targets import BeforeWriting, Facts
@@ -75,16 +75,17 @@ class Probe:
         """Look at the top. Only a server that refuses each of several PROPFINDs is taken for one without it."""
         self._lookup.has_propfind = True
         for _ in range(PROPFINDS):
-            try:
-                top = await self._lookup.look("")
-            except NoPropfind:
-                continue
-            if top is None:
-                raise TargetUnavailable("The target has no folder at its url; make it there, or correct the url.")
-            if not top.is_folder:
-                raise TargetRefused("The target has a file at its url; the url must name a folder.")
-            return True
+            if not await self._lookup.refuses_propfind():
+                await self._require_folder_at_top()
+                return True
         return False
+
+    async def _require_folder_at_top(self) -> None:
+        top = await self._lookup.look("")
+        if top is None:
+            raise TargetUnavailable("The target has no folder at its url; make it there, or correct the url.")
+        if not top.is_folder:
+            raise TargetRefused("The target has a file at its url; the url must name a folder.")
 
     async def _write_and_look(self) -> Facts:
         base = await self._choose_base()

@@ -87,7 +87,7 @@ class WebDavTarget:
         return await self._new_probe(scratch).run(before_writing)
 
     async def clear(self, scratch: str) -> None:
-        await self._lookup.look("")  # raises if the server refuses the credentials, or does not answer
+        await self._lookup.look("")  # raises if credentials are refused, which `Probe.clear` takes for a missing object
         await self._new_probe(scratch).clear()
 
     def rely_on(self, facts: Facts) -> bool:
@@ -154,7 +154,7 @@ class WebDavTarget:
     async def tag(self, name: str) -> str | None:
         """Return the ETag. Servers make it of the object's time of writing, which stays when the object is renamed.
 
-        An ETag that is the object's digest is no tag: `find` tells that one.
+        With `etag_digest` there is no tag: equal objects have equal ETags, and `find` tells the digest.
         """
         return await self._lookup.etag(name) if self._tags and not self._etag_digest else None
 
@@ -204,7 +204,7 @@ class WebDavTarget:
             )
 
     def _refused_move(self, answer: Answer) -> GridhaulError:
-        """Return the error, and ask for a new probe: when the facts were seen, the server renamed an object."""
+        """Return the error, and ask for a new probe, because the probe saw the server rename an object."""
         self.facts_outdated = True
         self._folders.forget()
         return answer.error()
@@ -217,8 +217,12 @@ class WebDavTarget:
         if answer.status not in CREDENTIALS and (full := await self._full(length)):
             return full
         if answer.status == http.HTTPStatus.METHOD_NOT_ALLOWED:  # rclone's answer when its disk is full
-            return TargetFull("The target answered 405 to an object, although it took a small one; is its disk full?")
-        if answer.status == http.HTTPStatus.INTERNAL_SERVER_ERROR:  # that of nginx and lighttpd when their disk is full
+            return TargetFull(
+                "The target answered 405, although it took the small objects of the probe; is its disk full?"
+            )
+        if (
+            answer.status == http.HTTPStatus.INTERNAL_SERVER_ERROR
+        ):  # the answer of nginx and lighttpd when their disk is full
             return TargetUnavailable("The target answered 500 to an object; is its disk full? Its log tells more.")
         return answer.error()
 

@@ -202,7 +202,7 @@ class DeliveredObjects(Protocol):
         """End the pause since the delivery's last cleaning, if leftovers remained and no worker has the delivery."""
 
     async def forget_cleaning_error(self, delivery: Delivery) -> bool:
-        """Note that nothing of the delivery is left, if no cleaning is to come and the record is as it was read."""
+        """Remove the delivery's cleaning error. Return False if a cleaning is to come, or the record has changed."""
 
     async def next_folder(self, after: Folder | None, of_file: RecordId | None) -> Folder | None:
         """Return the next folder, ordered by target and name, in which a delivery ever held a name; None at the end."""

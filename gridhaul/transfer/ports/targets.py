@@ -40,17 +40,17 @@ class Target(Protocol):
         """Read the object, and return the length and SHA-256 of what was read; None if there is no object.
 
         If there are more than the expected `length` bytes, reading may stop there, and the digest is "".
-        Raises OutcomeUnknown if the target does not give its bytes back, or only in a form that is neither of the
-        expected `length` nor of the expected `sha256`.
+        Raises OutcomeUnknown if the target does not give its bytes back, or only in a content coding whose length or
+        SHA-256 is not the expected one.
         """
 
     async def put(self, name: str, blocks: Blocks, *, length: int, leaving: Leaving) -> None:
         """Write the object from blocks of `length` bytes in all. One thread takes each block and sends it.
 
         That thread calls `leaving` right before bytes leave this process: first with 0, before anything is done to the
-        object, then with the length of each block, which may have been made long before. What leaves once more, because
-        the server had closed a connection, is told as 0: the lengths add up to `length`. An exception of `leaving` or
-        of `blocks` passes through unchanged, and nothing more leaves. When cancelled, this stops the blocks.
+        object, then with the length of each block, which may have been made long before. If the request is repeated,
+        `leaving` is called with 0 for the repeated bytes, so the lengths add up to `length`. An exception of `leaving`
+        or of `blocks` passes through unchanged, and nothing more leaves. When cancelled, this stops the blocks.
         """
 
     async def remove(self, name: str) -> None:
@@ -71,15 +71,15 @@ class AtomicCommit(Protocol):
         """
 
     async def replace(self, temporary_name: str, final_name: str) -> None:
-        """Rename the object over whatever has the final name.
+        """Rename the object, and replace the object that has the final name.
 
-        Raises NotFound if the temporary object does not exist.
+        Raises NotFound if the temporary object does not exist, and NotAnObject if a folder has the final name.
         """
 
 
 @runtime_checkable
 class Tagging(Protocol):
-    """The further ability of targets that may serve an object in another form under its final name."""
+    """The further ability to tell a tag by which an object is recognised after its rename."""
 
     async def tag(self, name: str) -> str | None:
         """Return a tag that the object keeps when it is renamed, and that objects written at other times do not have.
@@ -114,7 +114,9 @@ class Probed(Protocol):
     name: str
     fingerprint: str  # of the parts of the configuration that decide what the probe sees; holds no secret
     facts_last_seconds: float | None  # the age at which the facts are too old to begin a delivery; None: they never are
-    facts_outdated: bool  # the target sets it when it meets what the facts exclude; whoever probes it again resets it
+    facts_outdated: (
+        bool  # True: the target did what its facts exclude; itself or a journey sets this, a probe resets it
+    )
 
     async def probe(self, scratch: str, before_writing: BeforeWriting) -> Facts:
         """Return what was seen of the target.
