@@ -6,7 +6,7 @@ ClientError
 └── ApiInsecure      no secure connection to the api can be made
 """
 
-UNEXPECTED_ANSWER = "unexpected_answer"  # the code of an ApiError whose answer did not come from an api
+UNEXPECTED_ANSWER = "unexpected_answer"  # an ApiError has this code if no api wrote the answer
 
 
 class ClientError(Exception):

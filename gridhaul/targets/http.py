@@ -4,9 +4,10 @@ import http
 from collections.abc import Mapping
 
 from gridhaul.outgoing.headers import read_repr_digest
+from gridhaul.targets.http_errors import name_of_folder
 from gridhaul.targets.http_session import FOUND, GONE, REMOVED, STORED, WRITE_ONLY, Answer, HttpSession
 from gridhaul.targets.names import split_name
-from gridhaul.transfer.errors import Malformed, NotAnObject, OutcomeUnknown, TargetRefused
+from gridhaul.transfer.errors import Malformed, OutcomeUnknown, TargetRefused
 from gridhaul.transfer.model import Evidence, RemoteObject
 from gridhaul.transfer.ports.targets import Blocks, Leaving
 
@@ -32,7 +33,7 @@ class HttpTarget:
         if head.status in GONE:
             return None
         if head.leads_to_folder(self.location(name)):
-            raise NotAnObject("The target has a folder under this name; choose another one.")
+            raise name_of_folder()
         if head.status not in FOUND:
             raise head.error()
         await self._refuse_object_above(name, head, length=length)
@@ -48,15 +49,13 @@ class HttpTarget:
     async def put(self, name: str, blocks: Blocks, *, length: int, leaving: Leaving) -> None:
         answer = await self._session.send(name, blocks, length=length, leaving=leaving)
         if answer.leads_to_folder(self.location(name)):
-            raise NotAnObject("The target has a folder under this name; choose another one.")
+            raise name_of_folder()
         if answer.status not in STORED:
             raise answer.error()
 
     async def remove(self, name: str) -> None:
         """Remove the object where the server allows it."""
-        answer = await self._session.request("DELETE", self.location(name))
-        if answer.status not in REMOVED_OR_KEPT:
-            raise answer.error()
+        await self._session.delete(name, accepted=REMOVED_OR_KEPT)
 
     async def close(self) -> None:
         await self._session.close()

@@ -15,7 +15,14 @@ import httpx2
 
 from gridhaul.outgoing.headers import retry_after_seconds
 from gridhaul.outgoing.tls import tls_refusal
-from gridhaul.transfer.errors import GridhaulError, TargetFull, TargetLocked, TargetRefused, TargetUnavailable
+from gridhaul.transfer.errors import (
+    GridhaulError,
+    NotAnObject,
+    TargetFull,
+    TargetLocked,
+    TargetRefused,
+    TargetUnavailable,
+)
 
 MISCONFIGURED = (httpx2.InvalidURL, httpx2.UnsupportedProtocol, httpcore2.UnsupportedProtocol)
 BROKEN = (
@@ -42,7 +49,9 @@ PASSING: Mapping[int, tuple[type[TargetUnavailable], str]] = {
     http.HTTPStatus.INSUFFICIENT_STORAGE: (TargetFull, ": it has no space for the object"),
 }
 QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
-SCHEME = re.compile(r"(?:^|,)\s*([\w!#$%&'*+.^`|~-]+)(?=\s+[^\s=]|\s*(?:,|$))")  # of a challenge: RFC 9110, 11.6.1
+SCHEME = re.compile(
+    r"(?:^|,)\s*([\w!#$%&'*+.^`|~-]+)(?=\s+[^\s=]|\s*(?:,|$))"
+)  # finds a challenge's scheme: RFC 9110, 11.6.1
 SPOKEN = frozenset({"basic", "bearer"})
 CREDENTIALS = frozenset({http.HTTPStatus.UNAUTHORIZED, http.HTTPStatus.FORBIDDEN})
 
@@ -84,6 +93,11 @@ def refusal(status: int, headers: Mapping[str, str]) -> GridhaulError:
     if status in CREDENTIALS:
         return TargetRefused(f"The target answered {status}; check its credentials and what they allow.")
     return TargetRefused(f"The target answered {status}; check its url and what it accepts.")
+
+
+def name_of_folder() -> NotAnObject:
+    """Return the error for an object's name that a folder has."""
+    return NotAnObject("The target has a folder under this name; choose another one.")
 
 
 def _unspoken_schemes(headers: Mapping[str, str]) -> str | None:

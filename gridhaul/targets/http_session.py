@@ -86,6 +86,12 @@ class HttpSession:
             async with self._open(method, url, headers=headers or {}, content=content) as response:
                 return await _read(response)
 
+    async def delete(self, name: str, *, accepted: frozenset[int]) -> None:
+        """Send DELETE for the object. Raises the error of an answer whose status is not `accepted`."""
+        answer = await self.request("DELETE", self.url(name))
+        if answer.status not in accepted:
+            raise answer.error()
+
     async def parts(
         self, method: str, url: str, *, headers: Mapping[str, str], content: bytes
     ) -> AsyncGenerator[bytes]:

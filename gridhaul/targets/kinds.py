@@ -14,7 +14,7 @@ from gridhaul.process.settings import SettingsError, credential
 from gridhaul.targets.directory import DirectoryTarget
 from gridhaul.targets.http import HttpTarget
 from gridhaul.targets.http_session import HttpSession
-from gridhaul.targets.webdav.probe import DestinationForm, destination_bases
+from gridhaul.targets.webdav.move import DestinationForm, destination_bases
 from gridhaul.targets.webdav.target import EtagDigest, WebDavTarget
 from gridhaul.transfer.ports.targets import Target
 

@@ -251,7 +251,7 @@ class StorageFull(GridhaulError):
 
 
 DISK_FULL = "The disk of the database is full up to its reserve; delete files or add disk space."  # for StorageFull
-BROKER_SILENT = "The broker Redis does not answer."  # for BrokerUnavailable
+BROKER_SILENT = "The broker Redis does not answer."  # the detail of BrokerUnavailable
 
 
 class QuotaExceeded(GridhaulError):

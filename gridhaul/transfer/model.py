@@ -247,7 +247,7 @@ class SeenTarget:
     """The facts that a probe saw of a target, and their age."""
 
     facts: Mapping[str, Any]  # `transfer.ports.targets.Facts`
-    age_seconds: float  # by the database server's clock
+    age_seconds: float  # since the probe, as the database server's clock tells
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -281,7 +281,9 @@ class Delivery:
     attempts: int = 0  # claims by workers, without those for cleaning; 0 again when finalize queues it again
     fruitless_attempts: int = 0  # consecutive attempts without progress; 0 again after progress or an operator's action
     error: Failure | None = None  # why the last attempt failed; None while an attempt runs, and once DELIVERED
-    cleaning_error: Failure | None = None  # why the last cleaning left something behind; None: it did not, or none ran
+    cleaning_error: Failure | None = (
+        None  # why the last cleaning left something; None: it left nothing, or none has run
+    )
     receipt: Receipt | None = None  # None until DELIVERED
     ended_at: datetime | None = None  # when the delivery became DELIVERED, FAILED or CANCELLED; None before
     fence: int = 0  # grows by one with each claim, operator's action, and repeated queueing; never shrinks

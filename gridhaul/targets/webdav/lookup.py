@@ -2,10 +2,11 @@
 
 import http
 
+from gridhaul.targets.http_errors import name_of_folder
 from gridhaul.targets.http_session import FOUND, GONE, WRITE_ONLY, Answer, HttpSession
 from gridhaul.targets.names import split_name
 from gridhaul.targets.webdav.multistatus import Entry, entry
-from gridhaul.transfer.errors import NotAnObject, TargetRefused, TargetUnavailable
+from gridhaul.transfer.errors import TargetRefused, TargetUnavailable
 
 ASK = (
     b'<?xml version="1.0"?><propfind xmlns="DAV:"><prop>'
@@ -40,7 +41,7 @@ class Lookup:
         """Return the object's entry; None if there is no object. Raises NotAnObject if a folder has the name."""
         found = await self.look(name)
         if found is not None and found.is_folder:
-            raise NotAnObject("The target has a folder under this name; choose another one.")
+            raise name_of_folder()
         return found
 
     async def etag(self, name: str) -> str | None:

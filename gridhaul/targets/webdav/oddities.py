@@ -7,10 +7,10 @@ from functools import partial
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Oddity:
-    """Something odd in an object's name."""
+    """A property of names that some servers do not keep."""
 
     label: str  # as people read it, and as facts of a target hold it
-    example: str  # a name with the oddity
+    example: str  # a name that has the oddity
     mangled: str | None  # the name under which a server that loses the oddity may store the example
     is_in: Callable[[str], bool]  # whether a part of a name has the oddity
 

@@ -4,12 +4,11 @@ import http
 from collections.abc import Sequence
 from contextlib import suppress
 from itertools import chain
-from typing import Literal
 from urllib.parse import urlsplit
 
 from gridhaul.targets.http_session import REMOVED, STORED, WRITE_ONLY, Answer, HttpSession
-from gridhaul.targets.names import quote_name
 from gridhaul.targets.webdav.lookup import Lookup
+from gridhaul.targets.webdav.move import move
 from gridhaul.targets.webdav.oddities import ODDITIES, Oddity
 from gridhaul.transfer.errors import GridhaulError, TargetRefused, TargetUnavailable
 from gridhaul.transfer.ports.targets import BeforeWriting, Facts
@@ -19,24 +18,6 @@ PROPFINDS = 3  # how often a server must refuse PROPFIND to be taken for one wit
 BUSY = frozenset(
     {http.HTTPStatus.TOO_MANY_REQUESTS, http.HTTPStatus.SERVICE_UNAVAILABLE, http.HTTPStatus.GATEWAY_TIMEOUT}
 )
-
-DestinationForm = Literal["auto", "url", "path"]
-
-
-def destination_bases(url: str, form: str) -> tuple[str, ...]:
-    """Return what may stand before an object's name in the `Destination` header (RFC 4918, 10.3), best first.
-
-    `form` is a `DestinationForm`, or the address that the server itself sees. A server behind a proxy that ends TLS
-    sees `http` where the client's URL has `https`.
-    """
-    path = urlsplit(url).path.rstrip("/")
-    if form == "url":
-        return (url,)
-    if form == "path":
-        return (path,)
-    if form != "auto":
-        return (form.rstrip("/"),)
-    return (url, path, f"http{url[5:]}") if url.startswith("https:") else (url, path)
 
 
 class Probe:
@@ -67,9 +48,7 @@ class Probe:
         """Remove every object that a probe with this scratch may have written."""
         for name in self._names():
             if await self._holds(name):
-                removed = await self._session.request("DELETE", self._session.url(name))
-                if removed.status not in REMOVED:
-                    raise removed.error()
+                await self._session.delete(name, accepted=REMOVED)
 
     async def _has_propfind(self) -> bool:
         """Look at the top. Only a server that refuses each of several PROPFINDs is taken for one without it."""
@@ -99,7 +78,7 @@ class Probe:
         for base in self._bases:
             answer = await self._move(base, _first(self._scratch), _second(self._scratch))
             moved = answer.status in STORED and await self._holds(_second(self._scratch))
-            if moved and not await self._holds(_first(self._scratch)):  # a server could copy instead
+            if moved and not await self._holds(_first(self._scratch)):  # some servers could copy the object instead
                 return base
             refusals.append((base, answer.status))
         raise TargetRefused(_no_base(refusals))
@@ -133,8 +112,7 @@ class Probe:
     async def _move_once(self, base: str, source: str, destination: str) -> Answer:
         """Do what `_move` says, once. Raises TargetUnavailable if the server is busy."""
         await self._put(source)
-        headers = {"Destination": f"{base}/{quote_name(destination)}", "Overwrite": "T"}
-        answer = await self._session.request("MOVE", self._session.url(source), headers=headers)
+        answer = await move(self._session, source, destination, base=base, overwrite="T")
         if answer.status in BUSY:
             raise answer.error()
         return answer

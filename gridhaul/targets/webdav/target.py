@@ -9,18 +9,17 @@ from urllib.parse import unquote, urlsplit
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from gridhaul.targets.http_errors import CREDENTIALS
+from gridhaul.targets.http_errors import CREDENTIALS, name_of_folder
 from gridhaul.targets.http_session import FOUND, GONE, REMOVED, STORED, Answer, HttpSession
-from gridhaul.targets.names import quote_name
 from gridhaul.targets.webdav.folders import Folders
 from gridhaul.targets.webdav.lookup import Lookup
+from gridhaul.targets.webdav.move import move
 from gridhaul.targets.webdav.multistatus import paths
 from gridhaul.targets.webdav.oddities import lost_in
 from gridhaul.targets.webdav.probe import Probe
 from gridhaul.transfer.digest import fingerprint
 from gridhaul.transfer.errors import (
     GridhaulError,
-    NotAnObject,
     NotFound,
     ObjectExists,
     OutcomeUnknown,
@@ -129,9 +128,7 @@ class WebDavTarget:
     async def remove(self, name: str) -> None:
         if await self._lookup.look_for_object(name) is None:
             return
-        answer = await self._session.request("DELETE", self.location(name))
-        if answer.status not in REMOVED:
-            raise answer.error()
+        await self._session.delete(name, accepted=REMOVED)
 
     async def commit(self, temporary_name: str, final_name: str) -> None:
         if await self._lookup.look(final_name) is not None:  # lighttpd would move the object into a folder
@@ -186,14 +183,10 @@ class WebDavTarget:
     async def _move(self, source: str, destination: str, *, overwrite: Literal["T", "F"]) -> Answer:
         self._require_kept(destination)
         await self._folders.make(destination)
-        headers = {"Destination": f"{self._base}/{quote_name(destination)}", "Overwrite": overwrite}
-        return await self._session.request("MOVE", self.location(source), headers=headers)
-
-    async def _holds(self, name: str) -> bool:
-        return await self._lookup.look_for_object(name) is not None
+        return await move(self._session, source, destination, base=self._base, overwrite=overwrite)
 
     async def _require_object(self, name: str) -> None:
-        if not await self._holds(name):
+        if await self._lookup.look_for_object(name) is None:
             raise NotFound("The temporary object is no longer at the target.")
 
     def _require_kept(self, name: str) -> None:
@@ -211,7 +204,7 @@ class WebDavTarget:
 
     async def _refused_put(self, name: str, answer: Answer, *, length: int) -> GridhaulError:
         if answer.leads_to_folder(self.location(name)):
-            return NotAnObject("The target has a folder under this name; choose another one.")
+            return name_of_folder()
         if answer.status in NO_FOLDER and "/" in name:
             return TargetUnavailable("The object's folder at the target was removed; the next attempt makes it again.")
         if answer.status not in CREDENTIALS and (full := await self._full(length)):
@@ -220,9 +213,8 @@ class WebDavTarget:
             return TargetFull(
                 "The target answered 405, although it took the small objects of the probe; is its disk full?"
             )
-        if (
-            answer.status == http.HTTPStatus.INTERNAL_SERVER_ERROR
-        ):  # the answer of nginx and lighttpd when their disk is full
+        # nginx and lighttpd answer 500 when their disk is full.
+        if answer.status == http.HTTPStatus.INTERNAL_SERVER_ERROR:
             return TargetUnavailable("The target answered 500 to an object; is its disk full? Its log tells more.")
         return answer.error()
 
