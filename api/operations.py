@@ -13,7 +13,7 @@ from gridhaul.asgi.problems import documented
 from gridhaul.transfer.access import Caller
 from gridhaul.transfer.errors import StateConflict
 from gridhaul.transfer.model import Delivery, File, Hint, RecordId, TaskName
-from gridhaul.transfer.states import DELIVERY_MOVES, FILE_MOVES, REOPENABLE, Action, DeliveryState, FileState
+from gridhaul.transfer.states import DELIVERY_MOVES, FILE_MOVES, Action, DeliveryState, FileState
 
 router = APIRouter(tags=["operations"])
 
@@ -24,18 +24,18 @@ FILE_ADVICE: Mapping[FileState, str] = {
     FileState.REGISTERED: "it changed just now; try again.",
     FileState.STORING: "it changed just now; try again.",
     FileState.PAUSED: "resume continues to store it.",
-    FileState.STORED: "storing is finished; DELETE removes it.",
+    FileState.STORED: "storing is finished.",
     FileState.FAILED: "storing has stopped; retry stores it again.",
     FileState.CANCELLED: "storing has stopped; retry stores it again.",
-    FileState.DELETING: "its bytes are being deleted; prepare it again.",
-    FileState.DELETED: "its bytes are deleted; prepare it again.",
+    FileState.DELETING: "its bytes are being deleted; register its source anew.",
+    FileState.DELETED: "its bytes are deleted; register its source anew.",
 }
 DELIVERY_ADVICE: Mapping[DeliveryState, str] = {
     DeliveryState.QUEUED: "it changed just now; try again.",
     DeliveryState.STREAMING: "it changed just now; try again.",
     DeliveryState.COMMITTING: "it is being committed just now; look again in a moment.",
     DeliveryState.PAUSED: "resume continues it.",
-    DeliveryState.DELIVERED: "it is finished; the object is at the target.",
+    DeliveryState.DELIVERED: "it is finished; a check (fsck) finds out whether its object is lost.",
     DeliveryState.FAILED: "it has stopped; retry queues it again.",
     DeliveryState.CANCELLED: "it has stopped; retry queues it again.",
 }
@@ -63,7 +63,7 @@ async def resume_file(file_id: Id, caller: Preparing, service: ServiceDep) -> Fi
 async def retry_file(file_id: Id, caller: Preparing, service: ServiceDep) -> FileView:
     """Store the file again. Bytes that are stored already are not sent again, unless the source has changed.
 
-    If the source has changed, storing starts over.
+    If the source has changed, storing starts over. A file that waits for its next attempt need not wait any longer.
     """
     file = await service.file(caller, file_id)
     if file.state not in FILE_MOVES[Action.RETRY].from_states:
@@ -100,10 +100,15 @@ async def resume_delivery(delivery_id: Id, caller: Finalizing, service: ServiceD
     return DeliveryView.of(delivery, service.obstacles)
 
 
-@router.post("/deliveries/{delivery_id}/retry", summary="Queue a failed or cancelled delivery again", responses=MOVED)
+@router.post("/deliveries/{delivery_id}/retry", summary="Queue a delivery again that is over", responses=MOVED)
 async def retry_delivery(delivery_id: Id, caller: Finalizing, service: ServiceDep) -> DeliveryView:
+    """Queue the delivery again.
+
+    This is also done for a delivery that is DELIVERED, if a check has found its object lost (`object_error`). Its
+    receipt then moves to `former_receipts`.
+    """
     delivery = await service.delivery(caller, delivery_id)
-    if delivery.state in REOPENABLE:
+    if delivery.may(DELIVERY_MOVES[Action.RETRY]):
         file = await service.stored_file(caller, delivery.file_id)
         delivery = await move_delivery(delivery_id, Action.RETRY, caller=caller, service=service, queue=file.queue)
         await service.accept(delivery)
@@ -137,8 +142,11 @@ async def _after_move(
 ) -> File:
     """Return the moved file, and send a hint if the file waits for a worker.
 
-    If the file was not moved (None), return the file if the action is done already. Raises NotFound, StateConflict.
+    If the file was not moved (None), return the file if the action is done already; a retry ends its waiting for the
+    next attempt. Raises NotFound, StateConflict.
     """
+    if moved is None and action is Action.RETRY:
+        moved = await service.files.hurry(file_id)
     if moved is None:
         file = await service.file(caller, file_id)
         if file.state not in FILE_MOVES[action].done_in:
@@ -154,7 +162,7 @@ async def move_delivery(
 ) -> Delivery:
     """Do the action, with further `changes` of the record, and return the delivery.
 
-    The delivery is unchanged if the action is done already.
+    The delivery is unchanged if the action is done already, except that a retry ends its waiting for the next attempt.
 
     Raises NotFound, StateConflict, and TargetUnknown if the delivery would continue to a target that the caller may no
     longer use.
@@ -164,6 +172,8 @@ async def move_delivery(
     if move.to_state is DeliveryState.QUEUED:
         service.check_target(caller, delivery.target)
     moved = await service.deliveries.move(delivery_id, move, **changes)
+    if moved is None and action is Action.RETRY:
+        moved = await service.deliveries.hurry(delivery_id)
     if moved is None:
         delivery = await service.delivery(caller, delivery_id)
         if delivery.state not in move.done_in:

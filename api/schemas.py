@@ -6,9 +6,20 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 from api.obstacles import Obstacles
+from gridhaul.transfer.attributes import octal
 from gridhaul.transfer.chunking import CHUNK_BYTES
 from gridhaul.transfer.errors import GridhaulError
-from gridhaul.transfer.model import Delivery, Evidence, Failure, File, IfChanged, IfExists, Receipt
+from gridhaul.transfer.model import (
+    Delivery,
+    Destination,
+    Evidence,
+    Failure,
+    File,
+    FormerReceipt,
+    IfChanged,
+    IfExists,
+    Receipt,
+)
 from gridhaul.transfer.states import DeliveryState, FileState, Layout
 
 LOCATION: dict[str, Any] = {"headers": {"Location": {"required": True, "schema": {"type": "string"}}}}
@@ -70,11 +81,51 @@ Waiting = Annotated[
     FailureView | None,
     Field(description="Why the record waits now; null: it does not wait, or nobody knows why it waits"),
 ]
+WaitingSince = Annotated[
+    datetime | None,
+    Field(description="Since when attempts end because something outside does not allow them; null: they do not"),
+]
+NextAttemptAt = Annotated[
+    datetime | None, Field(description="When the next attempt may begin after one that failed; null: none is planned")
+]
+BETWEEN_ATTEMPTS: frozenset[FileState | DeliveryState] = frozenset(
+    {FileState.REGISTERED, FileState.DELETING, DeliveryState.QUEUED}
+)
+
+
+def _next_attempt(record: File | Delivery) -> datetime | None:
+    between_attempts = record.state in BETWEEN_ATTEMPTS and record.error is not None
+    return record.next_attempt_at if between_attempts else None
+
+
+def _passing_error(record: File | Delivery) -> Failure | None:
+    """Return the error for which the record waits until its next attempt; None if no next attempt is planned."""
+    return record.error if _next_attempt(record) else None
+
+
+class DeliverToView(BaseModel):
+    target: str
+    object_name: str
+    if_exists: IfExists
+
+    @classmethod
+    def of(cls, destination: Destination | None) -> Self | None:
+        if destination is None:
+            return None
+        object_name, if_exists = destination.object_name, destination.if_exists
+        return cls(target=destination.target, object_name=object_name, if_exists=if_exists)
 
 
 class FileView(BaseModel):
     file_id: str
     name: str
+    file_path: str = Field(description="The path of the source, as prepare named it")
+    source_modified_at: datetime | None = Field(
+        description="The source's mtime when it was registered; null: it is before the year 1 or after the year 9999"
+    )
+    deliver_to: DeliverToView | None = Field(
+        description="Where a worker delivers the file once it is stored, as prepare named it; null: nowhere"
+    )
     content_type: str
     length: int
     chunk_size: int
@@ -91,6 +142,8 @@ class FileView(BaseModel):
     attempts: int
     error: FailureView | None
     waiting: Waiting
+    waiting_since: WaitingSince
+    next_attempt_at: NextAttemptAt
     created_at: datetime
     updated_at: datetime
     links: dict[str, str]
@@ -101,6 +154,9 @@ class FileView(BaseModel):
         return cls(
             file_id=file.id,
             name=file.name,
+            file_path=file.path,
+            source_modified_at=file.identity.modified_at,
+            deliver_to=DeliverToView.of(file.deliver_to),
             content_type=file.content_type,
             length=file.length,
             chunk_size=CHUNK_BYTES,
@@ -114,7 +170,9 @@ class FileView(BaseModel):
             digests={"sha-256": file.sha256} if file.sha256 else {},
             attempts=file.attempts,
             error=FailureView.of(file.error),
-            waiting=FailureView.of(obstacles.of_file(file)),
+            waiting=FailureView.of(obstacles.of_file(file) or _passing_error(file)),
+            waiting_since=file.wait.since if file.wait else None,
+            next_attempt_at=_next_attempt(file),
             created_at=file.created_at,
             updated_at=file.updated_at,
             links={
@@ -141,11 +199,19 @@ class ReceiptView(BaseModel):
     evidence: Evidence
     atomic_commit: bool
     attempts: int
+    mtime: datetime | None = Field(
+        description="When the source was written to last; null: not known, or before the year 1 or after the year 9999"
+    )
+    mode: str | None = Field(description="The source's permission bits in octal, such as `0640`; null: not known")
+    mtime_kept: bool = Field(
+        description="Whether the object at the target has this `mtime`, as exactly as its file system keeps times"
+    )
+    mode_kept: bool = Field(description="Whether the object at the target has this `mode`")
     created_at: datetime
     delivered_at: datetime
 
     @classmethod
-    def of(cls, receipt: Receipt, delivery: Delivery) -> Self:
+    def of(cls, receipt: Receipt, *, created_at: datetime, delivered_at: datetime) -> Self:
         return cls(
             length=receipt.length,
             sha256=receipt.sha256,
@@ -156,20 +222,40 @@ class ReceiptView(BaseModel):
             evidence=receipt.evidence,
             atomic_commit=receipt.atomic_commit,
             attempts=receipt.attempts,
-            created_at=delivery.created_at,
-            delivered_at=delivery.ended_at or delivery.updated_at,
+            mtime=receipt.modified_at,
+            mode=None if receipt.mode is None else octal(receipt.mode),
+            mtime_kept=receipt.mtime_kept,
+            mode_kept=receipt.mode_kept,
+            created_at=created_at,
+            delivered_at=delivered_at,
         )
+
+
+class FormerReceiptView(ReceiptView):
+    object_error: FailureView = Field(description="How a check found the object lost")
+
+    @classmethod
+    def of_former(cls, former: FormerReceipt, *, created_at: datetime) -> Self:
+        shown = ReceiptView.of(former.receipt, created_at=created_at, delivered_at=former.ended_at)
+        why = former.object_error
+        return cls(**dict(shown), object_error=FailureView(code=why.code, detail=why.detail))
 
 
 class DeliveryView(BaseModel):
     delivery_id: str
     file_id: str
+    source_path: str | None = Field(
+        description="The path of the file's source; null: the delivery is older than this member"
+    )
     target: str
     object_name: str
     if_exists: IfExists
     state: DeliveryState
     length: int
     sent_bytes: int
+    checked_bytes: int = Field(
+        description="Bytes of the object at the target that were read back so far, to check them; 0 while none are read"
+    )
     rate: float | None
     attempts: int
     error: FailureView | None
@@ -182,7 +268,17 @@ class DeliveryView(BaseModel):
         "tried again until they are gone; without leftovers it was given up, and somebody must look at the object"
     )
     waiting: Waiting
+    waiting_since: WaitingSince
+    next_attempt_at: NextAttemptAt
     receipt: ReceiptView | None
+    object_error: FailureView | None = Field(
+        description="How a check found the delivered object lost: `object_missing` or `object_differs`; a retry, or "
+        "finalize again, then queues the delivery again. null: no check found it lost"
+    )
+    former_receipts: list[FormerReceiptView] = Field(
+        description="Receipts whose object was found lost before the delivery was queued again, oldest first; the last "
+        "20 are kept"
+    )
     created_at: datetime
     updated_at: datetime
     links: dict[str, str]
@@ -192,23 +288,39 @@ class DeliveryView(BaseModel):
         return cls(
             delivery_id=delivery.id,
             file_id=delivery.file_id,
+            source_path=delivery.source_path,
             target=delivery.target,
             object_name=delivery.object_name,
             if_exists=delivery.if_exists,
             state=delivery.state,
             length=delivery.length,
             sent_bytes=delivery.sent_bytes,
+            checked_bytes=delivery.checked_bytes,
             rate=delivery.rate,
             attempts=delivery.attempts,
             error=FailureView.of(delivery.error),
             leftovers=list(delivery.leftovers),
             cleaning_error=FailureView.of(delivery.cleaning_error),
-            waiting=FailureView.of(obstacles.of_delivery(delivery)),
-            receipt=ReceiptView.of(delivery.receipt, delivery) if delivery.receipt else None,
+            waiting=FailureView.of(obstacles.of_delivery(delivery) or _passing_error(delivery)),
+            waiting_since=delivery.wait.since if delivery.wait else None,
+            next_attempt_at=_next_attempt(delivery),
+            receipt=_receipt_of(delivery),
+            object_error=FailureView.of(delivery.object_error),
+            former_receipts=[
+                FormerReceiptView.of_former(former, created_at=delivery.created_at)
+                for former in delivery.former_receipts
+            ],
             created_at=delivery.created_at,
             updated_at=delivery.updated_at,
             links={"self": f"/deliveries/{delivery.id}", "file": f"/files/{delivery.file_id}"},
         )
+
+
+def _receipt_of(delivery: Delivery) -> ReceiptView | None:
+    if delivery.receipt is None:
+        return None
+    delivered_at = delivery.ended_at or delivery.updated_at
+    return ReceiptView.of(delivery.receipt, created_at=delivery.created_at, delivered_at=delivered_at)
 
 
 class DeliveriesView(BaseModel):

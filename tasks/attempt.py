@@ -2,8 +2,9 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Generic, Protocol, TypeVar
 
 import structlog
@@ -16,12 +17,13 @@ from gridhaul.transfer.errors import (
     StopRequested,
     WorkerLost,
 )
-from gridhaul.transfer.model import Failure, Lease, RecordId
+from gridhaul.transfer.model import Failure, Lease, RecordId, Wait
 from gridhaul.transfer.ports.leasing import HeldRecords
-from gridhaul.transfer.retry import TryAgain, decide
+from gridhaul.transfer.retry import Limits, Tried, TryAgain, decide
 
 TICK_SECONDS = 0.25
 PROGRESS_SECONDS = 0.5
+PROGRESS: dict[str, Any] = {"fruitless_attempts": 0, "wait": None}  # fields of a record whose attempt makes progress
 LOOK_SECONDS = 1.0  # how soon a worker knows that its record was paused, cancelled or taken
 END_RETRY_SECONDS = 1.0
 
@@ -36,7 +38,11 @@ class Claimed(Protocol):
     @property
     def lease(self) -> Lease: ...
     @property
+    def updated_at(self) -> datetime: ...
+    @property
     def fruitless_attempts(self) -> int: ...
+    @property
+    def wait(self) -> Wait | None: ...
 
 
 R = TypeVar("R", bound=Claimed)
@@ -79,7 +85,7 @@ class Meter:
 
     def changes(self) -> dict[str, Any]:
         """Return the record's fields as they are now. An attempt that came further than all before is not fruitless."""
-        fruitful = {"fruitless_attempts": 0} if self.position > self._furthest_before else {}
+        fruitful = PROGRESS if self.position > self._furthest_before else {}
         return {**self._fields(self), "rate": self.rate, **fruitful}
 
 
@@ -91,7 +97,7 @@ class Tenure:
 
     def __init__(self, lease_seconds: float) -> None:
         self._lease_seconds = lease_seconds
-        self.renewed_at = time.monotonic()
+        self.began_at = self.renewed_at = time.monotonic()
 
     @property
     def seconds_left(self) -> float:
@@ -116,7 +122,7 @@ class Attempts(Generic[S]):
     stopping: Callable[[], bool]
     renew_seconds: float
     lease_seconds: float
-    max_attempts: int
+    limits: Limits
 
     async def run(self, record: Claimed, work: Work, meter: Meter) -> None:
         """Run the work on a record that was claimed just now.
@@ -126,9 +132,9 @@ class Attempts(Generic[S]):
         bound = log.bind(record_id=record.id, fence=record.lease.fence)
         tenure = Tenure(self.lease_seconds)
         try:
-            # An attempt whose worker lives to write its end gives up at `max_attempts`. Only attempts whose worker died
-            # raise the count above that.
-            if record.fruitless_attempts > self.max_attempts:
+            # An attempt whose worker lives to write its end gives up at `limits.attempts`. Only attempts whose worker
+            # died raise the count above that.
+            if record.fruitless_attempts > self.limits.attempts:
                 raise WorkerLost("The worker was lost again and again, with nothing done in between.")
             await self._while_leased(record.lease, work(tenure), tenure, meter)
             bound.info("attempt_done")
@@ -150,18 +156,20 @@ class Attempts(Generic[S]):
 
     async def _settle(self, record: Claimed, error: GridhaulError, meter: Meter, tenure: Tenure) -> None:
         changes = meter.changes()
-        fruitless = changes.get("fruitless_attempts", record.fruitless_attempts)
+        tried = _tried(record, changes, time.monotonic() - tenure.began_at)
         changes |= self._error_fields(error)
-        decision = decide(error, fruitless_attempts=fruitless, max_attempts=self.max_attempts)
+        decision = decide(error, tried, self.limits)
         if not isinstance(decision, TryAgain):
             await self._end(lambda: self.records.finish(record.lease, self.failed, **changes), tenure)
             return
-        if not error.counts:
-            changes["fruitless_attempts"] = max(0, fruitless - 1)
         delay = decision.delay_seconds
-        await self._end(
-            lambda: self.records.release(record.lease, self.waiting, delay_seconds=delay, **changes), tenure
-        )
+        if decision.waits:
+            changes["fruitless_attempts"] = max(0, tried.fruitless - 1)
+            give_back = self.records.wait
+        else:
+            changes["wait"] = None
+            give_back = self.records.release
+        await self._end(lambda: give_back(record.lease, self.waiting, delay_seconds=delay, **changes), tenure)
 
     def _error_fields(self, error: GridhaulError) -> dict[str, Any]:
         """Return the record's fields that tell why the attempt failed."""
@@ -220,6 +228,19 @@ class Attempts(Generic[S]):
                 continue
             if renewing:
                 written, tenure.renewed_at = position, asked_at
+
+
+def _tried(record: Claimed, changes: Mapping[str, Any], seconds: float) -> Tried:
+    """Return the attempts at the record so far, after an attempt of `seconds` with these changes of the record.
+
+    The claim set `updated_at` by the clock of the database's server, as `wait.since` was set.
+    """
+    fruitless: int = changes.get("fruitless_attempts", record.fruitless_attempts)
+    wait: Wait | None = changes.get("wait", record.wait)
+    if wait is None:
+        return Tried(fruitless=fruitless, waiting=1, waited_seconds=0.0)
+    waited_seconds = (record.updated_at - wait.since).total_seconds() + seconds
+    return Tried(fruitless=fruitless, waiting=wait.attempts + 1, waited_seconds=waited_seconds)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

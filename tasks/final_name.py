@@ -3,11 +3,11 @@
 from dataclasses import dataclass, replace
 
 from gridhaul.transfer.errors import NotAnObject, ObjectExists, ObjectNameBusy, OutcomeUnknown
-from gridhaul.transfer.inspection import inspect
 from gridhaul.transfer.model import CheckedObject, Content, Delivery, IfExists, RemoteObject
 from gridhaul.transfer.naming import renamed
 from gridhaul.transfer.ports.deliveries import HeldNames
 from gridhaul.transfer.ports.targets import Tagging, Target
+from tasks.object_reader import ObjectReader
 
 NAMES_TRIED_AT_MOST = 1000
 BUSY_SECONDS = 2
@@ -22,42 +22,56 @@ class FinalName:
     replaces: RemoteObject | None = None  # somebody else's object under the name, if it may be overwritten
 
 
-async def choose_final_name(deliveries: HeldNames, delivery: Delivery, content: Content, target: Target) -> FinalName:
-    """Hold a final name for the delivery, and return it with what the target has under the name.
+async def hold_first_name(deliveries: HeldNames, delivery: Delivery) -> str | None:
+    """Hold the first name that the delivery may get, before its target is contacted, and return the name.
+
+    So a delivery keeps its name against later ones while its target is away. Return None if another delivery holds the
+    name, and this one may get another name. Raises ObjectNameBusy.
+    """
+    name = _candidates(delivery)[0]
+    if await deliveries.hold_name(delivery.lease, name):
+        return name
+    if delivery.if_exists is IfExists.RENAME:
+        return None
+    detail = "Another delivery to this name is open, or not cleaned up yet; this one follows."
+    raise ObjectNameBusy(detail, retry_after_seconds=BUSY_SECONDS)
+
+
+async def choose_final_name(
+    deliveries: HeldNames, delivery: Delivery, objects: ObjectReader, *, held: str | None
+) -> FinalName:
+    """Hold a final name for the delivery, unless it is `held`, and return it with what the target has under the name.
 
     Every attempt makes this call before it sends a byte. Therefore an object that an earlier attempt sent, although its
-    outcome was unknown, is found and not sent again. Raises NotAnObject, ObjectExists, ObjectNameBusy, OutcomeUnknown.
+    outcome was unknown, is found and not sent again. Raises NotAnObject, ObjectExists, OutcomeUnknown.
     """
     for name in _candidates(delivery):
-        if await deliveries.hold_name(delivery.lease, name):
-            final = await _judge(delivery, content, target, name)
+        if name == held or await deliveries.hold_name(delivery.lease, name):
+            final = await _judge(delivery, objects, name)
             if final is not None:
                 return final
-        elif delivery.if_exists is not IfExists.RENAME:
-            detail = "Another delivery to this name is open, or not cleaned up yet; this one follows."
-            raise ObjectNameBusy(detail, retry_after_seconds=BUSY_SECONDS)
-    raise ObjectExists("The target holds other bytes under this name; choose if_exists or another name.")
+    raise ObjectExists("The target holds other bytes under this name; choose another name, or let the delivery overwrite or rename.")
 
 
-async def _judge(delivery: Delivery, content: Content, target: Target, name: str) -> FinalName | None:
+async def _judge(delivery: Delivery, objects: ObjectReader, name: str) -> FinalName | None:
     """Return the final name; None if somebody else's object has the name and may not be overwritten."""
     try:
-        found = await _inspect(delivery, content, target, name)
+        found = await _inspect(delivery, objects, name)
     except NotAnObject:
         if delivery.if_exists is IfExists.RENAME:
             return None
         raise
     if found is None:
         return FinalName(name=name)
-    if is_content(found, content):
+    if is_content(found, objects.content):
         return FinalName(name=name, delivered=found)
-    if checked := await _checked_before(delivery, target, name):
+    if checked := await _checked_before(delivery, objects.target, name):
         return FinalName(name=name, delivered=replace(found, evidence=checked.evidence))
     if _left_by_us(delivery, name, found):
         return FinalName(name=name)
     if delivery.if_exists is IfExists.OVERWRITE:
         return FinalName(name=name, replaces=found)
-    if is_not_comparable(found, content):
+    if is_not_comparable(found, objects.content):
         _refuse_not_comparable(delivery, name)
     return None
 
@@ -82,8 +96,8 @@ def _refuse_not_comparable(delivery: Delivery, name: str) -> None:
         )
     if delivery.if_exists is IfExists.FAIL:
         raise ObjectExists(
-            "The target holds an object under this name, in a form that cannot be compared with the file; set "
-            "if_exists to rename or overwrite, or choose another name."
+            "The target holds an object under this name, in a form that cannot be compared with the file; "
+            "choose another name, or let the delivery overwrite or rename."
         )
 
 
@@ -119,9 +133,9 @@ def _candidates(delivery: Delivery) -> list[str]:
     return names if delivery.final_name is None else [delivery.final_name, *names]
 
 
-async def _inspect(delivery: Delivery, content: Content, target: Target, name: str) -> RemoteObject | None:
+async def _inspect(delivery: Delivery, objects: ObjectReader, name: str) -> RemoteObject | None:
     try:
-        return await inspect(target, name, length=content.length, sha256=content.sha256 or "")
+        return await objects.inspect(name)
     except OutcomeUnknown:  # the target can only be written to
         if delivery.final_touched and delivery.if_exists is not IfExists.OVERWRITE:
             raise

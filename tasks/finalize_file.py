@@ -13,6 +13,7 @@ from gridhaul.transfer.errors import (
     NotFound,
     ObjectExists,
     OutcomeUnknown,
+    TargetInconsistent,
     TargetLocked,
     TargetUnavailable,
 )
@@ -20,18 +21,20 @@ from gridhaul.transfer.model import (
     Content,
     Delivery,
     Evidence,
+    File,
     IfExists,
-    Receipt,
     RecordId,
     TaskName,
 )
 from gridhaul.transfer.naming import is_temporary, temporary_name
-from gridhaul.transfer.ports.targets import AtomicCommit, Probed, Target
+from gridhaul.transfer.ports.targets import AtomicCommit, Blocks, KeepsAttributes, Leaving, Probed, Target
 from gridhaul.transfer.states import DELIVERABLE, DeliveryState, FileState
 from tasks.attempt import Meter, Tenure
 from tasks.celery import app
-from tasks.final_name import choose_final_name, is_content, may_be_ours, was_there
+from tasks.final_name import choose_final_name, hold_first_name, is_content, may_be_ours, was_there
 from tasks.known_targets import remove_leftover
+from tasks.object_reader import ObjectReader
+from tasks.receipt import make_receipt
 from tasks.runtime import Runtime, worker
 from tasks.sent_object import SentObject
 
@@ -53,16 +56,17 @@ async def deliver_file(runtime: Runtime, delivery_id: str) -> None:
 
 
 def _progress(meter: Meter) -> dict[str, Any]:
-    return {"sent_bytes": meter.position, "sent_bytes_most": meter.furthest}
+    return {"sent_bytes": meter.position, "sent_bytes_most": meter.furthest, "checked_bytes": meter.checked}
 
 
 async def _deliver(runtime: Runtime, delivery: Delivery, tenure: Tenure, meter: Meter) -> None:
-    content = await _content(runtime, delivery)
+    file, content = await _stored(runtime, delivery)
     if content.sha256 != delivery.sha256:  # the receipt will name `delivery.sha256`
         raise ContentMismatch("The stored bytes are not those that the delivery was asked for.")
+    held = await hold_first_name(runtime.deliveries, delivery)
     target = await runtime.targets.get(delivery.target)
     await runtime.targets.probe_if_due(target, delivery, runtime.deliveries, tenure)
-    attempt = _Attempt(runtime, delivery, content, target, tenure, meter)
+    attempt = _Attempt(runtime, delivery, file, content, target, tenure, meter)
     # Remove temporary objects of earlier attempts before the final name is looked at, because an earlier worker could
     # still rename such an object.
     for name in filter(is_temporary, delivery.leftovers):
@@ -70,51 +74,63 @@ async def _deliver(runtime: Runtime, delivery: Delivery, tenure: Tenure, meter: 
         with suppress(TargetLocked):  # a request of a lost worker holds the object, which stays a leftover until later
             await attempt.remove_left(name)
     try:
-        await attempt.run()
+        await attempt.run(held)
     except IntegrityError:
-        await _content(runtime, delivery)  # raises FileDeleted if the bytes are missing because of a delete
+        await _stored(runtime, delivery)  # raises FileDeleted if the bytes are missing because of a delete
         raise
     except GridhaulError:
         await runtime.targets.forget_if_outdated(target)
         raise
 
 
-async def _content(runtime: Runtime, delivery: Delivery) -> Content:
-    content = await _stored_content(runtime, delivery)
-    if content is None:  # a new primary may not show all confirmed records yet; after a majority write it does
+async def _stored(runtime: Runtime, delivery: Delivery) -> tuple[File, Content]:
+    """Return the delivery's file and its content. Raises FileDeleted."""
+    stored = await _look_for_stored(runtime, delivery)
+    if stored is None:  # a new primary may not show all confirmed records yet; after a majority write it does
         await runtime.deliveries.renew(delivery.lease)
-        content = await _stored_content(runtime, delivery)
-    if content is None:
+        stored = await _look_for_stored(runtime, delivery)
+    if stored is None:
         raise FileDeleted("The file was deleted before it was delivered.")
-    return content
+    return stored
 
 
-async def _stored_content(runtime: Runtime, delivery: Delivery) -> Content | None:
+async def _look_for_stored(runtime: Runtime, delivery: Delivery) -> tuple[File, Content] | None:
     file = await runtime.files.get(delivery.file_id)
     if file is None or file.state is not FileState.STORED or file.content_id is None:
         return None
-    return await runtime.contents.get(file.content_id)
+    content = await runtime.contents.get(file.content_id)
+    return None if content is None else (file, content)
 
 
 class _Attempt:
     """One attempt at one delivery."""
 
     def __init__(
-        self, runtime: Runtime, delivery: Delivery, content: Content, target: Target, tenure: Tenure, meter: Meter
+        self,
+        runtime: Runtime,
+        delivery: Delivery,
+        file: File,
+        content: Content,
+        target: Target,
+        tenure: Tenure,
+        meter: Meter,
     ) -> None:
         self._runtime = runtime
         self._deliveries = runtime.deliveries
         self._delivery = delivery
+        self._source = file.identity.attributes
         self._content = content
         self._target = target
         self._tenure = tenure
         self._meter = meter
-        self._sent = SentObject(target, content, sha256=delivery.sha256)
+        self._objects = ObjectReader(target, content, meter)
+        self._sent = SentObject(self._objects)
         self._replaces = delivery.replaced  # somebody else's object under the final name
         self._put_began = False
 
-    async def run(self) -> None:
-        final = await choose_final_name(self._deliveries, self._delivery, self._content, self._target)
+    async def run(self, held: str | None) -> None:
+        """Do the delivery, under the name that is held already, if that is free at the target."""
+        final = await choose_final_name(self._deliveries, self._delivery, self._objects, held=held)
         if final.replaces is not None or not self._delivery.final_touched:
             self._replaces = final.replaces
         if final.delivered is not None:
@@ -171,7 +187,8 @@ class _Attempt:
             await (commit.replace if overwrite else commit.commit)(temporary, name)
         except (ObjectExists, NotFound) as surprise:  # the rename may have succeeded; the next attempt looks first
             self._doubt_facts()
-            raise TargetUnavailable("The target changed while the object was renamed; it is asked again.") from surprise
+            detail = "The target changed while the object was renamed; it is asked again."
+            raise TargetInconsistent(detail) from surprise
 
     async def _send(self, name: str) -> None:
         """Write the object straight to the final name, and check it there, because the target cannot rename.
@@ -193,19 +210,14 @@ class _Attempt:
 
     async def _finish(self, name: str, evidence: Evidence) -> None:
         """Finish the delivery with its receipt."""
-        delivery, content = self._delivery, self._content
-        receipt = Receipt(
-            length=content.length,
-            sha256=delivery.sha256,
-            manifest_root=content.manifest_root or "",
-            target=delivery.target,
-            object_name=name,
-            location=self._target.location(name),
-            evidence=evidence,
-            atomic_commit=isinstance(self._target, AtomicCommit),
-            attempts=delivery.attempts,
-        )
-        done = {"receipt": receipt, "sent_bytes": content.length, "rate": self._meter.rate, "error": None}
+        delivery = self._delivery
+        done = {
+            "receipt": await make_receipt(delivery, self._objects, self._source, name=name, evidence=evidence),
+            "sent_bytes": self._content.length,
+            "checked_bytes": 0,
+            "rate": self._meter.rate,
+            "error": None,
+        }
         left = self._temporary_names  # workers of earlier attempts may still write these objects
         await self._deliveries.finish(delivery.lease, DeliveryState.DELIVERED, leftovers=left, **done)
 
@@ -222,10 +234,17 @@ class _Attempt:
             self._tenure.check()
             self._put_began = True
             bytes_out = _Leaving(self._tenure, self._meter)
-            await self._target.put(name, chunks, length=self._content.length, leaving=bytes_out.leaving)
+            await self._write(name, chunks, bytes_out.leaving)
             bytes_out.left()
         finally:
             await in_thread(chunks.close)
+
+    async def _write(self, name: str, blocks: Blocks, leaving: Leaving) -> None:
+        target, length = self._target, self._content.length
+        if isinstance(target, KeepsAttributes):
+            await target.put_with(name, blocks, length=length, leaving=leaving, attributes=self._source)
+        else:
+            await target.put(name, blocks, length=length, leaving=leaving)
 
     async def _take_back(self, name: str) -> None:
         """Remove the object that was sent to the final name, but never the object that was there before.

@@ -53,6 +53,7 @@ from gridhaul.transfer.ports.deliveries import DeliverableRecords
 from gridhaul.transfer.ports.files import StorableFiles
 from gridhaul.transfer.ports.heartbeats import Heartbeats
 from gridhaul.transfer.ports.hints import Hints
+from gridhaul.transfer.retry import Limits
 from gridhaul.transfer.states import DeliveryState, FileState
 from tasks.attempt import Attempts, Chores
 from tasks.heartbeat import Heartbeat
@@ -207,7 +208,7 @@ async def _compose(
             records=files,
             waiting=FileState.DELETING,
             failed=FileState.DELETING,
-            **_pace(settings, stopping) | {"max_attempts": sys.maxsize},  # a delete is never given up
+            **_pace(settings, stopping) | {"limits": ENDLESS},  # a delete is never given up
         ),
         delivery_attempts=Attempts(
             records=deliveries, waiting=DeliveryState.QUEUED, failed=DeliveryState.FAILED, **_pace(settings, stopping)
@@ -217,7 +218,7 @@ async def _compose(
             # `clean_up` replaces `waiting` and `failed` by the state in which the delivery ended.
             waiting=DeliveryState.DELIVERED,
             failed=DeliveryState.DELIVERED,
-            **_pace(settings, stopping) | {"max_attempts": sys.maxsize},  # a cleaning is never given up
+            **_pace(settings, stopping) | {"limits": ENDLESS},  # a cleaning is never given up
         ),
         checking=Checking(
             checks=checks,
@@ -252,10 +253,11 @@ def _pace(settings: WorkerSettings, stopping: Callable[[], bool]) -> dict[str, A
         "stopping": stopping,
         "renew_seconds": settings.renew_seconds,
         "lease_seconds": settings.lease_seconds,
-        "max_attempts": settings.max_attempts,
+        "limits": Limits(attempts=settings.max_attempts, waiting_seconds=settings.retry_hours * 3600),
     }
 
 
+ENDLESS = Limits(attempts=sys.maxsize, waiting_seconds=0)
 worker = Worker()
 
 

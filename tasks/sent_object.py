@@ -2,11 +2,11 @@
 
 import asyncio
 
-from gridhaul.transfer.errors import OutcomeUnknown, TargetMismatch, TargetUnavailable
-from gridhaul.transfer.inspection import inspect
-from gridhaul.transfer.model import CheckedObject, Content, Evidence, RemoteObject
-from gridhaul.transfer.ports.targets import Tagging, Target
+from gridhaul.transfer.errors import OutcomeUnknown, TargetInconsistent, TargetMismatch
+from gridhaul.transfer.model import CheckedObject, Evidence, RemoteObject
+from gridhaul.transfer.ports.targets import Tagging
 from tasks.final_name import is_content, is_not_comparable
+from tasks.object_reader import ObjectReader
 
 SHOWN_LATE_SECONDS = (0.5, 1.5)  # waits between looks: servers with caches show an older length for a moment
 
@@ -14,28 +14,28 @@ SHOWN_LATE_SECONDS = (0.5, 1.5)  # waits between looks: servers with caches show
 class SentObject:
     """Looks at one target for one content, under the temporary name and then under the final one."""
 
-    def __init__(self, target: Target, content: Content, *, sha256: str) -> None:
-        self._target = target
-        self._content = content
-        self._sha256 = sha256
+    def __init__(self, objects: ObjectReader) -> None:
+        self._objects = objects
+        self._target = objects.target
+        self._content = objects.content
 
     async def check(self, name: str) -> Evidence:
-        """Return the evidence that the target holds the right bytes. Raises TargetMismatch, TargetUnavailable.
+        """Return the evidence that the target holds the right bytes. Raises TargetInconsistent, TargetMismatch.
 
         Raises TargetMismatch only after the object was read, because a server may tell the length or the digest of
         another form of it.
         """
         for delay in (*SHOWN_LATE_SECONDS, None):
-            found = await inspect(self._target, name, length=self._content.length, sha256=self._sha256)
+            found = await self._objects.inspect(name)
             if found is not None and (is_content(found, self._content) or is_not_comparable(found, self._content)):
                 return found.evidence
             if delay is None or (found is not None and found.length == self._content.length):
                 break
             await asyncio.sleep(delay)
         if found is not None and found.evidence is not Evidence.READ_BACK:
-            found = await self._read_back(name)
+            found = await self._objects.read(name)
         if found is None:
-            raise TargetUnavailable("The target took the bytes but does not have the object.")
+            raise TargetInconsistent("The target took the bytes but does not have the object.")
         if not is_content(found, self._content):
             raise TargetMismatch("The target stored other bytes than were sent.")
         return found.evidence
@@ -50,28 +50,28 @@ class SentObject:
 
         Its bytes were checked before. So the object is read only if it may be the replaced one: it has the same length,
         and no tag tells the two apart.
-        Raises TargetUnavailable if nothing is there, and OutcomeUnknown if the target gives other bytes back.
+        Raises TargetInconsistent if nothing is there, and OutcomeUnknown if the target gives other bytes back.
         """
-        found = await self._target.find(name, length=self._content.length)
+        found = await self._objects.find(name)
         if found is not None and not await self._is_new(name, found, checked, replaced):
-            found = await self._read_back(name)
+            found = await self._objects.read(name)
             if found is not None and not is_content(found, self._content):
                 raise OutcomeUnknown(
                     "The target renamed the checked object, but gives back other bytes under its final name; it may "
                     "have put the object elsewhere, or serve such names in another form."
                 )
         if found is None:
-            raise TargetUnavailable("The target renamed the object but does not show it.")
+            raise TargetInconsistent("The target renamed the object but does not show it.")
 
     async def read(self, name: str) -> RemoteObject | None:
         """Read the object under the name, if the target shows one, and return its length and digest."""
-        if await self._target.find(name, length=self._content.length) is None:
+        if await self._objects.find(name) is None:
             return None
-        return await self._read_back(name)
+        return await self._objects.read(name)
 
     async def is_there(self, name: str) -> bool:
         """Return whether the target shows an object under the name."""
-        return await self._target.find(name, length=self._content.length) is not None
+        return await self._objects.find(name) is not None
 
     async def _is_new(
         self, name: str, found: RemoteObject, checked: CheckedObject | None, replaced: RemoteObject | None
@@ -82,6 +82,3 @@ class SentObject:
         if replaced is None or replaced.length not in (None, found.length):
             return True
         return checked is not None and isinstance(self._target, Tagging) and await self._target.tag(name) == checked.tag
-
-    async def _read_back(self, name: str) -> RemoteObject | None:
-        return await self._target.read_back(name, length=self._content.length, sha256=self._sha256)

@@ -13,11 +13,20 @@ class FailureRecord(TypedDict):
     detail: str
 
 
+class DestinationRecord(TypedDict):
+    target: str
+    object_name: str
+    if_exists: str
+
+
 class FileRecord(TypedDict):
     """A file as the api shows it; see `GET /files/{file_id}`."""
 
     file_id: str
     name: str
+    file_path: str
+    source_modified_at: str | None
+    deliver_to: DestinationRecord | None
     content_type: str
     length: int
     chunk_size: int
@@ -32,6 +41,8 @@ class FileRecord(TypedDict):
     attempts: int
     error: FailureRecord | None
     waiting: FailureRecord | None
+    waiting_since: str | None
+    next_attempt_at: str | None
     created_at: str
     updated_at: str
     links: dict[str, str]
@@ -49,10 +60,20 @@ ReceiptRecord = TypedDict(
         "evidence": str,
         "atomic_commit": bool,
         "attempts": int,
+        "mtime": str | None,
+        "mode": str | None,
+        "mtime_kept": bool,
+        "mode_kept": bool,
         "created_at": str,
         "delivered_at": str,
     },
 )
+
+
+class FormerReceiptRecord(ReceiptRecord):
+    """A receipt whose object was found lost, and how."""
+
+    object_error: FailureRecord
 
 
 class DeliveryRecord(TypedDict):
@@ -60,19 +81,25 @@ class DeliveryRecord(TypedDict):
 
     delivery_id: str
     file_id: str
+    source_path: str | None
     target: str
     object_name: str
     if_exists: str
     state: str
     length: int
     sent_bytes: int
+    checked_bytes: int
     rate: float | None
     attempts: int
     error: FailureRecord | None
     leftovers: list[str]
     cleaning_error: FailureRecord | None
     waiting: FailureRecord | None
+    waiting_since: str | None
+    next_attempt_at: str | None
     receipt: ReceiptRecord | None
+    object_error: FailureRecord | None
+    former_receipts: list[FormerReceiptRecord]
     created_at: str
     updated_at: str
     links: dict[str, str]
@@ -104,6 +131,10 @@ class CheckRecord(TypedDict):
     total_bytes: int | None
     checked_contents: int
     total_contents: int | None
+    checked_objects: int
+    unread_objects: int
+    skipped_objects: dict[str, int]
+    target_bytes: int
     rate: float | None
     found: int
     repaired: int

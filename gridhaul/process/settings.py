@@ -131,6 +131,7 @@ class WorkerSettings(DatabaseSettings):
     max_file_bytes: int | None = Field(default=None, ge=0)
     quota_bytes: int | None = Field(default=None, ge=0)
     max_attempts: int = Field(default=5, ge=1)
+    retry_hours: float = Field(default=24, ge=0, allow_inf_nan=False)
     answer_seconds: float = Field(default=ANSWER_SECONDS, gt=0)
     heartbeat_file: Path | None = None
     ca_file: Path | None = None

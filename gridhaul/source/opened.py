@@ -13,6 +13,7 @@ from contextlib import closing, contextmanager
 from typing import Self
 
 from gridhaul.source.beneath import enter, find
+from gridhaul.source.read_errors import read_error
 from gridhaul.source.reader import SourceReader, read_chunk
 from gridhaul.source.roots import NOT_ALLOWED, Roots
 from gridhaul.transfer.errors import (
@@ -31,6 +32,7 @@ from gridhaul.transfer.model import SourceIdentity
 from gridhaul.transfer.naming import has_control_characters
 
 PATH_MAX_BYTES = 4096
+GONE = "The source is gone: the server has no file at its path."
 TOO_MANY_BYTES = 2**51  # from this size on, 32 bits cannot number the GridFS chunks
 TICK_SECONDS = 0.02  # two changes within a tick of the kernel's clock get the same time
 READ = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC  # O_NONBLOCK: a file that another program leased must not block
@@ -73,13 +75,14 @@ class Source:
         try:
             status = os.fstat(self._descriptor)
         except OSError as error:
-            raise SourceReadFailed(f"Looking at the source failed: {error.strerror}.") from error
+            raise read_error("Looking at the source failed", error) from error
         return SourceIdentity(
             size=status.st_size,
             mtime_ns=status.st_mtime_ns,
             inode=str(status.st_ino),
             device=str(status.st_dev),
             ctime_ns=status.st_ctime_ns,
+            mode=stat.S_IMODE(status.st_mode),
         )
 
     async def settled_identity(self) -> SourceIdentity:
@@ -99,9 +102,9 @@ class Source:
         """Return chunk `n` of a source of `length_bytes`. Raises SourceChanged, SourceReadFailed."""
         return await asyncio.to_thread(read_chunk, self._descriptor, length_bytes, n)
 
-    def read(self, length_bytes: int) -> SourceReader:
-        """Return a reader of the whole source, which has `length_bytes`."""
-        return SourceReader(self._descriptor, length_bytes)
+    def read(self, registered: SourceIdentity) -> SourceReader:
+        """Return a reader of the whole registered source. The reader notices within a second that the source changes."""
+        return SourceReader(self._descriptor, registered.size, look=lambda: self.require(registered))
 
 
 def is_settled(identity: SourceIdentity) -> bool:
@@ -164,8 +167,8 @@ def _closing(descriptor: int) -> Iterator[int]:
 _BY_ERRNO: dict[int, Callable[[], GridhaulError]] = {
     errno.EXDEV: lambda: PathNotAllowed(NOT_ALLOWED),
     errno.ELOOP: lambda: PathNotAllowed(NOT_ALLOWED),
-    errno.ENOENT: lambda: SourceMissing("There is no file at this path."),
-    errno.ENOTDIR: lambda: SourceMissing("There is no file at this path."),
+    errno.ENOENT: lambda: SourceMissing(GONE),
+    errno.ENOTDIR: lambda: SourceMissing(GONE),
     errno.EACCES: lambda: SourceUnreadable("The server may not read this file."),
     errno.EPERM: lambda: SourceUnreadable("The server may not read this file."),
     errno.ENAMETOOLONG: lambda: PathInvalid("A part of the path is too long."),
@@ -174,4 +177,4 @@ _BY_ERRNO: dict[int, Callable[[], GridhaulError]] = {
 
 def _source_error(error: OSError) -> GridhaulError:
     make = _BY_ERRNO.get(error.errno or 0)
-    return make() if make else SourceReadFailed(f"Opening the source failed: {error.strerror}.")
+    return make() if make else read_error("Opening the source failed", error)

@@ -2,14 +2,18 @@
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator
+import time
+from collections.abc import AsyncGenerator, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
+from gridhaul.source.read_errors import read_error
 from gridhaul.transfer.chunking import CHUNK_BYTES, chunk_count, chunk_length
 from gridhaul.transfer.digest import ContentDigest, ManifestRoot, chunk_digest
 from gridhaul.transfer.errors import GridhaulError, SourceChanged, SourceReadFailed
 from gridhaul.transfer.model import Seal, Segment
+
+LOOK_SECONDS = 1.0  # at most so much is read in vain after a source has changed
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -21,11 +25,16 @@ class _Reading:
 
 
 class SourceReader:
-    """Reads a source once from its start, and hashes its chunks, its manifest root and the whole on the way."""
+    """Reads a source once from its start, and hashes its chunks, its manifest root and the whole on the way.
 
-    def __init__(self, descriptor: int, length_bytes: int) -> None:
+    `look` raises SourceChanged if the source has changed. The reader calls it once a second, beside its reads.
+    """
+
+    def __init__(self, descriptor: int, length_bytes: int, *, look: Callable[[], None]) -> None:
         self._descriptor = descriptor
         self._length = length_bytes
+        self._look = look
+        self._looked_at = time.monotonic()
         self._total = ContentDigest()
         self._root = ManifestRoot()
 
@@ -81,6 +90,7 @@ class SourceReader:
         error = None
         try:
             for n in range(first, first + count):
+                self._look_once_a_second()
                 data = read_chunk(self._descriptor, self._length, n)
                 digest = chunk_digest(data)
                 self._total.update(data)
@@ -91,6 +101,12 @@ class SourceReader:
             error = failed
         return _Reading(segment=Segment(first=first, chunks=tuple(chunks), digests=tuple(digests)), error=error)
 
+    def _look_once_a_second(self) -> None:
+        now = time.monotonic()
+        if now - self._looked_at >= LOOK_SECONDS:
+            self._looked_at = now
+            self._look()
+
 
 def read_chunk(descriptor: int, length: int, n: int) -> bytes:
     """Return chunk `n` of a source of `length` bytes. Raises SourceChanged, SourceReadFailed."""
@@ -100,7 +116,7 @@ def read_chunk(descriptor: int, length: int, n: int) -> bytes:
         while len(data) < wanted and (more := os.pread(descriptor, wanted - len(data), n * CHUNK_BYTES + len(data))):
             data += more
     except OSError as error:
-        raise SourceReadFailed(f"Reading the source failed: {error.strerror}.") from error
+        raise read_error("Reading the source failed", error) from error
     if len(data) < wanted:
         raise SourceChanged("The source became shorter while it was read; retry stores it as it is now.")
     return data

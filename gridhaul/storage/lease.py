@@ -40,11 +40,16 @@ NEVER_CLAIMED: Document = {
     "fence": 0,
     "attempts": 0,
     "fruitless_attempts": 0,
+    "wait": GONE,
     "created_at": NOW,
     "updated_at": NOW,
     "next_attempt_at": NOW,
     "hint_at": GONE,
     "hinted_at": NOW,  # the caller sends a hint when it has made the record
+}
+ONE_MORE: Document = {  # the value of the field `wait` after another attempt that something outside did not allow
+    "since": {"$ifNull": ["$wait.since", NOW]},
+    "attempts": {"$add": [{"$ifNull": ["$wait.attempts", 0]}, 1]},
 }
 DUE_AND_FREE: Document = {"$and": [past("next_attempt_at"), past("lease_until")]}
 
@@ -95,13 +100,19 @@ class LeasedCollection(Generic[R, S]):
         await self._write(lease, self._pipeline(changes, **self._held()))
 
     async def release(self, lease: Lease, to_state: S, *, delay_seconds: float, **changes: object) -> None:
+        await self._write(lease, self._released(to_state, delay_seconds, changes))
+
+    async def wait(self, lease: Lease, to_state: S, *, delay_seconds: float, **changes: object) -> None:
+        await self._write(lease, [*self._released(to_state, delay_seconds, changes), {"$set": {"wait": ONE_MORE}}])
+
+    def _released(self, to_state: S, delay_seconds: float, changes: dict[str, Any]) -> list[Document]:
         due = after(delay_seconds)
         values = {"state": to_state, "rate": None, **changes}
         times = {"next_attempt_at": due, "hint_at": due, "hinted_at": GONE, "lease_until": GONE}
-        await self._write(lease, [*self._pipeline(values, **times), *self._once_released(to_state)])
+        return [*self._pipeline(values, **times), *self._once_released(to_state)]
 
     async def finish(self, lease: Lease, to_state: S, **changes: object) -> None:
-        ended = self._pipeline({"state": to_state, "rate": None, **changes}, lease_until=GONE)
+        ended = self._pipeline({"state": to_state, "rate": None, **changes}, lease_until=GONE, wait=GONE)
         await self._write(lease, [*ended, {"$set": self._at_rest(to_state)}])
 
     async def require(self, lease: Lease) -> None:
@@ -111,16 +122,32 @@ class LeasedCollection(Generic[R, S]):
     async def move(self, record_id: RecordId, move: Move[S], **changes: object) -> R | None:
         return await self._move({"_id": ObjectId(record_id)}, move, changes)
 
+    async def hurry(self, record_id: RecordId) -> R | None:
+        document = await self._collection.find_one_and_update(
+            {
+                "_id": ObjectId(record_id),
+                "state": {"$in": sorted(self.waiting)},
+                "$expr": {"$and": [{"$gt": ["$next_attempt_at", NOW]}, past("lease_until")]},
+            },
+            [{"$set": {**self._due_now(), "updated_at": NOW}}],
+            return_document=ReturnDocument.AFTER,
+        )
+        return self._codec.decode(document) if document else None
+
     async def _move(self, wanted: Document, move: Move[S], changes: dict[str, Any]) -> R | None:
         afresh = {"state": move.to_state, "rate": None, "error": None, "fruitless_attempts": 0, **changes}
-        moved = self._pipeline(afresh, fence={"$add": ["$fence", 1]}, lease_until=self.lease_left)
+        moved = self._pipeline(afresh, fence={"$add": ["$fence", 1]}, lease_until=self.lease_left, wait=GONE)
         waits = move.to_state in self.waiting
         document = await self._collection.find_one_and_update(
-            {**wanted, "state": {"$in": sorted(move.from_states)}},
+            {**wanted, **self._movable(move)},
             [*moved, {"$set": self._due_now() if waits else self._at_rest(move.to_state)}],
             return_document=ReturnDocument.AFTER,
         )
         return self._codec.decode(document) if document else None
+
+    def _movable(self, move: Move[S]) -> Document:
+        """Return the condition for records from whose state the move may be made."""
+        return {"state": {"$in": sorted(move.from_states)}}
 
     async def _insert(self, values: dict[str, Any]) -> R:
         """Insert a record with a new id. The write is an upsert, because only pipelines know the server's time."""

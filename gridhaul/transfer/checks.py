@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from gridhaul.transfer.digest import fingerprint
 from gridhaul.transfer.findings import Finding
-from gridhaul.transfer.model import Failure, Lease, Queue, RecordId
+from gridhaul.transfer.model import Failure, Lease, Queue, RecordId, Wait
 from gridhaul.transfer.states import Move
 
 FINDINGS_KEPT = 1000
@@ -105,6 +105,11 @@ class Check:
     total_bytes: int | None = None  # bytes of all contents that were sealed when the check began; None: not counted yet
     checked_contents: int = 0
     total_contents: int | None = None  # contents that were sealed when the check began; None: not counted yet
+    checked_objects: int = 0  # deliveries whose object at the target was judged
+    unread_objects: int = 0  # of these, the ones whose length alone was compared, because the target tells no digest
+    skipped_objects: dict[str, int] | None = None  # number of deliveries not judged, by `SkipReason`; None: not begun
+    target_bytes: int = 0  # bytes of objects that were read back from targets, without those of the step that runs
+    reading_bytes: int = 0  # bytes that the step that runs has read back; 0 between two steps
     counts: dict[str, int] | None = None  # number of findings by code; None: not begun
     findings: tuple[Finding, ...] = ()  # the first FINDINGS_KEPT; () in lists
     found: int = 0  # number of all findings
@@ -115,6 +120,7 @@ class Check:
     attempts: int = 0  # claims by workers, at least one for each slice
     fruitless_attempts: int = 0  # consecutive attempts without progress
     error: Failure | None = None  # why the last attempt failed; None while an attempt runs, and when none failed
+    wait: Wait | None = None  # as in `File`
     fence: int = 0  # grows by one with each claim, and with cancel
 
     @property

@@ -10,7 +10,16 @@ GridhaulError
 `LeaseLost` and `StopRequested` are not failures: they tell a worker to stop its work on a record.
 """
 
+from enum import Enum
 from typing import ClassVar
+
+
+class Patience(Enum):
+    """How long attempts that end with a retryable error are repeated."""
+
+    ATTEMPTS = "attempts"  # up to MAX_ATTEMPTS attempts in a row without progress
+    HOURS = "hours"  # for RETRY_HOURS, with growing pauses: the cause is outside, and may pass by itself
+    ENDLESS = "endless"  # until the attempts are stopped: the cause is outside, and holds up everything alike
 
 
 class GridhaulError(Exception):
@@ -19,7 +28,7 @@ class GridhaulError(Exception):
     code: ClassVar[str] = "internal"  # the member `code` of problem documents
     status: ClassVar[int] = 500  # the HTTP status
     retryable: ClassVar[bool] = False  # True: trying again can help
-    counts: ClassVar[bool] = True  # False: the cause is outside, so the attempt does not count towards MAX_ATTEMPTS
+    patience: ClassVar[Patience] = Patience.ATTEMPTS  # of a retryable error
 
     def __init__(self, detail: str, *, retry_after_seconds: float | None = None) -> None:
         super().__init__(detail)
@@ -54,6 +63,12 @@ class ClocksDiffer(Unauthorized):
 
 class Forbidden(GridhaulError):
     code, status = "forbidden", 403
+
+
+class PasswordNeeded(Forbidden):
+    """A login with the account's password may do what this token or key may not."""
+
+    code = "password_needed"
 
 
 class NotFound(GridhaulError):
@@ -177,10 +192,10 @@ class SourceReadFailed(GridhaulError):
     code, status, retryable = "source_read_failed", 503, True
 
 
-class SourceUnavailable(GridhaulError):
+class SourceUnavailable(SourceReadFailed):
     """The source's file system does not answer."""
 
-    code, status, retryable = "source_unavailable", 503, True
+    code, patience = "source_unavailable", Patience.HOURS
 
 
 # Storage
@@ -211,11 +226,11 @@ class ChunkOutOfRange(GridhaulError):
 
 
 class IntakeBusy(GridhaulError):
-    code, status, retryable, counts = "intake_busy", 503, True, False
+    code, status, retryable, patience = "intake_busy", 503, True, Patience.ENDLESS
 
 
 class DatabaseUnavailable(GridhaulError):
-    code, status, retryable, counts = "database_unavailable", 503, True, False
+    code, status, retryable, patience = "database_unavailable", 503, True, Patience.ENDLESS
 
 
 class DownloadsBusy(GridhaulError):
@@ -223,31 +238,31 @@ class DownloadsBusy(GridhaulError):
 
 
 class ServiceStopping(GridhaulError):
-    code, status, retryable, counts = "service_stopping", 503, True, False
+    code, status, retryable, patience = "service_stopping", 503, True, Patience.ENDLESS
 
 
 class BrokerUnavailable(GridhaulError):
-    code, status, retryable, counts = "broker_unavailable", 503, True, False
+    code, status, retryable, patience = "broker_unavailable", 503, True, Patience.ENDLESS
 
 
 class BrokerRefusesWrites(GridhaulError):
-    code, status, retryable, counts = "broker_refuses_writes", 503, True, False
+    code, status, retryable, patience = "broker_refuses_writes", 503, True, Patience.ENDLESS
 
 
 class BrokerKeyTaken(GridhaulError):
-    code, status, retryable, counts = "broker_key_taken", 503, True, False
+    code, status, retryable, patience = "broker_key_taken", 503, True, Patience.ENDLESS
 
 
 class ForeignMessages(GridhaulError):
-    code, status, retryable, counts = "foreign_messages", 503, True, False
+    code, status, retryable, patience = "foreign_messages", 503, True, Patience.ENDLESS
 
 
 class NoWorker(GridhaulError):
-    code, status, retryable, counts = "no_worker", 503, True, False
+    code, status, retryable, patience = "no_worker", 503, True, Patience.ENDLESS
 
 
 class StorageFull(GridhaulError):
-    code, status, retryable, counts = "storage_full", 507, True, False
+    code, status, retryable, patience = "storage_full", 507, True, Patience.ENDLESS
 
 
 DISK_FULL = "The disk of the database is full up to its reserve; delete files or add disk space."  # for StorageFull
@@ -259,7 +274,7 @@ class QuotaExceeded(GridhaulError):
 
 
 class ChunkServiceUnavailable(GridhaulError):
-    code, status, retryable, counts = "chunk_service_unavailable", 503, True, False
+    code, status, retryable, patience = "chunk_service_unavailable", 503, True, Patience.ENDLESS
 
 
 class ChunkServiceFailed(GridhaulError):
@@ -307,13 +322,19 @@ class ContentMismatch(IntegrityError):
 
 
 class TargetUnavailable(GridhaulError):
-    code, status, retryable = "target_unavailable", 502, True
+    code, status, retryable, patience = "target_unavailable", 502, True, Patience.HOURS
 
 
 class TargetLocked(TargetUnavailable):
     """Another request to the object is under way at the target."""
 
     code = "target_locked"
+
+
+class TargetInconsistent(TargetUnavailable):
+    """The target's answers contradict each other, because it changed meanwhile or shows a change only later."""
+
+    code, patience = "target_inconsistent", Patience.ATTEMPTS
 
 
 class TargetFull(TargetUnavailable):
@@ -343,7 +364,7 @@ class ObjectExists(GridhaulError):
 class ObjectNameBusy(GridhaulError):
     """Another delivery that is open or not cleaned up yet holds the name; this one follows when the name is free."""
 
-    code, status, retryable, counts = "object_name_busy", 409, True, False
+    code, status, retryable, patience = "object_name_busy", 409, True, Patience.ENDLESS
 
 
 class OutcomeUnknown(GridhaulError):

@@ -2,15 +2,17 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any, NewType
 
 from gridhaul.transfer.chunking import chunk_count
 from gridhaul.transfer.digest import fingerprint
-from gridhaul.transfer.states import ContentState, DeliveryState, FileState, Layout
+from gridhaul.transfer.states import ContentState, DeliveryState, FileState, Layout, Move
 
 RecordId = NewType("RecordId", str)
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class IfExists(StrEnum):
@@ -54,11 +56,34 @@ class Failure:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Wait:
+    """The attempts of a record in a row that something outside of it did not allow, such as a target that is away."""
+
+    since: datetime  # when the first of them ended
+    attempts: int  # their number; they do not count as fruitless
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Lease:
     """The right to work on one record. Every write of state names the lease's fence."""
 
     record_id: RecordId
     fence: int  # the fence of the record when the lease was taken; a higher fence in the record ends the lease
+
+
+def _moment(time_ns: int) -> datetime | None:
+    try:
+        return EPOCH + timedelta(microseconds=time_ns // 1000)
+    except OverflowError:
+        return None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Attributes:
+    """The attributes of a source that a delivered object may have too."""
+
+    mtime_ns: int  # nanoseconds since 1970
+    mode: int | None  # permission bits with setuid, setgid and sticky: `st_mode & 0o7777`; None: not known
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,6 +95,16 @@ class SourceIdentity:
     inode: str  # decimal, as text: an inode has unsigned 64 bits, and BSON's integers are signed
     device: str  # decimal, as text; `matches` does not compare it
     ctime_ns: int  # nanoseconds since 1970
+    mode: int | None = None  # as in `Attributes`; `matches` does not compare it; None: a record older than this field
+
+    @property
+    def attributes(self) -> Attributes:
+        return Attributes(mtime_ns=self.mtime_ns, mode=self.mode)
+
+    @property
+    def modified_at(self) -> datetime | None:
+        """The mtime in whole microseconds; None if it is before the year 1 or after the year 9999."""
+        return _moment(self.mtime_ns)
 
     def matches(self, other: "SourceIdentity") -> bool:
         """Return whether both are of one file, with no visible write in between. Links and modes change only ctime."""
@@ -114,6 +149,8 @@ class File:
     attempts: int = 0  # claims by workers, the running one included; 0 again when the file is to be deleted
     fruitless_attempts: int = 0  # consecutive attempts without progress; 0 again after progress or an operator's action
     error: Failure | None = None  # why the last attempt failed; None while an attempt runs, and when none failed
+    wait: Wait | None = None  # None: the last attempt made progress, or failed for a reason of its own, or none ran
+    next_attempt_at: datetime | None = None  # when a worker may claim the file again; None: no worker has to
     deliveries_asked: int = 0  # grows with each accepted delivery, so that a delete notices deliveries it overlooked
     fence: int = 0  # grows by one with each claim, pause, resume, cancel and retry; never shrinks
     request_fingerprint: str | None = None  # of prepare's body; a repeat with the Idempotency-Key must have the same
@@ -222,6 +259,24 @@ class Receipt:
     evidence: Evidence
     atomic_commit: bool  # True: the target renames checked objects; False: it writes straight to the final name
     attempts: int  # of the delivery, the successful one included
+    mtime_ns: int | None = None  # the source's; None: a record older than this field
+    mode: int | None = None  # the source's, as in `Attributes`; None: a record of receipt or file older than this field
+    mtime_kept: bool = False  # True: the object at the target has this mtime
+    mode_kept: bool = False  # True: the object at the target has this mode
+
+    @property
+    def modified_at(self) -> datetime | None:
+        """The source's mtime as `SourceIdentity.modified_at`; None also if it is not known."""
+        return None if self.mtime_ns is None else _moment(self.mtime_ns)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FormerReceipt:
+    """A receipt that no longer holds: its object was found lost, and the delivery was queued again."""
+
+    receipt: Receipt
+    ended_at: datetime  # when the delivery became DELIVERED with this receipt
+    object_error: Failure  # `object_missing` or `object_differs`, as a check found the object
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -266,6 +321,7 @@ class Delivery:
     state: DeliveryState
     created_at: datetime  # when the delivery was queued for the first time
     updated_at: datetime  # last claim, progress, end of an attempt, cleaning, or operator's action
+    source_path: str | None = None  # the file's path when the delivery was queued; None: a record older than this field
     final_name: str | None = None  # name held at the target; differs from object_name after a rename; None: none yet
     leftovers: tuple[
         str, ...
@@ -276,21 +332,30 @@ class Delivery:
         None  # the object whose renaming was begun last; None: none, or it has no tag or was not renamed
     )
     sent_bytes: int = 0  # bytes that left in the last attempt; the whole length once DELIVERED
+    checked_bytes: int = 0  # bytes of the object that the last attempt has read back so far; 0 while it reads none
     sent_bytes_most: int = 0  # the furthest that any attempt came; an attempt that comes further made progress
     rate: float | None = None  # bytes a second that left in the last attempt; None: none has left
     attempts: int = 0  # claims by workers, without those for cleaning; 0 again when finalize queues it again
     fruitless_attempts: int = 0  # consecutive attempts without progress; 0 again after progress or an operator's action
     error: Failure | None = None  # why the last attempt failed; None while an attempt runs, and once DELIVERED
+    wait: Wait | None = None  # None: the last attempt made progress, or failed for a reason of its own, or none ran
+    next_attempt_at: datetime | None = None  # when a worker may claim the delivery again; None: no worker has to
     cleaning_error: Failure | None = (
         None  # why the last cleaning left something; None: it left nothing, or none has run
     )
     receipt: Receipt | None = None  # None until DELIVERED
+    object_error: Failure | None = None  # how the last check found the delivered object lost; None: it found no such
+    former_receipts: tuple[FormerReceipt, ...] = ()  # of earlier ends in DELIVERED, oldest first; the last few are kept
     ended_at: datetime | None = None  # when the delivery became DELIVERED, FAILED or CANCELLED; None before
     fence: int = 0  # grows by one with each claim, operator's action, and repeated queueing; never shrinks
 
     @property
     def lease(self) -> Lease:
         return Lease(record_id=self.id, fence=self.fence)
+
+    def may(self, move: Move[DeliveryState]) -> bool:
+        """Return whether the move may be made from the delivery's state."""
+        return self.state in move.from_states or (self.object_error is not None and self.state in move.from_lost)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -303,6 +368,7 @@ class NewDelivery:
     length: int
     sha256: str
     queue: Queue
+    source_path: str | None = None
 
     @property
     def id(self) -> RecordId:

@@ -3,15 +3,17 @@
 import random
 from dataclasses import dataclass
 
-from gridhaul.transfer.errors import GridhaulError
+from gridhaul.transfer.errors import GridhaulError, Patience
 
 BASE_SECONDS = 1.0
 MOST_SECONDS = 300.0
+MOST_WAITING_SECONDS = 900.0  # the longest pause of a record that waits for hours
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TryAgain:
     delay_seconds: float
+    waits: bool  # True: something outside did not allow the attempt, so it does not count as fruitless
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -19,22 +21,52 @@ class GiveUp:
     pass
 
 
-def backoff_seconds(attempt: int, *, retry_after_seconds: float | None = None) -> float:
-    """Return the seconds to wait after attempt 1, 2, 3 …: exponential with full jitter, at most 300.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Limits:
+    """How often, and for how long, attempts are repeated."""
 
-    The wait is not shorter than `retry_after_seconds`, unless that is over 300.
+    attempts: int  # MAX_ATTEMPTS
+    waiting_seconds: float  # RETRY_HOURS
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Tried:
+    """The attempts at a record so far, the latest one included."""
+
+    fruitless: int  # consecutive attempts without progress
+    waiting: int  # consecutive attempts that something outside did not allow
+    waited_seconds: float  # since the first attempt of `waiting` ended
+
+
+def backoff_seconds(
+    attempt: int, *, retry_after_seconds: float | None = None, most_seconds: float = MOST_SECONDS
+) -> float:
+    """Return the seconds to wait after attempt 1, 2, 3 …: exponential with full jitter, at most `most_seconds`.
+
+    The wait is not shorter than `retry_after_seconds`, unless that is over `most_seconds`.
     """
-    ceiling = min(MOST_SECONDS, BASE_SECONDS * 2.0 ** min(attempt, 16))
+    ceiling = min(most_seconds, BASE_SECONDS * 2.0 ** min(attempt, 16))
     jittered = random.uniform(0, ceiling)  # noqa: S311 - spreads load, guards nothing
-    return min(MOST_SECONDS, max(jittered, retry_after_seconds or 0.0))
+    return min(most_seconds, max(jittered, retry_after_seconds or 0.0))
 
 
-def decide(error: GridhaulError, *, fruitless_attempts: int, max_attempts: int) -> TryAgain | GiveUp:
-    """Return what follows an attempt that ended with `error`.
-
-    `fruitless_attempts` counts consecutive attempts without progress, this attempt included if it made none.
-    """
-    if not error.retryable or (error.counts and fruitless_attempts >= max_attempts):
+def decide(error: GridhaulError, tried: Tried, limits: Limits) -> TryAgain | GiveUp:
+    """Return what follows an attempt that ended with `error`."""
+    if not error.retryable:
         return GiveUp()
-    delay = backoff_seconds(max(fruitless_attempts, 1), retry_after_seconds=error.retry_after_seconds)
-    return TryAgain(delay_seconds=delay)
+    if error.patience is Patience.HOURS:
+        return _wait_for_hours(error, tried, limits)
+    delay = backoff_seconds(max(tried.fruitless, 1), retry_after_seconds=error.retry_after_seconds)
+    if error.patience is Patience.ENDLESS:
+        return TryAgain(delay_seconds=delay, waits=True)
+    return GiveUp() if tried.fruitless >= limits.attempts else TryAgain(delay_seconds=delay, waits=False)
+
+
+def _wait_for_hours(error: GridhaulError, tried: Tried, limits: Limits) -> TryAgain | GiveUp:
+    """Return GiveUp once the time is over; at least as many attempts are made as of any other error."""
+    if tried.waiting >= limits.attempts and tried.waited_seconds >= limits.waiting_seconds:
+        return GiveUp()
+    delay = backoff_seconds(
+        tried.waiting, retry_after_seconds=error.retry_after_seconds, most_seconds=MOST_WAITING_SECONDS
+    )
+    return TryAgain(delay_seconds=delay, waits=True)

@@ -1,16 +1,25 @@
 """The progress of a check: its cursor, findings and counts, as fields of its record."""
 
 from collections import Counter
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import structlog
 
 from gridhaul.transfer.checks import FINDINGS_KEPT, Check, Cursor
 from gridhaul.transfer.findings import Finding, Outcome
-from tasks.attempt import Meter
+from tasks.attempt import PROGRESS, Meter
 
 log = structlog.get_logger(__name__)
+
+
+@dataclass(kw_only=True, slots=True)
+class ObjectCounts:
+    """The number of deliveries whose objects were looked for at targets. The fields mean what they mean in `Check`."""
+
+    checked: int = 0
+    unread: int = 0
+    skipped: Counter[str] = field(default_factory=Counter)
 
 
 class Tally:
@@ -26,6 +35,10 @@ class Tally:
         self._findings = list(check.findings)
         self._places = {_key(finding): at for at, finding in enumerate(self._findings)}
         self._counts = Counter(check.counts or {})
+        self._checked_objects = check.checked_objects
+        self._unread_objects = check.unread_objects
+        self._skipped_objects = Counter(check.skipped_objects or {})
+        self._target_bytes = check.target_bytes
         self._repaired = check.repaired
         self._source_bytes = check.source_bytes
         self._sent_bytes = check.sent_bytes
@@ -55,6 +68,13 @@ class Tally:
     def content_done(self) -> None:
         self._checked_contents += 1
 
+    def objects_done(self, counts: ObjectCounts, *, read_bytes: int) -> None:
+        """Count the objects of a whole step. The step ends with this call, so an interrupted step counts none."""
+        self._checked_objects += counts.checked
+        self._unread_objects += counts.unread
+        self._skipped_objects += counts.skipped
+        self._target_bytes += read_bytes
+
     def read(self, length_bytes: int) -> None:
         """Count bytes that were read from a source."""
         self._source_bytes += length_bytes
@@ -63,7 +83,7 @@ class Tally:
         """Count bytes that were sent to the chunk service."""
         self._sent_bytes += length_bytes
 
-    def fields(self, _: Meter) -> dict[str, Any]:
+    def fields(self, meter: Meter) -> dict[str, Any]:
         """Return the record's fields as they are now."""
         return {
             "cursor": self.cursor,
@@ -71,13 +91,18 @@ class Tally:
             "total_contents": self.total_contents,
             "checked_bytes": self.checked_bytes,
             "checked_contents": self._checked_contents,
+            "checked_objects": self._checked_objects,
+            "unread_objects": self._unread_objects,
+            "skipped_objects": dict(self._skipped_objects),
+            "target_bytes": self._target_bytes,
+            "reading_bytes": meter.checked,
             "findings": tuple(self._findings),
             "counts": dict(self._counts),
             "found": self._counts.total(),
             "repaired": self._repaired,
             "source_bytes": self._source_bytes,
             "sent_bytes": self._sent_bytes,
-            **({"fruitless_attempts": 0} if self.cursor != self._check.cursor else {}),
+            **(PROGRESS if self.cursor != self._check.cursor else {}),
         }
 
     def _next_stage(self, cursor: Cursor) -> Cursor | None:

@@ -2,13 +2,14 @@
 
 import itertools
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from operator import itemgetter
 from typing import Any, Generic, TypeVar
 
+from gridhaul.storage.lost_objects import FORMER_RECEIPTS_KEPT
 from gridhaul.transfer.bundle import BUNDLED_FILE_BYTES, storing_task
 from gridhaul.transfer.checks import Check
 from gridhaul.transfer.errors import LeaseLost, OptionsConflict
@@ -16,6 +17,7 @@ from gridhaul.transfer.model import (
     Content,
     Delivery,
     File,
+    FormerReceipt,
     Hint,
     Lease,
     NewDelivery,
@@ -23,15 +25,16 @@ from gridhaul.transfer.model import (
     Queue,
     RecordId,
     TaskName,
+    Wait,
 )
 from gridhaul.transfer.ports.deliveries import DeliverableRecords, DeliveryRegistry
 from gridhaul.transfer.ports.files import FileRegistry, StorableFiles
 from gridhaul.transfer.ports.hints import Agenda
 from gridhaul.transfer.states import (
     DELETABLE,
+    DELIVERY_MOVES,
     FILE_MOVES,
     OVER,
-    REOPENABLE,
     UNFINISHED,
     Action,
     DeliveryState,
@@ -43,6 +46,12 @@ R = TypeVar("R", File, Delivery, Content, Check)
 Leasable = TypeVar("Leasable", File, Delivery, Check)
 S = TypeVar("S")
 _numbers = itertools.count(1)
+BOOTED_AT = datetime.now(UTC) - timedelta(seconds=time.monotonic())
+
+
+def wall_clock() -> datetime:
+    """Return the time of day, which moves with `time.monotonic`: a test may replace both by virtual time."""
+    return BOOTED_AT + timedelta(seconds=time.monotonic())
 
 
 def new_id() -> RecordId:
@@ -61,6 +70,13 @@ class Row(Generic[R]):
     lease_until: float | None = None
     claimed: tuple[str, str] | None = None
 
+    def attempt_at(self, when: float | None) -> None:
+        """Note when a worker may claim the record; None: no worker has to."""
+        self.next_attempt_at = when
+        if isinstance(self.record, File | Delivery):
+            at = None if when is None else wall_clock() + timedelta(seconds=when - time.monotonic())
+            self.record = replace(self.record, next_attempt_at=at)
+
     @property
     def due_and_free(self) -> bool:
         return max(self.next_attempt_at or 0.0, self.lease_until or 0.0) <= time.monotonic()
@@ -68,8 +84,9 @@ class Row(Generic[R]):
 
 def waiting_row(record: Leasable) -> Row[Leasable]:
     """Return the row of a new record: claimable now, and hinted by its maker."""
-    now = time.monotonic()
-    return Row(record=record, next_attempt_at=now, hinted_at=now)
+    row = Row(record=record, hinted_at=time.monotonic())
+    row.attempt_at(row.hinted_at)
+    return row
 
 
 class MemoryRecords(Generic[Leasable, S]):
@@ -105,12 +122,19 @@ class MemoryRecords(Generic[Leasable, S]):
         row = self._leased(lease)
         self._change(row, {"state": to_state, "rate": None, **changes})
         row.lease_until = row.hinted_at = None
-        row.next_attempt_at = row.hint_at = time.monotonic() + delay_seconds
+        row.hint_at = time.monotonic() + delay_seconds
+        row.attempt_at(row.hint_at)
         self._once_released(row)
+
+    async def wait(self, lease: Lease, to_state: S, *, delay_seconds: float, **changes: object) -> None:
+        await self.release(lease, to_state, delay_seconds=delay_seconds, **changes)
+        row = self.rows[lease.record_id]
+        before = row.record.wait or Wait(since=row.record.updated_at, attempts=0)
+        row.record = replace(row.record, wait=replace(before, attempts=before.attempts + 1))
 
     async def finish(self, lease: Lease, to_state: S, **changes: object) -> None:
         row = self._leased(lease)
-        self._change(row, {"state": to_state, "rate": None, **changes})
+        self._change(row, {"state": to_state, "rate": None, **changes, "wait": None})
         row.lease_until = None
         self._at_rest(row)
 
@@ -119,9 +143,9 @@ class MemoryRecords(Generic[Leasable, S]):
 
     async def move(self, record_id: RecordId, move: Move[Any], **changes: object) -> Leasable | None:
         row = self.rows.get(record_id)
-        if row is None or row.record.state not in move.from_states:
+        if row is None or not self._may(row.record, move):
             return None
-        afresh = {"rate": None, "error": None, "fruitless_attempts": 0, "fence": row.record.fence + 1}
+        afresh = {"rate": None, "error": None, "wait": None, "fruitless_attempts": 0, "fence": row.record.fence + 1}
         self._change(row, {"state": move.to_state, **afresh, **changes})
         row.lease_until = self._lease_left(row)
         if move.to_state in self.waiting:
@@ -130,17 +154,32 @@ class MemoryRecords(Generic[Leasable, S]):
             self._at_rest(row)
         return row.record
 
+    async def hurry(self, record_id: RecordId) -> Leasable | None:
+        row = self.rows.get(record_id)
+        if row is None or row.record.state not in self.waiting or row.next_attempt_at is None:
+            return None
+        if row.next_attempt_at <= time.monotonic() or (row.lease_until or 0.0) > time.monotonic():
+            return None
+        self._due_now(row)
+        self._change(row, {})
+        return row.record
+
+    def _may(self, record: Leasable, move: Move[Any]) -> bool:
+        return record.state in move.from_states
+
     def _lease_left(self, row: Row[Leasable]) -> float | None:
         """Return until when nobody may claim a record that was moved away from its worker."""
         return None
 
     def _due_now(self, row: Row[Leasable]) -> None:
-        now = row.next_attempt_at = time.monotonic()
+        now = time.monotonic()
+        row.attempt_at(now)
         leased = row.lease_until is not None and row.lease_until > now
         row.hint_at, row.hinted_at = (row.lease_until, None) if leased else (None, now)
 
     def _at_rest(self, row: Row[Leasable]) -> None:
-        row.next_attempt_at = row.hint_at = row.hinted_at = None
+        row.hint_at = row.hinted_at = None
+        row.attempt_at(None)
 
     def _once_released(self, row: Row[Leasable]) -> None:
         pass
@@ -156,7 +195,7 @@ class MemoryRecords(Generic[Leasable, S]):
         row.hinted_at = None
 
     def _change(self, row: Row[Leasable], changes: Mapping[str, Any]) -> None:
-        row.record = replace(row.record, updated_at=datetime.now(UTC), **changes)
+        row.record = replace(row.record, updated_at=wall_clock(), **changes)
 
 
 class MemoryFiles(MemoryRecords[File, FileState]):
@@ -173,7 +212,7 @@ class MemoryFiles(MemoryRecords[File, FileState]):
             key = (new.owner, new.idempotency_key)
             if key in self._by_key:
                 return self.rows[self._by_key[key]].record, False
-        now = datetime.now(UTC)
+        now = wall_clock()
         values = {name: getattr(new, name) for name in NewFile.__slots__ if name != "idempotency_key"}
         file = File(id=new_id(), state=FileState.REGISTERED, created_at=now, updated_at=now, **values)
         self.rows[file.id] = waiting_row(file)
@@ -182,11 +221,11 @@ class MemoryFiles(MemoryRecords[File, FileState]):
         return file, True
 
     async def page(
-        self, *, owner: str | None, state: FileState | None, limit: int, before: RecordId | None
+        self, *, owner: str | None, states: Collection[FileState], limit: int, before: RecordId | None
     ) -> Sequence[File]:
         files = (row.record for _, row in sorted(self.rows.items(), reverse=True))
         theirs = (f for f in files if owner in (None, f.owner))
-        wanted = (f for f in theirs if state in (None, f.state) and (before is None or f.id < before))
+        wanted = (f for f in theirs if (not states or f.state in states) and (before is None or f.id < before))
         return list(itertools.islice(wanted, limit))
 
     async def count_open(self, owner: str, *, limit: int) -> int:
@@ -248,7 +287,8 @@ class MemoryFiles(MemoryRecords[File, FileState]):
     def _at_rest(self, row: Row[File]) -> None:
         super()._at_rest(row)
         if row.record.state is FileState.STORED and row.record.deliver_to is not None:
-            row.next_attempt_at = row.hint_at = time.monotonic()
+            row.hint_at = time.monotonic()
+            row.attempt_at(row.hint_at)
 
 
 class MemoryDeliveries(MemoryRecords[Delivery, DeliveryState]):
@@ -270,11 +310,12 @@ class MemoryDeliveries(MemoryRecords[Delivery, DeliveryState]):
         row = self.rows.get(new.id)
         if row is None:
             return self._insert(new), True
-        if row.record.state in REOPENABLE:
+        if row.record.may(DELIVERY_MOVES[Action.RETRY]):
             again = {"state": DeliveryState.QUEUED, "if_exists": new.destination.if_exists, "error": None}
             counts = {"sent_bytes": 0, "attempts": 0, "fruitless_attempts": 0, "fence": row.record.fence + 1}
             row.lease_until = self._lease_left(row)
-            self._change(row, {"length": new.length, "sha256": new.sha256, "queue": new.queue, **again, **counts})
+            asked = {"length": new.length, "sha256": new.sha256, "queue": new.queue, "source_path": new.source_path}
+            self._change(row, {**asked, **again, **counts})
             self._due_now(row)
             return row.record, True
         if row.record.if_exists is not new.destination.if_exists:
@@ -295,12 +336,12 @@ class MemoryDeliveries(MemoryRecords[Delivery, DeliveryState]):
         return [row.record for row in self.rows.values() if row.record.file_id == file_id]
 
     async def page(
-        self, *, owner: str | None, state: DeliveryState | None, limit: int, before: Delivery | None
+        self, *, owner: str | None, states: Collection[DeliveryState], limit: int, before: Delivery | None
     ) -> Sequence[Delivery]:
         theirs = (row.record for row in self.rows.values() if owner in (None, row.record.owner))
         newest_first = sorted(theirs, key=_age, reverse=True)
-        wanted = (d for d in newest_first if state in (None, d.state) and (before is None or _age(d) < _age(before)))
-        return list(itertools.islice(wanted, limit))
+        older = (d for d in newest_first if before is None or _age(d) < _age(before))
+        return list(itertools.islice((d for d in older if not states or d.state in states), limit))
 
     async def claim_cleaning(self, delivery_id: RecordId, *, holder: str) -> Delivery | None:
         row = self.rows.get(delivery_id)
@@ -315,15 +356,28 @@ class MemoryDeliveries(MemoryRecords[Delivery, DeliveryState]):
 
     def _due_now(self, row: Row[Delivery]) -> None:
         super()._due_now(row)
-        row.record = replace(row.record, ended_at=None, cleaning_error=None)
+        record = row.record
+        if record.receipt is not None:
+            assert record.ended_at is not None
+            assert record.object_error is not None
+            former = FormerReceipt(receipt=record.receipt, ended_at=record.ended_at, object_error=record.object_error)
+            history = (*record.former_receipts, former)[-FORMER_RECEIPTS_KEPT:]
+            forgotten: dict[str, Any] = dict.fromkeys(("receipt", "object_error", "final_name", "checked", "replaced"))
+            counts = {"sent_bytes": 0, "sent_bytes_most": 0}
+            record = replace(record, former_receipts=history, final_touched=False, **counts, **forgotten)
+        row.record = replace(record, ended_at=None, cleaning_error=None)
+
+    def _may(self, record: Delivery, move: Move[Any]) -> bool:
+        return record.may(move)
 
     def _at_rest(self, row: Row[Delivery]) -> None:
         super()._at_rest(row)
         if row.record.state not in OVER:
             return
-        row.record = replace(row.record, ended_at=row.record.ended_at or datetime.now(UTC))
+        row.record = replace(row.record, ended_at=row.record.ended_at or wall_clock())
         if row.record.leftovers:
-            row.next_attempt_at = row.hint_at = time.monotonic() + self._sweep_seconds
+            row.hint_at = time.monotonic() + self._sweep_seconds
+            row.attempt_at(row.hint_at)
             row.record = replace(row.record, queue=Queue.MAINTENANCE)
         self._once_released(row)
 
@@ -332,7 +386,7 @@ class MemoryDeliveries(MemoryRecords[Delivery, DeliveryState]):
             row.claimed = None
 
     def _insert(self, new: NewDelivery) -> Delivery:
-        now = datetime.now(UTC)
+        now = wall_clock()
         delivery = Delivery(
             id=new.id,
             file_id=new.file_id,
@@ -343,6 +397,7 @@ class MemoryDeliveries(MemoryRecords[Delivery, DeliveryState]):
             length=new.length,
             sha256=new.sha256,
             queue=new.queue,
+            source_path=new.source_path,
             state=DeliveryState.QUEUED,
             created_at=now,
             updated_at=now,

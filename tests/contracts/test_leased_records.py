@@ -227,6 +227,90 @@ async def test_finished_record_can_neither_be_claimed_nor_renewed(ports: Ports, 
     assert (await one.now()).state == one.done
 
 
+async def test_waiting_attempts_are_counted_from_the_first_one_on(ports: Ports, make: Make) -> None:
+    one = await make(ports)
+    began = None
+    for attempts in (1, 2, 3):
+        record = await one.claimed()
+        await one.records.wait(record.lease, one.waiting, delay_seconds=0, error=FAILURE)
+        after = await one.now()
+        assert after.wait is not None
+        assert (after.state, after.error, after.wait.attempts) == (one.waiting, FAILURE, attempts)
+        began = began or after.wait.since
+        assert after.wait.since == began <= after.updated_at
+        await eventually(lambda: ports.agenda.due(10))
+
+
+async def test_wait_that_the_same_write_ends_begins_anew(ports: Ports, make: Make) -> None:
+    one = await make(ports)
+    await one.records.wait((await one.claimed()).lease, one.waiting, delay_seconds=0)
+    record = await eventually(one.claim)
+    assert record is not None
+    assert record.wait is not None
+    await one.records.wait(record.lease, one.waiting, delay_seconds=0, wait=None)
+    after = await one.now()
+    assert after.wait is not None
+    assert (after.wait.attempts, after.wait.since >= record.updated_at) == (1, True)
+
+
+async def test_record_waits_no_more_once_it_is_finished_or_moved(ports: Ports, make: Make) -> None:
+    one = await make(ports)
+    await one.records.wait((await one.claimed()).lease, one.waiting, delay_seconds=0)
+    assert (await one.now()).wait is not None
+    await one.move(Action.PAUSE)
+    assert (await one.now()).wait is None
+    await one.move(Action.RESUME)
+    await one.records.wait((await one.claimed()).lease, one.waiting, delay_seconds=0)
+    record = await eventually(one.claim)
+    assert record is not None
+    await one.records.finish(record.lease, one.done)
+    assert (await one.now()).wait is None
+
+
+async def test_stale_holder_cannot_let_the_record_wait(short_leases: Ports, make: Make) -> None:
+    one = await make(short_leases)
+    stale = (await one.claimed()).lease
+    await eventually(one.claim)
+    with pytest.raises(LeaseLost):
+        await one.records.wait(stale, one.waiting, delay_seconds=0)
+    assert (await one.now()).wait is None
+
+
+async def test_time_of_the_next_attempt_is_in_the_record(ports: Ports, make: Make) -> None:
+    one = await make(ports)
+    await one.records.wait((await one.claimed()).lease, one.waiting, delay_seconds=60)
+    after = await one.now()
+    assert after.next_attempt_at is not None
+    assert 59 <= (after.next_attempt_at - after.updated_at).total_seconds() <= 61
+    await one.move(Action.CANCEL)
+    assert (await one.now()).next_attempt_at is None
+
+
+async def test_hurried_record_is_due_at_once_and_keeps_its_wait(ports: Ports, make: Make) -> None:
+    one = await make(ports)
+    await one.records.wait((await one.claimed()).lease, one.waiting, delay_seconds=60, error=FAILURE)
+    before = await one.now()
+    hurried = await one.records.hurry(one.id)
+    assert hurried is not None
+    assert hurried == await one.now()
+    assert (hurried.state, hurried.fence, hurried.wait) == (one.waiting, before.fence, before.wait)
+    (hint,) = await ports.agenda.overlooked(Queue.SMALL, 10, seconds=0)
+    assert hint.record_id == one.id
+    assert await one.claim() is not None
+
+
+async def test_only_a_record_that_waits_for_later_can_be_hurried(ports: Ports, make: Make) -> None:
+    one = await make(ports)
+    assert await one.records.hurry(RecordId("f" * 24)) is None
+    before = await one.now()
+    assert await one.records.hurry(one.id) is None
+    assert await one.now() == before
+    record = await one.claimed()
+    assert await one.records.hurry(one.id) is None
+    await one.records.finish(record.lease, one.done)
+    assert await one.records.hurry(one.id) is None
+
+
 async def test_claim_clears_error_and_rate(ports: Ports, make: Make) -> None:
     one = await make(ports)
     lease = (await one.claimed()).lease

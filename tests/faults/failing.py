@@ -23,7 +23,7 @@ class Way(StrEnum):
     ANSWER_LOST = "answer-lost"  # the call is done, but raises an error
     WORKER_DIES = "worker-dies"  # the call does nothing, and the worker does nothing more
     ARRIVES_LATE = "arrives-late"  # the worker dies, and the call is done later, after calls of other workers
-    AWAY = "away"  # from this call on, every call of the port is refused for a while
+    AWAY = "away"  # from this call on, every call of the port that fails in no other way is refused for a while
     STOP = "stop"  # the call is done, and the worker is asked to stop
 
 
@@ -77,7 +77,9 @@ class Faults:
         way, now = self._plan.get(len(self.calls)), asyncio.get_running_loop().time()
         if way is Way.AWAY:
             self._away_until[port] = now + self._away_seconds
-        return Way.REFUSED if now < self._away_until.get(port, 0.0) else way
+        if way is None or way is Way.AWAY:
+            return Way.REFUSED if now < self._away_until.get(port, 0.0) else None
+        return way
 
     def do_late(self, act: Callable[[], Awaitable[object]]) -> None:
         """Run `act` after `late_calls` further calls, when its caller is dead."""

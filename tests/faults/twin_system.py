@@ -32,6 +32,7 @@ from gridhaul.transfer.model import (
     RecordId,
     TaskName,
 )
+from gridhaul.transfer.retry import Limits
 from gridhaul.transfer.states import DeliveryState, FileState
 from tasks import maintenance
 from tasks.attempt import Attempts, Chores
@@ -62,7 +63,7 @@ RENEW_SECONDS = 10.0
 DISPATCH_SECONDS = 5.0
 SWEEP_AFTER_SECONDS = 120.0
 MAX_ATTEMPTS = 5
-AT_REST_WITHIN_SECONDS = 3600.0
+AT_REST_WITHIN_SECONDS = 3600.0  # beside RETRY_HOURS
 OWNER, TARGET, NAME = "operator", "archive", "run.h5"
 SECRET = SecretStr("s" * 32)
 
@@ -86,6 +87,7 @@ class Case:
     there_before: bytes | None = None  # the bytes of an object that is under the file's name at the target
     registered: bytes | None = None  # the bytes of the source when it is registered, before it changes to `data`
     atomic: bool = True
+    retry_hours: float = 0
 
 
 class WatchedDirectory(DirectoryTarget):
@@ -102,7 +104,7 @@ class WatchedDirectory(DirectoryTarget):
         """Look at each file under a final name that is new or has changed."""
         for entry in os.scandir(self.path):
             status = entry.stat()
-            state = (entry.name, status.st_ino, status.st_mtime_ns, status.st_size)
+            state = (entry.name, status.st_ino, status.st_ctime_ns, status.st_size)
             if not entry.name.startswith(".gridhaul-") and state not in self._looked_at:
                 self._looked_at.add(state)
                 self.seen.add((entry.name, Path(entry).read_bytes()))
@@ -202,7 +204,7 @@ class TwinSystem:
 
     async def rest(self) -> None:
         """Let dispatcher and workers work until no record waits for anything."""
-        deadline = asyncio.get_running_loop().time() + AT_REST_WITHIN_SECONDS
+        deadline = asyncio.get_running_loop().time() + AT_REST_WITHIN_SECONDS + self.case.retry_hours * 3600
         while self._waiting():
             assert asyncio.get_running_loop().time() < deadline, f"these never come to rest: {self._waiting()}"
             await self._dispatcher.dispatch()
@@ -284,7 +286,7 @@ class TwinSystem:
                 stopping=lambda: life.stopping,
                 renew_seconds=RENEW_SECONDS,
                 lease_seconds=LEASE_SECONDS,
-                max_attempts=most,
+                limits=Limits(attempts=most, waiting_seconds=self.case.retry_hours * 3600),
             )
 
         return Runtime(
@@ -341,8 +343,8 @@ async def _nothing_to_close() -> None:
 
 def _settings(case: Case, root: Path) -> WorkerSettings:
     return WorkerSettings(
-        mongo_url=SECRET,
-        redis_url=SECRET,
+        mongo_url=SecretStr("mongodb://twin"),
+        redis_url=SecretStr("redis://twin"),
         service_secret=SECRET,
         chunk_service_url="",
         roots=(root,),

@@ -8,6 +8,7 @@ from gridhaul.source.opened import identify
 from gridhaul.source.roots import Roots
 from gridhaul.targets.directory import DirectoryTarget
 from gridhaul.transfer.model import Destination, File, Hint, NewFile, Queue, RecordId
+from gridhaul.transfer.retry import Limits
 from gridhaul.transfer.states import DeliveryState, FileState
 from tasks.attempt import Attempts
 from tasks.runtime import Runtime
@@ -80,7 +81,7 @@ class Bench:
             "stopping": lambda: self.stop,
             "renew_seconds": 10,
             "lease_seconds": LEASE_SECONDS,
-            "max_attempts": 3,
+            "limits": Limits(attempts=3, waiting_seconds=0),
         }
         return Runtime(
             settings=worker_settings(roots=(self.outgoing,), segments_in_flight=1, lease_seconds=self.lease_seconds),

@@ -31,6 +31,7 @@ from gridhaul.storage.registry import MongoDeliveries, MongoFiles
 from gridhaul.targets.targets_file import load_targets
 from gridhaul.transfer.checks import Check, CheckKind, CheckState, Mode, NewCheck
 from gridhaul.transfer.model import Content, File, Hint, RecordId
+from gridhaul.transfer.retry import Limits
 from gridhaul.transfer.states import STORABLE, DeliveryState, FileState
 from tasks.attempt import Attempts, Chores
 from tasks.run_check import check_some
@@ -211,8 +212,9 @@ async def check_bench(database: Database, top: Path) -> AsyncGenerator[CheckBenc
     await targets.close()
 
 
-def _pace(max_attempts: int) -> dict[str, Any]:
-    return {"stopping": lambda: False, "renew_seconds": 10, "lease_seconds": 60, "max_attempts": max_attempts}
+def _pace(attempts: int) -> dict[str, Any]:
+    limits = Limits(attempts=attempts, waiting_seconds=0)
+    return {"stopping": lambda: False, "renew_seconds": 10, "lease_seconds": 60, "limits": limits}
 
 
 async def _chunk_service(database: Database, requests: Requests) -> httpx2.AsyncClient:

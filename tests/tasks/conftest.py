@@ -8,6 +8,7 @@ import pytest
 
 from gridhaul.targets.targets_file import load_targets
 from gridhaul.transfer import retry
+from gridhaul.transfer.retry import Limits
 from gridhaul.transfer.states import DeliveryState
 from tasks.attempt import Attempts, Chores
 from tasks.runtime import Runtime
@@ -55,10 +56,18 @@ async def bench(web: HttpStore, tmp_path: Path, at_once: None) -> AsyncIterator[
         file_attempts=UNUSED,
         delete_attempts=UNUSED,
         delivery_attempts=Attempts(
-            records=deliveries, waiting=DeliveryState.QUEUED, failed=DeliveryState.FAILED, max_attempts=3, **pace
+            records=deliveries,
+            waiting=DeliveryState.QUEUED,
+            failed=DeliveryState.FAILED,
+            limits=Limits(attempts=3, waiting_seconds=0),
+            **pace,
         ),
         cleaning_attempts=Chores(
-            records=deliveries, waiting=DeliveryState.FAILED, failed=DeliveryState.FAILED, max_attempts=99, **pace
+            records=deliveries,
+            waiting=DeliveryState.FAILED,
+            failed=DeliveryState.FAILED,
+            limits=Limits(attempts=99, waiting_seconds=0),
+            **pace,
         ),
         checking=UNUSED,
         close=UNUSED,

@@ -13,6 +13,7 @@ from gridhaul.transfer.bundle import WholeContent
 from gridhaul.transfer.errors import LeaseLost, NotFound, StaleFence
 from gridhaul.transfer.grants import ContentGrant, RepairGrant
 from gridhaul.transfer.model import File, IfChanged, NewFile, Queue, RecordId, Seal, Segment
+from gridhaul.transfer.retry import Limits
 from gridhaul.transfer.states import FileState, Layout
 from tasks.attempt import Attempts
 from tasks.runtime import Runtime
@@ -148,7 +149,7 @@ class Bench:
                 stopping=lambda: self.stop,
                 renew_seconds=0.005,
                 lease_seconds=60,
-                max_attempts=MAX_ATTEMPTS,
+                limits=Limits(attempts=MAX_ATTEMPTS, waiting_seconds=0),
             ),
             delete_attempts=UNUSED,
             delivery_attempts=UNUSED,

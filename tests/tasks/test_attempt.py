@@ -3,18 +3,21 @@
 import asyncio
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from gridhaul.transfer import retry
 from gridhaul.transfer.errors import (
+    ChunkServiceFailed,
     DatabaseUnavailable,
     LeaseLost,
     SourceChanged,
     TargetUnavailable,
 )
 from gridhaul.transfer.model import File, Lease
+from gridhaul.transfer.retry import Limits
 from gridhaul.transfer.states import FILE_MOVES, STORABLE, Action, FileState
 from tasks import attempt
 from tasks.attempt import Attempts, Meter, Tenure
@@ -42,6 +45,7 @@ class Bench:
     stop: bool = False
     lease_seconds: float = LONG_LEASE_SECONDS
     renew_seconds: float = 0.005
+    waiting_seconds: float = 0.0
     cancelled: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def claim(self) -> File:
@@ -62,7 +66,7 @@ class Bench:
             stopping=lambda: self.stop,
             renew_seconds=self.renew_seconds,
             lease_seconds=self.lease_seconds,
-            max_attempts=3,
+            limits=Limits(attempts=3, waiting_seconds=self.waiting_seconds),
         )
         await attempts.run(file, lambda _: work, meter or new_meter())
         work.close()  # the attempt may not have started the work
@@ -101,7 +105,7 @@ async def test_retryable_error_gives_the_record_back_for_later() -> None:
     one = await bench()
     file = await one.claim()
     after = await one.run(file, fail(TargetUnavailable("It does not answer.", retry_after_seconds=60)))
-    assert (after.state, after.fruitless_attempts) == (FileState.REGISTERED, 1)
+    assert (after.state, after.fruitless_attempts) == (FileState.REGISTERED, 0)
     assert after.error is not None
     assert (after.error.code, after.error.detail) == ("target_unavailable", "It does not answer.")
     again = await one.files.claim(file.id, holder="w", from_states=STORABLE, to_state=FileState.STORING)
@@ -127,6 +131,67 @@ async def test_waiting_for_something_outside_never_uses_up_attempts() -> None:
     for _ in range(10):
         after = await one.run(await one.claim(), fail(DatabaseUnavailable("no")))
         assert (after.state, after.fruitless_attempts) == (FileState.REGISTERED, 0)
+
+
+async def test_record_that_waits_is_neither_failed_nor_taken_for_one_whose_worker_is_lost_again_and_again() -> None:
+    one = await bench(waiting_seconds=3600)
+    for attempts in range(1, 11):
+        after = await one.run(await one.claim(), fail(TargetUnavailable("no")))
+        assert after.wait is not None
+        assert (after.state, after.fruitless_attempts, after.wait.attempts) == (FileState.REGISTERED, 0, attempts)
+        assert after.wait.since <= after.updated_at
+
+
+async def test_record_fails_once_it_has_waited_long_enough() -> None:
+    one = await bench(waiting_seconds=3600)
+    for _ in range(3):
+        await one.run(await one.claim(), fail(TargetUnavailable("no")))
+    file = await one.claim()
+    assert file.wait is not None
+    an_hour_ago = replace(file.wait, since=file.wait.since - timedelta(hours=1))
+    after = await one.run(replace(file, wait=an_hour_ago), fail(TargetUnavailable("no")))
+    assert (after.state, after.wait) == (FileState.FAILED, None)
+
+
+async def test_progress_ends_the_wait_while_the_attempt_still_runs() -> None:
+    one = await bench(waiting_seconds=3600)
+    await one.run(await one.claim(), fail(TargetUnavailable("no")))
+    meter = new_meter()
+    running = asyncio.create_task(one.run(await one.claim(), one.endless(), meter))
+    meter.add(10)
+
+    async def waits_no_more() -> bool:
+        return (await one.now()).wait is None
+
+    await eventually(waits_no_more)
+    one.stop = True
+    await running
+
+
+async def test_wait_begins_anew_after_progress() -> None:
+    one = await bench(waiting_seconds=3600)
+    before = (await one.run(await one.claim(), fail(TargetUnavailable("no")))).wait
+    meter = new_meter()
+    meter.add(10)
+    after = (await one.run(await one.claim(), fail(TargetUnavailable("no")), meter)).wait
+    assert before is not None
+    assert after is not None
+    assert (after.attempts, after.since > before.since) == (1, True)
+
+
+async def test_error_of_another_kind_ends_the_wait() -> None:
+    one = await bench(waiting_seconds=3600)
+    await one.run(await one.claim(), fail(TargetUnavailable("no")))
+    after = await one.run(await one.claim(), fail(ChunkServiceFailed("no")))
+    assert (after.state, after.wait, after.fruitless_attempts) == (FileState.REGISTERED, None, 1)
+
+
+async def test_request_to_stop_leaves_the_wait_as_it_is() -> None:
+    one = await bench(waiting_seconds=3600)
+    before = await one.run(await one.claim(), fail(TargetUnavailable("no")))
+    one.stop = True
+    after = await one.run(await one.claim(), one.endless())
+    assert (after.wait, after.fruitless_attempts) == (before.wait, 0)
 
 
 async def test_unexpected_exception_is_tried_again_and_not_told() -> None:
@@ -206,10 +271,10 @@ async def test_request_to_stop_waits_for_the_work_to_clean_up() -> None:
 async def test_progress_makes_an_attempt_a_fruitful_one() -> None:
     one = await bench()
     for _ in range(2):
-        await one.run(await one.claim(), fail(TargetUnavailable("no")))
+        await one.run(await one.claim(), fail(ChunkServiceFailed("no")))
     meter = new_meter()
     meter.add(10)
-    after = await one.run(await one.claim(), fail(TargetUnavailable("no")), meter)
+    after = await one.run(await one.claim(), fail(ChunkServiceFailed("no")), meter)
     assert (after.state, after.fruitless_attempts, after.stored_bytes) == (FileState.REGISTERED, 0, 10)
     assert after.attempts == 3
 
@@ -220,7 +285,8 @@ async def test_only_what_goes_further_than_before_is_progress() -> None:
     meter.skip(30)
     meter.add(20)
     after = await one.run(await one.claim(), fail(TargetUnavailable("no")), meter)
-    assert (after.fruitless_attempts, after.stored_bytes) == (1, 50)
+    assert after.wait is not None
+    assert (after.wait.attempts, after.stored_bytes) == (1, 50)
 
 
 async def test_progress_is_shown_while_the_work_runs() -> None:
@@ -246,7 +312,7 @@ class _Unreachable(MemoryFiles):
     async def renew(self, lease: Lease, **changes: object) -> None:
         raise DatabaseUnavailable("no")
 
-    async def release(self, lease: Lease, to_state: FileState, *, delay_seconds: float, **changes: object) -> None:
+    async def wait(self, lease: Lease, to_state: FileState, *, delay_seconds: float, **changes: object) -> None:
         raise DatabaseUnavailable("no")
 
 
@@ -302,4 +368,4 @@ def test_meter_knows_no_rate_before_the_first_byte() -> None:
     meter = new_meter()
     meter.skip(7)
     assert (meter.rate, meter.position, meter.furthest) == (None, 7, 7)
-    assert meter.changes() == {"stored_bytes": 7, "rate": None, "fruitless_attempts": 0}
+    assert meter.changes() == {"stored_bytes": 7, "rate": None, **attempt.PROGRESS}

@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 
 from gridhaul.targets.directory import DirectoryTarget
-from gridhaul.transfer.errors import ChunkCorrupt, TargetLocked, TargetUnavailable
-from gridhaul.transfer.model import Delivery, File, IfExists, Lease, RecordId, RemoteObject
+from gridhaul.transfer.errors import ChunkCorrupt, TargetInconsistent, TargetLocked, TargetUnavailable
+from gridhaul.transfer.model import Attributes, Delivery, File, IfExists, Lease, RecordId, RemoteObject
 from gridhaul.transfer.naming import is_temporary, temporary_name
 from gridhaul.transfer.ports.targets import Blocks, Leaving
 from gridhaul.transfer.states import DELIVERABLE, DELIVERY_MOVES, Action, DeliveryState
@@ -169,13 +169,15 @@ async def test_delivery_paused_while_its_target_hangs_stops_within_a_second_or_t
 
 async def test_worker_that_stood_still_for_longer_than_its_lease_sends_nothing_more(bench: Bench) -> None:
     class StandsStill(DirectoryTarget):
-        async def put(self, name: str, blocks: Blocks, *, length: int, leaving: Leaving) -> None:
+        async def put_with(
+            self, name: str, blocks: Blocks, *, length: int, leaving: Leaving, attributes: Attributes
+        ) -> None:
             def late(length: int) -> None:
                 if length > 0:
                     time.sleep(2 * lease_seconds)  # nobody renews the lease meanwhile
                 leaving(length)
 
-            await super().put(name, blocks, length=length, leaving=late)
+            await super().put_with(name, blocks, length=length, leaving=late, attributes=attributes)
 
     lease_seconds = 0.5
     attempts = replace(bench.runtime.delivery_attempts, lease_seconds=lease_seconds)
@@ -190,11 +192,13 @@ async def test_what_was_only_made_does_not_count_as_sent(
     bench: Bench, left: int, sent_mib: int, fruitless: int
 ) -> None:
     class BreaksOff(DirectoryTarget):
-        async def put(self, name: str, blocks: Blocks, *, length: int, leaving: Leaving) -> None:
+        async def put_with(
+            self, name: str, blocks: Blocks, *, length: int, leaving: Leaving, attributes: Attributes
+        ) -> None:
             made = [len(block) for block in blocks]
             for one in [0, *made][: left + 1]:
                 leaving(one)
-            raise TargetUnavailable("The connection broke.")
+            raise TargetInconsistent("The connection broke.")
 
     bench.runtime = replace(bench.runtime, targets=only(BreaksOff(name="disk", path=bench.disk)))
     delivery = await bench.deliver(some_bytes(3 * MIB), "disk")
@@ -204,7 +208,9 @@ async def test_what_was_only_made_does_not_count_as_sent(
 
 async def test_block_that_leaves_again_on_a_new_connection_counts_once(bench: Bench) -> None:
     class Repeats(DirectoryTarget):
-        async def put(self, name: str, blocks: Blocks, *, length: int, leaving: Leaving) -> None:
+        async def put_with(
+            self, name: str, blocks: Blocks, *, length: int, leaving: Leaving, attributes: Attributes
+        ) -> None:
             first, second, *_ = [len(block) for block in blocks]
             for one in (0, first, 0, 0, second):
                 leaving(one)
@@ -219,8 +225,10 @@ async def test_delivery_cancelled_before_its_commit_is_not_committed(bench: Benc
     """The cancel comes before the worker's next look, but the worker must write COMMITTING before it renames."""
 
     class Cancelled(DirectoryTarget):
-        async def put(self, name: str, blocks: Blocks, *, length: int, leaving: Leaving) -> None:
-            await super().put(name, blocks, length=length, leaving=leaving)
+        async def put_with(
+            self, name: str, blocks: Blocks, *, length: int, leaving: Leaving, attributes: Attributes
+        ) -> None:
+            await super().put_with(name, blocks, length=length, leaving=leaving, attributes=attributes)
             await bench.deliveries.move(bench.row.record.id, DELIVERY_MOVES[Action.CANCEL])
 
     bench.runtime = replace(bench.runtime, targets=only(Cancelled(name="disk", path=bench.disk)))

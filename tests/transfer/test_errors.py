@@ -5,7 +5,7 @@ from collections import defaultdict
 import pytest
 
 from gridhaul.transfer import errors
-from gridhaul.transfer.errors import GridhaulError, InternalError, LeaseLost, StopRequested, by_code
+from gridhaul.transfer.errors import GridhaulError, InternalError, LeaseLost, Patience, StopRequested, by_code
 
 ALL = [cls for cls in vars(errors).values() if isinstance(cls, type) and issubclass(cls, GridhaulError)]
 OF_THEIR_OWN = [cls for cls in ALL if cls is not InternalError]
@@ -32,7 +32,7 @@ def test_unknown_code_is_no_class() -> None:
 def test_class_fits_a_problem_document(cls: type[GridhaulError]) -> None:
     assert re.fullmatch(r"[a-z]+(_[a-z]+)*", cls.code)
     assert 400 <= cls.status <= 599
-    assert cls.counts or cls.retryable, "an error that uses up no attempt must be retryable"
+    assert cls.retryable or cls.patience is Patience.ATTEMPTS, "only a retryable error can be waited for"
 
 
 def test_detail_and_delay_are_kept() -> None:

@@ -29,8 +29,14 @@ class HeldRecords(Protocol[S_contra]):
     async def release(self, lease: Lease, to_state: S_contra, *, delay_seconds: float, **changes: object) -> None:
         """End the lease; the record is due again after `delay_seconds`."""
 
+    async def wait(self, lease: Lease, to_state: S_contra, *, delay_seconds: float, **changes: object) -> None:
+        """Do what `release` does, and count the attempt in the record's `wait`.
+
+        A record that has no `wait`, or whose `wait` is None in `changes`, waits from now on.
+        """
+
     async def finish(self, lease: Lease, to_state: S_contra, **changes: object) -> None:
-        """End the lease; no worker has to look at the record again."""
+        """End the lease; no worker has to look at the record again, and it does not wait any more."""
 
     async def require(self, lease: Lease) -> None:
         """Raise LeaseLost if the record is no longer held under the lease's fence. Change nothing."""
@@ -52,10 +58,16 @@ class LeasedRecords(ReadableRecords[R_co], HeldRecords[S_contra], Protocol[R_co,
 class MovableRecords(Protocol[R_co, S_contra]):
     """Records as an operator sees them: cancelled, paused, resumed or retried, whoever works on them."""
 
+    async def hurry(self, record_id: RecordId) -> R_co | None:
+        """Make a record due now that waits for its next attempt, and return it; the caller sends the hint.
+
+        Return None if the record does not wait for a next attempt that is planned for later.
+        """
+
     async def move(self, record_id: RecordId, move: Move[S_contra], **changes: object) -> R_co | None:
         """Make the move and return the record, or None if the record is in none of the move's states.
 
         The fence grows, so the next write of a worker that holds the record raises LeaseLost. The record's error and
-        its fruitless attempts are cleared. If workers wait for records in the new state, the record is due now and the
-        caller sends the hint; otherwise the record is at rest.
+        its fruitless attempts are cleared, and it does not wait any more. If workers wait for records in the new state,
+        the record is due now and the caller sends the hint; otherwise the record is at rest.
         """
