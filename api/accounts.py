@@ -124,10 +124,10 @@ def _check_revocation(body: AccountChanges, *, username: str, caller: Caller) ->
     Raises StateConflict if the caller would remove its own password and all its keys.
     """
     if body.revoke_keys and "password" not in body.model_fields_set:
-        raise InvalidValue("`revoke_keys` needs `password` in the same request: a new one, or null to remove it.")
+        raise InvalidValue("All keys are revoked only together with a new password, or with the removal of the password.")
     if body.revoke_keys and body.password is None and username == caller.username:
         raise StateConflict(
-            "You cannot remove your own password and all your keys in one request: nobody could use the account any "
+            "You cannot remove your own password and all your keys at once: nobody could use the account any "
             "more. Give a new password instead."
         )
 
@@ -152,7 +152,7 @@ async def _changes(body: AccountSettings, service: Service) -> dict[str, Any]:
     named = body.model_fields_set - {"username", "password", "current_password", "revoke_keys"}
     changes = {name: getattr(body, name) for name in named}
     if "scopes" in named and body.scopes is None:
-        raise InvalidValue("scopes must be a list; it may be empty.")
+        raise InvalidValue("The scopes must be a list; it may be empty.")
     for name in ("scopes", "roots", "targets"):
         if changes.get(name) is not None:
             changes[name] = tuple(dict.fromkeys(changes[name]))
@@ -177,7 +177,7 @@ def _root(text: str, configured: tuple[Path, ...]) -> str:
     """
     root = PurePosixPath(check_path(text))
     if ".." in root.parts or not any(root.is_relative_to(server_root) for server_root in configured):
-        raise InvalidValue(f"roots must be directories at or beneath: {', '.join(map(str, configured))}.")
+        raise InvalidValue(f"Roots must be directories at or beneath: {', '.join(map(str, configured))}.")
     return str(root)
 
 

@@ -12,7 +12,7 @@ from fastapi import FastAPI
 
 from api import accounts as account_routes
 from api import checks as check_routes
-from api import delete, deliveries, files, finalize, keys, login, operations, prepare
+from api import delete, deliveries, examples, files, finalize, front_page, keys, login, operations, prepare
 from api.authentication import Authentication
 from api.authenticator import Authenticator
 from api.dependencies import Service
@@ -26,7 +26,7 @@ from api.rate_limits import RateLimits
 from api.scheduler import Scheduler
 from api.source_lookup import SourceLookup, look_threads
 from gridhaul import __version__
-from gridhaul.asgi import chain, documentation, problems
+from gridhaul.asgi import chain, documentation, openapi_examples, problems
 from gridhaul.asgi.health import Health, database_check, health_routes
 from gridhaul.asgi.readiness import Readiness
 from gridhaul.asgi.request_limits import RequestLimits
@@ -69,6 +69,8 @@ def create_app() -> FastAPI:
     )
     chain.install(app, Authentication)
     documentation.install(app)
+    front_page.install(app)
+    openapi_examples.install(app, schemas=examples.SCHEMAS, parameters=examples.PARAMETERS, problems=examples.PROBLEMS)
     # Starlette tries one route after another, so the routes with the most requests are first.
     for part in (prepare, files, finalize, deliveries, operations, delete, check_routes, account_routes, keys):
         app.include_router(part.router, responses=problems.documented(*ANSWERS, *chain.ANSWERS))

@@ -3,6 +3,7 @@
 from fastapi import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from api import front_page
 from api.dependencies import get_service
 from gridhaul.asgi import documentation
 from gridhaul.asgi.request_log import note
@@ -10,6 +11,7 @@ from gridhaul.transfer.access import Caller
 from gridhaul.transfer.errors import Unauthorized
 
 OPEN_PATHS = documentation.PATHS | {
+    front_page.PATH,
     "/healthz",
     "/readyz",
     "/openapi.json",
@@ -47,7 +49,7 @@ def _path(scope: Scope) -> str:
 async def _caller(request: Request) -> Caller:
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not token:
-        raise Unauthorized("A bearer token is needed: an API key, or an access token from /auth/token/.")
+        raise Unauthorized("An API key or an access token is needed.")
     service = await get_service(request)
     caller = await service.authenticator.caller(token.strip())
     await service.rate_limits.count(caller.account)

@@ -14,7 +14,7 @@ from gridhaul.asgi.bounded_route import BoundedRoute
 from gridhaul.asgi.problems import documented
 from gridhaul.transfer.checks import CANCEL_CHECK, Check, CheckKind, CheckState, Mode, NewCheck
 from gridhaul.transfer.errors import InvalidValue, NotFound, StateConflict
-from gridhaul.transfer.findings import Finding, FindingCode, Outcome
+from gridhaul.transfer.findings import Finding, FindingCode, Outcome, SkipReason
 from gridhaul.transfer.model import Hint, RecordId, TaskName
 
 router = APIRouter(prefix="/checks", tags=["checks"], route_class=BoundedRoute)
@@ -63,6 +63,16 @@ class CheckView(BaseModel):
     total_bytes: int | None
     checked_contents: int
     total_contents: int | None
+    checked_objects: int = Field(description="Deliveries whose object at the target was compared with them")
+    unread_objects: int = Field(
+        description="Of these, the ones whose length alone was compared, because the target tells no digest and "
+        "`read_targets` was not set"
+    )
+    skipped_objects: dict[str, int] = Field(
+        description="Number of deliveries whose object was not compared, by reason. "
+        + " ".join(f"`{reason.value}`: {reason.meaning}" for reason in SkipReason)
+    )
+    target_bytes: int = Field(description="Bytes of objects that were read back from targets")
     rate: float | None
     found: int
     repaired: int
@@ -79,11 +89,14 @@ class CheckView(BaseModel):
     @classmethod
     def of(cls, check: Check, obstacles: Obstacles) -> Self:
         same = ("kind", "mode", "file_id", "state", "checked_bytes", "total_bytes", "checked_contents")
-        names = (*same, "total_contents", "rate", "found", "repaired", "source_bytes", "sent_bytes")
+        objects = ("checked_objects", "unread_objects")
+        names = (*same, *objects, "total_contents", "rate", "found", "repaired", "source_bytes", "sent_bytes")
         path = f"/checks/{check.id}"
         return cls(
             check_id=check.id,
             stage=check.cursor.stage.value if check.cursor else None,
+            skipped_objects=check.skipped_objects or {},
+            target_bytes=check.target_bytes + check.reading_bytes,
             counts=check.counts or {},
             findings=[FindingView.of(finding) for finding in check.findings],
             error=FailureView.of(check.error),

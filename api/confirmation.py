@@ -6,15 +6,14 @@ from pydantic import SecretStr
 from api.dependencies import Service
 from api.password_attempts import address_of
 from gridhaul.transfer.access import Caller
-from gridhaul.transfer.errors import Forbidden
+from gridhaul.transfer.errors import Forbidden, PasswordNeeded
 
 NOTHING_TO_CONFIRM_WITH = (
-    "Your account has no password, and this request needs one. Use an API key without an end, or let an admin set a "
-    "password."
+    "Your account has no password to confirm this with. Use an API key without an end, or let an admin set a password."
 )
 MISSING = (
     "This request gives access that may last longer than your token or key. Send the password of your account as "
-    "`current_password` (the command: --username), or use an API key without an end."
+    "`current_password`, or use an API key without an end."
 )
 
 
@@ -26,7 +25,7 @@ async def require_password(given: SecretStr | None, *, caller: Caller, request: 
     if caller.account.password_hash is None:
         raise Forbidden(NOTHING_TO_CONFIRM_WITH)
     if given is None:
-        raise Forbidden(MISSING)
+        raise PasswordNeeded(MISSING)
     password, address = given.get_secret_value(), address_of(request)
     if not await service.password_attempts.is_right(password, caller.account, address=address):
         raise Forbidden("The current password is wrong.")

@@ -6,7 +6,6 @@ from fastapi import APIRouter, Query
 
 from api.auth import Deleting
 from api.dependencies import Id, Service, ServiceDep
-from api.operations import FILE_ADVICE
 from api.schemas import FileView
 from gridhaul.asgi.audit import audit
 from gridhaul.asgi.problems import documented
@@ -60,7 +59,7 @@ async def _delete(service: Service, file: File) -> File:
         if delivery.state is DeliveryState.COMMITTING:
             raise DeliveryOpen(f"Delivery {delivery.id} is being committed just now; look again in a moment.")
         if delivery.state in OPEN:
-            raise DeliveryOpen(f"Delivery {delivery.id} is {delivery.state}; wait for it, or delete with ?cancel=true.")
+            raise DeliveryOpen(f"Delivery {delivery.id} is {delivery.state}; wait for it, or cancel it first.")
     asked = await service.files.request_delete(file.id, deliveries_asked=file.deliveries_asked)
     if asked is not None and asked.state in AT_ITS_END:
         return asked
@@ -68,5 +67,5 @@ async def _delete(service: Service, file: File) -> File:
         detail = "A delivery of the file is being made just now; try again."
         raise DeliveryOpen(detail, retry_after_seconds=TRY_AGAIN_SECONDS)
     if file.state is FileState.PAUSED:
-        raise StateConflict(f"The file is PAUSED: {FILE_ADVICE[file.state]} Or delete it with ?cancel=true.")
-    raise StateConflict("The file is still being stored; wait for it, or delete it with ?cancel=true.")
+        raise StateConflict("The file is PAUSED; resume it, or cancel it first.")
+    raise StateConflict("The file is still being stored; wait for it, or cancel it first.")

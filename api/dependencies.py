@@ -115,5 +115,6 @@ async def get_service(request: Request) -> Service:
 
 ServiceDep = Annotated[Service, Depends(get_service)]
 Cursor = Annotated[str | None, Query(pattern="^[0-9a-f]{24}$", description="`next_cursor` of the previous page")]
+States = Query(description="Only records in this state; repeat it for several states. Without it: in every state")
 Limit = Annotated[int, Query(ge=1, le=1000)]
 Id = Annotated[RecordId, Path(pattern="^[0-9a-f]{24}$", description="24 hex digits")]

@@ -2,13 +2,14 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from typing import Annotated
 from urllib.parse import quote
 
 from fastapi import APIRouter, Request
 from fastapi.responses import StreamingResponse
 
 from api.auth import Reading
-from api.dependencies import Cursor, Id, Limit, Service, ServiceDep
+from api.dependencies import Cursor, Id, Limit, Service, ServiceDep, States
 from api.download import Download, read_in_thread
 from api.schemas import DeliveriesView, DeliveryView, FilesView, FileView
 from gridhaul.asgi.disconnection import while_connected
@@ -35,12 +36,12 @@ CONTENT = {
 async def list_files(
     caller: Reading,
     service: ServiceDep,
-    state: FileState | None = None,
+    state: Annotated[tuple[FileState, ...], States] = (),
     limit: Limit = 100,
     cursor: Cursor = None,
 ) -> FilesView:
     before = RecordId(cursor) if cursor else None
-    files = await service.files.page(owner=caller.sees_only, state=state, limit=limit, before=before)
+    files = await service.files.page(owner=caller.sees_only, states=state, limit=limit, before=before)
     next_cursor = files[-1].id if len(files) == limit else None
     return FilesView(files=[FileView.of(file, service.obstacles) for file in files], next_cursor=next_cursor)
 

@@ -59,7 +59,8 @@ async def finalize(
 ) -> DeliveryView:
     """Deliver the file. Its SHA-256, in one of the two headers, says which bytes the client means.
 
-    The bytes are verified again while they are sent. A repeated request gets the same delivery.
+    The bytes are verified again while they are sent. A repeated request gets the same delivery, and queues it again if
+    it is failed, cancelled, or delivered with an object that a check found lost.
     """
     sha256 = _digest(repr_digest, content_sha256)
     service.check_target(caller, body.target)
@@ -71,7 +72,13 @@ async def finalize(
     object_name = check_object_name(body.object_name or file.name)
     destination = Destination(target=body.target, object_name=object_name, if_exists=body.if_exists)
     new = NewDelivery(
-        file_id=file.id, owner=file.owner, destination=destination, length=file.length, sha256=sha256, queue=file.queue
+        file_id=file.id,
+        owner=file.owner,
+        destination=destination,
+        length=file.length,
+        sha256=sha256,
+        queue=file.queue,
+        source_path=file.path,
     )
     delivery, queued = await service.deliveries.open(new)
     if delivery.state is not DeliveryState.DELIVERED:
@@ -91,7 +98,7 @@ def _digest(repr_digest: str | None, content_sha256: str | None) -> str:
     """
     named = {read_repr_digest(repr_digest) if repr_digest else None, _read_hex(content_sha256)} - {None}
     if len(named) > 1:
-        raise DigestMismatch("Repr-Digest and content-sha256 name different digests.")
+        raise DigestMismatch("Two digests are named for the file, and they differ.")
     for sha256 in named:
         return str(sha256)
     raise DigestRequired("Name the file's SHA-256 in Repr-Digest (RFC 9530) or content-sha256.")

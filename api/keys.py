@@ -13,7 +13,7 @@ from gridhaul.asgi.bounded_route import BoundedRoute
 from gridhaul.asgi.problems import documented
 from gridhaul.transfer.access import Account, ApiKey, Caller, Scope
 from gridhaul.transfer.credentials import Credential, CredentialKind
-from gridhaul.transfer.errors import Forbidden, NotFound
+from gridhaul.transfer.errors import Forbidden, NotFound, PasswordNeeded
 
 router = APIRouter(prefix="/keys", tags=["accounts"], route_class=BoundedRoute)
 
@@ -29,7 +29,7 @@ async def create_key(
     the new one.
     """
     if caller.key_id and not caller.is_admin:
-        raise Forbidden("An API key cannot make keys; log in with the password (`--username`, or /auth/token/).")
+        raise PasswordNeeded("An API key cannot make keys; log in with the password at /auth/token/.")
     account = await _account(body.account, caller=caller, service=service)
     scopes = _scopes(body.scopes, account=account, caller=caller)
     if caller.key is None:

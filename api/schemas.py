@@ -20,7 +20,7 @@ from gridhaul.transfer.model import (
     IfExists,
     Receipt,
 )
-from gridhaul.transfer.states import DeliveryState, FileState, Layout
+from gridhaul.transfer.states import OVER, DeliveryState, FileState, Layout
 
 LOCATION: dict[str, Any] = {"headers": {"Location": {"required": True, "schema": {"type": "string"}}}}
 
@@ -93,6 +93,11 @@ BETWEEN_ATTEMPTS: frozenset[FileState | DeliveryState] = frozenset(
 )
 
 
+def _waiting_since(record: File | Delivery) -> datetime | None:
+    """Return since when the record waits; None also if only the cleaning after its end waits."""
+    return record.wait.since if record.wait and record.state not in OVER else None
+
+
 def _next_attempt(record: File | Delivery) -> datetime | None:
     between_attempts = record.state in BETWEEN_ATTEMPTS and record.error is not None
     return record.next_attempt_at if between_attempts else None
@@ -120,7 +125,7 @@ class FileView(BaseModel):
     file_id: str
     name: str
     file_path: str = Field(description="The path of the source, as prepare named it")
-    source_modified_at: datetime | None = Field(
+    mtime: datetime | None = Field(
         description="The source's mtime when it was registered; null: it is before the year 1 or after the year 9999"
     )
     deliver_to: DeliverToView | None = Field(
@@ -155,7 +160,7 @@ class FileView(BaseModel):
             file_id=file.id,
             name=file.name,
             file_path=file.path,
-            source_modified_at=file.identity.modified_at,
+            mtime=file.identity.modified_at,
             deliver_to=DeliverToView.of(file.deliver_to),
             content_type=file.content_type,
             length=file.length,
@@ -171,7 +176,7 @@ class FileView(BaseModel):
             attempts=file.attempts,
             error=FailureView.of(file.error),
             waiting=FailureView.of(obstacles.of_file(file) or _passing_error(file)),
-            waiting_since=file.wait.since if file.wait else None,
+            waiting_since=_waiting_since(file),
             next_attempt_at=_next_attempt(file),
             created_at=file.created_at,
             updated_at=file.updated_at,
@@ -200,9 +205,11 @@ class ReceiptView(BaseModel):
     atomic_commit: bool
     attempts: int
     mtime: datetime | None = Field(
-        description="When the source was written to last; null: not known, or before the year 1 or after the year 9999"
+        description="The source's mtime; null: not known, or it is before the year 1 or after the year 9999"
     )
-    mode: str | None = Field(description="The source's permission bits in octal, such as `0640`; null: not known")
+    mode: str | None = Field(
+        description="The source's mode in octal when it was registered, such as `0640`; null: not known"
+    )
     mtime_kept: bool = Field(
         description="Whether the object at the target has this `mtime`, as exactly as its file system keeps times"
     )
@@ -302,7 +309,7 @@ class DeliveryView(BaseModel):
             leftovers=list(delivery.leftovers),
             cleaning_error=FailureView.of(delivery.cleaning_error),
             waiting=FailureView.of(obstacles.of_delivery(delivery) or _passing_error(delivery)),
-            waiting_since=delivery.wait.since if delivery.wait else None,
+            waiting_since=_waiting_since(delivery),
             next_attempt_at=_next_attempt(delivery),
             receipt=_receipt_of(delivery),
             object_error=FailureView.of(delivery.object_error),

@@ -58,7 +58,7 @@ class Meter:
         self._started = time.monotonic()
         self._moved = 0
         self.position = 0
-        self.checked = 0  # bytes that were read again to prove that the source stayed the same
+        self.checked = 0  # bytes of the source that were read again, or of the target's object that were read back
 
     def skip(self, length_bytes: int) -> None:
         """Count bytes that an earlier attempt has stored."""

@@ -4,12 +4,13 @@ Celery only wakes workers; MongoDB holds all that is to be done. Therefore a tas
 result is kept, and a lost message loses nothing.
 """
 
+import sys
 from typing import Any
 
 from celery import Celery
 from kombu.transport import TRANSPORT_ALIASES
 
-from gridhaul.process.settings import WorkerSettings
+from gridhaul.process.settings import SettingsError, WorkerSettings
 from gridhaul.transfer.model import Queue
 from tasks.queue import task_queues
 
@@ -18,9 +19,16 @@ TRANSPORT_ALIASES |= dict.fromkeys(("redis", "rediss"), "tasks.transport:Transpo
 
 
 def _configuration() -> dict[str, Any]:
-    """Return the configuration. Celery calls this when the worker first reads a setting, not at import."""
+    """Return the configuration. Celery calls this when the worker first reads a setting, not at import.
+
+    A wrong setting ends the process, because Celery would print an exception with its traceback.
+    """
+    try:
+        settings = WorkerSettings()
+    except SettingsError as error:
+        sys.exit(f"The worker cannot start: {error}")
     return {
-        "broker_url": WorkerSettings().redis_url.get_secret_value(),
+        "broker_url": settings.redis_url.get_secret_value(),
         "broker_channel_error_retry": True,  # otherwise a command that Redis refuses ends the worker
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,

@@ -11,6 +11,7 @@ from gridhaul.transfer.errors import (
     TargetRefused,
     TargetUnavailable,
 )
+from gridhaul.transfer.inspection import not_shown
 from gridhaul.transfer.model import Delivery, Failure, RecordId, TaskName
 from gridhaul.transfer.naming import is_temporary
 from gridhaul.transfer.ports.targets import Target
@@ -108,7 +109,7 @@ async def _clean_final(target: Target, name: str, delivery: Delivery, tenure: Te
 async def _may_hold_ours(target: Target, name: str, delivery: Delivery) -> bool:
     if await target.find(name, length=delivery.length) is None:
         return False
-    found = await target.read_back(name, length=delivery.length, sha256=delivery.sha256)
+    found = await target.read_back(name, length=delivery.length, sha256=delivery.sha256, checked=not_shown)
     return found is not None and may_be_ours(delivery, delivery.replaced, found)
 
 

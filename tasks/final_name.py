@@ -50,7 +50,9 @@ async def choose_final_name(
             final = await _judge(delivery, objects, name)
             if final is not None:
                 return final
-    raise ObjectExists("The target holds other bytes under this name; choose another name, or let the delivery overwrite or rename.")
+    raise ObjectExists(
+        "The target holds other bytes under this name; choose another name, or let the delivery overwrite or rename."
+    )
 
 
 async def _judge(delivery: Delivery, objects: ObjectReader, name: str) -> FinalName | None:

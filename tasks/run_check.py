@@ -44,7 +44,7 @@ async def _slice(runtime: Runtime, check: Check, tally: Tally, meter: Meter) -> 
     file = await runtime.files.get(check.file_id) if check.file_id else None
     if check.file_id and file is None:  # without the file, the check would look at everything
         raise NotFound("There is no such file.")
-    examination = Examination(check=check, file=file, tally=tally)
+    examination = Examination(check=check, file=file, tally=tally, meter=meter)
     if tally.total_bytes is None:
         totals = await runtime.checking.inspection.totals(file.content_id if file else None)
         tally.total_contents, tally.total_bytes = totals
@@ -64,6 +64,7 @@ async def _slice(runtime: Runtime, check: Check, tally: Tally, meter: Meter) -> 
 async def _step(examiner: Examiner, tally: Tally, cursor: Cursor, meter: Meter) -> None:
     before = tally.checked_bytes
     tally.move_on(await examiner.look(cursor))
+    meter.checked = 0  # the tally has counted what the step has read at targets
     meter.add(tally.checked_bytes - before)
 
 

@@ -55,7 +55,7 @@ async def _store_or_start_over(runtime: Runtime, file: File, tenure: Tenure, met
     try:
         await _store(runtime, file, tenure, meter)
     except SourceChanged as changed:
-        if file.if_changed is IfChanged.FAIL or file.fruitless_attempts >= runtime.file_attempts.max_attempts:
+        if file.if_changed is IfChanged.FAIL or file.fruitless_attempts >= runtime.file_attempts.limits.attempts:
             raise
         roots, limit = Roots.of_file(file, runtime.settings.roots), runtime.settings.max_file_bytes
         identity = await identify(file.path, roots, max_file_bytes=limit)
@@ -92,7 +92,7 @@ async def _send(runtime: Runtime, file: File, source: Source, tenure: Tenure, me
     opened = await source.settled_identity()
     source.require(file.identity)
     held = await _open_content(runtime, file, tenure)
-    reader = source.read(file.length)
+    reader = source.read(file.identity)
     chunks_each = runtime.settings.segment_chunks
     async with aclosing(reader.segments(chunks_each)) as segments:
         await _send_missing(runtime, segments, held, meter)
@@ -218,6 +218,7 @@ async def make_delivery(runtime: Runtime, file_id: RecordId) -> NewDelivery | No
         length=file.length,
         sha256=file.sha256,
         queue=file.queue,
+        source_path=file.path,
     )
     queued = await runtime.deliveries.make(new)
     await runtime.files.delivery_made(file_id)

@@ -6,6 +6,8 @@
 4. `Cors` answers preflights, which carry no token, and lets web pages of the allowed origins read errors, too.
 5. `ProblemAnswers` turns every exception that the following middlewares or the route raise into an answer.
 6. The middlewares of the service itself, such as authentication, follow; they may raise a GridhaulError.
+
+`StartupErrors` stands before them all, and acts only when the service starts.
 """
 
 from collections.abc import Callable
@@ -20,6 +22,7 @@ from gridhaul.asgi.problem_answers import ProblemAnswers
 from gridhaul.asgi.request_limits import RequestLimits
 from gridhaul.asgi.request_log import RequestLog
 from gridhaul.asgi.security_headers import SecurityHeaders
+from gridhaul.asgi.startup import StartupErrors
 
 Middleware = Callable[[ASGIApp], ASGIApp]
 CHAIN: tuple[Middleware, ...] = (RequestLog, SecurityHeaders, HeadChecks, Cors, ProblemAnswers)
@@ -31,6 +34,7 @@ def install(app: FastAPI, *own: Middleware) -> None:
     problems.install(app)
     for middleware in reversed((*CHAIN, *own)):
         app.add_middleware(middleware)
+    app.add_middleware(StartupErrors)
 
 
 def start(app: FastAPI, limits: RequestLimits, *, cors_origins: tuple[str, ...]) -> None:

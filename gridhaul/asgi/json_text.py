@@ -34,7 +34,7 @@ def check_json(body: bytes, *, max_depth: int) -> None:
     try:
         json.dumps(document, ensure_ascii=False).encode()
     except UnicodeEncodeError:
-        raise InvalidValue("The body holds half of a surrogate pair, which is no character.") from None
+        raise InvalidValue("The text holds half of a surrogate pair, which is no character.") from None
 
 
 def depth(body: bytes) -> int:

@@ -34,7 +34,7 @@ class ProblemAnswers:
             return
         except asyncio.CancelledError:
             if not begun:
-                stopping = ServiceStopping("The service is stopping; send the request again.", retry_after_seconds=1)
+                stopping = ServiceStopping("The service is stopping; try again.", retry_after_seconds=1)
                 await _response(Request(scope), stopping)(scope, receive, send)
         except Exception as error:
             if begun or scope["type"] != "http":

@@ -2,20 +2,20 @@
 
 import http
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
 from gridhaul.asgi.audit import audit
 from gridhaul.asgi.methods import methods_of
 from gridhaul.outgoing.problem_documents import MEDIA_TYPE
-from gridhaul.transfer.errors import GridhaulError, HeadersTooLarge, PayloadTooLarge, RequestTimeout, UriTooLong
+from gridhaul.transfer.errors import GridhaulError, HeadersTooLarge, InvalidValue, PayloadTooLarge, RequestTimeout, UriTooLong
 
 REFUSALS = frozenset({401, 403, 429})
 UNREAD = (RequestTimeout, PayloadTooLarge, UriTooLong, HeadersTooLarge)
@@ -30,6 +30,9 @@ class Problem(BaseModel):
     detail: str
     instance: str
     code: str
+    invalid: list[str] = Field(
+        default=[], description="The members and parameters whose values do not have the documented form"
+    )
 
 
 def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
@@ -55,9 +58,18 @@ log = structlog.get_logger(__name__)
 
 
 def problem(
-    request: Request, *, status: int, code: str, detail: str, headers: Mapping[str, str] | None = None
+    request: Request,
+    *,
+    status: int,
+    code: str,
+    detail: str,
+    headers: Mapping[str, str] | None = None,
+    **members: object,
 ) -> Response:
-    """Return a response with a problem document. `instance` is the request's id, which the log lines have too."""
+    """Return a response with a problem document, which has further `members`.
+
+    `instance` is the request's id, which the log lines have too.
+    """
     body = {
         "type": f"/problems/{code}",
         "title": http.HTTPStatus(status).phrase,
@@ -65,6 +77,7 @@ def problem(
         "detail": detail,
         "instance": f"urn:uuid:{request.state.request_id}",
         "code": code,
+        **members,
     }
     return JSONResponse(body, status, dict(headers or {}), media_type=MEDIA_TYPE)
 
@@ -117,24 +130,35 @@ async def _on_gridhaul_error(request: Request, error: Exception) -> Response:
 
 async def _on_invalid_request(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101 - the handler is registered for this class
-    places = {_place(item) for item in error.errors()}
-    listed = ", ".join(sorted(place[:100] for place in places)[:10])
-    detail = f"The request is not as the documentation says: {listed}."
-    return problem(request, status=422, code="invalid_value", detail=detail)
+    errors = error.errors()
+    listed = _some(_place(item) for item in errors)
+    detail = f"The request is not as the documentation says: {', '.join(listed)}."
+    invalid = _some(_member(item) for item in errors)
+    return problem(request, status=422, code=InvalidValue.code, detail=detail, invalid=invalid)
+
+
+def _some(places: Iterable[str]) -> list[str]:
+    return sorted({place[:100] for place in places})[:10]
 
 
 def _place(item: Mapping[str, Any]) -> str:
+    return f"an unknown member of {_member(item)}" if _is_unknown(item) else _member(item)
+
+
+def _member(item: Mapping[str, Any]) -> str:
+    """Return the member or parameter, such as `body.file_path`; for an unknown member, the object that holds it."""
     names = [part for part in item["loc"] if isinstance(part, str)]
-    if (
-        item["type"] == "extra_forbidden"
-    ):  # the last name in `loc` is the client's own text, and an answer never repeats input
-        return f"an unknown member of {'.'.join(names[:-1])}"
-    return ".".join(names)
+    # The name of an unknown member is the client's own text, and an answer never repeats input.
+    return ".".join(names[:-1] if _is_unknown(item) else names)
+
+
+def _is_unknown(item: Mapping[str, Any]) -> bool:
+    return bool(item["type"] == "extra_forbidden")
 
 
 async def _on_http_exception(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - the handler is registered for this class
-    code = http.HTTPStatus(error.status_code).name.lower()
+    code = "path_unknown" if error.status_code == 404 else http.HTTPStatus(error.status_code).name.lower()
     detail = {404: "There is nothing under this path.", 405: "This path does not know this method."}
     text = detail.get(error.status_code, "The request could not be answered.")
     headers = {"Allow": ", ".join(methods_of(request))} if error.status_code == 405 else error.headers

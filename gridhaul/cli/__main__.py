@@ -1,5 +1,28 @@
-"""Runs the command: `python -m gridhaul.cli`."""
+"""Starts the command, as `python -m gridhaul.cli` or as the script `gridhaul`."""
 
-from gridhaul.cli.app import main
+import signal
+import sys
+from types import FrameType
 
-main()
+
+def main() -> None:
+    """Run the command. Ctrl-C ends it in one line, also while modules are imported."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # a shell may have it ignored in the background
+        signal.signal(signal.SIGINT, _interrupt_once)
+    try:
+        from gridhaul.cli import app  # not at the top: a Ctrl-C during this import must be caught
+
+        app.main()
+    except KeyboardInterrupt:
+        sys.stderr.write("Interrupted.\n")
+        sys.exit(128 + signal.SIGINT)
+
+
+def _interrupt_once(_number: int, _frame: FrameType | None) -> None:
+    """Raise KeyboardInterrupt, and ignore every further Ctrl-C: it would interrupt the end that the first one began."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    main()

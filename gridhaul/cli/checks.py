@@ -1,11 +1,12 @@
 """The commands `fsck`, `gc` and `check`, and their options."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Annotated
 
 import typer
 
-from gridhaul.cli.connection import connect, record_id_of, say
+from gridhaul.cli.connection import connect, say
 from gridhaul.cli.exits import Exit, exit_codes, leave
 from gridhaul.cli.fsck import (
     follow,
@@ -18,6 +19,7 @@ from gridhaul.cli.fsck import (
     print_text,
     start,
 )
+from gridhaul.cli.ids import id_of, resolve, resolve_check
 from gridhaul.cli.options import Json, length_of
 from gridhaul.cli.send import Interrupted
 from gridhaul.client import Client
@@ -34,8 +36,8 @@ Wait = Annotated[bool, typer.Option(help="Follow the check until it is over.")]
 PollSeconds = Annotated[float, typer.Option(hidden=True, min=0.0)]
 
 
-def _record_id_or_none(value: str | None) -> str | None:
-    return None if value is None else record_id_of(value)
+def _id_or_none(value: str | None) -> str | None:
+    return None if value is None else id_of(value)
 
 
 @commands.command()
@@ -44,8 +46,9 @@ def fsck(
         str | None,
         typer.Argument(
             metavar="[ID]",
-            callback=_record_id_or_none,
-            help="The id of a file, or of a delivery, whose file to check; without ID, everything is checked.",
+            callback=_id_or_none,
+            help="The id of a file, or of a delivery, whose file to check, or an ending that no other id has; without "
+            "ID, everything is checked.",
         ),
     ] = None,
     repair: Annotated[bool, typer.Option("--repair", help="Repair everything that can be repaired.")] = False,
@@ -69,7 +72,9 @@ def fsck(
         read_targets=read_targets,
         bytes_per_second=_rate(rate),
     )
-    _check(lambda client: start(client, order), wait=wait, as_json=as_json, poll_seconds=poll_seconds)
+    _check(
+        lambda client: start(client, _resolved(client, order)), wait=wait, as_json=as_json, poll_seconds=poll_seconds
+    )
 
 
 @commands.command()
@@ -87,7 +92,10 @@ def gc(
 @commands.command()
 def check(
     check_id: Annotated[
-        str | None, typer.Argument(metavar="[ID]", callback=_record_id_or_none, help="The id of a check.")
+        str | None,
+        typer.Argument(
+            metavar="[ID]", callback=_id_or_none, help="The id of a check, or an ending that no other check has."
+        ),
     ] = None,
     cancel: Annotated[bool, typer.Option("--cancel", help="Cancel the check for good.")] = False,
     wait: Wait = True,
@@ -102,9 +110,14 @@ def check(
             (print_json_lines if as_json else print_table)(client.checks(limit=LISTED))
     elif cancel:
         with exit_codes(), connect(LIST_PATIENCE_SECONDS, say) as client:
-            (print_json if as_json else print_started)(client.cancel_check(check_id))
+            (print_json if as_json else print_started)(client.cancel_check(resolve_check(client, check_id)))
     else:
-        _check(lambda client: client.check(check_id), wait=wait, as_json=as_json, poll_seconds=poll_seconds)
+        _check(
+            lambda client: client.check(resolve_check(client, check_id)),
+            wait=wait,
+            as_json=as_json,
+            poll_seconds=poll_seconds,
+        )
 
 
 def _check(find: Callable[[Client], CheckRecord], *, wait: bool, as_json: bool, poll_seconds: float) -> None:
@@ -120,6 +133,10 @@ def _check(find: Callable[[Client], CheckRecord], *, wait: bool, as_json: bool, 
         (print_json if as_json else print_text if over(found) else print_started)(found)
         if over(found):
             leave_unless_clean(found)
+
+
+def _resolved(client: Client, order: CheckOrder) -> CheckOrder:
+    return replace(order, record_id=resolve(client, order.record_id)) if order.record_id else order
 
 
 def _rate(value: str | None) -> int | None:

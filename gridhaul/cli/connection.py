@@ -8,6 +8,7 @@ import typer
 
 from gridhaul.cli.passwords import ask
 from gridhaul.cli.text import safe
+from gridhaul.cli.words import reason
 from gridhaul.client import Client, ClientError, logged_in
 from gridhaul.outgoing.tls import tls_context
 from gridhaul.process.settings import CommandSettings, SettingsError
@@ -26,7 +27,7 @@ def connect(patience_seconds: float, note: Callable[[str], None]) -> Client:
             settings.url,
             settings.token.get_secret_value(),
             patience_seconds=patience_seconds,
-            on_retry=lambda error: note(f"waiting: {error}"),
+            on_retry=lambda error: note(f"waiting: {reason(error)}"),
             tls=tls_context(settings.ca_file),
         )
     except ValueError as error:
@@ -54,7 +55,7 @@ def log_in(username: str, password: str) -> Iterator[Client]:
                 username=username,
                 password=password,
                 patience_seconds=ACCOUNT_PATIENCE_SECONDS,
-                on_retry=lambda error: say(f"waiting: {error}"),
+                on_retry=lambda error: say(f"waiting: {reason(error)}"),
                 tls=tls_context(settings.ca_file),
             )
             client = stack.enter_context(login)

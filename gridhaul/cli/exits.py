@@ -8,6 +8,7 @@ from typing import NoReturn
 import typer
 
 from gridhaul.cli.text import duration, safe
+from gridhaul.cli.words import told
 from gridhaul.client import ApiError, ApiInsecure, ApiUnreachable
 from gridhaul.client.errors import UNEXPECTED_ANSWER
 from gridhaul.process.settings import SettingsError
@@ -41,9 +42,9 @@ _BY_STATUS = {
     400: Exit.USAGE,
     401: Exit.NOT_ALLOWED,
     403: Exit.NOT_ALLOWED,
-    404: Exit.NOT_FOUND,
     422: Exit.USAGE,
 }
+_NOT_FOUND = frozenset({errors.NotFound.code, errors.SourceMissing.code})
 
 
 def exit_of_failure(code: str) -> Exit:
@@ -55,7 +56,14 @@ def exit_of_answer(error: ApiError) -> Exit:
     """Return the exit code for a request that the api refused."""
     if error.code == UNEXPECTED_ANSWER:
         return Exit.FAILED
+    if error.code in _NOT_FOUND:
+        return Exit.NOT_FOUND
     return Exit.INTEGRITY if error.code in INTEGRITY_CODES else _BY_STATUS.get(error.status, Exit.FAILED)
+
+
+def exit_of_operation(error: ApiError) -> Exit:
+    """Return the exit code for a refused request about an id. NOT_FOUND means that the id is unknown."""
+    return Exit.FAILED if error.code == errors.SourceMissing.code else exit_of_answer(error)
 
 
 def leave(code: Exit, line: str) -> NoReturn:
@@ -72,7 +80,7 @@ def exit_codes() -> Iterator[None]:
     except SettingsError as error:
         leave(Exit.USAGE, f"gridhaul: {error}")
     except ApiError as error:
-        leave(exit_of_answer(error), f"ERROR {error.code}: {error.detail}{_retry_advice(error)}")
+        leave(exit_of_answer(error), f"ERROR {error.code}: {told(error)}{_retry_advice(error)}")
     except ApiUnreachable as error:
         leave(Exit.FAILED, f"ERROR unreachable: {error}")
     except ApiInsecure as error:

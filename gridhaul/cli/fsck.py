@@ -5,34 +5,35 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn
 
+from gridhaul.cli.check_display import check_display
 from gridhaul.cli.exits import Exit, exit_of_failure, leave
-from gridhaul.cli.send import Interrupted
-from gridhaul.cli.text import clause, obstacle_code, progress, safe, size
+from gridhaul.cli.send import Interrupted, interrupted_with
+from gridhaul.cli.text import safe, size
+from gridhaul.cli.times import shown_time
 from gridhaul.client import Client, ClientError
 from gridhaul.client.records import CHECK_OVER, CheckOrder, CheckRecord, FindingRecord
 from gridhaul.transfer.checks import CheckKind, Mode
-from gridhaul.transfer.findings import FindingCode, Outcome
+from gridhaul.transfer.findings import FindingCode, Outcome, SkipReason
 
+OBJECT_CODES = frozenset({FindingCode.OBJECT_MISSING, FindingCode.OBJECT_DIFFERS})
 CHUNK_CODES = frozenset({"chunk_corrupt", "chunk_missing", "chunk_misplaced", "chunk_doubled"})
 
 
 def start(client: Client, order: CheckOrder) -> CheckRecord:
-    """Start the check, unless an equal check is open; print and return its record. Raises ClientError."""
-    check = client.start_check(order)
-    typer.echo(safe(f"check {check['check_id']}"), err=True)
-    return check
+    """Start the check, unless an equal check is open; return its record. Raises ClientError, Interrupted."""
+    with interrupted_with("The check may run all the same; look with: gridhaul check"):
+        return client.start_check(order)
 
 
 def follow(client: Client, check: CheckRecord, *, poll_seconds: float) -> CheckRecord:
     """Show the check until it is over, and return its last record. Raises ClientError, Interrupted."""
-    with _saying_how_to_look_again(check["check_id"]), _shown() as show:
+    with _saying_how_to_look_again(check["check_id"]), check_display() as display:
+        display.title(f"check {check['check_id']}")
         latest = check
-        show(latest)
+        display.show(latest)
         for latest in client.follow_check(check["check_id"], poll_seconds=poll_seconds):
-            show(latest)
+            display.show(latest)
     return latest
 
 
@@ -61,7 +62,8 @@ def print_table(checks: Sequence[CheckRecord]) -> None:
     for check in checks:
         found = f"{check['found']} found, {check['repaired']} repaired"
         kind = check["kind"] if check["mode"] == Mode.REPORT else f"{check['kind']} ({check['mode'].replace('_', ' ')})"
-        typer.echo(safe(f"{check['check_id']}  {check['created_at']}  {check['state']:<9}  {kind:<15}  {found}"))
+        begun = shown_time(check["created_at"])
+        typer.echo(safe(f"{check['check_id']}  {begun:<16}  {check['state']:<9}  {kind:<15}  {found}"))
 
 
 def print_json_lines(checks: Sequence[CheckRecord]) -> None:
@@ -97,11 +99,32 @@ def finding_line(finding: FindingRecord) -> str:
 def summary(check: CheckRecord) -> str:
     """Return the last line: the state, and how much was checked, found and repaired."""
     checked = f"{check['checked_contents']} contents, {size(check['checked_bytes'])} checked"
+    parts = [f"{check['state']} {checked}", _objects(check), _outcome(check)]
+    return "; ".join(filter(None, parts))
+
+
+def _outcome(check: CheckRecord) -> str:
     if not check["found"]:
-        return f"{check['state']} {checked}; nothing is wrong"
+        return "nothing is wrong"
     moved = f", {size(check['source_bytes'])} read from sources, {size(check['sent_bytes'])} sent"
     repaired = f", {check['repaired']} repaired" + (moved if check["source_bytes"] else "")
-    return f"{check['state']} {checked}; {check['found']} found{repaired}"
+    return f"{check['found']} found{repaired}"
+
+
+def _objects(check: CheckRecord) -> str:
+    """Return how many objects at targets were compared and how many were not; empty if there are none."""
+    skipped, unread = check["skipped_objects"], check["unread_objects"]
+    if not check["checked_objects"] and not skipped:
+        return ""
+    checked = f"{check['checked_objects']} object{'' if check['checked_objects'] == 1 else 's'} at targets"
+    by_length = f" ({unread} by length only; --read-targets reads them back)" if unread else ""
+    reasons = [f"{number} {_phrase(reason)}" for reason, number in sorted(skipped.items())]
+    left_out = f", {sum(skipped.values())} skipped: {', '.join(reasons)}" if skipped else ""
+    return f"{checked}{by_length}{left_out}"
+
+
+def _phrase(reason: str) -> str:
+    return next((known.phrase for known in SkipReason if known == reason), reason)
 
 
 def _advice(check: CheckRecord) -> Iterator[str]:
@@ -111,42 +134,11 @@ def _advice(check: CheckRecord) -> Iterator[str]:
         yield f"{count} × {code}: {meaning}"
     if check["repaired"] and CHUNK_CODES & set(check["counts"]):
         yield "Deliveries that failed because of repaired chunks begin again with: gridhaul retry DELIVERY"
-
-
-@contextmanager
-def _shown() -> Iterator["_Show"]:
-    console = Console(stderr=True)
-    if console.file.isatty() and not console.is_dumb_terminal:
-        columns = (TextColumn("checking"), BarColumn(None), TextColumn("{task.fields[detail]}", markup=False))
-        with Progress(*columns, console=console, refresh_per_second=5, expand=True, transient=True) as bar:
-            yield _Show(bar)
-    else:
-        yield _Show(None)
-
-
-class _Show:
-    """Shows the running check. A terminal gets a bar; elsewhere a line follows each new stage or reason to wait."""
-
-    def __init__(self, bar: Progress | None) -> None:
-        self._bar = bar
-        self._task = bar.add_task("", total=None, detail="") if bar else None
-        self._topic: tuple[str | None, str | None] = (None, None)
-
-    def __call__(self, check: CheckRecord) -> None:
-        detail = _detail(check)
-        if self._bar is not None and self._task is not None:
-            whole = max(check["total_bytes"] or 0, check["checked_bytes"], 1)
-            self._bar.update(self._task, total=whole, completed=check["checked_bytes"], detail=safe(detail))
-        elif (topic := (check["stage"], obstacle_code(check["waiting"]))) != self._topic:
-            typer.echo(safe(detail), err=True)
-            self._topic = topic
-
-
-def _detail(check: CheckRecord) -> str:
-    stage = (check["stage"] or check["state"].lower()).replace("_", " ")
-    done = progress(check["checked_bytes"], check["total_bytes"] or 0, check["rate"])
-    waiting = check["waiting"]
-    return f"{stage} {done}, {check['found']} found" + (f"; waiting: {clause(waiting['detail'])}" if waiting else "")
+    if OBJECT_CODES & set(check["counts"]):
+        yield "Lost objects are delivered again with: gridhaul retry DELIVERY"
+        yield "To deliver under another name: gridhaul deliver FILE --to TARGET --name NAME"
+        if check["mode"] == Mode.DRY_RUN:
+            yield "Run fsck without --dry-run first: retry takes only deliveries that it has marked."
 
 
 @contextmanager

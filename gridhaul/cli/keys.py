@@ -11,6 +11,7 @@ from gridhaul.cli.exits import exit_codes
 from gridhaul.cli.operate import for_each
 from gridhaul.cli.options import Json, JsonLines, LoginName, scopes_of, text_of, username_or_none
 from gridhaul.cli.table import print_table
+from gridhaul.cli.times import shown_time
 from gridhaul.client import Client, ClientError
 from gridhaul.client.records import KeyRecord, NewKeyRecord
 
@@ -107,7 +108,8 @@ def _print_table(keys: Sequence[KeyRecord]) -> None:
 
 
 def _row(key: KeyRecord) -> tuple[str, ...]:
-    return key["key_id"], " ".join(key["scopes"]), key["created_at"], key["expires_at"] or "never", key["name"]
+    expires = shown_time(key["expires_at"]) if key["expires_at"] else "never"
+    return key["key_id"], " ".join(key["scopes"]), shown_time(key["created_at"]), expires, key["name"]
 
 
 def _print_json_lines(keys: Sequence[KeyRecord]) -> None:

@@ -1,36 +1,72 @@
-"""`gridhaul ls`: list files, and deliveries that failed or are in the requested state, newest first."""
+"""`gridhaul ls`: list files and deliveries, newest first."""
 
 import json
+import shutil
+import sys
 from collections.abc import Sequence
+from dataclasses import astuple, replace
 
 import typer
 
-from gridhaul.cli.table import print_table
-from gridhaul.cli.text import progress
+from gridhaul.cli.fitted_rows import print_fitted
+from gridhaul.cli.rows import Row, delivery_row, file_row
+from gridhaul.cli.table import print_tabs
+from gridhaul.cli.times import local_now
 from gridhaul.client import Client
 from gridhaul.client.records import DeliveryRecord, FileRecord
 from gridhaul.transfer.states import DeliveryState, FileState
 
-HEADER = ("KIND", "ID", "STATE", "PROGRESS", "WHAT")
+FILE_HEADER = Row(
+    name="NAME", source="SOURCE", size="SIZE", state="STATE", target="TARGET", time="TIME", id="ID", note="NOTE"
+)
+DELIVERY_HEADER = replace(FILE_HEADER, name="OBJECT")
+KEPT = frozenset(FileState) - {FileState.DELETED}
 STATES = tuple(dict.fromkeys((*map(str, FileState), *map(str, DeliveryState))))
 
 Listed = tuple[list[FileRecord], list[DeliveryRecord]]
 
 
 def find(client: Client, *, limit: int) -> Listed:
-    """Return the newest files and the newest failed deliveries, up to `limit` of each. Raises ClientError."""
-    return client.files(state=None, limit=limit), client.all_deliveries(state=DeliveryState.FAILED, limit=limit)
+    """Return the newest files that are not deleted, and the newest failed deliveries, up to `limit` of each.
+
+    Raises ClientError.
+    """
+    return client.files(states=KEPT, limit=limit), _failed_deliveries(client, limit)
+
+
+def find_with_deleted(client: Client, *, limit: int) -> Listed:
+    """Return the newest files in every state, and the newest failed deliveries, up to `limit` of each.
+
+    Raises ClientError.
+    """
+    return client.files(states=(), limit=limit), _failed_deliveries(client, limit)
 
 
 def find_in_state(client: Client, state: str, *, limit: int) -> Listed:
     """Return the newest files and deliveries in the state, up to `limit` of each. Raises ClientError."""
-    files = client.files(state=state, limit=limit) if state in set(FileState) else []
-    deliveries = client.all_deliveries(state=state, limit=limit) if state in set(DeliveryState) else []
-    return files, deliveries
+    files = client.files(states=[state], limit=limit) if state in set(FileState) else []
+    return files, find_deliveries(client, state, limit=limit)[1] if state in set(DeliveryState) else []
+
+
+def find_deliveries(client: Client, state: str | None, *, limit: int) -> Listed:
+    """Return no files, and the newest deliveries in the state, or in every state for None. Raises ClientError."""
+    return [], client.all_deliveries(states=[state] if state else (), limit=limit)
 
 
 def print_text(files: Sequence[FileRecord], deliveries: Sequence[DeliveryRecord]) -> None:
-    print_table(HEADER, [_file_row(file) for file in files] + [_delivery_row(delivery) for delivery in deliveries])
+    """Print a table of the files, and one of the deliveries: fitted to a terminal, elsewhere whole and with tabs."""
+    now = local_now()
+    tables = (
+        (FILE_HEADER, [file_row(file, now=now) for file in files]),
+        (DELIVERY_HEADER, [delivery_row(delivery, now=now) for delivery in deliveries]),
+    )
+    for n, (header, rows) in enumerate(table for table in tables if table[1]):
+        if n:
+            typer.echo()
+        if sys.stdout.isatty():
+            print_fitted(header, rows, columns=shutil.get_terminal_size().columns, now=now)
+        else:
+            print_tabs(astuple(row) for row in (header, *rows))
 
 
 def print_json_lines(files: Sequence[FileRecord], deliveries: Sequence[DeliveryRecord]) -> None:
@@ -41,17 +77,5 @@ def print_json_lines(files: Sequence[FileRecord], deliveries: Sequence[DeliveryR
         typer.echo(json.dumps({"delivery": delivery}))
 
 
-def _file_row(file: FileRecord) -> tuple[str, ...]:
-    done = progress(file["stored_bytes"], file["length"], file["rate"])
-    return "file", file["file_id"], file["state"], done, file["name"] + _reason(file)
-
-
-def _delivery_row(delivery: DeliveryRecord) -> tuple[str, ...]:
-    done = progress(delivery["sent_bytes"], delivery["length"], delivery["rate"])
-    description = f"{delivery['target']}: {delivery['object_name']}{_reason(delivery)}"
-    return "delivery", delivery["delivery_id"], delivery["state"], done, description
-
-
-def _reason(record: FileRecord | DeliveryRecord) -> str:
-    error = record["error"]
-    return f" ({error['code']}: {error['detail']})" if error else ""
+def _failed_deliveries(client: Client, limit: int) -> list[DeliveryRecord]:
+    return client.all_deliveries(states=[DeliveryState.FAILED], limit=limit)

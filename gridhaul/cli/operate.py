@@ -4,8 +4,9 @@ from collections.abc import Callable, Sequence
 
 import typer
 
-from gridhaul.cli.exits import Exit, exit_of_answer
+from gridhaul.cli.exits import Exit, exit_of_operation
 from gridhaul.cli.text import safe
+from gridhaul.cli.words import told
 from gridhaul.client import ApiError, Client
 from gridhaul.client.records import DeliveryRecord, FileRecord
 from gridhaul.transfer.errors import NotFound
@@ -48,8 +49,8 @@ def for_each(record_ids: Sequence[str], act: Callable[[str], str]) -> None:
         try:
             typer.echo(safe(act(record_id)))
         except ApiError as error:
-            typer.echo(safe(f"ERROR {record_id} {error.code}: {error.detail}"), err=True)
-            refusals.append(exit_of_answer(error))
+            typer.echo(safe(f"ERROR {record_id} {error.code}: {told(error)}"), err=True)
+            refusals.append(exit_of_operation(error))
     if refusals:
         raise typer.Exit(refusals[0])
 

@@ -1,4 +1,4 @@
-"""`gridhaul send`: register a file, follow its transfer, and print the outcome."""
+"""`gridhaul send`: register a file, follow its transfer, and print the outcome. `gridhaul deliver` ends alike."""
 
 import json
 from collections.abc import Iterator
@@ -10,27 +10,35 @@ import typer
 from gridhaul.cli.display import Display
 from gridhaul.cli.exits import exit_of_failure, leave
 from gridhaul.cli.text import safe, size
-from gridhaul.client import Client, ClientError, Transfer
-from gridhaul.client.records import FileRecord, ReceiptRecord
+from gridhaul.client import Client, ClientError, Order, Transfer
+from gridhaul.client.records import DeliveryRecord, FileRecord, ReceiptRecord
 
 
 class Interrupted(Exception):
     """Ctrl-C ended `follow`. The message says how to look again, and is printed after the bars are gone."""
 
 
-def follow(client: Client, file: FileRecord, target: str, display: Display, *, poll_seconds: float) -> Transfer:
-    """Show the transfer until it is over, and return its last state. Raises ClientError, Interrupted."""
-    file_id = file["file_id"]
-    typer.echo(safe(f"file {file_id} {file['name']} ({size(file['length'])})"), err=True)
-    transfer = Transfer(file=file, delivery=None)
-    with _saying_how_to_look_again(file_id):
-        for transfer in client.follow(file_id, target, poll_seconds=poll_seconds):
+def send_and_follow(client: Client, order: Order, display: Display) -> Transfer:
+    """Register the file, show the transfer until it is over, and return its last state.
+
+    Raises ClientError, Interrupted.
+    """
+    with interrupted_with("The file may be registered all the same; look with: gridhaul ls"):
+        file = client.prepare(order)
+    return follow(file, client.follow(file["file_id"], order.destination.target), display)
+
+
+def follow(file: FileRecord, transfers: Iterator[Transfer], display: Display) -> Transfer:
+    """Show the transfers of the file, and return the last one. Raises ClientError, Interrupted."""
+    display.title(f"file {file['file_id']} {file['name']} ({size(file['length'])})")
+    with _saying_how_to_look_again(file["file_id"], display):
+        for transfer in transfers:
             display.show(transfer)
     return transfer
 
 
-def print_registered(transfer: Transfer) -> None:
-    typer.echo(f"REGISTERED {transfer.file['file_id']} {transfer.file['length']}")
+def print_registered(file: FileRecord) -> None:
+    typer.echo(f"REGISTERED {file['file_id']} {file['length']}")
 
 
 def print_delivered(transfer: Transfer) -> None:
@@ -42,8 +50,12 @@ def print_delivered(transfer: Transfer) -> None:
 
 
 def print_json(transfer: Transfer) -> None:
+    print_records(transfer.file, transfer.delivery)
+
+
+def print_records(file: FileRecord, delivery: DeliveryRecord | None) -> None:
     """Print `{"file": …, "delivery": …}`, escaped as ASCII, so that no text of the records can control the terminal."""
-    typer.echo(json.dumps({"file": transfer.file, "delivery": transfer.delivery}))
+    typer.echo(json.dumps({"file": file, "delivery": delivery}))
 
 
 def leave_unless_delivered(transfer: Transfer) -> None:
@@ -63,15 +75,20 @@ def _leave_failed(transfer: Transfer) -> NoReturn:
 
 
 @contextmanager
-def _saying_how_to_look_again(file_id: str) -> Iterator[None]:
+def interrupted_with(advice: str) -> Iterator[None]:
+    """Turn Ctrl-C into Interrupted with the advice."""
     try:
         yield
     except KeyboardInterrupt:
-        raise Interrupted(_how_to_look_again(file_id)) from None
+        raise Interrupted(advice) from None
+
+
+@contextmanager
+def _saying_how_to_look_again(file_id: str, display: Display) -> Iterator[None]:
+    advice = f"The transfer continues on the server; look with: gridhaul status {file_id}"
+    try:
+        with interrupted_with(advice):
+            yield
     except ClientError:
-        typer.echo(_how_to_look_again(file_id), err=True)
+        display.say(advice)
         raise
-
-
-def _how_to_look_again(file_id: str) -> str:
-    return f"The transfer continues on the server; look with: gridhaul status {file_id}"

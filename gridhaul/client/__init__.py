@@ -1,7 +1,17 @@
 """The Python client of the HTTP API: send the server's files, follow transfers, start checks, manage accounts."""
 
-from gridhaul.client.client import Client, Order, Transfer
+from gridhaul.client.client import Client, Destination, Order, Transfer
 from gridhaul.client.errors import ApiError, ApiInsecure, ApiUnreachable, ClientError
 from gridhaul.client.login import logged_in
 
-__all__ = ["ApiError", "ApiInsecure", "ApiUnreachable", "Client", "ClientError", "Order", "Transfer", "logged_in"]
+__all__ = [
+    "ApiError",
+    "ApiInsecure",
+    "ApiUnreachable",
+    "Client",
+    "ClientError",
+    "Destination",
+    "Order",
+    "Transfer",
+    "logged_in",
+]

@@ -3,14 +3,16 @@
 import ssl
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from types import TracebackType
 from typing import Self, cast
 
 from gridhaul.client.accounts import Accounts, Keys
 from gridhaul.client.connection import Connection, Patience
 from gridhaul.client.errors import ClientError
+from gridhaul.client.polling import LONGEST_SECONDS, Pauses
 from gridhaul.client.records import CHECK_OVER, CheckOrder, CheckRecord, DeliveryRecord, FileRecord
 from gridhaul.transfer.model import IfChanged, IfExists
 from gridhaul.transfer.states import Action
@@ -20,30 +22,42 @@ DELIVERY_OVER = frozenset({"DELIVERED", "FAILED", "CANCELLED"})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Order:
-    """A file to send to a target.
+class Destination:
+    """Where to deliver a file. Without `object_name`, the object gets the name of the file."""
 
-    `path` is absolute, on the server. Without `object_name`, the object gets the name of the file.
-    """
-
-    path: str
     target: str
     object_name: str | None
     if_exists: IfExists
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Order:
+    """A file to send. `path` is absolute, on the server."""
+
+    path: str
+    destination: Destination
     if_changed: IfChanged
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Transfer:
-    """A file and its delivery at one moment; the delivery exists once the file is stored."""
+    """A file and its delivery at one moment; the delivery exists once the file is stored.
+
+    `seen_at` is that moment by the server's clock, or None if the server did not say it.
+    """
 
     file: FileRecord
     delivery: DeliveryRecord | None
+    seen_at: datetime | None
 
     @property
     def current(self) -> FileRecord | DeliveryRecord:
         """Return the record that changes now: the delivery once it exists, else the file."""
         return self.delivery or self.file
+
+    @property
+    def state(self) -> str:
+        return self.current["state"]
 
     @property
     def over(self) -> bool:
@@ -91,9 +105,7 @@ class Client:
 
     def prepare(self, order: Order) -> FileRecord:
         """Register a file of the server and its delivery to the target."""
-        deliver_to = {"target": order.target, "if_exists": order.if_exists.value}
-        if order.object_name is not None:
-            deliver_to["object_name"] = order.object_name
+        deliver_to = _wanted(order.destination)
         body = {"file_path": order.path, "deliver_to": deliver_to, "if_changed": order.if_changed.value}
         headers = {"Idempotency-Key": str(uuid.uuid4())}
         return cast(FileRecord, self._connection.post("/upload/prepare", body, headers=headers))
@@ -108,13 +120,13 @@ class Client:
     def delivery(self, delivery_id: str) -> DeliveryRecord:
         return cast(DeliveryRecord, self._connection.get(f"/deliveries/{delivery_id}"))
 
-    def files(self, *, state: str | None, limit: int) -> list[FileRecord]:
-        """Return the newest files, up to `limit`; with `state`, only files in that state."""
-        return cast(list[FileRecord], self._connection.listed("files", limit=limit, **_in_state(state)))
+    def files(self, *, states: Collection[str], limit: int) -> list[FileRecord]:
+        """Return the newest files in one of the states, up to `limit`; no states mean every state."""
+        return cast(list[FileRecord], self._connection.listed("files", limit=limit, state=sorted(states)))
 
-    def all_deliveries(self, *, state: str | None, limit: int) -> list[DeliveryRecord]:
-        """Return the newest deliveries of all files, up to `limit`; with `state`, only deliveries in that state."""
-        return cast(list[DeliveryRecord], self._connection.listed("deliveries", limit=limit, **_in_state(state)))
+    def all_deliveries(self, *, states: Collection[str], limit: int) -> list[DeliveryRecord]:
+        """Return the newest deliveries of all files in one of the states, up to `limit`; no states mean every state."""
+        return cast(list[DeliveryRecord], self._connection.listed("deliveries", limit=limit, state=sorted(states)))
 
     def operate_file(self, file_id: str, action: Action) -> FileRecord:
         """Cancel, pause, resume or retry the file. A repeated request has the same answer."""
@@ -132,16 +144,45 @@ class Client:
         """Cancel the file and its deliveries, and delete the file. A repeated request has the same answer."""
         return cast(FileRecord, self._connection.delete(f"/files/{file_id}", cancel="true"))
 
-    def follow(self, file_id: str, target: str, *, poll_seconds: float) -> Iterator[Transfer]:
-        """Yield the file and its delivery to `target` every `poll_seconds`, until the transfer is over."""
+    def deliver(self, file: FileRecord, destination: Destination) -> DeliveryRecord:
+        """Deliver a stored file to the destination. A repeated request has the same answer."""
+        headers = {"content-sha256": file["digests"]["sha-256"]}
+        path = f"/upload/{file['file_id']}/finalize"
+        return cast(DeliveryRecord, self._connection.post(path, _wanted(destination), headers=headers))
+
+    def follow(self, file_id: str, target: str) -> Iterator[Transfer]:
+        """Yield the file, and its delivery to `target` once that exists, until the transfer is over."""
+        pauses = Pauses(LONGEST_SECONDS)
         while True:
-            file = self.file(file_id)
-            of_target = (d for d in self.deliveries(file_id) if d["target"] == target)
-            transfer = Transfer(file=file, delivery=next(of_target, None))
+            transfer = self._look(file_id, target)
+            if transfer.delivery:
+                yield from self._follow_from(transfer, transfer.delivery)
+                return
             yield transfer
             if transfer.over:
                 return
-            time.sleep(poll_seconds)
+            time.sleep(pauses.after(transfer.state))
+
+    def follow_delivery(self, file: FileRecord, delivery: DeliveryRecord) -> Iterator[Transfer]:
+        """Yield the file's delivery from its record on, until the delivery is over."""
+        return self._follow_from(self._transfer(file, delivery), delivery)
+
+    def _follow_from(self, transfer: Transfer, delivery: DeliveryRecord) -> Iterator[Transfer]:
+        pauses = Pauses(LONGEST_SECONDS)
+        yield transfer
+        while not transfer.over:
+            time.sleep(pauses.after(transfer.state))
+            transfer = self._transfer(transfer.file, self.delivery(delivery["delivery_id"]))
+            yield transfer
+
+    def _look(self, file_id: str, target: str) -> Transfer:
+        """Return the file and its delivery to the target, which exists only once the file is stored."""
+        file = self.file(file_id)
+        deliveries = self.deliveries(file_id) if file["state"] == "STORED" else []
+        return self._transfer(file, next((one for one in deliveries if one["target"] == target), None))
+
+    def _transfer(self, file: FileRecord, delivery: DeliveryRecord | None) -> Transfer:
+        return Transfer(file=file, delivery=delivery, seen_at=self._connection.answered_at)
 
     def start_check(self, order: CheckOrder) -> CheckRecord:
         """Start the check, unless an equal check is open. Return the new or the open check."""
@@ -161,14 +202,16 @@ class Client:
         return cast(CheckRecord, self._connection.post(f"/checks/{check_id}/cancel"))
 
     def follow_check(self, check_id: str, *, poll_seconds: float) -> Iterator[CheckRecord]:
-        """Yield the check every `poll_seconds`, until it is over."""
+        """Yield the check until it is over. Pauses between two looks grow to `poll_seconds`."""
+        pauses = Pauses(poll_seconds)
         while True:
             check = self.check(check_id)
             yield check
             if check["state"] in CHECK_OVER:
                 return
-            time.sleep(poll_seconds)
+            time.sleep(pauses.after(f"{check['state']} {check['stage']}"))
 
 
-def _in_state(state: str | None) -> dict[str, str]:
-    return {} if state is None else {"state": state}
+def _wanted(destination: Destination) -> dict[str, str]:
+    wanted = {"target": destination.target, "if_exists": destination.if_exists.value}
+    return wanted if destination.object_name is None else wanted | {"object_name": destination.object_name}

@@ -1,7 +1,7 @@
 """Sends requests to the api, retries them, and turns refusals and lost answers into errors."""
 
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import TracebackType
@@ -12,7 +12,7 @@ from tenacity import RetryCallState, Retrying, retry_if_exception, stop_before_d
 
 from gridhaul.client.errors import UNEXPECTED_ANSWER, ApiError, ApiInsecure, ApiUnreachable, ClientError
 from gridhaul.outgoing.exchange import KEPT_SECONDS
-from gridhaul.outgoing.headers import retry_after_seconds
+from gridhaul.outgoing.headers import date_of, retry_after_seconds
 from gridhaul.outgoing.problem_documents import read_problem
 from gridhaul.outgoing.tls import tls_context, tls_refusal
 
@@ -51,6 +51,7 @@ class Connection:
             trust_env=False,
         )
         self._patience = patience
+        self._answered_at: datetime | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -60,7 +61,12 @@ class Connection:
     ) -> None:
         self._http.close()
 
-    def get(self, path: str, **params: str) -> dict[str, Any]:
+    @property
+    def answered_at(self) -> datetime | None:
+        """The time of the last answer by the server's clock, in whole seconds; None if the answer did not tell it."""
+        return self._answered_at
+
+    def get(self, path: str, **params: str | Sequence[str]) -> dict[str, Any]:
         return self._send("GET", path, _can_retry, params=params)
 
     def post(self, path: str, body: object = None, *, headers: Mapping[str, str] | None = None) -> dict[str, Any]:
@@ -82,8 +88,8 @@ class Connection:
         """
         return self._send(method, path, _can_retry_undone, json=body)
 
-    def listed(self, kind: str, *, limit: int, **params: str) -> list[Any]:
-        """Return up to `limit` records of `GET /{kind}`, fetched page by page."""
+    def listed(self, kind: str, *, limit: int, **params: str | Sequence[str]) -> list[Any]:
+        """Return up to `limit` records of `GET /{kind}`, fetched page by page. A sequence repeats its parameter."""
         found: list[Any] = []
         while len(found) < limit:
             params["limit"] = str(min(limit - len(found), PAGE_MOST))
@@ -106,9 +112,11 @@ class Connection:
 
     def _once(self, request: httpx2.Request) -> dict[str, Any]:
         try:
-            return _decode(self._http.send(request))
+            response = self._http.send(request)
         except httpx2.RequestError as error:
             raise _unanswered(request, error) from error
+        self._answered_at = date_of(response.headers)
+        return _decode(response)
 
     def _report(self, state: RetryCallState) -> None:
         if isinstance(error := _error_of(state), ClientError):
@@ -185,6 +193,7 @@ def _refusal(response: httpx2.Response) -> ApiError:
         status=response.status_code,
         detail=problem.detail if problem else _not_ours(response),
         retry_after_seconds=retry_after_seconds(response.headers, now=datetime.now(UTC)),
+        invalid=problem.invalid if problem else (),
     )
 
 

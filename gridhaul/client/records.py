@@ -25,7 +25,7 @@ class FileRecord(TypedDict):
     file_id: str
     name: str
     file_path: str
-    source_modified_at: str | None
+    mtime: str | None
     deliver_to: DestinationRecord | None
     content_type: str
     length: int

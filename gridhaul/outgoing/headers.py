@@ -68,7 +68,12 @@ def retry_after_seconds(headers: Mapping[str, str], *, now: datetime) -> float |
     until = _http_date(value)
     if until is None:
         return None
-    return max(0.0, (until - (_http_date(headers.get("Date", "")) or now)).total_seconds())
+    return max(0.0, (until - (date_of(headers) or now)).total_seconds())
+
+
+def date_of(headers: Mapping[str, str]) -> datetime | None:
+    """Return `Date` (RFC 9110, 6.6.1); None if the header is missing or malformed."""
+    return _http_date(headers.get("Date", ""))
 
 
 def _http_date(value: str) -> datetime | None:

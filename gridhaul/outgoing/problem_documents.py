@@ -12,6 +12,7 @@ class Problem(BaseModel):
     status: int
     code: str
     detail: str
+    invalid: tuple[str, ...] = ()
 
 
 def read_problem(response: httpx2.Response) -> Problem | None:

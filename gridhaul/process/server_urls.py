@@ -13,7 +13,13 @@ _MONGO_UNVERIFIED = re.compile(
 )
 
 
+def _require_scheme(url: SecretStr, *schemes: str) -> None:
+    if not url.get_secret_value().startswith(tuple(f"{scheme}://" for scheme in schemes)):
+        raise ValueError(f"must begin with {' or '.join(f'{scheme}://' for scheme in schemes)}")
+
+
 def _mongo_url(url: SecretStr) -> SecretStr:
+    _require_scheme(url, "mongodb", "mongodb+srv")
     if _MONGO_UNVERIFIED.search(url.get_secret_value()):
         raise ValueError(UNVERIFIED)
     return url
@@ -21,6 +27,7 @@ def _mongo_url(url: SecretStr) -> SecretStr:
 
 def _redis_url(url: SecretStr) -> SecretStr:
     """Add `ssl_cert_reqs=required` to a `rediss://` URL without this option: Celery would verify no certificate."""
+    _require_scheme(url, "redis", "rediss", "unix")
     parts = urlsplit(url.get_secret_value())
     if parts.scheme != "rediss":
         return url

@@ -32,7 +32,7 @@ from gridhaul.transfer.model import SourceIdentity
 from gridhaul.transfer.naming import has_control_characters
 
 PATH_MAX_BYTES = 4096
-GONE = "The source is gone: the server has no file at its path."
+GONE = "The server has no file at the path of the source."
 TOO_MANY_BYTES = 2**51  # from this size on, 32 bits cannot number the GridFS chunks
 TICK_SECONDS = 0.02  # two changes within a tick of the kernel's clock get the same time
 READ = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC  # O_NONBLOCK: a file that another program leased must not block
@@ -103,7 +103,7 @@ class Source:
         return await asyncio.to_thread(read_chunk, self._descriptor, length_bytes, n)
 
     def read(self, registered: SourceIdentity) -> SourceReader:
-        """Return a reader of the whole registered source. The reader notices within a second that the source changes."""
+        """Return a reader of the whole registered source. While it reads, it notices a change within a second."""
         return SourceReader(self._descriptor, registered.size, look=lambda: self.require(registered))
 
 

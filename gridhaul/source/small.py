@@ -19,7 +19,7 @@ def read_small(path: str, roots: Roots, registered: SourceIdentity) -> tuple[Seg
         opened = source.identity()
         settled = is_settled(opened)
         source.require(registered)
-        reader = source.read(registered.size)
+        reader = source.read(registered)
         segment = reader.segment(0, chunk_count(registered.size))
         if not settled or source.identity() != opened:
             raise SourceChanged("The source was touched just now; read it again.")

@@ -29,13 +29,15 @@ async def require_still(
         now = await source.settled_identity()
         if now.ctime_ns == before.ctime_ns:
             break
-        await _require_same_bytes(source, seal, chunks_each, checked)
+        await _require_same_bytes(source, opened, seal, chunks_each=chunks_each, checked=checked)
         before = now
     source.require(opened)
 
 
-async def _require_same_bytes(source: Source, seal: Seal, chunks_each: int, checked: Callable[[int], None]) -> None:
-    reader = source.read(seal.length)
+async def _require_same_bytes(
+    source: Source, opened: SourceIdentity, seal: Seal, *, chunks_each: int, checked: Callable[[int], None]
+) -> None:
+    reader = source.read(opened)
     done = 0
     async with aclosing(reader.segments(chunks_each)) as segments:
         async for segment in segments:

@@ -13,14 +13,17 @@ from pymongo.errors import OperationFailure, PyMongoError
 from pymongo.uri_parser import parse_uri
 
 from gridhaul.process.settings import BootstrapSettings, SettingsError
-from gridhaul.storage.connect import Document
+from gridhaul.storage.connect import Document, wrong_url_named
 
 WAIT_SECONDS = 30.0
 AUTHENTICATION_FAILED = 18
 
 
 async def ensure_user(url: str) -> None:
-    """Wait up to 30 seconds until the server answers, and make the URL's user unless it exists. Raises PyMongoError."""
+    """Wait up to 30 seconds until the server answers, and make the URL's user unless it exists.
+
+    Raises PyMongoError, SettingsError.
+    """
     deadline = time.monotonic() + WAIT_SECONDS
     while True:
         try:
@@ -40,7 +43,8 @@ async def _ensure_user(url: str) -> None:
 
 
 async def _can_log_in(url: str) -> bool:
-    client: AsyncMongoClient[Document] = AsyncMongoClient(url, serverSelectionTimeoutMS=1000)
+    with wrong_url_named():
+        client: AsyncMongoClient[Document] = AsyncMongoClient(url, serverSelectionTimeoutMS=1000)
     async with client:
         try:
             await client.admin.command("connectionStatus")

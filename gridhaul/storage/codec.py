@@ -10,7 +10,7 @@ from cattrs.preconf.bson import BsonConverter, make_converter
 from gridhaul.storage.connect import Document
 from gridhaul.transfer.access import Account
 from gridhaul.transfer.checks import Check
-from gridhaul.transfer.model import Content, Delivery, File, RecordId, RemoteObject, SourceIdentity
+from gridhaul.transfer.model import Content, Delivery, File, Receipt, RecordId, RemoteObject, SourceIdentity
 
 R = TypeVar("R")
 INT64 = range(-(2**63), 2**63)  # the integers that BSON can hold
@@ -34,7 +34,7 @@ def _make_converter() -> BsonConverter:
     converter.register_unstructure_hook(RecordId, ObjectId)
     converter.register_structure_hook(RecordId, lambda value, _: RecordId(str(value)))
     # The integers of these records come from file systems and from targets, so they may be too large for BSON.
-    for record_type in (SourceIdentity, RemoteObject):
+    for record_type in (SourceIdentity, RemoteObject, Receipt):
         integers: dict[str, Any] = {
             field.name: override(unstruct_hook=_storable)
             for field in fields(record_type)

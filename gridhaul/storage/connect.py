@@ -15,6 +15,7 @@ from pymongo.collection import Collection as SyncCollection
 from pymongo.database import Database as SyncDatabase
 from pymongo.errors import (
     BulkWriteError,
+    ConfigurationError,
     ConnectionFailure,
     ExecutionTimeout,
     OperationFailure,
@@ -25,6 +26,7 @@ from pymongo.errors import (
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
+from gridhaul.process.settings import SettingsError
 from gridhaul.transfer.errors import DatabaseUnavailable
 
 Document = dict[str, Any]
@@ -69,19 +71,33 @@ def connect(url: str, database: str, *, at_once: int = 100) -> Database:
     """Return a database handle for the running event loop, to be closed with `await handle.client.close()`.
 
     No connection is opened yet. At most `at_once` operations run at once, each with its message in memory; further
-    operations wait for a free connection.
+    operations wait for a free connection. Raises SettingsError for a wrong URL.
     """
-    client = _Client(
-        url,
-        serverSelectionTimeoutMS=4000,
-        connectTimeoutMS=4000,
-        socketTimeoutMS=60000,
-        maxPoolSize=at_once,
-        waitQueueTimeoutMS=15000,
-        appname="gridhaul",
-    )
+    with wrong_url_named():
+        client = _Client(
+            url,
+            serverSelectionTimeoutMS=4000,
+            connectTimeoutMS=4000,
+            socketTimeoutMS=60000,
+            maxPoolSize=at_once,
+            waitQueueTimeoutMS=15000,
+            appname="gridhaul",
+        )
     options: CodecOptions[Document] = CodecOptions(tz_aware=True)
     return client.get_database(database, codec_options=options, write_concern=DURABLE, read_concern=DECIDED)
+
+
+@contextmanager
+def wrong_url_named() -> Iterator[None]:
+    """Raise SettingsError if PyMongo refuses a URL. The message repeats nothing of the URL, which holds a password."""
+    try:
+        yield
+    except OSError as error:
+        raise SettingsError(f"GRIDHAUL_MONGO_URL: cannot read {error.filename}: {error.strerror}") from None
+    except (ValueError, ConfigurationError):
+        raise SettingsError(
+            "GRIDHAUL_MONGO_URL: is not a valid URL of a MongoDB; its user and password must be percent-encoded"
+        ) from None
 
 
 def for_threads(database: Database) -> ThreadsDatabase:

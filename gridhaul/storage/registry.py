@@ -1,6 +1,6 @@
 """Files and deliveries in MongoDB: the only truth about what is to be done."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, ClassVar, cast
 
 from bson import ObjectId
@@ -11,18 +11,20 @@ from gridhaul.storage.bundled_files import BundledFiles
 from gridhaul.storage.codec import Codec
 from gridhaul.storage.connect import Database, Document, maps_database_errors
 from gridhaul.storage.lease import GONE, LONGEST_REQUEST_SECONDS, NEVER_CLAIMED, NOW, LeasedCollection, after
+from gridhaul.storage.lost_objects import object_forgotten
 from gridhaul.storage.majority_reads import read_with_catch_up
 from gridhaul.transfer.errors import OptionsConflict
 from gridhaul.transfer.model import Delivery, File, Lease, NewDelivery, NewFile, Queue, RecordId
 from gridhaul.transfer.states import (
     DELETABLE,
+    DELIVERY_MOVES,
     FILE_MOVES,
     OVER,
-    REOPENABLE,
     UNFINISHED,
     Action,
     DeliveryState,
     FileState,
+    Move,
 )
 
 
@@ -53,9 +55,9 @@ class MongoFiles(BundledFiles):
         return self._codec.decode(document) if document else None
 
     async def page(
-        self, *, owner: str | None, state: FileState | None, limit: int, before: RecordId | None
+        self, *, owner: str | None, states: Collection[FileState], limit: int, before: RecordId | None
     ) -> Sequence[File]:
-        wanted = _without_none(owner=owner, state=state)
+        wanted = _of(owner, states)
         if before is not None:
             wanted["_id"] = {"$lt": ObjectId(before)}
         cursor = self._collection.find(wanted).sort("_id", DESCENDING).limit(limit)
@@ -94,8 +96,10 @@ class MongoFiles(BundledFiles):
         return {"next_attempt_at": then, "hint_at": then, "hinted_at": GONE}
 
 
-def _without_none(**fields: str | None) -> Document:
-    return {name: value for name, value in fields.items() if value is not None}
+def _of(owner: str | None, states: Collection[str]) -> Document:
+    """Return the condition for records of the owner, if there is one, in the states, if there are any."""
+    theirs: Document = {} if owner is None else {"owner": owner}
+    return theirs | ({"state": {"$in": sorted(states)}} if states else {})
 
 
 def _stored(file_id: RecordId) -> Document:
@@ -117,6 +121,8 @@ _FILE_FIELDS = (
 )
 
 
+RETRY = DELIVERY_MOVES[Action.RETRY]
+NEVER: Document = {"state": {"$in": []}}
 LEFTOVERS: Document = {"$ifNull": ["$leftovers", []]}
 # A delivery that is over keeps its claim on its final name as long as the name is among the leftovers.
 CLAIM_LEFT: Document = {"$cond": [{"$in": ["$final_name", LEFTOVERS]}, "$claimed", GONE]}
@@ -142,7 +148,7 @@ class MongoDeliveries(LeasedCollection[Delivery, DeliveryState]):
 
     async def make(self, new: NewDelivery) -> bool:
         try:
-            await self._queue(new, again_from=frozenset())
+            await self._queue(new, again_if=NEVER)
         except DuplicateKeyError:
             return False
         return True
@@ -150,15 +156,16 @@ class MongoDeliveries(LeasedCollection[Delivery, DeliveryState]):
     async def open(self, new: NewDelivery) -> tuple[Delivery, bool]:
         while True:
             try:
-                return await self._queue(new, again_from=REOPENABLE), True
+                return await self._queue(new, again_if=self._movable(RETRY)), True
             except DuplicateKeyError:  # the delivery exists in a state from which nothing queues it again
                 delivery = await self.get(new.id)
             assert delivery is not None, "deliveries are never removed"  # noqa: S101
-            if delivery.state in REOPENABLE:  # the delivery ended just now: try to queue it again
+            if delivery.may(RETRY):  # the delivery ended just now: try to queue it again
                 continue
             if delivery.if_exists is not new.destination.if_exists:
                 raise OptionsConflict(
-                    f"This delivery exists with if_exists={delivery.if_exists}; repeat it with the same options."
+                    f"This delivery was asked for with the policy `{delivery.if_exists}` for an object that exists; "
+                    "repeat it with the same policy."
                 )
             return delivery, False
 
@@ -177,9 +184,9 @@ class MongoDeliveries(LeasedCollection[Delivery, DeliveryState]):
         return [self._codec.decode(document) async for document in cursor]
 
     async def page(
-        self, *, owner: str | None, state: DeliveryState | None, limit: int, before: Delivery | None
+        self, *, owner: str | None, states: Collection[DeliveryState], limit: int, before: Delivery | None
     ) -> Sequence[Delivery]:
-        wanted = _without_none(owner=owner, state=state)
+        wanted = _of(owner, states)
         if before is not None:
             older = {"created_at": {"$lt": before.created_at}}
             beside = {"created_at": before.created_at, "_id": {"$lt": ObjectId(before.id)}}
@@ -193,7 +200,11 @@ class MongoDeliveries(LeasedCollection[Delivery, DeliveryState]):
         return await self._take(delivery_id, to_be_cleaned, {"lease_holder": holder}, counts)
 
     def _due_now(self) -> Document:
-        return {**super()._due_now(), "ended_at": GONE, "cleaning_error": GONE}
+        return {**super()._due_now(), "ended_at": GONE, "cleaning_error": GONE, **object_forgotten()}
+
+    def _movable(self, move: Move[DeliveryState]) -> Document:
+        lost = {"state": {"$in": sorted(move.from_lost)}, "object_error": {"$type": "object"}}
+        return {"$or": [super()._movable(move), lost]} if move.from_lost else super()._movable(move)
 
     def _at_rest(self, state: DeliveryState) -> Document:
         """Return the times of a delivery at rest, but keep a delivery due that is over and has leftovers."""
@@ -214,15 +225,16 @@ class MongoDeliveries(LeasedCollection[Delivery, DeliveryState]):
     def _once_released(self, state: DeliveryState) -> list[Document]:
         return [{"$set": {"claimed": CLAIM_LEFT}}] if state in OVER else []
 
-    async def _queue(self, new: NewDelivery, *, again_from: frozenset[DeliveryState]) -> Delivery:
-        """Insert the delivery, or queue it again if its state is in `again_from`.
+    async def _queue(self, new: NewDelivery, *, again_if: Document) -> Delivery:
+        """Insert the delivery, or queue it again if it meets the condition `again_if`.
 
         The new fence takes the delivery away from a worker that cleans up after it. The leftovers stay noted. Raises
-        DuplicateKeyError if the delivery exists in another state.
+        DuplicateKeyError if the delivery exists and does not meet the condition.
         """
         to = new.destination
         values: dict[str, Any] = {"target": to.target, "object_name": to.object_name, "if_exists": to.if_exists}
         values |= {"file_id": new.file_id, "owner": new.owner, "length": new.length, "sha256": new.sha256}
+        values |= {"source_path": new.source_path}
         values |= {"queue": new.queue, "state": DeliveryState.QUEUED, "error": None, "sent_bytes": 0}
         kept = {
             "fence": {"$add": [{"$ifNull": ["$fence", -1]}, 1]},
@@ -230,7 +242,7 @@ class MongoDeliveries(LeasedCollection[Delivery, DeliveryState]):
             "lease_until": self.lease_left,
         }
         document = await self._collection.find_one_and_update(
-            {"_id": ObjectId(new.id), "state": {"$in": sorted(again_from)}},
+            {"_id": ObjectId(new.id), **again_if},
             [{"$set": {**self._codec.literals(values), **NEVER_CLAIMED, **kept}}, {"$set": self._due_now()}],
             upsert=True,
             return_document=ReturnDocument.AFTER,

@@ -2,41 +2,43 @@
 
 import os
 from collections.abc import AsyncGenerator, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, suppress
 from functools import partial
 from itertools import islice
 from pathlib import Path
 
 from gridhaul.process import threads
+from gridhaul.targets.attributes import attributes_of, set_mtime, set_permissions
 from gridhaul.targets.beneath import Root, make_folder, open_file, open_folder, rename_new, sync_file, sync_folder
 from gridhaul.targets.marker import adopt_marker, is_marker, make_marker, require_marker
 from gridhaul.targets.names import split_name
+from gridhaul.targets.open_files import hash_some, told_free, write
 from gridhaul.targets.os_errors import in_thread, mapped_os_errors
 from gridhaul.transfer.digest import ContentDigest, fingerprint
-from gridhaul.transfer.errors import NotFound, ObjectExists, TargetFull, TargetUnavailable
-from gridhaul.transfer.model import Evidence, RemoteObject
-from gridhaul.transfer.ports.targets import BeforeWriting, Blocks, Facts, Leaving
+from gridhaul.transfer.errors import NotFound, ObjectExists, TargetUnavailable
+from gridhaul.transfer.model import Attributes, Evidence, RemoteObject
+from gridhaul.transfer.ports.targets import BeforeWriting, Blocks, Checked, Facts, Leaving
 
-BLOCK_BYTES = 1 << 20
 NAMES_AT_ONCE = 1000
-BLOCKS_AT_ONCE = 8  # hashed in one call in a thread; cancelling waits for the end of the call
 
 
 class DirectoryTarget:
-    """See `transfer.ports.targets`: `Target`, `AtomicCommit`, `Listing` and `Probed`.
+    """See `transfer.ports.targets`: `Target`, `AtomicCommit`, `KeepsAttributes`, `Listing` and `Probed`.
 
-    `put`, `commit` and `replace` return only when their result is on the disk, if the file system can flush.
+    `put`, `put_with`, `commit` and `replace` return only when their result is on the disk, if the file system can
+    flush.
     The facts hold the id of the marker at the top of the directory. With them, each method opens the top, looks for the
     marker through that descriptor, and goes on from it. So no method touches the disk beneath an unmounted one.
     """
 
     facts_last_seconds: float | None = None
 
-    def __init__(self, *, name: str, path: Path) -> None:
+    def __init__(self, *, name: str, path: Path, keep_mode: bool = False) -> None:
         self.name = name
         self.fingerprint = fingerprint("directory", str(path))
         self.facts_outdated = False
         self._path = path
+        self._keep_mode = keep_mode
         self._root = Root(path=path, check=self._check_marker)
         self._marker: str | None = None
 
@@ -65,20 +67,32 @@ class DirectoryTarget:
                 return None
             return RemoteObject(length=os.fstat(descriptor).st_size, sha256="", evidence=Evidence.SIZE)
 
-    async def read_back(self, name: str, *, length: int, sha256: str) -> RemoteObject | None:
+    async def read_back(self, name: str, *, length: int, sha256: str, checked: Checked) -> RemoteObject | None:
         with ExitStack() as opened:
             descriptor = await in_thread(self._open, name, opened)
             if descriptor is None:
                 return None
             total = ContentDigest()
-            while await in_thread(_hash_some, descriptor, total):
-                pass
+            while await in_thread(hash_some, descriptor, total):
+                checked(total.length_bytes)
         return RemoteObject(length=total.length_bytes, sha256=total.hexdigest(), evidence=Evidence.READ_BACK)
 
     async def put(self, name: str, blocks: Blocks, *, length: int, leaving: Leaving) -> None:
         """When cancelled, this still waits for the system call that is under way."""
-        write = partial(self._put, name, blocks, length=length, leaving=leaving)
+        write = partial(self._put, name, blocks, length=length, leaving=leaving, attributes=None)
         await threads.in_thread(write, when_cancelled=blocks.stop)
+
+    async def put_with(
+        self, name: str, blocks: Blocks, *, length: int, leaving: Leaving, attributes: Attributes
+    ) -> None:
+        """When cancelled, this still waits for the system call that is under way."""
+        write = partial(self._put, name, blocks, length=length, leaving=leaving, attributes=attributes)
+        await threads.in_thread(write, when_cancelled=blocks.stop)
+
+    async def attributes(self, name: str) -> Attributes | None:
+        with ExitStack() as opened:
+            descriptor = await in_thread(self._open, name, opened)
+            return None if descriptor is None else attributes_of(descriptor)
 
     async def remove(self, name: str) -> None:
         await in_thread(self._remove, name)
@@ -136,7 +150,7 @@ class DirectoryTarget:
         opened.callback(os.close, descriptor)
         return descriptor
 
-    def _put(self, name: str, blocks: Blocks, *, length: int, leaving: Leaving) -> None:
+    def _put(self, name: str, blocks: Blocks, *, length: int, leaving: Leaving, attributes: Attributes | None) -> None:
         with ExitStack() as opened:
             leaving(0)
             with mapped_os_errors():
@@ -144,13 +158,20 @@ class DirectoryTarget:
             written = 0
             for block in blocks:
                 leaving(len(block))
-                with _told_free(descriptor, missing=length - written), mapped_os_errors():
-                    _write(descriptor, block)
+                with told_free(descriptor, missing=length - written), mapped_os_errors():
+                    write(descriptor, block)
                 written += len(block)
             if written != length:
                 raise TargetUnavailable("Other than the promised number of bytes were to be sent.")
             with mapped_os_errors():
+                if attributes is not None:
+                    self._give(descriptor, attributes)
                 sync_file(descriptor)
+
+    def _give(self, descriptor: int, attributes: Attributes) -> None:
+        set_mtime(descriptor, attributes.mtime_ns)
+        if self._keep_mode and attributes.mode is not None:
+            set_permissions(descriptor, attributes.mode)
 
     def _remove(self, name: str) -> None:
         folders, last = split_name(name)
@@ -198,35 +219,6 @@ def _gone() -> NotFound:
 
 def _some_names(entries: Iterator[os.DirEntry[str]]) -> list[str]:
     return [entry.name for entry in islice(entries, NAMES_AT_ONCE)]
-
-
-def _hash_some(descriptor: int, total: ContentDigest) -> bool:
-    """Hash the next blocks. Return False at the end of the file."""
-    for _ in range(BLOCKS_AT_ONCE):
-        block = os.read(descriptor, BLOCK_BYTES)
-        if not block:
-            return False
-        total.update(block)
-    return True
-
-
-def _write(descriptor: int, block: bytes) -> None:
-    left = memoryview(block)
-    while left:
-        left = left[os.write(descriptor, left) :]
-
-
-@contextmanager
-def _told_free(descriptor: int, *, missing: int) -> Iterator[None]:
-    """Let a TargetFull say how many bytes are free, if fewer are free than the object still needs."""
-    try:
-        yield
-    except TargetFull as full:
-        status = os.fstatvfs(descriptor)
-        free = status.f_bavail * status.f_frsize
-        if free >= missing:  # a quota
-            raise
-        raise TargetFull(f"The target's disk is full: {free} bytes are free, and the object needs {missing}.") from full
 
 
 def _sync(source: tuple[int, str], destination: tuple[int, str]) -> None:

@@ -9,7 +9,7 @@ from gridhaul.targets.http_session import FOUND, GONE, REMOVED, STORED, WRITE_ON
 from gridhaul.targets.names import split_name
 from gridhaul.transfer.errors import Malformed, OutcomeUnknown, TargetRefused
 from gridhaul.transfer.model import Evidence, RemoteObject
-from gridhaul.transfer.ports.targets import Blocks, Leaving
+from gridhaul.transfer.ports.targets import Blocks, Checked, Leaving
 
 WANT_DIGEST = {"Want-Repr-Digest": "sha-256=10"}
 REMOVED_OR_KEPT = REMOVED | WRITE_ONLY | {http.HTTPStatus.FORBIDDEN}
@@ -43,8 +43,8 @@ class HttpTarget:
         evidence = Evidence.ACKNOWLEDGED if head.length is None else Evidence.SIZE
         return RemoteObject(length=head.length, sha256="", evidence=evidence)
 
-    async def read_back(self, name: str, *, length: int, sha256: str) -> RemoteObject | None:
-        return await self._session.read_back(name, length=length, sha256=sha256)
+    async def read_back(self, name: str, *, length: int, sha256: str, checked: Checked) -> RemoteObject | None:
+        return await self._session.read_back(name, length=length, sha256=sha256, checked=checked)
 
     async def put(self, name: str, blocks: Blocks, *, length: int, leaving: Leaving) -> None:
         answer = await self._session.send(name, blocks, length=length, leaving=leaving)

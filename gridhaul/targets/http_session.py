@@ -16,7 +16,7 @@ from gridhaul.targets.names import quote_name
 from gridhaul.transfer.digest import ContentDigest
 from gridhaul.transfer.errors import GridhaulError, OutcomeUnknown
 from gridhaul.transfer.model import Evidence, RemoteObject
-from gridhaul.transfer.ports.targets import Blocks, Leaving
+from gridhaul.transfer.ports.targets import Blocks, Checked, Leaving
 
 HASHED_AT_ONCE_BYTES = 4 << 20  # how much of an object one call in a thread hashes
 BODY_MOST_BYTES = 1 << 16  # most bytes kept of a body that is no object; a longer one is cut and its connection closed
@@ -127,7 +127,7 @@ class HttpSession:
                 raise body.failure from body.failure.__cause__
             raise await self._refused_early(name) or error from None
 
-    async def read_back(self, name: str, *, length: int, sha256: str) -> RemoteObject | None:
+    async def read_back(self, name: str, *, length: int, sha256: str, checked: Checked) -> RemoteObject | None:
         """Do what `transfer.ports.targets.Target.read_back` says, with GET.
 
         A server may label stored bytes with `Content-Encoding`, or encode them for this answer. Only the expected
@@ -141,7 +141,7 @@ class HttpSession:
                     raise OutcomeUnknown("The target does not give back what it holds.")
                 if response.status_code != http.HTTPStatus.OK:
                     raise refusal(response.status_code, response.headers)
-                found = await _read_object(response, length=length)
+                found = await _read_object(response, length=length, checked=checked)
         if "Content-Encoding" in response.headers and (found.length, found.sha256) != (length, sha256):
             raise OutcomeUnknown("The target gives the object back only in a content coding.")
         return found
@@ -187,12 +187,13 @@ class HttpSession:
             await response.aclose()
 
 
-async def _read_object(response: httpx2.Response, *, length: int) -> RemoteObject:
+async def _read_object(response: httpx2.Response, *, length: int, checked: Checked) -> RemoteObject:
     """Read the body, but stop as soon as it has more than `length` bytes; the digest is "" then."""
     arrived = _Arrived()
     async with aclosing(response.aiter_raw()) as pieces:
         async for piece in pieces:
             await arrived.add(piece)
+            checked(arrived.length_bytes)
             if arrived.length_bytes > length:
                 return RemoteObject(length=arrived.length_bytes, sha256="", evidence=Evidence.READ_BACK)
     sha256 = await arrived.sha256()

@@ -66,9 +66,10 @@ class Section(BaseModel, ABC):
 class DirectorySection(Section):
     kind: Literal["directory"]
     path: Annotated[Path, AfterValidator(_absolute)]
+    keep_mode: bool = Field(False, strict=True)
 
     def maker(self, name: str, new_client: NewClient) -> Callable[[], Target]:
-        return lambda: DirectoryTarget(name=name, path=self.path)
+        return lambda: DirectoryTarget(name=name, path=self.path, keep_mode=self.keep_mode)
 
 
 class _WebSection(Section):

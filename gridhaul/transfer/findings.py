@@ -48,6 +48,26 @@ class FindingCode(StrEnum):
     TARGET_SILENT = "target_silent", "A target could not be asked."
 
 
+class SkipReason(StrEnum):
+    """The reasons why the object of a delivery is not judged. Each has a line and a phrase that say it to people."""
+
+    meaning: str
+    phrase: str  # stands after a number of objects
+
+    def __new__(cls, code: str, meaning: str, phrase: str) -> Self:
+        member = str.__new__(cls, code)
+        member._value_ = code
+        member.meaning = meaning
+        member.phrase = phrase
+        return member
+
+    REPLACED = "replaced", "A later delivery put other bytes under the name.", "replaced by a later delivery"
+    NAME_HELD = "name_held", "Another delivery writes to the name, or is not cleaned up there.", "being written"
+    CHANGED = "changed", "The delivery changed while its object was looked at.", "changed meanwhile"
+    NOT_TOLD = "not_told", "The target does not tell what it holds under the name.", "not told by the target"
+    TARGET_SILENT = "target_silent", "The target could not be asked.", "at a target that could not be asked"
+
+
 class Outcome(StrEnum):
     """The outcome of a finding."""
 

@@ -260,7 +260,7 @@ class Receipt:
     atomic_commit: bool  # True: the target renames checked objects; False: it writes straight to the final name
     attempts: int  # of the delivery, the successful one included
     mtime_ns: int | None = None  # the source's; None: a record older than this field
-    mode: int | None = None  # the source's, as in `Attributes`; None: a record of receipt or file older than this field
+    mode: int | None = None  # the source's when it was registered; None: a record older than this field
     mtime_kept: bool = False  # True: the object at the target has this mtime
     mode_kept: bool = False  # True: the object at the target has this mode
 
@@ -268,6 +268,9 @@ class Receipt:
     def modified_at(self) -> datetime | None:
         """The source's mtime as `SourceIdentity.modified_at`; None also if it is not known."""
         return None if self.mtime_ns is None else _moment(self.mtime_ns)
+
+
+FORMER_RECEIPTS_KEPT = 20
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -345,7 +348,7 @@ class Delivery:
     )
     receipt: Receipt | None = None  # None until DELIVERED
     object_error: Failure | None = None  # how the last check found the delivered object lost; None: it found no such
-    former_receipts: tuple[FormerReceipt, ...] = ()  # of earlier ends in DELIVERED, oldest first; the last few are kept
+    former_receipts: tuple[FormerReceipt, ...] = ()  # the last FORMER_RECEIPTS_KEPT of them, oldest first
     ended_at: datetime | None = None  # when the delivery became DELIVERED, FAILED or CANCELLED; None before
     fence: int = 0  # grows by one with each claim, operator's action, and repeated queueing; never shrinks
 

@@ -45,7 +45,7 @@ UNFINISHED = STORABLE | {FileState.PAUSED}  # the file counts as open against it
 DELETABLE = frozenset({FileState.STORED, FileState.FAILED, FileState.CANCELLED})
 DELIVERABLE = frozenset({DeliveryState.QUEUED, DeliveryState.STREAMING, DeliveryState.COMMITTING})  # may be claimed
 OPEN = DELIVERABLE | {DeliveryState.PAUSED}
-REOPENABLE = frozenset({DeliveryState.FAILED, DeliveryState.CANCELLED})  # retry or finalize may queue it again
+REOPENABLE = frozenset({DeliveryState.FAILED, DeliveryState.CANCELLED})  # retry or finalize queues it again
 OVER = REOPENABLE | {DeliveryState.DELIVERED}
 
 
@@ -65,6 +65,7 @@ class Move(Generic[S_co]):
     from_states: frozenset[S_co]
     to_state: S_co
     done_in: frozenset[S_co]  # states in which a repeat of the action has nothing left to do
+    from_lost: frozenset[S_co] = frozenset()  # further states, for a delivery whose object a check found lost
 
 
 FILE_MOVES: Mapping[Action, Move[FileState]] = {
@@ -95,5 +96,10 @@ DELIVERY_MOVES: Mapping[Action, Move[DeliveryState]] = {
     Action.RESUME: Move(
         from_states=frozenset({DeliveryState.PAUSED}), to_state=DeliveryState.QUEUED, done_in=DELIVERABLE
     ),
-    Action.RETRY: Move(from_states=REOPENABLE, to_state=DeliveryState.QUEUED, done_in=DELIVERABLE),
+    Action.RETRY: Move(
+        from_states=REOPENABLE,
+        to_state=DeliveryState.QUEUED,
+        done_in=DELIVERABLE,
+        from_lost=frozenset({DeliveryState.DELIVERED}),
+    ),
 }

@@ -18,7 +18,7 @@ from tasks.checking.restoring import Restorer
 from tasks.runtime import Runtime
 
 CHUNKS_A_STEP = 8
-NO_TRUTH = "No stored digests give the content's root any more: prepare the file again."
+NO_TRUTH = "No stored digests give the content's root any more: register the file's source anew."
 
 
 class ContentsExaminer:

@@ -8,6 +8,7 @@ from gridhaul.transfer.checks import Check, Cursor, Mode
 from gridhaul.transfer.errors import DatabaseUnavailable, GridhaulError
 from gridhaul.transfer.findings import Finding, Outcome
 from gridhaul.transfer.model import File
+from tasks.attempt import Meter
 from tasks.checking.tally import Tally
 
 # A repair. It returns False if nothing is wrong any more, and raises GridhaulError if it cannot be done.
@@ -21,6 +22,7 @@ class Examination:
     check: Check
     file: File | None  # the only file to look at; None: everything
     tally: Tally
+    meter: Meter
 
     async def settle(self, finding: Finding, mend: Mend, *, can_mend: Mend | None = None) -> None:
         """Count the finding with its outcome: report it, or repair it with `mend`, as the check's mode says.

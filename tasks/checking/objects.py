@@ -1,74 +1,115 @@
-"""The stage that asks the targets for the objects that were delivered."""
+"""The stage that asks the targets for the objects that were delivered, and marks deliveries whose object is lost."""
 
-from gridhaul.transfer.checks import Cursor
-from gridhaul.transfer.errors import GridhaulError, NotAnObject, OutcomeUnknown
-from gridhaul.transfer.findings import Finding, FindingCode
-from gridhaul.transfer.model import Delivery, RemoteObject
+from gridhaul.transfer.checks import Cursor, Mode
+from gridhaul.transfer.errors import DatabaseUnavailable, GridhaulError, OutcomeUnknown
+from gridhaul.transfer.findings import Finding, FindingCode, SkipReason
+from gridhaul.transfer.model import Delivery, Failure
+from gridhaul.transfer.states import FileState
 from tasks.checking.examination import Examination
+from tasks.checking.remote_objects import Fault, RemoteObjects, fault_of, name_of
+from tasks.checking.tally import ObjectCounts
 from tasks.runtime import Runtime
 
 DELIVERIES_A_STEP = 10  # Each delivery costs at least one request to its target.
-GONE_LATER = "The object was right when it was delivered: deliver the file again, under another name."
+READ_A_STEP_BYTES = 64 << 20  # A step ends after the object that brings it to this many bytes.
+LOOKS = 2  # A delivery that wrote to the name during the first look is over by the second, or still holds the name.
+DELIVER_AGAIN = "The object was right when it was delivered; a retry of the delivery sends it again."
+NO_BYTES = "The object was right when it was delivered; its file is no longer stored, so its source must be sent anew."
 
 
 class ObjectsExaminer:
     def __init__(self, runtime: Runtime, examination: Examination) -> None:
-        self._objects = runtime.checking.objects
-        self._targets = runtime.targets
+        self._runtime = runtime
         self._examination = examination
         self._silent: set[str] = set()  # targets that did not answer in this slice
 
     async def look(self, cursor: Cursor) -> Cursor | None:
-        file = self._examination.file
-        deliveries = await self._objects.delivered(
-            after=cursor.after, of_file=file.id if file else None, limit=DELIVERIES_A_STEP
-        )
+        of_file = self._examination.file.id if self._examination.file else None
+        objects, step = self._runtime.checking.objects, _Step(self._runtime, self._examination, self._silent)
+        deliveries = await objects.delivered(after=cursor.after, of_file=of_file, limit=DELIVERIES_A_STEP)
         for delivery in deliveries:
-            if delivery.target not in self._silent and not await self._objects.is_superseded(delivery):
-                await self._look(delivery)
-        return Cursor(stage=cursor.stage, after=deliveries[-1].id) if len(deliveries) == DELIVERIES_A_STEP else None
-
-    async def _look(self, delivery: Delivery) -> None:
-        try:
-            found = await self._ask(delivery)
-        except OutcomeUnknown:  # the target does not tell what it holds, or gives it back only in another form
-            return
-        except GridhaulError as error:
-            self._silent.add(delivery.target)
-            finding = Finding(code=FindingCode.TARGET_SILENT, detail=error.detail, target=delivery.target)
-            self._examination.give_up(finding, "Its objects were not checked.")
-            return
-        wrong = _judge(delivery, found)
-        if wrong is None or await self._objects.is_superseded(delivery):
-            return
-        code, detail = wrong
-        name = delivery.final_name or delivery.object_name
-        here = {"file_id": delivery.file_id, "delivery_id": delivery.id, "target": delivery.target, "name": name}
-        self._examination.give_up(Finding(code=code, detail=detail, **here), GONE_LATER)  # type: ignore[arg-type]
-
-    async def _ask(self, delivery: Delivery) -> RemoteObject | None:
-        """Return the object at the target; None if there is none.
-
-        It is read if the check is to read objects back and the target does not tell the digest. It is also read if the
-        target tells another length or digest, because the target may speak of another form of the object.
-        """
-        target = await self._targets.get(delivery.target)
-        name = delivery.final_name or delivery.object_name
-        try:
-            found = await target.find(name, length=delivery.length)
-        except NotAnObject:
-            return None
-        enough = found is None or found.sha256 or not self._examination.check.read_targets
-        if enough and (found is None or _judge(delivery, found) is None):
-            return found
-        return await target.read_back(name, length=delivery.length, sha256=delivery.sha256)
+            await step.judge(delivery)
+            cursor = Cursor(stage=cursor.stage, after=delivery.id)
+            if step.remote.read_bytes >= READ_A_STEP_BYTES:
+                break
+        self._examination.tally.objects_done(step.counts, read_bytes=step.remote.read_bytes)
+        return cursor if deliveries else None
 
 
-def _judge(delivery: Delivery, found: RemoteObject | None) -> tuple[FindingCode, str] | None:
-    if found is None:
-        return FindingCode.OBJECT_MISSING, "No object is under the name."
-    if found.length != delivery.length:
-        return FindingCode.OBJECT_DIFFERS, f"It has {found.length} bytes instead of {delivery.length}."
-    if found.sha256 and found.sha256 != delivery.sha256:
-        return FindingCode.OBJECT_DIFFERS, "It has another SHA-256."
-    return None
+class _Step:
+    """The judgements of one step, and their counts."""
+
+    def __init__(self, runtime: Runtime, examination: Examination, silent: set[str]) -> None:
+        self._objects = runtime.checking.objects
+        self._files = runtime.files
+        self._examination = examination
+        self._silent = silent
+        self.remote = RemoteObjects(runtime, examination.meter, read_all=examination.check.read_targets)
+        self.counts = ObjectCounts()
+
+    async def judge(self, delivery: Delivery) -> None:
+        """Judge the delivery's object, and count it as checked or as skipped. Raises DatabaseUnavailable."""
+        reason: SkipReason | None = SkipReason.TARGET_SILENT
+        if delivery.target not in self._silent:
+            try:
+                reason = await self._compare(delivery)
+            except OutcomeUnknown:  # the target does not tell what it holds, or gives it back only in another form
+                reason = SkipReason.NOT_TOLD
+            except DatabaseUnavailable:
+                raise
+            except GridhaulError as error:
+                self._silence(delivery.target, error)
+        if reason is None:
+            self.counts.checked += 1
+        else:
+            self.counts.skipped[reason.value] += 1
+
+    def _silence(self, target: str, error: GridhaulError) -> None:
+        self._silent.add(target)
+        finding = Finding(code=FindingCode.TARGET_SILENT, detail=error.detail, target=target)
+        self._examination.give_up(finding, "Its objects were not checked.")
+
+    async def _compare(self, delivery: Delivery) -> SkipReason | None:
+        """Compare the object with its delivery. Return None once this is done, else why it cannot be done."""
+        fault: Fault | None = None
+        for _ in range(LOOKS):
+            if reason := await self._why_not_ours(delivery):
+                return reason
+            found = await self.remote.look(delivery)
+            fault = fault_of(delivery, found)
+            if fault is None:
+                self.counts.unread += not (found and found.sha256)
+                await self._note(delivery, None)
+                return None
+        return await self._why_not_ours(delivery) or await self._report(delivery, fault)
+
+    async def _why_not_ours(self, delivery: Delivery) -> SkipReason | None:
+        reason = await self._objects.why_not_ours(delivery)
+        if reason is SkipReason.REPLACED:  # the object is not lost, so a retry must not put it over the later one
+            await self._note(delivery, None)
+        return reason
+
+    async def _report(self, delivery: Delivery, fault: Fault | None) -> SkipReason | None:
+        """Mark the delivery, and count the finding, unless the delivery has changed meanwhile."""
+        assert fault is not None, "only a fault is reported"  # noqa: S101
+        code, detail = fault
+        if not await self._note(delivery, Failure(code=code.value, detail=detail)):
+            return SkipReason.CHANGED
+        finding = Finding(
+            code=code,
+            detail=detail,
+            file_id=delivery.file_id,
+            delivery_id=delivery.id,
+            target=delivery.target,
+            name=name_of(delivery),
+        )
+        file = await self._files.get(delivery.file_id)
+        is_stored = file is not None and file.state is FileState.STORED
+        self._examination.give_up(finding, DELIVER_AGAIN if is_stored else NO_BYTES)
+        return None
+
+    async def _note(self, delivery: Delivery, error: Failure | None) -> bool:
+        """Write the error to the delivery, except in a dry run. Return False if the delivery has changed meanwhile."""
+        if self._examination.check.mode is Mode.DRY_RUN or error is delivery.object_error is None:
+            return True
+        return await self._objects.note_object(delivery, error)

@@ -13,8 +13,8 @@ from tasks.checking.examination import Examination
 from tasks.runtime import Runtime
 
 FILES_A_STEP = 200
-NO_BYTES = "The bytes are gone: prepare the file again."
-NO_TRUTH = "Which record is right cannot be known: prepare the file again."
+NO_BYTES = "The bytes are gone: register the file's source anew."
+NO_TRUTH = "Which record is right cannot be known: register the file's source anew."
 
 
 class FilesExaminer:

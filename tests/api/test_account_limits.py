@@ -56,7 +56,7 @@ async def _prepare(api: Api, source: Path, *, key: str | None = None) -> httpx2.
 
 
 async def _files(ports: Ports) -> list[File]:
-    return list(await ports.files.page(owner=OWNER, state=None, limit=1000, before=None))
+    return list(await ports.files.page(owner=OWNER, states=(), limit=1000, before=None))
 
 
 async def _in_state(ports: Ports, answer: httpx2.Response, state: FileState) -> RecordId:

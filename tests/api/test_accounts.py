@@ -169,9 +169,9 @@ async def test_change_that_gives_lasting_access_needs_the_password_unless_the_ke
     method, path, body = CALLS_THAT_GIVE_ACCESS[given]
     headers = {"access token": root, "expiring key": expiring_key}[caller]
     before = [account async for account in database["auth"].find()]
-    for more in ({}, {"current_password": OTHER}):
+    for more, code in (({}, "password_needed"), ({"current_password": OTHER}, "forbidden")):
         refused = await http.request(method, path, json=body | more, headers=headers)
-        assert (refused.status_code, refused.json()["code"]) == (403, "forbidden")
+        assert (refused.status_code, refused.json()["code"]) == (403, code)
     assert [account async for account in database["auth"].find()] == before
     assert (await http.request(method, path, json=body | CONFIRMED, headers=headers)).is_success
 

@@ -11,7 +11,7 @@ from gridhaul.storage.connect import Database
 from gridhaul.transfer.model import Delivery, Failure, File, Queue
 from gridhaul.transfer.states import DELIVERABLE, STORABLE, DeliveryState, FileState
 from tests.api.service import Api, serving
-from tests.contracts.ports import Ports, destination, mongo_ports, new_delivery, registered, stored
+from tests.contracts.ports import Ports, destination, eventually, mongo_ports, new_delivery, registered, stored
 
 AWAY = Failure(code="target_unavailable", detail="The target does not answer.")
 
@@ -75,6 +75,17 @@ async def test_retry_of_a_waiting_record_makes_it_due_now(api: Api, ports: Ports
         delivery.id, holder="w", from_states=DELIVERABLE, to_state=DeliveryState.STREAMING
     )
     assert claimed is not None
+
+
+async def test_delivery_whose_cleaning_waits_is_not_said_to_wait(api: Api, ports: Ports) -> None:
+    taken = await claimed_delivery(ports)
+    await ports.deliveries.finish(taken.lease, DeliveryState.DELIVERED, leftovers=("x",))
+    cleaning = await eventually(lambda: ports.deliveries.claim_cleaning(taken.id, holder="w"))
+    assert cleaning is not None
+    await ports.deliveries.wait(cleaning.lease, DeliveryState.DELIVERED, delay_seconds=600, cleaning_error=AWAY)
+    shown = (await api.http.get(f"/deliveries/{taken.id}")).json()
+    assert (shown["waiting"], shown["waiting_since"], shown["next_attempt_at"]) == (None, None, None)
+    assert shown["cleaning_error"] == {"code": AWAY.code, "detail": AWAY.detail}
 
 
 async def test_record_that_does_not_wait_tells_no_times(api: Api, ports: Ports) -> None:

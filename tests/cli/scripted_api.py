@@ -90,7 +90,8 @@ def scripted_api() -> Iterator[ScriptedApi]:
 
 @contextmanager
 def serve(api: ScriptedApi, listener: socket.socket) -> Iterator[None]:
-    server = uvicorn.Server(uvicorn.Config(api.app(), log_level="critical", lifespan="off", ws="none"))
+    config = uvicorn.Config(api.app(), log_level="critical", lifespan="off", ws="none", date_header=False)
+    server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
     try:
@@ -115,6 +116,9 @@ def file(state: str, **changes: object) -> dict[str, Any]:
     record = {
         "file_id": FILE_ID,
         "name": "run42.h5",
+        "file_path": "/srv/run42.h5",
+        "mtime": "2026-11-20T17:30:00Z",
+        "deliver_to": {"target": "archive", "object_name": "run42.h5", "if_exists": "fail"},
         "content_type": "application/x-hdf5",
         "length": 4 * MIB,
         "chunk_size": MIB,
@@ -129,6 +133,8 @@ def file(state: str, **changes: object) -> dict[str, Any]:
         "attempts": 1,
         "error": None,
         "waiting": None,
+        "waiting_since": None,
+        "next_attempt_at": None,
         "created_at": "2026-11-21T03:00:00Z",
         "updated_at": "2026-11-21T03:00:01Z",
         "links": {"self": f"/files/{FILE_ID}"},
@@ -140,19 +146,25 @@ def delivery(state: str, **changes: object) -> dict[str, Any]:
     record = {
         "delivery_id": DELIVERY_ID,
         "file_id": FILE_ID,
+        "source_path": "/srv/run42.h5",
         "target": "archive",
         "object_name": "run42.h5",
         "if_exists": "fail",
         "state": state,
         "length": 4 * MIB,
         "sent_bytes": 4 * MIB if state == "DELIVERED" else 0,
+        "checked_bytes": 0,
         "rate": None,
         "attempts": 1,
         "error": None,
         "leftovers": [],
         "cleaning_error": None,
         "waiting": None,
+        "waiting_since": None,
+        "next_attempt_at": None,
         "receipt": receipt() if state == "DELIVERED" else None,
+        "object_error": None,
+        "former_receipts": [],
         "created_at": "2026-11-21T03:00:02Z",
         "updated_at": "2026-11-21T03:00:03Z",
         "links": {"self": f"/deliveries/{DELIVERY_ID}"},
@@ -171,6 +183,10 @@ def receipt(**changes: object) -> dict[str, Any]:
         "evidence": "read-back",
         "atomic_commit": True,
         "attempts": 1,
+        "mtime": "2026-11-20T17:30:00Z",
+        "mode": "0640",
+        "mtime_kept": True,
+        "mode_kept": False,
         "created_at": "2026-11-21T03:00:02Z",
         "delivered_at": "2026-11-21T03:00:03Z",
     }

@@ -13,7 +13,7 @@ from tests.cli.scripted_api import MIB, file
 
 def storing(stored_bytes: int) -> Transfer:
     record = file("STORING", stored_bytes=stored_bytes)
-    return Transfer(file=cast(FileRecord, record), delivery=None)
+    return Transfer(file=cast(FileRecord, record), delivery=None, seen_at=None)
 
 
 def test_lines_of_progress_keep_their_distance(capsys: pytest.CaptureFixture[str]) -> None:
@@ -33,7 +33,7 @@ def test_source_that_is_read_once_more_is_shown_as_that(capsys: pytest.CaptureFi
     lines = Lines()
     lines.show(storing(4 * MIB))
     again = file("STORING", stored_bytes=4 * MIB, checked_bytes=MIB)
-    lines.show(Transfer(file=cast(FileRecord, again), delivery=None))
+    lines.show(Transfer(file=cast(FileRecord, again), delivery=None, seen_at=None))
     assert capsys.readouterr().err.splitlines() == ["STORING 4.0 MiB of 4.0 MiB", "CHECKING 1.0 MiB of 4.0 MiB"]
 
 

@@ -45,6 +45,10 @@ def check(state: str, *findings: dict[str, Any], **changes: object) -> dict[str,
         "total_bytes": 4 * MIB,
         "checked_contents": 1,
         "total_contents": 2,
+        "checked_objects": 0,
+        "unread_objects": 0,
+        "skipped_objects": {},
+        "target_bytes": 0,
         "rate": None,
         "found": len(findings),
         "repaired": repaired,
@@ -197,6 +201,27 @@ def test_checks_are_listed(api: ScriptedApi, run: Run) -> None:
         f"{CHECK_ID}  2026-11-21T03:00:00Z  RUNNING    scrub            0 found, 0 repaired",
         f"{CHECK_ID}  2026-11-21T03:00:00Z  DONE       fsck (repair)    1 found, 1 repaired",
     ]
+
+
+def test_objects_that_were_compared_and_skipped_are_said(api: ScriptedApi, run: Run) -> None:
+    skipped = {"replaced": 1, "name_held": 1, "new_reason": 2}
+    api.script(START, check("QUEUED"))
+    api.script(LOOK, check("DONE", checked_objects=5, unread_objects=3, skipped_objects=skipped))
+    assert run("fsck").stdout == (
+        "DONE 1 contents, 3.0 MiB checked; 5 objects at targets (3 by length only; --read-targets reads them back), "
+        "4 skipped: 1 being written, 2 new_reason, 1 replaced by a later delivery; nothing is wrong\n"
+    )
+
+
+@pytest.mark.parametrize("mode", ["report", "dry_run"])
+def test_lost_objects_come_with_the_commands_that_deliver_again(api: ScriptedApi, run: Run, mode: str) -> None:
+    lost = finding(code="object_missing", why_not="A retry of the delivery sends it again.")
+    api.script(START, check("QUEUED"))
+    api.script(LOOK, check("DONE", lost, counts={"object_missing": 1}, mode=mode, checked_objects=1))
+    shown = run("fsck").stdout
+    assert "gridhaul retry DELIVERY" in shown
+    assert "gridhaul deliver FILE --to TARGET --name NAME" in shown
+    assert ("without --dry-run" in shown) is (mode == "dry_run")
 
 
 def test_unknown_id_ends_with_4(api: ScriptedApi, run: Run) -> None:

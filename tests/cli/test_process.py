@@ -17,12 +17,14 @@ from tests.cli.scripted_api import (
     ITS_DELIVERIES,
     MIB,
     PREPARE,
+    THE_DELIVERY,
     THE_FILE,
     Answer,
     ScriptedApi,
     deliveries,
     delivery,
     file,
+    listening,
 )
 
 NEW = "another horse entirely"
@@ -31,6 +33,16 @@ CHANGE_PASSWORD = ["account", "password", "--username", "bob"]
 ON_THIS_TERMINAL = (
     "import fcntl, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); from gridhaul.cli.app import main; main()"
 )
+INTERRUPTED_IMPORT = """
+import os, signal, sys
+class Interrupting:
+    def find_spec(self, name, path, target=None):
+        if name == "httpx2":
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Interrupting())
+from gridhaul.cli.__main__ import main
+main()
+"""
 COMMAND = [sys.executable, "-m", "gridhaul.cli", "send", "/srv/run42.h5", "--to", "archive"]
 
 
@@ -46,13 +58,14 @@ def test_bars_are_drawn_on_a_terminal_and_the_proof_on_stdout(api: ScriptedApi, 
     api.script(PREPARE, Answer(body=file("REGISTERED"), status=202))
     api.script(THE_FILE, file("STORING", stored_bytes=MIB, rate=MIB), file("STORED"))
     api.script(ITS_DELIVERIES, deliveries(), deliveries(delivery("QUEUED", error=waiting)))
-    api.script(ITS_DELIVERIES, deliveries(delivery("DELIVERED")))
+    waits = [delivery("QUEUED", error=waiting)] * 4  # together longer than the bars take to be drawn anew
+    api.script(THE_DELIVERY, *waits, delivery("DELIVERED"))
     drawn, process = run_on(terminal)
     assert process.returncode == 0, drawn
     assert process.stdout.startswith(f"DELIVERED {FILE_ID} ")
-    assert "storing" in drawn
-    assert "delivered 4.0 MiB of 4.0 MiB" in drawn
-    assert "waiting: target_unavailable: [bold]No\\x1b[2J answer." in drawn
+    assert "stored" in drawn
+    assert "delivered" in drawn
+    assert "waiting: target_unavailable: [bold]No\\x1b[2J answer" in drawn
 
 
 def test_bars_are_full_for_an_empty_file(api: ScriptedApi, terminal: tuple[int, int]) -> None:
@@ -62,20 +75,51 @@ def test_bars_are_full_for_an_empty_file(api: ScriptedApi, terminal: tuple[int, 
     api.script(ITS_DELIVERIES, deliveries(delivery("DELIVERED", length=0, sent_bytes=0)))
     drawn, process = run_on(terminal)
     assert process.returncode == 0, drawn
-    assert "delivered 0 B of 0 B" in drawn
+    assert drawn.count("0 B of 0 B") == 2
+    assert "\u2501" * 20 in drawn
 
 
 def test_interrupt_leaves_the_transfer_to_the_server(api: ScriptedApi) -> None:
     api.script(PREPARE, Answer(body=file("REGISTERED"), status=202))
     api.script(THE_FILE, file("STORING"))
-    api.script(ITS_DELIVERIES, deliveries())
     with subprocess.Popen(COMMAND, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        api.wait_for(ITS_DELIVERIES)
+        api.wait_for(THE_FILE)
         process.send_signal(signal.SIGINT)
         stdout, stderr = process.communicate(timeout=60)
     assert (process.returncode, stdout) == (130, "")
     look = f"The transfer continues on the server; look with: gridhaul status {FILE_ID}"
     assert stderr.splitlines()[-1] == f"Interrupted. {look}"
+
+
+def test_interrupt_during_the_start_is_one_line() -> None:
+    command = [sys.executable, "-c", INTERRUPTED_IMPORT, "send", "/srv/run42.h5", "--to", "archive"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "Interrupted.\n")
+
+
+def test_interrupt_before_the_answer_says_what_may_have_happened(monkeypatch: pytest.MonkeyPatch) -> None:
+    with listening() as silent:
+        monkeypatch.setenv("GRIDHAUL_URL", f"http://127.0.0.1:{silent.getsockname()[1]}")
+        with subprocess.Popen(COMMAND, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+            connection, _ = silent.accept()
+            with connection:
+                assert connection.recv(1 << 16).startswith(b"POST /upload/prepare ")
+                process.send_signal(signal.SIGINT)
+                stdout, stderr = process.communicate(timeout=60)
+    may_be = "Interrupted. The file may be registered all the same; look with: gridhaul ls\n"
+    assert (process.returncode, stdout, stderr) == (130, "", may_be)
+
+
+def test_interrupt_that_the_shell_ignores_is_ignored(api: ScriptedApi) -> None:
+    api.script(PREPARE, Answer(body=file("REGISTERED"), status=202))
+    api.script(THE_FILE, file("STORING"))
+    ignoring = ["sh", "-c", 'trap "" INT; exec "$@"', "sh", *COMMAND]
+    with subprocess.Popen(ignoring, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        api.wait_for(THE_FILE)
+        process.send_signal(signal.SIGINT)
+        api.script(THE_FILE, file("CANCELLED"))
+        process.communicate(timeout=60)
+    assert process.returncode == 1
 
 
 def test_password_is_typed_on_a_terminal_and_not_echoed(api: ScriptedApi, terminal: tuple[int, int]) -> None:

@@ -14,6 +14,7 @@ from tests.cli.scripted_api import (
     MIB,
     PREPARE,
     SHA256,
+    THE_DELIVERY,
     THE_FILE,
     TOKEN,
     Answer,
@@ -25,7 +26,7 @@ from tests.cli.scripted_api import (
     receipt,
 )
 
-SEND = ("send", "/srv/run42.h5", "--to", "archive", "--poll-seconds", "0.01")
+SEND = ("send", "/srv/run42.h5", "--to", "archive")
 
 
 def accept(api: ScriptedApi) -> None:
@@ -41,8 +42,8 @@ def play(api: ScriptedApi, last_file: dict[str, object], *last_deliveries: dict[
 def test_delivered_file_ends_with_its_proof(api: ScriptedApi, run: Run) -> None:
     accept(api)
     api.script(THE_FILE, file("REGISTERED"), file("STORING", stored_bytes=MIB, rate=MIB), file("STORED"))
-    api.script(ITS_DELIVERIES, deliveries(), deliveries(), deliveries())
-    api.script(ITS_DELIVERIES, deliveries(delivery("STREAMING", sent_bytes=2 * MIB)), deliveries(delivery("DELIVERED")))
+    api.script(ITS_DELIVERIES, deliveries(), deliveries(delivery("STREAMING", sent_bytes=2 * MIB)))
+    api.script(THE_DELIVERY, delivery("STREAMING", sent_bytes=4 * MIB, checked_bytes=MIB), delivery("DELIVERED"))
     result = run(*SEND)
     assert result.exit_code == 0
     assert result.stdout == f"DELIVERED {FILE_ID} {4 * MIB} sha-256={SHA256} https://archive.example/run42.h5\n"
@@ -52,6 +53,7 @@ def test_delivered_file_ends_with_its_proof(api: ScriptedApi, run: Run) -> None:
         "STORING 1.0 MiB of 4.0 MiB, 1.0 MiB/s, 3 s left",
         "STORED 4.0 MiB of 4.0 MiB",
         "STREAMING 2.0 MiB of 4.0 MiB",
+        "READING BACK 1.0 MiB of 4.0 MiB",
         "DELIVERED 4.0 MiB of 4.0 MiB",
     ]
 
@@ -156,15 +158,34 @@ def test_refused_request_exits_by_its_status(
     api.script(PREPARE, problem(status, code, "No."))
     result = run(*SEND)
     assert (result.exit_code, result.stdout) == (exit_code, "")
-    assert result.stderr == f"ERROR {code}: No.\n"
+    assert result.stderr.startswith(f"ERROR {code}: ")
 
 
 def test_reason_to_wait_is_shown(api: ScriptedApi, run: Run) -> None:
     accept(api)
     waiting = {"code": "storage_full", "detail": "No space is left."}
     api.script(THE_FILE, file("REGISTERED"), file("REGISTERED", error=waiting), file("STORED"))
-    api.script(ITS_DELIVERIES, deliveries(), deliveries(), deliveries(delivery("DELIVERED")))
-    assert "REGISTERED 0 B of 4.0 MiB; waiting: storage_full: No space is left.\n" in run(*SEND).stderr
+    api.script(ITS_DELIVERIES, deliveries(delivery("DELIVERED")))
+    assert "REGISTERED 0 B of 4.0 MiB; waiting: storage_full: No space is left\n" in run(*SEND).stderr
+
+
+def planned(now: str, **changes: object) -> Answer:
+    """Return the answer that the api gives at `now`, by its own clock, while a delivery waits for its next attempt."""
+    refusal = {"code": "target_unavailable", "detail": "The target answered 503."}
+    waits = {"error": refusal, "waiting": refusal, "next_attempt_at": "2026-11-21T03:01:00.25Z"}
+    record = delivery("QUEUED", **(waits | changes))
+    return Answer(body=record, headers={"Date": f"Sat, 21 Nov 2026 {now} GMT"})
+
+
+def test_next_attempt_is_announced_once_and_by_the_servers_clock(api: ScriptedApi, run: Run) -> None:
+    accept(api)
+    api.script(THE_FILE, file("STORED"))
+    api.script(ITS_DELIVERIES, deliveries(delivery("QUEUED")))
+    later = planned("03:01:01", next_attempt_at="2026-11-21T03:03:01Z")
+    api.script(THE_DELIVERY, planned("03:00:20"), planned("03:00:21"), later, delivery("DELIVERED"))
+    waiting = [line.partition("; ")[2] for line in run(*SEND).stderr.splitlines() if "waiting" in line]
+    why = "waiting: target_unavailable: The target answered 503; next attempt in"
+    assert waiting == [f"{why} 40 s", f"{why} 2 min 00 s"]
 
 
 def no_worker(seconds: int) -> dict[str, str]:
@@ -177,7 +198,7 @@ def test_obstacle_is_shown_once_and_before_the_last_error(api: ScriptedApi, run:
     error = {"code": "storage_full", "detail": "No space is left."}
     looks = [file("REGISTERED", waiting=no_worker(seconds), error=error) for seconds in (20, 21)]
     api.script(THE_FILE, *looks, file("STORED"))
-    api.script(ITS_DELIVERIES, deliveries(), deliveries(), deliveries(delivery("DELIVERED")))
+    api.script(ITS_DELIVERIES, deliveries(delivery("DELIVERED")))
     waiting = [line for line in run(*SEND).stderr.splitlines() if "waiting" in line]
     why = "no worker has answered for 20 s (queue: small); start one, or look at its log"
     assert waiting == [f"REGISTERED 0 B of 4.0 MiB; waiting: {why}"]
@@ -186,7 +207,7 @@ def test_obstacle_is_shown_once_and_before_the_last_error(api: ScriptedApi, run:
 def test_paused_transfer_is_waited_for(api: ScriptedApi, run: Run) -> None:
     accept(api)
     api.script(THE_FILE, file("PAUSED"), file("STORED"))
-    api.script(ITS_DELIVERIES, deliveries(), deliveries(delivery("DELIVERED")))
+    api.script(ITS_DELIVERIES, deliveries(delivery("DELIVERED")))
     result = run(*SEND)
     assert result.exit_code == 0
     waits = f"PAUSED 0 B of 4.0 MiB; waiting: the transfer is paused; to go on: gridhaul resume {FILE_ID}\n"
@@ -196,7 +217,8 @@ def test_paused_transfer_is_waited_for(api: ScriptedApi, run: Run) -> None:
 def test_paused_delivery_is_waited_for(api: ScriptedApi, run: Run) -> None:
     accept(api)
     api.script(THE_FILE, file("STORED"))
-    api.script(ITS_DELIVERIES, deliveries(delivery("PAUSED")), deliveries(delivery("DELIVERED")))
+    api.script(ITS_DELIVERIES, deliveries(delivery("PAUSED")))
+    api.script(THE_DELIVERY, delivery("DELIVERED"))
     result = run(*SEND)
     assert result.exit_code == 0
     assert f"to go on: gridhaul resume {DELIVERY_ID}\n" in result.stderr

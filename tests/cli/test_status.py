@@ -1,11 +1,13 @@
 """`gridhaul status`, `--version` and `--help`."""
 
 import json
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from gridhaul import __version__
 from gridhaul.cli import app as app_module
+from gridhaul.transfer.model import Evidence
 from tests.cli.conftest import Run
 from tests.cli.scripted_api import (
     DELIVERY_ID,
@@ -20,7 +22,10 @@ from tests.cli.scripted_api import (
     delivery,
     file,
     problem,
+    receipt,
 )
+
+SINCE = "2026-11-21T03:00:00Z"
 
 
 def test_file_is_shown_with_its_deliveries(api: ScriptedApi, run: Run) -> None:
@@ -32,23 +37,37 @@ def test_file_is_shown_with_its_deliveries(api: ScriptedApi, run: Run) -> None:
     assert result.stdout.splitlines() == [
         f"file {FILE_ID} STORED",
         "  name      [red]run\\n42 (application/x-hdf5)",
+        "  source    /srv/run42.h5",
+        "  mtime     2026-11-20T17:30:00Z",
         "  length    4194304 bytes (4.0 MiB), 4 chunks, gridfs",
+        "  to        archive: run42.h5",
         "  stored    4.0 MiB of 4.0 MiB",
         f"  sha-256   {SHA256}",
         "  attempts  1",
+        "  created   2026-11-21T03:00:00Z",
         "  updated   2026-11-21T03:00:01Z",
         f"delivery {DELIVERY_ID} DELIVERED",
+        "  source    /srv/run42.h5",
         "  to        archive: run42.h5 (if it exists: fail)",
         "  sent      4.0 MiB of 4.0 MiB",
         "  attempts  1",
+        "  created   2026-11-21T03:00:02Z",
         "  updated   2026-11-21T03:00:03Z",
-        "  evidence  read-back",
-        "  location  https://archive.example/run42.h5",
+        "  receipt   delivered 2026-11-21T03:00:03Z, after 1 attempt",
+        "    location  https://archive.example/run42.h5",
+        "    length    4194304 bytes",
+        f"    sha-256   {SHA256}",
+        "    mtime     2026-11-20T17:30:00Z (the object has it, too)",
+        "    mode      0640 (of the source alone)",
+        "    commit    atomic: the object was renamed once it was checked",
+        "    evidence  read-back: the object was read back from the target, and its SHA-256 was compared",
         f"delivery {DELIVERY_ID} FAILED",
+        "  source    /srv/run42.h5",
         "  to        b: run42.h5 (if it exists: fail)",
         "  sent      0 B of 4.0 MiB",
         "  attempts  1",
         "  error     target_refused: Not\\x1b[2J here.",
+        "  created   2026-11-21T03:00:02Z",
         "  updated   2026-11-21T03:00:03Z",
     ]
 
@@ -59,6 +78,26 @@ def test_obstacles_of_file_and_delivery_are_shown(api: ScriptedApi, run: Run) ->
     api.script(ITS_DELIVERIES, deliveries(delivery("QUEUED", waiting=obstacle)))
     shown = run("status", FILE_ID).stdout
     assert shown.count("\n  waiting   no worker has answered for 20 s (queue: small); start one\n") == 2
+
+
+def test_next_attempt_is_told_and_its_reason_not_twice(api: ScriptedApi, run: Run) -> None:
+    away = {"code": "target_unavailable", "detail": "The target does not answer."}
+    soon = (datetime.now(UTC) + timedelta(seconds=185)).isoformat()
+    times = {"waiting_since": "2026-11-21T03:00:00Z", "next_attempt_at": soon}
+    api.script(THE_DELIVERY, delivery("QUEUED", error=away, waiting=away, **times))
+    lines = run("status", DELIVERY_ID).stdout.splitlines()
+    told = [line for line in lines if "attempt in" in line or "wait" in line or "answer" in line]
+    assert told[:2] == ["  error     target_unavailable: The target does not answer.", f"  waiting since {SINCE}"]
+    assert told[2].startswith("  next attempt in 3 min 0")
+
+
+@pytest.mark.parametrize("evidence", Evidence)
+def test_each_evidence_has_its_meaning(api: ScriptedApi, run: Run, evidence: Evidence) -> None:
+    api.script(THE_DELIVERY, delivery("DELIVERED", receipt=receipt(evidence=evidence, atomic_commit=False)))
+    shown = run("status", DELIVERY_ID).stdout
+    assert f"    evidence  {evidence}: " in shown
+    assert "see the documentation" not in shown
+    assert "    commit    not atomic: the object was written straight to its name\n" in shown
 
 
 def test_leftovers_that_cannot_be_removed_are_named(api: ScriptedApi, run: Run) -> None:
@@ -76,6 +115,17 @@ def test_object_that_was_given_up_is_shown(api: ScriptedApi, run: Run) -> None:
     why = {"code": "target_refused", "detail": "The target keeps 'run42.h5'."}
     api.script(THE_DELIVERY, delivery("FAILED", cleaning_error=why))
     assert "\n  not cleaned up: target_refused: The target keeps 'run42.h5'.\n" in run("status", DELIVERY_ID).stdout
+
+
+def test_lost_object_is_shown_with_the_command_that_delivers_it_again(api: ScriptedApi, run: Run) -> None:
+    lost = {"code": "object_missing", "detail": "No object is under the name."}
+    former = receipt(object_error={"code": "object_differs", "detail": "It has another SHA-256."})
+    api.script(THE_DELIVERY, delivery("DELIVERED", object_error=lost, former_receipts=[former]))
+    shown = run("status", DELIVERY_ID).stdout.splitlines()
+    why = f"object_missing: no object is under the name; gridhaul retry {DELIVERY_ID} delivers it again"
+    assert f"  object    {why}" in shown
+    (before,) = [line for line in shown if line.startswith("  before    delivered ")]
+    assert before.endswith(", then object_differs: it has another SHA-256")
 
 
 def test_leftovers_that_no_cleaning_has_tried_yet_are_not_shown(api: ScriptedApi, run: Run) -> None:
@@ -122,7 +172,7 @@ def test_refused_token_is_not_taken_for_an_unknown_id(api: ScriptedApi, run: Run
     assert [heard.call for heard in api.heard] == [THE_FILE]
 
 
-@pytest.mark.parametrize("record_id", ["", "6740", "z" * 24, FILE_ID + "0", f"{FILE_ID}\n", "../../etc/passwd"])
+@pytest.mark.parametrize("record_id", ["", "674", "z" * 24, FILE_ID + "0", f"{FILE_ID}\n", "../../etc/passwd"])
 def test_what_is_no_id_is_wrong_usage(api: ScriptedApi, run: Run, record_id: str) -> None:
     assert run("status", record_id).exit_code == 2
     assert api.heard == []

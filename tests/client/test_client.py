@@ -7,17 +7,20 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import cast
 from urllib.parse import parse_qs
 
 import pytest
 
-from gridhaul.client import ApiError, ApiUnreachable, Client, ClientError, Order, connection, logged_in
+from gridhaul.client import ApiError, ApiUnreachable, Client, ClientError, Destination, Order, connection, logged_in
+from gridhaul.client.records import DeliveryRecord, FileRecord
 from gridhaul.embedded.network import free_ports
 from gridhaul.transfer.model import IfChanged, IfExists
 from tests.cli.scripted_api import (
     FILE_ID,
     ITS_DELIVERIES,
     PREPARE,
+    THE_DELIVERY,
     THE_FILE,
     TOKEN,
     Answer,
@@ -33,9 +36,7 @@ from tests.servers.canned import canned_answer
 
 ORDER = Order(
     path="/srv/run42.h5",
-    target="archive",
-    object_name=None,
-    if_exists=IfExists.FAIL,
+    destination=Destination(target="archive", object_name=None, if_exists=IfExists.FAIL),
     if_changed=IfChanged.RESTART,
 )
 
@@ -185,12 +186,20 @@ def test_proxy_of_the_environment_is_not_used(api: ScriptedApi, monkeypatch: pyt
         assert behind.file(FILE_ID)["state"] == "STORED"
 
 
-def test_follow_ends_when_the_delivery_is_over(api: ScriptedApi, client: Client) -> None:
+def test_follow_asks_for_one_record_a_look(api: ScriptedApi, client: Client) -> None:
     api.script(THE_FILE, file("STORING"), file("STORED"))
-    api.script(ITS_DELIVERIES, deliveries(), deliveries(), deliveries(delivery("QUEUED")))
-    api.script(ITS_DELIVERIES, deliveries(delivery("DELIVERED")))
-    seen = [transfer.current["state"] for transfer in client.follow(FILE_ID, "archive", poll_seconds=0)]
-    assert seen == ["STORING", "STORED", "QUEUED", "DELIVERED"]
+    api.script(ITS_DELIVERIES, deliveries(), deliveries(delivery("QUEUED")))
+    api.script(THE_DELIVERY, delivery("STREAMING"), delivery("DELIVERED"))
+    seen = [transfer.state for transfer in client.follow(FILE_ID, "archive")]
+    assert seen == ["STORING", "STORED", "QUEUED", "STREAMING", "DELIVERED"]
+    stored = [THE_FILE, ITS_DELIVERIES]
+    assert [heard.call for heard in api.heard] == [THE_FILE, *stored, *stored, THE_DELIVERY, THE_DELIVERY]
+
+
+def test_delivery_that_is_over_is_not_asked_for_again(api: ScriptedApi, client: Client) -> None:
+    over = cast(DeliveryRecord, delivery("DELIVERED"))
+    seen = [transfer.delivery for transfer in client.follow_delivery(cast(FileRecord, file("STORED")), over)]
+    assert (seen, api.heard) == ([over], [])
 
 
 @pytest.mark.parametrize(

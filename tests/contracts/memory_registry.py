@@ -9,11 +9,11 @@ from datetime import UTC, datetime, timedelta
 from operator import itemgetter
 from typing import Any, Generic, TypeVar
 
-from gridhaul.storage.lost_objects import FORMER_RECEIPTS_KEPT
 from gridhaul.transfer.bundle import BUNDLED_FILE_BYTES, storing_task
 from gridhaul.transfer.checks import Check
 from gridhaul.transfer.errors import LeaseLost, OptionsConflict
 from gridhaul.transfer.model import (
+    FORMER_RECEIPTS_KEPT,
     Content,
     Delivery,
     File,
@@ -218,7 +218,7 @@ class MemoryFiles(MemoryRecords[File, FileState]):
         self.rows[file.id] = waiting_row(file)
         if new.idempotency_key is not None:
             self._by_key[new.owner, new.idempotency_key] = file.id
-        return file, True
+        return self.rows[file.id].record, True
 
     async def page(
         self, *, owner: str | None, states: Collection[FileState], limit: int, before: RecordId | None
@@ -363,8 +363,8 @@ class MemoryDeliveries(MemoryRecords[Delivery, DeliveryState]):
             former = FormerReceipt(receipt=record.receipt, ended_at=record.ended_at, object_error=record.object_error)
             history = (*record.former_receipts, former)[-FORMER_RECEIPTS_KEPT:]
             forgotten: dict[str, Any] = dict.fromkeys(("receipt", "object_error", "final_name", "checked", "replaced"))
-            counts = {"sent_bytes": 0, "sent_bytes_most": 0}
-            record = replace(record, former_receipts=history, final_touched=False, **counts, **forgotten)
+            forgotten |= {"sent_bytes": 0, "sent_bytes_most": 0, "final_touched": False}
+            record = replace(record, former_receipts=history, **forgotten)
         row.record = replace(record, ended_at=None, cleaning_error=None)
 
     def _may(self, record: Delivery, move: Move[Any]) -> bool:
@@ -402,8 +402,8 @@ class MemoryDeliveries(MemoryRecords[Delivery, DeliveryState]):
             created_at=now,
             updated_at=now,
         )
-        self.rows[new.id] = waiting_row(delivery)
-        return delivery
+        row = self.rows[new.id] = waiting_row(delivery)
+        return row.record
 
 
 class MemoryAgenda:

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -31,6 +32,7 @@ from tests.contracts.ports import (
     eventually,
     new_delivery,
 )
+from tests.file_times import YEAR_2400
 
 OVERWRITE = destination(if_exists=IfExists.OVERWRITE)
 FAILURE = Failure(code="target_mismatch", detail="Other bytes.")
@@ -182,6 +184,9 @@ async def test_receipt_comes_back_as_it_was_written(ports: Ports) -> None:
         evidence=Evidence.REMOTE_DIGEST,
         atomic_commit=True,
         attempts=3,
+        mtime_ns=YEAR_2400,
+        mode=0o640,
+        mtime_kept=True,
     )
     await ports.deliveries.finish(delivery.lease, DeliveryState.DELIVERED, receipt=receipt)
     delivered = await ports.deliveries.get(delivery.id)
@@ -393,21 +398,41 @@ async def test_page_of_deliveries_goes_from_the_newest_to_the_oldest(ports: Port
     news = [new_delivery(destination(object_name=f"run-{number}.h5")) for number in range(5)]
     made = [(await ports.deliveries.open(new))[0] for new in news]
     made.sort(key=lambda delivery: (delivery.created_at, delivery.id), reverse=True)
-    newest = await ports.deliveries.page(owner=None, state=None, limit=2, before=None)
-    middle = await ports.deliveries.page(owner=None, state=None, limit=2, before=newest[-1])
-    oldest = await ports.deliveries.page(owner=None, state=None, limit=2, before=middle[-1])
+    newest = await ports.deliveries.page(owner=None, states=(), limit=2, before=None)
+    middle = await ports.deliveries.page(owner=None, states=(), limit=2, before=newest[-1])
+    oldest = await ports.deliveries.page(owner=None, states=(), limit=2, before=middle[-1])
     assert [*newest, *middle, *oldest] == made
-    assert not await ports.deliveries.page(owner=None, state=None, limit=2, before=oldest[-1])
+    assert not await ports.deliveries.page(owner=None, states=(), limit=2, before=oldest[-1])
+
+
+async def test_page_of_deliveries_in_several_states_goes_from_the_newest_to_the_oldest(ports: Ports) -> None:
+    news = [new_delivery(destination(object_name=f"run-{number}.h5")) for number in range(5)]
+    made = [(await ports.deliveries.open(new))[0] for new in news]
+    await ports.deliveries.move(made[1].id, DELIVERY_MOVES[Action.CANCEL])
+    await ports.deliveries.move(made[2].id, DELIVERY_MOVES[Action.PAUSE])
+    wanted = sorted((made[n] for n in (0, 1, 3, 4)), key=lambda one: (one.created_at, one.id), reverse=True)
+    states = [DeliveryState.QUEUED, DeliveryState.CANCELLED]
+    newest = await ports.deliveries.page(owner="operator", states=states, limit=2, before=None)
+    oldest = await ports.deliveries.page(owner="operator", states=states, limit=3, before=newest[-1])
+    assert [one.id for one in (*newest, *oldest)] == [one.id for one in wanted]
+
+
+async def test_delivery_keeps_the_path_of_its_source(ports: Ports) -> None:
+    delivery, _ = await ports.deliveries.open(replace(new_delivery(destination()), source_path="/srv/run.h5"))
+    assert delivery.source_path == "/srv/run.h5"
+    await ports.deliveries.move(delivery.id, DELIVERY_MOVES[Action.CANCEL])
+    again, _ = await ports.deliveries.open(replace(new_delivery(destination()), source_path="/srv/moved.h5"))
+    assert again.source_path == "/srv/moved.h5"
 
 
 async def test_page_of_deliveries_shows_only_the_state_asked_for(ports: Ports) -> None:
     for number in range(3):
         await ports.deliveries.open(new_delivery(destination(object_name=f"run-{number}.h5")))
     taken = await _claimed(ports, new_delivery(destination(object_name="run-1.h5")))
-    streaming = await ports.deliveries.page(owner=None, state=DeliveryState.STREAMING, limit=9, before=None)
+    streaming = await ports.deliveries.page(owner=None, states=[DeliveryState.STREAMING], limit=9, before=None)
     assert [delivery.id for delivery in streaming] == [taken.id]
-    waiting = await ports.deliveries.page(owner=None, state=DeliveryState.QUEUED, limit=1, before=None)
-    assert len(await ports.deliveries.page(owner=None, state=DeliveryState.QUEUED, limit=9, before=waiting[0])) == 1
+    waiting = await ports.deliveries.page(owner=None, states=[DeliveryState.QUEUED], limit=1, before=None)
+    assert len(await ports.deliveries.page(owner=None, states=[DeliveryState.QUEUED], limit=9, before=waiting[0])) == 1
 
 
 async def test_objects_at_the_target_come_back_as_they_were_written(ports: Ports) -> None:

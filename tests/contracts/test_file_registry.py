@@ -53,7 +53,7 @@ async def test_same_key_many_times_at_once_gives_one_file(ports: Ports) -> None:
     answers = await asyncio.gather(*(ports.files.register(new_file(key="k")) for _ in range(20)))
     assert len({file.id for file, _ in answers}) == 1
     assert [made for _, made in answers].count(True) == 1
-    assert len(await ports.files.page(owner=None, state=None, limit=100, before=None)) == 1
+    assert len(await ports.files.page(owner=None, states=(), limit=100, before=None)) == 1
 
 
 async def test_repeat_with_other_values_gives_the_first_file(ports: Ports) -> None:
@@ -75,20 +75,30 @@ async def test_without_a_key_each_request_makes_a_file(ports: Ports) -> None:
 
 async def test_page_goes_from_the_newest_to_the_oldest(ports: Ports) -> None:
     made = [await registered(ports) for _ in range(5)]
-    newest = await ports.files.page(owner=None, state=None, limit=2, before=None)
-    middle = await ports.files.page(owner=None, state=None, limit=2, before=newest[-1].id)
-    oldest = await ports.files.page(owner=None, state=None, limit=2, before=middle[-1].id)
+    newest = await ports.files.page(owner=None, states=(), limit=2, before=None)
+    middle = await ports.files.page(owner=None, states=(), limit=2, before=newest[-1].id)
+    oldest = await ports.files.page(owner=None, states=(), limit=2, before=middle[-1].id)
     assert [*newest, *middle, *oldest] == made[::-1]
-    assert not await ports.files.page(owner=None, state=None, limit=2, before=oldest[-1].id)
+    assert not await ports.files.page(owner=None, states=(), limit=2, before=oldest[-1].id)
 
 
 async def test_page_shows_only_the_state_asked_for(ports: Ports) -> None:
     first, _, third = [await registered(ports) for _ in range(3)]
     await claimed(ports, first)
-    storing = await ports.files.page(owner=None, state=FileState.STORING, limit=10, before=None)
-    waiting = await ports.files.page(owner=None, state=FileState.REGISTERED, limit=10, before=third.id)
+    storing = await ports.files.page(owner=None, states=[FileState.STORING], limit=10, before=None)
+    waiting = await ports.files.page(owner=None, states=[FileState.REGISTERED], limit=10, before=third.id)
     assert [file.id for file in storing] == [first.id]
     assert len(waiting) == 1
+
+
+async def test_page_of_several_states_shows_them_from_the_newest_to_the_oldest(ports: Ports) -> None:
+    files = [await registered(ports) for _ in range(6)]
+    await claimed(ports, files[1])
+    await ports.files.move(files[2].id, FILE_MOVES[Action.CANCEL])
+    states = [FileState.REGISTERED, FileState.STORING]
+    newest = await ports.files.page(owner="operator", states=states, limit=3, before=None)
+    oldest = await ports.files.page(owner="operator", states=states, limit=3, before=newest[-1].id)
+    assert [file.id for file in (*newest, *oldest)] == [files[n].id for n in (5, 4, 3, 1, 0)]
 
 
 async def test_file_at_work_is_not_deleted(ports: Ports) -> None:

@@ -1,4 +1,4 @@
-"""The suite of `Target`, and of `AtomicCommit` and `Listing` where a target offers them. All servers are real."""
+"""The suite of `Target`, and of its further abilities where a target offers them. All servers are real."""
 
 import asyncio
 import hashlib
@@ -16,6 +16,7 @@ from gridhaul.embedded.network import free_ports
 from gridhaul.targets.directory import DirectoryTarget
 from gridhaul.targets.webdav.oddities import lost_in
 from gridhaul.targets.webdav.target import WebDavTarget
+from gridhaul.transfer.attributes import has_mtime
 from gridhaul.transfer.errors import (
     LeaseLost,
     NotFound,
@@ -25,14 +26,15 @@ from gridhaul.transfer.errors import (
     TargetRefused,
     TargetUnavailable,
 )
-from gridhaul.transfer.inspection import inspect
-from gridhaul.transfer.model import Evidence, RemoteObject
+from gridhaul.transfer.inspection import inspect, not_shown
+from gridhaul.transfer.model import Attributes, Evidence, RemoteObject
 from gridhaul.transfer.naming import MARKER
-from gridhaul.transfer.ports.targets import AtomicCommit, Listing, Probed, Target
+from gridhaul.transfer.ports.targets import AtomicCommit, KeepsAttributes, Listing, Probed, Target
 from tests.contracts.ports import eventually
 from tests.servers.http_store import HttpStore, serving
 from tests.targets.peers import (
     ATOMIC,
+    KEEPING,
     KINDS,
     LISTING,
     MIB,
@@ -72,15 +74,19 @@ class Peer:
         await self.target.put(name, SomeBlocks(data), length=len(data), leaving=untold)
 
     async def inspect(self, name: str, data: bytes) -> RemoteObject | None:
-        return await inspect(self.target, name, length=len(data), sha256=hashlib.sha256(data).hexdigest())
+        return await inspect(self.target, name, length=len(data), sha256=sha256_of(data), checked=not_shown)
 
     def as_sent(self, data: bytes) -> RemoteObject:
-        return RemoteObject(length=len(data), sha256=hashlib.sha256(data).hexdigest(), evidence=self.place.evidence)
+        return RemoteObject(length=len(data), sha256=sha256_of(data), evidence=self.place.evidence)
 
     @property
     def commit(self) -> DirectoryTarget | WebDavTarget:
         assert isinstance(self.target, DirectoryTarget | WebDavTarget)
         return self.target
+
+
+def sha256_of(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
 
 
 class BlocksBroke(Exception):
@@ -103,13 +109,14 @@ async def peer(request: pytest.FixtureRequest, running: Places, tmp_path: Path) 
 atomic = pytest.mark.parametrize("peer", ATOMIC, indirect=True)
 web = pytest.mark.parametrize("peer", WEB, indirect=True)
 webdav = pytest.mark.parametrize("peer", WEBDAV, indirect=True)
+keeping = pytest.mark.parametrize("peer", KEEPING, indirect=True)
 listing = pytest.mark.parametrize("peer", LISTING, indirect=True)
 
 
 async def test_absent_object_is_none(peer: Peer) -> None:
     for name in ("nothing", "no/such/folder/nothing"):
         assert await peer.target.find(name, length=3) is None
-        assert await peer.target.read_back(name, length=3, sha256="") is None
+        assert await peer.target.read_back(name, length=3, sha256="", checked=not_shown) is None
 
 
 @pytest.mark.parametrize("data", [b"", b"x", SEVERAL_MIB, 4 * SEVERAL_MIB], ids=["empty", "1 byte", "5 MiB", "20 MiB"])
@@ -117,6 +124,54 @@ async def test_what_was_put_is_found_with_its_digest(peer: Peer, data: bytes) ->
     await peer.put("run.bin", data)
     assert await peer.inspect("run.bin", data) == peer.as_sent(data)
     assert peer.on_disk("run.bin").read_bytes() == data
+
+
+async def test_reading_that_is_cancelled_ends_at_once(peer: Peer) -> None:
+    length = 40 * MIB
+    await peer.put("run.bin", bytes(length))
+    told = list[int]()
+
+    def cancel(checked_bytes: int) -> None:
+        told.append(checked_bytes)
+        reading.cancel()
+
+    reading = asyncio.ensure_future(peer.target.read_back("run.bin", length=length, sha256="", checked=cancel))
+    with pytest.raises(asyncio.CancelledError):
+        await reading
+    assert told[-1] < length
+
+
+@keeping
+@pytest.mark.parametrize("data", [b"", SEVERAL_MIB], ids=["empty", "5 MiB"])
+async def test_what_was_put_with_attributes_has_its_bytes_and_the_attributes(peer: Peer, data: bytes) -> None:
+    target, source = peer.target, Attributes(mtime_ns=1_600_000_000_123_456_789, mode=0o640)
+    assert isinstance(target, KeepsAttributes)
+    assert await target.attributes(TEMPORARY) is None
+    await target.put_with(TEMPORARY, SomeBlocks(data), length=len(data), leaving=untold, attributes=source)
+    await peer.commit.commit(TEMPORARY, "run.bin")
+    assert await peer.inspect("run.bin", data) == peer.as_sent(data)
+    assert has_mtime(await target.attributes("run.bin"), source)
+
+
+@keeping
+async def test_put_without_attributes_gives_the_time_of_writing(peer: Peer) -> None:
+    assert isinstance(peer.target, KeepsAttributes)
+    await peer.put("run.bin", b"data")
+    found = await peer.target.attributes("run.bin")
+    assert found is not None
+    assert abs(found.mtime_ns - time.time_ns()) < 60 * 10**9
+
+
+@pytest.mark.parametrize("length", [0, 1, 20 * MIB + 15])
+async def test_reading_back_tells_how_far_it_has_come(peer: Peer, length: int) -> None:
+    data, told = bytes(length), list[int]()
+    await peer.put("run.bin", data)
+    found = await peer.target.read_back("run.bin", length=length, sha256=sha256_of(data), checked=told.append)
+    assert found is not None
+    assert (found.length, found.sha256) == (length, sha256_of(data))
+    assert told == sorted(set(told))
+    assert [length] == told[-1:] if length else told in ([], [0])
+    assert len(told) > 1 or length < MIB
 
 
 @pytest.mark.parametrize("name", NAMES)

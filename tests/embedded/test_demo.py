@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from gridhaul.embedded import demo
-from gridhaul.embedded.__main__ import app
+from gridhaul.embedded.commands import app
 from gridhaul.embedded.data_directory import DataDirectory
 from gridhaul.embedded.errors import DirectoryInUse, UsageProblem
 

@@ -17,9 +17,9 @@ from gridhaul.transfer.errors import (
     TargetUnavailable,
 )
 from gridhaul.transfer.grants import ContentGrant, RepairGrant
-from gridhaul.transfer.model import Content, RecordId, RemoteObject, Seal, Segment
+from gridhaul.transfer.model import Attributes, Content, RecordId, RemoteObject, Seal, Segment
 from gridhaul.transfer.ports.contents import Chunks, Contents, Intake
-from gridhaul.transfer.ports.targets import BeforeWriting, Blocks, Facts, Leaving, Target
+from gridhaul.transfer.ports.targets import BeforeWriting, Blocks, Checked, Facts, Leaving, Target
 from gridhaul.transfer.states import Layout
 from tests.contracts.altered_chunks import AlteredChunks
 from tests.faults.failing import Life
@@ -87,8 +87,8 @@ class FailingTarget:
     async def find(self, name: str, *, length: int) -> RemoteObject | None:
         return await self._life.call("target.find", TargetUnavailable, lambda: self._target.find(name, length=length))
 
-    async def read_back(self, name: str, *, length: int, sha256: str) -> RemoteObject | None:
-        read = partial(self._target.read_back, name, length=length, sha256=sha256)
+    async def read_back(self, name: str, *, length: int, sha256: str, checked: Checked) -> RemoteObject | None:
+        read = partial(self._target.read_back, name, length=length, sha256=sha256, checked=checked)
         return await self._life.call("target.read_back", TargetUnavailable, read)
 
     async def put(self, name: str, blocks: Blocks, *, length: int, leaving: Leaving) -> None:
@@ -105,7 +105,7 @@ class FailingTarget:
 
 
 class FailingAtomicTarget(FailingTarget):
-    """A failing target with `transfer.ports.targets.AtomicCommit` and `Probed`."""
+    """A failing target with `transfer.ports.targets.AtomicCommit`, `KeepsAttributes` and `Probed`."""
 
     def __init__(self, target: DirectoryTarget, *, life: Life) -> None:
         super().__init__(target, life=life)
@@ -121,6 +121,15 @@ class FailingAtomicTarget(FailingTarget):
 
     async def clear(self, scratch: str) -> None:
         await self._life.call("target.clear", TargetUnavailable, lambda: self._probed.clear(scratch))
+
+    async def put_with(
+        self, name: str, blocks: Blocks, *, length: int, leaving: Leaving, attributes: Attributes
+    ) -> None:
+        putting = partial(self._probed.put_with, name, _Steps(blocks, self._life), attributes=attributes)
+        await self._life.step("target.put", TargetUnavailable, lambda: putting(length=length, leaving=leaving))
+
+    async def attributes(self, name: str) -> Attributes | None:
+        return await self._life.call("target.attributes", TargetUnavailable, lambda: self._probed.attributes(name))
 
     async def commit(self, temporary_name: str, final_name: str) -> None:
         await self._rename("commit", temporary_name, final_name)

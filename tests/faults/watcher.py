@@ -51,7 +51,7 @@ class Watcher:
         path = Path(entry.path)
         with suppress(FileNotFoundError):  # the object was removed meanwhile
             status = path.stat()
-            stamp = (status.st_ino, status.st_mtime_ns, status.st_size)
+            stamp = (status.st_ino, status.st_ctime_ns, status.st_size)
             seen = self._stamps.setdefault(path, set())
             if stamp in seen:
                 return

@@ -84,7 +84,7 @@ def test_only_tokens_that_the_api_signed_for_itself_are_valid(system: System, al
 
 def test_revoked_key_is_refused_at_once(system: System, alice: httpx2.Client) -> None:
     order = {"name": "exports", "scopes": ["read"]}
-    assert problem(alice.post("/keys", json=order)) == (403, "forbidden")
+    assert problem(alice.post("/keys", json=order)) == (403, "password_needed")
     made = alice.post("/keys", json=order | {"current_password": PASSWORD}).json()
     assert answer_to(system, made["key"]) == (200, "")
     assert made["key"] not in alice.get("/keys").text

@@ -218,6 +218,6 @@ def test_every_other_error_is_a_problem_document_too(operator: Operator) -> None
 
 
 def test_health_and_documentation_need_no_token(system: System) -> None:
-    for path in ("/healthz", "/readyz", "/openapi.json", *documentation.PATHS):
+    for path in ("/", "/healthz", "/readyz", "/openapi.json", *documentation.PATHS):
         assert httpx2.get(system.url + path, trust_env=False).status_code == 200, path
     assert httpx2.get(system.url + "/readyz", trust_env=False).json()["redis"] == "ok"

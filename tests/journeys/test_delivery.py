@@ -1,5 +1,6 @@
 """Deliveries from a path to every kind of target, with lengths around every boundary."""
 
+import stat
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,10 @@ def test_files_of_every_length_arrive_with_a_receipt(
         assert delivery["receipt"]["evidence"] == EVIDENCE[target]
         assert delivery["receipt"]["atomic_commit"] is (target != "http")
         assert delivery["receipt"]["length"] == delivery["sent_bytes"] == file["stored_bytes"] == length
+        assert delivery["checked_bytes"] == 0
+        assert int(delivery["receipt"]["mode"], 8) == stat.S_IMODE(path.stat().st_mode)
+        assert delivery["receipt"]["mtime_kept"] is (target == "directory")
+        assert (remote.stat().st_mtime_ns == path.stat().st_mtime_ns) is (target == "directory")
     left = {path.name for path in objects_in(remotes.of(target) / "lengths")}
     assert left == {path.name for path in paths}, "no temporary object stays"
 

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
+import pytest
 
 from gridhaul.embedded.leftovers import MARK
 from gridhaul.embedded.system import System
@@ -68,6 +69,22 @@ def test_demo_delivers_in_a_bare_environment_and_leaves_no_process(tmp_path: Pat
     assert len(file_id) == 24
     assert where[0].startswith("http://127.0.0.1:")
     assert sha256_of(data / "remote" / file.name) == sha256_of(file)
+    assert processes_of(data) == []
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_ctrl_c_of_make_up_stops_everything_without_noise(tmp_path: Path, times: int) -> None:
+    data = tmp_path / "up"
+    # `-o`: the environment is there already, however old it is.
+    command = ["make", "-o", ".venv/run", "up", f"DATA={data}", "PORT="]
+    with (tmp_path / "up.log").open("w+") as log:
+        process = subprocess.Popen(command, cwd=PROJECT, env=BARE, stdout=log, stderr=log, start_new_session=True)
+        wait_for(lambda: "Ctrl-C stops" in Path(log.name).read_text(), seconds=60, what="the system is up")
+        for _ in range(times):  # a terminal sends the signal to all processes that it runs in the foreground
+            os.killpg(process.pid, signal.SIGINT)
+        assert process.wait(40) == -signal.SIGINT  # a shell shows this as 130
+        last = Path(log.name).read_text().partition("Ctrl-C stops everything.\n")[2]
+    assert last == "Everything has been stopped.\n"
     assert processes_of(data) == []
 
 

@@ -61,3 +61,4 @@ def test_a_process_without_a_setting_names_it_and_does_not_start(system: System,
         with started(command, rest, log) as process:
             assert process.wait(20) != 0
         assert f"{missing}: is not set" in log.read_text()
+        assert "Traceback" not in log.read_text()

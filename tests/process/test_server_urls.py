@@ -60,6 +60,14 @@ def test_mongodb_with_tls_is_left_as_it_is(url: str) -> None:
     assert found.get_secret_value() == url
 
 
+@pytest.mark.parametrize("url", ["", "h:6379", "localhost", "http://h"])
+def test_url_of_another_kind_is_refused(url: str) -> None:
+    with pytest.raises(SettingsError, match=r"^GRIDHAUL_REDIS_URL: must begin with redis:// or rediss:// or unix://$"):
+        EmbeddedSettings(redis_url=url)
+    with pytest.raises(SettingsError, match=r"^GRIDHAUL_MONGO_URL: must begin with mongodb:// or mongodb\+srv://$"):
+        EmbeddedSettings(mongo_url=url)
+
+
 @pytest.mark.parametrize("option", ["tlsInsecure", "tlsAllowInvalidCertificates", "TLSALLOWINVALIDHOSTNAMES"])
 def test_mongodb_url_that_switches_verification_off_is_refused(option: str) -> None:
     with pytest.raises(SettingsError, match=f"^GRIDHAUL_MONGO_URL: {UNVERIFIED}$"):

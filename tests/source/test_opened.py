@@ -189,7 +189,7 @@ async def test_segments_are_the_file_and_the_seal_its_digests(path: Path, length
     data = some_bytes(length)
     _written(path, length)
     with closing(await Source.open(str(path), Roots.any_of((path.parent,)))) as source:
-        reader = source.read(length)
+        reader = source.read(source.identity())
         segments = [segment async for segment in reader.segments(chunks_each)]
     chunks = [chunk for segment in segments for chunk in segment.chunks]
     assert b"".join(chunks) == data
@@ -204,7 +204,7 @@ async def test_segments_are_the_file_and_the_seal_its_digests(path: Path, length
 
 async def test_source_truncated_while_it_is_read_has_changed(path: Path) -> None:
     with closing(await Source.open(str(path), Roots.any_of((path.parent,)))) as source:
-        segments = source.read(5 * MIB + 7).segments(1)
+        segments = source.read(source.identity()).segments(1)
         assert (await anext(segments)).first == 0
         os.truncate(path, 3 * MIB)
         with pytest.raises(SourceChanged):
@@ -218,12 +218,12 @@ async def test_read_error_is_a_failed_read(path: Path, monkeypatch: pytest.Monke
     with closing(await Source.open(str(path), Roots.any_of((path.parent,)))) as source:
         monkeypatch.setattr(os, "pread", fail)
         with pytest.raises(SourceReadFailed):
-            await anext(source.read(7).segments(1))
+            await anext(source.read(source.identity()).segments(1))
 
 
 async def test_reader_left_in_the_middle_is_done_with_the_descriptor(path: Path) -> None:
     with closing(await Source.open(str(path), Roots.any_of((path.parent,)))) as source:
-        segments = source.read(5 * MIB + 7).segments(1)
+        segments = source.read(source.identity()).segments(1)
         first: Segment = await anext(segments)
         await segments.aclose()
     assert len(first.chunks) == 1
@@ -259,6 +259,13 @@ async def test_source_replaced_by_rename_has_changed(path: Path) -> None:
     new.rename(path)
     with closing(await Source.open(str(path), Roots.any_of((path.parent,)))) as source, pytest.raises(SourceChanged):
         source.require(registered)
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o4755, 0o1666])
+def test_identity_has_the_mode_of_the_file(path: Path, mode: int) -> None:
+    path.chmod(mode)
+    with closing(Source.open_here(str(path), Roots.any_of((path.parent,)))) as source:
+        assert source.identity().mode == mode
 
 
 async def test_file_linked_with_another_mode_or_unlinked_is_the_same(path: Path) -> None:

@@ -2,6 +2,8 @@
 
 python -m tests.targets.one_delivery DIRECTORY BYTES MARKER
 
+The target keeps modes, and the source has the attributes `SOURCE`.
+
 MARKER is the id of the directory's marker; if it is empty, the directory is probed first.
 """
 
@@ -11,18 +13,20 @@ from pathlib import Path
 
 from gridhaul.targets.directory import DirectoryTarget
 from gridhaul.transfer.errors import GridhaulError
+from gridhaul.transfer.model import Attributes
 from tests.targets.peers import SomeBlocks, may_write, untold
 
 PART, NAME = "x.part", "run.bin"
+SOURCE = Attributes(mtime_ns=1_600_000_000_123_456_789, mode=0o640)
 SCRATCH = ".gridhaul-0123456789abcdef01234567-1~"
 
 
 async def deliver(directory: Path, length: int, marker: str) -> str:
     """Return the code and the detail of the error, or "done"."""
-    target = DirectoryTarget(name="here", path=directory)
+    target = DirectoryTarget(name="here", path=directory, keep_mode=True)
     try:
         target.rely_on({"marker": marker} if marker else await target.probe(SCRATCH, may_write))
-        await target.put(PART, SomeBlocks(bytes(length)), length=length, leaving=untold)
+        await target.put_with(PART, SomeBlocks(bytes(length)), length=length, leaving=untold, attributes=SOURCE)
         await target.commit(PART, NAME)
     except GridhaulError as error:
         return f"{error.code}: {error.detail}"

@@ -100,6 +100,7 @@ SERVERS = WEBDAV | HTTP
 WEB = tuple(SERVERS)
 ATOMIC = ("directory", *WEBDAV)
 KINDS = ("directory", *WEB)
+KEEPING = ("directory",)
 NOT_LISTING = tuple(kind for kind, setup in WEBDAV.items() if not setup.place.get("lists", True))
 LISTING = tuple(kind for kind in ATOMIC if kind not in NOT_LISTING)
 

@@ -3,6 +3,7 @@
 import re
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +14,7 @@ from gridhaul.targets.directory import DirectoryTarget
 from gridhaul.transfer.naming import MARKER
 from tests.delivered import objects_in
 from tests.servers.small_disk import MOUNT, why_not
-from tests.targets.one_delivery import NAME, PART, SCRATCH
+from tests.targets.one_delivery import NAME, PART, SCRATCH, SOURCE
 from tests.targets.peers import MIB, may_write
 
 PROJECT = Path(__file__).parents[2]
@@ -55,6 +56,32 @@ def test_file_system_that_can_flush_neither_a_file_nor_a_folder_is_good_enough(t
 def test_file_system_that_flushes_only_what_is_open_for_writing_is_good_enough(tmp_path: Path) -> None:
     assert outcome(one_delivery(tmp_path, *injecting(fsync="error=EBADF", path=tmp_path))) == "done"
     assert [path.name for path in objects_in(tmp_path)] == [NAME]
+
+
+@traced
+@pytest.mark.parametrize("number", ["EPERM", "EACCES", "EOPNOTSUPP", "ENOSYS", "EINVAL", "EOVERFLOW"])
+def test_file_system_that_keeps_neither_time_nor_mode_is_good_enough(tmp_path: Path, number: str) -> None:
+    failing = injecting(utimensat=f"error={number}", fchmod=f"error={number}")
+    assert outcome(one_delivery(tmp_path, *failing)) == "done"
+    found = (tmp_path / NAME).stat()
+    assert (found.st_size, found.st_mtime_ns != SOURCE.mtime_ns) == (LENGTH, True)
+
+
+@traced
+@pytest.mark.parametrize("failing", [injecting(utimensat="error=EIO"), injecting(fchmod="error=EIO")])
+def test_disk_that_fails_while_attributes_are_set_is_tried_again(tmp_path: Path, failing: tuple[str, ...]) -> None:
+    said = outcome(one_delivery(tmp_path, *failing))
+    assert said == "target_unavailable: The target's directory failed: Input/output error."
+    assert not (tmp_path / NAME).exists()
+
+
+@traced
+def test_object_has_its_attributes_before_it_is_flushed(tmp_path: Path) -> None:
+    """strace kills the process when it flushes the temporary object."""
+    ended = one_delivery(tmp_path, *injecting(fsync="signal=KILL", path=tmp_path / PART))
+    assert ended.returncode == -signal.SIGKILL, ended.stdout
+    found = (tmp_path / PART).stat()
+    assert (found.st_mtime_ns, stat.S_IMODE(found.st_mode)) == (SOURCE.mtime_ns, SOURCE.mode)
 
 
 @traced

@@ -12,7 +12,7 @@ from gridhaul.outgoing.http_client import make_client
 from gridhaul.targets.http import HttpTarget, repr_digest
 from gridhaul.targets.http_session import HttpSession
 from gridhaul.transfer.errors import GridhaulError, OutcomeUnknown, TargetRefused, TargetUnavailable
-from gridhaul.transfer.inspection import inspect
+from gridhaul.transfer.inspection import inspect, not_shown
 from gridhaul.transfer.model import Evidence, RemoteObject
 from tests.servers.canned import canned_answer
 from tests.servers.http_store import HttpStore, http_store
@@ -64,11 +64,11 @@ async def test_what_a_write_only_target_holds_is_not_known(store: HttpStore, tar
 @pytest.mark.parametrize("status", [405, 501])
 async def test_what_cannot_be_read_back_is_not_known(store: HttpStore, target: HttpTarget, status: int) -> None:
     store.answers = [(200, {"Content-Length": "4"}), (status, {})]
-    found = await inspect(target, "run.bin", length=4, sha256=SHA256.hexdigest())
+    found = await inspect(target, "run.bin", length=4, sha256=SHA256.hexdigest(), checked=not_shown)
     assert found == RemoteObject(length=4, sha256="", evidence=Evidence.SIZE)
     store.answers = [(status, {})]
     with pytest.raises(OutcomeUnknown):
-        await target.read_back("run.bin", length=4, sha256=SHA256.hexdigest())
+        await target.read_back("run.bin", length=4, sha256=SHA256.hexdigest(), checked=not_shown)
 
 
 @pytest.mark.parametrize("status", [404, 410])
@@ -101,7 +101,7 @@ async def test_retry_after_reaches_the_caller(store: HttpStore, target: HttpTarg
 async def test_unusable_digest_is_not_believed(store: HttpStore, target: HttpTarget) -> None:
     await put(target, DATA)
     store.answers = [(200, {"Content-Length": "4", "Repr-Digest": "sha-256=:AAAA:"})]
-    found = await inspect(target, "run.bin", length=4, sha256=SHA256.hexdigest())
+    found = await inspect(target, "run.bin", length=4, sha256=SHA256.hexdigest(), checked=not_shown)
     assert found is not None
     assert (found.sha256, found.evidence) == (SHA256.hexdigest(), Evidence.READ_BACK)
 
@@ -110,7 +110,7 @@ async def test_without_a_length_the_object_is_read_no_further_than_needed() -> N
     body = b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + bytes(3 * MIB)
     with canned_answer(body, reads_on=True) as url:
         async with target_at(url) as target:
-            found = await inspect(target, "run.bin", length=5, sha256="")
+            found = await inspect(target, "run.bin", length=5, sha256="", checked=not_shown)
     assert found is not None
     assert (found.length or 0) > 5
     assert found.sha256 == ""
@@ -121,13 +121,13 @@ async def test_encoded_object_with_other_bytes_is_not_known(length: int, sha256:
     with canned_answer(ENCODED, reads_on=True) as url:
         async with target_at(url) as target:
             with pytest.raises(OutcomeUnknown):
-                await target.read_back("run.bin", length=length, sha256=sha256)
+                await target.read_back("run.bin", length=length, sha256=sha256, checked=not_shown)
 
 
 async def test_encoded_object_with_the_expected_bytes_is_only_labelled_as_encoded() -> None:
     with canned_answer(ENCODED, reads_on=True) as url:
         async with target_at(url) as target:
-            found = await target.read_back("run.bin", length=4, sha256=SHA256.hexdigest())
+            found = await target.read_back("run.bin", length=4, sha256=SHA256.hexdigest(), checked=not_shown)
     assert found == RemoteObject(length=4, sha256=SHA256.hexdigest(), evidence=Evidence.READ_BACK)
 
 

@@ -12,6 +12,8 @@ import pytest
 from gridhaul.targets import marker
 from gridhaul.targets.directory import DirectoryTarget
 from gridhaul.transfer.errors import TargetFull, TargetRefused, TargetUnavailable
+from gridhaul.transfer.inspection import not_shown
+from gridhaul.transfer.model import Attributes
 from gridhaul.transfer.naming import MARKER
 from gridhaul.transfer.ports.targets import Facts
 from tests.delivered import objects_in
@@ -20,6 +22,7 @@ from tests.targets.peers import SomeBlocks, may_write, untold
 
 SCRATCH = ".gridhaul-0123456789abcdef01234567-1~"
 PART = ".gridhaul-0123456789abcdef01234567-1.part"
+SOURCE = Attributes(mtime_ns=0, mode=0o640)
 
 
 @pytest.fixture
@@ -77,8 +80,10 @@ async def test_nothing_is_done_on_what_is_beneath_an_unmounted_disk(root: Path, 
     (root / "run.bin").write_bytes(b"beneath")
     for call in (
         target.find("run.bin", length=4),
-        target.read_back("run.bin", length=4, sha256=""),
+        target.read_back("run.bin", length=4, sha256="", checked=not_shown),
         put(target, "other.part"),
+        target.put_with("other.part", SomeBlocks(b"data"), length=4, leaving=untold, attributes=SOURCE),
+        target.attributes("run.bin"),
         target.commit(PART, "new.bin"),
         target.replace(PART, "run.bin"),
         target.remove("run.bin"),

@@ -1,5 +1,6 @@
 """`targets.toml`: which configurations are taken, which are refused, and how the refusals are worded."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,8 @@ from gridhaul.targets.http import HttpTarget
 from gridhaul.targets.targets_file import ConfiguredTargets, load_targets, target_names
 from gridhaul.targets.webdav.target import WebDavTarget
 from gridhaul.transfer.errors import TargetUnknown
+from gridhaul.transfer.model import Attributes
+from tests.targets.peers import SomeBlocks, untold
 
 EVERYTHING = """
 [targets.here]
@@ -54,6 +57,19 @@ async def test_every_kind_is_made_when_asked_for(tmp_path: Path) -> None:
     assert targets.get("archive-2").location("a b") == "https://archive.example/dav/a%20b"
     await targets.close()
     await targets.close()
+
+
+@pytest.mark.parametrize(("line", "kept"), [("", 0o644), ("keep_mode = false\n", 0o644), ("keep_mode = true\n", 0o604)])
+async def test_directory_keeps_modes_only_if_its_section_says_so(tmp_path: Path, line: str, kept: int) -> None:
+    target = load(tmp_path, f'[targets.here]\nkind = "directory"\npath = "{tmp_path}"\n{line}').get("here")
+    assert isinstance(target, DirectoryTarget)
+    source = Attributes(mtime_ns=0, mode=0o604)
+    before = os.umask(0o022)
+    try:
+        await target.put_with("run.bin", SomeBlocks(b"data"), length=4, leaving=untold, attributes=source)
+    finally:
+        os.umask(before)
+    assert await target.attributes("run.bin") == Attributes(mtime_ns=0, mode=kept)
 
 
 async def test_unknown_target_names_no_other(tmp_path: Path) -> None:

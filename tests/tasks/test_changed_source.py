@@ -76,11 +76,11 @@ def counting_readings(bench: Bench, monkeypatch: pytest.MonkeyPatch, *moments: C
     begun: list[int] = []
     real = stability._require_same_bytes
 
-    async def counted(*arguments: Any) -> None:
+    async def counted(*arguments: Any, **named: Any) -> None:
         if len(begun) < len(moments):
             moments[len(begun)](bench.path)
         begun.append(1)
-        await real(*arguments)
+        await real(*arguments, **named)
 
     monkeypatch.setattr(stability, "_require_same_bytes", counted)
     return begun

@@ -9,6 +9,7 @@ import pytest
 from gridhaul.targets.directory import DirectoryTarget
 from gridhaul.targets.targets_file import ConfiguredTargets
 from gridhaul.transfer.errors import ObjectExists, TargetUnavailable
+from gridhaul.transfer.model import Attributes
 from gridhaul.transfer.naming import MARKER, scratch_name
 from gridhaul.transfer.ports.targets import BeforeWriting, Blocks, Facts, Leaving
 from gridhaul.transfer.states import DeliveryState
@@ -135,13 +136,15 @@ async def test_disk_that_goes_during_a_delivery_gets_the_object_once_it_is_back(
     bench: Bench, seen: MemorySeenTargets, moment: str
 ) -> None:
     class Going(Disk):
-        async def put(self, name: str, blocks: Blocks, *, length: int, leaving: Leaving) -> None:
+        async def put_with(
+            self, name: str, blocks: Blocks, *, length: int, leaving: Leaving, attributes: Attributes
+        ) -> None:
             def going(leaves: int) -> None:
                 leaving(leaves)
                 if leaves and moment == "in mid-stream":
                     swap(bench.disk)
 
-            await super().put(name, blocks, length=length, leaving=going)
+            await super().put_with(name, blocks, length=length, leaving=going, attributes=attributes)
 
         async def commit(self, temporary_name: str, final_name: str) -> None:
             if moment == "before the commit":

@@ -64,7 +64,7 @@ class MongoUsage:
         quota = self._quota_bytes if own is None else own
         return QuotaExceeded(
             f"The quota is {quota} bytes, {used_bytes} are used, and {length_bytes} more are needed; "
-            "DELETE of a file frees its bytes."
+            "delete files to free their bytes."
         )
 
 

@@ -9,10 +9,12 @@ from gridhaul.storage.codec import Codec
 from gridhaul.storage.connect import Database, Document, maps_database_errors
 from gridhaul.storage.lease import NOW, after
 from gridhaul.storage.majority_reads import catch_up
-from gridhaul.transfer.model import Delivery, RecordId
+from gridhaul.transfer.findings import SkipReason
+from gridhaul.transfer.model import Delivery, Failure, RecordId
 from gridhaul.transfer.ports.checking import Folder
 from gridhaul.transfer.states import OVER, DeliveryState
 
+NAME_HELD: Document = {"claimed": {"$exists": True}}
 TO_BE_CLEANED: Document = {"next_attempt_at": {"$exists": True}, "lease_until": {"$exists": False}}
 
 
@@ -35,14 +37,23 @@ class MongoObjects:
         return [self._codec.decode(document) async for document in cursor]
 
     async def is_superseded(self, delivery: Delivery) -> bool:
-        same_name = {
-            "target": delivery.target,
-            "final_name": delivery.final_name,
-            "_id": {"$ne": ObjectId(delivery.id)},
+        return await self._is_any(_others(delivery), {"$or": [_later(delivery), NAME_HELD]})
+
+    async def why_not_ours(self, delivery: Delivery) -> SkipReason | None:
+        others = _others(delivery)
+        if await self._is_any(others, NAME_HELD):
+            return SkipReason.NAME_HELD
+        other_bytes = {"sha256": {"$ne": delivery.sha256}}
+        return SkipReason.REPLACED if await self._is_any(others, _later(delivery), other_bytes) else None
+
+    async def note_object(self, delivery: Delivery, error: Failure | None) -> bool:
+        unchanged = {
+            "_id": ObjectId(delivery.id),
+            "state": DeliveryState.DELIVERED.value,
+            "fence": delivery.fence,
         }
-        later = {"state": DeliveryState.DELIVERED.value, "ended_at": {"$gte": delivery.ended_at}}
-        writing = {"claimed": {"$exists": True}}
-        return await self._deliveries.find_one({**same_name, "$or": [later, writing]}, {"_id": 1}) is not None
+        change = {"$set": self._codec.values({"object_error": error})} if error else {"$unset": {"object_error": ""}}
+        return bool((await self._deliveries.update_one(unchanged, change)).matched_count)
 
     async def next_not_cleaned(self, *, after: str, of_file: RecordId | None) -> Delivery | None:
         wanted: Document = {"cleaning_error": {"$exists": True}}
@@ -89,3 +100,15 @@ class MongoObjects:
             }
         )
         return self._codec.decode(document) if document else None
+
+    async def _is_any(self, *conditions: Document) -> bool:
+        return await self._deliveries.find_one({"$and": conditions}, {"_id": 1}) is not None
+
+
+def _others(delivery: Delivery) -> Document:
+    """Return the condition for all other deliveries that have had the delivery's name at its target."""
+    return {"target": delivery.target, "final_name": delivery.final_name, "_id": {"$ne": ObjectId(delivery.id)}}
+
+
+def _later(delivery: Delivery) -> Document:
+    return {"state": DeliveryState.DELIVERED.value, "ended_at": {"$gte": delivery.ended_at}}

@@ -28,7 +28,7 @@ from gridhaul.transfer.errors import (
     TargetUnavailable,
 )
 from gridhaul.transfer.model import Evidence, RemoteObject
-from gridhaul.transfer.ports.targets import BeforeWriting, Blocks, Facts, Leaving
+from gridhaul.transfer.ports.targets import BeforeWriting, Blocks, Checked, Facts, Leaving
 
 EtagDigest = Literal["sha-256"]
 
@@ -112,8 +112,8 @@ class WebDavTarget:
         evidence = Evidence.SIZE if sha256 is None else Evidence.REMOTE_DIGEST
         return RemoteObject(length=found.length, sha256=sha256 or "", evidence=evidence)
 
-    async def read_back(self, name: str, *, length: int, sha256: str) -> RemoteObject | None:
-        return await self._session.read_back(name, length=length, sha256=sha256)
+    async def read_back(self, name: str, *, length: int, sha256: str, checked: Checked) -> RemoteObject | None:
+        return await self._session.read_back(name, length=length, sha256=sha256, checked=checked)
 
     async def put(self, name: str, blocks: Blocks, *, length: int, leaving: Leaving) -> None:
         await self._folders.make(name)

@@ -14,8 +14,9 @@ from enum import StrEnum
 from typing import Protocol
 
 from gridhaul.transfer.checks import Check, CheckState, NewCheck
+from gridhaul.transfer.findings import SkipReason
 from gridhaul.transfer.judgement import StoredChunk
-from gridhaul.transfer.model import Content, Delivery, File, Lease, RecordId
+from gridhaul.transfer.model import Content, Delivery, Failure, File, Lease, RecordId
 from gridhaul.transfer.ports.leasing import LeasedRecords, MovableRecords, ReadableRecords
 
 Folder = tuple[str, str]  # a target's name and a folder at the target, "" for the top
@@ -194,6 +195,18 @@ class DeliveredObjects(Protocol):
 
     async def is_superseded(self, delivery: Delivery) -> bool:
         """Return whether another delivery has written under the same name since, or may be doing so."""
+
+    async def why_not_ours(self, delivery: Delivery) -> SkipReason | None:
+        """Return why the object under the delivery's name need not be the delivery's own; None if it must be.
+
+        The reason is REPLACED or NAME_HELD. A later delivery of the same bytes is no reason.
+        """
+
+    async def note_object(self, delivery: Delivery, error: Failure | None) -> bool:
+        """Write how the delivery's object was found lost, or None for an object that was found right.
+
+        Return False, and write nothing, unless the delivery is still DELIVERED with the same fence.
+        """
 
     async def next_not_cleaned(self, *, after: str, of_file: RecordId | None) -> Delivery | None:
         """Return the delivery with the next higher id whose last cleaning left something; None at the end."""

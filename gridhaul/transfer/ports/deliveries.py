@@ -1,6 +1,6 @@
 """The registry of deliveries. All methods raise DatabaseUnavailable."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Protocol
 
 from gridhaul.transfer.model import Delivery, Lease, NewDelivery, RecordId
@@ -13,11 +13,11 @@ class DeliveryListing(ReadableRecords[Delivery], Protocol):
         """Return the file's deliveries, oldest first."""
 
     async def page(
-        self, *, owner: str | None, state: DeliveryState | None, limit: int, before: Delivery | None
+        self, *, owner: str | None, states: Collection[DeliveryState], limit: int, before: Delivery | None
     ) -> Sequence[Delivery]:
-        """Return at most `limit` deliveries, newest first, older than `before`.
+        """Return at most `limit` deliveries in one of the states, newest first, older than `before`.
 
-        None for `owner` or `state` means all.
+        None for `owner` means every owner; no states mean every state.
         """
 
 
@@ -33,8 +33,9 @@ class DeliveryRegistry(DeliveryListing, MovableRecords[Delivery, DeliveryState],
     """The deliveries as the api uses them."""
 
     async def open(self, new: NewDelivery) -> tuple[Delivery, bool]:
-        """Return the delivery, and whether this call queued it. A FAILED or CANCELLED delivery is queued again.
+        """Return the delivery, and whether this call queued it.
 
+        A delivery is queued again if it is FAILED or CANCELLED, or DELIVERED with an object that a check found lost.
         Raises OptionsConflict if the delivery exists with another `if_exists` policy.
         """
 

@@ -1,6 +1,6 @@
 """The registry of files. All methods raise DatabaseUnavailable."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
 from gridhaul.transfer.model import File, Lease, NewFile, RecordId
@@ -24,9 +24,12 @@ class FileRegistration(Protocol):
 
 class FileListing(ReadableRecords[File], Protocol):
     async def page(
-        self, *, owner: str | None, state: FileState | None, limit: int, before: RecordId | None
+        self, *, owner: str | None, states: Collection[FileState], limit: int, before: RecordId | None
     ) -> Sequence[File]:
-        """Return at most `limit` files, newest first, older than `before`. None for `owner` or `state` means all."""
+        """Return at most `limit` files in one of the states, newest first, older than `before`.
+
+        None for `owner` means every owner; no states mean every state.
+        """
 
 
 class FileMoves(MovableRecords[File, FileState], Protocol):

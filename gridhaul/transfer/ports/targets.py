@@ -7,9 +7,10 @@ may succeed later, and TargetRefused, after which it will not.
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
 from typing import Any, Protocol, runtime_checkable
 
-from gridhaul.transfer.model import RemoteObject, SeenTarget
+from gridhaul.transfer.model import Attributes, RemoteObject, SeenTarget
 
 Leaving = Callable[[int], None]  # called with the number of bytes that are about to leave; raises if they must not
+Checked = Callable[[int], None]  # called with the number of bytes that a reading has read so far
 
 
 class Blocks(Protocol):
@@ -36,9 +37,10 @@ class Target(Protocol):
         Raises NotAnObject if a folder has the name, and OutcomeUnknown if the target cannot tell.
         """
 
-    async def read_back(self, name: str, *, length: int, sha256: str) -> RemoteObject | None:
+    async def read_back(self, name: str, *, length: int, sha256: str, checked: Checked) -> RemoteObject | None:
         """Read the object, and return the length and SHA-256 of what was read; None if there is no object.
 
+        The event loop's thread calls `checked` whenever more bytes were read, the last time with the length.
         If there are more than the expected `length` bytes, reading may stop there, and the digest is "".
         Raises OutcomeUnknown if the target does not give its bytes back, or only in a content coding whose length or
         SHA-256 is not the expected one.
@@ -86,6 +88,22 @@ class Tagging(Protocol):
 
         Return None if there is no object, or no such tag.
         """
+
+
+@runtime_checkable
+class KeepsAttributes(Protocol):
+    """The further ability of targets whose objects can have attributes of their sources."""
+
+    async def put_with(
+        self, name: str, blocks: Blocks, *, length: int, leaving: Leaving, attributes: Attributes
+    ) -> None:
+        """Write the object as `Target.put` does, and give it the attributes before this call returns.
+
+        An attribute that the target does not keep is left out, which is no error.
+        """
+
+    async def attributes(self, name: str) -> Attributes | None:
+        """Return the attributes that the object has; None if there is no object."""
 
 
 @runtime_checkable

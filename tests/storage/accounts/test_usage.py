@@ -138,7 +138,7 @@ async def test_sum_misses_no_file_whose_state_changes_meanwhile(
     ports: Ports, recounts: MongoRecounts, yielding: None
 ) -> None:
     await _account(ports, "alice", *(1 for _ in range(300)))
-    files = await ports.files.page(owner="alice", state=None, limit=1000, before=None)
+    files = await ports.files.page(owner="alice", states=(), limit=1000, before=None)
 
     async def stored() -> None:
         for file in files:

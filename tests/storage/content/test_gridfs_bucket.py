@@ -156,9 +156,9 @@ async def test_queries_of_listings_and_dispatcher_use_indexes(database: Database
     await registered(ports)
     await database.command("profile", 2)
     files, agenda = MongoFiles(database, lease_seconds=60), MongoAgenda(database)
-    for state in (None, FileState.REGISTERED):
-        await files.page(owner=None, state=state, limit=10, before=None)
-        await files.page(owner=None, state=state, limit=10, before=released.id)
+    for states in ((), [FileState.REGISTERED], set(FileState) - {FileState.DELETED}):
+        await files.page(owner=None, states=states, limit=10, before=None)
+        await files.page(owner=None, states=states, limit=10, before=released.id)
     await agenda.due(10)
     await agenda.overlooked(Queue.SMALL, 10, seconds=60)
     await agenda.unanswered(Queue.SMALL, 10)

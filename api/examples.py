@@ -1,0 +1,232 @@
+"""The examples in the api's OpenAPI document: one file of `make up ROOTS=/srv/exports`, on its way to `delivered`."""
+
+import base64
+from typing import Any
+
+from gridhaul.transfer.errors import (
+    DatabaseUnavailable,
+    Forbidden,
+    HeadersTooLarge,
+    InvalidValue,
+    Malformed,
+    NotFound,
+    PayloadTooLarge,
+    QuotaExceeded,
+    RequestTimeout,
+    StateConflict,
+    TooManyRequests,
+    Unauthorized,
+    UnsupportedMediaType,
+    UriTooLong,
+)
+
+FILE_ID = "69285d1f3c6e0b7a94d2f815"
+DELIVERY_ID = "5f0a9c47be31d86072f4e19b"
+CHECK_ID = "69285e8d3c6e0b7a94d2f8a4"
+KEY_ID = "65f0c2a4e1b7d3908c6a5e42"
+PATH = "/srv/exports/run42.h5"
+NAME = "run42.h5"
+TARGET = "delivered"
+LENGTH = 64 << 20
+SHA256 = "3b6a07d0d404fab4e23b6d34bc6696a6a312dd92821332385e5af7c01c421351"  # of 64 MiB of zeros, as is the next one
+MANIFEST_ROOT = "24c09f92b70225aebc411a0decd827032d7ac93e1d4258ad2f9664e50090abb2"
+WRITTEN = "2025-11-26T23:58:07.250000Z"
+BEGUN = "2025-11-27T14:16:31.402000Z"
+ENDED = "2025-11-27T14:16:33.917000Z"
+PASSWORD = "correct horse battery staple"  # noqa: S105 - an example
+API_KEY = f"ghk_{KEY_ID}_{'a-key-is-shown-only-once':x<43}"
+REFRESH_TOKEN = f"ghr_{KEY_ID}_{'a-refresh-token-is-used-once':x<43}"
+SCOPES = ["prepare", "finalize", "read"]
+
+PARAMETERS = {
+    "file_id": FILE_ID,
+    "delivery_id": DELIVERY_ID,
+    "check_id": CHECK_ID,
+    "key_id": KEY_ID,
+    "username": "alice",
+    "repr-digest": f"sha-256=:{base64.b64encode(bytes.fromhex(SHA256)).decode()}:",
+}
+
+BODIES: dict[str, dict[str, Any]] = {
+    "PrepareBody": {"file_path": PATH, "deliver_to": {"target": TARGET}},
+    "FinalizeBody": {"target": TARGET, "object_name": NAME, "if_exists": "fail"},
+    "CheckBody": {"kind": "fsck", "mode": "report"},
+    "AccountBody": {
+        "username": "alice",
+        "scopes": SCOPES,
+        "roots": ["/srv/exports/alice"],
+        "targets": [TARGET],
+        "quota_bytes": 2 << 40,
+    },
+    "AccountChanges": {"targets": [TARGET], "max_open_files": 100},
+    "PasswordBody": {"current_password": PASSWORD, "new_password": "a stapled battery horse"},
+    "KeyBody": {"name": "nightly", "scopes": SCOPES, "expires_in_days": 365},
+    "TokenForm": {"username": "alice", "password": PASSWORD},
+    "Body_revoke_auth_revoke_post": {"token": REFRESH_TOKEN},
+}
+
+FILE: dict[str, Any] = {
+    "file_id": FILE_ID,
+    "name": NAME,
+    "file_path": PATH,
+    "mtime": WRITTEN,
+    "deliver_to": {"target": TARGET, "object_name": NAME, "if_exists": "fail"},
+    "content_type": "application/x-hdf5",
+    "length": LENGTH,
+    "chunk_size": 1 << 20,
+    "chunk_count": 64,
+    "state": "STORED",
+    "layout": "gridfs",
+    "stored_bytes": LENGTH,
+    "checked_bytes": 0,
+    "if_changed": "fail",
+    "rate": 412_876_341.0,
+    "digests": {"sha-256": SHA256},
+    "attempts": 1,
+    "error": None,
+    "waiting": None,
+    "waiting_since": None,
+    "next_attempt_at": None,
+    "created_at": BEGUN,
+    "updated_at": ENDED,
+    "links": {
+        "self": f"/files/{FILE_ID}",
+        "content": f"/files/{FILE_ID}/content",
+        "deliveries": f"/files/{FILE_ID}/deliveries",
+        "finalize": f"/upload/{FILE_ID}/finalize",
+    },
+}
+RECEIPT: dict[str, Any] = {
+    "length": LENGTH,
+    "sha-256": SHA256,
+    "manifest_root": MANIFEST_ROOT,
+    "target": TARGET,
+    "object_name": NAME,
+    "location": "/srv/gridhaul/delivered/run42.h5",
+    "evidence": "read-back",
+    "atomic_commit": True,
+    "attempts": 1,
+    "mtime": WRITTEN,
+    "mode": "0640",
+    "mtime_kept": True,
+    "mode_kept": True,
+    "created_at": BEGUN,
+    "delivered_at": ENDED,
+}
+DELIVERY: dict[str, Any] = {
+    "delivery_id": DELIVERY_ID,
+    "file_id": FILE_ID,
+    "source_path": PATH,
+    "target": TARGET,
+    "object_name": NAME,
+    "if_exists": "fail",
+    "state": "DELIVERED",
+    "length": LENGTH,
+    "sent_bytes": LENGTH,
+    "checked_bytes": LENGTH,
+    "rate": 388_104_502.0,
+    "attempts": 1,
+    "error": None,
+    "leftovers": [],
+    "cleaning_error": None,
+    "waiting": None,
+    "waiting_since": None,
+    "next_attempt_at": None,
+    "receipt": RECEIPT,
+    "object_error": None,
+    "former_receipts": [],
+    "created_at": BEGUN,
+    "updated_at": ENDED,
+    "links": {"self": f"/deliveries/{DELIVERY_ID}", "file": f"/files/{FILE_ID}"},
+}
+CHECK: dict[str, Any] = {
+    "check_id": CHECK_ID,
+    "kind": "fsck",
+    "mode": "report",
+    "file_id": None,
+    "state": "DONE",
+    "stage": None,
+    "checked_bytes": LENGTH,
+    "total_bytes": LENGTH,
+    "checked_contents": 1,
+    "total_contents": 1,
+    "checked_objects": 1,
+    "unread_objects": 0,
+    "skipped_objects": {},
+    "target_bytes": 0,
+    "rate": 1_204_556_800.0,
+    "found": 0,
+    "repaired": 0,
+    "counts": {},
+    "findings": [],
+    "source_bytes": 0,
+    "sent_bytes": 0,
+    "error": None,
+    "waiting": None,
+    "created_at": BEGUN,
+    "updated_at": ENDED,
+    "links": {"self": f"/checks/{CHECK_ID}", "cancel": f"/checks/{CHECK_ID}/cancel"},
+}
+ACCOUNT: dict[str, Any] = {
+    "username": "alice",
+    "scopes": SCOPES,
+    "roots": ["/srv/exports/alice"],
+    "targets": [TARGET],
+    "quota_bytes": 2 << 40,
+    "used_bytes": LENGTH,
+    "max_open_files": 100,
+    "has_password": True,
+    "disabled": False,
+    "created_at": BEGUN,
+    "updated_at": ENDED,
+}
+KEY: dict[str, Any] = {
+    "key_id": KEY_ID,
+    "account": "alice",
+    "name": "nightly",
+    "scopes": SCOPES,
+    "created_at": BEGUN,
+    "expires_at": "2026-11-27T14:16:31.402000Z",
+}
+TOKEN: dict[str, Any] = {
+    "access_token": "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhbGljZSJ9.…",
+    "token_type": "Bearer",
+    "expires_in": 900,
+    "refresh_token": REFRESH_TOKEN,
+    "scope": " ".join(SCOPES),
+}
+
+SCHEMAS = BODIES | {
+    "FileView": FILE,
+    "FilesView": {"files": [FILE], "next_cursor": None},
+    "DeliveryView": DELIVERY,
+    "DeliveriesView": {"deliveries": [DELIVERY]},
+    "DeliveryPageView": {"deliveries": [DELIVERY], "next_cursor": None},
+    "CheckView": CHECK,
+    "ChecksView": {"checks": [CHECK], "next_cursor": None},
+    "AccountView": ACCOUNT,
+    "AccountsView": {"accounts": [ACCOUNT], "next_cursor": None},
+    "NewKeyView": {**KEY, "key": API_KEY},
+    "KeysView": {"keys": [KEY]},
+    "TokenView": TOKEN,
+}
+
+PROBLEMS = {
+    error.status: (error.code, error.detail)
+    for error in (
+        Malformed("The body is not JSON."),
+        Unauthorized("An API key or an access token is needed."),
+        Forbidden("The token does not have the scope prepare."),
+        NotFound("There is no such file."),
+        RequestTimeout("The request did not arrive in time."),
+        StateConflict("The file is CANCELLED, and was not stored; retry it first."),
+        PayloadTooLarge("The body has more than 1048576 bytes."),
+        UriTooLong("Path and query have too many bytes."),
+        UnsupportedMediaType("The body must be application/json."),
+        InvalidValue("The request is not as the documentation says: body.file_path."),
+        TooManyRequests("Too many requests; try again.", retry_after_seconds=1),
+        HeadersTooLarge("The headers have too many bytes."),
+        DatabaseUnavailable("The database does not answer."),
+        QuotaExceeded("The account's quota does not allow so many bytes."),
+    )
+} | {500: ("internal", "The server failed unexpectedly; its log says more under the id in `instance`.")}

@@ -1,0 +1,164 @@
+"""Bars of a running transfer on a terminal: one for storing, one for delivering, one for reading back."""
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from rich.console import Console, ConsoleOptions, Group, RenderResult
+from rich.live import Live
+from rich.text import Text
+
+from gridhaul.cli import phases, text
+from gridhaul.client import Transfer
+from gridhaul.client.records import DeliveryRecord, FileRecord
+
+WORD_COLUMNS = len("reading back")
+BAR_COLUMNS = 6  # a detail that leaves fewer columns for the bar gives way
+MARGIN_COLUMNS = len("^C")  # a terminal echoes Ctrl-C behind the last line, which must not wrap
+SPEED_SECONDS = 10.0
+WORDS = {"STREAMING": "delivering"}
+PARTS = ("━", "─")  # what is done, and what is not; both can be told apart without colours
+ASCII_PARTS = ("=", "-")
+
+
+class Speed:
+    """Bytes a second, measured from look to look over the last 10 s."""
+
+    def __init__(self) -> None:
+        self._looks: deque[tuple[float, int]] = deque()
+
+    def after(self, done_bytes: int, now: float) -> float | None:
+        """Return the speed after a look that found `done_bytes`; None while nothing moves, and in the first second."""
+        looks = self._looks
+        if looks and (done_bytes < looks[-1][1] or (len(looks) == 1 and done_bytes == looks[0][1])):
+            looks.clear()  # an attempt begins again, or no byte has moved yet
+        looks.append((now, done_bytes))
+        while now - looks[0][0] > SPEED_SECONDS and len(looks) > 2:
+            looks.popleft()
+        since, before = looks[0]
+        return (done_bytes - before) / (now - since) if now - since >= 1.0 and done_bytes > before else None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Bar:
+    """A line that is exactly as wide as the terminal allows. `rate` is in bytes a second."""
+
+    word: str
+    done_bytes: int
+    length_bytes: int
+    rate: float | None
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        width = options.max_width - MARGIN_COLUMNS
+        detail, bar_columns = self._fitting(width - WORD_COLUMNS - 2)
+        full, rest = ASCII_PARTS if options.ascii_only else PARTS
+        over = self.done_bytes >= self.length_bytes  # also for an empty file
+        filled = bar_columns if over else bar_columns * self.done_bytes // self.length_bytes
+        line = Text(f"{self.word:<{WORD_COLUMNS}} ")
+        line.append(full * filled, style="green" if over else "cyan")
+        line.append(rest * (bar_columns - filled), style="bright_black").append(f" {detail}")
+        line.truncate(width)
+        yield line
+
+    def _fitting(self, columns: int) -> tuple[str, int]:
+        """Return the longest detail that leaves room for a bar, and the columns of the bar."""
+        details = self._details()
+        detail = next((one for one in details if columns - len(one) >= BAR_COLUMNS), details[-1])
+        return detail, columns - len(detail)
+
+    def _details(self) -> list[str]:
+        """Return the details from the longest to the shortest. The length of each stays the same while bytes move."""
+        done = f"{text.size(self.done_bytes):>10}"
+        of_all = f"{done} of {text.size(self.length_bytes)}"
+        speed = f"{text.size(self.rate)}/s" if self.rate and self.done_bytes < self.length_bytes else ""
+        percent = 100 * self.done_bytes // max(self.length_bytes, 1)
+        return [
+            f"{of_all} {speed:>12} {self._time_left():>17}",
+            f"{of_all} {speed:>12}",
+            of_all,
+            f"{percent:>3}% {done}",
+        ]
+
+    def _time_left(self) -> str:
+        if not self.rate or self.done_bytes >= self.length_bytes:
+            return ""
+        left = f"{text.duration((self.length_bytes - self.done_bytes) / self.rate)} left"
+        return left if len(left) <= len("999 h 59 min left") else ""
+
+
+class Bars:
+    """A display for terminals: a title, the bars, and below them what the transfer waits for, if anything."""
+
+    def __init__(self, console: Console, clock: Callable[[], float] = time.monotonic) -> None:
+        self._console = console
+        self._clock = clock
+        self._speeds = (Speed(), Speed(), Speed())
+        self._title: list[Text] = []
+        self._bars: list[Bar] = []
+        self._note: list[_Note] = []
+
+    def __rich__(self) -> Group:
+        return Group(*self._title, *self._bars, *self._note)
+
+    def title(self, line: str) -> None:
+        self._title = [Text(text.safe(line), no_wrap=True, overflow="ellipsis")]
+
+    def show(self, transfer: Transfer) -> None:
+        storing, delivering, reading_back = self._speeds
+        bars = [self._storing(transfer.file, storing)]
+        if delivery := transfer.delivery:
+            bars.append(self._delivering(delivery, delivering))
+            if delivery["checked_bytes"]:
+                bars.append(self._reading_back(delivery, reading_back))
+        self._bars = bars
+        why = phases.reason(transfer)
+        self._note = [_Note(line=why, ending=phases.next_attempt(transfer))] if why else []
+
+    def say(self, line: str) -> None:
+        self._console.print(Text(text.safe(line)), soft_wrap=True)
+
+    def note(self, line: str) -> None:
+        self._note = [_Note(line=line, ending="")]
+
+    def _storing(self, file: FileRecord, speed: Speed) -> Bar:
+        return self._bar(phases.storing(file), phases.stored_bytes(file), file["length"], speed)
+
+    def _delivering(self, delivery: DeliveryRecord, speed: Speed) -> Bar:
+        word = "SENT" if phases.reading_back(delivery) else phases.delivering(delivery)
+        return self._bar(word, phases.sent_bytes(delivery), delivery["length"], speed)
+
+    def _reading_back(self, delivery: DeliveryRecord, speed: Speed) -> Bar:
+        word = "READING BACK" if phases.reading_back(delivery) else "READ BACK"
+        return self._bar(word, delivery["checked_bytes"], delivery["length"], speed)
+
+    def _bar(self, word: str, done: int, length: int, speed: Speed) -> Bar:
+        rate = speed.after(done, self._clock())
+        return Bar(word=WORDS.get(word, word.lower()), done_bytes=done, length_bytes=length, rate=rate)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Note:
+    """A line whose ending stays when the line is too long for the terminal."""
+
+    line: str
+    ending: str
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        ending = f"; {self.ending}" if self.ending else ""
+        shown = Text(text.safe(self.line), style="yellow")
+        shown.truncate(max(options.max_width - MARGIN_COLUMNS - len(ending), 1), overflow="ellipsis")
+        yield shown.append(ending)
+
+
+@contextmanager
+def drawn_bars(console: Console) -> Iterator[Bars]:
+    """Yield bars that are drawn on the terminal. They stay there after a normal end, and vanish after an exception."""
+    bars = Bars(console)
+    with Live(console=console, get_renderable=bars.__rich__, refresh_per_second=5) as live:
+        try:
+            yield bars
+        except BaseException:
+            live.transient = True
+            raise

@@ -1,0 +1,80 @@
+"""The lines of `gridhaul status`."""
+
+from gridhaul.cli.receipt_lines import receipt_lines
+from gridhaul.cli.text import clause, progress, size
+from gridhaul.cli.times import attempt_clause, local_now, shown_time
+from gridhaul.client.records import DeliveryRecord, FailureRecord, FileRecord, FormerReceiptRecord
+
+
+def file_lines(file: FileRecord) -> list[str]:
+    layout = f", {file['layout']}" if file["layout"] else ""
+    digest, wanted = file["digests"].get("sha-256"), file["deliver_to"]
+    return [
+        f"file {file['file_id']} {file['state']}",
+        f"  name      {file['name']} ({file['content_type']})",
+        f"  source    {file['file_path']}",
+        *([f"  mtime     {shown_time(file['mtime'])}"] if file["mtime"] else []),
+        f"  length    {file['length']} bytes ({size(file['length'])}), {file['chunk_count']} chunks{layout}",
+        *([f"  to        {wanted['target']}: {wanted['object_name']}"] if wanted else []),
+        f"  stored    {progress(file['stored_bytes'], file['length'], file['rate'])}",
+        *([f"  sha-256   {digest}"] if digest else []),
+        f"  attempts  {file['attempts']}",
+        *_error_lines(file["error"]),
+        *_waiting_lines(file),
+        f"  created   {shown_time(file['created_at'])}",
+        f"  updated   {shown_time(file['updated_at'])}",
+    ]
+
+
+def delivery_lines(delivery: DeliveryRecord) -> list[str]:
+    return [
+        f"delivery {delivery['delivery_id']} {delivery['state']}",
+        *([f"  source    {delivery['source_path']}"] if delivery["source_path"] else []),
+        f"  to        {delivery['target']}: {delivery['object_name']} (if it exists: {delivery['if_exists']})",
+        f"  sent      {progress(delivery['sent_bytes'], delivery['length'], delivery['rate'])}",
+        f"  attempts  {delivery['attempts']}",
+        *_error_lines(delivery["error"]),
+        *_cleaning_lines(delivery),
+        *_object_lines(delivery),
+        *_waiting_lines(delivery),
+        f"  created   {shown_time(delivery['created_at'])}",
+        f"  updated   {shown_time(delivery['updated_at'])}",
+        *(receipt_lines(delivery["receipt"]) if delivery["receipt"] else []),
+    ]
+
+
+def _error_lines(error: FailureRecord | None) -> list[str]:
+    return [f"  error     {error['code']}: {error['detail']}"] if error else []
+
+
+def _cleaning_lines(delivery: DeliveryRecord) -> list[str]:
+    error = delivery["cleaning_error"]
+    if error is None:
+        return []
+    why = f"{error['code']}: {error['detail']}"
+    if not delivery["leftovers"]:
+        return [f"  not cleaned up: {why}"]
+    return [f"  not cleaned up yet: {name} ({why})" for name in delivery["leftovers"]]
+
+
+def _object_lines(delivery: DeliveryRecord) -> list[str]:
+    former = delivery["former_receipts"]
+    before = [f"  before    delivered {shown_time(one['delivered_at'])}, then {_why(one)}" for one in former]
+    error = delivery["object_error"]
+    if error is None:
+        return before
+    advice = f"gridhaul retry {delivery['delivery_id']} delivers it again"
+    return [f"  object    {error['code']}: {clause(error['detail'])}; {advice}", *before]
+
+
+def _why(former: FormerReceiptRecord) -> str:
+    return f"{former['object_error']['code']}: {clause(former['object_error']['detail'])}"
+
+
+def _waiting_lines(record: FileRecord | DeliveryRecord) -> list[str]:
+    waiting, since, at = record["waiting"], record["waiting_since"], record["next_attempt_at"]
+    return [
+        *([f"  waiting   {clause(waiting['detail'])}"] if waiting and waiting != record["error"] else []),
+        *([f"  waiting since {shown_time(since)}"] if since else []),
+        *([f"  {attempt_clause(at, now=local_now())}"] if at else []),
+    ]

@@ -1,0 +1,78 @@
+"""Refusals of the api in the words of the command: its options instead of members of a request."""
+
+from collections.abc import Mapping
+
+from gridhaul.client import ApiError, ClientError
+from gridhaul.transfer import errors
+
+OTHER_VERSION = "The api does not understand this command; do both have the same version?"
+# Details of these codes speak of requests, because a program that speaks HTTP has to mend its request. A user of the
+# command can only do something else.
+SENTENCES: Mapping[str, str] = {
+    errors.Malformed.code: OTHER_VERSION,
+    errors.DigestRequired.code: "The api wants more than this command says; do both have the same version?",
+    errors.PasswordNeeded.code: "This gives lasting access; pass --username USER to confirm it with the password.",
+    errors.RequestTimeout.code: "What the command said arrived too slowly; try again.",
+    errors.LengthRequired.code: "The api does not understand this command; is there a proxy that changes it?",
+    errors.PayloadTooLarge.code: "The options are longer than the api takes.",
+    errors.UriTooLong.code: "The arguments are longer than the api takes.",
+    errors.UnsupportedMediaType.code: OTHER_VERSION,
+    errors.TooManyRequests.code: "This account, or this address, asks the api too often.",
+    errors.HeadersTooLarge.code: "GRIDHAUL_TOKEN is longer than the api takes.",
+    errors.IdempotencyConflict.code: "The api took this command for another one; run it again.",
+    errors.GridhaulError.code: "The server failed unexpectedly; its log says more.",
+    "path_unknown": "The api does not know this command; check GRIDHAUL_URL, and whether both have the same version.",
+    "method_not_allowed": "The api does not know this command; check whether both have the same version.",
+}
+OPTIONS: Mapping[str, str] = {
+    "body.file_path": "FILE",
+    "body.deliver_to.target": "--to",
+    "body.deliver_to.object_name": "--name",
+    "body.deliver_to.if_exists": "--if-exists",
+    "body.if_changed": "--if-changed",
+    "body.target": "--to",
+    "body.object_name": "--name",
+    "body.if_exists": "--if-exists",
+    "body.id": "ID",
+    "body.read_targets": "--read-targets",
+    "body.bytes_per_second": "--rate",
+    "body.username": "USER",
+    "body.scopes": "--scopes",
+    "body.roots": "--root",
+    "body.targets": "--target",
+    "body.quota_bytes": "--quota",
+    "body.max_open_files": "--max-open-files",
+    "body.disabled": "--disable",
+    "body.password": "the password",
+    "body.current_password": "the password",
+    "body.new_password": "the new password",
+    "body.revoke_keys": "--revoke-keys",
+    "body.name": "NAME",
+    "body.expires_in_days": "--expires-in-days",
+    "body.account": "--account",
+    "path.file_id": "ID",
+    "path.delivery_id": "ID",
+    "path.check_id": "ID",
+    "path.key_id": "ID",
+    "path.username": "USER",
+    "query.account": "--account",
+    "query.state": "--state",
+}
+
+
+def reason(error: ClientError) -> str:
+    """Return why a request failed, in the words of the command."""
+    return f"{error.code}: {told(error)}" if isinstance(error, ApiError) else str(error)
+
+
+def told(error: ApiError) -> str:
+    """Return the detail of a refusal, and what to do, in the words of the command."""
+    if error.invalid:
+        return _invalid(error)
+    return SENTENCES.get(error.code, error.detail)
+
+
+def _invalid(error: ApiError) -> str:
+    named = [OPTIONS.get(member) for member in error.invalid]
+    options = ", ".join(dict.fromkeys(option for option in named if option))
+    return f"The api does not accept the value of {options}." if options else OTHER_VERSION

@@ -1,0 +1,32 @@
+"""The receipt of a delivery whose object is under its final name."""
+
+from gridhaul.transfer.attributes import has_mode, has_mtime
+from gridhaul.transfer.model import Attributes, Delivery, Evidence, Receipt
+from gridhaul.transfer.ports.targets import AtomicCommit, KeepsAttributes
+from tasks.object_reader import ObjectReader
+
+
+async def make_receipt(
+    delivery: Delivery, objects: ObjectReader, source: Attributes, *, name: str, evidence: Evidence
+) -> Receipt:
+    """Return the receipt for the object under the final name.
+
+    The target is asked for the object's attributes, because an earlier attempt or somebody else may have sent it.
+    """
+    target, content = objects.target, objects.content
+    found = await target.attributes(name) if isinstance(target, KeepsAttributes) else None
+    return Receipt(
+        length=content.length,
+        sha256=delivery.sha256,
+        manifest_root=content.manifest_root or "",
+        target=delivery.target,
+        object_name=name,
+        location=target.location(name),
+        evidence=evidence,
+        atomic_commit=isinstance(target, AtomicCommit),
+        attempts=delivery.attempts,
+        mtime_ns=source.mtime_ns,
+        mode=source.mode,
+        mtime_kept=has_mtime(found, source),
+        mode_kept=has_mode(found, source),
+    )
