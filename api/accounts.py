@@ -124,7 +124,7 @@ def _check_revocation(body: AccountChanges, *, username: str, caller: Caller) ->
     Raises StateConflict if the caller would remove its own password and all its keys.
     """
     if body.revoke_keys and "password" not in body.model_fields_set:
-        raise InvalidValue("All keys are revoked only together with a new password, or with the removal of the password.")
+        raise InvalidValue("All keys are revoked together with a new password only, or with its removal.")
     if body.revoke_keys and body.password is None and username == caller.username:
         raise StateConflict(
             "You cannot remove your own password and all your keys at once: nobody could use the account any "

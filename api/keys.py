@@ -29,7 +29,7 @@ async def create_key(
     the new one.
     """
     if caller.key_id and not caller.is_admin:
-        raise PasswordNeeded("An API key cannot make keys; log in with the password at /auth/token/.")
+        raise _refusal(caller, body.account)
     account = await _account(body.account, caller=caller, service=service)
     scopes = _scopes(body.scopes, account=account, caller=caller)
     if caller.key is None:
@@ -68,6 +68,12 @@ async def revoke_key(key_id: Id, caller: AnyCaller, service: ServiceDep) -> None
     if account is None:
         raise NotFound("There is no such key that this token may revoke; a key revokes only itself.")
     audit("revoke_key", changed=account.username, revoked=key_id)
+
+
+def _refusal(caller: Caller, account: str | None) -> Forbidden:
+    if account in (None, caller.username):
+        return PasswordNeeded("An API key cannot make keys; log in with the password at /auth/token/.")
+    return Forbidden("Only an admin makes keys for another account.")
 
 
 async def _account(username: str | None, *, caller: Caller, service: Service) -> Account:

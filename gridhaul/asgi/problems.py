@@ -15,7 +15,14 @@ from starlette.exceptions import HTTPException
 from gridhaul.asgi.audit import audit
 from gridhaul.asgi.methods import methods_of
 from gridhaul.outgoing.problem_documents import MEDIA_TYPE
-from gridhaul.transfer.errors import GridhaulError, HeadersTooLarge, InvalidValue, PayloadTooLarge, RequestTimeout, UriTooLong
+from gridhaul.transfer.errors import (
+    GridhaulError,
+    HeadersTooLarge,
+    InvalidValue,
+    PayloadTooLarge,
+    RequestTimeout,
+    UriTooLong,
+)
 
 REFUSALS = frozenset({401, 403, 429})
 UNREAD = (RequestTimeout, PayloadTooLarge, UriTooLong, HeadersTooLarge)

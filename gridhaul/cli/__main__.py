@@ -1,5 +1,6 @@
 """Starts the command, as `python -m gridhaul.cli` or as the script `gridhaul`."""
 
+import gc
 import signal
 import sys
 from types import FrameType
@@ -12,6 +13,7 @@ def main() -> None:
     try:
         from gridhaul.cli import app  # not at the top: a Ctrl-C during this import must be caught
 
+        gc.freeze()  # the imported objects stay to the end: visiting each of them again at the exit costs 70 ms
         app.main()
     except KeyboardInterrupt:
         sys.stderr.write("Interrupted.\n")

@@ -15,8 +15,8 @@ from gridhaul.client import Transfer
 from gridhaul.client.records import DeliveryRecord, FileRecord
 
 WORD_COLUMNS = len("reading back")
-BAR_COLUMNS = 6  # a detail that leaves fewer columns for the bar gives way
-MARGIN_COLUMNS = len("^C")  # a terminal echoes Ctrl-C behind the last line, which must not wrap
+BAR_COLUMNS = 4  # a detail that leaves fewer columns for the bar gives way
+MARGIN_COLUMNS = len("^C^C")  # a terminal echoes Ctrl-C behind the last line, which must not wrap
 SPEED_SECONDS = 10.0
 WORDS = {"STREAMING": "delivering"}
 PARTS = ("━", "─")  # what is done, and what is not; both can be told apart without colours

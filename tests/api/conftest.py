@@ -1,4 +1,4 @@
-"""Fixtures of the tests of logins."""
+"""Fixtures of the tests of the api: an api over MongoDB, and one for tests of logins."""
 
 import time
 from collections.abc import AsyncIterator
@@ -13,8 +13,19 @@ from gridhaul.storage.accounts.accounts import MongoAccounts
 from gridhaul.storage.connect import Database
 from gridhaul.transfer.access import NewAccount, Scope
 from tests.api.house import PASSWORD, WRONG_MOST, House
-from tests.api.service import serving
-from tests.contracts.ports import LONG_LEASE_SECONDS, mongo_ports
+from tests.api.service import Api, serving
+from tests.contracts.ports import LONG_LEASE_SECONDS, Ports, mongo_ports
+
+
+@pytest.fixture
+def ports(database: Database) -> Ports:
+    return mongo_ports(database, lease_seconds=60)
+
+
+@pytest.fixture
+async def api(ports: Ports) -> AsyncIterator[Api]:
+    async with serving(ports) as found:
+        yield found
 
 
 @pytest.fixture(scope="session")

@@ -5,21 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from gridhaul.storage.connect import Database
 from gridhaul.transfer.errors import SourceChanged
 from gridhaul.transfer.model import Failure, File, IfChanged, Queue, RecordId
 from gridhaul.transfer.states import STORABLE, FileState
 from tests.api.service import Api, serving
-from tests.contracts.ports import Ports, mongo_ports
+from tests.contracts.ports import Ports
 
 CONTENT = RecordId("c" * 24)
 OTHER_ERROR = Failure(code="worker_lost", detail="It was lost.")
 CHANGED = Failure(code=SourceChanged.code, detail="It changed.")
-
-
-@pytest.fixture
-def ports(database: Database) -> Ports:
-    return mongo_ports(database, lease_seconds=60)
 
 
 @pytest.fixture

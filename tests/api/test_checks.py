@@ -5,19 +5,13 @@ from typing import Any
 
 import pytest
 
-from gridhaul.storage.connect import Database
 from gridhaul.transfer.checks import RUNNABLE, CheckState, Cursor, Stage
 from gridhaul.transfer.findings import Finding, FindingCode, Outcome
 from gridhaul.transfer.model import RecordId
 from tests.api.service import Api, serving
-from tests.contracts.ports import Checks, Ports, destination, mongo_ports, new_delivery, registered
+from tests.contracts.ports import Checks, Ports, destination, new_delivery, registered
 
 UNKNOWN = "f" * 24
-
-
-@pytest.fixture
-def ports(database: Database) -> Ports:
-    return mongo_ports(database, lease_seconds=60)
 
 
 @pytest.fixture

@@ -1,28 +1,12 @@
 """A record whose cleaning fails shows what remains, and why: a delivery its leftovers, a file why it is still there."""
 
-from collections.abc import AsyncIterator
-
-import pytest
-
-from gridhaul.storage.connect import Database
 from gridhaul.transfer.model import Failure
 from gridhaul.transfer.states import DELIVERABLE, DeliveryState, FileState
-from tests.api.service import Api, serving
-from tests.contracts.ports import Ports, destination, mongo_ports, new_delivery, stored
+from tests.api.service import Api
+from tests.contracts.ports import Ports, destination, new_delivery, stored
 
 LEFT = "in/.gridhaul-6740c0ffee0123456789dddd-1.part"
 WHY = Failure(code="target_refused", detail="The target answered 405.")
-
-
-@pytest.fixture
-def ports(database: Database) -> Ports:
-    return mongo_ports(database, lease_seconds=60)
-
-
-@pytest.fixture
-async def api(ports: Ports) -> AsyncIterator[Api]:
-    async with serving(ports) as found:
-        yield found
 
 
 async def test_delivery_shows_what_could_not_be_removed_and_why(api: Api, ports: Ports) -> None:

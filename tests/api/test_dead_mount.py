@@ -18,7 +18,7 @@ from gridhaul.transfer.access import NewAccount, Scope
 from gridhaul.transfer.states import STORABLE, FileState
 from tests.api.house import bearer
 from tests.api.service import Api, authenticator, serving
-from tests.contracts.ports import Ports, eventually, mongo_ports, new_file, registered
+from tests.contracts.ports import Ports, eventually, new_file, registered
 from tests.servers.dead_mount import DeadMount, dead_mount, why_not
 
 LOOK_SECONDS = 1.0
@@ -48,11 +48,6 @@ def live(mount: DeadMount) -> Path:
 @pytest.fixture
 def dead(mount: DeadMount) -> Path:
     return mount.folder / "run.h5"
-
-
-@pytest.fixture
-def ports(database: Database) -> Ports:
-    return mongo_ports(database, lease_seconds=60)
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """DELETE of a file: with deliveries open, with `?cancel=true`, and at the same moment as a finalize."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import httpx2
@@ -17,7 +17,6 @@ from tests.contracts.ports import (
     Ports,
     claimed,
     destination,
-    mongo_ports,
     new_delivery,
     new_file,
     registered,
@@ -25,17 +24,6 @@ from tests.contracts.ports import (
 )
 
 ROUNDS = 60
-
-
-@pytest.fixture
-def ports(database: Database) -> Ports:
-    return mongo_ports(database, lease_seconds=60)
-
-
-@pytest.fixture
-async def api(ports: Ports) -> AsyncIterator[Api]:
-    async with serving(ports) as found:
-        yield found
 
 
 async def _delivery_in(ports: Ports, state: DeliveryState) -> Delivery:

@@ -14,7 +14,7 @@ from gridhaul.storage.connect import Database
 from gridhaul.transfer.model import File, Queue
 from gridhaul.transfer.states import FileState
 from tasks.queue import Broker, HintSender
-from tests.contracts.ports import Ports, claimed, eventually, mongo_ports, new_file, registered
+from tests.contracts.ports import Ports, claimed, eventually, new_file, registered
 from tests.servers.redis import redis_server
 
 
@@ -29,11 +29,6 @@ def redis(redis_url: str) -> Iterator["Redis"]:
     with Redis.from_url(redis_url) as connection:
         connection.flushall()
         yield connection
-
-
-@pytest.fixture
-def ports(database: Database) -> Ports:
-    return mongo_ports(database, lease_seconds=60)
 
 
 @pytest.fixture

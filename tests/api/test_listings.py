@@ -1,18 +1,15 @@
-"""What files, deliveries and their listings show, and how refusals name what is wrong."""
+"""The members of files, deliveries and their listings, and how refusals name what is wrong."""
 
-from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import pytest
 
-from gridhaul.storage.connect import Database
 from gridhaul.transfer.states import DELIVERY_MOVES, FILE_MOVES, Action
-from tests.api.service import Api, serving
+from tests.api.service import Api
 from tests.contracts.ports import (
     SHA256,
     Ports,
     destination,
-    mongo_ports,
     new_delivery,
     new_file,
     registered,
@@ -20,17 +17,6 @@ from tests.contracts.ports import (
 )
 
 EARLIEST_NS, LATEST_NS = -(2**62) * 40, 2**62 * 80
-
-
-@pytest.fixture
-def ports(database: Database) -> Ports:
-    return mongo_ports(database, lease_seconds=60)
-
-
-@pytest.fixture
-async def api(ports: Ports) -> AsyncIterator[Api]:
-    async with serving(ports) as found:
-        yield found
 
 
 async def test_file_shows_its_source_and_where_it_goes(api: Api, ports: Ports) -> None:

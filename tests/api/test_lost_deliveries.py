@@ -1,28 +1,14 @@
 """A delivery whose object a check found lost is shown as that, and can be queued again; others that are over stay."""
 
-from collections.abc import AsyncIterator
-
 import httpx2
 import pytest
 
-from gridhaul.storage.connect import Database
 from gridhaul.transfer.model import Delivery, Failure
-from tests.api.service import Api, serving
-from tests.contracts.ports import SHA256, Ports, destination, mongo_ports, new_delivery, stored
+from tests.api.service import Api
+from tests.contracts.ports import SHA256, Ports, destination, new_delivery, stored
 from tests.contracts.test_lost_deliveries import GONE, delivered
 
 WHY = {"code": GONE.code, "detail": GONE.detail}
-
-
-@pytest.fixture
-def ports(database: Database) -> Ports:
-    return mongo_ports(database, lease_seconds=60)
-
-
-@pytest.fixture
-async def api(ports: Ports) -> AsyncIterator[Api]:
-    async with serving(ports) as found:
-        yield found
 
 
 async def _delivered(ports: Ports, object_error: Failure | None) -> Delivery:

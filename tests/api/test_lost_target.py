@@ -13,16 +13,11 @@ from gridhaul.transfer.access import NewAccount, Scope
 from gridhaul.transfer.model import Delivery, File
 from gridhaul.transfer.states import DELIVERY_MOVES, FILE_MOVES, Action
 from tests.api.service import Api, authenticator, serving
-from tests.contracts.ports import Ports, destination, mongo_ports, new_delivery, new_file, registered, stored
+from tests.contracts.ports import Ports, destination, new_delivery, new_file, registered, stored
 
 OF_OTHERS = "mirror"
 UNKNOWN = "nowhere"
 STOPPED = [("resume", Action.PAUSE), ("retry", Action.CANCEL)]
-
-
-@pytest.fixture
-def ports(database: Database) -> Ports:
-    return mongo_ports(database, lease_seconds=60)
 
 
 @pytest.fixture

@@ -6,20 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from gridhaul.storage.connect import Database
 from gridhaul.transfer.model import File
 from gridhaul.transfer.states import STORABLE, FileState
 from tests.api.service import Api, serving
 from tests.contracts.bytes_to_store import sealed
-from tests.contracts.ports import Ports, mongo_ports, new_file, registered
+from tests.contracts.ports import Ports, new_file, registered
 
 DATA = b"\xe4 is no UTF-8"
 UNKNOWN = "application/octet-stream"
-
-
-@pytest.fixture
-def ports(database: Database) -> Ports:
-    return mongo_ports(database, lease_seconds=60)
 
 
 @pytest.fixture

@@ -26,17 +26,11 @@ from tests.contracts.ports import (
     SHA256,
     Ports,
     destination,
-    mongo_ports,
     new_delivery,
     new_file,
     registered,
     stored,
 )
-
-
-@pytest.fixture
-def ports(database: Database) -> Ports:
-    return mongo_ports(database, lease_seconds=60)
 
 
 @pytest.fixture

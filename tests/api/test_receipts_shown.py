@@ -1,6 +1,5 @@
-"""What the api shows of a delivery while its object is read back, and of the source's attributes in its receipt."""
+"""The api shows how far reading back an object has come, and the source's attributes in a receipt."""
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -8,22 +7,11 @@ import pytest
 from gridhaul.storage.connect import Database
 from gridhaul.transfer.model import Delivery, Evidence, Receipt
 from gridhaul.transfer.states import DELIVERABLE, DeliveryState
-from tests.api.service import Api, serving
-from tests.contracts.ports import Ports, destination, mongo_ports, new_delivery, stored
+from tests.api.service import Api
+from tests.contracts.ports import Ports, destination, new_delivery, stored
 from tests.file_times import YEAR_2400
 
 ATTRIBUTES = ("mtime", "mode", "mtime_kept", "mode_kept")
-
-
-@pytest.fixture
-def ports(database: Database) -> Ports:
-    return mongo_ports(database, lease_seconds=60)
-
-
-@pytest.fixture
-async def api(ports: Ports) -> AsyncIterator[Api]:
-    async with serving(ports) as found:
-        yield found
 
 
 async def claimed(ports: Ports) -> Delivery:

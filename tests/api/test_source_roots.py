@@ -17,14 +17,9 @@ from gridhaul.transfer.errors import SourceMissing
 from gridhaul.transfer.model import Failure, File, RecordId
 from gridhaul.transfer.states import STORABLE, FileState
 from tests.api.service import Api, authenticator, serving
-from tests.contracts.ports import Ports, mongo_ports, new_file, registered
+from tests.contracts.ports import Ports, new_file, registered
 
 FAILED = Failure(code=SourceMissing.code, detail="It was missing.")
-
-
-@pytest.fixture
-def ports(database: Database) -> Ports:
-    return mongo_ports(database, lease_seconds=60)
 
 
 @pytest.fixture

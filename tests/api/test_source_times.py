@@ -6,18 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from gridhaul.storage.connect import Database
 from gridhaul.transfer.model import File, RecordId
 from gridhaul.transfer.states import STORABLE, FileState
 from tests.api.service import Api, serving
-from tests.contracts.ports import Ports, mongo_ports
+from tests.contracts.ports import Ports
 from tests.file_times import YEAR_1600, YEAR_1969, YEAR_2400
 from tests.servers.mongod import in_memory
-
-
-@pytest.fixture
-def ports(database: Database) -> Ports:
-    return mongo_ports(database, lease_seconds=60)
 
 
 @pytest.fixture

@@ -1,30 +1,14 @@
 """Records that wait for their next attempt: what the api tells of them, and a retry that ends the waiting."""
 
-from collections.abc import AsyncIterator
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
-import pytest
-
-from gridhaul.storage.connect import Database
 from gridhaul.transfer.model import Delivery, Failure, File, Queue
 from gridhaul.transfer.states import DELIVERABLE, STORABLE, DeliveryState, FileState
-from tests.api.service import Api, serving
-from tests.contracts.ports import Ports, destination, eventually, mongo_ports, new_delivery, registered, stored
+from tests.api.service import Api
+from tests.contracts.ports import Ports, destination, eventually, new_delivery, registered, stored
 
 AWAY = Failure(code="target_unavailable", detail="The target does not answer.")
-
-
-@pytest.fixture
-def ports(database: Database) -> Ports:
-    return mongo_ports(database, lease_seconds=60)
-
-
-@pytest.fixture
-async def api(ports: Ports, tmp_path: Path) -> AsyncIterator[Api]:
-    async with serving(ports, root=tmp_path) as found:
-        yield found
 
 
 async def waiting_file(ports: Ports) -> File:

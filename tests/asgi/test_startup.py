@@ -1,4 +1,4 @@
-"""What a server logs when its service cannot start."""
+"""A service that cannot start logs one line, without a traceback."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

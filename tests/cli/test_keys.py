@@ -163,7 +163,8 @@ def test_too_many_wrong_passwords_say_when_to_come_again(api: ScriptedApi, run: 
     api.script(LOGIN, problem(429, "too_many_requests", "Too many.", Retry_After="60"))
     result = run("keys", "list", "--username", "bob", stdin=f"{PASSWORD}\n")
     assert result.exit_code == 1
-    assert result.stderr == "ERROR too_many_requests: This account, or this address, asks the api too often. Try again in 1 min 00 s.\n"
+    why = "This account, or this address, asks the api too often."
+    assert result.stderr == f"ERROR too_many_requests: {why} Try again in 1 min 00 s.\n"
 
 
 @pytest.mark.parametrize("stdin", ["", "\n", b"\xff\n"])
