@@ -25,7 +25,6 @@ from gridhaul.transfer.errors import (
     Forbidden,
     GridhaulError,
     LeaseLost,
-    NotFound,
     SegmentDamaged,
     StaleFence,
     Unauthorized,
@@ -117,8 +116,8 @@ def _refusal(response: httpx2.Response) -> GridhaulError | LeaseLost:
     """Return the error that the service raised, as the worker is to understand it."""
     problem = read_problem(response)
     known = errors.by_code(problem.code) if problem else None
-    # NotFound stands for a path that does not exist: the URL leads to a wrong path, or to the api.
-    if problem is None or known in (None, NotFound):
+    # No class has the code of a path that does not exist: the URL leads to a wrong path, or to the api.
+    if problem is None or known is None:
         return _foreign(response)
     detail = problem.detail
     if known in (StaleFence, ContentUnknown):

@@ -81,7 +81,7 @@ FOREIGN: dict[str, Answer] = {
     "404 that names a code, as plain JSON": answer(
         404, JSON, {"code": "content_unknown", "detail": "x", "status": 404}
     ),
-    "404 of a wrong path": problem(404, "not_found"),
+    "404 of a wrong path": problem(404, "path_unknown"),
     "404 of an unknown kind": problem(404, "no_such_page"),
     "404 problem without code": answer(404, PROBLEM, {"title": "Not Found", "status": 404, "detail": "x"}),
     "404 problem that is no JSON": answer(404, PROBLEM, "<h1>"),
