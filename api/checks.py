@@ -96,7 +96,7 @@ class CheckView(BaseModel):
             check_id=check.id,
             stage=check.cursor.stage.value if check.cursor else None,
             skipped_objects=check.skipped_objects or {},
-            target_bytes=check.target_bytes + check.reading_bytes,
+            target_bytes=check.target_bytes + (check.reading_bytes if check.state is CheckState.RUNNING else 0),
             counts=check.counts or {},
             findings=[FindingView.of(finding) for finding in check.findings],
             error=FailureView.of(check.error),

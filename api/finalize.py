@@ -60,7 +60,7 @@ async def finalize(
     """Deliver the file. Its SHA-256, in one of the two headers, says which bytes the client means.
 
     The bytes are verified again while they are sent. A repeated request gets the same delivery, and queues it again if
-    it is failed, cancelled, or delivered with an object that a check found lost.
+    it failed or was cancelled. If a check found its object lost (`object_error`), only a retry delivers it again.
     """
     sha256 = _digest(repr_digest, content_sha256)
     service.check_target(caller, body.target)
@@ -98,7 +98,7 @@ def _digest(repr_digest: str | None, content_sha256: str | None) -> str:
     """
     named = {read_repr_digest(repr_digest) if repr_digest else None, _read_hex(content_sha256)} - {None}
     if len(named) > 1:
-        raise DigestMismatch("Two digests are named for the file, and they differ.")
+        raise DigestMismatch("Two digests are named for the file, and they differ; name only its SHA-256.")
     for sha256 in named:
         return str(sha256)
     raise DigestRequired("Name the file's SHA-256 in Repr-Digest (RFC 9530) or content-sha256.")

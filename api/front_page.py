@@ -24,9 +24,10 @@ PAGE = """<!doctype html>
 <dl>
 {links}
 </dl>
-<p>Every other request needs a token: an API key, or the access token that a password gives for some minutes.
-<code>gridhaul keys create NAME --username USER</code> makes a key for an account that has a password. An admin makes
-accounts. <code>make up</code> leaves the key of its first account in <code>operator.env</code>.</p>
+<p>Requests for files, deliveries, checks and accounts need a token: an API key, or the access token that a password
+gives for some minutes. <code>gridhaul keys create NAME --username USER</code> makes a key for an account that has a
+password. An admin makes accounts. <code>make up</code> leaves the key of its first account in
+<code>operator.env</code>.</p>
 </html>
 """
 

@@ -88,6 +88,7 @@ WaitingSince = Annotated[
 NextAttemptAt = Annotated[
     datetime | None, Field(description="When the next attempt may begin after one that failed; null: none is planned")
 ]
+READING_BACK = frozenset({DeliveryState.STREAMING, DeliveryState.COMMITTING})  # elsewhere `checked_bytes` is old
 BETWEEN_ATTEMPTS: frozenset[FileState | DeliveryState] = frozenset(
     {FileState.REGISTERED, FileState.DELETING, DeliveryState.QUEUED}
 )
@@ -302,7 +303,7 @@ class DeliveryView(BaseModel):
             state=delivery.state,
             length=delivery.length,
             sent_bytes=delivery.sent_bytes,
-            checked_bytes=delivery.checked_bytes,
+            checked_bytes=delivery.checked_bytes if delivery.state in READING_BACK else 0,
             rate=delivery.rate,
             attempts=delivery.attempts,
             error=FailureView.of(delivery.error),

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any, Generic, Protocol, TypeVar
 
 import structlog
@@ -23,7 +24,8 @@ from gridhaul.transfer.retry import Limits, Tried, TryAgain, decide
 
 TICK_SECONDS = 0.25
 PROGRESS_SECONDS = 0.5
-PROGRESS: dict[str, Any] = {"fruitless_attempts": 0, "wait": None}  # fields of a record whose attempt makes progress
+# Fields of a record whose attempt has made progress.
+AFTER_PROGRESS: Mapping[str, Any] = {"fruitless_attempts": 0, "wait": None}
 LOOK_SECONDS = 1.0  # how soon a worker knows that its record was paused, cancelled or taken
 END_RETRY_SECONDS = 1.0
 
@@ -85,7 +87,7 @@ class Meter:
 
     def changes(self) -> dict[str, Any]:
         """Return the record's fields as they are now. An attempt that came further than all before is not fruitless."""
-        fruitful = PROGRESS if self.position > self._furthest_before else {}
+        fruitful = AFTER_PROGRESS if self.position > self._furthest_before else {}
         return {**self._fields(self), "rate": self.rate, **fruitful}
 
 
@@ -156,7 +158,7 @@ class Attempts(Generic[S]):
 
     async def _settle(self, record: Claimed, error: GridhaulError, meter: Meter, tenure: Tenure) -> None:
         changes = meter.changes()
-        tried = _tried(record, changes, time.monotonic() - tenure.began_at)
+        tried = _tried(record, error, changes, time.monotonic() - tenure.began_at)
         changes |= self._error_fields(error)
         decision = decide(error, tried, self.limits)
         if not isinstance(decision, TryAgain):
@@ -165,10 +167,10 @@ class Attempts(Generic[S]):
         delay = decision.delay_seconds
         if decision.waits:
             changes["fruitless_attempts"] = max(0, tried.fruitless - 1)
-            give_back = self.records.wait
+            give_back = partial(self.records.wait, patience=error.patience)
         else:
             changes["wait"] = None
-            give_back = self.records.release
+            give_back = partial(self.records.release)
         await self._end(lambda: give_back(record.lease, self.waiting, delay_seconds=delay, **changes), tenure)
 
     def _error_fields(self, error: GridhaulError) -> dict[str, Any]:
@@ -230,14 +232,14 @@ class Attempts(Generic[S]):
                 written, tenure.renewed_at = position, asked_at
 
 
-def _tried(record: Claimed, changes: Mapping[str, Any], seconds: float) -> Tried:
-    """Return the attempts at the record so far, after an attempt of `seconds` with these changes of the record.
+def _tried(record: Claimed, error: GridhaulError, changes: Mapping[str, Any], seconds: float) -> Tried:
+    """Return the attempts at the record so far, after one of `seconds` that ended with `error` and these changes.
 
     The claim set `updated_at` by the clock of the database's server, as `wait.since` was set.
     """
     fruitless: int = changes.get("fruitless_attempts", record.fruitless_attempts)
     wait: Wait | None = changes.get("wait", record.wait)
-    if wait is None:
+    if wait is None or wait.patience is not error.patience:
         return Tried(fruitless=fruitless, waiting=1, waited_seconds=0.0)
     waited_seconds = (record.updated_at - wait.since).total_seconds() + seconds
     return Tried(fruitless=fruitless, waiting=wait.attempts + 1, waited_seconds=waited_seconds)

@@ -1,6 +1,9 @@
 """The receipt of a delivery whose object is under its final name."""
 
+from contextlib import suppress
+
 from gridhaul.transfer.attributes import has_mode, has_mtime
+from gridhaul.transfer.errors import GridhaulError
 from gridhaul.transfer.model import Attributes, Delivery, Evidence, Receipt
 from gridhaul.transfer.ports.targets import AtomicCommit, KeepsAttributes
 from tasks.object_reader import ObjectReader
@@ -11,10 +14,14 @@ async def make_receipt(
 ) -> Receipt:
     """Return the receipt for the object under the final name.
 
-    The target is asked for the object's attributes, because an earlier attempt or somebody else may have sent it.
+    The target is asked for the object's attributes, because an earlier attempt or somebody else may have sent it. If it
+    does not tell them, they count as not kept: the object has arrived all the same.
     """
     target, content = objects.target, objects.content
-    found = await target.attributes(name) if isinstance(target, KeepsAttributes) else None
+    found: Attributes | None = None
+    if isinstance(target, KeepsAttributes):
+        with suppress(GridhaulError):
+            found = await target.attributes(name)
     return Receipt(
         length=content.length,
         sha256=delivery.sha256,

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import math
 import os
 import socket
 import sys
@@ -208,7 +209,7 @@ async def _compose(
             records=files,
             waiting=FileState.DELETING,
             failed=FileState.DELETING,
-            **_pace(settings, stopping) | {"limits": ENDLESS},  # a delete is never given up
+            **_pace(settings, stopping) | {"limits": UNLIMITED},  # a delete is never given up
         ),
         delivery_attempts=Attempts(
             records=deliveries, waiting=DeliveryState.QUEUED, failed=DeliveryState.FAILED, **_pace(settings, stopping)
@@ -218,7 +219,7 @@ async def _compose(
             # `clean_up` replaces `waiting` and `failed` by the state in which the delivery ended.
             waiting=DeliveryState.DELIVERED,
             failed=DeliveryState.DELIVERED,
-            **_pace(settings, stopping) | {"limits": ENDLESS},  # a cleaning is never given up
+            **_pace(settings, stopping) | {"limits": UNLIMITED},  # a cleaning is never given up
         ),
         checking=Checking(
             checks=checks,
@@ -257,7 +258,7 @@ def _pace(settings: WorkerSettings, stopping: Callable[[], bool]) -> dict[str, A
     }
 
 
-ENDLESS = Limits(attempts=sys.maxsize, waiting_seconds=0)
+UNLIMITED = Limits(attempts=sys.maxsize, waiting_seconds=math.inf)
 worker = Worker()
 
 

@@ -31,8 +31,7 @@ class StartupErrors:
         try:
             await self._app(scope, receive, hold_failures)
         except SettingsError as error:
-            await send({"type": FAILED, "message": str(error)})
-        except BaseException:
+            failures[:] = [{"type": FAILED, "message": str(error)}]
+        finally:
             for failure in failures:
                 await send(failure)
-            raise

@@ -33,7 +33,6 @@ LISTED = 20
 commands = typer.Typer()
 
 Wait = Annotated[bool, typer.Option(help="Follow the check until it is over.")]
-PollSeconds = Annotated[float, typer.Option(hidden=True, min=0.0)]
 
 
 def _id_or_none(value: str | None) -> str | None:
@@ -61,7 +60,6 @@ def fsck(
     ] = None,
     wait: Wait = True,
     as_json: Json = False,
-    poll_seconds: PollSeconds = 0.3,
 ) -> None:
     """Check what is stored and delivered against the manifests and records."""
     mode = Mode.DRY_RUN if dry_run else Mode.REPAIR if repair else Mode.REPORT
@@ -72,9 +70,7 @@ def fsck(
         read_targets=read_targets,
         bytes_per_second=_rate(rate),
     )
-    _check(
-        lambda client: start(client, _resolved(client, order)), wait=wait, as_json=as_json, poll_seconds=poll_seconds
-    )
+    _check(lambda client: start(client, _resolved(client, order)), wait=wait, as_json=as_json)
 
 
 @commands.command()
@@ -82,11 +78,10 @@ def gc(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Report what would be removed; remove nothing.")] = False,
     wait: Wait = True,
     as_json: Json = False,
-    poll_seconds: PollSeconds = 0.3,
 ) -> None:
     """Remove stored bytes that belong to no file."""
     order = CheckOrder(kind=CheckKind.GC, mode=Mode.DRY_RUN if dry_run else Mode.REPAIR)
-    _check(lambda client: start(client, order), wait=wait, as_json=as_json, poll_seconds=poll_seconds)
+    _check(lambda client: start(client, order), wait=wait, as_json=as_json)
 
 
 @commands.command()
@@ -100,7 +95,6 @@ def check(
     cancel: Annotated[bool, typer.Option("--cancel", help="Cancel the check for good.")] = False,
     wait: Wait = True,
     as_json: Json = False,
-    poll_seconds: PollSeconds = 0.3,
 ) -> None:
     """List checks, scheduled ones included; with ID, follow that check or cancel it."""
     if check_id is None:
@@ -116,18 +110,17 @@ def check(
             lambda client: client.check(resolve_check(client, check_id)),
             wait=wait,
             as_json=as_json,
-            poll_seconds=poll_seconds,
         )
 
 
-def _check(find: Callable[[Client], CheckRecord], *, wait: bool, as_json: bool, poll_seconds: float) -> None:
+def _check(find: Callable[[Client], CheckRecord], *, wait: bool, as_json: bool) -> None:
     """Find the check, and with `wait` follow it to its end. Print the result of a finished check, else its state."""
     with exit_codes():
         try:
             with connect(PATIENCE_SECONDS, say) as client:
                 found = find(client)
                 if wait:
-                    found = follow(client, found, poll_seconds=poll_seconds)
+                    found = follow(client, found)
         except Interrupted as interrupted:
             leave(Exit.INTERRUPTED, f"Interrupted. {interrupted}")
         (print_json if as_json else print_text if over(found) else print_started)(found)

@@ -14,6 +14,7 @@ from gridhaul.cli.send import follow, interrupted_with
 from gridhaul.client import ApiError, Client, Destination, Transfer
 from gridhaul.client.records import DeliveryRecord, FileRecord
 from gridhaul.transfer.errors import OptionsConflict
+from gridhaul.transfer.states import Action
 
 WHAT_HELPS = {
     "REGISTERED": "look with `gridhaul status {id}`, and deliver the file when it is STORED",
@@ -38,10 +39,16 @@ def find_stored(client: Client, record_id: str) -> FileRecord:
 
 
 def queue(client: Client, file: FileRecord, destination: Destination) -> DeliveryRecord:
-    """Queue the delivery, unless it is open or DELIVERED already, and return it. Raises ClientError, Interrupted."""
+    """Queue the delivery, unless it is open or DELIVERED already, and return it. Raises ClientError, Interrupted.
+
+    A delivery whose object was found lost is DELIVERED, and is retried.
+    """
     advice = f"The delivery may be queued all the same; look with: gridhaul status {file['file_id']}"
     with interrupted_with(advice), _naming_the_options():
-        return client.deliver(file, destination)
+        delivery = client.deliver(file, destination)
+        if delivery["object_error"] is None:
+            return delivery
+        return client.operate_delivery(delivery["delivery_id"], Action.RETRY)
 
 
 def deliver_and_follow(client: Client, file: FileRecord, destination: Destination, display: Display) -> Transfer:

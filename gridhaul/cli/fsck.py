@@ -26,13 +26,13 @@ def start(client: Client, order: CheckOrder) -> CheckRecord:
         return client.start_check(order)
 
 
-def follow(client: Client, check: CheckRecord, *, poll_seconds: float) -> CheckRecord:
+def follow(client: Client, check: CheckRecord) -> CheckRecord:
     """Show the check until it is over, and return its last record. Raises ClientError, Interrupted."""
     with _saying_how_to_look_again(check["check_id"]), check_display() as display:
         display.title(f"check {check['check_id']}")
         latest = check
         display.show(latest)
-        for latest in client.follow_check(check["check_id"], poll_seconds=poll_seconds):
+        for latest in client.follow_check(check["check_id"]):
             display.show(latest)
     return latest
 

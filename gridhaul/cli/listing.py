@@ -14,32 +14,33 @@ from gridhaul.cli.table import print_tabs
 from gridhaul.cli.times import local_now
 from gridhaul.client import Client
 from gridhaul.client.records import DeliveryRecord, FileRecord
-from gridhaul.transfer.states import DeliveryState, FileState
+from gridhaul.transfer.states import OPEN, DeliveryState, FileState
 
 FILE_HEADER = Row(
     name="NAME", source="SOURCE", size="SIZE", state="STATE", target="TARGET", time="TIME", id="ID", note="NOTE"
 )
 DELIVERY_HEADER = replace(FILE_HEADER, name="OBJECT")
 KEPT = frozenset(FileState) - {FileState.DELETED}
+NOT_DONE = OPEN | {DeliveryState.FAILED}
 STATES = tuple(dict.fromkeys((*map(str, FileState), *map(str, DeliveryState))))
 
 Listed = tuple[list[FileRecord], list[DeliveryRecord]]
 
 
 def find(client: Client, *, limit: int) -> Listed:
-    """Return the newest files that are not deleted, and the newest failed deliveries, up to `limit` of each.
+    """Return the newest files that are not deleted, and the newest deliveries that are open or failed, up to `limit`.
 
     Raises ClientError.
     """
-    return client.files(states=KEPT, limit=limit), _failed_deliveries(client, limit)
+    return client.files(states=KEPT, limit=limit), _not_done(client, limit)
 
 
 def find_with_deleted(client: Client, *, limit: int) -> Listed:
-    """Return the newest files in every state, and the newest failed deliveries, up to `limit` of each.
+    """Return the newest files in every state, and the newest deliveries that are open or failed, up to `limit`.
 
     Raises ClientError.
     """
-    return client.files(states=(), limit=limit), _failed_deliveries(client, limit)
+    return client.files(states=(), limit=limit), _not_done(client, limit)
 
 
 def find_in_state(client: Client, state: str, *, limit: int) -> Listed:
@@ -77,5 +78,5 @@ def print_json_lines(files: Sequence[FileRecord], deliveries: Sequence[DeliveryR
         typer.echo(json.dumps({"delivery": delivery}))
 
 
-def _failed_deliveries(client: Client, limit: int) -> list[DeliveryRecord]:
-    return client.all_deliveries(states=[DeliveryState.FAILED], limit=limit)
+def _not_done(client: Client, limit: int) -> list[DeliveryRecord]:
+    return client.all_deliveries(states=NOT_DONE, limit=limit)

@@ -12,7 +12,7 @@ from typing import Self, cast
 from gridhaul.client.accounts import Accounts, Keys
 from gridhaul.client.connection import Connection, Patience
 from gridhaul.client.errors import ClientError
-from gridhaul.client.polling import LONGEST_SECONDS, Pauses
+from gridhaul.client.polling import LONGEST_SECONDS, LONGEST_WAITING_SECONDS, Pauses
 from gridhaul.client.records import CHECK_OVER, CheckOrder, CheckRecord, DeliveryRecord, FileRecord
 from gridhaul.transfer.model import IfChanged, IfExists
 from gridhaul.transfer.states import Action
@@ -152,7 +152,7 @@ class Client:
 
     def follow(self, file_id: str, target: str) -> Iterator[Transfer]:
         """Yield the file, and its delivery to `target` once that exists, until the transfer is over."""
-        pauses = Pauses(LONGEST_SECONDS)
+        pauses = Pauses()
         while True:
             transfer = self._look(file_id, target)
             if transfer.delivery:
@@ -161,17 +161,17 @@ class Client:
             yield transfer
             if transfer.over:
                 return
-            time.sleep(pauses.after(transfer.state))
+            time.sleep(_pause(pauses, transfer))
 
     def follow_delivery(self, file: FileRecord, delivery: DeliveryRecord) -> Iterator[Transfer]:
         """Yield the file's delivery from its record on, until the delivery is over."""
         return self._follow_from(self._transfer(file, delivery), delivery)
 
     def _follow_from(self, transfer: Transfer, delivery: DeliveryRecord) -> Iterator[Transfer]:
-        pauses = Pauses(LONGEST_SECONDS)
+        pauses = Pauses()
         yield transfer
         while not transfer.over:
-            time.sleep(pauses.after(transfer.state))
+            time.sleep(_pause(pauses, transfer))
             transfer = self._transfer(transfer.file, self.delivery(delivery["delivery_id"]))
             yield transfer
 
@@ -201,15 +201,20 @@ class Client:
         """Cancel the check. A repeated request has the same answer."""
         return cast(CheckRecord, self._connection.post(f"/checks/{check_id}/cancel"))
 
-    def follow_check(self, check_id: str, *, poll_seconds: float) -> Iterator[CheckRecord]:
-        """Yield the check until it is over. Pauses between two looks grow to `poll_seconds`."""
-        pauses = Pauses(poll_seconds)
+    def follow_check(self, check_id: str) -> Iterator[CheckRecord]:
+        """Yield the check until it is over. The pauses between two looks are those of `polling.Pauses`."""
+        pauses = Pauses()
         while True:
             check = self.check(check_id)
             yield check
             if check["state"] in CHECK_OVER:
                 return
             time.sleep(pauses.after(f"{check['state']} {check['stage']}"))
+
+
+def _pause(pauses: Pauses, transfer: Transfer) -> float:
+    waits = transfer.current["next_attempt_at"] is not None
+    return pauses.after(transfer.state, longest_seconds=LONGEST_WAITING_SECONDS if waits else LONGEST_SECONDS)
 
 
 def _wanted(destination: Destination) -> dict[str, str]:

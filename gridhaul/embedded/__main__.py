@@ -19,8 +19,7 @@ def main() -> None:
 def _end_at_once(number: int, _frame: FrameType | None) -> Never:
     """End the process. The commands replace this handler while they have other processes to stop.
 
-    An exception would not do: a module that is being imported may run `exec`, from which Python takes the exception for
-    unhandled, although it is caught.
+    Raising here would print a traceback while a module is imported that runs `exec`, although the exception is caught.
     """
     os.write(sys.stderr.fileno(), b"Interrupted.\n")
     # Ctrl-C is the usual end of `up`, so `make` must not report it as an error.

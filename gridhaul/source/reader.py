@@ -13,7 +13,7 @@ from gridhaul.transfer.digest import ContentDigest, ManifestRoot, chunk_digest
 from gridhaul.transfer.errors import GridhaulError, SourceChanged, SourceReadFailed
 from gridhaul.transfer.model import Seal, Segment
 
-LOOK_SECONDS = 1.0  # at most so much is read in vain after a source has changed
+LOOK_SECONDS = 1.0  # a change is noticed after at most this time
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -96,7 +96,8 @@ def wrong_url_named() -> Iterator[None]:
         raise SettingsError(f"GRIDHAUL_MONGO_URL: cannot read {error.filename}: {error.strerror}") from None
     except (ValueError, ConfigurationError):
         raise SettingsError(
-            "GRIDHAUL_MONGO_URL: is not a valid URL of a MongoDB; its user and password must be percent-encoded"
+            "GRIDHAUL_MONGO_URL: MongoDB's driver refuses the URL; look at its host and options, and percent-encode "
+            "the user and the password"
         ) from None
 
 

@@ -14,7 +14,7 @@ from pymongo.errors import ConnectionFailure, WriteConcernError
 from gridhaul.storage.codec import Codec, new_id
 from gridhaul.storage.connect import Collection, Document, maps_database_errors
 from gridhaul.storage.majority_reads import read_with_catch_up
-from gridhaul.transfer.errors import LeaseLost
+from gridhaul.transfer.errors import LeaseLost, Patience
 from gridhaul.transfer.model import Lease, RecordId
 from gridhaul.transfer.states import Move
 
@@ -46,10 +46,6 @@ NEVER_CLAIMED: Document = {
     "next_attempt_at": NOW,
     "hint_at": GONE,
     "hinted_at": NOW,  # the caller sends a hint when it has made the record
-}
-ONE_MORE: Document = {  # the value of the field `wait` after another attempt that something outside did not allow
-    "since": {"$ifNull": ["$wait.since", NOW]},
-    "attempts": {"$add": [{"$ifNull": ["$wait.attempts", 0]}, 1]},
 }
 DUE_AND_FREE: Document = {"$and": [past("next_attempt_at"), past("lease_until")]}
 
@@ -102,8 +98,11 @@ class LeasedCollection(Generic[R, S]):
     async def release(self, lease: Lease, to_state: S, *, delay_seconds: float, **changes: object) -> None:
         await self._write(lease, self._released(to_state, delay_seconds, changes))
 
-    async def wait(self, lease: Lease, to_state: S, *, delay_seconds: float, **changes: object) -> None:
-        await self._write(lease, [*self._released(to_state, delay_seconds, changes), {"$set": {"wait": ONE_MORE}}])
+    async def wait(
+        self, lease: Lease, to_state: S, *, patience: Patience, delay_seconds: float, **changes: object
+    ) -> None:
+        released = self._released(to_state, delay_seconds, changes)
+        await self._write(lease, [*released, {"$set": {"wait": _one_more(patience)}}])
 
     def _released(self, to_state: S, delay_seconds: float, changes: dict[str, Any]) -> list[Document]:
         due = after(delay_seconds)
@@ -194,6 +193,16 @@ class LeasedCollection(Generic[R, S]):
         result = await self._collection.update_one(_held_under(lease), pipeline)
         if not result.matched_count:
             raise LeaseLost(f"record {lease.record_id}, fence {lease.fence}")
+
+
+def _one_more(patience: Patience) -> Document:
+    """Return the expression for `wait` after another attempt that something outside did not allow."""
+    goes_on = {"$eq": ["$wait.patience", patience.value]}
+    return {
+        "since": {"$cond": [goes_on, "$wait.since", NOW]},
+        "attempts": {"$cond": [goes_on, {"$add": ["$wait.attempts", 1]}, 1]},
+        "patience": {"$literal": patience.value},
+    }
 
 
 def _held_under(lease: Lease) -> Document:

@@ -20,7 +20,10 @@ _HISTORY: Document = {
 
 
 def object_forgotten() -> Document:
-    """Return expressions for the fields of a delivery that is being queued; they keep those of an undelivered one."""
+    """Return expressions that clear what a delivery with a receipt knew of its object, and keep the receipt as former.
+
+    They leave a delivery without a receipt as it is.
+    """
     forgotten = ("receipt", "object_error", "final_name", "checked", "replaced")
     return {
         "former_receipts": {"$cond": [_WAS_DELIVERED, _HISTORY, "$former_receipts"]},

@@ -17,9 +17,9 @@ from gridhaul.transfer.errors import OptionsConflict
 from gridhaul.transfer.model import Delivery, File, Lease, NewDelivery, NewFile, Queue, RecordId
 from gridhaul.transfer.states import (
     DELETABLE,
-    DELIVERY_MOVES,
     FILE_MOVES,
     OVER,
+    REOPENABLE,
     UNFINISHED,
     Action,
     DeliveryState,
@@ -121,7 +121,7 @@ _FILE_FIELDS = (
 )
 
 
-RETRY = DELIVERY_MOVES[Action.RETRY]
+REOPENED: Document = {"state": {"$in": sorted(REOPENABLE)}}
 NEVER: Document = {"state": {"$in": []}}
 LEFTOVERS: Document = {"$ifNull": ["$leftovers", []]}
 # A delivery that is over keeps its claim on its final name as long as the name is among the leftovers.
@@ -156,16 +156,16 @@ class MongoDeliveries(LeasedCollection[Delivery, DeliveryState]):
     async def open(self, new: NewDelivery) -> tuple[Delivery, bool]:
         while True:
             try:
-                return await self._queue(new, again_if=self._movable(RETRY)), True
+                return await self._queue(new, again_if=REOPENED), True
             except DuplicateKeyError:  # the delivery exists in a state from which nothing queues it again
                 delivery = await self.get(new.id)
             assert delivery is not None, "deliveries are never removed"  # noqa: S101
-            if delivery.may(RETRY):  # the delivery ended just now: try to queue it again
+            if delivery.state in REOPENABLE:  # the delivery ended just now: try to queue it again
                 continue
             if delivery.if_exists is not new.destination.if_exists:
                 raise OptionsConflict(
-                    f"This delivery was asked for with the policy `{delivery.if_exists}` for an object that exists; "
-                    "repeat it with the same policy."
+                    f"The delivery was asked for with another policy for an existing object, `{delivery.if_exists}`; "
+                    "ask with this one, or choose another object name."
                 )
             return delivery, False
 

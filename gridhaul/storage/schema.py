@@ -57,6 +57,7 @@ REGISTRY_INDEXES: Mapping[str, Sequence[IndexModel]] = {
         _index("owner", *NEWEST_FIRST),
         _index("owner", "state", *NEWEST_FIRST),
         _index("target", "final_name"),
+        _partial_index("target", "former_receipts.receipt.object_name"),
         _index("target", "folder"),
         _partial_index("claimed", unique=True),
         _partial_index("_id", "cleaning_error"),

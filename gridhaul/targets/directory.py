@@ -15,7 +15,7 @@ from gridhaul.targets.names import split_name
 from gridhaul.targets.open_files import hash_some, told_free, write
 from gridhaul.targets.os_errors import in_thread, mapped_os_errors
 from gridhaul.transfer.digest import ContentDigest, fingerprint
-from gridhaul.transfer.errors import NotFound, ObjectExists, TargetUnavailable
+from gridhaul.transfer.errors import NotFound, ObjectExists, TargetInconsistent, TargetUnavailable
 from gridhaul.transfer.model import Attributes, Evidence, RemoteObject
 from gridhaul.transfer.ports.targets import BeforeWriting, Blocks, Checked, Facts, Leaving
 
@@ -65,7 +65,8 @@ class DirectoryTarget:
             descriptor = await in_thread(self._open, name, opened)
             if descriptor is None:
                 return None
-            return RemoteObject(length=os.fstat(descriptor).st_size, sha256="", evidence=Evidence.SIZE)
+            status = await in_thread(os.fstat, descriptor)
+            return RemoteObject(length=status.st_size, sha256="", evidence=Evidence.SIZE)
 
     async def read_back(self, name: str, *, length: int, sha256: str, checked: Checked) -> RemoteObject | None:
         with ExitStack() as opened:
@@ -92,7 +93,7 @@ class DirectoryTarget:
     async def attributes(self, name: str) -> Attributes | None:
         with ExitStack() as opened:
             descriptor = await in_thread(self._open, name, opened)
-            return None if descriptor is None else attributes_of(descriptor)
+            return None if descriptor is None else await in_thread(attributes_of, descriptor)
 
     async def remove(self, name: str) -> None:
         await in_thread(self._remove, name)
@@ -162,7 +163,7 @@ class DirectoryTarget:
                     write(descriptor, block)
                 written += len(block)
             if written != length:
-                raise TargetUnavailable("Other than the promised number of bytes were to be sent.")
+                raise TargetInconsistent(f"The object was to have {length} bytes, but {written} were written.")
             with mapped_os_errors():
                 if attributes is not None:
                     self._give(descriptor, attributes)

@@ -10,11 +10,11 @@ GridhaulError
 `LeaseLost` and `StopRequested` are not failures: they tell a worker to stop its work on a record.
 """
 
-from enum import Enum
+from enum import StrEnum
 from typing import ClassVar
 
 
-class Patience(Enum):
+class Patience(StrEnum):
     """How long attempts that end with a retryable error are repeated."""
 
     ATTEMPTS = "attempts"  # up to MAX_ATTEMPTS attempts in a row without progress

@@ -45,7 +45,7 @@ class FindingCode(StrEnum):
     TEMPORARY_LEFT = "temporary_left", "A temporary object of a delivery that is over lies at the target."
     OBJECT_MISSING = "object_missing", "A delivered object is no longer at the target."
     OBJECT_DIFFERS = "object_differs", "The target has other bytes under the name than were delivered."
-    TARGET_SILENT = "target_silent", "A target could not be asked."
+    TARGET_SILENT = "target_silent", "A target could not be asked, or refused to show an object."
 
 
 class SkipReason(StrEnum):
@@ -66,6 +66,7 @@ class SkipReason(StrEnum):
     CHANGED = "changed", "The delivery changed while its object was looked at.", "changed meanwhile"
     NOT_TOLD = "not_told", "The target does not tell what it holds under the name.", "not told by the target"
     TARGET_SILENT = "target_silent", "The target could not be asked.", "at a target that could not be asked"
+    REFUSED = "refused", "The target refuses to show the object, such as behind a link.", "refused by the target"
 
 
 class Outcome(StrEnum):

@@ -8,6 +8,7 @@ from typing import Any, NewType
 
 from gridhaul.transfer.chunking import chunk_count
 from gridhaul.transfer.digest import fingerprint
+from gridhaul.transfer.errors import Patience
 from gridhaul.transfer.states import ContentState, DeliveryState, FileState, Layout, Move
 
 RecordId = NewType("RecordId", str)
@@ -61,6 +62,7 @@ class Wait:
 
     since: datetime  # when the first of them ended
     attempts: int  # their number; they do not count as fruitless
+    patience: Patience  # of the errors that ended them; an error of another patience begins another wait
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

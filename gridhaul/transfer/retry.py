@@ -8,6 +8,8 @@ from gridhaul.transfer.errors import GridhaulError, Patience
 BASE_SECONDS = 1.0
 MOST_SECONDS = 300.0
 MOST_WAITING_SECONDS = 900.0  # the longest pause of a record that waits for hours
+MOST_ENDLESS_SECONDS = 60.0  # the longest pause of a record that waits without end
+ATTEMPTS_A_DOUBLING = 5  # of a record that waits without end: its cause often passes within seconds
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,7 +28,7 @@ class Limits:
     """How often, and for how long, attempts are repeated."""
 
     attempts: int  # MAX_ATTEMPTS
-    waiting_seconds: float  # RETRY_HOURS
+    waiting_seconds: float  # RETRY_HOURS in seconds
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,9 +58,9 @@ def decide(error: GridhaulError, tried: Tried, limits: Limits) -> TryAgain | Giv
         return GiveUp()
     if error.patience is Patience.HOURS:
         return _wait_for_hours(error, tried, limits)
-    delay = backoff_seconds(max(tried.fruitless, 1), retry_after_seconds=error.retry_after_seconds)
     if error.patience is Patience.ENDLESS:
-        return TryAgain(delay_seconds=delay, waits=True)
+        return _wait_without_end(error, tried)
+    delay = backoff_seconds(max(tried.fruitless, 1), retry_after_seconds=error.retry_after_seconds)
     return GiveUp() if tried.fruitless >= limits.attempts else TryAgain(delay_seconds=delay, waits=False)
 
 
@@ -68,5 +70,14 @@ def _wait_for_hours(error: GridhaulError, tried: Tried, limits: Limits) -> TryAg
         return GiveUp()
     delay = backoff_seconds(
         tried.waiting, retry_after_seconds=error.retry_after_seconds, most_seconds=MOST_WAITING_SECONDS
+    )
+    return TryAgain(delay_seconds=delay, waits=True)
+
+
+def _wait_without_end(error: GridhaulError, tried: Tried) -> TryAgain:
+    delay = backoff_seconds(
+        1 + tried.waiting // ATTEMPTS_A_DOUBLING,
+        retry_after_seconds=error.retry_after_seconds,
+        most_seconds=MOST_ENDLESS_SECONDS,
     )
     return TryAgain(delay_seconds=delay, waits=True)

@@ -1,4 +1,4 @@
-"""Delivered objects as their targets tell them or give them back, and the faults of such objects."""
+"""Asks targets for delivered objects, reads them where needed, and names their faults."""
 
 from gridhaul.transfer.errors import NotAnObject
 from gridhaul.transfer.findings import FindingCode
@@ -31,7 +31,7 @@ class RemoteObjects:
         return found
 
     async def _ask(self, delivery: Delivery) -> RemoteObject | None:
-        """Ask the target, and read the object if the target does not tell its digest but the bytes must be compared.
+        """Ask the target, and read the object if the target does not tell its digest and the check needs one.
 
         The object is also read if the target tells another length or digest, because the target may speak of another
         form of the object.

@@ -8,7 +8,7 @@ import structlog
 
 from gridhaul.transfer.checks import FINDINGS_KEPT, Check, Cursor
 from gridhaul.transfer.findings import Finding, Outcome
-from tasks.attempt import PROGRESS, Meter
+from tasks.attempt import AFTER_PROGRESS, Meter
 
 log = structlog.get_logger(__name__)
 
@@ -102,7 +102,7 @@ class Tally:
             "repaired": self._repaired,
             "source_bytes": self._source_bytes,
             "sent_bytes": self._sent_bytes,
-            **(PROGRESS if self.cursor != self._check.cursor else {}),
+            **(AFTER_PROGRESS if self.cursor != self._check.cursor else {}),
         }
 
     def _next_stage(self, cursor: Cursor) -> Cursor | None:

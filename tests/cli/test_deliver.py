@@ -57,6 +57,15 @@ def test_delivery_that_is_done_already_is_printed_at_once(stored: ScriptedApi, r
     assert stored.calls(THE_DELIVERY) == []
 
 
+def test_delivery_whose_object_was_lost_is_retried(stored: ScriptedApi, run: Run) -> None:
+    lost = {"code": "object_missing", "detail": "No object is under the name."}
+    stored.script(FINALIZE, delivery("DELIVERED", object_error=lost))
+    stored.script(f"POST /deliveries/{DELIVERY_ID}/retry", delivery("QUEUED"))
+    stored.script(THE_DELIVERY, delivery("DELIVERED"))
+    result = run(*DELIVER)
+    assert (result.exit_code, result.stdout) == (0, PROOF)
+
+
 def test_failed_delivery_exits_by_its_kind(stored: ScriptedApi, run: Run) -> None:
     failed = delivery("FAILED", error={"code": "chunk_corrupt", "detail": "Chunk 2 is wrong."})
     stored.script(FINALIZE, Answer(body=failed, status=202))

@@ -74,7 +74,7 @@ def ordered(api: ScriptedApi) -> dict[str, Any]:
 def test_clean_check_ends_with_0(api: ScriptedApi, run: Run) -> None:
     api.script(START, check("QUEUED"))
     api.script(LOOK, check("RUNNING"), check("DONE"))
-    result = run("fsck", "--poll-seconds", "0")
+    result = run("fsck")
     assert (result.exit_code, result.stdout) == (0, "DONE 1 contents, 3.0 MiB checked; nothing is wrong\n")
     assert result.stderr.splitlines()[0] == f"check {CHECK_ID}"
     expected = {"kind": "fsck", "mode": "report", "id": None, "read_targets": False, "bytes_per_second": None}
@@ -86,7 +86,7 @@ def test_obstacle_of_a_check_is_shown_once(api: ScriptedApi, run: Run) -> None:
     waits = [{"code": "no_worker", "detail": detail} for detail in details]
     api.script(START, check("QUEUED", waiting=waits[0]))
     api.script(LOOK, check("QUEUED", waiting=waits[1]), check("DONE"))
-    waiting = [line for line in run("fsck", "--poll-seconds", "0").stderr.splitlines() if "waiting" in line]
+    waiting = [line for line in run("fsck").stderr.splitlines() if "waiting" in line]
     (line,) = waiting
     assert line.endswith("; waiting: no worker has answered for 20 s (queue: maintenance); start one")
 

@@ -11,6 +11,8 @@ KEPT = "&".join(f"state={state}" for state in sorted(set(FileState) - {FileState
 FILES = f"GET /files?{KEPT}&limit=50"
 FAILED_FILES = "GET /files?state=FAILED&limit=50"
 FAILED_DELIVERIES = "GET /deliveries?state=FAILED&limit=50"
+NOT_DONE = "&".join(f"state={state}" for state in ("COMMITTING", "FAILED", "PAUSED", "QUEUED", "STREAMING"))
+DELIVERIES = f"GET /deliveries?{NOT_DONE}&limit=50"
 WHY = {"code": "target_refused", "detail": "Not\x1b[2J here."}
 HEADER = "NAME\tSOURCE\tSIZE\tSTATE\tTARGET\tTIME\tID\tNOTE"
 
@@ -23,10 +25,10 @@ def deliveries(*records: dict[str, object]) -> dict[str, object]:
     return {"deliveries": list(records), "next_cursor": None}
 
 
-def test_files_and_failed_deliveries_are_whole_between_tabs(api: ScriptedApi, run: Run) -> None:
+def test_files_and_deliveries_that_are_not_done_are_whole_between_tabs(api: ScriptedApi, run: Run) -> None:
     long = "/srv/" + "d" * 300
     api.script(FILES, files(file("STORING", stored_bytes=MIB, rate=MIB), file("PAUSED", name="a\tb", file_path=long)))
-    api.script(FAILED_DELIVERIES, deliveries(delivery("FAILED", error=WHY)))
+    api.script(DELIVERIES, deliveries(delivery("FAILED", error=WHY)))
     result = run("ls")
     storing = "1.0 MiB of 4.0 MiB, 1.0 MiB/s, 3 s left"
     registered, queued = "2026-11-21T03:00:00Z", "2026-11-21T03:00:02Z"
@@ -44,7 +46,7 @@ def test_files_and_failed_deliveries_are_whole_between_tabs(api: ScriptedApi, ru
 def test_reason_to_wait_and_the_next_attempt_are_told(api: ScriptedApi, run: Run) -> None:
     soon = (datetime.now(UTC) + timedelta(seconds=185)).isoformat()
     api.script(FILES, files(file("REGISTERED", waiting=WHY, error=WHY, next_attempt_at=soon)))
-    api.script(FAILED_DELIVERIES, deliveries())
+    api.script(DELIVERIES, deliveries())
     note = run("ls").stdout.splitlines()[1].split("\t")[-1]
     assert note.startswith("waiting: not\\x1b[2J here; next attempt in 3 min 0")
 
@@ -58,7 +60,7 @@ def test_delivery_whose_object_was_lost_says_so(api: ScriptedApi, run: Run) -> N
 
 def test_file_without_a_target_has_none(api: ScriptedApi, run: Run) -> None:
     api.script(FILES, files(file("STORED", deliver_to=None)))
-    api.script(FAILED_DELIVERIES, deliveries())
+    api.script(DELIVERIES, deliveries())
     assert run("ls").stdout.splitlines()[1].split("\t")[4] == "-"
 
 
@@ -96,13 +98,13 @@ def test_deliveries_in_a_state_are_asked_for(api: ScriptedApi, run: Run) -> None
 
 def test_deleted_files_are_listed_with_all(api: ScriptedApi, run: Run) -> None:
     api.script("GET /files?limit=50", files(file("DELETED")))
-    api.script(FAILED_DELIVERIES, deliveries())
+    api.script(DELIVERIES, deliveries())
     assert "\tDELETED\t" in run("ls", "--all").stdout
 
 
 def test_json_is_one_object_a_line(api: ScriptedApi, run: Run) -> None:
     api.script(FILES, files(file("STORED"), file("FAILED")))
-    api.script(FAILED_DELIVERIES, deliveries(delivery("FAILED", error=WHY)))
+    api.script(DELIVERIES, deliveries(delivery("FAILED", error=WHY)))
     lines = [json.loads(line) for line in run("ls", "--json").stdout.splitlines()]
     failed = delivery("FAILED", error=WHY)
     assert lines == [{"file": file("STORED")}, {"file": file("FAILED")}, {"delivery": failed}]
@@ -112,13 +114,13 @@ def test_limit_is_reached_page_by_page(api: ScriptedApi, run: Run) -> None:
     page = [file("STORED")] * 1000
     api.script("GET /files?limit=1000", files(*page, cursor=FILE_ID))
     api.script(f"GET /files?limit=500&cursor={FILE_ID}", files(*page[:500], cursor=FILE_ID))
-    api.script("GET /deliveries?state=FAILED&limit=1000", deliveries())
+    api.script(f"GET /deliveries?{NOT_DONE}&limit=1000", deliveries())
     assert len(run("ls", "--all", "--limit", "1500").stdout.splitlines()) == 1501
 
 
 def test_nothing_is_nothing(api: ScriptedApi, run: Run) -> None:
     api.script(FILES, files())
-    api.script(FAILED_DELIVERIES, deliveries())
+    api.script(DELIVERIES, deliveries())
     result = run("ls")
     assert (result.exit_code, result.stdout, result.stderr) == (0, "", "")
 

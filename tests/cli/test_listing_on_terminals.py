@@ -10,14 +10,14 @@ import pytest
 from rich.cells import cell_len
 
 from tests.cli.scripted_api import FILE_ID, ScriptedApi, file
-from tests.cli.test_listing import FAILED_DELIVERIES, FILES, deliveries, files
+from tests.cli.test_listing import DELIVERIES, FILES, deliveries, files
 
 
 @pytest.mark.parametrize("columns", [80, 120])
 def test_table_fits_the_terminal_with_local_times(api: ScriptedApi, columns: int) -> None:
     long = "测" * 85
     api.script(FILES, files(file("STORED", name=long, file_path=f"/srv/{long}"), file("PAUSED", name="a\x1b[2Jb")))
-    api.script(FAILED_DELIVERIES, deliveries())
+    api.script(DELIVERIES, deliveries())
     lines = drawn(columns)
     assert max(cell_len(line) for line in lines) <= columns
     assert sum(FILE_ID in line for line in lines) == 2

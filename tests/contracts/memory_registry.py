@@ -11,7 +11,7 @@ from typing import Any, Generic, TypeVar
 
 from gridhaul.transfer.bundle import BUNDLED_FILE_BYTES, storing_task
 from gridhaul.transfer.checks import Check
-from gridhaul.transfer.errors import LeaseLost, OptionsConflict
+from gridhaul.transfer.errors import LeaseLost, OptionsConflict, Patience
 from gridhaul.transfer.model import (
     FORMER_RECEIPTS_KEPT,
     Content,
@@ -32,9 +32,9 @@ from gridhaul.transfer.ports.files import FileRegistry, StorableFiles
 from gridhaul.transfer.ports.hints import Agenda
 from gridhaul.transfer.states import (
     DELETABLE,
-    DELIVERY_MOVES,
     FILE_MOVES,
     OVER,
+    REOPENABLE,
     UNFINISHED,
     Action,
     DeliveryState,
@@ -126,11 +126,15 @@ class MemoryRecords(Generic[Leasable, S]):
         row.attempt_at(row.hint_at)
         self._once_released(row)
 
-    async def wait(self, lease: Lease, to_state: S, *, delay_seconds: float, **changes: object) -> None:
+    async def wait(
+        self, lease: Lease, to_state: S, *, patience: Patience, delay_seconds: float, **changes: object
+    ) -> None:
         await self.release(lease, to_state, delay_seconds=delay_seconds, **changes)
         row = self.rows[lease.record_id]
-        before = row.record.wait or Wait(since=row.record.updated_at, attempts=0)
-        row.record = replace(row.record, wait=replace(before, attempts=before.attempts + 1))
+        wait = row.record.wait
+        if wait is None or wait.patience is not patience:
+            wait = Wait(since=row.record.updated_at, attempts=0, patience=patience)
+        row.record = replace(row.record, wait=replace(wait, attempts=wait.attempts + 1))
 
     async def finish(self, lease: Lease, to_state: S, **changes: object) -> None:
         row = self._leased(lease)
@@ -310,7 +314,7 @@ class MemoryDeliveries(MemoryRecords[Delivery, DeliveryState]):
         row = self.rows.get(new.id)
         if row is None:
             return self._insert(new), True
-        if row.record.may(DELIVERY_MOVES[Action.RETRY]):
+        if row.record.state in REOPENABLE:
             again = {"state": DeliveryState.QUEUED, "if_exists": new.destination.if_exists, "error": None}
             counts = {"sent_bytes": 0, "attempts": 0, "fruitless_attempts": 0, "fence": row.record.fence + 1}
             row.lease_until = self._lease_left(row)

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import pytest
 
-from gridhaul.transfer.errors import LeaseLost
+from gridhaul.transfer.errors import LeaseLost, Patience
 from gridhaul.transfer.model import Delivery, Failure, File, Lease, Queue, RecordId
 from gridhaul.transfer.ports.leasing import LeasedRecords, MovableRecords
 from gridhaul.transfer.states import (
@@ -232,7 +232,7 @@ async def test_waiting_attempts_are_counted_from_the_first_one_on(ports: Ports, 
     began = None
     for attempts in (1, 2, 3):
         record = await one.claimed()
-        await one.records.wait(record.lease, one.waiting, delay_seconds=0, error=FAILURE)
+        await one.records.wait(record.lease, one.waiting, patience=Patience.HOURS, delay_seconds=0, error=FAILURE)
         after = await one.now()
         assert after.wait is not None
         assert (after.state, after.error, after.wait.attempts) == (one.waiting, FAILURE, attempts)
@@ -243,24 +243,36 @@ async def test_waiting_attempts_are_counted_from_the_first_one_on(ports: Ports, 
 
 async def test_wait_that_the_same_write_ends_begins_anew(ports: Ports, make: Make) -> None:
     one = await make(ports)
-    await one.records.wait((await one.claimed()).lease, one.waiting, delay_seconds=0)
+    await one.records.wait((await one.claimed()).lease, one.waiting, patience=Patience.HOURS, delay_seconds=0)
     record = await eventually(one.claim)
     assert record is not None
     assert record.wait is not None
-    await one.records.wait(record.lease, one.waiting, delay_seconds=0, wait=None)
+    await one.records.wait(record.lease, one.waiting, patience=Patience.HOURS, delay_seconds=0, wait=None)
     after = await one.now()
     assert after.wait is not None
     assert (after.wait.attempts, after.wait.since >= record.updated_at) == (1, True)
 
 
+async def test_attempt_of_another_patience_begins_another_wait(ports: Ports, make: Make) -> None:
+    one = await make(ports)
+    await one.records.wait((await one.claimed()).lease, one.waiting, patience=Patience.ENDLESS, delay_seconds=0)
+    record = await eventually(one.claim)
+    assert record is not None
+    await one.records.wait(record.lease, one.waiting, patience=Patience.HOURS, delay_seconds=0)
+    after = await one.now()
+    assert after.wait is not None
+    assert (after.wait.attempts, after.wait.patience) == (1, Patience.HOURS)
+    assert after.wait.since >= record.updated_at
+
+
 async def test_record_waits_no_more_once_it_is_finished_or_moved(ports: Ports, make: Make) -> None:
     one = await make(ports)
-    await one.records.wait((await one.claimed()).lease, one.waiting, delay_seconds=0)
+    await one.records.wait((await one.claimed()).lease, one.waiting, patience=Patience.HOURS, delay_seconds=0)
     assert (await one.now()).wait is not None
     await one.move(Action.PAUSE)
     assert (await one.now()).wait is None
     await one.move(Action.RESUME)
-    await one.records.wait((await one.claimed()).lease, one.waiting, delay_seconds=0)
+    await one.records.wait((await one.claimed()).lease, one.waiting, patience=Patience.HOURS, delay_seconds=0)
     record = await eventually(one.claim)
     assert record is not None
     await one.records.finish(record.lease, one.done)
@@ -272,13 +284,13 @@ async def test_stale_holder_cannot_let_the_record_wait(short_leases: Ports, make
     stale = (await one.claimed()).lease
     await eventually(one.claim)
     with pytest.raises(LeaseLost):
-        await one.records.wait(stale, one.waiting, delay_seconds=0)
+        await one.records.wait(stale, one.waiting, patience=Patience.HOURS, delay_seconds=0)
     assert (await one.now()).wait is None
 
 
 async def test_time_of_the_next_attempt_is_in_the_record(ports: Ports, make: Make) -> None:
     one = await make(ports)
-    await one.records.wait((await one.claimed()).lease, one.waiting, delay_seconds=60)
+    await one.records.wait((await one.claimed()).lease, one.waiting, patience=Patience.HOURS, delay_seconds=60)
     after = await one.now()
     assert after.next_attempt_at is not None
     assert 59 <= (after.next_attempt_at - after.updated_at).total_seconds() <= 61
@@ -288,7 +300,9 @@ async def test_time_of_the_next_attempt_is_in_the_record(ports: Ports, make: Mak
 
 async def test_hurried_record_is_due_at_once_and_keeps_its_wait(ports: Ports, make: Make) -> None:
     one = await make(ports)
-    await one.records.wait((await one.claimed()).lease, one.waiting, delay_seconds=60, error=FAILURE)
+    await one.records.wait(
+        (await one.claimed()).lease, one.waiting, patience=Patience.HOURS, delay_seconds=60, error=FAILURE
+    )
     before = await one.now()
     hurried = await one.records.hurry(one.id)
     assert hurried is not None

@@ -87,15 +87,12 @@ async def test_retry_of_a_lost_delivery_queues_it_and_keeps_its_receipt_as_a_for
     assert await ports.deliveries.get(lost.id) == again
 
 
-@pytest.mark.parametrize("if_exists", IfExists)
-async def test_repeated_open_queues_a_lost_delivery_with_the_options_of_the_repeat(
-    ports: Ports, if_exists: IfExists
-) -> None:
+async def test_repeated_open_does_not_queue_a_lost_delivery(ports: Ports) -> None:
     lost = await _lost(ports)
-    again, queued = await ports.deliveries.open(new_delivery(destination(if_exists=if_exists)))
-    assert queued
-    _queued_with_history(again, lost)
-    assert again.if_exists is if_exists
+    assert await ports.deliveries.open(NEW) == (lost, False)
+    with pytest.raises(OptionsConflict):
+        await ports.deliveries.open(OVERWRITE)
+    assert await ports.deliveries.get(lost.id) == lost
 
 
 async def test_make_does_not_queue_a_lost_delivery(ports: Ports) -> None:

@@ -19,7 +19,7 @@ from gridhaul.storage.connect import connect
     ],
 )
 async def test_url_that_is_not_one_names_the_setting_and_tells_nothing_of_the_url(url: str) -> None:
-    with pytest.raises(SettingsError, match=r"^GRIDHAUL_MONGO_URL: is not a valid URL of a MongoDB") as refused:
+    with pytest.raises(SettingsError, match=r"^GRIDHAUL_MONGO_URL: MongoDB's driver refuses the URL") as refused:
         connect(url, "files")
     assert "word" not in str(refused.value).replace("password", "")
 
@@ -40,5 +40,5 @@ def test_command_with_a_wrong_url_ends_at_once_with_one_line(module: str) -> Non
         timeout=20,
     )
     (line,) = done.stderr.splitlines()
-    assert "GRIDHAUL_MONGO_URL: is not a valid URL" in line
+    assert "GRIDHAUL_MONGO_URL: MongoDB's driver refuses the URL" in line
     assert done.returncode == 1

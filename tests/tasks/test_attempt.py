@@ -13,6 +13,7 @@ from gridhaul.transfer.errors import (
     ChunkServiceFailed,
     DatabaseUnavailable,
     LeaseLost,
+    Patience,
     SourceChanged,
     TargetUnavailable,
 )
@@ -179,6 +180,17 @@ async def test_wait_begins_anew_after_progress() -> None:
     assert (after.attempts, after.since > before.since) == (1, True)
 
 
+async def test_time_without_end_does_not_count_as_hours() -> None:
+    one = await bench(waiting_seconds=3600)
+    for _ in range(5):
+        await one.run(await one.claim(), fail(DatabaseUnavailable("no")))
+    file = await one.claim()
+    assert file.wait is not None
+    a_day_ago = replace(file.wait, since=file.wait.since - timedelta(days=1))
+    after = await one.run(replace(file, wait=a_day_ago), fail(TargetUnavailable("no")))
+    assert (after.state, after.wait and after.wait.attempts) == (FileState.REGISTERED, 1)
+
+
 async def test_error_of_another_kind_ends_the_wait() -> None:
     one = await bench(waiting_seconds=3600)
     await one.run(await one.claim(), fail(TargetUnavailable("no")))
@@ -312,7 +324,9 @@ class _Unreachable(MemoryFiles):
     async def renew(self, lease: Lease, **changes: object) -> None:
         raise DatabaseUnavailable("no")
 
-    async def wait(self, lease: Lease, to_state: FileState, *, delay_seconds: float, **changes: object) -> None:
+    async def wait(
+        self, lease: Lease, to_state: FileState, *, patience: Patience, delay_seconds: float, **changes: object
+    ) -> None:
         raise DatabaseUnavailable("no")
 
 
@@ -368,4 +382,4 @@ def test_meter_knows_no_rate_before_the_first_byte() -> None:
     meter = new_meter()
     meter.skip(7)
     assert (meter.rate, meter.position, meter.furthest) == (None, 7, 7)
-    assert meter.changes() == {"stored_bytes": 7, "rate": None, **attempt.PROGRESS}
+    assert meter.changes() == {"stored_bytes": 7, "rate": None, **attempt.AFTER_PROGRESS}

@@ -275,7 +275,10 @@ def _unlinked(source: Path) -> None:
     source.unlink()
 
 
-@pytest.mark.parametrize(("change", "reason"), [(_rewritten, "changed since"), (_unlinked, "no file at the path of the source")])
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [(_rewritten, "changed since"), (_unlinked, "no file at the path of the source")],
+)
 @pytest.mark.parametrize("mode", [Mode.REPAIR, Mode.DRY_RUN])
 async def test_without_its_source_a_chunk_is_not_repaired(
     bench: CheckBench, change: Callable[[Path], None], reason: str, mode: Mode

@@ -10,7 +10,7 @@ from gridhaul.storage.checking.objects import MongoObjects
 from gridhaul.storage.connect import Database
 from gridhaul.targets.directory import DirectoryTarget
 from gridhaul.transfer.checks import Check, CheckKind, CheckState, Mode
-from gridhaul.transfer.errors import DatabaseUnavailable, OutcomeUnknown
+from gridhaul.transfer.errors import DatabaseUnavailable, OutcomeUnknown, TargetRefused
 from gridhaul.transfer.model import Delivery, Failure, File, RecordId, RemoteObject
 from gridhaul.transfer.ports.targets import Checked
 from gridhaul.transfer.states import DELIVERABLE, DELIVERY_MOVES, Action, DeliveryState
@@ -121,6 +121,51 @@ async def test_delivery_at_a_target_that_does_not_tell_is_skipped(bench: CheckBe
     assert _counts(await bench.check()) == (0, {"not_told": 1}, {})
 
 
+class Refusing(DirectoryTarget):
+    """A directory target that refuses to show one object, or all objects for `None`."""
+
+    refused: str | None = "one"
+
+    async def find(self, name: str, *, length: int) -> RemoteObject | None:
+        if self.refused in (None, name):
+            raise TargetRefused("The target refuses.")
+        return await super().find(name, length=length)
+
+
+async def test_refusal_of_one_object_hides_no_lost_one(bench: CheckBench) -> None:
+    file, _ = await bench.stored(LENGTH)
+    for name in ("one", "two"):
+        await delivered(bench, file, name)
+        (bench.disk / name).unlink()
+    bench.runtime = replace(bench.runtime, targets=only(Refusing(name="disk", path=bench.disk)))
+    check = await bench.check()
+    assert _counts(check) == (1, {"refused": 1}, {"object_missing": 1, "target_silent": 1})
+
+
+async def test_target_that_refuses_everything_is_soon_left_alone(
+    bench: CheckBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(objects, "REFUSALS_AT_MOST", 2)
+    file, _ = await bench.stored(LENGTH)
+    for name in ("one", "two", "three", "four"):
+        await delivered(bench, file, name)
+    refusing = Refusing(name="disk", path=bench.disk)
+    refusing.refused = None
+    bench.runtime = replace(bench.runtime, targets=only(refusing))
+    assert _counts(await bench.check()) == (0, {"refused": 2, "target_silent": 2}, {"target_silent": 2})
+
+
+async def test_delivery_stays_replaced_when_the_later_object_is_lost_and_queued_again(bench: CheckBench) -> None:
+    _, first = await _lost(bench)
+    other, _ = await bench.stored(LENGTH + 1, name="other")
+    second = await delivered(bench, other, "run.h5")
+    (bench.disk / "run.h5").unlink()
+    assert _counts(await bench.check()) == (1, {"replaced": 1}, {"object_missing": 1})
+    assert await bench.deliveries.move(second, RETRY) is not None
+    assert _counts(await bench.check()) == (0, {"replaced": 1}, {})
+    assert (await _now(bench, first)).object_error is None
+
+
 async def test_deliveries_at_a_target_that_does_not_answer_are_skipped(bench: CheckBench) -> None:
     file, _ = await bench.stored(LENGTH)
     for name in ("one", "two"):
@@ -137,7 +182,7 @@ async def test_only_a_dry_run_leaves_a_lost_delivery_unmarked(
 ) -> None:
     _, lost = await _lost(bench)
     (finding,) = (await bench.check(mode=mode)).findings
-    assert finding.why_not == objects.DELIVER_AGAIN
+    assert finding.why_not == (objects.DELIVER_AGAIN if marked else objects.NOT_MARKED)
     now = await _now(bench, lost)
     assert (now.state, now.object_error) == (DeliveryState.DELIVERED, marked)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gridhaul.targets.directory import DirectoryTarget
-from gridhaul.transfer.errors import TargetUnavailable
+from gridhaul.transfer.errors import GridhaulError, TargetRefused, TargetUnavailable
 from gridhaul.transfer.model import Attributes, Receipt, RecordId
 from gridhaul.transfer.states import DeliveryState
 from tests.servers.http_store import HttpStore
@@ -77,17 +77,29 @@ async def test_object_that_an_earlier_attempt_renamed_has_kept_the_time(bench: B
     """The first attempt loses its target right after the rename. The second finds the object, and sends nothing."""
 
     class Away(DirectoryTarget):
-        async def attributes(self, name: str) -> Attributes | None:
-            if not asked:
-                asked.append(name)
-                raise TargetUnavailable("The target does not answer.")
-            return await super().attributes(name)
+        async def commit(self, temporary_name: str, final_name: str) -> None:
+            await super().commit(temporary_name, final_name)
+            renamed.append(final_name)
+            raise TargetUnavailable("The target does not answer.")
 
-    asked: list[str] = []
+    renamed: list[str] = []
     bench.runtime = replace(bench.runtime, targets=only(Away(name="disk", path=bench.disk)))
     receipt = await receipt_of(bench, "disk", attempts=2)
     assert told(receipt) == (MTIME_NS, 0o640, True, False)
-    assert (asked, receipt.attempts) == ([NAME], 2)
+    assert (renamed, receipt.attempts) == ([NAME], 2)
+
+
+@pytest.mark.parametrize("error", [TargetUnavailable, TargetRefused])
+async def test_object_whose_attributes_are_not_told_has_arrived_all_the_same(
+    bench: Bench, error: type[GridhaulError]
+) -> None:
+    class Silent(DirectoryTarget):
+        async def attributes(self, name: str) -> Attributes | None:
+            raise error("The target does not tell.")
+
+    bench.runtime = replace(bench.runtime, targets=only(Silent(name="disk", path=bench.disk)))
+    receipt = await receipt_of(bench, "disk", attempts=1)
+    assert told(receipt) == (MTIME_NS, 0o640, False, False)
 
 
 async def test_object_has_the_time_from_the_first_moment_under_its_name(bench: Bench) -> None:

@@ -108,6 +108,14 @@ def test_pauses_of_a_record_that_waits_grow_up_to_a_quarter_of_an_hour(waiting: 
     assert 3 * most / 4 < max(delays) <= min(most, MOST_WAITING_SECONDS)
 
 
+@pytest.mark.parametrize(("waiting", "most"), [(1, 2), (4, 2), (5, 4), (24, 32), (25, 60), (10**6, 60)])
+def test_pauses_of_a_record_that_waits_without_end_grow_slowly_up_to_a_minute(waiting: int, most: float) -> None:
+    tried = replace(FIRST, waiting=waiting)
+    decisions = [decide(ObjectNameBusy("busy"), tried, LIMITS) for _ in range(500)]
+    delays = [decision.delay_seconds for decision in decisions if isinstance(decision, TryAgain)]
+    assert 3 * most / 4 < max(delays) <= most
+
+
 def test_delay_asked_for_by_the_error_is_kept() -> None:
     for error in (StorageFull("full", retry_after_seconds=30), TargetUnavailable("later", retry_after_seconds=30)):
         assert decide(error, FIRST, LIMITS) == TryAgain(delay_seconds=30, waits=True)

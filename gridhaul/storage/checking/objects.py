@@ -14,7 +14,6 @@ from gridhaul.transfer.model import Delivery, Failure, RecordId
 from gridhaul.transfer.ports.checking import Folder
 from gridhaul.transfer.states import OVER, DeliveryState
 
-NAME_HELD: Document = {"claimed": {"$exists": True}}
 TO_BE_CLEANED: Document = {"next_attempt_at": {"$exists": True}, "lease_until": {"$exists": False}}
 
 
@@ -37,14 +36,16 @@ class MongoObjects:
         return [self._codec.decode(document) async for document in cursor]
 
     async def is_superseded(self, delivery: Delivery) -> bool:
-        return await self._is_any(_others(delivery), {"$or": [_later(delivery), NAME_HELD]})
+        return await self._is_held(delivery) or await self._is_any(_others(delivery), _later(delivery))
 
     async def why_not_ours(self, delivery: Delivery) -> SkipReason | None:
-        others = _others(delivery)
-        if await self._is_any(others, NAME_HELD):
+        if await self._is_held(delivery):
             return SkipReason.NAME_HELD
         other_bytes = {"sha256": {"$ne": delivery.sha256}}
-        return SkipReason.REPLACED if await self._is_any(others, _later(delivery), other_bytes) else None
+        for replaced in ([_others(delivery), _later(delivery)], [_later_and_lost(delivery)]):
+            if await self._is_any(*replaced, other_bytes):
+                return SkipReason.REPLACED
+        return None
 
     async def note_object(self, delivery: Delivery, error: Failure | None) -> bool:
         unchanged = {
@@ -101,6 +102,11 @@ class MongoObjects:
         )
         return self._codec.decode(document) if document else None
 
+    async def _is_held(self, delivery: Delivery) -> bool:
+        """Return whether another delivery claims the name; the index of claims finds it at once."""
+        claimed = {"target": delivery.target, "name": delivery.final_name}
+        return await self._is_any({"claimed": claimed, "_id": {"$ne": ObjectId(delivery.id)}})
+
     async def _is_any(self, *conditions: Document) -> bool:
         return await self._deliveries.find_one({"$and": conditions}, {"_id": 1}) is not None
 
@@ -112,3 +118,17 @@ def _others(delivery: Delivery) -> Document:
 
 def _later(delivery: Delivery) -> Document:
     return {"state": DeliveryState.DELIVERED.value, "ended_at": {"$gte": delivery.ended_at}}
+
+
+def _later_and_lost(delivery: Delivery) -> Document:
+    """Return the condition for later deliveries to the name whose object was lost, and which are queued again.
+
+    Such a delivery has no final name until its next attempt.
+    """
+    receipt = {"receipt.object_name": delivery.final_name, "ended_at": {"$gte": delivery.ended_at}}
+    return {
+        "target": delivery.target,
+        "former_receipts.receipt.object_name": delivery.final_name,
+        "former_receipts": {"$elemMatch": receipt},
+        "_id": {"$ne": ObjectId(delivery.id)},
+    }

@@ -5,6 +5,7 @@ All methods raise DatabaseUnavailable.
 
 from typing import Protocol, TypeVar
 
+from gridhaul.transfer.errors import Patience
 from gridhaul.transfer.model import Lease, RecordId
 from gridhaul.transfer.states import Move
 
@@ -29,10 +30,12 @@ class HeldRecords(Protocol[S_contra]):
     async def release(self, lease: Lease, to_state: S_contra, *, delay_seconds: float, **changes: object) -> None:
         """End the lease; the record is due again after `delay_seconds`."""
 
-    async def wait(self, lease: Lease, to_state: S_contra, *, delay_seconds: float, **changes: object) -> None:
+    async def wait(
+        self, lease: Lease, to_state: S_contra, *, patience: Patience, delay_seconds: float, **changes: object
+    ) -> None:
         """Do what `release` does, and count the attempt in the record's `wait`.
 
-        A record that has no `wait`, or whose `wait` is None in `changes`, waits from now on.
+        A record waits from now on if it has no `wait` of this patience, or if `wait` is None in `changes`.
         """
 
     async def finish(self, lease: Lease, to_state: S_contra, **changes: object) -> None:
@@ -61,7 +64,7 @@ class MovableRecords(Protocol[R_co, S_contra]):
     async def hurry(self, record_id: RecordId) -> R_co | None:
         """Make a record due now that waits for its next attempt, and return it; the caller sends the hint.
 
-        Return None if the record does not wait for a next attempt that is planned for later.
+        Return None if no attempt is planned for later.
         """
 
     async def move(self, record_id: RecordId, move: Move[S_contra], **changes: object) -> R_co | None:
