@@ -66,7 +66,9 @@ async def _deliver(runtime: Runtime, delivery: Delivery, tenure: Tenure, meter: 
     held = await hold_first_name(runtime.deliveries, delivery)
     target = await runtime.targets.get(delivery.target)
     await runtime.targets.probe_if_due(target, delivery, runtime.deliveries, tenure)
-    attempt = _Attempt(runtime, delivery, file, content, target, tenure, meter)
+    attempt = _Attempt(
+        runtime, delivery=delivery, file=file, content=content, target=target, tenure=tenure, meter=meter
+    )
     # Remove temporary objects of earlier attempts before the final name is looked at, because an earlier worker could
     # still rename such an object.
     for name in filter(is_temporary, delivery.leftovers):
@@ -108,6 +110,7 @@ class _Attempt:
     def __init__(
         self,
         runtime: Runtime,
+        *,
         delivery: Delivery,
         file: File,
         content: Content,

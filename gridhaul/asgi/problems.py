@@ -163,10 +163,14 @@ def _is_unknown(item: Mapping[str, Any]) -> bool:
     return bool(item["type"] == "extra_forbidden")
 
 
+# No class of `transfer.errors` has this code: the request was not one of the service's own.
+PATH_UNKNOWN = "path_unknown"
+
+
 async def _on_http_exception(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - the handler is registered for this class
-    code = "path_unknown" if error.status_code == 404 else http.HTTPStatus(error.status_code).name.lower()
-    detail = {404: "There is nothing under this path.", 405: "This path does not know this method."}
+    code = PATH_UNKNOWN if error.status_code == 404 else http.HTTPStatus(error.status_code).name.lower()
+    detail = {404: "The service has no such path; check the address.", 405: "This path does not know this method."}
     text = detail.get(error.status_code, "The request could not be answered.")
     headers = {"Allow": ", ".join(methods_of(request))} if error.status_code == 405 else error.headers
     return problem(request, status=error.status_code, code=code, detail=text, headers=headers)

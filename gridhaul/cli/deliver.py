@@ -11,7 +11,7 @@ from gridhaul.cli.display import Display
 from gridhaul.cli.exits import Exit, leave
 from gridhaul.cli.ids import resolve
 from gridhaul.cli.send import follow, interrupted_with
-from gridhaul.client import ApiError, Client, Destination, Transfer
+from gridhaul.client import ApiError, Client, DeliverTo, Transfer
 from gridhaul.client.records import DeliveryRecord, FileRecord
 from gridhaul.transfer.errors import OptionsConflict
 from gridhaul.transfer.states import Action
@@ -38,7 +38,7 @@ def find_stored(client: Client, record_id: str) -> FileRecord:
     return file
 
 
-def queue(client: Client, file: FileRecord, destination: Destination) -> DeliveryRecord:
+def queue(client: Client, file: FileRecord, destination: DeliverTo) -> DeliveryRecord:
     """Queue the delivery, unless it is open or DELIVERED already, and return it. Raises ClientError, Interrupted.
 
     A delivery whose object was found lost is DELIVERED, and is retried.
@@ -51,7 +51,7 @@ def queue(client: Client, file: FileRecord, destination: Destination) -> Deliver
         return client.operate_delivery(delivery["delivery_id"], Action.RETRY)
 
 
-def deliver_and_follow(client: Client, file: FileRecord, destination: Destination, display: Display) -> Transfer:
+def deliver_and_follow(client: Client, file: FileRecord, destination: DeliverTo, display: Display) -> Transfer:
     """Show the delivery until it is over, and return its last state. Raises ClientError, Interrupted."""
     delivery = queue(client, file, destination)
     return follow(file, client.follow_delivery(file, delivery), display)

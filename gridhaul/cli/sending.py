@@ -20,7 +20,7 @@ from gridhaul.cli.send import (
     print_registered,
     send_and_follow,
 )
-from gridhaul.client import Client, Destination, Order, Transfer
+from gridhaul.client import Client, DeliverTo, Order, Transfer
 from gridhaul.transfer.model import IfChanged, IfExists
 
 PATIENCE_SECONDS = 30.0
@@ -43,7 +43,7 @@ def send(
     as_json: Json = False,
 ) -> None:
     """Send FILE to TARGET and wait until the file is delivered."""
-    destination = Destination(target=target, object_name=name, if_exists=if_exists)
+    destination = DeliverTo(target=target, object_name=name, if_exists=if_exists)
     order = Order(path=file, destination=destination, if_changed=if_changed)
     with exit_codes():
         if wait:
@@ -77,7 +77,7 @@ def deliver(
     The source is not read again. A delivery that FAILED or was CANCELLED begins again; one that is DELIVERED already is
     only printed.
     """
-    destination = Destination(target=target, object_name=name, if_exists=if_exists)
+    destination = DeliverTo(target=target, object_name=name, if_exists=if_exists)
     with exit_codes():
         if wait:
             with connect(PATIENCE_SECONDS, say) as client:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from gridhaul.client import ApiError, ClientError
 from gridhaul.transfer import errors
 
+PATH_UNKNOWN = "path_unknown"  # no class has this code: no service of Gridhaul raises it
 OTHER_VERSION = "The api does not understand this command; do both have the same version?"
 # Details of these codes speak of requests, because a program that speaks HTTP has to mend its request. A user of the
 # command can only do something else.
@@ -21,7 +22,7 @@ SENTENCES: Mapping[str, str] = {
     errors.HeadersTooLarge.code: "GRIDHAUL_TOKEN is longer than the api takes.",
     errors.IdempotencyConflict.code: "The api took this command for another one; run it again.",
     errors.GridhaulError.code: "The server failed unexpectedly; its log says more.",
-    "path_unknown": "The api does not know this command; check GRIDHAUL_URL, and whether both have the same version.",
+    PATH_UNKNOWN: "The api does not know this command; check GRIDHAUL_URL, and that both have one version.",
     "method_not_allowed": "The api does not know this command; check whether both have the same version.",
 }
 OPTIONS: Mapping[str, str] = {

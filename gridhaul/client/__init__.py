@@ -1,6 +1,6 @@
 """The Python client of the HTTP API: send the server's files, follow transfers, start checks, manage accounts."""
 
-from gridhaul.client.client import Client, Destination, Order, Transfer
+from gridhaul.client.client import Client, DeliverTo, Order, Transfer
 from gridhaul.client.errors import ApiError, ApiInsecure, ApiUnreachable, ClientError
 from gridhaul.client.login import logged_in
 
@@ -10,7 +10,7 @@ __all__ = [
     "ApiUnreachable",
     "Client",
     "ClientError",
-    "Destination",
+    "DeliverTo",
     "Order",
     "Transfer",
     "logged_in",

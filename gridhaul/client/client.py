@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Self, cast
 
 from gridhaul.client.accounts import Accounts, Keys
-from gridhaul.client.connection import Connection, Patience
+from gridhaul.client.connection import Connection, RetryBudget
 from gridhaul.client.errors import ClientError
 from gridhaul.client.polling import LONGEST_SECONDS, LONGEST_WAITING_SECONDS, Pauses
 from gridhaul.client.records import CHECK_OVER, CheckOrder, CheckRecord, DeliveryRecord, FileRecord
@@ -22,7 +22,7 @@ DELIVERY_OVER = frozenset({"DELIVERED", "FAILED", "CANCELLED"})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Destination:
+class DeliverTo:
     """Where to deliver a file. Without `object_name`, the object gets the name of the file."""
 
     target: str
@@ -35,7 +35,7 @@ class Order:
     """A file to send. `path` is absolute, on the server."""
 
     path: str
-    destination: Destination
+    destination: DeliverTo
     if_changed: IfChanged
 
 
@@ -90,8 +90,8 @@ class Client:
         An access token needs `current_password`, its account's password, for requests that give lasting access: new
         keys, and some changes of accounts. Raises ValueError if the URL or the token is malformed.
         """
-        patience = Patience(seconds=patience_seconds, on_retry=on_retry)
-        self._connection = Connection(url, token, patience, tls=tls)
+        budget = RetryBudget(seconds=patience_seconds, on_retry=on_retry)
+        self._connection = Connection(url, token, budget, tls=tls)
         self.accounts = Accounts(self._connection, current_password)
         self.keys = Keys(self._connection, current_password)
 
@@ -144,7 +144,7 @@ class Client:
         """Cancel the file and its deliveries, and delete the file. A repeated request has the same answer."""
         return cast(FileRecord, self._connection.delete(f"/files/{file_id}", cancel="true"))
 
-    def deliver(self, file: FileRecord, destination: Destination) -> DeliveryRecord:
+    def deliver(self, file: FileRecord, destination: DeliverTo) -> DeliveryRecord:
         """Deliver a stored file to the destination. A repeated request has the same answer."""
         headers = {"content-sha256": file["digests"]["sha-256"]}
         path = f"/upload/{file['file_id']}/finalize"
@@ -217,6 +217,6 @@ def _pause(pauses: Pauses, transfer: Transfer) -> float:
     return pauses.after(transfer.state, longest_seconds=LONGEST_WAITING_SECONDS if waits else LONGEST_SECONDS)
 
 
-def _wanted(destination: Destination) -> dict[str, str]:
+def _wanted(destination: DeliverTo) -> dict[str, str]:
     wanted = {"target": destination.target, "if_exists": destination.if_exists.value}
     return wanted if destination.object_name is None else wanted | {"object_name": destination.object_name}

@@ -24,7 +24,7 @@ _NEVER_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Patience:
+class RetryBudget:
     """The seconds for which a request is retried, and the callback that receives the error before each retry."""
 
     seconds: float
@@ -34,7 +34,7 @@ class Patience:
 class Connection:
     """An HTTP connection to the api. Use as a context manager."""
 
-    def __init__(self, url: str, token: str | None, patience: Patience, *, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(self, url: str, token: str | None, budget: RetryBudget, *, tls: ssl.SSLContext | None = None) -> None:
         """Make a connection. Without a token, only requests that need none are possible.
 
         Without `tls`, the connection trusts the system's certificate authorities. Raises ValueError if the URL or the
@@ -50,7 +50,7 @@ class Connection:
             follow_redirects=False,
             trust_env=False,
         )
-        self._patience = patience
+        self._budget = budget
         self._answered_at: datetime | None = None
 
     def __enter__(self) -> Self:
@@ -104,7 +104,7 @@ class Connection:
         retrying = Retrying(
             retry=retry_if_exception(can_retry),
             wait=_pause_seconds,
-            stop=stop_before_delay(self._patience.seconds),
+            stop=stop_before_delay(self._budget.seconds),
             before_sleep=self._report,
             reraise=True,
         )
@@ -120,7 +120,7 @@ class Connection:
 
     def _report(self, state: RetryCallState) -> None:
         if isinstance(error := _error_of(state), ClientError):
-            self._patience.on_retry(error)
+            self._budget.on_retry(error)
 
 
 def _checked_url(url: str) -> httpx2.URL:

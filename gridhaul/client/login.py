@@ -6,7 +6,7 @@ from contextlib import contextmanager, suppress
 from typing import cast
 
 from gridhaul.client.client import Client
-from gridhaul.client.connection import Connection, Patience
+from gridhaul.client.connection import Connection, RetryBudget
 from gridhaul.client.errors import ClientError
 from gridhaul.client.records import LoginRecord
 
@@ -26,8 +26,8 @@ def logged_in(
     The client sends the password with each request that may need it. Raises ClientError, and ValueError if the URL is
     malformed.
     """
-    patience = Patience(seconds=patience_seconds, on_retry=on_retry)
-    with Connection(url, None, patience, tls=tls) as anonymous:
+    budget = RetryBudget(seconds=patience_seconds, on_retry=on_retry)
+    with Connection(url, None, budget, tls=tls) as anonymous:
         login = _log_in(anonymous, username, password)
         try:
             token = login["access_token"]

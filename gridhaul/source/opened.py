@@ -32,7 +32,7 @@ from gridhaul.transfer.model import SourceIdentity
 from gridhaul.transfer.naming import has_control_characters
 
 PATH_MAX_BYTES = 4096
-GONE = "The server has no file at the path of the source."
+NO_FILE_THERE = "The server has no file at the path of the source."
 TOO_MANY_BYTES = 2**51  # from this size on, 32 bits cannot number the GridFS chunks
 TICK_SECONDS = 0.02  # two changes within a tick of the kernel's clock get the same time
 READ = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC  # O_NONBLOCK: a file that another program leased must not block
@@ -167,8 +167,8 @@ def _closing(descriptor: int) -> Iterator[int]:
 _BY_ERRNO: dict[int, Callable[[], GridhaulError]] = {
     errno.EXDEV: lambda: PathNotAllowed(NOT_ALLOWED),
     errno.ELOOP: lambda: PathNotAllowed(NOT_ALLOWED),
-    errno.ENOENT: lambda: SourceMissing(GONE),
-    errno.ENOTDIR: lambda: SourceMissing(GONE),
+    errno.ENOENT: lambda: SourceMissing(NO_FILE_THERE),
+    errno.ENOTDIR: lambda: SourceMissing(NO_FILE_THERE),
     errno.EACCES: lambda: SourceUnreadable("The server may not read this file."),
     errno.EPERM: lambda: SourceUnreadable("The server may not read this file."),
     errno.ENAMETOOLONG: lambda: PathInvalid("A part of the path is too long."),

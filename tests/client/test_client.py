@@ -12,7 +12,7 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from gridhaul.client import ApiError, ApiUnreachable, Client, ClientError, Destination, Order, connection, logged_in
+from gridhaul.client import ApiError, ApiUnreachable, Client, ClientError, DeliverTo, Order, connection, logged_in
 from gridhaul.client.records import DeliveryRecord, FileRecord
 from gridhaul.embedded.network import free_ports
 from gridhaul.transfer.model import IfChanged, IfExists
@@ -36,7 +36,7 @@ from tests.servers.canned import canned_answer
 
 ORDER = Order(
     path="/srv/run42.h5",
-    destination=Destination(target="archive", object_name=None, if_exists=IfExists.FAIL),
+    destination=DeliverTo(target="archive", object_name=None, if_exists=IfExists.FAIL),
     if_changed=IfChanged.RESTART,
 )
 
