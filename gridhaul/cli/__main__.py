@@ -1,9 +1,12 @@
 """Starts the command, as `python -m gridhaul.cli` or as the script `gridhaul`."""
 
 import gc
+import os
 import signal
 import sys
 from types import FrameType
+
+STDOUT = 1
 
 
 def main() -> None:
@@ -11,19 +14,33 @@ def main() -> None:
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # a shell may have it ignored in the background
         signal.signal(signal.SIGINT, _interrupt_once)
     try:
-        from gridhaul.cli import app  # not at the top: a Ctrl-C during this import must be caught
-
-        gc.freeze()  # the imported objects stay to the end: visiting each of them again at the exit costs 70 ms
-        app.main()
+        _run()
     except KeyboardInterrupt:
         sys.stderr.write("Interrupted.\n")
         sys.exit(128 + signal.SIGINT)
+    except OSError as error:  # the errors of requests and of settings have become lines before
+        # What is still buffered would fail again at the exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), STDOUT)
+        sys.stderr.write(f"gridhaul: the output cannot be written: {error.strerror}\n")
+        sys.exit(1)
 
 
-def _interrupt_once(_number: int, _frame: FrameType | None) -> None:
+def _run() -> None:
+    from gridhaul.cli import app  # not at the top: a Ctrl-C during this import must be caught
+
+    gc.freeze()  # the imported objects stay to the end: visiting each of them again at the exit costs 70 ms
+    try:
+        app.main()
+    finally:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+
+
+def _interrupt_once(number: int, _frame: FrameType | None) -> None:
     """Raise KeyboardInterrupt, and ignore every further Ctrl-C: it would interrupt the end that the first one began."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    raise KeyboardInterrupt
+    # A second signal may have arrived before this line; Python then calls this handler once more.
+    if signal.signal(number, signal.SIG_IGN) is not signal.SIG_IGN:
+        raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

@@ -100,7 +100,7 @@ def ls(
     limit: Annotated[int, typer.Option(min=1, help="The most files, and the most deliveries, to list.")] = 50,
     as_json: JsonLines = False,
 ) -> None:
-    """List files that are not deleted, and deliveries that are open or failed, newest first.
+    """List files that are not deleted, and deliveries that are open, failed or lost, newest first.
 
     TIME is when the file was registered, or the delivery queued. Every command takes the ending of an id, of 4 digits
     or more, that no other id has. A terminal gets a table of its width; elsewhere each line holds whole values between

@@ -27,11 +27,24 @@ def connect(patience_seconds: float, note: Callable[[str], None]) -> Client:
             settings.url,
             settings.token.get_secret_value(),
             patience_seconds=patience_seconds,
-            on_retry=lambda error: note(f"waiting: {reason(error)}"),
+            on_retry=_changed_reasons(note),
             tls=tls_context(settings.ca_file),
         )
     except ValueError as error:
         raise SettingsError(f"GRIDHAUL_URL or GRIDHAUL_TOKEN: {error}") from None
+
+
+def _changed_reasons(note: Callable[[str], None]) -> Callable[[ClientError], None]:
+    """Return a callback that notes why a request is retried, once for each series of equal reasons."""
+    last = ""
+
+    def on_retry(error: ClientError) -> None:
+        nonlocal last
+        if (line := f"waiting: {reason(error)}") != last:
+            last = line
+            note(line)
+
+    return on_retry
 
 
 def connect_as(username: str | None) -> AbstractContextManager[Client]:
@@ -55,7 +68,7 @@ def log_in(username: str, password: str) -> Iterator[Client]:
                 username=username,
                 password=password,
                 patience_seconds=ACCOUNT_PATIENCE_SECONDS,
-                on_retry=lambda error: say(f"waiting: {reason(error)}"),
+                on_retry=_changed_reasons(say),
                 tls=tls_context(settings.ca_file),
             )
             client = stack.enter_context(login)

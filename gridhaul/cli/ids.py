@@ -1,7 +1,7 @@
 """Ids on the command line: a whole id, or an ending that only one of the newest records has."""
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
@@ -15,6 +15,7 @@ from gridhaul.client.records import CheckRecord, DeliveryRecord, FileRecord
 NEWEST = 1000
 ID_DIGITS = 24
 ENDING_DIGITS = 4  # the shortest ending: shorter ones would often fit several records
+SAFE_DIGITS = 8  # the shortest ending if there may be older records, of which a shorter one could mean one
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,7 +46,7 @@ def resolve(client: Client, text: str) -> str:
 
 def resolve_all(client: Client, texts: Sequence[str]) -> list[str]:
     """Return the id for each text, as `resolve` does. The records are fetched once."""
-    return _resolved(texts, "file or delivery", lambda: chain(_files(client), _deliveries(client)))
+    return _resolved(texts, "file or delivery", lambda: [_files(client), _deliveries(client)])
 
 
 def resolve_file(client: Client, text: str) -> str:
@@ -55,17 +56,28 @@ def resolve_file(client: Client, text: str) -> str:
 
 def resolve_files(client: Client, texts: Sequence[str]) -> list[str]:
     """Return the id of the file for each text, as `resolve_all` does."""
-    return _resolved(texts, "file", lambda: _files(client))
+    return _resolved(texts, "file", lambda: [_files(client)])
 
 
 def resolve_check(client: Client, text: str) -> str:
     """Return the id of the check that `text` names, as `resolve` does."""
-    return _resolved([text], "check", lambda: _checks(client))[0]
+    return _resolved([text], "check", lambda: [_checks(client)])[0]
 
 
-def _resolved(texts: Sequence[str], kind: str, newest: Callable[[], Iterator[_Candidate]]) -> list[str]:
-    candidates = [] if all(_is_whole(text) for text in texts) else list(newest())
+def _resolved(texts: Sequence[str], kind: str, newest: Callable[[], Sequence[Sequence[_Candidate]]]) -> list[str]:
+    lists = [] if all(_is_whole(text) for text in texts) else newest()
+    if any(len(one) >= NEWEST for one in lists):
+        _require_safe(texts)
+    candidates = list(chain.from_iterable(lists))
     return [text if _is_whole(text) else _only(text, kind, candidates) for text in texts]
+
+
+def _require_safe(texts: Sequence[str]) -> None:
+    """Exit with USAGE if an ending is so short that an older record, which was not fetched, may have it, too."""
+    for text in texts:
+        if len(text) < SAFE_DIGITS:
+            why = f"there are more than {NEWEST:,} records, and an older one may end with {text}, too"
+            leave(Exit.USAGE, f"gridhaul: {why}: give {SAFE_DIGITS} digits or more")
 
 
 def _is_whole(text: str) -> bool:
@@ -84,16 +96,16 @@ def _only(ending: str, kind: str, candidates: Sequence[_Candidate]) -> str:
     return found[0].id
 
 
-def _files(client: Client) -> Iterator[_Candidate]:
-    return (_file(file) for file in client.files(states=(), limit=NEWEST))
+def _files(client: Client) -> list[_Candidate]:
+    return [_file(file) for file in client.files(states=(), limit=NEWEST)]
 
 
-def _deliveries(client: Client) -> Iterator[_Candidate]:
-    return (_delivery(delivery) for delivery in client.all_deliveries(states=(), limit=NEWEST))
+def _deliveries(client: Client) -> list[_Candidate]:
+    return [_delivery(delivery) for delivery in client.all_deliveries(states=(), limit=NEWEST)]
 
 
-def _checks(client: Client) -> Iterator[_Candidate]:
-    return (_check(check) for check in client.checks(limit=NEWEST))
+def _checks(client: Client) -> list[_Candidate]:
+    return [_check(check) for check in client.checks(limit=NEWEST)]
 
 
 def _file(file: FileRecord) -> _Candidate:

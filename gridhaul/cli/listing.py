@@ -28,7 +28,7 @@ Listed = tuple[list[FileRecord], list[DeliveryRecord]]
 
 
 def find(client: Client, *, limit: int) -> Listed:
-    """Return the newest files that are not deleted, and the newest deliveries that are open or failed, up to `limit`.
+    """Return the newest files that are not deleted, and the newest deliveries to look at, up to `limit` of each.
 
     Raises ClientError.
     """
@@ -36,7 +36,7 @@ def find(client: Client, *, limit: int) -> Listed:
 
 
 def find_with_deleted(client: Client, *, limit: int) -> Listed:
-    """Return the newest files in every state, and the newest deliveries that are open or failed, up to `limit`.
+    """Return the newest files in every state, and the newest deliveries to look at, up to `limit` of each.
 
     Raises ClientError.
     """
@@ -64,7 +64,7 @@ def print_text(files: Sequence[FileRecord], deliveries: Sequence[DeliveryRecord]
     for n, (header, rows) in enumerate(table for table in tables if table[1]):
         if n:
             typer.echo()
-        if sys.stdout.isatty():
+        if sys.stdout is not None and sys.stdout.isatty():
             print_fitted(header, rows, columns=shutil.get_terminal_size().columns, now=now)
         else:
             print_tabs(astuple(row) for row in (header, *rows))
@@ -79,4 +79,6 @@ def print_json_lines(files: Sequence[FileRecord], deliveries: Sequence[DeliveryR
 
 
 def _not_done(client: Client, limit: int) -> list[DeliveryRecord]:
-    return client.all_deliveries(states=NOT_DONE, limit=limit)
+    """Return deliveries that are open or failed, or whose object was lost, newest first."""
+    found = [*client.all_deliveries(states=NOT_DONE, limit=limit), *client.lost_deliveries(limit=limit)]
+    return sorted(found, key=lambda delivery: delivery["created_at"], reverse=True)[:limit]

@@ -128,6 +128,10 @@ class Client:
         """Return the newest deliveries of all files in one of the states, up to `limit`; no states mean every state."""
         return cast(list[DeliveryRecord], self._connection.listed("deliveries", limit=limit, state=sorted(states)))
 
+    def lost_deliveries(self, *, limit: int) -> list[DeliveryRecord]:
+        """Return the newest deliveries whose object a check found lost, up to `limit`."""
+        return cast(list[DeliveryRecord], self._connection.listed("deliveries", limit=limit, lost="true"))
+
     def operate_file(self, file_id: str, action: Action) -> FileRecord:
         """Cancel, pause, resume or retry the file. A repeated request has the same answer."""
         return cast(FileRecord, self._connection.post(f"/files/{file_id}/{action}"))

@@ -13,7 +13,10 @@ from gridhaul.storage.connect import Database, Document, maps_database_errors
 from gridhaul.storage.lease import GONE, LONGEST_REQUEST_SECONDS, NEVER_CLAIMED, NOW, LeasedCollection, after
 from gridhaul.storage.lost_objects import object_forgotten
 from gridhaul.storage.majority_reads import read_with_catch_up
+from gridhaul.storage.names_at_targets import why_not_ours
+from gridhaul.storage.schema import LOST
 from gridhaul.transfer.errors import OptionsConflict
+from gridhaul.transfer.findings import SkipReason
 from gridhaul.transfer.model import Delivery, File, Lease, NewDelivery, NewFile, Queue, RecordId
 from gridhaul.transfer.states import (
     DELETABLE,
@@ -169,6 +172,9 @@ class MongoDeliveries(LeasedCollection[Delivery, DeliveryState]):
                 )
             return delivery, False
 
+    async def why_not_ours(self, delivery: Delivery) -> SkipReason | None:
+        return await why_not_ours(self._collection, delivery)
+
     async def hold_name(self, lease: Lease, final_name: str) -> bool:
         claim = {"target": "$target", "name": {"$literal": final_name}}
         folder = {"$literal": final_name.rpartition("/")[0]}
@@ -186,7 +192,12 @@ class MongoDeliveries(LeasedCollection[Delivery, DeliveryState]):
     async def page(
         self, *, owner: str | None, states: Collection[DeliveryState], limit: int, before: Delivery | None
     ) -> Sequence[Delivery]:
-        wanted = _of(owner, states)
+        return await self._page(_of(owner, states), limit=limit, before=before)
+
+    async def page_of_lost(self, *, owner: str | None, limit: int, before: Delivery | None) -> Sequence[Delivery]:
+        return await self._page(_of(owner, ()) | dict(LOST), limit=limit, before=before)
+
+    async def _page(self, wanted: Document, *, limit: int, before: Delivery | None) -> Sequence[Delivery]:
         if before is not None:
             older = {"created_at": {"$lt": before.created_at}}
             beside = {"created_at": before.created_at, "_id": {"$lt": ObjectId(before.id)}}
@@ -203,7 +214,7 @@ class MongoDeliveries(LeasedCollection[Delivery, DeliveryState]):
         return {**super()._due_now(), "ended_at": GONE, "cleaning_error": GONE, **object_forgotten()}
 
     def _movable(self, move: Move[DeliveryState]) -> Document:
-        lost = {"state": {"$in": sorted(move.from_lost)}, "object_error": {"$type": "object"}}
+        lost = {"state": {"$in": sorted(move.from_lost)}, **LOST}
         return {"$or": [super()._movable(move), lost]} if move.from_lost else super()._movable(move)
 
     def _at_rest(self, state: DeliveryState) -> Document:
@@ -235,7 +246,7 @@ class MongoDeliveries(LeasedCollection[Delivery, DeliveryState]):
         values: dict[str, Any] = {"target": to.target, "object_name": to.object_name, "if_exists": to.if_exists}
         values |= {"file_id": new.file_id, "owner": new.owner, "length": new.length, "sha256": new.sha256}
         values |= {"source_path": new.source_path}
-        values |= {"queue": new.queue, "state": DeliveryState.QUEUED, "error": None, "sent_bytes": 0}
+        values |= {"queue": new.queue, "state": DeliveryState.QUEUED, "error": None, "sent_bytes": 0, "rate": None}
         kept = {
             "fence": {"$add": [{"$ifNull": ["$fence", -1]}, 1]},
             "created_at": {"$ifNull": ["$created_at", NOW]},

@@ -39,6 +39,7 @@ AUTH_INDEXES = (
 )
 LEASED = (_index("hint_at", sparse=True), _partial_index("queue", "hinted_at"))
 NEWEST_FIRST = ("-created_at", "-_id")
+LOST: Mapping[str, Any] = {"object_error": {"$type": "object"}}  # deliveries whose object a check found lost
 REGISTRY_INDEXES: Mapping[str, Sequence[IndexModel]] = {
     "auth": AUTH_INDEXES,
     "files": (
@@ -61,6 +62,7 @@ REGISTRY_INDEXES: Mapping[str, Sequence[IndexModel]] = {
         _index("target", "folder"),
         _partial_index("claimed", unique=True),
         _partial_index("_id", "cleaning_error"),
+        _index(*NEWEST_FIRST, "object_error.code", partialFilterExpression=LOST),
     ),
     "contents": LEASED,
     "checks": (*LEASED, _partial_index("open_key", unique=True)),

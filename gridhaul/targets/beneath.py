@@ -49,10 +49,13 @@ def make_folder(root: Root, folders: Sequence[str]) -> Iterator[int]:
         yield descriptor
 
 
-def open_file(folder: int, name: str, flags: int) -> int:
-    """Return a descriptor of the regular file in the folder. Raises NotAnObject if something else has the name."""
+def open_file(folder: int, name: str, flags: int, *, mode: int = 0) -> int:
+    """Return a descriptor of the regular file in the folder. Raises NotAnObject if something else has the name.
+
+    A file that is made gets `mode`, less the umask.
+    """
     try:
-        descriptor = os.open(name, flags | FILE_FLAGS, 0o666, dir_fd=folder)
+        descriptor = os.open(name, flags | FILE_FLAGS, mode, dir_fd=folder)
     except OSError as error:
         if error.errno in NO_FILE:
             raise _no_file() from error

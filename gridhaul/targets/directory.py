@@ -144,18 +144,20 @@ class DirectoryTarget:
         opened.callback(os.close, descriptor)
         return descriptor
 
-    def _create(self, name: str, opened: ExitStack) -> int:
+    def _create(self, name: str, opened: ExitStack, *, mode: int) -> int:
         folders, last = split_name(name)
         with make_folder(self._root, folders) as folder:
-            descriptor = open_file(folder, last, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+            descriptor = open_file(folder, last, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode=mode)
         opened.callback(os.close, descriptor)
         return descriptor
 
     def _put(self, name: str, blocks: Blocks, *, length: int, leaving: Leaving, attributes: Attributes | None) -> None:
+        # Nobody else may read the bytes of a file before it has the mode of its source.
+        gets_mode = self._keep_mode and attributes is not None and attributes.mode is not None
         with ExitStack() as opened:
             leaving(0)
             with mapped_os_errors():
-                descriptor = self._create(name, opened)
+                descriptor = self._create(name, opened, mode=0o600 if gets_mode else 0o666)
             written = 0
             for block in blocks:
                 leaving(len(block))

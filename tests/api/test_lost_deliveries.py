@@ -1,11 +1,13 @@
 """A delivery whose object a check found lost is shown as that, and can be queued again; others that are over stay."""
 
+from dataclasses import replace
+
 import httpx2
 
-from gridhaul.transfer.model import Delivery, Failure
+from gridhaul.transfer.model import Delivery, Failure, IfExists
 from tests.api.service import Api
 from tests.contracts.ports import SHA256, Ports, destination, new_delivery, stored
-from tests.contracts.test_lost_deliveries import GONE, delivered
+from tests.contracts.test_lost_deliveries import GONE, RECEIPT, delivered
 
 WHY = {"code": GONE.code, "detail": GONE.detail}
 
@@ -35,6 +37,18 @@ async def test_lost_delivery_is_shown_and_its_receipt_becomes_a_former_one_with_
     assert api.hinted() == [("tasks.finalize_file", lost.id)]
     repeated = await api.http.post(f"/deliveries/{lost.id}/retry")
     assert (repeated.status_code, repeated.json()) == (200, again)
+
+
+async def test_retry_never_puts_a_lost_object_over_that_of_a_later_delivery(api: Api, ports: Ports) -> None:
+    lost = await _delivered(ports, GONE)
+    to = destination(object_name=lost.object_name, if_exists=IfExists.OVERWRITE)
+    later = replace(new_delivery(to, file_id=(await stored(ports)).id), sha256="ef" * 32)
+    await ports.deliveries.open(later)
+    await delivered(ports, object_error=None, new=later, receipt=replace(RECEIPT, sha256="ef" * 32))
+    answer = await api.http.post(f"/deliveries/{lost.id}/retry")
+    assert (answer.status_code, answer.json()["code"]) == (409, "state_conflict")
+    assert "under another name" in answer.json()["detail"]
+    assert await ports.deliveries.get(lost.id) == lost
 
 
 async def test_finalize_again_delivers_nothing_twice_and_tells_that_the_object_is_lost(api: Api, ports: Ports) -> None:

@@ -53,6 +53,19 @@ def test_ending_that_none_has_is_not_found(run: Run) -> None:
     assert (result.exit_code, result.stderr) == (4, UNKNOWN.format("file or delivery"))
 
 
+def test_short_ending_is_refused_if_an_older_record_may_have_it(api: ScriptedApi, run: Run) -> None:
+    many = [file("STORED", file_id=f"{n:020x}abcd") for n in range(999)]
+    first = file("STORED", file_id=FIRST)
+    api.script(FILES, Answer(body={"files": [first, *many], "next_cursor": None}))
+    api.script(f"DELETE /files/{FIRST}", file("DELETING"))
+    run("rm", "ffff")  # takes the answer that the fixture has scripted
+    refused = run("rm", "789abcd")
+    assert (refused.exit_code, api.calls(f"DELETE /files/{FIRST}")) == (2, [])
+    why = "there are more than 1,000 records, and an older one may end with 789abcd, too"
+    assert refused.stderr == f"gridhaul: {why}: give 8 digits or more\n"
+    assert run("rm", "6789abcd").exit_code == 0
+
+
 def test_only_files_are_removed_by_an_ending(api: ScriptedApi, run: Run) -> None:
     api.script(f"DELETE /files/{SECOND}", file("DELETING"))
     assert run("rm", "1bcd").exit_code == 0

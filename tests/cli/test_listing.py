@@ -13,6 +13,7 @@ FAILED_FILES = "GET /files?state=FAILED&limit=50"
 FAILED_DELIVERIES = "GET /deliveries?state=FAILED&limit=50"
 NOT_DONE = "&".join(f"state={state}" for state in ("COMMITTING", "FAILED", "PAUSED", "QUEUED", "STREAMING"))
 DELIVERIES = f"GET /deliveries?{NOT_DONE}&limit=50"
+LOST = "GET /deliveries?lost=true&limit=50"
 WHY = {"code": "target_refused", "detail": "Not\x1b[2J here."}
 HEADER = "NAME\tSOURCE\tSIZE\tSTATE\tTARGET\tTIME\tID\tNOTE"
 
@@ -29,6 +30,7 @@ def test_files_and_deliveries_that_are_not_done_are_whole_between_tabs(api: Scri
     long = "/srv/" + "d" * 300
     api.script(FILES, files(file("STORING", stored_bytes=MIB, rate=MIB), file("PAUSED", name="a\tb", file_path=long)))
     api.script(DELIVERIES, deliveries(delivery("FAILED", error=WHY)))
+    api.script(LOST, deliveries())
     result = run("ls")
     storing = "1.0 MiB of 4.0 MiB, 1.0 MiB/s, 3 s left"
     registered, queued = "2026-11-21T03:00:00Z", "2026-11-21T03:00:02Z"
@@ -47,6 +49,7 @@ def test_reason_to_wait_and_the_next_attempt_are_told(api: ScriptedApi, run: Run
     soon = (datetime.now(UTC) + timedelta(seconds=185)).isoformat()
     api.script(FILES, files(file("REGISTERED", waiting=WHY, error=WHY, next_attempt_at=soon)))
     api.script(DELIVERIES, deliveries())
+    api.script(LOST, deliveries())
     note = run("ls").stdout.splitlines()[1].split("\t")[-1]
     assert note.startswith("waiting: not\\x1b[2J here; next attempt in 3 min 0")
 
@@ -58,9 +61,19 @@ def test_delivery_whose_object_was_lost_says_so(api: ScriptedApi, run: Run) -> N
     assert note == "object_missing: the target has no object under this name"
 
 
+def test_lost_deliveries_are_listed_by_themselves(api: ScriptedApi, run: Run) -> None:
+    lost = {"code": "object_missing", "detail": "No object is under the name."}
+    api.script(FILES, files())
+    api.script(DELIVERIES, deliveries(delivery("QUEUED", created_at="2026-11-21T03:00:01Z")))
+    api.script(LOST, deliveries(delivery("DELIVERED", object_error=lost, created_at="2026-11-21T03:00:02Z")))
+    lines = run("ls").stdout.splitlines()[1:]
+    assert [line.split("\t")[3] for line in lines] == ["DELIVERED", "QUEUED"]
+
+
 def test_file_without_a_target_has_none(api: ScriptedApi, run: Run) -> None:
     api.script(FILES, files(file("STORED", deliver_to=None)))
     api.script(DELIVERIES, deliveries())
+    api.script(LOST, deliveries())
     assert run("ls").stdout.splitlines()[1].split("\t")[4] == "-"
 
 
@@ -99,12 +112,14 @@ def test_deliveries_in_a_state_are_asked_for(api: ScriptedApi, run: Run) -> None
 def test_deleted_files_are_listed_with_all(api: ScriptedApi, run: Run) -> None:
     api.script("GET /files?limit=50", files(file("DELETED")))
     api.script(DELIVERIES, deliveries())
+    api.script(LOST, deliveries())
     assert "\tDELETED\t" in run("ls", "--all").stdout
 
 
 def test_json_is_one_object_a_line(api: ScriptedApi, run: Run) -> None:
     api.script(FILES, files(file("STORED"), file("FAILED")))
     api.script(DELIVERIES, deliveries(delivery("FAILED", error=WHY)))
+    api.script(LOST, deliveries())
     lines = [json.loads(line) for line in run("ls", "--json").stdout.splitlines()]
     failed = delivery("FAILED", error=WHY)
     assert lines == [{"file": file("STORED")}, {"file": file("FAILED")}, {"delivery": failed}]
@@ -115,12 +130,14 @@ def test_limit_is_reached_page_by_page(api: ScriptedApi, run: Run) -> None:
     api.script("GET /files?limit=1000", files(*page, cursor=FILE_ID))
     api.script(f"GET /files?limit=500&cursor={FILE_ID}", files(*page[:500], cursor=FILE_ID))
     api.script(f"GET /deliveries?{NOT_DONE}&limit=1000", deliveries())
+    api.script("GET /deliveries?lost=true&limit=1000", deliveries())
     assert len(run("ls", "--all", "--limit", "1500").stdout.splitlines()) == 1501
 
 
 def test_nothing_is_nothing(api: ScriptedApi, run: Run) -> None:
     api.script(FILES, files())
     api.script(DELIVERIES, deliveries())
+    api.script(LOST, deliveries())
     result = run("ls")
     assert (result.exit_code, result.stdout, result.stderr) == (0, "", "")
 

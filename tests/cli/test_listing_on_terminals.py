@@ -10,7 +10,7 @@ import pytest
 from rich.cells import cell_len
 
 from tests.cli.scripted_api import FILE_ID, ScriptedApi, file
-from tests.cli.test_listing import DELIVERIES, FILES, deliveries, files
+from tests.cli.test_listing import DELIVERIES, FILES, LOST, deliveries, files
 
 
 @pytest.mark.parametrize("columns", [80, 120])
@@ -18,6 +18,7 @@ def test_table_fits_the_terminal_with_local_times(api: ScriptedApi, columns: int
     long = "测" * 85
     api.script(FILES, files(file("STORED", name=long, file_path=f"/srv/{long}"), file("PAUSED", name="a\x1b[2Jb")))
     api.script(DELIVERIES, deliveries())
+    api.script(LOST, deliveries())
     lines = drawn(columns)
     assert max(cell_len(line) for line in lines) <= columns
     assert sum(FILE_ID in line for line in lines) == 2

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from urllib.parse import parse_qs
 
 import pytest
@@ -191,3 +192,12 @@ def read_all(descriptor: int) -> str:
     except OSError:  # Linux raises EIO when the other side of the pty is closed
         pass
     return drawn.decode()
+
+
+def test_output_that_cannot_be_written_is_one_line() -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "gridhaul.cli", "--help"], stdout=full, stderr=subprocess.PIPE, text=True, timeout=60
+        )
+    line = "gridhaul: the output cannot be written: No space left on device\n"
+    assert (done.returncode, done.stderr) == (1, line)

@@ -12,6 +12,7 @@ from typing import Any, Generic, TypeVar
 from gridhaul.transfer.bundle import BUNDLED_FILE_BYTES, storing_task
 from gridhaul.transfer.checks import Check
 from gridhaul.transfer.errors import LeaseLost, OptionsConflict, Patience
+from gridhaul.transfer.findings import SkipReason
 from gridhaul.transfer.model import (
     FORMER_RECEIPTS_KEPT,
     Content,
@@ -23,6 +24,7 @@ from gridhaul.transfer.model import (
     NewDelivery,
     NewFile,
     Queue,
+    Receipt,
     RecordId,
     TaskName,
     Wait,
@@ -326,6 +328,21 @@ class MemoryDeliveries(MemoryRecords[Delivery, DeliveryState]):
             raise OptionsConflict(f"This delivery exists with if_exists={row.record.if_exists}.")
         return row.record, False
 
+    async def why_not_ours(self, delivery: Delivery) -> SkipReason | None:
+        others = [row for row in self.rows.values() if row.record.id != delivery.id]
+        name = (delivery.target, delivery.final_name)
+        if any(row.claimed == name for row in others):
+            return SkipReason.NAME_HELD
+        bytes_there = [
+            (receipt.sha256, ended_at)
+            for row in others
+            for receipt, ended_at in _receipts(row.record)
+            if (receipt.target, receipt.object_name) == name
+        ]
+        assert delivery.ended_at is not None
+        replaced = any(sha256 != delivery.sha256 and at >= delivery.ended_at for sha256, at in bytes_there)
+        return SkipReason.REPLACED if replaced else None
+
     async def hold_name(self, lease: Lease, final_name: str) -> bool:
         row = self._leased(lease)
         claim = (row.record.target, final_name)
@@ -342,10 +359,17 @@ class MemoryDeliveries(MemoryRecords[Delivery, DeliveryState]):
     async def page(
         self, *, owner: str | None, states: Collection[DeliveryState], limit: int, before: Delivery | None
     ) -> Sequence[Delivery]:
+        older = self._older(owner, before)
+        return list(itertools.islice((d for d in older if not states or d.state in states), limit))
+
+    async def page_of_lost(self, *, owner: str | None, limit: int, before: Delivery | None) -> Sequence[Delivery]:
+        lost = (d for d in self._older(owner, before) if d.object_error is not None)
+        return list(itertools.islice(lost, limit))
+
+    def _older(self, owner: str | None, before: Delivery | None) -> Iterator[Delivery]:
         theirs = (row.record for row in self.rows.values() if owner in (None, row.record.owner))
         newest_first = sorted(theirs, key=_age, reverse=True)
-        older = (d for d in newest_first if before is None or _age(d) < _age(before))
-        return list(itertools.islice((d for d in older if not states or d.state in states), limit))
+        return (d for d in newest_first if before is None or _age(d) < _age(before))
 
     async def claim_cleaning(self, delivery_id: RecordId, *, holder: str) -> Delivery | None:
         row = self.rows.get(delivery_id)
@@ -408,6 +432,13 @@ class MemoryDeliveries(MemoryRecords[Delivery, DeliveryState]):
         )
         row = self.rows[new.id] = waiting_row(delivery)
         return row.record
+
+
+def _receipts(delivery: Delivery) -> Iterator[tuple[Receipt, datetime]]:
+    for former in delivery.former_receipts:
+        yield former.receipt, former.ended_at
+    if delivery.receipt is not None and delivery.ended_at is not None:
+        yield delivery.receipt, delivery.ended_at
 
 
 class MemoryAgenda:

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from gridhaul.transfer.errors import OptionsConflict
+from gridhaul.transfer.findings import SkipReason
 from gridhaul.transfer.model import (
     CheckedObject,
     Delivery,
@@ -15,6 +16,7 @@ from gridhaul.transfer.model import (
     IfExists,
     NewDelivery,
     Receipt,
+    RecordId,
     RemoteObject,
 )
 from gridhaul.transfer.states import DELIVERABLE, DELIVERY_MOVES, Action, DeliveryState
@@ -38,7 +40,12 @@ RECEIPT = Receipt(
 
 
 async def delivered(
-    ports: Ports, *, object_error: Failure | None, attempts: int = 1, new: NewDelivery = NEW
+    ports: Ports,
+    *,
+    object_error: Failure | None,
+    attempts: int = 1,
+    new: NewDelivery = NEW,
+    receipt: Receipt = RECEIPT,
 ) -> Delivery:
     """Claim the delivery, finish it as one that wrote straight to its final name does, and return it."""
     taken = await ports.deliveries.claim(
@@ -49,8 +56,7 @@ async def delivered(
     before = RemoteObject(length=3, sha256="", evidence=Evidence.SIZE)
     checked = CheckedObject(temporary_name=".gridhaul-part", tag="t", evidence=Evidence.READ_BACK)
     sent = {"final_touched": True, "replaced": before, "checked": checked, "sent_bytes": 5, "sent_bytes_most": 5}
-    receipt = replace(RECEIPT, attempts=attempts)
-    done = {"receipt": receipt, "object_error": object_error, **sent}
+    done = {"receipt": replace(receipt, attempts=attempts), "object_error": object_error, **sent}
     await ports.deliveries.finish(taken.lease, DeliveryState.DELIVERED, **done)
     found = await ports.deliveries.get(new.id)
     assert found is not None
@@ -85,6 +91,56 @@ async def test_retry_of_a_lost_delivery_queues_it_and_keeps_its_receipt_as_a_for
     again = await ports.deliveries.move(lost.id, RETRY)
     _queued_with_history(again, lost)
     assert await ports.deliveries.get(lost.id) == again
+
+
+async def test_lost_deliveries_are_listed_from_the_newest_to_the_oldest(ports: Ports) -> None:
+    news = [new_delivery(destination(object_name=f"run-{number}.h5")) for number in range(4)]
+    for new in news:
+        await ports.deliveries.open(new)
+    made = [await delivered(ports, object_error=None if new is news[1] else GONE, new=new) for new in news]
+    lost = sorted((made[n] for n in (0, 2, 3)), key=lambda one: (one.created_at, one.id), reverse=True)
+    newest = await ports.deliveries.page_of_lost(owner="operator", limit=2, before=None)
+    assert newest == lost[:2]
+    assert await ports.deliveries.page_of_lost(owner=None, limit=2, before=newest[-1]) == lost[2:]
+    assert not await ports.deliveries.page_of_lost(owner="somebody", limit=2, before=None)
+    await ports.deliveries.move(lost[0].id, RETRY)
+    assert await ports.deliveries.page_of_lost(owner=None, limit=9, before=None) == lost[1:]
+
+
+OTHER_BYTES = "ef" * 32
+
+
+async def _another(ports: Ports, sha256: str) -> NewDelivery:
+    """Queue a delivery of another file, whose bytes have this digest, to the same name."""
+    new = replace(OVERWRITE, file_id=RecordId("b" * 24), sha256=sha256)
+    await ports.deliveries.open(new)
+    return new
+
+
+async def test_object_need_not_be_the_deliverys_own_while_another_one_holds_its_name(ports: Ports) -> None:
+    lost = await _lost(ports)
+    assert await ports.deliveries.why_not_ours(lost) is None
+    new = await _another(ports, SHA256)
+    taken = await ports.deliveries.claim(
+        new.id, holder="worker", from_states=DELIVERABLE, to_state=DeliveryState.STREAMING
+    )
+    assert taken is not None
+    assert await ports.deliveries.hold_name(taken.lease, "run.h5")
+    assert await ports.deliveries.why_not_ours(lost) is SkipReason.NAME_HELD
+
+
+@pytest.mark.parametrize(("sha256", "reason"), [(SHA256, None), (OTHER_BYTES, SkipReason.REPLACED)])
+async def test_object_of_a_later_delivery_of_other_bytes_replaces_it(
+    ports: Ports, sha256: str, reason: SkipReason | None
+) -> None:
+    lost = await _lost(ports)
+    new = await _another(ports, sha256)
+    receipt = replace(RECEIPT, sha256=sha256)
+    later = await delivered(ports, object_error=GONE, new=new, receipt=receipt)
+    assert await ports.deliveries.why_not_ours(lost) is reason
+    assert await ports.deliveries.why_not_ours(later) is None
+    assert await ports.deliveries.move(later.id, RETRY) is not None
+    assert await ports.deliveries.why_not_ours(lost) is reason, "a later object that was lost has replaced it, too"
 
 
 async def test_repeated_open_does_not_queue_a_lost_delivery(ports: Ports) -> None:

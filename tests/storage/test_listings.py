@@ -41,6 +41,20 @@ async def test_page_of_deliveries_in_several_states_reads_no_more_than_it_shows(
     await _assert_read_in_order(database, "deliveries")
 
 
+@pytest.mark.parametrize("owner", [None, "operator"])
+async def test_page_of_lost_deliveries_reads_no_more_than_it_shows(database: Database, owner: str | None) -> None:
+    ports = mongo_ports(database, lease_seconds=60)
+    for number in range(SOME):
+        await ports.deliveries.open(new_delivery(destination(object_name=f"{number}.h5")))
+    newest = await ports.deliveries.page(owner=None, states=(), limit=SOME // 2, before=None)
+    lost = {"$set": {"object_error": {"code": "object_missing", "detail": "No object is under the name."}}}
+    await database["deliveries"].update_many({"_id": {"$in": [ObjectId(one.id) for one in newest]}}, lost)
+    await database.command("profile", 2)
+    for before in (None, newest[2]):
+        await ports.deliveries.page_of_lost(owner=owner, limit=LIMIT, before=before)
+    await _assert_read_in_order(database, "deliveries")
+
+
 async def _set_state(database: Database, collection: str, which: Document, state: str) -> None:
     await database[collection].update_many(which, {"$set": {"state": str(state)}})
 

@@ -53,7 +53,7 @@ async def test_mode_is_that_of_the_umask_where_the_setting_is_off(tmp_path: Path
         (0o755, 0o755),
         (0o444, 0o444),
         (0o7755, 0o755),  # setuid, setgid and sticky are never set
-        (0o040, 0o640),  # the worker could not read the object
+        (0o040, 0o600),  # the worker could not read the object
         (None, 0o640),  # a record without a mode
     ],
 )
@@ -75,3 +75,21 @@ def test_time_counts_as_kept_up_to_the_coarsest_times_of_file_systems(found_ns: 
 def test_object_that_is_gone_has_nothing_kept() -> None:
     source = Attributes(mtime_ns=0, mode=0o644)
     assert (has_mtime(None, source), has_mode(None, source)) == (False, False)
+
+
+@pytest.mark.parametrize(
+    ("keep_mode", "mode", "at_first"), [(True, 0o600, 0o600), (True, 0o644, 0o600), (False, 0o600, 0o640)]
+)
+async def test_nobody_else_can_read_an_object_before_it_has_the_mode_of_its_source(
+    tmp_path: Path, keep_mode: bool, mode: int, at_first: int
+) -> None:
+    seen: list[int] = []
+
+    def look(length: int) -> None:
+        if length:
+            seen.append(stat.S_IMODE((tmp_path / "run.bin").stat().st_mode))
+
+    target = DirectoryTarget(name="here", path=tmp_path, keep_mode=keep_mode)
+    attributes = Attributes(mtime_ns=MTIME_NS, mode=mode)
+    await target.put_with("run.bin", SomeBlocks(b"bytes"), length=5, leaving=look, attributes=attributes)
+    assert seen == [at_first]

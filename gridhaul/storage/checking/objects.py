@@ -9,6 +9,7 @@ from gridhaul.storage.codec import Codec
 from gridhaul.storage.connect import Database, Document, maps_database_errors
 from gridhaul.storage.lease import NOW, after
 from gridhaul.storage.majority_reads import catch_up
+from gridhaul.storage.names_at_targets import is_held, is_replaced, why_not_ours
 from gridhaul.transfer.findings import SkipReason
 from gridhaul.transfer.model import Delivery, Failure, RecordId
 from gridhaul.transfer.ports.checking import Folder
@@ -36,16 +37,10 @@ class MongoObjects:
         return [self._codec.decode(document) async for document in cursor]
 
     async def is_superseded(self, delivery: Delivery) -> bool:
-        return await self._is_held(delivery) or await self._is_any(_others(delivery), _later(delivery))
+        return await is_held(self._deliveries, delivery) or await is_replaced(self._deliveries, delivery)
 
     async def why_not_ours(self, delivery: Delivery) -> SkipReason | None:
-        if await self._is_held(delivery):
-            return SkipReason.NAME_HELD
-        other_bytes = {"sha256": {"$ne": delivery.sha256}}
-        for replaced in ([_others(delivery), _later(delivery)], [_later_and_lost(delivery)]):
-            if await self._is_any(*replaced, other_bytes):
-                return SkipReason.REPLACED
-        return None
+        return await why_not_ours(self._deliveries, delivery)
 
     async def note_object(self, delivery: Delivery, error: Failure | None) -> bool:
         unchanged = {
@@ -101,34 +96,3 @@ class MongoObjects:
             }
         )
         return self._codec.decode(document) if document else None
-
-    async def _is_held(self, delivery: Delivery) -> bool:
-        """Return whether another delivery claims the name; the index of claims finds it at once."""
-        claimed = {"target": delivery.target, "name": delivery.final_name}
-        return await self._is_any({"claimed": claimed, "_id": {"$ne": ObjectId(delivery.id)}})
-
-    async def _is_any(self, *conditions: Document) -> bool:
-        return await self._deliveries.find_one({"$and": conditions}, {"_id": 1}) is not None
-
-
-def _others(delivery: Delivery) -> Document:
-    """Return the condition for all other deliveries that have had the delivery's name at its target."""
-    return {"target": delivery.target, "final_name": delivery.final_name, "_id": {"$ne": ObjectId(delivery.id)}}
-
-
-def _later(delivery: Delivery) -> Document:
-    return {"state": DeliveryState.DELIVERED.value, "ended_at": {"$gte": delivery.ended_at}}
-
-
-def _later_and_lost(delivery: Delivery) -> Document:
-    """Return the condition for later deliveries to the name whose object was lost, and which are queued again.
-
-    Such a delivery has no final name until its next attempt.
-    """
-    receipt = {"receipt.object_name": delivery.final_name, "ended_at": {"$gte": delivery.ended_at}}
-    return {
-        "target": delivery.target,
-        "former_receipts.receipt.object_name": delivery.final_name,
-        "former_receipts": {"$elemMatch": receipt},
-        "_id": {"$ne": ObjectId(delivery.id)},
-    }

@@ -197,10 +197,7 @@ class DeliveredObjects(Protocol):
         """Return whether another delivery has written under the same name since, or may be doing so."""
 
     async def why_not_ours(self, delivery: Delivery) -> SkipReason | None:
-        """Return why the object under the delivery's name need not be the delivery's own; None if it must be.
-
-        The reason is REPLACED or NAME_HELD. A later delivery of the same bytes is no reason.
-        """
+        """Do what `transfer.ports.deliveries.DeliveryRegistry.why_not_ours` does."""
 
     async def note_object(self, delivery: Delivery, error: Failure | None) -> bool:
         """Write how the delivery's object was found lost, or None for an object that was found right.

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Sequence
 from typing import Protocol
 
+from gridhaul.transfer.findings import SkipReason
 from gridhaul.transfer.model import Delivery, Lease, NewDelivery, RecordId
 from gridhaul.transfer.ports.leasing import LeasedRecords, MovableRecords, ReadableRecords
 from gridhaul.transfer.states import DeliveryState
@@ -20,6 +21,9 @@ class DeliveryListing(ReadableRecords[Delivery], Protocol):
         None for `owner` means every owner; no states mean every state.
         """
 
+    async def page_of_lost(self, *, owner: str | None, limit: int, before: Delivery | None) -> Sequence[Delivery]:
+        """Return at most `limit` deliveries whose object a check found lost, newest first, older than `before`."""
+
 
 class HeldNames(Protocol):
     async def hold_name(self, lease: Lease, final_name: str) -> bool:
@@ -35,8 +39,14 @@ class DeliveryRegistry(DeliveryListing, MovableRecords[Delivery, DeliveryState],
     async def open(self, new: NewDelivery) -> tuple[Delivery, bool]:
         """Return the delivery, and whether this call queued it.
 
-        A delivery is queued again if it is FAILED or CANCELLED, or DELIVERED with an object that a check found lost.
-        Raises OptionsConflict if the delivery exists with another `if_exists` policy.
+        A delivery is queued again if it is FAILED or CANCELLED. Raises OptionsConflict if the delivery exists with
+        another `if_exists` policy.
+        """
+
+    async def why_not_ours(self, delivery: Delivery) -> SkipReason | None:
+        """Return why the object under the delivery's name need not be the delivery's own; None if it must be.
+
+        The reason is REPLACED or NAME_HELD. A later delivery of the same bytes is no reason.
         """
 
 
