@@ -135,7 +135,7 @@ def _advice(check: CheckRecord) -> Iterator[str]:
     if check["repaired"] and CHUNK_CODES & set(check["counts"]):
         yield "Deliveries that failed because of repaired chunks begin again with: gridhaul retry DELIVERY"
     if OBJECT_CODES & set(check["counts"]):
-        yield "Lost objects are delivered again with: gridhaul retry DELIVERY"
+        yield "A lost object whose file is still stored is delivered again with: gridhaul retry DELIVERY"
         yield "To deliver under another name: gridhaul deliver FILE --to TARGET --name NAME"
         if check["mode"] == Mode.DRY_RUN:
             yield "Run fsck without --dry-run first: retry takes only deliveries that it has marked."
