@@ -42,8 +42,9 @@ from gridhaul.storage.checking.checks import MongoChecks
 from gridhaul.storage.checking.schedule import MongoSchedule
 from gridhaul.storage.connect import Database, connect, ping
 from gridhaul.storage.content.contents import MongoContents
+from gridhaul.storage.deliveries import MongoDeliveries
+from gridhaul.storage.files import MongoFiles
 from gridhaul.storage.heartbeats import MongoHeartbeatLookup
-from gridhaul.storage.registry import MongoDeliveries, MongoFiles
 from gridhaul.storage.schema import make_registry_indexes
 from gridhaul.targets.targets_file import target_names
 from gridhaul.transfer.checks import CheckKind, Mode, NewCheck

@@ -31,8 +31,9 @@ from gridhaul.storage.checking.orphans import MongoOrphans
 from gridhaul.storage.checking.stalled_records import MongoStalledRecords
 from gridhaul.storage.connect import connect
 from gridhaul.storage.content.contents import MongoContents
+from gridhaul.storage.deliveries import MongoDeliveries
+from gridhaul.storage.files import MongoFiles
 from gridhaul.storage.heartbeats import MongoHeartbeats
-from gridhaul.storage.registry import MongoDeliveries, MongoFiles
 from gridhaul.storage.seen_targets import MongoSeenTargets
 from gridhaul.targets.kinds import NewClient
 from gridhaul.targets.targets_file import ConfiguredTargets, load_targets

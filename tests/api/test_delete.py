@@ -8,7 +8,7 @@ import httpx2
 import pytest
 
 from gridhaul.storage.connect import Database
-from gridhaul.storage.registry import MongoDeliveries
+from gridhaul.storage.deliveries import MongoDeliveries
 from gridhaul.transfer.model import Delivery, NewDelivery, RecordId
 from gridhaul.transfer.states import DELIVERABLE, OPEN, OVER, DeliveryState, FileState
 from tests.api.service import Api, serving

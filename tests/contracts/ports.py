@@ -13,8 +13,9 @@ from gridhaul.storage.checking.checks import MongoChecks
 from gridhaul.storage.connect import Database
 from gridhaul.storage.content.contents import MongoContents
 from gridhaul.storage.content.intake import MongoIntake
+from gridhaul.storage.deliveries import MongoDeliveries
+from gridhaul.storage.files import MongoFiles
 from gridhaul.storage.heartbeats import MongoHeartbeatLookup, MongoHeartbeats
-from gridhaul.storage.registry import MongoDeliveries, MongoFiles
 from gridhaul.storage.seen_targets import MongoSeenTargets
 from gridhaul.transfer.model import Destination, File, IfExists, NewDelivery, NewFile, Queue, RecordId, SourceIdentity
 from gridhaul.transfer.ports.accounts import Accounts, AccountUsage

@@ -27,7 +27,7 @@ from gridhaul.storage.connect import PASSING_CODES, Database, connect, database_
 from gridhaul.storage.content.contents import MongoContents
 from gridhaul.storage.content.gridfs_layout import GridFSLayout
 from gridhaul.storage.content.intake import MongoIntake
-from gridhaul.storage.registry import MongoFiles
+from gridhaul.storage.files import MongoFiles
 from gridhaul.transfer.errors import DatabaseUnavailable
 from gridhaul.transfer.model import RecordId
 from gridhaul.transfer.states import STORABLE, FileState

@@ -11,7 +11,7 @@ from pymongo.write_concern import WriteConcern
 from gridhaul.storage.connect import Database, connect
 from gridhaul.storage.content.contents import MongoContents
 from gridhaul.storage.content.intake import MongoIntake
-from gridhaul.storage.registry import MongoFiles
+from gridhaul.storage.files import MongoFiles
 from gridhaul.storage.schema import make_payload_collections, make_registry_indexes
 from gridhaul.transfer.model import File
 from gridhaul.transfer.states import ContentState

@@ -27,7 +27,8 @@ from gridhaul.storage.checking.stalled_records import MongoStalledRecords
 from gridhaul.storage.connect import Database, Document
 from gridhaul.storage.content.contents import MongoContents
 from gridhaul.storage.content.intake import MongoIntake
-from gridhaul.storage.registry import MongoDeliveries, MongoFiles
+from gridhaul.storage.deliveries import MongoDeliveries
+from gridhaul.storage.files import MongoFiles
 from gridhaul.targets.targets_file import load_targets
 from gridhaul.transfer.checks import Check, CheckKind, CheckState, Mode, NewCheck
 from gridhaul.transfer.model import Content, File, Hint, RecordId

@@ -16,7 +16,8 @@ from gridhaul.storage.content import verified_stream
 from gridhaul.storage.content.contents import MongoContents
 from gridhaul.storage.content.gridfs_layout import GridFSLayout
 from gridhaul.storage.content.intake import MongoIntake
-from gridhaul.storage.registry import MongoDeliveries, MongoFiles
+from gridhaul.storage.deliveries import MongoDeliveries
+from gridhaul.storage.files import MongoFiles
 from gridhaul.transfer.errors import ChunkCorrupt
 from gridhaul.transfer.model import Content, Queue
 from gridhaul.transfer.states import FileState, Layout

@@ -7,7 +7,7 @@ from pymongo.errors import AutoReconnect
 
 from gridhaul.storage.codec import new_id
 from gridhaul.storage.connect import Database
-from gridhaul.storage.registry import MongoFiles
+from gridhaul.storage.files import MongoFiles
 from gridhaul.transfer.states import STORABLE, FileState
 from tests.contracts.ports import new_file
 
