@@ -66,7 +66,7 @@ async def revoke_key(key_id: Id, caller: AnyCaller, service: ServiceDep) -> None
     within_reach = caller.is_admin or caller.key_id in (None, key_id)
     account = await service.accounts.revoke_key(key_id, of=caller.sees_only) if within_reach else None
     if account is None:
-        raise NotFound("There is no such key that this token may revoke; a key revokes only itself.")
+        raise NotFound("There is no such key, or this token may not revoke it.")
     audit("revoke_key", changed=account.username, revoked=key_id)
 
 

@@ -24,7 +24,7 @@ FILE_ADVICE: Mapping[FileState, str] = {
     FileState.REGISTERED: "it changed just now; try again.",
     FileState.STORING: "it changed just now; try again.",
     FileState.PAUSED: "resume continues to store it.",
-    FileState.STORED: "storing is finished.",
+    FileState.STORED: "its storing is finished; its deliveries have ids of their own.",
     FileState.FAILED: "storing has stopped; retry stores it again.",
     FileState.CANCELLED: "storing has stopped; retry stores it again.",
     FileState.DELETING: "its bytes are being deleted; register its source anew.",

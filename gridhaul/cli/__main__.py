@@ -4,9 +4,12 @@ import gc
 import os
 import signal
 import sys
+import time
 from types import FrameType
 
 STDOUT = 1
+PATIENCE_SECONDS = 2.0
+_interrupted_at: float | None = None
 
 
 def main() -> None:
@@ -37,10 +40,17 @@ def _run() -> None:
 
 
 def _interrupt_once(number: int, _frame: FrameType | None) -> None:
-    """Raise KeyboardInterrupt, and ignore every further Ctrl-C: it would interrupt the end that the first one began."""
-    # A second signal may have arrived before this line; Python then calls this handler once more.
-    if signal.signal(number, signal.SIG_IGN) is not signal.SIG_IGN:
+    """Raise KeyboardInterrupt at the first Ctrl-C. The end that it begins is not interrupted, unless it takes long.
+
+    Further signals are passed over for a while, because people and shells send several at once.
+    """
+    global _interrupted_at
+    now = time.monotonic()
+    if _interrupted_at is None:
+        _interrupted_at = now
         raise KeyboardInterrupt
+    if now - _interrupted_at > PATIENCE_SECONDS:
+        os._exit(128 + number)
 
 
 if __name__ == "__main__":

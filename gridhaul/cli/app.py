@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from gridhaul import __version__
-from gridhaul.cli import account, accounts, checks, keys, listing, sending
+from gridhaul.cli import account, accounts, check_commands, keys, listing, transfer_commands
 from gridhaul.cli import status as lookup
 from gridhaul.cli.connection import connect, say
 from gridhaul.cli.exits import exit_codes
@@ -20,9 +20,9 @@ from gridhaul.transfer.states import Action, DeliveryState
 STATUS_PATIENCE_SECONDS = 5.0
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
-app.command()(sending.send)
-app.command()(sending.deliver)
-app.add_typer(checks.commands)
+app.command()(transfer_commands.send)
+app.command()(transfer_commands.deliver)
+app.add_typer(check_commands.commands)
 app.add_typer(keys.commands, name="keys")
 app.add_typer(account.commands, name="account")
 app.add_typer(accounts.commands, name="accounts")
@@ -103,17 +103,21 @@ def ls(
     """List files that are not deleted, and deliveries that are open, failed or lost, newest first.
 
     TIME is when the file was registered, or the delivery queued. Every command takes the ending of an id, of 4 digits
-    or more, that no other id has. A terminal gets a table of its width; elsewhere each line holds whole values between
-    tabs.
+    or more, that no other id has. A terminal gets a table of its width; elsewhere nothing is cut, and tabs stand
+    between the values.
     """
     if failed and state not in (None, "FAILED"):
         raise typer.BadParameter("--failed means --state FAILED, and excludes every other state")
     wanted = "FAILED" if failed else state
+    if show_all and (deliveries or wanted is not None):
+        raise typer.BadParameter("--all lists files of every state, and excludes --deliveries, --state and --failed")
     if deliveries and wanted not in (None, *DeliveryState):
         raise typer.BadParameter(f"no delivery is ever {wanted}")
     with exit_codes(), connect(STATUS_PATIENCE_SECONDS, say) as client:
         found = _find(client, wanted, deliveries=deliveries, show_all=show_all, limit=limit)
         (listing.print_json_lines if as_json else listing.print_text)(*found)
+        if not as_json:
+            listing.say_what_is_missing(*found, limit=limit)
 
 
 @app.command()

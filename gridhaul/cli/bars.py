@@ -15,7 +15,7 @@ from gridhaul.client import Transfer
 from gridhaul.client.records import DeliveryRecord, FileRecord
 
 WORD_COLUMNS = len("reading back")
-BAR_COLUMNS = 4  # a detail that leaves fewer columns for the bar gives way
+BAR_COLUMNS = 4  # the shortest bar; a detail that leaves less room is replaced by a shorter one
 MARGIN_COLUMNS = len("^C^C")  # a terminal echoes Ctrl-C behind the last line, which must not wrap
 SPEED_SECONDS = 10.0
 WORDS = {"STREAMING": "delivering"}
@@ -49,15 +49,15 @@ class Bar:
     done_bytes: int
     length_bytes: int
     rate: float | None
+    over: bool  # True: nothing is left to do, also for an empty file
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         width = options.max_width - MARGIN_COLUMNS
         detail, bar_columns = self._fitting(width - WORD_COLUMNS - 2)
         full, rest = ASCII_PARTS if options.ascii_only else PARTS
-        over = self.done_bytes >= self.length_bytes  # also for an empty file
-        filled = bar_columns if over else bar_columns * self.done_bytes // self.length_bytes
+        filled = bar_columns if self.over else bar_columns * self.done_bytes // max(self.length_bytes, 1)
         line = Text(f"{self.word:<{WORD_COLUMNS}} ")
-        line.append(full * filled, style="green" if over else "cyan")
+        line.append(full * filled, style="green" if self.over else "cyan")
         line.append(rest * (bar_columns - filled), style="bright_black").append(f" {detail}")
         line.truncate(width)
         yield line
@@ -123,19 +123,22 @@ class Bars:
         self._note = [_Note(line=line, ending="")]
 
     def _storing(self, file: FileRecord, speed: Speed) -> Bar:
-        return self._bar(phases.storing(file), phases.stored_bytes(file), file["length"], speed)
+        done = phases.stored_bytes(file)
+        return self._bar(phases.storing(file), done, file["length"], speed, over=file["state"] == "STORED")
 
     def _delivering(self, delivery: DeliveryRecord, speed: Speed) -> Bar:
         word = "SENT" if phases.reading_back(delivery) else phases.delivering(delivery)
-        return self._bar(word, phases.sent_bytes(delivery), delivery["length"], speed)
+        over = delivery["state"] == "DELIVERED" or phases.reading_back(delivery)
+        return self._bar(word, phases.sent_bytes(delivery), delivery["length"], speed, over=over)
 
     def _reading_back(self, delivery: DeliveryRecord, speed: Speed) -> Bar:
         word = "READING BACK" if phases.reading_back(delivery) else "READ BACK"
-        return self._bar(word, delivery["checked_bytes"], delivery["length"], speed)
+        done, length = delivery["checked_bytes"], delivery["length"]
+        return self._bar(word, done, length, speed, over=done >= length)
 
-    def _bar(self, word: str, done: int, length: int, speed: Speed) -> Bar:
+    def _bar(self, word: str, done: int, length: int, speed: Speed, *, over: bool) -> Bar:
         rate = speed.after(done, self._clock())
-        return Bar(word=WORDS.get(word, word.lower()), done_bytes=done, length_bytes=length, rate=rate)
+        return Bar(word=WORDS.get(word, word.lower()), done_bytes=done, length_bytes=length, rate=rate, over=over)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

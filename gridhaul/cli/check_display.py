@@ -71,7 +71,9 @@ class CheckBar:
         if check["stage"] != Stage.CONTENTS:
             return _Line(f"{stage(check):<{WORD_COLUMNS}} {done(check)}")
         compared, total = check["checked_bytes"], check["total_bytes"] or 0
-        return Bar(word=stage(check), done_bytes=compared, length_bytes=max(compared, total), rate=self._rate.of(check))
+        length, rate = max(compared, total), self._rate.of(check)
+        over = compared >= length > 0
+        return Bar(word=stage(check), done_bytes=compared, length_bytes=length, rate=rate, over=over)
 
 
 class ComparingRate:

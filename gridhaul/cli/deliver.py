@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import typer
 
@@ -16,7 +17,7 @@ from gridhaul.client.records import DeliveryRecord, FileRecord
 from gridhaul.transfer.errors import OptionsConflict
 from gridhaul.transfer.states import Action
 
-WHAT_HELPS = {
+ADVICE_BY_STATE = {
     "REGISTERED": "look with `gridhaul status {id}`, and deliver the file when it is STORED",
     "STORING": "look with `gridhaul status {id}`, and deliver the file when it is STORED",
     "PAUSED": "go on with `gridhaul resume {id}`, and deliver the file when it is STORED",
@@ -25,17 +26,17 @@ WHAT_HELPS = {
 }
 
 
-def find_stored(client: Client, record_id: str) -> FileRecord:
-    """Return the stored file with the id, or the file of the delivery with the id; exit if it is not stored.
+def find_stored(client: Client, record_id: str, destination: DeliverTo) -> tuple[FileRecord, DeliverTo]:
+    """Return the stored file with the id and the destination; exit if the file is not stored. Raises ClientError.
 
-    Raises ClientError.
+    The id of a delivery means its file, and at the same target also its name, if the destination has none.
     """
-    file = _find(client, resolve(client, record_id))
+    file, destination = _find(client, resolve(client, record_id), destination)
     if file["state"] != "STORED":
-        helps = WHAT_HELPS.get(file["state"], "its bytes are gone; send its source anew with `gridhaul send`")
+        helps = ADVICE_BY_STATE.get(file["state"], "its bytes are gone; send its source anew with `gridhaul send`")
         about = f"The file {file['file_id']} is {file['state']}, not STORED: {helps.format(id=file['file_id'])}."
         leave(Exit.FAILED, f"ERROR not_stored: {about}")
-    return file
+    return file, destination
 
 
 def queue(client: Client, file: FileRecord, destination: DeliverTo) -> DeliveryRecord:
@@ -58,15 +59,20 @@ def deliver_and_follow(client: Client, file: FileRecord, destination: DeliverTo,
 
 
 def print_queued(_: FileRecord, delivery: DeliveryRecord) -> None:
-    typer.echo(f"{delivery['state']} {delivery['delivery_id']}")
+    typer.echo(f"delivery {delivery['delivery_id']} {delivery['state']}")
 
 
-def _find(client: Client, record_id: str) -> FileRecord:
+def _find(client: Client, record_id: str, destination: DeliverTo) -> tuple[FileRecord, DeliverTo]:
     file, deliveries = status.find(client, record_id)
-    if file is None:
-        file = client.file(deliveries[0]["file_id"])
-        say(f"{record_id} is a delivery; its file {file['file_id']} {file['name']} is delivered")
-    return file
+    if file is not None:
+        return file, destination
+    (delivery,) = deliveries
+    file = client.file(delivery["file_id"])
+    if destination.object_name is None and destination.target == delivery["target"]:
+        destination = replace(destination, object_name=delivery["object_name"])
+    name = destination.object_name or file["name"]
+    say(f"{record_id} is a delivery; this command delivers its file {file['file_id']} as {name}")
+    return file, destination
 
 
 @contextmanager
@@ -77,5 +83,5 @@ def _naming_the_options() -> Iterator[None]:
     except ApiError as error:
         if error.code != OptionsConflict.code:
             raise
-        detail = f"{error.detail} The policy is the option --if-exists; another --name makes another delivery."
+        detail = f"{error.detail} The options are --if-exists and --name."
         raise ApiError(code=error.code, status=error.status, detail=detail) from None

@@ -15,6 +15,10 @@ from gridhaul.process.settings import SettingsError
 from gridhaul.transfer import errors
 
 
+class Interrupted(Exception):
+    """Ctrl-C ended a command. The message says how to look again, and is printed after the bars are gone."""
+
+
 class Exit(IntEnum):
     OK = 0
     FAILED = 1
@@ -82,9 +86,11 @@ def exit_codes() -> Iterator[None]:
     except ApiError as error:
         leave(exit_of_answer(error), f"ERROR {error.code}: {told(error)}{_retry_advice(error)}")
     except ApiUnreachable as error:
-        leave(Exit.FAILED, f"ERROR unreachable: {error}")
+        leave(Exit.FAILED, f"ERROR unreachable: {error}; check that the api runs, and GRIDHAUL_URL")
     except ApiInsecure as error:
         leave(Exit.FAILED, f"ERROR insecure: {error}; check GRIDHAUL_URL and GRIDHAUL_CA_FILE")
+    except Interrupted as interrupted:
+        leave(Exit.INTERRUPTED, f"Interrupted. {interrupted}")
     except KeyboardInterrupt:
         leave(Exit.INTERRUPTED, "Interrupted.")
 

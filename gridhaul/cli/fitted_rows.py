@@ -1,5 +1,6 @@
 """Prints rows of `gridhaul ls` in the columns of a terminal."""
 
+import textwrap
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from datetime import datetime
@@ -16,14 +17,17 @@ TARGET_MOST = 16
 
 
 def print_fitted(header: Row, rows: Sequence[Row], *, columns: int, now: datetime) -> None:
-    """Print the rows within `columns`, names cut in their middle, and a note below its row. Ids are never cut."""
+    """Print the rows within `columns`, names cut in their middle, and notes below their rows. Ids are never cut.
+
+    Below about 60 columns, what is never cut makes the lines longer.
+    """
     shown = [header, *(_shown(row, now) for row in rows)]
     lines = _one_line_each(shown, columns) or _two_lines_each(shown, columns)
     typer.echo(lines[0])
     for line, row in zip(lines[1:], shown[1:], strict=True):
         typer.echo(line)
         if row.note:
-            typer.echo(f"{GAP}{row.note}")
+            typer.echo(textwrap.fill(row.note, columns, initial_indent=GAP, subsequent_indent=GAP))
 
 
 def _shown(row: Row, now: datetime) -> Row:

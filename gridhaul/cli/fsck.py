@@ -7,9 +7,10 @@ from contextlib import contextmanager
 import typer
 
 from gridhaul.cli.check_display import check_display
-from gridhaul.cli.exits import Exit, exit_of_failure, leave
-from gridhaul.cli.send import Interrupted, interrupted_with
-from gridhaul.cli.text import safe, size
+from gridhaul.cli.exits import Exit, Interrupted, exit_of_failure, leave
+from gridhaul.cli.send import interrupted_with
+from gridhaul.cli.table import print_table
+from gridhaul.cli.text import counted, safe, size
 from gridhaul.cli.times import shown_time
 from gridhaul.client import Client, ClientError
 from gridhaul.client.records import CHECK_OVER, CheckOrder, CheckRecord, FindingRecord
@@ -57,13 +58,15 @@ def print_text(check: CheckRecord) -> None:
     typer.echo(safe(summary(check)))
 
 
-def print_table(checks: Sequence[CheckRecord]) -> None:
-    """Print a line for each check."""
-    for check in checks:
-        found = f"{check['found']} found, {check['repaired']} repaired"
-        kind = check["kind"] if check["mode"] == Mode.REPORT else f"{check['kind']} ({check['mode'].replace('_', ' ')})"
-        begun = shown_time(check["created_at"])
-        typer.echo(safe(f"{check['check_id']}  {begun:<16}  {check['state']:<9}  {kind:<15}  {found}"))
+def print_list(checks: Sequence[CheckRecord]) -> None:
+    """Print a table of the checks."""
+    print_table(("ID", "TIME", "STATE", "KIND", "FOUND"), [_row(check) for check in checks])
+
+
+def _row(check: CheckRecord) -> tuple[str, ...]:
+    found = str(check["found"]) + (f", {check['repaired']} repaired" if check["repaired"] else "")
+    kind = f"{check['kind']}, {check['mode'].replace('_', ' ')}" if check["mode"] == Mode.DRY_RUN else check["kind"]
+    return check["check_id"], shown_time(check["created_at"]), check["state"], kind, found
 
 
 def print_json_lines(checks: Sequence[CheckRecord]) -> None:
@@ -98,14 +101,14 @@ def finding_line(finding: FindingRecord) -> str:
 
 def summary(check: CheckRecord) -> str:
     """Return the last line: the state, and how much was checked, found and repaired."""
-    checked = f"{check['checked_contents']} contents, {size(check['checked_bytes'])} checked"
+    checked = f"{counted(check['checked_contents'], 'content')}, {size(check['checked_bytes'])} checked"
     parts = [f"{check['state']} {checked}", _objects(check), _outcome(check)]
     return "; ".join(filter(None, parts))
 
 
 def _outcome(check: CheckRecord) -> str:
     if not check["found"]:
-        return "nothing is wrong"
+        return "nothing to remove" if check["kind"] == CheckKind.GC else "nothing is wrong"
     moved = f", {size(check['source_bytes'])} read from sources, {size(check['sent_bytes'])} sent"
     repaired = f", {check['repaired']} repaired" + (moved if check["source_bytes"] else "")
     return f"{check['found']} found{repaired}"
@@ -116,7 +119,7 @@ def _objects(check: CheckRecord) -> str:
     skipped, unread = check["skipped_objects"], check["unread_objects"]
     if not check["checked_objects"] and not skipped:
         return ""
-    checked = f"{check['checked_objects']} object{'' if check['checked_objects'] == 1 else 's'} at targets"
+    checked = f"{counted(check['checked_objects'], 'object')} at targets"
     by_length = f" ({unread} by length only; --read-targets reads them back)" if unread else ""
     reasons = [f"{number} {_phrase(reason)}" for reason, number in sorted(skipped.items())]
     left_out = f", {sum(skipped.values())} skipped: {', '.join(reasons)}" if skipped else ""
@@ -132,13 +135,24 @@ def _advice(check: CheckRecord) -> Iterator[str]:
     for code, count in sorted(check["counts"].items()):
         meaning = next((known.meaning for known in FindingCode if known == code), "")
         yield f"{count} × {code}: {meaning}"
-    if check["repaired"] and CHUNK_CODES & set(check["counts"]):
-        yield "Deliveries that failed because of repaired chunks begin again with: gridhaul retry DELIVERY"
-    if OBJECT_CODES & set(check["counts"]):
-        yield "A lost object whose file is still stored is delivered again with: gridhaul retry DELIVERY"
-        yield "To deliver under another name: gridhaul deliver FILE --to TARGET --name NAME"
-        if check["mode"] == Mode.DRY_RUN:
-            yield "Run fsck without --dry-run first: retry takes only deliveries that it has marked."
+    found = set(check["counts"])
+    if CHUNK_CODES & found and check["mode"] != Mode.REPAIR:
+        yield "Chunks are fetched again from their sources with: gridhaul fsck --repair"
+    if CHUNK_CODES & found and check["repaired"]:
+        yield "Deliveries that failed because of these chunks (gridhaul ls --failed) begin again: gridhaul retry ID"
+    if OBJECT_CODES & found:
+        yield from _advice_on_objects(check, found)
+
+
+def _advice_on_objects(check: CheckRecord, found: set[str]) -> Iterator[str]:
+    if check["mode"] == Mode.DRY_RUN:
+        yield "Run fsck without --dry-run first: retry takes only deliveries that it has marked."
+    yield "If its file is still stored, a lost object is delivered again with: gridhaul retry DELIVERY"
+    if FindingCode.OBJECT_DIFFERS in found:
+        yield (
+            "If that fails with object_exists, somebody's object has the name: "
+            "gridhaul deliver FILE --to TARGET with --if-exists overwrite, or with another --name"
+        )
 
 
 @contextmanager

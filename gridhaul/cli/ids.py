@@ -49,11 +49,6 @@ def resolve_all(client: Client, texts: Sequence[str]) -> list[str]:
     return _resolved(texts, "file or delivery", lambda: [_files(client), _deliveries(client)])
 
 
-def resolve_file(client: Client, text: str) -> str:
-    """Return the id of the file that `text` names, as `resolve` does."""
-    return resolve_files(client, [text])[0]
-
-
 def resolve_files(client: Client, texts: Sequence[str]) -> list[str]:
     """Return the id of the file for each text, as `resolve_all` does."""
     return _resolved(texts, "file", lambda: [_files(client)])

@@ -8,6 +8,7 @@ from dataclasses import astuple, replace
 
 import typer
 
+from gridhaul.cli.connection import say
 from gridhaul.cli.fitted_rows import print_fitted
 from gridhaul.cli.rows import Row, delivery_row, file_row
 from gridhaul.cli.table import print_tabs
@@ -68,6 +69,16 @@ def print_text(files: Sequence[FileRecord], deliveries: Sequence[DeliveryRecord]
             print_fitted(header, rows, columns=shutil.get_terminal_size().columns, now=now)
         else:
             print_tabs(astuple(row) for row in (header, *rows))
+
+
+def say_what_is_missing(files: Sequence[FileRecord], deliveries: Sequence[DeliveryRecord], *, limit: int) -> None:
+    """Say on a terminal that there are none, or that there may be more than were listed."""
+    if sys.stdout is None or not sys.stdout.isatty():
+        return
+    if not files and not deliveries:
+        say("There are none.")
+    elif limit in (len(files), len(deliveries)):
+        say(f"Only the newest {limit} are listed; --limit N lists more.")
 
 
 def print_json_lines(files: Sequence[FileRecord], deliveries: Sequence[DeliveryRecord]) -> None:

@@ -42,7 +42,7 @@ def reason(transfer: Transfer) -> str:
     if waiting and not (error and waiting["code"] == error["code"]):
         return f"waiting: {text.clause(waiting['detail'])}"
     if error and not transfer.over:
-        return f"waiting: {error['code']}: {error['detail'].removesuffix('.')}"
+        return f"waiting: {error['code']}: {text.clause(error['detail'])}"
     return ""
 
 
@@ -63,7 +63,7 @@ def next_attempt(transfer: Transfer) -> str:
     if planned is None or seen_at is None or not reason(transfer):
         return ""
     seconds = (datetime.fromisoformat(planned) - seen_at).total_seconds()
-    return f"next attempt in {text.duration(max(seconds, 0.0))}"
+    return f"next attempt in {text.duration(seconds)}" if seconds >= 1 else "next attempt now"
 
 
 def _id(transfer: Transfer) -> str:

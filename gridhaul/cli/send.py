@@ -8,14 +8,24 @@ from typing import NoReturn
 import typer
 
 from gridhaul.cli.display import Display
-from gridhaul.cli.exits import exit_of_failure, leave
+from gridhaul.cli.exits import Interrupted, exit_of_failure, leave
 from gridhaul.cli.text import safe, size
-from gridhaul.client import Client, ClientError, Order, Transfer
+from gridhaul.client import ApiError, Client, ClientError, Order, Transfer
 from gridhaul.client.records import DeliveryRecord, FileRecord, ReceiptRecord
+from gridhaul.transfer import errors
 
-
-class Interrupted(Exception):
-    """Ctrl-C ended `follow`. The message says how to look again, and is printed after the bars are gone."""
+NAME_TAKEN = frozenset({errors.ObjectExists.code, errors.NotAnObject.code})
+CHUNK_CODES = frozenset({errors.ChunkCorrupt.code, errors.ChunkMissing.code, errors.ChunkDoubled.code})
+OF_PATH = frozenset(
+    error.code
+    for error in (
+        errors.NotARegularFile,
+        errors.PathInvalid,
+        errors.PathNotAllowed,
+        errors.SourceMissing,
+        errors.SourceUnreadable,
+    )
+)
 
 
 def send_and_follow(client: Client, order: Order, display: Display) -> Transfer:
@@ -23,9 +33,15 @@ def send_and_follow(client: Client, order: Order, display: Display) -> Transfer:
 
     Raises ClientError, Interrupted.
     """
-    with interrupted_with("The file may be registered all the same; look with: gridhaul ls"):
-        file = client.prepare(order)
+    file = register(client, order)
     return follow(file, client.follow(file["file_id"], order.destination.target), display)
+
+
+def register(client: Client, order: Order) -> FileRecord:
+    """Register the file and its delivery. Raises ClientError, Interrupted."""
+    advice = "The file may be registered all the same; look with: gridhaul ls"
+    with interrupted_with(advice), _named(order.path, order.destination.target):
+        return client.prepare(order)
 
 
 def follow(file: FileRecord, transfers: Iterator[Transfer], display: Display) -> Transfer:
@@ -71,7 +87,34 @@ def _receipt(transfer: Transfer) -> ReceiptRecord | None:
 def _leave_failed(transfer: Transfer) -> NoReturn:
     state, error = transfer.current["state"].lower(), transfer.current["error"]
     code, detail = (error["code"], error["detail"]) if error else (state, f"The transfer was {state}.")
-    leave(exit_of_failure(code), f"FAILED {transfer.file['file_id']} {code}: {detail}")
+    then = "" if transfer.file["state"] == "DELETED" else f" Then: {_what_then(transfer, code)}"
+    leave(exit_of_failure(code), f"FAILED {transfer.file['file_id']} {code}: {detail}{then}")
+
+
+def _what_then(transfer: Transfer, code: str) -> str:
+    """Return the command that goes on once the reason of the failure is gone."""
+    file_id, delivery = transfer.file["file_id"], transfer.delivery
+    if delivery is None:
+        return f"gridhaul retry {file_id}"
+    if code in NAME_TAKEN:
+        return f"gridhaul deliver {file_id} --to {delivery['target']} with another --name or --if-exists"
+    if code in CHUNK_CODES:
+        return f"gridhaul fsck {file_id} --repair"
+    return f"gridhaul retry {delivery['delivery_id']}"
+
+
+@contextmanager
+def _named(path: str, target: str) -> Iterator[None]:
+    """Add the path or the target to a refusal that is about one of them."""
+    try:
+        yield
+    except ApiError as error:
+        about = f"FILE is {path} on the server." if error.code in OF_PATH else ""
+        if error.code == errors.TargetUnknown.code:
+            about = f"The target is {target}; an operator names targets in targets.toml, which is read at the start."
+        if not about or error.invalid:
+            raise
+        raise ApiError(code=error.code, status=error.status, detail=f"{error.detail} {about}") from None
 
 
 @contextmanager

@@ -1,7 +1,8 @@
 """The lines of `gridhaul status`."""
 
 from gridhaul.cli.receipt_lines import receipt_lines
-from gridhaul.cli.text import clause, progress, size
+from gridhaul.cli.rows import RUNNING
+from gridhaul.cli.text import clause, counted, progress, size
 from gridhaul.cli.times import attempt_clause, local_now, shown_time
 from gridhaul.client.records import DeliveryRecord, FailureRecord, FileRecord, FormerReceiptRecord
 
@@ -14,9 +15,9 @@ def file_lines(file: FileRecord) -> list[str]:
         f"  name      {file['name']} ({file['content_type']})",
         f"  source    {file['file_path']}",
         *([f"  mtime     {shown_time(file['mtime'])}"] if file["mtime"] else []),
-        f"  length    {file['length']} bytes ({size(file['length'])}), {file['chunk_count']} chunks{layout}",
+        f"  length    {file['length']} bytes ({size(file['length'])}), {counted(file['chunk_count'], 'chunk')}{layout}",
         *([f"  to        {wanted['target']}: {wanted['object_name']}"] if wanted else []),
-        f"  stored    {progress(file['stored_bytes'], file['length'], file['rate'])}",
+        f"  stored    {progress(file['stored_bytes'], file['length'], _rate(file))}",
         *([f"  sha-256   {digest}"] if digest else []),
         f"  attempts  {file['attempts']}",
         *_error_lines(file["error"]),
@@ -31,7 +32,7 @@ def delivery_lines(delivery: DeliveryRecord) -> list[str]:
         f"delivery {delivery['delivery_id']} {delivery['state']}",
         *([f"  source    {delivery['source_path']}"] if delivery["source_path"] else []),
         f"  to        {delivery['target']}: {delivery['object_name']} (if it exists: {delivery['if_exists']})",
-        f"  sent      {progress(delivery['sent_bytes'], delivery['length'], delivery['rate'])}",
+        f"  sent      {progress(delivery['sent_bytes'], delivery['length'], _rate(delivery))}",
         f"  attempts  {delivery['attempts']}",
         *_error_lines(delivery["error"]),
         *_cleaning_lines(delivery),
@@ -41,6 +42,10 @@ def delivery_lines(delivery: DeliveryRecord) -> list[str]:
         f"  updated   {shown_time(delivery['updated_at'])}",
         *(receipt_lines(delivery["receipt"]) if delivery["receipt"] else []),
     ]
+
+
+def _rate(record: FileRecord | DeliveryRecord) -> float | None:
+    return record["rate"] if record["state"] in RUNNING else None
 
 
 def _error_lines(error: FailureRecord | None) -> list[str]:
@@ -75,6 +80,6 @@ def _waiting_lines(record: FileRecord | DeliveryRecord) -> list[str]:
     waiting, since, at = record["waiting"], record["waiting_since"], record["next_attempt_at"]
     return [
         *([f"  waiting   {clause(waiting['detail'])}"] if waiting and waiting != record["error"] else []),
-        *([f"  waiting since {shown_time(since)}"] if since else []),
+        *([f"  since     {shown_time(since)}"] if since else []),
         *([f"  {attempt_clause(at, now=local_now())}"] if at else []),
     ]

@@ -10,6 +10,11 @@ def safe(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun, such as `1 chunk` or `3 chunks`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def clause(sentence: str) -> str:
     """Return a sentence without its capital and its full stop, to stand after a colon."""
     return sentence[:1].lower() + sentence[1:].removesuffix(".")

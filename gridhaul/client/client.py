@@ -17,7 +17,7 @@ from gridhaul.client.records import CHECK_OVER, CheckOrder, CheckRecord, Deliver
 from gridhaul.transfer.model import IfChanged, IfExists
 from gridhaul.transfer.states import Action
 
-FILE_OVER = frozenset({"FAILED", "CANCELLED", "DELETED", "EXPIRED"})
+FILE_OVER = frozenset({"FAILED", "CANCELLED", "DELETED"})
 DELIVERY_OVER = frozenset({"DELIVERED", "FAILED", "CANCELLED"})
 
 

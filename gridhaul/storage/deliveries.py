@@ -67,8 +67,8 @@ class MongoDeliveries(LeasedCollection[Delivery, DeliveryState]):
                 continue
             if delivery.if_exists is not new.destination.if_exists:
                 raise OptionsConflict(
-                    f"The delivery was asked for with another policy for an existing object, `{delivery.if_exists}`; "
-                    "ask with this one, or choose another object name."
+                    f"The delivery exists with another policy for an object of its name, `{delivery.if_exists}`; "
+                    "repeat that policy, or choose another name."
                 )
             return delivery, False
 

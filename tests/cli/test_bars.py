@@ -44,7 +44,7 @@ def drawn(bar: Bar | Bars, columns: int) -> list[str]:
 
 
 def bar(done: int, length: int, rate: float | None) -> Bar:
-    return Bar(word="reading back", done_bytes=done, length_bytes=length, rate=rate)
+    return Bar(word="reading back", done_bytes=done, length_bytes=length, rate=rate, over=done >= length)
 
 
 @pytest.mark.parametrize("columns", WIDTHS)

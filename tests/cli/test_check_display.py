@@ -93,5 +93,5 @@ def test_bar_vanishes_at_the_end(api: ScriptedApi) -> None:
     api.script(LOOK, check("RUNNING"), check("DONE"))
     with terminal("fsck", columns=80) as shown:
         exit_code, stdout = shown.read_to_the_end()
-    assert (exit_code, stdout) == (0, "DONE 1 contents, 3.0 MiB checked; nothing is wrong\n")
+    assert (exit_code, stdout) == (0, "DONE 1 content, 3.0 MiB checked; nothing is wrong\n")
     assert shown.lines == []

@@ -71,13 +71,24 @@ def test_failed_delivery_exits_by_its_kind(stored: ScriptedApi, run: Run) -> Non
     stored.script(FINALIZE, Answer(body=failed, status=202))
     result = run(*DELIVER)
     assert (result.exit_code, result.stdout) == (3, "")
-    assert result.stderr.splitlines()[-1] == f"FAILED {FILE_ID} chunk_corrupt: Chunk 2 is wrong."
+    assert result.stderr.splitlines()[-1] == (
+        f"FAILED {FILE_ID} chunk_corrupt: Chunk 2 is wrong. Then: gridhaul fsck {FILE_ID} --repair"
+    )
+
+
+def test_failure_is_told_with_the_command_that_goes_on(stored: ScriptedApi, run: Run) -> None:
+    taken = {"code": "object_exists", "detail": "The target holds other bytes under this name."}
+    away = {"code": "target_unavailable", "detail": "The target does not answer."}
+    stored.script(FINALIZE, Answer(body=delivery("FAILED", error=taken), status=202), delivery("FAILED", error=away))
+    options = f"gridhaul deliver {FILE_ID} --to archive with another --name or --if-exists\n"
+    assert run(*DELIVER).stderr.endswith(options)
+    assert run(*DELIVER).stderr.endswith(f"Then: gridhaul retry {DELIVERY_ID}\n")
 
 
 def test_no_wait_returns_after_the_request(stored: ScriptedApi, run: Run) -> None:
     stored.script(FINALIZE, Answer(body=delivery("QUEUED"), status=202))
     result = run(*DELIVER, "--no-wait")
-    assert (result.exit_code, result.stdout) == (0, f"QUEUED {DELIVERY_ID}\n")
+    assert (result.exit_code, result.stdout) == (0, f"delivery {DELIVERY_ID} QUEUED\n")
     assert stored.calls(THE_DELIVERY) == []
 
 
@@ -116,7 +127,16 @@ def test_id_of_a_delivery_means_its_file(api: ScriptedApi, run: Run) -> None:
     api.script(FINALIZE, delivery("DELIVERED", target="elsewhere"))
     result = run("deliver", DELIVERY_ID, "--to", "elsewhere")
     assert (result.exit_code, result.stdout) == (0, PROOF)
-    assert f"{DELIVERY_ID} is a delivery; its file {FILE_ID} run42.h5 is delivered\n" in result.stderr
+    assert f"{DELIVERY_ID} is a delivery; this command delivers its file {FILE_ID} as run42.h5\n" in result.stderr
+
+
+def test_id_of_a_delivery_at_the_same_target_means_its_name(api: ScriptedApi, run: Run) -> None:
+    api.script(THE_DELIVERY, delivery("FAILED", object_name="2026/run.h5"))
+    api.script(THE_FILE, file("STORED"))
+    api.script(FINALIZE, delivery("DELIVERED"))
+    assert run("deliver", DELIVERY_ID, "--to", "archive").exit_code == 0
+    (heard,) = api.calls(FINALIZE)
+    assert json.loads(heard.body)["object_name"] == "2026/run.h5"
 
 
 def test_ending_of_an_id_is_enough(stored: ScriptedApi, run: Run) -> None:
@@ -135,7 +155,7 @@ def test_conflict_is_told_in_the_words_of_the_command(stored: ScriptedApi, run: 
     detail = "This delivery was asked for with the policy `rename` for an object that exists."
     stored.script(FINALIZE, problem(409, "options_conflict", detail))
     result = run(*DELIVER)
-    advice = "The policy is the option --if-exists; another --name makes another delivery."
+    advice = "The options are --if-exists and --name."
     assert (result.exit_code, result.stdout) == (1, "")
     assert result.stderr == f"ERROR options_conflict: {detail} {advice}\n"
 

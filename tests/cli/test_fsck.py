@@ -75,7 +75,7 @@ def test_clean_check_ends_with_0(api: ScriptedApi, run: Run) -> None:
     api.script(START, check("QUEUED"))
     api.script(LOOK, check("RUNNING"), check("DONE"))
     result = run("fsck")
-    assert (result.exit_code, result.stdout) == (0, "DONE 1 contents, 3.0 MiB checked; nothing is wrong\n")
+    assert (result.exit_code, result.stdout) == (0, "DONE 1 content, 3.0 MiB checked; nothing is wrong\n")
     assert result.stderr.splitlines()[0] == f"check {CHECK_ID}"
     expected = {"kind": "fsck", "mode": "report", "id": None, "read_targets": False, "bytes_per_second": None}
     assert ordered(api) == expected
@@ -101,7 +101,8 @@ def test_findings_are_printed_one_a_line_and_end_with_3(api: ScriptedApi, run: R
         f"{where} 21: The data does not give the manifest's digest.",
         f"{where} 22: evil\\x1b[2J",
         "2 × chunk_corrupt: A chunk's data is not what the manifest says.",
-        "DONE 1 contents, 3.0 MiB checked; 2 found, 0 repaired",
+        "Chunks are fetched again from their sources with: gridhaul fsck --repair",
+        "DONE 1 content, 3.0 MiB checked; 2 found, 0 repaired",
     ]
     assert ordered(api)["id"] == FILE_ID
 
@@ -198,8 +199,9 @@ def test_checks_are_listed(api: ScriptedApi, run: Run) -> None:
     result = run("check")
     assert result.exit_code == 0
     assert result.stdout.splitlines() == [
-        f"{CHECK_ID}  2026-11-21T03:00:00Z  RUNNING    scrub            0 found, 0 repaired",
-        f"{CHECK_ID}  2026-11-21T03:00:00Z  DONE       fsck (repair)    1 found, 1 repaired",
+        "ID                        TIME                  STATE    KIND   FOUND",
+        f"{CHECK_ID}  2026-11-21T03:00:00Z  RUNNING  scrub  0",
+        f"{CHECK_ID}  2026-11-21T03:00:00Z  DONE     fsck   1, 1 repaired",
     ]
 
 
@@ -208,19 +210,19 @@ def test_objects_that_were_compared_and_skipped_are_said(api: ScriptedApi, run: 
     api.script(START, check("QUEUED"))
     api.script(LOOK, check("DONE", checked_objects=5, unread_objects=3, skipped_objects=skipped))
     assert run("fsck").stdout == (
-        "DONE 1 contents, 3.0 MiB checked; 5 objects at targets (3 by length only; --read-targets reads them back), "
+        "DONE 1 content, 3.0 MiB checked; 5 objects at targets (3 by length only; --read-targets reads them back), "
         "4 skipped: 1 being written, 2 new_reason, 1 replaced by a later delivery; nothing is wrong\n"
     )
 
 
 @pytest.mark.parametrize("mode", ["report", "dry_run"])
 def test_lost_objects_come_with_the_commands_that_deliver_again(api: ScriptedApi, run: Run, mode: str) -> None:
-    lost = finding(code="object_missing", why_not="A retry of the delivery sends it again.")
+    lost = finding(code="object_differs", why_not="A retry of the delivery sends it again.")
     api.script(START, check("QUEUED"))
-    api.script(LOOK, check("DONE", lost, counts={"object_missing": 1}, mode=mode, checked_objects=1))
+    api.script(LOOK, check("DONE", lost, counts={"object_differs": 1}, mode=mode, checked_objects=1))
     shown = run("fsck").stdout
     assert "gridhaul retry DELIVERY" in shown
-    assert "gridhaul deliver FILE --to TARGET --name NAME" in shown
+    assert "gridhaul deliver FILE --to TARGET with --if-exists overwrite, or with another --name" in shown
     assert ("without --dry-run" in shown) is (mode == "dry_run")
 
 

@@ -126,11 +126,11 @@ def test_failed_transfer_says_why_and_exits_by_its_kind(api: ScriptedApi, run: R
     play(api, file("STORED"), delivery("FAILED", error={"code": code, "detail": "So it is."}))
     result = run(*SEND)
     assert result.exit_code == exit_code
-    assert result.stderr.splitlines()[-1] == f"FAILED {FILE_ID} {code}: So it is."
+    assert result.stderr.splitlines()[-1].startswith(f"FAILED {FILE_ID} {code}: So it is. Then: gridhaul ")
     assert result.stdout == ""
 
 
-@pytest.mark.parametrize("state", ["CANCELLED", "DELETED", "EXPIRED"])
+@pytest.mark.parametrize("state", ["CANCELLED", "DELETED"])
 def test_file_that_was_given_up_ends_the_wait(api: ScriptedApi, run: Run, state: str) -> None:
     play(api, file(state))
     result = run(*SEND)
@@ -166,7 +166,7 @@ def test_reason_to_wait_is_shown(api: ScriptedApi, run: Run) -> None:
     waiting = {"code": "storage_full", "detail": "No space is left."}
     api.script(THE_FILE, file("REGISTERED"), file("REGISTERED", error=waiting), file("STORED"))
     api.script(ITS_DELIVERIES, deliveries(delivery("DELIVERED")))
-    assert "REGISTERED 0 B of 4.0 MiB; waiting: storage_full: No space is left\n" in run(*SEND).stderr
+    assert "REGISTERED 0 B of 4.0 MiB; waiting: storage_full: no space is left\n" in run(*SEND).stderr
 
 
 def planned(now: str, **changes: object) -> Answer:
@@ -184,7 +184,7 @@ def test_next_attempt_is_announced_once_and_by_the_servers_clock(api: ScriptedAp
     later = planned("03:01:01", next_attempt_at="2026-11-21T03:03:01Z")
     api.script(THE_DELIVERY, planned("03:00:20"), planned("03:00:21"), later, delivery("DELIVERED"))
     waiting = [line.partition("; ")[2] for line in run(*SEND).stderr.splitlines() if "waiting" in line]
-    why = "waiting: target_unavailable: The target answered 503; next attempt in"
+    why = "waiting: target_unavailable: the target answered 503; next attempt in"
     assert waiting == [f"{why} 40 s", f"{why} 2 min 00 s"]
 
 

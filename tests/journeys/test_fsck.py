@@ -73,7 +73,7 @@ def test_ten_flipped_chunks_are_named_and_repaired_from_the_source(
     assert sha256_of(remotes.directory / source.name) == sha256
     code, output = gridhaul(operator, "fsck", file_id)
     objects = "1 object at targets (1 by length only; --read-targets reads them back)"
-    last = f"DONE 1 contents, 100.0 MiB checked; {objects}; nothing is wrong"
+    last = f"DONE 1 content, 100.0 MiB checked; {objects}; nothing is wrong"
     assert (code, output.splitlines()[-1]) == (0, last)
 
 

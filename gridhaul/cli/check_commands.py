@@ -7,21 +7,20 @@ from typing import Annotated
 import typer
 
 from gridhaul.cli.connection import connect, say
-from gridhaul.cli.exits import Exit, exit_codes, leave
+from gridhaul.cli.exits import exit_codes
 from gridhaul.cli.fsck import (
     follow,
     leave_unless_clean,
     over,
     print_json,
     print_json_lines,
+    print_list,
     print_started,
-    print_table,
     print_text,
     start,
 )
 from gridhaul.cli.ids import id_of, resolve, resolve_check
 from gridhaul.cli.options import Json, length_of
-from gridhaul.cli.send import Interrupted
 from gridhaul.client import Client
 from gridhaul.client.records import CheckOrder, CheckRecord
 from gridhaul.transfer.checks import CheckKind, Mode
@@ -101,7 +100,7 @@ def check(
         if cancel:
             raise typer.BadParameter("--cancel needs the id of a check")
         with exit_codes(), connect(LIST_PATIENCE_SECONDS, say) as client:
-            (print_json_lines if as_json else print_table)(client.checks(limit=LISTED))
+            (print_json_lines if as_json else print_list)(client.checks(limit=LISTED))
     elif cancel:
         with exit_codes(), connect(LIST_PATIENCE_SECONDS, say) as client:
             (print_json if as_json else print_started)(client.cancel_check(resolve_check(client, check_id)))
@@ -116,13 +115,10 @@ def check(
 def _check(find: Callable[[Client], CheckRecord], *, wait: bool, as_json: bool) -> None:
     """Find the check, and with `wait` follow it to its end. Print the result of a finished check, else its state."""
     with exit_codes():
-        try:
-            with connect(PATIENCE_SECONDS, say) as client:
-                found = find(client)
-                if wait:
-                    found = follow(client, found)
-        except Interrupted as interrupted:
-            leave(Exit.INTERRUPTED, f"Interrupted. {interrupted}")
+        with connect(PATIENCE_SECONDS, say) as client:
+            found = find(client)
+            if wait:
+                found = follow(client, found)
         (print_json if as_json else print_text if over(found) else print_started)(found)
         if over(found):
             leave_unless_clean(found)

@@ -8,16 +8,16 @@ import typer
 from gridhaul.cli.connection import connect, say
 from gridhaul.cli.deliver import deliver_and_follow, find_stored, print_queued, queue
 from gridhaul.cli.display import Display, display
-from gridhaul.cli.exits import Exit, exit_codes, leave
+from gridhaul.cli.exits import exit_codes
 from gridhaul.cli.ids import id_of
 from gridhaul.cli.options import Json, path_of, text_of, text_or_none
 from gridhaul.cli.send import (
-    Interrupted,
     leave_unless_delivered,
     print_delivered,
     print_json,
     print_records,
     print_registered,
+    register,
     send_and_follow,
 )
 from gridhaul.client import Client, DeliverTo, Order, Transfer
@@ -50,7 +50,7 @@ def send(
             _end(_followed(lambda client, shown: send_and_follow(client, order, shown)), as_json=as_json)
         else:
             with connect(PATIENCE_SECONDS, say) as client:
-                registered = client.prepare(order)
+                registered = register(client, order)
             if as_json:
                 print_records(registered, None)
             else:
@@ -74,28 +74,25 @@ def deliver(
 ) -> None:
     """Deliver a file that is stored to TARGET, and wait until it is delivered.
 
-    The source is not read again. A delivery that FAILED or was CANCELLED begins again; one that is DELIVERED already is
-    only printed.
+    The source is not read again. A delivery that FAILED or was CANCELLED begins again, and so does one whose object a
+    check found lost; any other that is DELIVERED already is only printed.
     """
     destination = DeliverTo(target=target, object_name=name, if_exists=if_exists)
     with exit_codes():
         if wait:
             with connect(PATIENCE_SECONDS, say) as client:
-                file = find_stored(client, record_id)
+                file, destination = find_stored(client, record_id, destination)
             delivered = _followed(lambda client, shown: deliver_and_follow(client, file, destination, shown))
             _end(delivered, as_json=as_json)
         else:
             with connect(PATIENCE_SECONDS, say) as client:
-                file = find_stored(client, record_id)
+                file, destination = find_stored(client, record_id, destination)
                 (print_records if as_json else print_queued)(file, queue(client, file, destination))
 
 
 def _followed(follow: Callable[[Client, Display], Transfer]) -> Transfer:
-    try:
-        with display() as shown, connect(PATIENCE_SECONDS, shown.note) as client:
-            return follow(client, shown)
-    except Interrupted as interrupted:
-        leave(Exit.INTERRUPTED, f"Interrupted. {interrupted}")
+    with display() as shown, connect(PATIENCE_SECONDS, shown.note) as client:
+        return follow(client, shown)
 
 
 def _end(transfer: Transfer, *, as_json: bool) -> None:
