@@ -54,7 +54,7 @@ def test_quota_refuses_a_third_file_until_one_is_deleted(operator: Operator, sys
         refused = prepare(http, source)
         assert problem(refused) == (507, "quota_exceeded")
         assert f"{3 * MIB} bytes" in refused.json()["detail"]
-        assert "DELETE" in refused.json()["detail"]
+        assert "delete files" in refused.json()["detail"]
         assert {file["file_id"] for file in http.get("/files").json()["files"]} == {first, second}
         assert used_bytes(http) == operator.http.get("/accounts/quota").json()["used_bytes"] == 2 * LENGTH
 
