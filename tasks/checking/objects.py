@@ -24,7 +24,7 @@ NO_BYTES = "The object was right when it was delivered; its file is no longer st
 
 @dataclass(kw_only=True, slots=True)
 class _Slice:
-    """What one slice of the check has learned of the targets."""
+    """The targets that a slice of the check need not ask again, and how often each refused."""
 
     silent: set[str] = field(default_factory=set)  # targets that are not asked again
     refusals: Counter[str] = field(default_factory=Counter)  # objects that each target refused to show
