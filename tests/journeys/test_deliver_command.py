@@ -36,7 +36,7 @@ def test_stored_file_goes_to_further_targets_without_its_source(
     assert proof(gridhaul("deliver", file_id, "--to", "webdav"), file_id, remotes.webdav / "again.bin")
     named = gridhaul("deliver", delivery_id, "--to", "hashed", "--name", "2026/again.bin")
     assert proof(named, file_id, remotes.hashed / "2026" / "again.bin")
-    assert f"its file {file_id} again.bin is delivered" in named.stderr
+    assert f"this command delivers its file {file_id} as 2026/again.bin" in named.stderr
     assert len(operator.deliveries(file_id)) == 3
 
 

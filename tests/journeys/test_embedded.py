@@ -12,9 +12,16 @@ import psutil
 import pytest
 
 from gridhaul.embedded.leftovers import MARK
+from gridhaul.embedded.network import free_ports
 from gridhaul.embedded.system import System
 from tests.journeys.operator import MIB, make_file, sha256_of, wait_for
 from tests.journeys.processes import PROJECT
+
+
+def free_port() -> int:
+    """Return a port that no other test asks for, as tests in other processes may ask for the usual one just now."""
+    return free_ports(1)[0]
+
 
 BARE = {"PATH": os.environ["PATH"], "HOME": os.environ["HOME"]}
 
@@ -32,14 +39,14 @@ def processes_of(data: Path) -> list[psutil.Process]:
 
 
 @contextmanager
-def up(data: Path, root: Path, settings: Mapping[str, str]) -> Iterator[dict[str, str]]:
-    """Run `up`, and yield the environment for the command once the system is ready.
+def up(data: Path, root: Path, settings: Mapping[str, str], *options: str) -> Iterator[dict[str, str]]:
+    """Run `up` with the options, and yield the environment for the command once the system is ready.
 
     At the end, SIGTERM must stop the system with exit code 0, and no process may be left.
     """
     operator_env = data / "operator.env"
     operator_env.unlink(missing_ok=True)
-    command = [sys.executable, "-m", "gridhaul.embedded", "up", "--data", str(data), "--roots", str(root)]
+    command = [sys.executable, "-m", "gridhaul.embedded", "up", "--data", str(data), "--roots", str(root), *options]
     with (data.parent / f"{data.name}.log").open("w+") as log:
         process = subprocess.Popen(command, cwd=PROJECT, env=BARE | dict(settings), stdout=log, stderr=log)
         try:
@@ -76,7 +83,7 @@ def test_demo_delivers_in_a_bare_environment_and_leaves_no_process(tmp_path: Pat
 def test_ctrl_c_of_make_up_stops_everything_without_noise(tmp_path: Path, times: int) -> None:
     data = tmp_path / "up"
     # `-o`: the environment is there already, however old it is.
-    command = ["make", "-o", ".venv/run", "up", f"DATA={data}", "PORT="]
+    command = ["make", "-o", ".venv/run", "up", f"DATA={data}", f"PORT={free_port()}"]
     with (tmp_path / "up.log").open("w+") as log:
         process = subprocess.Popen(command, cwd=PROJECT, env=BARE, stdout=log, stderr=log, start_new_session=True)
         wait_for(lambda: "Ctrl-C stops" in Path(log.name).read_text(), seconds=60, what="the system is up")
@@ -109,7 +116,7 @@ def test_servers_that_are_there_already_are_used(system: System, tmp_path: Path)
         "GRIDHAUL_DATABASE": "elsewhere",
         "GRIDHAUL_REDIS_URL": system.redis_url.removesuffix("/0") + "/2",
     }
-    with up(data, tmp_path, servers) as operator:
+    with up(data, tmp_path, servers, "--port", str(free_port())) as operator:
         names = {process.name() for process in processes_of(data)}
         gridhaul(operator, "send", str(file), "--to", "delivered")
     assert sha256_of(data / "delivered" / "elsewhere.bin") == sha256_of(file)

@@ -46,10 +46,10 @@ def test_two_files_of_the_same_bytes_under_one_name_both_lose_their_object(
     first = make_file(sources / "twice-1.bin", MIB)
     second = sources / "twice-2.bin"
     second.write_bytes(first.read_bytes())
-    file_ids = [operator.prepare(path, to="directory", object_name="twice.bin") for path in (first, second)]
+    file_ids = [operator.prepare(path, to="directory", object_name="claimed-twice.bin") for path in (first, second)]
     for file_id in file_ids:
         operator.delivered(file_id)
-    (remotes.directory / "twice.bin").unlink()
+    (remotes.directory / "claimed-twice.bin").unlink()
     for file_id in file_ids:
         code, output = gridhaul(operator, "fsck", file_id, "--read-targets")
         assert (code, "object_missing" in output) == (3, True)
