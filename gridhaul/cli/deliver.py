@@ -11,7 +11,7 @@ from gridhaul.cli.connection import say
 from gridhaul.cli.display import Display
 from gridhaul.cli.exits import Exit, leave
 from gridhaul.cli.ids import resolve
-from gridhaul.cli.send import follow, interrupted_with
+from gridhaul.cli.send import follow, interrupted_with, naming_path_or_target
 from gridhaul.client import ApiError, Client, DeliverTo, Transfer
 from gridhaul.client.records import DeliveryRecord, FileRecord
 from gridhaul.transfer.errors import OptionsConflict
@@ -45,7 +45,8 @@ def queue(client: Client, file: FileRecord, destination: DeliverTo) -> DeliveryR
     A delivery whose object was found lost is DELIVERED, and is retried.
     """
     advice = f"The delivery may be queued all the same; look with: gridhaul status {file['file_id']}"
-    with interrupted_with(advice), _naming_the_options():
+    about = naming_path_or_target(file["file_path"], destination.target)
+    with interrupted_with(advice), _naming_the_options(), about:
         delivery = client.deliver(file, destination)
         if delivery["object_error"] is None:
             return delivery

@@ -40,7 +40,7 @@ def send_and_follow(client: Client, order: Order, display: Display) -> Transfer:
 def register(client: Client, order: Order) -> FileRecord:
     """Register the file and its delivery. Raises ClientError, Interrupted."""
     advice = "The file may be registered all the same; look with: gridhaul ls"
-    with interrupted_with(advice), _named(order.path, order.destination.target):
+    with interrupted_with(advice), naming_path_or_target(order.path, order.destination.target):
         return client.prepare(order)
 
 
@@ -104,7 +104,7 @@ def _what_then(transfer: Transfer, code: str) -> str:
 
 
 @contextmanager
-def _named(path: str, target: str) -> Iterator[None]:
+def naming_path_or_target(path: str, target: str) -> Iterator[None]:
     """Add the path or the target to a refusal that is about one of them."""
     try:
         yield

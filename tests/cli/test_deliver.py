@@ -151,6 +151,12 @@ def test_unknown_id_is_not_found(api: ScriptedApi, run: Run) -> None:
     assert (result.exit_code, result.stderr) == (4, "ERROR not_found: There is no such file or delivery.\n")
 
 
+def test_refused_target_is_named(stored: ScriptedApi, run: Run) -> None:
+    stored.script(FINALIZE, problem(422, "target_unknown", "There is no such target."))
+    line = "There is no such target. The target is archive; an operator names targets in targets.toml"
+    assert line in run(*DELIVER).stderr
+
+
 def test_conflict_is_told_in_the_words_of_the_command(stored: ScriptedApi, run: Run) -> None:
     detail = "This delivery was asked for with the policy `rename` for an object that exists."
     stored.script(FINALIZE, problem(409, "options_conflict", detail))

@@ -130,6 +130,13 @@ def test_failed_transfer_says_why_and_exits_by_its_kind(api: ScriptedApi, run: R
     assert result.stdout == ""
 
 
+def test_refused_path_is_named(api: ScriptedApi, run: Run) -> None:
+    api.script(PREPARE, problem(404, "source_missing", "The server has no file at the path of the source."))
+    result = run(*SEND)
+    assert result.exit_code == 4
+    assert "at the path of the source. FILE is /srv/run42.h5 on the server." in result.stderr
+
+
 @pytest.mark.parametrize("state", ["CANCELLED", "DELETED"])
 def test_file_that_was_given_up_ends_the_wait(api: ScriptedApi, run: Run, state: str) -> None:
     play(api, file(state))
