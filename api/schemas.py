@@ -5,7 +5,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
-from api.obstacles import Obstacles
+from api.obstacles import HINTED, Obstacles
 from gridhaul.transfer.attributes import octal
 from gridhaul.transfer.chunking import CHUNK_BYTES
 from gridhaul.transfer.errors import GridhaulError
@@ -89,9 +89,6 @@ NextAttemptAt = Annotated[
     datetime | None, Field(description="When the next attempt may begin after one that failed; null: none is planned")
 ]
 READING_BACK = frozenset({DeliveryState.STREAMING, DeliveryState.COMMITTING})  # elsewhere `checked_bytes` is old
-BETWEEN_ATTEMPTS: frozenset[FileState | DeliveryState] = frozenset(
-    {FileState.REGISTERED, FileState.DELETING, DeliveryState.QUEUED}
-)
 
 
 def _waiting_since(record: File | Delivery) -> datetime | None:
@@ -100,7 +97,7 @@ def _waiting_since(record: File | Delivery) -> datetime | None:
 
 
 def _next_attempt(record: File | Delivery) -> datetime | None:
-    between_attempts = record.state in BETWEEN_ATTEMPTS and record.error is not None
+    between_attempts = record.state in HINTED and record.error is not None
     return record.next_attempt_at if between_attempts else None
 
 

@@ -22,7 +22,7 @@ def main() -> None:
         sys.stderr.write("Interrupted.\n")
         sys.exit(128 + signal.SIGINT)
     except OSError as error:  # the errors of requests and of settings have become lines before
-        # What is still buffered would fail again at the exit.
+        # Python writes the text that is still buffered when it exits, and would report the error once more.
         os.dup2(os.open(os.devnull, os.O_WRONLY), STDOUT)
         sys.stderr.write(f"gridhaul: the output cannot be written: {error.strerror}\n")
         sys.exit(1)

@@ -1,6 +1,5 @@
 """Parts that the commands share: the api's client with the environment's settings, ids, and lines on stderr."""
 
-import re
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 
@@ -96,14 +95,3 @@ def perhaps_done(advice: str) -> Iterator[None]:
 
 def say(line: str) -> None:
     typer.echo(safe(line), err=True)
-
-
-def record_id_of(value: str) -> str:
-    """Return the id in lower case. Raises BadParameter."""
-    if not re.fullmatch(r"[0-9a-fA-F]{24}", value):
-        raise typer.BadParameter("an id has 24 hex digits")
-    return value.lower()
-
-
-def record_ids_of(values: list[str]) -> list[str]:
-    return [record_id_of(value) for value in values]

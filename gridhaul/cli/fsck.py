@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import typer
 
 from gridhaul.cli.check_display import check_display
-from gridhaul.cli.exits import Exit, Interrupted, exit_of_failure, leave
+from gridhaul.cli.exits import Exit, exit_of_failure, leave
 from gridhaul.cli.send import interrupted_with
 from gridhaul.cli.table import print_table
 from gridhaul.cli.text import counted, safe, size
@@ -160,9 +160,8 @@ def _saying_how_to_look_again(check_id: str) -> Iterator[None]:
     advice = f"The check continues on the server; look with: gridhaul check {check_id}; "
     advice += f"cancel with: gridhaul check {check_id} --cancel"
     try:
-        yield
-    except KeyboardInterrupt:
-        raise Interrupted(advice) from None
+        with interrupted_with(advice):
+            yield
     except ClientError:
         typer.echo(advice, err=True)
         raise

@@ -35,6 +35,13 @@ def ids_of(values: list[str]) -> list[str]:
     return [id_of(value) for value in values]
 
 
+def whole_ids_of(values: list[str]) -> list[str]:
+    """Return the ids in lower case. Raises BadParameter unless each is whole."""
+    if not all(re.fullmatch(rf"[0-9a-fA-F]{{{ID_DIGITS}}}", value) for value in values):
+        raise typer.BadParameter(f"an id has {ID_DIGITS} hex digits")
+    return [value.lower() for value in values]
+
+
 def resolve(client: Client, text: str) -> str:
     """Return the id of the file or delivery that `text` names: a whole id, or an ending as `id_of` returns it.
 

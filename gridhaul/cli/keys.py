@@ -6,8 +6,9 @@ from typing import Annotated
 
 import typer
 
-from gridhaul.cli.connection import connect_as, perhaps_done, record_ids_of, say
+from gridhaul.cli.connection import connect_as, perhaps_done, say
 from gridhaul.cli.exits import exit_codes
+from gridhaul.cli.ids import whole_ids_of
 from gridhaul.cli.operate import for_each
 from gridhaul.cli.options import Json, JsonLines, LoginName, scopes_of, text_of, username_or_none
 from gridhaul.cli.table import print_table
@@ -68,7 +69,7 @@ def list_keys(account: Account = None, username: LoginName = None, as_json: Json
 
 @commands.command()
 def revoke(
-    key_ids: Annotated[list[str], typer.Argument(metavar="ID...", callback=record_ids_of, help="The ids of keys.")],
+    key_ids: Annotated[list[str], typer.Argument(metavar="ID...", callback=whole_ids_of, help="The ids of keys.")],
     username: LoginName = None,
 ) -> None:
     """Revoke keys, at once and for good."""

@@ -119,7 +119,7 @@ def naming_path_or_target(path: str, target: str) -> Iterator[None]:
 
 @contextmanager
 def interrupted_with(advice: str) -> Iterator[None]:
-    """Turn Ctrl-C into Interrupted with the advice."""
+    """Raise Interrupted with the advice if Ctrl-C ends the block."""
     try:
         yield
     except KeyboardInterrupt:

@@ -7,7 +7,7 @@ from gridhaul.cli.text import duration
 
 
 def shown_time(time: str) -> str:
-    """Return a time of the api for stdout."""
+    """Return a time of the api as stdout shows it: local and short on a terminal, elsewhere unchanged."""
     return short_time(time, now=local_now()) if sys.stdout.isatty() else time
 
 

@@ -82,3 +82,14 @@ def terminal(*args: str, columns: int) -> Iterator[Terminal]:
         finally:
             process.kill()
             os.close(test_end)
+
+
+def read_all(descriptor: int) -> str:
+    """Return all that is written to the other side of a pseudo terminal, until that side is closed."""
+    drawn = b""
+    try:
+        while block := os.read(descriptor, 65536):
+            drawn += block
+    except OSError:  # Linux raises EIO when the other side of the pty is closed
+        pass
+    return drawn.decode()

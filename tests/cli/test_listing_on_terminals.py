@@ -10,6 +10,7 @@ import pytest
 from rich.cells import cell_len
 
 from tests.cli.scripted_api import FILE_ID, ScriptedApi, file
+from tests.cli.terminals import read_all
 from tests.cli.test_listing import DELIVERIES, FILES, LOST, deliveries, files
 
 
@@ -38,13 +39,3 @@ def drawn(columns: int) -> list[str]:
     os.close(test_end)
     assert process.returncode == 0
     return text.splitlines()
-
-
-def read_all(descriptor: int) -> str:
-    drawn = b""
-    try:
-        while block := os.read(descriptor, 65536):
-            drawn += block
-    except OSError:  # Linux raises EIO when the other side of the pty is closed
-        pass
-    return drawn.decode()

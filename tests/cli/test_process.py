@@ -27,6 +27,7 @@ from tests.cli.scripted_api import (
     file,
     listening,
 )
+from tests.cli.terminals import read_all
 
 NEW = "another horse entirely"
 CTRL_C = "\x03"
@@ -182,16 +183,6 @@ def run_on(terminal: tuple[int, int]) -> tuple[str, subprocess.CompletedProcess[
         drawn = read_all(test_end)
         stdout, _ = process.communicate(timeout=60)
     return drawn, subprocess.CompletedProcess(COMMAND, process.returncode, stdout)
-
-
-def read_all(descriptor: int) -> str:
-    drawn = b""
-    try:
-        while block := os.read(descriptor, 65536):
-            drawn += block
-    except OSError:  # Linux raises EIO when the other side of the pty is closed
-        pass
-    return drawn.decode()
 
 
 def test_output_that_cannot_be_written_is_one_line() -> None:
