@@ -57,6 +57,9 @@ class DatabasePool:
     The latest `RESTING` databases rest before they are emptied, because a write that a test gave up may still arrive.
     Their clients stay connected: closing a client right after its first use may leave a socket unclosed, because
     PyMongo then cancels its own connecting.
+
+    The clients poll the server. The event loop stands still while a test without it runs. A client that waits for the
+    server's next message meanwhile would take the pause for a timeout, and cancel the first command after it.
     """
 
     def __init__(self, url: str) -> None:
@@ -70,7 +73,7 @@ class DatabasePool:
             names = await database.list_collection_names()
             await asyncio.gather(*(database[name].delete_many({}) for name in names))
             return database
-        database = connect(self._url, f"test-{uuid4().hex}")
+        database = connect(f"{self._url}/?serverMonitoringMode=poll", f"test-{uuid4().hex}")
         await make_registry_indexes(database)
         await make_payload_collections(database, block_compressor="none")
         if self._complete is None:
