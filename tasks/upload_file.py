@@ -219,6 +219,7 @@ async def make_delivery(runtime: Runtime, file_id: RecordId) -> NewDelivery | No
         sha256=file.sha256,
         queue=file.queue,
         source_path=file.path,
+        batch_id=file.batch_id,
     )
     queued = await runtime.deliveries.make(new)
     await runtime.files.delivery_made(file_id)

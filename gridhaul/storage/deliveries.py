@@ -146,6 +146,8 @@ class MongoDeliveries(LeasedCollection[Delivery, DeliveryState]):
         values: dict[str, Any] = {"target": to.target, "object_name": to.object_name, "if_exists": to.if_exists}
         values |= {"file_id": new.file_id, "owner": new.owner, "length": new.length, "sha256": new.sha256}
         values |= {"source_path": new.source_path}
+        if new.batch_id is not None:
+            values["batch_id"] = new.batch_id
         values |= {"queue": new.queue, "state": DeliveryState.QUEUED, "error": None, "sent_bytes": 0, "rate": None}
         kept = {
             "fence": {"$add": [{"$ifNull": ["$fence", -1]}, 1]},

@@ -36,6 +36,8 @@ class MongoFiles(BundledFiles):
         values = {name: getattr(new, name) for name in _FILE_FIELDS} | {"state": FileState.REGISTERED}
         if new.idempotency_key is not None:
             values["idempotency_key"] = new.idempotency_key
+        if new.batch_id is not None:
+            values["batch_id"] = new.batch_id
         try:
             return await self._insert(values), True
         except DuplicateKeyError:

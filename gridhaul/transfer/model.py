@@ -138,6 +138,7 @@ class File:
     created_at: datetime  # when the file was registered
     updated_at: datetime  # last claim, progress, end of an attempt, or operator's action
     root: str | None = None  # allowed root beneath which the path was authorised; None: a record older than this field
+    batch_id: RecordId | None = None  # the batch whose member the file is; None: the file was registered by itself
     deliver_to: Destination | None = None  # the delivery to make once the file is STORED; None: prepare asked for none
     if_changed: IfChanged = IfChanged.FAIL
     content_id: RecordId | None = None  # set before the content is made; None: no worker has begun; stays when DELETED
@@ -185,6 +186,7 @@ class NewFile:
     deliver_to: Destination | None
     root: str | None = None
     if_changed: IfChanged = IfChanged.FAIL
+    batch_id: RecordId | None = None
     idempotency_key: str | None = None  # the request's Idempotency-Key, unique for the owner; None: it had none
     request_fingerprint: str | None = None
 
@@ -327,6 +329,7 @@ class Delivery:
     created_at: datetime  # when the delivery was queued for the first time
     updated_at: datetime  # last claim, progress, end of an attempt, cleaning, or operator's action
     source_path: str | None = None  # the file's path when the delivery was queued; None: a record older than this field
+    batch_id: RecordId | None = None  # the file's batch; None: the file was registered by itself
     final_name: str | None = None  # name held at the target; differs from object_name after a rename; None: none yet
     leftovers: tuple[
         str, ...
@@ -374,6 +377,7 @@ class NewDelivery:
     sha256: str
     queue: Queue
     source_path: str | None = None
+    batch_id: RecordId | None = None
 
     @property
     def id(self) -> RecordId:

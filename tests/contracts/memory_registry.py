@@ -426,6 +426,7 @@ class MemoryDeliveries(MemoryRecords[Delivery, DeliveryState]):
             sha256=new.sha256,
             queue=new.queue,
             source_path=new.source_path,
+            batch_id=new.batch_id,
             state=DeliveryState.QUEUED,
             created_at=now,
             updated_at=now,
