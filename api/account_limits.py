@@ -1,8 +1,6 @@
 """Limits of an account: files that are not stored yet, and the bytes of all its files (docs/adr/0008)."""
 
 from contextlib import AbstractAsyncContextManager
-from typing import Any
-
 from api.dependencies import Service
 from gridhaul.transfer.access import Account
 from gridhaul.transfer.errors import DatabaseUnavailable
@@ -37,19 +35,3 @@ async def register_charged(service: Service, new: NewFile) -> tuple[File, bool]:
     if not made:
         await service.usage.release(new.owner, new.length)
     return file, made
-
-
-async def retry_charged(service: Service, file: File, *, changes: dict[str, Any]) -> File | None:
-    """Charge the growth of the file's length to the quota, then call `FileRegistry.retry` and return its result.
-
-    `changes` are fields of the record; they hold `length` if the source has another length now. Bytes that the file no
-    longer needs, or a charge for a file that was not moved, are released. Raises QuotaExceeded.
-    """
-    growth = changes.get("length", file.length) - file.length
-    # Charge even 0 bytes: the charge stamps the account, so the recount skips it until the release below.
-    await service.usage.charge(file.owner, max(growth, 0))
-    moved = await service.files.retry(file, **changes)
-    unneeded = -growth if moved else growth
-    if unneeded > 0:
-        await service.usage.release(file.owner, unneeded)
-    return moved

@@ -11,10 +11,13 @@ from typing import Any
 from fastapi import FastAPI
 
 from api import accounts as account_routes
+from api import batches as batch_routes
 from api import checks as check_routes
-from api import delete, deliveries, examples, files, finalize, front_page, keys, login, operations, prepare
+from api import counts, delete, deliveries, examples, files, finalize, front_page, keys, login, operations, prepare
+from api.account_counts import RecentCounts
 from api.authentication import Authentication
 from api.authenticator import Authenticator
+from api.batch_counts import BatchCounts
 from api.dependencies import Service
 from api.dispatcher import Dispatcher
 from api.download_limit import DownloadSlots
@@ -38,10 +41,14 @@ from gridhaul.process.settings import ApiSettings
 from gridhaul.storage.accounts.accounts import MongoAccounts
 from gridhaul.storage.accounts.usage import MongoUsage
 from gridhaul.storage.agenda import MongoAgenda, MongoDispatcherLease
+from gridhaul.storage.batches.batches import MongoBatches
+from gridhaul.storage.batches.members import MongoMembers
+from gridhaul.storage.batches.skipped import MongoSkippedPaths
 from gridhaul.storage.checking.checks import MongoChecks
 from gridhaul.storage.checking.schedule import MongoSchedule
 from gridhaul.storage.connect import Database, connect, ping
 from gridhaul.storage.content.contents import MongoContents
+from gridhaul.storage.counting import MongoAccountCounting
 from gridhaul.storage.deliveries import MongoDeliveries
 from gridhaul.storage.files import MongoFiles
 from gridhaul.storage.heartbeats import MongoHeartbeatLookup
@@ -73,7 +80,8 @@ def create_app() -> FastAPI:
     front_page.install(app)
     openapi_examples.install(app, schemas=examples.SCHEMAS, parameters=examples.PARAMETERS, problems=examples.PROBLEMS)
     # Starlette tries one route after another, so the routes with the most requests are first.
-    for part in (prepare, files, finalize, deliveries, operations, delete, check_routes, account_routes, keys):
+    records = (prepare, files, finalize, deliveries, operations, delete, batch_routes, counts)
+    for part in (*records, check_routes, account_routes, keys):
         app.include_router(part.router, responses=problems.documented(*ANSWERS, *chain.ANSWERS))
     app.include_router(login.router, responses=problems.documented(422, 503, *chain.ANSWERS))
     app.include_router(health_routes(lambda: app.state.health), responses=problems.documented(*chain.ANSWERS))
@@ -124,11 +132,19 @@ def _service(
         requests_a_minute=settings.requests_a_minute, failed_logins_a_minute=settings.failed_logins_a_minute
     )
     files = MongoFiles(database, lease_seconds=lease_seconds)
+    deliveries = MongoDeliveries(database, lease_seconds=lease_seconds, sweep_seconds=settings.sweep_seconds)
+    batches = MongoBatches(database, lease_seconds=lease_seconds)
+    members, skipped = MongoMembers(database, files, deliveries), MongoSkippedPaths(database)
     return Service(
         files=files,
-        deliveries=MongoDeliveries(database, lease_seconds=lease_seconds, sweep_seconds=settings.sweep_seconds),
+        deliveries=deliveries,
         contents=MongoContents(database),
         checks=checks,
+        batches=batches,
+        members=members,
+        skipped=skipped,
+        batch_counts=BatchCounts(batches, members, skipped),
+        max_open_batches=settings.max_open_batches,
         downloads=DownloadSlots(),
         hints=hints,
         obstacles=obstacles,
@@ -140,6 +156,7 @@ def _service(
         max_open_files=settings.max_open_files,
         open_file_limit=OpenFileLimit(files),
         usage=MongoUsage(database, quota_bytes=settings.quota_bytes),
+        account_counts=RecentCounts(MongoAccountCounting(database)),
         accounts=accounts,
         authenticator=Authenticator(
             accounts=accounts,

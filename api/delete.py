@@ -31,26 +31,26 @@ async def delete_file(file_id: Id, caller: Deleting, service: ServiceDep, cancel
     """
     file = await service.file(caller, file_id)
     if cancel:
-        await _cancel(service, file.id)
+        await _cancel(service, file.id, who=caller.username)
     # Read the file's count of deliveries before the deliveries: a delivery that is made later changes the count, and
     # then `request_delete` refuses.
     file = await service.file(caller, file_id)
     if file.state not in AT_ITS_END:
-        file = await _delete(service, file)
+        file = await _delete(service, file, who=caller.username)
     audit("delete_file", file_id=file.id)
     if file.state is FileState.DELETING:
         service.hints.offer(Hint(task=TaskName.DELETE_FILE, record_id=file.id, queue=file.queue))
     return FileView.of(file, service.obstacles)
 
 
-async def _cancel(service: Service, file_id: RecordId) -> None:
+async def _cancel(service: Service, file_id: RecordId, *, who: str) -> None:
     """Cancel storing the file and its deliveries where their states allow it. A COMMITTING delivery stays open."""
-    await service.files.move(file_id, FILE_MOVES[Action.CANCEL])
+    await service.files.move(file_id, FILE_MOVES[Action.CANCEL], who=who)
     for delivery in await service.deliveries.of_file(file_id):
-        await service.deliveries.move(delivery.id, DELIVERY_MOVES[Action.CANCEL])
+        await service.deliveries.move(delivery.id, DELIVERY_MOVES[Action.CANCEL], who=who)
 
 
-async def _delete(service: Service, file: File) -> File:
+async def _delete(service: Service, file: File, *, who: str) -> File:
     """Move the file to DELETING and return it.
 
     Raises DeliveryOpen while a delivery is open, and StateConflict while the file is PAUSED or being stored.
@@ -60,7 +60,7 @@ async def _delete(service: Service, file: File) -> File:
             raise DeliveryOpen(f"Delivery {delivery.id} is being committed just now; look again in a moment.")
         if delivery.state in OPEN:
             raise DeliveryOpen(f"Delivery {delivery.id} is {delivery.state}; wait for it, or cancel it first.")
-    asked = await service.files.request_delete(file.id, deliveries_asked=file.deliveries_asked)
+    asked = await service.files.request_delete(file.id, deliveries_asked=file.deliveries_asked, who=who)
     if asked is not None and asked.state in AT_ITS_END:
         return asked
     if file.state in DELETABLE:

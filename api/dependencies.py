@@ -6,7 +6,9 @@ from typing import Annotated
 
 from fastapi import Depends, Path, Query, Request
 
+from api.account_counts import RecentCounts
 from api.authenticator import Authenticator
+from api.batch_counts import BatchCounts
 from api.download_limit import DownloadSlots
 from api.obstacles import Obstacles
 from api.open_file_limit import OpenFileLimit
@@ -20,6 +22,7 @@ from gridhaul.transfer.access import Caller
 from gridhaul.transfer.errors import NotFound, NotStored, StateConflict, TargetUnknown
 from gridhaul.transfer.model import Delivery, File, RecordId
 from gridhaul.transfer.ports.accounts import Accounts, AccountUsage
+from gridhaul.transfer.ports.batches import BatchRegistry, Members, SkippedPaths
 from gridhaul.transfer.ports.checking import CheckRegistry
 from gridhaul.transfer.ports.contents import ContentReading
 from gridhaul.transfer.ports.deliveries import DeliveryRegistry
@@ -38,6 +41,11 @@ class Service:
     deliveries: DeliveryRegistry
     contents: ContentReading
     checks: CheckRegistry
+    batches: BatchRegistry
+    members: Members
+    skipped: SkippedPaths
+    batch_counts: BatchCounts
+    max_open_batches: int
     downloads: DownloadSlots
     hints: Hints
     obstacles: Obstacles
@@ -49,6 +57,7 @@ class Service:
     max_open_files: int
     open_file_limit: OpenFileLimit
     usage: AccountUsage
+    account_counts: RecentCounts
     accounts: Accounts
     authenticator: Authenticator
     passwords: Passwords

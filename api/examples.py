@@ -96,6 +96,15 @@ FILE: dict[str, Any] = {
         "finalize": f"/upload/{FILE_ID}/finalize",
     },
 }
+
+
+def history(first: str, *others: str) -> list[dict[str, Any]]:
+    """Return the history of a record that went through these states in one attempt."""
+    began = {"time": BEGUN, "state": first, "code": None, "attempt": 0, "who": None, "revision": 1}
+    later = enumerate(others, start=2)
+    return [began, *({**began, "time": ENDED, "state": state, "attempt": 1, "revision": n} for n, state in later)]
+
+
 RECEIPT: dict[str, Any] = {
     "length": LENGTH,
     "sha-256": SHA256,
@@ -198,8 +207,10 @@ TOKEN: dict[str, Any] = {
 
 SCHEMAS = BODIES | {
     "FileView": FILE,
+    "FileDetailView": {**FILE, "history": history("REGISTERED", "STORING", "STORED")},
     "FilesView": {"files": [FILE], "next_cursor": None},
     "DeliveryView": DELIVERY,
+    "DeliveryDetailView": {**DELIVERY, "history": history("QUEUED", "STREAMING", "COMMITTING", "DELIVERED")},
     "DeliveriesView": {"deliveries": [DELIVERY]},
     "DeliveryPageView": {"deliveries": [DELIVERY], "next_cursor": None},
     "CheckView": CHECK,

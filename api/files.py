@@ -5,12 +5,23 @@ from contextlib import aclosing
 from typing import Annotated
 from urllib.parse import quote
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
 
 from api.auth import Reading
 from api.dependencies import Cursor, Id, Limit, Service, ServiceDep, States
+from api.detail_schemas import FileDetailView
 from api.download import Download, read_in_thread
+from api.listing import (
+    FILE_LISTS,
+    FiltersDep,
+    documented_lines,
+    json_lines,
+    link_headers,
+    next_cursor,
+    select,
+    wants_lines,
+)
 from api.schemas import DeliveriesView, DeliveryView, FilesView, FileView
 from gridhaul.asgi.disconnection import while_connected
 from gridhaul.asgi.problems import documented
@@ -32,23 +43,36 @@ CONTENT = {
 }
 
 
-@router.get("", summary="List files, newest first")
+@router.get(
+    "",
+    summary="List files, newest first or by name",
+    response_model=FilesView,
+    responses=documented_lines("FileView") | documented(404),
+)
 async def list_files(
+    request: Request,
+    response: Response,
     caller: Reading,
     service: ServiceDep,
+    filters: FiltersDep,
     state: Annotated[tuple[FileState, ...], States] = (),
     limit: Limit = 100,
     cursor: Cursor = None,
-) -> FilesView:
-    before = RecordId(cursor) if cursor else None
-    files = await service.files.page(owner=caller.sees_only, states=state, limit=limit, before=before)
-    next_cursor = files[-1].id if len(files) == limit else None
-    return FilesView(files=[FileView.of(file, service.obstacles) for file in files], next_cursor=next_cursor)
+) -> FilesView | StreamingResponse:
+    selection = select(caller, filters, FILE_LISTS, state=state)
+    after = await service.file(caller, RecordId(cursor)) if cursor else None
+    files = await service.files.page(selection, limit=limit, after=after)
+    following = next_cursor(files, limit)
+    headers = link_headers(request, following)
+    if wants_lines(request):
+        return json_lines((FileView.of(file, service.obstacles) for file in files), headers)
+    response.headers.update(headers)
+    return FilesView(files=[FileView.of(file, service.obstacles) for file in files], next_cursor=following)
 
 
 @router.get("/{file_id}", summary="Get one file", responses=documented(404))
-async def get_file(file_id: Id, caller: Reading, service: ServiceDep) -> FileView:
-    return FileView.of(await service.file(caller, file_id), service.obstacles)
+async def get_file(file_id: Id, caller: Reading, service: ServiceDep) -> FileDetailView:
+    return FileDetailView.of(await service.file(caller, file_id), service.obstacles)
 
 
 @router.get("/{file_id}/deliveries", summary="List a file's deliveries, oldest first", responses=documented(404))

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 import structlog
 
 from api.repeating import repeat
+from gridhaul.transfer.batches import Batch, BatchState
 from gridhaul.transfer.broker_health import BrokerContents, queue_obstacle
 from gridhaul.transfer.checks import Check, CheckState
 from gridhaul.transfer.errors import BROKER_SILENT, BrokerUnavailable, DatabaseUnavailable, GridhaulError
@@ -19,11 +20,11 @@ from gridhaul.transfer.worker_health import HeartbeatGroup, storing_obstacle, wo
 PERIOD_SECONDS = 1.0  # the pause between two looks
 ANSWER_SECONDS = 1.5  # how long a look waits for the database and for the broker
 
-State = FileState | DeliveryState | CheckState
+State = FileState | DeliveryState | CheckState | BatchState
 
 # No worker works on a record in one of these states until the broker has brought it a hint.
 HINTED: frozenset[State] = frozenset(
-    {FileState.REGISTERED, FileState.DELETING, DeliveryState.QUEUED, CheckState.QUEUED}
+    {FileState.REGISTERED, FileState.DELETING, DeliveryState.QUEUED, CheckState.QUEUED, BatchState.REGISTERING}
 )
 WORKED_ON: frozenset[State] = frozenset(
     {FileState.STORING, DeliveryState.STREAMING, DeliveryState.COMMITTING, CheckState.RUNNING}
@@ -72,6 +73,10 @@ class Obstacles:
     def of_check(self, check: Check) -> GridhaulError | None:
         """Return the error that keeps the check from running."""
         return self._of(check.state, check.queue)
+
+    def of_batch(self, batch: Batch) -> GridhaulError | None:
+        """Return the error that keeps the batch's files from being registered."""
+        return self._of(batch.state, batch.queue) if batch.state is BatchState.REGISTERING else None
 
     def _of(self, state: State, queue: Queue) -> GridhaulError | None:
         if state in HINTED and (error := self._hint_obstacle(queue)) is not None:

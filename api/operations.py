@@ -4,13 +4,14 @@ from collections.abc import Mapping
 
 from fastapi import APIRouter
 
-from api.account_limits import retry_charged, room_for_one
+from api.account_limits import room_for_one
 from api.auth import Finalizing, Preparing
 from api.dependencies import Id, Service, ServiceDep
 from api.prepare import renewed_source
 from api.schemas import DeliveryView, FileView
 from gridhaul.asgi.problems import documented
 from gridhaul.transfer.access import Caller
+from gridhaul.transfer.charging import retry_charged
 from gridhaul.transfer.errors import StateConflict
 from gridhaul.transfer.model import Delivery, File, Hint, RecordId, TaskName
 from gridhaul.transfer.states import DELIVERY_MOVES, FILE_MOVES, Action, DeliveryState, FileState
@@ -71,7 +72,9 @@ async def retry_file(file_id: Id, caller: Preparing, service: ServiceDep) -> Fil
     _check_target(file, caller=caller, service=service)
     changes = await renewed_source(file, caller=caller, service=service)
     async with room_for_one(service, file.owner, account=await service.accounts.named(file.owner)):
-        moved = await retry_charged(service, file, changes=changes)
+        moved = await retry_charged(
+            service.usage, service.files, file, changes=changes, who=caller.username
+        )
     file = await _after_move(moved, file_id=file_id, action=Action.RETRY, caller=caller, service=service)
     return FileView.of(file, service.obstacles)
 
@@ -137,14 +140,14 @@ async def move_file(file_id: RecordId, action: Action, *, caller: Caller, servic
     file = await service.file(caller, file_id)
     if move.to_state is FileState.REGISTERED:
         _check_target(file, caller=caller, service=service)
-    moved = await service.files.move(file_id, move)
+    moved = await service.files.move(file_id, move, who=caller.username)
     return await _after_move(moved, file_id=file_id, action=action, caller=caller, service=service)
 
 
 def _check_target(file: File, *, caller: Caller, service: Service) -> None:
     """Raise TargetUnknown if the file, once stored, is to be delivered to a target that the caller may not use."""
-    if file.deliver_to is not None:
-        service.check_target(caller, file.deliver_to.target)
+    for destination in file.deliver_to:
+        service.check_target(caller, destination.target)
 
 
 async def _after_move(
@@ -156,7 +159,7 @@ async def _after_move(
     next attempt. Raises NotFound, StateConflict.
     """
     if moved is None and action is Action.RETRY:
-        moved = await service.files.hurry(file_id)
+        moved = await service.files.hurry(file_id, who=caller.username)
     if moved is None:
         file = await service.file(caller, file_id)
         if file.state not in FILE_MOVES[action].done_in:
@@ -181,9 +184,9 @@ async def move_delivery(
     delivery = await service.delivery(caller, delivery_id)
     if move.to_state is DeliveryState.QUEUED:
         service.check_target(caller, delivery.target)
-    moved = await service.deliveries.move(delivery_id, move, **changes)
+    moved = await service.deliveries.move(delivery_id, move, who=caller.username, **changes)
     if moved is None and action is Action.RETRY:
-        moved = await service.deliveries.hurry(delivery_id)
+        moved = await service.deliveries.hurry(delivery_id, who=caller.username)
     if moved is None:
         delivery = await service.delivery(caller, delivery_id)
         if delivery.state not in move.done_in:

@@ -1,5 +1,6 @@
 """`POST /upload/prepare`: register a local file, and answer before any of its bytes is read."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Annotated, Any
@@ -18,7 +19,7 @@ from gridhaul.source.stability import registered_anew
 from gridhaul.transfer.access import Caller, Scope
 from gridhaul.transfer.bundle import storing_task
 from gridhaul.transfer.digest import fingerprint
-from gridhaul.transfer.errors import IdempotencyConflict, SourceChanged
+from gridhaul.transfer.errors import IdempotencyConflict, InvalidValue, SourceChanged
 from gridhaul.transfer.media_types import media_type
 from gridhaul.transfer.model import Destination, File, Hint, NewFile, Queue, SourceIdentity
 from gridhaul.transfer.naming import check_object_name
@@ -69,7 +70,7 @@ async def prepare(
 async def _new_file(body: PrepareBody, *, caller: Caller, service: Service) -> NewFile:
     path = check_path(body.file_path)
     name = check_object_name(body.name or PurePosixPath(path).name or "file")
-    deliver_to = _destination(body.deliver_to, name, caller=caller, service=service) if body.deliver_to else None
+    deliver_to = _destinations(body.destinations, name, caller=caller, service=service)
     roots = Roots(configured=service.roots, allowed=caller.roots_among(service.roots))
     identity = await service.sources.identify(path, roots, username=caller.username)
     return NewFile(
@@ -86,8 +87,18 @@ async def _new_file(body: PrepareBody, *, caller: Caller, service: Service) -> N
     )
 
 
+def _destinations(
+    wanted: Sequence[DeliverTo], name: str, *, caller: Caller, service: Service
+) -> tuple[Destination, ...]:
+    if wanted:
+        caller.require(Scope.FINALIZE)
+    destinations = tuple(_destination(one, name, caller=caller, service=service) for one in wanted)
+    if len({(one.target, one.object_name) for one in destinations}) < len(destinations):
+        raise InvalidValue("Two destinations have the same target and the same name; leave one out, or give it another name.")
+    return destinations
+
+
 def _destination(wanted: DeliverTo, name: str, *, caller: Caller, service: Service) -> Destination:
-    caller.require(Scope.FINALIZE)
     service.check_target(caller, wanted.target)
     object_name = check_object_name(wanted.object_name or name)
     return Destination(target=wanted.target, object_name=object_name, if_exists=wanted.if_exists)

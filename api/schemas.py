@@ -1,9 +1,10 @@
 """Request and response bodies of the api. Lengths are bytes, digests lower-case hex, times RFC 3339 in UTC."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, TypeAdapter, WrapValidator
 
 from api.obstacles import HINTED, Obstacles
 from gridhaul.transfer.attributes import octal
@@ -53,15 +54,37 @@ class DeliverTo(Body):
     if_exists: IfExists = Field(default=IfExists.FAIL, strict=False)
 
 
+ONE = TypeAdapter(DeliverTo)
+SEVERAL = TypeAdapter(Annotated[list[DeliverTo], Field(min_length=1, max_length=16)])
+
+
+def _one_or_several(value: object, _: object) -> object:
+    """Validate the value by its kind alone: an error of a union would name members that no client knows."""
+    return (SEVERAL if isinstance(value, list) else ONE).validate_python(value)
+
+
+OneOrSeveral = Annotated[
+    DeliverTo | Annotated[list[DeliverTo], Field(min_length=1, max_length=16)], WrapValidator(_one_or_several)
+]
+
+
 class PrepareBody(Body):
     file_path: FilePath
     name: FileName | None = None
-    deliver_to: DeliverTo | None = None
+    deliver_to: OneOrSeveral | None = Field(
+        default=None, description="One destination, or a list of up to 16 that differ in target or object name"
+    )
     if_changed: IfChanged = Field(
         default=IfChanged.FAIL,
         strict=False,
         description="If the source changes before all of it is stored: `fail`, or `restart` to store it from the start",
     )
+
+    @property
+    def destinations(self) -> list[DeliverTo]:
+        if self.deliver_to is None:
+            return []
+        return self.deliver_to if isinstance(self.deliver_to, list) else [self.deliver_to]
 
 
 class FinalizeBody(DeliverTo):
@@ -112,11 +135,14 @@ class DeliverToView(BaseModel):
     if_exists: IfExists
 
     @classmethod
-    def of(cls, destination: Destination | None) -> Self | None:
-        if destination is None:
-            return None
+    def of(cls, destination: Destination) -> Self:
         object_name, if_exists = destination.object_name, destination.if_exists
         return cls(target=destination.target, object_name=object_name, if_exists=if_exists)
+
+
+def _deliver_to(destinations: Sequence[Destination]) -> DeliverToView | list[DeliverToView] | None:
+    shown = [DeliverToView.of(destination) for destination in destinations]
+    return shown if len(shown) > 1 else shown[0] if shown else None
 
 
 class FileView(BaseModel):
@@ -126,8 +152,9 @@ class FileView(BaseModel):
     mtime: datetime | None = Field(
         description="The source's mtime when it was registered; null: it is before the year 1 or after the year 9999"
     )
-    deliver_to: DeliverToView | None = Field(
-        description="Where a worker delivers the file once it is stored, as prepare named it; null: nowhere"
+    deliver_to: DeliverToView | list[DeliverToView] | None = Field(
+        description="Where workers deliver the file once it is stored, as prepare named it: an object for one "
+        "destination, a list for several; null: nowhere"
     )
     content_type: str
     length: int
@@ -159,7 +186,7 @@ class FileView(BaseModel):
             name=file.name,
             file_path=file.path,
             mtime=file.identity.modified_at,
-            deliver_to=DeliverToView.of(file.deliver_to),
+            deliver_to=_deliver_to(file.deliver_to),
             content_type=file.content_type,
             length=file.length,
             chunk_size=CHUNK_BYTES,

@@ -56,6 +56,8 @@ app = Celery(
         "tasks.clean_delivery",
         "tasks.maintenance",
         "tasks.run_check",
+        "tasks.run_batch",
+        "tasks.take_due",
     ],
     set_as_current=False,
 )

@@ -37,20 +37,23 @@ from tasks.object_reader import ObjectReader
 from tasks.receipt import make_receipt
 from tasks.runtime import Runtime, worker
 from tasks.sent_object import SentObject
+from tasks.turns import does, in_turn
 
 
 @app.task(name=TaskName.FINALIZE_FILE)
 def finalize_file(delivery_id: str) -> None:
     """Run the journey `deliver_file` for the delivery id in the message."""
-    worker.run(deliver_file, delivery_id)
+    worker.run(in_turn(deliver_file), delivery_id)
 
 
+@does(TaskName.FINALIZE_FILE)
 async def deliver_file(runtime: Runtime, delivery_id: str) -> None:
     """Claim the delivery and do it. Do nothing if the claim fails."""
     delivery = await runtime.deliveries.claim(
         RecordId(delivery_id), holder=runtime.holder, from_states=DELIVERABLE, to_state=DeliveryState.STREAMING
     )
     if delivery is not None:
+        runtime.turns.note(delivery.owner)
         meter = Meter(delivery.sent_bytes_most, _progress)
         await runtime.delivery_attempts.run(delivery, lambda tenure: _deliver(runtime, delivery, tenure, meter), meter)
 

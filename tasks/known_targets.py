@@ -54,6 +54,10 @@ class KnownTargets:
         target.facts_outdated = False
         self._note_age(target, 0.0)
 
+    async def is_ready(self, target: Target) -> bool:
+        """Return whether a delivery may begin without a probe. Raises DatabaseUnavailable."""
+        return not isinstance(target, Probed) or not await self._is_due(target)
+
     async def forget_if_outdated(self, target: Target) -> None:
         """Remove the facts from the database if the target did what they exclude. Other workers notice within 30 s.
 

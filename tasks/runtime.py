@@ -23,6 +23,11 @@ from gridhaul.process.allocator import keep_freed_memory
 from gridhaul.process.logging import configure_logging
 from gridhaul.process.settings import SettingsError, WorkerSettings
 from gridhaul.storage.accounts.usage import MongoRecounts, MongoUsage
+from gridhaul.storage.agenda import MongoWaitingOwners
+from gridhaul.storage.batches.batches import MongoBatches
+from gridhaul.storage.batches.lanes import MongoLanes
+from gridhaul.storage.batches.members import MongoMembers
+from gridhaul.storage.batches.skipped import MongoSkippedPaths
 from gridhaul.storage.checking.checks import MongoChecks
 from gridhaul.storage.checking.inspection import MongoInspection
 from gridhaul.storage.checking.mending import MongoMending
@@ -37,9 +42,11 @@ from gridhaul.storage.heartbeats import MongoHeartbeats
 from gridhaul.storage.seen_targets import MongoSeenTargets
 from gridhaul.targets.kinds import NewClient
 from gridhaul.targets.targets_file import ConfiguredTargets, load_targets
+from gridhaul.transfer.batches import BatchState
 from gridhaul.transfer.checks import CheckState
 from gridhaul.transfer.model import Queue
 from gridhaul.transfer.ports.accounts import AccountUsage
+from gridhaul.transfer.ports.batches import Lanes, Members, RunnableBatches, SkippedPaths
 from gridhaul.transfer.ports.checking import (
     DeliveredObjects,
     Inspection,
@@ -65,6 +72,7 @@ from tasks.passed_over import PassedOver
 from tasks.presence import Presence
 from tasks.queue import HintSender
 from tasks.transport import message_passed_over
+from tasks.turns import Turns
 
 A = TypeVar("A")
 Journey = Callable[["Runtime", str], Coroutine[Any, Any, None]]
@@ -85,6 +93,17 @@ class Checking:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Batches:
+    """The dependencies that only batches have."""
+
+    records: RunnableBatches
+    lanes: Lanes
+    members: Members
+    skipped: SkippedPaths
+    attempts: Attempts[BatchState]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Runtime:
     """The dependencies of all journeys."""
 
@@ -102,6 +121,8 @@ class Runtime:
     delivery_attempts: Attempts[DeliveryState]
     cleaning_attempts: Chores[DeliveryState]
     checking: Checking
+    batches: Batches
+    turns: Turns
     close: Callable[[], Coroutine[Any, Any, None]]
 
 
@@ -178,6 +199,7 @@ async def _compose(
     files = MongoFiles(database, lease_seconds=settings.lease_seconds)
     deliveries = MongoDeliveries(database, lease_seconds=settings.lease_seconds, sweep_seconds=settings.sweep_seconds)
     checks = MongoChecks(database, lease_seconds=settings.lease_seconds)
+    batches = MongoBatches(database, lease_seconds=settings.lease_seconds)
     client = new_client()
     secret = settings.service_secret.get_secret_value()
     chunks = ChunkClient(client, base_url=settings.chunk_service_url, secret=secret)
@@ -234,6 +256,20 @@ async def _compose(
                 records=checks, waiting=CheckState.RUNNING, failed=CheckState.FAILED, **_pace(settings, stopping)
             ),
         ),
+        batches=Batches(
+            records=batches,
+            lanes=MongoLanes(database),
+            members=MongoMembers(database, files, deliveries),
+            skipped=MongoSkippedPaths(database),
+            attempts=Attempts(
+                records=batches,
+                # `advance` replaces both states by the state that the batch has.
+                waiting=BatchState.RUNNING,
+                failed=BatchState.RUNNING,
+                **_pace(settings, stopping) | {"limits": UNLIMITED},  # a batch is never given up
+            ),
+        ),
+        turns=Turns(MongoWaitingOwners(database), worker.queues),
         close=close,
     )
 

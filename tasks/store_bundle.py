@@ -5,7 +5,7 @@ claimed. Then the file makes its own journey (`tasks/upload_file.py`), which rep
 """
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -17,13 +17,13 @@ from gridhaul.source.roots import Roots
 from gridhaul.source.small import read_small
 from gridhaul.transfer.bundle import WholeContent, packed
 from gridhaul.transfer.errors import DatabaseUnavailable, GridhaulError, LeaseLost, StopRequested
-from gridhaul.transfer.model import File, Hint, RecordId, TaskName
+from gridhaul.transfer.model import File, RecordId, TaskName
 from gridhaul.transfer.states import FileState, Layout
 from tasks.attempt import TICK_SECONDS as LOOK_SECONDS
 from tasks.celery import app
-from tasks.finalize_file import deliver_file
 from tasks.runtime import Runtime, worker
-from tasks.upload_file import make_delivery, said_of_stored, store_file
+from tasks.turns import does, in_turn
+from tasks.upload_file import begin_deliveries, make_deliveries, said_of_stored, store_file
 
 LEASE_PART = 3  # a bundle is given up when a third of its leases' time has passed
 
@@ -33,24 +33,47 @@ log = structlog.get_logger(__name__)
 @app.task(name=TaskName.STORE_BUNDLE)
 def store_bundle(file_ids: list[str]) -> None:
     """Run the journey `store_files` for the file ids in the message."""
-    worker.run(store_files, file_ids)
+    worker.run(in_turn(store_files), file_ids)
 
 
+@does(TaskName.STORE_BUNDLE)
 async def store_files(runtime: Runtime, file_ids: Sequence[str]) -> None:
     """Store the new files together, then each file that still waits by itself."""
-    contents = {RecordId(file_id): runtime.contents.new_id() for file_id in file_ids}
+    ids = [*map(RecordId, file_ids)]
+    files, claimed = await _claim(runtime, ids)
+    if claimed:
+        runtime.turns.note(claimed[0].owner)
+    await store_claimed(runtime, claimed)
+    await _store_alone(runtime, [file.id for file in files if file.state is FileState.REGISTERED])
+
+
+async def claim_new(runtime: Runtime, file_ids: Sequence[RecordId]) -> list[File]:
+    """Claim the files that are small, due, and were never claimed. Return those that this call claimed."""
+    _, claimed = await _claim(runtime, file_ids)
+    return claimed
+
+
+async def store_claimed(runtime: Runtime, claimed: Sequence[File]) -> None:
+    """Store files that `claim_new` returned, begin their deliveries, then store each that was given back by itself."""
+    given_back = await _store_together(runtime, claimed) if claimed else set()
+    await _deliver(runtime, [file for file in claimed if file.deliver_to and file.id not in given_back])
+    await _store_alone(runtime, [file.id for file in claimed if file.id in given_back])
+
+
+async def _claim(runtime: Runtime, file_ids: Sequence[RecordId]) -> tuple[Sequence[File], list[File]]:
+    """Return all the files, and those of them that this call claimed."""
+    contents = {file_id: runtime.contents.new_id() for file_id in file_ids}
     files = await runtime.files.claim_new(contents, holder=runtime.holder)
-    claimed = [file for file in files if file.content_id == contents[file.id]]
-    given_back = await _store_claimed(runtime, claimed) if claimed else set()
-    stored = [file for file in claimed if file.id not in given_back]
-    await _deliver(runtime, [file for file in stored if file.deliver_to is not None])
-    waiting = given_back | {file.id for file in files if file.state is FileState.REGISTERED}
-    for file_id in (file.id for file in files if file.id in waiting):
+    return files, [file for file in files if file.content_id == contents[file.id]]
+
+
+async def _store_alone(runtime: Runtime, file_ids: Iterable[RecordId]) -> None:
+    for file_id in file_ids:
         if not runtime.file_attempts.stopping():
             await store_file(runtime, file_id)
 
 
-async def _store_claimed(runtime: Runtime, claimed: Sequence[File]) -> set[RecordId]:
+async def _store_together(runtime: Runtime, claimed: Sequence[File]) -> set[RecordId]:
     """Store the claimed files together. Return the ids of the files that were given back."""
     not_stored = {file.id: file for file in claimed}
     try:
@@ -67,12 +90,7 @@ async def _store_claimed(runtime: Runtime, claimed: Sequence[File]) -> set[Recor
 
 
 async def _deliver(runtime: Runtime, files: Sequence[File]) -> None:
-    """Make the deliveries that prepare asked for. Do the first at once, and hint the others to all workers."""
-    made = [delivery for file in files if (delivery := await make_delivery(runtime, file.id)) is not None]
-    for delivery in made[1:]:
-        runtime.hints.offer(Hint(task=TaskName.FINALIZE_FILE, record_id=delivery.id, queue=delivery.queue))
-    for delivery in made[:1]:
-        await deliver_file(runtime, delivery.id)
+    await begin_deliveries(runtime, [one for file in files for one in await make_deliveries(runtime, file.id)])
 
 
 async def _while_wanted(runtime: Runtime, work: Coroutine[Any, Any, None]) -> None:

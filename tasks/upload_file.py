@@ -1,7 +1,7 @@
 """The journey from a source file to a stored content."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 
 from gridhaul.source.opened import Source, identify
@@ -11,13 +11,24 @@ from gridhaul.transfer.chunking import MANIFEST_PAGE_CHUNKS
 from gridhaul.transfer.digest import DIGEST_BYTES
 from gridhaul.transfer.errors import SourceChanged, SourceReadFailed, SourceStartedOver
 from gridhaul.transfer.grants import ContentGrant
-from gridhaul.transfer.model import File, IfChanged, NewDelivery, RecordId, Seal, Segment, TaskName
+from gridhaul.transfer.model import (
+    Destination,
+    File,
+    Hint,
+    IfChanged,
+    NewDelivery,
+    RecordId,
+    Seal,
+    Segment,
+    TaskName,
+)
 from gridhaul.transfer.states import STORABLE, FileState, Layout
 from tasks.attempt import Meter, Tenure
 from tasks.celery import app
 from tasks.finalize_file import deliver_file
 from tasks.quota_release import release_quota
 from tasks.runtime import Runtime, worker
+from tasks.turns import does, in_turn
 
 ENTRY_BYTES = 1 + DIGEST_BYTES
 
@@ -25,21 +36,21 @@ ENTRY_BYTES = 1 + DIGEST_BYTES
 @app.task(name=TaskName.UPLOAD_FILE)
 def upload_file(file_id: str) -> None:
     """Run the journey `store_file` for the file id in the message."""
-    worker.run(store_file, file_id)
+    worker.run(in_turn(store_file), file_id)
 
 
+@does(TaskName.UPLOAD_FILE)
 async def store_file(runtime: Runtime, file_id: str) -> None:
-    """Claim the file and store it, unless the claim fails. Then do the delivery that prepare asked for, if any."""
+    """Claim the file and store it, unless the claim fails. Then make the deliveries that prepare asked for."""
     record_id = RecordId(file_id)
     file = await runtime.files.claim(record_id, holder=runtime.holder, from_states=STORABLE, to_state=FileState.STORING)
     if file is not None:
+        runtime.turns.note(file.owner)
         meter = Meter(0 if file.content_outdated else file.stored_bytes, _progress)
         await runtime.file_attempts.run(file, lambda tenure: _store_or_start_over(runtime, file, tenure, meter), meter)
         if file.if_changed is IfChanged.RESTART:
             await release_quota(runtime, file)
-    delivery = await make_delivery(runtime, record_id)
-    if delivery is not None:  # deliver at once: a hint would wait behind all files that are still to be stored
-        await deliver_file(runtime, delivery.id)
+    await begin_deliveries(runtime, await make_deliveries(runtime, record_id))
 
 
 def _progress(meter: Meter) -> dict[str, object]:
@@ -203,24 +214,43 @@ class _Held:
         return entry[1:] if entry and entry[0] else None
 
 
-async def make_delivery(runtime: Runtime, file_id: RecordId) -> NewDelivery | None:
-    """Make the delivery that prepare asked for. Return it if this call queued it, else None.
+async def make_deliveries(runtime: Runtime, file_id: RecordId) -> list[NewDelivery]:
+    """Make the deliveries that prepare asked for. Return those that this call queued.
 
-    Every worker that sees the file stored makes this call; only one call queues the delivery.
+    Every worker that sees the file stored makes this call, also after a worker that died between two deliveries. Each
+    delivery is queued by only one call.
     """
     file = await runtime.files.get(file_id)
-    if file is None or file.state is not FileState.STORED or file.deliver_to is None or file.sha256 is None:
-        return None
-    new = NewDelivery(
+    if file is None or file.state is not FileState.STORED or not file.deliver_to:
+        return []
+    wanted = [_delivery(file, destination) for destination in file.deliver_to]
+    queued = [new for new in wanted if await runtime.deliveries.make(new)]
+    await runtime.files.deliveries_made(file_id, len(wanted))
+    return queued
+
+
+def _delivery(file: File, destination: Destination) -> NewDelivery:
+    assert file.sha256 is not None, "a stored file has a digest"  # noqa: S101
+    return NewDelivery(
         file_id=file.id,
         owner=file.owner,
-        destination=file.deliver_to,
+        destination=destination,
         length=file.length,
         sha256=file.sha256,
         queue=file.queue,
         source_path=file.path,
         batch_id=file.batch_id,
     )
-    queued = await runtime.deliveries.make(new)
-    await runtime.files.delivery_made(file_id)
-    return new if queued else None
+
+
+async def begin_deliveries(runtime: Runtime, queued: Sequence[NewDelivery]) -> None:
+    """Do the first delivery at once, and hint the others to all workers.
+
+    A hint for the first would wait behind all files that are still to be stored. The deliveries of a batch need no hint
+    of their own: the batch owes hints while one of its deliveries is due.
+    """
+    alone = [delivery for delivery in queued if delivery.batch_id is None]
+    for delivery in alone[1:]:
+        runtime.hints.offer(Hint(task=TaskName.FINALIZE_FILE, record_id=delivery.id, queue=delivery.queue))
+    for delivery in alone[:1]:
+        await deliver_file(runtime, delivery.id)

@@ -5,7 +5,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 METHODS = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
 TAKEN = ("Authorization", "Content-SHA256", "Content-Type", "Idempotency-Key", "If-Match", "Repr-Digest")
-SHOWN = ("ETag", "Location", "Repr-Digest", "Retry-After")
+SHOWN = ("ETag", "Link", "Location", "Repr-Digest", "Retry-After")
 
 
 class Cors:

@@ -19,6 +19,7 @@ from gridhaul.transfer.errors import (
     GridhaulError,
     HeadersTooLarge,
     InvalidValue,
+    NotCombinable,
     PayloadTooLarge,
     RequestTimeout,
     UriTooLong,
@@ -38,7 +39,8 @@ class Problem(BaseModel):
     instance: str
     code: str
     invalid: list[str] = Field(
-        default=[], description="The members and parameters whose values do not have the documented form"
+        default=[],
+        description="The members and parameters whose values do not have the documented form, or cannot be combined",
     )
 
 
@@ -122,7 +124,9 @@ def answer(request: Request, error: GridhaulError) -> Response:
         log_failure(error)
     if error.status in REFUSALS:
         audit("refused", code=error.code)
-    return problem(request, status=error.status, code=error.code, detail=error.detail, headers=describe(error))
+    named = {"invalid": list(error.invalid)} if isinstance(error, NotCombinable) else {}
+    headers = describe(error)
+    return problem(request, status=error.status, code=error.code, detail=error.detail, headers=headers, **named)
 
 
 def log_failure(error: GridhaulError) -> None:

@@ -81,9 +81,9 @@ def status(
     ],
     as_json: Json = False,
 ) -> None:
-    """Show a file and its deliveries, or one delivery."""
+    """Show a file and its deliveries, or one delivery, and what happened to them."""
     with exit_codes(), connect(STATUS_PATIENCE_SECONDS, say) as client:
-        found = lookup.find(client, resolve(client, record_id))
+        found = lookup.find_with_histories(client, resolve(client, record_id))
         (lookup.print_json if as_json else lookup.print_text)(*found)
 
 

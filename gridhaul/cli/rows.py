@@ -5,7 +5,7 @@ from datetime import datetime
 
 from gridhaul.cli.text import clause, progress, size
 from gridhaul.cli.times import attempt_clause
-from gridhaul.client.records import DeliveryRecord, FileRecord
+from gridhaul.client.records import DeliveryRecord, FileRecord, destinations
 
 RUNNING = frozenset({"STORING", "STREAMING", "COMMITTING"})
 
@@ -29,7 +29,7 @@ def file_row(file: FileRecord, *, now: datetime) -> Row:
         source=file["file_path"],
         size=size(file["length"]),
         state=file["state"],
-        target=file["deliver_to"]["target"] if file["deliver_to"] else "-",
+        target=", ".join(dict.fromkeys(one["target"] for one in destinations(file))) or "-",
         time=file["created_at"],
         id=file["file_id"],
         note=_note(file, done, now=now),

@@ -28,6 +28,12 @@ def find(client: Client, record_id: str) -> tuple[FileRecord | None, list[Delive
         raise ApiError(code=error.code, status=error.status, detail=detail) from None
 
 
+def find_with_histories(client: Client, record_id: str) -> tuple[FileRecord | None, list[DeliveryRecord]]:
+    """Do what `find` does, and ask for each delivery by its id, because lists leave histories out."""
+    file, deliveries = find(client, record_id)
+    return file, [client.delivery(one["delivery_id"]) for one in deliveries] if file else deliveries
+
+
 def print_text(file: FileRecord | None, deliveries: Sequence[DeliveryRecord]) -> None:
     lines = file_lines(file) if file else []
     for delivery in deliveries:

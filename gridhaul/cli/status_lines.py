@@ -3,20 +3,21 @@
 from gridhaul.cli.receipt_lines import receipt_lines
 from gridhaul.cli.rows import RUNNING
 from gridhaul.cli.text import clause, counted, progress, size
+from gridhaul.cli.timeline import timeline
 from gridhaul.cli.times import attempt_clause, local_now, shown_time
-from gridhaul.client.records import DeliveryRecord, FailureRecord, FileRecord, FormerReceiptRecord
+from gridhaul.client.records import DeliveryRecord, FailureRecord, FileRecord, FormerReceiptRecord, destinations
 
 
 def file_lines(file: FileRecord) -> list[str]:
     layout = f", {file['layout']}" if file["layout"] else ""
-    digest, wanted = file["digests"].get("sha-256"), file["deliver_to"]
+    digest = file["digests"].get("sha-256")
     return [
         f"file {file['file_id']} {file['state']}",
         f"  name      {file['name']} ({file['content_type']})",
         f"  source    {file['file_path']}",
         *([f"  mtime     {shown_time(file['mtime'])}"] if file["mtime"] else []),
         f"  length    {file['length']} bytes ({size(file['length'])}), {counted(file['chunk_count'], 'chunk')}{layout}",
-        *([f"  to        {wanted['target']}: {wanted['object_name']}"] if wanted else []),
+        *(f"  to        {wanted['target']}: {wanted['object_name']}" for wanted in destinations(file)),
         f"  stored    {progress(file['stored_bytes'], file['length'], _rate(file))}",
         *([f"  sha-256   {digest}"] if digest else []),
         f"  attempts  {file['attempts']}",
@@ -24,6 +25,7 @@ def file_lines(file: FileRecord) -> list[str]:
         *_waiting_lines(file),
         f"  created   {shown_time(file['created_at'])}",
         f"  updated   {shown_time(file['updated_at'])}",
+        *timeline(file.get("history", [])),
     ]
 
 
@@ -41,6 +43,7 @@ def delivery_lines(delivery: DeliveryRecord) -> list[str]:
         f"  created   {shown_time(delivery['created_at'])}",
         f"  updated   {shown_time(delivery['updated_at'])}",
         *(receipt_lines(delivery["receipt"]) if delivery["receipt"] else []),
+        *timeline(delivery.get("history", [])),
     ]
 
 

@@ -32,11 +32,12 @@ class DeliverTo:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Order:
-    """A file to send. `path` is absolute, on the server."""
+    """A file to send. `path` is absolute, on the server. `further` destinations get the file beside `destination`."""
 
     path: str
     destination: DeliverTo
     if_changed: IfChanged
+    further: tuple[DeliverTo, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -104,8 +105,9 @@ class Client:
         self._connection.__exit__(kind, error, trace)
 
     def prepare(self, order: Order) -> FileRecord:
-        """Register a file of the server and its delivery to the target."""
-        deliver_to = _wanted(order.destination)
+        """Register a file of the server and its deliveries to the targets."""
+        first, *further = map(_wanted, (order.destination, *order.further))
+        deliver_to = [first, *further] if further else first
         body = {"file_path": order.path, "deliver_to": deliver_to, "if_changed": order.if_changed.value}
         headers = {"Idempotency-Key": str(uuid.uuid4())}
         return cast(FileRecord, self._connection.post("/upload/prepare", body, headers=headers))

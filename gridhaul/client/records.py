@@ -1,7 +1,7 @@
 """Files, deliveries, checks, accounts and keys as the api shows them, and the orders that the client sends."""
 
 from dataclasses import dataclass
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 from gridhaul.transfer.checks import CheckKind, Mode
 
@@ -19,6 +19,15 @@ class DestinationRecord(TypedDict):
     if_exists: str
 
 
+class EventRecord(TypedDict):
+    time: str
+    state: str
+    code: str | None
+    attempt: int
+    who: str | None
+    revision: int
+
+
 class FileRecord(TypedDict):
     """A file as the api shows it; see `GET /files/{file_id}`."""
 
@@ -26,7 +35,7 @@ class FileRecord(TypedDict):
     name: str
     file_path: str
     mtime: str | None
-    deliver_to: DestinationRecord | None
+    deliver_to: DestinationRecord | list[DestinationRecord] | None
     content_type: str
     length: int
     chunk_size: int
@@ -46,6 +55,13 @@ class FileRecord(TypedDict):
     created_at: str
     updated_at: str
     links: dict[str, str]
+    history: NotRequired[list[EventRecord]]  # only in `GET /files/{file_id}`
+
+
+def destinations(file: FileRecord) -> list[DestinationRecord]:
+    """Return where the file is delivered once it is stored."""
+    wanted = file["deliver_to"] or []
+    return wanted if isinstance(wanted, list) else [wanted]
 
 
 ReceiptRecord = TypedDict(
@@ -103,6 +119,7 @@ class DeliveryRecord(TypedDict):
     created_at: str
     updated_at: str
     links: dict[str, str]
+    history: NotRequired[list[EventRecord]]  # only in `GET /deliveries/{delivery_id}`
 
 
 class FindingRecord(TypedDict):

@@ -108,6 +108,7 @@ class ApiSettings(WebSettings):
     failed_logins_a_minute: int = Field(default=10, ge=0)
     quota_bytes: int | None = Field(default=None, ge=0)
     max_open_files: int = Field(default=10_000, ge=1)
+    max_open_batches: int = Field(default=100, ge=1)
     allow_demo: bool = False
 
 
@@ -123,6 +124,7 @@ class WorkerSettings(DatabaseSettings):
     chunk_service_url: str
     roots: Roots
     targets_file: Path = Path("targets.toml")
+    large_file_bytes: int = Field(default=64 * MIB, ge=0)
     segment_chunks: int = Field(default=16, ge=1, le=16)
     segments_in_flight: int = Field(default=2, ge=1, le=16)
     lease_seconds: float = Field(default=30, gt=0)

@@ -15,7 +15,7 @@ from typing import Self
 from gridhaul.source.beneath import enter, find
 from gridhaul.source.read_errors import read_error
 from gridhaul.source.reader import SourceReader, read_chunk
-from gridhaul.source.roots import NOT_ALLOWED, Roots
+from gridhaul.source.roots import NOT_ALLOWED, Place, Roots
 from gridhaul.transfer.errors import (
     GridhaulError,
     InvalidValue,
@@ -76,14 +76,7 @@ class Source:
             status = os.fstat(self._descriptor)
         except OSError as error:
             raise read_error("Looking at the source failed", error) from error
-        return SourceIdentity(
-            size=status.st_size,
-            mtime_ns=status.st_mtime_ns,
-            inode=str(status.st_ino),
-            device=str(status.st_dev),
-            ctime_ns=status.st_ctime_ns,
-            mode=stat.S_IMODE(status.st_mode),
-        )
+        return identity_of(status)
 
     async def settled_identity(self) -> SourceIdentity:
         """Return the identity, if necessary a tick later, so that every later change is sure to get a later ctime."""
@@ -105,6 +98,18 @@ class Source:
     def read(self, registered: SourceIdentity) -> SourceReader:
         """Return a reader of the whole registered source. While it reads, it notices a change within a second."""
         return SourceReader(self._descriptor, registered.size, look=lambda: self.require(registered))
+
+
+def identity_of(status: os.stat_result) -> SourceIdentity:
+    """Return the identity of the file whose status it is."""
+    return SourceIdentity(
+        size=status.st_size,
+        mtime_ns=status.st_mtime_ns,
+        inode=str(status.st_ino),
+        device=str(status.st_dev),
+        ctime_ns=status.st_ctime_ns,
+        mode=stat.S_IMODE(status.st_mode),
+    )
 
 
 def is_settled(identity: SourceIdentity) -> bool:
@@ -132,14 +137,20 @@ def _open(path: str, roots: Roots) -> int:
     """Return a descriptor of the regular file at `path`, never of a file outside its root. Raises the source errors."""
     place = roots.place(path)
     try:
-        with (
-            _closing(os.open(place.configured, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)) as configured,
-            _closing(enter(configured, place.to_root)) as root,
-            _closing(find(root, place.beneath)) as found,
-        ):
+        with entered_root(place) as root, closing_descriptor(find(root, place.beneath)) as found:
             return _open_to_read(found)
     except OSError as error:
-        raise _source_error(error) from error
+        raise source_error(error) from error
+
+
+@contextmanager
+def entered_root(place: Place) -> Iterator[int]:
+    """Yield an O_PATH descriptor of the place's allowed root. Raises OSError."""
+    with (
+        closing_descriptor(os.open(place.configured, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)) as configured,
+        closing_descriptor(enter(configured, place.to_root)) as root,
+    ):
+        yield root
 
 
 def _open_to_read(found: int) -> int:
@@ -157,7 +168,8 @@ def _open_to_read(found: int) -> int:
 
 
 @contextmanager
-def _closing(descriptor: int) -> Iterator[int]:
+def closing_descriptor(descriptor: int) -> Iterator[int]:
+    """Yield the descriptor and close it at the end."""
     try:
         yield descriptor
     finally:
@@ -175,6 +187,7 @@ _BY_ERRNO: dict[int, Callable[[], GridhaulError]] = {
 }
 
 
-def _source_error(error: OSError) -> GridhaulError:
+def source_error(error: OSError) -> GridhaulError:
+    """Return the error of a source that could not be found or opened."""
     make = _BY_ERRNO.get(error.errno or 0)
     return make() if make else read_error("Opening the source failed", error)

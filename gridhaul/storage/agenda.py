@@ -1,4 +1,4 @@
-"""The hints that are owed for files, deliveries, deleted contents and checks; and the lease of the dispatcher."""
+"""The hints that are owed for files, deliveries, deleted contents, checks and batches; and the lease of the dispatcher."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -7,17 +7,18 @@ from pymongo import ReturnDocument
 
 from gridhaul.storage.connect import Collection, Database, Document, maps_database_errors
 from gridhaul.storage.lease import GONE, NOW, after, past
-from gridhaul.transfer.bundle import storing_task
+from gridhaul.transfer.bundle import BUNDLE_FILES, storing_task
 from gridhaul.transfer.model import Hint, Queue, RecordId, TaskName
 from gridhaul.transfer.states import OVER, FileState
 
-_FIELDS: Document = dict.fromkeys(("state", "queue", "length", "attempts", "content_id"), 1)
+_FIELDS: Document = dict.fromkeys(("state", "queue", "length", "attempts", "content_id", "token"), 1)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Source:
     collection: Collection
     task: Callable[[Document], TaskName]
+    hinted_id: str = "_id"  # the field that a hint carries
 
 
 def _file_task(document: Document) -> TaskName:
@@ -31,17 +32,23 @@ def _delivery_task(document: Document) -> TaskName:
     return TaskName.CLEAN_DELIVERY if document["state"] in OVER else TaskName.FINALIZE_FILE
 
 
+def _sources(database: Database) -> tuple[_Source, ...]:
+    return (
+        _Source(collection=database["files"], task=_file_task),
+        _Source(collection=database["deliveries"], task=_delivery_task),
+        _Source(collection=database["contents"], task=lambda _: TaskName.SWEEP_CONTENT),
+        _Source(collection=database["checks"], task=lambda _: TaskName.RUN_CHECK),
+        _Source(collection=database["batches"], task=lambda _: TaskName.RUN_BATCH),
+        _Source(collection=database["lanes"], task=lambda _: TaskName.TAKE_DUE, hinted_id="token"),
+    )
+
+
 @maps_database_errors
 class MongoAgenda:
     """The port `transfer.ports.hints.Agenda` on MongoDB."""
 
     def __init__(self, database: Database) -> None:
-        self._sources = (
-            _Source(collection=database["files"], task=_file_task),
-            _Source(collection=database["deliveries"], task=_delivery_task),
-            _Source(collection=database["contents"], task=lambda _: TaskName.SWEEP_CONTENT),
-            _Source(collection=database["checks"], task=lambda _: TaskName.RUN_CHECK),
-        )
+        self._sources = _sources(database)
 
     async def due(self, limit: int) -> Sequence[Hint]:
         owed: Document = {"hint_at": {"$exists": True}, "$expr": past("hint_at")}
@@ -74,6 +81,32 @@ class MongoAgenda:
 
 
 @maps_database_errors
+class MongoWaitingOwners:
+    """The port `transfer.ports.hints.WaitingOwners` on MongoDB."""
+
+    def __init__(self, database: Database) -> None:
+        owned = ("files", "deliveries", "lanes")
+        self._sources = [source for source in _sources(database) if source.collection.name in owned]
+
+    async def next(self, queue: Queue, *, after: str, instead_of: str) -> tuple[str, Sequence[Hint]] | None:
+        for names in ({"$gt": after, "$ne": instead_of}, {"$lte": after, "$ne": instead_of}):
+            found = [(one[0], source) for source in self._sources if (one := await _waiting(source, queue, names, 1))]
+            if found:
+                document, source = min(found, key=lambda pair: (pair[0]["owner"], pair[0]["hinted_at"]))
+                return document["owner"], await self._hints(source, document)
+        return None
+
+    async def _hints(self, source: _Source, document: Document) -> Sequence[Hint]:
+        """Return the record's hint; if it is a file of a bundle, also those of the owner's other such files."""
+        hint = _hint(source, document)
+        if hint.task is not TaskName.STORE_BUNDLE:
+            return [hint]
+        others = await _waiting(source, hint.queue, document["owner"], BUNDLE_FILES)
+        together = [one for one in (_hint(source, other) for other in others) if one.task is hint.task]
+        return together or [hint]
+
+
+@maps_database_errors
 class MongoDispatcherLease:
     """The port `transfer.ports.hints.DispatcherLease` on MongoDB."""
 
@@ -102,6 +135,14 @@ async def _find(source: _Source, condition: Document, time_field: str, limit: in
     return [document async for document in cursor]
 
 
+async def _waiting(source: _Source, queue: Queue, owner: object, limit: int) -> list[Document]:
+    """Return the records of the first owners that meet the condition; of an owner, those hinted longest ago."""
+    hinted = {"queue": queue.value, "owner": owner, "hinted_at": {"$exists": True}}
+    fields = _FIELDS | {"owner": 1, "hinted_at": 1}
+    cursor = source.collection.find(hinted, fields).sort([("owner", 1), ("hinted_at", 1)]).limit(limit)
+    return [document async for document in cursor]
+
+
 def _hint(source: _Source, document: Document) -> Hint:
-    record_id = RecordId(str(document["_id"]))
+    record_id = RecordId(str(document[source.hinted_id]))
     return Hint(task=source.task(document), record_id=record_id, queue=Queue(document["queue"]))

@@ -9,8 +9,18 @@ from cattrs.preconf.bson import BsonConverter, make_converter
 
 from gridhaul.storage.connect import Document
 from gridhaul.transfer.access import Account
+from gridhaul.transfer.batches import Batch
 from gridhaul.transfer.checks import Check
-from gridhaul.transfer.model import Content, Delivery, File, Receipt, RecordId, RemoteObject, SourceIdentity
+from gridhaul.transfer.model import (
+    Content,
+    Delivery,
+    Destination,
+    File,
+    Receipt,
+    RecordId,
+    RemoteObject,
+    SourceIdentity,
+)
 
 R = TypeVar("R")
 INT64 = range(-(2**63), 2**63)  # the integers that BSON can hold
@@ -29,10 +39,17 @@ def _storable(integer: int | None) -> int | str | None:
     return integer if integer is None or integer in INT64 else str(integer)
 
 
+def _destinations(stored: Any, _: object) -> tuple[Destination, ...]:
+    """Return a file's destinations. A record that is older than lists of them has one document, or null."""
+    documents = stored if isinstance(stored, list) else [stored] if stored else []
+    return tuple(_converter.structure(document, Destination) for document in documents)
+
+
 def _make_converter() -> BsonConverter:
     converter = make_converter()
     converter.register_unstructure_hook(RecordId, ObjectId)
     converter.register_structure_hook(RecordId, lambda value, _: RecordId(str(value)))
+    converter.register_structure_hook_func(lambda wanted: wanted == tuple[Destination, ...], _destinations)
     # The integers of these records come from file systems and from targets, so they may be too large for BSON.
     for record_type in (SourceIdentity, RemoteObject, Receipt):
         integers: dict[str, Any] = {
@@ -41,7 +58,7 @@ def _make_converter() -> BsonConverter:
             if field.type in (int, int | None)
         }
         converter.register_unstructure_hook(record_type, make_dict_unstructure_fn(record_type, converter, **integers))
-    for record in (File, Content, Delivery, Check, Account):
+    for record in (File, Content, Delivery, Check, Batch, Account):
         renamed = override(rename="_id")
         converter.register_unstructure_hook(record, make_dict_unstructure_fn(record, converter, id=renamed))
         converter.register_structure_hook(record, make_dict_structure_fn(record, converter, id=renamed))

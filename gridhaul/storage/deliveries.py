@@ -1,21 +1,22 @@
 """Deliveries in MongoDB: with files, the only truth about what is to be done."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import Any, ClassVar, cast
 
 from bson import ObjectId
-from pymongo import ReturnDocument
 from pymongo.errors import DuplicateKeyError
 
+from gridhaul.storage.bundled_deliveries import BundledDeliveries
 from gridhaul.storage.codec import Codec
 from gridhaul.storage.connect import Database, Document, maps_database_errors
-from gridhaul.storage.lease import GONE, LONGEST_REQUEST_SECONDS, NEVER_CLAIMED, NOW, LeasedCollection, after
-from gridhaul.storage.listing import records_of
+from gridhaul.storage.history import WITHOUT_HISTORY
+from gridhaul.storage.lease import GONE, LONGEST_REQUEST_SECONDS, NEVER_CLAIMED, NOW, after
+from gridhaul.storage.listing import DELIVERY_LISTS, LOST, page_of, page_of_lost
 from gridhaul.storage.lost_objects import object_forgotten
 from gridhaul.storage.names_at_targets import why_not_ours
-from gridhaul.storage.schema import LOST
 from gridhaul.transfer.errors import OptionsConflict
 from gridhaul.transfer.findings import SkipReason
+from gridhaul.transfer.listing import Selection
 from gridhaul.transfer.model import Delivery, Lease, NewDelivery, Queue, RecordId
 from gridhaul.transfer.states import (
     OVER,
@@ -32,10 +33,11 @@ CLAIM_LEFT: Document = {"$cond": [{"$in": ["$final_name", LEFTOVERS]}, "$claimed
 
 
 @maps_database_errors
-class MongoDeliveries(LeasedCollection[Delivery, DeliveryState]):
+class MongoDeliveries(BundledDeliveries):
     """The ports `DeliveryRegistry` and `DeliverableRecords` of `transfer.ports.deliveries` on MongoDB.
 
-    The field `claimed` is a delivery's claim on a name at its target; no two deliveries have the same value.
+    The field `claimed` is a delivery's claim on a name at its target; no two deliveries have the same value. While
+    `queue` is that of maintenance, `queue_before` is the queue to which the delivery goes back when it is queued again.
     """
 
     waiting: ClassVar[frozenset[DeliveryState]] = frozenset({DeliveryState.QUEUED})
@@ -86,24 +88,17 @@ class MongoDeliveries(LeasedCollection[Delivery, DeliveryState]):
         return True
 
     async def of_file(self, file_id: RecordId) -> Sequence[Delivery]:
-        cursor = self._collection.find({"file_id": ObjectId(file_id)}).sort({"created_at": 1, "_id": 1})
+        theirs = {"file_id": ObjectId(file_id)}
+        cursor = self._collection.find(theirs, WITHOUT_HISTORY).sort({"created_at": 1, "_id": 1})
         return [self._codec.decode(document) async for document in cursor]
 
-    async def page(
-        self, *, owner: str | None, states: Collection[DeliveryState], limit: int, before: Delivery | None
-    ) -> Sequence[Delivery]:
-        return await self._page(records_of(owner, states), limit=limit, before=before)
+    async def page(self, selection: Selection, *, limit: int, after: Delivery | None) -> Sequence[Delivery]:
+        found = await page_of(self._collection, DELIVERY_LISTS, selection, limit=limit, after=after)
+        return [self._codec.decode(document) for document in found]
 
-    async def page_of_lost(self, *, owner: str | None, limit: int, before: Delivery | None) -> Sequence[Delivery]:
-        return await self._page(records_of(owner, ()) | dict(LOST), limit=limit, before=before)
-
-    async def _page(self, wanted: Document, *, limit: int, before: Delivery | None) -> Sequence[Delivery]:
-        if before is not None:
-            older = {"created_at": {"$lt": before.created_at}}
-            beside = {"created_at": before.created_at, "_id": {"$lt": ObjectId(before.id)}}
-            wanted |= {"created_at": {"$lte": before.created_at}, "$or": [older, beside]}
-        cursor = self._collection.find(wanted).sort({"created_at": -1, "_id": -1}).limit(limit)
-        return [self._codec.decode(document) async for document in cursor]
+    async def page_of_lost(self, *, owner: str | None, limit: int, after: Delivery | None) -> Sequence[Delivery]:
+        found = await page_of_lost(self._collection, owner, limit=limit, after=after)
+        return [self._codec.decode(document) for document in found]
 
     async def claim_cleaning(self, delivery_id: RecordId, *, holder: str) -> Delivery | None:
         to_be_cleaned = {"state": {"$in": sorted(OVER)}, "next_attempt_at": {"$exists": True}}
@@ -111,7 +106,8 @@ class MongoDeliveries(LeasedCollection[Delivery, DeliveryState]):
         return await self._take(delivery_id, to_be_cleaned, {"lease_holder": holder}, counts)
 
     def _due_now(self) -> Document:
-        return {**super()._due_now(), "ended_at": GONE, "cleaning_error": GONE, **object_forgotten()}
+        queue = {"queue": {"$ifNull": ["$queue_before", "$queue"]}, "queue_before": GONE}
+        return {**super()._due_now(), **queue, "ended_at": GONE, "cleaning_error": GONE, **object_forgotten()}
 
     def _movable(self, move: Move[DeliveryState]) -> Document:
         lost = {"state": {"$in": sorted(move.from_lost)}, **LOST}
@@ -121,13 +117,15 @@ class MongoDeliveries(LeasedCollection[Delivery, DeliveryState]):
         """Return the times of a delivery at rest, but keep a delivery due that is over and has leftovers."""
         if state not in OVER:
             return super()._at_rest(state)
-        none_left = {"$eq": [LEFTOVERS, []]}
+        maintenance = Queue.MAINTENANCE.value
+        none_left, moved_before = {"$eq": [LEFTOVERS, []]}, {"$eq": ["$queue", maintenance]}
         then = {"$cond": [none_left, GONE, after(self._sweep_seconds)]}
         return {
             "next_attempt_at": then,
             "hint_at": then,
             "hinted_at": GONE,
-            "queue": {"$cond": [none_left, "$queue", Queue.MAINTENANCE.value]},
+            "queue": {"$cond": [none_left, "$queue", maintenance]},
+            "queue_before": {"$cond": [{"$or": [none_left, moved_before]}, "$queue_before", "$queue"]},
             "claimed": CLAIM_LEFT,
             "cleaning_error": {"$ifNull": ["$cleaning_error", GONE]},  # the index has only deliveries with an error
             "ended_at": {"$ifNull": ["$ended_at", NOW]},
@@ -154,10 +152,6 @@ class MongoDeliveries(LeasedCollection[Delivery, DeliveryState]):
             "created_at": {"$ifNull": ["$created_at", NOW]},
             "lease_until": self.lease_left,
         }
-        document = await self._collection.find_one_and_update(
-            {"_id": ObjectId(new.id), **again_if},
-            [{"$set": {**self._codec.literals(values), **NEVER_CLAIMED, **kept}}, {"$set": self._due_now()}],
-            upsert=True,
-            return_document=ReturnDocument.AFTER,
-        )
-        return self._codec.decode(cast("Document", document))  # an upsert always returns a document
+        queued = [*self._pipeline(values, **NEVER_CLAIMED | kept), {"$set": self._due_now()}]
+        delivery = await self._changed({"_id": ObjectId(new.id), **again_if}, queued, upsert=True)
+        return cast("Delivery", delivery)  # an upsert always returns a document

@@ -1,18 +1,19 @@
 """Files in MongoDB: with deliveries, the only truth about what is to be done."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
+from datetime import datetime
 from typing import ClassVar
 
 from bson import ObjectId
-from pymongo import DESCENDING
 from pymongo.errors import DuplicateKeyError
 
 from gridhaul.storage.bundled_files import BundledFiles
 from gridhaul.storage.codec import Codec
 from gridhaul.storage.connect import Database, Document, maps_database_errors
 from gridhaul.storage.lease import GONE, NOW
-from gridhaul.storage.listing import records_of
+from gridhaul.storage.listing import FILE_LISTS, page_of
 from gridhaul.storage.majority_reads import read_with_catch_up
+from gridhaul.transfer.listing import Selection
 from gridhaul.transfer.model import File, NewFile, Queue, RecordId
 from gridhaul.transfer.states import (
     DELETABLE,
@@ -47,49 +48,57 @@ class MongoFiles(BundledFiles):
                 raise
             return same, False
 
+    def new_documents(self, new: Sequence[NewFile], *, at: datetime) -> list[Document]:
+        """Return the documents of members of batches, which are registered at the server's time `at`."""
+        names = (*_FILE_FIELDS, "batch_id")
+        state = FileState.REGISTERED.value
+        times = {"created_at": at, "updated_at": at, "next_attempt_at": at}
+        counts = {"fence": 0, "attempts": 0, "fruitless_attempts": 0, "revision": 1}
+        event = {"time": at, "state": state, "attempt": 0, "revision": 1}
+        return [
+            {"_id": ObjectId(), "state": state, **times, **counts, "history": [event]}
+            | self._codec.values({name: getattr(one, name) for name in names})
+            for one in new
+        ]
+
     async def find_by_key(self, owner: str, idempotency_key: str) -> File | None:
         document = await self._collection.find_one({"owner": owner, "idempotency_key": idempotency_key})
         return self._codec.decode(document) if document else None
 
-    async def page(
-        self, *, owner: str | None, states: Collection[FileState], limit: int, before: RecordId | None
-    ) -> Sequence[File]:
-        wanted = records_of(owner, states)
-        if before is not None:
-            wanted["_id"] = {"$lt": ObjectId(before)}
-        cursor = self._collection.find(wanted).sort("_id", DESCENDING).limit(limit)
-        return [self._codec.decode(document) async for document in cursor]
+    async def page(self, selection: Selection, *, limit: int, after: File | None) -> Sequence[File]:
+        found = await page_of(self._collection, FILE_LISTS, selection, limit=limit, after=after)
+        return [self._codec.decode(document) for document in found]
 
     async def count_open(self, owner: str, *, limit: int) -> int:
         unfinished = {"owner": owner, "state": {"$in": sorted(UNFINISHED)}}
         return await self._collection.count_documents(unfinished, limit=limit) if limit else 0
 
-    async def retry(self, file: File, **changes: object) -> File | None:
-        return await self._move({"_id": ObjectId(file.id), "fence": file.fence}, FILE_MOVES[Action.RETRY], changes)
+    async def retry(self, file: File, *, who: str | None = None, **changes: object) -> File | None:
+        as_read = {"_id": ObjectId(file.id), "fence": file.fence}
+        return await self._move(as_read, FILE_MOVES[Action.RETRY], changes, who=who)
 
-    async def request_delete(self, file_id: RecordId, *, deliveries_asked: int) -> File | None:
+    async def request_delete(self, file_id: RecordId, *, deliveries_asked: int, who: str | None = None) -> File | None:
         values = {"state": FileState.DELETING, "queue": Queue.MAINTENANCE, "error": None}
         counts = {"attempts": 0, "fruitless_attempts": 0}
         all_seen = {"$eq": [{"$ifNull": ["$deliveries_asked", 0]}, deliveries_asked]}
         at_rest = {"state": {"$in": sorted(DELETABLE)}, "next_attempt_at": None, "$expr": all_seen}
-        await self._collection.update_one(
-            {"_id": ObjectId(file_id), **at_rest}, self._pipeline({**values, **counts}, **self._due_now())
-        )
+        deleting = self._pipeline({**values, **counts}, who=who, **self._due_now())
+        await self._write_all({"_id": ObjectId(file_id), **at_rest}, deleting)
         return await self.get(file_id)
 
-    async def delivery_made(self, file_id: RecordId) -> None:
+    async def deliveries_made(self, file_id: RecordId, count: int) -> None:
         at_rest = {"$unset": dict.fromkeys(("hint_at", "hinted_at", "next_attempt_at"), "")}
-        await self._collection.update_one(_stored(file_id), {"$inc": {"deliveries_asked": 1}, **at_rest})
+        await self._collection.update_one(_stored(file_id), {"$inc": {"deliveries_asked": count}, **at_rest})
 
     async def count_delivery(self, file_id: RecordId) -> bool:
         counted = await self._collection.update_one(_stored(file_id), {"$inc": {"deliveries_asked": 1}})
         return counted.matched_count == 1
 
     def _at_rest(self, state: FileState) -> Document:
-        """Return the times of a file at rest, but keep a STORED file due while its delivery is still to be made."""
+        """Return the times of a file at rest, but keep a STORED file due while its deliveries are still to be made."""
         if state is not FileState.STORED:
             return super()._at_rest(state)
-        then = {"$cond": [{"$eq": [{"$type": "$deliver_to"}, "object"]}, NOW, GONE]}
+        then = {"$cond": [{"$eq": [{"$ifNull": ["$deliver_to", []]}, []]}, GONE, NOW]}
         return {"next_attempt_at": then, "hint_at": then, "hinted_at": GONE}
 
 

@@ -2,9 +2,11 @@
 
 A record may be claimed from `next_attempt_at` on. Two more fields drive the dispatcher (docs/adr/0002). `hint_at` is
 the time from which a hint is owed; while a worker holds a lease, it is the end of the lease. `hinted_at` is the time of
-the last hint, and exists until a worker claims the record.
+the last hint, and exists until a worker claims the record. A member of a batch has neither field, because its batch
+owes the hints; only work of maintenance is hinted for each member by itself.
 """
 
+from collections.abc import Sequence
 from typing import Any, ClassVar, Generic, TypeVar, cast
 
 from bson import ObjectId
@@ -13,9 +15,10 @@ from pymongo.errors import ConnectionFailure, WriteConcernError
 
 from gridhaul.storage.codec import Codec, new_id
 from gridhaul.storage.connect import Collection, Document, maps_database_errors
+from gridhaul.storage.history import WITHOUT_HISTORY, action_noted, change_noted
 from gridhaul.storage.majority_reads import read_with_catch_up
 from gridhaul.transfer.errors import LeaseLost, Patience
-from gridhaul.transfer.model import Lease, RecordId
+from gridhaul.transfer.model import Lease, Queue, RecordId
 from gridhaul.transfer.states import Move
 
 R = TypeVar("R")
@@ -48,6 +51,13 @@ NEVER_CLAIMED: Document = {
     "hinted_at": NOW,  # the caller sends a hint when it has made the record
 }
 DUE_AND_FREE: Document = {"$and": [past("next_attempt_at"), past("lease_until")]}
+HINTED_BY_BATCH: Document = {
+    "$and": [{"$gt": ["$batch_id", None]}, {"$ne": ["$queue", Queue.MAINTENANCE.value]}],
+}
+# The last stage of each write. It sees the queue and the times as the stages before set them.
+OWN_HINTS: Document = {
+    "$set": {name: {"$cond": [HINTED_BY_BATCH, GONE, f"${name}"]} for name in ("hint_at", "hinted_at")}
+}
 
 
 @maps_database_errors
@@ -56,6 +66,7 @@ class LeasedCollection(Generic[R, S]):
 
     waiting: ClassVar[frozenset[Any]]  # the states after a move in which a record waits for a worker
     lease_left: ClassVar[Any] = GONE  # until when nobody can claim a record that a move took from its worker
+    keeps_history: ClassVar[bool] = True  # False: the records have no field `history`
 
     def __init__(self, collection: Collection, codec: Codec[R], *, lease_seconds: float) -> None:
         self._collection = collection
@@ -84,12 +95,12 @@ class LeasedCollection(Generic[R, S]):
         taken = self._pipeline({**values, "claim_id": claim_id}, **counted, **self._held())
         claimable = {"_id": ObjectId(record_id), **condition, "$expr": DUE_AND_FREE}
         try:
-            document = await self._collection.find_one_and_update(
-                claimable, taken, return_document=ReturnDocument.AFTER
-            )
+            return await self._changed(claimable, taken)
         except (ConnectionFailure, WriteConcernError):  # the record may be claimed, although no answer arrived
             mine = {"_id": ObjectId(record_id), "claim_id": claim_id}
-            document = await read_with_catch_up(self._collection, lambda: self._collection.find_one(mine), found=bool)
+            document = await read_with_catch_up(
+                self._collection, lambda: self._collection.find_one(mine, WITHOUT_HISTORY), found=bool
+            )
         return self._codec.decode(document) if document else None
 
     async def renew(self, lease: Lease, **changes: object) -> None:
@@ -118,31 +129,31 @@ class LeasedCollection(Generic[R, S]):
         if await self._collection.find_one(_held_under(lease), {"_id": 1}) is None:
             raise LeaseLost(f"record {lease.record_id}, fence {lease.fence}")
 
-    async def move(self, record_id: RecordId, move: Move[S], **changes: object) -> R | None:
-        return await self._move({"_id": ObjectId(record_id)}, move, changes)
+    async def move(self, record_id: RecordId, move: Move[S], *, who: str | None = None, **changes: object) -> R | None:
+        return await self._move({"_id": ObjectId(record_id)}, move, changes, who=who)
 
-    async def hurry(self, record_id: RecordId) -> R | None:
-        document = await self._collection.find_one_and_update(
-            {
-                "_id": ObjectId(record_id),
-                "state": {"$in": sorted(self.waiting)},
-                "$expr": {"$and": [{"$gt": ["$next_attempt_at", NOW]}, past("lease_until")]},
-            },
-            [{"$set": {**self._due_now(), "updated_at": NOW}}],
-            return_document=ReturnDocument.AFTER,
-        )
-        return self._codec.decode(document) if document else None
+    async def hurry(self, record_id: RecordId, *, who: str | None = None) -> R | None:
+        waits_for_later = {
+            "_id": ObjectId(record_id),
+            "state": {"$in": sorted(self.waiting)},
+            "$expr": {"$and": [{"$gt": ["$next_attempt_at", NOW]}, past("lease_until")]},
+        }
+        return await self._changed(waits_for_later, self._pipeline({}, **self._due_now(), **action_noted(who)))
 
-    async def _move(self, wanted: Document, move: Move[S], changes: dict[str, Any]) -> R | None:
+    async def move_all(self, record_ids: Sequence[RecordId], move: Move[S], *, who: str | None) -> int:
+        """Move those of the records from whose state the move may be made. Return their number."""
+        wanted = {"_id": {"$in": [*map(ObjectId, record_ids)]}, **self._movable(move)}
+        return await self._write_all(wanted, self._moved(move, {}, who=who)) if record_ids else 0
+
+    async def _move(self, wanted: Document, move: Move[S], changes: dict[str, Any], *, who: str | None) -> R | None:
+        return await self._changed({**wanted, **self._movable(move)}, self._moved(move, changes, who=who))
+
+    def _moved(self, move: Move[S], changes: dict[str, Any], *, who: str | None) -> list[Document]:
         afresh = {"state": move.to_state, "rate": None, "error": None, "fruitless_attempts": 0, **changes}
-        moved = self._pipeline(afresh, fence={"$add": ["$fence", 1]}, lease_until=self.lease_left, wait=GONE)
+        ended = {"fence": {"$add": ["$fence", 1]}, "lease_until": self.lease_left, "wait": GONE}
         waits = move.to_state in self.waiting
-        document = await self._collection.find_one_and_update(
-            {**wanted, **self._movable(move)},
-            [*moved, {"$set": self._due_now() if waits else self._at_rest(move.to_state)}],
-            return_document=ReturnDocument.AFTER,
-        )
-        return self._codec.decode(document) if document else None
+        times = self._due_now() if waits else self._at_rest(move.to_state)
+        return [*self._pipeline(afresh, who=who, **ended), {"$set": times}]
 
     def _movable(self, move: Move[S]) -> Document:
         """Return the condition for records from whose state the move may be made."""
@@ -150,13 +161,9 @@ class LeasedCollection(Generic[R, S]):
 
     async def _insert(self, values: dict[str, Any]) -> R:
         """Insert a record with a new id. The write is an upsert, because only pipelines know the server's time."""
-        document = await self._collection.find_one_and_update(
-            {"_id": ObjectId(new_id())},
-            [{"$set": {**self._codec.literals(values), **NEVER_CLAIMED}}],
-            upsert=True,
-            return_document=ReturnDocument.AFTER,
-        )
-        return self._codec.decode(cast("Document", document))  # an upsert always returns a document
+        made = self._pipeline(values, **NEVER_CLAIMED)
+        inserted = await self._changed({"_id": ObjectId(new_id())}, made, upsert=True)
+        return cast("R", inserted)  # an upsert always returns a document
 
     def _due_now(self) -> Document:
         """Return expressions for the times of a record that waits for a worker from now on.
@@ -185,14 +192,33 @@ class LeasedCollection(Generic[R, S]):
         end = after(self._lease_seconds)
         return {"lease_until": end, "hint_at": end, "hinted_at": GONE}
 
-    def _pipeline(self, values: dict[str, Any], **expressions: Any) -> list[Document]:
-        return [{"$set": {**self._codec.literals(values), "updated_at": NOW, **expressions}}]
+    def _pipeline(self, values: dict[str, Any], *, who: str | None = None, **expressions: Any) -> list[Document]:
+        """Return the first stage of a write. An event is added to the history if the write changes the state."""
+        written = {**self._codec.literals(values), "updated_at": NOW, **expressions}
+        noted = change_noted(written, who) if self.keeps_history and "state" in written else {}
+        return [{"$set": {**written, **noted}}]
 
     async def _write(self, lease: Lease, pipeline: list[Document]) -> None:
         """Write under the fence; a lease that has ended still counts until the next claim. Raises LeaseLost."""
-        result = await self._collection.update_one(_held_under(lease), pipeline)
+        result = await self._collection.update_one(_held_under(lease), [*pipeline, OWN_HINTS])
         if not result.matched_count:
             raise LeaseLost(f"record {lease.record_id}, fence {lease.fence}")
+
+    async def _write_all(self, wanted: Document, pipeline: list[Document]) -> int:
+        """Write all wanted records and return their number."""
+        written = await self._collection.update_many(wanted, [*pipeline, OWN_HINTS])
+        return written.matched_count
+
+    async def _changed(self, wanted: Document, pipeline: list[Document], *, upsert: bool = False) -> R | None:
+        """Change the wanted record and return it as it is afterwards, or None if there is no such record."""
+        document = await self._collection.find_one_and_update(
+            wanted,
+            [*pipeline, OWN_HINTS],
+            projection=WITHOUT_HISTORY,
+            upsert=upsert,
+            return_document=ReturnDocument.AFTER,
+        )
+        return self._codec.decode(document) if document else None
 
 
 def _one_more(patience: Patience) -> Document:

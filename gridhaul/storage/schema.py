@@ -6,66 +6,94 @@ The functions that make collections and indexes raise DatabaseUnavailable, and c
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pymongo import ASCENDING, DESCENDING, IndexModel
+from pymongo import IndexModel
 from pymongo.errors import CollectionInvalid
 
 from gridhaul.storage.connect import Database, database_errors
+from gridhaul.storage.listing import DELIVERY_LISTS, FILE_LISTS, LOST, LOST_DELIVERIES, Lists, directed
 from gridhaul.transfer.worker_health import KEPT_SECONDS
 
 
-def _keys(*names: str) -> list[tuple[str, int]]:
-    """Return the keys of an index; a name that begins with `-` is descending."""
-    return [(name.removeprefix("-"), DESCENDING if name.startswith("-") else ASCENDING) for name in names]
-
-
 def _index(*names: str, **options: Any) -> IndexModel:
-    return IndexModel(_keys(*names), **options)
+    """Return an index of these fields; a name that begins with `-` is descending."""
+    return IndexModel(directed(names), **options)
 
 
 def _partial_index(*names: str, **options: Any) -> IndexModel:
     """Return an index of the documents that have the last of the fields."""
-    return _index(*names, partialFilterExpression={names[-1]: {"$exists": True}}, **options)
+    return _index_of_those_with((names[-1],), *names, **options)
+
+
+def _index_of_those_with(needed: Sequence[str], *names: str, **options: Any) -> IndexModel:
+    """Return an index of the documents that have all the fields `needed`."""
+    return _index(*names, partialFilterExpression={name: {"$exists": True} for name in needed}, **options)
+
+
+def _lists_of(lists: Lists) -> tuple[IndexModel, ...]:
+    """Return the indexes that serve the lists. A record has no entry in the index of a list that never shows it."""
+    everywhere = (_index(*list_index.keys) for list_index in (lists.everybody, lists.owner, lists.name))
+    return (
+        *everywhere,
+        _index_of_those_with(("batch_id",), *lists.batch.keys),
+        _index_of_those_with((lists.target.by[1],), *lists.target.keys),
+    )
 
 
 PAYLOAD_COLLECTIONS = ("inline", "fs.chunks")
-# This index serves pages of an owner's files, and the sum of their lengths. `_id` comes before the fields that change,
-# so no change moves a file past another file, and a sum that is read while files change state misses no file. A sum
-# that is read in the order of states could miss files.
-USAGE_INDEX = tuple(_keys("owner", "-_id", "length", "state"))
+# This index serves the sum of the lengths of an owner's files. `_id` comes before the fields that change, so no change
+# moves a file past another file, and a sum that is read while files change state misses no file. A sum that is read in
+# the order of states could miss files.
+USAGE_INDEX = tuple(directed(("owner", "-_id", "length", "state")))
 AUTH_INDEXES = (
     _index("username", unique=True),
     _partial_index("keys.id", unique=True),
     _partial_index("sessions.id", unique=True),
 )
 LEASED = (_index("hint_at", sparse=True), _partial_index("queue", "hinted_at"))
-NEWEST_FIRST = ("-created_at", "-_id")
-LOST: Mapping[str, Any] = {"object_error": {"$type": "object"}}  # deliveries whose object a check found lost
+WAITING_OWNERS = _partial_index("queue", "owner", "hinted_at")
+DUE_MEMBERS = _index_of_those_with(("batch_id", "next_attempt_at"), "batch_id", "queue", "next_attempt_at")
 REGISTRY_INDEXES: Mapping[str, Sequence[IndexModel]] = {
     "auth": AUTH_INDEXES,
     "files": (
         *LEASED,
-        _index("state", "-_id"),
-        _index("owner", "state", "-_id"),
+        *_lists_of(FILE_LISTS),
         IndexModel(list(USAGE_INDEX)),
         _partial_index("owner", "idempotency_key", unique=True),
         _index("content_id", sparse=True),
+        _index_of_those_with(("batch_id",), "batch_id", "path", unique=True),
+        _index_of_those_with(("batch_id",), "batch_id", "name", unique=True),
+        DUE_MEMBERS,
+        WAITING_OWNERS,
     ),
     "deliveries": (
         *LEASED,
         _index("file_id", "created_at", "_id"),
-        _index(*NEWEST_FIRST),
-        _index("state", *NEWEST_FIRST),
-        _index("owner", *NEWEST_FIRST),
-        _index("owner", "state", *NEWEST_FIRST),
+        *_lists_of(DELIVERY_LISTS),
         _index("target", "final_name"),
         _partial_index("target", "former_receipts.receipt.object_name"),
         _index("target", "folder"),
         _partial_index("claimed", unique=True),
         _partial_index("_id", "cleaning_error"),
-        _index(*NEWEST_FIRST, "object_error.code", partialFilterExpression=LOST),
+        _index(*LOST_DELIVERIES, partialFilterExpression=LOST),
+        DUE_MEMBERS,
+        WAITING_OWNERS,
     ),
     "contents": LEASED,
     "checks": (*LEASED, _partial_index("open_key", unique=True)),
+    "batches": (
+        *LEASED,
+        _index("state", "-_id"),
+        _index("owner", "state", "-_id"),
+        _index("owner", "-_id"),
+        _partial_index("owner", "idempotency_key", unique=True),
+    ),
+    "lanes": (
+        *LEASED,
+        _index("batch_id", "queue", unique=True),
+        _index("token", unique=True),
+        WAITING_OWNERS,
+    ),
+    "skipped": (_index("batch_id", "path", unique=True),),
     "workers": (_index("seen_at", expireAfterSeconds=KEPT_SECONDS),),
 }
 PAYLOAD_INDEXES: Mapping[str, Sequence[IndexModel]] = {

@@ -1,6 +1,7 @@
 """A target that is a directory of this machine, local or mounted."""
 
 import os
+import stat
 from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import ExitStack, suppress
 from functools import partial
@@ -16,14 +17,15 @@ from gridhaul.targets.open_files import hash_some, told_free, write
 from gridhaul.targets.os_errors import in_thread, mapped_os_errors
 from gridhaul.transfer.digest import ContentDigest, fingerprint
 from gridhaul.transfer.errors import NotFound, ObjectExists, TargetInconsistent, TargetUnavailable
-from gridhaul.transfer.model import Attributes, Evidence, RemoteObject
+from gridhaul.transfer.model import Attributes, Evidence, FolderEntry, RemoteObject
 from gridhaul.transfer.ports.targets import BeforeWriting, Blocks, Checked, Facts, Leaving
 
 NAMES_AT_ONCE = 1000
 
 
 class DirectoryTarget:
-    """See `transfer.ports.targets`: `Target`, `AtomicCommit`, `KeepsAttributes`, `Listing` and `Probed`.
+    """See `transfer.ports.targets`: `Target`, `AtomicCommit`, `KeepsAttributes`, `Listing`, `LooksTogether` and
+    `Probed`.
 
     `put`, `put_with`, `commit` and `replace` return only when their result is on the disk, if the file system can
     flush.
@@ -111,6 +113,15 @@ class DirectoryTarget:
             while some := await in_thread(_some_names, entries):
                 for name in some:
                     yield name
+
+    async def entries(self, folder: str, *, at_most: int) -> Mapping[str, FolderEntry] | None:
+        parts = tuple(folder.split("/")) if folder else ()
+        with ExitStack() as opened:
+            found = await in_thread(lambda: _some_entries(self._entries(parts, opened), at_most + 1))
+        return found if len(found) <= at_most else None
+
+    async def commit_unseen(self, temporary_name: str, final_name: str) -> None:
+        await self.commit(temporary_name, final_name)
 
     async def close(self) -> None:
         """Do nothing: the target keeps nothing open."""
@@ -222,6 +233,17 @@ def _gone() -> NotFound:
 
 def _some_names(entries: Iterator[os.DirEntry[str]]) -> list[str]:
     return [entry.name for entry in islice(entries, NAMES_AT_ONCE)]
+
+
+def _some_entries(entries: Iterator[os.DirEntry[str]], count: int) -> dict[str, FolderEntry]:
+    """Return the next `count` entries by name. An entry that vanishes meanwhile is left out."""
+    found = {}
+    for entry in islice(entries, count):
+        with suppress(FileNotFoundError):
+            status = entry.stat(follow_symlinks=False)
+            is_object = stat.S_ISREG(status.st_mode)
+            found[entry.name] = FolderEntry(is_object=is_object, length=status.st_size if is_object else None)
+    return found
 
 
 def _sync(source: tuple[int, str], destination: tuple[int, str]) -> None:

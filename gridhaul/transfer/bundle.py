@@ -4,11 +4,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from gridhaul.transfer.chunking import SEGMENT_MAX_BYTES
-from gridhaul.transfer.model import File, Queue, RecordId, Seal, TaskName
+from gridhaul.transfer.model import Content, File, Queue, RecordId, Seal, TaskName
 
 BUNDLE_FILES = 32
 BUNDLED_FILE_BYTES = 2 << 20  # a larger file is stored by itself, so that a bundle is at most 64 MiB of work
 TABLE_MAX_BYTES = 128 << 10
+BUNDLED_DELIVERY_BYTES = 15 << 20  # a longer content is in no single document; its delivery is made by itself
 BUNDLE_MAX_BYTES = SEGMENT_MAX_BYTES - TABLE_MAX_BYTES  # the bytes of all contents in one request
 
 
@@ -24,6 +25,14 @@ class WholeContent:
     seal: Seal
     chunks: tuple[bytes, ...]
     digests: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CheckedContent:
+    """A sealed content with all its chunks, which are those of the manifest and together have the content's SHA-256."""
+
+    content: Content
+    chunks: tuple[bytes, ...]
 
 
 def storing_task(*, length: int, queue: Queue) -> TaskName:

@@ -10,6 +10,7 @@ GridhaulError
 `LeaseLost` and `StopRequested` are not failures: they tell a worker to stop its work on a record.
 """
 
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import ClassVar
 
@@ -127,8 +128,22 @@ class TooManyOpenFiles(GridhaulError):
     code, status, retryable = "too_many_open_files", 429, True
 
 
+class TooManyOpenBatches(GridhaulError):
+    code, status, retryable = "too_many_open_batches", 429, True
+
+
 class InvalidValue(GridhaulError):
     code, status = "invalid_value", 422
+
+
+class NotCombinable(GridhaulError):
+    """A request asks for a list that no index serves. `invalid` names the parameters that cannot be combined."""
+
+    code, status = "not_combinable", 422
+
+    def __init__(self, detail: str, *, invalid: Sequence[str] = (), retry_after_seconds: float | None = None) -> None:
+        super().__init__(detail, retry_after_seconds=retry_after_seconds)
+        self.invalid = tuple(invalid)
 
 
 class IdempotencyConflict(GridhaulError):
@@ -145,6 +160,14 @@ class LengthMismatch(GridhaulError):
 
 class TargetUnknown(GridhaulError):
     code, status = "target_unknown", 422
+
+
+class PatternInvalid(GridhaulError):
+    code, status = "pattern_invalid", 422
+
+
+class ManifestInvalid(GridhaulError):
+    code, status = "manifest_invalid", 422
 
 
 class HeadersTooLarge(GridhaulError):

@@ -1,7 +1,7 @@
 """The records of Gridhaul. Ids are 24 hex digits, lengths bytes, times aware UTC, digests lower-case hex."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any, NewType
@@ -54,6 +54,22 @@ class Failure:
 
     code: str  # the code of an error in `transfer.errors`
     detail: str  # what happened and what to do, in words for a client
+
+
+FIRST_EVENTS_KEPT = 5
+EVENTS_KEPT = 50  # the first FIRST_EVENTS_KEPT, and the last of the others
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Event:
+    """A moment in the history of a record: its state changed, an attempt began, or an operator did something."""
+
+    time: datetime
+    state: str  # of the record from then on
+    attempt: int  # the record's `attempts`
+    revision: int  # the record's; each event has the next one, also if events between are no longer kept
+    code: str | None = None  # of the error that ended an attempt; None: there was none
+    who: str | None = None  # the username of the operator; None: a worker, or whoever asked for the record
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -139,7 +155,7 @@ class File:
     updated_at: datetime  # last claim, progress, end of an attempt, or operator's action
     root: str | None = None  # allowed root beneath which the path was authorised; None: a record older than this field
     batch_id: RecordId | None = None  # the batch whose member the file is; None: the file was registered by itself
-    deliver_to: Destination | None = None  # the delivery to make once the file is STORED; None: prepare asked for none
+    deliver_to: tuple[Destination, ...] = ()  # of the deliveries to make once the file is STORED
     if_changed: IfChanged = IfChanged.FAIL
     content_id: RecordId | None = None  # set before the content is made; None: no worker has begun; stays when DELETED
     content_outdated: bool = False  # True: the next claim drops the content `content_id`, then makes a new one
@@ -155,6 +171,8 @@ class File:
     wait: Wait | None = None  # None: the last attempt made progress, or failed for a reason of its own, or none ran
     next_attempt_at: datetime | None = None  # when a worker may claim the file again; None: no worker has to
     deliveries_asked: int = 0  # grows with each accepted delivery, so that a delete notices deliveries it overlooked
+    history: tuple[Event, ...] = field(default=(), compare=False)  # oldest first; () in lists, and from claims
+    revision: int = 0  # grows by one with each event of the history; 0: a record older than this field
     fence: int = 0  # grows by one with each claim, pause, resume, cancel and retry; never shrinks
     request_fingerprint: str | None = None  # of prepare's body; a repeat with the Idempotency-Key must have the same
 
@@ -183,7 +201,7 @@ class NewFile:
     path: str
     identity: SourceIdentity
     queue: Queue
-    deliver_to: Destination | None
+    deliver_to: tuple[Destination, ...] = ()
     root: str | None = None
     if_changed: IfChanged = IfChanged.FAIL
     batch_id: RecordId | None = None
@@ -296,6 +314,14 @@ class RemoteObject:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class FolderEntry:
+    """An entry that a target's folder holds, as a listing of the folder tells."""
+
+    is_object: bool  # False: a folder, or something else under which no object can be
+    length: int | None = None  # of an object, in bytes; None: the target does not tell
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class CheckedObject:
     """An object that was found right under its temporary name, right before it was to be renamed."""
 
@@ -355,6 +381,8 @@ class Delivery:
     object_error: Failure | None = None  # how the last check found the delivered object lost; None: it found no such
     former_receipts: tuple[FormerReceipt, ...] = ()  # the last FORMER_RECEIPTS_KEPT of them, oldest first
     ended_at: datetime | None = None  # when the delivery became DELIVERED, FAILED or CANCELLED; None before
+    history: tuple[Event, ...] = field(default=(), compare=False)  # as in `File`
+    revision: int = 0  # as in `File`
     fence: int = 0  # grows by one with each claim, operator's action, and repeated queueing; never shrinks
 
     @property
@@ -394,6 +422,8 @@ class TaskName(StrEnum):
     SWEEP_CONTENT = "tasks.sweep_content"
     CLEAN_DELIVERY = "tasks.clean_delivery"
     RUN_CHECK = "tasks.run_check"
+    RUN_BATCH = "tasks.run_batch"
+    TAKE_DUE = "tasks.take_due"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -9,6 +9,7 @@ from pathlib import Path
 import httpx2
 from fastapi import FastAPI
 
+from api.account_counts import RecentCounts
 from api.app import create_app
 from api.authenticator import Authenticator
 from api.dependencies import Service
@@ -84,6 +85,7 @@ async def serving(
     rate_limits: RateLimits = NO_RATES,
     max_open_files: int = 1000,
     threads: BoundedThreads | None = None,
+    fresh_seconds: float = 0.0,
     check_broker: Callable[[], Awaitable[BrokerContents]] = _nothing_foreign,
 ) -> AsyncIterator[Api]:
     """Serve the api over these ports, with the targets `archive` and `mirror`.
@@ -113,6 +115,7 @@ async def serving(
         max_open_files=max_open_files,
         open_file_limit=OpenFileLimit(ports.files),
         usage=ports.usage_with(None),
+        account_counts=RecentCounts(ports.account_counting, fresh_seconds=fresh_seconds),
         accounts=accounts or ports.accounts,
         authenticator=authenticator(accounts)
         if accounts

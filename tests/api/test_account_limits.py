@@ -10,6 +10,7 @@ import pytest
 
 from gridhaul.transfer.access import NewAccount
 from gridhaul.transfer.errors import DatabaseUnavailable, GridhaulError, InvalidValue
+from gridhaul.transfer.listing import Selection
 from gridhaul.transfer.model import File, NewFile, RecordId
 from gridhaul.transfer.states import STORABLE, FileState
 from tests.api.service import Api, serving
@@ -56,7 +57,7 @@ async def _prepare(api: Api, source: Path, *, key: str | None = None) -> httpx2.
 
 
 async def _files(ports: Ports) -> list[File]:
-    return list(await ports.files.page(owner=OWNER, states=(), limit=1000, before=None))
+    return list(await ports.files.page(Selection(owner=OWNER), limit=1000, after=None))
 
 
 async def _in_state(ports: Ports, answer: httpx2.Response, state: FileState) -> RecordId:

@@ -91,11 +91,11 @@ async def test_file_that_is_not_stored_yet_is_deleted_only_when_cancelled(
 
 
 async def test_file_whose_delivery_is_still_to_be_made_is_kept_for_a_moment(api: Api, ports: Ports) -> None:
-    file = await stored(ports, new_file(deliver_to=destination()))
+    file = await stored(ports, new_file(deliver_to=[destination()]))
     refused = await api.http.delete(f"/files/{file.id}")
     assert (refused.status_code, refused.json()["code"]) == (409, "delivery_open")
     assert refused.headers["retry-after"]
-    await ports.files.delivery_made(file.id)
+    await ports.files.deliveries_made(file.id, 1)
     assert (await api.http.delete(f"/files/{file.id}")).status_code == 202
 
 

@@ -20,7 +20,7 @@ EARLIEST_NS, LATEST_NS = -(2**62) * 40, 2**62 * 80
 
 
 async def test_file_shows_its_source_and_where_it_goes(api: Api, ports: Ports) -> None:
-    file = await registered(ports, new_file(deliver_to=destination("archive", object_name="in/run.h5")))
+    file = await registered(ports, new_file(deliver_to=[destination("archive", object_name="in/run.h5")]))
     shown = (await api.http.get(f"/files/{file.id}")).json()
     assert shown["file_path"] == "/srv/run.h5"
     assert shown["mtime"] == "2116-02-20T23:53:38.427387Z"

@@ -32,7 +32,7 @@ async def alice(database: Database, ports: Ports) -> AsyncIterator[Api]:
 
 
 async def _file_for(ports: Ports, target: str) -> File:
-    return await registered(ports, replace(new_file(deliver_to=destination(target)), owner="alice"))
+    return await registered(ports, replace(new_file(deliver_to=[destination(target)]), owner="alice"))
 
 
 async def _delivery_to(ports: Ports, target: str) -> Delivery:

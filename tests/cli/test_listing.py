@@ -77,6 +77,14 @@ def test_file_without_a_target_has_none(api: ScriptedApi, run: Run) -> None:
     assert run("ls").stdout.splitlines()[1].split("\t")[4] == "-"
 
 
+def test_file_with_several_targets_has_all(api: ScriptedApi, run: Run) -> None:
+    to = [{"target": name, "object_name": "o", "if_exists": "fail"} for name in ("archive", "mirror", "archive")]
+    api.script(FILES, files(file("STORED", deliver_to=to)))
+    api.script(DELIVERIES, deliveries())
+    api.script(LOST, deliveries())
+    assert run("ls").stdout.splitlines()[1].split("\t")[4] == "archive, mirror"
+
+
 def test_failed_ones_are_asked_for_alone(api: ScriptedApi, run: Run) -> None:
     api.script(FAILED_FILES, files(file("FAILED")))
     api.script(FAILED_DELIVERIES, deliveries(delivery("FAILED")))

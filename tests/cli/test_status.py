@@ -32,6 +32,7 @@ def test_file_is_shown_with_its_deliveries(api: ScriptedApi, run: Run) -> None:
     failed = delivery("FAILED", target="b", error={"code": "target_refused", "detail": "Not\x1b[2J here."})
     api.script(THE_FILE, file("STORED", name="[red]run\n42"))
     api.script(ITS_DELIVERIES, deliveries(delivery("DELIVERED"), failed))
+    api.script(THE_DELIVERY, delivery("DELIVERED"), failed)
     result = run("status", FILE_ID.upper())
     assert result.exit_code == 0
     assert result.stdout.splitlines() == [
@@ -76,6 +77,7 @@ def test_obstacles_of_file_and_delivery_are_shown(api: ScriptedApi, run: Run) ->
     obstacle = {"code": "no_worker", "detail": "No worker has answered for 20 s (queue: small); start one."}
     api.script(THE_FILE, file("REGISTERED", waiting=obstacle))
     api.script(ITS_DELIVERIES, deliveries(delivery("QUEUED", waiting=obstacle)))
+    api.script(THE_DELIVERY, delivery("QUEUED", waiting=obstacle))
     shown = run("status", FILE_ID).stdout
     assert shown.count("\n  waiting   no worker has answered for 20 s (queue: small); start one\n") == 2
 
@@ -131,6 +133,42 @@ def test_lost_object_is_shown_with_the_command_that_delivers_it_again(api: Scrip
 def test_leftovers_that_no_cleaning_has_tried_yet_are_not_shown(api: ScriptedApi, run: Run) -> None:
     api.script(THE_DELIVERY, delivery("STREAMING", leftovers=[".gridhaul-1.part"]))
     assert ".part" not in run("status", DELIVERY_ID).stdout
+
+
+def _event(state: str, revision: int, **changes: object) -> dict[str, object]:
+    time = f"2026-11-21T03:{revision:02}:00Z"
+    return {"time": time, "state": state, "code": None, "attempt": 1, "who": None, "revision": revision} | changes
+
+
+def test_history_is_shown_last_and_newest_last(api: ScriptedApi, run: Run) -> None:
+    of_file = [
+        _event("REGISTERED", 1, attempt=0),
+        _event("STORING", 2),
+        _event("REGISTERED", 3, code="read_error"),
+        _event("PAUSED", 4, who="al\x1b[2Jice"),
+    ]
+    api.script(THE_FILE, file("PAUSED", history=of_file))
+    api.script(ITS_DELIVERIES, deliveries(delivery("QUEUED")))
+    api.script(THE_DELIVERY, delivery("QUEUED", history=[_event("QUEUED", 1, attempt=0)]))
+    lines = run("status", FILE_ID).stdout.splitlines()
+    first = lines.index("  history")
+    assert lines[first : first + 6] == [
+        "  history",
+        "    2026-11-21T03:01:00Z  REGISTERED",
+        "    2026-11-21T03:02:00Z  STORING     attempt 1",
+        "    2026-11-21T03:03:00Z  REGISTERED  attempt 1  read_error",
+        "    2026-11-21T03:04:00Z  PAUSED      attempt 1  by al\\x1b[2Jice",
+        f"delivery {DELIVERY_ID} QUEUED",
+    ]
+    assert lines[-2:] == ["  history", "    2026-11-21T03:01:00Z  QUEUED"]
+
+
+def test_long_history_shows_its_end_and_counts_the_rest(api: ScriptedApi, run: Run) -> None:
+    kept = [*range(1, 6), *range(16, 61)]
+    api.script(THE_DELIVERY, delivery("QUEUED", history=[_event("QUEUED", n, who=f"user{n}") for n in kept]))
+    lines = run("status", DELIVERY_ID).stdout.splitlines()
+    assert lines[-11] == "    50 earlier; --json shows those that are kept"
+    assert [line.split()[-1] for line in lines[-10:]] == [f"user{n}" for n in range(51, 61)]
 
 
 def test_id_of_a_delivery_shows_the_delivery(api: ScriptedApi, run: Run) -> None:

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import cast
 from urllib.parse import parse_qs
@@ -75,6 +76,15 @@ def test_prepare_sends_order_token_and_key(api: ScriptedApi, client: Client) -> 
     }
     assert heard.headers["authorization"] == f"Bearer {TOKEN}"
     assert len(heard.headers["idempotency-key"]) == 36
+
+
+def test_prepare_sends_several_destinations_as_a_list(api: ScriptedApi, client: Client) -> None:
+    api.script(PREPARE, Answer(body=file("REGISTERED"), status=202))
+    client.prepare(replace(ORDER, further=(DeliverTo(target="mirror", object_name="x", if_exists=IfExists.FAIL),)))
+    assert json.loads(api.heard[0].body)["deliver_to"] == [
+        {"target": "archive", "if_exists": "fail"},
+        {"target": "mirror", "if_exists": "fail", "object_name": "x"},
+    ]
 
 
 def test_repeated_prepare_carries_the_same_key_and_another_prepare_another(api: ScriptedApi, client: Client) -> None:

@@ -2,11 +2,12 @@
 
 import shutil
 import time
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Collection, Generator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 
-from gridhaul.storage.content.verified_stream import ManifestPage, NumberedChunk, VerifiedChunks
-from gridhaul.transfer.bundle import WholeContent
+from gridhaul.storage.content.verified_stream import ManifestPage, NumberedChunk, VerifiedChunks, checked_whole
+from gridhaul.transfer.bundle import CheckedContent, WholeContent
 from gridhaul.transfer.chunking import MANIFEST_PAGE_CHUNKS, chunk_length
 from gridhaul.transfer.digest import DIGEST_BYTES, manifest_root
 from gridhaul.transfer.errors import (
@@ -16,6 +17,7 @@ from gridhaul.transfer.errors import (
     ContentSealed,
     ContentUnknown,
     DigestMismatch,
+    IntegrityError,
     LeaseLost,
     LengthMismatch,
     PayloadTooLarge,
@@ -70,6 +72,17 @@ class MemoryContents:
         if content.state is not ContentState.SEALED:
             raise StateConflict(f"Content {content.id} is not sealed.")
         return VerifiedChunks(content, self._batches(content.id), self._page_of(content.id))
+
+    async def read_whole(self, content_ids: Collection[RecordId]) -> Mapping[RecordId, CheckedContent]:
+        there = [self.rows[content_id].record for content_id in content_ids if content_id in self.rows]
+        whole = {}
+        for content in there:
+            if (content.state, content.layout) == (ContentState.SEALED, Layout.INLINE):
+                with suppress(IntegrityError):
+                    batch = [numbered for some in self._batches(content.id) for numbered in some]
+                    chunks = checked_whole(content, batch, self.manifests.get(content.id, b""))
+                    whole[content.id] = CheckedContent(content=content, chunks=chunks)
+        return whole
 
     async def drop_ref(self, content_id: RecordId, file_id: RecordId) -> None:
         if content_id not in self.rows:  # the new record forbids that the content is made later

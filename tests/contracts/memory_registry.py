@@ -9,17 +9,23 @@ from datetime import UTC, datetime, timedelta
 from operator import itemgetter
 from typing import Any, Generic, TypeVar
 
-from gridhaul.transfer.bundle import BUNDLED_FILE_BYTES, storing_task
+from gridhaul.transfer.batches import Batch, Lane
+from gridhaul.transfer.bundle import BUNDLED_DELIVERY_BYTES, BUNDLED_FILE_BYTES, storing_task
 from gridhaul.transfer.checks import Check
 from gridhaul.transfer.errors import LeaseLost, OptionsConflict, Patience
 from gridhaul.transfer.findings import SkipReason
+from gridhaul.transfer.listing import Selection
 from gridhaul.transfer.model import (
+    EVENTS_KEPT,
+    FIRST_EVENTS_KEPT,
     FORMER_RECEIPTS_KEPT,
     Content,
     Delivery,
+    Event,
     File,
     FormerReceipt,
     Hint,
+    IfExists,
     Lease,
     NewDelivery,
     NewFile,
@@ -34,6 +40,7 @@ from gridhaul.transfer.ports.files import FileRegistry, StorableFiles
 from gridhaul.transfer.ports.hints import Agenda
 from gridhaul.transfer.states import (
     DELETABLE,
+    DELIVERABLE,
     FILE_MOVES,
     OVER,
     REOPENABLE,
@@ -43,9 +50,10 @@ from gridhaul.transfer.states import (
     FileState,
     Move,
 )
+from tests.contracts.memory_lists import selected
 
-R = TypeVar("R", File, Delivery, Content, Check)
-Leasable = TypeVar("Leasable", File, Delivery, Check)
+R = TypeVar("R", File, Delivery, Content, Check, Batch, Lane)
+Leasable = TypeVar("Leasable", File, Delivery, Check, Batch)
 S = TypeVar("S")
 _numbers = itertools.count(1)
 BOOTED_AT = datetime.now(UTC) - timedelta(seconds=time.monotonic())
@@ -54,6 +62,11 @@ BOOTED_AT = datetime.now(UTC) - timedelta(seconds=time.monotonic())
 def wall_clock() -> datetime:
     """Return the time of day, which moves with `time.monotonic`: a test may replace both by virtual time."""
     return BOOTED_AT + timedelta(seconds=time.monotonic())
+
+
+def moment(monotonic: float) -> datetime:
+    """Return the time of day at a time of `time.monotonic`."""
+    return wall_clock() + timedelta(seconds=monotonic - time.monotonic())
 
 
 def new_id() -> RecordId:
@@ -71,13 +84,27 @@ class Row(Generic[R]):
     hinted_at: float | None = None  # when a hint was given on which no worker has acted yet
     lease_until: float | None = None
     claimed: tuple[str, str] | None = None
+    queue_before: Queue | None = None  # of a delivery whose queue is that of maintenance
 
     def attempt_at(self, when: float | None) -> None:
         """Note when a worker may claim the record; None: no worker has to."""
         self.next_attempt_at = when
-        if isinstance(self.record, File | Delivery):
-            at = None if when is None else wall_clock() + timedelta(seconds=when - time.monotonic())
+        if isinstance(self.record, File | Delivery | Batch):
+            at = None if when is None else moment(when)
             self.record = replace(self.record, next_attempt_at=at)
+
+    def note(self, *, code: str | None = None, who: str | None = None) -> None:
+        """Add an event to the record's history, if it has one."""
+        record: Any = self.record
+        if not hasattr(record, "history"):
+            return
+        number = record.revision + 1
+        happened = {"time": record.updated_at, "state": record.state, "attempt": record.attempts}
+        event = Event(**happened, revision=number, code=code, who=who)
+        last = (*record.history[FIRST_EVENTS_KEPT:], event)[FIRST_EVENTS_KEPT - EVENTS_KEPT :]
+        first = record.history[:FIRST_EVENTS_KEPT]
+        history = (*first, *last) if len(first) == FIRST_EVENTS_KEPT else (*first, event)
+        self.record = replace(record, history=history, revision=number)
 
     @property
     def due_and_free(self) -> bool:
@@ -88,6 +115,7 @@ def waiting_row(record: Leasable) -> Row[Leasable]:
     """Return the row of a new record: claimable now, and hinted by its maker."""
     row = Row(record=record, hinted_at=time.monotonic())
     row.attempt_at(row.hinted_at)
+    row.note()
     return row
 
 
@@ -147,12 +175,14 @@ class MemoryRecords(Generic[Leasable, S]):
     async def require(self, lease: Lease) -> None:
         self._leased(lease)
 
-    async def move(self, record_id: RecordId, move: Move[Any], **changes: object) -> Leasable | None:
+    async def move(
+        self, record_id: RecordId, move: Move[Any], *, who: str | None = None, **changes: object
+    ) -> Leasable | None:
         row = self.rows.get(record_id)
         if row is None or not self._may(row.record, move):
             return None
         afresh = {"rate": None, "error": None, "wait": None, "fruitless_attempts": 0, "fence": row.record.fence + 1}
-        self._change(row, {"state": move.to_state, **afresh, **changes})
+        self._change(row, {"state": move.to_state, **afresh, **changes}, who=who)
         row.lease_until = self._lease_left(row)
         if move.to_state in self.waiting:
             self._due_now(row)
@@ -160,7 +190,7 @@ class MemoryRecords(Generic[Leasable, S]):
             self._at_rest(row)
         return row.record
 
-    async def hurry(self, record_id: RecordId) -> Leasable | None:
+    async def hurry(self, record_id: RecordId, *, who: str | None = None) -> Leasable | None:
         row = self.rows.get(record_id)
         if row is None or row.record.state not in self.waiting or row.next_attempt_at is None:
             return None
@@ -168,6 +198,7 @@ class MemoryRecords(Generic[Leasable, S]):
             return None
         self._due_now(row)
         self._change(row, {})
+        row.note(who=who)
         return row.record
 
     def _may(self, record: Leasable, move: Move[Any]) -> bool:
@@ -200,8 +231,12 @@ class MemoryRecords(Generic[Leasable, S]):
         row.lease_until = row.hint_at = time.monotonic() + self._lease_seconds
         row.hinted_at = None
 
-    def _change(self, row: Row[Leasable], changes: Mapping[str, Any]) -> None:
-        row.record = replace(row.record, updated_at=wall_clock(), **changes)
+    def _change(self, row: Row[Leasable], changes: Mapping[str, Any], *, who: str | None = None) -> None:
+        before = row.record
+        row.record = replace(before, updated_at=wall_clock(), **changes)
+        if (before.state, before.attempts) != (row.record.state, row.record.attempts):
+            error = changes.get("error")
+            row.note(code=error.code if error else None, who=who)
 
 
 class MemoryFiles(MemoryRecords[File, FileState]):
@@ -226,43 +261,44 @@ class MemoryFiles(MemoryRecords[File, FileState]):
             self._by_key[new.owner, new.idempotency_key] = file.id
         return self.rows[file.id].record, True
 
-    async def page(
-        self, *, owner: str | None, states: Collection[FileState], limit: int, before: RecordId | None
-    ) -> Sequence[File]:
-        files = (row.record for _, row in sorted(self.rows.items(), reverse=True))
-        theirs = (f for f in files if owner in (None, f.owner))
-        wanted = (f for f in theirs if (not states or f.state in states) and (before is None or f.id < before))
-        return list(itertools.islice(wanted, limit))
+    async def page(self, selection: Selection, *, limit: int, after: File | None) -> Sequence[File]:
+        return _listed(selected((row.record for row in self.rows.values()), selection, after=after), limit)
 
     async def count_open(self, owner: str, *, limit: int) -> int:
         theirs = (row for row in self.rows.values() if row.record.owner == owner and row.record.state in UNFINISHED)
         return sum(1 for _ in itertools.islice(theirs, limit))
 
-    async def retry(self, file: File, **changes: object) -> File | None:
+    async def retry(self, file: File, *, who: str | None = None, **changes: object) -> File | None:
         as_read = self.rows[file.id].record.fence == file.fence
-        return await self.move(file.id, FILE_MOVES[Action.RETRY], **changes) if as_read else None
+        return await self.move(file.id, FILE_MOVES[Action.RETRY], who=who, **changes) if as_read else None
 
-    async def request_delete(self, file_id: RecordId, *, deliveries_asked: int) -> File | None:
+    async def request_delete(self, file_id: RecordId, *, deliveries_asked: int, who: str | None = None) -> File | None:
         row = self.rows.get(file_id)
         if row is None:
             return None
         at_rest = row.record.state in DELETABLE and row.next_attempt_at is None
         if at_rest and row.record.deliveries_asked == deliveries_asked:
-            counts = {"attempts": 0, "fruitless_attempts": 0}
-            self._change(row, {"state": FileState.DELETING, "queue": Queue.MAINTENANCE, "error": None, **counts})
+            changes = {"state": FileState.DELETING, "queue": Queue.MAINTENANCE, "error": None}
+            self._change(row, {**changes, "attempts": 0, "fruitless_attempts": 0}, who=who)
             self._due_now(row)
         return row.record
 
-    async def delivery_made(self, file_id: RecordId) -> None:
-        if await self.count_delivery(file_id):
+    async def deliveries_made(self, file_id: RecordId, count: int) -> None:
+        if self._count_deliveries(file_id, count):
             super()._at_rest(self.rows[file_id])
 
     async def count_delivery(self, file_id: RecordId) -> bool:
+        return self._count_deliveries(file_id, 1)
+
+    def _count_deliveries(self, file_id: RecordId, count: int) -> bool:
         row = self.rows.get(file_id)
         if row is None or row.record.state is not FileState.STORED:
             return False
-        row.record = replace(row.record, deliveries_asked=row.record.deliveries_asked + 1)
+        row.record = replace(row.record, deliveries_asked=row.record.deliveries_asked + count)
         return True
+
+    async def get_all(self, file_ids: Collection[RecordId]) -> Sequence[File]:
+        return [self.rows[file_id].record for file_id in file_ids if file_id in self.rows]
 
     async def claim_new(self, contents: Mapping[RecordId, RecordId], *, holder: str) -> Sequence[File]:
         new = frozenset({FileState.REGISTERED})
@@ -292,7 +328,7 @@ class MemoryFiles(MemoryRecords[File, FileState]):
 
     def _at_rest(self, row: Row[File]) -> None:
         super()._at_rest(row)
-        if row.record.state is FileState.STORED and row.record.deliver_to is not None:
+        if row.record.state is FileState.STORED and row.record.deliver_to:
             row.hint_at = time.monotonic()
             row.attempt_at(row.hint_at)
 
@@ -353,23 +389,56 @@ class MemoryDeliveries(MemoryRecords[Delivery, DeliveryState]):
         self._hold(row)
         return True
 
+    async def claim_plain(self, delivery_ids: Collection[RecordId], *, holder: str) -> Sequence[Delivery]:
+        there = [self.rows[delivery_id].record for delivery_id in delivery_ids if delivery_id in self.rows]
+        streaming = {"from_states": DELIVERABLE, "to_state": DeliveryState.STREAMING}
+        claims = [await self.claim(one.id, holder=holder, **streaming) for one in there if _is_plain(one)]
+        return [claimed for claimed in claims if claimed is not None]
+
+    async def hold_names(self, leftovers: Mapping[Lease, tuple[str, ...]]) -> frozenset[RecordId]:
+        holding = set()
+        for lease, names in leftovers.items():
+            with suppress(LeaseLost):
+                if await self.hold_name(lease, self._leased(lease).record.object_name):
+                    await self.renew(lease, leftovers=names)
+                    holding.add(lease.record_id)
+        return frozenset(holding)
+
+    async def renew_all(self, changes: Mapping[Lease, Mapping[str, object]]) -> frozenset[RecordId]:
+        for lease, own in changes.items():
+            with suppress(LeaseLost):
+                await self.renew(lease, **own)
+        return await self.held(changes)
+
+    async def held(self, leases: Collection[Lease]) -> frozenset[RecordId]:
+        held = set()
+        for lease in leases:
+            with suppress(LeaseLost):
+                held.add(self._leased(lease).record.id)
+        return frozenset(held)
+
+    async def finish_all(self, ended: Mapping[Lease, Mapping[str, object]], to_state: DeliveryState) -> None:
+        for lease, changes in ended.items():
+            with suppress(LeaseLost):
+                await self.finish(lease, to_state, **changes)
+
+    async def release_all(self, leases: Collection[Lease]) -> None:
+        for lease in leases:
+            with suppress(LeaseLost):
+                record = self._leased(lease).record
+                fewer = {name: max(0, getattr(record, name) - 1) for name in ("attempts", "fruitless_attempts")}
+                await self.release(lease, DeliveryState.QUEUED, delay_seconds=0, **fewer)
+
     async def of_file(self, file_id: RecordId) -> Sequence[Delivery]:
-        return [row.record for row in self.rows.values() if row.record.file_id == file_id]
+        theirs = (row.record for row in self.rows.values() if row.record.file_id == file_id)
+        return _listed(theirs, None)
 
-    async def page(
-        self, *, owner: str | None, states: Collection[DeliveryState], limit: int, before: Delivery | None
-    ) -> Sequence[Delivery]:
-        older = self._older(owner, before)
-        return list(itertools.islice((d for d in older if not states or d.state in states), limit))
+    async def page(self, selection: Selection, *, limit: int, after: Delivery | None) -> Sequence[Delivery]:
+        return _listed(selected((row.record for row in self.rows.values()), selection, after=after), limit)
 
-    async def page_of_lost(self, *, owner: str | None, limit: int, before: Delivery | None) -> Sequence[Delivery]:
-        lost = (d for d in self._older(owner, before) if d.object_error is not None)
-        return list(itertools.islice(lost, limit))
-
-    def _older(self, owner: str | None, before: Delivery | None) -> Iterator[Delivery]:
-        theirs = (row.record for row in self.rows.values() if owner in (None, row.record.owner))
-        newest_first = sorted(theirs, key=_age, reverse=True)
-        return (d for d in newest_first if before is None or _age(d) < _age(before))
+    async def page_of_lost(self, *, owner: str | None, limit: int, after: Delivery | None) -> Sequence[Delivery]:
+        theirs = selected((row.record for row in self.rows.values()), Selection(owner=owner), after=after)
+        return _listed((delivery for delivery in theirs if delivery.object_error is not None), limit)
 
     async def claim_cleaning(self, delivery_id: RecordId, *, holder: str) -> Delivery | None:
         row = self.rows.get(delivery_id)
@@ -393,7 +462,8 @@ class MemoryDeliveries(MemoryRecords[Delivery, DeliveryState]):
             forgotten: dict[str, Any] = dict.fromkeys(("receipt", "object_error", "final_name", "checked", "replaced"))
             forgotten |= {"sent_bytes": 0, "sent_bytes_most": 0, "final_touched": False}
             record = replace(record, former_receipts=history, **forgotten)
-        row.record = replace(record, ended_at=None, cleaning_error=None)
+        queue, row.queue_before = row.queue_before or record.queue, None
+        row.record = replace(record, ended_at=None, cleaning_error=None, queue=queue)
 
     def _may(self, record: Delivery, move: Move[Any]) -> bool:
         return record.may(move)
@@ -406,6 +476,7 @@ class MemoryDeliveries(MemoryRecords[Delivery, DeliveryState]):
         if row.record.leftovers:
             row.hint_at = time.monotonic() + self._sweep_seconds
             row.attempt_at(row.hint_at)
+            row.queue_before = row.record.queue if row.record.queue is not Queue.MAINTENANCE else row.queue_before
             row.record = replace(row.record, queue=Queue.MAINTENANCE)
         self._once_released(row)
 
@@ -435,6 +506,11 @@ class MemoryDeliveries(MemoryRecords[Delivery, DeliveryState]):
         return row.record
 
 
+def _listed(records: Iterable[R], limit: int | None) -> list[R]:
+    """Return the records as lists have them, at most `limit`: without their histories."""
+    return [replace(record, history=()) for record in itertools.islice(records, limit)]
+
+
 def _receipts(delivery: Delivery) -> Iterator[tuple[Receipt, datetime]]:
     for former in delivery.former_receipts:
         yield former.receipt, former.ended_at
@@ -451,12 +527,16 @@ class MemoryAgenda:
         deliveries: Mapping[RecordId, Row[Delivery]],
         contents: Mapping[RecordId, Row[Content]],
         checks: Mapping[RecordId, Row[Check]],
+        batches: Mapping[RecordId, Row[Batch]],
+        lanes: Mapping[RecordId, Row[Lane]],
     ) -> None:
         self._sources: tuple[tuple[Mapping[RecordId, Row[Any]], TaskName], ...] = (
             (files, TaskName.UPLOAD_FILE),
             (deliveries, TaskName.FINALIZE_FILE),
             (contents, TaskName.SWEEP_CONTENT),
             (checks, TaskName.RUN_CHECK),
+            (batches, TaskName.RUN_BATCH),
+            (lanes, TaskName.TAKE_DUE),
         )
 
     async def due(self, limit: int) -> Sequence[Hint]:
@@ -474,21 +554,22 @@ class MemoryAgenda:
     def _rows(self) -> Iterator[tuple[Row[Any], TaskName]]:
         for rows, task in self._sources:
             for row in rows.values():
-                yield row, _task(row.record, task)
+                if not hinted_by_batch(row):
+                    yield row, task_of(row.record, task)
 
     def _hinted(self, queue: Queue) -> Iterator[tuple[float, Row[Any], TaskName]]:
         for row, task in self._rows():
-            if row.hinted_at is not None and _queue(row) is queue:
+            if row.hinted_at is not None and queue_of(row) is queue:
                 yield row.hinted_at, row, task
 
     def _take(self, hints: Iterable[tuple[float, Row[Any], TaskName]], limit: int) -> Sequence[Hint]:
         taken = sorted(hints, key=itemgetter(0))[:limit]
         for _, row, _ in taken:
             row.hint_at, row.hinted_at = None, time.monotonic()
-        return [Hint(task=task, record_id=row.record.id, queue=_queue(row)) for _, row, task in taken]
+        return [hint_of(row, task) for _, row, task in taken]
 
 
-def _task(record: Any, usual: TaskName) -> TaskName:
+def task_of(record: Any, usual: TaskName) -> TaskName:
     if isinstance(record, Delivery) and record.state in OVER:
         return TaskName.CLEAN_DELIVERY
     if not isinstance(record, File) or record.state is FileState.STORED:
@@ -499,11 +580,23 @@ def _task(record: Any, usual: TaskName) -> TaskName:
     return storing_task(length=record.length, queue=record.queue) if new else usual
 
 
-def _age(delivery: Delivery) -> tuple[datetime, RecordId]:
-    return delivery.created_at, delivery.id
+def hint_of(row: Row[Any], task: TaskName) -> Hint:
+    hinted_id = row.record.token if isinstance(row.record, Lane) else row.record.id
+    return Hint(task=task, record_id=hinted_id, queue=queue_of(row))
 
 
-def _queue(row: Row[Any]) -> Queue:
+def _is_plain(delivery: Delivery) -> bool:
+    small = delivery.length <= BUNDLED_DELIVERY_BYTES and delivery.if_exists is IfExists.FAIL
+    nothing_there = not delivery.leftovers and not delivery.final_touched and delivery.checked is None
+    return small and nothing_there and not delivery.fruitless_attempts
+
+
+def hinted_by_batch(row: Row[Any]) -> bool:
+    """Return whether no hint is owed for the record itself, because it is a member of a batch."""
+    return getattr(row.record, "batch_id", None) is not None and queue_of(row) is not Queue.MAINTENANCE
+
+
+def queue_of(row: Row[Any]) -> Queue:
     return Queue.MAINTENANCE if isinstance(row.record, Content) else row.record.queue
 
 

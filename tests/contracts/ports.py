@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
@@ -13,6 +13,7 @@ from gridhaul.storage.checking.checks import MongoChecks
 from gridhaul.storage.connect import Database
 from gridhaul.storage.content.contents import MongoContents
 from gridhaul.storage.content.intake import MongoIntake
+from gridhaul.storage.counting import MongoAccountCounting
 from gridhaul.storage.deliveries import MongoDeliveries
 from gridhaul.storage.files import MongoFiles
 from gridhaul.storage.heartbeats import MongoHeartbeatLookup, MongoHeartbeats
@@ -21,6 +22,7 @@ from gridhaul.transfer.model import Destination, File, IfExists, NewDelivery, Ne
 from gridhaul.transfer.ports.accounts import Accounts, AccountUsage
 from gridhaul.transfer.ports.checking import CheckRegistry, RunnableChecks
 from gridhaul.transfer.ports.contents import Contents, Intake
+from gridhaul.transfer.ports.counting import AccountCounting
 from gridhaul.transfer.ports.deliveries import DeliverableRecords, DeliveryRegistry
 from gridhaul.transfer.ports.files import FileRegistry, StorableFiles
 from gridhaul.transfer.ports.heartbeats import HeartbeatLookup, Heartbeats
@@ -30,6 +32,7 @@ from gridhaul.transfer.states import STORABLE, FileState
 from tests.contracts.memory_accounts import MemoryAccounts, MemoryUsage
 from tests.contracts.memory_checks import MemoryChecks
 from tests.contracts.memory_contents import MemoryContents, MemoryIntake
+from tests.contracts.memory_counting import MemoryAccountCounting
 from tests.contracts.memory_heartbeats import MemoryHeartbeatLookup, MemoryHeartbeats
 from tests.contracts.memory_registry import MemoryAgenda, MemoryDeliveries, MemoryFiles
 from tests.contracts.memory_seen_targets import MemorySeenTargets
@@ -65,6 +68,7 @@ class Ports:
     contents: Contents
     accounts: Accounts
     usage_with: Callable[[int | None], AccountUsage]  # takes the quota of accounts that have none of their own
+    account_counting: AccountCounting
     heartbeat_lookup: HeartbeatLookup
     seen_targets: SeenTargets
     new_heartbeats: Callable[..., Heartbeats]  # returns the heartbeats of one more process of the `worker`
@@ -81,10 +85,11 @@ def memory_ports(*, lease_seconds: float, sweep_after_seconds: float = SWEEP_AFT
         files=files,
         deliveries=deliveries,
         checks=checks,
-        agenda=MemoryAgenda(files.rows, deliveries.rows, contents.rows, checks.rows),
+        agenda=MemoryAgenda(files.rows, deliveries.rows, contents.rows, checks.rows, {}, {}),
         contents=contents,
         accounts=accounts,
         usage_with=lambda quota: MemoryUsage(accounts, quota_bytes=quota),
+        account_counting=MemoryAccountCounting(files.rows, deliveries.rows),
         heartbeat_lookup=heartbeat_lookup,
         seen_targets=MemorySeenTargets(),
         new_heartbeats=lambda worker="worker": MemoryHeartbeats(heartbeat_lookup, worker=worker),
@@ -101,6 +106,7 @@ def mongo_ports(database: Database, *, lease_seconds: float, sweep_after_seconds
         contents=MongoContents(database, sweep_seconds=sweep_after_seconds),
         accounts=MongoAccounts(database),
         usage_with=lambda quota: MongoUsage(database, quota_bytes=quota),
+        account_counting=MongoAccountCounting(database),
         heartbeat_lookup=MongoHeartbeatLookup(database),
         seen_targets=MongoSeenTargets(database),
         new_heartbeats=lambda worker="worker": MongoHeartbeats(database, holder="process", worker=worker),
@@ -109,7 +115,7 @@ def mongo_ports(database: Database, *, lease_seconds: float, sweep_after_seconds
 
 
 def new_file(
-    *, name: str = "run.h5", length: int = 5, key: str | None = None, deliver_to: Destination | None = None
+    *, name: str = "run.h5", length: int = 5, key: str | None = None, deliver_to: Sequence[Destination] = ()
 ) -> NewFile:
     identity = SourceIdentity(size=length, mtime_ns=2**62, inode=str(2**64 - 1), device="7", ctime_ns=1)
     return NewFile(
@@ -120,7 +126,7 @@ def new_file(
         path=f"/srv/{name}",
         identity=identity,
         queue=Queue.LARGE if length > 100 else Queue.SMALL,
-        deliver_to=deliver_to,
+        deliver_to=tuple(deliver_to),
         idempotency_key=key,
         request_fingerprint="f1" if key else None,
     )

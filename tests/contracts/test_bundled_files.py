@@ -86,7 +86,7 @@ async def test_each_file_ends_with_what_is_said_of_it(ports: Ports) -> None:
 
 
 async def test_stored_file_with_a_destination_stays_on_the_agenda(ports: Ports) -> None:
-    plain, sent = await registered(ports), await registered(ports, new_file(deliver_to=destination()))
+    plain, sent = await registered(ports), await registered(ports, new_file(deliver_to=[destination()]))
     taken = await _claim(ports, [plain.id, sent.id])
     await ports.files.finish_all({file.lease: STORED for file in taken.values()}, FileState.STORED)
     (hint,) = await ports.agenda.due(10)

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from gridhaul.transfer.errors import LeaseLost, OptionsConflict
+from gridhaul.transfer.listing import Selection
 from gridhaul.transfer.model import (
     CheckedObject,
     Delivery,
@@ -398,11 +399,11 @@ async def test_page_of_deliveries_goes_from_the_newest_to_the_oldest(ports: Port
     news = [new_delivery(destination(object_name=f"run-{number}.h5")) for number in range(5)]
     made = [(await ports.deliveries.open(new))[0] for new in news]
     made.sort(key=lambda delivery: (delivery.created_at, delivery.id), reverse=True)
-    newest = await ports.deliveries.page(owner=None, states=(), limit=2, before=None)
-    middle = await ports.deliveries.page(owner=None, states=(), limit=2, before=newest[-1])
-    oldest = await ports.deliveries.page(owner=None, states=(), limit=2, before=middle[-1])
+    newest = await ports.deliveries.page(Selection(), limit=2, after=None)
+    middle = await ports.deliveries.page(Selection(), limit=2, after=newest[-1])
+    oldest = await ports.deliveries.page(Selection(), limit=2, after=middle[-1])
     assert [*newest, *middle, *oldest] == made
-    assert not await ports.deliveries.page(owner=None, states=(), limit=2, before=oldest[-1])
+    assert not await ports.deliveries.page(Selection(), limit=2, after=oldest[-1])
 
 
 async def test_page_of_deliveries_in_several_states_goes_from_the_newest_to_the_oldest(ports: Ports) -> None:
@@ -412,8 +413,8 @@ async def test_page_of_deliveries_in_several_states_goes_from_the_newest_to_the_
     await ports.deliveries.move(made[2].id, DELIVERY_MOVES[Action.PAUSE])
     wanted = sorted((made[n] for n in (0, 1, 3, 4)), key=lambda one: (one.created_at, one.id), reverse=True)
     states = [DeliveryState.QUEUED, DeliveryState.CANCELLED]
-    newest = await ports.deliveries.page(owner="operator", states=states, limit=2, before=None)
-    oldest = await ports.deliveries.page(owner="operator", states=states, limit=3, before=newest[-1])
+    newest = await ports.deliveries.page(Selection(owner="operator", states=states), limit=2, after=None)
+    oldest = await ports.deliveries.page(Selection(owner="operator", states=states), limit=3, after=newest[-1])
     assert [one.id for one in (*newest, *oldest)] == [one.id for one in wanted]
 
 
@@ -429,10 +430,10 @@ async def test_page_of_deliveries_shows_only_the_state_asked_for(ports: Ports) -
     for number in range(3):
         await ports.deliveries.open(new_delivery(destination(object_name=f"run-{number}.h5")))
     taken = await _claimed(ports, new_delivery(destination(object_name="run-1.h5")))
-    streaming = await ports.deliveries.page(owner=None, states=[DeliveryState.STREAMING], limit=9, before=None)
+    streaming = await ports.deliveries.page(Selection(states=[DeliveryState.STREAMING]), limit=9, after=None)
     assert [delivery.id for delivery in streaming] == [taken.id]
-    waiting = await ports.deliveries.page(owner=None, states=[DeliveryState.QUEUED], limit=1, before=None)
-    assert len(await ports.deliveries.page(owner=None, states=[DeliveryState.QUEUED], limit=9, before=waiting[0])) == 1
+    waiting = await ports.deliveries.page(Selection(states=[DeliveryState.QUEUED]), limit=1, after=None)
+    assert len(await ports.deliveries.page(Selection(states=[DeliveryState.QUEUED]), limit=9, after=waiting[0])) == 1
 
 
 async def test_objects_at_the_target_come_back_as_they_were_written(ports: Ports) -> None:

@@ -4,10 +4,23 @@ import asyncio
 from dataclasses import replace
 
 import pytest
+from bson import ObjectId
 
-from gridhaul.transfer.model import File, IfExists, Queue, RecordId, TaskName
+from gridhaul.storage.connect import Database
+from gridhaul.transfer.listing import Selection
+from gridhaul.transfer.model import Destination, File, IfExists, Queue, RecordId, TaskName
 from gridhaul.transfer.states import FILE_MOVES, STORABLE, Action, FileState
-from tests.contracts.ports import Ports, claimed, destination, eventually, new_file, registered, stored
+from tests.contracts.ports import (
+    SHA256,
+    Ports,
+    claimed,
+    destination,
+    eventually,
+    mongo_ports,
+    new_file,
+    registered,
+    stored,
+)
 from tests.file_times import YEAR_2400
 
 DELETING = frozenset({FileState.DELETING})
@@ -20,7 +33,7 @@ async def _request_delete(ports: Ports, file_id: RecordId) -> File | None:
 
 
 async def test_registered_file_is_what_was_given(ports: Ports) -> None:
-    new = replace(new_file(key="k", deliver_to=destination(if_exists=IfExists.RENAME)), root="/srv/alice")
+    new = replace(new_file(key="k", deliver_to=[destination(if_exists=IfExists.RENAME)]), root="/srv/alice")
     file, made = await ports.files.register(new)
     assert made
     given = {name: getattr(new, name) for name in type(new).__slots__ if name != "idempotency_key"}
@@ -53,7 +66,7 @@ async def test_same_key_many_times_at_once_gives_one_file(ports: Ports) -> None:
     answers = await asyncio.gather(*(ports.files.register(new_file(key="k")) for _ in range(20)))
     assert len({file.id for file, _ in answers}) == 1
     assert [made for _, made in answers].count(True) == 1
-    assert len(await ports.files.page(owner=None, states=(), limit=100, before=None)) == 1
+    assert len(await ports.files.page(Selection(), limit=100, after=None)) == 1
 
 
 async def test_repeat_with_other_values_gives_the_first_file(ports: Ports) -> None:
@@ -75,18 +88,18 @@ async def test_without_a_key_each_request_makes_a_file(ports: Ports) -> None:
 
 async def test_page_goes_from_the_newest_to_the_oldest(ports: Ports) -> None:
     made = [await registered(ports) for _ in range(5)]
-    newest = await ports.files.page(owner=None, states=(), limit=2, before=None)
-    middle = await ports.files.page(owner=None, states=(), limit=2, before=newest[-1].id)
-    oldest = await ports.files.page(owner=None, states=(), limit=2, before=middle[-1].id)
+    newest = await ports.files.page(Selection(), limit=2, after=None)
+    middle = await ports.files.page(Selection(), limit=2, after=newest[-1])
+    oldest = await ports.files.page(Selection(), limit=2, after=middle[-1])
     assert [*newest, *middle, *oldest] == made[::-1]
-    assert not await ports.files.page(owner=None, states=(), limit=2, before=oldest[-1].id)
+    assert not await ports.files.page(Selection(), limit=2, after=oldest[-1])
 
 
 async def test_page_shows_only_the_state_asked_for(ports: Ports) -> None:
     first, _, third = [await registered(ports) for _ in range(3)]
     await claimed(ports, first)
-    storing = await ports.files.page(owner=None, states=[FileState.STORING], limit=10, before=None)
-    waiting = await ports.files.page(owner=None, states=[FileState.REGISTERED], limit=10, before=third.id)
+    storing = await ports.files.page(Selection(states=[FileState.STORING]), limit=10, after=None)
+    waiting = await ports.files.page(Selection(states=[FileState.REGISTERED]), limit=10, after=third)
     assert [file.id for file in storing] == [first.id]
     assert len(waiting) == 1
 
@@ -96,8 +109,8 @@ async def test_page_of_several_states_shows_them_from_the_newest_to_the_oldest(p
     await claimed(ports, files[1])
     await ports.files.move(files[2].id, FILE_MOVES[Action.CANCEL])
     states = [FileState.REGISTERED, FileState.STORING]
-    newest = await ports.files.page(owner="operator", states=states, limit=3, before=None)
-    oldest = await ports.files.page(owner="operator", states=states, limit=3, before=newest[-1].id)
+    newest = await ports.files.page(Selection(owner="operator", states=states), limit=3, after=None)
+    oldest = await ports.files.page(Selection(owner="operator", states=states), limit=3, after=newest[-1])
     assert [file.id for file in (*newest, *oldest)] == [files[n].id for n in (5, 4, 3, 1, 0)]
 
 
@@ -143,31 +156,63 @@ async def test_request_to_delete_an_unknown_file_gives_none(ports: Ports) -> Non
 
 
 async def test_stored_file_is_due_until_its_delivery_was_made(ports: Ports) -> None:
-    file = await stored(ports, new_file(deliver_to=destination()))
+    file = await stored(ports, new_file(deliver_to=[destination()]))
     (hint,) = await eventually(lambda: ports.agenda.due(10))
     assert (hint.task, hint.record_id) == (TaskName.UPLOAD_FILE, file.id)
     assert await ports.files.claim(file.id, holder="w", from_states=STORABLE, to_state=FileState.STORING) is None
-    await ports.files.delivery_made(file.id)
+    await ports.files.deliveries_made(file.id, 1)
     assert not await ports.agenda.due(10)
+
+
+async def test_all_destinations_of_a_file_are_kept_in_their_order(ports: Ports) -> None:
+    several = (destination("b"), destination("a"), destination("b", object_name="2"))
+    file = await registered(ports, new_file(deliver_to=several))
+    assert (file.deliver_to, await ports.files.get(file.id)) == (several, file)
+
+
+async def test_file_with_several_destinations_is_at_rest_once_all_deliveries_were_made(ports: Ports) -> None:
+    file = await stored(ports, new_file(deliver_to=[destination("a"), destination("b")]))
+    assert await ports.agenda.due(10)
+    await ports.files.deliveries_made(file.id, 2)
+    now = await ports.files.get(file.id)
+    assert now is not None
+    assert (now.deliveries_asked, await ports.agenda.due(10)) == (2, [])
+    taken = await ports.files.request_delete(file.id, deliveries_asked=2)
+    assert taken is not None
+    assert taken.state is FileState.DELETING
+
+
+@pytest.mark.parametrize("destinations", [(), (destination(),)])
+async def test_record_with_one_destination_or_null_is_read_as_before(
+    database: Database, destinations: tuple[Destination, ...]
+) -> None:
+    ports = mongo_ports(database, lease_seconds=60)
+    file = await registered(ports, new_file(deliver_to=destinations))
+    old_form = {"target": "archive", "object_name": "run.h5", "if_exists": "fail"} if destinations else None
+    await database["files"].update_one({"_id": ObjectId(file.id)}, {"$set": {"deliver_to": old_form}})
+    assert await ports.files.get(file.id) == file
+    taken = await claimed(ports, file)
+    await ports.files.finish(taken.lease, FileState.STORED, sha256=SHA256)
+    assert len(await ports.agenda.due(10)) == len(destinations)
 
 
 async def test_stored_file_whose_delivery_was_made_is_not_due(ports: Ports) -> None:
-    file = await stored(ports, new_file(deliver_to=destination()))
-    await ports.files.delivery_made(file.id)
+    file = await stored(ports, new_file(deliver_to=[destination()]))
+    await ports.files.deliveries_made(file.id, 1)
     assert not await ports.agenda.due(10)
 
 
-async def test_delivery_made_leaves_a_file_that_is_being_deleted_alone(ports: Ports) -> None:
+async def test_deliveries_made_leaves_a_file_that_is_being_deleted_alone(ports: Ports) -> None:
     file = await stored(ports)
     await _request_delete(ports, file.id)
-    await ports.files.delivery_made(file.id)
+    await ports.files.deliveries_made(file.id, 1)
     assert await ports.agenda.unanswered(Queue.MAINTENANCE, 10) == 1
 
 
 async def test_stored_file_whose_delivery_was_not_made_is_not_deleted(ports: Ports) -> None:
-    file = await stored(ports, new_file(deliver_to=destination()))
+    file = await stored(ports, new_file(deliver_to=[destination()]))
     refused = await _request_delete(ports, file.id)
-    await ports.files.delivery_made(file.id)
+    await ports.files.deliveries_made(file.id, 1)
     taken = await _request_delete(ports, file.id)
     assert refused is not None
     assert taken is not None
@@ -181,10 +226,12 @@ async def test_file_is_found_by_its_owners_key_alone(ports: Ports) -> None:
     assert await ports.files.find_by_key("operator", "other") is None
 
 
-@pytest.mark.parametrize("count", ["count_delivery", "delivery_made"])
-async def test_file_with_a_delivery_that_the_delete_has_not_seen_is_not_deleted(ports: Ports, count: str) -> None:
+@pytest.mark.parametrize("numbers", [(), (1,), (3,)])
+async def test_file_with_a_delivery_that_the_delete_has_not_seen_is_not_deleted(
+    ports: Ports, numbers: tuple[int, ...]
+) -> None:
     file = await stored(ports)
-    await getattr(ports.files, count)(file.id)
+    await (ports.files.deliveries_made if numbers else ports.files.count_delivery)(file.id, *numbers)
     refused = await ports.files.request_delete(file.id, deliveries_asked=file.deliveries_asked)
     assert refused is not None
     assert refused.state is FileState.STORED

@@ -99,12 +99,12 @@ async def test_lost_deliveries_are_listed_from_the_newest_to_the_oldest(ports: P
         await ports.deliveries.open(new)
     made = [await delivered(ports, object_error=None if new is news[1] else GONE, new=new) for new in news]
     lost = sorted((made[n] for n in (0, 2, 3)), key=lambda one: (one.created_at, one.id), reverse=True)
-    newest = await ports.deliveries.page_of_lost(owner="operator", limit=2, before=None)
+    newest = await ports.deliveries.page_of_lost(owner="operator", limit=2, after=None)
     assert newest == lost[:2]
-    assert await ports.deliveries.page_of_lost(owner=None, limit=2, before=newest[-1]) == lost[2:]
-    assert not await ports.deliveries.page_of_lost(owner="somebody", limit=2, before=None)
+    assert await ports.deliveries.page_of_lost(owner=None, limit=2, after=newest[-1]) == lost[2:]
+    assert not await ports.deliveries.page_of_lost(owner="somebody", limit=2, after=None)
     await ports.deliveries.move(lost[0].id, RETRY)
-    assert await ports.deliveries.page_of_lost(owner=None, limit=9, before=None) == lost[1:]
+    assert await ports.deliveries.page_of_lost(owner=None, limit=9, after=None) == lost[1:]
 
 
 OTHER_BYTES = "ef" * 32

@@ -56,6 +56,7 @@ from tests.faults.failing_ports import (
     failing_chunks,
 )
 from tests.noted_hints import NotedHints
+from tests.tasks.worker_parts import alone
 from tests.unused import UNUSED
 
 LEASE_SECONDS = 30.0
@@ -142,7 +143,7 @@ class TwinSystem:
         self._hints: list[Hint] = []
         self._dispatcher = Dispatcher(
             lease=_AlwaysHeld(),
-            agenda=MemoryAgenda(self.files.rows, self.deliveries.rows, self.contents.rows, {}),
+            agenda=MemoryAgenda(self.files.rows, self.deliveries.rows, self.contents.rows, {}, {}, {}),
             broker=_EmptyBroker(),
             hints=NotedHints(self._hints),
             every_seconds=DISPATCH_SECONDS,
@@ -157,7 +158,7 @@ class TwinSystem:
         await self.accounts.create(NewAccount(username=OWNER, scopes=()))
         to = destination(TARGET, object_name=NAME, if_exists=self.case.if_exists)
         if_changed = IfChanged.FAIL if self.case.registered is None else IfChanged.RESTART
-        file_id = await self._register(path, deliver_to=to, if_changed=if_changed)
+        file_id = await self._register(path, deliver_to=(to,), if_changed=if_changed)
         if at_first != self.case.data:
             path.write_bytes(self.case.data)
         return file_id
@@ -166,9 +167,9 @@ class TwinSystem:
         """Register a file that is only stored, and return its id."""
         path = self.outgoing / name
         path.write_bytes(data)
-        return await self._register(path, deliver_to=None, if_changed=IfChanged.FAIL)
+        return await self._register(path, deliver_to=(), if_changed=IfChanged.FAIL)
 
-    async def _register(self, path: Path, *, deliver_to: Destination | None, if_changed: IfChanged) -> RecordId:
+    async def _register(self, path: Path, *, deliver_to: tuple[Destination, ...], if_changed: IfChanged) -> RecordId:
         source = await Source.open(str(path), Roots.any_of(self.settings.roots))
         identity = source.identity()
         source.close()
@@ -190,12 +191,12 @@ class TwinSystem:
     async def finalize(self, file_id: RecordId) -> None:
         """Open the delivery of the file as the api does. The hint is lost."""
         file = await self.file(file_id)
-        assert file.deliver_to is not None
+        (destination,) = file.deliver_to
         assert file.sha256 is not None
         new = NewDelivery(
             file_id=file.id,
             owner=file.owner,
-            destination=file.deliver_to,
+            destination=destination,
             length=file.length,
             sha256=file.sha256,
             queue=file.queue,
@@ -306,6 +307,8 @@ class TwinSystem:
                 deliveries, DeliveryState.DELIVERED, DeliveryState.DELIVERED, Chores, sys.maxsize
             ),
             checking=UNUSED,
+            batches=UNUSED,
+            turns=alone(),
             close=_nothing_to_close,
         )
 

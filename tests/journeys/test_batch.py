@@ -1,66 +1,69 @@
-"""Many files at once, with and without the broker."""
+"""A tree of many files goes to targets as one batch, whatever is killed on the way."""
 
-import time
-from concurrent.futures import ThreadPoolExecutor
+import hashlib
+import subprocess
 from pathlib import Path
+from typing import Any
+from uuid import uuid4
 
 import pytest
 
 from tests.journeys.conftest import Remotes
-from tests.journeys.operator import MIB, Operator, make_file, sha256_of
+from tests.journeys.operator import Json, Operator, make_file, wait_for
 
-LENGTHS = [0, 1, 100, 4096, MIB - 1, MIB, MIB + 1, 2 * MIB, 3 * MIB, 5 * MIB, 7 * MIB, 10 * MIB, 15 * MIB]
-LENGTHS += [15 * MIB + 1, 16 * MIB, 20 * MIB, 33 * MIB, 64 * MIB, 65 * MIB, 100 * MIB]
-
-
-@pytest.fixture(scope="module")
-def batch(sources: Path) -> list[Path]:
-    assert len(LENGTHS) == 20
-    return [make_file(sources / f"batch-{number}.bin", length) for number, length in enumerate(LENGTHS)]
+ENDED = ("DONE", "CANCELLED")
 
 
-def prepare_all(operator: Operator, batch: list[Path], folder: str) -> dict[str, Path]:
-    """Prepare all files at once, each within a second; return their paths by file id."""
-
-    def prepare(path: Path) -> tuple[str, float]:
-        asked_at = time.monotonic()
-        file_id = operator.prepare(path, to="webdav", object_name=f"{folder}/{path.name}")
-        return file_id, time.monotonic() - asked_at
-
-    with ThreadPoolExecutor(len(batch)) as pool:
-        answers = list(pool.map(prepare, batch))
-    assert max(seconds for _, seconds in answers) < 1.0
-    return {file_id: path for (file_id, _), path in zip(answers, batch, strict=True)}
+@pytest.fixture
+def tree(sources: Path) -> Path:
+    """Return a new folder with 60 small files in three folders, and one of 20 MiB."""
+    top = sources / f"tree-{uuid4().hex[:8]}"
+    for folder in ("a", "b/c", "ü 🎞"):
+        (top / folder).mkdir(parents=True)
+        for n in range(20):
+            (top / folder / f"file {n}.bin").write_bytes(bytes([n]) * n * 1000)
+    make_file(top / "large.bin", 20 << 20)
+    return top
 
 
-def require_delivered(operator: Operator, files: dict[str, Path], remote: Path) -> None:
-    for file_id, path in files.items():
-        receipt = operator.delivered(file_id, seconds=120)["receipt"]
-        assert receipt["sha-256"] == sha256_of(path) == sha256_of(remote / path.name)
+def start(operator: Operator, tree: Path, **body: Any) -> str:
+    response = operator.http.post("/batches", json={"paths": [str(tree)], **body})
+    assert response.status_code == 202, response.text
+    return str(response.json()["batch_id"])
 
 
-@pytest.mark.alone
-def test_twenty_files_at_once_are_all_delivered(operator: Operator, batch: list[Path], remotes: Remotes) -> None:
-    require_delivered(operator, prepare_all(operator, batch, "batch"), remotes.webdav / "batch")
+def get(operator: Operator, batch_id: str) -> Json:
+    found: Json = operator.http.get(f"/batches/{batch_id}").json()
+    return found
 
 
-@pytest.mark.alone
-def test_twenty_files_prepared_without_redis_are_delivered_when_it_is_back(
-    operator: Operator, batch: list[Path], remotes: Remotes
+def ended(operator: Operator, batch_id: str, *, seconds: float = 20) -> Json:
+    def over() -> Json | None:
+        batch = get(operator, batch_id)
+        return batch if batch["state"] in ENDED else None
+
+    return wait_for(over, seconds=seconds, what="the batch is over")
+
+
+def names_beneath(folder: Path) -> dict[str, str]:
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+@pytest.mark.parametrize("target", ["directory", "webdav"])
+def test_tree_arrives_with_its_names_and_sha256sum_agrees(
+    operator: Operator, remotes: Remotes, tree: Path, tmp_path: Path, target: str
 ) -> None:
-    operator.system.stop_program("redis")
-    try:
-        files = prepare_all(operator, batch, "without-redis")
-    finally:
-        operator.system.start_program("redis")
-    require_delivered(operator, files, remotes.webdav / "without-redis")
-
-
-def test_two_hundred_files_leave_exactly_the_gridfs_ones_in_the_bucket(operator: Operator, sources: Path) -> None:
-    paths = [make_file(sources / f"bucket-{n}.bin", 16 * MIB + n if n % 20 == 0 else 1000 + n) for n in range(200)]
-    ids = [operator.prepare(path) for path in paths]
-    for file_id in ids:
-        operator.stored(file_id, seconds=120)
-    with operator.database() as database:
-        listed = {file["filename"] for file in database["fs.files"].find({"filename": {"$regex": "^bucket-"}})}
-    assert listed == {f"bucket-{n}.bin" for n in range(0, 200, 20)}
+    prefix = f"runs/{uuid4().hex[:8]}"
+    batch_id = start(operator, tree, deliver_to={"target": target, "prefix": prefix})
+    batch = ended(operator, batch_id)
+    assert batch["counts"]["deliveries"] == {"DELIVERED": {"count": 61, "bytes": batch["summary"]["bytes"]}}
+    arrived = remotes.of(target) / prefix
+    assert names_beneath(arrived / tree.name) == names_beneath(tree)
+    sums = operator.http.get(f"/batches/{batch_id}/sha256sums").content
+    assert hashlib.sha256(sums).hexdigest() == batch["summary"]["sha256sums"]
+    (tmp_path / "sums").write_bytes(sums)
+    subprocess.run(["sha256sum", "--check", "--strict", "--quiet", tmp_path / "sums"], cwd=arrived, check=True)

@@ -1,68 +1,150 @@
-"""Pages of listings are read in the order of an index, whatever states are asked for."""
+"""Pages of lists are read in the order of an index, and no record is read that the page does not show."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
 
 import pytest
 from bson import ObjectId
 
 from gridhaul.storage.connect import Database, Document
+from gridhaul.transfer.errors import NotCombinable
+from gridhaul.transfer.listing import Selection
+from gridhaul.transfer.model import RecordId
 from gridhaul.transfer.states import DeliveryState, FileState
-from tests.contracts.ports import destination, mongo_ports, new_delivery, registered
+from tests.contracts.ports import Ports, destination, mongo_ports, new_delivery, new_file, registered
 
-SOME = 40
+RECORDS = 3000
+RARE = 30  # records in each of the rare states, spread over all records
 LIMIT = 5
+MOST_READ = LIMIT + 2
+OWNER = "operator"
+BATCH = RecordId("b" * 24)
+FILE_STATES = [FileState.FAILED, FileState.PAUSED]
+DELIVERY_STATES = [DeliveryState.FAILED, DeliveryState.PAUSED]
 
 
-@pytest.mark.parametrize("owner", [None, "operator"])
-async def test_page_of_all_but_deleted_files_reads_no_more_than_it_shows(database: Database, owner: str | None) -> None:
+def selections(states: list[Any], all_states: type[FileState | DeliveryState]) -> list[Selection]:
+    """Return every kind of list that files and deliveries have, of one owner and of all."""
+    of_one = [Selection(target="mirror"), Selection(name_prefix="run-01"), Selection(name_prefix="")]
+    of_all = [Selection(), Selection(owner=OWNER)]
+    alone = [*(replace(one, owner=OWNER) for one in of_one), *of_all, Selection(batch_id=BATCH)]
+    narrowed = [replace(one, states=some) for one in alone for some in (states, list(all_states)[1:])]
+    return [*alone, *narrowed]
+
+
+async def test_page_of_files_reads_no_more_than_it_shows(database: Database) -> None:
     ports = mongo_ports(database, lease_seconds=60)
-    for _ in range(SOME):
-        await registered(ports)
-    middle = (await ports.files.page(owner=owner, states=(), limit=SOME // 2, before=None))[-1].id
-    await _set_state(database, "files", {"_id": {"$gt": ObjectId(middle)}}, FileState.DELETED)
-    await database.command("profile", 2)
-    for before in (None, middle):
-        await ports.files.page(owner=owner, states=set(FileState) - {FileState.DELETED}, limit=LIMIT, before=before)
-    await _assert_read_in_order(database, "files")
+    await _make_files(ports, database)
+    by_name = [Selection(batch_id=BATCH, name_prefix=prefix) for prefix in ("", "run-01")]
+    for selection in [*selections(FILE_STATES, FileState), *by_name]:
+        await _assert_read_in_order(database, "files", selection, ports.files.page)
 
 
-@pytest.mark.parametrize("owner", [None, "operator"])
-async def test_page_of_deliveries_in_several_states_reads_no_more_than_it_shows(
-    database: Database, owner: str | None
+async def test_page_of_deliveries_reads_no_more_than_it_shows(database: Database) -> None:
+    ports = mongo_ports(database, lease_seconds=60)
+    await _make_deliveries(ports, database)
+    for selection in selections(DELIVERY_STATES, DeliveryState):
+        await _assert_read_in_order(database, "deliveries", selection, ports.deliveries.page)
+
+
+@pytest.mark.parametrize("kind", ["files", "deliveries"])
+@pytest.mark.parametrize("owner", [None, OWNER])
+async def test_page_between_two_times_reads_no_more_than_it_shows(
+    database: Database, kind: str, owner: str | None
 ) -> None:
     ports = mongo_ports(database, lease_seconds=60)
-    for number in range(SOME):
-        await ports.deliveries.open(new_delivery(destination(object_name=f"{number}.h5")))
-    middle = (await ports.deliveries.page(owner=owner, states=(), limit=SOME // 2, before=None))[-1]
-    newest = {"created_at": {"$gt": middle.created_at}}
-    await _set_state(database, "deliveries", newest, DeliveryState.CANCELLED)
-    await database.command("profile", 2)
-    for before in (None, middle):
-        states = [DeliveryState.QUEUED, DeliveryState.FAILED, DeliveryState.DELIVERED]
-        await ports.deliveries.page(owner=owner, states=states, limit=LIMIT, before=before)
-    await _assert_read_in_order(database, "deliveries")
+    await (_make_files if kind == "files" else _make_deliveries)(ports, database)
+    page = ports.files.page if kind == "files" else ports.deliveries.page
+    middle = (await page(Selection(), limit=RECORDS // 2, after=None))[-1].created_at
+    for times in ({"created_after": middle}, {"created_before": middle}):
+        await _assert_read_in_order(database, kind, Selection(owner=owner, **times), page)
 
 
-@pytest.mark.parametrize("owner", [None, "operator"])
+@pytest.mark.parametrize("owner", [None, OWNER])
 async def test_page_of_lost_deliveries_reads_no_more_than_it_shows(database: Database, owner: str | None) -> None:
     ports = mongo_ports(database, lease_seconds=60)
-    for number in range(SOME):
-        await ports.deliveries.open(new_delivery(destination(object_name=f"{number}.h5")))
-    newest = await ports.deliveries.page(owner=None, states=(), limit=SOME // 2, before=None)
+    await _make_deliveries(ports, database, owners=(OWNER,))
+    newest = await ports.deliveries.page(Selection(), limit=RARE, after=None)
     lost = {"$set": {"object_error": {"code": "object_missing", "detail": "No object is under the name."}}}
     await database["deliveries"].update_many({"_id": {"$in": [ObjectId(one.id) for one in newest]}}, lost)
     await database.command("profile", 2)
-    for before in (None, newest[2]):
-        await ports.deliveries.page_of_lost(owner=owner, limit=LIMIT, before=before)
-    await _assert_read_in_order(database, "deliveries")
+    for after in (None, newest[2]):
+        assert len(await ports.deliveries.page_of_lost(owner=owner, limit=LIMIT, after=after)) == LIMIT
+        await _assert_last_read(database, "deliveries", "lost")
 
 
-async def _set_state(database: Database, collection: str, which: Document, state: str) -> None:
-    await database[collection].update_many(which, {"$set": {"state": str(state)}})
+async def test_batch_of_another_owner_is_not_read(database: Database) -> None:
+    ports = mongo_ports(database, lease_seconds=60)
+    await _make_files(ports, database)
+    await database.command("profile", 2)
+    assert not await ports.files.page(Selection(owner="nobody", batch_id=BATCH), limit=LIMIT, after=None)
+    await _assert_last_read(database, "files", "another's batch")
 
 
-async def _assert_read_in_order(database: Database, collection: str) -> None:
-    found: Document = {"ns": f"{database.name}.{collection}", "op": "query"}
-    plans = [plan async for plan in database["system.profile"].find(found)]
-    assert len(plans) == 2
-    for plan in plans:
-        assert not plan.get("hasSortStage"), plan["planSummary"]
-        assert plan["docsExamined"] <= LIMIT + 2, plan["planSummary"]
+async def test_list_without_an_index_is_refused(database: Database) -> None:
+    ports = mongo_ports(database, lease_seconds=60)
+    by_name = Selection(batch_id=BATCH, name_prefix="a")
+    with pytest.raises(NotCombinable):
+        await ports.deliveries.page(by_name, limit=1, after=None)
+    with pytest.raises(NotCombinable):
+        await ports.files.page(replace(by_name, states=FILE_STATES), limit=1, after=None)
+
+
+async def _assert_read_in_order(
+    database: Database, kind: str, selection: Selection, page: Callable[..., Awaitable[Any]]
+) -> None:
+    """Read two pages of the list; assert that an index served both in the order of the list."""
+    await database.command("profile", 2)
+    after = None
+    for _ in range(2):
+        shown = await page(selection, limit=LIMIT, after=after)
+        assert len(shown) == LIMIT, selection
+        await _assert_last_read(database, kind, selection)
+        after = shown[-1]
+    await database.command("profile", 0)
+
+
+async def _assert_last_read(database: Database, kind: str, listed: object) -> None:
+    found: Document = {"ns": f"{database.name}.{kind}", "op": "query"}
+    (plan,) = await database["system.profile"].find(found).sort("$natural", -1).limit(1).to_list()
+    assert "IXSCAN" in plan["planSummary"], listed
+    assert not plan.get("hasSortStage"), (listed, plan["planSummary"])
+    assert plan["docsExamined"] <= MOST_READ, (listed, plan["planSummary"])
+    assert plan["keysExamined"] <= MOST_READ + 2 * len(FileState), (listed, plan["planSummary"])
+
+
+async def _make_files(ports: Ports, database: Database) -> None:
+    model = await registered(ports, new_file(deliver_to=[destination("archive"), destination("mirror")]))
+    await _multiply(database, "files", model.id, {"state": FILE_STATES}, ("name", "path"), (OWNER, "another"))
+
+
+async def _make_deliveries(ports: Ports, database: Database, *, owners: tuple[str, ...] = (OWNER, "another")) -> None:
+    model, _ = await ports.deliveries.open(new_delivery(destination("mirror")))
+    await _multiply(database, "deliveries", model.id, {"state": DELIVERY_STATES}, ("object_name",), owners)
+
+
+async def _multiply(
+    database: Database,
+    kind: str,
+    model_id: RecordId,
+    rare: dict[str, list[Any]],
+    names: tuple[str, ...],
+    owners: tuple[str, ...],
+) -> None:
+    """Insert as many records as RECORDS like the model: of two owners in turn, one of them in a batch."""
+    model = await database[kind].find_one_and_delete({"_id": ObjectId(model_id)})
+    assert model is not None
+    documents = []
+    for number in range(RECORDS):
+        owner = owners[number % len(owners)]
+        at = model["created_at"] + timedelta(milliseconds=number)
+        one = {**model, "_id": ObjectId(), "owner": owner, "created_at": at}
+        one |= dict.fromkeys(names, f"run-{number:05}")
+        if number % (RECORDS // RARE) < 2:
+            one["state"] = str(rare["state"][number // 2 % 2])
+        if owner == OWNER:
+            one["batch_id"] = ObjectId(BATCH)
+        documents.append(one)
+    await database[kind].insert_many(documents)

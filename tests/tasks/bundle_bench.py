@@ -1,5 +1,6 @@
 """Small source files that are stored together into memory twins."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from tests.contracts.memory_contents import MemoryContents, MemoryIntake
 from tests.contracts.memory_registry import MemoryDeliveries, MemoryFiles
 from tests.noted_hints import NotedHints
 from tests.tasks.storing_bench import DirectChunks
-from tests.tasks.worker_parts import only, worker_settings
+from tests.tasks.worker_parts import alone, only, worker_settings
 from tests.unused import UNUSED
 
 TARGET = "disk"
@@ -46,7 +47,9 @@ class Bench:
     def path(self, n: int) -> Path:
         return self.outgoing / f"f{n}"
 
-    async def register(self, n: int, data: bytes, *, deliver_to: Destination | None = None) -> RecordId:
+    async def register(
+        self, n: int, data: bytes, *, deliver_to: Sequence[Destination] = (), batch_id: RecordId | None = None
+    ) -> RecordId:
         path = self.path(n)
         path.write_bytes(data)
         identity = await identify(str(path), Roots.any_of((self.outgoing,)), max_file_bytes=None)
@@ -59,7 +62,8 @@ class Bench:
             root=str(self.outgoing),
             identity=identity,
             queue=Queue.SMALL,
-            deliver_to=deliver_to,
+            deliver_to=tuple(deliver_to),
+            batch_id=batch_id,
         )
         file, _ = await self.files.register(new)
         return file.id
@@ -100,5 +104,7 @@ class Bench:
                 records=self.deliveries, waiting=DeliveryState.QUEUED, failed=DeliveryState.FAILED, **pace
             ),
             cleaning_attempts=UNUSED,
+            batches=UNUSED,
+            turns=alone(),
             close=UNUSED,
         )

@@ -41,7 +41,7 @@ from tests.asgi.request_limits import REQUEST_LIMITS
 from tests.contracts.bytes_to_store import read, seal_of, segments, some_bytes
 from tests.contracts.ports import new_file
 from tests.noted_hints import NotedHints
-from tests.tasks.worker_parts import known, worker_settings
+from tests.tasks.worker_parts import alone, known, worker_settings
 from tests.unused import UNUSED
 
 SECRET = "s" * 32
@@ -197,6 +197,8 @@ async def check_bench(database: Database, top: Path) -> AsyncGenerator[CheckBenc
                 recounts=MongoRecounts(database, quiet_seconds=SWEEP_SECONDS),
                 attempts=Attempts(records=checks, waiting=CheckState.RUNNING, failed=CheckState.FAILED, **_pace(3)),
             ),
+            batches=UNUSED,
+            turns=alone(),
             close=UNUSED,
         )
         yield CheckBench(

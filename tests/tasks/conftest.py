@@ -15,7 +15,7 @@ from tasks.runtime import Runtime
 from tests.contracts.memory_registry import MemoryDeliveries, MemoryFiles
 from tests.servers.http_store import HttpStore, http_store
 from tests.tasks.delivery_bench import Bench, Damaged
-from tests.tasks.worker_parts import known
+from tests.tasks.worker_parts import alone, known
 from tests.unused import UNUSED
 
 
@@ -70,6 +70,8 @@ async def bench(web: HttpStore, tmp_path: Path, at_once: None) -> AsyncIterator[
             **pace,
         ),
         checking=UNUSED,
+        batches=UNUSED,
+        turns=alone(),
         close=UNUSED,
     )
     yield Bench(runtime=runtime, files=files, deliveries=deliveries, contents=contents, disk=tmp_path / "disk")

@@ -22,7 +22,7 @@ from tests.contracts.bytes_to_store import MIB, some_bytes
 from tests.contracts.memory_accounts import MemoryAccounts, MemoryUsage
 from tests.contracts.memory_contents import MemoryContents, MemoryIntake
 from tests.contracts.memory_registry import MemoryFiles
-from tests.tasks.worker_parts import worker_settings
+from tests.tasks.worker_parts import alone, worker_settings
 from tests.unused import UNUSED
 
 LENGTH = 5 * MIB + 7
@@ -108,7 +108,6 @@ class Bench:
             root=str(self.root),
             identity=identity,
             queue=Queue.SMALL,
-            deliver_to=None,
             if_changed=if_changed,
         )
         file, _ = await self.files.register(new)
@@ -154,6 +153,8 @@ class Bench:
             delete_attempts=UNUSED,
             delivery_attempts=UNUSED,
             cleaning_attempts=UNUSED,
+            batches=UNUSED,
+            turns=alone(),
             close=UNUSED,
         )
 

@@ -71,6 +71,23 @@ async def test_file_and_content_that_disagree(bench: CheckBench, change_of: Docu
     assert await codes(bench, Mode.REPAIR) == [("content_mismatch", "not_repaired")]
 
 
+async def test_member_of_a_batch_that_waits_for_its_turn_is_no_fault(bench: CheckBench) -> None:
+    member = replace(new_file(), batch_id=RecordId("b" * 24))
+    waiting, _ = await bench.files.register(member)
+    lost, _ = await bench.files.register(replace(member, name="other.h5", path="/srv/other.h5"))
+    await change(bench, "files", lost.id, {"$set": {"state": "STORING", "lease_until": LONG_AGO}})
+    before = [await document(bench, "files", file_id) for file_id in (waiting.id, lost.id)]
+    assert await codes(bench, Mode.REPAIR) == []
+    assert [await document(bench, "files", file_id) for file_id in (waiting.id, lost.id)] == before
+
+
+async def test_deletion_of_a_member_that_nobody_is_told_of_is_put_on_the_agenda(bench: CheckBench) -> None:
+    file, _ = await bench.files.register(replace(new_file(), batch_id=RecordId("b" * 24)))
+    await change(bench, "files", file.id, {"$set": {"state": "DELETING", "queue": "maintenance"}})
+    assert await codes(bench, Mode.REPAIR) == [("off_agenda", "repaired")]
+    assert "hint_at" in await document(bench, "files", file.id)
+
+
 async def test_stale_lease_is_taken_away_and_its_record_due(bench: CheckBench) -> None:
     file, _ = await bench.files.register(new_file())
     stale = {"state": "STORING", "lease_until": LONG_AGO}

@@ -9,9 +9,10 @@ import pytest
 
 from gridhaul.transfer.bundle import WholeContent
 from gridhaul.transfer.errors import ChunkServiceFailed, LeaseLost
-from gridhaul.transfer.model import File, RecordId, TaskName
+from gridhaul.transfer.model import File, NewDelivery, RecordId, TaskName
 from gridhaul.transfer.states import FILE_MOVES, STORABLE, Action, DeliveryState, FileState, Layout
 from tasks import attempt, store_bundle
+from tasks.upload_file import store_file
 from tests.contracts.bytes_to_store import MIB, some_bytes
 from tests.contracts.ports import destination
 from tests.tasks.bundle_bench import TARGET, Bench
@@ -204,9 +205,49 @@ async def test_file_that_is_deleted_meanwhile_leaves_nothing(bench: Bench) -> No
     assert file.content_id not in bench.contents.chunks
 
 
+async def test_each_destination_of_a_file_gets_its_delivery_once(bench: Bench) -> None:
+    names = ("o0", "o1", "o2")
+    (file,) = await bench.store(
+        await bench.register(0, some_bytes(5), deliver_to=[destination(TARGET, object_name=name) for name in names])
+    )
+    states = {row.record.object_name: row.record.state for row in bench.deliveries.rows.values()}
+    assert states == {"o0": DeliveryState.DELIVERED, "o1": DeliveryState.QUEUED, "o2": DeliveryState.QUEUED}
+    assert {hint.task for hint in bench.hints} == {TaskName.FINALIZE_FILE}
+    assert (len(bench.hints), file.deliveries_asked, bench.files.rows[file.id].next_attempt_at) == (2, 3, None)
+
+
+async def test_worker_that_died_between_two_deliveries_leaves_none_out_and_doubles_none(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make, died = bench.deliveries.make, iter([True])
+
+    async def make_one(new: NewDelivery) -> bool:
+        if new.destination.object_name == "o1" and next(died, False):
+            raise asyncio.CancelledError
+        return await make(new)
+
+    monkeypatch.setattr(bench.deliveries, "make", make_one)
+    file_id = await bench.register(
+        0, some_bytes(5), deliver_to=[destination(TARGET, object_name=name) for name in ("o0", "o1")]
+    )
+    with pytest.raises(asyncio.CancelledError):
+        await bench.store(file_id)
+    assert len(bench.deliveries.rows) == 1
+    await store_file(bench.runtime(), file_id)
+    assert [row.record.object_name for row in bench.deliveries.rows.values()] == ["o0", "o1"]
+    assert bench.files.rows[file_id].record.deliveries_asked == 2
+
+
+async def test_deliveries_of_a_batch_are_made_and_nobody_is_hinted(bench: Bench) -> None:
+    to = [destination(TARGET, object_name="o0"), destination(TARGET, object_name="o1")]
+    await bench.store(await bench.register(0, some_bytes(5), deliver_to=to, batch_id=RecordId("b" * 24)))
+    assert [row.record.state for row in bench.deliveries.rows.values()] == [DeliveryState.QUEUED] * 2
+    assert bench.hints == []
+
+
 async def test_deliveries_are_made_for_all_and_the_first_is_done_at_once(bench: Bench) -> None:
     ids = [
-        await bench.register(n, some_bytes(5), deliver_to=destination(TARGET, object_name=f"o{n}")) for n in range(3)
+        await bench.register(n, some_bytes(5), deliver_to=[destination(TARGET, object_name=f"o{n}")]) for n in range(3)
     ]
     await require_stored(bench, await bench.store(*ids))
     states = {row.record.object_name: row.record.state for row in bench.deliveries.rows.values()}

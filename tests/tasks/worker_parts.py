@@ -5,7 +5,9 @@ from typing import Any
 from gridhaul.process.settings import WorkerSettings
 from gridhaul.transfer.ports.targets import Target, Targets
 from tasks.known_targets import KnownTargets
+from tasks.turns import Turns
 from tests.contracts.memory_seen_targets import MemorySeenTargets
+from tests.unused import UNUSED
 
 
 def worker_settings(**values: Any) -> WorkerSettings:
@@ -21,6 +23,11 @@ def known(targets: Targets) -> KnownTargets:
 def only(target: Target) -> KnownTargets:
     """Return targets that have the one target under every name."""
     return known(_Only(target))
+
+
+def alone() -> Turns:
+    """Return the turns of a child that takes messages of no queue, so it never looks whether another account waits."""
+    return Turns(UNUSED, frozenset())
 
 
 class _Only:

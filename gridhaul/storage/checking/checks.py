@@ -25,6 +25,8 @@ class MongoChecks(LeasedCollection[Check, CheckState]):
         frozenset()
     )  # CANCEL_CHECK is the only move, and a cancelled check needs no worker
 
+    keeps_history: ClassVar[bool] = False
+
     def __init__(self, database: Database, *, lease_seconds: float) -> None:
         super().__init__(database["checks"], Codec(Check), lease_seconds=lease_seconds)
 

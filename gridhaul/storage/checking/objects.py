@@ -7,6 +7,7 @@ from pymongo import ASCENDING
 
 from gridhaul.storage.codec import Codec
 from gridhaul.storage.connect import Database, Document, maps_database_errors
+from gridhaul.storage.history import WITHOUT_HISTORY
 from gridhaul.storage.lease import NOW, after
 from gridhaul.storage.majority_reads import catch_up
 from gridhaul.storage.names_at_targets import is_held, is_replaced, why_not_ours
@@ -33,7 +34,7 @@ class MongoObjects:
             wanted["file_id"] = ObjectId(of_file)
         if after:
             wanted["_id"] = {"$gt": ObjectId(after)}
-        cursor = self._deliveries.find(wanted).sort("_id", 1).limit(limit)
+        cursor = self._deliveries.find(wanted, WITHOUT_HISTORY).sort("_id", 1).limit(limit)
         return [self._codec.decode(document) async for document in cursor]
 
     async def is_superseded(self, delivery: Delivery) -> bool:

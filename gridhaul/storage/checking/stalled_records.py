@@ -11,6 +11,7 @@ from bson import ObjectId
 
 from gridhaul.storage.codec import Codec
 from gridhaul.storage.connect import Database, Document, maps_database_errors
+from gridhaul.storage.history import WITHOUT_HISTORY
 from gridhaul.storage.lease import GONE, NOW, after
 from gridhaul.transfer.checks import RUNNABLE
 from gridhaul.transfer.model import File, Queue, RecordId
@@ -23,6 +24,8 @@ WAITING_STATES: Mapping[RecordKind, frozenset[Any]] = {
     RecordKind.CONTENT: frozenset({ContentState.DELETING}),
     RecordKind.CHECK: RUNNABLE,
 }
+# A batch owes the hints of its members, and learns from no field of a member whether a lease has ended.
+NOT_HINTED_BY_BATCH: Document = {"$nor": [{"batch_id": {"$exists": True}, "queue": {"$ne": Queue.MAINTENANCE.value}}]}
 NOBODY_TOLD: Document = {"hint_at": {"$exists": False}, "hinted_at": {"$exists": False}}
 
 
@@ -40,7 +43,7 @@ class MongoStalledRecords:
         wanted: Document = {"state": FileState.STORED.value}
         if after:
             wanted["_id"] = {"$gt": ObjectId(after)}
-        cursor = self._files.find(wanted).sort("_id", 1).limit(limit)
+        cursor = self._files.find(wanted, WITHOUT_HISTORY).sort("_id", 1).limit(limit)
         return [self._codec.decode(document) async for document in cursor]
 
     def stale_leases(self, only: File | None) -> AsyncGenerator[StalledRecord]:
@@ -96,6 +99,7 @@ class MongoStalledRecords:
             "lease_until": {"$exists": True},
             "hinted_at": {"$exists": False},
             "$or": _waits(kind),
+            **NOT_HINTED_BY_BATCH,
             "$expr": {"$and": [ended, never_or_long_ago]},
         }
 
@@ -105,7 +109,7 @@ def _off_agenda(kind: RecordKind) -> Document:
 
     While a lease lives, a hint is owed at its end; a lease that ended long ago is found as a stale lease.
     """
-    return {"lease_until": {"$exists": False}, "$or": _waits(kind), **NOBODY_TOLD}
+    return {"lease_until": {"$exists": False}, "$or": _waits(kind), **NOBODY_TOLD, **NOT_HINTED_BY_BATCH}
 
 
 def _waits(kind: RecordKind) -> list[Document]:

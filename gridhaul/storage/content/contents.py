@@ -1,6 +1,6 @@
 """Contents as writers and readers see them: opened with a fence, read verified, deleted when no file refers to them."""
 
-from collections.abc import Generator
+from collections.abc import Collection, Generator, Mapping
 from typing import cast
 
 from bson import ObjectId
@@ -14,7 +14,9 @@ from gridhaul.storage.content.gridfs_layout import GridFSLayout
 from gridhaul.storage.content.inline_layout import InlineLayout
 from gridhaul.storage.content.manifest import Manifests
 from gridhaul.storage.content.verified_stream import Batch, VerifiedChunks
+from gridhaul.storage.content.whole_reading import WholeReading
 from gridhaul.storage.lease import GONE, LONGEST_REQUEST_SECONDS, NOW, after, past
+from gridhaul.transfer.bundle import CheckedContent
 from gridhaul.transfer.errors import LeaseLost, StateConflict
 from gridhaul.transfer.model import Content, Queue, RecordId
 from gridhaul.transfer.states import ContentState, Layout
@@ -41,6 +43,7 @@ class MongoContents:
         self._inline = InlineLayout(database)
         self._gridfs = GridFSLayout(database, few_readers=few_readers)
         self._manifests = Manifests(database)
+        self._whole = WholeReading(database)
 
     def new_id(self) -> RecordId:
         return new_content_id()
@@ -81,6 +84,9 @@ class MongoContents:
         if content.state is not ContentState.SEALED:
             raise StateConflict(f"Content {content.id} is not sealed.")
         return VerifiedChunks(content, self._batches(content), lambda page: self._manifest_page(content.id, page))
+
+    async def read_whole(self, content_ids: Collection[RecordId]) -> Mapping[RecordId, CheckedContent]:
+        return await self._whole.read(content_ids)
 
     def _batches(self, content: Content) -> Generator[Batch]:
         layout = self._inline if content.layout is Layout.INLINE else self._gridfs

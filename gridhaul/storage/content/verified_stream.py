@@ -68,12 +68,29 @@ class VerifiedChunks:
                     yield chunk
                 else:
                     held_back.append(chunk)
-        if (total.length_bytes, total.hexdigest()) != (content.length, content.sha256):
-            raise ContentMismatch(f"Content {content.id} differs from the digest it was sealed with.")
+        _require_whole(content, total)
         for chunk in held_back:
             self._stages.check()
             yield chunk
         self._stages.check()
+
+
+def checked_whole(content: Content, batch: Batch, manifest: bytes) -> tuple[bytes, ...]:
+    """Return the chunks of a content of one manifest page, after all checks.
+
+    Raises ChunkMissing, ChunkCorrupt, ContentMismatch.
+    """
+    total = ContentDigest()
+    checked = _checked(content, _hashed([batch], total), lambda _: manifest)
+    chunks = tuple(data for some in checked for _, data in some)
+    _require_whole(content, total)
+    return chunks
+
+
+def _require_whole(content: Content, total: ContentDigest) -> None:
+    """Raise ContentMismatch unless length and SHA-256 are the content's."""
+    if (total.length_bytes, total.hexdigest()) != (content.length, content.sha256):
+        raise ContentMismatch(f"Content {content.id} differs from the digest it was sealed with.")
 
 
 def _hashed(batches: Iterable[Batch], total: ContentDigest) -> Generator[Batch]:

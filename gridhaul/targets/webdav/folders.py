@@ -1,5 +1,6 @@
 """The folders that objects at a WebDAV server need."""
 
+import asyncio
 import http
 
 from gridhaul.targets.http_session import HttpSession
@@ -15,6 +16,7 @@ class Folders:
         self._session = session
         self._lookup = lookup
         self._known: set[str] = set()
+        self._making = asyncio.Lock()
 
     def forget(self) -> None:
         """Take no folder for known: somebody may have removed one."""
@@ -26,6 +28,10 @@ class Folders:
         If a folder cannot be made, a known one above it may have been removed, so all are then made anew.
         Raises TargetRefused if a file stands where a folder is needed.
         """
+        async with self._making:  # so that requests at the same time do not all make the same folder
+            await self._make(name)
+
+    async def _make(self, name: str) -> None:
         if not await self._make_missing(name):
             self.forget()
             if not await self._make_missing(name):

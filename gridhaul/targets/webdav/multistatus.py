@@ -9,6 +9,7 @@ from xml.etree import ElementTree as ET
 from gridhaul.transfer.errors import TargetRefused
 
 HREF = "{DAV:}href"
+RESPONSE = "{DAV:}response"
 UNREADABLE = (
     ET.ParseError,
     ValueError,
@@ -36,11 +37,15 @@ def entry(multistatus: bytes) -> Entry | None:
     missing.
     """
     try:
-        response = ET.fromstring(multistatus).find("{DAV:}response")  # noqa: S314 - at most 64 KiB; expat bounds entities
+        response = ET.fromstring(multistatus).find(RESPONSE)  # noqa: S314 - at most 64 KiB; expat bounds entities
     except UNREADABLE:
         response = None
     if response is None:
         raise _no_webdav()
+    return _entry(response)
+
+
+def _entry(response: ET.Element) -> Entry | None:
     said = [f"{one.text} " for one in response.iter("{DAV:}status")]
     found = [one for one in response.findall("{DAV:}propstat") if OK in f"{one.findtext('{DAV:}status')} "]
     if not found:
@@ -90,6 +95,33 @@ async def paths(parts: AsyncIterator[bytes]) -> AsyncGenerator[str]:
             parser.close()  # raises ParseError if the XML breaks off
     except UNREADABLE:
         raise _no_webdav() from None
+
+
+async def entries(parts: AsyncIterator[bytes]) -> AsyncGenerator[tuple[str, Entry]]:
+    """Yield the decoded path and the entry of each `response` element, as the parts arrive.
+
+    Yield nothing if `parts` yields nothing. An element is kept until the next part has arrived, so the caller bounds
+    how many parts are read. Raises TargetRefused if the parts together are no multi-status response.
+    """
+    parser: ET.XMLPullParser[ET.Element] = ET.XMLPullParser(("end",))  # expat bounds entity expansion
+    arrived = False
+    try:
+        async for part in parts:
+            arrived = True
+            parser.feed(part)
+            for _, element in parser.read_events():
+                if element.tag == RESPONSE:
+                    if (found := _entry(element)) is not None:
+                        yield _path(element), found
+                    element.clear()
+        if arrived:
+            parser.close()  # raises ParseError if the XML breaks off
+    except UNREADABLE:
+        raise _no_webdav() from None
+
+
+def _path(response: ET.Element) -> str:
+    return unquote(urlsplit((response.findtext(HREF) or "").strip()).path)
 
 
 class _Hrefs:

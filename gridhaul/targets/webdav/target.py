@@ -2,19 +2,18 @@
 
 import http
 import re
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from typing import Literal
-from urllib.parse import unquote, urlsplit
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from gridhaul.targets.http_errors import CREDENTIALS, name_of_folder
 from gridhaul.targets.http_session import FOUND, GONE, REMOVED, STORED, Answer, HttpSession
 from gridhaul.targets.webdav.folders import Folders
+from gridhaul.targets.webdav.listing import entries_in, names_in
 from gridhaul.targets.webdav.lookup import Lookup
 from gridhaul.targets.webdav.move import move
-from gridhaul.targets.webdav.multistatus import paths
 from gridhaul.targets.webdav.oddities import lost_in
 from gridhaul.targets.webdav.probe import Probe
 from gridhaul.transfer.digest import fingerprint
@@ -27,14 +26,13 @@ from gridhaul.transfer.errors import (
     TargetRefused,
     TargetUnavailable,
 )
-from gridhaul.transfer.model import Evidence, RemoteObject
+from gridhaul.transfer.model import Evidence, FolderEntry, RemoteObject
 from gridhaul.transfer.ports.targets import BeforeWriting, Blocks, Checked, Facts, Leaving
 
 EtagDigest = Literal["sha-256"]
 
 DAY_SECONDS = 86_400.0
 NO_FOLDER = frozenset({http.HTTPStatus.NOT_FOUND, http.HTTPStatus.CONFLICT})  # answers to PUT: a folder is missing
-ASK_FOR_KIND = b'<?xml version="1.0"?><propfind xmlns="DAV:"><prop><resourcetype/></prop></propfind>'
 _SHA256_ETAG = re.compile(r'"([0-9a-f]{64})"')
 
 
@@ -50,7 +48,7 @@ class _Facts(BaseModel):
 
 
 class WebDavTarget:
-    """See `transfer.ports.targets`: `Target`, `AtomicCommit`, `Tagging`, `Listing` and `Probed`.
+    """See `transfer.ports.targets`: `Target`, `AtomicCommit`, `Tagging`, `Listing`, `LooksTogether` and `Probed`.
 
     Existence and length are judged by properties (PROPFIND) where the server has them, because HEAD and GET may speak
     of another form of an object: compressed, or made from it.
@@ -133,6 +131,9 @@ class WebDavTarget:
     async def commit(self, temporary_name: str, final_name: str) -> None:
         if await self._lookup.look(final_name) is not None:  # lighttpd would move the object into a folder
             raise _taken()
+        await self.commit_unseen(temporary_name, final_name)
+
+    async def commit_unseen(self, temporary_name: str, final_name: str) -> None:
         answer = await self._move(temporary_name, final_name, overwrite="F")
         if answer.status in STORED:
             return
@@ -158,13 +159,14 @@ class WebDavTarget:
     async def names(self, folder: str) -> AsyncGenerator[str]:
         if not self._lookup.has_propfind:
             raise OutcomeUnknown("The target's server cannot list its folders.")
-        url = f"{self._session.folder_url(folder)}/"
-        headers = {"Depth": "1", "Content-Type": "application/xml"}
-        own = unquote(urlsplit(url).path).rstrip("/")
-        async with aclosing(self._session.parts("PROPFIND", url, headers=headers, content=ASK_FOR_KIND)) as parts:
-            async for path in paths(parts):
-                if path.rstrip("/") != own:
-                    yield path.rstrip("/").rpartition("/")[2]
+        async with aclosing(names_in(self._session, folder)) as names:
+            async for name in names:
+                yield name
+
+    async def entries(self, folder: str, *, at_most: int) -> Mapping[str, FolderEntry] | None:
+        if not self._lookup.has_propfind:
+            return None
+        return await entries_in(self._session, folder, at_most=at_most)
 
     async def close(self) -> None:
         await self._session.close()

@@ -3,10 +3,10 @@
 All methods raise DatabaseUnavailable.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
-from gridhaul.transfer.bundle import WholeContent
+from gridhaul.transfer.bundle import CheckedContent, WholeContent
 from gridhaul.transfer.model import Content, FreeSpace, RecordId, Seal
 from gridhaul.transfer.ports.targets import Blocks
 
@@ -34,6 +34,13 @@ class ContentReading(Protocol):
         The last 16 chunks are yielded only once length and SHA-256 of the whole content agree. Raises StateConflict if
         the content is not sealed. Iterating raises ChunkMissing, ChunkCorrupt or ChunkDoubled, which name the chunk,
         ContentMismatch, and DatabaseUnavailable.
+        """
+
+
+    async def read_whole(self, content_ids: Collection[RecordId]) -> Mapping[RecordId, CheckedContent]:
+        """Return the sealed inline contents with all their chunks, after every check that `read` makes.
+
+        A content with which anything is wrong is left out: `read` reports what it is.
         """
 
 

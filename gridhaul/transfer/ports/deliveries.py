@@ -1,9 +1,10 @@
 """The registry of deliveries. All methods raise DatabaseUnavailable."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
 from gridhaul.transfer.findings import SkipReason
+from gridhaul.transfer.listing import Selection
 from gridhaul.transfer.model import Delivery, Lease, NewDelivery, RecordId
 from gridhaul.transfer.ports.leasing import LeasedRecords, MovableRecords, ReadableRecords
 from gridhaul.transfer.states import DeliveryState
@@ -13,16 +14,14 @@ class DeliveryListing(ReadableRecords[Delivery], Protocol):
     async def of_file(self, file_id: RecordId) -> Sequence[Delivery]:
         """Return the file's deliveries, oldest first."""
 
-    async def page(
-        self, *, owner: str | None, states: Collection[DeliveryState], limit: int, before: Delivery | None
-    ) -> Sequence[Delivery]:
-        """Return at most `limit` deliveries in one of the states, newest first, older than `before`.
+    async def page(self, selection: Selection, *, limit: int, after: Delivery | None) -> Sequence[Delivery]:
+        """Return at most `limit` deliveries of the list, those that follow the delivery `after`, without their history.
 
-        None for `owner` means every owner; no states mean every state.
+        A delivery keeps its place in the list when its state changes.
         """
 
-    async def page_of_lost(self, *, owner: str | None, limit: int, before: Delivery | None) -> Sequence[Delivery]:
-        """Return at most `limit` deliveries whose object a check found lost, newest first, older than `before`."""
+    async def page_of_lost(self, *, owner: str | None, limit: int, after: Delivery | None) -> Sequence[Delivery]:
+        """Return at most `limit` deliveries whose object a check found lost, newest first, that follow `after`."""
 
 
 class HeldNames(Protocol):
@@ -50,7 +49,39 @@ class DeliveryRegistry(DeliveryListing, MovableRecords[Delivery, DeliveryState],
         """
 
 
-class DeliverableRecords(LeasedRecords[Delivery, DeliveryState], HeldNames, Protocol):
+class BundledDeliveries(Protocol):
+    """Leases of many plain deliveries. A lost lease is no error: the methods pass over its delivery.
+
+    A delivery is plain if it is small, its policy is `fail`, nothing of it can be at its target, and its last attempt
+    was not fruitless.
+    """
+
+    async def claim_plain(self, delivery_ids: Collection[RecordId], *, holder: str) -> Sequence[Delivery]:
+        """Claim those of the deliveries that are plain, due and not leased. Return the claimed ones.
+
+        They become STREAMING. Fence and attempts grow by one.
+        """
+
+    async def hold_names(self, leftovers: Mapping[Lease, tuple[str, ...]]) -> frozenset[RecordId]:
+        """Claim the name that each delivery asked for, extend its lease, and note its leftovers.
+
+        Return the deliveries that hold their lease and their name now. The others may be held, too, without the name.
+        """
+
+    async def renew_all(self, changes: Mapping[Lease, Mapping[str, object]]) -> frozenset[RecordId]:
+        """Do what `renew` does for each lease, and return the deliveries that are still held under their leases."""
+
+    async def held(self, leases: Collection[Lease]) -> frozenset[RecordId]:
+        """Return the deliveries that are still held under their leases. Change nothing."""
+
+    async def finish_all(self, ended: Mapping[Lease, Mapping[str, object]], to_state: DeliveryState) -> None:
+        """Do what `finish` does for each lease, with the changes of each delivery."""
+
+    async def release_all(self, leases: Collection[Lease]) -> None:
+        """End the leases, as if the deliveries had not been claimed: they are QUEUED and due. Leftovers stay noted."""
+
+
+class DeliverableRecords(LeasedRecords[Delivery, DeliveryState], HeldNames, BundledDeliveries, Protocol):
     """The deliveries as workers use them."""
 
     async def make(self, new: NewDelivery) -> bool:

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
+from gridhaul.transfer.listing import Selection
 from gridhaul.transfer.model import File, Lease, NewFile, RecordId
 from gridhaul.transfer.ports.leasing import LeasedRecords, MovableRecords, ReadableRecords
 from gridhaul.transfer.states import FileState
@@ -23,33 +24,35 @@ class FileRegistration(Protocol):
 
 
 class FileListing(ReadableRecords[File], Protocol):
-    async def page(
-        self, *, owner: str | None, states: Collection[FileState], limit: int, before: RecordId | None
-    ) -> Sequence[File]:
-        """Return at most `limit` files in one of the states, newest first, older than `before`.
+    async def page(self, selection: Selection, *, limit: int, after: File | None) -> Sequence[File]:
+        """Return at most `limit` files of the list, those that follow the file `after`, without their history.
 
-        None for `owner` means every owner; no states mean every state.
+        A file keeps its place in the list when its state changes.
         """
 
 
-class FileMoves(MovableRecords[File, FileState], Protocol):
-    async def retry(self, file: File, **changes: object) -> File | None:
-        """Retry the file, unless it was moved or claimed since `file` was read.
+class RetriableFiles(Protocol):
+    async def retry(self, file: File, *, who: str | None = None, **changes: object) -> File | None:
+        """Retry the file as `move` does, unless it was moved or claimed since `file` was read.
 
         Return None if nothing was changed, also because the file's state does not allow a retry.
         """
 
 
+class FileMoves(MovableRecords[File, FileState], RetriableFiles, Protocol):
+    """The files as an operator moves them."""
+
+
 class FileDeletion(Protocol):
     """Keeps a delete and a finalize of one file from both being accepted (docs/adr/0005)."""
 
-    async def request_delete(self, file_id: RecordId, *, deliveries_asked: int) -> File | None:
+    async def request_delete(self, file_id: RecordId, *, deliveries_asked: int, who: str | None = None) -> File | None:
         """Move the file to DELETING if it is at rest. Return it as it is afterwards, None if there is no such file.
 
         A file is at rest when it may be deleted in its state and no worker has to look at it: a stored file whose
-        delivery is still to be made is not at rest. `deliveries_asked` is the file's count of deliveries, which the
+        deliveries are still to be made is not at rest. `deliveries_asked` is the file's count of deliveries, which the
         caller read before it read the deliveries. If the count has changed, the file is not moved, because a delivery
-        may exist that the caller has not seen.
+        may exist that the caller has not seen. The operator's username `who` is noted in the history.
         """
 
     async def count_delivery(self, file_id: RecordId) -> bool:
@@ -62,6 +65,9 @@ class FileDeletion(Protocol):
 
 class BundledFiles(Protocol):
     """Leases of many new files. Each method claims, finishes or releases all of them in one write (docs/adr/0009)."""
+
+    async def get_all(self, file_ids: Collection[RecordId]) -> Sequence[File]:
+        """Return those of the files that exist, in any order."""
 
     async def claim_new(self, contents: Mapping[RecordId, RecordId], *, holder: str) -> Sequence[File]:
         """Claim the files that are small, due, and were never claimed; return all the files as they are then.
@@ -82,11 +88,11 @@ class FileRegistry(FileRegistration, FileListing, FileMoves, FileDeletion, Proto
     """The files as the api uses them."""
 
 
-class StorableFiles(LeasedRecords[File, FileState], BundledFiles, Protocol):
+class StorableFiles(LeasedRecords[File, FileState], BundledFiles, RetriableFiles, Protocol):
     """The files as workers use them."""
 
-    async def delivery_made(self, file_id: RecordId) -> None:
-        """Count the delivery that the prepare request asked for, now that it exists.
+    async def deliveries_made(self, file_id: RecordId, count: int) -> None:
+        """Count the deliveries that the prepare request asked for, now that all of them exist.
 
         The stored file is at rest from now on.
         """

@@ -28,6 +28,16 @@ class Agenda(Protocol):
         """
 
 
+class WaitingOwners(Protocol):
+    async def next(self, queue: Queue, *, after: str, instead_of: str) -> tuple[str, Sequence[Hint]] | None:
+        """Return an owner for whom something waits in the queue, and what a child can do for that owner in one turn.
+
+        It is the first such owner after `after` in the order of names, from the beginning again after the last name,
+        except `instead_of`. The turn is the work that was hinted longest ago: one hint, or several of one bundle.
+        Return None if nobody else waits. Raises DatabaseUnavailable.
+        """
+
+
 class Hints(Protocol):
     def offer(self, hint: Hint) -> None:
         """Send the hint soon, or drop it. Never waits and never raises: losing a hint loses nothing."""

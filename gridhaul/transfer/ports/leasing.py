@@ -1,5 +1,7 @@
 """Records that one worker at a time works on. Leases run on the database server's clock.
 
+A write adds an event to the record's history if it changes the state, begins an attempt, or is an operator's action.
+
 All methods raise DatabaseUnavailable.
 """
 
@@ -61,16 +63,19 @@ class LeasedRecords(ReadableRecords[R_co], HeldRecords[S_contra], Protocol[R_co,
 class MovableRecords(Protocol[R_co, S_contra]):
     """Records as an operator sees them: cancelled, paused, resumed or retried, whoever works on them."""
 
-    async def hurry(self, record_id: RecordId) -> R_co | None:
+    async def hurry(self, record_id: RecordId, *, who: str | None = None) -> R_co | None:
         """Make a record due now that waits for its next attempt, and return it; the caller sends the hint.
 
-        Return None if no attempt is planned for later.
+        Return None if no attempt is planned for later. The operator's username `who` is noted in the history.
         """
 
-    async def move(self, record_id: RecordId, move: Move[S_contra], **changes: object) -> R_co | None:
+    async def move(
+        self, record_id: RecordId, move: Move[S_contra], *, who: str | None = None, **changes: object
+    ) -> R_co | None:
         """Make the move and return the record, or None if the record is in none of the move's states.
 
         The fence grows, so the next write of a worker that holds the record raises LeaseLost. The record's error and
         its fruitless attempts are cleared, and it does not wait any more. If workers wait for records in the new state,
-        the record is due now and the caller sends the hint; otherwise the record is at rest.
+        the record is due now and the caller sends the hint; otherwise the record is at rest. The operator's username
+        `who` is noted in the history.
         """

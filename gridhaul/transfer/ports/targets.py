@@ -7,7 +7,7 @@ may succeed later, and TargetRefused, after which it will not.
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
 from typing import Any, Protocol, runtime_checkable
 
-from gridhaul.transfer.model import Attributes, RemoteObject, SeenTarget
+from gridhaul.transfer.model import Attributes, FolderEntry, RemoteObject, SeenTarget
 
 Leaving = Callable[[int], None]  # called with the number of bytes that are about to leave; raises if they must not
 Checked = Callable[[int], None]  # called with the number of bytes that a reading has read so far
@@ -114,6 +114,25 @@ class Listing(Protocol):
         """Yield the names of the entries in the folder ("" is the top). Yield nothing if there is no such folder.
 
         Raises OutcomeUnknown if this target cannot list folders, though others of its kind can.
+        """
+
+
+@runtime_checkable
+class LooksTogether(Protocol):
+    """The further ability of targets that can look at many names at once, and rename without a look of their own."""
+
+    async def entries(self, folder: str, *, at_most: int) -> Mapping[str, FolderEntry] | None:
+        """Return the folder's entries by their names in it ("" is the top); none if there is no such folder.
+
+        Return None if this target cannot list folders, or if the folder has more than `at_most` entries: then it is
+        cheaper to look at single names. Names may be missing that this target never lists, such as hidden ones.
+        """
+
+    async def commit_unseen(self, temporary_name: str, final_name: str) -> None:
+        """Rename as `AtomicCommit.commit` does, for a caller that has seen that nothing stands under the final name.
+
+        An object that has the name by now still raises ObjectExists. Where a folder has the name by now, some servers
+        put the object into the folder.
         """
 
 

@@ -13,6 +13,7 @@ from gridhaul.storage.accounts.usage import MongoRecounts, MongoUsage
 from gridhaul.storage.connect import Database
 from gridhaul.transfer.access import NewAccount
 from gridhaul.transfer.errors import QuotaExceeded
+from gridhaul.transfer.listing import Selection
 from gridhaul.transfer.ports.accounts import AccountUsage
 from gridhaul.transfer.ports.checking import Recount
 from gridhaul.transfer.states import FILE_MOVES, Action, FileState
@@ -138,7 +139,7 @@ async def test_sum_misses_no_file_whose_state_changes_meanwhile(
     ports: Ports, recounts: MongoRecounts, yielding: None
 ) -> None:
     await _account(ports, "alice", *(1 for _ in range(300)))
-    files = await ports.files.page(owner="alice", states=(), limit=1000, before=None)
+    files = await ports.files.page(Selection(owner="alice"), limit=1000, after=None)
 
     async def stored() -> None:
         for file in files:

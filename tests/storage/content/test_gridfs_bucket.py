@@ -19,6 +19,7 @@ from gridhaul.storage.content.intake import MongoIntake
 from gridhaul.storage.deliveries import MongoDeliveries
 from gridhaul.storage.files import MongoFiles
 from gridhaul.transfer.errors import ChunkCorrupt
+from gridhaul.transfer.listing import Selection
 from gridhaul.transfer.model import Content, Queue
 from gridhaul.transfer.states import FileState, Layout
 from tests.contracts.bytes_to_store import MIB, opened, read, sealed, segment, some_bytes, store
@@ -158,8 +159,8 @@ async def test_queries_of_listings_and_dispatcher_use_indexes(database: Database
     await database.command("profile", 2)
     files, agenda = MongoFiles(database, lease_seconds=60), MongoAgenda(database)
     for states in ((), [FileState.REGISTERED], set(FileState) - {FileState.DELETED}):
-        await files.page(owner=None, states=states, limit=10, before=None)
-        await files.page(owner=None, states=states, limit=10, before=released.id)
+        await files.page(Selection(states=states), limit=10, after=None)
+        await files.page(Selection(states=states), limit=10, after=released)
     await agenda.due(10)
     await agenda.overlooked(Queue.SMALL, 10, seconds=60)
     await agenda.unanswered(Queue.SMALL, 10)

@@ -1,0 +1,202 @@
+"""`/batches`: files that are asked for together, from registering to the proof that all of them arrived."""
+
+from collections.abc import AsyncIterator
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Response
+from fastapi.responses import StreamingResponse
+
+from api.auth import Preparing, Reading
+from api.batch_schemas import BatchBody, BatchesView, BatchTargetBody, BatchView, SkippedPageView, SkippedView
+from api.dependencies import Cursor, Id, Limit, Service, ServiceDep, States
+from api.prepare import IdempotencyKey
+from api.schemas import LOCATION
+from gridhaul.asgi.bounded_route import BoundedRoute
+from gridhaul.asgi.problems import documented
+from gridhaul.source.opened import check_path
+from gridhaul.source.roots import Roots
+from gridhaul.source.walk import check_source
+from gridhaul.transfer.access import Caller, Scope
+from gridhaul.transfer.batches import BATCH_MOVES, Batch, BatchState, BatchTarget, NewBatch
+from gridhaul.transfer.digest import fingerprint
+from gridhaul.transfer.errors import IdempotencyConflict, InvalidValue, NotFound, StateConflict, TooManyOpenBatches
+from gridhaul.transfer.manifests import write_sha256sums
+from gridhaul.transfer.model import Hint, RecordId, TaskName
+from gridhaul.transfer.naming import check_object_name
+from gridhaul.transfer.states import Action
+
+router = APIRouter(prefix="/batches", tags=["batches"], route_class=BoundedRoute)
+
+TRY_AGAIN_SECONDS = 30
+MOVED = documented(404, 409)
+
+
+@router.post(
+    "", status_code=202, summary="Register files of the server that belong together", responses={202: LOCATION}
+)
+async def start_batch(
+    body: BatchBody,
+    response: Response,
+    caller: Preparing,
+    service: ServiceDep,
+    idempotency_key: IdempotencyKey = None,
+) -> BatchView:
+    """Make the batch. Workers then find its files, and register, store and deliver them; nothing is read before."""
+    request_fingerprint = fingerprint(body.model_dump_json())
+    batch = await service.batches.find_by_key(caller.username, idempotency_key) if idempotency_key else None
+    if batch is None:
+        new = _new_batch(
+            body, caller, service, idempotency_key=idempotency_key, request_fingerprint=request_fingerprint
+        )
+        await _require_room(service, caller)
+        batch, made = await service.batches.register(new)
+        if made:
+            _hint(service, batch)
+    if batch.request_fingerprint != request_fingerprint:
+        raise IdempotencyConflict("This Idempotency-Key was used with another request; take a new one.")
+    response.headers["Location"] = f"/batches/{batch.id}"
+    return BatchView.of(batch, service.obstacles)
+
+
+@router.get("", summary="List batches, newest first")
+async def list_batches(
+    caller: Reading,
+    service: ServiceDep,
+    state: Annotated[tuple[BatchState, ...], States] = (),
+    limit: Limit = 100,
+    cursor: Cursor = None,
+) -> BatchesView:
+    before = RecordId(cursor) if cursor else None
+    batches = await service.batches.page(owner=caller.sees_only, states=state, limit=limit, before=before)
+    next_cursor = batches[-1].id if len(batches) == limit else None
+    return BatchesView(batches=[BatchView.of(batch, service.obstacles) for batch in batches], next_cursor=next_cursor)
+
+
+@router.get("/{batch_id}", summary="Get one batch", responses=documented(404))
+async def get_batch(batch_id: Id, caller: Reading, service: ServiceDep) -> BatchView:
+    """Get the batch. The counts of an open batch are made afresh when they are too old."""
+    batch = await _batch(service, caller, batch_id)
+    return BatchView.of(await service.batch_counts.counted(batch), service.obstacles)
+
+
+@router.get("/{batch_id}/skipped", summary="List the paths that were not registered", responses=documented(404))
+async def list_skipped(
+    batch_id: Id,
+    caller: Reading,
+    service: ServiceDep,
+    limit: Limit = 100,
+    cursor: Annotated[str | None, Query(max_length=16384, description="`next_cursor` of the previous page")] = None,
+) -> SkippedPageView:
+    batch = await _batch(service, caller, batch_id)
+    skipped = await service.skipped.page(batch.id, limit=limit, after=cursor)
+    next_cursor = skipped[-1].path if len(skipped) == limit else None
+    return SkippedPageView(skipped=[SkippedView.of(one) for one in skipped], next_cursor=next_cursor)
+
+
+@router.get(
+    "/{batch_id}/sha256sums",
+    summary="Get the digests of the stored files",
+    response_class=StreamingResponse,
+    responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}, **documented(404)},
+)
+async def get_sha256sums(batch_id: Id, caller: Reading, service: ServiceDep) -> StreamingResponse:
+    """Get a line for each stored file, in the byte order of names. `sha256sum --check` accepts the text."""
+    batch = await _batch(service, caller, batch_id)
+    return StreamingResponse(_sha256sums(service, batch), media_type="text/plain; charset=utf-8")
+
+
+async def _sha256sums(service: Service, batch: Batch) -> AsyncIterator[bytes]:
+    async for member in service.members.stored(batch.id):
+        yield write_sha256sums(member.name, member.sha256).encode()
+
+
+@router.post("/{batch_id}/cancel", summary="Stop a batch for good", responses=MOVED)
+async def cancel_batch(batch_id: Id, caller: Preparing, service: ServiceDep) -> BatchView:
+    """Stop the batch. Nothing of it begins any more; its files and deliveries become CANCELLED a little later."""
+    return await _move(batch_id, Action.CANCEL, caller=caller, service=service)
+
+
+@router.post("/{batch_id}/pause", summary="Stop a batch for now", responses=MOVED)
+async def pause_batch(batch_id: Id, caller: Preparing, service: ServiceDep) -> BatchView:
+    """Stop the batch. Nothing of it begins any more; its files and deliveries become PAUSED a little later."""
+    return await _move(batch_id, Action.PAUSE, caller=caller, service=service)
+
+
+@router.post("/{batch_id}/resume", summary="Continue a paused batch", responses=MOVED)
+async def resume_batch(batch_id: Id, caller: Preparing, service: ServiceDep) -> BatchView:
+    return await _move(batch_id, Action.RESUME, caller=caller, service=service)
+
+
+@router.post("/{batch_id}/retry", summary="Do again what failed or was cancelled", responses=MOVED)
+async def retry_batch(batch_id: Id, caller: Preparing, service: ServiceDep) -> BatchView:
+    """Store and deliver again what failed or was cancelled, and nothing else. A source that changed is read anew."""
+    return await _move(batch_id, Action.RETRY, caller=caller, service=service)
+
+
+async def _move(batch_id: RecordId, action: Action, *, caller: Caller, service: Service) -> BatchView:
+    """Do the action. A worker lets the files and deliveries follow. Raises NotFound, StateConflict, TargetUnknown."""
+    batch = await _batch(service, caller, batch_id)
+    if action in (Action.RESUME, Action.RETRY):
+        for wanted in batch.deliver_to:
+            service.check_target(caller, wanted.target)
+    move = BATCH_MOVES[action]
+    moved = await service.batches.move(batch_id, move, who=caller.username, following=action)
+    if moved is None:
+        batch = await _batch(service, caller, batch_id)
+        if batch.state not in move.done_in:
+            raise StateConflict(f"The batch is {batch.state}, so there is nothing to {action.value}.")
+        return BatchView.of(batch, service.obstacles)
+    _hint(service, moved)
+    return BatchView.of(moved, service.obstacles)
+
+
+def _hint(service: Service, batch: Batch) -> None:
+    service.hints.offer(Hint(task=TaskName.RUN_BATCH, record_id=batch.id, queue=batch.queue))
+
+
+async def _batch(service: Service, caller: Caller, batch_id: RecordId) -> Batch:
+    batch = await service.batches.get(batch_id)
+    if batch is None or not caller.sees(batch.owner):
+        raise NotFound("There is no such batch.")
+    return batch
+
+
+async def _require_room(service: Service, caller: Caller) -> None:
+    limit = service.max_open_batches
+    if await service.batches.count_open(caller.username, limit=limit) >= limit:
+        detail = f"At most {limit} batches at once may be open; try again when one of them is done."
+        raise TooManyOpenBatches(detail, retry_after_seconds=TRY_AGAIN_SECONDS)
+
+
+def _new_batch(
+    body: BatchBody, caller: Caller, service: Service, *, idempotency_key: str | None, request_fingerprint: str
+) -> NewBatch:
+    roots = Roots(configured=service.roots, allowed=caller.roots_among(service.roots))
+    sources = tuple(check_source(path) for path in body.paths)
+    return NewBatch(
+        owner=caller.username,
+        sources=sources,
+        root_of=tuple(str(roots.holding(path)) for path in sources),
+        base=_base(body.base, sources),
+        choice=body.choice(),
+        deliver_to=tuple(_target(wanted, caller, service) for wanted in body.targets()),
+        if_changed=body.if_changed,
+        idempotency_key=idempotency_key,
+        request_fingerprint=request_fingerprint,
+    )
+
+
+def _base(base: str | None, sources: tuple[str, ...]) -> str | None:
+    if base is None:
+        return None
+    folder = check_path(base).rstrip("/") + "/"
+    if not all(source.startswith(folder) for source in sources):
+        raise InvalidValue("Every path must lie beneath `base`.")
+    return folder
+
+
+def _target(wanted: BatchTargetBody, caller: Caller, service: Service) -> BatchTarget:
+    caller.require(Scope.FINALIZE)
+    service.check_target(caller, wanted.target)
+    prefix = check_object_name(wanted.prefix.strip("/")) if wanted.prefix else ""
+    return BatchTarget(target=wanted.target, prefix=prefix, if_exists=wanted.if_exists)

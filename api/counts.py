@@ -1,0 +1,55 @@
+"""`/counts`: how many files and deliveries an account has, and their bytes, by state."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated, Self, TypeVar
+
+from fastapi import APIRouter, Query
+from pydantic import BaseModel, Field
+
+from api.auth import Reading
+from api.dependencies import ServiceDep
+from gridhaul.transfer.batches import Group
+from gridhaul.transfer.errors import Forbidden
+from gridhaul.transfer.listing import AccountCounts
+from gridhaul.transfer.states import DeliveryState, FileState
+
+S = TypeVar("S", FileState, DeliveryState)
+
+router = APIRouter(prefix="/counts", tags=["counts"])
+
+Owner = Annotated[str | None, Query(max_length=64, description="The account; without it: your own. Admins name any")]
+
+
+class GroupView(BaseModel):
+    count: int
+    bytes: int = Field(description="The sum of the lengths")
+
+
+class CountsView(BaseModel):
+    owner: str
+    files: dict[FileState, GroupView] = Field(description="By state; a state without files is left out")
+    deliveries: dict[DeliveryState, GroupView] = Field(description="By state; a state without deliveries is left out")
+    counted_at: datetime = Field(description="When this was counted, at most every 10 s")
+
+    @classmethod
+    def of(cls, owner: str, counts: AccountCounts) -> Self:
+        return cls(
+            owner=owner,
+            files=_views(counts.files),
+            deliveries=_views(counts.deliveries),
+            counted_at=counts.counted_at,
+        )
+
+
+@router.get("", summary="Count the files and deliveries of an account by state")
+async def count(caller: Reading, service: ServiceDep, owner: Owner = None) -> CountsView:
+    """Count the account's files and deliveries. An account with many of them is counted less often than every 10 s."""
+    account = owner or caller.username
+    if not caller.sees(account):
+        raise Forbidden("Only an admin counts what other accounts have.")
+    return CountsView.of(account, await service.account_counts.of_account(account))
+
+
+def _views(groups: Mapping[S, Group]) -> dict[S, GroupView]:
+    return {state: GroupView(count=group.count, bytes=group.bytes) for state, group in groups.items()}

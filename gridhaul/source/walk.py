@@ -1,0 +1,163 @@
+"""Finds the files of one source of a batch: a file, a folder with all that is beneath it, or a pattern.
+
+Everything here waits for the file system in the calling thread. Only `walk_source` takes patterns; a path of a list is
+taken as it is written.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+from gridhaul.source.entries import Entry, look_through
+from gridhaul.source.found import Found, Limits
+from gridhaul.source.opened import check_path, entered_root, source_error
+from gridhaul.source.patterns import WILD, Glob
+from gridhaul.source.roots import Roots
+from gridhaul.source.selection import Selection
+from gridhaul.source.tree import Rest, Tree
+from gridhaul.transfer.batches import Skipped
+from gridhaul.transfer.errors import GridhaulError, SourceReadFailed
+from gridhaul.transfer.skipping import SkipReason, path_of, shown
+
+
+class Walk:
+    """The files at and beneath one path. Iterate once.
+
+    `after` is the `path` of an item that an earlier walk yielded; "" for the beginning. The name of a single file is
+    `name`. The files of a folder have names that begin with `name` and `/`, or if `name` is "" with their own path
+    beneath the folder.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        roots: Roots,
+        *,
+        name: str,
+        selection: Selection,
+        limits: Limits,
+        after: str,
+        glob: Glob | None,
+    ) -> None:
+        self._path = path
+        self._roots = roots
+        self._name = name
+        self._selection = selection
+        self._limits = limits
+        self._after = after
+        self._glob = glob
+        self._tree: Tree | None = None
+
+    @property
+    def excluded(self) -> int:
+        """How many files and folders the selection has left out since `after`, up to the item that was yielded last."""
+        return self._tree.excluded if self._tree is not None else 0
+
+    def __iter__(self) -> Iterator[Found | Skipped]:
+        """Yield what is found, in the order of the paths' parts as bytes, and strictly after `after`.
+
+        Raises SourceReadFailed, SourceUnavailable.
+        """
+        found = False
+        for item in self._items():
+            found = True
+            yield item
+        if self._glob is not None and not found and not self._after:
+            text = "/".join((self._path.rstrip("/"), *self._glob.parts))
+            yield Skipped(path=shown(text), reason=SkipReason.NO_MATCH, detail="Nothing matches the pattern.")
+
+    def _items(self) -> Iterator[Found | Skipped]:
+        with ExitStack() as opened:
+            try:
+                tree, entry = self._begin(opened)
+            except SourceReadFailed:
+                raise
+            except GridhaulError as error:
+                if not self._after:
+                    yield Skipped(path=shown(self._path), reason=error.code, detail=error.detail)
+                return
+            self._tree = tree
+            yield from tree.items(entry, self._rest())
+
+    def _begin(self, opened: ExitStack) -> tuple[Tree, Entry]:
+        path = _normal(check_path(self._path))
+        place = self._roots.place(path)
+        try:
+            root = opened.enter_context(entered_root(place))
+            entry = look_through(root, place.beneath)
+        except OSError as error:
+            raise source_error(error) from error
+        tree = Tree(
+            root=root,
+            names=place.beneath,
+            path=path,
+            name=self._name,
+            selection=self._selection,
+            glob=self._glob,
+            limits=self._limits,
+        )
+        return tree, entry
+
+    def _rest(self) -> Rest:
+        if not self._after:
+            return None
+        after = tuple(os.fsencode(part) for part in _parts(path_of(self._after)))
+        own = tuple(os.fsencode(part) for part in _parts(self._path))
+        if after[: len(own)] != own:
+            raise ValueError("The path to go on after is not beneath the path that is walked.")
+        return after[len(own) :]
+
+
+def look_at(path: str, roots: Roots, *, name: str, selection: Selection, limits: Limits, after: str) -> Walk:
+    """Return the walk of a path that is taken as it is written, such as one of a list.
+
+    A path that is no file and no folder is yielded as skipped. The selection holds only beneath the path.
+    """
+    return Walk(path, roots, name=name, selection=selection, limits=limits, after=after, glob=None)
+
+
+def walk_source(source: str, roots: Roots, *, name: str, selection: Selection, limits: Limits, after: str) -> Walk:
+    """Return the walk of a path, or of the pattern `source` if nothing has that path.
+
+    The files that a pattern matches are named by their path beneath the folder that the pattern begins with, after
+    `name`. A folder that it matches is taken with everything beneath it. Raises PatternInvalid.
+    """
+    folder, parts = split_pattern(source)
+    if not parts or _exists(source, roots):
+        return look_at(source, roots, name=name, selection=selection, limits=limits, after=after)
+    return Walk(folder, roots, name=name, selection=selection, limits=limits, after=after, glob=Glob(parts))
+
+
+def check_source(source: str) -> str:
+    """Return the source. Raises PathInvalid, PatternInvalid unless it is a path or a pattern that can be walked."""
+    _, parts = split_pattern(check_path(source))
+    if parts:
+        Glob(parts)
+    return source
+
+
+def split_pattern(source: str) -> tuple[str, tuple[str, ...]]:
+    """Return the folder that a pattern begins with, and the parts of the pattern; no parts if it is a plain path."""
+    parts = _parts(source)
+    literal = next((n for n, part in enumerate(parts) if WILD.search(part)), None)
+    if literal is None:
+        return source, ()
+    return "/" + "/".join(parts[:literal]), parts[literal:]
+
+
+def _exists(path: str, roots: Roots) -> bool:
+    try:
+        place = roots.place(check_path(path))
+        with entered_root(place) as root:
+            look_through(root, place.beneath)
+    except (OSError, GridhaulError):
+        return False
+    return True
+
+
+def _normal(path: str) -> str:
+    return "/" + "/".join(_parts(path))
+
+
+def _parts(path: str) -> tuple[str, ...]:
+    return tuple(part for part in path.split("/") if part not in ("", "."))

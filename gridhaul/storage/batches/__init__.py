@@ -1,0 +1,1 @@
+"""Batches in MongoDB: their records, their lanes, their members, and what they skipped."""

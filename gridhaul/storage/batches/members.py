@@ -1,0 +1,167 @@
+"""The members of a batch in MongoDB, many at a time: registered, found when they are due, moved, counted."""
+
+from collections.abc import AsyncGenerator, Collection, Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from bson import ObjectId
+from pymongo.errors import BulkWriteError
+
+from gridhaul.storage.codec import Codec
+from gridhaul.storage.connect import Collection as Documents
+from gridhaul.storage.connect import Database, Document, maps_database_errors
+from gridhaul.storage.deliveries import MongoDeliveries
+from gridhaul.storage.files import MongoFiles
+from gridhaul.storage.lease import DUE_AND_FREE, NOW
+from gridhaul.transfer.batches import (
+    OPEN_DELIVERIES,
+    OPEN_FILES,
+    Counts,
+    Group,
+    StoredMember,
+)
+from gridhaul.transfer.model import File, NewFile, Queue, RecordId
+from gridhaul.transfer.ports.batches import DueMembers
+from gridhaul.transfer.states import DELIVERY_MOVES, FILE_MOVES, Action, FileState
+
+DUPLICATE_KEY = 11000
+NAMES_OF_BATCH = [("batch_id", 1), ("name", 1)]
+FAILURES_READ = 10_000  # FAILED members whose codes are counted; of more, nobody reads every one
+
+
+@maps_database_errors
+class MongoMembers:
+    """The port `transfer.ports.batches.Members` on MongoDB."""
+
+    def __init__(self, database: Database, files: MongoFiles, deliveries: MongoDeliveries) -> None:
+        self._database = database
+        self._files_port = files
+        self._deliveries_port = deliveries
+        self._files = database["files"]
+        self._deliveries = database["deliveries"]
+        self._codec = Codec(File)
+
+    async def insert(self, new: Sequence[NewFile]) -> Sequence[NewFile | None]:
+        documents = self._files_port.new_documents(new, at=await self._now())
+        refused: Sequence[Mapping[str, Any]] = ()
+        try:
+            await self._files.insert_many(documents, ordered=False)
+        except BulkWriteError as error:
+            refused = error.details["writeErrors"]
+            if any(one["code"] != DUPLICATE_KEY for one in refused):
+                raise
+        there = {one["index"] for one in refused}
+        return [file if at in there else None for at, file in enumerate(new)]
+
+    async def registered_paths(self, batch_id: RecordId, paths: Collection[str]) -> frozenset[str]:
+        wanted = {"batch_id": ObjectId(batch_id), "path": {"$in": [*paths]}}
+        return frozenset([one["path"] async for one in self._files.find(wanted, {"_id": 0, "path": 1})])
+
+    async def due(self, batch_id: RecordId, queue: Queue, *, limit: int) -> DueMembers:
+        wanted = _owed(batch_id, queue) | {"$expr": DUE_AND_FREE}
+        deliveries = [one async for one in _first(self._deliveries, wanted, limit, {"_id": 1})]
+        if deliveries:
+            return DueMembers(deliveries=[RecordId(str(one["_id"])) for one in deliveries])
+        files = [one async for one in _first(self._files, wanted, limit, {"history": 0})]
+        return DueMembers(files=[self._codec.decode(one) for one in files])
+
+    async def next_due(self, batch_id: RecordId, queue: Queue) -> datetime | None:
+        times = [await self._next(documents, batch_id, queue) for documents in (self._deliveries, self._files)]
+        return min((time for time in times if time is not None), default=None)
+
+    async def _next(self, documents: Documents, batch_id: RecordId, queue: Queue) -> datetime | None:
+        """Return the earliest end of a lease, or of a pause between attempts.
+
+        Few members are leased at once, and of those that wait only the first one is read.
+        """
+        owed = _owed(batch_id, queue)
+        later = owed | {"$expr": {"$gt": ["$next_attempt_at", NOW]}}
+        waiting = [one["next_attempt_at"] async for one in _first(documents, later, 1, {"next_attempt_at": 1})]
+        leased = owed | {"$expr": {"$and": [{"$lte": ["$next_attempt_at", NOW]}, {"$gt": ["$lease_until", NOW]}]}}
+        ends = [one["lease_until"] async for one in documents.find(leased, {"lease_until": 1})]
+        return min([*waiting, *ends], default=None)
+
+    async def any_open(self, batch_id: RecordId) -> bool:
+        mine = {"batch_id": ObjectId(batch_id)}
+        owing = {"queue": {"$exists": True}, "next_attempt_at": {"$exists": True}}
+        for wanted, documents in (
+            (mine | {"state": {"$in": OPEN_FILES}}, self._files),
+            (mine | owing, self._files),
+            (mine | {"state": {"$in": OPEN_DELIVERIES}}, self._deliveries),
+        ):
+            if await documents.find_one(wanted, {"_id": 1}) is not None:
+                return True
+        return False
+
+    async def follow(self, batch_id: RecordId, action: Action, *, who: str | None, limit: int) -> int:
+        file_move, delivery_move = FILE_MOVES[action], DELIVERY_MOVES[action]
+        moved = 0
+        if action is not Action.RETRY:
+            ids = await self._in_states(self._files, batch_id, file_move.from_states, limit)
+            moved += await self._files_port.move_all(ids, file_move, who=who)
+        ids = await self._in_states(self._deliveries, batch_id, delivery_move.from_states, limit)
+        return moved + await self._deliveries_port.move_all(ids, delivery_move, who=who)
+
+    async def retry_unchanged(self, file_ids: Sequence[RecordId]) -> int:
+        return await self._files_port.move_all(file_ids, FILE_MOVES[Action.RETRY], who=None)
+
+    async def failed_files(self, batch_id: RecordId, *, after: RecordId | None, limit: int) -> Sequence[File]:
+        wanted: Document = {
+            "batch_id": ObjectId(batch_id),
+            "state": {"$in": sorted(FILE_MOVES[Action.RETRY].from_states)},
+        }
+        if after is not None:
+            wanted["_id"] = {"$lt": ObjectId(after)}
+        return [self._codec.decode(one) async for one in self._files.find(wanted).sort("_id", -1).limit(limit)]
+
+    async def counts(self, batch_id: RecordId) -> Counts:
+        files, deliveries = [await _groups(one, batch_id) for one in (self._files, self._deliveries)]
+        failures: dict[str, int] = {}
+        for documents, groups in ((self._files, files), (self._deliveries, deliveries)):
+            if FileState.FAILED in groups:
+                await _add_codes(failures, documents, batch_id)
+        return Counts(files=files, deliveries=deliveries, failures=failures, skipped={}, counted_at=await self._now())
+
+    async def stored(self, batch_id: RecordId) -> AsyncGenerator[StoredMember]:
+        stored = {"batch_id": ObjectId(batch_id), "state": FileState.STORED.value}
+        fields = {"_id": 0, "name": 1, "sha256": 1, "length": 1}
+        async for one in self._files.find(stored, fields).sort("name", 1).hint(NAMES_OF_BATCH):
+            yield StoredMember(**one)
+
+    async def _in_states(
+        self, documents: Documents, batch_id: RecordId, states: Iterable[str], limit: int
+    ) -> list[RecordId]:
+        wanted = {"batch_id": ObjectId(batch_id), "state": {"$in": sorted(states)}}
+        return [RecordId(str(one["_id"])) async for one in documents.find(wanted, {"_id": 1}).limit(limit)]
+
+    async def _now(self) -> datetime:
+        """Return the server's time."""
+        answer = await self._database.command("hello")
+        now: datetime = answer["localTime"]
+        return now
+
+
+def _owed(batch_id: RecordId, queue: Queue) -> Document:
+    return {"batch_id": ObjectId(batch_id), "queue": queue.value, "next_attempt_at": {"$exists": True}}
+
+
+def _first(documents: Documents, wanted: Document, limit: int, fields: Document) -> Any:
+    return documents.find(wanted, fields).sort("next_attempt_at", 1).limit(limit)
+
+
+async def _groups(documents: Documents, batch_id: RecordId) -> dict[str, Group]:
+    """Count members by state, from an index that holds states and lengths."""
+    pipeline: list[dict[str, Any]] = [
+        {"$match": {"batch_id": ObjectId(batch_id)}},
+        {"$group": {"_id": "$state", "count": {"$sum": 1}, "bytes": {"$sum": "$length"}}},
+    ]
+    return {
+        one["_id"]: Group(count=one["count"], bytes=one["bytes"]) async for one in await documents.aggregate(pipeline)
+    }
+
+
+async def _add_codes(failures: dict[str, int], documents: Documents, batch_id: RecordId) -> None:
+    failed = {"batch_id": ObjectId(batch_id), "state": FileState.FAILED.value}
+    async for one in documents.find(failed, {"_id": 0, "error.code": 1}).limit(FAILURES_READ):
+        code = (one.get("error") or {}).get("code", "unknown")
+        failures[code] = failures.get(code, 0) + 1

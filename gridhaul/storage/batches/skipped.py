@@ -1,0 +1,45 @@
+"""The paths that batches skipped, in MongoDB."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from bson import ObjectId
+from pymongo.errors import BulkWriteError
+
+from gridhaul.storage.batches.members import DUPLICATE_KEY
+from gridhaul.storage.connect import Database, Document, maps_database_errors
+from gridhaul.transfer.batches import Skipped
+from gridhaul.transfer.model import RecordId
+
+
+@maps_database_errors
+class MongoSkippedPaths:
+    """The port `transfer.ports.batches.SkippedPaths` on MongoDB."""
+
+    def __init__(self, database: Database) -> None:
+        self._collection = database["skipped"]
+
+    async def add(self, batch_id: RecordId, skipped: Sequence[Skipped]) -> None:
+        documents = [
+            {"batch_id": ObjectId(batch_id), "path": one.path, "reason": one.reason, "detail": one.detail}
+            for one in skipped
+        ]
+        try:
+            await self._collection.insert_many(documents, ordered=False)
+        except BulkWriteError as error:
+            if any(one["code"] != DUPLICATE_KEY for one in error.details["writeErrors"]):
+                raise
+
+    async def page(self, batch_id: RecordId, *, limit: int, after: str | None) -> Sequence[Skipped]:
+        wanted: Document = {"batch_id": ObjectId(batch_id)}
+        if after is not None:
+            wanted["path"] = {"$gt": after}
+        cursor = self._collection.find(wanted).sort("path", 1).limit(limit)
+        return [Skipped(path=one["path"], reason=one["reason"], detail=one["detail"]) async for one in cursor]
+
+    async def counts(self, batch_id: RecordId) -> Mapping[str, int]:
+        grouped: list[dict[str, Any]] = [
+            {"$match": {"batch_id": ObjectId(batch_id)}},
+            {"$group": {"_id": "$reason", "count": {"$sum": 1}}},
+        ]
+        return {one["_id"]: one["count"] async for one in await self._collection.aggregate(grouped)}

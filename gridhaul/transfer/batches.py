@@ -1,0 +1,189 @@
+"""Batches: files that were asked for together and are answered for together."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import NewType
+
+from gridhaul.transfer.model import Event, Failure, Hint, IfChanged, IfExists, Lease, Queue, RecordId, TaskName, Wait
+from gridhaul.transfer.states import OPEN, UNFINISHED, Action, Move
+
+Token = NewType("Token", RecordId)
+
+
+class BatchState(StrEnum):
+    REGISTERING = (
+        "REGISTERING"  # a worker finds the batch's files and registers them; found files are worked on already
+    )
+    RUNNING = "RUNNING"  # every file is registered, and something is still open
+    PAUSED = "PAUSED"  # nothing of the batch begins
+    DONE = "DONE"  # nothing of the batch is open; files may have failed or been skipped
+    CANCELLED = "CANCELLED"
+
+
+ADVANCING = frozenset({BatchState.REGISTERING, BatchState.RUNNING})  # members of the batch may be worked on
+OPEN_BATCH = ADVANCING | {BatchState.PAUSED}
+RUNNABLE = frozenset(BatchState)  # a worker may claim the batch in every state in which it is due
+
+BATCH_MOVES: Mapping[Action, Move[BatchState]] = {
+    Action.CANCEL: Move(
+        from_states=OPEN_BATCH, to_state=BatchState.CANCELLED, done_in=frozenset({BatchState.CANCELLED})
+    ),
+    Action.PAUSE: Move(from_states=ADVANCING, to_state=BatchState.PAUSED, done_in=frozenset({BatchState.PAUSED})),
+    # A batch that is resumed or retried registers what it has not registered yet; then it is RUNNING.
+    Action.RESUME: Move(from_states=frozenset({BatchState.PAUSED}), to_state=BatchState.REGISTERING, done_in=ADVANCING),
+    Action.RETRY: Move(
+        from_states=frozenset({BatchState.DONE, BatchState.CANCELLED}),
+        to_state=BatchState.REGISTERING,
+        done_in=ADVANCING,
+    ),
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BatchTarget:
+    """A target to which every file of a batch goes."""
+
+    target: str  # the name of a configured target
+    prefix: str  # comes before each file's name, with a `/` between; "": the names alone
+    if_exists: IfExists
+
+    def object_name(self, name: str) -> str:
+        return f"{self.prefix}/{name}" if self.prefix else name
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Choice:
+    """Which of the files that are found belong to a batch."""
+
+    include: tuple[str, ...] = ()  # patterns as in gitignore; (): every file
+    exclude: tuple[str, ...] = ()  # patterns as in gitignore
+    hidden: bool = True  # True: also names that begin with a dot
+    follow_links: bool = False  # True: links are followed while they stay beneath the root
+    empty_folders: bool = False  # True: empty folders are listed among what was skipped
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Position:
+    """How far registering has come."""
+
+    source: int  # the number of the source that is being looked at, from 0
+    after: str = ""  # the last path of this source that was registered or skipped; "": none was
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Group:
+    """Members of a batch in one state."""
+
+    count: int
+    bytes: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Counts:
+    """The members of a batch by state, as they were at one moment."""
+
+    files: dict[str, Group]  # by `FileState`
+    deliveries: dict[str, Group]  # by `DeliveryState`
+    failures: dict[str, int]  # FAILED files and deliveries by the error's code
+    skipped: dict[str, int]  # by reason
+    counted_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Summary:
+    """What is known of a batch once nothing of it is open."""
+
+    files: int  # that are stored
+    bytes: int  # of these
+    sha256sums: str  # SHA-256 of the `sha256sum` text of these, in the byte order of names
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StoredMember:
+    """A file of a batch that is stored."""
+
+    name: str
+    length: int  # bytes
+    sha256: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NewBatch:
+    """A batch that is asked for. The fields mean what they mean in `Batch`."""
+
+    owner: str
+    sources: tuple[str, ...]
+    root_of: tuple[str, ...]
+    base: str | None
+    choice: Choice
+    deliver_to: tuple[BatchTarget, ...]
+    if_changed: IfChanged
+    idempotency_key: str | None = None  # the request's Idempotency-Key, unique for the owner; None: it had none
+    request_fingerprint: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Batch:
+    """Files that were asked for together, and what has become of them."""
+
+    id: RecordId
+    owner: str  # the username of the account that asked for the batch
+    sources: tuple[str, ...]  # absolute paths on the server: files, directories, and patterns
+    root_of: tuple[str, ...]  # for each source the allowed root beneath which it was authorised
+    base: str | None  # folder to which names are relative; None: the names begin with a source's own last part
+    choice: Choice
+    deliver_to: tuple[BatchTarget, ...]
+    if_changed: IfChanged
+    state: BatchState
+    queue: Queue  # always MAINTENANCE
+    created_at: datetime
+    updated_at: datetime
+    ended_at: datetime | None = None  # when the batch became DONE or CANCELLED; None before
+    position: Position | None = Position(source=0)  # where registering goes on; None: everything is registered
+    following: Action | None = None  # an operator's action that the members still have to follow; None: none
+    excluded: int = 0  # files and folders that the patterns left out
+    counts: Counts | None = None  # None: not counted yet
+    summary: Summary | None = None  # None until DONE
+    attempts: int = 0  # claims by workers
+    fruitless_attempts: int = 0
+    error: Failure | None = None  # why the last attempt failed, or why registering ended early
+    wait: Wait | None = None  # as in `File`
+    next_attempt_at: datetime | None = None
+    fence: int = 0
+    request_fingerprint: str | None = None
+    history: tuple[Event, ...] = field(default=(), compare=False)  # as in `File`
+    revision: int = 0  # as in `File`
+
+    @property
+    def lease(self) -> Lease:
+        return Lease(record_id=self.id, fence=self.fence)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Lane:
+    """The members of one batch that are in one queue. A lane owes a hint while any of them is due."""
+
+    batch_id: RecordId
+    owner: str  # the batch's
+    queue: Queue
+    token: Token  # what the next message for the lane must carry; a message with another token is passed over
+    revision: int  # grows with each `wake`, so that a worker notices that a member has become due meanwhile
+
+    @property
+    def hint(self) -> Hint:
+        return Hint(task=TaskName.TAKE_DUE, record_id=self.token, queue=self.queue)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Skipped:
+    """A path that a batch did not register, and why."""
+
+    path: str  # as text that can be shown
+    reason: str
+    detail: str
+
+
+OPEN_FILES = sorted(UNFINISHED)
+OPEN_DELIVERIES = sorted(OPEN)

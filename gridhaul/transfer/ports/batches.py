@@ -1,0 +1,121 @@
+"""Batches, the lanes through which workers take their members, and the members. All methods raise DatabaseUnavailable."""
+
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from gridhaul.transfer.batches import Batch, BatchState, Counts, Lane, NewBatch, Skipped, StoredMember, Token
+from gridhaul.transfer.model import File, Hint, NewFile, Queue, RecordId
+from gridhaul.transfer.ports.leasing import LeasedRecords, MovableRecords, ReadableRecords
+from gridhaul.transfer.states import Action
+
+
+class BatchRegistry(ReadableRecords[Batch], MovableRecords[Batch, BatchState], Protocol):
+    """The batches as the api uses them."""
+
+    async def register(self, new: NewBatch) -> tuple[Batch, bool]:
+        """Return the batch, and whether this call made it. The same owner and idempotency key give the same batch."""
+
+    async def find_by_key(self, owner: str, idempotency_key: str) -> Batch | None:
+        """Return the batch that the owner registered with the key, or None."""
+
+    async def page(
+        self, *, owner: str | None, states: Collection[BatchState], limit: int, before: RecordId | None
+    ) -> Sequence[Batch]:
+        """Return at most `limit` batches in one of the states, newest first, older than `before`."""
+
+    async def count_open(self, owner: str, *, limit: int) -> int:
+        """Return how many batches of the owner are open, counted up to `limit`."""
+
+    async def note_counts(self, batch_id: RecordId, counts: Counts) -> None:
+        """Write the counts into the batch's record, whoever holds it."""
+
+
+class RunnableBatches(LeasedRecords[Batch, BatchState], Protocol):
+    """The batches as workers use them."""
+
+    async def claim_in_its_state(self, batch_id: RecordId, *, holder: str) -> Batch | None:
+        """Take the lease as `claim` does, but leave the state as it is."""
+
+    async def look_soon(self, batch_id: RecordId) -> bool:
+        """Make a RUNNING batch due now, if no worker holds it. Return whether it was made due; the caller hints it."""
+
+
+class Lanes(Protocol):
+    async def wake(self, batch_id: RecordId, owner: str, queues: Collection[Queue]) -> Sequence[Hint]:
+        """Note that members in these queues have become due. Return the hints that the caller sends."""
+
+    async def take(self, token: Token) -> Lane | None:
+        """Answer the message that carries the token, and return the lane with its next token.
+
+        Return None if another message has been answered since: a lane has one message that counts.
+        """
+
+    async def rest(self, lane: Lane, until: datetime | None) -> bool:
+        """Let the lane owe its next hint at `until`, or none if that is None.
+
+        Return False, and change nothing, if the lane was woken after it was taken.
+        """
+
+    async def owe(self, lane: Lane, until: datetime) -> None:
+        """Let the lane owe a hint at `until`, unless it is hinted, or owes a hint that is earlier."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DueMembers:
+    """Members of a batch that are due in one queue, those that have waited longest first."""
+
+    deliveries: Sequence[RecordId] = ()
+    files: Sequence[File] = ()
+
+
+class Members(Protocol):
+    """The files of a batch and their deliveries, many at a time."""
+
+    async def insert(self, new: Sequence[NewFile]) -> Sequence["NewFile | None"]:
+        """Register the files. Return for each file None if it was made, else the file itself.
+
+        A path of a batch is registered only once, and so is a name.
+        """
+
+    async def registered_paths(self, batch_id: RecordId, paths: Collection[str]) -> frozenset[str]:
+        """Return those of the paths that are registered in the batch."""
+
+    async def due(self, batch_id: RecordId, queue: Queue, *, limit: int) -> DueMembers:
+        """Return at most `limit` due members: deliveries if any are due, else files."""
+
+    async def next_due(self, batch_id: RecordId, queue: Queue) -> datetime | None:
+        """Return when the next member of the queue may be due, by leases that end too; None if none will be."""
+
+    async def any_open(self, batch_id: RecordId) -> bool:
+        """Return whether any member is open: a file that is not stored yet or owes deliveries, or a delivery."""
+
+    async def follow(self, batch_id: RecordId, action: Action, *, who: str | None, limit: int) -> int:
+        """Do an operator's action on at most `limit` files and as many deliveries; return how many were moved.
+
+        Files that a retry would store again are left out: their sources have to be looked at first.
+        """
+
+    async def retry_unchanged(self, file_ids: Sequence[RecordId]) -> int:
+        """Queue FAILED and CANCELLED files again, and return how many were queued."""
+
+    async def failed_files(self, batch_id: RecordId, *, after: RecordId | None, limit: int) -> Sequence[File]:
+        """Return FAILED and CANCELLED files of the batch in the order of their ids."""
+
+    async def counts(self, batch_id: RecordId) -> Counts:
+        """Count the members by state."""
+
+    def stored(self, batch_id: RecordId) -> AsyncGenerator[StoredMember]:
+        """Yield the stored files of the batch in the byte order of their names."""
+
+
+class SkippedPaths(Protocol):
+    async def add(self, batch_id: RecordId, skipped: Sequence[Skipped]) -> None:
+        """Note the paths as skipped. A path that is noted already stays as it is."""
+
+    async def page(self, batch_id: RecordId, *, limit: int, after: str | None) -> Sequence[Skipped]:
+        """Return at most `limit` skipped paths in the order of their text, those that come after `after`."""
+
+    async def counts(self, batch_id: RecordId) -> Mapping[str, int]:
+        """Return how many paths were skipped, by reason."""

@@ -1,0 +1,173 @@
+"""The journey of several small deliveries together: they are claimed, read, sent, renamed and finished at once.
+
+A bundle is only a fast way, for deliveries that meet nothing unusual. If anything goes wrong with a delivery, the bundle
+gives it back as if it had not been claimed. Then the delivery makes its own journey (`tasks/finalize_file.py`), which
+removes what the bundle left at the target, and reports the error.
+"""
+
+import asyncio
+import time
+from collections import defaultdict
+from collections.abc import Callable, Collection, Coroutine, Iterator, Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+import structlog
+
+from gridhaul.transfer.errors import DatabaseUnavailable, GridhaulError, LeaseLost, StopRequested, TargetUnavailable
+from gridhaul.transfer.model import Delivery, RecordId
+from gridhaul.transfer.ports.targets import AtomicCommit, LooksTogether
+from gridhaul.transfer.states import DeliveryState, FileState
+from tasks.finalize_file import deliver_file
+from tasks.look_together import entries_under
+from tasks.runtime import Runtime
+from tasks.shared_leases import SharedLeases
+from tasks.small_delivery import LooksAndCommits, SmallDelivery
+
+BYTES_AT_ONCE = 32 << 20  # of contents that one bundle holds in memory
+STEPS_AT_ONCE = 8  # each with a connection to the target
+
+Step = Callable[[SmallDelivery], Coroutine[Any, Any, None]]
+
+log = structlog.get_logger(__name__)
+
+
+async def deliver_together(runtime: Runtime, delivery_ids: Sequence[RecordId]) -> None:
+    """Make the deliveries together, then each delivery that is or met something unusual by itself."""
+    delivered = await _deliver_plain(runtime, delivery_ids)
+    for delivery_id in delivery_ids:
+        if delivery_id not in delivered and not runtime.delivery_attempts.stopping():
+            await deliver_file(runtime, delivery_id)
+
+
+async def _deliver_plain(runtime: Runtime, delivery_ids: Collection[RecordId]) -> Collection[RecordId]:
+    """Make the plain ones of the deliveries together. Return those that are made; the others are released."""
+    claimed_at, attempts = time.monotonic(), runtime.delivery_attempts
+    claimed = await runtime.deliveries.claim_plain(delivery_ids, holder=runtime.holder)
+    leases = SharedLeases(
+        runtime.deliveries,
+        claimed,
+        claimed_at=claimed_at,
+        lease_seconds=attempts.lease_seconds,
+        renew_seconds=attempts.renew_seconds,
+        stopping=attempts.stopping,
+    )
+    bundle = _Bundle(runtime, leases)
+    try:
+        await leases.hold_during(bundle.deliver(claimed))
+        log.info("deliveries_made", claimed=len(claimed), delivered=len(bundle.delivered))
+    except (GridhaulError, LeaseLost, StopRequested) as error:
+        log.warning("deliveries_given_up", code=getattr(error, "code", type(error).__name__))
+    except Exception:
+        log.exception("deliveries_broke")
+    if leases.held:
+        with suppress(DatabaseUnavailable):  # leases that are not released run out by themselves
+            await runtime.deliveries.release_all(leases.held)
+    return bundle.delivered
+
+
+class _Bundle:
+    """Claimed deliveries that are made together. Each step leaves out those that meet something unusual."""
+
+    def __init__(self, runtime: Runtime, leases: SharedLeases) -> None:
+        self._runtime = runtime
+        self._deliveries = runtime.deliveries
+        self._leases = leases
+        self.delivered: set[RecordId] = set()
+
+    async def deliver(self, claimed: Collection[Delivery]) -> None:
+        for name, deliveries in _by_target(claimed).items():
+            for some in _packed(deliveries):
+                with suppress(GridhaulError):  # each delivery meets the error on its own journey again, and reports it
+                    await self._deliver_some(await self._ready_target(name), some)
+
+    async def _ready_target(self, name: str) -> LooksAndCommits | None:
+        """Return the target; None if it lacks an ability, or if a delivery on its own journey has to probe it."""
+        target = await self._runtime.targets.get(name)
+        if not isinstance(target, LooksTogether) or not isinstance(target, AtomicCommit):
+            return None
+        return target if await self._runtime.targets.is_ready(target) else None
+
+    async def _deliver_some(self, target: LooksAndCommits | None, deliveries: Sequence[Delivery]) -> None:
+        """Make deliveries whose contents fit into memory together."""
+        if target is None:
+            return
+        named = await self._hold_names(await self._read(target, deliveries))
+        taken = await entries_under(target, [one.name for one in named])
+        sent = await self._each([one for one in named if one.name not in taken], SmallDelivery.send)
+        renamed = await self._each(await self._note_committing(sent), SmallDelivery.rename)
+        shown = await entries_under(target, [one.name for one in renamed])
+        await self._finish(await self._each(renamed, lambda one: one.confirm(shown.get(one.name))))
+
+    async def _read(self, target: LooksAndCommits, deliveries: Sequence[Delivery]) -> list[SmallDelivery]:
+        """Read and check the contents."""
+        files = await self._runtime.files.get_all([delivery.file_id for delivery in deliveries])
+        stored = {file.id: file for file in files if file.state is FileState.STORED}
+        contents = {file.id: file.content_id for file in stored.values() if file.content_id is not None}
+        whole = await self._runtime.contents.read_whole([*contents.values()])
+        read = []
+        for delivery in deliveries:
+            found = whole.get(contents.get(delivery.file_id, RecordId("")))
+            if found is not None and found.content.sha256 == delivery.sha256:
+                source = stored[delivery.file_id].identity.attributes
+                read.append(SmallDelivery(delivery, found, source, target=target, leases=self._leases))
+        return read
+
+    async def _hold_names(self, deliveries: Sequence[SmallDelivery]) -> list[SmallDelivery]:
+        """Hold the final names against other deliveries, and note the temporary ones before a byte is sent."""
+        holding = await self._deliveries.hold_names({one.delivery.lease: (one.temporary,) for one in deliveries})
+        return [one for one in deliveries if one.delivery.id in holding]
+
+    async def _note_committing(self, deliveries: Sequence[SmallDelivery]) -> list[SmallDelivery]:
+        held = await self._deliveries.renew_all({one.delivery.lease: one.said_before_rename() for one in deliveries})
+        self._leases.keep([one.delivery.id for one in deliveries], held)
+        return [one for one in deliveries if one.delivery.id in held]
+
+    async def _finish(self, deliveries: Sequence[SmallDelivery]) -> None:
+        said = {one.delivery.lease: await one.said_at_end() for one in deliveries}
+        await self._deliveries.finish_all(said, DeliveryState.DELIVERED)
+        ended = {lease.record_id for lease in said}
+        self._leases.end(ended)
+        self.delivered |= ended
+
+    async def _each(self, deliveries: Sequence[SmallDelivery], step: Step) -> list[SmallDelivery]:
+        """Do the step for several deliveries at once, and return those for which it succeeded.
+
+        Once the target is away, the step does not begin for further deliveries.
+        """
+        waiting, succeeded = iter(deliveries), []
+        is_away = False
+
+        async def lane() -> None:
+            nonlocal is_away
+            for one in waiting:
+                try:
+                    if await self._leases.work_on(one.delivery.id, step(one)):
+                        succeeded.append(one)
+                except (GridhaulError, LeaseLost) as error:
+                    log.info("delivery_left_out", record_id=one.delivery.id, code=getattr(error, "code", "lease_lost"))
+                    is_away = is_away or isinstance(error, TargetUnavailable)
+                if is_away:
+                    return
+
+        await asyncio.gather(*(lane() for _ in range(STEPS_AT_ONCE)))
+        return succeeded
+
+
+def _by_target(deliveries: Collection[Delivery]) -> Mapping[str, list[Delivery]]:
+    found: dict[str, list[Delivery]] = defaultdict(list)
+    for delivery in deliveries:
+        found[delivery.target].append(delivery)
+    return found
+
+
+def _packed(deliveries: Sequence[Delivery]) -> Iterator[list[Delivery]]:
+    """Yield the deliveries, as many at a time as may be in memory."""
+    some: list[Delivery] = []
+    for delivery in deliveries:
+        if some and sum(one.length for one in some) + delivery.length > BYTES_AT_ONCE:
+            yield some
+            some = []
+        some.append(delivery)
+    if some:
+        yield some

@@ -1,0 +1,101 @@
+"""The journey of a batch's own record: let the members follow an operator, register files, see whether it is over."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from gridhaul.transfer.batches import Batch, BatchState, Counts, Summary
+from gridhaul.transfer.manifests import SumsDigest
+from gridhaul.transfer.model import Queue, RecordId, TaskName
+from gridhaul.transfer.states import Action
+from tasks.attempt import Meter, Tenure
+from tasks.celery import app
+from tasks.register_members import register_some
+from tasks.retry_members import retry_files
+from tasks.runtime import Runtime, worker
+
+MEMBERS_A_WRITE = 2000  # so many records are moved in well under a second
+LOOK_SECONDS = 60.0  # how often a running batch looks whether it is over, if no lane lets it look
+
+
+@app.task(name=TaskName.RUN_BATCH)
+def run_batch(batch_id: str) -> None:
+    """Run the journey `advance` for the batch id in the message."""
+    worker.run(advance, batch_id)
+
+
+async def advance(runtime: Runtime, batch_id: str) -> None:
+    """Claim the batch and do what is due of its own record. Do nothing if the claim fails."""
+    batch = await runtime.batches.records.claim_in_its_state(RecordId(batch_id), holder=runtime.holder)
+    if batch is None:
+        return
+    attempts = replace(runtime.batches.attempts, waiting=batch.state, failed=batch.state)
+    await attempts.run(batch, lambda tenure: _advance(runtime, batch, tenure), Meter(0, lambda _: {}))
+
+
+async def _advance(runtime: Runtime, batch: Batch, tenure: Tenure) -> None:
+    if batch.following is not None and not await _follow(runtime, batch, batch.following, tenure):
+        return
+    if batch.state is BatchState.REGISTERING:
+        await register_some(runtime, batch, tenure)
+    elif batch.state is BatchState.RUNNING:
+        await _end_if_over(runtime, batch)
+    else:
+        counts = await count(runtime, batch.id)
+        await runtime.batches.records.finish(batch.lease, batch.state, counts=counts)
+
+
+async def _follow(runtime: Runtime, batch: Batch, action: Action, tenure: Tenure) -> bool:
+    """Let all members follow the operator's action. Return whether they have.
+
+    A worker may register or deliver a few more members after the action. So a stop is repeated a lease later, until it
+    finds nothing more to stop.
+    """
+    moved = await _move_all(runtime, batch, action, tenure)
+    if action is Action.RETRY:
+        moved += await retry_files(runtime, batch, tenure)
+    if action in (Action.CANCEL, Action.PAUSE):
+        if moved:
+            seconds = runtime.settings.lease_seconds
+            await runtime.batches.records.release(batch.lease, batch.state, delay_seconds=seconds)
+        else:
+            await runtime.batches.records.renew(batch.lease, following=None)
+        return not moved
+    await runtime.batches.records.renew(batch.lease, following=None)
+    await wake_lanes(runtime, batch)
+    return True
+
+
+async def _move_all(runtime: Runtime, batch: Batch, action: Action, tenure: Tenure) -> int:
+    total = 0
+    while moved := await runtime.batches.members.follow(batch.id, action, who=None, limit=MEMBERS_A_WRITE):
+        tenure.check()
+        total += moved
+    return total
+
+
+async def wake_lanes(runtime: Runtime, batch: Batch, queues: Sequence[Queue] = (Queue.SMALL, Queue.LARGE)) -> None:
+    for hint in await runtime.batches.lanes.wake(batch.id, batch.owner, queues):
+        runtime.hints.offer(hint)
+
+
+async def _end_if_over(runtime: Runtime, batch: Batch) -> None:
+    records = runtime.batches.records
+    if await runtime.batches.members.any_open(batch.id):
+        await records.release(batch.lease, BatchState.RUNNING, delay_seconds=LOOK_SECONDS)
+        return
+    counts, summary = await count(runtime, batch.id), await _summary(runtime, batch.id)
+    await records.finish(batch.lease, BatchState.DONE, counts=counts, summary=summary, fruitless_attempts=0)
+
+
+async def count(runtime: Runtime, batch_id: RecordId) -> Counts:
+    counts = await runtime.batches.members.counts(batch_id)
+    return replace(counts, skipped=dict(await runtime.batches.skipped.counts(batch_id)))
+
+
+async def _summary(runtime: Runtime, batch_id: RecordId) -> Summary:
+    sums, files, length = SumsDigest(), 0, 0
+    async for member in runtime.batches.members.stored(batch_id):
+        sums.add(member.name, member.sha256)
+        files += 1
+        length += member.length
+    return Summary(files=files, bytes=length, sha256sums=sums.hexdigest())

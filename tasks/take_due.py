@@ -1,0 +1,104 @@
+"""The journey of a lane's message: take some due members of the batch, send the lane's next message, then work.
+
+The next message is sent before the work begins, so that every child that is free takes some members too.
+"""
+
+from collections.abc import Coroutine, Sequence
+from typing import Any
+
+from gridhaul.transfer.batches import ADVANCING, Lane, Token
+from gridhaul.transfer.bundle import BUNDLE_FILES, storing_task
+from gridhaul.transfer.model import File, Hint, Queue, RecordId, TaskName
+from gridhaul.transfer.states import FileState
+from tasks.celery import app
+from tasks.deliver_together import deliver_together
+from tasks.finalize_file import deliver_file
+from tasks.runtime import Runtime, worker
+from tasks.store_bundle import claim_new, store_claimed
+from tasks.turns import does, in_turn
+from tasks.upload_file import store_file
+
+DELIVERIES_A_TURN = 32
+
+
+@app.task(name=TaskName.TAKE_DUE)
+def take_due(token: str) -> None:
+    """Run the journey `take_some` for the lane whose token is in the message."""
+    worker.run(in_turn(take_some), token)
+
+
+@does(TaskName.TAKE_DUE)
+async def take_some(runtime: Runtime, token: str) -> None:
+    """Work on some members of the lane that are due, or let the lane rest until some will be."""
+    lane = await runtime.batches.lanes.take(Token(RecordId(token)))
+    if lane is None:
+        return
+    batch = await runtime.batches.records.get(lane.batch_id)
+    if batch is None or batch.state not in ADVANCING:
+        await runtime.batches.lanes.rest(lane, None)
+        return
+    work = await _begin(runtime, lane)
+    if work is None:
+        await _rest(runtime, lane)
+        return
+    runtime.hints.offer(lane.hint)
+    runtime.turns.note(lane.owner)
+    await work
+    await _owe(runtime, lane)
+
+
+async def _begin(runtime: Runtime, lane: Lane) -> Coroutine[Any, Any, None] | None:
+    """Claim some due members, and return the work on them; None if nothing is due."""
+    limit = BUNDLE_FILES if lane.queue is Queue.SMALL else 1
+    due = await runtime.batches.members.due(lane.batch_id, lane.queue, limit=limit)
+    if due.deliveries:
+        return _deliver(runtime, lane, due.deliveries)
+    if not due.files:
+        return None
+    together = [file for file in due.files if _is_new_and_small(file)]
+    alone = [file for file in due.files if not _is_new_and_small(file)]
+    if not together:
+        return _store_alone(runtime, alone[:1])
+    claimed = await claim_new(runtime, [file.id for file in together])
+    return store_claimed(runtime, claimed)
+
+
+def _is_new_and_small(file: File) -> bool:
+    untouched = file.state is FileState.REGISTERED and not file.attempts and file.content_id is None
+    return untouched and storing_task(length=file.length, queue=file.queue) is TaskName.STORE_BUNDLE
+
+
+async def _store_alone(runtime: Runtime, files: Sequence[File]) -> None:
+    for file in files:
+        await store_file(runtime, file.id)
+
+
+async def _deliver(runtime: Runtime, lane: Lane, delivery_ids: Sequence[RecordId]) -> None:
+    if lane.queue is Queue.SMALL:
+        await deliver_together(runtime, delivery_ids)
+    for delivery_id in delivery_ids if lane.queue is not Queue.SMALL else ():
+        await deliver_file(runtime, delivery_id)
+
+
+async def _owe(runtime: Runtime, lane: Lane) -> None:
+    """Let the lane owe a hint for members that were not finished, however long the lane rests already."""
+    until = await runtime.batches.members.next_due(lane.batch_id, lane.queue)
+    if until is None:
+        await _look(runtime, lane)
+    else:
+        await runtime.batches.lanes.owe(lane, until)
+
+
+async def _rest(runtime: Runtime, lane: Lane) -> None:
+    """Let the lane rest until a member may be due."""
+    until = await runtime.batches.members.next_due(lane.batch_id, lane.queue)
+    if not await runtime.batches.lanes.rest(lane, until):  # a member has become due meanwhile
+        runtime.hints.offer(lane.hint)
+    elif until is None:
+        await _look(runtime, lane)
+
+
+async def _look(runtime: Runtime, lane: Lane) -> None:
+    """Let the batch see whether it is over, because nothing of the lane will be due."""
+    if await runtime.batches.records.look_soon(lane.batch_id):
+        runtime.hints.offer(Hint(task=TaskName.RUN_BATCH, record_id=lane.batch_id, queue=Queue.MAINTENANCE))
