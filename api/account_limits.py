@@ -1,6 +1,7 @@
 """Limits of an account: files that are not stored yet, and the bytes of all its files (docs/adr/0008)."""
 
 from contextlib import AbstractAsyncContextManager
+
 from api.dependencies import Service
 from gridhaul.transfer.access import Account
 from gridhaul.transfer.errors import DatabaseUnavailable

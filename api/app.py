@@ -42,6 +42,7 @@ from gridhaul.storage.accounts.accounts import MongoAccounts
 from gridhaul.storage.accounts.usage import MongoUsage
 from gridhaul.storage.agenda import MongoAgenda, MongoDispatcherLease
 from gridhaul.storage.batches.batches import MongoBatches
+from gridhaul.storage.batches.lanes import MongoLanes
 from gridhaul.storage.batches.members import MongoMembers
 from gridhaul.storage.batches.skipped import MongoSkippedPaths
 from gridhaul.storage.checking.checks import MongoChecks
@@ -141,6 +142,7 @@ def _service(
         contents=MongoContents(database),
         checks=checks,
         batches=batches,
+        lanes=MongoLanes(database),
         members=members,
         skipped=skipped,
         batch_counts=BatchCounts(batches, members, skipped),

@@ -6,18 +6,27 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Response
 from fastapi.responses import StreamingResponse
 
-from api.auth import Preparing, Reading
+from api.auth import Deleting, Preparing, Reading
 from api.batch_schemas import BatchBody, BatchesView, BatchTargetBody, BatchView, SkippedPageView, SkippedView
 from api.dependencies import Cursor, Id, Limit, Service, ServiceDep, States
 from api.prepare import IdempotencyKey
 from api.schemas import LOCATION
+from gridhaul.asgi.audit import audit
 from gridhaul.asgi.bounded_route import BoundedRoute
 from gridhaul.asgi.problems import documented
 from gridhaul.source.opened import check_path
 from gridhaul.source.roots import Roots
 from gridhaul.source.walk import check_source
 from gridhaul.transfer.access import Caller, Scope
-from gridhaul.transfer.batches import BATCH_MOVES, Batch, BatchState, BatchTarget, NewBatch
+from gridhaul.transfer.batches import (
+    BATCH_MOVES,
+    CANCEL_AND_DELETE_BATCH,
+    DELETE_BATCH,
+    Batch,
+    BatchState,
+    BatchTarget,
+    NewBatch,
+)
 from gridhaul.transfer.digest import fingerprint
 from gridhaul.transfer.errors import IdempotencyConflict, InvalidValue, NotFound, StateConflict, TooManyOpenBatches
 from gridhaul.transfer.manifests import write_sha256sums
@@ -28,6 +37,7 @@ from gridhaul.transfer.states import Action
 router = APIRouter(prefix="/batches", tags=["batches"], route_class=BoundedRoute)
 
 TRY_AGAIN_SECONDS = 30
+Cancel = Annotated[bool, Query(description="First cancel what is open of the batch, then delete")]
 MOVED = documented(404, 409)
 
 
@@ -131,6 +141,28 @@ async def resume_batch(batch_id: Id, caller: Preparing, service: ServiceDep) -> 
 async def retry_batch(batch_id: Id, caller: Preparing, service: ServiceDep) -> BatchView:
     """Store and deliver again what failed or was cancelled, and nothing else. A source that changed is read anew."""
     return await _move(batch_id, Action.RETRY, caller=caller, service=service)
+
+
+@router.delete(
+    "/{batch_id}", status_code=202, summary="Delete the stored bytes of a batch's files", responses=documented(404, 409)
+)
+async def delete_batch(batch_id: Id, caller: Deleting, service: ServiceDep, cancel: Cancel = False) -> BatchView:
+    """Delete the stored bytes of all files of the batch. The records stay, and become DELETED a little later.
+
+    Delivered objects stay at their targets. A file with a delivery that is open waits for its end.
+    """
+    batch = await _batch(service, caller, batch_id)
+    changes = {"following": Action.CANCEL} if cancel else {}
+    move = CANCEL_AND_DELETE_BATCH if cancel else DELETE_BATCH
+    moved = await service.batches.move(batch.id, move, who=caller.username, **changes)
+    audit("delete_batch", batch_id=batch.id)
+    if moved is not None:
+        _hint(service, moved)
+        return BatchView.of(moved, service.obstacles)
+    batch = await _batch(service, caller, batch_id)
+    if batch.state not in move.done_in:
+        raise StateConflict(f"The batch is {batch.state}; wait for its end, or cancel it first.")
+    return BatchView.of(batch, service.obstacles)
 
 
 async def _move(batch_id: RecordId, action: Action, *, caller: Caller, service: Service) -> BatchView:

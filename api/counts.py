@@ -18,7 +18,9 @@ S = TypeVar("S", FileState, DeliveryState)
 
 router = APIRouter(prefix="/counts", tags=["counts"])
 
-Owner = Annotated[str | None, Query(max_length=64, description="The account; without it: your own. Admins name any")]
+Owner = Annotated[
+    str | None, Query(min_length=1, max_length=64, description="The account; without it: your own. Admins name any")
+]
 
 
 class GroupView(BaseModel):
@@ -26,7 +28,7 @@ class GroupView(BaseModel):
     bytes: int = Field(description="The sum of the lengths")
 
 
-class CountsView(BaseModel):
+class AccountCountsView(BaseModel):
     owner: str
     files: dict[FileState, GroupView] = Field(description="By state; a state without files is left out")
     deliveries: dict[DeliveryState, GroupView] = Field(description="By state; a state without deliveries is left out")
@@ -43,12 +45,12 @@ class CountsView(BaseModel):
 
 
 @router.get("", summary="Count the files and deliveries of an account by state")
-async def count(caller: Reading, service: ServiceDep, owner: Owner = None) -> CountsView:
+async def count(caller: Reading, service: ServiceDep, owner: Owner = None) -> AccountCountsView:
     """Count the account's files and deliveries. An account with many of them is counted less often than every 10 s."""
     account = owner or caller.username
     if not caller.sees(account):
         raise Forbidden("Only an admin counts what other accounts have.")
-    return CountsView.of(account, await service.account_counts.of_account(account))
+    return AccountCountsView.of(account, await service.account_counts.of_account(account))
 
 
 def _views(groups: Mapping[S, Group]) -> dict[S, GroupView]:

@@ -22,7 +22,7 @@ from gridhaul.transfer.access import Caller
 from gridhaul.transfer.errors import NotFound, NotStored, StateConflict, TargetUnknown
 from gridhaul.transfer.model import Delivery, File, RecordId
 from gridhaul.transfer.ports.accounts import Accounts, AccountUsage
-from gridhaul.transfer.ports.batches import BatchRegistry, Members, SkippedPaths
+from gridhaul.transfer.ports.batches import BatchRegistry, Lanes, Members, SkippedPaths
 from gridhaul.transfer.ports.checking import CheckRegistry
 from gridhaul.transfer.ports.contents import ContentReading
 from gridhaul.transfer.ports.deliveries import DeliveryRegistry
@@ -42,6 +42,7 @@ class Service:
     contents: ContentReading
     checks: CheckRegistry
     batches: BatchRegistry
+    lanes: Lanes
     members: Members
     skipped: SkippedPaths
     batch_counts: BatchCounts

@@ -16,9 +16,7 @@ class EventView(BaseModel):
     state: str = Field(description="The record's state from then on")
     code: str | None = Field(description="The code of the error that ended an attempt; null: there was none")
     attempt: int = Field(description="The record's `attempts` at that time")
-    who: str | None = Field(
-        description="The username of the operator who did this; null: a worker did it, or the record was asked for"
-    )
+    who: str | None = Field(description="The username of the account that did this; null: a worker did it")
     revision: int = Field(description="Each event of a record has the next number")
 
     @classmethod

@@ -23,6 +23,7 @@ from gridhaul.transfer.errors import (
 FILE_ID = "69285d1f3c6e0b7a94d2f815"
 DELIVERY_ID = "5f0a9c47be31d86072f4e19b"
 CHECK_ID = "69285e8d3c6e0b7a94d2f8a4"
+BATCH_ID = "69285d3a3c6e0b7a94d2f83c"
 KEY_ID = "65f0c2a4e1b7d3908c6a5e42"
 PATH = "/srv/exports/run42.h5"
 NAME = "run42.h5"
@@ -30,6 +31,7 @@ TARGET = "delivered"
 LENGTH = 64 << 20
 SHA256 = "3b6a07d0d404fab4e23b6d34bc6696a6a312dd92821332385e5af7c01c421351"  # of 64 MiB of zeros, as is the next one
 MANIFEST_ROOT = "24c09f92b70225aebc411a0decd827032d7ac93e1d4258ad2f9664e50090abb2"
+SHA256SUMS = "9f2b4c1e7a0d3856c4e19b7f20a8d65318e7c0b94f6a2d71e35b8094c6fa1d27"
 WRITTEN = "2025-11-26T23:58:07.250000Z"
 BEGUN = "2025-11-27T14:16:31.402000Z"
 ENDED = "2025-11-27T14:16:33.917000Z"
@@ -42,14 +44,27 @@ PARAMETERS = {
     "file_id": FILE_ID,
     "delivery_id": DELIVERY_ID,
     "check_id": CHECK_ID,
+    "batch_id": BATCH_ID,
     "key_id": KEY_ID,
     "username": "alice",
     "repr-digest": f"sha-256=:{base64.b64encode(bytes.fromhex(SHA256)).decode()}:",
 }
 
+COUNTS: dict[str, Any] = {
+    "owner": "alice",
+    "files": {"STORING": {"count": 1, "bytes": LENGTH}, "STORED": {"count": 41, "bytes": 41 * LENGTH}},
+    "deliveries": {"DELIVERED": {"count": 41, "bytes": 41 * LENGTH}},
+    "counted_at": ENDED,
+}
+
 BODIES: dict[str, dict[str, Any]] = {
     "PrepareBody": {"file_path": PATH, "deliver_to": {"target": TARGET}},
     "FinalizeBody": {"target": TARGET, "object_name": NAME, "if_exists": "fail"},
+    "BatchBody": {
+        "paths": ["/srv/exports/run42", "/srv/exports/notes/*.txt"],
+        "exclude": ["*.tmp"],
+        "deliver_to": [{"target": TARGET, "prefix": "2025/november"}],
+    },
     "CheckBody": {"kind": "fsck", "mode": "report"},
     "AccountBody": {
         "username": "alice",
@@ -67,6 +82,7 @@ BODIES: dict[str, dict[str, Any]] = {
 
 FILE: dict[str, Any] = {
     "file_id": FILE_ID,
+    "batch_id": None,
     "name": NAME,
     "file_path": PATH,
     "mtime": WRITTEN,
@@ -98,11 +114,11 @@ FILE: dict[str, Any] = {
 }
 
 
-def history(first: str, *others: str) -> list[dict[str, Any]]:
-    """Return the history of a record that went through these states in one attempt."""
-    began = {"time": BEGUN, "state": first, "code": None, "attempt": 0, "who": None, "revision": 1}
-    later = enumerate(others, start=2)
-    return [began, *({**began, "time": ENDED, "state": state, "attempt": 1, "revision": n} for n, state in later)]
+def history(who: str | None, first: str, *others: str) -> list[dict[str, Any]]:
+    """Return the history of a record that `who` asked for, and that one attempt brought through the other states."""
+    began = {"time": BEGUN, "state": first, "code": None, "attempt": 0, "who": who, "revision": 1}
+    later = {**began, "time": ENDED, "attempt": 1, "who": None}
+    return [began, *({**later, "state": state, "revision": n} for n, state in enumerate(others, start=2))]
 
 
 RECEIPT: dict[str, Any] = {
@@ -125,6 +141,7 @@ RECEIPT: dict[str, Any] = {
 DELIVERY: dict[str, Any] = {
     "delivery_id": DELIVERY_ID,
     "file_id": FILE_ID,
+    "batch_id": None,
     "source_path": PATH,
     "target": TARGET,
     "object_name": NAME,
@@ -148,6 +165,39 @@ DELIVERY: dict[str, Any] = {
     "updated_at": ENDED,
     "links": {"self": f"/deliveries/{DELIVERY_ID}", "file": f"/files/{FILE_ID}"},
 }
+BATCH: dict[str, Any] = {
+    "batch_id": BATCH_ID,
+    "owner": "alice",
+    "paths": ["/srv/exports/run42", "/srv/exports/notes/*.txt"],
+    "base": None,
+    "choice": {"include": [], "exclude": ["*.tmp"], "hidden": True, "links": "skip", "empty_folders": False},
+    "deliver_to": [{"target": TARGET, "prefix": "2025/november", "if_exists": "fail"}],
+    "if_changed": "fail",
+    "state": "DONE",
+    "registered": True,
+    "excluded": 3,
+    "counts": {
+        "files": {"STORED": {"count": 20, "bytes": 20 * LENGTH}},
+        "deliveries": {"DELIVERED": {"count": 19, "bytes": 19 * LENGTH}, "FAILED": {"count": 1, "bytes": LENGTH}},
+        "failures": {"object_exists": 1},
+        "skipped": {"link": 1},
+        "counted_at": ENDED,
+    },
+    "summary": {"files": 20, "bytes": 20 * LENGTH, "sha256sums": SHA256SUMS},
+    "error": None,
+    "waiting": None,
+    "created_at": BEGUN,
+    "updated_at": ENDED,
+    "ended_at": ENDED,
+    "links": {
+        "self": f"/batches/{BATCH_ID}",
+        "files": f"/files?batch={BATCH_ID}",
+        "deliveries": f"/deliveries?batch={BATCH_ID}",
+        "skipped": f"/batches/{BATCH_ID}/skipped",
+        "sha256sums": f"/batches/{BATCH_ID}/sha256sums",
+    },
+}
+SKIPPED = {"path": "/srv/exports/run42/latest", "reason": "link", "detail": "Links are not followed."}
 CHECK: dict[str, Any] = {
     "check_id": CHECK_ID,
     "kind": "fsck",
@@ -207,12 +257,16 @@ TOKEN: dict[str, Any] = {
 
 SCHEMAS = BODIES | {
     "FileView": FILE,
-    "FileDetailView": {**FILE, "history": history("REGISTERED", "STORING", "STORED")},
+    "FileDetailView": {**FILE, "history": history("alice", "REGISTERED", "STORING", "STORED")},
     "FilesView": {"files": [FILE], "next_cursor": None},
     "DeliveryView": DELIVERY,
-    "DeliveryDetailView": {**DELIVERY, "history": history("QUEUED", "STREAMING", "COMMITTING", "DELIVERED")},
+    "DeliveryDetailView": {**DELIVERY, "history": history(None, "QUEUED", "STREAMING", "COMMITTING", "DELIVERED")},
     "DeliveriesView": {"deliveries": [DELIVERY]},
     "DeliveryPageView": {"deliveries": [DELIVERY], "next_cursor": None},
+    "BatchView": BATCH,
+    "BatchesView": {"batches": [BATCH], "next_cursor": None},
+    "SkippedPageView": {"skipped": [SKIPPED], "next_cursor": None},
+    "AccountCountsView": COUNTS,
     "CheckView": CHECK,
     "ChecksView": {"checks": [CHECK], "next_cursor": None},
     "AccountView": ACCOUNT,

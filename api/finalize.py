@@ -80,7 +80,7 @@ async def finalize(
         queue=file.queue,
         source_path=file.path,
     )
-    delivery, queued = await service.deliveries.open(new)
+    delivery, queued = await service.deliveries.open(new, who=caller.username)
     if delivery.state is not DeliveryState.DELIVERED:
         await service.accept(delivery)
     if queued:

@@ -1,9 +1,10 @@
 """Lists of records: the parameters that can be combined, `Link` to the next page (RFC 8288), and JSON Lines."""
 
+import json
 import re
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -11,6 +12,7 @@ from fastapi import Depends, Query, Request
 from fastapi.responses import StreamingResponse
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator
 
+from api.examples import SCHEMAS
 from gridhaul.transfer.access import Caller
 from gridhaul.transfer.errors import Forbidden, NotCombinable
 from gridhaul.transfer.listing import Selection
@@ -49,10 +51,11 @@ def _rfc3339(value: object) -> object:
 
 
 def _in_utc(time: AwareDatetime) -> AwareDatetime:
+    """Return the time in UTC; the first or last time of the calendar for one that is before the year 1 or after 9999."""
     try:
         return time.astimezone(UTC)
     except OverflowError:
-        raise ValueError("before the year 1 or after the year 9999 in UTC") from None
+        return (datetime.min if time.year == 1 else datetime.max).replace(tzinfo=UTC)
 
 
 Time = Annotated[AwareDatetime, BeforeValidator(_rfc3339), AfterValidator(_in_utc)]
@@ -63,53 +66,63 @@ class Filters:
     """The parameters that all lists of records take."""
 
     batch: Annotated[str | None, Query(pattern=HEX, description="Only members of the batch with this id")] = None
-    target: Annotated[str | None, Query(max_length=64, description="Only records that go to this target")] = None
+    target: Annotated[
+        str | None, Query(min_length=1, max_length=64, description="Only records that go to this target")
+    ] = None
     name_prefix: Annotated[
         str | None,
         Query(
             min_length=1,
             max_length=1024,
-            description="Only files whose name, or deliveries whose object name, begins with this text; sorted by name",
+            description="Only files whose name, or deliveries whose object name, begins with this text, by name",
         ),
     ] = None
     owner: Annotated[
         str | None,
         Query(
+            min_length=1,
             max_length=64,
             description="Only records of this account. Admins name any account, and need to in lists by target or name",
         ),
     ] = None
-    created_after: Annotated[Time | None, Query(description="Only records that were made after this time")] = None
-    created_before: Annotated[Time | None, Query(description="Only records that were made before this time")] = None
+    created_after: Annotated[
+        Time | None, Query(description="Only records made after this time, such as `2025-11-27T14:16:31Z`")
+    ] = None
+    created_before: Annotated[Time | None, Query(description="Only records made before this time")] = None
     order: Annotated[
         Order | None, Query(description="Without it: the newest first, but with `name_prefix` by name")
     ] = None
 
-    def given(self, others: Mapping[str, object]) -> frozenset[str]:
-        """Return the parameters that the request has, `others` included; an order with its value."""
-        named = {name: getattr(self, name) for name in self.__slots__ if name != "order"} | others
-        orders = {f"order={self.order}"} if self.order else set()
-        return frozenset(name for name, value in named.items() if value) | orders
+    @property
+    def given(self) -> frozenset[str]:
+        """Return the parameters that the request has; the order with its value."""
+        names = frozenset(name for name in self.__slots__ if name != "order" and getattr(self, name))
+        return names | {f"order={self.order}"} if self.order else names
 
 
 FiltersDep = Annotated[Filters, Depends()]
 
 
 def select(
-    caller: Caller, filters: Filters, lists: Sequence[frozenset[str]], **others: Collection[str] | bool
+    caller: Caller,
+    filters: Filters,
+    lists: Sequence[frozenset[str]],
+    *,
+    state: Collection[str],
+    lost: bool = False,
 ) -> Selection:
-    """Return what a list shows to the caller. `others` are the parameters `state` and `lost`, where a list has them.
+    """Return what a list shows to the caller.
 
-    Raises NotCombinable unless `lists` has all the parameters in one line, and Forbidden for somebody else as owner.
+    Raises NotCombinable unless `lists` has all parameters of the request in one line, or if an admin has to name an
+    owner; and Forbidden if the owner is somebody else.
     """
-    given = filters.given(others)
+    given = filters.given | ({"state"} if state else set()) | ({"lost"} if lost else set())
     if not any(given <= together for together in lists):
         raise _not_combinable(given, lists)
-    states = others.get("state", ())
     by_name = filters.name_prefix or ("" if filters.order is Order.NAME else None)
     return Selection(
         owner=_owner(caller, filters, next((name for name in OF_ONE_OWNER if name in given), None)),
-        states=() if isinstance(states, bool) else states,
+        states=state,
         batch_id=RecordId(filters.batch) if filters.batch else None,
         target=filters.target,
         name_prefix=by_name,
@@ -149,7 +162,8 @@ def next_cursor(records: Sequence[File | Delivery], limit: int) -> str | None:
 
 def documented_lines(schema: str) -> dict[int | str, dict[str, Any]]:
     """Return `responses` for FastAPI, which say that a list of `schema` may be asked for as JSON Lines."""
-    lines = {"schema": {"type": "string", "description": f"One `{schema}` a line, as JSON"}}
+    example = json.dumps(SCHEMAS[schema]) + "\n"
+    lines = {"schema": {"type": "string", "description": f"One `{schema}` a line, as JSON"}, "example": example}
     link = {"description": "The next page, with `rel=next`, if one follows", "schema": {"type": "string"}}
     return {200: {"description": "A page", "content": {LINES: lines}, "headers": {"Link": link}}}
 

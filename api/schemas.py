@@ -147,6 +147,7 @@ def _deliver_to(destinations: Sequence[Destination]) -> DeliverToView | list[Del
 
 class FileView(BaseModel):
     file_id: str
+    batch_id: str | None = Field(description="The batch that the file is a member of; null: it is none")
     name: str
     file_path: str = Field(description="The path of the source, as prepare named it")
     mtime: datetime | None = Field(
@@ -183,6 +184,7 @@ class FileView(BaseModel):
         path = f"/files/{file.id}"
         return cls(
             file_id=file.id,
+            batch_id=file.batch_id,
             name=file.name,
             file_path=file.path,
             mtime=file.identity.modified_at,
@@ -276,6 +278,7 @@ class FormerReceiptView(ReceiptView):
 class DeliveryView(BaseModel):
     delivery_id: str
     file_id: str
+    batch_id: str | None = Field(description="The batch that the delivery is a member of; null: it is none")
     source_path: str | None = Field(
         description="The path of the file's source; null: the delivery is older than this member"
     )
@@ -320,6 +323,7 @@ class DeliveryView(BaseModel):
         return cls(
             delivery_id=delivery.id,
             file_id=delivery.file_id,
+            batch_id=delivery.batch_id,
             source_path=delivery.source_path,
             target=delivery.target,
             object_name=delivery.object_name,

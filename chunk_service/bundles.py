@@ -1,7 +1,7 @@
 """The chunk service's route that stores many small contents in one request."""
 
 from fastapi import APIRouter, Request
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from chunk_service import documentation
 from chunk_service.bundle_body import read_bundle
@@ -9,12 +9,13 @@ from chunk_service.dependencies import GrantedBundle, ServiceDep
 from chunk_service.segment_body import declared_length
 from gridhaul.asgi.bounded_route import BoundedRoute
 from gridhaul.asgi.problems import documented
+from gridhaul.transfer.states import Layout
 
 router = APIRouter(tags=["contents"], route_class=BoundedRoute)
 
 
 class BundleAnswer(BaseModel):
-    refused: dict[str, str]  # the error code of each refused content, by the content's id
+    stored: dict[str, Layout] = Field(description="The layout of each stored content by its id; others are refused")
 
 
 @router.post("/contents", responses=documented(400, 408, 411, 413, 507), openapi_extra=documentation.BUNDLE)
@@ -24,5 +25,5 @@ async def store_bundle(request: Request, granted: GrantedBundle, service: Servic
     await service.disk.require(length)
     with service.memory.hold(length):
         contents = await read_bundle(request, granted, length=length, stall_seconds=service.stall_seconds)
-        refused = await service.intake.store_whole(contents)
-    return BundleAnswer(refused={str(content_id): code for content_id, code in refused.items()})
+        stored = await service.intake.store_whole(contents)
+    return BundleAnswer(stored={str(content_id): layout for content_id, layout in stored.items()})

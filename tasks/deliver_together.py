@@ -1,8 +1,8 @@
 """The journey of several small deliveries together: they are claimed, read, sent, renamed and finished at once.
 
-A bundle is only a fast way, for deliveries that meet nothing unusual. If anything goes wrong with a delivery, the bundle
-gives it back as if it had not been claimed. Then the delivery makes its own journey (`tasks/finalize_file.py`), which
-removes what the bundle left at the target, and reports the error.
+A bundle is only a fast way, for deliveries that meet nothing unusual. If anything goes wrong with a delivery, the
+bundle gives it back as if it had not been claimed. Then the delivery makes its own journey (`tasks/finalize_file.py`),
+which removes what the bundle left at the target, and reports the error.
 """
 
 import asyncio

@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 
 from gridhaul.source.roots import Roots
 from gridhaul.source.selection import Selection
-from gridhaul.source.tree import Found, Limits
+from gridhaul.source.found import Found, Limits
 from gridhaul.source.walk import Walk, split_pattern, walk_source
 from gridhaul.transfer.batches import Batch, BatchState, Position, Skipped
 from gridhaul.transfer.errors import QuotaExceeded

@@ -9,6 +9,7 @@ from gridhaul.transfer.model import Queue, RecordId, TaskName
 from gridhaul.transfer.states import Action
 from tasks.attempt import Meter, Tenure
 from tasks.celery import app
+from tasks.delete_members import delete_files
 from tasks.register_members import register_some
 from tasks.retry_members import retry_files
 from tasks.runtime import Runtime, worker
@@ -39,9 +40,16 @@ async def _advance(runtime: Runtime, batch: Batch, tenure: Tenure) -> None:
         await register_some(runtime, batch, tenure)
     elif batch.state is BatchState.RUNNING:
         await _end_if_over(runtime, batch)
+    elif batch.state is BatchState.DELETING:
+        if await delete_files(runtime, batch, tenure):
+            await _finish(runtime, batch, BatchState.DELETED)
     else:
-        counts = await count(runtime, batch.id)
-        await runtime.batches.records.finish(batch.lease, batch.state, counts=counts)
+        await _finish(runtime, batch, batch.state)
+
+
+async def _finish(runtime: Runtime, batch: Batch, state: BatchState) -> None:
+    counts = await count(runtime, batch.id)
+    await runtime.batches.records.finish(batch.lease, state, counts=counts, fruitless_attempts=0)
 
 
 async def _follow(runtime: Runtime, batch: Batch, action: Action, tenure: Tenure) -> bool:

@@ -26,6 +26,7 @@ from gridhaul.storage.accounts.usage import MongoRecounts, MongoUsage
 from gridhaul.storage.agenda import MongoWaitingOwners
 from gridhaul.storage.batches.batches import MongoBatches
 from gridhaul.storage.batches.lanes import MongoLanes
+from gridhaul.storage.batches.member_deletion import MongoMemberDeletion
 from gridhaul.storage.batches.members import MongoMembers
 from gridhaul.storage.batches.skipped import MongoSkippedPaths
 from gridhaul.storage.checking.checks import MongoChecks
@@ -46,7 +47,7 @@ from gridhaul.transfer.batches import BatchState
 from gridhaul.transfer.checks import CheckState
 from gridhaul.transfer.model import Queue
 from gridhaul.transfer.ports.accounts import AccountUsage
-from gridhaul.transfer.ports.batches import Lanes, Members, RunnableBatches, SkippedPaths
+from gridhaul.transfer.ports.batches import Lanes, MemberDeletion, Members, RunnableBatches, SkippedPaths
 from gridhaul.transfer.ports.checking import (
     DeliveredObjects,
     Inspection,
@@ -99,6 +100,7 @@ class Batches:
     records: RunnableBatches
     lanes: Lanes
     members: Members
+    deletion: MemberDeletion
     skipped: SkippedPaths
     attempts: Attempts[BatchState]
 
@@ -260,6 +262,7 @@ async def _compose(
             records=batches,
             lanes=MongoLanes(database),
             members=MongoMembers(database, files, deliveries),
+            deletion=MongoMemberDeletion(database, files),
             skipped=MongoSkippedPaths(database),
             attempts=Attempts(
                 records=batches,

@@ -5,7 +5,7 @@ claimed. Then the file makes its own journey (`tasks/upload_file.py`), which rep
 """
 
 import asyncio
-from collections.abc import Coroutine, Iterable, Sequence
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -15,10 +15,10 @@ import structlog
 from gridhaul.source.opened import TICK_SECONDS, is_settled
 from gridhaul.source.roots import Roots
 from gridhaul.source.small import read_small
-from gridhaul.transfer.bundle import WholeContent, packed
+from gridhaul.transfer.bundle import WholeContent, first_bundle, packed
 from gridhaul.transfer.errors import DatabaseUnavailable, GridhaulError, LeaseLost, StopRequested
-from gridhaul.transfer.model import File, RecordId, TaskName
-from gridhaul.transfer.states import FileState, Layout
+from gridhaul.transfer.model import File, Hint, RecordId, TaskName
+from gridhaul.transfer.states import FileState
 from tasks.attempt import TICK_SECONDS as LOOK_SECONDS
 from tasks.celery import app
 from tasks.runtime import Runtime, worker
@@ -39,12 +39,20 @@ def store_bundle(file_ids: list[str]) -> None:
 @does(TaskName.STORE_BUNDLE)
 async def store_files(runtime: Runtime, file_ids: Sequence[str]) -> None:
     """Store the new files together, then each file that still waits by itself."""
-    ids = [*map(RecordId, file_ids)]
-    files, claimed = await _claim(runtime, ids)
+    files = await runtime.files.get_all([*map(RecordId, file_ids)])
+    bundle = first_bundle(files)
+    _hint_again(runtime, files[len(bundle) :])
+    as_claimed, claimed = await _claim(runtime, [file.id for file in bundle])
     if claimed:
         runtime.turns.note(claimed[0].owner)
     await store_claimed(runtime, claimed)
-    await _store_alone(runtime, [file.id for file in files if file.state is FileState.REGISTERED])
+    await _store_alone(runtime, [file.id for file in as_claimed if file.state is FileState.REGISTERED])
+
+
+def _hint_again(runtime: Runtime, files: Iterable[File]) -> None:
+    """Hint the files that are too many bytes for this bundle: other children take them, behind files that wait now."""
+    for file in files:
+        runtime.hints.offer(Hint(task=TaskName.STORE_BUNDLE, record_id=file.id, queue=file.queue))
 
 
 async def claim_new(runtime: Runtime, file_ids: Sequence[RecordId]) -> list[File]:
@@ -109,21 +117,41 @@ async def _while_wanted(runtime: Runtime, work: Coroutine[Any, Any, None]) -> No
 
 
 async def _store_all(runtime: Runtime, claimed: Sequence[File], not_stored: dict[RecordId, File]) -> None:
-    """Store the files. Each file that is stored is removed from `not_stored`."""
+    """Store the files. Each file that is stored is removed from `not_stored`.
+
+    A few requests are under way at a time, while the files of the next request are read: a child holds the bytes of as
+    many requests, and of one more.
+    """
     if not all(is_settled(file.identity) for file in claimed):
         await asyncio.sleep(TICK_SECONDS)
-    for files in packed(claimed):
-        for file in await _store(runtime, files):
-            del not_stored[file.id]
+    slots = asyncio.Semaphore(runtime.settings.segments_in_flight)
+
+    async def store(files: Sequence[File], whole: Mapping[RecordId, WholeContent]) -> None:
+        try:
+            for file in await _store(runtime, files, whole):
+                del not_stored[file.id]
+        finally:
+            slots.release()
+
+    async def read_and_store(storing: asyncio.TaskGroup) -> None:
+        for files in packed(claimed):
+            whole = await asyncio.to_thread(_read_all, files, runtime.settings.roots)
+            await slots.acquire()
+            storing.create_task(store(files, whole))
+
+    try:
+        async with asyncio.TaskGroup() as storing:
+            await read_and_store(storing)
+    except BaseExceptionGroup as group:
+        raise group.exceptions[0] from None
 
 
-async def _store(runtime: Runtime, files: Sequence[File]) -> list[File]:
+async def _store(runtime: Runtime, files: Sequence[File], whole: Mapping[RecordId, WholeContent]) -> list[File]:
     """Store files with one request to the chunk service. Return the files that are stored."""
-    whole = await asyncio.to_thread(_read_all, files, runtime.settings.roots)
-    refused = await runtime.chunks.store_whole(list(whole.values())) if whole else {}
-    done = [file for file in files if file.id in whole and whole[file.id].id not in refused]
+    layouts = await runtime.chunks.store_whole(list(whole.values())) if whole else {}
+    done = [file for file in files if file.id in whole and whole[file.id].id in layouts]
     if done:
-        fields = {file.lease: said_of_stored(whole[file.id].seal, Layout.INLINE) for file in done}
+        fields = {file.lease: said_of_stored(whole[file.id].seal, layouts[whole[file.id].id]) for file in done}
         await runtime.files.finish_all(fields, FileState.STORED)
     return done
 

@@ -6,7 +6,7 @@ The next message is sent before the work begins, so that every child that is fre
 from collections.abc import Coroutine, Sequence
 from typing import Any
 
-from gridhaul.transfer.batches import ADVANCING, Lane, Token
+from gridhaul.transfer.batches import STANDING, Lane, Token
 from gridhaul.transfer.bundle import BUNDLE_FILES, storing_task
 from gridhaul.transfer.model import File, Hint, Queue, RecordId, TaskName
 from gridhaul.transfer.states import FileState
@@ -34,7 +34,7 @@ async def take_some(runtime: Runtime, token: str) -> None:
     if lane is None:
         return
     batch = await runtime.batches.records.get(lane.batch_id)
-    if batch is None or batch.state not in ADVANCING:
+    if batch is None or batch.state in STANDING:
         await runtime.batches.lanes.rest(lane, None)
         return
     work = await _begin(runtime, lane)

@@ -17,6 +17,7 @@ import pytest
 from celery.worker.consumer import Consumer
 from kombu.transport import virtual
 from kombu.transport.redis import Channel, MultiChannelPoller
+from pathspec.patterns.gitignore.spec import GitIgnoreSpecPattern
 from redis import Redis
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
@@ -33,6 +34,7 @@ ONE, CLOSE = "gridhaul/asgi/pipelining.py", "gridhaul/asgi/lingering_close.py"
 SENDING, CLIENT, LINE = "gridhaul/outgoing/sending.py", "gridhaul/outgoing/http_client.py", "gridhaul/outgoing/line.py"
 WATCHED = "gridhaul/outgoing/watched_backend.py"
 BROKER, WORKER = "tasks/transport.py", "tasks/consumer.py"
+PATTERNS = "gridhaul/source/patterns.py"
 INSIDES: tuple[tuple[Callable[..., Any], str, str], ...] = (
     (HttpToolsProtocol.connection_made, "acdde3b1feda895b", HEAD),
     (HttpToolsProtocol.connection_lost, "57f91eb8d08c0749", HEAD),
@@ -73,6 +75,8 @@ INSIDES: tuple[tuple[Callable[..., Any], str, str], ...] = (
     (virtual.QoS.restore_unacked_once, "8e5141f0b703ea87", BROKER),
     (Redis.parse_response, "fcd15082f10b6ba0", BROKER),
     (Consumer.__init__, "4aea916d66fb6975", WORKER),
+    (GitIgnoreSpecPattern, "336fd5e9d2708f4e", PATTERNS),
+    (GitIgnoreSpecPattern._translate_segment_glob, "60e5fa82f25630a9", PATTERNS),
 )
 
 

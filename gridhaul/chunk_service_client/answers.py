@@ -44,7 +44,7 @@ T = TypeVar("T")
 
 
 class _Bundle(BaseModel):
-    refused: dict[RecordId, str]
+    stored: dict[RecordId, Layout]
 
 
 class _Sealed(BaseModel):
@@ -76,9 +76,9 @@ def require_stored(response: httpx2.Response) -> None:
     _read_json(response, _NOTHING)
 
 
-def read_refused(response: httpx2.Response) -> Mapping[RecordId, str]:
-    """Return the error code of each refused content of a bundle. Raises the error of any other answer."""
-    return _read_json(response, _BUNDLE).refused
+def read_stored(response: httpx2.Response) -> Mapping[RecordId, Layout]:
+    """Return the layout of each stored content of a bundle. Raises the error of any other answer."""
+    return _read_json(response, _BUNDLE).stored
 
 
 def read_layout(response: httpx2.Response) -> Layout:

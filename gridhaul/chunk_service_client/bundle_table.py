@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from gridhaul.transfer.bundle import BUNDLE_FILES, BUNDLE_MAX_BYTES, WholeContent
-from gridhaul.transfer.chunking import chunk_count, chunk_length
+from gridhaul.transfer.chunking import CHUNK_BYTES, chunk_count, chunk_length
 from gridhaul.transfer.errors import InvalidValue
 from gridhaul.transfer.model import Seal
 
@@ -45,9 +45,19 @@ def write_table(contents: Sequence[WholeContent]) -> bytes:
     return _TABLE.dump_json([_entry(content) for content in contents], by_alias=True)
 
 
-def write_body(table: bytes, contents: Sequence[WholeContent]) -> bytes:
-    """Return the whole body: the table and the bytes of the contents that it lists."""
-    return b"".join((table, b"\n", *(chunk for content in contents for chunk in content.chunks)))
+def write_blocks(table: bytes, contents: Sequence[WholeContent]) -> list[bytes]:
+    """Return the whole body, the table and the bytes of the contents that it lists, in blocks of up to a chunk.
+
+    Each block costs the sender a pass through its layers, so pieces are joined; a whole chunk is not copied.
+    """
+    blocks: list[bytes] = []
+    pending: list[bytes] = []
+    for piece in (table, b"\n", *(chunk for content in contents for chunk in content.chunks)):
+        if pending and sum(map(len, pending)) + len(piece) > CHUNK_BYTES:
+            blocks.append(b"".join(pending))
+            pending = []
+        pending.append(piece)
+    return [*blocks, b"".join(pending)]
 
 
 def read_table(line: bytes) -> list[Entry]:

@@ -10,7 +10,7 @@ import structlog
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_delay
 
 from gridhaul.chunk_service_client import answers
-from gridhaul.chunk_service_client.bundle_table import write_body, write_table
+from gridhaul.chunk_service_client.bundle_table import write_blocks, write_table
 from gridhaul.chunk_service_client.grants import sign, sign_bundle, sign_repair
 from gridhaul.outgoing.headers import write_chunk_digests
 from gridhaul.outgoing.http_client import patience
@@ -59,28 +59,24 @@ class ChunkClient:
 
     async def put(self, grant: ContentGrant, segment: Segment) -> None:
         """Store a segment. It is durable when this method returns. Raises LeaseLost, or the service's error."""
-        headers = {"Chunk-Digests": write_chunk_digests(segment.digests), "Content-Length": str(segment.length)}
+        headers = {"Chunk-Digests": write_chunk_digests(segment.digests)}
         path = f"/{grant.content_id}/chunks/{segment.first}"
-        await self._request("PUT", grant, path, answers.require_stored, headers=headers, body=segment)
+        await self._request("PUT", grant, path, answers.require_stored, headers=headers, body=segment.chunks)
 
     async def repair(self, grant: RepairGrant, n: int, chunk: bytes, digest: bytes) -> None:
         """Repair a chunk of a sealed content. It is durable when this method returns. Raises the service's error."""
-        segment = Segment(first=n, chunks=(chunk,), digests=(digest,))
-        headers = {"Chunk-Digests": write_chunk_digests(segment.digests), "Content-Length": str(segment.length)}
+        headers = {"Chunk-Digests": write_chunk_digests([digest])}
         path = f"/{grant.content_id}/chunks/{n}/repair"
         try:
-            await self._request("PUT", grant, path, answers.require_stored, headers=headers, body=segment)
+            await self._request("PUT", grant, path, answers.require_stored, headers=headers, body=[chunk])
         except LeaseLost as lost:
             raise NotFound(str(lost)) from None
 
-    async def store_whole(self, contents: Sequence[WholeContent]) -> Mapping[RecordId, str]:
-        """Store and seal small contents. They are durable when this method returns.
-
-        Return the error code of each content that is refused.
-        """
+    async def store_whole(self, contents: Sequence[WholeContent]) -> Mapping[RecordId, Layout]:
+        """Store and seal small contents. Return the layout of each that is stored and durable; others are refused."""
         table = write_table(contents)
         grant = BundleGrant(table_sha256=content_sha256(table))
-        return await self._request("POST", grant, "", answers.read_refused, body=write_body(table, contents))
+        return await self._request("POST", grant, "", answers.read_stored, body=write_blocks(table, contents))
 
     async def seal(self, grant: ContentGrant, seal: Seal) -> Layout:
         """Make the content complete and unchangeable. Return its layout. Raises LeaseLost, or the service's error."""
@@ -109,25 +105,28 @@ class ChunkClient:
         read: Callable[[httpx2.Response], T],
         *,
         headers: dict[str, str] | None = None,
-        body: Segment | bytes | None = None,
+        body: Sequence[bytes] = (),
         json: object = None,
         busy_seconds: float = 0.0,
     ) -> T:
-        """Send the request, and return what `read` makes of the answer. Repeat it while a repeat can help."""
+        """Send the request, and return what `read` makes of the answer. Repeat it while a repeat can help.
+
+        `body` has the blocks of a body that is not JSON.
+        """
         url = f"{self._base_url}/contents{path}"
+        length = {"Content-Length": str(sum(map(len, body)))} if body else {}
         async for attempt in _retrying():
             with attempt:
-                signed = {**self._authorization(grant), **(headers or {})}
+                signed = {**self._authorization(grant), **(headers or {}), **length}
                 request = self._client.build_request(
                     method,
                     url,
                     headers=signed,
-                    content=None if isinstance(body, Segment) else body,
                     json=json,
                     timeout=patience(self._client, busy_seconds),
                 )
-                if isinstance(body, Segment):
-                    request.stream = Body(body.chunks)
+                if body:
+                    request.stream = Body(body)
                 return read(await self._once(request))
         raise AssertionError("unreachable: the loop returns or raises")
 

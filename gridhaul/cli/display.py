@@ -15,15 +15,17 @@ from gridhaul.client import Transfer
 LINE_SECONDS = 5.0
 
 
-class Display(Protocol):
+class Speaker(Protocol):
+    def say(self, line: str) -> None:
+        """Print a line that stays after the display has ended."""
+
+
+class Display(Speaker, Protocol):
     def title(self, line: str) -> None:
         """Show which transfer this is."""
 
     def show(self, transfer: Transfer) -> None:
         """Show where the transfer is now."""
-
-    def say(self, line: str) -> None:
-        """Print a line that stays after the display has ended."""
 
     def note(self, line: str) -> None:
         """Show the reason to wait, until the next `show`."""

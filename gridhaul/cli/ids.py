@@ -9,12 +9,15 @@ import typer
 
 from gridhaul.cli.connection import say
 from gridhaul.cli.exits import Exit, leave
+from gridhaul.cli.table import shortened
 from gridhaul.client import Client
+from gridhaul.client.batch_records import BatchRecord
 from gridhaul.client.records import CheckRecord, DeliveryRecord, FileRecord
 
 NEWEST = 1000
 ID_DIGITS = 24
 ENDING_DIGITS = 4  # the shortest ending: shorter ones would often fit several records
+PATHS_COLUMNS = 60
 SAFE_DIGITS = 8  # the shortest ending if there may be older records, of which a shorter one could mean one
 
 
@@ -59,6 +62,17 @@ def resolve_all(client: Client, texts: Sequence[str]) -> list[str]:
 def resolve_files(client: Client, texts: Sequence[str]) -> list[str]:
     """Return the id of the file for each text, as `resolve_all` does."""
     return _resolved(texts, "file", lambda: [_files(client)])
+
+
+def resolve_batch(client: Client, text: str) -> str:
+    """Return the id of the batch that `text` names, as `resolve` does."""
+    return _resolved([text], "batch", lambda: [_batches(client)])[0]
+
+
+def resolve_any(client: Client, texts: Sequence[str]) -> list[str]:
+    """Return the id of the file, delivery or batch for each text, as `resolve_all` does."""
+    kinds = "file, delivery or batch"
+    return _resolved(texts, kinds, lambda: [_files(client), _deliveries(client), _batches(client)])
 
 
 def resolve_check(client: Client, text: str) -> str:
@@ -110,6 +124,10 @@ def _checks(client: Client) -> list[_Candidate]:
     return [_check(check) for check in client.checks(limit=NEWEST)]
 
 
+def _batches(client: Client) -> list[_Candidate]:
+    return [_batch(batch) for batch in client.batches.newest(states=(), limit=NEWEST)]
+
+
 def _file(file: FileRecord) -> _Candidate:
     return _Candidate(id=file["file_id"], line=f"file {file['file_id']} {file['state']} {file['name']}")
 
@@ -121,3 +139,8 @@ def _delivery(delivery: DeliveryRecord) -> _Candidate:
 
 def _check(check: CheckRecord) -> _Candidate:
     return _Candidate(id=check["check_id"], line=f"check {check['check_id']} {check['state']} {check['kind']}")
+
+
+def _batch(batch: BatchRecord) -> _Candidate:
+    record_id, paths = batch["batch_id"], " ".join(batch["paths"])
+    return _Candidate(id=record_id, line=f"batch {record_id} {batch['state']} {shortened(paths, PATHS_COLUMNS)}")

@@ -5,28 +5,23 @@ from collections.abc import Callable, Sequence
 import typer
 
 from gridhaul.cli.exits import Exit, exit_of_operation
+from gridhaul.cli.kinds import first_found
 from gridhaul.cli.text import safe
 from gridhaul.cli.words import told
 from gridhaul.client import ApiError, Client
+from gridhaul.client.batch_records import BatchRecord
 from gridhaul.client.records import DeliveryRecord, FileRecord
-from gridhaul.transfer.errors import NotFound
 from gridhaul.transfer.states import Action
 
 
 def operate(client: Client, action: Action, record_id: str) -> str:
-    """Apply the action to the file or delivery with the id; return a line with its new state. Raises ClientError."""
-    try:
-        return _file_line(client.operate_file(record_id, action))
-    except ApiError as error:
-        if error.code != NotFound.code:
-            raise
-    try:
-        return _delivery_line(client.operate_delivery(record_id, action))
-    except ApiError as error:
-        if error.code != NotFound.code:
-            raise
-        detail = "There is no such file or delivery."
-        raise ApiError(code=error.code, status=error.status, detail=detail) from None
+    """Apply the action to the record with the id; return a line with its new state. Raises ClientError."""
+    return first_found(
+        lambda: _file_line(client.operate_file(record_id, action)),
+        lambda: _delivery_line(client.operate_delivery(record_id, action)),
+        lambda: _batch_line(client.batches.operate(record_id, action)),
+        kinds="file, delivery or batch",
+    )
 
 
 def remove(client: Client, file_id: str) -> str:
@@ -61,3 +56,7 @@ def _file_line(file: FileRecord) -> str:
 
 def _delivery_line(delivery: DeliveryRecord) -> str:
     return f"delivery {delivery['delivery_id']} {delivery['state']}"
+
+
+def _batch_line(batch: BatchRecord) -> str:
+    return f"batch {batch['batch_id']} {batch['state']}"

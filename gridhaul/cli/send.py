@@ -7,7 +7,7 @@ from typing import NoReturn
 
 import typer
 
-from gridhaul.cli.display import Display
+from gridhaul.cli.display import Display, Speaker
 from gridhaul.cli.exits import Interrupted, exit_of_failure, leave
 from gridhaul.cli.text import safe, size
 from gridhaul.client import ApiError, Client, ClientError, Order, Transfer
@@ -15,6 +15,7 @@ from gridhaul.client.records import DeliveryRecord, FileRecord, ReceiptRecord
 from gridhaul.transfer import errors
 
 NAME_TAKEN = frozenset({errors.ObjectExists.code, errors.NotAnObject.code})
+PATTERN_CHARACTERS = frozenset("*?[")
 CHUNK_CODES = frozenset({errors.ChunkCorrupt.code, errors.ChunkMissing.code, errors.ChunkDoubled.code})
 OF_PATH = frozenset(
     error.code
@@ -44,16 +45,25 @@ def register(client: Client, order: Order) -> FileRecord:
         return client.prepare(order)
 
 
+def may_be_several(path: str, error: ApiError) -> bool:
+    """Return whether a path that was refused as a single file may be a directory or a pattern."""
+    if error.code == errors.NotARegularFile.code:
+        return True
+    return error.code == errors.SourceMissing.code and bool(PATTERN_CHARACTERS.intersection(path))
+
+
 def follow(file: FileRecord, transfers: Iterator[Transfer], display: Display) -> Transfer:
     """Show the transfers of the file, and return the last one. Raises ClientError, Interrupted."""
     display.title(f"file {file['file_id']} {file['name']} ({size(file['length'])})")
-    with _saying_how_to_look_again(file["file_id"], display):
+    look_again = f"The transfer continues on the server; look with: gridhaul status {file['file_id']}"
+    with saying_how_to_look_again(look_again, display):
         for transfer in transfers:
             display.show(transfer)
     return transfer
 
 
-def print_registered(file: FileRecord) -> None:
+def print_registered(transfer: Transfer) -> None:
+    file = transfer.file
     typer.echo(f"REGISTERED {file['file_id']} {file['length']}")
 
 
@@ -127,8 +137,8 @@ def interrupted_with(advice: str) -> Iterator[None]:
 
 
 @contextmanager
-def _saying_how_to_look_again(file_id: str, display: Display) -> Iterator[None]:
-    advice = f"The transfer continues on the server; look with: gridhaul status {file_id}"
+def saying_how_to_look_again(advice: str, display: Speaker) -> Iterator[None]:
+    """Give the advice when Ctrl-C or an error ends the block. Raises Interrupted."""
     try:
         with interrupted_with(advice):
             yield

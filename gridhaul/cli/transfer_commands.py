@@ -5,14 +5,29 @@ from typing import Annotated
 
 import typer
 
+from gridhaul.cli.batch_commands import end_batch, follow_batch
+from gridhaul.cli.batch_options import (
+    Base,
+    BatchOptions,
+    Exclude,
+    FilesFrom,
+    From0,
+    Hidden,
+    Include,
+    LinksOption,
+    Prefix,
+    Report,
+    Sha256Sums,
+)
 from gridhaul.cli.connection import connect, say
 from gridhaul.cli.deliver import deliver_and_follow, find_stored, print_queued, queue
 from gridhaul.cli.display import Display, display
 from gridhaul.cli.exits import exit_codes
 from gridhaul.cli.ids import id_of
-from gridhaul.cli.options import Json, path_of, text_of, text_or_none
+from gridhaul.cli.options import Json, path_of, text_of, text_or_none, texts_of
 from gridhaul.cli.send import (
     leave_unless_delivered,
+    may_be_several,
     print_delivered,
     print_json,
     print_records,
@@ -20,41 +35,83 @@ from gridhaul.cli.send import (
     register,
     send_and_follow,
 )
-from gridhaul.client import Client, DeliverTo, Order, Transfer
+from gridhaul.cli.send_batch import print_made, print_made_json, start
+from gridhaul.client import ApiError, BatchOrder, Client, DeliverTo, Order, Transfer
 from gridhaul.transfer.model import IfChanged, IfExists
 
 PATIENCE_SECONDS = 30.0
 
 Target = Annotated[str, typer.Option("--to", metavar="TARGET", callback=text_of, help="The name of the target.")]
+Targets = Annotated[
+    list[str],
+    typer.Option("--to", metavar="TARGET", callback=texts_of, help="The name of the target. Repeatable."),
+]
+Files = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="FILE...",
+        callback=texts_of,
+        help="Paths on the server of files and directories, or patterns (**, *, ?, [ab]) in quotes. A directory keeps "
+        "its name in the names at the target, unless its path ends with /.",
+    ),
+]
 Name = Annotated[str | None, typer.Option(metavar="NAME", callback=text_or_none, help="The name at the target.")]
 Existing = Annotated[IfExists, typer.Option(help="What to do if NAME exists at the target.")]
 Wait = Annotated[bool, typer.Option(help="Follow the transfer until it is over.")]
 
 
 def send(
-    file: Annotated[str, typer.Argument(metavar="FILE", callback=path_of, help="The path of the file on the server.")],
-    target: Target,
+    targets: Targets,
+    files: Files = None,
     name: Name = None,
+    prefix: Prefix = None,
+    base: Base = None,
+    include: Include = None,
+    exclude: Exclude = None,
+    hidden: Hidden = None,
+    links: LinksOption = None,
+    files_from: FilesFrom = None,
+    from0: From0 = False,
     if_exists: Existing = IfExists.FAIL,
     if_changed: Annotated[
         IfChanged, typer.Option(help="What to do if FILE changes before all of it is stored.")
     ] = IfChanged.FAIL,
+    report: Report = None,
+    sha256sums: Sha256Sums = None,
     wait: Wait = True,
     as_json: Json = False,
 ) -> None:
-    """Send FILE to TARGET and wait until the file is delivered."""
-    destination = DeliverTo(target=target, object_name=name, if_exists=if_exists)
-    order = Order(path=file, destination=destination, if_changed=if_changed)
+    """Send files of the server to TARGET and wait until they are delivered.
+
+    All paths are those of the server; relative ones begin at the current directory. Several files, a directory and a
+    pattern make a batch, which has one progress and one answer; --prefix and the options for choosing files make a
+    batch of a single file, too. A summary is printed at the end, then what failed and what was skipped. The exit code
+    is 0 unless something failed, or was skipped without a rule of yours: --exclude, --include, --no-hidden, or
+    --links skip.
+    """
+    options = BatchOptions(
+        prefix=prefix,
+        base=base,
+        include=include,
+        exclude=exclude,
+        hidden=hidden,
+        links=links,
+        files_from=files_from,
+        from0=from0,
+        report=report,
+        sha256sums=sha256sums,
+    )
+    given, targets = files or [], list(dict.fromkeys(targets))
+    is_single = len(given) == len(targets) == 1 and not options.any_given
+    _require_fitting(options, name, is_single=is_single, wait=wait)
     with exit_codes():
-        if wait:
-            _end(_followed(lambda client, shown: send_and_follow(client, order, shown)), as_json=as_json)
-        else:
-            with connect(PATIENCE_SECONDS, say) as client:
-                registered = register(client, order)
-            if as_json:
-                print_records(registered, None)
-            else:
-                print_registered(registered)
+        if is_single:
+            destination = DeliverTo(target=targets[0], object_name=name, if_exists=if_exists)
+            order = Order(path=path_of(given[0]), destination=destination, if_changed=if_changed)
+            if _send_one(order, wait=wait, as_json=as_json):
+                return
+        batch_order = options.order(given, targets, if_exists=if_exists, if_changed=if_changed)
+        _send_batch(batch_order, options, wait=wait, as_json=as_json)
 
 
 def deliver(
@@ -88,6 +145,43 @@ def deliver(
             with connect(PATIENCE_SECONDS, say) as client:
                 file, destination = find_stored(client, record_id, destination)
                 (print_records if as_json else print_queued)(file, queue(client, file, destination))
+
+
+def _require_fitting(options: BatchOptions, name: str | None, *, is_single: bool, wait: bool) -> None:
+    """Raise BadParameter for options that exclude each other."""
+    if name is not None and not is_single:
+        raise typer.BadParameter("--name names a single file; --prefix comes before the names of several")
+    if options.papers.wanted and not wait:
+        raise typer.BadParameter("--report and --sha256sums are written at the end, and exclude --no-wait")
+
+
+def _send_one(order: Order, *, wait: bool, as_json: bool) -> bool:
+    """Send a single file. Return False, and send nothing, if the path may be one of a directory or a pattern."""
+    try:
+        if wait:
+            transfer = _followed(lambda client, shown: send_and_follow(client, order, shown))
+        else:
+            with connect(PATIENCE_SECONDS, say) as client:
+                transfer = Transfer(file=register(client, order), delivery=None, seen_at=None)
+    except ApiError as error:
+        if order.destination.object_name is None and may_be_several(order.path, error):
+            return False
+        raise
+    if wait:
+        _end(transfer, as_json=as_json)
+    else:
+        (print_json if as_json else print_registered)(transfer)
+    return True
+
+
+def _send_batch(order: BatchOrder, options: BatchOptions, *, wait: bool, as_json: bool) -> None:
+    if wait:
+        result = follow_batch(lambda client: start(client, order), options.papers)
+        end_batch(result, by_rule=options.skipped_by_rule, as_json=as_json)
+        return
+    with connect(PATIENCE_SECONDS, say) as client:
+        batch = start(client, order)
+    (print_made_json if as_json else print_made)(batch)
 
 
 def _followed(follow: Callable[[Client, Display], Transfer]) -> Transfer:

@@ -22,6 +22,7 @@ SENTENCES: Mapping[str, str] = {
     errors.HeadersTooLarge.code: "GRIDHAUL_TOKEN is longer than the api takes.",
     errors.IdempotencyConflict.code: "The api took this command for another one; run it again.",
     errors.GridhaulError.code: "The server failed unexpectedly; its log says more.",
+    errors.NotCombinable.code: "The api cannot list by these options together; give fewer of them.",
     PATH_UNKNOWN: "The api does not know this command; check GRIDHAUL_URL, and that both have one version.",
     "method_not_allowed": "The api does not know this command; check whether both have the same version.",
 }
@@ -58,6 +59,11 @@ OPTIONS: Mapping[str, str] = {
     "path.username": "USER",
     "query.account": "--account",
     "query.state": "--state",
+    "query.batch": "--batch",
+    "query.target": "--target",
+    "query.name_prefix": "--prefix",
+    "query.owner": "--owner",
+    "query.order": "--order",
 }
 
 
@@ -68,7 +74,7 @@ def reason(error: ClientError) -> str:
 
 def told(error: ApiError) -> str:
     """Return the detail of a refusal, and what to do, in the words of the command."""
-    if error.invalid:
+    if error.invalid and error.code != errors.NotCombinable.code:
         return _invalid(error)
     return SENTENCES.get(error.code, error.detail)
 

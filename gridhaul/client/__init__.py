@@ -1,5 +1,6 @@
 """The Python client of the HTTP API: send the server's files, follow transfers, start checks, manage accounts."""
 
+from gridhaul.client.batch_records import BatchOrder, BatchTarget
 from gridhaul.client.client import Client, DeliverTo, Order, Transfer
 from gridhaul.client.errors import ApiError, ApiInsecure, ApiUnreachable, ClientError
 from gridhaul.client.login import logged_in
@@ -8,6 +9,8 @@ __all__ = [
     "ApiError",
     "ApiInsecure",
     "ApiUnreachable",
+    "BatchOrder",
+    "BatchTarget",
     "Client",
     "ClientError",
     "DeliverTo",

@@ -10,8 +10,10 @@ from types import TracebackType
 from typing import Self, cast
 
 from gridhaul.client.accounts import Accounts, Keys
+from gridhaul.client.batches import Batches
 from gridhaul.client.connection import Connection, RetryBudget
 from gridhaul.client.errors import ClientError
+from gridhaul.client.filters import NO_FILTERS, ListFilters
 from gridhaul.client.polling import LONGEST_SECONDS, LONGEST_WAITING_SECONDS, Pauses
 from gridhaul.client.records import CHECK_OVER, CheckOrder, CheckRecord, DeliveryRecord, FileRecord
 from gridhaul.transfer.model import IfChanged, IfExists
@@ -69,7 +71,9 @@ class Transfer:
 
 
 class Client:
-    """A client of the api, used as a context manager. `accounts` and `keys` hold the requests about accounts and keys.
+    """A client of the api, used as a context manager.
+
+    `batches`, `accounts` and `keys` hold the requests about these.
 
     The client retries a request that gets no answer, or 429, 502, 503 or 504, for `patience_seconds`; `on_retry`
     receives the error before each retry. Requests that are not safe to repeat say so, and are retried only while the
@@ -93,6 +97,7 @@ class Client:
         """
         budget = RetryBudget(seconds=patience_seconds, on_retry=on_retry)
         self._connection = Connection(url, token, budget, tls=tls)
+        self.batches = Batches(self._connection)
         self.accounts = Accounts(self._connection, current_password)
         self.keys = Keys(self._connection, current_password)
 
@@ -122,17 +127,22 @@ class Client:
     def delivery(self, delivery_id: str) -> DeliveryRecord:
         return cast(DeliveryRecord, self._connection.get(f"/deliveries/{delivery_id}"))
 
-    def files(self, *, states: Collection[str], limit: int) -> list[FileRecord]:
-        """Return the newest files in one of the states, up to `limit`; no states mean every state."""
-        return cast(list[FileRecord], self._connection.listed("files", limit=limit, state=sorted(states)))
+    def files(self, *, states: Collection[str], limit: int, filters: ListFilters = NO_FILTERS) -> list[FileRecord]:
+        """Return the first files of the list in one of the states, up to `limit`; no states mean every state."""
+        wanted = self._connection.listed("files", limit=limit, state=sorted(states), **filters.params)
+        return cast(list[FileRecord], wanted)
 
-    def all_deliveries(self, *, states: Collection[str], limit: int) -> list[DeliveryRecord]:
-        """Return the newest deliveries of all files in one of the states, up to `limit`; no states mean every state."""
-        return cast(list[DeliveryRecord], self._connection.listed("deliveries", limit=limit, state=sorted(states)))
+    def all_deliveries(
+        self, *, states: Collection[str], limit: int, filters: ListFilters = NO_FILTERS
+    ) -> list[DeliveryRecord]:
+        """Return the first deliveries of the list in one of the states, up to `limit`; no states mean every state."""
+        wanted = self._connection.listed("deliveries", limit=limit, state=sorted(states), **filters.params)
+        return cast(list[DeliveryRecord], wanted)
 
-    def lost_deliveries(self, *, limit: int) -> list[DeliveryRecord]:
-        """Return the newest deliveries whose object a check found lost, up to `limit`."""
-        return cast(list[DeliveryRecord], self._connection.listed("deliveries", limit=limit, lost="true"))
+    def lost_deliveries(self, *, limit: int, filters: ListFilters = NO_FILTERS) -> list[DeliveryRecord]:
+        """Return the newest deliveries whose object a check found lost, up to `limit`. Of filters, `owner` counts."""
+        params = {"owner": filters.owner} if filters.owner else {}
+        return cast(list[DeliveryRecord], self._connection.listed("deliveries", limit=limit, lost="true", **params))
 
     def operate_file(self, file_id: str, action: Action) -> FileRecord:
         """Cancel, pause, resume or retry the file. A repeated request has the same answer."""

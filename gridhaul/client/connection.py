@@ -1,11 +1,14 @@
 """Sends requests to the api, retries them, and turns refusals and lost answers into errors."""
 
 import ssl
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from shutil import copyfileobj
+from tempfile import TemporaryFile
 from types import TracebackType
-from typing import Any, Self
+from typing import IO, Any, Self
 
 import httpx2
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_before_delay, wait_exponential_jitter
@@ -18,6 +21,7 @@ from gridhaul.outgoing.tls import tls_context, tls_refusal
 
 TRY_AGAIN = frozenset({429, 502, 503, 504})
 PAGE_MOST = 1000  # the api returns no more records in one page
+TEXT = {"Accept": "text/plain"}
 _TIMEOUT = httpx2.Timeout(connect=5.0, read=15.0, write=15.0, pool=15.0)
 _BACKOFF = wait_exponential_jitter(multiplier=0.2, max=5.0, jitter=0.2)
 _NEVER_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
@@ -100,15 +104,51 @@ class Connection:
             params["cursor"] = page["next_cursor"]
         return found
 
+    def each(self, path: str, kind: str, *, limit: int | None = None, **params: str | Sequence[str]) -> Iterator[Any]:
+        """Yield the records of a list, at most `limit`. Each page is fetched when its first record is needed."""
+        size = PAGE_MOST if limit is None else min(limit, PAGE_MOST)
+        params["limit"] = str(size)
+        left = limit
+        while left is None or left > 0:
+            page = self.get(path, **params)
+            yield from page[kind][:left]
+            left = None if left is None else left - size
+            if page["next_cursor"] is None:
+                return
+            params["cursor"] = page["next_cursor"]
+
+    def download(self, path: str, into: IO[bytes]) -> None:
+        """Write the text of an answer into `into`, once the whole text has arrived."""
+        with TemporaryFile() as held:
+            self._retrying(_can_retry)(self._receive, self._http.build_request("GET", path, headers=TEXT), held)
+            held.seek(0)
+            copyfileobj(held, into)
+
+    def _receive(self, request: httpx2.Request, held: IO[bytes]) -> None:
+        held.seek(0)
+        held.truncate()
+        try:
+            response = self._http.send(request, stream=True)
+            with closing(response):
+                if not response.is_success:
+                    response.read()
+                    raise _refusal(response)
+                for block in response.iter_bytes():
+                    held.write(block)
+        except httpx2.RequestError as error:
+            raise _unanswered(request, error) from error
+
     def _send(self, method: str, path: str, can_retry: Callable[[BaseException], bool], **parts: Any) -> dict[str, Any]:
-        retrying = Retrying(
+        return self._retrying(can_retry)(self._once, self._http.build_request(method, path, **parts))
+
+    def _retrying(self, can_retry: Callable[[BaseException], bool]) -> Retrying:
+        return Retrying(
             retry=retry_if_exception(can_retry),
             wait=_pause_seconds,
             stop=stop_before_delay(self._budget.seconds),
             before_sleep=self._report,
             reraise=True,
         )
-        return retrying(self._once, self._http.build_request(method, path, **parts))
 
     def _once(self, request: httpx2.Request) -> dict[str, Any]:
         try:

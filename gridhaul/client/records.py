@@ -32,6 +32,7 @@ class FileRecord(TypedDict):
     """A file as the api shows it; see `GET /files/{file_id}`."""
 
     file_id: str
+    batch_id: str | None
     name: str
     file_path: str
     mtime: str | None
@@ -97,6 +98,7 @@ class DeliveryRecord(TypedDict):
 
     delivery_id: str
     file_id: str
+    batch_id: str | None
     source_path: str | None
     target: str
     object_name: str

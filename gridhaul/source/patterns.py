@@ -16,7 +16,8 @@ from gridhaul.transfer.naming import has_control_characters
 MAX_MEMORY_BYTES = 64 * 2**20  # RE2's bound for the patterns of one list and for the states that it remembers
 WILD = re.compile(r"[*?\[\\]")  # a part of a path that holds one of these is a pattern
 _FOLDER_MARK = "(?P<ps_d>/)"  # pathspec's regular expressions mark the end of the file or folder that they name
-_NEGATED = re.compile(r"\[\^(\]?)")
+_FOLDERS_BENEATH = re.compile(r"(?<![^/!])\*\*/$")  # pathspec lets `a/**/` match `a` itself; gitignore does not
+_NEGATED = re.compile(r"\[\^(\]?)")  # pathspec lets `[!a]` match a slash; gitignore does not
 
 
 class Patterns:
@@ -38,7 +39,7 @@ class Patterns:
     def match(self, beneath: str, *, folder: bool) -> bool:
         """Return whether the patterns match the file or folder itself, by its path beneath the walked folder."""
         text = f"{beneath}/" if folder else beneath
-        matching = self._set.Match(text.encode("utf-8", "replace"))
+        matching: list[int] | None = self._set.Match(text.encode("utf-8", "replace"))
         if not matching:
             raise InternalError("The patterns need more memory than they may have.")
         return self._takes[max(matching)]
@@ -51,7 +52,7 @@ class Patterns:
 
     def _add(self, line: str) -> None:
         try:
-            regex, takes = GitIgnoreSpecPattern.pattern_to_regex(line)
+            regex, takes = GitIgnoreSpecPattern.pattern_to_regex(_FOLDERS_BENEATH.sub("**/*/", line))
             if regex is not None and takes is not None and not has_control_characters(line):
                 self._set.Add(_of_itself(regex))
                 self._takes.append(takes)
@@ -91,7 +92,7 @@ def _leading(parts: Sequence[str]) -> Iterator[Sequence[str]]:
 
 def _of_itself(regex: str) -> str:
     """Return the regular expression that matches a file, or a folder with `/` after it, but nothing beneath it."""
-    regex = _NEGATED.sub(r"[^\1/", regex)  # pathspec lets `[!a]` match a slash; gitignore does not
+    regex = _NEGATED.sub(r"[^\1/", regex)
     if _FOLDER_MARK in regex:
         return f"{regex}$"
     return f"{regex}." if regex.endswith("/") else regex

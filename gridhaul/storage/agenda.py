@@ -1,4 +1,4 @@
-"""The hints that are owed for files, deliveries, deleted contents, checks and batches; and the lease of the dispatcher."""
+"""The hints that are owed for all records, whose turn it is in a queue, and the lease of the dispatcher."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

@@ -53,15 +53,15 @@ class MongoDeliveries(BundledDeliveries):
 
     async def make(self, new: NewDelivery) -> bool:
         try:
-            await self._queue(new, again_if=NEVER)
+            await self._queue(new, again_if=NEVER, who=None)
         except DuplicateKeyError:
             return False
         return True
 
-    async def open(self, new: NewDelivery) -> tuple[Delivery, bool]:
+    async def open(self, new: NewDelivery, *, who: str | None = None) -> tuple[Delivery, bool]:
         while True:
             try:
-                return await self._queue(new, again_if=REOPENED), True
+                return await self._queue(new, again_if=REOPENED, who=who), True
             except DuplicateKeyError:  # the delivery exists in a state from which nothing queues it again
                 delivery = await self.get(new.id)
             assert delivery is not None, "deliveries are never removed"  # noqa: S101
@@ -134,7 +134,7 @@ class MongoDeliveries(BundledDeliveries):
     def _once_released(self, state: DeliveryState) -> list[Document]:
         return [{"$set": {"claimed": CLAIM_LEFT}}] if state in OVER else []
 
-    async def _queue(self, new: NewDelivery, *, again_if: Document) -> Delivery:
+    async def _queue(self, new: NewDelivery, *, again_if: Document, who: str | None) -> Delivery:
         """Insert the delivery, or queue it again if it meets the condition `again_if`.
 
         The new fence takes the delivery away from a worker that cleans up after it. The leftovers stay noted. Raises
@@ -152,6 +152,6 @@ class MongoDeliveries(BundledDeliveries):
             "created_at": {"$ifNull": ["$created_at", NOW]},
             "lease_until": self.lease_left,
         }
-        queued = [*self._pipeline(values, **NEVER_CLAIMED | kept), {"$set": self._due_now()}]
+        queued = [*self._pipeline(values, who, **NEVER_CLAIMED | kept), {"$set": self._due_now()}]
         delivery = await self._changed({"_id": ObjectId(new.id), **again_if}, queued, upsert=True)
         return cast("Delivery", delivery)  # an upsert always returns a document

@@ -1,6 +1,6 @@
 """Files in MongoDB: with deliveries, the only truth about what is to be done."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import ClassVar
 
@@ -13,15 +13,18 @@ from gridhaul.storage.connect import Database, Document, maps_database_errors
 from gridhaul.storage.lease import GONE, NOW
 from gridhaul.storage.listing import FILE_LISTS, page_of
 from gridhaul.storage.majority_reads import read_with_catch_up
+from gridhaul.storage.schema import OPEN_ALONE
+from gridhaul.storage.value_per_record import ids_of, value_per_record
 from gridhaul.transfer.listing import Selection
 from gridhaul.transfer.model import File, NewFile, Queue, RecordId
 from gridhaul.transfer.states import (
     DELETABLE,
     FILE_MOVES,
-    UNFINISHED,
     Action,
     FileState,
 )
+
+ASKED: Document = {"$ifNull": ["$deliveries_asked", 0]}
 
 
 @maps_database_errors
@@ -40,7 +43,7 @@ class MongoFiles(BundledFiles):
         if new.batch_id is not None:
             values["batch_id"] = new.batch_id
         try:
-            return await self._insert(values), True
+            return await self._insert(values, who=new.owner if new.batch_id is None else None), True
         except DuplicateKeyError:
             key = new.idempotency_key or ""
             same = await read_with_catch_up(self._collection, lambda: self.find_by_key(new.owner, key), found=bool)
@@ -70,8 +73,7 @@ class MongoFiles(BundledFiles):
         return [self._codec.decode(document) for document in found]
 
     async def count_open(self, owner: str, *, limit: int) -> int:
-        unfinished = {"owner": owner, "state": {"$in": sorted(UNFINISHED)}}
-        return await self._collection.count_documents(unfinished, limit=limit) if limit else 0
+        return await self._collection.count_documents({"owner": owner, **OPEN_ALONE}, limit=limit) if limit else 0
 
     async def retry(self, file: File, *, who: str | None = None, **changes: object) -> File | None:
         as_read = {"_id": ObjectId(file.id), "fence": file.fence}
@@ -80,11 +82,23 @@ class MongoFiles(BundledFiles):
     async def request_delete(self, file_id: RecordId, *, deliveries_asked: int, who: str | None = None) -> File | None:
         values = {"state": FileState.DELETING, "queue": Queue.MAINTENANCE, "error": None}
         counts = {"attempts": 0, "fruitless_attempts": 0}
-        all_seen = {"$eq": [{"$ifNull": ["$deliveries_asked", 0]}, deliveries_asked]}
+        all_seen = {"$eq": [ASKED, deliveries_asked]}
         at_rest = {"state": {"$in": sorted(DELETABLE)}, "next_attempt_at": None, "$expr": all_seen}
-        deleting = self._pipeline({**values, **counts}, who=who, **self._due_now())
+        deleting = self._pipeline({**values, **counts}, who, **self._due_now())
         await self._write_all({"_id": ObjectId(file_id), **at_rest}, deleting)
         return await self.get(file_id)
+
+    async def begin_delete(self, deliveries_asked: Mapping[RecordId, int]) -> None:
+        """Move the files to DELETING whose count of deliveries is still the one given. Nobody hints them."""
+        all_seen = {"$eq": [ASKED, value_per_record(deliveries_asked)]}
+        over = {**ids_of(deliveries_asked), "state": {"$in": sorted(DELETABLE)}, "$expr": all_seen}
+        released = {"fence": {"$add": ["$fence", 1]}, "lease_until": GONE, "wait": GONE, "next_attempt_at": GONE}
+        await self._write_all(over, self._pipeline({"state": FileState.DELETING, "error": None}, **released))
+
+    async def end_delete(self, file_ids: Collection[RecordId]) -> int:
+        """Move the files from DELETING to DELETED, and return how many were moved."""
+        deleting = {**ids_of(file_ids), "state": FileState.DELETING.value}
+        return await self._write_all(deleting, self._pipeline({"state": FileState.DELETED, "stored_bytes": 0}))
 
     async def deliveries_made(self, file_id: RecordId, count: int) -> None:
         at_rest = {"$unset": dict.fromkeys(("hint_at", "hinted_at", "next_attempt_at"), "")}

@@ -153,15 +153,15 @@ class LeasedCollection(Generic[R, S]):
         ended = {"fence": {"$add": ["$fence", 1]}, "lease_until": self.lease_left, "wait": GONE}
         waits = move.to_state in self.waiting
         times = self._due_now() if waits else self._at_rest(move.to_state)
-        return [*self._pipeline(afresh, who=who, **ended), {"$set": times}]
+        return [*self._pipeline(afresh, who, **ended), {"$set": times}]
 
     def _movable(self, move: Move[S]) -> Document:
         """Return the condition for records from whose state the move may be made."""
         return {"state": {"$in": sorted(move.from_states)}}
 
-    async def _insert(self, values: dict[str, Any]) -> R:
+    async def _insert(self, values: dict[str, Any], *, who: str | None = None) -> R:
         """Insert a record with a new id. The write is an upsert, because only pipelines know the server's time."""
-        made = self._pipeline(values, **NEVER_CLAIMED)
+        made = self._pipeline(values, who, **NEVER_CLAIMED)
         inserted = await self._changed({"_id": ObjectId(new_id())}, made, upsert=True)
         return cast("R", inserted)  # an upsert always returns a document
 
@@ -192,8 +192,8 @@ class LeasedCollection(Generic[R, S]):
         end = after(self._lease_seconds)
         return {"lease_until": end, "hint_at": end, "hinted_at": GONE}
 
-    def _pipeline(self, values: dict[str, Any], *, who: str | None = None, **expressions: Any) -> list[Document]:
-        """Return the first stage of a write. An event is added to the history if the write changes the state."""
+    def _pipeline(self, values: dict[str, Any], who: str | None = None, /, **expressions: Any) -> list[Document]:
+        """Return the first stage of a write. If it changes the state, it adds an event, with the name `who`."""
         written = {**self._codec.literals(values), "updated_at": NOW, **expressions}
         noted = change_noted(written, who) if self.keeps_history and "state" in written else {}
         return [{"$set": {**written, **noted}}]

@@ -11,6 +11,7 @@ from pymongo.errors import CollectionInvalid
 
 from gridhaul.storage.connect import Database, database_errors
 from gridhaul.storage.listing import DELIVERY_LISTS, FILE_LISTS, LOST, LOST_DELIVERIES, Lists, directed
+from gridhaul.transfer.states import UNFINISHED
 from gridhaul.transfer.worker_health import KEPT_SECONDS
 
 
@@ -50,6 +51,8 @@ AUTH_INDEXES = (
     _partial_index("sessions.id", unique=True),
 )
 LEASED = (_index("hint_at", sparse=True), _partial_index("queue", "hinted_at"))
+# Files that count against their owner's limit of open files. Members of batches do not: open batches are limited.
+OPEN_ALONE: Mapping[str, Any] = {"batch_id": None, "state": {"$in": sorted(UNFINISHED)}}
 WAITING_OWNERS = _partial_index("queue", "owner", "hinted_at")
 DUE_MEMBERS = _index_of_those_with(("batch_id", "next_attempt_at"), "batch_id", "queue", "next_attempt_at")
 REGISTRY_INDEXES: Mapping[str, Sequence[IndexModel]] = {
@@ -64,6 +67,7 @@ REGISTRY_INDEXES: Mapping[str, Sequence[IndexModel]] = {
         _index_of_those_with(("batch_id",), "batch_id", "name", unique=True),
         DUE_MEMBERS,
         WAITING_OWNERS,
+        _index("owner", partialFilterExpression=OPEN_ALONE),
     ),
     "deliveries": (
         *LEASED,

@@ -20,11 +20,15 @@ class BatchState(StrEnum):
     PAUSED = "PAUSED"  # nothing of the batch begins
     DONE = "DONE"  # nothing of the batch is open; files may have failed or been skipped
     CANCELLED = "CANCELLED"
+    DELETING = "DELETING"  # a worker deletes the stored bytes of all files
+    DELETED = "DELETED"
 
 
-ADVANCING = frozenset({BatchState.REGISTERING, BatchState.RUNNING})  # members of the batch may be worked on
+ADVANCING = frozenset({BatchState.REGISTERING, BatchState.RUNNING})
 OPEN_BATCH = ADVANCING | {BatchState.PAUSED}
-RUNNABLE = frozenset(BatchState)  # a worker may claim the batch in every state in which it is due
+ENDED = frozenset({BatchState.DONE, BatchState.CANCELLED})
+AT_ITS_END = frozenset({BatchState.DELETING, BatchState.DELETED})
+STANDING = frozenset({BatchState.PAUSED, BatchState.CANCELLED}) | AT_ITS_END  # no member of the batch begins
 
 BATCH_MOVES: Mapping[Action, Move[BatchState]] = {
     Action.CANCEL: Move(
@@ -34,11 +38,19 @@ BATCH_MOVES: Mapping[Action, Move[BatchState]] = {
     # A batch that is resumed or retried registers what it has not registered yet; then it is RUNNING.
     Action.RESUME: Move(from_states=frozenset({BatchState.PAUSED}), to_state=BatchState.REGISTERING, done_in=ADVANCING),
     Action.RETRY: Move(
-        from_states=frozenset({BatchState.DONE, BatchState.CANCELLED}),
+        from_states=ENDED,
         to_state=BatchState.REGISTERING,
         done_in=ADVANCING,
     ),
 }
+
+
+DELETE_BATCH = Move(from_states=ENDED, to_state=BatchState.DELETING, done_in=AT_ITS_END)
+CANCEL_AND_DELETE_BATCH = Move(from_states=OPEN_BATCH | ENDED, to_state=BatchState.DELETING, done_in=AT_ITS_END)
+# A member of a batch that is over was resumed or retried by itself: the batch goes on until that member is over too.
+GO_ON_WITH_MEMBER = Move(
+    from_states=ENDED, to_state=BatchState.RUNNING, done_in=ADVANCING
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -140,9 +152,10 @@ class Batch:
     queue: Queue  # always MAINTENANCE
     created_at: datetime
     updated_at: datetime
-    ended_at: datetime | None = None  # when the batch became DONE or CANCELLED; None before
+    ended_at: datetime | None = None  # when the batch became DONE, CANCELLED or DELETED; None before
     position: Position | None = Position(source=0)  # where registering goes on; None: everything is registered
     following: Action | None = None  # an operator's action that the members still have to follow; None: none
+    swept: RecordId | None = None  # the last file whose deleted content was swept; None: none was
     excluded: int = 0  # files and folders that the patterns left out
     counts: Counts | None = None  # None: not counted yet
     summary: Summary | None = None  # None until DONE

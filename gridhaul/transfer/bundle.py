@@ -1,13 +1,15 @@
 """Small files that are stored together: which files, how many at once, and what is sent of each."""
 
-from collections.abc import Iterable, Iterator
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from gridhaul.transfer.chunking import SEGMENT_MAX_BYTES
 from gridhaul.transfer.model import Content, File, Queue, RecordId, Seal, TaskName
 
 BUNDLE_FILES = 32
-BUNDLED_FILE_BYTES = 2 << 20  # a larger file is stored by itself, so that a bundle is at most 64 MiB of work
+BUNDLED_FILE_BYTES = 15 << 20  # a larger file is stored by itself
+BUNDLED_BYTES = 64 << 20  # in a bundle, so that it holds back no other file for long, and ends long before its leases
 TABLE_MAX_BYTES = 128 << 10
 BUNDLED_DELIVERY_BYTES = 15 << 20  # a longer content is in no single document; its delivery is made by itself
 BUNDLE_MAX_BYTES = SEGMENT_MAX_BYTES - TABLE_MAX_BYTES  # the bytes of all contents in one request
@@ -39,6 +41,12 @@ def storing_task(*, length: int, queue: Queue) -> TaskName:
     """Return the task that stores a file which no worker has claimed yet."""
     together = queue is Queue.SMALL and length <= BUNDLED_FILE_BYTES
     return TaskName.STORE_BUNDLE if together else TaskName.UPLOAD_FILE
+
+
+def first_bundle(files: Sequence[File]) -> Sequence[File]:
+    """Return as many of the files, from the first on, as a worker stores together: at least one, if there is any."""
+    ends = itertools.accumulate(file.length for file in files[:BUNDLE_FILES])
+    return files[: max(1, sum(end <= BUNDLED_BYTES for end in ends))]
 
 
 def packed(files: Iterable[File]) -> Iterator[list[File]]:

@@ -10,6 +10,7 @@ from gridhaul.transfer.naming import has_control_characters
 from gridhaul.transfer.skipping import SkipReason, is_utf8, shown
 
 LINE_MAX_BYTES = 65_536
+SHOWN_MAX_BYTES = 4096  # of a path that is too long
 
 
 class Separator(Enum):
@@ -33,7 +34,7 @@ def parse_list(chunks: Iterable[bytes], separator: Separator) -> Iterator[Listed
     """Yield the paths of a list. A path that no file can be taken from is yielded as skipped."""
     for line, text in numbered_lines(chunks, separator):
         if len(text) > LINE_MAX_BYTES:
-            yield _skipped(line, text[:LINE_MAX_BYTES], SkipReason.PATH_TOO_LONG, "The path is too long.")
+            yield _skipped(line, text[:SHOWN_MAX_BYTES], SkipReason.PATH_TOO_LONG, "The path is too long.")
         else:
             yield listed_or_skipped(Listed(line=line, path=decoded(text)))
 

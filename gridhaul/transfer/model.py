@@ -62,14 +62,14 @@ EVENTS_KEPT = 50  # the first FIRST_EVENTS_KEPT, and the last of the others
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Event:
-    """A moment in the history of a record: its state changed, an attempt began, or an operator did something."""
+    """A moment in the history of a record: its state changed, an attempt began, or an operator hurried it."""
 
     time: datetime
     state: str  # of the record from then on
     attempt: int  # the record's `attempts`
     revision: int  # the record's; each event has the next one, also if events between are no longer kept
     code: str | None = None  # of the error that ended an attempt; None: there was none
-    who: str | None = None  # the username of the operator; None: a worker, or whoever asked for the record
+    who: str | None = None  # the username of the account that did this; None: a worker did it
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

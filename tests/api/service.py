@@ -12,6 +12,7 @@ from fastapi import FastAPI
 from api.account_counts import RecentCounts
 from api.app import create_app
 from api.authenticator import Authenticator
+from api.batch_counts import BatchCounts
 from api.dependencies import Service
 from api.download_limit import DownloadSlots
 from api.obstacles import Obstacles
@@ -84,6 +85,7 @@ async def serving(
     accounts: Accounts | None = None,
     rate_limits: RateLimits = NO_RATES,
     max_open_files: int = 1000,
+    max_open_batches: int = 100,
     threads: BoundedThreads | None = None,
     fresh_seconds: float = 0.0,
     check_broker: Callable[[], Awaitable[BrokerContents]] = _nothing_foreign,
@@ -104,6 +106,12 @@ async def serving(
         deliveries=ports.deliveries,
         contents=ports.contents,
         checks=ports.checks,
+        batches=ports.batches,
+        lanes=ports.lanes,
+        members=ports.members,
+        skipped=ports.skipped,
+        batch_counts=BatchCounts(ports.batches, ports.members, ports.skipped),
+        max_open_batches=max_open_batches,
         downloads=DownloadSlots(),
         hints=NotedHints(hints),
         obstacles=obstacles,

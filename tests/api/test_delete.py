@@ -134,9 +134,9 @@ class _Gated(MongoDeliveries):
         await self.opened.wait()
         return found
 
-    async def open(self, new: NewDelivery) -> tuple[Delivery, bool]:
+    async def open(self, new: NewDelivery, *, who: str | None = None) -> tuple[Delivery, bool]:
         await self.looked.wait()
-        found = await super().open(new)
+        found = await super().open(new, who=who)
         self.opened.set()
         await self.decided.wait()
         return found
@@ -164,9 +164,9 @@ async def test_delete_that_did_not_see_an_accepted_delivery_is_refused(ports: Po
             await self.decided.wait()
             return found
 
-        async def open(self, new: NewDelivery) -> tuple[Delivery, bool]:
+        async def open(self, new: NewDelivery, *, who: str | None = None) -> tuple[Delivery, bool]:
             await self.looked.wait()
-            return await MongoDeliveries.open(self, new)
+            return await MongoDeliveries.open(self, new, who=who)
 
     later = Later(database)
     file = await stored(ports)

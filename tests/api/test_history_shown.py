@@ -10,7 +10,7 @@ from gridhaul.storage.connect import Database
 from gridhaul.transfer.model import Failure, RecordId
 from gridhaul.transfer.states import DeliveryState, FileState
 from tests.api.service import Api, serving
-from tests.contracts.ports import Ports, claimed, destination, new_delivery, stored
+from tests.contracts.ports import SHA256, Ports, claimed, destination, new_delivery, stored
 
 FAILURE = Failure(code="source_unreadable", detail="It cannot be read.")
 
@@ -52,7 +52,7 @@ async def test_single_file_shows_what_happened_and_who_did_it(api: Api, ports: P
     await _acted(api, f"/files/{file_id}", "retry", "cancel")
     await api.http.delete(f"/files/{file_id}")
     assert await _steps(api, f"/files/{file_id}") == [
-        ("REGISTERED", 0, None, None),
+        ("REGISTERED", 0, None, "operator"),
         ("PAUSED", 0, None, "operator"),
         ("REGISTERED", 0, None, "operator"),
         ("STORING", 1, None, None),
@@ -94,6 +94,20 @@ async def test_single_delivery_shows_what_happened_and_lists_do_not(api: Api, po
     listed += (await api.http.get("/files")).json()["files"]
     assert len(listed) == 3
     assert not [record for record in listed if "history" in record]
+
+
+async def test_finalize_names_who_asked_for_the_delivery_and_for_it_again(api: Api, ports: Ports) -> None:
+    file = await stored(ports)
+    asked = {"target": "archive", "object_name": "run.h5"}
+    for _ in range(2):
+        headers = {"content-sha256": SHA256}
+        answer = await api.http.post(f"/upload/{file.id}/finalize", json=asked, headers=headers)
+        assert answer.status_code == 202, answer.text
+        path = answer.headers["Location"]
+        await _acted(api, path, "cancel")
+    assert await _steps(api, path) == [
+        (state, 0, None, "operator") for state in ("QUEUED", "CANCELLED", "QUEUED", "CANCELLED")
+    ]
 
 
 async def test_record_that_is_older_than_histories_begins_one_with_its_next_change(

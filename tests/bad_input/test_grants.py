@@ -97,6 +97,7 @@ def test_token_of_another_content_writes_no_chunk(bench: Bench) -> None:
 
 FILE_CALLS: dict[str, Call] = {
     "look": ("GET", "/files/{foreign_file_id}", None),
+    "page after file": ("GET", "/files?cursor={foreign_file_id}", None),
     "content": ("GET", "/files/{foreign_file_id}/content", None),
     "deliveries": ("GET", "/files/{foreign_file_id}/deliveries", None),
     "finalize": ("POST", "/upload/{foreign_file_id}/finalize", DELIVER),

@@ -9,7 +9,7 @@ import pytest
 from starlette.requests import ClientDisconnect
 
 from chunk_service.bundle_body import read_bundle
-from gridhaul.chunk_service_client.bundle_table import write_body, write_table
+from gridhaul.chunk_service_client.bundle_table import write_blocks, write_table
 from gridhaul.transfer.bundle import TABLE_MAX_BYTES, WholeContent
 from gridhaul.transfer.digest import content_sha256
 from gridhaul.transfer.errors import DigestMismatch, Forbidden, InvalidValue, LengthMismatch
@@ -23,7 +23,7 @@ LENGTHS = (65536, 0, 1, MIB + 5, 2 * MIB, 7)
 BUNDLE = [whole_content(some_bytes(length), fence=n) for n, length in enumerate(LENGTHS)]
 TABLE = write_table(BUNDLE)
 BYTES = b"".join(some_bytes(length) for length in LENGTHS)
-BODY = write_body(TABLE, BUNDLE)
+BODY = b"".join(write_blocks(TABLE, BUNDLE))
 
 
 async def read(body: bytes, *, table: bytes = TABLE, sizes: Sequence[int] = (64 * KIB,)) -> Sequence[WholeContent]:

@@ -140,7 +140,7 @@ GOOD: dict[str, tuple[Answer, object]] = {
     "digests": (answer(200, BYTES, bytes(33) + b"\x01" + DIGEST), bytes(33) + b"\x01" + DIGEST),
     "put": (answer(201, JSON, None), None),
     "repair": (answer(200, JSON, None), None),
-    "store_whole": (answer(200, JSON, {"refused": {CONTENT: "stale_fence"}}), {CONTENT: "stale_fence"}),
+    "store_whole": (answer(200, JSON, {"stored": {CONTENT: "gridfs"}}), {CONTENT: Layout.GRIDFS}),
     "seal": (answer(200, JSON, {"layout": "inline"}), Layout.INLINE),
 }
 

@@ -3,10 +3,12 @@
 import pytest
 
 from tests.cli.conftest import Run
+from tests.cli.scripted_batches import BATCH_ID, batch
 from tests.cli.scripted_api import ITS_DELIVERIES, Answer, ScriptedApi, deliveries, delivery, file
 
 FILES = "GET /files?limit=1000"
 DELIVERIES = "GET /deliveries?limit=1000"
+BATCHES = "GET /batches?limit=1000"
 CHECKS = "GET /checks?limit=1000"
 FIRST, SECOND = "6740c0ffee0123456789abcd", "6740c0ffee01234567891bcd"
 DELIVERY = "0123456789abcdef01231bcd"
@@ -17,6 +19,7 @@ UNKNOWN = "ERROR not_found: No {} among the newest 1,000 has an id that ends wit
 def listed(api: ScriptedApi) -> None:
     two = [file("STORED", file_id=FIRST), file("FAILED", file_id=SECOND, name="b\n.h5")]
     api.script(FILES, Answer(body={"files": two, "next_cursor": None}))
+    api.script(BATCHES, Answer(body={"batches": [batch("RUNNING")], "next_cursor": None}))
     one = delivery("DELIVERED", delivery_id=DELIVERY)
     api.script(DELIVERIES, Answer(body={"deliveries": [one], "next_cursor": None}))
 
@@ -25,7 +28,7 @@ def test_ending_that_one_record_has_is_its_id(api: ScriptedApi, run: Run) -> Non
     api.script(f"GET /files/{FIRST}", file("STORED"))
     api.script(ITS_DELIVERIES, deliveries())
     assert run("status", "9ABCD").exit_code == 0
-    assert [heard.call for heard in api.heard] == [FILES, DELIVERIES, f"GET /files/{FIRST}", ITS_DELIVERIES]
+    assert [heard.call for heard in api.heard] == [FILES, DELIVERIES, BATCHES, f"GET /files/{FIRST}", ITS_DELIVERIES]
 
 
 @pytest.mark.parametrize("command", ["cancel", "pause", "resume", "retry"])
@@ -45,12 +48,12 @@ def test_ending_that_several_have_is_refused_with_all_of_them(api: ScriptedApi, 
         f"delivery {DELIVERY} DELIVERED archive: run42.h5",
         "gridhaul: 2 ids end with 1bcd: give more digits of the one that you mean",
     ]
-    assert [heard.call for heard in api.heard] == [FILES, DELIVERIES]
+    assert [heard.call for heard in api.heard] == [FILES, DELIVERIES, BATCHES]
 
 
 def test_ending_that_none_has_is_not_found(run: Run) -> None:
     result = run("retry", "ffff")
-    assert (result.exit_code, result.stderr) == (4, UNKNOWN.format("file or delivery"))
+    assert (result.exit_code, result.stderr) == (4, UNKNOWN.format("file, delivery or batch"))
 
 
 def test_short_ending_is_refused_if_an_older_record_may_have_it(api: ScriptedApi, run: Run) -> None:
@@ -70,6 +73,16 @@ def test_only_files_are_removed_by_an_ending(api: ScriptedApi, run: Run) -> None
     api.script(f"DELETE /files/{SECOND}", file("DELETING"))
     assert run("rm", "1bcd").exit_code == 0
     assert (run("rm", "ffff").stderr, api.calls(DELIVERIES)) == (UNKNOWN.format("file"), [])
+
+
+def test_commands_take_the_ending_of_a_batch(api: ScriptedApi, run: Run) -> None:
+    api.script(f"GET /batches/{BATCH_ID}", batch("RUNNING"))
+    api.script(f"POST /batches/{BATCH_ID}/pause", batch("PAUSED"))
+    assert run("status", BATCH_ID[-6:]).stdout.startswith(f"batch {BATCH_ID} RUNNING\n")
+    assert run("pause", BATCH_ID[-6:]).stdout == f"batch {BATCH_ID} PAUSED\n"
+    api.script(BATCHES, Answer(body={"batches": [batch("RUNNING")], "next_cursor": None}))
+    assert run("batch", BATCH_ID[-6:]).stdout.startswith(f"batch {BATCH_ID} RUNNING\n")
+    assert run("batch", "ffff").stderr == UNKNOWN.format("batch")
 
 
 def test_check_and_fsck_take_endings(api: ScriptedApi, run: Run) -> None:

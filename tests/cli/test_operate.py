@@ -30,7 +30,7 @@ def test_each_id_is_tried_and_the_first_refusal_is_the_exit_code(api: ScriptedAp
     assert (result.exit_code, result.stdout) == (1, f"delivery {DELIVERY_ID} PAUSED\n")
     assert result.stderr.splitlines() == [
         f"ERROR {FILE_ID} state_conflict: The file is STORED: storing is finished.",
-        f"ERROR {'0' * 24} not_found: There is no such file or delivery.",
+        f"ERROR {'0' * 24} not_found: There is no such file, delivery or batch.",
     ]
 
 

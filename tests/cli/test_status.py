@@ -200,7 +200,7 @@ def test_unknown_id_is_not_found(run: Run) -> None:
     assert (result.exit_code, result.stdout, result.stderr) == (
         4,
         "",
-        "ERROR not_found: There is no such file or delivery.\n",
+        "ERROR not_found: There is no such file, delivery or batch.\n",
     )
 
 

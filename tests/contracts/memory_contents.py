@@ -20,7 +20,6 @@ from gridhaul.transfer.errors import (
     IntegrityError,
     LeaseLost,
     LengthMismatch,
-    PayloadTooLarge,
     StaleFence,
     StateConflict,
 )
@@ -94,6 +93,16 @@ class MemoryContents:
             row.next_attempt_at = row.hint_at = time.monotonic() + self._sweep_after_seconds
             self._delete_bytes(content_id)
 
+    async def drop_refs(self, refs: Mapping[RecordId, RecordId]) -> None:
+        for content_id, file_id in refs.items():
+            await self.drop_ref(content_id, file_id)
+            if self.rows[content_id].record.state is ContentState.DELETING:
+                self.rows[content_id].hint_at = None
+
+    async def sweep_all(self, content_ids: Collection[RecordId]) -> None:
+        for content_id in content_ids:
+            await self.sweep(content_id)
+
     async def abandon(self, content: Content) -> bool:
         row = self.rows.get(content.id)
         if row is None or (row.record.state, row.record.fence) != (content.state, content.fence):
@@ -158,19 +167,17 @@ class MemoryIntake:
         held.update(new)
         return len(held) > before
 
-    async def store_whole(self, contents: Sequence[WholeContent]) -> Mapping[RecordId, str]:
-        codes = {one.id: await self._store_one(one) for one in contents}
-        return {content_id: code for content_id, code in codes.items() if code is not None}
+    async def store_whole(self, contents: Sequence[WholeContent]) -> Mapping[RecordId, Layout]:
+        layouts = {one.id: await self._store_one(one) for one in contents}
+        return {content_id: layout for content_id, layout in layouts.items() if layout is not None}
 
-    async def _store_one(self, whole: WholeContent) -> str | None:
-        """Store and seal one content. Return the code of the error if it is refused, else None."""
-        if not 0 < self._inline_limit_chunks >= len(whole.chunks):
-            return PayloadTooLarge.code
+    async def _store_one(self, whole: WholeContent) -> Layout | None:
+        """Store and seal one content. Return its layout; None if it is refused."""
         held = self._contents
         if whole.id in held.rows:
             record = held.rows[whole.id].record
             alike = (record.state, record.fence, record.seal) == (ContentState.SEALED, whole.fence, whole.seal)
-            return None if alike else StateConflict.code
+            return record.layout if alike else None
         await held.open(
             whole.id,
             file_id=whole.file_id,
@@ -181,8 +188,8 @@ class MemoryIntake:
         )
         if whole.chunks:
             await self.store(whole.id, fence=whole.fence, first=0, chunks=whole.chunks, digests=whole.digests)
-        await self.seal(whole.id, fence=whole.fence, seal=whole.seal)
-        return None
+        sealed = await self.seal(whole.id, fence=whole.fence, seal=whole.seal)
+        return sealed.layout
 
     async def seal(self, content_id: RecordId, *, fence: int, seal: Seal) -> Content:
         row = self._content(content_id, fence=fence)

@@ -101,21 +101,21 @@ class Row(Generic[R]):
         number = record.revision + 1
         happened = {"time": record.updated_at, "state": record.state, "attempt": record.attempts}
         event = Event(**happened, revision=number, code=code, who=who)
-        last = (*record.history[FIRST_EVENTS_KEPT:], event)[FIRST_EVENTS_KEPT - EVENTS_KEPT :]
-        first = record.history[:FIRST_EVENTS_KEPT]
-        history = (*first, *last) if len(first) == FIRST_EVENTS_KEPT else (*first, event)
-        self.record = replace(record, history=history, revision=number)
+        events: tuple[Event, ...] = (*record.history, event)
+        if len(events) > EVENTS_KEPT:
+            events = (*events[:FIRST_EVENTS_KEPT], *events[FIRST_EVENTS_KEPT - EVENTS_KEPT :])
+        self.record = replace(record, history=events, revision=number)
 
     @property
     def due_and_free(self) -> bool:
         return max(self.next_attempt_at or 0.0, self.lease_until or 0.0) <= time.monotonic()
 
 
-def waiting_row(record: Leasable) -> Row[Leasable]:
+def waiting_row(record: Leasable, *, who: str | None = None) -> Row[Leasable]:
     """Return the row of a new record: claimable now, and hinted by its maker."""
     row = Row(record=record, hinted_at=time.monotonic())
     row.attempt_at(row.hinted_at)
-    row.note()
+    row.note(who=who)
     return row
 
 
@@ -256,7 +256,7 @@ class MemoryFiles(MemoryRecords[File, FileState]):
         now = wall_clock()
         values = {name: getattr(new, name) for name in NewFile.__slots__ if name != "idempotency_key"}
         file = File(id=new_id(), state=FileState.REGISTERED, created_at=now, updated_at=now, **values)
-        self.rows[file.id] = waiting_row(file)
+        self.rows[file.id] = waiting_row(file, who=new.owner if new.batch_id is None else None)
         if new.idempotency_key is not None:
             self._by_key[new.owner, new.idempotency_key] = file.id
         return self.rows[file.id].record, True
@@ -265,7 +265,8 @@ class MemoryFiles(MemoryRecords[File, FileState]):
         return _listed(selected((row.record for row in self.rows.values()), selection, after=after), limit)
 
     async def count_open(self, owner: str, *, limit: int) -> int:
-        theirs = (row for row in self.rows.values() if row.record.owner == owner and row.record.state in UNFINISHED)
+        alone = (row.record for row in self.rows.values() if row.record.batch_id is None)
+        theirs = (file for file in alone if file.owner == owner and file.state in UNFINISHED)
         return sum(1 for _ in itertools.islice(theirs, limit))
 
     async def retry(self, file: File, *, who: str | None = None, **changes: object) -> File | None:
@@ -345,19 +346,19 @@ class MemoryDeliveries(MemoryRecords[Delivery, DeliveryState]):
     async def make(self, new: NewDelivery) -> bool:
         if new.id in self.rows:
             return False
-        self._insert(new)
+        self._insert(new, who=None)
         return True
 
-    async def open(self, new: NewDelivery) -> tuple[Delivery, bool]:
+    async def open(self, new: NewDelivery, *, who: str | None = None) -> tuple[Delivery, bool]:
         row = self.rows.get(new.id)
         if row is None:
-            return self._insert(new), True
+            return self._insert(new, who=who), True
         if row.record.state in REOPENABLE:
             again = {"state": DeliveryState.QUEUED, "if_exists": new.destination.if_exists, "error": None}
             counts = {"sent_bytes": 0, "attempts": 0, "fruitless_attempts": 0, "fence": row.record.fence + 1}
             row.lease_until = self._lease_left(row)
             asked = {"length": new.length, "sha256": new.sha256, "queue": new.queue, "source_path": new.source_path}
-            self._change(row, {**asked, **again, **counts})
+            self._change(row, {**asked, **again, **counts}, who=who)
             self._due_now(row)
             return row.record, True
         if row.record.if_exists is not new.destination.if_exists:
@@ -484,7 +485,7 @@ class MemoryDeliveries(MemoryRecords[Delivery, DeliveryState]):
         if row.record.state in OVER and row.record.final_name not in row.record.leftovers:
             row.claimed = None
 
-    def _insert(self, new: NewDelivery) -> Delivery:
+    def _insert(self, new: NewDelivery, *, who: str | None) -> Delivery:
         now = wall_clock()
         delivery = Delivery(
             id=new.id,
@@ -502,11 +503,11 @@ class MemoryDeliveries(MemoryRecords[Delivery, DeliveryState]):
             created_at=now,
             updated_at=now,
         )
-        row = self.rows[new.id] = waiting_row(delivery)
+        row = self.rows[new.id] = waiting_row(delivery, who=who)
         return row.record
 
 
-def _listed(records: Iterable[R], limit: int | None) -> list[R]:
+def _listed(records: Iterable[Any], limit: int | None) -> list[Any]:
     """Return the records as lists have them, at most `limit`: without their histories."""
     return [replace(record, history=()) for record in itertools.islice(records, limit)]
 
@@ -593,7 +594,8 @@ def _is_plain(delivery: Delivery) -> bool:
 
 def hinted_by_batch(row: Row[Any]) -> bool:
     """Return whether no hint is owed for the record itself, because it is a member of a batch."""
-    return getattr(row.record, "batch_id", None) is not None and queue_of(row) is not Queue.MAINTENANCE
+    member = isinstance(row.record, File | Delivery) and row.record.batch_id is not None
+    return member and queue_of(row) is not Queue.MAINTENANCE
 
 
 def queue_of(row: Row[Any]) -> Queue:

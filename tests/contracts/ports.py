@@ -3,12 +3,16 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, TypeVar
 
 from gridhaul.storage.accounts.accounts import MongoAccounts
 from gridhaul.storage.accounts.usage import MongoUsage
-from gridhaul.storage.agenda import MongoAgenda
+from gridhaul.storage.agenda import MongoAgenda, MongoWaitingOwners
+from gridhaul.storage.batches.batches import MongoBatches
+from gridhaul.storage.batches.lanes import MongoLanes
+from gridhaul.storage.batches.members import MongoMembers
+from gridhaul.storage.batches.skipped import MongoSkippedPaths
 from gridhaul.storage.checking.checks import MongoChecks
 from gridhaul.storage.connect import Database
 from gridhaul.storage.content.contents import MongoContents
@@ -18,18 +22,37 @@ from gridhaul.storage.deliveries import MongoDeliveries
 from gridhaul.storage.files import MongoFiles
 from gridhaul.storage.heartbeats import MongoHeartbeatLookup, MongoHeartbeats
 from gridhaul.storage.seen_targets import MongoSeenTargets
-from gridhaul.transfer.model import Destination, File, IfExists, NewDelivery, NewFile, Queue, RecordId, SourceIdentity
+from gridhaul.transfer.batches import BatchTarget, Choice, NewBatch
+from gridhaul.transfer.model import (
+    Destination,
+    File,
+    IfChanged,
+    IfExists,
+    NewDelivery,
+    NewFile,
+    Queue,
+    RecordId,
+    SourceIdentity,
+)
 from gridhaul.transfer.ports.accounts import Accounts, AccountUsage
+from gridhaul.transfer.ports.batches import BatchRegistry, Lanes, Members, RunnableBatches, SkippedPaths
 from gridhaul.transfer.ports.checking import CheckRegistry, RunnableChecks
 from gridhaul.transfer.ports.contents import Contents, Intake
 from gridhaul.transfer.ports.counting import AccountCounting
 from gridhaul.transfer.ports.deliveries import DeliverableRecords, DeliveryRegistry
 from gridhaul.transfer.ports.files import FileRegistry, StorableFiles
 from gridhaul.transfer.ports.heartbeats import HeartbeatLookup, Heartbeats
-from gridhaul.transfer.ports.hints import Agenda
+from gridhaul.transfer.ports.hints import Agenda, WaitingOwners
 from gridhaul.transfer.ports.targets import SeenTargets
 from gridhaul.transfer.states import STORABLE, FileState
 from tests.contracts.memory_accounts import MemoryAccounts, MemoryUsage
+from tests.contracts.memory_batches import (
+    MemoryBatches,
+    MemoryLanes,
+    MemoryMembers,
+    MemorySkippedPaths,
+    MemoryWaitingOwners,
+)
 from tests.contracts.memory_checks import MemoryChecks
 from tests.contracts.memory_contents import MemoryContents, MemoryIntake
 from tests.contracts.memory_counting import MemoryAccountCounting
@@ -43,6 +66,7 @@ SWEEP_AFTER_SECONDS = 0.15
 DEADLINE_SECONDS = 10.0
 SHA256 = "ab" * 32
 A_FILE = RecordId("a" * 24)
+A_BATCH = RecordId("c" * 24)
 
 T = TypeVar("T")
 
@@ -59,12 +83,21 @@ class Checks(CheckRegistry, RunnableChecks, Protocol):
     """Checks as the api and as workers use them."""
 
 
+class Batches(BatchRegistry, RunnableBatches, Protocol):
+    """Batches as the api and as workers use them."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Ports:
     files: Files
     deliveries: Deliveries
     checks: Checks
     agenda: Agenda
+    batches: Batches
+    lanes: Lanes
+    members: Members
+    skipped: SkippedPaths
+    waiting_owners: WaitingOwners
     contents: Contents
     accounts: Accounts
     usage_with: Callable[[int | None], AccountUsage]  # takes the quota of accounts that have none of their own
@@ -80,12 +113,18 @@ def memory_ports(*, lease_seconds: float, sweep_after_seconds: float = SWEEP_AFT
     checks = MemoryChecks(lease_seconds=lease_seconds)
     deliveries = MemoryDeliveries(lease_seconds=lease_seconds, sweep_seconds=sweep_after_seconds)
     contents = MemoryContents(sweep_after_seconds=sweep_after_seconds)
+    batches, lanes = MemoryBatches(lease_seconds=lease_seconds), MemoryLanes()
     accounts, heartbeat_lookup = MemoryAccounts(), MemoryHeartbeatLookup()
     return Ports(
         files=files,
         deliveries=deliveries,
         checks=checks,
-        agenda=MemoryAgenda(files.rows, deliveries.rows, contents.rows, checks.rows, {}, {}),
+        agenda=MemoryAgenda(files.rows, deliveries.rows, contents.rows, checks.rows, batches.rows, lanes.rows),
+        batches=batches,
+        lanes=lanes,
+        members=MemoryMembers(files, deliveries),
+        skipped=MemorySkippedPaths(),
+        waiting_owners=MemoryWaitingOwners(files.rows, deliveries.rows, lanes.rows),
         contents=contents,
         accounts=accounts,
         usage_with=lambda quota: MemoryUsage(accounts, quota_bytes=quota),
@@ -98,11 +137,18 @@ def memory_ports(*, lease_seconds: float, sweep_after_seconds: float = SWEEP_AFT
 
 
 def mongo_ports(database: Database, *, lease_seconds: float, sweep_after_seconds: float = SWEEP_AFTER_SECONDS) -> Ports:
+    files = MongoFiles(database, lease_seconds=lease_seconds)
+    deliveries = MongoDeliveries(database, lease_seconds=lease_seconds, sweep_seconds=sweep_after_seconds)
     return Ports(
-        files=MongoFiles(database, lease_seconds=lease_seconds),
-        deliveries=MongoDeliveries(database, lease_seconds=lease_seconds, sweep_seconds=sweep_after_seconds),
+        files=files,
+        deliveries=deliveries,
         checks=MongoChecks(database, lease_seconds=lease_seconds),
         agenda=MongoAgenda(database),
+        batches=MongoBatches(database, lease_seconds=lease_seconds),
+        lanes=MongoLanes(database),
+        members=MongoMembers(database, files, deliveries),
+        skipped=MongoSkippedPaths(database),
+        waiting_owners=MongoWaitingOwners(database),
         contents=MongoContents(database, sweep_seconds=sweep_after_seconds),
         accounts=MongoAccounts(database),
         usage_with=lambda quota: MongoUsage(database, quota_bytes=quota),
@@ -140,6 +186,30 @@ def destination(
 
 def new_delivery(to: Destination, *, file_id: RecordId = A_FILE, queue: Queue = Queue.SMALL) -> NewDelivery:
     return NewDelivery(file_id=file_id, owner="operator", destination=to, length=5, sha256=SHA256, queue=queue)
+
+
+def new_batch(*, owner: str = "operator", key: str | None = None) -> NewBatch:
+    return NewBatch(
+        owner=owner,
+        sources=("/srv/run",),
+        root_of=("/srv",),
+        base=None,
+        choice=Choice(exclude=("*.tmp",)),
+        deliver_to=(BatchTarget(target="archive", prefix="2026", if_exists=IfExists.FAIL),),
+        if_changed=IfChanged.FAIL,
+        idempotency_key=key,
+        request_fingerprint="f1" if key else None,
+    )
+
+
+def new_member(
+    name: str, *, length: int = 5, batch_id: RecordId = A_BATCH, deliver_to: Sequence[Destination] = ()
+) -> NewFile:
+    return replace(new_file(name=name, length=length, deliver_to=deliver_to), batch_id=batch_id)
+
+
+def new_members_delivery(name: str, *, batch_id: RecordId = A_BATCH, queue: Queue = Queue.SMALL) -> NewDelivery:
+    return replace(new_delivery(destination(object_name=name), queue=queue), batch_id=batch_id)
 
 
 async def registered(ports: Ports, new: NewFile | None = None) -> File:

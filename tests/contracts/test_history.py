@@ -1,7 +1,7 @@
 """The suite of the history of files and deliveries: each change of a state adds one event, in the same write."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -26,6 +26,7 @@ from tests.contracts.ports import (
     destination,
     eventually,
     new_delivery,
+    new_file,
     registered,
     stored,
 )
@@ -45,6 +46,7 @@ class Kept:
     working: Any
     done: Any
     moves: Any
+    asked_by: str
 
     async def claim(self) -> Any:
         return await self.records.claim(self.id, holder="worker", from_states=self.from_states, to_state=self.working)
@@ -76,11 +78,12 @@ async def _file(ports: Ports) -> Kept:
         working=FileState.STORING,
         done=FileState.STORED,
         moves=FILE_MOVES,
+        asked_by="operator",  # the owner of `new_file`
     )
 
 
 async def _delivery(ports: Ports) -> Kept:
-    delivery, _ = await ports.deliveries.open(new_delivery(destination()))
+    delivery, _ = await ports.deliveries.open(new_delivery(destination()), who="alice")
     return Kept(
         records=ports.deliveries,
         id=delivery.id,
@@ -89,6 +92,7 @@ async def _delivery(ports: Ports) -> Kept:
         working=DeliveryState.STREAMING,
         done=DeliveryState.DELIVERED,
         moves=DELIVERY_MOVES,
+        asked_by="alice",
     )
 
 
@@ -110,7 +114,7 @@ async def test_new_record_has_one_event_of_its_birth(ports: Ports, make: Make) -
     one = await make(ports)
     record = await one.now()
     (event,) = record.history
-    assert event == Event(time=record.created_at, state=one.waiting, attempt=0, revision=1)
+    assert event == Event(time=record.created_at, state=one.waiting, attempt=0, revision=1, who=one.asked_by)
     assert isinstance(event.time, datetime)
 
 
@@ -125,7 +129,7 @@ async def test_each_write_of_a_worker_that_changes_the_state_adds_one_event(port
     third = await one.claimed()
     await one.records.finish(third.lease, one.done)
     assert await one.steps() == [
-        (one.waiting, 0, None, None),
+        (one.waiting, 0, None, one.asked_by),
         (one.working, 1, None, None),
         (one.waiting, 1, FAILURE.code, None),
         (one.working, 2, None, None),
@@ -200,7 +204,7 @@ async def test_long_history_keeps_its_beginning_and_its_end(ports: Ports, make: 
 
 async def test_history_is_in_no_list(ports: Ports) -> None:
     file, delivery = await registered(ports), await _delivery(ports)
-    listed = [
+    listed: list[File | Delivery] = [
         *await ports.files.page(Selection(), limit=10, after=None),
         *await ports.deliveries.page(Selection(), limit=10, after=None),
         *await ports.deliveries.of_file((await delivery.now()).file_id),
@@ -219,7 +223,7 @@ async def test_bundle_adds_one_event_to_each_file(ports: Ports) -> None:
     for file, last in ((kept, (FileState.STORED, 1)), (given_back, (FileState.REGISTERED, 0))):
         found = await ports.files.get(file.id)
         assert found is not None
-        began = [(FileState.REGISTERED, 0, None, None), (FileState.STORING, 1, None, None)]
+        began = [(FileState.REGISTERED, 0, None, "operator"), (FileState.STORING, 1, None, None)]
         assert _steps(found) == [*began, (*last, None, None)]
 
 
@@ -259,12 +263,23 @@ async def test_delivery_queued_again_goes_on_with_its_history_and_its_cleaning_a
     one = await _delivery(ports)
     await one.records.finish((await one.claimed()).lease, DeliveryState.FAILED, error=FAILURE, leftovers=("part",))
     cleaning = await eventually(lambda: ports.deliveries.claim_cleaning(one.id, holder="worker"))
+    assert cleaning is not None
     await ports.deliveries.release(cleaning.lease, cleaning.state, delay_seconds=0)
     cleaning = await eventually(lambda: ports.deliveries.claim_cleaning(one.id, holder="worker"))
+    assert cleaning is not None
     await ports.deliveries.finish(cleaning.lease, cleaning.state, leftovers=())
-    _, queued = await ports.deliveries.open(new_delivery(destination()))
+    _, queued = await ports.deliveries.open(new_delivery(destination()), who="bob")
     assert queued
     assert (await one.steps())[2:] == [
         (DeliveryState.FAILED, 1, FAILURE.code, None),
-        (DeliveryState.QUEUED, 0, None, None),
+        (DeliveryState.QUEUED, 0, None, "bob"),
     ]
+
+
+async def test_what_a_worker_asked_for_names_nobody(ports: Ports) -> None:
+    member = await registered(ports, replace(new_file(), batch_id=RecordId("c" * 24)))
+    made = new_delivery(destination())
+    assert await ports.deliveries.make(made)
+    for found in (await ports.files.get(member.id), await ports.deliveries.get(made.id)):
+        assert found is not None
+        assert [event.who for event in found.history] == [None]

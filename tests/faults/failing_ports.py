@@ -165,7 +165,7 @@ class MemoryChunks:
     async def repair(self, grant: RepairGrant, n: int, chunk: bytes, digest: bytes) -> None:
         await self._intake.repair(grant.content_id, n=n, chunk=chunk, digest=digest)
 
-    async def store_whole(self, contents: Sequence[WholeContent]) -> Mapping[RecordId, str]:
+    async def store_whole(self, contents: Sequence[WholeContent]) -> Mapping[RecordId, Layout]:
         return await self._intake.store_whole(contents)
 
     async def seal(self, grant: ContentGrant, seal: Seal) -> Layout:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.delivered import temporaries_below
+from tests.faults.batch_invariants import FINAL_BATCHES, broken_promises
 from tests.faults.stand import NOT_ATOMIC, Stand
 from tests.faults.watcher import digest_of, final_names
 from tests.journeys.operator import Json
@@ -16,6 +17,7 @@ SETTLED_SECONDS = 60.0
 LOOK_SECONDS = 0.2
 FINAL_FILES = ("STORED", "FAILED", "CANCELLED", "EXPIRED", "PAUSED", "DELETED")
 FINAL_DELIVERIES = ("DELIVERED", "FAILED", "CANCELLED", "PAUSED")
+FINAL_STATES = {"files": FINAL_FILES, "deliveries": FINAL_DELIVERIES, "batches": FINAL_BATCHES}
 COMMITTED = range(200, 300)
 
 
@@ -23,7 +25,8 @@ COMMITTED = range(200, 300)
 class Findings:
     wrong: list[str] = field(default_factory=list)  # objects with wrong bytes
     duplicates: list[str] = field(default_factory=list)
-    left: list[str] = field(default_factory=list)  # records at work, leases, objects and chunks that nobody owns
+    # Records at work, leases, objects and chunks that nobody owns, and what a batch says that is not true.
+    left: list[str] = field(default_factory=list)
 
     @property
     def everything(self) -> list[str]:
@@ -39,8 +42,9 @@ def check(stand: Stand, placed: Sequence[Path]) -> Findings:
         unsettled = _wait_until_none(lambda: list(_unsettled(stand, database)))
         deliveries = list(database["deliveries"].find({"state": "DELIVERED"}).sort("updated_at"))
         stored = [*_miscounted(database)]
+        broken = [*broken_promises(database)]
     stand.watcher.look()
-    findings = Findings(left=unsettled, duplicates=stored)
+    findings = Findings(left=unsettled + broken, duplicates=stored)
     _compare_objects(stand, deliveries, placed, findings)
     findings.wrong += stand.watcher.wrong
     findings.duplicates += _committed_twice(stand, placed)
@@ -57,8 +61,10 @@ def _wait_until_none(look: Callable[[], list[str]]) -> list[str]:
 
 def _unsettled(stand: Stand, database: Any) -> Iterator[str]:
     """Yield each record that is not at rest, and each leftover that maintenance has not removed yet."""
-    for name, final in (("files", FINAL_FILES), ("deliveries", FINAL_DELIVERIES)):
+    for name, final in FINAL_STATES.items():
         yield from _at_work(database, name, final)
+    hinted = {"$or": [{"hint_at": {"$exists": True}}, {"hinted_at": {"$exists": True}}]}
+    yield from (f"a lane of batch {lane['batch_id']} does not rest" for lane in database["lanes"].find(hinted))
     let_sweep_time_pass(stand, database)
     yield from (f"contents {one['_id']} is being deleted" for one in database["contents"].find({"state": "DELETING"}))
     yield from _orphans(database)
@@ -146,7 +152,7 @@ def _committed_twice(stand: Stand, placed: Sequence[Path]) -> Iterator[str]:
 def clear(stand: Stand) -> None:
     """Remove all records, sources and objects. The accounts stay, with no bytes used."""
     with stand.operator.database() as database:
-        for name in ("files", "deliveries", "contents", "manifests", "inline", "fs.files", "fs.chunks"):
+        for name in (*FINAL_STATES, "lanes", "skipped", "contents", "manifests", "inline", "fs.files", "fs.chunks"):
             database[name].delete_many({})
         database["auth"].update_many({}, {"$set": {"used_bytes": 0}})
     for directory in stand.remotes.values():

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import random
+import shutil
 from pathlib import Path
 
 from tests.journeys.operator import MIB
@@ -53,7 +54,7 @@ class Sources:
 
     def remove_all(self) -> None:
         for path in self.directory.iterdir():
-            path.unlink()
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
         self.digests.clear()
 
     def _block(self, length: int, rng: random.Random) -> bytes:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from gridhaul.chunk_service_client.bundle_table import write_body, write_table
+from gridhaul.chunk_service_client.bundle_table import write_blocks, write_table
 from gridhaul.chunk_service_client.grants import sign_bundle, sign_repair
 from gridhaul.embedded.bootstrap import OPERATOR
 from gridhaul.transfer.digest import content_sha256
@@ -61,7 +61,7 @@ def _of_chunk_service(stand: Stand) -> Iterator[Caller]:
     url = stand.system.chunk_service_url
     words = {
         "sealed_id": stand.sealed.content_id,
-        "bundle": write_body(write_table(stand.bundle), stand.bundle).decode(),
+        "bundle": b"".join(write_blocks(write_table(stand.bundle), stand.bundle)).decode(),
     }
     yield Caller(name="chunk service", url=url, settings=_chunk_service(stand), words=words)
     yield from _strangers("chunk service", url, wrong_token=stand.open.token(secret="x" * 43))

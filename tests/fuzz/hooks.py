@@ -28,6 +28,7 @@ BEYOND_A_SCHEMA = {
     "idempotency_conflict": "the earlier request with the same key",
     "invalid_value": "an id with a kind of check that takes none, or a name with '..' in it",
     "length_mismatch": "the length of a content",
+    "not_combinable": "the parameters of lists that an index serves",
     "not_a_regular_file": "the kind of file under a path",
     "target_unknown": "the configured targets",
 }

@@ -58,8 +58,8 @@ async def test_page_between_two_times_reads_no_more_than_it_shows(
     await (_make_files if kind == "files" else _make_deliveries)(ports, database)
     page = ports.files.page if kind == "files" else ports.deliveries.page
     middle = (await page(Selection(), limit=RECORDS // 2, after=None))[-1].created_at
-    for times in ({"created_after": middle}, {"created_before": middle}):
-        await _assert_read_in_order(database, kind, Selection(owner=owner, **times), page)
+    for selection in (Selection(owner=owner, created_after=middle), Selection(owner=owner, created_before=middle)):
+        await _assert_read_in_order(database, kind, selection, page)
 
 
 @pytest.mark.parametrize("owner", [None, OWNER])

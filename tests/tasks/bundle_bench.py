@@ -31,6 +31,7 @@ class Bench:
     root: Path
     lease_seconds: float = LEASE_SECONDS
     inline_limit_chunks: int = 15
+    segments_in_flight: int = 1
     stop: bool = False
     hints: list[Hint] = field(default_factory=list)
 
@@ -88,7 +89,7 @@ class Bench:
             "limits": Limits(attempts=3, waiting_seconds=0),
         }
         return Runtime(
-            settings=worker_settings(roots=(self.outgoing,), segments_in_flight=1, lease_seconds=self.lease_seconds),
+            settings=worker_settings(roots=(self.outgoing,), segments_in_flight=self.segments_in_flight, lease_seconds=self.lease_seconds),
             holder="worker",
             files=self.files,
             deliveries=self.deliveries,

@@ -63,7 +63,7 @@ class DirectChunks:
         except (NotFound, StaleFence) as error:
             raise LeaseLost(error.detail) from error
 
-    async def store_whole(self, contents: Sequence[WholeContent]) -> Mapping[RecordId, str]:
+    async def store_whole(self, contents: Sequence[WholeContent]) -> Mapping[RecordId, Layout]:
         self.bundles.append(len(contents))
         await _happen(self.before_bundle)
         return await self.intake.store_whole(contents)

@@ -2,14 +2,15 @@
 
 import asyncio
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
 
+from gridhaul.source.roots import Roots
 from gridhaul.transfer.bundle import WholeContent
 from gridhaul.transfer.errors import ChunkServiceFailed, LeaseLost
-from gridhaul.transfer.model import File, NewDelivery, RecordId, TaskName
+from gridhaul.transfer.model import File, NewDelivery, RecordId, Seal, Segment, SourceIdentity, TaskName
 from gridhaul.transfer.states import FILE_MOVES, STORABLE, Action, DeliveryState, FileState, Layout
 from tasks import attempt, store_bundle
 from tasks.upload_file import store_file
@@ -115,11 +116,57 @@ async def test_source_that_was_only_touched_is_stored_by_itself(bench: Bench, mo
     assert (bench.chunks.bundles, bench.chunks.puts) == ([len(ids) - 1], 1)
 
 
-async def test_service_that_stores_nothing_inline_gets_them_one_by_one(tmp_path: Path) -> None:
-    bench = Bench(root=tmp_path, inline_limit_chunks=0)
+@pytest.mark.parametrize(("limit", "layouts"), [(0, {Layout.GRIDFS}), (1, {Layout.INLINE, Layout.GRIDFS})])
+async def test_contents_past_the_limit_of_the_inline_layout_go_together_too(
+    tmp_path: Path, limit: int, layouts: set[Layout]
+) -> None:
+    bench = Bench(root=tmp_path, inline_limit_chunks=limit)
     files = await bench.store(*await registered(bench))
     await require_stored(bench, files)
-    assert {file.layout for file in files} == {Layout.GRIDFS}
+    assert {file.layout for file in files} == layouts
+    assert (bench.chunks.bundles, bench.chunks.puts) == ([len(LENGTHS)], 0)
+
+
+async def test_files_of_up_to_15_mib_go_together_and_larger_ones_alone(bench: Bench) -> None:
+    ids = await registered(bench, (15 * MIB + 1, 2 * MIB + 1, 15 * MIB, 5))
+    files = await bench.store(*ids)
+    await require_stored(bench, files)
+    assert (bench.chunks.bundles, bench.chunks.puts) == ([1, 2], 1)
+
+
+async def test_files_past_the_bytes_of_a_bundle_are_left_to_another_child(bench: Bench) -> None:
+    ids = await registered(bench, (15 * MIB,) * 4 + (4 * MIB, 1, 1))
+    *stored, late, last = await bench.store(*ids)
+    await require_stored(bench, stored)
+    assert (outcome(late), late.attempts) == ((FileState.REGISTERED, None), 0)
+    assert [(hint.task, hint.record_id) for hint in bench.hints] == [
+        (TaskName.STORE_BUNDLE, file.id) for file in (late, last)
+    ]
+    await require_stored(bench, await bench.store(late.id, last.id))
+
+
+async def test_bytes_of_two_requests_and_of_one_more_are_held_at_most(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A child reads the next request's files while two requests are under way, and no further."""
+    bench.segments_in_flight, read, store = 2, store_bundle.read_small, bench.chunks.store_whole
+    held, most = [0], [0]
+
+    def reading(path: str, roots: Roots, registered: SourceIdentity) -> tuple[Segment, Seal]:
+        held[0] += registered.size
+        most[0] = max(most[0], held[0])
+        return read(path, roots, registered)
+
+    async def storing(contents: Sequence[WholeContent]) -> Mapping[RecordId, Layout]:
+        stored = await store(contents)
+        held[0] -= sum(one.seal.length for one in contents)
+        return stored
+
+    monkeypatch.setattr(store_bundle, "read_small", reading)
+    monkeypatch.setattr(bench.chunks, "store_whole", storing)
+    await require_stored(bench, await bench.store(*await registered(bench, (4 * MIB,) * 16)))
+    assert held == [0]
+    assert 12 * MIB < most[0] <= 3 * 16 * MIB
 
 
 @pytest.mark.parametrize("error", [ChunkServiceFailed("no"), LeaseLost("404"), ZeroDivisionError("a mistake of ours")])
@@ -139,7 +186,7 @@ async def test_request_whose_answer_was_lost_is_completed_by_each_journey(
 ) -> None:
     store = bench.chunks.store_whole
 
-    async def lose(contents: Sequence[WholeContent]) -> None:
+    async def lose(contents: Sequence[WholeContent]) -> Mapping[RecordId, Layout]:
         await store(contents)
         raise ChunkServiceFailed("no")
 

@@ -1,7 +1,7 @@
 """Batches in MongoDB: leased records like files and deliveries."""
 
 from collections.abc import Collection, Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from bson import ObjectId
 from pymongo import DESCENDING
@@ -15,6 +15,7 @@ from gridhaul.storage.listing import records_of
 from gridhaul.storage.majority_reads import read_with_catch_up
 from gridhaul.transfer.batches import OPEN_BATCH, Batch, BatchState, Counts, NewBatch, Position
 from gridhaul.transfer.model import Queue, RecordId
+from gridhaul.transfer.states import Move
 
 
 @maps_database_errors
@@ -60,17 +61,26 @@ class MongoBatches(LeasedCollection[Batch, BatchState]):
 
     async def note_counts(self, batch_id: RecordId, counts: Counts) -> None:
         fields = self._codec.values({"counts": counts})
-        await self._collection.update_one({"_id": ObjectId(batch_id)}, {"$set": fields})
+        still_open = {"_id": ObjectId(batch_id), "state": {"$in": sorted(OPEN_BATCH)}}
+        await self._collection.update_one(still_open, {"$set": fields})
 
     async def claim_in_its_state(self, batch_id: RecordId, *, holder: str) -> Batch | None:
         counts = ("fence", "fruitless_attempts")
-        return await self._take(batch_id, {}, {"lease_holder": holder}, counts)
+        due = {"next_attempt_at": {"$exists": True}}  # a late hint does not wake a batch that is at rest
+        return await self._take(batch_id, due, {"lease_holder": holder}, counts)
 
     async def look_soon(self, batch_id: RecordId) -> bool:
         free: Document = {"_id": ObjectId(batch_id), "state": BatchState.RUNNING.value, "$expr": past("lease_until")}
         due = await self._collection.update_one(free, [{"$set": self._due_now()}])
         return due.matched_count == 1
 
+    def _moved(self, move: Move[BatchState], changes: dict[str, Any], *, who: str | None) -> list[Document]:
+        return [*super()._moved(move, changes, who=who), {"$set": _end(move.to_state)}]
+
     def _at_rest(self, state: BatchState) -> Document:
-        ended = {"ended_at": NOW} if state not in OPEN_BATCH else {"ended_at": GONE}
-        return {**super()._at_rest(state), **ended}
+        return {**super()._at_rest(state), **_end(state)}
+
+
+def _end(state: BatchState) -> Document:
+    """Return the expression for `ended_at` of a batch that is in the state from now on."""
+    return {"ended_at": GONE if state in OPEN_BATCH else {"$ifNull": ["$ended_at", NOW]}}

@@ -4,7 +4,7 @@ from collections.abc import Collection, Generator, Mapping
 from typing import cast
 
 from bson import ObjectId
-from pymongo import ReturnDocument
+from pymongo import ReturnDocument, UpdateOne
 from pymongo.errors import DuplicateKeyError
 
 from gridhaul.storage.codec import Codec
@@ -16,6 +16,7 @@ from gridhaul.storage.content.manifest import Manifests
 from gridhaul.storage.content.verified_stream import Batch, VerifiedChunks
 from gridhaul.storage.content.whole_reading import WholeReading
 from gridhaul.storage.lease import GONE, LONGEST_REQUEST_SECONDS, NOW, after, past
+from gridhaul.storage.value_per_record import ids_of
 from gridhaul.transfer.bundle import CheckedContent
 from gridhaul.transfer.errors import LeaseLost, StateConflict
 from gridhaul.transfer.model import Content, Queue, RecordId
@@ -98,29 +99,46 @@ class MongoContents:
             return self._manifests.page_in_thread(content_id, page)
 
     async def drop_ref(self, content_id: RecordId, file_id: RecordId) -> None:
-        sweep_at = after(self._sweep_seconds)
-        left: Document = {"$setDifference": [{"$ifNull": ["$refs", []]}, [ObjectId(file_id)]]}
-        none_left: Document = {"$eq": [left, []]}
         document = await self._collection.find_one_and_update(
             {"_id": ObjectId(content_id)},
-            [
-                {
-                    "$set": {
-                        **{name: {"$ifNull": [f"${name}", value]} for name, value in _NEVER_OPENED.items()},
-                        "refs": left,
-                        "state": {"$cond": [none_left, ContentState.DELETING.value, "$state"]},
-                        "queue": Queue.MAINTENANCE.value,
-                        "hint_at": {"$cond": [none_left, sweep_at, GONE]},
-                        "next_attempt_at": {"$cond": [none_left, sweep_at, GONE]},
-                    }
-                }
-            ],
+            self._dropped(file_id, sweep_hinted=True),
             # If the content does not exist, note its delete: a worker that has lost the file may be about to make it.
             upsert=True,
             return_document=ReturnDocument.AFTER,
         )
         if document and document["state"] == ContentState.DELETING:
             await self._delete_bytes(self._codec.decode(document))
+
+    async def drop_refs(self, refs: Mapping[RecordId, RecordId]) -> None:
+        dropped = [
+            UpdateOne({"_id": ObjectId(content_id)}, self._dropped(file_id, sweep_hinted=False), upsert=True)
+            for content_id, file_id in refs.items()
+        ]
+        if dropped:
+            await self._collection.bulk_write(dropped, ordered=False)
+            await self._delete_all_bytes({**ids_of(refs), "state": ContentState.DELETING.value})
+
+    async def sweep_all(self, content_ids: Collection[RecordId]) -> None:
+        time_to_sweep = {**ids_of(content_ids), "state": ContentState.DELETING.value, "$expr": past("next_attempt_at")}
+        await self._delete_all_bytes(time_to_sweep)
+        await self._collection.delete_many(time_to_sweep)
+
+    def _dropped(self, file_id: RecordId, *, sweep_hinted: bool) -> list[Document]:
+        sweep_at = after(self._sweep_seconds)
+        left: Document = {"$setDifference": [{"$ifNull": ["$refs", []]}, [ObjectId(file_id)]]}
+        none_left: Document = {"$eq": [left, []]}
+        return [
+            {
+                "$set": {
+                    **{name: {"$ifNull": [f"${name}", value]} for name, value in _NEVER_OPENED.items()},
+                    "refs": left,
+                    "state": {"$cond": [none_left, ContentState.DELETING.value, "$state"]},
+                    "queue": Queue.MAINTENANCE.value,
+                    "hint_at": {"$cond": [none_left, sweep_at, GONE]} if sweep_hinted else GONE,
+                    "next_attempt_at": {"$cond": [none_left, sweep_at, GONE]},
+                }
+            }
+        ]
 
     async def abandon(self, content: Content) -> bool:
         sweep_at = after(self._sweep_seconds)
@@ -143,6 +161,18 @@ class MongoContents:
         if document:
             await self._delete_bytes(self._codec.decode(document))
             await self._collection.delete_one(time_to_sweep)
+
+    async def _delete_all_bytes(self, wanted: Document) -> None:
+        """Delete the bytes of the wanted contents: those of inline contents together, any other's by themselves."""
+        inline = []
+        async for document in self._collection.find(wanted):
+            content = self._codec.decode(document)
+            if content.layout is Layout.INLINE or not content.length:
+                inline.append(content.id)
+            else:
+                await self._delete_bytes(content)
+        await self._inline.delete_all(inline)
+        await self._manifests.delete_all_of_one_page(inline)
 
     async def _delete_bytes(self, content: Content) -> None:
         await self._gridfs.delete(content.id, content.chunk_count)

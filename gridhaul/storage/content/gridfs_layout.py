@@ -3,19 +3,22 @@
 The documents follow the GridFS specification, with the digest beside the data; any GridFS client can read them.
 """
 
+import itertools
 from collections.abc import Generator, Sequence
 from contextlib import closing, suppress
 from datetime import UTC, datetime
+from operator import itemgetter
 from typing import Any
 
 from bson import ObjectId
-from pymongo import ASCENDING, CursorType
+from pymongo import ASCENDING, CursorType, ReplaceOne
 from pymongo.errors import DuplicateKeyError, PyMongoError
 
 from gridhaul.storage.connect import Database, as_bytes, for_threads, may_pass
 from gridhaul.storage.content.inserting import doubles, found_by_all
 from gridhaul.storage.content.verified_stream import NumberedChunk
 from gridhaul.storage.majority_reads import catch_up_in_thread
+from gridhaul.transfer.bundle import WholeContent
 from gridhaul.transfer.chunking import CHUNK_BYTES
 from gridhaul.transfer.errors import ChunkConflict
 from gridhaul.transfer.model import Content, RecordId, Seal
@@ -38,15 +41,31 @@ class GridFSLayout:
 
     async def insert(self, content_id: RecordId, first: int, chunks: Sequence[bytes], digests: Sequence[bytes]) -> bool:
         """Store the chunks. Return whether any is new. Raises ChunkConflict if a number is stored with other bytes."""
-        documents = [
-            {"files_id": ObjectId(content_id), "n": first + i, "data": data, "digest": digest}
-            for i, (data, digest) in enumerate(zip(chunks, digests, strict=True))
-        ]
-        parts = [documents[at : at + INSERT_CHUNKS] for at in range(0, len(documents), INSERT_CHUNKS)]
-        repeated = await found_by_all(self._insert_part(part) for part in parts)
+        documents = _chunk_documents(content_id, first, chunks, digests)
+        repeated = await self._insert(documents)
         if repeated:
             await self._require_same(content_id, repeated)
         return len(repeated) < len(documents)
+
+    async def insert_whole(self, contents: Sequence[WholeContent]) -> set[RecordId]:
+        """Store all chunks of each content. Return the ids under which other bytes are stored."""
+        documents = [
+            document for one in contents for document in _chunk_documents(one.id, 0, one.chunks, one.digests)
+        ]
+        unlike = set()
+        repeated = sorted(await self._insert(documents), key=itemgetter("files_id"))
+        for files_id, same in itertools.groupby(repeated, key=itemgetter("files_id")):
+            content_id = RecordId(str(files_id))
+            try:
+                await self._require_same(content_id, list(same))
+            except ChunkConflict:
+                unlike.add(content_id)
+        return unlike
+
+    async def _insert(self, documents: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Insert the documents, some at a time. Return the ones whose number was stored already."""
+        parts = [documents[at : at + INSERT_CHUNKS] for at in range(0, len(documents), INSERT_CHUNKS)]
+        return await found_by_all(self._insert_part(part) for part in parts)
 
     async def _insert_part(self, documents: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Insert the documents. Return the ones whose number was stored already."""
@@ -104,6 +123,14 @@ class GridFSLayout:
         document = {**_bucket_file(content, seal), "uploadDate": datetime.now(UTC)}
         await self._files.replace_one({"_id": ObjectId(content.id)}, document, upsert=True)
 
+    async def publish_whole(self, contents: Sequence[WholeContent]) -> None:
+        """Publish each content as `publish` does."""
+        now = datetime.now(UTC)
+        files = {ObjectId(one.id): {**_bucket_file(one, one.seal), "uploadDate": now} for one in contents}
+        if files:
+            writes = [ReplaceOne({"_id": key}, document, upsert=True) for key, document in files.items()]
+            await self._files.bulk_write(writes, ordered=False)
+
     async def is_published(self, content: Content) -> bool:
         """Return whether the bucket's `files` document of a sealed content exists, as `publish` wrote it."""
         document = await self._files.find_one({"_id": ObjectId(content.id)}) or {}
@@ -137,7 +164,16 @@ class GridFSLayout:
         await self._chunks.delete_many({"files_id": ObjectId(content_id)}, hint=BY_NUMBER)
 
 
-def _bucket_file(content: Content, seal: Seal) -> dict[str, Any]:
+def _chunk_documents(
+    content_id: RecordId, first: int, chunks: Sequence[bytes], digests: Sequence[bytes]
+) -> list[dict[str, Any]]:
+    return [
+        {"files_id": ObjectId(content_id), "n": n, "data": data, "digest": digest}
+        for n, (data, digest) in enumerate(zip(chunks, digests, strict=True), first)
+    ]
+
+
+def _bucket_file(content: Content | WholeContent, seal: Seal) -> dict[str, Any]:
     return {
         "length": seal.length,
         "chunkSize": CHUNK_BYTES,

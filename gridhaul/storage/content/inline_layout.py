@@ -1,6 +1,6 @@
 """The layout of small contents: one document with all chunks, in the collection `inline`, inserted in one write."""
 
-from collections.abc import Generator, Sequence
+from collections.abc import Collection, Generator, Sequence
 from contextlib import suppress
 
 from bson import ObjectId
@@ -10,6 +10,7 @@ from gridhaul.storage.connect import Database, Document, as_bytes, for_threads
 from gridhaul.storage.content.inserting import insert_unlike
 from gridhaul.storage.content.verified_stream import NumberedChunk
 from gridhaul.storage.majority_reads import find_with_catch_up_in_thread
+from gridhaul.storage.value_per_record import ids_of
 from gridhaul.transfer.bundle import WholeContent
 from gridhaul.transfer.digest import DIGEST_BYTES
 from gridhaul.transfer.errors import ChunkConflict
@@ -80,6 +81,9 @@ class InlineLayout:
 
     async def delete(self, content_id: RecordId) -> None:
         await self._collection.delete_one({"_id": ObjectId(content_id)})
+
+    async def delete_all(self, content_ids: Collection[RecordId]) -> None:
+        await self._collection.delete_many(ids_of(content_ids))
 
 
 def _document(content_id: RecordId, chunks: Sequence[bytes], digests: Sequence[bytes]) -> Document:

@@ -74,7 +74,7 @@ class MongoIntake:
             await self._note_layout(content_id, Layout.GRIDFS)
         return await self._gridfs.insert(content_id, first, chunks, digests)
 
-    async def store_whole(self, contents: Sequence[WholeContent]) -> Mapping[RecordId, str]:
+    async def store_whole(self, contents: Sequence[WholeContent]) -> Mapping[RecordId, Layout]:
         return await self._whole.store(contents)
 
     async def seal(self, content_id: RecordId, *, fence: int, seal: Seal) -> Content:

@@ -1,6 +1,6 @@
 """Manifests in MongoDB: pages of 1,024 chunk digests, in a collection apart from the chunks."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from bson import MaxKey, ObjectId
 
@@ -36,6 +36,11 @@ class Manifests:
         """Return the same as `page`. For threads."""
         document = find_with_catch_up_in_thread(self._in_threads, self._key(content_id, page))
         return bytes(document["digests"]) if document else b""
+
+    async def delete_all_of_one_page(self, content_ids: Collection[RecordId]) -> None:
+        """Delete the manifests of small contents, which have one page each."""
+        keys = [self._key(content_id, 0)["_id"] for content_id in content_ids]
+        await self._collection.delete_many({"_id": {"$in": keys}})
 
     async def delete(self, content_id: RecordId) -> None:
         own = ObjectId(content_id)

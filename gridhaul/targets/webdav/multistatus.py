@@ -109,8 +109,9 @@ async def entries(parts: AsyncIterator[bytes]) -> AsyncGenerator[tuple[str, Entr
         async for part in parts:
             arrived = True
             parser.feed(part)
-            for _, element in parser.read_events():
-                if element.tag == RESPONSE:
+            for event in parser.read_events():
+                element = event[1]
+                if isinstance(element, ET.Element) and element.tag == RESPONSE:
                     if (found := _entry(element)) is not None:
                         yield _path(element), found
                     element.clear()

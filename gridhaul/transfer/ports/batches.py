@@ -1,4 +1,4 @@
-"""Batches, the lanes through which workers take their members, and the members. All methods raise DatabaseUnavailable."""
+"""Batches, the lanes through which workers take members, and the members. All methods raise DatabaseUnavailable."""
 
 from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ class BatchRegistry(ReadableRecords[Batch], MovableRecords[Batch, BatchState], P
         """Return how many batches of the owner are open, counted up to `limit`."""
 
     async def note_counts(self, batch_id: RecordId, counts: Counts) -> None:
-        """Write the counts into the batch's record, whoever holds it."""
+        """Write the counts into the record of an open batch, whoever holds it. The end of a batch has counts of its own."""
 
 
 class RunnableBatches(LeasedRecords[Batch, BatchState], Protocol):
@@ -108,6 +108,30 @@ class Members(Protocol):
 
     def stored(self, batch_id: RecordId) -> AsyncGenerator[StoredMember]:
         """Yield the stored files of the batch in the byte order of their names."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DeletableFiles:
+    """Files of a batch that are being deleted."""
+
+    files: Sequence[File]  # DELETING, without their history
+    busy: int  # files that cannot be deleted yet, because a delivery of them is open
+
+
+class MemberDeletion(Protocol):
+    """Deletes the files of a batch, many at a time. Only the worker that holds the batch does this."""
+
+    async def begin_delete(self, batch_id: RecordId, *, limit: int) -> DeletableFiles:
+        """Move at most `limit` files that are over to DELETING. Return these, and those that were DELETING before.
+
+        Nobody hints them. No files and none busy mean that every file is DELETED.
+        """
+
+    async def end_delete(self, files: Sequence[File]) -> bool:
+        """Move the files from DELETING to DELETED. Return whether each of them was moved by this call."""
+
+    async def deleted(self, batch_id: RecordId, *, after: RecordId | None, limit: int) -> Sequence[File]:
+        """Return DELETED files of the batch in the order of their ids, those after `after`."""
 
 
 class SkippedPaths(Protocol):

@@ -34,7 +34,7 @@ class ChunkWriting(Protocol):
 
 
 class BundleWriting(Protocol):
-    async def store_whole(self, contents: Sequence[WholeContent]) -> Mapping[RecordId, str]:
+    async def store_whole(self, contents: Sequence[WholeContent]) -> Mapping[RecordId, Layout]:
         """Store and seal small contents, durable when this returns. Return an error code for each that is refused."""
 
 

@@ -9,6 +9,7 @@ from typing import Protocol
 from gridhaul.transfer.bundle import CheckedContent, WholeContent
 from gridhaul.transfer.model import Content, FreeSpace, RecordId, Seal
 from gridhaul.transfer.ports.targets import Blocks
+from gridhaul.transfer.states import Layout
 
 
 class Chunks(Blocks, Protocol):
@@ -61,6 +62,9 @@ class ContentDeletion(Protocol):
     async def drop_ref(self, content_id: RecordId, file_id: RecordId) -> None:
         """Remove the file from the content's refs. A content without refs loses its bytes, and waits to be swept."""
 
+    async def drop_refs(self, refs: Mapping[RecordId, RecordId]) -> None:
+        """Do what `drop_ref` does for many contents, each with its file. Only the caller lets them be swept later."""
+
     async def abandon(self, content: Content) -> bool:
         """Delete the bytes of a content that no file refers to; it waits to be swept.
 
@@ -72,6 +76,9 @@ class ContentDeletion(Protocol):
 
         Do nothing before it is due.
         """
+
+    async def sweep_all(self, content_ids: Collection[RecordId]) -> None:
+        """Do what `sweep` does for each of the contents."""
 
 
 class Contents(ContentReading, ContentWriting, ContentDeletion, Protocol):
@@ -97,12 +104,12 @@ class Intake(Protocol):
         stored now.
         """
 
-    async def store_whole(self, contents: Sequence[WholeContent]) -> Mapping[RecordId, str]:
-        """Store small contents inline and seal them, each wholly or not at all, durable when this returns.
+    async def store_whole(self, contents: Sequence[WholeContent]) -> Mapping[RecordId, Layout]:
+        """Store small contents and seal them, each wholly or not at all, durable when this returns.
 
-        Return an error code for each content that is refused: it is too large to be inline, or a content with this id
-        exists; the record that stays for a time after a delete counts, too. If the call is repeated, the contents that
-        the first call stored are not refused.
+        Return the layout of each content that is stored. Any other is refused, because a content with its id exists;
+        the record that stays for a time after a delete counts, too. If the call is repeated, the contents that the
+        first call stored are not refused.
         """
 
     async def seal(self, content_id: RecordId, *, fence: int, seal: Seal) -> Content:

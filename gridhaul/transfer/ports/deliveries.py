@@ -35,11 +35,11 @@ class HeldNames(Protocol):
 class DeliveryRegistry(DeliveryListing, MovableRecords[Delivery, DeliveryState], Protocol):
     """The deliveries as the api uses them."""
 
-    async def open(self, new: NewDelivery) -> tuple[Delivery, bool]:
+    async def open(self, new: NewDelivery, *, who: str | None = None) -> tuple[Delivery, bool]:
         """Return the delivery, and whether this call queued it.
 
         A delivery is queued again if it is FAILED or CANCELLED. Raises OptionsConflict if the delivery exists with
-        another `if_exists` policy.
+        another `if_exists` policy. The username `who` of the caller is noted in the history.
         """
 
     async def why_not_ours(self, delivery: Delivery) -> SkipReason | None:

@@ -20,7 +20,10 @@ class FileRegistration(Protocol):
         """Return the file that the owner registered with the key, or None."""
 
     async def count_open(self, owner: str, *, limit: int) -> int:
-        """Return how many files of the owner are REGISTERED, STORING or PAUSED, counted up to `limit`."""
+        """Return how many files of the owner are REGISTERED, STORING or PAUSED, counted up to `limit`.
+
+        Members of batches are left out.
+        """
 
 
 class FileListing(ReadableRecords[File], Protocol):

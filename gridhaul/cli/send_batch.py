@@ -1,0 +1,68 @@
+"""`gridhaul send` of several files: make the batch, follow it, and say how to look again when that ends early."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import typer
+
+from gridhaul.cli.batch_display import BatchDisplay
+from gridhaul.cli.batch_progress import look_at
+from gridhaul.cli.send import OF_PATH, interrupted_with, saying_how_to_look_again
+from gridhaul.cli.text import safe
+from gridhaul.client import ApiError, BatchOrder, Client
+from gridhaul.client.batch_records import BatchRecord
+from gridhaul.transfer import errors
+
+NAMED_AT_MOST = 3
+
+
+def start(client: Client, order: BatchOrder) -> BatchRecord:
+    """Make the batch. Raises ClientError, Interrupted."""
+    advice = "The batch may be made all the same; look with: gridhaul batches"
+    with interrupted_with(advice), _naming_paths_or_targets(order):
+        return client.batches.start(order)
+
+
+def follow(client: Client, batch: BatchRecord, display: BatchDisplay) -> BatchRecord:
+    """Show the batch until it is over, and return it as it is then. Raises ClientError, Interrupted."""
+    batch_id = batch["batch_id"]
+    display.title(f"batch {batch_id}: {_some(batch['paths'])}{_to(batch)}")
+    look_again = f"The batch continues on the server; look with: gridhaul batch {batch_id} --follow"
+    with saying_how_to_look_again(look_again, display):
+        for seen in client.batches.follow(batch_id):
+            display.show(look_at(client, seen))
+    return seen
+
+
+def print_made(batch: BatchRecord) -> None:
+    typer.echo(safe(f"{batch['state']} {batch['batch_id']}"))
+
+
+def print_made_json(batch: BatchRecord) -> None:
+    typer.echo(json.dumps({"batch": batch}))
+
+
+def _to(batch: BatchRecord) -> str:
+    targets = [one["target"] for one in batch["deliver_to"]]
+    return f" to {', '.join(targets)}" if targets else ""
+
+
+def _some(names: list[str] | tuple[str, ...]) -> str:
+    more = len(names) - NAMED_AT_MOST
+    return ", ".join(names[:NAMED_AT_MOST]) + (f" and {more} more" if more > 0 else "")
+
+
+@contextmanager
+def _naming_paths_or_targets(order: BatchOrder) -> Iterator[None]:
+    """Add the paths or the targets to a refusal that is about one of them."""
+    try:
+        yield
+    except ApiError as error:
+        about = f"On the server, FILE is {_some(order.paths)}." if error.code in OF_PATH else ""
+        if error.code == errors.TargetUnknown.code:
+            targets = _some(tuple(one.target for one in order.targets))
+            about = f"--to is {targets}; an operator names targets in targets.toml, which is read at the start."
+        if not about or error.invalid:
+            raise
+        raise ApiError(code=error.code, status=error.status, detail=f"{error.detail} {about}") from None

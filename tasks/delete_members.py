@@ -1,0 +1,53 @@
+"""Deletes the files of a batch many at a time: their bytes, then later whatever arrived after these were deleted."""
+
+from gridhaul.transfer.batches import Batch, BatchState
+from gridhaul.transfer.model import RecordId
+from tasks.attempt import Tenure
+from tasks.runtime import Runtime
+
+FILES_A_WRITE = 500
+TRY_AGAIN_SECONDS = 5.0
+NONE_YET = RecordId("f" * 24)  # comes before the ids of all files, because the newest are swept first
+
+
+async def delete_files(runtime: Runtime, batch: Batch, tenure: Tenure) -> bool:
+    """Delete what can be deleted now. Return whether nothing of the batch is stored or can still arrive.
+
+    If not, the batch is released, and due again later.
+    """
+    records = runtime.batches.records
+    busy = await _delete_all(runtime, batch, tenure)
+    if busy:
+        await records.release(batch.lease, BatchState.DELETING, delay_seconds=TRY_AGAIN_SECONDS, fruitless_attempts=0)
+        return False
+    if batch.swept is None:
+        seconds = runtime.settings.sweep_seconds
+        await records.release(batch.lease, BatchState.DELETING, delay_seconds=seconds, swept=NONE_YET)
+        return False
+    await _sweep_all(runtime, batch, batch.swept, tenure)
+    return True
+
+
+async def _delete_all(runtime: Runtime, batch: Batch, tenure: Tenure) -> int:
+    """Delete the files that are over. Return how many have an open delivery. Every step can be repeated."""
+    deletion = runtime.batches.deletion
+    while True:
+        found = await deletion.begin_delete(batch.id, limit=FILES_A_WRITE)
+        if not found.files:
+            return found.busy
+        tenure.check()
+        refs = {file.content_id: file.id for file in found.files if file.content_id is not None}
+        await runtime.contents.drop_refs(refs)
+        await runtime.usage.announce(batch.owner)
+        # If another request deleted some of the files meanwhile, nobody knows whose bytes were released already. Then
+        # the next recount corrects the account.
+        if await deletion.end_delete(found.files):
+            await runtime.usage.release(batch.owner, sum(file.length for file in found.files))
+
+
+async def _sweep_all(runtime: Runtime, batch: Batch, swept: RecordId, tenure: Tenure) -> None:
+    while files := await runtime.batches.deletion.deleted(batch.id, after=swept, limit=FILES_A_WRITE):
+        tenure.check()
+        await runtime.contents.sweep_all([file.content_id for file in files if file.content_id is not None])
+        swept = files[-1].id
+        await runtime.batches.records.renew(batch.lease, swept=swept)

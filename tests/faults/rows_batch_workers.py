@@ -1,0 +1,135 @@
+"""Faults of batches while members are stored and delivered: worker children and whole workers are killed."""
+
+import os
+import signal
+from collections.abc import Callable, Sequence
+
+import psutil
+
+from tests.faults.batches import SMALL_BYTES, SentBatch, make_tree, small_lengths
+from tests.faults.catalogue import fault
+from tests.faults.held import IN_FLIGHT, SEGMENT_BYTES
+from tests.faults.world import WORKERS, World, wait_for
+from tests.servers.disturbances import Hold, Side, Stall
+from tests.servers.proxy import Planned
+
+SMALL_FILES = 200
+LARGE_BYTES = 6 * SEGMENT_BYTES  # goes to the queue `large`
+SMALL_CHILDREN = 2
+STREAMS = 5  # deliveries that stand still together
+HELD_SECONDS = 30
+RECOVERY_SECONDS = 60
+FOREVER = float("inf")
+WEBDAV = ("hashed", "webdav")
+
+Kill = Callable[[psutil.Process], object]
+
+
+@fault(7, stage="store", title="batch: kill -9 of the children in mid-bundle and in mid-file")
+def children_killed(world: World) -> None:
+    _killed_while_storing(world, lambda batch: [child.kill() for child in batch.holders("files")])
+
+
+@fault(8, stage="store", title="batch: kill -9 of one worker's parent and of the other's process group")
+def workers_killed(world: World) -> None:
+    kills = world.rng.sample([_kill_parent, _kill_group], 2)
+    workers = [world.process(name) for name in WORKERS]
+    _killed_while_storing(world, lambda _: [kill(worker) for kill, worker in zip(kills, workers, strict=True)])
+
+
+@fault(25, stage="finalize", title="batch: kill -9 of children while several deliveries of each stream together")
+def children_killed_while_streaming(world: World) -> None:
+    _killed_while_streaming(world, _kill_children)
+
+
+@fault(25, stage="finalize", title="batch: kill -9 of whole workers while several deliveries stream together")
+def groups_killed_while_streaming(world: World) -> None:
+    _killed_while_streaming(world, _kill_group)
+
+
+def _killed_while_storing(world: World, kill: Callable[[SentBatch], object]) -> None:
+    """Kill while bundles and a large file are held on the way to the chunk service."""
+    tree = make_tree(world, [*small_lengths(world, SMALL_FILES), LARGE_BYTES])
+    holds = [_hold_bundles(world), _hold_segments(world)]
+    batch = SentBatch.start(world, tree, to=("directory", "hashed"))
+    for hold, planned, times in holds:
+        wait_for(lambda one=planned, all_of=times: one.hits == all_of, seconds=HELD_SECONDS, what=f"{hold} holds")  # type: ignore[misc]
+    held = [member for members in batch.holders("files").values() for member in members]
+    assert len(held) > 1 + SMALL_CHILDREN, "no bundle was on its way"
+    with world.recovers():
+        kill(batch)
+        for hold, _, _ in holds:
+            hold.release()
+        batch.whole(seconds=RECOVERY_SECONDS)
+    _require_taken_over(world, "files", held)
+    _require_large_resumed(world, held)
+
+
+def _hold_bundles(world: World) -> tuple[Hold, Planned, int]:
+    hold = Hold(side=Side.REQUEST, after_bytes=world.rng.randrange(100_000))
+    proxy = world.proxies["chunk_service"]
+    return hold, proxy.plan(hold, method="POST", skip=world.rng.randrange(3), times=SMALL_CHILDREN), SMALL_CHILDREN
+
+
+def _hold_segments(world: World) -> tuple[Hold, Planned, int]:
+    hold = Hold(side=Side.REQUEST, after_bytes=world.rng.randrange(1, SEGMENT_BYTES))
+    segments = world.rng.randrange(1, 3)
+    proxy = world.proxies["chunk_service"]
+    return hold, proxy.plan(hold, method="PUT", skip=segments, times=IN_FLIGHT), IN_FLIGHT
+
+
+def _require_large_resumed(world: World, held: Sequence[dict[str, object]]) -> None:
+    """Require that the large file's next attempt went on with its content, and repeated only segments in flight."""
+    (before,) = [member for member in held if member["length"] == LARGE_BYTES]
+    after = world.record("files", str(before["_id"]))
+    assert (after["content_id"], after["attempts"]) == (before["content_id"], 2)
+    sent = sum(seen.body_bytes for seen in list(world.proxies["chunk_service"].requests) if seen.method == "PUT")
+    assert LARGE_BYTES <= sent <= LARGE_BYTES + IN_FLIGHT * SEGMENT_BYTES, f"{sent} bytes were sent of the large file"
+
+
+def _killed_while_streaming(world: World, kill: Kill) -> None:
+    """Kill both workers while deliveries of small files, and one of a large file, stand still at random bytes."""
+    tree = make_tree(world, [*(world.rng.randrange(50_000, SMALL_BYTES) for _ in range(SMALL_FILES)), LARGE_BYTES])
+    large = f"{SMALL_FILES}.bin"
+    target = world.rng.choice(WEBDAV)
+    proxy = world.proxies[target]
+    stalls = [
+        proxy.plan(_stall(world, LARGE_BYTES), method="PUT", part_of_target=f"folder%20{SMALL_FILES % 8}/{large}"),
+        proxy.plan(_stall(world, 50_000), method="PUT", skip=world.rng.randrange(60), times=STREAMS),
+    ]
+    batch = SentBatch.start(world, tree, to=(target, "directory"))
+    for planned, times in zip(stalls, (1, STREAMS), strict=True):
+        wait_for(lambda one=planned, all_of=times: one.hits == all_of, seconds=HELD_SECONDS, what="bodies stand still")  # type: ignore[misc]
+    held = batch.members("deliveries", lease_until={"$exists": True}, target=target)
+    assert len(held) > STREAMS, "the deliveries did not stream together"
+    with world.recovers():
+        for name in WORKERS:
+            kill(world.process(name))
+        proxy.plans.clear()
+        proxy.reset_all()
+        batch.whole(seconds=RECOVERY_SECONDS)
+    _require_taken_over(world, "deliveries", held)
+
+
+def _stall(world: World, most_bytes: int) -> Stall:
+    return Stall(side=Side.REQUEST, after_bytes=world.rng.randrange(most_bytes), seconds=FOREVER)
+
+
+def _require_taken_over(world: World, collection: str, held: Sequence[dict[str, object]]) -> None:
+    """Require that the kill hit the members: another claim followed."""
+    for before in held:
+        after = world.record(collection, str(before["_id"]))
+        assert after["fence"] > before["fence"], f"{before['_id']} was not held by a worker that was killed"
+
+
+def _kill_children(worker: psutil.Process) -> None:
+    for child in worker.children():
+        child.kill()
+
+
+def _kill_parent(worker: psutil.Process) -> None:
+    worker.kill()
+
+
+def _kill_group(worker: psutil.Process) -> None:
+    os.killpg(os.getpgid(worker.pid), signal.SIGKILL)

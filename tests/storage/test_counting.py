@@ -1,0 +1,33 @@
+"""Counting reads an index alone."""
+
+from dataclasses import replace
+
+import pytest
+
+from gridhaul.storage.connect import Database, Document
+from tests.contracts.ports import Ports, destination, mongo_ports, new_delivery, new_file, registered
+
+RECORDS = 40
+
+
+@pytest.fixture
+async def ports(database: Database) -> Ports:
+    ports = mongo_ports(database, lease_seconds=60)
+    for number in range(RECORDS):
+        owner = ("operator", "another")[number % 2]
+        await registered(ports, replace(new_file(), owner=owner))
+        new = new_delivery(destination(object_name=str(number)))
+        await ports.deliveries.open(replace(new, owner=owner))
+    return ports
+
+
+async def test_counts_of_an_account_read_no_record(database: Database, ports: Ports) -> None:
+    await database.command("profile", 2)
+    counts = await ports.account_counting.of_account("operator")
+    assert [sum(group.count for group in one.values()) for one in (counts.files, counts.deliveries)] == [20, 20]
+    for kind in ("files", "deliveries"):
+        found: Document = {"ns": f"{database.name}.{kind}", "command.aggregate": kind}
+        (plan,) = await database["system.profile"].find(found).to_list()
+        assert plan["docsExamined"] == 0, plan["planSummary"]
+        assert plan["keysExamined"] <= RECORDS // 2 + 1, plan["planSummary"]
+        assert plan["command"]["maxTimeMS"] > 0
