@@ -51,7 +51,7 @@ def _rfc3339(value: object) -> object:
 
 
 def _in_utc(time: AwareDatetime) -> AwareDatetime:
-    """Return the time in UTC; the first or last time of the calendar for one that is before the year 1 or after 9999."""
+    """Return the time in UTC. A time that is in UTC before the year 1 or after 9999 becomes the first or last one."""
     try:
         return time.astimezone(UTC)
     except OverflowError:

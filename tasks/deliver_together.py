@@ -19,7 +19,7 @@ from gridhaul.transfer.model import Delivery, RecordId
 from gridhaul.transfer.ports.targets import AtomicCommit, LooksTogether
 from gridhaul.transfer.states import DeliveryState, FileState
 from tasks.finalize_file import deliver_file
-from tasks.look_together import entries_under
+from tasks.look_together import Looks
 from tasks.runtime import Runtime
 from tasks.shared_leases import SharedLeases
 from tasks.small_delivery import LooksAndCommits, SmallDelivery
@@ -52,6 +52,8 @@ async def _deliver_plain(runtime: Runtime, delivery_ids: Collection[RecordId]) -
         renew_seconds=attempts.renew_seconds,
         stopping=attempts.stopping,
     )
+    if claimed:
+        runtime.turns.note(claimed[0].owner)
     bundle = _Bundle(runtime, leases)
     try:
         await leases.hold_during(bundle.deliver(claimed))
@@ -93,10 +95,11 @@ class _Bundle:
         if target is None:
             return
         named = await self._hold_names(await self._read(target, deliveries))
-        taken = await entries_under(target, [one.name for one in named])
+        looks = Looks(target)
+        taken = await looks.at([one.name for one in named])
         sent = await self._each([one for one in named if one.name not in taken], SmallDelivery.send)
         renamed = await self._each(await self._note_committing(sent), SmallDelivery.rename)
-        shown = await entries_under(target, [one.name for one in renamed])
+        shown = await looks.at([one.name for one in renamed])
         await self._finish(await self._each(renamed, lambda one: one.confirm(shown.get(one.name))))
 
     async def _read(self, target: LooksAndCommits, deliveries: Sequence[Delivery]) -> list[SmallDelivery]:

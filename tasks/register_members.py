@@ -9,9 +9,9 @@ import time
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
+from gridhaul.source.found import Found, Limits
 from gridhaul.source.roots import Roots
 from gridhaul.source.selection import Selection
-from gridhaul.source.found import Found, Limits
 from gridhaul.source.walk import Walk, split_pattern, walk_source
 from gridhaul.transfer.batches import Batch, BatchState, Position, Skipped
 from gridhaul.transfer.errors import QuotaExceeded

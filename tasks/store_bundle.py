@@ -98,7 +98,7 @@ async def _store_together(runtime: Runtime, claimed: Sequence[File]) -> set[Reco
 
 
 async def _deliver(runtime: Runtime, files: Sequence[File]) -> None:
-    await begin_deliveries(runtime, [one for file in files for one in await make_deliveries(runtime, file.id)])
+    await begin_deliveries(runtime, await make_deliveries(runtime, [file.id for file in files]))
 
 
 async def _while_wanted(runtime: Runtime, work: Coroutine[Any, Any, None]) -> None:

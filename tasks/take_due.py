@@ -7,7 +7,7 @@ from collections.abc import Coroutine, Sequence
 from typing import Any
 
 from gridhaul.transfer.batches import STANDING, Lane, Token
-from gridhaul.transfer.bundle import BUNDLE_FILES, storing_task
+from gridhaul.transfer.bundle import BUNDLE_FILES, first_bundle, storing_task
 from gridhaul.transfer.model import File, Hint, Queue, RecordId, TaskName
 from gridhaul.transfer.states import FileState
 from tasks.celery import app
@@ -57,8 +57,8 @@ async def _begin(runtime: Runtime, lane: Lane) -> Coroutine[Any, Any, None] | No
         return None
     together = [file for file in due.files if _is_new_and_small(file)]
     alone = [file for file in due.files if not _is_new_and_small(file)]
-    if not together:
-        return _store_alone(runtime, alone[:1])
+    if len(alone) > len(together):  # as after a kill, or a retry: a bundle of the few new files would make a poor turn
+        return _store_alone(runtime, first_bundle(alone))
     claimed = await claim_new(runtime, [file.id for file in together])
     return store_claimed(runtime, claimed)
 
@@ -70,7 +70,8 @@ def _is_new_and_small(file: File) -> bool:
 
 async def _store_alone(runtime: Runtime, files: Sequence[File]) -> None:
     for file in files:
-        await store_file(runtime, file.id)
+        if not runtime.file_attempts.stopping():
+            await store_file(runtime, file.id)
 
 
 async def _deliver(runtime: Runtime, lane: Lane, delivery_ids: Sequence[RecordId]) -> None:

@@ -50,7 +50,7 @@ async def store_file(runtime: Runtime, file_id: str) -> None:
         await runtime.file_attempts.run(file, lambda tenure: _store_or_start_over(runtime, file, tenure, meter), meter)
         if file.if_changed is IfChanged.RESTART:
             await release_quota(runtime, file)
-    await begin_deliveries(runtime, await make_deliveries(runtime, record_id))
+    await begin_deliveries(runtime, await make_deliveries(runtime, [record_id]))
 
 
 def _progress(meter: Meter) -> dict[str, object]:
@@ -214,19 +214,20 @@ class _Held:
         return entry[1:] if entry and entry[0] else None
 
 
-async def make_deliveries(runtime: Runtime, file_id: RecordId) -> list[NewDelivery]:
-    """Make the deliveries that prepare asked for. Return those that this call queued.
+async def make_deliveries(runtime: Runtime, file_ids: Sequence[RecordId]) -> list[NewDelivery]:
+    """Make the deliveries that were asked for when the files were registered. Return those that this call queued.
 
-    Every worker that sees the file stored makes this call, also after a worker that died between two deliveries. Each
+    Every worker that sees a file stored makes this call, also after a worker that died between two deliveries. Each
     delivery is queued by only one call.
     """
-    file = await runtime.files.get(file_id)
-    if file is None or file.state is not FileState.STORED or not file.deliver_to:
+    files = await runtime.files.get_all(file_ids)
+    stored = [file for file in files if file.state is FileState.STORED and file.deliver_to]
+    if not stored:
         return []
-    wanted = [_delivery(file, destination) for destination in file.deliver_to]
-    queued = [new for new in wanted if await runtime.deliveries.make(new)]
-    await runtime.files.deliveries_made(file_id, len(wanted))
-    return queued
+    wanted = [_delivery(file, destination) for file in stored for destination in file.deliver_to]
+    queued = await runtime.deliveries.make_all(wanted)
+    await runtime.files.deliveries_made({file.id: len(file.deliver_to) for file in stored})
+    return [new for new in wanted if new.id in queued]
 
 
 def _delivery(file: File, destination: Destination) -> NewDelivery:

@@ -8,7 +8,16 @@ from typing import Annotated
 import typer
 
 from gridhaul import __version__
-from gridhaul.cli import account, accounts, batch_commands, check_commands, keys, list_filters, listing, transfer_commands
+from gridhaul.cli import (
+    account,
+    accounts,
+    batch_commands,
+    check_commands,
+    keys,
+    list_filters,
+    listing,
+    transfer_commands,
+)
 from gridhaul.cli import status as lookup
 from gridhaul.cli.connection import connect, say
 from gridhaul.cli.exits import exit_codes

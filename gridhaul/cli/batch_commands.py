@@ -60,7 +60,8 @@ def batch(
     papers = Papers(report=report, sha256sums=sha256sums)
     with exit_codes():
         if follow_it:
-            end_batch(follow_batch(lambda client: client.batches.get(resolve_batch(client, batch_id)), papers), as_json=as_json)
+            result = follow_batch(lambda client: client.batches.get(resolve_batch(client, batch_id)), papers)
+            end_batch(result, as_json=as_json)
             return
         with connect(LOOK_PATIENCE_SECONDS, say) as client:
             whole_id = resolve_batch(client, batch_id)

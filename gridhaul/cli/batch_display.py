@@ -51,8 +51,9 @@ class BatchLines:
         topic = (look.batch["state"], reason_code(look))
         if topic != self._topic or self._clock() - self._last_time >= LINE_SECONDS:
             self._topic = topic
-            done = text.progress(total.done_bytes, total.length_bytes, total.rate)
-            self.say("; ".join(filter(None, (f"{word(look.batch)} {done}", counts_line(look.batch), reason(look)))))
+            counts = counts_line(look.batch)
+            done = f" {text.progress(total.done_bytes, total.length_bytes, total.rate)}" if counts else ""
+            self.say("; ".join(filter(None, (f"{word(look.batch)}{done}", counts, reason(look)))))
 
     def say(self, line: str) -> None:
         self._last_line, self._last_time = line, self._clock()

@@ -81,8 +81,13 @@ def counts_line(batch: BatchRecord) -> str:
     found = count(counts["files"])
     of_files = f"of {found:,} files" if batch["registered"] else f"of {found:,} files so far"
     failed, skipped = sum(counts["failures"].values()), sum(counts["skipped"].values())
-    told = [f"{count(counts['files'], 'STORED'):,} {of_files} stored", *_delivered(batch, found)]
-    return ", ".join([*told, *([f"{failed:,} failed"] if failed else []), *([f"{skipped:,} skipped"] if skipped else [])])
+    told = [
+        f"{count(counts['files'], 'STORED'):,} {of_files} stored",
+        *_delivered(batch, found),
+        *([f"{failed:,} failed"] if failed else []),
+        *([f"{skipped:,} skipped"] if skipped else []),
+    ]
+    return ", ".join(told)
 
 
 def reason(look: BatchLook) -> str:

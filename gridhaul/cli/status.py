@@ -12,7 +12,6 @@ from gridhaul.cli.text import safe
 from gridhaul.client import Client
 from gridhaul.client.records import DeliveryRecord, FileRecord
 
-
 Found = tuple[FileRecord | None, list[DeliveryRecord]]
 
 

@@ -6,7 +6,7 @@ from typing import TypedDict
 from gridhaul.client.records import FailureRecord
 from gridhaul.transfer.model import IfChanged, IfExists
 
-BATCH_OVER = frozenset({"DONE", "CANCELLED"})
+BATCH_OVER = frozenset({"DONE", "CANCELLED", "DELETING", "DELETED"})
 PATHS_AT_MOST = 1000  # the api takes no more in one order
 
 

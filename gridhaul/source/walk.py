@@ -64,7 +64,7 @@ class Walk:
             yield item
         if self._glob is not None and not found and not self._after:
             text = "/".join((self._path.rstrip("/"), *self._glob.parts))
-            yield Skipped(path=shown(text), reason=SkipReason.NO_MATCH, detail="Nothing matches the pattern.")
+            yield Skipped(path=shown(text), reason=SkipReason.NO_MATCH, detail="Nothing matches the pattern, or all of it is left out.")
 
     def _items(self) -> Iterator[Found | Skipped]:
         with ExitStack() as opened:

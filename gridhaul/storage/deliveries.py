@@ -4,13 +4,15 @@ from collections.abc import Sequence
 from typing import Any, ClassVar, cast
 
 from bson import ObjectId
+from pymongo import UpdateOne
 from pymongo.errors import DuplicateKeyError
 
 from gridhaul.storage.bundled_deliveries import BundledDeliveries
 from gridhaul.storage.codec import Codec
 from gridhaul.storage.connect import Database, Document, maps_database_errors
+from gridhaul.storage.content.inserting import doubles
 from gridhaul.storage.history import WITHOUT_HISTORY
-from gridhaul.storage.lease import GONE, LONGEST_REQUEST_SECONDS, NEVER_CLAIMED, NOW, after
+from gridhaul.storage.lease import GONE, LONGEST_REQUEST_SECONDS, NEVER_CLAIMED, NOW, OWN_HINTS, after
 from gridhaul.storage.listing import DELIVERY_LISTS, LOST, page_of, page_of_lost
 from gridhaul.storage.lost_objects import object_forgotten
 from gridhaul.storage.names_at_targets import why_not_ours
@@ -51,12 +53,14 @@ class MongoDeliveries(BundledDeliveries):
         super().__init__(database["deliveries"], Codec(Delivery), lease_seconds=lease_seconds)
         self._sweep_seconds = sweep_seconds
 
-    async def make(self, new: NewDelivery) -> bool:
-        try:
-            await self._queue(new, again_if=NEVER, who=None)
-        except DuplicateKeyError:
-            return False
-        return True
+    async def make_all(self, new: Sequence[NewDelivery]) -> frozenset[RecordId]:
+        wanted = {one.id: one for one in new}
+        made = [
+            UpdateOne({"_id": ObjectId(one.id), **NEVER}, [*self._queued(one, who=None), OWN_HINTS], upsert=True)
+            for one in wanted.values()
+        ]
+        there = await doubles(self._collection.bulk_write(made, ordered=False)) if made else []
+        return frozenset(record_id for at, record_id in enumerate(wanted) if at not in there)
 
     async def open(self, new: NewDelivery, *, who: str | None = None) -> tuple[Delivery, bool]:
         while True:
@@ -140,6 +144,10 @@ class MongoDeliveries(BundledDeliveries):
         The new fence takes the delivery away from a worker that cleans up after it. The leftovers stay noted. Raises
         DuplicateKeyError if the delivery exists and does not meet the condition.
         """
+        delivery = await self._changed({"_id": ObjectId(new.id), **again_if}, self._queued(new, who=who), upsert=True)
+        return cast("Delivery", delivery)  # an upsert always returns a document
+
+    def _queued(self, new: NewDelivery, *, who: str | None) -> list[Document]:
         to = new.destination
         values: dict[str, Any] = {"target": to.target, "object_name": to.object_name, "if_exists": to.if_exists}
         values |= {"file_id": new.file_id, "owner": new.owner, "length": new.length, "sha256": new.sha256}
@@ -152,6 +160,4 @@ class MongoDeliveries(BundledDeliveries):
             "created_at": {"$ifNull": ["$created_at", NOW]},
             "lease_until": self.lease_left,
         }
-        queued = [*self._pipeline(values, who, **NEVER_CLAIMED | kept), {"$set": self._due_now()}]
-        delivery = await self._changed({"_id": ObjectId(new.id), **again_if}, queued, upsert=True)
-        return cast("Delivery", delivery)  # an upsert always returns a document
+        return [*self._pipeline(values, who, **NEVER_CLAIMED | kept), {"$set": self._due_now()}]

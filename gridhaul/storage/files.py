@@ -100,9 +100,11 @@ class MongoFiles(BundledFiles):
         deleting = {**ids_of(file_ids), "state": FileState.DELETING.value}
         return await self._write_all(deleting, self._pipeline({"state": FileState.DELETED, "stored_bytes": 0}))
 
-    async def deliveries_made(self, file_id: RecordId, count: int) -> None:
-        at_rest = {"$unset": dict.fromkeys(("hint_at", "hinted_at", "next_attempt_at"), "")}
-        await self._collection.update_one(_stored(file_id), {"$inc": {"deliveries_asked": count}, **at_rest})
+    async def deliveries_made(self, counts: Mapping[RecordId, int]) -> None:
+        counted = {"deliveries_asked": {"$add": [ASKED, value_per_record(counts)]}}
+        at_rest = dict.fromkeys(("hint_at", "hinted_at", "next_attempt_at"), GONE)
+        stored = {**ids_of(counts), "state": FileState.STORED.value}
+        await self._collection.update_many(stored, [{"$set": {**counted, **at_rest}}])
 
     async def count_delivery(self, file_id: RecordId) -> bool:
         counted = await self._collection.update_one(_stored(file_id), {"$inc": {"deliveries_asked": 1}})

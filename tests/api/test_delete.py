@@ -95,7 +95,7 @@ async def test_file_whose_delivery_is_still_to_be_made_is_kept_for_a_moment(api:
     refused = await api.http.delete(f"/files/{file.id}")
     assert (refused.status_code, refused.json()["code"]) == (409, "delivery_open")
     assert refused.headers["retry-after"]
-    await ports.files.deliveries_made(file.id, 1)
+    await ports.files.deliveries_made({file.id: 1})
     assert (await api.http.delete(f"/files/{file.id}")).status_code == 202
 
 

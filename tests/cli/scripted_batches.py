@@ -68,12 +68,17 @@ def page(kind: str, *records: dict[str, Any]) -> dict[str, Any]:
     return {kind: list(records), "next_cursor": None}
 
 
-def play(api: ScriptedApi, *looks: dict[str, Any]) -> None:
-    """Let the api take a batch, show it so at each look, and have one member on its way."""
-    api.script(START, Answer(body=batch("REGISTERING"), status=202))
-    api.script(THE_BATCH, *looks)
+def play(api: ScriptedApi, *looks: dict[str, Any] | Answer) -> None:
+    """Let the api take a batch, show it so at each look, and have two members on their way."""
+    take(api, *looks)
     api.script(SENT, page("deliveries", delivery("STREAMING", object_name="run42/a.h5", sent_bytes=2 * MIB)))
     api.script(STORING, page("files", file("STORING", name="run42/b.h5", stored_bytes=MIB)))
+
+
+def take(api: ScriptedApi, *looks: dict[str, Any] | Answer) -> None:
+    """Let the api take a batch, and show it so at each look."""
+    api.script(START, Answer(body=batch("REGISTERING"), status=202))
+    api.script(THE_BATCH, *looks)
 
 
 def fail(api: ScriptedApi, *deliveries: dict[str, Any]) -> None:

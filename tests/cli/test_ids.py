@@ -3,8 +3,8 @@
 import pytest
 
 from tests.cli.conftest import Run
-from tests.cli.scripted_batches import BATCH_ID, batch
 from tests.cli.scripted_api import ITS_DELIVERIES, Answer, ScriptedApi, deliveries, delivery, file
+from tests.cli.scripted_batches import BATCH_ID, batch
 
 FILES = "GET /files?limit=1000"
 DELIVERIES = "GET /deliveries?limit=1000"

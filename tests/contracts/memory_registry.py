@@ -284,9 +284,10 @@ class MemoryFiles(MemoryRecords[File, FileState]):
             self._due_now(row)
         return row.record
 
-    async def deliveries_made(self, file_id: RecordId, count: int) -> None:
-        if self._count_deliveries(file_id, count):
-            super()._at_rest(self.rows[file_id])
+    async def deliveries_made(self, counts: Mapping[RecordId, int]) -> None:
+        for file_id, count in counts.items():
+            if self._count_deliveries(file_id, count):
+                super()._at_rest(self.rows[file_id])
 
     async def count_delivery(self, file_id: RecordId) -> bool:
         return self._count_deliveries(file_id, 1)
@@ -343,11 +344,11 @@ class MemoryDeliveries(MemoryRecords[Delivery, DeliveryState]):
         super().__init__(lease_seconds=lease_seconds)
         self._sweep_seconds = sweep_seconds
 
-    async def make(self, new: NewDelivery) -> bool:
-        if new.id in self.rows:
-            return False
-        self._insert(new, who=None)
-        return True
+    async def make_all(self, new: Sequence[NewDelivery]) -> frozenset[RecordId]:
+        missing = {one.id: one for one in new if one.id not in self.rows}
+        for one in missing.values():
+            self._insert(one, who=None)
+        return frozenset(missing)
 
     async def open(self, new: NewDelivery, *, who: str | None = None) -> tuple[Delivery, bool]:
         row = self.rows.get(new.id)

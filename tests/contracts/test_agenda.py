@@ -135,7 +135,7 @@ async def test_stored_file_whose_delivery_was_not_made_is_hinted_until_it_is(por
     file = await stored(ports, new_file(deliver_to=[destination()]))
     assert await eventually(lambda: _ids_due(ports)) == [file.id]
     assert [hint.record_id for hint in await _overlooked(ports)] == [file.id]
-    await ports.files.deliveries_made(file.id, 1)
+    await ports.files.deliveries_made({file.id: 1})
     assert not await _overlooked(ports)
 
 

@@ -160,7 +160,7 @@ async def test_stored_file_is_due_until_its_delivery_was_made(ports: Ports) -> N
     (hint,) = await eventually(lambda: ports.agenda.due(10))
     assert (hint.task, hint.record_id) == (TaskName.UPLOAD_FILE, file.id)
     assert await ports.files.claim(file.id, holder="w", from_states=STORABLE, to_state=FileState.STORING) is None
-    await ports.files.deliveries_made(file.id, 1)
+    await ports.files.deliveries_made({file.id: 1})
     assert not await ports.agenda.due(10)
 
 
@@ -173,7 +173,7 @@ async def test_all_destinations_of_a_file_are_kept_in_their_order(ports: Ports) 
 async def test_file_with_several_destinations_is_at_rest_once_all_deliveries_were_made(ports: Ports) -> None:
     file = await stored(ports, new_file(deliver_to=[destination("a"), destination("b")]))
     assert await ports.agenda.due(10)
-    await ports.files.deliveries_made(file.id, 2)
+    await ports.files.deliveries_made({file.id: 2})
     now = await ports.files.get(file.id)
     assert now is not None
     assert (now.deliveries_asked, await ports.agenda.due(10)) == (2, [])
@@ -198,21 +198,21 @@ async def test_record_with_one_destination_or_null_is_read_as_before(
 
 async def test_stored_file_whose_delivery_was_made_is_not_due(ports: Ports) -> None:
     file = await stored(ports, new_file(deliver_to=[destination()]))
-    await ports.files.deliveries_made(file.id, 1)
+    await ports.files.deliveries_made({file.id: 1})
     assert not await ports.agenda.due(10)
 
 
 async def test_deliveries_made_leaves_a_file_that_is_being_deleted_alone(ports: Ports) -> None:
     file = await stored(ports)
     await _request_delete(ports, file.id)
-    await ports.files.deliveries_made(file.id, 1)
+    await ports.files.deliveries_made({file.id: 1})
     assert await ports.agenda.unanswered(Queue.MAINTENANCE, 10) == 1
 
 
 async def test_stored_file_whose_delivery_was_not_made_is_not_deleted(ports: Ports) -> None:
     file = await stored(ports, new_file(deliver_to=[destination()]))
     refused = await _request_delete(ports, file.id)
-    await ports.files.deliveries_made(file.id, 1)
+    await ports.files.deliveries_made({file.id: 1})
     taken = await _request_delete(ports, file.id)
     assert refused is not None
     assert taken is not None
@@ -226,12 +226,10 @@ async def test_file_is_found_by_its_owners_key_alone(ports: Ports) -> None:
     assert await ports.files.find_by_key("operator", "other") is None
 
 
-@pytest.mark.parametrize("numbers", [(), (1,), (3,)])
-async def test_file_with_a_delivery_that_the_delete_has_not_seen_is_not_deleted(
-    ports: Ports, numbers: tuple[int, ...]
-) -> None:
+@pytest.mark.parametrize("made", [0, 1, 3])
+async def test_file_with_a_delivery_that_the_delete_has_not_seen_is_not_deleted(ports: Ports, made: int) -> None:
     file = await stored(ports)
-    await (ports.files.deliveries_made if numbers else ports.files.count_delivery)(file.id, *numbers)
+    await (ports.files.deliveries_made({file.id: made}) if made else ports.files.count_delivery(file.id))
     refused = await ports.files.request_delete(file.id, deliveries_asked=file.deliveries_asked)
     assert refused is not None
     assert refused.state is FileState.STORED

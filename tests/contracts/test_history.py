@@ -279,7 +279,7 @@ async def test_delivery_queued_again_goes_on_with_its_history_and_its_cleaning_a
 async def test_what_a_worker_asked_for_names_nobody(ports: Ports) -> None:
     member = await registered(ports, replace(new_file(), batch_id=RecordId("c" * 24)))
     made = new_delivery(destination())
-    assert await ports.deliveries.make(made)
+    assert await ports.deliveries.make_all([made]) == {made.id}
     for found in (await ports.files.get(member.id), await ports.deliveries.get(made.id)):
         assert found is not None
         assert [event.who for event in found.history] == [None]

@@ -153,7 +153,7 @@ async def test_repeated_open_does_not_queue_a_lost_delivery(ports: Ports) -> Non
 
 async def test_make_does_not_queue_a_lost_delivery(ports: Ports) -> None:
     lost = await _lost(ports)
-    assert not await ports.deliveries.make(NEW)
+    assert not await ports.deliveries.make_all([NEW])
     assert await ports.deliveries.get(lost.id) == lost
 
 

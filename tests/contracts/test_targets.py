@@ -8,12 +8,14 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
 
 from gridhaul.embedded.network import free_ports
 from gridhaul.targets.directory import DirectoryTarget
+from gridhaul.targets.http_session import Answer, HttpSession
 from gridhaul.targets.webdav.oddities import lost_in
 from gridhaul.targets.webdav.target import WebDavTarget
 from gridhaul.transfer.attributes import has_mtime
@@ -27,9 +29,9 @@ from gridhaul.transfer.errors import (
     TargetUnavailable,
 )
 from gridhaul.transfer.inspection import inspect, not_shown
-from gridhaul.transfer.model import Attributes, Evidence, RemoteObject
+from gridhaul.transfer.model import Attributes, Evidence, FolderEntry, RemoteObject
 from gridhaul.transfer.naming import MARKER
-from gridhaul.transfer.ports.targets import AtomicCommit, KeepsAttributes, Listing, Probed, Target
+from gridhaul.transfer.ports.targets import AtomicCommit, KeepsAttributes, Listing, LooksTogether, Probed, Target
 from tests.contracts.ports import eventually
 from tests.servers.http_store import HttpStore, serving
 from tests.targets.peers import (
@@ -487,6 +489,74 @@ async def test_a_listing_that_is_given_up_can_be_begun_again(peer: Peer) -> None
     async with aclosing(target.names("")) as names:
         await anext(names)
     assert len([name async for name in target.names("") if name != MARKER]) == 5
+
+
+@listing
+@pytest.mark.parametrize("folder", ["", "2026/a b", "größe%41"])
+async def test_entries_of_a_folder_are_told_with_their_lengths(peer: Peer, folder: str) -> None:
+    target = peer.target
+    assert isinstance(target, LooksTogether)
+    beginning = f"{folder}/" if folder else ""
+    lengths = {"a b.bin": 0, "größe#%41?.bin": 1, **{f"{number:03}.bin": number for number in range(40)}}
+    for name, length in lengths.items():
+        await peer.put(f"{beginning}{name}", b"x" * length)
+    await peer.put(f"{beginning}below/deeper.bin", b"x")
+    found = dict(await target.entries(folder, at_most=100) or {})
+    found.pop(MARKER, None)
+    expected = {name: FolderEntry(is_object=True, length=length) for name, length in lengths.items()}
+    assert found == {**expected, "below": FolderEntry(is_object=False)}
+
+
+@listing
+async def test_folder_that_does_not_exist_has_no_entries(peer: Peer) -> None:
+    assert isinstance(peer.target, LooksTogether)
+    assert await peer.target.entries("no/such/folder", at_most=5) == {}
+
+
+@listing
+async def test_entries_of_a_large_folder_are_not_told(peer: Peer) -> None:
+    assert isinstance(peer.target, LooksTogether)
+    for number in range(5):
+        await peer.put(f"run/{number}.bin", b"x")
+    assert len(await peer.target.entries("run", at_most=5) or {}) == 5
+    assert await peer.target.entries("run", at_most=4) is None
+
+
+@pytest.mark.parametrize("peer", NOT_LISTING, indirect=True)
+async def test_entries_are_unknown_at_a_server_that_does_not_tell_them(peer: Peer) -> None:
+    assert isinstance(peer.target, LooksTogether)
+    await peer.put("run.bin", b"x")
+    assert await peer.target.entries("", at_most=5) is None
+
+
+@atomic
+async def test_commit_without_a_look_gives_the_object_its_name_unless_it_is_taken(peer: Peer) -> None:
+    target = peer.target
+    assert isinstance(target, LooksTogether)
+    await peer.put(TEMPORARY, b"new")
+    await target.commit_unseen(TEMPORARY, "run.bin")
+    assert peer.on_disk("run.bin").read_bytes() == b"new"
+    assert not peer.on_disk(TEMPORARY).exists()
+    await peer.put(TEMPORARY, b"other")
+    with pytest.raises(ObjectExists):
+        await target.commit_unseen(TEMPORARY, "run.bin")
+    assert peer.on_disk("run.bin").read_bytes() == b"new"
+
+
+@webdav
+async def test_folder_is_made_once_for_objects_that_are_written_at_once(
+    peer: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = list[str]()
+    request = HttpSession.request
+
+    async def noted(session: HttpSession, method: str, url: str, **more: Any) -> Answer:
+        asked.append(method)
+        return await request(session, method, url, **more)
+
+    monkeypatch.setattr(HttpSession, "request", noted)
+    await asyncio.gather(*(peer.put(f"run/{number}.bin", b"x") for number in range(8)))
+    assert asked.count("MKCOL") == 1
 
 
 @web

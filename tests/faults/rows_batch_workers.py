@@ -6,16 +6,14 @@ from collections.abc import Callable, Sequence
 
 import psutil
 
-from tests.faults.batches import SMALL_BYTES, SentBatch, make_tree, small_lengths
+from tests.faults.batches import SMALL_BYTES, SentBatch, Tree, make_tree, small_lengths
 from tests.faults.catalogue import fault
 from tests.faults.held import IN_FLIGHT, SEGMENT_BYTES
 from tests.faults.world import WORKERS, World, wait_for
 from tests.servers.disturbances import Hold, Side, Stall
-from tests.servers.proxy import Planned
 
 SMALL_FILES = 200
 LARGE_BYTES = 6 * SEGMENT_BYTES  # goes to the queue `large`
-SMALL_CHILDREN = 2
 STREAMS = 5  # deliveries that stand still together
 HELD_SECONDS = 30
 RECOVERY_SECONDS = 60
@@ -27,7 +25,7 @@ Kill = Callable[[psutil.Process], object]
 
 @fault(7, stage="store", title="batch: kill -9 of the children in mid-bundle and in mid-file")
 def children_killed(world: World) -> None:
-    _killed_while_storing(world, lambda batch: [child.kill() for child in batch.holders("files")])
+    _killed_while_storing(world, lambda holders: [child.kill() for child in holders])
 
 
 @fault(8, stage="store", title="batch: kill -9 of one worker's parent and of the other's process group")
@@ -47,35 +45,32 @@ def groups_killed_while_streaming(world: World) -> None:
     _killed_while_streaming(world, _kill_group)
 
 
-def _killed_while_storing(world: World, kill: Callable[[SentBatch], object]) -> None:
-    """Kill while bundles and a large file are held on the way to the chunk service."""
-    tree = make_tree(world, [*small_lengths(world, SMALL_FILES), LARGE_BYTES])
-    holds = [_hold_bundles(world), _hold_segments(world)]
-    batch = SentBatch.start(world, tree, to=("directory", "hashed"))
-    for hold, planned, times in holds:
-        wait_for(lambda one=planned, all_of=times: one.hits == all_of, seconds=HELD_SECONDS, what=f"{hold} holds")  # type: ignore[misc]
-    held = [member for members in batch.holders("files").values() for member in members]
-    assert len(held) > 1 + SMALL_CHILDREN, "no bundle was on its way"
+def _killed_while_storing(world: World, kill: Callable[[Sequence[psutil.Process]], object]) -> None:
+    """Kill while a bundle, and segments of a large file, are held on the way to the chunk service."""
+    segments = Hold(side=Side.REQUEST, after_bytes=world.rng.randrange(1, SEGMENT_BYTES))
+    large = _start_held(world, make_tree(world, [LARGE_BYTES]), segments, method="PUT", times=IN_FLIGHT)
+    # A bundle is given up after some seconds, so it begins last.
+    bundles = Hold(side=Side.REQUEST, after_bytes=world.rng.randrange(100_000))
+    small = _start_held(world, make_tree(world, small_lengths(world, SMALL_FILES)), bundles, method="POST", times=1)
+    holders = small.holders("files") | large.holders("files")
+    held = [member for members in holders.values() for member in members]
+    assert max(map(len, holders.values())) > 1, "no bundle was on its way"
     with world.recovers():
-        kill(batch)
-        for hold, _, _ in holds:
-            hold.release()
-        batch.whole(seconds=RECOVERY_SECONDS)
+        kill([*holders])
+        segments.release()
+        bundles.release()
+        for batch in (small, large):
+            batch.whole(seconds=RECOVERY_SECONDS)
     _require_taken_over(world, "files", held)
     _require_large_resumed(world, held)
 
 
-def _hold_bundles(world: World) -> tuple[Hold, Planned, int]:
-    hold = Hold(side=Side.REQUEST, after_bytes=world.rng.randrange(100_000))
-    proxy = world.proxies["chunk_service"]
-    return hold, proxy.plan(hold, method="POST", skip=world.rng.randrange(3), times=SMALL_CHILDREN), SMALL_CHILDREN
-
-
-def _hold_segments(world: World) -> tuple[Hold, Planned, int]:
-    hold = Hold(side=Side.REQUEST, after_bytes=world.rng.randrange(1, SEGMENT_BYTES))
-    segments = world.rng.randrange(1, 3)
-    proxy = world.proxies["chunk_service"]
-    return hold, proxy.plan(hold, method="PUT", skip=segments, times=IN_FLIGHT), IN_FLIGHT
+def _start_held(world: World, tree: Tree, hold: Hold, *, method: str, times: int) -> SentBatch:
+    """Start a batch, and wait until the proxy before the chunk service holds so many of its requests."""
+    planned = world.proxies["chunk_service"].plan(hold, method=method, skip=world.rng.randrange(1, 3), times=times)
+    batch = SentBatch.start(world, tree, to=("directory", "hashed"))
+    wait_for(lambda: planned.hits == times, seconds=HELD_SECONDS, what=f"{times} requests are held")
+    return batch
 
 
 def _require_large_resumed(world: World, held: Sequence[dict[str, object]]) -> None:

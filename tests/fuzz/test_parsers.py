@@ -20,10 +20,23 @@ from gridhaul.outgoing.headers import (
     write_repr_digest,
 )
 from gridhaul.source.opened import PATH_MAX_BYTES, check_path
+from gridhaul.source.patterns import Patterns
 from gridhaul.source.roots import Roots
 from gridhaul.transfer.bundle import BUNDLE_FILES, BUNDLE_MAX_BYTES
 from gridhaul.transfer.digest import DIGEST_BYTES
-from gridhaul.transfer.errors import DigestRequired, GridhaulError, InvalidValue, Malformed, PathInvalid, PathNotAllowed
+from gridhaul.transfer.errors import (
+    DigestRequired,
+    GridhaulError,
+    InvalidValue,
+    Malformed,
+    ManifestInvalid,
+    PathInvalid,
+    PathNotAllowed,
+    PatternInvalid,
+)
+from gridhaul.transfer.json_lines import parse_json_lines
+from gridhaul.transfer.listed import Listed
+from gridhaul.transfer.manifests import parse_sha256sums, write_sha256sums
 from gridhaul.transfer.model import Lease, RecordId
 from gridhaul.transfer.naming import (
     OBJECT_NAME_MAX_BYTES,
@@ -158,6 +171,61 @@ def test_accepted_table_of_contents_fits_a_bundle(table: bytes) -> None:
         assert 0 < len(read) <= BUNDLE_FILES
         assert len({entry.content_id for entry in read}) == len(read)
         assert all(0 <= entry.length == sum(entry.chunk_lengths) <= BUNDLE_MAX_BYTES for entry in read)
+
+
+PATTERNS = ("*", "**", "?", "!", "#", "[", "[!", "]", "a-", "\\", "/", "[[:alpha:]]", " ", "a", "é", "(?P<ps_d>/)", "$")
+pattern_lines = st.one_of(any_text, st.lists(st.sampled_from(PATTERNS) | scrap_of_text, max_size=8).map("".join))
+
+
+@FUZZ
+@given(st.lists(pattern_lines, max_size=4), paths, st.booleans())
+def test_accepted_patterns_judge_every_path(lines: list[str], path: str, folder: bool) -> None:
+    patterns = accepted(lambda: Patterns(lines), PatternInvalid)
+    if patterns is not None and path.strip("/"):
+        assert patterns.match(path.strip("/"), folder=folder) in (True, False)
+
+
+HEX = "ab" * DIGEST_BYTES
+SUMS = (
+    f"{HEX}  ",
+    f"{HEX} *",
+    f"\\{HEX}  ",
+    "\\SHA256 (",
+    "SHA256 (",
+    f") = {HEX}",
+    "#",
+    "./",
+    "-",
+    "\\n",
+    "\\\\",
+    "\r\n",
+)
+sums = st.lists(st.sampled_from(SUMS) | scrap_of_text, max_size=8).map("".join)
+
+
+@FUZZ
+@given(sums)
+def test_accepted_sums_are_written_as_they_were_read(text: str) -> None:
+    read = accepted(lambda: list(parse_sha256sums([text.encode("utf-8", "surrogatepass")])), ManifestInvalid)
+    for entry in read or ():
+        if isinstance(entry, Listed):
+            (again,) = parse_sha256sums([write_sha256sums(entry.path, entry.sha256 or "").encode()])
+            assert isinstance(again, Listed)
+            assert (again.path, again.sha256) == (entry.path.removeprefix("./"), entry.sha256)
+
+
+manifest_lines = st.dictionaries(st.sampled_from(("path", "length", "sha256", "more")), values, max_size=3)
+
+
+@FUZZ
+@given(st.binary(max_size=40) | st.lists(manifest_lines.map(json.dumps), max_size=3).map("\n".join).map(str.encode))
+def test_accepted_manifest_names_files_with_lengths_and_digests(text: bytes) -> None:
+    read = accepted(lambda: list(parse_json_lines([text])), ManifestInvalid)
+    for entry in read or ():
+        if isinstance(entry, Listed):
+            assert entry.path.encode()
+            assert entry.length is None or entry.length >= 0
+            assert entry.sha256 is None or len(bytes.fromhex(entry.sha256)) == DIGEST_BYTES
 
 
 digests = st.binary(min_size=DIGEST_BYTES, max_size=DIGEST_BYTES)

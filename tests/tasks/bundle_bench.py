@@ -89,7 +89,9 @@ class Bench:
             "limits": Limits(attempts=3, waiting_seconds=0),
         }
         return Runtime(
-            settings=worker_settings(roots=(self.outgoing,), segments_in_flight=self.segments_in_flight, lease_seconds=self.lease_seconds),
+            settings=worker_settings(
+                roots=(self.outgoing,), segments_in_flight=self.segments_in_flight, lease_seconds=self.lease_seconds
+            ),
             holder="worker",
             files=self.files,
             deliveries=self.deliveries,

@@ -266,14 +266,15 @@ async def test_each_destination_of_a_file_gets_its_delivery_once(bench: Bench) -
 async def test_worker_that_died_between_two_deliveries_leaves_none_out_and_doubles_none(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    make, died = bench.deliveries.make, iter([True])
+    make_all, died = bench.deliveries.make_all, iter([True])
 
-    async def make_one(new: NewDelivery) -> bool:
-        if new.destination.object_name == "o1" and next(died, False):
-            raise asyncio.CancelledError
-        return await make(new)
+    async def make_some(new: Sequence[NewDelivery]) -> frozenset[RecordId]:
+        if not next(died, False):
+            return await make_all(new)
+        await make_all(new[:1])
+        raise asyncio.CancelledError
 
-    monkeypatch.setattr(bench.deliveries, "make", make_one)
+    monkeypatch.setattr(bench.deliveries, "make_all", make_some)
     file_id = await bench.register(
         0, some_bytes(5), deliver_to=[destination(TARGET, object_name=name) for name in ("o0", "o1")]
     )

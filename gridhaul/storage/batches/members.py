@@ -1,15 +1,15 @@
 """The members of a batch in MongoDB, many at a time: registered, found when they are due, moved, counted."""
 
-from collections.abc import AsyncGenerator, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Collection, Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
 from bson import ObjectId
-from pymongo.errors import BulkWriteError
 
 from gridhaul.storage.codec import Codec
 from gridhaul.storage.connect import Collection as Documents
 from gridhaul.storage.connect import Database, Document, maps_database_errors
+from gridhaul.storage.content.inserting import doubles
 from gridhaul.storage.deliveries import MongoDeliveries
 from gridhaul.storage.files import MongoFiles
 from gridhaul.storage.lease import DUE_AND_FREE, NOW
@@ -24,7 +24,6 @@ from gridhaul.transfer.model import File, NewFile, Queue, RecordId
 from gridhaul.transfer.ports.batches import DueMembers
 from gridhaul.transfer.states import DELIVERY_MOVES, FILE_MOVES, Action, FileState
 
-DUPLICATE_KEY = 11000
 NAMES_OF_BATCH = [("batch_id", 1), ("name", 1)]
 FAILURES_READ = 10_000  # FAILED members whose codes are counted; of more, nobody reads every one
 
@@ -43,14 +42,7 @@ class MongoMembers:
 
     async def insert(self, new: Sequence[NewFile]) -> Sequence[NewFile | None]:
         documents = self._files_port.new_documents(new, at=await self._now())
-        refused: Sequence[Mapping[str, Any]] = ()
-        try:
-            await self._files.insert_many(documents, ordered=False)
-        except BulkWriteError as error:
-            refused = error.details["writeErrors"]
-            if any(one["code"] != DUPLICATE_KEY for one in refused):
-                raise
-        there = {one["index"] for one in refused}
+        there = set(await doubles(self._files.insert_many(documents, ordered=False)))
         return [file if at in there else None for at, file in enumerate(new)]
 
     async def registered_paths(self, batch_id: RecordId, paths: Collection[str]) -> frozenset[str]:
@@ -70,20 +62,25 @@ class MongoMembers:
         return min((time for time in times if time is not None), default=None)
 
     async def _next(self, documents: Documents, batch_id: RecordId, queue: Queue) -> datetime | None:
-        """Return the earliest end of a lease, or of a pause between attempts.
+        """Return the earliest end of a lease or of a pause between attempts, also one that is over.
 
-        Few members are leased at once, and of those that wait only the first one is read.
+        Few members are leased at once. Of those that are due, and of those that wait, only the first one is read.
         """
         owed = _owed(batch_id, queue)
-        later = owed | {"$expr": {"$gt": ["$next_attempt_at", NOW]}}
-        waiting = [one["next_attempt_at"] async for one in _first(documents, later, 1, {"next_attempt_at": 1})]
+        later = {"$expr": {"$gt": ["$next_attempt_at", NOW]}}
+        waiting = [
+            one["next_attempt_at"]
+            for condition in ({"$expr": DUE_AND_FREE}, later)
+            async for one in _first(documents, owed | condition, 1, {"next_attempt_at": 1})
+        ]
         leased = owed | {"$expr": {"$and": [{"$lte": ["$next_attempt_at", NOW]}, {"$gt": ["$lease_until", NOW]}]}}
         ends = [one["lease_until"] async for one in documents.find(leased, {"lease_until": 1})]
         return min([*waiting, *ends], default=None)
 
     async def any_open(self, batch_id: RecordId) -> bool:
         mine = {"batch_id": ObjectId(batch_id)}
-        owing = {"queue": {"$exists": True}, "next_attempt_at": {"$exists": True}}
+        # The queues let the index of due members serve this look.
+        owing = {"queue": {"$in": sorted(Queue)}, "next_attempt_at": {"$exists": True}, "state": FileState.STORED.value}
         for wanted, documents in (
             (mine | {"state": {"$in": OPEN_FILES}}, self._files),
             (mine | owing, self._files),
@@ -136,7 +133,7 @@ class MongoMembers:
 
     async def _now(self) -> datetime:
         """Return the server's time."""
-        answer = await self._database.command("hello")
+        answer = await self._database.command("hello", codec_options=self._database.codec_options)
         now: datetime = answer["localTime"]
         return now
 

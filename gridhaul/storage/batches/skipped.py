@@ -4,10 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bson import ObjectId
-from pymongo.errors import BulkWriteError
 
-from gridhaul.storage.batches.members import DUPLICATE_KEY
 from gridhaul.storage.connect import Database, Document, maps_database_errors
+from gridhaul.storage.content.inserting import doubles
 from gridhaul.transfer.batches import Skipped
 from gridhaul.transfer.model import RecordId
 
@@ -24,11 +23,7 @@ class MongoSkippedPaths:
             {"batch_id": ObjectId(batch_id), "path": one.path, "reason": one.reason, "detail": one.detail}
             for one in skipped
         ]
-        try:
-            await self._collection.insert_many(documents, ordered=False)
-        except BulkWriteError as error:
-            if any(one["code"] != DUPLICATE_KEY for one in error.details["writeErrors"]):
-                raise
+        await doubles(self._collection.insert_many(documents, ordered=False))
 
     async def page(self, batch_id: RecordId, *, limit: int, after: str | None) -> Sequence[Skipped]:
         wanted: Document = {"batch_id": ObjectId(batch_id)}

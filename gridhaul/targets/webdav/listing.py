@@ -1,7 +1,7 @@
 """The entries of a folder at a WebDAV server: one PROPFIND with `Depth: 1` (RFC 4918, 9.1)."""
 
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from urllib.parse import unquote, urlsplit
 
 from gridhaul.targets.http_session import BODY_MOST_BYTES, HttpSession
@@ -13,7 +13,7 @@ ASK_FOR_LENGTH = (
     b'<?xml version="1.0"?><propfind xmlns="DAV:"><prop><resourcetype/><getcontentlength/></prop></propfind>'
 )
 HEADERS = {"Depth": "1", "Content-Type": "application/xml"}
-ENTRY_BYTES = 2048  # as much of an answer as one entry may take on average; a longer answer is given up
+ENTRY_BYTES = 1024  # as much of an answer as one entry may take on average; a longer answer is given up
 
 
 async def names_in(session: HttpSession, folder: str) -> AsyncGenerator[str]:
@@ -28,17 +28,18 @@ async def names_in(session: HttpSession, folder: str) -> AsyncGenerator[str]:
 async def entries_in(session: HttpSession, folder: str, *, at_most: int) -> Mapping[str, FolderEntry] | None:
     """Return the entries in the folder by name; None if there are more than `at_most`."""
     own = _path(session, folder)
-    found: dict[str, FolderEntry] = {}
     most_bytes = at_most * ENTRY_BYTES + BODY_MOST_BYTES
     async with aclosing(_parts(session, folder, ASK_FOR_LENGTH)) as parts:
-        with suppress(_TooLong):
-            async for path, entry in entries(_bounded(parts, most_bytes)):
-                if path.rstrip("/") != own:
-                    found[_last(path)] = FolderEntry(is_object=not entry.is_folder, length=entry.length)
-                if len(found) > at_most:
-                    raise _TooLong
-            return found
-    return None
+        try:
+            listed = await entries(_bounded(parts, most_bytes))
+        except _TooLong:
+            return None
+    found = {
+        _last(path): FolderEntry(is_object=not entry.is_folder, length=entry.length)
+        for path, entry in listed.items()
+        if path.rstrip("/") != own
+    }
+    return found if len(found) <= at_most else None
 
 
 class _TooLong(Exception):

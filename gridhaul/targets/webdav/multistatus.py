@@ -1,6 +1,6 @@
 """WebDAV's multi-status responses (RFC 4918, 13): what stands under one name, and the paths in a folder."""
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -62,7 +62,10 @@ def _entry(response: ET.Element) -> Entry | None:
 
 def _number(groups: list[ET.Element], name: str) -> int | None:
     """Return the property's value, a number of up to 18 digits; None if it is missing or something else."""
-    value = _text(groups, name)
+    return _as_number(_text(groups, name))
+
+
+def _as_number(value: str) -> int | None:
     return int(value) if value.isascii() and value.isdigit() and len(value) < 19 else None
 
 
@@ -97,32 +100,38 @@ async def paths(parts: AsyncIterator[bytes]) -> AsyncGenerator[str]:
         raise _no_webdav() from None
 
 
-async def entries(parts: AsyncIterator[bytes]) -> AsyncGenerator[tuple[str, Entry]]:
-    """Yield the decoded path and the entry of each `response` element, as the parts arrive.
+async def entries(parts: AsyncIterator[bytes]) -> Mapping[str, Entry]:
+    """Return the entry of each `response` element by its decoded path; none if `parts` yields nothing.
 
-    Yield nothing if `parts` yields nothing. An element is kept until the next part has arrived, so the caller bounds
-    how many parts are read. Raises TargetRefused if the parts together are no multi-status response.
+    The caller bounds the parts, because a tree is built of them. An element is read in one pass, which is what makes a
+    listing cheaper than looks at single names. Raises TargetRefused if the parts are no multi-status response.
     """
-    parser: ET.XMLPullParser[ET.Element] = ET.XMLPullParser(("end",))  # expat bounds entity expansion
+    parser = ET.XMLParser()  # noqa: S314 - expat bounds entity expansion
     arrived = False
     try:
         async for part in parts:
             arrived = True
             parser.feed(part)
-            for event in parser.read_events():
-                element = event[1]
-                if isinstance(element, ET.Element) and element.tag == RESPONSE:
-                    if (found := _entry(element)) is not None:
-                        yield _path(element), found
-                    element.clear()
-        if arrived:
-            parser.close()  # raises ParseError if the XML breaks off
+        found = map(_listed, parser.close().iter(RESPONSE)) if arrived else ()
+        return {path: entry for path, entry in found if entry is not None}
     except UNREADABLE:
         raise _no_webdav() from None
 
 
-def _path(response: ET.Element) -> str:
-    return unquote(urlsplit((response.findtext(HREF) or "").strip()).path)
+def _listed(response: ET.Element) -> tuple[str, Entry | None]:
+    """Return the path of a `response` element, and its entry if a property of it was found."""
+    path, length, is_folder, is_found = "", "", False, False
+    for element in response.iter():
+        match element.tag:
+            case "{DAV:}href":
+                path = path or (element.text or "").strip()
+            case "{DAV:}getcontentlength":
+                length = length or (element.text or "").strip()
+            case "{DAV:}collection":
+                is_folder = True
+            case "{DAV:}status":
+                is_found = is_found or OK in f"{element.text} "
+    return unquote(urlsplit(path).path), Entry(is_folder=is_folder, length=_as_number(length)) if is_found else None
 
 
 class _Hrefs:

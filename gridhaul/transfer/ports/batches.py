@@ -86,7 +86,10 @@ class Members(Protocol):
         """Return at most `limit` due members: deliveries if any are due, else files."""
 
     async def next_due(self, batch_id: RecordId, queue: Queue) -> datetime | None:
-        """Return when the next member of the queue may be due, by leases that end too; None if none will be."""
+        """Return when the next member of the queue may be due, by leases that end too; None if none will be.
+
+        The time is past if a member is due already.
+        """
 
     async def any_open(self, batch_id: RecordId) -> bool:
         """Return whether any member is open: a file that is not stored yet or owes deliveries, or a delivery."""
@@ -101,7 +104,7 @@ class Members(Protocol):
         """Queue FAILED and CANCELLED files again, and return how many were queued."""
 
     async def failed_files(self, batch_id: RecordId, *, after: RecordId | None, limit: int) -> Sequence[File]:
-        """Return FAILED and CANCELLED files of the batch in the order of their ids."""
+        """Return at most `limit` FAILED and CANCELLED files of the batch, newest first, older than `after`."""
 
     async def counts(self, batch_id: RecordId) -> Counts:
         """Count the members by state."""

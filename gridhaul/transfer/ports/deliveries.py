@@ -84,8 +84,8 @@ class BundledDeliveries(Protocol):
 class DeliverableRecords(LeasedRecords[Delivery, DeliveryState], HeldNames, BundledDeliveries, Protocol):
     """The deliveries as workers use them."""
 
-    async def make(self, new: NewDelivery) -> bool:
-        """Queue the delivery if there was never one with its id. Return False if there was, in whatever state."""
+    async def make_all(self, new: Sequence[NewDelivery]) -> frozenset[RecordId]:
+        """Queue those deliveries of whose ids there was never one, in whatever state. Return the ids of these."""
 
     async def claim_cleaning(self, delivery_id: RecordId, *, holder: str) -> Delivery | None:
         """Take the lease of a delivery that is over and left something at its target; its final state stays.

@@ -94,8 +94,8 @@ class FileRegistry(FileRegistration, FileListing, FileMoves, FileDeletion, Proto
 class StorableFiles(LeasedRecords[File, FileState], BundledFiles, RetriableFiles, Protocol):
     """The files as workers use them."""
 
-    async def deliveries_made(self, file_id: RecordId, count: int) -> None:
-        """Count the deliveries that the prepare request asked for, now that all of them exist.
+    async def deliveries_made(self, counts: Mapping[RecordId, int]) -> None:
+        """Count for each file the deliveries that its registration asked for, now that all of them exist.
 
-        The stored file is at rest from now on.
+        Those of the files that are STORED are at rest from now on.
         """
