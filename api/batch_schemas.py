@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field, StringConstraints
 
 from api.obstacles import Obstacles
 from api.schemas import Body, FailureView, FilePath, ObjectName, TargetName, Waiting
-from gridhaul.transfer.batches import Batch, BatchState, BatchTarget, Choice, Group, Skipped, Summary
+from gridhaul.transfer.batches import Batch, BatchState, BatchTarget, Choice, Group, Plan, Skipped, Summary
 from gridhaul.transfer.model import IfChanged, IfExists
 
 MOST_SOURCES = 1000
@@ -54,6 +54,16 @@ class BatchBody(Body):
         default=None, description="One target, or a list of targets, to which every file goes once it is stored"
     )
     if_changed: IfChanged = Field(default=IfChanged.FAIL, strict=False)
+    update: bool = Field(
+        default=False,
+        description="Take only files that are new, or whose size, mtime or inode changed since their newest delivery "
+        "to the same targets under the same names. Nothing is deleted at a target",
+    )
+
+    dry_run: bool = Field(
+        default=False,
+        description="Only look what the batch would do: it becomes PLANNED, changes nothing, and can be started then",
+    )
 
     def targets(self) -> list[BatchTargetBody]:
         """Return the targets, however the request holds them."""
@@ -130,6 +140,40 @@ class SummaryView(BaseModel):
         return cls(files=summary.files, bytes=summary.bytes, sha256sums=summary.sha256sums)
 
 
+class PlannedFileView(BaseModel):
+    path: str
+    length: int
+
+
+class PlanView(BaseModel):
+    files: int
+    bytes: int
+    largest: list[PlannedFileView] = Field(description="The 10 largest files, the largest first")
+    existing: dict[str, int] = Field(
+        description="By target: names at which something stands; they are listed as skipped. A target is left out that "
+        "cannot list names, or that was never delivered to"
+    )
+    quota_free_bytes: int | None = Field(description="What the quota leaves; null: there is no quota")
+    target_free_bytes: dict[str, int] = Field(description="By target; a target that does not tell is left out")
+    errors: dict[str, FailureView] = Field(description="By target: why it could not be looked at")
+
+    @classmethod
+    def of(cls, plan: Plan | None) -> Self | None:
+        if plan is None:
+            return None
+        return cls(
+            files=plan.files,
+            bytes=plan.bytes,
+            largest=[PlannedFileView(path=one.path, length=one.length) for one in plan.largest],
+            existing=plan.existing or {},
+            quota_free_bytes=plan.quota_free_bytes,
+            target_free_bytes=plan.target_free_bytes or {},
+            errors={
+                name: FailureView(code=error.code, detail=error.detail) for name, error in (plan.errors or {}).items()
+            },
+        )
+
+
 class BatchView(BaseModel):
     batch_id: str
     owner: str
@@ -140,7 +184,10 @@ class BatchView(BaseModel):
     if_changed: IfChanged
     state: BatchState
     registered: bool = Field(description="Whether every file of the batch is registered")
+    update: bool
+    unchanged: int = Field(description="Files that `update` left out, because they were delivered already")
     excluded: int = Field(description="Files and folders that `include`, `exclude` and `hidden` left out")
+    plan: PlanView | None = Field(description="What the batch would do; null unless it was asked for with `dry_run`")
     counts: CountsView | None = Field(description="How many members are in which state; null: not counted yet")
     summary: SummaryView | None = Field(description="null until the batch is DONE")
     error: FailureView | None
@@ -163,7 +210,10 @@ class BatchView(BaseModel):
             if_changed=batch.if_changed,
             state=batch.state,
             registered=batch.position is None,
+            update=batch.update,
+            unchanged=batch.unchanged,
             excluded=batch.excluded,
+            plan=PlanView.of(batch.plan),
             counts=_counts(batch),
             summary=SummaryView.of(batch.summary),
             error=FailureView.of(batch.error),

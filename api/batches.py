@@ -22,10 +22,12 @@ from gridhaul.transfer.batches import (
     BATCH_MOVES,
     CANCEL_AND_DELETE_BATCH,
     DELETE_BATCH,
+    START_BATCH,
     Batch,
     BatchState,
     BatchTarget,
     NewBatch,
+    Position,
 )
 from gridhaul.transfer.digest import fingerprint
 from gridhaul.transfer.errors import IdempotencyConflict, InvalidValue, NotFound, StateConflict, TooManyOpenBatches
@@ -120,6 +122,25 @@ async def _sha256sums(service: Service, batch: Batch) -> AsyncIterator[bytes]:
         yield write_sha256sums(member.name, member.sha256).encode()
 
 
+@router.post("/{batch_id}/start", summary="Start a batch that was planned", responses=MOVED)
+async def start_planned_batch(batch_id: Id, caller: Preparing, service: ServiceDep) -> BatchView:
+    """Start the batch. Its sources are gone through again, so it takes the files that are there by then."""
+    batch = await _batch(service, caller, batch_id)
+    for wanted in batch.deliver_to:
+        service.check_target(caller, wanted.target)
+    if batch.state is BatchState.PLANNED:
+        await _require_room(service, caller)
+    afresh = {"position": Position(source=0), "excluded": 0, "unchanged": 0}
+    moved = await service.batches.move(batch_id, START_BATCH, who=caller.username, **afresh)
+    if moved is None:
+        batch = await _batch(service, caller, batch_id)
+        if batch.state not in START_BATCH.done_in:
+            raise StateConflict(f"The batch is {batch.state}; only a PLANNED batch can be started.")
+        return BatchView.of(batch, service.obstacles)
+    _hint(service, moved)
+    return BatchView.of(moved, service.obstacles)
+
+
 @router.post("/{batch_id}/cancel", summary="Stop a batch for good", responses=MOVED)
 async def cancel_batch(batch_id: Id, caller: Preparing, service: ServiceDep) -> BatchView:
     """Stop the batch. Nothing of it begins any more; its files and deliveries become CANCELLED a little later."""
@@ -203,6 +224,8 @@ async def _require_room(service: Service, caller: Caller) -> None:
 def _new_batch(
     body: BatchBody, caller: Caller, service: Service, *, idempotency_key: str | None, request_fingerprint: str
 ) -> NewBatch:
+    if body.update and not body.targets():
+        raise InvalidValue("`update` compares with earlier deliveries, so `deliver_to` is needed.")
     roots = Roots(configured=service.roots, allowed=caller.roots_among(service.roots))
     sources = tuple(check_source(path) for path in body.paths)
     return NewBatch(
@@ -213,6 +236,8 @@ def _new_batch(
         choice=body.choice(),
         deliver_to=tuple(_target(wanted, caller, service) for wanted in body.targets()),
         if_changed=body.if_changed,
+        update=body.update,
+        dry_run=body.dry_run,
         idempotency_key=idempotency_key,
         request_fingerprint=request_fingerprint,
     )

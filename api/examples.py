@@ -175,6 +175,8 @@ BATCH: dict[str, Any] = {
     "if_changed": "fail",
     "state": "DONE",
     "registered": True,
+    "update": False,
+    "unchanged": 0,
     "excluded": 3,
     "counts": {
         "files": {"STORED": {"count": 20, "bytes": 20 * LENGTH}},

@@ -94,7 +94,9 @@ def _destinations(
         caller.require(Scope.FINALIZE)
     destinations = tuple(_destination(one, name, caller=caller, service=service) for one in wanted)
     if len({(one.target, one.object_name) for one in destinations}) < len(destinations):
-        raise InvalidValue("Two destinations have the same target and the same name; leave one out, or give it another name.")
+        raise InvalidValue(
+            "Two destinations have the same target and the same name; leave one out, or give it another name."
+        )
     return destinations
 
 

@@ -3,7 +3,18 @@
 from collections.abc import Sequence
 
 from bench.case import Case
-from bench.cases import egress, end_to_end, growth, ingest, ingest_parent, memory, middle_files, small_files, workers
+from bench.cases import (
+    egress,
+    end_to_end,
+    growth,
+    ingest,
+    ingest_parent,
+    memory,
+    middle_files,
+    small_deliveries,
+    small_files,
+    workers,
+)
 from bench.errors import UsageProblem
 
 CASES: tuple[Case, ...] = (
@@ -12,6 +23,7 @@ CASES: tuple[Case, ...] = (
     egress.CASE,
     end_to_end.CASE,
     small_files.CASE,
+    small_deliveries.CASE,
     middle_files.CASE,
     memory.CASE,
     growth.CASE,

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import httpx2
 
-from bench.loopback import async_client
+from bench.loopback import async_client, client
 from bench.operator import accepted
 from bench.records import Records
 from gridhaul.embedded.system import System
@@ -29,6 +29,17 @@ class Crowd:
         file_ids = self._all(_prepare, paths)
         self._records.wait_for_count("STORED", before + len(paths))
         return file_ids
+
+    def store_as_batch(self, paths: Sequence[Path]) -> list[str]:
+        """Send the files, which are all in one directory, as a batch. Wait until all are STORED, and return their ids.
+
+        The batch names the directory, as a person would: the worker that walks it belongs to what is measured.
+        """
+        before = self._records.count("STORED")
+        with client(self._system.url, self._system.token) as http:
+            batch = accepted(http.post("/batches", json={"paths": [f"{paths[0].parent}/"]}))
+        self._records.wait_for_count("STORED", before + len(paths))
+        return self._records.files_of_batch(batch["batch_id"])
 
     def delete(self, file_ids: Sequence[str]) -> None:
         """Delete all files, and wait until their stored bytes are removed."""

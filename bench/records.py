@@ -44,6 +44,9 @@ class Records:
             raise TransferFailed(f"A file is FAILED: {failed['error']}")
         return self._files.count_documents({"state": state})
 
+    def files_of_batch(self, batch_id: str) -> list[str]:
+        return [str(file["_id"]) for file in self._files.find({"batch_id": ObjectId(batch_id)}, {"_id": 1})]
+
     def _delivered(self, file_id: ObjectId) -> bool:
         if delivery := self._deliveries.find_one({"file_id": file_id}, SHOWN):
             return _is_in("DELIVERED", delivery)

@@ -42,10 +42,10 @@ class Looks:
             listed = await self._target.entries(folder, at_most=len(names) * ENTRIES_PER_NAME)
         if listed is None:
             self._not_listed.add(folder)
-            looks = zip(names, await asyncio.gather(*map(self._look, names)), strict=True)
+            entries = await asyncio.gather(*map(self._look, names))
         else:
-            looks = ((name, listed.get(name.rpartition("/")[2])) for name in names)
-        return {name: entry for name, entry in looks if entry is not None}
+            entries = [listed.get(name.rpartition("/")[2]) for name in names]
+        return {name: entry for name, entry in zip(names, entries, strict=True) if entry is not None}
 
     async def _look(self, name: str) -> FolderEntry | None:
         try:

@@ -5,11 +5,12 @@ from dataclasses import replace
 
 from gridhaul.transfer.batches import Batch, BatchState, Counts, Summary
 from gridhaul.transfer.manifests import SumsDigest
-from gridhaul.transfer.model import Queue, RecordId, TaskName
+from gridhaul.transfer.model import Hint, Queue, RecordId, TaskName
 from gridhaul.transfer.states import Action
 from tasks.attempt import Meter, Tenure
 from tasks.celery import app
 from tasks.delete_members import delete_files
+from tasks.plan_members import plan_some
 from tasks.register_members import register_some
 from tasks.retry_members import retry_files
 from tasks.runtime import Runtime, worker
@@ -36,7 +37,9 @@ async def advance(runtime: Runtime, batch_id: str) -> None:
 async def _advance(runtime: Runtime, batch: Batch, tenure: Tenure) -> None:
     if batch.following is not None and not await _follow(runtime, batch, batch.following, tenure):
         return
-    if batch.state is BatchState.REGISTERING:
+    if batch.state is BatchState.PLANNING:
+        await plan_some(runtime, batch, tenure)
+    elif batch.state is BatchState.REGISTERING:
         await register_some(runtime, batch, tenure)
     elif batch.state is BatchState.RUNNING:
         await _end_if_over(runtime, batch)
@@ -90,9 +93,18 @@ async def _end_if_over(runtime: Runtime, batch: Batch) -> None:
     records = runtime.batches.records
     if await runtime.batches.members.any_open(batch.id):
         await records.release(batch.lease, BatchState.RUNNING, delay_seconds=LOOK_SECONDS)
+        # The last member may have ended since the look. Its lane could not let the batch look: the batch was leased.
+        if not await runtime.batches.members.any_open(batch.id):
+            await look_soon(runtime, batch.id)
         return
     counts, summary = await count(runtime, batch.id), await _summary(runtime, batch.id)
     await records.finish(batch.lease, BatchState.DONE, counts=counts, summary=summary, fruitless_attempts=0)
+
+
+async def look_soon(runtime: Runtime, batch_id: RecordId) -> None:
+    """Let a running batch see whether it is over."""
+    if await runtime.batches.records.look_soon(batch_id):
+        runtime.hints.offer(Hint(task=TaskName.RUN_BATCH, record_id=batch_id, queue=Queue.MAINTENANCE))
 
 
 async def count(runtime: Runtime, batch_id: RecordId) -> Counts:

@@ -25,9 +25,11 @@ from gridhaul.process.settings import SettingsError, WorkerSettings
 from gridhaul.storage.accounts.usage import MongoRecounts, MongoUsage
 from gridhaul.storage.agenda import MongoWaitingOwners
 from gridhaul.storage.batches.batches import MongoBatches
+from gridhaul.storage.batches.former_deliveries import MongoFormerDeliveries
 from gridhaul.storage.batches.lanes import MongoLanes
 from gridhaul.storage.batches.member_deletion import MongoMemberDeletion
 from gridhaul.storage.batches.members import MongoMembers
+from gridhaul.storage.batches.planned_names import MongoPlannedNames
 from gridhaul.storage.batches.skipped import MongoSkippedPaths
 from gridhaul.storage.checking.checks import MongoChecks
 from gridhaul.storage.checking.inspection import MongoInspection
@@ -47,7 +49,15 @@ from gridhaul.transfer.batches import BatchState
 from gridhaul.transfer.checks import CheckState
 from gridhaul.transfer.model import Queue
 from gridhaul.transfer.ports.accounts import AccountUsage
-from gridhaul.transfer.ports.batches import Lanes, MemberDeletion, Members, RunnableBatches, SkippedPaths
+from gridhaul.transfer.ports.batches import (
+    FormerDeliveries,
+    Lanes,
+    MemberDeletion,
+    Members,
+    PlannedNames,
+    RunnableBatches,
+    SkippedPaths,
+)
 from gridhaul.transfer.ports.checking import (
     DeliveredObjects,
     Inspection,
@@ -101,6 +111,8 @@ class Batches:
     lanes: Lanes
     members: Members
     deletion: MemberDeletion
+    former: FormerDeliveries
+    planned_names: PlannedNames
     skipped: SkippedPaths
     attempts: Attempts[BatchState]
 
@@ -263,6 +275,8 @@ async def _compose(
             lanes=MongoLanes(database),
             members=MongoMembers(database, files, deliveries),
             deletion=MongoMemberDeletion(database, files),
+            former=MongoFormerDeliveries(database),
+            planned_names=MongoPlannedNames(database),
             skipped=MongoSkippedPaths(database),
             attempts=Attempts(
                 records=batches,

@@ -8,11 +8,12 @@ from typing import Any
 
 from gridhaul.transfer.batches import STANDING, Lane, Token
 from gridhaul.transfer.bundle import BUNDLE_FILES, first_bundle, storing_task
-from gridhaul.transfer.model import File, Hint, Queue, RecordId, TaskName
+from gridhaul.transfer.model import File, Queue, RecordId, TaskName
 from gridhaul.transfer.states import FileState
 from tasks.celery import app
 from tasks.deliver_together import deliver_together
 from tasks.finalize_file import deliver_file
+from tasks.run_batch import look_soon
 from tasks.runtime import Runtime, worker
 from tasks.store_bundle import claim_new, store_claimed
 from tasks.turns import does, in_turn
@@ -85,7 +86,7 @@ async def _owe(runtime: Runtime, lane: Lane) -> None:
     """Let the lane owe a hint for members that were not finished, however long the lane rests already."""
     until = await runtime.batches.members.next_due(lane.batch_id, lane.queue)
     if until is None:
-        await _look(runtime, lane)
+        await look_soon(runtime, lane.batch_id)
     else:
         await runtime.batches.lanes.owe(lane, until)
 
@@ -96,10 +97,4 @@ async def _rest(runtime: Runtime, lane: Lane) -> None:
     if not await runtime.batches.lanes.rest(lane, until):  # a member has become due meanwhile
         runtime.hints.offer(lane.hint)
     elif until is None:
-        await _look(runtime, lane)
-
-
-async def _look(runtime: Runtime, lane: Lane) -> None:
-    """Let the batch see whether it is over, because nothing of the lane will be due."""
-    if await runtime.batches.records.look_soon(lane.batch_id):
-        runtime.hints.offer(Hint(task=TaskName.RUN_BATCH, record_id=lane.batch_id, queue=Queue.MAINTENANCE))
+        await look_soon(runtime, lane.batch_id)

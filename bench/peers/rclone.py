@@ -1,4 +1,4 @@
-"""`rclone copyto` to a WebDAV server, and `rclone deletefile` to remove the copy."""
+"""`rclone copyto` and `rclone copy` to a WebDAV server, and `rclone deletefile` to remove a copied file."""
 
 import subprocess
 from dataclasses import dataclass
@@ -28,6 +28,9 @@ class Rclone:
 
     def copy(self, source: Path, name: str) -> None:
         self._run("copyto", str(source), f"remote:{name}")
+
+    def copy_tree(self, source: Path, name: str, *options: str) -> None:
+        self._run("copy", "--transfers", "4", *options, str(source), f"remote:{name}")
 
     def remove(self, name: str) -> None:
         self._run("deletefile", f"remote:{name}")

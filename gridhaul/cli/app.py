@@ -21,7 +21,7 @@ from gridhaul.cli import (
 from gridhaul.cli import status as lookup
 from gridhaul.cli.connection import connect, say
 from gridhaul.cli.exits import exit_codes
-from gridhaul.cli.ids import id_of, ids_of, resolve_any, resolve_files
+from gridhaul.cli.ids import id_of, ids_of, resolve_any, resolve_stored
 from gridhaul.cli.operate import cancel_and_remove, for_each, operate, remove
 from gridhaul.cli.options import Json, JsonLines
 from gridhaul.client import Client
@@ -174,16 +174,18 @@ def retry(record_ids: Ids) -> None:
 
 @app.command()
 def rm(
-    file_ids: Annotated[
+    record_ids: Annotated[
         list[str],
-        typer.Argument(metavar="ID...", callback=ids_of, help="Ids of files, or endings that only one of them has."),
+        typer.Argument(
+            metavar="ID...", callback=ids_of, help="Ids of files or batches, or endings that only one of them has."
+        ),
     ],
     cancel: Annotated[bool, typer.Option("--cancel", help="First cancel the files and their deliveries.")] = False,
 ) -> None:
-    """Delete files and their stored bytes. Delivered objects stay at their targets."""
+    """Delete files and their stored bytes, or all files of a batch. Delivered objects stay at their targets."""
     with exit_codes(), connect(STATUS_PATIENCE_SECONDS, say) as client:
         delete = cancel_and_remove if cancel else remove
-        for_each(resolve_files(client, file_ids), lambda file_id: delete(client, file_id))
+        for_each(resolve_stored(client, record_ids), lambda record_id: delete(client, record_id))
 
 
 def _operate(action: Action, record_ids: list[str]) -> None:

@@ -70,6 +70,7 @@ def _choice_lines(batch: BatchRecord) -> list[str]:
         *([] if choice["hidden"] else ["  without     names that begin with a dot"]),
         f"  links       {choice['links']}",
         *([f"  left out    {batch['excluded']:,} by patterns"] if batch["excluded"] else []),
+        *([f"  unchanged   {batch['unchanged']:,} were delivered already"] if batch["update"] else []),
     ]
 
 
@@ -91,7 +92,7 @@ def _by_state(groups: Mapping[str, GroupRecord]) -> str:
 
 def _row(batch: BatchRecord) -> tuple[str, ...]:
     counts = batch["counts"]
-    figures = (UNKNOWN,) * 4
+    figures: tuple[str, ...] = (UNKNOWN,) * 4
     if counts is not None:
         numbers = (sum(counts["failures"].values()), sum(counts["skipped"].values()))
         length = sum(group["bytes"] for group in counts["files"].values())

@@ -73,6 +73,14 @@ FilesFrom = Annotated[
     str | None, typer.Option(metavar="LIST", help="Read further paths from LIST, one a line; - means stdin.")
 ]
 From0 = Annotated[bool, typer.Option("--from0", help="In LIST, NUL separates the paths, as find -print0 writes them.")]
+Update = Annotated[
+    bool,
+    typer.Option(
+        "--update",
+        help="Send only what is new or has changed since it was last delivered to TARGET under its name. Nothing is "
+        "deleted there.",
+    ),
+]
 Report = Annotated[
     Path | None,
     typer.Option(metavar="JSONL", callback=writable_of, help="Write a line of JSON for each file and skipped path."),
@@ -95,13 +103,14 @@ class BatchOptions:
     links: Links | None
     files_from: str | None
     from0: bool
+    update: bool
     report: Path | None
     sha256sums: Path | None
 
     @property
     def any_given(self) -> bool:
         given = (self.prefix, self.base, self.include, self.exclude, self.links, self.files_from)
-        return self.hidden is not None or self.from0 or self.papers.wanted or any(given)
+        return self.hidden is not None or self.from0 or self.update or self.papers.wanted or any(given)
 
     @property
     def papers(self) -> Papers:
@@ -125,6 +134,7 @@ class BatchOptions:
             exclude=tuple(self.exclude or ()),
             hidden=self.hidden,
             links=self.links.value if self.links else None,
+            update=self.update,
         )
 
     def _paths(self, files: Sequence[str]) -> tuple[str, ...]:

@@ -57,7 +57,8 @@ class Totals:
         done, length = _done_and_length(look)
         self._most = max(self._most, done)
         rate = self._speed.after(self._most, self._clock())
-        return Total(done_bytes=min(self._most, length), length_bytes=length, rate=rate)
+        moves = look.batch["state"] != "PAUSED"
+        return Total(done_bytes=min(self._most, length), length_bytes=length, rate=rate if moves else None)
 
 
 def look_at(client: Client, batch: BatchRecord) -> BatchLook:

@@ -19,9 +19,10 @@ from gridhaul.transfer.skipping import SkipReason
 
 SHOWN_AT_MOST = 20
 FAILED = ("FAILED",)
-CANCELLED = "CANCELLED"
-# An empty folder is only listed if somebody asked for that, and no file of it is missing.
-ALWAYS_BY_RULE = frozenset({SkipReason.EMPTY_FOLDER.value})
+DONE, CANCELLED = "DONE", "CANCELLED"
+RETRYABLE = frozenset({DONE, CANCELLED})
+# An empty folder is only listed if somebody asked for that. What has vanished was delivered by an earlier batch.
+ALWAYS_BY_RULE = frozenset({SkipReason.EMPTY_FOLDER.value, SkipReason.VANISHED.value})
 NOTHING_THERE = frozenset({SkipReason.MISSING.value, SkipReason.NO_MATCH.value})
 
 
@@ -79,7 +80,7 @@ def leave_unless_good(batch: BatchRecord, *, by_rule: frozenset[str] = frozenset
     if code is Exit.OK:
         return
     told = "; ".join(_what_is_wrong(batch, by_rule))
-    retry = f" Then: gridhaul retry {batch['batch_id']}" if _has_failed(batch) else ""
+    retry = f" Then: gridhaul retry {batch['batch_id']}" if _has_failed(batch) and batch["state"] in RETRYABLE else ""
     leave(code, f"FAILED {batch['batch_id']} {told}.{retry}")
 
 
@@ -101,16 +102,16 @@ def _what_is_wrong(batch: BatchRecord, by_rule: frozenset[str]) -> list[str]:
     error, failures, skips = batch["error"], _failures(batch), _without_rule(batch, by_rule)
     cancelled = _cancelled(batch)
     return [
-        *(["the batch was cancelled"] if batch["state"] == CANCELLED else []),
+        *([] if batch["state"] == DONE else [f"the batch is {batch['state']}"]),
         *([f"{error['code']}: {error['detail'].removesuffix('.')}"] if error else []),
         *([f"{failures.total():,} failed"] if failures else []),
-        *([f"{cancelled:,} cancelled"] if cancelled and batch["state"] != CANCELLED else []),
+        *([f"{cancelled:,} cancelled"] if cancelled and batch["state"] == DONE else []),
         *([f"{skips.total():,} skipped"] if skips else []),
     ]
 
 
 def _has_failed(batch: BatchRecord) -> bool:
-    return bool(batch["state"] == CANCELLED or batch["error"] or _failures(batch) or _cancelled(batch))
+    return bool(batch["state"] != DONE or batch["error"] or _failures(batch) or _cancelled(batch))
 
 
 def _cancelled(batch: BatchRecord) -> int:

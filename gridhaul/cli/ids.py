@@ -59,9 +59,9 @@ def resolve_all(client: Client, texts: Sequence[str]) -> list[str]:
     return _resolved(texts, "file or delivery", lambda: [_files(client), _deliveries(client)])
 
 
-def resolve_files(client: Client, texts: Sequence[str]) -> list[str]:
-    """Return the id of the file for each text, as `resolve_all` does."""
-    return _resolved(texts, "file", lambda: [_files(client)])
+def resolve_stored(client: Client, texts: Sequence[str]) -> list[str]:
+    """Return the id of the file or batch for each text, as `resolve_all` does."""
+    return _resolved(texts, "file or batch", lambda: [_files(client), _batches(client)])
 
 
 def resolve_batch(client: Client, text: str) -> str:

@@ -24,14 +24,22 @@ def operate(client: Client, action: Action, record_id: str) -> str:
     )
 
 
-def remove(client: Client, file_id: str) -> str:
-    """Delete the file; return a line with its new state. Raises ClientError."""
-    return _file_line(client.delete_file(file_id))
+def remove(client: Client, record_id: str) -> str:
+    """Delete the file, or all files of the batch; return a line with its new state. Raises ClientError."""
+    return first_found(
+        lambda: _file_line(client.delete_file(record_id)),
+        lambda: _batch_line(client.batches.delete(record_id)),
+        kinds="file or batch",
+    )
 
 
-def cancel_and_remove(client: Client, file_id: str) -> str:
-    """Cancel the file and its deliveries, and delete the file; return a line with its new state. Raises ClientError."""
-    return _file_line(client.cancel_and_delete_file(file_id))
+def cancel_and_remove(client: Client, record_id: str) -> str:
+    """Do what `remove` does, after cancelling what is open of it. Raises ClientError."""
+    return first_found(
+        lambda: _file_line(client.cancel_and_delete_file(record_id)),
+        lambda: _batch_line(client.batches.cancel_and_delete(record_id)),
+        kinds="file or batch",
+    )
 
 
 def for_each(record_ids: Sequence[str], act: Callable[[str], str]) -> None:

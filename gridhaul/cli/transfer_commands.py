@@ -18,6 +18,7 @@ from gridhaul.cli.batch_options import (
     Prefix,
     Report,
     Sha256Sums,
+    Update,
 )
 from gridhaul.cli.connection import connect, say
 from gridhaul.cli.deliver import deliver_and_follow, find_stored, print_queued, queue
@@ -72,6 +73,7 @@ def send(
     links: LinksOption = None,
     files_from: FilesFrom = None,
     from0: From0 = False,
+    update: Update = False,
     if_exists: Existing = IfExists.FAIL,
     if_changed: Annotated[
         IfChanged, typer.Option(help="What to do if FILE changes before all of it is stored.")
@@ -98,6 +100,7 @@ def send(
         links=links,
         files_from=files_from,
         from0=from0,
+        update=update,
         report=report,
         sha256sums=sha256sums,
     )

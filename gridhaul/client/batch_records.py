@@ -23,7 +23,8 @@ class BatchTarget:
 class BatchOrder:
     """Files to send together. `paths` are absolute, on the server: files, directories and patterns.
 
-    `base` is the directory to which names are relative. `hidden` and `links` are None for the api's own choice.
+    `base` is the directory to which names are relative. `hidden` and `links` are None for the api's own choice. With
+    `update`, only files are sent that are new or changed since their newest delivery.
     """
 
     paths: tuple[str, ...]
@@ -34,6 +35,7 @@ class BatchOrder:
     exclude: tuple[str, ...] = ()
     hidden: bool | None = None
     links: str | None = None
+    update: bool = False
 
 
 class GroupRecord(TypedDict):
@@ -83,6 +85,8 @@ class BatchRecord(TypedDict):
     if_changed: str
     state: str
     registered: bool
+    update: bool
+    unchanged: int
     excluded: int
     counts: CountsRecord | None
     summary: SummaryRecord | None

@@ -37,6 +37,14 @@ class Batches:
         """Cancel, pause, resume or retry the batch. A repeated request has the same answer."""
         return cast(BatchRecord, self._connection.post(f"/batches/{batch_id}/{action}"))
 
+    def delete(self, batch_id: str) -> BatchRecord:
+        """Delete the files of a batch that is over. A repeated request has the same answer."""
+        return cast(BatchRecord, self._connection.delete(f"/batches/{batch_id}"))
+
+    def cancel_and_delete(self, batch_id: str) -> BatchRecord:
+        """Cancel the batch and delete its files. A repeated request has the same answer."""
+        return cast(BatchRecord, self._connection.delete(f"/batches/{batch_id}", cancel="true"))
+
     def follow(self, batch_id: str) -> Iterator[BatchRecord]:
         """Yield the batch until it is over. The pauses between two looks are those of `polling.Pauses`."""
         pauses = Pauses()
@@ -81,6 +89,7 @@ def _body(order: BatchOrder) -> dict[str, Any]:
         "exclude": order.exclude or None,
         "hidden": order.hidden,
         "links": order.links,
+        "update": order.update or None,
     }
     return {name: value for name, value in body.items() if value is not None}
 

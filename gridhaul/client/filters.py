@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ListFilters:
-    """What narrows a list. The api refuses those that it cannot combine (`not_combinable`)."""
+    """Filters that say what narrows a list. The api refuses those that it cannot combine (`not_combinable`)."""
 
     batch: str | None = None  # the id of the batch whose members are listed
     target: str | None = None

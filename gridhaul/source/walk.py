@@ -5,7 +5,7 @@ taken as it is written.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import ExitStack
 
 from gridhaul.source.entries import Entry, look_through
@@ -53,7 +53,7 @@ class Walk:
         """How many files and folders the selection has left out since `after`, up to the item that was yielded last."""
         return self._tree.excluded if self._tree is not None else 0
 
-    def __iter__(self) -> Iterator[Found | Skipped]:
+    def __iter__(self) -> Generator[Found | Skipped]:
         """Yield what is found, in the order of the paths' parts as bytes, and strictly after `after`.
 
         Raises SourceReadFailed, SourceUnavailable.
@@ -64,7 +64,8 @@ class Walk:
             yield item
         if self._glob is not None and not found and not self._after:
             text = "/".join((self._path.rstrip("/"), *self._glob.parts))
-            yield Skipped(path=shown(text), reason=SkipReason.NO_MATCH, detail="Nothing matches the pattern, or all of it is left out.")
+            detail = "Nothing matches the pattern, or all of it is left out."
+            yield Skipped(path=shown(text), reason=SkipReason.NO_MATCH, detail=detail)
 
     def _items(self) -> Iterator[Found | Skipped]:
         with ExitStack() as opened:

@@ -5,6 +5,7 @@ import functools
 import inspect
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import aclosing, contextmanager
+from datetime import datetime
 from typing import Any, ParamSpec, TypeVar
 
 from bson.codec_options import CodecOptions
@@ -128,6 +129,13 @@ class _Client(AsyncMongoClient[Document]):
 def as_bytes(value: object) -> bytes:
     """Return the value if it is bytes, else b"": a field may hold anything in a damaged database."""
     return value if isinstance(value, bytes) else b""
+
+
+async def server_time(database: Database) -> datetime:
+    """Return the database server's time."""
+    answer = await database.command("hello", codec_options=database.codec_options)
+    time: datetime = answer["localTime"]
+    return time
 
 
 async def ping(database: Database) -> None:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from gridhaul.storage.connect import Collection, Database, Document, maps_database_errors
+from gridhaul.storage.connect import Collection, Database, Document, maps_database_errors, server_time
 from gridhaul.storage.listing import DELIVERY_LISTS, directed
 from gridhaul.storage.schema import USAGE_INDEX
 from gridhaul.transfer.batches import Group
@@ -20,14 +20,13 @@ class MongoAccountCounting:
         self._database = database
 
     async def of_account(self, owner: str) -> AccountCounts:
-        hello = await self._database.command("hello", codec_options=self._database.codec_options)
-        theirs = {"owner": owner}
+        counted_at, theirs = await server_time(self._database), {"owner": owner}
         files = await count_by_state(self._database["files"], theirs, [*USAGE_INDEX])
         deliveries = await count_by_state(self._database["deliveries"], theirs, directed(DELIVERY_LISTS.owner.keys))
         return AccountCounts(
             files={FileState(state): group for state, group in files.items()},
             deliveries={DeliveryState(state): group for state, group in deliveries.items()},
-            counted_at=hello["localTime"],
+            counted_at=counted_at,
         )
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from bson import ObjectId
 from pymongo.errors import DuplicateKeyError
@@ -13,7 +13,7 @@ from gridhaul.storage.connect import Database, Document, maps_database_errors
 from gridhaul.storage.lease import GONE, NOW
 from gridhaul.storage.listing import FILE_LISTS, page_of
 from gridhaul.storage.majority_reads import read_with_catch_up
-from gridhaul.storage.schema import OPEN_ALONE
+from gridhaul.storage.schema import OPEN_FILES
 from gridhaul.storage.value_per_record import ids_of, value_per_record
 from gridhaul.transfer.listing import Selection
 from gridhaul.transfer.model import File, NewFile, Queue, RecordId
@@ -37,11 +37,9 @@ class MongoFiles(BundledFiles):
         super().__init__(database["files"], Codec(File), lease_seconds=lease_seconds)
 
     async def register(self, new: NewFile) -> tuple[File, bool]:
-        values = {name: getattr(new, name) for name in _FILE_FIELDS} | {"state": FileState.REGISTERED}
+        values = _values(new) | {"state": FileState.REGISTERED}
         if new.idempotency_key is not None:
             values["idempotency_key"] = new.idempotency_key
-        if new.batch_id is not None:
-            values["batch_id"] = new.batch_id
         try:
             return await self._insert(values, who=new.owner if new.batch_id is None else None), True
         except DuplicateKeyError:
@@ -53,14 +51,13 @@ class MongoFiles(BundledFiles):
 
     def new_documents(self, new: Sequence[NewFile], *, at: datetime) -> list[Document]:
         """Return the documents of members of batches, which are registered at the server's time `at`."""
-        names = (*_FILE_FIELDS, "batch_id")
         state = FileState.REGISTERED.value
         times = {"created_at": at, "updated_at": at, "next_attempt_at": at}
         counts = {"fence": 0, "attempts": 0, "fruitless_attempts": 0, "revision": 1}
         event = {"time": at, "state": state, "attempt": 0, "revision": 1}
         return [
             {"_id": ObjectId(), "state": state, **times, **counts, "history": [event]}
-            | self._codec.values({name: getattr(one, name) for name in names})
+            | self._codec.values(_values(one))
             for one in new
         ]
 
@@ -73,7 +70,8 @@ class MongoFiles(BundledFiles):
         return [self._codec.decode(document) for document in found]
 
     async def count_open(self, owner: str, *, limit: int) -> int:
-        return await self._collection.count_documents({"owner": owner, **OPEN_ALONE}, limit=limit) if limit else 0
+        alone = {"owner": owner, "in_batch": False, **OPEN_FILES}
+        return await self._collection.count_documents(alone, limit=limit) if limit else 0
 
     async def retry(self, file: File, *, who: str | None = None, **changes: object) -> File | None:
         as_read = {"_id": ObjectId(file.id), "fence": file.fence}
@@ -116,6 +114,12 @@ class MongoFiles(BundledFiles):
             return super()._at_rest(state)
         then = {"$cond": [{"$eq": [{"$ifNull": ["$deliver_to", []]}, []]}, GONE, NOW]}
         return {"next_attempt_at": then, "hint_at": then, "hinted_at": GONE}
+
+
+def _values(new: NewFile) -> dict[str, Any]:
+    """Return the fields of a new file. `in_batch` is only for the index of open files: no index covers a missing id."""
+    values = {name: getattr(new, name) for name in _FILE_FIELDS}
+    return values | ({"in_batch": False} if new.batch_id is None else {"in_batch": True, "batch_id": new.batch_id})
 
 
 def _stored(file_id: RecordId) -> Document:

@@ -23,7 +23,6 @@ Keys = tuple[str, ...]  # fields with their order; `-` before a field means desc
 
 NEWEST_FIRST: Keys = ("-created_at", "-_id")
 LOST: Mapping[str, Any] = {"object_error": {"$type": "object"}}  # deliveries whose object a check found lost
-LOST_DELIVERIES: Keys = (*NEWEST_FIRST, "object_error.code")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,6 +36,9 @@ class ListIndex:
     @property
     def keys(self) -> Keys:
         return (*self.by, *self.order, *self.counted)
+
+
+LOST_DELIVERIES = ListIndex(by=(), order=NEWEST_FIRST, counted=("object_error.code",))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -103,11 +105,7 @@ async def page_of(
 ) -> Sequence[Document]:
     """Return at most `limit` documents of the list, those that follow the record `after`."""
     index = lists.index_of(selection)
-    wanted = _condition(index, lists, selection)
-    if after is not None:
-        wanted = {"$and": [wanted, _follows(after, index.order)]}
-    found = collection.find(wanted, WITHOUT_HISTORY, sort=directed(index.order), limit=limit, batch_size=limit)
-    documents = await found.hint(directed(index.keys)).to_list()
+    documents = await _read(collection, index, _condition(index, lists, selection), limit=limit, after=after)
     # All members of a batch have the same owner. A condition on the owner would read a whole batch of somebody else.
     return [document for document in documents if selection.owner in (None, document["owner"])]
 
@@ -117,10 +115,7 @@ async def page_of_lost(
 ) -> Sequence[Document]:
     """Return at most `limit` documents of deliveries whose object a check found lost, newest first, after `after`."""
     wanted: Document = {**LOST} if owner is None else {**LOST, "owner": owner}
-    if after is not None:
-        wanted |= _follows(after, NEWEST_FIRST)
-    found = deliveries.find(wanted, WITHOUT_HISTORY, sort=directed(NEWEST_FIRST), limit=limit, batch_size=limit)
-    return await found.hint(directed(LOST_DELIVERIES)).to_list()
+    return await _read(deliveries, LOST_DELIVERIES, wanted, limit=limit, after=after)
 
 
 def _condition(index: ListIndex, lists: Lists, selection: Selection) -> Document:
@@ -152,17 +147,34 @@ def _begins_with(prefix: str) -> Document:
     return {"$gte": prefix, "$lt": "".join(map(chr, code_points))}
 
 
-def _follows(record: File | Delivery, order: Keys) -> Document:
-    """Return the condition for records after `record`. Only the first field and the id decide the order."""
+async def _read(
+    collection: Collection, index: ListIndex, wanted: Document, *, limit: int, after: File | Delivery | None
+) -> list[Document]:
+    """Return at most `limit` documents that meet the condition, those that follow the record `after`."""
+    found: list[Document] = []
+    for part, order in _parts(index.order, after):
+        left = limit - len(found)
+        if left:
+            some = collection.find({"$and": [wanted, part]}, WITHOUT_HISTORY, limit=left, batch_size=left)
+            found += await some.sort(directed(order)).hint(directed(index.keys)).to_list()
+    return found
+
+
+def _parts(order: Keys, after: File | Delivery | None) -> list[tuple[Document, Keys]]:
+    """Return the conditions for the records after `after`, each of which is one range of an index, with its order.
+
+    Thousands of records that were registered together have the same time. A page that begins among these reads the rest
+    of them first, and then the records beyond: in one condition for both, each of the equals would be read again.
+    """
+    if after is None:
+        return [({}, order)]
     (field, direction), *others = directed(order)
+    older = {"_id": {"$lt": ObjectId(after.id)}}
     if field == "_id":
-        return {"_id": {"$lt": ObjectId(record.id)}}
-    value: Any = getattr(record, field)
-    beyond = "$gt" if direction > 0 else "$lt"
-    if not others:
-        return {field: {beyond: value}}
-    beside = {field: value, "_id": {"$lt": ObjectId(record.id)}}
-    return {field: {f"{beyond}e": value}, "$or": [{field: {beyond: value}}, beside]}
+        return [(older, order)]
+    value: Any = getattr(after, field)
+    beyond: Document = {field: {"$gt" if direction > 0 else "$lt": value}}
+    return [({field: value, **older}, order[1:]), (beyond, order)] if others else [(beyond, order)]
 
 
 MOST = 0x10FFFF  # the greatest code point

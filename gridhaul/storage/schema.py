@@ -11,7 +11,7 @@ from pymongo.errors import CollectionInvalid
 
 from gridhaul.storage.connect import Database, database_errors
 from gridhaul.storage.listing import DELIVERY_LISTS, FILE_LISTS, LOST, LOST_DELIVERIES, Lists, directed
-from gridhaul.transfer.states import UNFINISHED
+from gridhaul.transfer.states import UNFINISHED, DeliveryState
 from gridhaul.transfer.worker_health import KEPT_SECONDS
 
 
@@ -51,8 +51,8 @@ AUTH_INDEXES = (
     _partial_index("sessions.id", unique=True),
 )
 LEASED = (_index("hint_at", sparse=True), _partial_index("queue", "hinted_at"))
-# Files that count against their owner's limit of open files. Members of batches do not: open batches are limited.
-OPEN_ALONE: Mapping[str, Any] = {"batch_id": None, "state": {"$in": sorted(UNFINISHED)}}
+OPEN_FILES: Mapping[str, Any] = {"state": {"$in": sorted(UNFINISHED)}}
+DELIVERED: Mapping[str, Any] = {"state": DeliveryState.DELIVERED.value}
 WAITING_OWNERS = _partial_index("queue", "owner", "hinted_at")
 DUE_MEMBERS = _index_of_those_with(("batch_id", "next_attempt_at"), "batch_id", "queue", "next_attempt_at")
 REGISTRY_INDEXES: Mapping[str, Sequence[IndexModel]] = {
@@ -67,7 +67,7 @@ REGISTRY_INDEXES: Mapping[str, Sequence[IndexModel]] = {
         _index_of_those_with(("batch_id",), "batch_id", "name", unique=True),
         DUE_MEMBERS,
         WAITING_OWNERS,
-        _index("owner", partialFilterExpression=OPEN_ALONE),
+        _index("owner", "in_batch", "state", partialFilterExpression=OPEN_FILES),
     ),
     "deliveries": (
         *LEASED,
@@ -78,9 +78,10 @@ REGISTRY_INDEXES: Mapping[str, Sequence[IndexModel]] = {
         _index("target", "folder"),
         _partial_index("claimed", unique=True),
         _partial_index("_id", "cleaning_error"),
-        _index(*LOST_DELIVERIES, partialFilterExpression=LOST),
+        _index(*LOST_DELIVERIES.keys, partialFilterExpression=LOST),
         DUE_MEMBERS,
         WAITING_OWNERS,
+        _index("owner", "target", "source_path", partialFilterExpression=DELIVERED),
     ),
     "contents": LEASED,
     "checks": (*LEASED, _partial_index("open_key", unique=True)),
@@ -98,6 +99,7 @@ REGISTRY_INDEXES: Mapping[str, Sequence[IndexModel]] = {
         WAITING_OWNERS,
     ),
     "skipped": (_index("batch_id", "path", unique=True),),
+    "planned_names": (_index("batch_id", "name", unique=True),),
     "workers": (_index("seen_at", expireAfterSeconds=KEPT_SECONDS),),
 }
 PAYLOAD_INDEXES: Mapping[str, Sequence[IndexModel]] = {

@@ -120,11 +120,21 @@ class DirectoryTarget:
             found = await in_thread(lambda: _some_entries(self._entries(parts, opened), at_most + 1))
         return found if len(found) <= at_most else None
 
+    async def free_bytes(self) -> int | None:
+        return await in_thread(self._free_bytes)
+
     async def commit_unseen(self, temporary_name: str, final_name: str) -> None:
         await self.commit(temporary_name, final_name)
 
     async def close(self) -> None:
         """Do nothing: the target keeps nothing open."""
+
+    def _free_bytes(self) -> int:
+        """Return what a process without privileges may still write."""
+        with mapped_os_errors(), open_folder(self._root, ()) as top:
+            self._check_marker(top)
+            space = os.fstatvfs(top)
+        return space.f_bavail * space.f_frsize
 
     def _check_marker(self, folder: int) -> None:
         if self._marker is not None:

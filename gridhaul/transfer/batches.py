@@ -13,9 +13,9 @@ Token = NewType("Token", RecordId)
 
 
 class BatchState(StrEnum):
-    REGISTERING = (
-        "REGISTERING"  # a worker finds the batch's files and registers them; found files are worked on already
-    )
+    PLANNING = "PLANNING"  # a worker looks what the batch would do, and registers nothing
+    PLANNED = "PLANNED"
+    REGISTERING = "REGISTERING"  # a worker finds and registers the batch's files; those found are worked on already
     RUNNING = "RUNNING"  # every file is registered, and something is still open
     PAUSED = "PAUSED"  # nothing of the batch begins
     DONE = "DONE"  # nothing of the batch is open; files may have failed or been skipped
@@ -25,32 +25,31 @@ class BatchState(StrEnum):
 
 
 ADVANCING = frozenset({BatchState.REGISTERING, BatchState.RUNNING})
-OPEN_BATCH = ADVANCING | {BatchState.PAUSED}
+UNSTARTED = frozenset({BatchState.PLANNING, BatchState.PLANNED})
+OPEN_BATCH = ADVANCING | {BatchState.PLANNING, BatchState.PAUSED}
 ENDED = frozenset({BatchState.DONE, BatchState.CANCELLED})
 AT_ITS_END = frozenset({BatchState.DELETING, BatchState.DELETED})
-STANDING = frozenset({BatchState.PAUSED, BatchState.CANCELLED}) | AT_ITS_END  # no member of the batch begins
+# No member of a batch in one of these states begins.
+STANDING = UNSTARTED | AT_ITS_END | {BatchState.PAUSED, BatchState.CANCELLED}
 
 BATCH_MOVES: Mapping[Action, Move[BatchState]] = {
     Action.CANCEL: Move(
-        from_states=OPEN_BATCH, to_state=BatchState.CANCELLED, done_in=frozenset({BatchState.CANCELLED})
+        from_states=OPEN_BATCH | UNSTARTED, to_state=BatchState.CANCELLED, done_in=frozenset({BatchState.CANCELLED})
     ),
     Action.PAUSE: Move(from_states=ADVANCING, to_state=BatchState.PAUSED, done_in=frozenset({BatchState.PAUSED})),
     # A batch that is resumed or retried registers what it has not registered yet; then it is RUNNING.
     Action.RESUME: Move(from_states=frozenset({BatchState.PAUSED}), to_state=BatchState.REGISTERING, done_in=ADVANCING),
-    Action.RETRY: Move(
-        from_states=ENDED,
-        to_state=BatchState.REGISTERING,
-        done_in=ADVANCING,
-    ),
+    Action.RETRY: Move(from_states=ENDED, to_state=BatchState.REGISTERING, done_in=ADVANCING),
 }
-
-
-DELETE_BATCH = Move(from_states=ENDED, to_state=BatchState.DELETING, done_in=AT_ITS_END)
-CANCEL_AND_DELETE_BATCH = Move(from_states=OPEN_BATCH | ENDED, to_state=BatchState.DELETING, done_in=AT_ITS_END)
-# A member of a batch that is over was resumed or retried by itself: the batch goes on until that member is over too.
-GO_ON_WITH_MEMBER = Move(
-    from_states=ENDED, to_state=BatchState.RUNNING, done_in=ADVANCING
+START_BATCH = Move(
+    from_states=frozenset({BatchState.PLANNED}), to_state=BatchState.REGISTERING, done_in=ADVANCING | ENDED
 )
+DELETE_BATCH = Move(from_states=ENDED | {BatchState.PLANNED}, to_state=BatchState.DELETING, done_in=AT_ITS_END)
+CANCEL_AND_DELETE_BATCH = Move(
+    from_states=OPEN_BATCH | UNSTARTED | ENDED, to_state=BatchState.DELETING, done_in=AT_ITS_END
+)
+# A member of a batch that is over was resumed or retried by itself: the batch goes on until that member is over too.
+GO_ON_WITH_MEMBER = Move(from_states=ENDED, to_state=BatchState.RUNNING, done_in=ADVANCING)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -81,7 +80,8 @@ class Position:
     """How far registering has come."""
 
     source: int  # the number of the source that is being looked at, from 0
-    after: str = ""  # the last path of this source that was registered or skipped; "": none was
+    after: str = ""  # the last path of this source that was looked at; "": none was
+    vanished: bool = False  # True: all files are registered, and files that were delivered before are looked for
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -105,11 +105,35 @@ class Counts:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Summary:
-    """What is known of a batch once nothing of it is open."""
+    """The stored files of a batch, once nothing of it is open."""
 
     files: int  # that are stored
     bytes: int  # of these
     sha256sums: str  # SHA-256 of the `sha256sum` text of these, in the byte order of names
+
+
+LARGEST_KEPT = 10
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PlannedFile:
+    """A file that a batch would register."""
+
+    path: str
+    length: int  # bytes
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Plan:
+    """The effect that a batch would have, as far as planning has come."""
+
+    files: int = 0
+    bytes: int = 0
+    largest: tuple[PlannedFile, ...] = ()  # the LARGEST_KEPT largest files, the largest first
+    existing: dict[str, int] | None = None  # by target: names at which something stands; without targets that list none
+    quota_free_bytes: int | None = None  # what the quota leaves; None: there is no quota, or planning has not ended
+    target_free_bytes: dict[str, int] | None = None  # by target; without targets that do not tell
+    errors: dict[str, Failure] | None = None  # by target: why it could not be looked at
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -132,6 +156,8 @@ class NewBatch:
     choice: Choice
     deliver_to: tuple[BatchTarget, ...]
     if_changed: IfChanged
+    update: bool = False
+    dry_run: bool = False  # True: the batch is planned, and starts when somebody asks for that
     idempotency_key: str | None = None  # the request's Idempotency-Key, unique for the owner; None: it had none
     request_fingerprint: str | None = None
 
@@ -155,8 +181,11 @@ class Batch:
     ended_at: datetime | None = None  # when the batch became DONE, CANCELLED or DELETED; None before
     position: Position | None = Position(source=0)  # where registering goes on; None: everything is registered
     following: Action | None = None  # an operator's action that the members still have to follow; None: none
+    update: bool = False  # True: files whose newest delivery was made from the same bytes are left out
+    unchanged: int = 0  # files that `update` left out
     swept: RecordId | None = None  # the last file whose deleted content was swept; None: none was
     excluded: int = 0  # files and folders that the patterns left out
+    plan: Plan | None = None  # None: the batch was not planned
     counts: Counts | None = None  # None: not counted yet
     summary: Summary | None = None  # None until DONE
     attempts: int = 0  # claims by workers

@@ -14,13 +14,13 @@ _MEMBERS = {"path", "length", "sha256"}
 _HEX = re.compile("[0-9a-fA-F]{64}")
 
 
-def parse_json_lines(chunks: Iterable[bytes]) -> Iterator[Listed | Skipped]:
+def parse_json_lines(chunks: Iterable[bytes], *, first_line: int = 1) -> Iterator[Listed | Skipped]:
     """Yield the files of JSON Lines. Each line is an object with `path`, and maybe `length` (bytes) and `sha256` (hex).
 
     Empty lines are passed over. Raises ManifestInvalid with the number of the line. A path that no file can be taken
     from is yielded as skipped.
     """
-    for line, text in numbered_lines(chunks, Separator.NEWLINE):
+    for line, text in numbered_lines(chunks, Separator.NEWLINE, first_line=first_line):
         members = _object(line, of_bounded_length(line, text))
         yield listed_or_skipped(
             Listed(line=line, path=_path(line, members), length=_length(line, members), sha256=_sha256(line, members))

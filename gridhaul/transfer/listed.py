@@ -30,18 +30,18 @@ class Listed:
     sha256: str | None = None  # lower-case hex that the file must have; None: the text does not say
 
 
-def parse_list(chunks: Iterable[bytes], separator: Separator) -> Iterator[Listed | Skipped]:
+def parse_list(chunks: Iterable[bytes], separator: Separator, *, first_line: int = 1) -> Iterator[Listed | Skipped]:
     """Yield the paths of a list. A path that no file can be taken from is yielded as skipped."""
-    for line, text in numbered_lines(chunks, separator):
+    for line, text in numbered_lines(chunks, separator, first_line=first_line):
         if len(text) > LINE_MAX_BYTES:
             yield _skipped(line, text[:SHOWN_MAX_BYTES], SkipReason.PATH_TOO_LONG, "The path is too long.")
         else:
             yield listed_or_skipped(Listed(line=line, path=decoded(text)))
 
 
-def numbered_lines(chunks: Iterable[bytes], separator: Separator) -> Iterator[tuple[int, bytes]]:
-    """Yield each line that is not empty, with its number from 1. A line that is too long is cut, but stays too long."""
-    line, kept = 1, b""
+def numbered_lines(chunks: Iterable[bytes], separator: Separator, *, first_line: int) -> Iterator[tuple[int, bytes]]:
+    """Yield each line that is not empty, with its number. A line that is too long is cut, but stays too long."""
+    line, kept = first_line, b""
     for chunk in chunks:
         *ended, rest = chunk.split(separator.value)
         for text in ended:

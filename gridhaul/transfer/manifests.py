@@ -18,18 +18,19 @@ from gridhaul.transfer.listed import (
 _HEX = "[0-9a-fA-F]{64}"
 _GNU = re.compile(rf"(?P<escaped>\\?)(?P<sha256>{_HEX}) [ *](?P<path>.+)", re.DOTALL)
 _BSD = re.compile(rf"(?P<escaped>\\?)SHA256 \((?P<path>.+)\) = (?P<sha256>{_HEX})", re.DOTALL)
+_HERE = re.compile(r"^(?:\./+)+")  # `find . | xargs sha256sum` writes it before every name
 _ESCAPE = re.compile(r"\\(.?)", re.DOTALL)
 _UNESCAPED = {"\\": "\\", "n": "\n", "r": "\r"}
 _ESCAPED = str.maketrans({plain: f"\\{escaped}" for escaped, plain in _UNESCAPED.items()})
 
 
-def parse_sha256sums(chunks: Iterable[bytes]) -> Iterator[Listed | Skipped]:
+def parse_sha256sums(chunks: Iterable[bytes], *, first_line: int = 1) -> Iterator[Listed | Skipped]:
     """Yield the files of a `SHA256SUMS` text, in the form of GNU or of BSD (`sha256sum --tag`).
 
     Empty lines and lines that begin with `#` are passed over, as `sha256sum -c` does. Raises ManifestInvalid with the
     number of the line. A path that no file can be taken from is yielded as skipped.
     """
-    for line, text in numbered_lines(chunks, Separator.NEWLINE):
+    for line, text in numbered_lines(chunks, Separator.NEWLINE, first_line=first_line):
         if not text.startswith(b"#"):
             yield listed_or_skipped(_of_sums(line, decoded(of_bounded_length(line, text))))
 
@@ -63,10 +64,10 @@ class SumsDigest:
 
 def _of_sums(line: int, text: str) -> Listed:
     found = _GNU.fullmatch(text) or _BSD.fullmatch(text)
-    if found is None or found["path"] == "./":
+    if found is None or not _HERE.sub("", found["path"]):
         raise ManifestInvalid(f"Line {line} is no line of SHA256SUMS: a digest of 64 hex digits and a name.")
     path = _ESCAPE.sub(lambda escape: _unescaped(line, escape[1]), found["path"]) if found["escaped"] else found["path"]
-    return Listed(line=line, path=path.removeprefix("./"), sha256=found["sha256"].lower())
+    return Listed(line=line, path=_HERE.sub("", path), sha256=found["sha256"].lower())
 
 
 def _unescaped(line: int, character: str) -> str:

@@ -34,6 +34,9 @@ class SkipReason(StrEnum):
     NAME_REFUSED = "name_refused"  # no object may have the name
     EMPTY_FOLDER = "empty_folder"
     NO_MATCH = "no_match"  # a pattern that nothing matches
+    NAME_CLASH = "name_clash"  # another file of the batch has the same name
+    NAME_EXISTS = "name_exists"  # something stands under the name at a target
+    VANISHED = "vanished"  # it was delivered by an earlier batch, and is no longer there
 
 
 _QUOTED = re.compile(rb"\\(?:x([0-9a-f]{2})|(.))", re.DOTALL)

@@ -47,6 +47,7 @@ def test_cases_have_the_order_of_the_record() -> None:
         "egress",
         "end_to_end",
         "small_files",
+        "small_deliveries",
         "middle_files",
         "memory",
         "growth",

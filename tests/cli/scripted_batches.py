@@ -29,6 +29,8 @@ def batch(state: str, **changes: object) -> dict[str, Any]:
         "if_changed": "fail",
         "state": state,
         "registered": state != "REGISTERING",
+        "update": False,
+        "unchanged": 0,
         "excluded": 0,
         "counts": counts(STORED=4, DELIVERED=4) if done else None,
         "summary": {"files": 4, "bytes": 4 * MIB, "sha256sums": SUMS} if done else None,

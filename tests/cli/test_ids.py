@@ -69,10 +69,10 @@ def test_short_ending_is_refused_if_an_older_record_may_have_it(api: ScriptedApi
     assert run("rm", "6789abcd").exit_code == 0
 
 
-def test_only_files_are_removed_by_an_ending(api: ScriptedApi, run: Run) -> None:
+def test_only_files_and_batches_are_removed_by_an_ending(api: ScriptedApi, run: Run) -> None:
     api.script(f"DELETE /files/{SECOND}", file("DELETING"))
     assert run("rm", "1bcd").exit_code == 0
-    assert (run("rm", "ffff").stderr, api.calls(DELIVERIES)) == (UNKNOWN.format("file"), [])
+    assert (run("rm", "ffff").stderr, api.calls(DELIVERIES)) == (UNKNOWN.format("file or batch"), [])
 
 
 def test_commands_take_the_ending_of_a_batch(api: ScriptedApi, run: Run) -> None:

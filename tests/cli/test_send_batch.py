@@ -71,7 +71,7 @@ def test_several_files_are_one_batch_with_one_summary(api: ScriptedApi, run: Run
 def test_every_option_is_sent(api: ScriptedApi, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     play(api, batch("DONE"))
-    choice = ("--include", "*.h5", "--exclude", "a", "--exclude", "b/", "--no-hidden", "--links", "follow")
+    choice = ("--include", "*.h5", "--exclude", "a", "--exclude", "b/", "--no-hidden", "--links", "follow", "--update")
     targets = ("--to", "archive", "--to", "mirror", "--to", "archive", "--prefix", "2026", "--base", "x")
     policy = ("--if-exists", "rename", "--if-changed", "restart")
     assert run("send", "x/../x/run", "/srv/dir/", *targets, *choice, *policy).exit_code == 0
@@ -85,12 +85,13 @@ def test_every_option_is_sent(api: ScriptedApi, run: Run, tmp_path: Path, monkey
         "exclude": ["a", "b/"],
         "hidden": False,
         "links": "follow",
+        "update": True,
     }
 
 
 @pytest.mark.parametrize(
     "options",
-    [("--to", "mirror"), ("--prefix", "p"), ("--base", "/srv"), ("--include", "a"), ("--hidden",), ("--links", "skip")],
+    [("--to", "mirror"), ("--prefix", "p"), ("--base", "/srv"), ("--include", "a"), ("--hidden",), ("--update",)],
 )
 def test_option_of_a_batch_makes_a_batch_of_one_file(api: ScriptedApi, run: Run, options: tuple[str, ...]) -> None:
     play(api, batch("DONE"))
@@ -221,6 +222,7 @@ def test_failure_exits_by_its_kind(api: ScriptedApi, run: Run, code: str, exit_c
         ({"link": 1, "source_unreadable": 1}, 4, ("--links", "skip"), 1),
         ({"link_broken": 1}, 4, ("--links", "follow"), 1),
         ({"empty_folder": 1}, 4, (), 0),
+        ({"vanished": 1}, 4, ("--update",), 0),
         ({"source_missing": 1}, 4, (), 1),
         ({"source_missing": 1, "no_match": 1}, 0, (), 4),
     ],
@@ -240,7 +242,7 @@ def test_cancelled_batch_fails_and_can_be_retried(api: ScriptedApi, run: Run) ->
     play(api, batch("CANCELLED", counts=counts(FILE_CANCELLED=4)))
     result = run(*TWO)
     assert (result.exit_code, result.stdout) == (1, "")
-    told = f"FAILED {BATCH_ID} the batch was cancelled. Then: gridhaul retry {BATCH_ID}"
+    told = f"FAILED {BATCH_ID} the batch is CANCELLED. Then: gridhaul retry {BATCH_ID}"
     assert result.stderr.splitlines()[-1] == told
 
 
@@ -277,11 +279,11 @@ def test_reason_to_wait_is_that_of_the_batch_or_of_a_member(api: ScriptedApi, ru
     api.script(QUEUED, page("deliveries", delivery("QUEUED", waiting=away)))
     api.script(REGISTERED, page("files"))
     some = counts(STORED=4, DELIVERED=2, QUEUED=2)
+    waits = "waiting: target_unavailable: the target answered 503"
     take(api, batch("REGISTERING", waiting=none), batch("RUNNING", counts=some), batch("PAUSED"), batch("DONE"))
     assert run(*TWO).stderr.splitlines()[1:-1] == [
         "REGISTERING; waiting: no_worker: no worker has answered",
-        "SENDING 6.0 MiB of 8.0 MiB; 4 of 4 files stored, 2 delivered; waiting: target_unavailable: the target "
-        "answered 503",
+        f"SENDING 6.0 MiB of 8.0 MiB; 4 of 4 files stored, 2 delivered; {waits}",
         f"PAUSED; waiting: the batch is paused; to go on: gridhaul resume {BATCH_ID}",
     ]
 

@@ -12,6 +12,7 @@ import api
 import gridhaul
 import tasks
 from api.account_schemas import AccountBody, AccountChanges, KeyBody, PasswordBody
+from api.batch_schemas import BatchBody
 from api.checks import CheckBody
 from api.schemas import FinalizeBody, PrepareBody
 from gridhaul.cli.words import OPTIONS, SENTENCES, told
@@ -35,8 +36,9 @@ CALLS = {
     "fsck": "POST /checks",
     "check": f"GET /checks/{FILE_ID}",
 }
-BODIES = (PrepareBody, FinalizeBody, CheckBody, AccountBody, AccountChanges, KeyBody, PasswordBody)
-NEVER_SENT = {"body.length", "body.name", "body.kind", "body.mode", "body.deliver_to"}  # the command makes these itself
+BODIES = (PrepareBody, FinalizeBody, BatchBody, CheckBody, AccountBody, AccountChanges, KeyBody, PasswordBody)
+# The command makes these itself, or leaves them out.
+NEVER_SENT = {"body.length", "body.name", "body.kind", "body.mode", "body.deliver_to", "body.empty_folders"}
 # The chunk service answers workers only, and the examples of the api's documentation are never raised.
 NEVER_SEEN = {"chunk_service_client", "examples.py"}
 

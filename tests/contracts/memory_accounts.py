@@ -152,6 +152,13 @@ class MemoryUsage:
         if account is not None:
             self._accounts[owner] = replace(account, used_bytes=max(0, account.used_bytes - length_bytes))
 
+    async def free_bytes(self, owner: str) -> int | None:
+        account = self._accounts.get(owner)
+        if account is None:
+            return None
+        quota = self._quota_bytes if account.quota_bytes is None else account.quota_bytes
+        return None if quota is None else max(0, quota - account.used_bytes)
+
 
 def _bare(account: Account) -> Account:
     return replace(account, keys=(), sessions=())

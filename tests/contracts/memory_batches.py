@@ -10,6 +10,8 @@ from operator import itemgetter
 from typing import Any
 
 from gridhaul.transfer.batches import (
+    AT_ITS_END,
+    ENDED,
     OPEN_BATCH,
     Batch,
     BatchState,
@@ -17,6 +19,7 @@ from gridhaul.transfer.batches import (
     Group,
     Lane,
     NewBatch,
+    Plan,
     Skipped,
     StoredMember,
     Token,
@@ -63,9 +66,9 @@ class MemoryBatches(MemoryRecords[Batch, BatchState]):
         if key is not None and (same := await self.find_by_key(new.owner, key)) is not None:
             return same, False
         now = wall_clock()
-        values = {name: getattr(new, name) for name in NewBatch.__slots__ if name != "idempotency_key"}
-        state = {"state": BatchState.REGISTERING, "queue": Queue.MAINTENANCE}
-        batch = Batch(id=new_id(), created_at=now, updated_at=now, **state, **values)
+        values = {name: getattr(new, name) for name in NewBatch.__slots__ if name not in ("idempotency_key", "dry_run")}
+        values |= {"state": BatchState.PLANNING, "plan": Plan()} if new.dry_run else {"state": BatchState.REGISTERING}
+        batch = Batch(id=new_id(), queue=Queue.MAINTENANCE, created_at=now, updated_at=now, **values)
         self.rows[batch.id] = waiting_row(batch)
         if key is not None:
             self._by_key[new.owner, key] = batch.id
@@ -112,7 +115,7 @@ class MemoryBatches(MemoryRecords[Batch, BatchState]):
 
     def _change(self, row: Row[Batch], changes: Mapping[str, Any], *, who: str | None = None) -> None:
         state = changes.get("state", row.record.state)
-        ended_at = None if state in OPEN_BATCH else row.record.ended_at or wall_clock()
+        ended_at = row.record.ended_at or wall_clock() if state in ENDED | AT_ITS_END else None
         own = {name: value for name, value in changes.items() if name != "rate"}  # a batch has no rate of its own
         super()._change(row, {**own, "ended_at": ended_at}, who=who)
 
@@ -255,6 +258,9 @@ class MemorySkippedPaths:
 
     async def counts(self, batch_id: RecordId) -> Mapping[str, int]:
         return Counter(one.reason for one in self._by_batch.get(batch_id, {}).values())
+
+    async def forget(self, batch_id: RecordId) -> None:
+        self._by_batch.pop(batch_id, None)
 
 
 class MemoryWaitingOwners:

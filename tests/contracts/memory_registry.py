@@ -393,9 +393,12 @@ class MemoryDeliveries(MemoryRecords[Delivery, DeliveryState]):
 
     async def claim_plain(self, delivery_ids: Collection[RecordId], *, holder: str) -> Sequence[Delivery]:
         there = [self.rows[delivery_id].record for delivery_id in delivery_ids if delivery_id in self.rows]
-        streaming = {"from_states": DELIVERABLE, "to_state": DeliveryState.STREAMING}
-        claims = [await self.claim(one.id, holder=holder, **streaming) for one in there if _is_plain(one)]
+        claims = [await self._claim(one, holder=holder) for one in there if _is_plain(one)]
         return [claimed for claimed in claims if claimed is not None]
+
+    async def _claim(self, delivery: Delivery, *, holder: str) -> Delivery | None:
+        to_state = DeliveryState.STREAMING
+        return await self.claim(delivery.id, holder=holder, from_states=DELIVERABLE, to_state=to_state)
 
     async def hold_names(self, leftovers: Mapping[Lease, tuple[str, ...]]) -> frozenset[RecordId]:
         holding = set()

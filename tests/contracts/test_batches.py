@@ -6,12 +6,15 @@ from datetime import UTC, datetime
 import pytest
 
 from gridhaul.transfer.batches import (
+    AT_ITS_END,
     BATCH_MOVES,
-    OPEN_BATCH,
+    ENDED,
+    START_BATCH,
     Batch,
     BatchState,
     Counts,
     Group,
+    Plan,
     Position,
     Summary,
 )
@@ -81,6 +84,17 @@ async def test_new_batch_has_what_was_asked_for_and_is_to_be_registered(ports: P
     )
     assert (batch.following, batch.counts, batch.summary, batch.ended_at) == (None, None, None, None)
     assert await ports.batches.get(batch.id) == batch
+
+
+async def test_batch_of_a_dry_run_is_to_be_planned(ports: Ports) -> None:
+    batch, _ = await ports.batches.register(replace(new_batch(), dry_run=True))
+    assert (batch.state, batch.plan, batch.ended_at) == (BatchState.PLANNING, Plan(), None)
+    claimed = await _claimed(ports, batch.id)
+    await ports.batches.finish(claimed.lease, BatchState.PLANNED)
+    assert (await _now(ports, batch)).ended_at is None
+    started = await ports.batches.move(batch.id, START_BATCH)
+    assert started is not None
+    assert (started.state, started.ended_at) == (BatchState.REGISTERING, None)
 
 
 async def test_new_batch_was_hinted_by_its_maker_and_can_be_overlooked(ports: Ports) -> None:
@@ -214,7 +228,7 @@ async def test_operators_action_makes_its_move_or_none(ports: Ports, state: Batc
     assert moved is not None
     assert (moved.state, moved.following) == (move.to_state, action)
     assert moved.fence == before.fence + 1
-    assert (moved.ended_at is None) == (moved.state in OPEN_BATCH)
+    assert (moved.ended_at is not None) == (moved.state in ENDED | AT_ITS_END)
     event = (await _now(ports, moved)).history[-1]
     assert (event.state, event.who) == (move.to_state, "olga")
     assert await _claim(ports, before.id) is not None  # a worker lets the members follow

@@ -44,6 +44,16 @@ async def test_each_batch_has_its_own_paths(ports: Ports) -> None:
     assert dict(await ports.skipped.counts(ANOTHER_BATCH)) == {"vanished": 2}
 
 
+async def test_paths_that_were_forgotten_are_gone_and_can_be_noted_again(ports: Ports) -> None:
+    for batch_id in (A_BATCH, ANOTHER_BATCH):
+        await ports.skipped.add(batch_id, [_skipped("/a")])
+    await ports.skipped.forget(A_BATCH)
+    assert not await ports.skipped.page(A_BATCH, limit=10, after=None)
+    assert await ports.skipped.page(ANOTHER_BATCH, limit=10, after=None) == [_skipped("/a")]
+    await ports.skipped.add(A_BATCH, [_skipped("/a", "vanished")])
+    assert dict(await ports.skipped.counts(A_BATCH)) == {"vanished": 1}
+
+
 async def test_batch_that_skipped_nothing_has_no_page_and_no_counts(ports: Ports) -> None:
     assert not await ports.skipped.page(A_BATCH, limit=10, after=None)
     assert not await ports.skipped.counts(A_BATCH)

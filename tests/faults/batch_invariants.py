@@ -7,7 +7,7 @@ from typing import Any
 
 from tests.journeys.operator import Json
 
-FINAL_BATCHES = ("DONE", "CANCELLED", "PAUSED")
+FINAL_BATCHES = ("DONE", "CANCELLED", "PAUSED", "DELETED")
 
 
 def broken_promises(database: Any) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Batches of the rows: a tree of sources, the batch that was asked for, and the promises that a row checks at its end."""
+"""Batches of the rows: a tree of sources, the batch that was asked for, and the promises that a row checks."""
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -105,7 +105,7 @@ class SentBatch:
         return wait_for(look, seconds=seconds, what=f"batch {self.batch_id} is DONE")
 
     def whole(self, *, seconds: float = OVER_SECONDS) -> Json:
-        """Wait until the batch is DONE; require that every file of the tree arrived everywhere, and return the batch."""
+        """Wait until the batch is DONE, and return it. Require that every file of the tree arrived everywhere."""
         batch = self.done(seconds=seconds)
         assert batch["error"] is None, batch
         count = len(self.tree.files)

@@ -5,6 +5,8 @@ A story is one use of the system of memory twins (`TwinSystem`).
 
 import os
 import random
+import sys
+import time
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -12,8 +14,6 @@ from typing import Any
 import pytest
 
 from gridhaul.source import opened
-from tasks import attempt
-from tests.contracts import memory_contents, memory_registry
 from tests.faults.failing import Faults, Way
 from tests.faults.twin_system import Case, TwinSystem
 from tests.faults.virtual_time import LoopTime, run
@@ -21,6 +21,7 @@ from tests.servers.mongod import in_memory
 
 PREAD = os.pread
 CALLS_AT_MOST = 200
+VIRTUAL_TIME = ("tasks.", "tests.contracts.")  # the modules below these packages see the time of the event loop
 AT_ONCE = tuple(way for way in Way if way not in (Way.ARRIVES_LATE, Way.AWAY))
 
 Story = Callable[[TwinSystem], Coroutine[Any, Any, None]]
@@ -55,8 +56,9 @@ def _system(case: Case, faults: Faults) -> Iterator[TwinSystem]:
     """Yield a twin system on a memory disk, in virtual time, in which the reads of the source are calls, too."""
     with in_memory() as place, pytest.MonkeyPatch.context() as patched:
         system = TwinSystem(case, faults, place)
-        for module in (attempt, memory_contents, memory_registry):
-            patched.setattr(module, "time", LoopTime)
+        for name, module in list(sys.modules.items()):
+            if name.startswith(VIRTUAL_TIME) and getattr(module, "time", None) is time:
+                patched.setattr(module, "time", LoopTime)
         # A source that was written just now must not be waited for: virtual time does not move the kernel's clock.
         patched.setattr(opened, "TICK_SECONDS", 0)
         patched.setattr(os, "pread", lambda *args: system.life.read("source.read", lambda: PREAD(*args)))

@@ -1,11 +1,12 @@
 """The ports that one worker's journeys receive: each call may fail."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
 from gridhaul.targets.directory import DirectoryTarget
+from gridhaul.transfer.batches import StoredMember
 from gridhaul.transfer.bundle import WholeContent
 from gridhaul.transfer.errors import (
     ChunkServiceUnavailable,
@@ -17,7 +18,8 @@ from gridhaul.transfer.errors import (
     TargetUnavailable,
 )
 from gridhaul.transfer.grants import ContentGrant, RepairGrant
-from gridhaul.transfer.model import Attributes, Content, RecordId, RemoteObject, Seal, Segment
+from gridhaul.transfer.model import Attributes, Content, FolderEntry, RecordId, RemoteObject, Seal, Segment
+from gridhaul.transfer.ports.batches import Members
 from gridhaul.transfer.ports.contents import Chunks, Contents, Intake
 from gridhaul.transfer.ports.targets import BeforeWriting, Blocks, Checked, Facts, Leaving, Target
 from gridhaul.transfer.states import Layout
@@ -59,6 +61,22 @@ class FailingContents(FailingPort):
 
     def _steps(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
         return self._life.steps("contents.read", DatabaseUnavailable, chunks)
+
+
+class FailingMembers(FailingPort):
+    """A failing `transfer.ports.batches.Members`."""
+
+    def __init__(self, members: Members, *, life: Life) -> None:
+        super().__init__(members, name="members", error=DatabaseUnavailable, life=life)
+        self._members = members
+
+    async def stored(self, batch_id: RecordId) -> AsyncGenerator[StoredMember]:
+        async for member in self._members.stored(batch_id):
+            yield await self._life.step("members.stored", DatabaseUnavailable, partial(_given, member))
+
+
+async def _given(member: StoredMember) -> StoredMember:
+    return member
 
 
 class _Steps:
@@ -105,7 +123,7 @@ class FailingTarget:
 
 
 class FailingAtomicTarget(FailingTarget):
-    """A failing target with `transfer.ports.targets.AtomicCommit`, `KeepsAttributes` and `Probed`."""
+    """A failing target with `transfer.ports.targets.AtomicCommit`, `KeepsAttributes`, `LooksTogether` and `Probed`."""
 
     def __init__(self, target: DirectoryTarget, *, life: Life) -> None:
         super().__init__(target, life=life)
@@ -136,6 +154,13 @@ class FailingAtomicTarget(FailingTarget):
 
     async def replace(self, temporary_name: str, final_name: str) -> None:
         await self._rename("replace", temporary_name, final_name)
+
+    async def entries(self, folder: str, *, at_most: int) -> Mapping[str, FolderEntry] | None:
+        listing = partial(self._probed.entries, folder, at_most=at_most)
+        return await self._life.call("target.entries", TargetUnavailable, listing)
+
+    async def commit_unseen(self, temporary_name: str, final_name: str) -> None:
+        await self._rename("commit_unseen", temporary_name, final_name)
 
     async def _rename(self, method: str, temporary_name: str, final_name: str) -> None:
         inner = getattr(self._target, method)

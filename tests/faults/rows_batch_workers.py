@@ -9,6 +9,7 @@ import psutil
 from tests.faults.batches import SMALL_BYTES, SentBatch, Tree, make_tree, small_lengths
 from tests.faults.catalogue import fault
 from tests.faults.held import IN_FLIGHT, SEGMENT_BYTES
+from tests.faults.stored import StoredFile
 from tests.faults.world import WORKERS, World, wait_for
 from tests.servers.disturbances import Hold, Side, Stall
 
@@ -84,30 +85,35 @@ def _require_large_resumed(world: World, held: Sequence[dict[str, object]]) -> N
 
 def _killed_while_streaming(world: World, kill: Kill) -> None:
     """Kill both workers while deliveries of small files, and one of a large file, stand still at random bytes."""
-    tree = make_tree(world, [*(world.rng.randrange(50_000, SMALL_BYTES) for _ in range(SMALL_FILES)), LARGE_BYTES])
-    large = f"{SMALL_FILES}.bin"
     target = world.rng.choice(WEBDAV)
-    proxy = world.proxies[target]
-    stalls = [
-        proxy.plan(_stall(world, LARGE_BYTES), method="PUT", part_of_target=f"folder%20{SMALL_FILES % 8}/{large}"),
-        proxy.plan(_stall(world, 50_000), method="PUT", skip=world.rng.randrange(60), times=STREAMS),
+    StoredFile.make(world, 1).deliver(target, folder="before").delivered()  # deliveries go together to a known target
+    lengths = [world.rng.randrange(50_000, SMALL_BYTES) for _ in range(SMALL_FILES)]
+    batches = [
+        _start_stalled(world, make_tree(world, [LARGE_BYTES]), target, most_bytes=LARGE_BYTES, skip=0, times=1),
+        _start_stalled(world, make_tree(world, lengths), target, most_bytes=50_000, skip=60, times=STREAMS),
     ]
-    batch = SentBatch.start(world, tree, to=(target, "directory"))
-    for planned, times in zip(stalls, (1, STREAMS), strict=True):
-        wait_for(lambda one=planned, all_of=times: one.hits == all_of, seconds=HELD_SECONDS, what="bodies stand still")  # type: ignore[misc]
-    held = batch.members("deliveries", lease_until={"$exists": True}, target=target)
+    leased = {"lease_until": {"$exists": True}, "target": target}
+    held = [member for batch in batches for member in batch.members("deliveries", **leased)]
     assert len(held) > STREAMS, "the deliveries did not stream together"
     with world.recovers():
         for name in WORKERS:
             kill(world.process(name))
-        proxy.plans.clear()
-        proxy.reset_all()
-        batch.whole(seconds=RECOVERY_SECONDS)
+        world.proxies[target].plans.clear()
+        world.proxies[target].reset_all()
+        for batch in batches:
+            batch.whole(seconds=RECOVERY_SECONDS)
     _require_taken_over(world, "deliveries", held)
 
 
-def _stall(world: World, most_bytes: int) -> Stall:
-    return Stall(side=Side.REQUEST, after_bytes=world.rng.randrange(most_bytes), seconds=FOREVER)
+def _start_stalled(world: World, tree: Tree, target: str, *, most_bytes: int, skip: int, times: int) -> SentBatch:
+    """Start a batch; wait until so many of its objects stand still on their way, after `skip` others or fewer."""
+    stall = Stall(side=Side.REQUEST, after_bytes=world.rng.randrange(most_bytes), seconds=FOREVER)
+    planned = world.proxies[target].plan(
+        stall, method="PUT", part_of_target=f"/{tree.path.name}/", skip=world.rng.randint(0, skip), times=times
+    )
+    batch = SentBatch.start(world, tree, to=(target, "directory"))
+    wait_for(lambda: planned.hits == times, seconds=HELD_SECONDS, what=f"{times} objects stand still")
+    return batch
 
 
 def _require_taken_over(world: World, collection: str, held: Sequence[dict[str, object]]) -> None:

@@ -2,6 +2,7 @@
 
 from redis import Redis
 
+from gridhaul.transfer.bundle import BUNDLED_FILE_BYTES
 from gridhaul.transfer.model import Hint, Queue, RecordId, TaskName
 from tasks.queue import HintSender
 from tests.faults.catalogue import fault
@@ -53,7 +54,7 @@ def message_repeated(world: World) -> None:
 def _wait_in_queue(world: World) -> list[str]:
     """Prepare files whose messages wait, because no worker takes any; return the file ids."""
     before = world.queued()
-    lengths = [world.rng.randrange(2 * MIB) for _ in range(WAITING)] + [3 * MIB] * WAITING
+    lengths = [world.rng.randrange(2 * MIB) for _ in range(WAITING)] + [BUNDLED_FILE_BYTES + 1] * WAITING
     files = [world.send(world.make_file(length), to="directory") for length in lengths]
     wait_for(lambda: world.queued() >= before + MESSAGES, seconds=RECOVERY_SECONDS, what="messages wait")
     return files

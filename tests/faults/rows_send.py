@@ -98,9 +98,9 @@ def bit_flipped(world: World) -> None:
 
 
 def _lose_answer_of_small_file(world: World) -> None:
-    """Lose the answer about a small file, which one request stores as one document."""
+    """Lose the answer about a file that is just too large for a bundle: one request stores all of it."""
     world.proxies["chunk_service"].forget()
-    length = world.rng.randrange(BUNDLED_FILE_BYTES + 1, 15 * MIB)
+    length = world.rng.randrange(BUNDLED_FILE_BYTES + 1, SEGMENT_BYTES)
     _plan(world, LoseAnswer(), 0)
     file_id = _store(world, length)
     assert _statuses(world, 0) == [http.HTTPStatus.CREATED, http.HTTPStatus.OK]

@@ -3,9 +3,9 @@
 import asyncio
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,8 @@ from gridhaul.source.roots import Roots
 from gridhaul.targets.directory import DirectoryTarget
 from gridhaul.targets.targets_file import ConfiguredTargets
 from gridhaul.transfer.access import Account, NewAccount
+from gridhaul.transfer.batches import Batch, BatchState, BatchTarget, Choice, NewBatch
+from gridhaul.transfer.chunking import CHUNK_BYTES
 from gridhaul.transfer.errors import DatabaseUnavailable, GridhaulError
 from gridhaul.transfer.model import (
     Delivery,
@@ -39,10 +41,13 @@ from tasks.attempt import Attempts, Chores
 from tasks.clean_delivery import clean_up
 from tasks.finalize_file import deliver_file
 from tasks.known_targets import KnownTargets
-from tasks.runtime import Journey, Runtime
+from tasks.run_batch import advance
+from tasks.runtime import UNLIMITED, Batches, Journey, Runtime
 from tasks.store_bundle import store_files
+from tasks.take_due import take_some
 from tasks.upload_file import store_file
 from tests.contracts.memory_accounts import MemoryAccounts, MemoryUsage
+from tests.contracts.memory_batches import MemoryBatches, MemoryLanes, MemoryMembers, MemorySkippedPaths
 from tests.contracts.memory_contents import MemoryContents, MemoryIntake
 from tests.contracts.memory_registry import MemoryAgenda, MemoryDeliveries, MemoryFiles, Row
 from tests.contracts.memory_seen_targets import MemorySeenTargets
@@ -51,11 +56,13 @@ from tests.faults.failing import Faults, Life
 from tests.faults.failing_ports import (
     FailingAtomicTarget,
     FailingContents,
+    FailingMembers,
     FailingPort,
     FailingTarget,
     failing_chunks,
 )
 from tests.noted_hints import NotedHints
+from tests.targets.peers import may_write
 from tests.tasks.worker_parts import alone
 from tests.unused import UNUSED
 
@@ -65,6 +72,7 @@ DISPATCH_SECONDS = 5.0
 SWEEP_AFTER_SECONDS = 120.0
 MAX_ATTEMPTS = 5
 AT_REST_WITHIN_SECONDS = 3600.0  # beside RETRY_HOURS
+LARGE_FILE_BYTES = CHUNK_BYTES
 OWNER, TARGET, NAME = "operator", "archive", "run.h5"
 SECRET = SecretStr("s" * 32)
 
@@ -74,6 +82,8 @@ JOURNEYS: dict[TaskName, Journey] = {
     TaskName.DELETE_FILE: maintenance._delete_file,
     TaskName.SWEEP_CONTENT: maintenance._sweep_content,
     TaskName.CLEAN_DELIVERY: clean_up,
+    TaskName.RUN_BATCH: advance,
+    TaskName.TAKE_DUE: take_some,
 }
 
 
@@ -103,12 +113,17 @@ class WatchedDirectory(DirectoryTarget):
 
     def look(self) -> None:
         """Look at each file under a final name that is new or has changed."""
-        for entry in os.scandir(self.path):
-            status = entry.stat()
-            state = (entry.name, status.st_ino, status.st_ctime_ns, status.st_size)
-            if not entry.name.startswith(".gridhaul-") and state not in self._looked_at:
-                self._looked_at.add(state)
-                self.seen.add((entry.name, Path(entry).read_bytes()))
+        for folder, _, names in os.walk(self.path):
+            for name in names:
+                if not name.startswith(".gridhaul-"):
+                    self._look_at(Path(folder, name))
+
+    def _look_at(self, path: Path) -> None:
+        status, name = path.stat(), str(path.relative_to(self.path))
+        state = (name, status.st_ino, status.st_ctime_ns, status.st_size)
+        if state not in self._looked_at:
+            self._looked_at.add(state)
+            self.seen.add((name, path.read_bytes()))
 
     def _commit(self, temporary_name: str, final_name: str) -> None:
         super()._commit(temporary_name, final_name)
@@ -127,6 +142,10 @@ class TwinSystem:
         self.files = MemoryFiles(lease_seconds=LEASE_SECONDS)
         self.deliveries = MemoryDeliveries(lease_seconds=LEASE_SECONDS)
         self.contents = MemoryContents(sweep_after_seconds=SWEEP_AFTER_SECONDS)
+        self.batches = MemoryBatches(lease_seconds=LEASE_SECONDS)
+        self.lanes = MemoryLanes()
+        self.members = MemoryMembers(self.files, self.deliveries)
+        self.skipped = MemorySkippedPaths()
         self.accounts = MemoryAccounts()
         self.usage = MemoryUsage(self.accounts, quota_bytes=None)
         self.seen_targets = MemorySeenTargets()
@@ -143,7 +162,9 @@ class TwinSystem:
         self._hints: list[Hint] = []
         self._dispatcher = Dispatcher(
             lease=_AlwaysHeld(),
-            agenda=MemoryAgenda(self.files.rows, self.deliveries.rows, self.contents.rows, {}, {}, {}),
+            agenda=MemoryAgenda(
+                self.files.rows, self.deliveries.rows, self.contents.rows, {}, self.batches.rows, self.lanes.rows
+            ),
             broker=_EmptyBroker(),
             hints=NotedHints(self._hints),
             every_seconds=DISPATCH_SECONDS,
@@ -168,6 +189,30 @@ class TwinSystem:
         path = self.outgoing / name
         path.write_bytes(data)
         return await self._register(path, deliver_to=(), if_changed=IfChanged.FAIL)
+
+    async def prepare_batch(self, folder: str, files: Mapping[str, bytes], *, prefix: str) -> RecordId:
+        """Make the files in a folder, ask for them as the api does, and return the batch's id. The hint is lost."""
+        top = self.outgoing / folder
+        for name, data in files.items():
+            (top / name).parent.mkdir(parents=True, exist_ok=True)
+            (top / name).write_bytes(data)
+        await self.accounts.create(NewAccount(username=OWNER, scopes=()))
+        new = NewBatch(
+            owner=OWNER,
+            sources=(str(top),),
+            root_of=(str(self.outgoing),),
+            base=None,
+            choice=Choice(),
+            deliver_to=(BatchTarget(target=TARGET, prefix=prefix, if_exists=self.case.if_exists),),
+            if_changed=IfChanged.FAIL,
+        )
+        batch, _ = await self.batches.register(new)
+        return batch.id
+
+    async def see_target(self) -> None:
+        """Probe the target as an earlier delivery did."""
+        facts = await self.target.probe("earlier", may_write)
+        await self.seen_targets.note_first(self.target.fingerprint, TARGET, facts)
 
     async def _register(self, path: Path, *, deliver_to: tuple[Destination, ...], if_changed: IfChanged) -> RecordId:
         source = await Source.open(str(path), Roots.any_of(self.settings.roots))
@@ -238,6 +283,8 @@ class TwinSystem:
             *self.files.rows.values(),
             *self.deliveries.rows.values(),
             *self.contents.rows.values(),
+            *self.batches.rows.values(),
+            *self.lanes.rows.values(),
         ]
         times = ("next_attempt_at", "hint_at", "hinted_at", "lease_until")
         return [row for row in rows if any(getattr(row, name) is not None for name in times)]
@@ -266,8 +313,9 @@ class TwinSystem:
         self._note_errors()
 
     def _note_errors(self) -> None:
-        records: list[File | Delivery] = [row.record for row in self.files.rows.values()]
+        records: list[File | Delivery | Batch] = [row.record for row in self.files.rows.values()]
         records += [row.record for row in self.deliveries.rows.values()]
+        records += [row.record for row in self.batches.rows.values()]
         self.codes |= {record.error.code for record in records if record.error is not None}
 
     def _runtime(self, life: Life) -> Runtime:
@@ -307,9 +355,26 @@ class TwinSystem:
                 deliveries, DeliveryState.DELIVERED, DeliveryState.DELIVERED, Chores, sys.maxsize
             ),
             checking=UNUSED,
-            batches=UNUSED,
+            batches=self._batches(life, attempts),
             turns=alone(),
             close=_nothing_to_close,
+        )
+
+    def _batches(self, life: Life, attempts: Callable[..., Attempts[Any]]) -> Batches:
+        records: Any = FailingPort(self.batches, name="batches", error=DatabaseUnavailable, life=life)
+        lanes: Any = FailingPort(self.lanes, name="lanes", error=DatabaseUnavailable, life=life)
+        members: Any = FailingMembers(self.members, life=life)
+        skipped: Any = FailingPort(self.skipped, name="skipped", error=DatabaseUnavailable, life=life)
+        pace = replace(attempts(records, BatchState.RUNNING, BatchState.RUNNING), limits=UNLIMITED)
+        return Batches(
+            records=records,
+            lanes=lanes,
+            members=members,
+            deletion=UNUSED,
+            former=UNUSED,
+            planned_names=UNUSED,
+            skipped=skipped,
+            attempts=pace,
         )
 
 
@@ -351,6 +416,7 @@ def _settings(case: Case, root: Path) -> WorkerSettings:
         service_secret=SECRET,
         chunk_service_url="",
         roots=(root,),
+        large_file_bytes=LARGE_FILE_BYTES,
         segment_chunks=case.segment_chunks,
         lease_seconds=LEASE_SECONDS,
         renew_seconds=RENEW_SECONDS,

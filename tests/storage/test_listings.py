@@ -16,6 +16,7 @@ from gridhaul.transfer.states import DeliveryState, FileState
 from tests.contracts.ports import Ports, destination, mongo_ports, new_delivery, new_file, registered
 
 RECORDS = 3000
+AT_ONCE = 1000  # records with the same time, as a batch registers them
 RARE = 30  # records in each of the rare states, spread over all records
 LIMIT = 5
 MOST_READ = LIMIT + 2
@@ -103,16 +104,21 @@ async def _assert_read_in_order(
         assert len(shown) == LIMIT, selection
         await _assert_last_read(database, kind, selection)
         after = shown[-1]
-    await database.command("profile", 0)
 
 
 async def _assert_last_read(database: Database, kind: str, listed: object) -> None:
+    """Assert that the queries since profiling began read no more than a page; begin profiling anew."""
     found: Document = {"ns": f"{database.name}.{kind}", "op": "query"}
-    (plan,) = await database["system.profile"].find(found).sort("$natural", -1).limit(1).to_list()
-    assert "IXSCAN" in plan["planSummary"], listed
-    assert not plan.get("hasSortStage"), (listed, plan["planSummary"])
-    assert plan["docsExamined"] <= MOST_READ, (listed, plan["planSummary"])
-    assert plan["keysExamined"] <= MOST_READ + 2 * len(FileState), (listed, plan["planSummary"])
+    plans = await database["system.profile"].find(found).to_list()
+    assert plans
+    for plan in plans:
+        assert "IXSCAN" in plan["planSummary"], listed
+        assert not plan.get("hasSortStage"), (listed, plan["planSummary"])
+    assert sum(plan["docsExamined"] for plan in plans) <= MOST_READ, listed
+    assert sum(plan["keysExamined"] for plan in plans) <= MOST_READ + len(plans) * 2 * len(FileState), listed
+    await database.command("profile", 0)
+    await database["system.profile"].drop()
+    await database.command("profile", 2)
 
 
 async def _make_files(ports: Ports, database: Database) -> None:
@@ -139,7 +145,7 @@ async def _multiply(
     documents = []
     for number in range(RECORDS):
         owner = owners[number % len(owners)]
-        at = model["created_at"] + timedelta(milliseconds=number)
+        at = model["created_at"] + timedelta(milliseconds=number // AT_ONCE)
         one = {**model, "_id": ObjectId(), "owner": owner, "created_at": at}
         one |= dict.fromkeys(names, f"run-{number:05}")
         if number % (RECORDS // RARE) < 2:

@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -359,6 +360,46 @@ async def test_target_without_a_probe_is_probed_by_a_delivery_of_its_own(there: 
     done = await there.deliver(ids)
     assert [one.state for one in done] == [DELIVERED] * 2
     assert there.alone == ids
+
+
+@pytest.mark.parametrize("there", ["directory", "rclone"], indirect=True)
+@pytest.mark.parametrize("answer_is_lost", [False, True], ids=["refused", "answer lost"])
+@pytest.mark.parametrize(
+    "method",
+    [
+        *("deliveries.claim_plain", "deliveries.hold_names", "deliveries.renew_all", "deliveries.finish_all"),
+        *("deliveries.release_all", "files.get_all", "contents.read_whole"),
+    ],
+)
+async def test_call_of_the_database_that_fails_once_leads_to_one_copy_of_each(
+    there: There, method: str, answer_is_lost: bool
+) -> None:
+    ids = await there.open(*_names(3))
+    port, _, name = method.partition(".")
+    call = getattr(getattr(there.bench, port), name)
+    failures = iter([DatabaseUnavailable("The database is away.")])
+
+    async def failing(*args: Any, **kwargs: Any) -> Any:
+        failure = next(failures, None)
+        result = await call(*args, **kwargs) if failure is None or answer_is_lost else None
+        if failure is not None:
+            raise failure
+        return result
+
+    there.monkeypatch.setattr(getattr(there.bench, port), name, failing)
+    if name == "release_all":
+        await there.put("run/1.bin", OLD)  # so that a delivery is given back
+    for _ in range(3):
+        with suppress(DatabaseUnavailable):
+            await deliver_together(there.runtime, ids)
+        for delivery_id in ids:  # as if the leases had ended
+            there.bench.deliveries.rows[delivery_id].lease_until = None
+    if name == "release_all":
+        there.data["run/1.bin"] = OLD
+    assert there.holds() == there.data
+    assert not temporaries_below(there.place.directory)
+    ended = [(await there.now(delivery_id)).state for delivery_id in ids]
+    assert ended == [FAILED if name == "release_all" and n == 1 else DELIVERED for n in range(3)]
 
 
 @pytest.mark.parametrize("there", ["rclone"], indirect=True)

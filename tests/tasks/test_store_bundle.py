@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from gridhaul.source.roots import Roots
+from gridhaul.source.small import read_small
 from gridhaul.transfer.bundle import WholeContent
 from gridhaul.transfer.errors import ChunkServiceFailed, LeaseLost
 from gridhaul.transfer.model import File, NewDelivery, RecordId, Seal, Segment, SourceIdentity, TaskName
@@ -149,13 +150,13 @@ async def test_bytes_of_two_requests_and_of_one_more_are_held_at_most(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A child reads the next request's files while two requests are under way, and no further."""
-    bench.segments_in_flight, read, store = 2, store_bundle.read_small, bench.chunks.store_whole
+    bench.segments_in_flight, store = 2, bench.chunks.store_whole
     held, most = [0], [0]
 
     def reading(path: str, roots: Roots, registered: SourceIdentity) -> tuple[Segment, Seal]:
         held[0] += registered.size
         most[0] = max(most[0], held[0])
-        return read(path, roots, registered)
+        return read_small(path, roots, registered)
 
     async def storing(contents: Sequence[WholeContent]) -> Mapping[RecordId, Layout]:
         stored = await store(contents)

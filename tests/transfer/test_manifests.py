@@ -92,7 +92,7 @@ def test_name_that_no_file_is_taken_from_is_skipped_with_its_line() -> None:
         f"{HEX} a",
         f"{HEX[1:]}  a",
         f"{HEX}  ",
-        f"{HEX}  ./",
+        f"{HEX}  ././/",
         f"SHA512 (a) = {HEX}",
         f"\\{HEX}  a\\tb",
         f"\\{HEX}  a\\",

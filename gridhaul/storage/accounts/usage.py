@@ -40,6 +40,12 @@ class MongoUsage:
         then = {"$max": [0, {"$subtract": [USED, length_bytes]}]}
         await self._accounts.update_one({"username": owner}, [{"$set": {"used_bytes": then}}])
 
+    async def free_bytes(self, owner: str) -> int | None:
+        account = await self._accounts.find_one({"username": owner}, _FIELDS) or {}
+        own = account.get("quota_bytes")
+        quota = self._quota_bytes if own is None else own
+        return None if quota is None or not account else max(0, quota - (account.get("used_bytes") or 0))
+
     async def _charge_all(self, owner: str, lengths: Sequence[int]) -> Sequence[QuotaExceeded | None]:
         """Charge all lengths in one write if all fit, else each by itself. Return a refusal or None for each length."""
         refusal = await self._charge(owner, sum(lengths))

@@ -13,7 +13,17 @@ from gridhaul.storage.history import WITHOUT_HISTORY
 from gridhaul.storage.lease import GONE, NOW, LeasedCollection, past
 from gridhaul.storage.listing import records_of
 from gridhaul.storage.majority_reads import read_with_catch_up
-from gridhaul.transfer.batches import OPEN_BATCH, Batch, BatchState, Counts, NewBatch, Position
+from gridhaul.transfer.batches import (
+    AT_ITS_END,
+    ENDED,
+    OPEN_BATCH,
+    Batch,
+    BatchState,
+    Counts,
+    NewBatch,
+    Plan,
+    Position,
+)
 from gridhaul.transfer.model import Queue, RecordId
 from gridhaul.transfer.states import Move
 
@@ -29,8 +39,10 @@ class MongoBatches(LeasedCollection[Batch, BatchState]):
         super().__init__(database["batches"], Codec(Batch), lease_seconds=lease_seconds)
 
     async def register(self, new: NewBatch) -> tuple[Batch, bool]:
-        values = {name: getattr(new, name) for name in NewBatch.__slots__ if name != "idempotency_key"}
-        values |= {"state": BatchState.REGISTERING, "queue": Queue.MAINTENANCE, "position": Position(source=0)}
+        values = {name: getattr(new, name) for name in NewBatch.__slots__ if name not in ("idempotency_key", "dry_run")}
+        state = BatchState.PLANNING if new.dry_run else BatchState.REGISTERING
+        values |= {"plan": Plan()} if new.dry_run else {}
+        values |= {"state": state, "queue": Queue.MAINTENANCE, "position": Position(source=0)}
         if new.idempotency_key is not None:
             values["idempotency_key"] = new.idempotency_key
         try:
@@ -83,4 +95,4 @@ class MongoBatches(LeasedCollection[Batch, BatchState]):
 
 def _end(state: BatchState) -> Document:
     """Return the expression for `ended_at` of a batch that is in the state from now on."""
-    return {"ended_at": GONE if state in OPEN_BATCH else {"$ifNull": ["$ended_at", NOW]}}
+    return {"ended_at": {"$ifNull": ["$ended_at", NOW]} if state in ENDED | AT_ITS_END else GONE}

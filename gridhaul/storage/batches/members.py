@@ -8,16 +8,18 @@ from bson import ObjectId
 
 from gridhaul.storage.codec import Codec
 from gridhaul.storage.connect import Collection as Documents
-from gridhaul.storage.connect import Database, Document, maps_database_errors
+from gridhaul.storage.connect import Database, Document, maps_database_errors, server_time
 from gridhaul.storage.content.inserting import doubles
+from gridhaul.storage.counting import count_by_state
 from gridhaul.storage.deliveries import MongoDeliveries
 from gridhaul.storage.files import MongoFiles
+from gridhaul.storage.history import WITHOUT_HISTORY
 from gridhaul.storage.lease import DUE_AND_FREE, NOW
+from gridhaul.storage.listing import DELIVERY_LISTS, FILE_LISTS, directed
 from gridhaul.transfer.batches import (
     OPEN_DELIVERIES,
     OPEN_FILES,
     Counts,
-    Group,
     StoredMember,
 )
 from gridhaul.transfer.model import File, NewFile, Queue, RecordId
@@ -41,7 +43,7 @@ class MongoMembers:
         self._codec = Codec(File)
 
     async def insert(self, new: Sequence[NewFile]) -> Sequence[NewFile | None]:
-        documents = self._files_port.new_documents(new, at=await self._now())
+        documents = self._files_port.new_documents(new, at=await server_time(self._database))
         there = set(await doubles(self._files.insert_many(documents, ordered=False)))
         return [file if at in there else None for at, file in enumerate(new)]
 
@@ -54,7 +56,7 @@ class MongoMembers:
         deliveries = [one async for one in _first(self._deliveries, wanted, limit, {"_id": 1})]
         if deliveries:
             return DueMembers(deliveries=[RecordId(str(one["_id"])) for one in deliveries])
-        files = [one async for one in _first(self._files, wanted, limit, {"history": 0})]
+        files = [one async for one in _first(self._files, wanted, limit, WITHOUT_HISTORY)]
         return DueMembers(files=[self._codec.decode(one) for one in files])
 
     async def next_due(self, batch_id: RecordId, queue: Queue) -> datetime | None:
@@ -62,17 +64,16 @@ class MongoMembers:
         return min((time for time in times if time is not None), default=None)
 
     async def _next(self, documents: Documents, batch_id: RecordId, queue: Queue) -> datetime | None:
-        """Return the earliest end of a lease or of a pause between attempts, also one that is over.
+        """Return the time since which a member is due, else the earliest end of a lease or of a pause between attempts.
 
-        Few members are leased at once. Of those that are due, and of those that wait, only the first one is read.
+        If no member is due, all those whose time has come are leased, and few members are leased at once.
         """
         owed = _owed(batch_id, queue)
-        later = {"$expr": {"$gt": ["$next_attempt_at", NOW]}}
-        waiting = [
-            one["next_attempt_at"]
-            for condition in ({"$expr": DUE_AND_FREE}, later)
-            async for one in _first(documents, owed | condition, 1, {"next_attempt_at": 1})
-        ]
+        due, later = {"$expr": DUE_AND_FREE}, {"$expr": {"$gt": ["$next_attempt_at", NOW]}}
+        async for one in _first(documents, owed | due, 1, {"next_attempt_at": 1}):
+            since: datetime = one["next_attempt_at"]
+            return since
+        waiting = [one["next_attempt_at"] async for one in _first(documents, owed | later, 1, {"next_attempt_at": 1})]
         leased = owed | {"$expr": {"$and": [{"$lte": ["$next_attempt_at", NOW]}, {"$gt": ["$lease_until", NOW]}]}}
         ends = [one["lease_until"] async for one in documents.find(leased, {"lease_until": 1})]
         return min([*waiting, *ends], default=None)
@@ -109,15 +110,19 @@ class MongoMembers:
         }
         if after is not None:
             wanted["_id"] = {"$lt": ObjectId(after)}
-        return [self._codec.decode(one) async for one in self._files.find(wanted).sort("_id", -1).limit(limit)]
+        cursor = self._files.find(wanted, WITHOUT_HISTORY).sort("_id", -1).limit(limit)
+        return [self._codec.decode(one) async for one in cursor]
 
     async def counts(self, batch_id: RecordId) -> Counts:
-        files, deliveries = [await _groups(one, batch_id) for one in (self._files, self._deliveries)]
+        mine = {"batch_id": ObjectId(batch_id)}
+        files = await count_by_state(self._files, mine, directed(FILE_LISTS.batch.keys))
+        deliveries = await count_by_state(self._deliveries, mine, directed(DELIVERY_LISTS.batch.keys))
         failures: dict[str, int] = {}
         for documents, groups in ((self._files, files), (self._deliveries, deliveries)):
             if FileState.FAILED in groups:
                 await _add_codes(failures, documents, batch_id)
-        return Counts(files=files, deliveries=deliveries, failures=failures, skipped={}, counted_at=await self._now())
+        counted_at = await server_time(self._database)
+        return Counts(files=files, deliveries=deliveries, failures=failures, skipped={}, counted_at=counted_at)
 
     async def stored(self, batch_id: RecordId) -> AsyncGenerator[StoredMember]:
         stored = {"batch_id": ObjectId(batch_id), "state": FileState.STORED.value}
@@ -131,12 +136,6 @@ class MongoMembers:
         wanted = {"batch_id": ObjectId(batch_id), "state": {"$in": sorted(states)}}
         return [RecordId(str(one["_id"])) async for one in documents.find(wanted, {"_id": 1}).limit(limit)]
 
-    async def _now(self) -> datetime:
-        """Return the server's time."""
-        answer = await self._database.command("hello", codec_options=self._database.codec_options)
-        now: datetime = answer["localTime"]
-        return now
-
 
 def _owed(batch_id: RecordId, queue: Queue) -> Document:
     return {"batch_id": ObjectId(batch_id), "queue": queue.value, "next_attempt_at": {"$exists": True}}
@@ -144,17 +143,6 @@ def _owed(batch_id: RecordId, queue: Queue) -> Document:
 
 def _first(documents: Documents, wanted: Document, limit: int, fields: Document) -> Any:
     return documents.find(wanted, fields).sort("next_attempt_at", 1).limit(limit)
-
-
-async def _groups(documents: Documents, batch_id: RecordId) -> dict[str, Group]:
-    """Count members by state, from an index that holds states and lengths."""
-    pipeline: list[dict[str, Any]] = [
-        {"$match": {"batch_id": ObjectId(batch_id)}},
-        {"$group": {"_id": "$state", "count": {"$sum": 1}, "bytes": {"$sum": "$length"}}},
-    ]
-    return {
-        one["_id"]: Group(count=one["count"], bytes=one["bytes"]) async for one in await documents.aggregate(pipeline)
-    }
 
 
 async def _add_codes(failures: dict[str, int], documents: Documents, batch_id: RecordId) -> None:

@@ -32,6 +32,9 @@ class MongoSkippedPaths:
         cursor = self._collection.find(wanted).sort("path", 1).limit(limit)
         return [Skipped(path=one["path"], reason=one["reason"], detail=one["detail"]) async for one in cursor]
 
+    async def forget(self, batch_id: RecordId) -> None:
+        await self._collection.delete_many({"batch_id": ObjectId(batch_id)})
+
     async def counts(self, batch_id: RecordId) -> Mapping[str, int]:
         grouped: list[dict[str, Any]] = [
             {"$match": {"batch_id": ObjectId(batch_id)}},

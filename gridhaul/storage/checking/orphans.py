@@ -14,7 +14,7 @@ from bson import MaxKey, ObjectId
 from pymongo import ASCENDING
 
 from gridhaul.storage.codec import Codec
-from gridhaul.storage.connect import Collection, Database, Document, maps_database_errors
+from gridhaul.storage.connect import Collection, Database, Document, maps_database_errors, server_time
 from gridhaul.storage.content.content_ids import creation_time
 from gridhaul.storage.lease import after
 from gridhaul.storage.majority_reads import read_with_catch_up
@@ -74,7 +74,7 @@ class MongoOrphans:
         return await _next_ids(self._bucket_files, OURS_IN_BUCKET, after, limit)
 
     async def orphaned(self, content_ids: Sequence[RecordId]) -> Sequence[RecordId]:
-        now = await self._server_time()
+        now = await server_time(self._database)
         oldest = now - timedelta(seconds=self._sweep_seconds)
         old = [one for one in map(ObjectId, content_ids) if creation_time(one, now=now) < oldest]
         return [RecordId(str(one)) for one in await self._without(self._known, old)]
@@ -138,10 +138,6 @@ class MongoOrphans:
         """Return the ids that a file refers to, unless the file is DELETED."""
         wanted = {"content_id": {"$in": ids}, "state": {"$ne": FileState.DELETED.value}}
         return {document["content_id"] async for document in self._files.find(wanted, {"content_id": 1})}
-
-    async def _server_time(self) -> Any:
-        answer = await self._database.command("hello", codec_options=self._database.codec_options)
-        return answer["localTime"]
 
     def _is_old(self, field: str) -> Document:
         return {"$lte": [field, after(-self._sweep_seconds)]}

@@ -49,9 +49,7 @@ class GridFSLayout:
 
     async def insert_whole(self, contents: Sequence[WholeContent]) -> set[RecordId]:
         """Store all chunks of each content. Return the ids under which other bytes are stored."""
-        documents = [
-            document for one in contents for document in _chunk_documents(one.id, 0, one.chunks, one.digests)
-        ]
+        documents = [document for one in contents for document in _chunk_documents(one.id, 0, one.chunks, one.digests)]
         unlike = set()
         repeated = sorted(await self._insert(documents), key=itemgetter("files_id"))
         for files_id, same in itertools.groupby(repeated, key=itemgetter("files_id")):

@@ -5,7 +5,7 @@ from contextlib import aclosing
 from urllib.parse import unquote, urlsplit
 
 from gridhaul.targets.http_session import BODY_MOST_BYTES, HttpSession
-from gridhaul.targets.webdav.multistatus import entries, paths
+from gridhaul.targets.webdav.multistatus import Entry, entries, paths
 from gridhaul.transfer.model import FolderEntry
 
 ASK_FOR_KIND = b'<?xml version="1.0"?><propfind xmlns="DAV:"><prop><resourcetype/></prop></propfind>'
@@ -34,12 +34,12 @@ async def entries_in(session: HttpSession, folder: str, *, at_most: int) -> Mapp
             listed = await entries(_bounded(parts, most_bytes))
         except _TooLong:
             return None
-    found = {
-        _last(path): FolderEntry(is_object=not entry.is_folder, length=entry.length)
-        for path, entry in listed.items()
-        if path.rstrip("/") != own
-    }
+    found = {_last(path): _entry(entry) for path, entry in listed.items() if path.rstrip("/") != own}
     return found if len(found) <= at_most else None
+
+
+def _entry(found: Entry) -> FolderEntry:
+    return FolderEntry(is_object=not found.is_folder, length=None if found.is_folder else found.length)
 
 
 class _TooLong(Exception):

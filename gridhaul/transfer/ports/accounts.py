@@ -31,6 +31,9 @@ class AccountUsage(Protocol):
     async def release(self, owner: str, length_bytes: int) -> None:
         """Count fewer bytes, never fewer than 0."""
 
+    async def free_bytes(self, owner: str) -> int | None:
+        """Return what the quota leaves, at least 0; None if there is no quota."""
+
 
 class AccountLookup(Protocol):
     """Reads of accounts. A read sees every revocation that was acknowledged before the read began."""

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Protocol
 
 from gridhaul.transfer.batches import Batch, BatchState, Counts, Lane, NewBatch, Skipped, StoredMember, Token
-from gridhaul.transfer.model import File, Hint, NewFile, Queue, RecordId
+from gridhaul.transfer.model import File, Hint, NewFile, Queue, RecordId, SourceIdentity
 from gridhaul.transfer.ports.leasing import LeasedRecords, MovableRecords, ReadableRecords
 from gridhaul.transfer.states import Action
 
@@ -29,7 +29,7 @@ class BatchRegistry(ReadableRecords[Batch], MovableRecords[Batch, BatchState], P
         """Return how many batches of the owner are open, counted up to `limit`."""
 
     async def note_counts(self, batch_id: RecordId, counts: Counts) -> None:
-        """Write the counts into the record of an open batch, whoever holds it. The end of a batch has counts of its own."""
+        """Write the counts into the record of an open batch, whoever holds it."""
 
 
 class RunnableBatches(LeasedRecords[Batch, BatchState], Protocol):
@@ -137,6 +137,33 @@ class MemberDeletion(Protocol):
         """Return DELETED files of the batch in the order of their ids, those after `after`."""
 
 
+class FormerDeliveries(Protocol):
+    """Earlier deliveries, for batches that deliver only files that are new or changed."""
+
+    async def sources(self, owner: str, target: str, names: Mapping[str, str]) -> Mapping[str, SourceIdentity]:
+        """Return for each path the source from which its newest DELIVERED delivery under the name was made.
+
+        `names` has the name of the object at the target for each path. Paths that were not delivered are left out, and
+        so are deliveries whose object was found lost.
+        """
+
+    async def paths(self, owner: str, target: str, *, beneath: str, after: str, limit: int) -> Sequence[str]:
+        """Return at most `limit` paths of sources that were delivered, in the order of their text, after `after`.
+
+        They are the path `beneath` itself, or begin with it and `/`.
+        """
+
+
+class PlannedNames(Protocol):
+    """The names of the files that a batch would register, kept while it is planned."""
+
+    async def add(self, batch_id: RecordId, names: Mapping[str, str]) -> frozenset[str]:
+        """Note the name of each path. Return the paths whose name another path has already."""
+
+    async def forget(self, batch_id: RecordId) -> None:
+        """Remove the names of the batch."""
+
+
 class SkippedPaths(Protocol):
     async def add(self, batch_id: RecordId, skipped: Sequence[Skipped]) -> None:
         """Note the paths as skipped. A path that is noted already stays as it is."""
@@ -146,3 +173,6 @@ class SkippedPaths(Protocol):
 
     async def counts(self, batch_id: RecordId) -> Mapping[str, int]:
         """Return how many paths were skipped, by reason."""
+
+    async def forget(self, batch_id: RecordId) -> None:
+        """Remove the paths of the batch."""

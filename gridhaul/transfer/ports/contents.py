@@ -86,7 +86,7 @@ class Contents(ContentReading, ContentWriting, ContentDeletion, Protocol):
 
 
 class Intake(Protocol):
-    """The store behind the chunk service. The caller has checked that digests and seals are those of the chunks."""
+    """The store behind the chunk service. The caller has checked that digests and roots are those of the chunks."""
 
     async def digests(self, content_id: RecordId, *, first: int, count: int) -> bytes:
         """Return 33 bytes for each chunk: the byte 1 and the digest if it is stored, otherwise 33 zero bytes.

@@ -136,6 +136,14 @@ class LooksTogether(Protocol):
         """
 
 
+@runtime_checkable
+class TellsRoom(Protocol):
+    """The further ability of targets that tell how much they can still take."""
+
+    async def free_bytes(self) -> int | None:
+        """Return the bytes that can still be written; None if the target does not tell. Raises the target errors."""
+
+
 BeforeWriting = Callable[[], Awaitable[None]]
 Facts = Mapping[str, Any]  # what was seen of a target: values for MongoDB, which only the kind of target reads
 

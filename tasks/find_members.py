@@ -1,0 +1,127 @@
+"""Goes through the sources of a batch, bunch after bunch, and notes how far it came and what it skipped.
+
+It goes on after the last path that it noted, whichever worker was lost.
+"""
+
+import asyncio
+import itertools
+import time
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path, PurePosixPath
+from typing import Protocol
+
+from gridhaul.source.found import Found, Limits
+from gridhaul.source.roots import Roots
+from gridhaul.source.selection import Selection
+from gridhaul.source.walk import Walk, split_pattern, walk_source
+from gridhaul.transfer.batches import Batch, Position, Skipped
+from tasks.attempt import Tenure
+from tasks.earlier_deliveries import new_or_changed, vanished
+from tasks.runtime import Runtime
+
+BUNCH = 1000  # files of one write
+
+
+class Taker(Protocol):
+    """What is done with the files that are found."""
+
+    async def take(self, found: Sequence[Found], *, root: str) -> Sequence[Skipped]:
+        """Take the files, which lie beneath the allowed root. Return those that cannot be taken. Repeatable."""
+
+    def fields(self) -> dict[str, object]:
+        """Return the fields of the batch that change with what was taken."""
+
+
+class Finding:
+    """The way through a batch's sources: where it stands, and what it has left out."""
+
+    def __init__(self, runtime: Runtime, batch: Batch, tenure: Tenure, taker: Taker) -> None:
+        self._runtime = runtime
+        self._batch = batch
+        self._tenure = tenure
+        self._taker = taker
+        self._selection = Selection(batch.choice)
+        self.position = batch.position
+        self._excluded = batch.excluded
+        self._unchanged = batch.unchanged
+
+    def fields(self) -> dict[str, object]:
+        """Return the fields of the batch that say how far the way has come."""
+        own = {"position": self.position, "excluded": self._excluded, "unchanged": self._unchanged}
+        return {**own, **self._taker.fields()}
+
+    async def run(self, *, until: float) -> None:
+        """Go on until every source was gone through, or the time has come. Raises what taking files raises."""
+        while self.position is not None and time.monotonic() < until:
+            await (self._vanished if self.position.vanished else self._source)(self.position, until)
+
+    async def _source(self, position: Position, until: float) -> None:
+        """Go through one source from the position on."""
+        walk = await asyncio.to_thread(self._walk, position)
+        left_out = self._excluded
+        with closing(iter(walk)) as items:
+            while time.monotonic() < until:
+                bunch = await asyncio.to_thread(lambda: list(itertools.islice(items, BUNCH)))
+                await self._take(bunch, root=self._batch.root_of[position.source])
+                self._excluded = left_out + walk.excluded
+                if len(bunch) < BUNCH:
+                    self.position = self._next_source(position)
+                    return
+                await self._note(Position(source=position.source, after=bunch[-1].path))
+
+    def _walk(self, position: Position) -> Walk:
+        source, root = self._batch.sources[position.source], Path(self._batch.root_of[position.source])
+        return walk_source(
+            source,
+            Roots(configured=self._runtime.settings.roots, allowed=(root,)),
+            name=_name(source, self._batch.base),
+            selection=self._selection,
+            limits=Limits(
+                max_file_bytes=self._runtime.settings.max_file_bytes,
+                longest_prefix=max((wanted.prefix for wanted in self._batch.deliver_to), key=_length_bytes, default=""),
+            ),
+            after=position.after,
+        )
+
+    async def _take(self, bunch: Sequence[Found | Skipped], *, root: str) -> None:
+        found = [one for one in bunch if isinstance(one, Found)]
+        wanted = await new_or_changed(self._runtime, self._batch, found) if self._batch.update else found
+        self._unchanged += len(found) - len(wanted)
+        self._tenure.check()
+        skipped = [one for one in bunch if isinstance(one, Skipped)]
+        skipped += await self._taker.take(wanted, root=root) if wanted else ()
+        await self._skip(skipped)
+
+    async def _skip(self, skipped: Sequence[Skipped]) -> None:
+        if skipped:
+            await self._runtime.batches.skipped.add(self._batch.id, skipped)
+
+    def _next_source(self, position: Position) -> Position | None:
+        following = position.source + 1
+        if following < len(self._batch.sources):
+            return Position(source=following)
+        return Position(source=0, vanished=True) if self._batch.update else None
+
+    async def _vanished(self, position: Position, _: float) -> None:
+        """List the files that were delivered before and are not there any more."""
+        page = await vanished(self._runtime, self._batch, position)
+        self._tenure.check()
+        await self._skip(page.skipped)
+        await self._note(page.next)
+
+    async def _note(self, position: Position | None) -> None:
+        self.position = position
+        await self._runtime.batches.records.renew(self._batch.lease, **self.fields())
+
+
+def _length_bytes(text: str) -> int:
+    return len(text.encode())
+
+
+def _name(source: str, base: str | None) -> str:
+    """Return the name of a source that is a file, and what comes before the names of the files of any other source."""
+    folder, pattern = split_pattern(source)
+    if base is not None:
+        return f"{folder}/".removeprefix(base).strip("/")
+    return "" if pattern or source.endswith("/") else PurePosixPath(source).name

@@ -1,0 +1,137 @@
+"""A batch is found, registered, stored and delivered, with every call failing in turn: each file arrives once."""
+
+import random
+
+import pytest
+
+from gridhaul.transfer.batches import Batch, BatchState, Group, Summary
+from gridhaul.transfer.chunking import CHUNK_BYTES
+from gridhaul.transfer.digest import ContentDigest
+from gridhaul.transfer.manifests import SumsDigest
+from gridhaul.transfer.model import RecordId
+from gridhaul.transfer.skipping import SkipReason
+from gridhaul.transfer.states import DeliveryState, FileState
+from tests.contracts.bytes_to_store import some_bytes
+from tests.faults.every_call import AT_ONCE, every_call, run_twins
+from tests.faults.failing import Faults, Way
+from tests.faults.twin_system import LARGE_FILE_BYTES, LEASE_SECONDS, Case, TwinSystem
+
+FEWEST_CALLS = 60
+AWAY_SECONDS = LEASE_SECONDS + 10
+CASE = Case(data=b"")
+FOLDER, PREFIX = "run", "2026"
+FILES = {
+    "a/empty": b"",
+    "a/é.h5": some_bytes(7),
+    "b/.hidden": some_bytes(CHUNK_BYTES - 1),
+    "b/large.h5": some_bytes(LARGE_FILE_BYTES + 5),
+}
+LINK = "b/link"
+BYTES = sum(len(data) for data in FILES.values())
+
+
+async def _to_seen_target(system: TwinSystem) -> None:
+    """Deliver a batch to a target that was probed before, so that small deliveries go together at once."""
+    await system.see_target()
+    await _batch(system)
+
+
+async def _batch(system: TwinSystem) -> None:
+    """Ask for a folder with a link beside the files. Require that each file is delivered once, and the link listed."""
+    batch_id = await system.prepare_batch(FOLDER, FILES, prefix=PREFIX)
+    (system.outgoing / FOLDER / LINK).symlink_to("large.h5")
+    await system.rest()
+    batch = await system.batches.get(batch_id)
+    assert batch is not None
+    await _require_arrived(system, batch_id)
+    await _require_told(system, batch)
+    used_bytes = sum(row.record.used_bytes for row in system.files.rows.values())
+    assert not system.undercounted, "the owner's account counted less than the files took"
+    assert used_bytes == BYTES
+    assert system.account.used_bytes == used_bytes or system.faults.any_met
+
+
+async def _require_arrived(system: TwinSystem, batch_id: RecordId) -> None:
+    """Require that each file was registered, stored and delivered once, with its bytes."""
+    files = {row.record.path: row.record for row in system.files.rows.values()}
+    deliveries = {row.record.file_id: row.record for row in system.deliveries.rows.values()}
+    assert len(files) == len(system.files.rows) == len(deliveries) == len(system.deliveries.rows) == len(FILES)
+    for name, data in FILES.items():
+        file = files[str(system.outgoing / FOLDER / name)]
+        delivery = deliveries[file.id]
+        assert (file.state, file.error, file.batch_id) == (FileState.STORED, None, batch_id)
+        assert (file.name, file.sha256) == (f"{FOLDER}/{name}", _sha256(data))
+        assert (delivery.state, delivery.error, delivery.batch_id) == (DeliveryState.DELIVERED, None, batch_id)
+        assert delivery.leftovers == ()
+    system.target.look()
+    expected = {(f"{PREFIX}/{FOLDER}/{name}", data) for name, data in FILES.items()}
+    assert system.target.seen == expected, "an object with other bytes was under a final name"
+    assert system.target.commits == len(FILES)
+    assert not [*system.delivered.rglob(".gridhaul-*.part")]
+    assert "internal" not in system.codes, "an attempt ended with an unexpected error"
+
+
+async def _require_told(system: TwinSystem, batch: Batch) -> None:
+    """Require that the batch says how it ended, and what it left out."""
+    assert (batch.state, batch.following, batch.position) == (BatchState.DONE, None, None)
+    assert batch.ended_at is not None
+    assert batch.error is None
+    assert batch.counts is not None
+    everything = Group(count=len(FILES), bytes=BYTES)
+    assert batch.counts.files == {FileState.STORED: everything}
+    assert batch.counts.deliveries == {DeliveryState.DELIVERED: everything}
+    assert (batch.counts.failures, batch.counts.skipped) == ({}, {SkipReason.LINK: 1})
+    assert batch.summary == Summary(files=len(FILES), bytes=BYTES, sha256sums=_sums())
+    (skipped,) = await system.skipped.page(batch.id, limit=10, after=None)
+    assert (skipped.path, skipped.reason) == (str(system.outgoing / FOLDER / LINK), SkipReason.LINK)
+
+
+def _sums() -> str:
+    sums = SumsDigest()
+    for name in sorted(FILES, key=str.encode):
+        sums.add(f"{FOLDER}/{name}", _sha256(FILES[name]))
+    return sums.hexdigest()
+
+
+def _sha256(data: bytes) -> str:
+    digest = ContentDigest()
+    digest.update(data)
+    return digest.hexdigest()
+
+
+def test_without_a_fault_the_batch_is_registered_in_one_write_and_its_small_files_go_together() -> None:
+    faults = Faults({})
+    run_twins(CASE, faults, _to_seen_target)
+    together = ("files.claim_new", "chunks.store_whole", "deliveries.claim_plain", "deliveries.finish_all")
+    once = ("members.insert", *together)
+    assert [faults.calls.count(name) for name in once] == [1] * len(once)
+    assert (faults.calls.count("files.claim"), faults.calls.count("deliveries.claim")) == (1, 1)  # of the large file
+
+
+@pytest.mark.parametrize("way", AT_ONCE)
+def test_any_call_may_fail(way: Way) -> None:
+    assert every_call(CASE, lambda number: Faults({number: way}), _to_seen_target) > FEWEST_CALLS
+
+
+def test_any_call_may_fail_with_its_worker_while_a_target_is_new() -> None:
+    def dies(number: int) -> Faults:
+        return Faults({number: Way.WORKER_DIES})
+
+    assert every_call(CASE, dies, _batch) > FEWEST_CALLS
+
+
+@pytest.mark.parametrize("port", ["batches", "lanes", "members", "skipped"])
+def test_any_port_may_be_away_for_longer_than_a_lease(port: str) -> None:
+    def away(number: int) -> Faults:
+        return Faults({number: Way.AWAY}, port=port, away_seconds=AWAY_SECONDS)
+
+    assert every_call(CASE, away, _to_seen_target)
+
+
+def test_any_request_of_a_worker_that_died_may_arrive_at_a_later_call() -> None:
+    draw = random.Random(1)
+
+    def late(number: int) -> Faults:
+        return Faults({number: Way.ARRIVES_LATE}, late_calls=draw.randrange(1, 40))
+
+    assert every_call(CASE, late, _to_seen_target) > FEWEST_CALLS
