@@ -10,6 +10,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Coroutine, Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 import structlog
@@ -32,22 +33,42 @@ Step = Callable[[SmallDelivery], Coroutine[Any, Any, None]]
 log = structlog.get_logger(__name__)
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ClaimedTogether:
+    """Deliveries that were claimed in one write."""
+
+    asked: Sequence[RecordId]  # those that were to be claimed; some may be unusual, or not due any more
+    deliveries: Sequence[Delivery]
+    at: float  # a time before the claim, by the monotonic clock
+
+
 async def deliver_together(runtime: Runtime, delivery_ids: Sequence[RecordId]) -> None:
     """Make the deliveries together, then each delivery that is or met something unusual by itself."""
-    delivered = await _deliver_plain(runtime, delivery_ids)
-    for delivery_id in delivery_ids:
+    await deliver_claimed(runtime, await claim_together(runtime, delivery_ids))
+
+
+async def claim_together(runtime: Runtime, delivery_ids: Sequence[RecordId]) -> ClaimedTogether:
+    """Claim the plain ones of the deliveries."""
+    at = time.monotonic()
+    deliveries = await runtime.deliveries.claim_plain(delivery_ids, holder=runtime.holder)
+    return ClaimedTogether(asked=delivery_ids, deliveries=deliveries, at=at)
+
+
+async def deliver_claimed(runtime: Runtime, claimed: ClaimedTogether) -> None:
+    """Make the claimed deliveries together, then each other one that was asked for by itself."""
+    delivered = await _deliver_plain(runtime, claimed)
+    for delivery_id in claimed.asked:
         if delivery_id not in delivered and not runtime.delivery_attempts.stopping():
             await deliver_file(runtime, delivery_id)
 
 
-async def _deliver_plain(runtime: Runtime, delivery_ids: Collection[RecordId]) -> Collection[RecordId]:
-    """Make the plain ones of the deliveries together. Return those that are made; the others are released."""
-    claimed_at, attempts = time.monotonic(), runtime.delivery_attempts
-    claimed = await runtime.deliveries.claim_plain(delivery_ids, holder=runtime.holder)
+async def _deliver_plain(runtime: Runtime, claim: ClaimedTogether) -> Collection[RecordId]:
+    """Make the claimed deliveries together. Return those that are made; the others are released."""
+    attempts, claimed = runtime.delivery_attempts, claim.deliveries
     leases = SharedLeases(
         runtime.deliveries,
         claimed,
-        claimed_at=claimed_at,
+        claimed_at=claim.at,
         lease_seconds=attempts.lease_seconds,
         renew_seconds=attempts.renew_seconds,
         stopping=attempts.stopping,

@@ -12,10 +12,13 @@ from pathlib import Path, PurePosixPath
 from typing import Protocol
 
 from gridhaul.source.found import Found, Limits
+from gridhaul.source.listed_walk import ListedWalk, Place
 from gridhaul.source.roots import Roots
 from gridhaul.source.selection import Selection
 from gridhaul.source.walk import Walk, split_pattern, walk_source
 from gridhaul.transfer.batches import Batch, Position, Skipped
+from gridhaul.transfer.errors import ListGone
+from gridhaul.transfer.lists import ListPage, PathList
 from tasks.attempt import Tenure
 from tasks.earlier_deliveries import new_or_changed, vanished
 from tasks.runtime import Runtime
@@ -42,6 +45,11 @@ class Finding:
         self._tenure = tenure
         self._taker = taker
         self._selection = Selection(batch.choice)
+        self._list: PathList | None = None
+        self._limits = Limits(
+            max_file_bytes=runtime.settings.max_file_bytes,
+            longest_prefix=max((wanted.prefix for wanted in batch.deliver_to), key=_length_bytes, default=""),
+        )
         self.position = batch.position
         self._excluded = batch.excluded
         self._unchanged = batch.unchanged
@@ -53,44 +61,87 @@ class Finding:
 
     async def run(self, *, until: float) -> None:
         """Go on until every source was gone through, or the time has come. Raises what taking files raises."""
+        through = self._source if self._batch.list_id is None else self._page
         while self.position is not None and time.monotonic() < until:
-            await (self._vanished if self.position.vanished else self._source)(self.position, until)
+            await (self._vanished if self.position.vanished else through)(self.position, until)
 
     async def _source(self, position: Position, until: float) -> None:
         """Go through one source from the position on."""
-        walk = await asyncio.to_thread(self._walk, position)
+        roots = self._roots(self._batch.root_of[position.source])
+        walk = await asyncio.to_thread(self._walk, position, roots)
         left_out = self._excluded
         with closing(iter(walk)) as items:
             while time.monotonic() < until:
                 bunch = await asyncio.to_thread(lambda: list(itertools.islice(items, BUNCH)))
-                await self._take(bunch, root=self._batch.root_of[position.source])
+                await self._take(bunch, roots)
                 self._excluded = left_out + walk.excluded
                 if len(bunch) < BUNCH:
                     self.position = self._next_source(position)
                     return
                 await self._note(Position(source=position.source, after=bunch[-1].path))
 
-    def _walk(self, position: Position) -> Walk:
-        source, root = self._batch.sources[position.source], Path(self._batch.root_of[position.source])
+    def _walk(self, position: Position, roots: Roots) -> Walk:
+        source = self._batch.sources[position.source]
         return walk_source(
             source,
-            Roots(configured=self._runtime.settings.roots, allowed=(root,)),
+            roots,
             name=_name(source, self._batch.base),
             selection=self._selection,
-            limits=Limits(
-                max_file_bytes=self._runtime.settings.max_file_bytes,
-                longest_prefix=max((wanted.prefix for wanted in self._batch.deliver_to), key=_length_bytes, default=""),
-            ),
+            limits=self._limits,
             after=position.after,
         )
 
-    async def _take(self, bunch: Sequence[Found | Skipped], *, root: str) -> None:
+    async def _page(self, position: Position, until: float) -> None:
+        """Go through one page of the batch's list from the position on."""
+        lists, used = self._runtime.batches.lists, await self._used_list()
+        page = await lists.page(used.id, position.page)
+        if page is None:
+            self.position = None
+            return
+        roots = self._roots(*self._batch.root_of)
+        walk = self._listed(page, used, position, roots)
+        left_out = self._excluded
+        with closing(iter(walk)) as items:
+            while time.monotonic() < until:
+                bunch = await asyncio.to_thread(lambda: list(itertools.islice(items, BUNCH)))
+                await self._take([item for _, item in bunch], roots)
+                self._excluded = left_out + walk.excluded
+                if len(bunch) < BUNCH:
+                    await self._note(Position(source=0, page=position.page + 1))
+                    return
+                entry, last = bunch[-1]
+                await self._note(Position(source=0, page=position.page, entry=entry, after=last.path))
+
+    async def _used_list(self) -> PathList:
+        """Return the batch's list, which stays as long as the batch from now on. Raises ListGone."""
+        if self._list is None and self._batch.list_id is not None:
+            self._list = await self._runtime.batches.lists.keep(self._batch.list_id)
+        if self._list is None:
+            raise ListGone("The list of the batch went away before the batch began; send the list again.")
+        return self._list
+
+    def _listed(self, page: ListPage, used: PathList, position: Position, roots: Roots) -> ListedWalk:
+        return ListedWalk(
+            page,
+            used.format,
+            roots,
+            base=self._batch.base,
+            selection=self._selection,
+            limits=self._limits,
+            place=Place(entry=position.entry, after=position.after),
+        )
+
+    def _roots(self, *allowed: str) -> Roots:
+        return Roots(configured=self._runtime.settings.roots, allowed=tuple(map(Path, allowed)))
+
+    async def _take(self, bunch: Sequence[Found | Skipped], roots: Roots) -> None:
         found = [one for one in bunch if isinstance(one, Found)]
         wanted = await new_or_changed(self._runtime, self._batch, found) if self._batch.update else found
         self._unchanged += len(found) - len(wanted)
         self._tenure.check()
         skipped = [one for one in bunch if isinstance(one, Skipped)]
-        skipped += await self._taker.take(wanted, root=root) if wanted else ()
+        for root, beneath in itertools.groupby(wanted, lambda one: roots.holding(one.path)):
+            skipped += await self._taker.take([*beneath], root=str(root))
         await self._skip(skipped)
 
     async def _skip(self, skipped: Sequence[Skipped]) -> None:

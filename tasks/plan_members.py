@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from gridhaul.source.found import Found
 from gridhaul.transfer.batches import LARGEST_KEPT, Batch, BatchState, BatchTarget, Plan, PlannedFile, Skipped
-from gridhaul.transfer.errors import GridhaulError
+from gridhaul.transfer.errors import GridhaulError, ListGone
 from gridhaul.transfer.model import Failure, Hint, TaskName
 from gridhaul.transfer.ports.targets import LooksTogether, TellsRoom
 from gridhaul.transfer.skipping import SkipReason
@@ -22,8 +22,12 @@ async def plan_some(runtime: Runtime, batch: Batch, tenure: Tenure) -> None:
     """Plan for a slice of time. Then the batch is due again, or PLANNED if every source was gone through."""
     planner = _Planner(runtime, batch)
     finding = Finding(runtime, batch, tenure, planner)
-    await finding.run(until=time.monotonic() + SLICE_SECONDS)
-    if finding.position is not None:
+    error = None
+    try:
+        await finding.run(until=time.monotonic() + SLICE_SECONDS)
+    except ListGone as gone:
+        error = Failure(code=gone.code, detail=gone.detail)
+    if error is None and finding.position is not None:
         changes = {**finding.fields(), "fruitless_attempts": 0}
         await runtime.batches.records.release(batch.lease, BatchState.PLANNING, delay_seconds=0, **changes)
         runtime.hints.offer(Hint(task=TaskName.RUN_BATCH, record_id=batch.id, queue=batch.queue))
@@ -32,7 +36,7 @@ async def plan_some(runtime: Runtime, batch: Batch, tenure: Tenure) -> None:
     await runtime.batches.planned_names.forget(batch.id)
     skipped = dict(await runtime.batches.skipped.counts(batch.id))
     counts = replace(await runtime.batches.members.counts(batch.id), skipped=skipped)
-    await runtime.batches.records.finish(batch.lease, BatchState.PLANNED, **finding.fields(), counts=counts)
+    await runtime.batches.records.finish(batch.lease, BatchState.PLANNED, **finding.fields(), counts=counts, error=error)
 
 
 async def begin_planned(runtime: Runtime, batch: Batch) -> None:
@@ -80,7 +84,7 @@ class _Planner:
 
     async def _clashing(self, found: Sequence[Found]) -> frozenset[str]:
         """Return the paths whose name another path has. Beneath one source no two files have one name."""
-        if len(self._batch.sources) < 2:
+        if len(self._batch.sources) == 1:
             return frozenset()
         return await self._runtime.batches.planned_names.add(self._batch.id, {one.path: one.name for one in found})
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from gridhaul.source.found import Found
 from gridhaul.transfer.batches import Batch, BatchState, Position, Skipped
-from gridhaul.transfer.errors import QuotaExceeded
+from gridhaul.transfer.errors import ListGone, QuotaExceeded
 from gridhaul.transfer.media_types import media_type
 from gridhaul.transfer.model import Destination, Failure, Hint, NewFile, Queue, TaskName
 from gridhaul.transfer.skipping import SkipReason
@@ -25,7 +25,7 @@ async def register_some(runtime: Runtime, batch: Batch, tenure: Tenure) -> None:
     error = None
     try:
         await finding.run(until=time.monotonic() + SLICE_SECONDS)
-    except QuotaExceeded as refusal:
+    except (QuotaExceeded, ListGone) as refusal:
         error = Failure(code=refusal.code, detail=refusal.detail)
     done = finding.position is None or error is not None
     state = BatchState.RUNNING if done else BatchState.REGISTERING
@@ -83,6 +83,7 @@ class _Registrar:
             path=found.path,
             root=root,
             identity=found.identity,
+            expected=found.expected,
             queue=Queue.LARGE if large else Queue.SMALL,
             deliver_to=tuple(
                 Destination(

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 from gridhaul.transfer.batches import Batch, BatchState, Counts, Summary
 from gridhaul.transfer.manifests import SumsDigest
@@ -45,6 +46,8 @@ async def _advance(runtime: Runtime, batch: Batch, tenure: Tenure) -> None:
         await _end_if_over(runtime, batch)
     elif batch.state is BatchState.DELETING:
         if await delete_files(runtime, batch, tenure):
+            if batch.list_id is not None:
+                await runtime.batches.lists.release(batch.list_id, batch.id)
             await _finish(runtime, batch, BatchState.DELETED)
     else:
         await _finish(runtime, batch, batch.state)
@@ -52,7 +55,7 @@ async def _advance(runtime: Runtime, batch: Batch, tenure: Tenure) -> None:
 
 async def _finish(runtime: Runtime, batch: Batch, state: BatchState) -> None:
     counts = await count(runtime, batch.id)
-    await runtime.batches.records.finish(batch.lease, state, counts=counts, fruitless_attempts=0)
+    await runtime.batches.records.finish(batch.lease, state, counts=counts, error=None, fruitless_attempts=0)
 
 
 async def _follow(runtime: Runtime, batch: Batch, action: Action, tenure: Tenure) -> bool:
@@ -92,13 +95,19 @@ async def wake_lanes(runtime: Runtime, batch: Batch, queues: Sequence[Queue] = (
 async def _end_if_over(runtime: Runtime, batch: Batch) -> None:
     records = runtime.batches.records
     if await runtime.batches.members.any_open(batch.id):
-        await records.release(batch.lease, BatchState.RUNNING, delay_seconds=LOOK_SECONDS)
+        await records.release(batch.lease, BatchState.RUNNING, delay_seconds=LOOK_SECONDS, **_after_look(batch))
         # The last member may have ended since the look. Its lane could not let the batch look: the batch was leased.
         if not await runtime.batches.members.any_open(batch.id):
             await look_soon(runtime, batch.id)
         return
     counts, summary = await count(runtime, batch.id), await _summary(runtime, batch.id)
-    await records.finish(batch.lease, BatchState.DONE, counts=counts, summary=summary, fruitless_attempts=0)
+    await records.finish(batch.lease, BatchState.DONE, counts=counts, summary=summary, **_after_look(batch))
+
+
+def _after_look(batch: Batch) -> dict[str, Any]:
+    """Return fields of a running batch after an attempt that succeeded: only why registering ended early stays."""
+    ended_early = batch.position is not None
+    return {"error": batch.error if ended_early else None, "fruitless_attempts": 0}
 
 
 async def look_soon(runtime: Runtime, batch_id: RecordId) -> None:

@@ -27,6 +27,7 @@ from gridhaul.storage.agenda import MongoWaitingOwners
 from gridhaul.storage.batches.batches import MongoBatches
 from gridhaul.storage.batches.former_deliveries import MongoFormerDeliveries
 from gridhaul.storage.batches.lanes import MongoLanes
+from gridhaul.storage.batches.lists import MongoLists
 from gridhaul.storage.batches.member_deletion import MongoMemberDeletion
 from gridhaul.storage.batches.members import MongoMembers
 from gridhaul.storage.batches.planned_names import MongoPlannedNames
@@ -73,6 +74,7 @@ from gridhaul.transfer.ports.deliveries import DeliverableRecords
 from gridhaul.transfer.ports.files import StorableFiles
 from gridhaul.transfer.ports.heartbeats import Heartbeats
 from gridhaul.transfer.ports.hints import Hints
+from gridhaul.transfer.ports.lists import UsedLists
 from gridhaul.transfer.retry import Limits
 from gridhaul.transfer.states import DeliveryState, FileState
 from tasks.attempt import Attempts, Chores
@@ -114,6 +116,7 @@ class Batches:
     former: FormerDeliveries
     planned_names: PlannedNames
     skipped: SkippedPaths
+    lists: UsedLists
     attempts: Attempts[BatchState]
 
 
@@ -278,6 +281,7 @@ async def _compose(
             former=MongoFormerDeliveries(database),
             planned_names=MongoPlannedNames(database),
             skipped=MongoSkippedPaths(database),
+            lists=MongoLists(database),
             attempts=Attempts(
                 records=batches,
                 # `advance` replaces both states by the state that the batch has.

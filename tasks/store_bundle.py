@@ -167,6 +167,8 @@ def _read_all(files: Sequence[File], configured: tuple[Path, ...]) -> dict[Recor
 
 def _read(file: File, roots: Roots) -> WholeContent:
     segment, seal = read_small(file.path, roots, file.identity)
+    if file.expected is not None:
+        file.expected.require(seal)
     assert file.content_id is not None, "a claimed file names a content"  # noqa: S101
     return WholeContent(
         id=file.content_id,

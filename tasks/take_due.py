@@ -7,11 +7,11 @@ from collections.abc import Coroutine, Sequence
 from typing import Any
 
 from gridhaul.transfer.batches import STANDING, Lane, Token
-from gridhaul.transfer.bundle import BUNDLE_FILES, first_bundle, storing_task
+from gridhaul.transfer.bundle import first_bundle, storing_task
 from gridhaul.transfer.model import File, Queue, RecordId, TaskName
 from gridhaul.transfer.states import FileState
 from tasks.celery import app
-from tasks.deliver_together import deliver_together
+from tasks.deliver_together import claim_together, deliver_claimed
 from tasks.finalize_file import deliver_file
 from tasks.run_batch import look_soon
 from tasks.runtime import Runtime, worker
@@ -19,7 +19,7 @@ from tasks.store_bundle import claim_new, store_claimed
 from tasks.turns import does, in_turn
 from tasks.upload_file import store_file
 
-DELIVERIES_A_TURN = 32
+MEMBERS_A_LOOK = 64  # more small deliveries together take hardly less time for each
 
 
 @app.task(name=TaskName.TAKE_DUE)
@@ -50,17 +50,20 @@ async def take_some(runtime: Runtime, token: str) -> None:
 
 async def _begin(runtime: Runtime, lane: Lane) -> Coroutine[Any, Any, None] | None:
     """Claim some due members, and return the work on them; None if nothing is due."""
-    limit = BUNDLE_FILES if lane.queue is Queue.SMALL else 1
+    limit = MEMBERS_A_LOOK if lane.queue is Queue.SMALL else 1
     due = await runtime.batches.members.due(lane.batch_id, lane.queue, limit=limit)
     if due.deliveries:
-        return _deliver(runtime, lane, due.deliveries)
+        ids = [delivery.id for delivery in first_bundle(due.deliveries, most=MEMBERS_A_LOOK)]
+        if lane.queue is not Queue.SMALL:
+            return _deliver_alone(runtime, ids)
+        return deliver_claimed(runtime, await claim_together(runtime, ids))
     if not due.files:
         return None
     together = [file for file in due.files if _is_new_and_small(file)]
     alone = [file for file in due.files if not _is_new_and_small(file)]
     if len(alone) > len(together):  # as after a kill, or a retry: a bundle of the few new files would make a poor turn
         return _store_alone(runtime, first_bundle(alone))
-    claimed = await claim_new(runtime, [file.id for file in together])
+    claimed = await claim_new(runtime, [file.id for file in first_bundle(together)])
     return store_claimed(runtime, claimed)
 
 
@@ -75,11 +78,10 @@ async def _store_alone(runtime: Runtime, files: Sequence[File]) -> None:
             await store_file(runtime, file.id)
 
 
-async def _deliver(runtime: Runtime, lane: Lane, delivery_ids: Sequence[RecordId]) -> None:
-    if lane.queue is Queue.SMALL:
-        await deliver_together(runtime, delivery_ids)
-    for delivery_id in delivery_ids if lane.queue is not Queue.SMALL else ():
-        await deliver_file(runtime, delivery_id)
+async def _deliver_alone(runtime: Runtime, delivery_ids: Sequence[RecordId]) -> None:
+    for delivery_id in delivery_ids:
+        if not runtime.delivery_attempts.stopping():
+            await deliver_file(runtime, delivery_id)
 
 
 async def _owe(runtime: Runtime, lane: Lane) -> None:

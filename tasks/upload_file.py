@@ -77,11 +77,15 @@ async def _store_or_start_over(runtime: Runtime, file: File, tenure: Tenure, met
 
 
 async def _store(runtime: Runtime, file: File, tenure: Tenure, meter: Meter) -> None:
+    if file.expected is not None:
+        file.expected.require_length(file.length)
     source = await Source.open(file.path, Roots.of_file(file, runtime.settings.roots))
     try:
         held, seal = await _send(runtime, file, source, tenure, meter)
     finally:
         source.close()
+    if file.expected is not None:
+        file.expected.require(seal)
     layout = await runtime.chunks.seal(held.grant, seal)
     await runtime.files.finish(file.lease, FileState.STORED, **said_of_stored(seal, layout), rate=meter.rate)
 

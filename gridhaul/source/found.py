@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from gridhaul.source.entries import PassedOver
 from gridhaul.source.opened import PATH_MAX_BYTES, TOO_MANY_BYTES, identity_of
 from gridhaul.transfer.errors import InvalidValue
-from gridhaul.transfer.model import SourceIdentity
+from gridhaul.transfer.model import Expected, SourceIdentity
 from gridhaul.transfer.naming import OBJECT_NAME_MAX_BYTES, check_object_name
 from gridhaul.transfer.skipping import SkipReason
 
@@ -18,6 +18,7 @@ class Found:
     path: str  # absolute
     name: str  # the file's name in the batch
     identity: SourceIdentity
+    expected: Expected | None = None  # what a manifest says of the file; None: no manifest names it
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

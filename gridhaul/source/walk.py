@@ -8,15 +8,15 @@ import os
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack
 
-from gridhaul.source.entries import Entry, look_through
-from gridhaul.source.found import Found, Limits
+from gridhaul.source.entries import Entry, PassedOver, look_through
+from gridhaul.source.found import Found, Limits, accept
 from gridhaul.source.opened import check_path, entered_root, source_error
 from gridhaul.source.patterns import WILD, Glob
 from gridhaul.source.roots import Roots
 from gridhaul.source.selection import Selection
 from gridhaul.source.tree import Rest, Tree
 from gridhaul.transfer.batches import Skipped
-from gridhaul.transfer.errors import GridhaulError, SourceReadFailed
+from gridhaul.transfer.errors import GridhaulError, NotARegularFile, SourceReadFailed
 from gridhaul.transfer.skipping import SkipReason, path_of, shown
 
 
@@ -81,7 +81,7 @@ class Walk:
             yield from tree.items(entry, self._rest())
 
     def _begin(self, opened: ExitStack) -> tuple[Tree, Entry]:
-        path = _normal(check_path(self._path))
+        path = normal(check_path(self._path))
         place = self._roots.place(path)
         try:
             root = opened.enter_context(entered_root(place))
@@ -115,6 +115,31 @@ def look_at(path: str, roots: Roots, *, name: str, selection: Selection, limits:
     A path that is no file and no folder is yielded as skipped. The selection holds only beneath the path.
     """
     return Walk(path, roots, name=name, selection=selection, limits=limits, after=after, glob=None)
+
+
+def look_at_file(path: str, roots: Roots, *, name: str, limits: Limits) -> Found | Skipped:
+    """Return the file at a path that is taken as it is written; skip a folder and whatever else is no regular file.
+
+    Raises SourceReadFailed, SourceUnavailable.
+    """
+    try:
+        place = roots.place(check_path(path))
+        with entered_root(place) as root:
+            entry = look_through(root, place.beneath)
+        if entry.is_folder:
+            raise NotARegularFile("It is a folder.")
+        if entry.fault is not None:
+            raise entry.fault
+        return accept(normal(path), name, entry.status, limits)
+    except PassedOver as passed:
+        return Skipped(path=shown(path), reason=passed.reason, detail=passed.detail)
+    except OSError as error:
+        refusal = source_error(error)
+    except GridhaulError as error:
+        refusal = error
+    if isinstance(refusal, SourceReadFailed):
+        raise refusal
+    return Skipped(path=shown(path), reason=refusal.code, detail=refusal.detail)
 
 
 def walk_source(source: str, roots: Roots, *, name: str, selection: Selection, limits: Limits, after: str) -> Walk:
@@ -156,7 +181,8 @@ def _exists(path: str, roots: Roots) -> bool:
     return True
 
 
-def _normal(path: str) -> str:
+def normal(path: str) -> str:
+    """Return the absolute path without empty parts and without `.`."""
     return "/" + "/".join(_parts(path))
 
 

@@ -119,7 +119,9 @@ class MongoFiles(BundledFiles):
 def _values(new: NewFile) -> dict[str, Any]:
     """Return the fields of a new file. `in_batch` is only for the index of open files: no index covers a missing id."""
     values = {name: getattr(new, name) for name in _FILE_FIELDS}
-    return values | ({"in_batch": False} if new.batch_id is None else {"in_batch": True, "batch_id": new.batch_id})
+    if new.batch_id is None:
+        return {**values, "in_batch": False}
+    return {**values, "in_batch": True, "batch_id": new.batch_id, "expected": new.expected}
 
 
 def _stored(file_id: RecordId) -> Document:

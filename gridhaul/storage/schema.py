@@ -54,6 +54,7 @@ LEASED = (_index("hint_at", sparse=True), _partial_index("queue", "hinted_at"))
 OPEN_FILES: Mapping[str, Any] = {"state": {"$in": sorted(UNFINISHED)}}
 DELIVERED: Mapping[str, Any] = {"state": DeliveryState.DELIVERED.value}
 WAITING_OWNERS = _partial_index("queue", "owner", "hinted_at")
+EXPIRING = _index("expires_at", expireAfterSeconds=0)  # removes a document once its time has come
 DUE_MEMBERS = _index_of_those_with(("batch_id", "next_attempt_at"), "batch_id", "queue", "next_attempt_at")
 REGISTRY_INDEXES: Mapping[str, Sequence[IndexModel]] = {
     "auth": AUTH_INDEXES,
@@ -91,6 +92,7 @@ REGISTRY_INDEXES: Mapping[str, Sequence[IndexModel]] = {
         _index("owner", "state", "-_id"),
         _index("owner", "-_id"),
         _partial_index("owner", "idempotency_key", unique=True),
+        _partial_index("list_id"),
     ),
     "lanes": (
         *LEASED,
@@ -100,6 +102,8 @@ REGISTRY_INDEXES: Mapping[str, Sequence[IndexModel]] = {
     ),
     "skipped": (_index("batch_id", "path", unique=True),),
     "planned_names": (_index("batch_id", "name", unique=True),),
+    "lists": (_partial_index("owner", "expires_at"), EXPIRING),
+    "list_pages": (_index("list_id", "number", unique=True), EXPIRING),
     "workers": (_index("seen_at", expireAfterSeconds=KEPT_SECONDS),),
 }
 PAYLOAD_INDEXES: Mapping[str, Sequence[IndexModel]] = {

@@ -80,7 +80,9 @@ class Position:
     """How far registering has come."""
 
     source: int  # the number of the source that is being looked at, from 0
-    after: str = ""  # the last path of this source that was looked at; "": none was
+    after: str = ""  # the last path of this source, or of this entry, that was looked at; "": none was
+    page: int = 0  # of a list: the number of the page that is being looked at, from 0
+    entry: int = 0  # of a list: the number of the page's entry that is being looked at, from 0
     vanished: bool = False  # True: all files are registered, and files that were delivered before are looked for
 
 
@@ -157,6 +159,7 @@ class NewBatch:
     deliver_to: tuple[BatchTarget, ...]
     if_changed: IfChanged
     update: bool = False
+    list_id: RecordId | None = None
     dry_run: bool = False  # True: the batch is planned, and starts when somebody asks for that
     idempotency_key: str | None = None  # the request's Idempotency-Key, unique for the owner; None: it had none
     request_fingerprint: str | None = None
@@ -168,8 +171,8 @@ class Batch:
 
     id: RecordId
     owner: str  # the username of the account that asked for the batch
-    sources: tuple[str, ...]  # absolute paths on the server: files, directories, and patterns
-    root_of: tuple[str, ...]  # for each source the allowed root beneath which it was authorised
+    sources: tuple[str, ...]  # absolute paths on the server: files, directories, and patterns; (): a list names them
+    root_of: tuple[str, ...]  # for each source the allowed root beneath which it was authorised; for a list all of them
     base: str | None  # folder to which names are relative; None: the names begin with a source's own last part
     choice: Choice
     deliver_to: tuple[BatchTarget, ...]
@@ -181,6 +184,7 @@ class Batch:
     ended_at: datetime | None = None  # when the batch became DONE, CANCELLED or DELETED; None before
     position: Position | None = Position(source=0)  # where registering goes on; None: everything is registered
     following: Action | None = None  # an operator's action that the members still have to follow; None: none
+    list_id: RecordId | None = None  # the list that names the files; None: `sources` do
     update: bool = False  # True: files whose newest delivery was made from the same bytes are left out
     unchanged: int = 0  # files that `update` left out
     swept: RecordId | None = None  # the last file whose deleted content was swept; None: none was

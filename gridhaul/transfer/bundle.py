@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol, TypeVar
 
 from gridhaul.transfer.chunking import SEGMENT_MAX_BYTES
 from gridhaul.transfer.model import Content, File, Queue, RecordId, Seal, TaskName
@@ -13,6 +14,15 @@ BUNDLED_BYTES = 64 << 20  # in a bundle, so that it holds back no other file for
 TABLE_MAX_BYTES = 128 << 10
 BUNDLED_DELIVERY_BYTES = 15 << 20  # a longer content is in no single document; its delivery is made by itself
 BUNDLE_MAX_BYTES = SEGMENT_MAX_BYTES - TABLE_MAX_BYTES  # the bytes of all contents in one request
+
+
+class HasLength(Protocol):
+    @property
+    def length(self) -> int:
+        """The number of bytes."""
+
+
+L = TypeVar("L", bound=HasLength)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,9 +53,9 @@ def storing_task(*, length: int, queue: Queue) -> TaskName:
     return TaskName.STORE_BUNDLE if together else TaskName.UPLOAD_FILE
 
 
-def first_bundle(files: Sequence[File]) -> Sequence[File]:
-    """Return as many of the files, from the first on, as a worker stores together: at least one, if there is any."""
-    ends = itertools.accumulate(file.length for file in files[:BUNDLE_FILES])
+def first_bundle(files: Sequence[L], *, most: int = BUNDLE_FILES) -> Sequence[L]:
+    """Return as many, from the first on, as one worker takes at once: at least one, if there is any."""
+    ends = itertools.accumulate(file.length for file in files[:most])
     return files[: max(1, sum(end <= BUNDLED_BYTES for end in ends))]
 
 

@@ -205,6 +205,10 @@ class SourceChanged(GridhaulError):
     code, status = "source_changed", 409
 
 
+class ManifestMismatch(GridhaulError):
+    code, status = "manifest_mismatch", 409
+
+
 class SourceStartedOver(GridhaulError):
     """The source changed and was registered anew; the next attempt reads the source from its start."""
 
@@ -392,6 +396,10 @@ class ObjectNameBusy(GridhaulError):
 
 class OutcomeUnknown(GridhaulError):
     code, status = "outcome_unknown", 502
+
+
+class ListGone(GridhaulError):
+    code, status = "list_gone", 410
 
 
 class FileDeleted(GridhaulError):

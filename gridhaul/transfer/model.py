@@ -8,7 +8,7 @@ from typing import Any, NewType
 
 from gridhaul.transfer.chunking import chunk_count
 from gridhaul.transfer.digest import fingerprint
-from gridhaul.transfer.errors import Patience
+from gridhaul.transfer.errors import ManifestMismatch, Patience
 from gridhaul.transfer.states import ContentState, DeliveryState, FileState, Layout, Move
 
 RecordId = NewType("RecordId", str)
@@ -139,6 +139,25 @@ class Destination:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Expected:
+    """What a manifest says of a file."""
+
+    length: int | None  # bytes; None: the manifest does not say
+    sha256: str | None  # None: the manifest does not say
+
+    def require_length(self, length: int) -> None:
+        """Raise ManifestMismatch if the manifest names another length in bytes."""
+        if self.length not in (None, length):
+            raise ManifestMismatch(f"The file has {length} bytes, and the manifest names {self.length}.")
+
+    def require(self, seal: "Seal") -> None:
+        """Raise ManifestMismatch if the manifest names other bytes than those of the seal."""
+        self.require_length(seal.length)
+        if self.sha256 not in (None, seal.sha256):
+            raise ManifestMismatch("The file's bytes are not those that the manifest names: their SHA-256 differs.")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class File:
     """A file that prepare registered: its source, its state, and the content that holds its bytes."""
 
@@ -155,6 +174,7 @@ class File:
     updated_at: datetime  # last claim, progress, end of an attempt, or operator's action
     root: str | None = None  # allowed root beneath which the path was authorised; None: a record older than this field
     batch_id: RecordId | None = None  # the batch whose member the file is; None: the file was registered by itself
+    expected: Expected | None = None  # what the stored bytes must be; None: no manifest names the file
     deliver_to: tuple[Destination, ...] = ()  # of the deliveries to make once the file is STORED
     if_changed: IfChanged = IfChanged.FAIL
     content_id: RecordId | None = None  # set before the content is made; None: no worker has begun; stays when DELETED
@@ -205,6 +225,7 @@ class NewFile:
     root: str | None = None
     if_changed: IfChanged = IfChanged.FAIL
     batch_id: RecordId | None = None
+    expected: Expected | None = None
     idempotency_key: str | None = None  # the request's Idempotency-Key, unique for the owner; None: it had none
     request_fingerprint: str | None = None
 

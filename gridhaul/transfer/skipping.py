@@ -33,6 +33,7 @@ class SkipReason(StrEnum):
     TOO_DEEP = "too_deep"  # a folder beneath too many others
     NAME_REFUSED = "name_refused"  # no object may have the name
     EMPTY_FOLDER = "empty_folder"
+    NOT_BENEATH_BASE = "not_beneath_base"  # a path of a list that the names cannot be relative to
     NO_MATCH = "no_match"  # a pattern that nothing matches
     NAME_CLASH = "name_clash"  # another file of the batch has the same name
     NAME_EXISTS = "name_exists"  # something stands under the name at a target

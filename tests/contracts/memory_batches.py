@@ -28,6 +28,7 @@ from gridhaul.transfer.bundle import BUNDLE_FILES
 from gridhaul.transfer.model import Delivery, File, Hint, NewFile, Queue, RecordId, TaskName
 from gridhaul.transfer.ports.batches import (
     BatchRegistry,
+    DueDelivery,
     DueMembers,
     Lanes,
     Members,
@@ -178,7 +179,7 @@ class MemoryMembers:
 
     async def due(self, batch_id: RecordId, queue: Queue, *, limit: int) -> DueMembers:
         if deliveries := _due(self._delivery_rows(batch_id), queue, limit):
-            return DueMembers(deliveries=[record.id for record in deliveries])
+            return DueMembers(deliveries=[DueDelivery(id=record.id, length=record.length) for record in deliveries])
         return DueMembers(files=_due(self._file_rows(batch_id), queue, limit))
 
     async def next_due(self, batch_id: RecordId, queue: Queue) -> datetime | None:

@@ -8,7 +8,7 @@ import pytest
 
 from gridhaul.transfer.batches import Group, StoredMember
 from gridhaul.transfer.model import Delivery, Failure, File, NewFile, Queue, RecordId
-from gridhaul.transfer.ports.batches import DueMembers
+from gridhaul.transfer.ports.batches import DueDelivery, DueMembers
 from gridhaul.transfer.states import (
     DELIVERABLE,
     DELIVERY_MOVES,
@@ -169,8 +169,8 @@ async def test_member_is_due_again_when_its_lease_ends(short_leases: Ports) -> N
 async def test_deliveries_are_due_before_files(ports: Ports) -> None:
     file, first, second = await _member(ports, "a"), await _delivery(ports, "a"), await _delivery(ports, "b")
     await _delivery(ports, "c", queue=Queue.LARGE)
-    assert await _due(ports) == DueMembers(deliveries=[first.id, second.id])
-    assert await _due(ports, limit=1) == DueMembers(deliveries=[first.id])
+    assert await _due(ports) == DueMembers(deliveries=[DueDelivery(id=first.id, length=5), DueDelivery(id=second.id, length=5)])
+    assert await _due(ports, limit=1) == DueMembers(deliveries=[DueDelivery(id=first.id, length=5)])
     for delivery in (first, second):
         await _claimed_delivery(ports, delivery)
     assert [one.id for one in await _due_files(ports)] == [file.id]
@@ -302,7 +302,7 @@ async def test_members_follow_a_resume_and_are_due(ports: Ports) -> None:
     file, delivery = await _member(ports, "a"), await _delivery(ports, "a")
     assert await _follow(ports, Action.PAUSE) == 2
     assert await _follow(ports, Action.RESUME) == 2
-    assert await _due(ports) == DueMembers(deliveries=[delivery.id])
+    assert await _due(ports) == DueMembers(deliveries=[DueDelivery(id=delivery.id, length=5)])
     await _claimed_delivery(ports, delivery)
     assert [one.id for one in await _due_files(ports)] == [file.id]
 
@@ -313,7 +313,7 @@ async def test_deliveries_follow_a_retry_and_files_are_left_to_a_look_at_their_s
     await ports.deliveries.finish(delivery.lease, DeliveryState.FAILED)
     await ports.deliveries.finish(delivered.lease, DeliveryState.DELIVERED)
     assert await _follow(ports, Action.RETRY) == 1
-    assert await _due(ports) == DueMembers(deliveries=[delivery.id])
+    assert await _due(ports) == DueMembers(deliveries=[DueDelivery(id=delivery.id, length=5)])
     assert (await _file(ports, failed)).state is FileState.FAILED
 
 

@@ -17,7 +17,6 @@ SMALL_FILES = 200
 LARGE_BYTES = 6 * SEGMENT_BYTES  # goes to the queue `large`
 STREAMS = 5  # deliveries that stand still together
 HELD_SECONDS = 30
-RECOVERY_SECONDS = 60
 FOREVER = float("inf")
 WEBDAV = ("hashed", "webdav")
 
@@ -61,7 +60,7 @@ def _killed_while_storing(world: World, kill: Callable[[Sequence[psutil.Process]
         segments.release()
         bundles.release()
         for batch in (small, large):
-            batch.whole(seconds=RECOVERY_SECONDS)
+            batch.whole()
     _require_taken_over(world, "files", held)
     _require_large_resumed(world, held)
 
@@ -101,7 +100,7 @@ def _killed_while_streaming(world: World, kill: Kill) -> None:
         world.proxies[target].plans.clear()
         world.proxies[target].reset_all()
         for batch in batches:
-            batch.whole(seconds=RECOVERY_SECONDS)
+            batch.whole()
     _require_taken_over(world, "deliveries", held)
 
 

@@ -46,6 +46,7 @@ def runtime_of(bench: Bench, members: MemoryMembers) -> Runtime:
         deletion=UNUSED,
         former=UNUSED,
         skipped=MemorySkippedPaths(),
+        lists=UNUSED,
         attempts=attempts,
     )
     return replace(bench.runtime(), batches=batches)

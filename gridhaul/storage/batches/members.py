@@ -23,7 +23,7 @@ from gridhaul.transfer.batches import (
     StoredMember,
 )
 from gridhaul.transfer.model import File, NewFile, Queue, RecordId
-from gridhaul.transfer.ports.batches import DueMembers
+from gridhaul.transfer.ports.batches import DueDelivery, DueMembers
 from gridhaul.transfer.states import DELIVERY_MOVES, FILE_MOVES, Action, FileState
 
 NAMES_OF_BATCH = [("batch_id", 1), ("name", 1)]
@@ -53,9 +53,10 @@ class MongoMembers:
 
     async def due(self, batch_id: RecordId, queue: Queue, *, limit: int) -> DueMembers:
         wanted = _owed(batch_id, queue) | {"$expr": DUE_AND_FREE}
-        deliveries = [one async for one in _first(self._deliveries, wanted, limit, {"_id": 1})]
+        found = _first(self._deliveries, wanted, limit, {"length": 1})
+        deliveries = [DueDelivery(id=RecordId(str(one["_id"])), length=one["length"]) async for one in found]
         if deliveries:
-            return DueMembers(deliveries=[RecordId(str(one["_id"])) for one in deliveries])
+            return DueMembers(deliveries=deliveries)
         files = [one async for one in _first(self._files, wanted, limit, WITHOUT_HISTORY)]
         return DueMembers(files=[self._codec.decode(one) for one in files])
 

@@ -63,10 +63,18 @@ class Lanes(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class DueDelivery:
+    """A delivery that is due."""
+
+    id: RecordId
+    length: int  # bytes of its file
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class DueMembers:
     """Members of a batch that are due in one queue, those that have waited longest first."""
 
-    deliveries: Sequence[RecordId] = ()
+    deliveries: Sequence[DueDelivery] = ()
     files: Sequence[File] = ()
 
 
