@@ -14,6 +14,7 @@ from api import accounts as account_routes
 from api import batches as batch_routes
 from api import checks as check_routes
 from api import counts, delete, deliveries, examples, files, finalize, front_page, keys, login, operations, prepare
+from api import lists as list_routes
 from api.account_counts import RecentCounts
 from api.authentication import Authentication
 from api.authenticator import Authenticator
@@ -43,6 +44,7 @@ from gridhaul.storage.accounts.usage import MongoUsage
 from gridhaul.storage.agenda import MongoAgenda, MongoDispatcherLease
 from gridhaul.storage.batches.batches import MongoBatches
 from gridhaul.storage.batches.lanes import MongoLanes
+from gridhaul.storage.batches.lists import MongoLists
 from gridhaul.storage.batches.members import MongoMembers
 from gridhaul.storage.batches.skipped import MongoSkippedPaths
 from gridhaul.storage.checking.checks import MongoChecks
@@ -81,7 +83,7 @@ def create_app() -> FastAPI:
     front_page.install(app)
     openapi_examples.install(app, schemas=examples.SCHEMAS, parameters=examples.PARAMETERS, problems=examples.PROBLEMS)
     # Starlette tries one route after another, so the routes with the most requests are first.
-    records = (prepare, files, finalize, deliveries, operations, delete, batch_routes, counts)
+    records = (prepare, files, finalize, deliveries, operations, delete, batch_routes, list_routes, counts)
     for part in (*records, check_routes, account_routes, keys):
         app.include_router(part.router, responses=problems.documented(*ANSWERS, *chain.ANSWERS))
     app.include_router(login.router, responses=problems.documented(422, 503, *chain.ANSWERS))
@@ -145,6 +147,8 @@ def _service(
         lanes=MongoLanes(database),
         members=members,
         skipped=skipped,
+        lists=MongoLists(database),
+        list_slots=list_routes.list_slots(),
         batch_counts=BatchCounts(batches, members, skipped),
         max_open_batches=settings.max_open_batches,
         downloads=DownloadSlots(),

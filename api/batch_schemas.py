@@ -15,6 +15,7 @@ MOST_SOURCES = 1000
 MOST_PATTERNS = 100
 MOST_TARGETS = 16
 
+ListId = Annotated[str, StringConstraints(pattern="^[0-9a-f]{24}$")]
 Pattern = Annotated[str, StringConstraints(min_length=1, max_length=1024)]
 Patterns = Annotated[list[Pattern], Field(max_length=MOST_PATTERNS)]
 
@@ -36,12 +37,18 @@ BatchTargets = Annotated[list[BatchTargetBody], Field(min_length=1, max_length=M
 
 
 class BatchBody(Body):
-    paths: Annotated[list[FilePath], Field(min_length=1, max_length=MOST_SOURCES)] = Field(
+    paths: Annotated[list[FilePath], Field(min_length=1, max_length=MOST_SOURCES)] | None = Field(
+        default=None,
         description="Files, directories and patterns (`**`, `*`, `?`, `[…]`) on the server. A directory keeps its name "
-        "in the names of its files, unless its path ends with `/`"
+        "in the names of its files, unless its path ends with `/`. Either this or `list_id` is needed",
+    )
+    list_id: ListId | None = Field(
+        default=None, description="A list or a manifest that was sent to `/lists`, instead of `paths`"
     )
     base: FilePath | None = Field(
-        default=None, description="Directory above all paths; the names of the files are relative to it"
+        default=None,
+        description="Directory above all paths; the names of the files, and relative paths of a list, are relative to "
+        "it",
     )
     include: Patterns = Field(default=[], description="Only files that one of these patterns matches, as in gitignore")
     exclude: Patterns = Field(default=[], description="No files and folders that these patterns match, as in gitignore")
@@ -177,7 +184,8 @@ class PlanView(BaseModel):
 class BatchView(BaseModel):
     batch_id: str
     owner: str
-    paths: list[str]
+    paths: list[str] = Field(description="Empty if a list names the files")
+    list_id: str | None = Field(description="The list that names the files; null: `paths` do")
     base: str | None
     choice: ChoiceView
     deliver_to: list[BatchTargetView]
@@ -204,6 +212,7 @@ class BatchView(BaseModel):
             batch_id=batch.id,
             owner=batch.owner,
             paths=list(batch.sources),
+            list_id=batch.list_id,
             base=batch.base,
             choice=ChoiceView.of(batch.choice),
             deliver_to=[BatchTargetView.of(wanted) for wanted in batch.deliver_to],

@@ -44,7 +44,10 @@ MOVED = documented(404, 409)
 
 
 @router.post(
-    "", status_code=202, summary="Register files of the server that belong together", responses={202: LOCATION}
+    "",
+    status_code=202,
+    summary="Register files of the server that belong together",
+    responses={202: LOCATION, **documented(404)},
 )
 async def start_batch(
     body: BatchBody,
@@ -57,7 +60,7 @@ async def start_batch(
     request_fingerprint = fingerprint(body.model_dump_json())
     batch = await service.batches.find_by_key(caller.username, idempotency_key) if idempotency_key else None
     if batch is None:
-        new = _new_batch(
+        new = await _new_batch(
             body, caller, service, idempotency_key=idempotency_key, request_fingerprint=request_fingerprint
         )
         await _require_room(service, caller)
@@ -221,17 +224,25 @@ async def _require_room(service: Service, caller: Caller) -> None:
         raise TooManyOpenBatches(detail, retry_after_seconds=TRY_AGAIN_SECONDS)
 
 
-def _new_batch(
+async def _new_batch(
     body: BatchBody, caller: Caller, service: Service, *, idempotency_key: str | None, request_fingerprint: str
 ) -> NewBatch:
     if body.update and not body.targets():
         raise InvalidValue("`update` compares with earlier deliveries, so `deliver_to` is needed.")
-    roots = Roots(configured=service.roots, allowed=caller.roots_among(service.roots))
-    sources = tuple(check_source(path) for path in body.paths)
+    if (body.paths is None) == (body.list_id is None):
+        raise InvalidValue("Give either `paths` or `list_id`.")
+    allowed = caller.roots_among(service.roots)
+    sources = tuple(check_source(path) for path in body.paths or ())
+    if body.list_id is None:
+        root_of = tuple(map(Roots(configured=service.roots, allowed=allowed).holding, sources))
+    else:
+        await _check_list(RecordId(body.list_id), body.base, caller, service)
+        root_of = allowed
     return NewBatch(
         owner=caller.username,
         sources=sources,
-        root_of=tuple(str(roots.holding(path)) for path in sources),
+        list_id=RecordId(body.list_id) if body.list_id else None,
+        root_of=tuple(map(str, root_of)),
         base=_base(body.base, sources),
         choice=body.choice(),
         deliver_to=tuple(_target(wanted, caller, service) for wanted in body.targets()),
@@ -241,6 +252,15 @@ def _new_batch(
         idempotency_key=idempotency_key,
         request_fingerprint=request_fingerprint,
     )
+
+
+async def _check_list(list_id: RecordId, base: str | None, caller: Caller, service: Service) -> None:
+    """Raise NotFound unless the list is the caller's, and InvalidValue if it needs a base."""
+    found = await service.lists.get(list_id)
+    if found is None or found.owner != caller.username:
+        raise NotFound("There is no such list.")
+    if found.relative and base is None:
+        raise InvalidValue("The list has relative paths, so `base` is needed.")
 
 
 def _base(base: str | None, sources: tuple[str, ...]) -> str | None:

@@ -16,6 +16,7 @@ from api.password_attempts import PasswordAttempts
 from api.rate_limits import RateLimits
 from api.source_lookup import SourceLookup
 from gridhaul.asgi.audit import audit
+from gridhaul.asgi.concurrency_limit import ConcurrencyLimit
 from gridhaul.asgi.readiness import Readiness
 from gridhaul.identity.passwords import Passwords
 from gridhaul.transfer.access import Caller
@@ -28,6 +29,7 @@ from gridhaul.transfer.ports.contents import ContentReading
 from gridhaul.transfer.ports.deliveries import DeliveryRegistry
 from gridhaul.transfer.ports.files import FileRegistry
 from gridhaul.transfer.ports.hints import Hints
+from gridhaul.transfer.ports.lists import ListIntake
 from gridhaul.transfer.states import DELIVERY_MOVES, STORABLE, Action, FileState
 
 TRY_AGAIN_SECONDS = 5
@@ -45,6 +47,8 @@ class Service:
     lanes: Lanes
     members: Members
     skipped: SkippedPaths
+    lists: ListIntake
+    list_slots: ConcurrencyLimit
     batch_counts: BatchCounts
     max_open_batches: int
     downloads: DownloadSlots

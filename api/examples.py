@@ -23,6 +23,7 @@ from gridhaul.transfer.errors import (
 FILE_ID = "69285d1f3c6e0b7a94d2f815"
 DELIVERY_ID = "5f0a9c47be31d86072f4e19b"
 CHECK_ID = "69285e8d3c6e0b7a94d2f8a4"
+LIST_ID = "69285d2e3c6e0b7a94d2f827"
 BATCH_ID = "69285d3a3c6e0b7a94d2f83c"
 KEY_ID = "65f0c2a4e1b7d3908c6a5e42"
 PATH = "/srv/exports/run42.h5"
@@ -45,6 +46,8 @@ PARAMETERS = {
     "delivery_id": DELIVERY_ID,
     "check_id": CHECK_ID,
     "batch_id": BATCH_ID,
+    "list_id": LIST_ID,
+    "format": "paths",
     "key_id": KEY_ID,
     "username": "alice",
     "repr-digest": f"sha-256=:{base64.b64encode(bytes.fromhex(SHA256)).decode()}:",
@@ -169,6 +172,7 @@ BATCH: dict[str, Any] = {
     "batch_id": BATCH_ID,
     "owner": "alice",
     "paths": ["/srv/exports/run42", "/srv/exports/notes/*.txt"],
+    "list_id": None,
     "base": None,
     "choice": {"include": [], "exclude": ["*.tmp"], "hidden": True, "links": "skip", "empty_folders": False},
     "deliver_to": [{"target": TARGET, "prefix": "2025/november", "if_exists": "fail"}],
@@ -178,6 +182,7 @@ BATCH: dict[str, Any] = {
     "update": False,
     "unchanged": 0,
     "excluded": 3,
+    "plan": None,
     "counts": {
         "files": {"STORED": {"count": 20, "bytes": 20 * LENGTH}},
         "deliveries": {"DELIVERED": {"count": 19, "bytes": 19 * LENGTH}, "FAILED": {"count": 1, "bytes": LENGTH}},
@@ -198,6 +203,17 @@ BATCH: dict[str, Any] = {
         "skipped": f"/batches/{BATCH_ID}/skipped",
         "sha256sums": f"/batches/{BATCH_ID}/sha256sums",
     },
+}
+LIST: dict[str, Any] = {
+    "list_id": LIST_ID,
+    "owner": "alice",
+    "format": "sha256sums",
+    "length": 1640,
+    "entries": 20,
+    "relative": 20,
+    "created_at": BEGUN,
+    "expires_at": "2025-11-28T14:16:31.402000Z",
+    "links": {"self": f"/lists/{LIST_ID}"},
 }
 SKIPPED = {"path": "/srv/exports/run42/latest", "reason": "link", "detail": "Links are not followed."}
 CHECK: dict[str, Any] = {
@@ -267,6 +283,7 @@ SCHEMAS = BODIES | {
     "DeliveryPageView": {"deliveries": [DELIVERY], "next_cursor": None},
     "BatchView": BATCH,
     "BatchesView": {"batches": [BATCH], "next_cursor": None},
+    "ListView": LIST,
     "SkippedPageView": {"skipped": [SKIPPED], "next_cursor": None},
     "AccountCountsView": COUNTS,
     "CheckView": CHECK,

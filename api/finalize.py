@@ -8,12 +8,13 @@ from pydantic.json_schema import SkipJsonSchema
 
 from api.auth import Finalizing
 from api.dependencies import Id, ServiceDep
+from api.members import hint
 from api.schemas import LOCATION, DeliveryView, FinalizeBody
 from gridhaul.asgi.bounded_route import BoundedRoute
 from gridhaul.asgi.problems import documented
 from gridhaul.outgoing.headers import read_repr_digest
 from gridhaul.transfer.errors import DigestMismatch, DigestRequired, LengthMismatch, Malformed
-from gridhaul.transfer.model import Destination, Hint, NewDelivery, TaskName
+from gridhaul.transfer.model import Destination, NewDelivery, TaskName
 from gridhaul.transfer.naming import check_object_name
 from gridhaul.transfer.states import DeliveryState
 
@@ -84,7 +85,7 @@ async def finalize(
     if delivery.state is not DeliveryState.DELIVERED:
         await service.accept(delivery)
     if queued:
-        service.hints.offer(Hint(task=TaskName.FINALIZE_FILE, record_id=delivery.id, queue=delivery.queue))
+        await hint(service, delivery, TaskName.FINALIZE_FILE)
     else:
         response.status_code = 200
     response.headers["Location"] = f"/deliveries/{delivery.id}"

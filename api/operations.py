@@ -7,14 +7,14 @@ from fastapi import APIRouter
 from api.account_limits import room_for_one
 from api.auth import Finalizing, Preparing
 from api.dependencies import Id, Service, ServiceDep
+from api.members import hint, let_batch_go_on
 from api.prepare import renewed_source
 from api.schemas import DeliveryView, FileView
 from gridhaul.asgi.problems import documented
 from gridhaul.transfer.access import Caller
-from gridhaul.transfer.batches import GO_ON_WITH_MEMBER, BatchState
 from gridhaul.transfer.charging import retry_charged
 from gridhaul.transfer.errors import StateConflict
-from gridhaul.transfer.model import Delivery, File, Hint, RecordId, TaskName
+from gridhaul.transfer.model import Delivery, File, RecordId, TaskName
 from gridhaul.transfer.states import DELIVERY_MOVES, FILE_MOVES, Action, DeliveryState, FileState
 
 router = APIRouter(tags=["operations"])
@@ -71,7 +71,7 @@ async def retry_file(file_id: Id, caller: Preparing, service: ServiceDep) -> Fil
     if file.state not in FILE_MOVES[Action.RETRY].from_states:
         return FileView.of(await move_file(file_id, Action.RETRY, caller=caller, service=service), service.obstacles)
     _check_target(file, caller=caller, service=service)
-    await _let_batch_go_on(service, file)
+    await let_batch_go_on(service, file)
     changes = await renewed_source(file, caller=caller, service=service)
     async with room_for_one(service, file.owner, account=await service.accounts.named(file.owner)):
         moved = await retry_charged(service.usage, service.files, file, changes=changes, who=caller.username)
@@ -140,7 +140,7 @@ async def move_file(file_id: RecordId, action: Action, *, caller: Caller, servic
     file = await service.file(caller, file_id)
     if move.to_state is FileState.REGISTERED:
         _check_target(file, caller=caller, service=service)
-        await _let_batch_go_on(service, file)
+        await let_batch_go_on(service, file)
     moved = await service.files.move(file_id, move, who=caller.username)
     return await _after_move(moved, file_id=file_id, action=action, caller=caller, service=service)
 
@@ -167,7 +167,7 @@ async def _after_move(
             raise StateConflict(f"The file is {file.state}: {FILE_ADVICE[file.state]}")
         return file
     if moved.state is FileState.REGISTERED:
-        await _hint(service, moved, TaskName.UPLOAD_FILE)
+        await hint(service, moved, TaskName.UPLOAD_FILE)
     return moved
 
 
@@ -185,7 +185,7 @@ async def move_delivery(
     delivery = await service.delivery(caller, delivery_id)
     if move.to_state is DeliveryState.QUEUED:
         service.check_target(caller, delivery.target)
-        await _let_batch_go_on(service, delivery)
+        await let_batch_go_on(service, delivery)
     moved = await service.deliveries.move(delivery_id, move, who=caller.username, **changes)
     if moved is None and action is Action.RETRY:
         moved = await service.deliveries.hurry(delivery_id, who=caller.username)
@@ -195,24 +195,5 @@ async def move_delivery(
             raise StateConflict(f"The delivery is {delivery.state}: {DELIVERY_ADVICE[delivery.state]}")
         return delivery
     if moved.state is DeliveryState.QUEUED:
-        await _hint(service, moved, TaskName.FINALIZE_FILE)
+        await hint(service, moved, TaskName.FINALIZE_FILE)
     return moved
-
-
-async def _let_batch_go_on(service: Service, record: File | Delivery) -> None:
-    """Let the record's batch go on if it is over. Raises StateConflict if the batch is PAUSED."""
-    if record.batch_id is None:
-        return
-    batch = await service.batches.get(record.batch_id)
-    if batch is not None and batch.state is BatchState.PAUSED:
-        raise StateConflict(f"The batch {batch.id} of the record is PAUSED; resume the batch.")
-    await service.batches.move(record.batch_id, GO_ON_WITH_MEMBER)
-
-
-async def _hint(service: Service, record: File | Delivery, task: TaskName) -> None:
-    """Send the record's hint; the hint of its lane, if it is a member of a batch."""
-    if record.batch_id is None:
-        service.hints.offer(Hint(task=task, record_id=record.id, queue=record.queue))
-        return
-    for hint in await service.lanes.wake(record.batch_id, record.owner, [record.queue]):
-        service.hints.offer(hint)

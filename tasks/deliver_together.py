@@ -16,7 +16,7 @@ from typing import Any
 import structlog
 
 from gridhaul.transfer.errors import DatabaseUnavailable, GridhaulError, LeaseLost, StopRequested, TargetUnavailable
-from gridhaul.transfer.model import Delivery, RecordId
+from gridhaul.transfer.model import Delivery, RecordId, TaskName
 from gridhaul.transfer.ports.targets import AtomicCommit, LooksTogether
 from gridhaul.transfer.states import DeliveryState, FileState
 from tasks.finalize_file import deliver_file
@@ -24,6 +24,7 @@ from tasks.look_together import Looks
 from tasks.runtime import Runtime
 from tasks.shared_leases import SharedLeases
 from tasks.small_delivery import LooksAndCommits, SmallDelivery
+from tasks.turns import does
 
 BYTES_AT_ONCE = 32 << 20  # of contents that one bundle holds in memory
 STEPS_AT_ONCE = 8  # each with a connection to the target
@@ -42,6 +43,7 @@ class ClaimedTogether:
     at: float  # a time before the claim, by the monotonic clock
 
 
+@does(TaskName.FINALIZE_FILE)
 async def deliver_together(runtime: Runtime, delivery_ids: Sequence[RecordId]) -> None:
     """Make the deliveries together, then each delivery that is or met something unusual by itself."""
     await deliver_claimed(runtime, await claim_together(runtime, delivery_ids))

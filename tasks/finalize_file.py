@@ -37,7 +37,7 @@ from tasks.object_reader import ObjectReader
 from tasks.receipt import make_receipt
 from tasks.runtime import Runtime, worker
 from tasks.sent_object import SentObject
-from tasks.turns import does, in_turn
+from tasks.turns import in_turn
 
 
 @app.task(name=TaskName.FINALIZE_FILE)
@@ -46,7 +46,6 @@ def finalize_file(delivery_id: str) -> None:
     worker.run(in_turn(deliver_file), delivery_id)
 
 
-@does(TaskName.FINALIZE_FILE)
 async def deliver_file(runtime: Runtime, delivery_id: str) -> None:
     """Claim the delivery and do it. Do nothing if the claim fails."""
     delivery = await runtime.deliveries.claim(

@@ -36,7 +36,8 @@ async def plan_some(runtime: Runtime, batch: Batch, tenure: Tenure) -> None:
     await runtime.batches.planned_names.forget(batch.id)
     skipped = dict(await runtime.batches.skipped.counts(batch.id))
     counts = replace(await runtime.batches.members.counts(batch.id), skipped=skipped)
-    await runtime.batches.records.finish(batch.lease, BatchState.PLANNED, **finding.fields(), counts=counts, error=error)
+    changes = {**finding.fields(), "counts": counts, "error": error}
+    await runtime.batches.records.finish(batch.lease, BatchState.PLANNED, **changes)
 
 
 async def begin_planned(runtime: Runtime, batch: Batch) -> None:

@@ -74,8 +74,9 @@ async def _follow(runtime: Runtime, batch: Batch, action: Action, tenure: Tenure
         else:
             await runtime.batches.records.renew(batch.lease, following=None)
         return not moved
-    await runtime.batches.records.renew(batch.lease, following=None)
+    # First wake the lanes: if this worker dies before it clears `following`, another one wakes them again.
     await wake_lanes(runtime, batch)
+    await runtime.batches.records.renew(batch.lease, following=None)
     return True
 
 
@@ -95,6 +96,7 @@ async def wake_lanes(runtime: Runtime, batch: Batch, queues: Sequence[Queue] = (
 async def _end_if_over(runtime: Runtime, batch: Batch) -> None:
     records = runtime.batches.records
     if await runtime.batches.members.any_open(batch.id):
+        await _wake_lanes_of_due(runtime, batch)
         await records.release(batch.lease, BatchState.RUNNING, delay_seconds=LOOK_SECONDS, **_after_look(batch))
         # The last member may have ended since the look. Its lane could not let the batch look: the batch was leased.
         if not await runtime.batches.members.any_open(batch.id):
@@ -102,6 +104,13 @@ async def _end_if_over(runtime: Runtime, batch: Batch) -> None:
         return
     counts, summary = await count(runtime, batch.id), await _summary(runtime, batch.id)
     await records.finish(batch.lease, BatchState.DONE, counts=counts, summary=summary, **_after_look(batch))
+
+
+async def _wake_lanes_of_due(runtime: Runtime, batch: Batch) -> None:
+    """Wake the lanes that have due members: whoever made a member due may have died before it woke the lane."""
+    members = runtime.batches.members
+    due = {queue: await members.due(batch.id, queue, limit=1) for queue in (Queue.SMALL, Queue.LARGE)}
+    await wake_lanes(runtime, batch, [queue for queue, some in due.items() if some.deliveries or some.files])
 
 
 def _after_look(batch: Batch) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from gridhaul.transfer.ports.hints import WaitingOwners
 LOOK_SECONDS = 0.25  # while nobody else waits, a child looks for others at most every so many seconds
 TURNS_MOST = 16  # so many others are served before the message itself
 
+TAKES_IDS = frozenset({TaskName.STORE_BUNDLE, TaskName.FINALIZE_FILE})  # their journeys take a list of ids
 Journey = Callable[[Any, Any], Coroutine[Any, Any, None]]
 _JOURNEYS: dict[TaskName, Journey] = {}
 log = structlog.get_logger(__name__)
@@ -90,6 +91,6 @@ async def _turn(runtime: Any, hints: Sequence[Hint]) -> None:
     task = hints[0].task
     ids = [hint.record_id for hint in hints]
     try:
-        await _JOURNEYS[task](runtime, ids if task is TaskName.STORE_BUNDLE else ids[0])
+        await _JOURNEYS[task](runtime, ids if task in TAKES_IDS else ids[0])
     except Exception:
         log.exception("turn_broke", task=task.value)  # the message that woke the child comes next all the same

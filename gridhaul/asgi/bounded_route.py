@@ -82,16 +82,17 @@ def _require_room(length: int, max_bytes: int) -> None:
         raise PayloadTooLarge(f"The body may have at most {max_bytes} bytes.")
 
 
-def require_type(request: Request, media_type: str) -> None:
-    """Raise UnsupportedMediaType unless Content-Type is `media_type`. `application/…+json` is JSON too (RFC 6839)."""
+def require_type(request: Request, *media_types: str) -> None:
+    """Raise UnsupportedMediaType unless Content-Type is one of these. `application/…+json` is JSON too (RFC 6839)."""
     declared = request.headers.get("Content-Type", "")
-    if declared == media_type:
+    if declared in media_types:
         return
     parsed = Headers()
     parsed["Content-Type"] = declared
     name = parsed.get_content_type()
-    if name != media_type and not (media_type == JSON and name.startswith("application/") and name.endswith("+json")):
-        raise UnsupportedMediaType(f"The body must be {media_type}, and Content-Type must say so.")
+    is_json = name.startswith("application/") and name.endswith("+json")
+    if (JSON if is_json else name) not in media_types:
+        raise UnsupportedMediaType(f"The body must be {' or '.join(media_types)}, and Content-Type must say so.")
 
 
 def _replayed(body: bytes, receive: Receive) -> Receive:

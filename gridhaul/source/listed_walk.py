@@ -31,8 +31,8 @@ class Place:
 class ListedWalk:
     """The files that one page of a list names. Iterate once.
 
-    `base` is the folder, with `/` at its end, to which paths and names are relative. If it is None, every path is
-    absolute, and names are as those of sources without a list.
+    `base` is the folder to which paths and names are relative. If it is None, every path is absolute, and names are as
+    those of sources without a list.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class ListedWalk:
         self._page = page
         self._format = list_format
         self._roots = roots
-        self._base = base
+        self._base = f"{normal(base).rstrip('/')}/" if base is not None else None
         self._selection = selection
         self._limits = limits
         self._place = place

@@ -7,11 +7,12 @@ from pymongo import ReturnDocument
 
 from gridhaul.storage.connect import Collection, Database, Document, maps_database_errors
 from gridhaul.storage.lease import GONE, NOW, after, past
-from gridhaul.transfer.bundle import BUNDLE_FILES, storing_task
+from gridhaul.transfer.bundle import BUNDLE_FILES, first_bundle, storing_task
 from gridhaul.transfer.model import Hint, Queue, RecordId, TaskName
 from gridhaul.transfer.states import OVER, FileState
 
 _FIELDS: Document = dict.fromkeys(("state", "queue", "length", "attempts", "content_id", "token"), 1)
+DONE_TOGETHER = frozenset({TaskName.STORE_BUNDLE, TaskName.FINALIZE_FILE})  # of small files, several in one turn
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -97,13 +98,20 @@ class MongoWaitingOwners:
         return None
 
     async def _hints(self, source: _Source, document: Document) -> Sequence[Hint]:
-        """Return the record's hint; if it is a file of a bundle, also those of the owner's other such files."""
+        """Return the record's hint; if such records are done together, also those of the owner's others."""
         hint = _hint(source, document)
-        if hint.task is not TaskName.STORE_BUNDLE:
+        if hint.queue is not Queue.SMALL or hint.task not in DONE_TOGETHER:
             return [hint]
         others = await _waiting(source, hint.queue, document["owner"], BUNDLE_FILES)
-        together = [one for one in (_hint(source, other) for other in others) if one.task is hint.task]
-        return together or [hint]
+        alike = [_Waiting(hint=_hint(source, other), length=other["length"]) for other in others]
+        together = first_bundle([one for one in alike if one.hint.task is hint.task])
+        return [one.hint for one in together] or [hint]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Waiting:
+    hint: Hint
+    length: int
 
 
 @maps_database_errors

@@ -132,6 +132,10 @@ class TooManyOpenBatches(GridhaulError):
     code, status, retryable = "too_many_open_batches", 429, True
 
 
+class TooManyLists(GridhaulError):
+    code, status, retryable = "too_many_lists", 429, True
+
+
 class InvalidValue(GridhaulError):
     code, status = "invalid_value", 422
 

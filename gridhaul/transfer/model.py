@@ -154,7 +154,10 @@ class Expected:
         """Raise ManifestMismatch if the manifest names other bytes than those of the seal."""
         self.require_length(seal.length)
         if self.sha256 not in (None, seal.sha256):
-            raise ManifestMismatch("The file's bytes are not those that the manifest names: their SHA-256 differs.")
+            raise ManifestMismatch(
+                "The file's bytes are not those that the manifest names: "
+                f"their SHA-256 is {seal.sha256}, and the manifest names {self.sha256}."
+            )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -15,6 +15,7 @@ from api.authenticator import Authenticator
 from api.batch_counts import BatchCounts
 from api.dependencies import Service
 from api.download_limit import DownloadSlots
+from api.lists import list_slots
 from api.obstacles import Obstacles
 from api.open_file_limit import OpenFileLimit
 from api.parts import Parts
@@ -110,6 +111,8 @@ async def serving(
         lanes=ports.lanes,
         members=ports.members,
         skipped=ports.skipped,
+        lists=ports.lists,
+        list_slots=list_slots(),
         batch_counts=BatchCounts(ports.batches, ports.members, ports.skipped),
         max_open_batches=max_open_batches,
         downloads=DownloadSlots(),

@@ -201,7 +201,7 @@ async def test_lists_of_deliveries_use_an_index(api: Api, ports: Ports, database
         assert (await api.http.get("/deliveries", params=query)).status_code == 200
     await database.command("profile", 0)
     seen = [one async for one in database["system.profile"].find({"op": "query", "command.sort": {"$exists": True}})]
-    assert len(seen) == 4
+    assert len(seen) >= 4  # a page after a cursor takes two looks
     for one in seen:
         assert one["planSummary"].startswith("IXSCAN"), one["planSummary"]
         assert not one.get("hasSortStage")

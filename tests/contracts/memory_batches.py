@@ -24,7 +24,7 @@ from gridhaul.transfer.batches import (
     StoredMember,
     Token,
 )
-from gridhaul.transfer.bundle import BUNDLE_FILES
+from gridhaul.transfer.bundle import BUNDLE_FILES, BUNDLED_BYTES
 from gridhaul.transfer.model import Delivery, File, Hint, NewFile, Queue, RecordId, TaskName
 from gridhaul.transfer.ports.batches import (
     BatchRegistry,
@@ -183,7 +183,7 @@ class MemoryMembers:
         return DueMembers(files=_due(self._file_rows(batch_id), queue, limit))
 
     async def next_due(self, batch_id: RecordId, queue: Queue) -> datetime | None:
-        rows = itertools.chain(self._delivery_rows(batch_id), self._file_rows(batch_id))
+        rows: list[Row[Any]] = [*self._delivery_rows(batch_id), *self._file_rows(batch_id)]
         times = (max(at, row.lease_until or at) for at, row in _owed(rows, queue))
         earliest = min(times, default=None)
         return None if earliest is None else moment(earliest)
@@ -215,10 +215,16 @@ class MemoryMembers:
     async def counts(self, batch_id: RecordId) -> Counts:
         files = [row.record for row in self._file_rows(batch_id)]
         deliveries = [row.record for row in self._delivery_rows(batch_id)]
-        errors = [one.error for one in (*files, *deliveries) if one.state == FileState.FAILED]
+        members: list[File | Delivery] = [*files, *deliveries]
+        errors = [one.error for one in members if one.state.value == FileState.FAILED.value]
         codes = Counter(error.code for error in errors if error is not None)
-        counted = {"failures": dict(codes), "skipped": {}, "counted_at": wall_clock()}
-        return Counts(files=_groups(files), deliveries=_groups(deliveries), **counted)
+        return Counts(
+            files=_groups(files),
+            deliveries=_groups(deliveries),
+            failures=dict(codes),
+            skipped={},
+            counted_at=wall_clock(),
+        )
 
     async def stored(self, batch_id: RecordId) -> AsyncGenerator[StoredMember]:
         stored = [row.record for row in self._file_rows(batch_id) if row.record.state is FileState.STORED]
@@ -280,25 +286,31 @@ class MemoryWaitingOwners:
         )
 
     async def next(self, queue: Queue, *, after: str, instead_of: str) -> tuple[str, Sequence[Hint]] | None:
-        hinted: dict[str, list[Hint]] = {}
-        for _, owner, hint in sorted(self._hinted(queue), key=itemgetter(0)):
-            hinted.setdefault(owner, []).append(hint)
+        hinted: dict[str, list[tuple[Hint, int]]] = {}
+        for _, owner, hint, length in sorted(self._hinted(queue), key=itemgetter(0)):
+            hinted.setdefault(owner, []).append((hint, length))
         hinted.pop(instead_of, None)
-        owner = min((name for name in hinted if name > after), default=min(hinted, default=None))
-        return None if owner is None else (owner, _turn(hinted[owner]))
+        if not hinted:
+            return None
+        following = min((name for name in hinted if name > after), default=min(hinted))
+        return following, _turn(hinted[following])
 
-    def _hinted(self, queue: Queue) -> Iterator[tuple[float, str, Hint]]:
+    def _hinted(self, queue: Queue) -> Iterator[tuple[float, str, Hint, int]]:
         for rows, task in self._sources:
             for row in rows.values():
                 if row.hinted_at is not None and queue_of(row) is queue and not hinted_by_batch(row):
-                    yield row.hinted_at, row.record.owner, hint_of(row, task_of(row.record, task))
+                    length = getattr(row.record, "length", 0)  # a lane has none
+                    yield row.hinted_at, row.record.owner, hint_of(row, task_of(row.record, task)), length
 
 
-def _turn(hints: Sequence[Hint]) -> Sequence[Hint]:
-    """Return the first of the hints; if it is for a bundle, also the other hints for one."""
-    if hints[0].task is not TaskName.STORE_BUNDLE:
-        return hints[:1]
-    return [hint for hint in hints if hint.task is TaskName.STORE_BUNDLE][:BUNDLE_FILES]
+def _turn(waiting: Sequence[tuple[Hint, int]]) -> Sequence[Hint]:
+    """Return the first hint; if such small records are done together, also the hints of the others, by their lengths."""
+    first, _ = waiting[0]
+    if first.queue is not Queue.SMALL or first.task not in (TaskName.STORE_BUNDLE, TaskName.FINALIZE_FILE):
+        return [first]
+    ends = itertools.accumulate(length for _, length in waiting)
+    alike = [(hint, end) for (hint, _), end in zip(waiting, ends, strict=True) if hint.task is first.task]
+    return [hint for at, (hint, end) in enumerate(alike[:BUNDLE_FILES]) if at == 0 or end <= BUNDLED_BYTES]
 
 
 def _owed(rows: Iterable[Row[Any]], queue: Queue) -> Iterator[tuple[float, Row[Any]]]:

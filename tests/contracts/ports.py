@@ -11,6 +11,7 @@ from gridhaul.storage.accounts.usage import MongoUsage
 from gridhaul.storage.agenda import MongoAgenda, MongoWaitingOwners
 from gridhaul.storage.batches.batches import MongoBatches
 from gridhaul.storage.batches.lanes import MongoLanes
+from gridhaul.storage.batches.lists import MongoLists
 from gridhaul.storage.batches.members import MongoMembers
 from gridhaul.storage.batches.skipped import MongoSkippedPaths
 from gridhaul.storage.checking.checks import MongoChecks
@@ -43,6 +44,7 @@ from gridhaul.transfer.ports.deliveries import DeliverableRecords, DeliveryRegis
 from gridhaul.transfer.ports.files import FileRegistry, StorableFiles
 from gridhaul.transfer.ports.heartbeats import HeartbeatLookup, Heartbeats
 from gridhaul.transfer.ports.hints import Agenda, WaitingOwners
+from gridhaul.transfer.ports.lists import ListIntake, UsedLists
 from gridhaul.transfer.ports.targets import SeenTargets
 from gridhaul.transfer.states import STORABLE, FileState
 from tests.contracts.memory_accounts import MemoryAccounts, MemoryUsage
@@ -57,6 +59,7 @@ from tests.contracts.memory_checks import MemoryChecks
 from tests.contracts.memory_contents import MemoryContents, MemoryIntake
 from tests.contracts.memory_counting import MemoryAccountCounting
 from tests.contracts.memory_heartbeats import MemoryHeartbeatLookup, MemoryHeartbeats
+from tests.contracts.memory_path_lists import MemoryPathLists
 from tests.contracts.memory_registry import MemoryAgenda, MemoryDeliveries, MemoryFiles
 from tests.contracts.memory_seen_targets import MemorySeenTargets
 
@@ -87,6 +90,10 @@ class Batches(BatchRegistry, RunnableBatches, Protocol):
     """Batches as the api and as workers use them."""
 
 
+class Lists(ListIntake, UsedLists, Protocol):
+    """Lists as the api and as workers use them."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Ports:
     files: Files
@@ -97,6 +104,7 @@ class Ports:
     lanes: Lanes
     members: Members
     skipped: SkippedPaths
+    lists: Lists
     waiting_owners: WaitingOwners
     contents: Contents
     accounts: Accounts
@@ -124,6 +132,7 @@ def memory_ports(*, lease_seconds: float, sweep_after_seconds: float = SWEEP_AFT
         lanes=lanes,
         members=MemoryMembers(files, deliveries),
         skipped=MemorySkippedPaths(),
+        lists=MemoryPathLists(batches.rows),
         waiting_owners=MemoryWaitingOwners(files.rows, deliveries.rows, lanes.rows),
         contents=contents,
         accounts=accounts,
@@ -148,6 +157,7 @@ def mongo_ports(database: Database, *, lease_seconds: float, sweep_after_seconds
         lanes=MongoLanes(database),
         members=MongoMembers(database, files, deliveries),
         skipped=MongoSkippedPaths(database),
+        lists=MongoLists(database),
         waiting_owners=MongoWaitingOwners(database),
         contents=MongoContents(database, sweep_seconds=sweep_after_seconds),
         accounts=MongoAccounts(database),

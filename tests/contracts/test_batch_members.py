@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -47,6 +48,10 @@ async def _due_files(ports: Ports, queue: Queue = Queue.SMALL, *, limit: int = 1
     due = await _due(ports, queue, limit=limit)
     assert not due.deliveries
     return due.files
+
+
+def _only(*deliveries: Delivery) -> DueMembers:
+    return DueMembers(deliveries=[DueDelivery(id=one.id, length=one.length) for one in deliveries])
 
 
 async def _nothing_is_due(ports: Ports, queue: Queue = Queue.SMALL) -> bool:
@@ -102,7 +107,7 @@ async def test_inserted_files_have_what_was_asked_for_and_are_due(ports: Ports) 
     alone = await registered(ports, replace(new_file(), batch_id=ANOTHER_BATCH))
     for name in ("owner", "name", "path", "length", "identity", "queue", "deliver_to", "if_changed", "batch_id"):
         assert getattr(file, name) == getattr(new, name)
-    same = {"id": alone.id, "created_at": alone.created_at, "updated_at": alone.updated_at}
+    same: dict[str, Any] = {"id": alone.id, "created_at": alone.created_at, "updated_at": alone.updated_at}
     same |= {"next_attempt_at": alone.next_attempt_at, "name": alone.name, "path": alone.path}
     same |= {"length": alone.length, "identity": alone.identity, "deliver_to": (), "batch_id": ANOTHER_BATCH}
     assert replace(file, **same) == alone
@@ -169,8 +174,8 @@ async def test_member_is_due_again_when_its_lease_ends(short_leases: Ports) -> N
 async def test_deliveries_are_due_before_files(ports: Ports) -> None:
     file, first, second = await _member(ports, "a"), await _delivery(ports, "a"), await _delivery(ports, "b")
     await _delivery(ports, "c", queue=Queue.LARGE)
-    assert await _due(ports) == DueMembers(deliveries=[DueDelivery(id=first.id, length=5), DueDelivery(id=second.id, length=5)])
-    assert await _due(ports, limit=1) == DueMembers(deliveries=[DueDelivery(id=first.id, length=5)])
+    assert await _due(ports) == _only(first, second)
+    assert await _due(ports, limit=1) == _only(first)
     for delivery in (first, second):
         await _claimed_delivery(ports, delivery)
     assert [one.id for one in await _due_files(ports)] == [file.id]
@@ -302,7 +307,7 @@ async def test_members_follow_a_resume_and_are_due(ports: Ports) -> None:
     file, delivery = await _member(ports, "a"), await _delivery(ports, "a")
     assert await _follow(ports, Action.PAUSE) == 2
     assert await _follow(ports, Action.RESUME) == 2
-    assert await _due(ports) == DueMembers(deliveries=[DueDelivery(id=delivery.id, length=5)])
+    assert await _due(ports) == _only(delivery)
     await _claimed_delivery(ports, delivery)
     assert [one.id for one in await _due_files(ports)] == [file.id]
 
@@ -313,7 +318,7 @@ async def test_deliveries_follow_a_retry_and_files_are_left_to_a_look_at_their_s
     await ports.deliveries.finish(delivery.lease, DeliveryState.FAILED)
     await ports.deliveries.finish(delivered.lease, DeliveryState.DELIVERED)
     assert await _follow(ports, Action.RETRY) == 1
-    assert await _due(ports) == DueMembers(deliveries=[DueDelivery(id=delivery.id, length=5)])
+    assert await _due(ports) == _only(delivery)
     assert (await _file(ports, failed)).state is FileState.FAILED
 
 

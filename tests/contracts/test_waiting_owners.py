@@ -135,3 +135,16 @@ async def test_turns_change_nothing_so_they_can_be_asked_for_again(ports: Ports)
     await _file_of(ports, "anna")
     turns = [await _next(ports) for _ in range(3)]
     assert all(one == another for one, another in itertools.pairwise(turns))
+
+
+async def test_turn_has_all_small_deliveries_of_the_owner_and_one_large(ports: Ports) -> None:
+    small = [new_delivery(destination(object_name=name)) for name in "abc"]
+    large = new_delivery(destination("mirror"), queue=Queue.LARGE)
+    for one in (*small, large):
+        await ports.deliveries.make_all([replace(one, owner="anna")])
+        await _a_moment_passes()
+    _, hints = await _next(ports)
+    assert [hint.record_id for hint in hints] == [one.id for one in small]
+    assert {hint.task for hint in hints} == {TaskName.FINALIZE_FILE}
+    _, hints = await _next(ports, queue=Queue.LARGE)
+    assert [hint.record_id for hint in hints] == [large.id]

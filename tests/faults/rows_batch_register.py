@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
+from bson import ObjectId
 
 from gridhaul.transfer.skipping import shown
 from tests.faults.batches import SentBatch, Tree, answered, require_quota
@@ -19,6 +20,7 @@ from tests.journeys.operator import Json
 PATHS = 20_000
 FOLDERS = 40
 KILLS = 4
+VANISHES = ".vanishes"
 CHANGING = 200  # files that appear and vanish meanwhile
 PAGE = 1000
 RECOVERY_SECONDS = 300
@@ -45,21 +47,23 @@ def killed_while_registering_many(world: World) -> None:
 
 def register_under_kills(world: World, *, paths: int) -> None:
     """Register the paths while the worker is killed, and require that each path is registered or skipped once."""
-    tree, lasting, skipped = _make_tree(world, paths)
-    vanishing = [path for path in lasting if path.suffix == ".vanishes"]
+    tree, files, skipped = _make_tree(world, paths)
+    vanishing = [path for path in files if path.suffix == VANISHES]
     with _changing(tree, vanishing) as appeared:
         batch = SentBatch.start(world, Tree(path=tree, files={}))
         with world.recovers():
-            kills = [
-                _kill_registering(world, batch, at=world.rng.uniform(kill, kill + 1) * paths / (KILLS + 1))
-                for kill in range(KILLS)
-            ]
+            hits = [_kill_registering(world, batch, at=at) for at in _moments(world, paths)]
             _registered(batch)
-    assert sum(kills) > 0, "no kill hit the registering"
-    world.notes.append(f"{sum(kills)} of {KILLS} kills hit the registering of {len(lasting) + len(appeared)} paths")
+    assert any(hits), "no kill hit the registering"
+    world.notes.append(f"{sum(hits)} of {KILLS} kills hit the registering of {paths} paths")
     batch.done(seconds=RECOVERY_SECONDS)
-    _require_registered_once(batch, {*lasting} - {*vanishing}, {*vanishing, *appeared}, skipped)
+    _require_registered_once(batch, {*files} - {*vanishing}, {*vanishing, *appeared}, skipped)
     require_quota(world)
+
+
+def _moments(world: World, paths: int) -> list[float]:
+    """Return how many files are registered at each kill."""
+    return [world.rng.uniform(kill, kill + 1) * paths / (KILLS + 1) for kill in range(KILLS)]
 
 
 def _make_tree(world: World, paths: int) -> tuple[Path, list[Path], dict[str, str]]:
@@ -68,7 +72,7 @@ def _make_tree(world: World, paths: int) -> tuple[Path, list[Path], dict[str, st
     for folder in range(FOLDERS):
         (top / f"folder {folder}").mkdir(parents=True)
     files = [top / f"folder {n % FOLDERS}" / f"{n}" for n in range(paths - CHANGING)]
-    files += [top / f"folder {n % FOLDERS}" / f"{n}.vanishes" for n in range(CHANGING)]
+    files += [top / f"folder {n % FOLDERS}" / f"{n}{VANISHES}" for n in range(CHANGING)]
     for path in files:
         path.write_bytes(TEXT)
     world.accept(files[0])
@@ -120,7 +124,7 @@ def _kill_registering(world: World, batch: SentBatch, *, at: float) -> bool:
 
     def look() -> Json | None:
         record = world.record("batches", batch.batch_id)
-        waits = record["state"] == "REGISTERING" and (len_of(batch) < at or "lease_until" not in record)
+        waits = record["state"] == "REGISTERING" and (_count(batch) < at or "lease_until" not in record)
         return None if waits else record
 
     record = wait_for(look, seconds=LOOK_SECONDS, what=f"{at} files are registered")
@@ -130,11 +134,10 @@ def _kill_registering(world: World, batch: SentBatch, *, at: float) -> bool:
     return True
 
 
-def len_of(batch: SentBatch) -> int:
+def _count(batch: SentBatch) -> int:
     """Return how many files are registered."""
     with batch.world.operator.database() as database:
-        record = batch.world.record("batches", batch.batch_id)
-        return int(database["files"].count_documents({"batch_id": record["_id"]}))
+        return int(database["files"].count_documents({"batch_id": ObjectId(batch.batch_id)}))
 
 
 def _registered(batch: SentBatch) -> None:
@@ -163,7 +166,7 @@ def _skipped(batch: SentBatch) -> list[tuple[str, str]]:
     found: list[tuple[str, str]] = []
     cursor: str | None = None
     while True:
-        params = {"limit": PAGE, **({"cursor": cursor} if cursor else {})}
+        params: dict[str, str | int] = {"limit": PAGE} | ({"cursor": cursor} if cursor else {})
         page = answered(lambda: batch.world.operator.http.get(f"/batches/{batch.batch_id}/skipped", params=params))  # noqa: B023
         assert page is not None, "the api is away"
         found += [(one["path"], one["reason"]) for one in page["skipped"]]

@@ -25,14 +25,18 @@ Kill = Callable[[psutil.Process], object]
 
 @fault(7, stage="store", title="batch: kill -9 of the children in mid-bundle and in mid-file")
 def children_killed(world: World) -> None:
-    _killed_while_storing(world, lambda holders: [child.kill() for child in holders])
+    _killed_while_storing(world, _kill_all)
 
 
 @fault(8, stage="store", title="batch: kill -9 of one worker's parent and of the other's process group")
 def workers_killed(world: World) -> None:
     kills = world.rng.sample([_kill_parent, _kill_group], 2)
-    workers = [world.process(name) for name in WORKERS]
-    _killed_while_storing(world, lambda _: [kill(worker) for kill, worker in zip(kills, workers, strict=True)])
+
+    def kill_workers(_: Sequence[psutil.Process]) -> None:
+        for kill, worker in zip(kills, WORKERS, strict=True):
+            kill(world.process(worker))
+
+    _killed_while_storing(world, kill_workers)
 
 
 @fault(25, stage="finalize", title="batch: kill -9 of children while several deliveries of each stream together")
@@ -122,9 +126,13 @@ def _require_taken_over(world: World, collection: str, held: Sequence[dict[str, 
         assert after["fence"] > before["fence"], f"{before['_id']} was not held by a worker that was killed"
 
 
+def _kill_all(processes: Sequence[psutil.Process]) -> None:
+    for process in processes:
+        process.kill()
+
+
 def _kill_children(worker: psutil.Process) -> None:
-    for child in worker.children():
-        child.kill()
+    _kill_all(worker.children())
 
 
 def _kill_parent(worker: psutil.Process) -> None:

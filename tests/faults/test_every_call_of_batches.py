@@ -4,13 +4,13 @@ import random
 
 import pytest
 
-from gridhaul.transfer.batches import Batch, BatchState, Group, Summary
+from gridhaul.transfer.batches import BATCH_MOVES, Batch, BatchState, Group, Summary
 from gridhaul.transfer.chunking import CHUNK_BYTES
 from gridhaul.transfer.digest import ContentDigest
 from gridhaul.transfer.manifests import SumsDigest
 from gridhaul.transfer.model import RecordId
 from gridhaul.transfer.skipping import SkipReason
-from gridhaul.transfer.states import DeliveryState, FileState
+from gridhaul.transfer.states import STORABLE, Action, DeliveryState, FileState
 from tests.contracts.bytes_to_store import some_bytes
 from tests.faults.every_call import AT_ONCE, every_call, run_twins
 from tests.faults.failing import Faults, Way
@@ -38,13 +38,76 @@ async def _to_seen_target(system: TwinSystem) -> None:
 
 async def _batch(system: TwinSystem) -> None:
     """Ask for a folder with a link beside the files. Require that each file is delivered once, and the link listed."""
+    batch_id = await _asked_for(system)
+    await system.rest()
+    await _require_done(system, batch_id)
+
+
+async def _paused_in_the_middle(system: TwinSystem) -> None:
+    """Pause the batch while its files are worked on. Require that all stands still, and that all arrives afterwards."""
+    await system.see_target()
+    batch_id = await _asked_for(system)
+    while not system.files.rows:
+        await system.go_on()
+    await system.go_on()
+    await _act(system, batch_id, Action.PAUSE)
+    while (await _now(system, batch_id)).next_attempt_at is not None:
+        await system.go_on()
+    batch = await _now(system, batch_id)
+    assert (batch.state, batch.following, batch.error) == (BatchState.PAUSED, None, None)
+    assert not [row for row in system.files.rows.values() if row.record.state in STORABLE]
+    assert not [row for row in system.deliveries.rows.values() if row.record.state is DeliveryState.QUEUED]
+    await _act(system, batch_id, Action.RESUME)
+    await system.rest()
+    await _require_done(system, batch_id)
+
+
+async def _with_a_retry(system: TwinSystem) -> None:
+    """Retry the batch if its target was away for too long. Require that only what failed is delivered again."""
+    await system.see_target()
+    batch_id = await _asked_for(system)
+    await system.rest()
+    failed = [row.record for row in system.deliveries.rows.values() if row.record.state is DeliveryState.FAILED]
+    if failed:
+        batch = await _now(system, batch_id)
+        assert batch.counts is not None
+        assert (batch.state, batch.counts.failures) == (BatchState.DONE, {"target_unavailable": len(failed)})
+        await _act(system, batch_id, Action.RETRY)
+        await system.rest()
+    await _require_done(system, batch_id)
+
+
+async def _without_lanes(system: TwinSystem) -> None:
+    """Lose the lanes once the files are registered, as if whoever makes a member due died before it wakes a lane."""
+    batch_id = await _asked_for(system)
+    while not system.files.rows:
+        await system.go_on()
+    system.lanes.rows.clear()
+    await system.rest()
+    await _require_done(system, batch_id)
+
+
+async def _asked_for(system: TwinSystem) -> RecordId:
     batch_id = await system.prepare_batch(FOLDER, FILES, prefix=PREFIX)
     (system.outgoing / FOLDER / LINK).symlink_to("large.h5")
-    await system.rest()
+    return batch_id
+
+
+async def _act(system: TwinSystem, batch_id: RecordId, action: Action) -> None:
+    """Do an operator's action as the api does it. The hint is lost."""
+    assert await system.batches.move(batch_id, BATCH_MOVES[action], following=action) is not None
+
+
+async def _now(system: TwinSystem, batch_id: RecordId) -> Batch:
     batch = await system.batches.get(batch_id)
     assert batch is not None
+    return batch
+
+
+async def _require_done(system: TwinSystem, batch_id: RecordId) -> None:
+    """Require that each file is delivered once, that the batch tells so, and that the account counts its bytes."""
     await _require_arrived(system, batch_id)
-    await _require_told(system, batch)
+    await _require_told(system, await _now(system, batch_id))
     used_bytes = sum(row.record.used_bytes for row in system.files.rows.values())
     assert not system.undercounted, "the owner's account counted less than the files took"
     assert used_bytes == BYTES
@@ -108,6 +171,10 @@ def test_without_a_fault_the_batch_is_registered_in_one_write_and_its_small_file
     assert (faults.calls.count("files.claim"), faults.calls.count("deliveries.claim")) == (1, 1)  # of the large file
 
 
+def test_batch_itself_wakes_the_lanes_of_members_that_are_due() -> None:
+    run_twins(CASE, Faults({}), _without_lanes)
+
+
 @pytest.mark.parametrize("way", AT_ONCE)
 def test_any_call_may_fail(way: Way) -> None:
     assert every_call(CASE, lambda number: Faults({number: way}), _to_seen_target) > FEWEST_CALLS
@@ -135,3 +202,15 @@ def test_any_request_of_a_worker_that_died_may_arrive_at_a_later_call() -> None:
         return Faults({number: Way.ARRIVES_LATE}, late_calls=draw.randrange(1, 40))
 
     assert every_call(CASE, late, _to_seen_target) > FEWEST_CALLS
+
+
+@pytest.mark.parametrize("way", [Way.ANSWER_LOST, Way.WORKER_DIES])
+def test_any_call_may_fail_of_a_batch_that_is_paused_in_the_middle(way: Way) -> None:
+    assert every_call(CASE, lambda number: Faults({number: way}), _paused_in_the_middle) > FEWEST_CALLS
+
+
+def test_target_may_be_away_for_too_long_so_that_the_batch_is_retried() -> None:
+    def away(number: int) -> Faults:
+        return Faults({number: Way.AWAY}, port="target", away_seconds=AWAY_SECONDS)
+
+    assert every_call(CASE, away, _with_a_retry)

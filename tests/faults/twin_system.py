@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -253,11 +253,15 @@ class TwinSystem:
         deadline = asyncio.get_running_loop().time() + AT_REST_WITHIN_SECONDS + self.case.retry_hours * 3600
         while self._waiting():
             assert asyncio.get_running_loop().time() < deadline, f"these never come to rest: {self._waiting()}"
-            await self._dispatcher.dispatch()
-            for hints in self._messages():
-                await self._work(hints)
-            await asyncio.sleep(DISPATCH_SECONDS)
+            await self.go_on()
         self.faults.raise_what_broke()
+
+    async def go_on(self) -> None:
+        """Let the dispatcher send what is due, and workers do it."""
+        await self._dispatcher.dispatch()
+        for hints in self._messages():
+            await self._work(hints)
+        await asyncio.sleep(DISPATCH_SECONDS)
 
     async def file(self, file_id: RecordId) -> File:
         file = await self.files.get(file_id)
@@ -366,16 +370,9 @@ class TwinSystem:
         members: Any = FailingMembers(self.members, life=life)
         skipped: Any = FailingPort(self.skipped, name="skipped", error=DatabaseUnavailable, life=life)
         pace = replace(attempts(records, BatchState.RUNNING, BatchState.RUNNING), limits=UNLIMITED)
-        return Batches(
-            records=records,
-            lanes=lanes,
-            members=members,
-            deletion=UNUSED,
-            former=UNUSED,
-            planned_names=UNUSED,
-            skipped=skipped,
-            attempts=pace,
-        )
+        ports = {"records": records, "lanes": lanes, "members": members, "skipped": skipped}
+        unused = dict.fromkeys((field.name for field in fields(Batches)), UNUSED)
+        return Batches(**{**unused, **ports, "attempts": pace})
 
 
 async def _journey(runtime: Runtime, hints: Sequence[Hint]) -> None:

@@ -6,7 +6,7 @@ import signal
 import socket
 import subprocess
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,10 +22,8 @@ from tests.journeys.operator import MIB, Json, Operator, wait_for
 
 FOLDERS = ("plain", "with spaces", "emoji 🎞", "deep/er/still")
 TARGETS = ("directory", "webdav")
-WORKER_KILLS = 3
-NOBODY = 65534
 ROOT = os.geteuid() == 0
-VICTIMS = ("child", "parent", "group")
+VICTIMS = ("child", "parent", "group", "api")
 VANISHES, GROWS = "vanishes.bin", "grows.bin"
 
 
@@ -125,39 +123,35 @@ def delivered(batch: Json | None) -> int:
     return int(counts["deliveries"].get("DELIVERED", {"count": 0})["count"])
 
 
-def kill_worker(operator: Operator, victim: str, rng: random.Random) -> None:
-    worker = psutil.Process(operator.system.pid(rng.choice(("worker_small", "worker_large"))))
-    if victim == "group":
-        os.killpg(os.getpgid(worker.pid), signal.SIGKILL)
-    elif victim == "parent":
-        worker.kill()
-    else:
-        rng.choice(worker.children()).kill()
+def kill(operator: Operator, victim: str, rng: random.Random) -> bool:
+    """Kill the api, or one of a worker's children, its parent, or its group. Return False if it does not run yet."""
+    program = "api" if victim == "api" else rng.choice(("worker_small", "worker_large"))
+    with suppress(NotRunning, psutil.NoSuchProcess, ProcessLookupError, IndexError):
+        process = psutil.Process(operator.system.pid(program))
+        if victim == "group":
+            os.killpg(os.getpgid(process.pid), signal.SIGKILL)
+        else:
+            (rng.choice(process.children()) if victim == "child" else process).kill()
+        return True
+    return False
 
 
 def kill_at_random(operator: Operator, batch_id: str, *, files: int, rng: random.Random, seconds: float) -> None:
-    """Kill workers and the api, each after a random part of the deliveries."""
-    kills: list[Callable[[], object]] = [
-        *(lambda victim=victim: kill_worker(operator, victim, rng) for victim in rng.sample(VICTIMS, WORKER_KILLS)),  # type: ignore[misc]
-        lambda: psutil.Process(operator.system.pid("api")).kill(),
-    ]
-    rng.shuffle(kills)
-    for at, kill in zip(sorted(rng.uniform(0, 0.9) for _ in kills), kills, strict=True):
-        least = int(at * files * len(TARGETS))
-        wait_for(
-            lambda least=least: delivered(look_at(operator, batch_id)) >= least,  # type: ignore[misc]
-            seconds=seconds,
-            what=f"{least} deliveries are made",
-        )
-        # A process that was killed just before may not run again yet.
-        wait_for(lambda kill=kill: _done(kill), seconds=30, what="the process runs again and is killed")  # type: ignore[misc]
+    """Kill workers three times and the api once, each after a random part of the deliveries."""
+    moments = sorted(rng.uniform(0, 0.9) for _ in VICTIMS)
+    for moment, victim in zip(moments, rng.sample(VICTIMS, len(VICTIMS)), strict=True):
+        least = int(moment * files * len(TARGETS))
+        _past(operator, batch_id, least, seconds=seconds)
+        _killed(operator, victim, rng)
 
 
-def _done(kill: Callable[[], object]) -> bool:
-    with suppress(NotRunning, psutil.NoSuchProcess, ProcessLookupError, IndexError):
-        kill()
-        return True
-    return False
+def _past(operator: Operator, batch_id: str, least: int, *, seconds: float) -> None:
+    what = f"{least} deliveries are made"
+    wait_for(lambda: delivered(look_at(operator, batch_id)) >= least, seconds=seconds, what=what)
+
+
+def _killed(operator: Operator, victim: str, rng: random.Random) -> None:
+    wait_for(lambda: kill(operator, victim, rng), seconds=30, what=f"the {victim} runs, and is killed")
 
 
 def send_under_kills(operator: Operator, tree: OddTree, *, prefix: str, rng: random.Random, seconds: float) -> Json:
@@ -203,7 +197,7 @@ def test_odd_tree_arrives_whole_while_workers_and_api_are_killed(
 ) -> None:
     rng = random.Random(seed)
     top = sources / f"odd-{uuid4().hex[:8]}"
-    tree = make_odd_tree(top, files=400, total_bytes=100 * MIB, most_bytes=20 * MIB, rng=rng)
+    tree = make_odd_tree(top, files=200, total_bytes=60 * MIB, most_bytes=20 * MIB, rng=rng)
     prefix = f"runs/{uuid4().hex[:8]}"
     batch = send_under_kills(operator, tree, prefix=prefix, rng=rng, seconds=120)
     require_whole(operator, tree, batch, {target: remotes.of(target) / prefix for target in TARGETS}, tmp_path / "sums")

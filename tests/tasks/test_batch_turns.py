@@ -44,6 +44,7 @@ def runtime_of(bench: Bench, members: MemoryMembers) -> Runtime:
         lanes=MemoryLanes(),
         members=members,
         deletion=UNUSED,
+        planned_names=UNUSED,
         former=UNUSED,
         skipped=MemorySkippedPaths(),
         lists=UNUSED,

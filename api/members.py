@@ -1,0 +1,26 @@
+"""Files and deliveries that are members of a batch: an action on one of them concerns its batch too."""
+
+from api.dependencies import Service
+from gridhaul.transfer.batches import GO_ON_WITH_MEMBER, BatchState
+from gridhaul.transfer.errors import StateConflict
+from gridhaul.transfer.model import Delivery, File, Hint, TaskName
+
+
+async def let_batch_go_on(service: Service, record: File | Delivery) -> None:
+    """Let the record's batch go on if it is over. Raises StateConflict if the batch is PAUSED."""
+    if record.batch_id is None:
+        return
+    batch = await service.batches.get(record.batch_id)
+    if batch is not None and batch.state is BatchState.PAUSED:
+        raise StateConflict(f"The batch {batch.id} of the record is PAUSED; resume the batch.")
+    await service.batches.move(record.batch_id, GO_ON_WITH_MEMBER)
+
+
+async def hint(service: Service, record: File | Delivery, task: TaskName) -> None:
+    """Send the record's hint; if it is a member of a batch, the hint of its lane, and let the batch go on."""
+    if record.batch_id is None:
+        service.hints.offer(Hint(task=task, record_id=record.id, queue=record.queue))
+        return
+    await service.batches.move(record.batch_id, GO_ON_WITH_MEMBER)
+    for owed in await service.lanes.wake(record.batch_id, record.owner, [record.queue]):
+        service.hints.offer(owed)
