@@ -26,6 +26,7 @@ from gridhaul.cli.send_batch import follow
 from gridhaul.cli.text import safe
 from gridhaul.client import Client
 from gridhaul.client.batch_records import BatchRecord
+from gridhaul.client.batches import Batches
 from gridhaul.transfer.batches import BatchState
 
 PATIENCE_SECONDS = 30.0
@@ -48,6 +49,7 @@ def batch(
             metavar="ID", callback=id_of, help="The id of a batch, or an ending that no other batch's id has."
         ),
     ],
+    start: Annotated[bool, typer.Option("--start", help="Start a batch that `send --dry-run` has planned.")] = False,
     follow_it: Annotated[bool, typer.Option("--follow", help="Follow the batch until it is over.")] = False,
     report: Report = None,
     sha256sums: Sha256Sums = None,
@@ -59,12 +61,14 @@ def batch(
     """
     papers = Papers(report=report, sha256sums=sha256sums)
     with exit_codes():
+        find = Batches.start_planned if start else Batches.get
         if follow_it:
-            result = follow_batch(lambda client: client.batches.get(resolve_batch(client, batch_id)), papers)
+            result = follow_batch(lambda client: find(client.batches, resolve_batch(client, batch_id)), papers)
             end_batch(result, as_json=as_json)
             return
         with connect(LOOK_PATIENCE_SECONDS, say) as client:
             whole_id = resolve_batch(client, batch_id)
+            find(client.batches, whole_id)
             papers.write(client, whole_id)
             show_batch(client, whole_id, as_json=as_json)
 

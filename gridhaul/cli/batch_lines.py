@@ -9,6 +9,7 @@ import typer
 
 from gridhaul.cli.batch_progress import count
 from gridhaul.cli.connection import say
+from gridhaul.cli.path_list import sources_of
 from gridhaul.cli.table import print_table, print_tabs, shortened
 from gridhaul.cli.text import clause, size
 from gridhaul.cli.times import shown_time
@@ -22,7 +23,7 @@ PATHS_LEAST = 20  # columns
 
 def batch_lines(batch: BatchRecord) -> list[str]:
     """Return what the batch was asked for with, and how far it has come."""
-    error, waiting, paths = batch["error"], batch["waiting"], batch["paths"]
+    error, waiting, paths = batch["error"], batch["waiting"], sources_of(batch)
     more = len(paths) - PATHS_SHOWN
     return [
         f"batch {batch['batch_id']} {batch['state']}",
@@ -36,6 +37,23 @@ def batch_lines(batch: BatchRecord) -> list[str]:
         *([f"  waiting     {clause(waiting['detail'])}"] if waiting and waiting != error else []),
         f"  created     {shown_time(batch['created_at'])}",
         *([f"  ended       {shown_time(batch['ended_at'])}"] if batch["ended_at"] else []),
+    ]
+
+
+def plan_lines(batch: BatchRecord) -> list[str]:
+    """Return what a batch that is PLANNED would do, and how to start it."""
+    plan, batch_id = batch["plan"], batch["batch_id"]
+    if plan is None:
+        return []
+    quota = plan["quota_free_bytes"]
+    return [
+        f"{batch['state']} {batch_id} {plan['files']} files {plan['bytes']} bytes",
+        *(f"  largest     {size(one['length'])} {one['path']}" for one in plan["largest"]),
+        *(f"  exist       {number:,} of the names at {target}" for target, number in plan["existing"].items()),
+        *([] if quota is None else [f"  free        {size(quota)} of the quota"]),
+        *(f"  free        {size(free)} at {target}" for target, free in plan["target_free_bytes"].items()),
+        *(f"  not seen    {name}: {error['code']}: {error['detail']}" for name, error in plan["errors"].items()),
+        f"  start it    gridhaul batch {batch_id} --start --follow",
     ]
 
 
@@ -98,5 +116,5 @@ def _row(batch: BatchRecord) -> tuple[str, ...]:
         length = sum(group["bytes"] for group in counts["files"].values())
         figures = (f"{count(counts['files'])}", size(length), *map(str, numbers))
     targets = ", ".join(one["target"] for one in batch["deliver_to"]) or UNKNOWN
-    time, paths = shown_time(batch["created_at"]), " ".join(batch["paths"])
+    time, paths = shown_time(batch["created_at"]), " ".join(sources_of(batch))
     return (batch["batch_id"], batch["state"], *figures, targets, time, paths)

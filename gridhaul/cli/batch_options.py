@@ -1,6 +1,5 @@
 """The options of `gridhaul send` that make a batch of several files, and the parsers of their values."""
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -11,12 +10,11 @@ import typer
 
 from gridhaul.cli.batch_report import Papers
 from gridhaul.cli.options import path_of, text_or_none, texts_of
+from gridhaul.cli.path_list import ListOptions
 from gridhaul.client import BatchOrder, BatchTarget
 from gridhaul.client.batch_records import PATHS_AT_MOST
 from gridhaul.transfer.model import IfChanged, IfExists
 from gridhaul.transfer.skipping import SkipReason
-
-STDIN = "-"
 
 
 class Links(StrEnum):
@@ -69,10 +67,6 @@ Base = Annotated[
     str | None,
     typer.Option(metavar="DIR", callback=path_or_none, help="Make names relative to this directory of the server."),
 ]
-FilesFrom = Annotated[
-    str | None, typer.Option(metavar="LIST", help="Read further paths from LIST, one a line; - means stdin.")
-]
-From0 = Annotated[bool, typer.Option("--from0", help="In LIST, NUL separates the paths, as find -print0 writes them.")]
 Update = Annotated[
     bool,
     typer.Option(
@@ -80,6 +74,10 @@ Update = Annotated[
         help="Send only what is new or has changed since it was last delivered to TARGET under its name. Nothing is "
         "deleted there.",
     ),
+]
+DryRun = Annotated[
+    bool,
+    typer.Option("--dry-run", help="Only say what would be sent and skipped; `gridhaul batch ID --start` sends it."),
 ]
 Report = Annotated[
     Path | None,
@@ -101,16 +99,16 @@ class BatchOptions:
     exclude: list[str] | None
     hidden: bool | None
     links: Links | None
-    files_from: str | None
-    from0: bool
+    listed: ListOptions
     update: bool
+    dry_run: bool
     report: Path | None
     sha256sums: Path | None
 
     @property
     def any_given(self) -> bool:
-        given = (self.prefix, self.base, self.include, self.exclude, self.links, self.files_from)
-        return self.hidden is not None or self.from0 or self.update or self.papers.wanted or any(given)
+        given = (self.prefix, self.base, self.include, self.exclude, self.links, self.listed.any_given)
+        return self.hidden is not None or self.update or self.dry_run or self.papers.wanted or any(given)
 
     @property
     def papers(self) -> Papers:
@@ -135,32 +133,15 @@ class BatchOptions:
             hidden=self.hidden,
             links=self.links.value if self.links else None,
             update=self.update,
+            dry_run=self.dry_run,
         )
 
     def _paths(self, files: Sequence[str]) -> tuple[str, ...]:
-        if self.from0 and self.files_from is None:
-            raise typer.BadParameter("--from0 says how --files-from is separated, and needs it")
-        listed = _listed(self.files_from, b"\0" if self.from0 else b"\n") if self.files_from else []
-        paths = tuple(dict.fromkeys(map(source_of, (*files, *listed))))
-        if not paths:
+        self.listed.require_fitting(files)
+        paths = tuple(dict.fromkeys(map(source_of, files)))
+        if not paths and not self.listed.any_given:
             raise typer.BadParameter("there is no path to send: name FILE, or a list by --files-from")
         if len(paths) > PATHS_AT_MOST:
-            helps = "name their directory instead, with --include, or a pattern in quotes"
+            helps = "give them by --files-from, or name their directory"
             raise typer.BadParameter(f"at most {PATHS_AT_MOST:,} paths can be sent at once: {helps}")
         return paths
-
-
-def _listed(name: str, separator: bytes) -> list[str]:
-    """Return the paths of a list. Raises BadParameter if it cannot be read, or is not UTF-8."""
-    try:
-        content = sys.stdin.buffer.read() if name == STDIN else Path(name).read_bytes()
-    except OSError as error:
-        raise typer.BadParameter(f"--files-from {name} cannot be read: {error.strerror}") from None
-    return [_decoded(n, path) for n, path in enumerate(content.split(separator), start=1) if path]
-
-
-def _decoded(n: int, path: bytes) -> str:
-    try:
-        return path.decode()
-    except UnicodeDecodeError:
-        raise typer.BadParameter(f"path {n} of --files-from is not UTF-8") from None

@@ -12,7 +12,7 @@ from gridhaul.client.batch_records import BATCH_OVER, BatchRecord, GroupRecord
 from gridhaul.client.records import DeliveryRecord, FailureRecord, FileRecord
 
 GIVEN_UP = frozenset({"FAILED", "CANCELLED", "DELETING", "DELETED"})
-WORDS = {"REGISTERING": "REGISTERING", "RUNNING": "SENDING"}
+WORDS = {"RUNNING": "SENDING"}
 LOOKED_AT = 10  # the most files and deliveries of each kind that a look fetches
 
 
@@ -79,11 +79,11 @@ def counts_line(batch: BatchRecord) -> str:
     counts = batch["counts"]
     if counts is None:
         return ""
-    found = count(counts["files"])
-    of_files = f"of {found:,} files" if batch["registered"] else f"of {found:,} files so far"
+    found, stored = count(counts["files"]), count(counts["files"], "STORED")
     failed, skipped = sum(counts["failures"].values()), sum(counts["skipped"].values())
     told = [
-        f"{count(counts['files'], 'STORED'):,} {of_files} stored",
+        *([f"{stored:,} of {found:,} files stored"] if batch["registered"] else [f"{found:,} files found so far"]),
+        *([] if batch["registered"] else [f"{stored:,} stored"]),
         *_delivered(batch, found),
         *([f"{failed:,} failed"] if failed else []),
         *([f"{skipped:,} skipped"] if skipped else []),
@@ -117,7 +117,9 @@ def _delivered(batch: BatchRecord, found: int) -> list[str]:
     if counts is None or not targets:
         return []
     delivered = f"{count(counts['deliveries'], 'DELIVERED'):,}"
-    return [f"{delivered} delivered" if targets == 1 else f"{delivered} of {found * targets:,} deliveries made"]
+    if targets == 1 or not batch["registered"]:
+        return [f"{delivered} delivered"]
+    return [f"{delivered} of {found * targets:,} deliveries made"]
 
 
 def _done_and_length(look: BatchLook) -> tuple[int, int]:

@@ -8,6 +8,7 @@ from datetime import datetime
 
 import typer
 
+from gridhaul.cli.batch_lines import plan_lines
 from gridhaul.cli.batch_progress import count
 from gridhaul.cli.connection import say
 from gridhaul.cli.exits import Exit, exit_of_failure, leave
@@ -19,7 +20,8 @@ from gridhaul.transfer.skipping import SkipReason
 
 SHOWN_AT_MOST = 20
 FAILED = ("FAILED",)
-DONE, CANCELLED = "DONE", "CANCELLED"
+DONE, CANCELLED, PLANNED = "DONE", "CANCELLED", "PLANNED"
+GOOD = frozenset({DONE, PLANNED})
 RETRYABLE = frozenset({DONE, CANCELLED})
 # An empty folder is only listed if somebody asked for that. What has vanished was delivered by an earlier batch.
 ALWAYS_BY_RULE = frozenset({SkipReason.EMPTY_FOLDER.value, SkipReason.VANISHED.value})
@@ -55,8 +57,10 @@ def print_json(result: Result) -> None:
 
 
 def print_summary(result: Result) -> None:
-    """Print the last line of a batch that is DONE; print nothing for any other batch."""
+    """Print the last line of a batch that is DONE, or what a batch that is PLANNED would do; nothing for any other."""
     batch, summary = result.batch, result.batch["summary"]
+    if batch["state"] == PLANNED:
+        typer.echo("\n".join(safe(line) for line in plan_lines(batch)))
     if summary is None:
         return
     proof = f"{summary['files']} files {summary['bytes']} bytes sha256sums={summary['sha256sums']}"
@@ -79,9 +83,16 @@ def leave_unless_good(batch: BatchRecord, *, by_rule: frozenset[str] = frozenset
     code = exit_of(batch, by_rule=by_rule)
     if code is Exit.OK:
         return
-    told = "; ".join(_what_is_wrong(batch, by_rule))
-    retry = f" Then: gridhaul retry {batch['batch_id']}" if _has_failed(batch) and batch["state"] in RETRYABLE else ""
-    leave(code, f"FAILED {batch['batch_id']} {told}.{retry}")
+    told, batch_id = "; ".join(_what_is_wrong(batch, by_rule)), batch["batch_id"]
+    if not _has_failed(batch):
+        leave(code, f"INCOMPLETE {batch_id} {told}.{_about_links(batch, by_rule)}")
+    retry = f" Then: gridhaul retry {batch_id}" if batch["state"] in RETRYABLE else ""
+    leave(code, f"FAILED {batch_id} {told}.{retry}")
+
+
+def _about_links(batch: BatchRecord, by_rule: frozenset[str]) -> str:
+    helps = " With --links skip, links are left out without an error; --links follow sends what they lead to."
+    return helps if SkipReason.LINK.value in _without_rule(batch, by_rule) else ""
 
 
 def exit_of(batch: BatchRecord, *, by_rule: frozenset[str]) -> Exit:
@@ -102,7 +113,7 @@ def _what_is_wrong(batch: BatchRecord, by_rule: frozenset[str]) -> list[str]:
     error, failures, skips = batch["error"], _failures(batch), _without_rule(batch, by_rule)
     cancelled = _cancelled(batch)
     return [
-        *([] if batch["state"] == DONE else [f"the batch is {batch['state']}"]),
+        *([] if batch["state"] in GOOD else [f"the batch is {batch['state']}"]),
         *([f"{error['code']}: {error['detail'].removesuffix('.')}"] if error else []),
         *([f"{failures.total():,} failed"] if failures else []),
         *([f"{cancelled:,} cancelled"] if cancelled and batch["state"] == DONE else []),
@@ -111,7 +122,7 @@ def _what_is_wrong(batch: BatchRecord, by_rule: frozenset[str]) -> list[str]:
 
 
 def _has_failed(batch: BatchRecord) -> bool:
-    return bool(batch["state"] != DONE or batch["error"] or _failures(batch) or _cancelled(batch))
+    return bool(batch["state"] not in GOOD or batch["error"] or _failures(batch) or _cancelled(batch))
 
 
 def _cancelled(batch: BatchRecord) -> int:

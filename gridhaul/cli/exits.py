@@ -38,6 +38,7 @@ INTEGRITY_CODES = frozenset(
         errors.ContentMismatch,
         errors.DigestMismatch,
         errors.IntegrityError,
+        errors.ManifestMismatch,
         errors.SourceChanged,
         errors.TargetMismatch,
     )

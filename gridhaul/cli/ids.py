@@ -9,6 +9,7 @@ import typer
 
 from gridhaul.cli.connection import say
 from gridhaul.cli.exits import Exit, leave
+from gridhaul.cli.path_list import sources_of
 from gridhaul.cli.table import shortened
 from gridhaul.client import Client
 from gridhaul.client.batch_records import BatchRecord
@@ -142,5 +143,5 @@ def _check(check: CheckRecord) -> _Candidate:
 
 
 def _batch(batch: BatchRecord) -> _Candidate:
-    record_id, paths = batch["batch_id"], " ".join(batch["paths"])
+    record_id, paths = batch["batch_id"], " ".join(sources_of(batch))
     return _Candidate(id=record_id, line=f"batch {record_id} {batch['state']} {shortened(paths, PATHS_COLUMNS)}")

@@ -1,13 +1,16 @@
 """`gridhaul send` of several files: make the batch, follow it, and say how to look again when that ends early."""
 
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import typer
 
 from gridhaul.cli.batch_display import BatchDisplay
 from gridhaul.cli.batch_progress import look_at
+from gridhaul.cli.path_list import PathList, sources_of
 from gridhaul.cli.send import OF_PATH, interrupted_with, saying_how_to_look_again
 from gridhaul.cli.text import safe
 from gridhaul.client import ApiError, BatchOrder, Client
@@ -24,10 +27,21 @@ def start(client: Client, order: BatchOrder) -> BatchRecord:
         return client.batches.start(order)
 
 
+def start_listed(client: Client, order: BatchOrder, listed: PathList) -> BatchRecord:
+    """Send the list, then make the batch. Relative paths begin at the current directory, unless the order has a base.
+
+    Raises ClientError, Interrupted.
+    """
+    with interrupted_with("No batch is made."):
+        made = client.batches.make_list(listed.stream, listed.format)
+    base = order.base or (os.path.abspath(".") if made["relative"] else None)  # noqa: PTH100 - as in `path_of`
+    return start(client, replace(order, list_id=made["list_id"], base=base))
+
+
 def follow(client: Client, batch: BatchRecord, display: BatchDisplay) -> BatchRecord:
     """Show the batch until it is over, and return it as it is then. Raises ClientError, Interrupted."""
     batch_id = batch["batch_id"]
-    display.title(f"batch {batch_id}: {_some(batch['paths'])}{_to(batch)}")
+    display.title(f"batch {batch_id}: {_some(sources_of(batch))}{_to(batch)}")
     look_again = f"The batch continues on the server; look with: gridhaul batch {batch_id} --follow"
     with saying_how_to_look_again(look_again, display):
         for seen in client.batches.follow(batch_id):

@@ -9,9 +9,8 @@ from gridhaul.cli.batch_commands import end_batch, follow_batch
 from gridhaul.cli.batch_options import (
     Base,
     BatchOptions,
+    DryRun,
     Exclude,
-    FilesFrom,
-    From0,
     Hidden,
     Include,
     LinksOption,
@@ -26,6 +25,7 @@ from gridhaul.cli.display import Display, display
 from gridhaul.cli.exits import exit_codes
 from gridhaul.cli.ids import id_of
 from gridhaul.cli.options import Json, path_of, text_of, text_or_none, texts_of
+from gridhaul.cli.path_list import FilesFrom, From0, ListOptions, Manifest
 from gridhaul.cli.send import (
     leave_unless_delivered,
     may_be_several,
@@ -36,7 +36,7 @@ from gridhaul.cli.send import (
     register,
     send_and_follow,
 )
-from gridhaul.cli.send_batch import print_made, print_made_json, start
+from gridhaul.cli.send_batch import print_made, print_made_json, start, start_listed
 from gridhaul.client import ApiError, BatchOrder, Client, DeliverTo, Order, Transfer
 from gridhaul.transfer.model import IfChanged, IfExists
 
@@ -73,7 +73,9 @@ def send(
     links: LinksOption = None,
     files_from: FilesFrom = None,
     from0: From0 = False,
+    manifest: Manifest = None,
     update: Update = False,
+    dry_run: DryRun = False,
     if_exists: Existing = IfExists.FAIL,
     if_changed: Annotated[
         IfChanged, typer.Option(help="What to do if FILE changes before all of it is stored.")
@@ -98,9 +100,9 @@ def send(
         exclude=exclude,
         hidden=hidden,
         links=links,
-        files_from=files_from,
-        from0=from0,
+        listed=ListOptions(files_from=files_from, from0=from0, manifest=manifest),
         update=update,
+        dry_run=dry_run,
         report=report,
         sha256sums=sha256sums,
     )

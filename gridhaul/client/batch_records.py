@@ -6,7 +6,7 @@ from typing import TypedDict
 from gridhaul.client.records import FailureRecord
 from gridhaul.transfer.model import IfChanged, IfExists
 
-BATCH_OVER = frozenset({"DONE", "CANCELLED", "DELETING", "DELETED"})
+BATCH_OVER = frozenset({"PLANNED", "DONE", "CANCELLED", "DELETING", "DELETED"})
 PATHS_AT_MOST = 1000  # the api takes no more in one order
 
 
@@ -23,8 +23,11 @@ class BatchTarget:
 class BatchOrder:
     """Files to send together. `paths` are absolute, on the server: files, directories and patterns.
 
+    Without `paths`, the list `list_id` names the files; `Batches.make_list` makes it.
+
     `base` is the directory to which names are relative. `hidden` and `links` are None for the api's own choice. With
-    `update`, only files are sent that are new or changed since their newest delivery.
+    `update`, only files are sent that are new or changed since their newest delivery. With `dry_run`, the batch becomes
+    PLANNED and changes nothing until it is started.
     """
 
     paths: tuple[str, ...]
@@ -36,6 +39,8 @@ class BatchOrder:
     hidden: bool | None = None
     links: str | None = None
     update: bool = False
+    dry_run: bool = False
+    list_id: str | None = None
 
 
 class GroupRecord(TypedDict):
@@ -67,10 +72,41 @@ class ChoiceRecord(TypedDict):
     empty_folders: bool
 
 
+class PlannedFileRecord(TypedDict):
+    path: str
+    length: int
+
+
+class PlanRecord(TypedDict):
+    """The files that a batch would send, and what it would meet at its targets."""
+
+    files: int
+    bytes: int
+    largest: list[PlannedFileRecord]
+    existing: dict[str, int]
+    quota_free_bytes: int | None
+    target_free_bytes: dict[str, int]
+    errors: dict[str, FailureRecord]
+
+
 class BatchTargetRecord(TypedDict):
     target: str
     prefix: str | None
     if_exists: str
+
+
+class ListRecord(TypedDict):
+    """A list or a manifest that was sent for a batch; see `GET /lists/{list_id}`."""
+
+    list_id: str
+    owner: str
+    format: str
+    length: int
+    entries: int
+    relative: int
+    created_at: str
+    expires_at: str | None
+    links: dict[str, str]
 
 
 class BatchRecord(TypedDict):
@@ -79,6 +115,7 @@ class BatchRecord(TypedDict):
     batch_id: str
     owner: str
     paths: list[str]
+    list_id: str | None
     base: str | None
     choice: ChoiceRecord
     deliver_to: list[BatchTargetRecord]
@@ -88,6 +125,7 @@ class BatchRecord(TypedDict):
     update: bool
     unchanged: int
     excluded: int
+    plan: PlanRecord | None
     counts: CountsRecord | None
     summary: SummaryRecord | None
     error: FailureRecord | None

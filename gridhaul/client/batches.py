@@ -5,10 +5,11 @@ import uuid
 from collections.abc import Collection, Iterator
 from typing import IO, Any, cast
 
-from gridhaul.client.batch_records import BATCH_OVER, BatchOrder, BatchRecord, BatchTarget, SkippedRecord
+from gridhaul.client.batch_records import BATCH_OVER, BatchOrder, BatchRecord, BatchTarget, ListRecord, SkippedRecord
 from gridhaul.client.connection import Connection
 from gridhaul.client.polling import Pauses
 from gridhaul.client.records import DeliveryRecord, FileRecord
+from gridhaul.transfer.lists import ListFormat
 from gridhaul.transfer.states import Action
 
 
@@ -25,6 +26,17 @@ class Batches:
         """Make a batch. A request whose answer was lost is repeated, and makes no second batch."""
         headers = {"Idempotency-Key": str(uuid.uuid4())}
         return cast(BatchRecord, self._connection.post("/batches", _body(order), headers=headers))
+
+    def start_planned(self, batch_id: str) -> BatchRecord:
+        """Start a batch that is PLANNED. A repeated request has the same answer."""
+        return cast(BatchRecord, self._connection.post(f"/batches/{batch_id}/start"))
+
+    def make_list(self, text: IO[bytes], list_format: ListFormat) -> ListRecord:
+        """Send a list of paths, or a manifest, for a batch. The text must allow `seek`: a retry sends it again.
+
+        A request whose answer was lost is repeated; what it has made goes away by itself.
+        """
+        return cast(ListRecord, self._connection.send_text("/lists", text, format=list_format.value))
 
     def get(self, batch_id: str) -> BatchRecord:
         return cast(BatchRecord, self._connection.get(f"/batches/{batch_id}"))
@@ -81,7 +93,8 @@ class Batches:
 def _body(order: BatchOrder) -> dict[str, Any]:
     """Return the request's body, without the members that the order leaves to the api."""
     body = {
-        "paths": order.paths,
+        "paths": order.paths or None,
+        "list_id": order.list_id,
         "deliver_to": [_wanted(target) for target in order.targets],
         "if_changed": order.if_changed.value,
         "base": order.base,
@@ -90,6 +103,7 @@ def _body(order: BatchOrder) -> dict[str, Any]:
         "hidden": order.hidden,
         "links": order.links,
         "update": order.update or None,
+        "dry_run": order.dry_run or None,
     }
     return {name: value for name, value in body.items() if value is not None}
 

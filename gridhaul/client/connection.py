@@ -1,5 +1,6 @@
 """Sends requests to the api, retries them, and turns refusals and lost answers into errors."""
 
+import os
 import ssl
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
@@ -21,6 +22,7 @@ from gridhaul.outgoing.tls import tls_context, tls_refusal
 
 TRY_AGAIN = frozenset({429, 502, 503, 504})
 PAGE_MOST = 1000  # the api returns no more records in one page
+BLOCK_BYTES = 1 << 18
 TEXT = {"Accept": "text/plain"}
 _TIMEOUT = httpx2.Timeout(connect=5.0, read=15.0, write=15.0, pool=15.0)
 _BACKOFF = wait_exponential_jitter(multiplier=0.2, max=5.0, jitter=0.2)
@@ -116,6 +118,17 @@ class Connection:
             if page["next_cursor"] is None:
                 return
             params["cursor"] = page["next_cursor"]
+
+    def send_text(self, path: str, text: IO[bytes], **params: str) -> dict[str, Any]:
+        """Post the text of a file in blocks, from its start at each attempt."""
+        return self._retrying(_can_retry)(self._send_text, path, text, params)
+
+    def _send_text(self, path: str, text: IO[bytes], params: Mapping[str, str]) -> dict[str, Any]:
+        length = text.seek(0, os.SEEK_END)
+        text.seek(0)
+        blocks = iter(lambda: text.read(BLOCK_BYTES), b"")
+        headers = {"Content-Type": "text/plain", "Content-Length": str(length)}
+        return self._once(self._http.build_request("POST", path, params=params, content=blocks, headers=headers))
 
     def download(self, path: str, into: IO[bytes]) -> None:
         """Write the text of an answer into `into`, once the whole text has arrived."""

@@ -32,6 +32,7 @@ def batch(state: str, **changes: object) -> dict[str, Any]:
         "update": False,
         "unchanged": 0,
         "excluded": 0,
+        "plan": None,
         "counts": counts(STORED=4, DELIVERED=4) if done else None,
         "summary": {"files": 4, "bytes": 4 * MIB, "sha256sums": SUMS} if done else None,
         "error": None,

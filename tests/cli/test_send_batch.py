@@ -236,6 +236,7 @@ def test_skipped_path_fails_unless_a_rule_says_so(
     result = run(*TWO, *options)
     assert result.exit_code == exit_code
     assert "  link /srv/a/latest: Links are not followed.\n" in result.stderr
+    assert result.stderr.splitlines()[-1].startswith(f"INCOMPLETE {BATCH_ID} ") == (exit_code != 0)
 
 
 def test_cancelled_batch_fails_and_can_be_retried(api: ScriptedApi, run: Run) -> None:
@@ -305,6 +306,34 @@ def test_refused_batch_exits_by_its_status(
     assert (result.exit_code, result.stdout) == (exit_code, "")
     assert result.stderr.startswith(f"ERROR {code}: No.")
     assert told in result.stderr
+
+
+def test_dry_run_ends_with_the_plan_and_how_to_start_it(api: ScriptedApi, run: Run) -> None:
+    away = {"code": "target_unavailable", "detail": "The target answered 503."}
+    plan = {
+        "files": 3,
+        "bytes": 4096,
+        "largest": [{"path": "/srv/a/x.h5", "length": 4000}],
+        "existing": {"archive": 2},
+        "quota_free_bytes": 1 << 30,
+        "target_free_bytes": {"archive": 1 << 40},
+        "errors": {"mirror": away},
+    }
+    play(api, batch("PLANNING"), batch("PLANNED", plan=plan))
+    result = run("send", "/srv/a", *TO, "--dry-run")
+    assert (result.exit_code, order(api)["dry_run"]) == (0, True)
+    assert result.stdout.splitlines() == [
+        f"PLANNED {BATCH_ID} 3 files 4096 bytes",
+        "  largest     3.9 KiB /srv/a/x.h5",
+        "  exist       2 of the names at archive",
+        "  free        1.0 GiB of the quota",
+        "  free        1.0 TiB at archive",
+        "  not seen    mirror: target_unavailable: The target answered 503.",
+        f"  start it    gridhaul batch {BATCH_ID} --start --follow",
+    ]
+    api.script(f"POST /batches/{BATCH_ID}/start", batch("REGISTERING"))
+    assert run("batch", BATCH_ID, "--start").exit_code == 0
+    assert len(api.calls(f"POST /batches/{BATCH_ID}/start")) == 1
 
 
 def test_trouble_while_following_says_how_to_look_again(api: ScriptedApi, run: Run) -> None:

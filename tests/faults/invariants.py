@@ -104,11 +104,11 @@ def _orphans(database: Any) -> Iterator[str]:
 
 def _miscounted(database: Any) -> Iterator[str]:
     """Yield sealed contents with more or fewer stored chunks than their length needs."""
+    inline = {one["_id"]: len(one["digests"]) // 32 for one in database["inline"].find({}, {"digests": 1})}
     for content in database["contents"].find({"state": "SEALED"}):
         needed = -(-content["length"] // (1 << 20))
         if content["layout"] == "inline":
-            document = database["inline"].find_one({"_id": content["_id"]}, {"digests": 1})
-            found = len(document["digests"]) // 32 if document else 0
+            found = inline.get(content["_id"], 0)
         else:
             found = database["fs.chunks"].count_documents({"files_id": content["_id"]})
         if found != needed:

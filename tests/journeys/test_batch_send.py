@@ -123,3 +123,23 @@ def test_paused_batch_goes_on_and_cancelled_one_ends(gridhaul: Shell, sources: P
     again = gridhaul("send", str(folder), "--to", "directory", "--prefix", "again", "--no-wait").stdout.split()[1]
     assert gridhaul("cancel", again).stdout == f"batch {again} CANCELLED\n"
     assert gridhaul("batch", again, "--follow").returncode == 1
+
+
+def test_dry_run_sends_nothing_until_it_is_started(gridhaul: Shell, tree: Path, remotes: Remotes) -> None:
+    to = ("--to", "directory", "--prefix", tree.name)
+    planned = gridhaul("send", f"{tree}/", *to, "--dry-run")
+    assert planned.returncode == 0, planned.stderr
+    state, batch_id, files, *_ = planned.stdout.split()
+    assert (state, files, (remotes.directory / tree.name).exists()) == ("PLANNED", str(len(NAMES)), False)
+    assert batch_of(gridhaul("batch", batch_id, "--start", "--follow")) == batch_id
+    assert delivered(remotes.directory / tree.name) == delivered(tree)
+
+
+def test_update_sends_only_what_changed(gridhaul: Shell, tree: Path, remotes: Remotes) -> None:
+    to = ("--to", "directory", "--prefix", tree.name, "--if-exists", "overwrite", "--update")
+    batch_of(gridhaul("send", f"{tree}/", *to))
+    make_file(tree / "a.h5", 12345)
+    again = gridhaul("send", f"{tree}/", *to)
+    batch_of(again)
+    assert again.stdout.split()[2:4] == ["1", "files"]
+    assert delivered(remotes.directory / tree.name) == delivered(tree)
