@@ -6,9 +6,10 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, Field, StringConstraints
 
+from api.counts import GroupView, group_views
 from api.obstacles import Obstacles
-from api.schemas import Body, FailureView, FilePath, ObjectName, TargetName, Waiting
-from gridhaul.transfer.batches import Batch, BatchState, BatchTarget, Choice, Group, Plan, Skipped, Summary
+from api.schemas import Body, FailureView, FilePath, ObjectName, TargetName, Waiting, by_kind
+from gridhaul.transfer.batches import Batch, BatchState, BatchTarget, Choice, Plan, Skipped, Summary
 from gridhaul.transfer.model import IfChanged, IfExists
 
 MOST_SOURCES = 1000
@@ -34,6 +35,7 @@ class BatchTargetBody(Body):
 
 
 BatchTargets = Annotated[list[BatchTargetBody], Field(min_length=1, max_length=MOST_TARGETS)]
+OneOrSeveralTargets = Annotated[BatchTargetBody | BatchTargets, by_kind(BatchTargetBody, BatchTargets)]
 
 
 class BatchBody(Body):
@@ -57,7 +59,7 @@ class BatchBody(Body):
         default=Links.SKIP, strict=False, description="`follow`: links are followed while they stay beneath the root"
     )
     empty_folders: bool = Field(default=False, description="Whether empty folders are listed as skipped")
-    deliver_to: BatchTargetBody | BatchTargets | None = Field(
+    deliver_to: OneOrSeveralTargets | None = Field(
         default=None, description="One target, or a list of targets, to which every file goes once it is stored"
     )
     if_changed: IfChanged = Field(default=IfChanged.FAIL, strict=False)
@@ -116,16 +118,7 @@ class ChoiceView(BaseModel):
         )
 
 
-class GroupView(BaseModel):
-    count: int
-    bytes: int
-
-    @classmethod
-    def of_all(cls, groups: dict[str, Group]) -> dict[str, Self]:
-        return {state: cls(count=group.count, bytes=group.bytes) for state, group in groups.items()}
-
-
-class CountsView(BaseModel):
+class BatchCountsView(BaseModel):
     files: dict[str, GroupView] = Field(description="By state")
     deliveries: dict[str, GroupView] = Field(description="By state")
     failures: dict[str, int] = Field(description="FAILED files and deliveries, by the code of their error")
@@ -196,7 +189,7 @@ class BatchView(BaseModel):
     unchanged: int = Field(description="Files that `update` left out, because they were delivered already")
     excluded: int = Field(description="Files and folders that `include`, `exclude` and `hidden` left out")
     plan: PlanView | None = Field(description="What the batch would do; null unless it was asked for with `dry_run`")
-    counts: CountsView | None = Field(description="How many members are in which state; null: not counted yet")
+    counts: BatchCountsView | None = Field(description="How many members are in which state; null: not counted yet")
     summary: SummaryView | None = Field(description="null until the batch is DONE")
     error: FailureView | None
     waiting: Waiting
@@ -240,13 +233,13 @@ class BatchView(BaseModel):
         )
 
 
-def _counts(batch: Batch) -> CountsView | None:
+def _counts(batch: Batch) -> BatchCountsView | None:
     counts = batch.counts
     if counts is None:
         return None
-    return CountsView(
-        files=GroupView.of_all(counts.files),
-        deliveries=GroupView.of_all(counts.deliveries),
+    return BatchCountsView(
+        files=group_views(counts.files),
+        deliveries=group_views(counts.deliveries),
         failures=counts.failures,
         skipped=counts.skipped,
         counted_at=counts.counted_at,

@@ -16,6 +16,7 @@ from gridhaul.asgi.bounded_route import BoundedRoute
 from gridhaul.asgi.problems import documented
 from gridhaul.source.opened import check_path
 from gridhaul.source.roots import Roots
+from gridhaul.source.selection import Selection
 from gridhaul.source.walk import check_source
 from gridhaul.transfer.access import Caller, Scope
 from gridhaul.transfer.batches import (
@@ -228,7 +229,8 @@ async def _new_batch(
     body: BatchBody, caller: Caller, service: Service, *, idempotency_key: str | None, request_fingerprint: str
 ) -> NewBatch:
     if body.update and not body.targets():
-        raise InvalidValue("`update` compares with earlier deliveries, so `deliver_to` is needed.")
+        raise InvalidValue("An update compares with earlier deliveries, so a target is needed.")
+    Selection(body.choice())
     if (body.paths is None) == (body.list_id is None):
         raise InvalidValue("Give either `paths` or `list_id`.")
     allowed = caller.roots_among(service.roots)

@@ -14,7 +14,7 @@ from gridhaul.transfer.errors import Forbidden
 from gridhaul.transfer.listing import AccountCounts
 from gridhaul.transfer.states import DeliveryState, FileState
 
-S = TypeVar("S", FileState, DeliveryState)
+S = TypeVar("S", bound=str)
 
 router = APIRouter(prefix="/counts", tags=["counts"])
 
@@ -38,8 +38,8 @@ class AccountCountsView(BaseModel):
     def of(cls, owner: str, counts: AccountCounts) -> Self:
         return cls(
             owner=owner,
-            files=_views(counts.files),
-            deliveries=_views(counts.deliveries),
+            files=group_views(counts.files),
+            deliveries=group_views(counts.deliveries),
             counted_at=counts.counted_at,
         )
 
@@ -53,5 +53,5 @@ async def count(caller: Reading, service: ServiceDep, owner: Owner = None) -> Ac
     return AccountCountsView.of(account, await service.account_counts.of_account(account))
 
 
-def _views(groups: Mapping[S, Group]) -> dict[S, GroupView]:
+def group_views(groups: Mapping[S, Group]) -> dict[S, GroupView]:
     return {state: GroupView(count=group.count, bytes=group.bytes) for state, group in groups.items()}

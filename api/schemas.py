@@ -54,18 +54,22 @@ class DeliverTo(Body):
     if_exists: IfExists = Field(default=IfExists.FAIL, strict=False)
 
 
-ONE = TypeAdapter(DeliverTo)
-SEVERAL = TypeAdapter(Annotated[list[DeliverTo], Field(min_length=1, max_length=16)])
+def by_kind(one: Any, several: Any) -> WrapValidator:
+    """Validate a value of the type `one`, or a list of the type `several`, by its kind alone.
+
+    An error of a union would name members that no client knows.
+    """
+    one_alone: TypeAdapter[Any] = TypeAdapter(one)
+    one_of_several: TypeAdapter[Any] = TypeAdapter(several)
+
+    def validate(value: object, _: object) -> object:
+        return (one_of_several if isinstance(value, list) else one_alone).validate_python(value)
+
+    return WrapValidator(validate)
 
 
-def _one_or_several(value: object, _: object) -> object:
-    """Validate the value by its kind alone: an error of a union would name members that no client knows."""
-    return (SEVERAL if isinstance(value, list) else ONE).validate_python(value)
-
-
-OneOrSeveral = Annotated[
-    DeliverTo | Annotated[list[DeliverTo], Field(min_length=1, max_length=16)], WrapValidator(_one_or_several)
-]
+Several = Annotated[list[DeliverTo], Field(min_length=1, max_length=16)]
+OneOrSeveral = Annotated[DeliverTo | Several, by_kind(DeliverTo, Several)]
 
 
 class PrepareBody(Body):

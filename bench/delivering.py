@@ -13,7 +13,7 @@ from gridhaul.storage.codec import new_id
 from gridhaul.transfer.model import Destination, File, IfExists, NewDelivery, Queue, RecordId
 from tasks.deliver_together import deliver_together
 from tasks.runtime import Runtime, worker
-from tasks.take_due import DELIVERIES_A_TURN
+from tasks.take_due import MEMBERS_A_LOOK
 
 
 async def _make(runtime: Runtime, asked: tuple[str, Sequence[RecordId], list[RecordId]]) -> None:
@@ -48,8 +48,8 @@ def main() -> None:
     worker.run(_make, (sys.argv[1], json.loads(sys.stdin.readline()), made))
     _say("made")
     sys.stdin.readline()
-    for first in range(0, len(made), DELIVERIES_A_TURN):
-        worker.run(deliver_together, made[first : first + DELIVERIES_A_TURN])
+    for first in range(0, len(made), MEMBERS_A_LOOK):
+        worker.run(deliver_together, made[first : first + MEMBERS_A_LOOK])
     _say("delivered")
     worker.close()
 

@@ -27,7 +27,7 @@ BUNCH = 1000  # files of one write
 
 
 class Taker(Protocol):
-    """What is done with the files that are found."""
+    """Takes the files that are found."""
 
     async def take(self, found: Sequence[Found], *, root: str) -> Sequence[Skipped]:
         """Take the files, which lie beneath the allowed root. Return those that cannot be taken. Repeatable."""

@@ -37,7 +37,8 @@ from gridhaul.cli.send import (
     send_and_follow,
 )
 from gridhaul.cli.send_batch import print_made, print_made_json, start, start_listed
-from gridhaul.client import ApiError, BatchOrder, Client, DeliverTo, Order, Transfer
+from gridhaul.client import ApiError, Client, DeliverTo, Order, Transfer
+from gridhaul.client.batch_records import BatchRecord
 from gridhaul.transfer.model import IfChanged, IfExists
 
 PATIENCE_SECONDS = 30.0
@@ -116,7 +117,12 @@ def send(
             if _send_one(order, wait=wait, as_json=as_json):
                 return
         batch_order = options.order(given, targets, if_exists=if_exists, if_changed=if_changed)
-        _send_batch(batch_order, options, wait=wait, as_json=as_json)
+        with options.listed.opened() as listed:
+
+            def make(client: Client) -> BatchRecord:
+                return start(client, batch_order) if listed is None else start_listed(client, batch_order, listed)
+
+            _send_batch(make, options, wait=wait, as_json=as_json)
 
 
 def deliver(
@@ -179,13 +185,13 @@ def _send_one(order: Order, *, wait: bool, as_json: bool) -> bool:
     return True
 
 
-def _send_batch(order: BatchOrder, options: BatchOptions, *, wait: bool, as_json: bool) -> None:
+def _send_batch(make: Callable[[Client], BatchRecord], options: BatchOptions, *, wait: bool, as_json: bool) -> None:
     if wait:
-        result = follow_batch(lambda client: start(client, order), options.papers)
+        result = follow_batch(make, options.papers)
         end_batch(result, by_rule=options.skipped_by_rule, as_json=as_json)
         return
     with connect(PATIENCE_SECONDS, say) as client:
-        batch = start(client, order)
+        batch = make(client)
     (print_made_json if as_json else print_made)(batch)
 
 

@@ -33,7 +33,8 @@ def _object(line: int, text: bytes) -> dict[str, Any]:
     except (ValueError, RecursionError):
         members = None
     if not isinstance(members, dict) or not members.keys() <= _MEMBERS:
-        raise ManifestInvalid(f"Line {line} must be a JSON object with path, and perhaps length and sha256.")
+        form = '{"path": "a.h5", "length": 5, "sha256": "…"}'
+        raise ManifestInvalid(f"Line {line} must be like {form}; only the path is needed.")
     return members
 
 

@@ -140,7 +140,7 @@ class Destination:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Expected:
-    """What a manifest says of a file."""
+    """The bytes that a file must have, as a manifest says it."""
 
     length: int | None  # bytes; None: the manifest does not say
     sha256: str | None  # None: the manifest does not say

@@ -133,25 +133,9 @@ def test_directory_cannot_have_the_name_of_one_object(api: ScriptedApi, run: Run
     assert api.calls(START) == []
 
 
-def test_list_is_read_line_by_line_from_a_file(api: ScriptedApi, run: Run, tmp_path: Path) -> None:
-    play(api, batch("DONE"))
-    (tmp_path / "list").write_text("/srv/b\n\n./c d\n/srv/a\n/srv/new/")
-    assert run("send", "/srv/a", "--files-from", str(tmp_path / "list"), *TO).exit_code == 0
-    assert order(api)["paths"] == ["/srv/a", "/srv/b", f"{Path.cwd()}/c d", "/srv/new/"]
-
-
-def test_list_is_separated_by_nul_from_stdin(api: ScriptedApi, run: Run) -> None:
-    play(api, batch("DONE"))
-    result = run("send", "--files-from", "-", "--from0", *TO, stdin="/srv/a\nb\0/srv/c\0")
-    assert (result.exit_code, order(api)["paths"]) == (0, ["/srv/a\nb", "/srv/c"])
-
-
 @pytest.mark.parametrize(
     ("args", "why"),
     [
-        (("--files-from", "-"), "no path to send"),
-        (("--files-from", "/nowhere/list"), "cannot be read"),
-        (("/srv/a", "--from0"), "--files-from"),
         (("/srv/a", "/srv/b", "--name", "c"), "--prefix"),
         (("/srv/a", "/srv/b", "--no-wait", "--report", "/dev/null"), "--no-wait"),
         (("/srv/a", "/srv/b", "--report", "/nowhere/report"), "cannot be written"),
@@ -163,12 +147,6 @@ def test_wrong_usage_asks_nothing_of_the_api(api: ScriptedApi, run: Run, args: t
     result = run("send", *args, *TO)
     assert (result.exit_code, api.heard) == (2, [])
     assert why in " ".join(result.stderr.replace("│", "").split())
-
-
-def test_list_that_is_not_utf8_is_refused_with_the_number_of_the_path(api: ScriptedApi, run: Run) -> None:
-    result = run("send", "--files-from", "-", *TO, stdin=b"/srv/a\n/srv/\xff\n")
-    assert (result.exit_code, api.heard) == (2, [])
-    assert "path 2 of --files-from is not UTF-8" in result.stderr
 
 
 def test_no_wait_returns_after_the_order(api: ScriptedApi, run: Run) -> None:

@@ -39,7 +39,6 @@ CALLS = {
 BODIES = (PrepareBody, FinalizeBody, BatchBody, CheckBody, AccountBody, AccountChanges, KeyBody, PasswordBody)
 # The command makes these itself, or leaves them out.
 NEVER_SENT = {"body.length", "body.name", "body.kind", "body.mode", "body.deliver_to", "body.empty_folders"}
-NEVER_SENT |= {"body.list_id"}  # the command sends paths
 # The chunk service answers workers only, and the examples of the api's documentation are never raised.
 NEVER_SEEN = {"chunk_service_client", "examples.py"}
 

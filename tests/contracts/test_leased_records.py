@@ -49,7 +49,7 @@ class Waiting:
     done: Any
     moves: Mapping[Action, Move[Any]]
 
-    async def move(self, action: Action, **changes: object) -> File | Delivery | None:
+    async def move(self, action: Action, **changes: Any) -> File | Delivery | None:
         return await self.records.move(self.id, self.moves[action], **changes)
 
     async def claim(self, holder: str = "worker") -> File | Delivery | None:

@@ -5,8 +5,9 @@ import socket
 import threading
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import psutil
 from bson import ObjectId
@@ -15,7 +16,6 @@ from gridhaul.transfer.skipping import shown
 from tests.faults.batches import SentBatch, Tree, answered, require_quota
 from tests.faults.catalogue import fault
 from tests.faults.world import World, wait_for
-from tests.journeys.operator import Json
 
 PATHS = 20_000
 FOLDERS = 40
@@ -120,18 +120,26 @@ def _changing(top: Path, vanishing: list[Path]) -> Iterator[set[Path]]:
 
 
 def _kill_registering(world: World, batch: SentBatch, *, at: float) -> bool:
-    """Kill the child that registers, once so many files are registered. Return whether it was registering."""
+    """Kill the child that registers, once so many files are registered. Return whether a child was registering."""
 
-    def look() -> Json | None:
+    def look() -> psutil.Process | bool | None:
         record = world.record("batches", batch.batch_id)
-        waits = record["state"] == "REGISTERING" and (_count(batch) < at or "lease_until" not in record)
-        return None if waits else record
+        if record["state"] != "REGISTERING":
+            return True
+        with suppress(psutil.NoSuchProcess):  # the lease may be that of the child that was killed before
+            return _holder(record) if "lease_until" in record and _count(batch) >= at else None
+        return None
 
-    record = wait_for(look, seconds=LOOK_SECONDS, what=f"{at} files are registered")
-    if record["state"] != "REGISTERING":
+    found = wait_for(look, seconds=LOOK_SECONDS, what=f"{at} files are registered")
+    if not isinstance(found, psutil.Process):
         return False
-    psutil.Process(int(record["lease_holder"].rpartition(":")[2])).kill()
+    found.kill()
+    found.wait(LOOK_SECONDS)
     return True
+
+
+def _holder(record: dict[str, Any]) -> psutil.Process:
+    return psutil.Process(int(record["lease_holder"].rpartition(":")[2]))
 
 
 def _count(batch: SentBatch) -> int:

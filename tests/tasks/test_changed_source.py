@@ -400,7 +400,8 @@ async def test_retried_file_that_was_registered_anew_is_stored(bench: Bench) -> 
     replace_by_rename(bench.path, OTHER[:MIB])
     assert outcome(await bench.attempt()) == CHANGED
     identity = await identify(str(bench.path), Roots.any_of((bench.path.parent,)), max_file_bytes=None)
-    await bench.files.move(bench.file_id, FILE_MOVES[Action.RETRY], **registered_anew(identity))
+    anew: dict[str, Any] = registered_anew(identity)
+    await bench.files.move(bench.file_id, FILE_MOVES[Action.RETRY], **anew)
     file = await bench.attempt()
     assert (outcome(file), bench.stored(file)) == (STORED, OTHER[:MIB])
     assert file.content_id != old

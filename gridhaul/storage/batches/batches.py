@@ -27,6 +27,9 @@ from gridhaul.transfer.batches import (
 from gridhaul.transfer.model import Queue, RecordId
 from gridhaul.transfer.states import Move
 
+SOURCES_IN_LISTS = 10
+IN_LISTS: Document = WITHOUT_HISTORY | {name: {"$slice": SOURCES_IN_LISTS} for name in ("sources", "root_of")}
+
 
 @maps_database_errors
 class MongoBatches(LeasedCollection[Batch, BatchState]):
@@ -64,7 +67,7 @@ class MongoBatches(LeasedCollection[Batch, BatchState]):
         wanted = records_of(owner, states)
         if before is not None:
             wanted["_id"] = {"$lt": ObjectId(before)}
-        cursor = self._collection.find(wanted, WITHOUT_HISTORY).sort("_id", DESCENDING).limit(limit)
+        cursor = self._collection.find(wanted, IN_LISTS).sort("_id", DESCENDING).limit(limit)
         return [self._codec.decode(document) async for document in cursor]
 
     async def count_open(self, owner: str, *, limit: int) -> int:

@@ -1,0 +1,45 @@
+"""A memory twin of the deletion of a batch's files."""
+
+from collections.abc import Sequence
+
+from gridhaul.transfer.model import File, RecordId
+from gridhaul.transfer.ports.batches import DeletableFiles, MemberDeletion
+from gridhaul.transfer.states import DELETABLE, OPEN, FileState
+from tests.contracts.memory_registry import MemoryDeliveries, MemoryFiles
+
+
+class MemoryMemberDeletion:
+    """A twin of `transfer.ports.batches.MemberDeletion` over the twins of files and deliveries."""
+
+    def __init__(self, files: MemoryFiles, deliveries: MemoryDeliveries) -> None:
+        self._files = files
+        self._deliveries = deliveries
+
+    async def begin_delete(self, batch_id: RecordId, *, limit: int) -> DeletableFiles:
+        found = self._in_states(batch_id, DELETABLE | {FileState.DELETING})[:limit]
+        busy = {file.id for file in found if self._has_open_delivery(file)}
+        over = [file.id for file in found if file.state is not FileState.DELETING]
+        self._files.delete_all([file_id for file_id in over if file_id not in busy])
+        deleting = self._in_states(batch_id, frozenset({FileState.DELETING}))[:limit]
+        return DeletableFiles(files=deleting, busy=len(busy.intersection(over)))
+
+    async def end_delete(self, files: Sequence[File]) -> bool:
+        return self._files.end_delete_all([file.id for file in files]) == len(files)
+
+    async def deleted(self, batch_id: RecordId, *, after: RecordId | None, limit: int) -> Sequence[File]:
+        deleted = self._in_states(batch_id, frozenset({FileState.DELETED}))
+        return [file for file in deleted if after is None or file.id < after][:limit]
+
+    def _has_open_delivery(self, file: File) -> bool:
+        return any(row.record.file_id == file.id and row.record.state in OPEN for row in self._deliveries.rows.values())
+
+    def _in_states(self, batch_id: RecordId, states: frozenset[FileState]) -> list[File]:
+        """Return the files of the batch that are in one of the states, newest first."""
+        records = (row.record for row in self._files.rows.values())
+        theirs = [file for file in records if file.batch_id == batch_id and file.state in states]
+        return sorted(theirs, key=lambda file: file.id, reverse=True)
+
+
+def _check(deletion: MemoryMemberDeletion) -> None:
+    """Let the type checker see that the twin has the methods of its port."""
+    _: MemberDeletion = deletion
