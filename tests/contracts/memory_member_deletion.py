@@ -17,14 +17,14 @@ class MemoryMemberDeletion:
 
     async def begin_delete(self, batch_id: RecordId, *, limit: int) -> DeletableFiles:
         found = self._in_states(batch_id, DELETABLE | {FileState.DELETING})[:limit]
-        busy = {file.id for file in found if self._has_open_delivery(file)}
-        over = [file.id for file in found if file.state is not FileState.DELETING]
-        self._files.delete_all([file_id for file_id in over if file_id not in busy])
+        over = [file for file in found if file.state is not FileState.DELETING]
+        idle = [file for file in over if not self._has_open_delivery(file)]
+        await self._files.begin_delete({file.id: file.deliveries_asked for file in idle})
         deleting = self._in_states(batch_id, frozenset({FileState.DELETING}))[:limit]
-        return DeletableFiles(files=deleting, busy=len(busy.intersection(over)))
+        return DeletableFiles(files=deleting, busy=len(over) - len(idle))
 
     async def end_delete(self, files: Sequence[File]) -> bool:
-        return self._files.end_delete_all([file.id for file in files]) == len(files)
+        return await self._files.end_delete([file.id for file in files]) == len(files)
 
     async def deleted(self, batch_id: RecordId, *, after: RecordId | None, limit: int) -> Sequence[File]:
         deleted = self._in_states(batch_id, frozenset({FileState.DELETED}))

@@ -284,6 +284,25 @@ class MemoryFiles(MemoryRecords[File, FileState]):
             self._due_now(row)
         return row.record
 
+    async def begin_delete(self, deliveries_asked: Mapping[RecordId, int]) -> None:
+        for file_id, asked in deliveries_asked.items():
+            row = self.rows[file_id]
+            if row.record.state in DELETABLE and row.record.deliveries_asked == asked:
+                self._take_away(row, {"state": FileState.DELETING, "error": None})
+
+    async def end_delete(self, file_ids: Collection[RecordId]) -> int:
+        deleting = [self.rows[file_id] for file_id in file_ids if file_id in self.rows]
+        deleting = [row for row in deleting if row.record.state is FileState.DELETING]
+        for row in deleting:
+            self._take_away(row, {"state": FileState.DELETED, "stored_bytes": 0})
+        return len(deleting)
+
+    def _take_away(self, row: Row[File], changes: Mapping[str, Any]) -> None:
+        """Change the record and let it rest, whoever holds it."""
+        self._change(row, {**changes, "fence": row.record.fence + 1, "wait": None})
+        row.lease_until = None
+        super()._at_rest(row)
+
     async def deliveries_made(self, counts: Mapping[RecordId, int]) -> None:
         for file_id, count in counts.items():
             if self._count_deliveries(file_id, count):

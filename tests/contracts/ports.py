@@ -10,9 +10,12 @@ from gridhaul.storage.accounts.accounts import MongoAccounts
 from gridhaul.storage.accounts.usage import MongoUsage
 from gridhaul.storage.agenda import MongoAgenda, MongoWaitingOwners
 from gridhaul.storage.batches.batches import MongoBatches
+from gridhaul.storage.batches.former_deliveries import MongoFormerDeliveries
 from gridhaul.storage.batches.lanes import MongoLanes
 from gridhaul.storage.batches.lists import MongoLists
+from gridhaul.storage.batches.member_deletion import MongoMemberDeletion
 from gridhaul.storage.batches.members import MongoMembers
+from gridhaul.storage.batches.planned_names import MongoPlannedNames
 from gridhaul.storage.batches.skipped import MongoSkippedPaths
 from gridhaul.storage.checking.checks import MongoChecks
 from gridhaul.storage.connect import Database
@@ -36,7 +39,16 @@ from gridhaul.transfer.model import (
     SourceIdentity,
 )
 from gridhaul.transfer.ports.accounts import Accounts, AccountUsage
-from gridhaul.transfer.ports.batches import BatchRegistry, Lanes, Members, RunnableBatches, SkippedPaths
+from gridhaul.transfer.ports.batches import (
+    BatchRegistry,
+    FormerDeliveries,
+    Lanes,
+    MemberDeletion,
+    Members,
+    PlannedNames,
+    RunnableBatches,
+    SkippedPaths,
+)
 from gridhaul.transfer.ports.checking import CheckRegistry, RunnableChecks
 from gridhaul.transfer.ports.contents import Contents, Intake
 from gridhaul.transfer.ports.counting import AccountCounting
@@ -58,7 +70,9 @@ from tests.contracts.memory_batches import (
 from tests.contracts.memory_checks import MemoryChecks
 from tests.contracts.memory_contents import MemoryContents, MemoryIntake
 from tests.contracts.memory_counting import MemoryAccountCounting
+from tests.contracts.memory_earlier_work import MemoryFormerDeliveries, MemoryPlannedNames
 from tests.contracts.memory_heartbeats import MemoryHeartbeatLookup, MemoryHeartbeats
+from tests.contracts.memory_member_deletion import MemoryMemberDeletion
 from tests.contracts.memory_path_lists import MemoryPathLists
 from tests.contracts.memory_registry import MemoryAgenda, MemoryDeliveries, MemoryFiles
 from tests.contracts.memory_seen_targets import MemorySeenTargets
@@ -103,6 +117,9 @@ class Ports:
     batches: Batches
     lanes: Lanes
     members: Members
+    deletion: MemberDeletion
+    former: FormerDeliveries
+    planned_names: PlannedNames
     skipped: SkippedPaths
     lists: Lists
     waiting_owners: WaitingOwners
@@ -131,6 +148,9 @@ def memory_ports(*, lease_seconds: float, sweep_after_seconds: float = SWEEP_AFT
         batches=batches,
         lanes=lanes,
         members=MemoryMembers(files, deliveries),
+        deletion=MemoryMemberDeletion(files, deliveries),
+        former=MemoryFormerDeliveries(files, deliveries),
+        planned_names=MemoryPlannedNames(),
         skipped=MemorySkippedPaths(),
         lists=MemoryPathLists(batches.rows),
         waiting_owners=MemoryWaitingOwners(files.rows, deliveries.rows, lanes.rows),
@@ -156,6 +176,9 @@ def mongo_ports(database: Database, *, lease_seconds: float, sweep_after_seconds
         batches=MongoBatches(database, lease_seconds=lease_seconds),
         lanes=MongoLanes(database),
         members=MongoMembers(database, files, deliveries),
+        deletion=MongoMemberDeletion(database, files),
+        former=MongoFormerDeliveries(database),
+        planned_names=MongoPlannedNames(database),
         skipped=MongoSkippedPaths(database),
         lists=MongoLists(database),
         waiting_owners=MongoWaitingOwners(database),

@@ -38,6 +38,9 @@ The workers reach the chunk service through world.proxies["chunk_service"]. A pr
 `Answer(status=302, …)` redirects, `Answer(status=201)` pretends to have stored the object, `Flip` changes the stored
 bytes, and `Stall(seconds=math.inf)` hangs.
 
+Rows of batches start a tree of sources as one `SentBatch` (batches.py), whose method `whole` requires that every file
+arrived everywhere.
+
 After every row the harness checks three invariants (invariants.py), so a row only asserts what its line of the table
 says:
 
@@ -47,6 +50,7 @@ says:
   twice.
 - Nothing is left over: every record is in a final state, no record is leased, and maintenance has removed all
   leftovers. The harness makes maintenance due now, as if the longest time of a late request (SWEEP_SECONDS) had passed.
+  The counts, the digest and the deliveries of a batch that is DONE are those of its members (batch_invariants.py).
 
 Then the harness removes the records, sources and objects, so that each row begins with an empty system. By then every
 process that the row stopped, paused or killed runs again. After a failed row the harness starts a new system, and keeps
