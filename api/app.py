@@ -22,6 +22,7 @@ from api.batch_counts import BatchCounts
 from api.dependencies import Service
 from api.dispatcher import Dispatcher
 from api.download_limit import DownloadSlots
+from api.list_limit import ListSlots
 from api.obstacles import Obstacles
 from api.open_file_limit import OpenFileLimit
 from api.parts import Parts
@@ -148,7 +149,7 @@ def _service(
         members=members,
         skipped=skipped,
         lists=MongoLists(database),
-        list_slots=list_routes.list_slots(),
+        list_slots=ListSlots(),
         batch_counts=BatchCounts(batches, members, skipped),
         max_open_batches=settings.max_open_batches,
         downloads=DownloadSlots(),

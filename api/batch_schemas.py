@@ -177,7 +177,7 @@ class PlanView(BaseModel):
 class BatchView(BaseModel):
     batch_id: str
     owner: str
-    paths: list[str] = Field(description="Empty if a list names the files")
+    paths: list[str] = Field(description="Empty if a list names the files; in a list of batches only the first 10")
     list_id: str | None = Field(description="The list that names the files; null: `paths` do")
     base: str | None
     choice: ChoiceView

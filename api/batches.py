@@ -1,7 +1,7 @@
 """`/batches`: files that are asked for together, from registering to the proof that all of them arrived."""
 
 from collections.abc import AsyncIterator
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
 from fastapi.responses import StreamingResponse
@@ -24,6 +24,7 @@ from gridhaul.transfer.batches import (
     CANCEL_AND_DELETE_BATCH,
     DELETE_BATCH,
     START_BATCH,
+    UNSTARTED,
     Batch,
     BatchState,
     BatchTarget,
@@ -66,6 +67,8 @@ async def start_batch(
         )
         await _require_room(service, caller)
         batch, made = await service.batches.register(new)
+        if made and batch.list_id is not None:
+            await service.lists.keep(batch.list_id)  # now: it may take more than a day until a worker does it
         if made:
             _hint(service, batch)
     if batch.request_fingerprint != request_fingerprint:
@@ -134,8 +137,7 @@ async def start_planned_batch(batch_id: Id, caller: Preparing, service: ServiceD
         service.check_target(caller, wanted.target)
     if batch.state is BatchState.PLANNED:
         await _require_room(service, caller)
-    afresh = {"position": Position(source=0), "excluded": 0, "unchanged": 0}
-    moved = await service.batches.move(batch_id, START_BATCH, who=caller.username, **afresh)
+    moved = await service.batches.move(batch_id, START_BATCH, who=caller.username, **_from_the_beginning())
     if moved is None:
         batch = await _batch(service, caller, batch_id)
         if batch.state not in START_BATCH.done_in:
@@ -197,7 +199,9 @@ async def _move(batch_id: RecordId, action: Action, *, caller: Caller, service: 
         for wanted in batch.deliver_to:
             service.check_target(caller, wanted.target)
     move = BATCH_MOVES[action]
-    moved = await service.batches.move(batch_id, move, who=caller.username, following=action)
+    # A batch that is cancelled while it is planned has registered nothing, so a retry goes through all its sources.
+    changes = _from_the_beginning() if action is Action.CANCEL and batch.state in UNSTARTED else {}
+    moved = await service.batches.move(batch_id, move, who=caller.username, following=action, **changes)
     if moved is None:
         batch = await _batch(service, caller, batch_id)
         if batch.state not in move.done_in:
@@ -205,6 +209,11 @@ async def _move(batch_id: RecordId, action: Action, *, caller: Caller, service: 
         return BatchView.of(batch, service.obstacles)
     _hint(service, moved)
     return BatchView.of(moved, service.obstacles)
+
+
+def _from_the_beginning() -> dict[str, Any]:
+    """Return the fields of a batch whose sources are gone through from the beginning."""
+    return {"position": Position(source=0), "excluded": 0, "unchanged": 0}
 
 
 def _hint(service: Service, batch: Batch) -> None:

@@ -10,13 +10,13 @@ from api.account_counts import RecentCounts
 from api.authenticator import Authenticator
 from api.batch_counts import BatchCounts
 from api.download_limit import DownloadSlots
+from api.list_limit import ListSlots
 from api.obstacles import Obstacles
 from api.open_file_limit import OpenFileLimit
 from api.password_attempts import PasswordAttempts
 from api.rate_limits import RateLimits
 from api.source_lookup import SourceLookup
 from gridhaul.asgi.audit import audit
-from gridhaul.asgi.concurrency_limit import ConcurrencyLimit
 from gridhaul.asgi.readiness import Readiness
 from gridhaul.identity.passwords import Passwords
 from gridhaul.transfer.access import Caller
@@ -48,7 +48,7 @@ class Service:
     members: Members
     skipped: SkippedPaths
     lists: ListIntake
-    list_slots: ConcurrencyLimit
+    list_slots: ListSlots
     batch_counts: BatchCounts
     max_open_batches: int
     downloads: DownloadSlots

@@ -11,18 +11,17 @@ from pydantic import BaseModel, Field
 
 from api.auth import Preparing, Reading
 from api.dependencies import Id, Service, ServiceDep
+from api.list_limit import require_few
 from api.schemas import LOCATION
 from gridhaul.asgi.bounded_route import BoundedRoute, require_type
-from gridhaul.asgi.concurrency_limit import ConcurrencyLimit
 from gridhaul.asgi.problems import documented
 from gridhaul.asgi.request_limits import RequestLimits
 from gridhaul.asgi.streamed_body import StreamedBody
 from gridhaul.transfer.access import Caller
-from gridhaul.transfer.errors import DatabaseUnavailable, IntakeBusy, ManifestInvalid, NotFound, TooManyLists
+from gridhaul.transfer.errors import DatabaseUnavailable, ManifestInvalid, NotFound
 from gridhaul.transfer.lists import (
     LIST_MAX_BYTES,
     PAGE_BYTES,
-    UNUSED_LISTS_AT_MOST,
     ListFormat,
     ListPage,
     NewList,
@@ -34,8 +33,6 @@ from gridhaul.transfer.model import RecordId
 router = APIRouter(prefix="/lists", tags=["batches"], route_class=BoundedRoute)
 
 MEDIA_TYPES = ("text/plain", "application/octet-stream")
-ARRIVING_AT_MOST = 8  # lists at once: each takes a few MiB of memory
-TRY_AGAIN_SECONDS = 5
 _TEXT = {"schema": {"type": "string", "minLength": 1}, "example": "run42/a.h5\nrun42/b.h5\n"}
 BODY: dict[str, Any] = {"requestBody": {"required": True, "content": dict.fromkeys(MEDIA_TYPES, _TEXT)}}
 Format = Annotated[
@@ -75,14 +72,6 @@ class ListView(BaseModel):
         )
 
 
-def list_slots() -> ConcurrencyLimit:
-    """Return the limit of lists that arrive at once."""
-    return ConcurrencyLimit(
-        ARRIVING_AT_MOST,
-        lambda: IntakeBusy("Other lists are arriving; try again.", retry_after_seconds=TRY_AGAIN_SECONDS),
-    )
-
-
 @router.post(
     "",
     status_code=201,
@@ -98,10 +87,10 @@ async def send_list(
     Once a batch uses the list, it stays until the batch is deleted.
     """
     require_type(request, *MEDIA_TYPES)
-    await _require_few(service, caller)
+    await require_few(service.lists, caller.username)
     limits: RequestLimits = request.app.state.request_limits
     body = StreamedBody(request, max_bytes=LIST_MAX_BYTES, within_seconds=limits.stall_seconds)
-    with service.list_slots.hold(1):
+    async with service.list_slots.hold(caller.username):
         made = await _receive(body, caller, service, list_format)
     response.headers["Location"] = f"/lists/{made.id}"
     return ListView.of(made)
@@ -154,9 +143,3 @@ async def _all_or_nothing(service: Service, list_id: RecordId) -> AsyncIterator[
         with suppress(DatabaseUnavailable):
             await asyncio.shield(service.lists.forget(list_id))
         raise
-
-
-async def _require_few(service: Service, caller: Caller) -> None:
-    if await service.lists.count_unused(caller.username, limit=UNUSED_LISTS_AT_MOST) >= UNUSED_LISTS_AT_MOST:
-        detail = f"At most {UNUSED_LISTS_AT_MOST} lists may wait for a batch; start batches with them, or wait a day."
-        raise TooManyLists(detail, retry_after_seconds=TRY_AGAIN_SECONDS)

@@ -1,18 +1,20 @@
 """Files and deliveries that are members of a batch: an action on one of them concerns its batch too."""
 
 from api.dependencies import Service
-from gridhaul.transfer.batches import GO_ON_WITH_MEMBER, BatchState
+from gridhaul.transfer.batches import AT_ITS_END, GO_ON_WITH_MEMBER, BatchState
 from gridhaul.transfer.errors import StateConflict
 from gridhaul.transfer.model import Delivery, File, Hint, TaskName
 
 
 async def let_batch_go_on(service: Service, record: File | Delivery) -> None:
-    """Let the record's batch go on if it is over. Raises StateConflict if the batch is PAUSED."""
+    """Let the record's batch go on if it is over. Raises StateConflict if the batch is PAUSED or is being deleted."""
     if record.batch_id is None:
         return
     batch = await service.batches.get(record.batch_id)
     if batch is not None and batch.state is BatchState.PAUSED:
         raise StateConflict(f"The batch {batch.id} of the record is PAUSED; resume the batch.")
+    if batch is not None and batch.state in AT_ITS_END:
+        raise StateConflict(f"The batch {batch.id} of the record is {batch.state}, with all its files.")
     await service.batches.move(record.batch_id, GO_ON_WITH_MEMBER)
 
 

@@ -137,12 +137,18 @@ class Finding:
     async def _take(self, bunch: Sequence[Found | Skipped], roots: Roots) -> None:
         found = [one for one in bunch if isinstance(one, Found)]
         wanted = await new_or_changed(self._runtime, self._batch, found) if self._batch.update else found
-        self._unchanged += len(found) - len(wanted)
+        self._unchanged += await self._count_unchanged(found, wanted)
         self._tenure.check()
         skipped = [one for one in bunch if isinstance(one, Skipped)]
         for root, beneath in itertools.groupby(wanted, lambda one: roots.holding(one.path)):
             skipped += await self._taker.take([*beneath], root=str(root))
         await self._skip(skipped)
+
+    async def _count_unchanged(self, found: Sequence[Found], wanted: Sequence[Found]) -> int:
+        """Return how many files were left out, except those that an earlier attempt registered and that arrived since."""
+        paths = {one.path for one in found} - {one.path for one in wanted}
+        there = await self._runtime.batches.members.registered_paths(self._batch.id, paths) if paths else ()
+        return len(paths) - len(there)
 
     async def _skip(self, skipped: Sequence[Skipped]) -> None:
         if skipped:

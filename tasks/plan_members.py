@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from gridhaul.source.found import Found
 from gridhaul.transfer.batches import LARGEST_KEPT, Batch, BatchState, BatchTarget, Plan, PlannedFile, Skipped
-from gridhaul.transfer.errors import GridhaulError, ListGone
+from gridhaul.transfer.errors import DatabaseUnavailable, GridhaulError, ListGone
 from gridhaul.transfer.model import Failure, Hint, TaskName
 from gridhaul.transfer.ports.targets import LooksTogether, TellsRoom
 from gridhaul.transfer.skipping import SkipReason
@@ -33,6 +33,8 @@ async def plan_some(runtime: Runtime, batch: Batch, tenure: Tenure) -> None:
         runtime.hints.offer(Hint(task=TaskName.RUN_BATCH, record_id=batch.id, queue=batch.queue))
         return
     await planner.look_at_rooms()
+    # An attempt that begins after the names were forgotten must not go through the sources again: it would miss clashes.
+    await runtime.batches.records.renew(batch.lease, **finding.fields())
     await runtime.batches.planned_names.forget(batch.id)
     skipped = dict(await runtime.batches.skipped.counts(batch.id))
     counts = replace(await runtime.batches.members.counts(batch.id), skipped=skipped)
@@ -94,6 +96,8 @@ class _Planner:
         try:
             looks = await self._looks_at(wanted.target)
             taken = await looks.at(wanted.object_name(one.name) for one in found) if looks is not None else {}
+        except DatabaseUnavailable:
+            raise  # the target is not to blame, and the attempt is repeated
         except GridhaulError as error:
             self._note_error(wanted.target, error)
             return []
@@ -117,6 +121,8 @@ class _Planner:
         try:
             target = await self._runtime.targets.get(name)
             return await target.free_bytes() if isinstance(target, TellsRoom) else None
+        except DatabaseUnavailable:
+            raise  # as in `_existing`
         except GridhaulError as error:
             self._note_error(name, error)
             return None

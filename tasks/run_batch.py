@@ -54,6 +54,8 @@ async def _advance(runtime: Runtime, batch: Batch, tenure: Tenure) -> None:
 
 
 async def _finish(runtime: Runtime, batch: Batch, state: BatchState) -> None:
+    if batch.plan is not None:  # it may have been stopped while it was planned
+        await runtime.batches.planned_names.forget(batch.id)
     counts = await count(runtime, batch.id)
     await runtime.batches.records.finish(batch.lease, state, counts=counts, error=None, fruitless_attempts=0)
 

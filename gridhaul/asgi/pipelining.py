@@ -19,19 +19,31 @@ HEAD_END = b"\r\n\r\n"  # also the end of every chunked body
 
 
 class HeldFlow(FlowControl):
-    """uvicorn's flow control, which reads nothing more while received bytes are held unparsed."""
+    """uvicorn's flow control, which reads nothing more while received bytes are held unparsed, or wait for the app."""
 
-    holds = False
+    _holds = False
+    _is_full = False  # uvicorn has paused reading, because the application has not taken the parsed bytes
 
     def hold(self) -> None:
-        self.holds = True
-        self.pause_reading()
+        self._holds = True
+        self.apply()
 
     def release(self) -> None:
-        self.holds = False
+        self._holds = False
+
+    def pause_reading(self) -> None:
+        self._is_full = True
+        self.apply()
 
     def resume_reading(self) -> None:
-        if not self.holds:
+        self._is_full = False
+        self.apply()
+
+    def apply(self) -> None:
+        """Read, or pause: whatever the two reasons for a pause ask for."""
+        if self._holds or self._is_full:
+            super().pause_reading()
+        else:
             super().resume_reading()
 
 
@@ -164,7 +176,7 @@ class OneAtATime(HttpToolsProtocol):
         self.flow.release()
         self._parse(data)
         if not self._held:
-            self.flow.resume_reading()
+            self.flow.apply()
 
     def _is_answering(self) -> bool:
         return self._is_whole and self.cycle is not None and not self.cycle.response_complete

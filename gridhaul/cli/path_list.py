@@ -1,7 +1,7 @@
 """The options of `gridhaul send` that name a list of paths or a manifest, and the text that they lead to."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,7 +56,7 @@ class ListOptions:
     def any_given(self) -> bool:
         return self.files_from is not None or self.from0 or self.manifest is not None
 
-    def require_fitting(self, files: list[str]) -> None:
+    def require_fitting(self, files: Sequence[str]) -> None:
         """Raise BadParameter for options that exclude each other, or FILE."""
         if self.from0 and self.files_from is None:
             raise typer.BadParameter("--from0 says how --files-from is separated, and needs it")

@@ -25,6 +25,11 @@ from gridhaul.transfer.states import (
 )
 
 ASKED: Document = {"$ifNull": ["$deliveries_asked", 0]}
+# Expressions for a record that rests from now on, whoever held it.
+TAKEN_AWAY: Document = {
+    "fence": {"$add": ["$fence", 1]},
+    **dict.fromkeys(("lease_until", "wait", "next_attempt_at", "hint_at", "hinted_at"), GONE),
+}
 
 
 @maps_database_errors
@@ -90,13 +95,16 @@ class MongoFiles(BundledFiles):
         """Move the files to DELETING whose count of deliveries is still the one given. Nobody hints them."""
         all_seen = {"$eq": [ASKED, value_per_record(deliveries_asked)]}
         over = {**ids_of(deliveries_asked), "state": {"$in": sorted(DELETABLE)}, "$expr": all_seen}
-        released = {"fence": {"$add": ["$fence", 1]}, "lease_until": GONE, "wait": GONE, "next_attempt_at": GONE}
-        await self._write_all(over, self._pipeline({"state": FileState.DELETING, "error": None}, **released))
+        await self._write_all(over, self._pipeline({"state": FileState.DELETING, "error": None}, **TAKEN_AWAY))
 
     async def end_delete(self, file_ids: Collection[RecordId]) -> int:
-        """Move the files from DELETING to DELETED, and return how many were moved."""
+        """Move the files from DELETING to DELETED, whoever holds them, and return how many were moved.
+
+        A worker that deletes one of them by itself loses it, so only the caller releases the file's quota.
+        """
         deleting = {**ids_of(file_ids), "state": FileState.DELETING.value}
-        return await self._write_all(deleting, self._pipeline({"state": FileState.DELETED, "stored_bytes": 0}))
+        deleted = self._pipeline({"state": FileState.DELETED, "stored_bytes": 0}, **TAKEN_AWAY)
+        return await self._write_all(deleting, deleted)
 
     async def deliveries_made(self, counts: Mapping[RecordId, int]) -> None:
         counted = {"deliveries_asked": {"$add": [ASKED, value_per_record(counts)]}}

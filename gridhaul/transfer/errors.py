@@ -264,6 +264,10 @@ class DatabaseUnavailable(GridhaulError):
     code, status, retryable, patience = "database_unavailable", 503, True, Patience.ENDLESS
 
 
+class ListsBusy(GridhaulError):
+    code, status, retryable = "lists_busy", 503, True
+
+
 class DownloadsBusy(GridhaulError):
     code, status, retryable = "downloads_busy", 503, True
 

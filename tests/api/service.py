@@ -15,7 +15,7 @@ from api.authenticator import Authenticator
 from api.batch_counts import BatchCounts
 from api.dependencies import Service
 from api.download_limit import DownloadSlots
-from api.lists import list_slots
+from api.list_limit import ListSlots
 from api.obstacles import Obstacles
 from api.open_file_limit import OpenFileLimit
 from api.parts import Parts
@@ -112,7 +112,7 @@ async def serving(
         members=ports.members,
         skipped=ports.skipped,
         lists=ports.lists,
-        list_slots=list_slots(),
+        list_slots=ListSlots(),
         batch_counts=BatchCounts(ports.batches, ports.members, ports.skipped),
         max_open_batches=max_open_batches,
         downloads=DownloadSlots(),

@@ -123,6 +123,7 @@ async def test_batch_names_its_list_and_has_no_paths(api: Api) -> None:
     list_id = await sent(api, b"/srv/a")
     response = await api.http.post("/batches", json={"list_id": list_id})
     assert (response.status_code, response.json()["list_id"], response.json()["paths"]) == (202, list_id, [])
+    assert (await api.http.get(f"/lists/{list_id}")).json()["expires_at"] is None
 
 
 async def test_batch_of_another_accounts_list_is_refused_like_one_of_no_list(api: Api, ports: Ports) -> None:

@@ -1,6 +1,7 @@
 """Requests that arrive before the previous answer is complete: they wait unparsed, in order, in bounded memory."""
 
 import asyncio
+import contextlib
 import gc
 import random
 import time
@@ -17,6 +18,8 @@ from tests.asgi.connections import connected, served
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 CHUNKED = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+MIB = 1 << 20
+REFUSED_SECONDS = 1  # what the server does not receive in this time, it refuses to buffer
 FLOOD = GET * (256 * 1024 // len(GET))
 
 
@@ -220,3 +223,26 @@ async def test_chunk_of_many_empty_lines_is_parsed_in_few_turns() -> None:
         writer.write(CHUNKED + b"%x\r\n%b\r\n0\r\n\r\n" % (len(data), data))
         assert await _bodies(reader, 1) == [f"/ {len(data)}"]
     assert turns < 4 * len(data) / CHUNKED_BYTES
+
+
+async def test_chunked_body_is_read_only_as_fast_as_the_application_takes_it() -> None:
+    go_on = asyncio.Event()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await go_on.wait()
+        await echo(scope, receive, send)
+
+    chunk = b"10000\r\n" + bytes(65536) + b"\r\n"
+    async with connected(app) as (reader, writer):
+        writer.write(CHUNKED)
+        sent = 0
+        with contextlib.suppress(TimeoutError):
+            while sent < 64 * MIB:
+                writer.write(chunk)
+                await asyncio.wait_for(writer.drain(), REFUSED_SECONDS)
+                sent += 65536
+        assert sent < 24 * MIB, "the server reads what the application does not take"
+        go_on.set()
+        writer.write(b"0\r\n\r\n")
+        assert b" end\n" in await reader.readuntil(b" end\n")

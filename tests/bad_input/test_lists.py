@@ -1,8 +1,11 @@
 """Lists of paths and manifests that are no such thing, that stall, or that break off: refused, and nothing stays."""
 
+import json
+
 import pytest
 
 from tests.bad_input.bench import Bench
+from tests.bad_input.peer import Peer
 from tests.bad_input.strict import StrictApi
 from tests.bad_input.table import INVALID, NOT_FOUND, Answer, Row, cases, trying
 from tests.bad_input.test_broken_off import one_quiet_line, require_closed, require_refused_and_closed
@@ -12,7 +15,6 @@ DIGEST = "ab" * 32
 TEXT = {"Content-Type": "text/plain"}
 MALFORMED = Answer(422, "manifest_invalid")
 UNSUPPORTED = Answer(415, "unsupported_media_type")
-TOO_LARGE = Answer(413, "payload_too_large")
 LINE = f"{DIGEST}  {'x' * 100}\n".encode()
 
 
@@ -83,7 +85,18 @@ def test_client_that_stalls_within_a_list_is_refused(strict: StrictApi) -> None:
     require_refused_and_closed(strict.url, list_of(strict.token, length=100 * MIB, sent=LINE * 20_000))
 
 
+def test_long_list_takes_little_memory(bench: Bench) -> None:
+    peer = Peer.of(bench.system, "api")
+    line = f"{DIGEST}  {'x' * 2000}\n".encode()
+    with peer.without_traces(), peer.peak_memory_below(24 * MIB):
+        response = bench.http.post(
+            "/lists", params={"format": "sha256sums"}, content=(line * 50 for _ in range(600)), headers=TEXT
+        )
+    assert (response.status_code, response.json()["entries"]) == (201, 30_000)
+
+
 @trying(Row.JSON)
 def test_list_that_is_declared_too_long_is_refused_at_once(bench: Bench) -> None:
-    headers = TEXT | {"Content-Length": str(2**30 + 1)}
-    TOO_LARGE.require(bench.http.post("/lists", params={"format": "paths"}, content=b"/srv/a", headers=headers))
+    peer = Peer.of(bench.system, "api")
+    status, body = peer.ask(list_of(peer.token, length=2**30 + 1, sent=LINE))
+    assert (status, json.loads(body)["code"]) == (413, "payload_too_large")

@@ -98,7 +98,7 @@ def test_malformed_manifest_is_told_with_its_line_and_makes_no_batch(api: Script
 
 
 def test_list_is_sent_whole_again_when_the_api_was_busy(api: ScriptedApi, run: Run) -> None:
-    busy = problem(503, "intake_busy", "Other lists are arriving; try again.")
+    busy = problem(503, "lists_busy", "Other lists are arriving; try again.")
     api.script(send_to("paths"), busy)
     take_list(api, "paths")
     play(api, batch("DONE"))

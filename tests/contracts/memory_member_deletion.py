@@ -1,6 +1,7 @@
 """A memory twin of the deletion of a batch's files."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from gridhaul.transfer.model import File, RecordId
 from gridhaul.transfer.ports.batches import DeletableFiles, MemberDeletion
@@ -34,9 +35,9 @@ class MemoryMemberDeletion:
         return any(row.record.file_id == file.id and row.record.state in OPEN for row in self._deliveries.rows.values())
 
     def _in_states(self, batch_id: RecordId, states: frozenset[FileState]) -> list[File]:
-        """Return the files of the batch that are in one of the states, newest first."""
+        """Return the files of the batch that are in one of the states, newest first and without their history."""
         records = (row.record for row in self._files.rows.values())
-        theirs = [file for file in records if file.batch_id == batch_id and file.state in states]
+        theirs = [replace(file, history=()) for file in records if file.batch_id == batch_id and file.state in states]
         return sorted(theirs, key=lambda file: file.id, reverse=True)
 
 

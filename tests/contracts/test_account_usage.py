@@ -134,3 +134,29 @@ async def test_charges_and_releases_at_once_are_all_counted(ports: Ports) -> Non
     charges = (usage.charge(ALICE, 3) for _ in range(20))
     await asyncio.gather(*charges, *(usage.release(ALICE, 2) for _ in range(20)))
     assert await _used(ports) == 60
+
+
+@pytest.mark.parametrize(
+    ("own", "default", "free"), [(None, None, None), (10, None, 6), (None, 10, 6), (7, 10, 3), (3, None, 0), (0, 9, 0)]
+)
+async def test_free_is_what_the_quota_leaves_and_never_less_than_nothing(
+    ports: Ports, own: int | None, default: int | None, free: int | None
+) -> None:
+    await _account(ports)
+    await ports.usage_with(None).charge(ALICE, 4)
+    await ports.accounts.change(ALICE, {"quota_bytes": own})
+    assert await ports.usage_with(default).free_bytes(ALICE) == free
+
+
+async def test_all_of_the_quota_is_free_before_the_first_charge_and_after_the_release(ports: Ports) -> None:
+    usage = ports.usage_with(None)
+    await _account(ports, quota_bytes=10)
+    assert await usage.free_bytes(ALICE) == 10
+    await usage.charge(ALICE, 10)
+    assert await usage.free_bytes(ALICE) == 0
+    await usage.release(ALICE, 10)
+    assert await usage.free_bytes(ALICE) == 10
+
+
+async def test_owner_without_an_account_has_no_quota(ports: Ports) -> None:
+    assert await ports.usage_with(5).free_bytes("nobody") is None

@@ -31,7 +31,15 @@ from gridhaul.transfer.errors import (
 from gridhaul.transfer.inspection import inspect, not_shown
 from gridhaul.transfer.model import Attributes, Evidence, FolderEntry, RemoteObject
 from gridhaul.transfer.naming import MARKER
-from gridhaul.transfer.ports.targets import AtomicCommit, KeepsAttributes, Listing, LooksTogether, Probed, Target
+from gridhaul.transfer.ports.targets import (
+    AtomicCommit,
+    KeepsAttributes,
+    Listing,
+    LooksTogether,
+    Probed,
+    Target,
+    TellsRoom,
+)
 from tests.contracts.ports import eventually
 from tests.servers.http_store import HttpStore, serving
 from tests.targets.peers import (
@@ -581,3 +589,13 @@ async def test_probe_sees_what_the_server_can_and_leaves_nothing(peer: Peer) -> 
     assert (facts["propfind"], frozenset(facts["lost"])) == (peer.place.lists, peer.place.lost)
     assert facts["destination"] == peer.place.url
     assert not list(peer.place.directory.iterdir())
+
+
+async def test_only_the_directory_tells_its_room_which_is_that_of_its_disk(peer: Peer) -> None:
+    target = peer.target
+    assert isinstance(target, TellsRoom) == isinstance(target, DirectoryTarget)
+    if isinstance(target, TellsRoom):
+        free = await target.free_bytes()
+        assert free is not None
+        space = os.statvfs(peer.place.directory)  # others write to the disk meanwhile
+        assert abs(free - space.f_bavail * space.f_frsize) < space.f_blocks * space.f_frsize / 10

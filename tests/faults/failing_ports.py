@@ -123,7 +123,7 @@ class FailingTarget:
 
 
 class FailingAtomicTarget(FailingTarget):
-    """A failing target with `transfer.ports.targets.AtomicCommit`, `KeepsAttributes`, `LooksTogether` and `Probed`."""
+    """A failing target that commits atomically, and has all further abilities of a directory but `Listing`."""
 
     def __init__(self, target: DirectoryTarget, *, life: Life) -> None:
         super().__init__(target, life=life)
@@ -161,6 +161,9 @@ class FailingAtomicTarget(FailingTarget):
 
     async def commit_unseen(self, temporary_name: str, final_name: str) -> None:
         await self._rename("commit_unseen", temporary_name, final_name)
+
+    async def free_bytes(self) -> int | None:
+        return await self._life.call("target.free_bytes", TargetUnavailable, self._probed.free_bytes)
 
     async def _rename(self, method: str, temporary_name: str, final_name: str) -> None:
         inner = getattr(self._target, method)

@@ -23,8 +23,8 @@ KILLS = 4
 VANISHES = ".vanishes"
 CHANGING = 200  # files that appear and vanish meanwhile
 PAGE = 1000
-RECOVERY_SECONDS = 300
-LOOK_SECONDS = 60
+SECONDS_A_PATH = 0.03  # at most, until a file is stored
+EXIT_SECONDS = 10
 TEXT = b"x" * 7
 SKIPPED = {
     "a link": "link",
@@ -48,15 +48,16 @@ def killed_while_registering_many(world: World) -> None:
 def register_under_kills(world: World, *, paths: int) -> None:
     """Register the paths while the worker is killed, and require that each path is registered or skipped once."""
     tree, files, skipped = _make_tree(world, paths)
+    seconds = SECONDS_A_PATH * paths
     vanishing = [path for path in files if path.suffix == VANISHES]
     with _changing(tree, vanishing) as appeared:
         batch = SentBatch.start(world, Tree(path=tree, files={}))
         with world.recovers():
-            hits = [_kill_registering(world, batch, at=at) for at in _moments(world, paths)]
-            _registered(batch)
+            hits = [_kill_registering(world, batch, at=at, seconds=seconds) for at in _moments(world, paths)]
+            _registered(batch, seconds=seconds)
     assert any(hits), "no kill hit the registering"
     world.notes.append(f"{sum(hits)} of {KILLS} kills hit the registering of {paths} paths")
-    batch.done(seconds=RECOVERY_SECONDS)
+    batch.done(seconds=seconds)
     _require_registered_once(batch, {*files} - {*vanishing}, {*vanishing, *appeared}, skipped)
     require_quota(world)
 
@@ -119,7 +120,7 @@ def _changing(top: Path, vanishing: list[Path]) -> Iterator[set[Path]]:
         thread.join()
 
 
-def _kill_registering(world: World, batch: SentBatch, *, at: float) -> bool:
+def _kill_registering(world: World, batch: SentBatch, *, at: float, seconds: float) -> bool:
     """Kill the child that registers, once so many files are registered. Return whether a child was registering."""
 
     def look() -> psutil.Process | bool | None:
@@ -130,11 +131,11 @@ def _kill_registering(world: World, batch: SentBatch, *, at: float) -> bool:
             return _holder(record) if "lease_until" in record and _count(batch) >= at else None
         return None
 
-    found = wait_for(look, seconds=LOOK_SECONDS, what=f"{at} files are registered")
+    found = wait_for(look, seconds=seconds, what=f"{at} files are registered")
     if not isinstance(found, psutil.Process):
         return False
     found.kill()
-    found.wait(LOOK_SECONDS)
+    found.wait(EXIT_SECONDS)
     return True
 
 
@@ -148,11 +149,11 @@ def _count(batch: SentBatch) -> int:
         return int(database["files"].count_documents({"batch_id": ObjectId(batch.batch_id)}))
 
 
-def _registered(batch: SentBatch) -> None:
+def _registered(batch: SentBatch, *, seconds: float) -> None:
     def look() -> bool:
         return bool(batch.world.record("batches", batch.batch_id)["state"] != "REGISTERING")
 
-    wait_for(look, seconds=RECOVERY_SECONDS, what="everything is registered")
+    wait_for(look, seconds=seconds, what="everything is registered")
 
 
 def _require_registered_once(batch: SentBatch, lasting: set[Path], perhaps: set[Path], skipped: dict[str, str]) -> None:

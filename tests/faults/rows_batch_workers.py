@@ -16,7 +16,7 @@ from tests.servers.disturbances import Hold, Side, Stall
 SMALL_FILES = 200
 LARGE_BYTES = 6 * SEGMENT_BYTES  # goes to the queue `large`
 STREAMS = 5  # deliveries that stand still together
-HELD_SECONDS = 30
+HELD_SECONDS = 60
 FOREVER = float("inf")
 WEBDAV = ("hashed", "webdav")
 
@@ -82,7 +82,8 @@ def _require_large_resumed(world: World, held: Sequence[dict[str, object]]) -> N
     (before,) = [member for member in held if member["length"] == LARGE_BYTES]
     after = world.record("files", str(before["_id"]))
     assert (after["content_id"], after["attempts"]) == (before["content_id"], 2)
-    sent = sum(seen.body_bytes for seen in list(world.proxies["chunk_service"].requests) if seen.method == "PUT")
+    requests, segments = list(world.proxies["chunk_service"].requests), f"/{before['content_id']}/chunks/"
+    sent = sum(seen.body_bytes for seen in requests if seen.method == "PUT" and segments in seen.target)
     assert LARGE_BYTES <= sent <= LARGE_BYTES + IN_FLIGHT * SEGMENT_BYTES, f"{sent} bytes were sent of the large file"
 
 

@@ -5,9 +5,9 @@ import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 from pydantic import SecretStr
 
@@ -49,6 +49,9 @@ from tasks.upload_file import store_file
 from tests.contracts.memory_accounts import MemoryAccounts, MemoryUsage
 from tests.contracts.memory_batches import MemoryBatches, MemoryLanes, MemoryMembers, MemorySkippedPaths
 from tests.contracts.memory_contents import MemoryContents, MemoryIntake
+from tests.contracts.memory_earlier_work import MemoryFormerDeliveries, MemoryPlannedNames
+from tests.contracts.memory_member_deletion import MemoryMemberDeletion
+from tests.contracts.memory_path_lists import MemoryPathLists
 from tests.contracts.memory_registry import MemoryAgenda, MemoryDeliveries, MemoryFiles, Row
 from tests.contracts.memory_seen_targets import MemorySeenTargets
 from tests.contracts.ports import destination
@@ -101,6 +104,13 @@ class Case:
     retry_hours: float = 0
 
 
+class Asked(TypedDict, total=False):
+    """Further fields of a batch that is asked for."""
+
+    update: bool
+    dry_run: bool
+
+
 class WatchedDirectory(DirectoryTarget):
     """A directory that counts its commits, and remembers all bytes that were ever seen under a final name."""
 
@@ -145,7 +155,11 @@ class TwinSystem:
         self.batches = MemoryBatches(lease_seconds=LEASE_SECONDS)
         self.lanes = MemoryLanes()
         self.members = MemoryMembers(self.files, self.deliveries)
+        self.deletion = MemoryMemberDeletion(self.files, self.deliveries)
+        self.former = MemoryFormerDeliveries(self.files, self.deliveries)
+        self.planned_names = MemoryPlannedNames()
         self.skipped = MemorySkippedPaths()
+        self.lists = MemoryPathLists(self.batches.rows)
         self.accounts = MemoryAccounts()
         self.usage = MemoryUsage(self.accounts, quota_bytes=None)
         self.seen_targets = MemorySeenTargets()
@@ -190,21 +204,29 @@ class TwinSystem:
         path.write_bytes(data)
         return await self._register(path, deliver_to=(), if_changed=IfChanged.FAIL)
 
-    async def prepare_batch(self, folder: str, files: Mapping[str, bytes], *, prefix: str) -> RecordId:
+    async def prepare_batch(
+        self, folder: str, files: Mapping[str, bytes], *, prefix: str, **asked: Unpack[Asked]
+    ) -> RecordId:
         """Make the files in a folder, ask for them as the api does, and return the batch's id. The hint is lost."""
         top = self.outgoing / folder
         for name, data in files.items():
             (top / name).parent.mkdir(parents=True, exist_ok=True)
             (top / name).write_bytes(data)
-        await self.accounts.create(NewAccount(username=OWNER, scopes=()))
+        if OWNER not in self.accounts.by_name:
+            await self.accounts.create(NewAccount(username=OWNER, scopes=()))
+        return await self.ask_for((str(top),), prefix=prefix, **asked)
+
+    async def ask_for(self, sources: tuple[str, ...], *, prefix: str, **asked: Unpack[Asked]) -> RecordId:
+        """Ask for a batch as the api does, and return its id. The hint is lost."""
         new = NewBatch(
             owner=OWNER,
-            sources=(str(top),),
-            root_of=(str(self.outgoing),),
+            sources=sources,
+            root_of=(str(self.outgoing),) * len(sources),
             base=None,
             choice=Choice(),
             deliver_to=(BatchTarget(target=TARGET, prefix=prefix, if_exists=self.case.if_exists),),
             if_changed=IfChanged.FAIL,
+            **asked,
         )
         batch, _ = await self.batches.register(new)
         return batch.id
@@ -365,14 +387,21 @@ class TwinSystem:
         )
 
     def _batches(self, life: Life, attempts: Callable[..., Attempts[Any]]) -> Batches:
-        records: Any = FailingPort(self.batches, name="batches", error=DatabaseUnavailable, life=life)
-        lanes: Any = FailingPort(self.lanes, name="lanes", error=DatabaseUnavailable, life=life)
-        members: Any = FailingMembers(self.members, life=life)
-        skipped: Any = FailingPort(self.skipped, name="skipped", error=DatabaseUnavailable, life=life)
-        pace = replace(attempts(records, BatchState.RUNNING, BatchState.RUNNING), limits=UNLIMITED)
-        ports = {"records": records, "lanes": lanes, "members": members, "skipped": skipped}
-        unused = dict.fromkeys((field.name for field in fields(Batches)), UNUSED)
-        return Batches(**{**unused, **ports, "attempts": pace})
+        def failing(port: object, name: str) -> Any:
+            return FailingPort(port, name=name, error=DatabaseUnavailable, life=life)
+
+        records = failing(self.batches, "batches")
+        return Batches(
+            records=records,
+            lanes=failing(self.lanes, "lanes"),
+            members=FailingMembers(self.members, life=life),
+            deletion=failing(self.deletion, "deletion"),
+            former=failing(self.former, "former"),
+            planned_names=failing(self.planned_names, "planned_names"),
+            skipped=failing(self.skipped, "skipped"),
+            lists=failing(self.lists, "lists"),
+            attempts=replace(attempts(records, BatchState.RUNNING, BatchState.RUNNING), limits=UNLIMITED),
+        )
 
 
 async def _journey(runtime: Runtime, hints: Sequence[Hint]) -> None:

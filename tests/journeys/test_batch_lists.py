@@ -71,7 +71,7 @@ def test_long_list_is_stored_whole_though_its_workers_are_killed(operator: Opera
 
     def registering() -> bool:
         with operator.database() as database:
-            return database["files"].count_documents({"batch_id": ObjectId(batch_id)}, limit=1) > 0
+            return bool(database["files"].count_documents({"batch_id": ObjectId(batch_id)}, limit=1))
 
     wait_for(registering, seconds=20, what="some files are registered")
     for worker in ("worker_small", "worker_large"):

@@ -88,6 +88,8 @@ async def test_nothing_is_done_on_what_is_beneath_an_unmounted_disk(root: Path, 
         target.replace(PART, "run.bin"),
         target.remove("run.bin"),
         anext(target.names("")),
+        target.entries("", at_most=5),
+        target.free_bytes(),
     ):
         with pytest.raises(TargetUnavailable, match="Is its disk mounted"):
             await call

@@ -23,11 +23,12 @@ class MongoFormerDeliveries:
 
     async def sources(self, owner: str, target: str, names: Mapping[str, str]) -> Mapping[str, SourceIdentity]:
         wanted = {"owner": owner, "target": target, "source_path": {"$in": [*names]}, **DELIVERED}
-        fields = {"source_path": 1, "object_name": 1, "file_id": 1, "object_error": 1}
+        fields = {"source_path": 1, "object_name": 1, "file_id": 1, "object_error": 1, "ended_at": 1}
         newest: dict[str, Document] = {}
-        async for one in self._deliveries.find(wanted, fields).sort("ended_at", 1):
-            if names[one["source_path"]] == one["object_name"]:
-                newest[one["source_path"]] = one
+        async for one in self._deliveries.find(wanted, fields):
+            path = one["source_path"]
+            if names[path] == one["object_name"] and (path not in newest or newest[path]["ended_at"] <= one["ended_at"]):
+                newest[path] = one
         made_from = {path: one["file_id"] for path, one in newest.items() if one.get("object_error") is None}
         identities = await self._identities([*made_from.values()])
         return {path: identities[file_id] for path, file_id in made_from.items() if file_id in identities}

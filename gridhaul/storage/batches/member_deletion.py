@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from bson import ObjectId
 
+from gridhaul.storage.batches.members import STATES_OF_BATCH
 from gridhaul.storage.codec import Codec
 from gridhaul.storage.connect import Database, Document, maps_database_errors
 from gridhaul.storage.files import MongoFiles
@@ -54,5 +55,5 @@ class MongoMemberDeletion:
         return await self._read({"batch_id": ObjectId(batch_id), "state": states}, limit)
 
     async def _read(self, wanted: Document, limit: int) -> Sequence[File]:
-        cursor = self._files.find(wanted, WITHOUT_HISTORY).sort("_id", -1).limit(limit)
+        cursor = self._files.find(wanted, WITHOUT_HISTORY).sort("_id", -1).hint(STATES_OF_BATCH).limit(limit)
         return [self._codec.decode(document) async for document in cursor]

@@ -27,6 +27,8 @@ from gridhaul.transfer.ports.batches import DueDelivery, DueMembers
 from gridhaul.transfer.states import DELIVERY_MOVES, FILE_MOVES, Action, FileState
 
 NAMES_OF_BATCH = [("batch_id", 1), ("name", 1)]
+# Without this hint MongoDB may read files of other batches in the order of their ids.
+STATES_OF_BATCH = directed(FILE_LISTS.batch.keys)
 FAILURES_READ = 10_000  # FAILED members whose codes are counted; of more, nobody reads every one
 
 
@@ -111,7 +113,7 @@ class MongoMembers:
         }
         if after is not None:
             wanted["_id"] = {"$lt": ObjectId(after)}
-        cursor = self._files.find(wanted, WITHOUT_HISTORY).sort("_id", -1).limit(limit)
+        cursor = self._files.find(wanted, WITHOUT_HISTORY).sort("_id", -1).hint(STATES_OF_BATCH).limit(limit)
         return [self._codec.decode(one) async for one in cursor]
 
     async def counts(self, batch_id: RecordId) -> Counts:

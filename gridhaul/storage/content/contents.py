@@ -1,6 +1,6 @@
 """Contents as writers and readers see them: opened with a fence, read verified, deleted when no file refers to them."""
 
-from collections.abc import Collection, Generator, Mapping
+from collections.abc import Collection, Generator, Mapping, Sequence
 from typing import cast
 
 from bson import ObjectId
@@ -119,9 +119,10 @@ class MongoContents:
             await self._delete_all_bytes({**ids_of(refs), "state": ContentState.DELETING.value})
 
     async def sweep_all(self, content_ids: Collection[RecordId]) -> None:
-        time_to_sweep = {**ids_of(content_ids), "state": ContentState.DELETING.value, "$expr": past("next_attempt_at")}
-        await self._delete_all_bytes(time_to_sweep)
-        await self._collection.delete_many(time_to_sweep)
+        time_to_sweep = {"state": ContentState.DELETING.value, "$expr": past("next_attempt_at")}
+        swept = await self._delete_all_bytes({**ids_of(content_ids), **time_to_sweep})
+        # Other contents whose time has come since the look keep their records: their late bytes are still there.
+        await self._collection.delete_many({**ids_of(swept), **time_to_sweep})
 
     def _dropped(self, file_id: RecordId, *, sweep_hinted: bool) -> list[Document]:
         sweep_at = after(self._sweep_seconds)
@@ -162,17 +163,22 @@ class MongoContents:
             await self._delete_bytes(self._codec.decode(document))
             await self._collection.delete_one(time_to_sweep)
 
-    async def _delete_all_bytes(self, wanted: Document) -> None:
-        """Delete the bytes of the wanted contents: those of inline contents together, any other's by themselves."""
-        inline = []
+    async def _delete_all_bytes(self, wanted: Document) -> Sequence[RecordId]:
+        """Delete the bytes of the wanted contents: those of inline contents together, any other's by themselves.
+
+        Return the ids of the contents.
+        """
+        inline, others = list[RecordId](), list[RecordId]()
         async for document in self._collection.find(wanted):
             content = self._codec.decode(document)
             if content.layout is Layout.INLINE or not content.length:
                 inline.append(content.id)
             else:
+                others.append(content.id)
                 await self._delete_bytes(content)
         await self._inline.delete_all(inline)
         await self._manifests.delete_all_of_one_page(inline)
+        return [*inline, *others]
 
     async def _delete_bytes(self, content: Content) -> None:
         await self._gridfs.delete(content.id, content.chunk_count)

@@ -158,7 +158,8 @@ class FormerDeliveries(Protocol):
     async def paths(self, owner: str, target: str, *, beneath: str, after: str, limit: int) -> Sequence[str]:
         """Return at most `limit` paths of sources that were delivered, in the order of their text, after `after`.
 
-        They are the path `beneath` itself, or begin with it and `/`.
+        They begin with the path `beneath` and `/`. A path that was delivered several times may be returned several
+        times.
         """
 
 

@@ -9,7 +9,14 @@ from gridhaul.transfer.lists import ListPage, NewList, PathList
 from gridhaul.transfer.model import RecordId
 
 
-class ListIntake(Protocol):
+class KeptLists(Protocol):
+    """The lists as everybody uses them who has to do with a batch."""
+
+    async def keep(self, list_id: RecordId) -> PathList | None:
+        """Let the list stay until it is released, and return it; None if it or one of its pages has gone away."""
+
+
+class ListIntake(KeptLists, Protocol):
     """The lists as the api uses them."""
 
     def new_id(self) -> RecordId:
@@ -31,11 +38,8 @@ class ListIntake(Protocol):
         """Remove the list and its pages."""
 
 
-class UsedLists(Protocol):
+class UsedLists(KeptLists, Protocol):
     """The lists as the workers that run batches use them."""
-
-    async def keep(self, list_id: RecordId) -> PathList | None:
-        """Let the list stay until it is released, and return it; None if it or one of its pages has gone away."""
 
     async def page(self, list_id: RecordId, number: int) -> ListPage | None:
         """Return the page of the number, from 0; None after the last page."""

@@ -1,0 +1,44 @@
+"""The limits of lists: those that arrive at once, and those of an account that no batch uses."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+from gridhaul.process.fair_slots import FairSlots
+from gridhaul.transfer.errors import ListsBusy, TooManyLists
+from gridhaul.transfer.lists import UNUSED_LISTS_AT_MOST
+from gridhaul.transfer.ports.lists import ListIntake
+
+LISTS_AT_ONCE = 8  # of one process; each list takes a few MiB of memory while it arrives
+OF_ONE_ACCOUNT = 2
+TURN_SECONDS = 10.0
+TRY_AGAIN_SECONDS = 5
+
+
+class ListSlots:
+    """The slots of one process. One account holds few of them, so the rest is free for other accounts."""
+
+    def __init__(self, *, turn_seconds: float = TURN_SECONDS) -> None:
+        self._slots = FairSlots(limit=LISTS_AT_ONCE, limit_each=OF_ONE_ACCOUNT)
+        self._turn_seconds = turn_seconds
+
+    @asynccontextmanager
+    async def hold(self, account: str) -> AsyncGenerator[None]:
+        """Hold a slot inside the context. Raises ListsBusy if none becomes free within `turn_seconds`."""
+        try:
+            async with asyncio.timeout(self._turn_seconds):
+                free_slot = await self._slots.acquire(account)
+        except TimeoutError:
+            detail = f"Other lists are arriving; try again in {TRY_AGAIN_SECONDS} s."
+            raise ListsBusy(detail, retry_after_seconds=TRY_AGAIN_SECONDS) from None
+        try:
+            yield
+        finally:
+            free_slot()
+
+
+async def require_few(lists: ListIntake, account: str) -> None:
+    """Raise TooManyLists if the account has as many lists as it may that no batch uses."""
+    if await lists.count_unused(account, limit=UNUSED_LISTS_AT_MOST) >= UNUSED_LISTS_AT_MOST:
+        detail = f"At most {UNUSED_LISTS_AT_MOST} lists may wait for a batch; start batches with them, or wait a day."
+        raise TooManyLists(detail, retry_after_seconds=TRY_AGAIN_SECONDS)

@@ -1,0 +1,223 @@
+"""Start, pause, resume, retry, cancel and delete of a batch in every state, and what members may do by themselves."""
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+from gridhaul.source.opened import identify
+from gridhaul.source.roots import Roots
+from gridhaul.storage.accounts.accounts import MongoAccounts
+from gridhaul.storage.connect import Database
+from gridhaul.transfer.access import NewAccount, Scope
+from gridhaul.transfer.batches import (
+    BATCH_MOVES,
+    CANCEL_AND_DELETE_BATCH,
+    DELETE_BATCH,
+    START_BATCH,
+    Batch,
+    BatchState,
+    Position,
+)
+from gridhaul.transfer.model import Delivery, File, RecordId
+from gridhaul.transfer.states import DELIVERABLE, DELIVERY_MOVES, FILE_MOVES, Action, DeliveryState, FileState
+from tests.api.service import Api, authenticator, serving
+from tests.contracts.ports import Ports, claimed, new_batch, new_member, new_members_delivery, registered
+
+MOVES = {
+    **{("POST", f"/{action}"): (BATCH_MOVES[action], action) for action in Action},
+    ("POST", "/start"): (START_BATCH, None),
+    ("DELETE", ""): (DELETE_BATCH, None),
+    ("DELETE", "?cancel=true"): (CANCEL_AND_DELETE_BATCH, Action.CANCEL),
+}
+IN_THE_MIDDLE = Position(source=0, after="/srv/run/x")
+
+
+@pytest.fixture
+async def api(ports: Ports, tmp_path: Path) -> AsyncIterator[Api]:
+    async with serving(ports, root=tmp_path) as found:
+        yield found
+
+
+async def _in(ports: Ports, state: BatchState, **changes: Any) -> Batch:
+    """Return a new batch that rests in the state."""
+    batch, _ = await ports.batches.register(new_batch())
+    taken = await ports.batches.claim_in_its_state(batch.id, holder="w")
+    assert taken is not None
+    await ports.batches.finish(taken.lease, state, position=IN_THE_MIDDLE, excluded=1, unchanged=2, **changes)
+    return await _now(ports, batch.id)
+
+
+async def _now(ports: Ports, batch_id: RecordId) -> Batch:
+    batch = await ports.batches.get(batch_id)
+    assert batch is not None
+    return batch
+
+
+async def _do(api: Api, batch_id: str, call: tuple[str, str]) -> httpx2.Response:
+    method, path = call
+    return await api.http.request(method, f"/batches/{batch_id}{path}")
+
+
+@pytest.mark.parametrize("call", MOVES, ids=lambda call: "-".join(call).replace("/", ""))
+async def test_action_in_every_state_is_done_or_was_done_or_is_refused(
+    api: Api, ports: Ports, call: tuple[str, str]
+) -> None:
+    (move, following), status = MOVES[call], 202 if call[0] == "DELETE" else 200
+    for state in BatchState:
+        batch = await _in(ports, state)
+        api.hints.clear()
+        answer = await _do(api, batch.id, call)
+        now = await _now(ports, batch.id)
+        if state in move.from_states:
+            assert (answer.status_code, answer.json()["state"]) == (status, move.to_state), state
+            assert (now.state, now.following, now.history[-1].who) == (move.to_state, following, "operator")
+            assert api.hinted() == [("tasks.run_batch", batch.id)]
+        elif state in move.done_in:
+            assert (answer.status_code, answer.json()["state"], now) == (status, state, batch)
+            assert not api.hints
+        else:
+            assert (answer.status_code, answer.json()["code"], now) == (409, "state_conflict", batch), state
+            assert state.value in answer.json()["detail"]
+            assert not api.hints
+
+
+@pytest.mark.parametrize("state", [BatchState.PLANNING, BatchState.PLANNED])
+async def test_batch_that_is_cancelled_before_it_was_started_is_retried_from_its_beginning(
+    api: Api, ports: Ports, state: BatchState
+) -> None:
+    batch = await _in(ports, state)
+    assert (await _do(api, batch.id, ("POST", "/cancel"))).status_code == 200
+    assert (await _do(api, batch.id, ("POST", "/retry"))).status_code == 200
+    now = await _now(ports, batch.id)
+    assert (now.position, now.excluded, now.unchanged) == (Position(source=0), 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("state", "calls"),
+    [
+        (BatchState.REGISTERING, [("POST", "/pause"), ("POST", "/resume")]),
+        (BatchState.REGISTERING, [("POST", "/cancel"), ("POST", "/retry")]),
+    ],
+)
+async def test_batch_that_was_stopped_goes_on_where_it_was(
+    api: Api, ports: Ports, state: BatchState, calls: list[tuple[str, str]]
+) -> None:
+    batch = await _in(ports, state)
+    for call in calls:
+        assert (await _do(api, batch.id, call)).status_code == 200
+    now = await _now(ports, batch.id)
+    assert (now.state, now.position, now.excluded) == (BatchState.REGISTERING, IN_THE_MIDDLE, 1)
+
+
+async def test_started_batch_begins_at_its_first_source(api: Api, ports: Ports) -> None:
+    batch = await _in(ports, BatchState.PLANNED)
+    assert (await _do(api, batch.id, ("POST", "/start"))).json()["excluded"] == 0
+    assert (await _now(ports, batch.id)).position == Position(source=0)
+
+
+async def test_planned_batch_counts_as_open_once_it_is_started(ports: Ports) -> None:
+    async with serving(ports, max_open_batches=1) as api:
+        planned = await _in(ports, BatchState.PLANNED)
+        await ports.batches.register(new_batch())
+        answer = await _do(api, planned.id, ("POST", "/start"))
+        assert (answer.status_code, answer.json()["code"]) == (429, "too_many_open_batches")
+        assert (await _now(ports, planned.id)).state is BatchState.PLANNED
+
+
+@pytest.mark.parametrize(
+    ("state", "action"),
+    [(BatchState.PAUSED, "resume"), (BatchState.DONE, "retry"), (BatchState.PLANNED, "start")],
+)
+async def test_batch_goes_on_only_to_targets_that_its_caller_may_still_use(
+    ports: Ports, database: Database, state: BatchState, action: str
+) -> None:
+    accounts = MongoAccounts(database)
+    account = await accounts.create(NewAccount(username="operator", scopes=tuple(Scope), targets=("mirror",)))
+    batch = await _in(ports, state)
+    async with serving(ports, accounts=accounts) as api:
+        token = authenticator(accounts).access_token(account, frozenset(Scope) - {Scope.ADMIN})
+        api.http.headers["Authorization"] = f"Bearer {token}"
+        answer = await _do(api, batch.id, ("POST", f"/{action}"))
+        assert (answer.status_code, answer.json()["code"]) == (422, "target_unknown")
+        assert (await _do(api, batch.id, ("DELETE", "?cancel=true"))).status_code == 202
+
+
+@pytest.mark.parametrize("call", MOVES)
+async def test_unknown_id_is_not_found_and_no_id_is_refused(api: Api, call: tuple[str, str]) -> None:
+    assert (await _do(api, "f" * 24, call)).status_code == 404
+    assert (await _do(api, "nonsense", call)).status_code == 422
+
+
+async def _failed_file(ports: Ports, batch: Batch, source: Path, state: FileState = FileState.FAILED) -> File:
+    """Return a member of the batch whose source exists, in the state."""
+    source.write_bytes(b"bytes")
+    identity = await identify(str(source), Roots.any_of((source.parent,)), max_file_bytes=None)
+    new = replace(new_member("run.h5", batch_id=batch.id), path=str(source), identity=identity)
+    file = await registered(ports, new)
+    if state is FileState.PAUSED:
+        await ports.files.move(file.id, FILE_MOVES[Action.PAUSE])
+    else:
+        await ports.files.finish((await claimed(ports, file)).lease, state)
+    return file
+
+
+async def _failed_delivery(ports: Ports, batch: Batch, file: File, *, paused: bool = False) -> Delivery:
+    new = replace(new_members_delivery("run.h5", batch_id=batch.id), file_id=file.id)
+    delivery, _ = await ports.deliveries.open(new)
+    if paused:
+        await ports.deliveries.move(delivery.id, DELIVERY_MOVES[Action.PAUSE])
+        return delivery
+    taken = await ports.deliveries.claim(
+        delivery.id, holder="w", from_states=DELIVERABLE, to_state=DeliveryState.STREAMING
+    )
+    assert taken is not None
+    await ports.deliveries.finish(taken.lease, DeliveryState.FAILED)
+    return delivery
+
+
+@pytest.mark.parametrize("state", [BatchState.PAUSED, BatchState.DELETING])
+async def test_member_does_not_begin_by_itself_while_its_batch_stands(
+    api: Api, ports: Ports, tmp_path: Path, state: BatchState
+) -> None:
+    batch = await _in(ports, state)
+    paused = await _failed_file(ports, batch, tmp_path / "paused", FileState.PAUSED)
+    failed = await _failed_file(ports, await _in(ports, state), tmp_path / "failed")
+    delivery = await _failed_delivery(ports, batch, paused, paused=True)
+    api.hints.clear()
+    for path in (f"/files/{paused.id}/resume", f"/files/{failed.id}/retry", f"/deliveries/{delivery.id}/resume"):
+        answer = await api.http.post(path)
+        assert (answer.status_code, answer.json()["code"]) == (409, "state_conflict"), path
+        assert state.value in answer.json()["detail"]
+    assert not api.hints
+    assert (await _now(ports, batch.id)).state is state
+    found = await ports.files.get(failed.id)
+    assert found is not None
+    assert found.state is FileState.FAILED
+
+
+@pytest.mark.parametrize("state", [BatchState.DONE, BatchState.CANCELLED])
+async def test_batch_that_is_over_goes_on_while_a_member_is_retried(
+    api: Api, ports: Ports, tmp_path: Path, state: BatchState
+) -> None:
+    batch = await _in(ports, state)
+    file = await _failed_file(ports, batch, tmp_path / "run.h5")
+    api.hints.clear()
+    assert (await api.http.post(f"/files/{file.id}/retry")).status_code == 200
+    now = await _now(ports, batch.id)
+    assert (now.state, now.ended_at, now.following) == (BatchState.RUNNING, None, None)
+    assert [task for task, _ in api.hinted()] == ["tasks.take_due"]
+    assert [one.id for one in (await ports.members.due(batch.id, file.queue, limit=9)).files] == [file.id]
+
+
+async def test_member_that_is_paused_or_cancelled_by_itself_leaves_its_batch_as_it_is(
+    api: Api, ports: Ports, tmp_path: Path
+) -> None:
+    batch = await _in(ports, BatchState.RUNNING)
+    file = await registered(ports, new_member("run.h5", batch_id=batch.id))
+    for action, state in (("pause", "PAUSED"), ("resume", "REGISTERED"), ("cancel", "CANCELLED")):
+        assert (await api.http.post(f"/files/{file.id}/{action}")).json()["state"] == state
+    assert (await _now(ports, batch.id)).state is BatchState.RUNNING
