@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gridhaul.source.found import Found
-from gridhaul.source.walk import split_pattern
+from gridhaul.source.selection import Selection
+from gridhaul.source.walk import is_asked_for, split_pattern
 from gridhaul.transfer.batches import Batch, BatchTarget, Position, Skipped
 from gridhaul.transfer.skipping import SkipReason, shown
 from tasks.runtime import Runtime
@@ -43,7 +44,9 @@ async def vanished(runtime: Runtime, batch: Batch, position: Position) -> Vanish
     paths = await runtime.batches.former.paths(
         batch.owner, target, beneath=folder.rstrip("/"), after=position.after, limit=PATHS_A_LOOK
     )
-    gone = await asyncio.to_thread(lambda: [path for path in dict.fromkeys(paths) if not os.path.lexists(path)])
+    source, selection = batch.sources[position.source], Selection(batch.choice)
+    asked_for = [path for path in dict.fromkeys(paths) if is_asked_for(source, path, selection)]
+    gone = await asyncio.to_thread(lambda: [path for path in asked_for if not os.path.lexists(path)])
     detail = f"It was delivered to {target} before; the object there stays."
     skipped = [Skipped(path=shown(path), reason=SkipReason.VANISHED, detail=detail) for path in gone]
     return VanishedPage(skipped=skipped, next=_after(batch, position, paths))

@@ -145,7 +145,10 @@ class Finding:
         await self._skip(skipped)
 
     async def _count_unchanged(self, found: Sequence[Found], wanted: Sequence[Found]) -> int:
-        """Return how many files were left out, except those that an earlier attempt registered and that arrived since."""
+        """Return how many files were left out.
+
+        A file that an earlier attempt registered may have arrived since. It was not left out.
+        """
         paths = {one.path for one in found} - {one.path for one in wanted}
         there = await self._runtime.batches.members.registered_paths(self._batch.id, paths) if paths else ()
         return len(paths) - len(there)

@@ -33,7 +33,7 @@ async def plan_some(runtime: Runtime, batch: Batch, tenure: Tenure) -> None:
         runtime.hints.offer(Hint(task=TaskName.RUN_BATCH, record_id=batch.id, queue=batch.queue))
         return
     await planner.look_at_rooms()
-    # An attempt that begins after the names were forgotten must not go through the sources again: it would miss clashes.
+    # An attempt after the names were forgotten must not go through the sources again: it would miss clashes.
     await runtime.batches.records.renew(batch.lease, **finding.fields())
     await runtime.batches.planned_names.forget(batch.id)
     skipped = dict(await runtime.batches.skipped.counts(batch.id))

@@ -1,5 +1,6 @@
 """Registers the files of a batch: charges the quota, and writes records in bulk. A path is registered only once."""
 
+import itertools
 import time
 from collections.abc import Sequence
 
@@ -54,15 +55,31 @@ class _Registrar:
             self._runtime.hints.offer(hint)
         return skipped
 
-    async def _insert(self, new: Sequence[NewFile]) -> list[Skipped]:
-        """Register the files. Return those that cannot be registered because another file has the name."""
+    async def _insert(self, found: Sequence[NewFile]) -> list[Skipped]:
+        """Register the files. Return those that cannot be registered because another file has the name.
+
+        Raises QuotaExceeded after it has registered the files that still fit, one after the other.
+        """
+        members = self._runtime.batches.members
+        there = await members.registered_paths(self._batch.id, [one.path for one in found])
+        new = [one for one in found if one.path not in there]
+        try:
+            return await self._insert_charged(new)
+        except QuotaExceeded:
+            free = await self._runtime.usage.free_bytes(self._batch.owner) or 0
+            ends = itertools.accumulate(one.length for one in new)
+            await self._insert_charged(new[: sum(end <= free for end in ends)])
+            raise
+
+    async def _insert_charged(self, new: Sequence[NewFile]) -> list[Skipped]:
         members, usage = self._runtime.batches.members, self._runtime.usage
+        if not new:
+            return []
         await usage.charge(self._batch.owner, sum(one.length for one in new))
         refused = [one for one in await members.insert(new) if one is not None]
         if not refused:
             return []
         await usage.release(self._batch.owner, sum(one.length for one in refused))
-        there = await members.registered_paths(self._batch.id, [one.path for one in refused])
         return [
             Skipped(
                 path=one.path,
@@ -70,7 +87,6 @@ class _Registrar:
                 detail=f"Another file of the batch has the name {one.name}.",
             )
             for one in refused
-            if one.path not in there
         ]
 
     def _new_file(self, found: Found, root: str) -> NewFile:

@@ -69,6 +69,8 @@ async def _follow(runtime: Runtime, batch: Batch, action: Action, tenure: Tenure
     moved = await _move_all(runtime, batch, action, tenure)
     if action is Action.RETRY:
         moved += await retry_files(runtime, batch, tenure)
+        # The batch may have been paused, then cancelled and retried before a worker let the members follow the cancel.
+        moved += await _move_all(runtime, batch, Action.RESUME, tenure)
     if action in (Action.CANCEL, Action.PAUSE):
         if moved:
             seconds = runtime.settings.lease_seconds
@@ -103,6 +105,10 @@ async def _end_if_over(runtime: Runtime, batch: Batch) -> None:
         # The last member may have ended since the look. Its lane could not let the batch look: the batch was leased.
         if not await runtime.batches.members.any_open(batch.id):
             await look_soon(runtime, batch.id)
+        return
+    if batch.position is not None and batch.error is None:
+        # The batch was cancelled before everything was registered, and only single members were retried since.
+        await _finish(runtime, batch, BatchState.CANCELLED)
         return
     counts, summary = await count(runtime, batch.id), await _summary(runtime, batch.id)
     await records.finish(batch.lease, BatchState.DONE, counts=counts, summary=summary, **_after_look(batch))

@@ -11,12 +11,11 @@ from rich.live import Live
 from rich.text import Text
 
 from gridhaul.cli.bars import MARGIN_COLUMNS, WORD_COLUMNS, Bar
-from gridhaul.cli.text import clause, obstacle_code, safe, size
+from gridhaul.cli.text import LONGEST_ESTIMATE_SECONDS, clause, obstacle_code, safe, size
 from gridhaul.client.records import CheckRecord
 from gridhaul.transfer.checks import Stage
 
 MEASURED_SECONDS = 2.0  # A rate over less time says little.
-LONGEST_ESTIMATE_SECONDS = 99 * 3600
 
 
 class CheckDisplay(Protocol):

@@ -2,6 +2,7 @@
 
 from gridhaul.client.records import FailureRecord
 
+LONGEST_ESTIMATE_SECONDS = 99 * 3600  # a longer one would say nothing
 UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 
 
@@ -51,5 +52,7 @@ def progress(done_bytes: int, length_bytes: int, rate: float | None) -> str:
     """Return a progress such as `12.0 MiB of 64.0 MiB, 25.0 MiB/s, 2 s left`. `rate` is in bytes a second."""
     text = f"{size(done_bytes)} of {size(length_bytes)}"
     if rate and done_bytes < length_bytes:
-        text += f", {size(rate)}/s, {duration((length_bytes - done_bytes) / rate)} left"
+        text += f", {size(rate)}/s"
+        seconds = (length_bytes - done_bytes) / rate
+        text += f", {duration(seconds)} left" if seconds <= LONGEST_ESTIMATE_SECONDS else ""
     return text

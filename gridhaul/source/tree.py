@@ -59,9 +59,14 @@ class _Folder:
     def is_beneath(self, status: os.stat_result) -> bool:
         """Return whether the folder is the one of this status, or beneath it."""
         folder: _Folder | None = self
-        while folder is not None and folder.device_and_inode != (status.st_dev, status.st_ino):
+        while folder is not None and folder.device_and_inode != _which(status):
             folder = folder.above
         return folder is not None
+
+
+def _which(status: os.stat_result) -> tuple[int, int]:
+    """Return what tells a folder from every other folder."""
+    return status.st_dev, status.st_ino
 
 
 class Tree:
@@ -89,6 +94,7 @@ class Tree:
         self._selection = selection
         self._glob = glob
         self._limits = limits
+        self._above: frozenset[tuple[int, int]] | None = None
 
     def items(self, entry: Entry, rest: Rest) -> Iterator[Found | Skipped]:
         """Yield what is found. `entry` is the place itself.
@@ -138,11 +144,18 @@ class Tree:
             entry = look_through(self._root, (*self._names, *beneath.split("/")))
         except OSError as error:
             return Entry(status=link.status, fault=broken_link(error))
-        if entry.is_folder and folder.is_beneath(entry.status):
+        if entry.is_folder and (folder.is_beneath(entry.status) or _which(entry.status) in self._above_start()):
             return Entry(
                 status=entry.status, fault=PassedOver(SkipReason.LINK_LOOP, "The link leads to a folder above it.")
             )
         return entry
+
+    def _above_start(self) -> frozenset[tuple[int, int]]:
+        """Return the folders from the allowed root to the place, without the place itself."""
+        if self._above is None:
+            leading = (self._names[:count] for count in range(len(self._names)))
+            self._above = frozenset(_which(look_through(self._root, names).status) for names in leading)
+        return self._above
 
     def _choose(self, folder: _Folder, beneath: str, *, is_folder: bool) -> _Chosen | None:
         asked, included = folder.chosen
@@ -196,7 +209,7 @@ class Tree:
             chosen=chosen,
             names=_in_order(names, rest),
             rest=rest,
-            device_and_inode=(status.st_dev, status.st_ino),
+            device_and_inode=_which(status),
         )
 
     def _open(self, entry: Entry, beneath: str, above: _Folder | None) -> int:

@@ -13,7 +13,7 @@ from gridhaul.source.found import Found, Limits, accept
 from gridhaul.source.opened import check_path, entered_root, source_error
 from gridhaul.source.patterns import WILD, Glob
 from gridhaul.source.roots import Roots
-from gridhaul.source.selection import Selection
+from gridhaul.source.selection import Selection, Verdict
 from gridhaul.source.tree import Rest, Tree
 from gridhaul.transfer.batches import Skipped
 from gridhaul.transfer.errors import GridhaulError, NotARegularFile, SourceReadFailed
@@ -169,6 +169,25 @@ def split_pattern(source: str) -> tuple[str, tuple[str, ...]]:
     if literal is None:
         return source, ()
     return "/" + "/".join(parts[:literal]), parts[literal:]
+
+
+def is_asked_for(source: str, path: str, selection: Selection) -> bool:
+    """Return whether the walk of the source would yield a file of this path, which lies beneath the source's folder."""
+    folder, pattern = split_pattern(source)
+    glob = Glob(pattern) if pattern else None
+    parts = _parts(path)[len(_parts(folder)) :]
+    asked, included = glob is None, False
+    for count in range(1, len(parts) + 1):
+        beneath, is_folder = "/".join(parts[:count]), count < len(parts)
+        if glob is not None and not asked:
+            asked = glob.match(beneath, folder=is_folder)
+            if not asked and not (is_folder and glob.leads_through(beneath)):
+                return False
+        verdict = selection.verdict(beneath, folder=is_folder, in_included=included)
+        if verdict is Verdict.EXCLUDED:
+            return False
+        included = verdict is Verdict.INCLUDED
+    return asked
 
 
 def _exists(path: str, roots: Roots) -> bool:

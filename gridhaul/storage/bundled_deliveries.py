@@ -75,6 +75,8 @@ class BundledDeliveries(LeasedCollection[Delivery, DeliveryState]):
 
     async def _write_each(self, pipelines: Mapping[Lease, list[Document]]) -> frozenset[RecordId]:
         """Write to each record that is held under its lease. Return those that could not have a name they asked for."""
+        if not pipelines:
+            return frozenset()
         updates = [UpdateOne(_held_under(lease), [*stages, OWN_HINTS]) for lease, stages in pipelines.items()]
         records = [lease.record_id for lease in pipelines]
         try:

@@ -42,7 +42,9 @@ BATCH_MOVES: Mapping[Action, Move[BatchState]] = {
     Action.RETRY: Move(from_states=ENDED, to_state=BatchState.REGISTERING, done_in=ADVANCING),
 }
 START_BATCH = Move(
-    from_states=frozenset({BatchState.PLANNED}), to_state=BatchState.REGISTERING, done_in=ADVANCING | ENDED
+    from_states=frozenset({BatchState.PLANNED}),
+    to_state=BatchState.REGISTERING,
+    done_in=ADVANCING | {BatchState.PAUSED, BatchState.DONE},
 )
 DELETE_BATCH = Move(from_states=ENDED | {BatchState.PLANNED}, to_state=BatchState.DELETING, done_in=AT_ITS_END)
 CANCEL_AND_DELETE_BATCH = Move(

@@ -23,7 +23,7 @@ from gridhaul.transfer.batches import (
     Position,
 )
 from gridhaul.transfer.model import Delivery, File, RecordId
-from gridhaul.transfer.states import DELIVERABLE, DELIVERY_MOVES, FILE_MOVES, Action, DeliveryState, FileState
+from gridhaul.transfer.states import DELIVERY_MOVES, FILE_MOVES, Action, FileState
 from tests.api.service import Api, authenticator, serving
 from tests.contracts.ports import Ports, claimed, new_batch, new_member, new_members_delivery, registered
 
@@ -97,16 +97,12 @@ async def test_batch_that_is_cancelled_before_it_was_started_is_retried_from_its
 
 
 @pytest.mark.parametrize(
-    ("state", "calls"),
-    [
-        (BatchState.REGISTERING, [("POST", "/pause"), ("POST", "/resume")]),
-        (BatchState.REGISTERING, [("POST", "/cancel"), ("POST", "/retry")]),
-    ],
+    "calls", [(("POST", "/pause"), ("POST", "/resume")), (("POST", "/cancel"), ("POST", "/retry"))]
 )
 async def test_batch_that_was_stopped_goes_on_where_it_was(
-    api: Api, ports: Ports, state: BatchState, calls: list[tuple[str, str]]
+    api: Api, ports: Ports, calls: tuple[tuple[str, str], ...]
 ) -> None:
-    batch = await _in(ports, state)
+    batch = await _in(ports, BatchState.REGISTERING)
     for call in calls:
         assert (await _do(api, batch.id, call)).status_code == 200
     now = await _now(ports, batch.id)
@@ -152,9 +148,15 @@ async def test_unknown_id_is_not_found_and_no_id_is_refused(api: Api, call: tupl
     assert (await _do(api, "nonsense", call)).status_code == 422
 
 
-async def _failed_file(ports: Ports, batch: Batch, source: Path, state: FileState = FileState.FAILED) -> File:
-    """Return a member of the batch whose source exists, in the state."""
-    source.write_bytes(b"bytes")
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    path = tmp_path / "run.h5"
+    path.write_bytes(b"bytes")
+    return path
+
+
+async def _member_in(ports: Ports, batch: Batch, source: Path, state: FileState = FileState.FAILED) -> File:
+    """Return a member of the batch in the state, whose source exists."""
     identity = await identify(str(source), Roots.any_of((source.parent,)), max_file_bytes=None)
     new = replace(new_member("run.h5", batch_id=batch.id), path=str(source), identity=identity)
     file = await registered(ports, new)
@@ -165,28 +167,21 @@ async def _failed_file(ports: Ports, batch: Batch, source: Path, state: FileStat
     return file
 
 
-async def _failed_delivery(ports: Ports, batch: Batch, file: File, *, paused: bool = False) -> Delivery:
+async def _paused_delivery(ports: Ports, batch: Batch, file: File) -> Delivery:
     new = replace(new_members_delivery("run.h5", batch_id=batch.id), file_id=file.id)
     delivery, _ = await ports.deliveries.open(new)
-    if paused:
-        await ports.deliveries.move(delivery.id, DELIVERY_MOVES[Action.PAUSE])
-        return delivery
-    taken = await ports.deliveries.claim(
-        delivery.id, holder="w", from_states=DELIVERABLE, to_state=DeliveryState.STREAMING
-    )
-    assert taken is not None
-    await ports.deliveries.finish(taken.lease, DeliveryState.FAILED)
+    await ports.deliveries.move(delivery.id, DELIVERY_MOVES[Action.PAUSE])
     return delivery
 
 
 @pytest.mark.parametrize("state", [BatchState.PAUSED, BatchState.DELETING])
 async def test_member_does_not_begin_by_itself_while_its_batch_stands(
-    api: Api, ports: Ports, tmp_path: Path, state: BatchState
+    api: Api, ports: Ports, source: Path, state: BatchState
 ) -> None:
     batch = await _in(ports, state)
-    paused = await _failed_file(ports, batch, tmp_path / "paused", FileState.PAUSED)
-    failed = await _failed_file(ports, await _in(ports, state), tmp_path / "failed")
-    delivery = await _failed_delivery(ports, batch, paused, paused=True)
+    paused = await _member_in(ports, batch, source, FileState.PAUSED)
+    failed = await _member_in(ports, await _in(ports, state), source)
+    delivery = await _paused_delivery(ports, batch, paused)
     api.hints.clear()
     for path in (f"/files/{paused.id}/resume", f"/files/{failed.id}/retry", f"/deliveries/{delivery.id}/resume"):
         answer = await api.http.post(path)
@@ -201,10 +196,10 @@ async def test_member_does_not_begin_by_itself_while_its_batch_stands(
 
 @pytest.mark.parametrize("state", [BatchState.DONE, BatchState.CANCELLED])
 async def test_batch_that_is_over_goes_on_while_a_member_is_retried(
-    api: Api, ports: Ports, tmp_path: Path, state: BatchState
+    api: Api, ports: Ports, source: Path, state: BatchState
 ) -> None:
     batch = await _in(ports, state)
-    file = await _failed_file(ports, batch, tmp_path / "run.h5")
+    file = await _member_in(ports, batch, source)
     api.hints.clear()
     assert (await api.http.post(f"/files/{file.id}/retry")).status_code == 200
     now = await _now(ports, batch.id)
@@ -213,9 +208,7 @@ async def test_batch_that_is_over_goes_on_while_a_member_is_retried(
     assert [one.id for one in (await ports.members.due(batch.id, file.queue, limit=9)).files] == [file.id]
 
 
-async def test_member_that_is_paused_or_cancelled_by_itself_leaves_its_batch_as_it_is(
-    api: Api, ports: Ports, tmp_path: Path
-) -> None:
+async def test_member_that_is_paused_or_cancelled_by_itself_leaves_its_batch_as_it_is(api: Api, ports: Ports) -> None:
     batch = await _in(ports, BatchState.RUNNING)
     file = await registered(ports, new_member("run.h5", batch_id=batch.id))
     for action, state in (("pause", "PAUSED"), ("resume", "REGISTERED"), ("cancel", "CANCELLED")):

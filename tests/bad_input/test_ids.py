@@ -22,13 +22,19 @@ NONE = {
 CONTENT_UNKNOWN = Answer(404, "content_unknown")  # other than the answer to a path that does not exist
 UNKNOWN = {"zeros": "0" * 24, "ones": "f" * 24}
 CALLS = {
-    "GET": ("/files/{id}", "/files/{id}/content", "/files/{id}/deliveries", "/deliveries/{id}"),
-    "POST": tuple(
-        f"/{kind}/{{id}}/{action}"
-        for kind in ("files", "deliveries")
-        for action in ("cancel", "pause", "resume", "retry")
+    "GET": (
+        *("/files/{id}", "/files/{id}/content", "/files/{id}/deliveries", "/deliveries/{id}"),
+        *("/batches/{id}", "/batches/{id}/skipped", "/batches/{id}/sha256sums"),
     ),
-    "DELETE": ("/files/{id}", "/files/{id}?cancel=true", "/keys/{id}"),
+    "POST": (
+        "/batches/{id}/start",
+        *(
+            f"/{kind}/{{id}}/{action}"
+            for kind in ("files", "deliveries", "batches")
+            for action in ("cancel", "pause", "resume", "retry")
+        ),
+    ),
+    "DELETE": ("/files/{id}", "/files/{id}?cancel=true", "/batches/{id}", "/batches/{id}?cancel=true", "/keys/{id}"),
 }
 ADMIN_CALLS = {"GET": ("/checks/{id}",), "POST": ("/checks/{id}/cancel",)}
 
@@ -62,5 +68,5 @@ CURSORS = {"word": "nonsense", "operator": '{"$gt": ""}', "short": "0" * 23}
 
 @pytest.mark.parametrize(("text", "answer"), cases(Row.ID, INVALID, CURSORS))
 def test_cursor_that_is_no_id_is_refused(bench: Bench, text: str, answer: Answer) -> None:
-    for path in ("/files", "/deliveries"):
+    for path in ("/files", "/deliveries", "/batches"):
         answer.require(bench.http.get(path, params={"cursor": text}))

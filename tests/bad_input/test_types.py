@@ -46,6 +46,10 @@ METHODS = {
         "/files/{file_id}/cancel": ("GET", "DELETE"),
         "/upload/{file_id}/finalize": ("GET", "PUT"),
         "/deliveries/{delivery_id}": ("DELETE", "PUT", "POST"),
+        "/batches": ("PUT", "DELETE", "PATCH"),
+        "/batches/{file_id}": ("POST", "PUT", "PATCH"),
+        "/batches/{file_id}/start": ("GET", "PUT", "DELETE"),
+        "/batches/{file_id}/skipped": ("POST", "DELETE"),
     }.items()
     for method in methods
 }

@@ -304,7 +304,7 @@ class MemoryWaitingOwners:
 
 
 def _turn(waiting: Sequence[tuple[Hint, int]]) -> Sequence[Hint]:
-    """Return the first hint; if such small records are done together, also the hints of the others, by their lengths."""
+    """Return the first hint, and if such small records are done together, those of the others, by their lengths."""
     first, _ = waiting[0]
     if first.queue is not Queue.SMALL or first.task not in (TaskName.STORE_BUNDLE, TaskName.FINALIZE_FILE):
         return [first]

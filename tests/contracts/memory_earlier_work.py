@@ -19,10 +19,8 @@ class MemoryFormerDeliveries:
         self._deliveries = deliveries
 
     async def sources(self, owner: str, target: str, names: Mapping[str, str]) -> Mapping[str, SourceIdentity]:
-        newest: dict[str, Delivery] = {}
-        for path, one in sorted(self._delivered(owner, target), key=lambda found: found[1].ended_at or LONG_AGO):
-            if names.get(path) == one.object_name:
-                newest[path] = one
+        in_order = sorted(self._delivered(owner, target), key=lambda found: found[1].ended_at or LONG_AGO)
+        newest = {path: one for path, one in in_order if names.get(path) == one.object_name}
         intact = {path: one.file_id for path, one in newest.items() if one.object_error is None}
         rows = self._files.rows
         return {path: rows[file_id].record.identity for path, file_id in intact.items() if file_id in rows}

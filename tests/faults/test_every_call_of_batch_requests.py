@@ -1,7 +1,5 @@
 """A batch is deleted, asked for again, or only planned, with every call failing in turn."""
 
-from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,6 +7,7 @@ import pytest
 from gridhaul.source.opened import identify_here
 from gridhaul.source.roots import Roots
 from gridhaul.transfer.batches import (
+    BATCH_MOVES,
     CANCEL_AND_DELETE_BATCH,
     DELETE_BATCH,
     START_BATCH,
@@ -16,16 +15,15 @@ from gridhaul.transfer.batches import (
     BatchState,
     Position,
 )
-from gridhaul.transfer.digest import ContentDigest
 from gridhaul.transfer.model import IfExists, NewDelivery, NewFile, Queue, RecordId
 from gridhaul.transfer.skipping import SkipReason
 from gridhaul.transfer.states import DELIVERABLE, STORABLE, Action, DeliveryState, FileState
 from tasks import find_members
 from tests.contracts.bytes_to_store import some_bytes
 from tests.contracts.ports import destination
-from tests.faults.every_call import every_call, run_twins
+from tests.faults.every_call import every_call
 from tests.faults.failing import Faults, Way
-from tests.faults.twin_system import LARGE_FILE_BYTES, LEASE_SECONDS, OWNER, TARGET, Case, TwinSystem
+from tests.faults.twin_system import LARGE_FILE_BYTES, OWNER, TARGET, Case, TwinSystem
 
 CASE = Case(data=b"", if_exists=IfExists.OVERWRITE)
 FOLDER, PREFIX = "run", "2026"
@@ -35,10 +33,10 @@ WAYS = [Way.REFUSED, Way.ANSWER_LOST, Way.WORKER_DIES]
 OLD = b"delivered before"
 
 
-@pytest.fixture
-def bunches_of_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let each file that is found be taken and noted by itself."""
-    monkeypatch.setattr(find_members, "BUNCH", 1)
+@pytest.fixture(autouse=True)
+def _small_bunches(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a batch note how far it came after every two files."""
+    monkeypatch.setattr(find_members, "BUNCH", 2)
 
 
 async def _now(system: TwinSystem, batch_id: RecordId) -> Batch:
@@ -165,13 +163,14 @@ async def _delivered_before(system: TwinSystem, path: Path, object_name: str) ->
 async def _planned_and_started(system: TwinSystem) -> None:
     """Plan a batch of two folders with one name in both. Require what the plan says, and that it can be started."""
     batch_id = await _plan(system)
+    await system.rest()
     batch = await _now(system, batch_id)
     assert (batch.state, batch.error) == (BatchState.PLANNED, None)
     plan, counts = batch.plan, batch.counts
     assert plan is not None
     assert counts is not None
-    assert (plan.files, plan.bytes, plan.quota_free_bytes) == (3, 9, None)
-    assert [Path(one.path).name for one in plan.largest] == ["y", "x", "z"]
+    assert (plan.files, plan.bytes, plan.quota_free_bytes) == (2, 4, None)
+    assert [Path(one.path).name for one in plan.largest] == ["x", "z"]
     existing, rooms = plan.existing or {}, plan.target_free_bytes or {}
     if plan.errors:
         assert {name: error.code for name, error in plan.errors.items()} == {TARGET: "target_unavailable"}
@@ -181,23 +180,21 @@ async def _planned_and_started(system: TwinSystem) -> None:
     assert counts.skipped == {SkipReason.NAME_CLASH: 1, **names_there}
     assert not system.files.rows
     assert not system.planned_names.by_batch
-    afresh = {"position": Position(source=0), "excluded": 0, "unchanged": 0}
-    assert await system.batches.move(batch_id, START_BATCH, **afresh) is not None
+    started = await system.batches.move(batch_id, START_BATCH, position=Position(source=0), excluded=0, unchanged=0)
+    assert started is not None
     await system.rest()
     await _require_started(system, batch_id)
 
 
 async def _plan(system: TwinSystem) -> RecordId:
     await system.see_target()
-    await system.prepare_batch(FOLDER, {"a/x": b"abc", "a/z": b"z", "b/x": b"other", "b/y": b"12345"}, prefix=PREFIX)
+    await system.prepare_batch(FOLDER, {"a/x": b"abc", "a/z": b"z", "b/x": b"other"}, prefix=PREFIX)
     system.batches.rows.clear()
     there = system.delivered / PREFIX / "z"
     there.parent.mkdir(parents=True)
     there.write_bytes(OLD)
     top = system.outgoing / FOLDER
-    batch_id = await system.ask_for((f"{top}/a/", f"{top}/b/"), prefix=PREFIX, dry_run=True)
-    await system.rest()
-    return batch_id
+    return await system.ask_for((f"{top}/a/", f"{top}/b/"), prefix=PREFIX, dry_run=True)
 
 
 async def _require_started(system: TwinSystem, batch_id: RecordId) -> None:
@@ -205,10 +202,23 @@ async def _require_started(system: TwinSystem, batch_id: RecordId) -> None:
     assert (batch.state, batch.error, batch.position) == (BatchState.DONE, None, None)
     assert batch.counts is not None
     assert batch.counts.skipped == {SkipReason.NAME_CLASH: 1}
-    assert batch.counts.deliveries[DeliveryState.DELIVERED].count == 3
+    assert batch.counts.deliveries[DeliveryState.DELIVERED].count == 2
     arrived = {path.name: path.read_bytes() for path in (system.delivered / PREFIX).iterdir()}
-    assert arrived == {"x": b"abc", "y": b"12345", "z": b"z"}
+    assert arrived == {"x": b"abc", "z": b"z"}
     assert "internal" not in system.codes, "an attempt ended with an unexpected error"
+
+
+async def _cancelled_while_planned(system: TwinSystem) -> None:
+    """Cancel a batch while it is planned, or right after. Require that nothing of the plan is left behind."""
+    batch_id = await _plan(system)
+    while not system.faults.calls:
+        await system.go_on()
+    assert await system.batches.move(batch_id, BATCH_MOVES[Action.CANCEL], following=Action.CANCEL) is not None
+    await system.rest()
+    batch = await _now(system, batch_id)
+    assert (batch.state, batch.following, batch.error) == (BatchState.CANCELLED, None, None)
+    assert not system.files.rows
+    assert not system.planned_names.by_batch
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -222,12 +232,14 @@ def test_any_call_may_fail_of_a_batch_that_is_deleted_beside_one_of_its_files(wa
 
 
 @pytest.mark.parametrize("way", WAYS)
-@pytest.mark.usefixtures("bunches_of_one")
 def test_any_call_may_fail_of_a_batch_that_is_asked_for_again(way: Way) -> None:
     assert every_call(CASE, lambda number: Faults({number: way}), _update) > 60
 
 
 @pytest.mark.parametrize("way", WAYS)
-@pytest.mark.usefixtures("bunches_of_one")
 def test_any_call_may_fail_of_a_batch_that_is_planned_and_then_started(way: Way) -> None:
     assert every_call(CASE, lambda number: Faults({number: way}), _planned_and_started) > 60
+
+
+def test_any_worker_may_die_of_a_batch_that_is_cancelled_while_it_is_planned() -> None:
+    assert every_call(CASE, lambda number: Faults({number: Way.WORKER_DIES}), _cancelled_while_planned) > 15

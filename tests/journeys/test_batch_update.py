@@ -34,6 +34,18 @@ def test_update_delivers_what_is_new_or_changed_and_tells_what_vanished(
     assert ended(operator, start(operator, tree, deliver_to=to, update=True))["unchanged"] == 61
 
 
+def test_update_tells_of_vanished_files_only_where_they_would_be_sent(operator: Operator, tree: Path) -> None:
+    to = {"target": "directory", "if_exists": "overwrite"}
+    ended(operator, start(operator, tree, deliver_to=to), seconds=60)
+    for name in ("a/file 1.bin", "a/file 2.bin", "b/c/file 3.bin"):
+        (tree / name).unlink()
+    body = {"paths": [f"{tree}/a/*.bin"], "base": str(tree.parent), "exclude": ["file 2*"], "update": True}
+    started = operator.http.post("/batches", json={**body, "deliver_to": to})
+    batch = ended(operator, started.json()["batch_id"])
+    skipped = operator.http.get(f"/batches/{batch['batch_id']}/skipped").json()["skipped"]
+    assert [one["path"] for one in skipped] == [f"{tree}/a/file 1.bin"]
+
+
 def test_update_without_a_target_is_refused(operator: Operator, tree: Path) -> None:
     refused = operator.http.post("/batches", json={"paths": [str(tree)], "update": True})
     assert refused.status_code == 422

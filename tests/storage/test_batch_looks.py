@@ -1,4 +1,4 @@
-"""Looks at the members of a large batch are served by indexes: nothing is sorted, and hardly more is read than shown."""
+"""Indexes serve the looks at the members of a large batch: nothing is sorted, and hardly more is read than shown."""
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace

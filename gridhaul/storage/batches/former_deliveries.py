@@ -1,6 +1,7 @@
 """Looks in MongoDB for what was delivered before, by the paths of the sources."""
 
 from collections.abc import Mapping, Sequence
+from operator import itemgetter
 
 from bson import ObjectId
 
@@ -27,8 +28,8 @@ class MongoFormerDeliveries:
         newest: dict[str, Document] = {}
         async for one in self._deliveries.find(wanted, fields):
             path = one["source_path"]
-            if names[path] == one["object_name"] and (path not in newest or newest[path]["ended_at"] <= one["ended_at"]):
-                newest[path] = one
+            if names[path] == one["object_name"]:
+                newest[path] = max(newest.get(path, one), one, key=itemgetter("ended_at"))
         made_from = {path: one["file_id"] for path, one in newest.items() if one.get("object_error") is None}
         identities = await self._identities([*made_from.values()])
         return {path: identities[file_id] for path, file_id in made_from.items() if file_id in identities}
