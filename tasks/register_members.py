@@ -80,6 +80,8 @@ class _Registrar:
         if not refused:
             return []
         await usage.release(self._batch.owner, sum(one.length for one in refused))
+        # A write of a worker that died may have arrived since the look.
+        there = await members.registered_paths(self._batch.id, [one.path for one in refused])
         return [
             Skipped(
                 path=one.path,
@@ -87,6 +89,7 @@ class _Registrar:
                 detail=f"Another file of the batch has the name {one.name}.",
             )
             for one in refused
+            if one.path not in there
         ]
 
     def _new_file(self, found: Found, root: str) -> NewFile:
