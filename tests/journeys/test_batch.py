@@ -77,9 +77,7 @@ def paused(operator: Operator, batch_id: str) -> Json | None:
     return counts if states <= {"PAUSED", "STORED", "DELIVERED"} else None
 
 
-def test_paused_batch_begins_nothing_and_goes_on_when_resumed(
-    operator: Operator, remotes: Remotes, tree: Path
-) -> None:
+def test_paused_batch_begins_nothing_and_goes_on_when_resumed(operator: Operator, remotes: Remotes, tree: Path) -> None:
     make_file(tree / "second.bin", 100 << 20)
     make_file(tree / "third.bin", 100 << 20)
     batch_id = start(operator, tree, deliver_to={"target": "directory"})

@@ -14,7 +14,7 @@ from tests.journeys.test_batch_plan import planned
 
 __all__ = ["tree"]
 
-PASSWORD = "correct horse battery staple"  # noqa: S105 - of an account of the test
+PASSWORD = "correct horse battery staple"
 
 
 @pytest.fixture

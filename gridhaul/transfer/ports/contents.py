@@ -37,7 +37,6 @@ class ContentReading(Protocol):
         ContentMismatch, and DatabaseUnavailable.
         """
 
-
     async def read_whole(self, content_ids: Collection[RecordId]) -> Mapping[RecordId, CheckedContent]:
         """Return the sealed inline contents with all their chunks, after every check that `read` makes.
 
