@@ -57,10 +57,24 @@ async def claim_together(runtime: Runtime, delivery_ids: Sequence[RecordId]) -> 
 
 
 async def deliver_claimed(runtime: Runtime, claimed: ClaimedTogether) -> None:
-    """Make the claimed deliveries together, then each other one that was asked for by itself."""
+    """Make the claimed deliveries together, then each other one that was asked for by itself.
+
+    If none could be made together, the target may not have been probed yet. The first delivery then goes by itself and
+    probes the target, and the others go together.
+    """
     delivered = await _deliver_plain(runtime, claimed)
-    for delivery_id in claimed.asked:
-        if delivery_id not in delivered and not runtime.delivery_attempts.stopping():
+    left = [delivery_id for delivery_id in claimed.asked if delivery_id not in delivered]
+    if claimed.deliveries and not delivered and len(left) > 1:
+        await _deliver_each(runtime, left[:1])
+        again = await claim_together(runtime, left[1:])
+        delivered = await _deliver_plain(runtime, again)
+        left = [delivery_id for delivery_id in again.asked if delivery_id not in delivered]
+    await _deliver_each(runtime, left)
+
+
+async def _deliver_each(runtime: Runtime, delivery_ids: Sequence[RecordId]) -> None:
+    for delivery_id in delivery_ids:
+        if not runtime.delivery_attempts.stopping():
             await deliver_file(runtime, delivery_id)
 
 

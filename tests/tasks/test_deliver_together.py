@@ -354,12 +354,12 @@ async def test_what_a_killed_worker_left_is_removed_by_the_next(there: There) ->
     assert not temporaries_below(there.place.directory)
 
 
-async def test_target_without_a_probe_is_probed_by_a_delivery_of_its_own(there: There) -> None:
-    ids = await there.open(*_names(2))
+async def test_target_without_a_probe_is_probed_by_the_first_delivery_and_the_others_go_together(there: There) -> None:
+    ids = await there.open(*_names(5))
     there.target.facts_outdated = True  # type: ignore[attr-defined]
     done = await there.deliver(ids)
-    assert [one.state for one in done] == [DELIVERED] * 2
-    assert there.alone == ids
+    assert [one.state for one in done] == [DELIVERED] * 5
+    assert there.alone == ids[:1]
 
 
 @pytest.mark.parametrize("there", ["directory", "rclone"], indirect=True)
