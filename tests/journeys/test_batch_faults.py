@@ -110,7 +110,7 @@ def require_whole(operator: Operator, tree: OddTree, batch: Json, roots: Mapping
     assert counts["failures"]["source_changed"] == 1
 
 
-@pytest.mark.parametrize("seed", [uuid4().int % 1_000_000])
+@pytest.mark.parametrize("seed", [64791])
 def test_odd_tree_arrives_whole_while_workers_and_api_are_killed(
     operator: Operator, remotes: Remotes, sources: Path, tmp_path: Path, seed: int
 ) -> None:
