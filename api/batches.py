@@ -104,11 +104,11 @@ async def list_skipped(
     caller: Reading,
     service: ServiceDep,
     limit: Limit = 100,
-    cursor: Annotated[str | None, Query(max_length=16384, description="`next_cursor` of the previous page")] = None,
+    cursor: Cursor = None,
 ) -> SkippedPageView:
     batch = await _batch(service, caller, batch_id)
-    skipped = await service.skipped.page(batch.id, limit=limit, after=cursor)
-    next_cursor = skipped[-1].path if len(skipped) == limit else None
+    skipped = await service.skipped.page(batch.id, limit=limit, after=RecordId(cursor) if cursor else None)
+    next_cursor = skipped[-1].id_in(batch.id) if len(skipped) == limit else None
     return SkippedPageView(skipped=[SkippedView.of(one) for one in skipped], next_cursor=next_cursor)
 
 
@@ -179,7 +179,7 @@ async def delete_batch(batch_id: Id, caller: Deleting, service: ServiceDep, canc
     Delivered objects stay at their targets. A file with a delivery that is open waits for its end.
     """
     batch = await _batch(service, caller, batch_id)
-    changes = {"following": Action.CANCEL} if cancel else {}
+    changes: dict[str, Any] = {"following": Action.CANCEL, "followed": 0} if cancel else {}
     move = CANCEL_AND_DELETE_BATCH if cancel else DELETE_BATCH
     moved = await service.batches.move(batch.id, move, who=caller.username, **changes)
     audit("delete_batch", batch_id=batch.id)
@@ -201,7 +201,7 @@ async def _move(batch_id: RecordId, action: Action, *, caller: Caller, service: 
     move = BATCH_MOVES[action]
     # A batch that is cancelled while it is planned has registered nothing, so a retry goes through all its sources.
     changes = _from_the_beginning() if action is Action.CANCEL and batch.state in UNSTARTED else {}
-    moved = await service.batches.move(batch_id, move, who=caller.username, following=action, **changes)
+    moved = await service.batches.move(batch_id, move, who=caller.username, following=action, followed=0, **changes)
     if moved is None:
         batch = await _batch(service, caller, batch_id)
         if batch.state not in move.done_in:

@@ -73,7 +73,7 @@ class Filters:
         str | None,
         Query(
             min_length=1,
-            max_length=1024,
+            max_length=255,
             description="Only files whose name, or deliveries whose object name, begins with this text, by name",
         ),
     ] = None

@@ -63,8 +63,8 @@ async def _finish(runtime: Runtime, batch: Batch, state: BatchState) -> None:
 async def _follow(runtime: Runtime, batch: Batch, action: Action, tenure: Tenure) -> bool:
     """Let all members follow the operator's action. Return whether they have.
 
-    A worker may register or deliver a few more members after the action. So a stop is repeated a lease later, until it
-    finds nothing more to stop.
+    A worker that has lost its lease may register or queue a few more members after the action. So a stop is repeated a
+    lease later, and until it finds nothing more to stop.
     """
     moved = await _move_all(runtime, batch, action, tenure)
     if action is Action.RETRY:
@@ -72,12 +72,12 @@ async def _follow(runtime: Runtime, batch: Batch, action: Action, tenure: Tenure
         # The batch may have been paused, then cancelled and retried before a worker let the members follow the cancel.
         moved += await _move_all(runtime, batch, Action.RESUME, tenure)
     if action in (Action.CANCEL, Action.PAUSE):
-        if moved:
-            seconds = runtime.settings.lease_seconds
-            await runtime.batches.records.release(batch.lease, batch.state, delay_seconds=seconds)
-        else:
-            await runtime.batches.records.renew(batch.lease, following=None)
-        return not moved
+        if moved or not batch.followed:
+            seconds, followed = runtime.settings.lease_seconds, batch.followed + 1
+            await runtime.batches.records.release(batch.lease, batch.state, delay_seconds=seconds, followed=followed)
+            return False
+        await runtime.batches.records.renew(batch.lease, following=None)
+        return True
     # First wake the lanes: if this worker dies before it clears `following`, another one wakes them again.
     await wake_lanes(runtime, batch)
     await runtime.batches.records.renew(batch.lease, following=None)

@@ -6,6 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import NewType
 
+from gridhaul.transfer.digest import fingerprint
 from gridhaul.transfer.model import Event, Failure, Hint, IfChanged, IfExists, Lease, Queue, RecordId, TaskName, Wait
 from gridhaul.transfer.states import OPEN, UNFINISHED, Action, Move
 
@@ -186,6 +187,7 @@ class Batch:
     ended_at: datetime | None = None  # when the batch became DONE, CANCELLED or DELETED; None before
     position: Position | None = Position(source=0)  # where registering goes on; None: everything is registered
     following: Action | None = None  # an operator's action that the members still have to follow; None: none
+    followed: int = 0  # how often all members were made to follow it
     list_id: RecordId | None = None  # the list that names the files; None: `sources` do
     update: bool = False  # True: files whose newest delivery was made from the same bytes are left out
     unchanged: int = 0  # files that `update` left out
@@ -231,6 +233,10 @@ class Skipped:
     path: str  # as text that can be shown
     reason: str
     detail: str
+
+    def id_in(self, batch_id: RecordId) -> RecordId:
+        """Return an id that follows from batch and path, so that a path is noted only once."""
+        return RecordId(fingerprint(batch_id, self.path)[:24])
 
 
 OPEN_FILES = sorted(UNFINISHED)

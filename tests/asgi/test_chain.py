@@ -173,7 +173,7 @@ async def test_allowed_origin_reads_errors_and_the_headers_that_matter() -> None
         response = await http.get("/item", headers={"Origin": ORIGIN})
     assert problem(response) == (401, "unauthorized")
     assert response.headers["access-control-allow-origin"] == ORIGIN
-    assert response.headers["access-control-expose-headers"] == "ETag, Location, Repr-Digest, Retry-After"
+    assert response.headers["access-control-expose-headers"] == "ETag, Link, Location, Repr-Digest, Retry-After"
     assert response.headers["vary"] == "Origin"
 
 

@@ -25,6 +25,7 @@ from gridhaul.transfer.batches import (
     Token,
 )
 from gridhaul.transfer.bundle import BUNDLE_FILES, BUNDLED_BYTES
+from gridhaul.transfer.errors import NotFound
 from gridhaul.transfer.model import Delivery, File, Hint, NewFile, Queue, RecordId, TaskName
 from gridhaul.transfer.ports.batches import (
     BatchRegistry,
@@ -258,10 +259,15 @@ class MemorySkippedPaths:
         for one in skipped:
             noted.setdefault(one.path, one)
 
-    async def page(self, batch_id: RecordId, *, limit: int, after: str | None) -> Sequence[Skipped]:
+    async def page(self, batch_id: RecordId, *, limit: int, after: RecordId | None) -> Sequence[Skipped]:
         noted = self._by_batch.get(batch_id, {})
-        paths = sorted((path for path in noted if after is None or path > after), key=str.encode)
-        return [noted[path] for path in paths[:limit]]
+        paths = sorted(noted, key=str.encode)
+        if after is None:
+            return [noted[path] for path in paths[:limit]]
+        at = next((at for at, path in enumerate(paths) if noted[path].id_in(batch_id) == after), None)
+        if at is None:
+            raise NotFound("There is no such page.")
+        return [noted[path] for path in paths[at + 1 : at + 1 + limit]]
 
     async def counts(self, batch_id: RecordId) -> Mapping[str, int]:
         return Counter(one.reason for one in self._by_batch.get(batch_id, {}).values())

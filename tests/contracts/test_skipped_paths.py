@@ -1,6 +1,9 @@
 """The suite of `SkippedPaths`."""
 
+import pytest
+
 from gridhaul.transfer.batches import Skipped
+from gridhaul.transfer.errors import NotFound
 from gridhaul.transfer.model import RecordId
 from tests.contracts.ports import A_BATCH, Ports
 
@@ -20,10 +23,11 @@ async def test_paths_are_listed_in_the_byte_order_of_their_text(ports: Ports) ->
 
 async def test_pages_follow_each_other_without_gap_or_repeat(ports: Ports) -> None:
     await ports.skipped.add(A_BATCH, [_skipped(f"/{number}") for number in range(5)])
-    pages, after = [], None
+    pages: list[list[str]] = []
+    after: RecordId | None = None
     while page := await ports.skipped.page(A_BATCH, limit=2, after=after):
         pages.append([one.path for one in page])
-        after = page[-1].path
+        after = page[-1].id_in(A_BATCH)
     assert pages == [["/0", "/1"], ["/2", "/3"], ["/4"]]
 
 
@@ -57,3 +61,9 @@ async def test_paths_that_were_forgotten_are_gone_and_can_be_noted_again(ports: 
 async def test_batch_that_skipped_nothing_has_no_page_and_no_counts(ports: Ports) -> None:
     assert not await ports.skipped.page(A_BATCH, limit=10, after=None)
     assert not await ports.skipped.counts(A_BATCH)
+
+
+async def test_page_after_an_unknown_path_is_not_found(ports: Ports) -> None:
+    await ports.skipped.add(ANOTHER_BATCH, [_skipped("/a")])
+    with pytest.raises(NotFound):
+        await ports.skipped.page(A_BATCH, limit=10, after=_skipped("/a").id_in(ANOTHER_BATCH))

@@ -28,8 +28,10 @@ BEYOND_A_SCHEMA = {
     "idempotency_conflict": "the earlier request with the same key",
     "invalid_value": "an id with a kind of check that takes none, or a name with '..' in it",
     "length_mismatch": "the length of a content",
+    "manifest_invalid": "the text of a list in its format",
     "not_combinable": "the parameters of lists that an index serves",
     "not_a_regular_file": "the kind of file under a path",
+    "pattern_invalid": "the patterns that gitignore has",
     "target_unknown": "the configured targets",
 }
 

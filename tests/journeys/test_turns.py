@@ -85,6 +85,6 @@ def test_small_files_of_another_account_do_not_wait_for_forty_larger_ones(
     states = {operator.http.get(f"/files/{file_id}").json()["state"] for file_id in ids}
     assert "REGISTERED" in states, "the forty files were stored too soon to be in the way"
     # A turn for the small files, another for their deliveries, and one more for those that were prepared meanwhile.
-    assert beside <= alone + 4 * one_file + 2
+    assert beside <= alone + 5 * one_file + 4
     for file_id in ids:
         operator.http.delete(f"/files/{file_id}", params={"cancel": "true"})

@@ -167,7 +167,7 @@ async def test_bytes_of_two_requests_and_of_one_more_are_held_at_most(
     monkeypatch.setattr(bench.chunks, "store_whole", storing)
     await require_stored(bench, await bench.store(*await registered(bench, (4 * MIB,) * 16)))
     assert held == [0]
-    assert 12 * MIB < most[0] <= 3 * 16 * MIB
+    assert 12 * MIB <= most[0] <= 3 * 16 * MIB
 
 
 @pytest.mark.parametrize("error", [ChunkServiceFailed("no"), LeaseLost("404"), ZeroDivisionError("a mistake of ours")])

@@ -1,6 +1,7 @@
 """The paths that batches skipped, in MongoDB."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from bson import ObjectId
@@ -8,6 +9,7 @@ from bson import ObjectId
 from gridhaul.storage.connect import Database, Document, maps_database_errors
 from gridhaul.storage.content.inserting import doubles
 from gridhaul.transfer.batches import Skipped
+from gridhaul.transfer.errors import NotFound
 from gridhaul.transfer.model import RecordId
 
 
@@ -19,16 +21,17 @@ class MongoSkippedPaths:
         self._collection = database["skipped"]
 
     async def add(self, batch_id: RecordId, skipped: Sequence[Skipped]) -> None:
-        documents = [
-            {"batch_id": ObjectId(batch_id), "path": one.path, "reason": one.reason, "detail": one.detail}
-            for one in skipped
-        ]
+        own = {"batch_id": ObjectId(batch_id)}
+        documents = [{"_id": ObjectId(one.id_in(batch_id)), **own, **asdict(one)} for one in skipped]
         await doubles(self._collection.insert_many(documents, ordered=False))
 
-    async def page(self, batch_id: RecordId, *, limit: int, after: str | None) -> Sequence[Skipped]:
+    async def page(self, batch_id: RecordId, *, limit: int, after: RecordId | None) -> Sequence[Skipped]:
         wanted: Document = {"batch_id": ObjectId(batch_id)}
         if after is not None:
-            wanted["path"] = {"$gt": after}
+            last = await self._collection.find_one({"_id": ObjectId(after), **wanted})
+            if last is None:
+                raise NotFound("There is no such page.")
+            wanted["path"] = {"$gt": last["path"]}
         cursor = self._collection.find(wanted).sort("path", 1).limit(limit)
         return [Skipped(path=one["path"], reason=one["reason"], detail=one["detail"]) async for one in cursor]
 

@@ -177,8 +177,11 @@ class SkippedPaths(Protocol):
     async def add(self, batch_id: RecordId, skipped: Sequence[Skipped]) -> None:
         """Note the paths as skipped. A path that is noted already stays as it is."""
 
-    async def page(self, batch_id: RecordId, *, limit: int, after: str | None) -> Sequence[Skipped]:
-        """Return at most `limit` skipped paths in the order of their text, those that come after `after`."""
+    async def page(self, batch_id: RecordId, *, limit: int, after: RecordId | None) -> Sequence[Skipped]:
+        """Return at most `limit` skipped paths in the order of their text, those after the one with the id `after`.
+
+        Raises NotFound if the batch has none with this id.
+        """
 
     async def counts(self, batch_id: RecordId) -> Mapping[str, int]:
         """Return how many paths were skipped, by reason."""
