@@ -5,6 +5,7 @@ import time
 from collections import OrderedDict
 from dataclasses import dataclass, field, replace
 
+from gridhaul.transfer.batch_counts import count_batch
 from gridhaul.transfer.batches import OPEN_BATCH, Batch, Counts
 from gridhaul.transfer.model import RecordId
 from gridhaul.transfer.ports.batches import BatchRegistry, Members, SkippedPaths
@@ -42,8 +43,7 @@ class BatchCounts:
 
     async def _count(self, batch_id: RecordId, known: _Known) -> None:
         began = time.monotonic()
-        counts = await self._members.counts(batch_id)
-        known.counts = replace(counts, skipped=dict(await self._skipped.counts(batch_id)))
+        known.counts = await count_batch(self._members, self._skipped, batch_id)
         await self._records.note_counts(batch_id, known.counts)
         now = time.monotonic()
         known.good_until = now + max(REST_SECONDS_LEAST, REST * (now - began))

@@ -8,13 +8,14 @@ which removes what the bundle left at the target, and reports the error.
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import Callable, Collection, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import structlog
 
+from gridhaul.transfer.bundle import packed
 from gridhaul.transfer.errors import DatabaseUnavailable, GridhaulError, LeaseLost, StopRequested, TargetUnavailable
 from gridhaul.transfer.model import Delivery, RecordId, TaskName
 from gridhaul.transfer.ports.targets import AtomicCommit, LooksTogether
@@ -116,7 +117,7 @@ class _Bundle:
 
     async def deliver(self, claimed: Collection[Delivery]) -> None:
         for name, deliveries in _by_target(claimed).items():
-            for some in _packed(deliveries):
+            for some in packed(deliveries, most_bytes=BYTES_AT_ONCE):
                 with suppress(GridhaulError):  # each delivery meets the error on its own journey again, and reports it
                     await self._deliver_some(await self._ready_target(name), some)
 
@@ -199,15 +200,3 @@ def _by_target(deliveries: Collection[Delivery]) -> Mapping[str, list[Delivery]]
     for delivery in deliveries:
         found[delivery.target].append(delivery)
     return found
-
-
-def _packed(deliveries: Sequence[Delivery]) -> Iterator[list[Delivery]]:
-    """Yield the deliveries, as many at a time as may be in memory."""
-    some: list[Delivery] = []
-    for delivery in deliveries:
-        if some and sum(one.length for one in some) + delivery.length > BYTES_AT_ONCE:
-            yield some
-            some = []
-        some.append(delivery)
-    if some:
-        yield some

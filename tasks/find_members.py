@@ -19,11 +19,13 @@ from gridhaul.source.walk import Walk, split_pattern, walk_source
 from gridhaul.transfer.batches import Batch, Position, Skipped
 from gridhaul.transfer.errors import ListGone
 from gridhaul.transfer.lists import ListPage, PathList
+from gridhaul.transfer.skipping import SkipReason
 from tasks.attempt import Tenure
 from tasks.earlier_deliveries import new_or_changed, vanished
 from tasks.runtime import Runtime
 
 BUNCH = 1000  # files of one write
+SLICE_SECONDS = 10.0  # after this time another task of the maintenance queue may run
 
 
 class Taker(Protocol):
@@ -173,6 +175,12 @@ class Finding:
     async def _note(self, position: Position | None) -> None:
         self.position = position
         await self._runtime.batches.records.renew(self._batch.lease, **self.fields())
+
+
+def name_clash(path: str, name: str) -> Skipped:
+    """Return the path as skipped, because another file of its batch has its name."""
+    detail = f"Another file of the batch has the name {name}."
+    return Skipped(path=path, reason=SkipReason.NAME_CLASH, detail=detail)
 
 
 def _length_bytes(text: str) -> int:

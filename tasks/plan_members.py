@@ -5,17 +5,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from gridhaul.source.found import Found
+from gridhaul.transfer.batch_counts import count_batch
 from gridhaul.transfer.batches import LARGEST_KEPT, Batch, BatchState, BatchTarget, Plan, PlannedFile, Skipped
 from gridhaul.transfer.errors import DatabaseUnavailable, GridhaulError, ListGone
 from gridhaul.transfer.model import Failure, Hint, TaskName
 from gridhaul.transfer.ports.targets import LooksTogether, TellsRoom
 from gridhaul.transfer.skipping import SkipReason
 from tasks.attempt import Tenure
-from tasks.find_members import Finding
+from tasks.find_members import SLICE_SECONDS, Finding, name_clash
 from tasks.look_together import Looks
 from tasks.runtime import Runtime
-
-SLICE_SECONDS = 10.0  # after this time another task of the maintenance queue may run
 
 
 async def plan_some(runtime: Runtime, batch: Batch, tenure: Tenure) -> None:
@@ -36,8 +35,7 @@ async def plan_some(runtime: Runtime, batch: Batch, tenure: Tenure) -> None:
     # An attempt after the names were forgotten must not go through the sources again: it would miss clashes.
     await runtime.batches.records.renew(batch.lease, **finding.fields())
     await runtime.batches.planned_names.forget(batch.id)
-    skipped = dict(await runtime.batches.skipped.counts(batch.id))
-    counts = replace(await runtime.batches.members.counts(batch.id), skipped=skipped)
+    counts = await count_batch(runtime.batches.members, runtime.batches.skipped, batch.id)
     changes = {**finding.fields(), "counts": counts, "error": error}
     await runtime.batches.records.finish(batch.lease, BatchState.PLANNED, **changes)
 
@@ -70,7 +68,7 @@ class _Planner:
             bytes=self._plan.bytes + sum(one.identity.size for one in wanted),
             largest=tuple(sorted(largest, key=lambda one: -one.length)[:LARGEST_KEPT]),
         )
-        skipped = [_skipped(one, SkipReason.NAME_CLASH, "") for one in found if one.path in clashing]
+        skipped = [name_clash(one.path, one.name) for one in found if one.path in clashing]
         for target in self._batch.deliver_to:
             skipped += await self._existing(target, wanted)
         return skipped
@@ -103,11 +101,7 @@ class _Planner:
             return []
         if looks is not None:
             self._note_existing(wanted.target, len(taken))
-        return [
-            _skipped(one, SkipReason.NAME_EXISTS, wanted.target)
-            for one in found
-            if wanted.object_name(one.name) in taken
-        ]
+        return [_name_exists(one, wanted.target) for one in found if wanted.object_name(one.name) in taken]
 
     async def _looks_at(self, name: str) -> Looks | None:
         """Return the looks at the target; None if it cannot be looked at together, or was not probed yet."""
@@ -137,9 +131,6 @@ class _Planner:
         self._plan = replace(self._plan, errors=noted)
 
 
-def _skipped(found: Found, reason: SkipReason, where: str) -> Skipped:
-    if reason is SkipReason.NAME_CLASH:
-        detail = f"Another file of the batch has the name {found.name}."
-    else:
-        detail = f"Something stands at {where} under the name of the file."
-    return Skipped(path=found.path, reason=reason, detail=detail)
+def _name_exists(found: Found, target: str) -> Skipped:
+    detail = f"Something stands at {target} under the name of the file."
+    return Skipped(path=found.path, reason=SkipReason.NAME_EXISTS, detail=detail)

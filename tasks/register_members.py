@@ -9,13 +9,10 @@ from gridhaul.transfer.batches import Batch, BatchState, Position, Skipped
 from gridhaul.transfer.errors import ListGone, QuotaExceeded
 from gridhaul.transfer.media_types import media_type
 from gridhaul.transfer.model import Destination, Failure, Hint, NewFile, Queue, TaskName
-from gridhaul.transfer.skipping import SkipReason
 from tasks.attempt import Tenure
-from tasks.find_members import Finding
+from tasks.find_members import SLICE_SECONDS, Finding, name_clash
 from tasks.plan_members import begin_planned
 from tasks.runtime import Runtime
-
-SLICE_SECONDS = 10.0  # after this time another task of the maintenance queue may run
 
 
 async def register_some(runtime: Runtime, batch: Batch, tenure: Tenure) -> None:
@@ -82,15 +79,7 @@ class _Registrar:
         await usage.release(self._batch.owner, sum(one.length for one in refused))
         # A write of a worker that died may have arrived since the look.
         there = await members.registered_paths(self._batch.id, [one.path for one in refused])
-        return [
-            Skipped(
-                path=one.path,
-                reason=SkipReason.NAME_CLASH,
-                detail=f"Another file of the batch has the name {one.name}.",
-            )
-            for one in refused
-            if one.path not in there
-        ]
+        return [name_clash(one.path, one.name) for one in refused if one.path not in there]
 
     def _new_file(self, found: Found, root: str) -> NewFile:
         large = found.identity.size > self._runtime.settings.large_file_bytes

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from gridhaul.transfer.batch_counts import count_batch
 from gridhaul.transfer.batches import Batch, BatchState, Counts, Summary
 from gridhaul.transfer.manifests import SumsDigest
 from gridhaul.transfer.model import Hint, Queue, RecordId, TaskName
@@ -56,7 +57,7 @@ async def _advance(runtime: Runtime, batch: Batch, tenure: Tenure) -> None:
 async def _finish(runtime: Runtime, batch: Batch, state: BatchState) -> None:
     if batch.plan is not None:  # it may have been stopped while it was planned
         await runtime.batches.planned_names.forget(batch.id)
-    counts = await count(runtime, batch.id)
+    counts = await _count(runtime, batch.id)
     await runtime.batches.records.finish(batch.lease, state, counts=counts, error=None, fruitless_attempts=0)
 
 
@@ -110,7 +111,7 @@ async def _end_if_over(runtime: Runtime, batch: Batch) -> None:
         # The batch was cancelled before everything was registered, and only single members were retried since.
         await _finish(runtime, batch, BatchState.CANCELLED)
         return
-    counts, summary = await count(runtime, batch.id), await _summary(runtime, batch.id)
+    counts, summary = await _count(runtime, batch.id), await _summary(runtime, batch.id)
     await records.finish(batch.lease, BatchState.DONE, counts=counts, summary=summary, **_after_look(batch))
 
 
@@ -133,9 +134,8 @@ async def look_soon(runtime: Runtime, batch_id: RecordId) -> None:
         runtime.hints.offer(Hint(task=TaskName.RUN_BATCH, record_id=batch_id, queue=Queue.MAINTENANCE))
 
 
-async def count(runtime: Runtime, batch_id: RecordId) -> Counts:
-    counts = await runtime.batches.members.counts(batch_id)
-    return replace(counts, skipped=dict(await runtime.batches.skipped.counts(batch_id)))
+async def _count(runtime: Runtime, batch_id: RecordId) -> Counts:
+    return await count_batch(runtime.batches.members, runtime.batches.skipped, batch_id)
 
 
 async def _summary(runtime: Runtime, batch_id: RecordId) -> Summary:

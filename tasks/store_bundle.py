@@ -15,7 +15,7 @@ import structlog
 from gridhaul.source.opened import TICK_SECONDS, is_settled
 from gridhaul.source.roots import Roots
 from gridhaul.source.small import read_small
-from gridhaul.transfer.bundle import WholeContent, first_bundle, packed
+from gridhaul.transfer.bundle import BUNDLE_MAX_BYTES, WholeContent, first_bundle, packed
 from gridhaul.transfer.errors import DatabaseUnavailable, GridhaulError, LeaseLost, StopRequested
 from gridhaul.transfer.model import File, Hint, RecordId, TaskName
 from gridhaul.transfer.states import FileState
@@ -134,7 +134,7 @@ async def _store_all(runtime: Runtime, claimed: Sequence[File], not_stored: dict
             slots.release()
 
     async def read_and_store(storing: asyncio.TaskGroup) -> None:
-        for files in packed(claimed):
+        for files in packed(claimed, most_bytes=BUNDLE_MAX_BYTES):
             whole = await asyncio.to_thread(_read_all, files, runtime.settings.roots)
             await slots.acquire()
             storing.create_task(store(files, whole))

@@ -39,7 +39,7 @@ class Result:
 
 
 def result_of(client: Client, batch: BatchRecord) -> Result:
-    """Return the batch with what to tell of it. Raises ClientError."""
+    """Return the batch with the failures and skipped paths that the command prints. Raises ClientError."""
     batches, batch_id = client.batches, batch["batch_id"]
     failures, skips = _failures(batch), _skips(batch)
     return Result(

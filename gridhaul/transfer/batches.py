@@ -91,7 +91,7 @@ class Position:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Group:
-    """Members of a batch in one state."""
+    """Counts the records in one state, and sums their lengths."""
 
     count: int
     bytes: int
@@ -196,7 +196,7 @@ class Batch:
     plan: Plan | None = None  # None: the batch was not planned
     counts: Counts | None = None  # None: not counted yet
     summary: Summary | None = None  # None until DONE
-    attempts: int = 0  # claims by workers
+    attempts: int = 0  # always 0: an event for each look would fill the history
     fruitless_attempts: int = 0
     error: Failure | None = None  # why the last attempt failed, or why registering ended early
     wait: Wait | None = None  # as in `File`

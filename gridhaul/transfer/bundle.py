@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from gridhaul.transfer.chunking import SEGMENT_MAX_BYTES
-from gridhaul.transfer.model import Content, File, Queue, RecordId, Seal, TaskName
+from gridhaul.transfer.model import Content, Queue, RecordId, Seal, TaskName
 
 BUNDLE_FILES = 32
 BUNDLED_FILE_BYTES = 15 << 20  # a larger file is stored by itself
@@ -59,11 +59,11 @@ def first_bundle(files: Sequence[L], *, most: int = BUNDLE_FILES) -> Sequence[L]
     return files[: max(1, sum(end <= BUNDLED_BYTES for end in ends))]
 
 
-def packed(files: Iterable[File]) -> Iterator[list[File]]:
-    """Yield the files in their order, as many at a time as fit into one request."""
-    bundle: list[File] = []
+def packed(files: Iterable[L], *, most_bytes: int) -> Iterator[list[L]]:
+    """Yield the files or deliveries in their order, at least one and at most `most_bytes` at a time."""
+    bundle: list[L] = []
     for file in files:
-        if bundle and sum(one.length for one in bundle) + file.length > BUNDLE_MAX_BYTES:
+        if bundle and sum(one.length for one in bundle) + file.length > most_bytes:
             yield bundle
             bundle = []
         bundle.append(file)
