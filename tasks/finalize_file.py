@@ -259,7 +259,7 @@ class _Attempt:
         """
         with suppress(GridhaulError):
             await self._deliveries.renew(self._delivery.lease)
-            found = await self._sent.read(name)
+            found = await (self._sent.read_late(name) if self._put_began else self._sent.read(name))
             if found is not None and is_content(found, self._content):
                 return  # the next attempt finds the whole object, and need not send it again
             if found is not None and self._put_began and may_be_ours(self._delivery, self._replaces, found):

@@ -64,23 +64,25 @@ async def _finish(runtime: Runtime, batch: Batch, state: BatchState) -> None:
 async def _follow(runtime: Runtime, batch: Batch, action: Action, tenure: Tenure) -> bool:
     """Let all members follow the operator's action. Return whether they have.
 
-    A worker that has lost its lease may register or queue a few more members after the action. So a stop is repeated a
-    lease later, and until it finds nothing more to stop.
+    A worker that has lost its lease may register or queue a few more members after a stop, so a stop is repeated a
+    lease later, and until it finds nothing more to stop. Any action is repeated if a worker may still have let members
+    follow the action before.
     """
     moved = await _move_all(runtime, batch, action, tenure)
     if action is Action.RETRY:
         moved += await retry_files(runtime, batch, tenure)
         # The batch may have been paused, then cancelled and retried before a worker let the members follow the cancel.
         moved += await _move_all(runtime, batch, Action.RESUME, tenure)
+    again_in = batch.rival_seconds
     if action in (Action.CANCEL, Action.PAUSE):
-        if moved or not batch.followed:
-            seconds, followed = runtime.settings.lease_seconds, batch.followed + 1
-            await runtime.batches.records.release(batch.lease, batch.state, delay_seconds=seconds, followed=followed)
-            return False
-        await runtime.batches.records.renew(batch.lease, following=None)
-        return True
-    # First wake the lanes: if this worker dies before it clears `following`, another one wakes them again.
-    await wake_lanes(runtime, batch)
+        again_in = runtime.settings.lease_seconds if moved or not batch.followed else 0.0
+    else:
+        # First wake the lanes: if this worker dies before it clears `following`, another one wakes them again.
+        await wake_lanes(runtime, batch)
+    if again_in:
+        followed = batch.followed + 1
+        await runtime.batches.records.release(batch.lease, batch.state, delay_seconds=again_in, followed=followed)
+        return False
     await runtime.batches.records.renew(batch.lease, following=None)
     return True
 

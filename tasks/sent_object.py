@@ -69,6 +69,15 @@ class SentObject:
             return None
         return await self._objects.read(name)
 
+    async def read_late(self, name: str) -> RemoteObject | None:
+        """Read as `read` does, but look again if nothing is shown: the target may not yet have begun to store a PUT."""
+        for delay in SHOWN_LATE_SECONDS:
+            found = await self.read(name)
+            if found is not None:
+                return found
+            await asyncio.sleep(delay)
+        return await self.read(name)
+
     async def is_there(self, name: str) -> bool:
         """Return whether the target shows an object under the name."""
         return await self._objects.find(name) is not None

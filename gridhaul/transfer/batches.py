@@ -188,6 +188,7 @@ class Batch:
     position: Position | None = Position(source=0)  # where registering goes on; None: everything is registered
     following: Action | None = None  # an operator's action that the members still have to follow; None: none
     followed: int = 0  # how often all members were made to follow it
+    rival_until: datetime | None = None  # until when a worker may still let members follow an action before that one
     list_id: RecordId | None = None  # the list that names the files; None: `sources` do
     update: bool = False  # True: files whose newest delivery was made from the same bytes are left out
     unchanged: int = 0  # files that `update` left out
@@ -209,6 +210,13 @@ class Batch:
     @property
     def lease(self) -> Lease:
         return Lease(record_id=self.id, fence=self.fence)
+
+    @property
+    def rival_seconds(self) -> float:
+        """Return for how long, from the claim on, a worker that lost the batch may let members follow its action."""
+        if self.rival_until is None:
+            return 0.0
+        return max(0.0, (self.rival_until - self.updated_at).total_seconds())
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

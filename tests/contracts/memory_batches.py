@@ -108,6 +108,14 @@ class MemoryBatches(MemoryRecords[Batch, BatchState]):
         self._hold(row)
         return row.record
 
+    async def move(
+        self, record_id: RecordId, move: Move[Any], *, who: str | None = None, **changes: object
+    ) -> Batch | None:
+        row = self.rows.get(record_id)
+        if row is not None and row.record.following is not None and (row.lease_until or 0) > time.monotonic():
+            changes = {"rival_until": moment(row.lease_until or 0), **changes}
+        return await super().move(record_id, move, who=who, **changes)
+
     async def look_soon(self, batch_id: RecordId) -> bool:
         row = self.rows.get(batch_id)
         if row is None or row.record.state is not BatchState.RUNNING or (row.lease_until or 0) > time.monotonic():

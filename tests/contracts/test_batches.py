@@ -21,7 +21,7 @@ from gridhaul.transfer.batches import (
 from gridhaul.transfer.errors import LeaseLost
 from gridhaul.transfer.model import Failure, Hint, Queue, RecordId, TaskName
 from gridhaul.transfer.states import Action
-from tests.contracts.ports import Ports, eventually, new_batch
+from tests.contracts.ports import LONG_LEASE_SECONDS, Ports, eventually, new_batch
 
 COUNTS = Counts(
     files={"STORED": Group(count=2, bytes=10), "FAILED": Group(count=1, bytes=2**40)},
@@ -244,6 +244,24 @@ async def test_action_takes_the_batch_from_its_worker(ports: Ports) -> None:
     await ports.batches.finish(following.lease, BatchState.PAUSED, following=None)
     assert (await _now(ports, batch)).following is None
     assert await _claim(ports, batch.id) is None
+
+
+@pytest.mark.parametrize("action", [Action.CANCEL, Action.RESUME])
+async def test_action_knows_until_when_the_worker_of_the_action_before_may_work(ports: Ports, action: Action) -> None:
+    assert await _move(ports, await _registered(ports), Action.PAUSE) is not None
+    (batch,) = await ports.batches.page(owner=None, states=(), limit=10, before=None)
+    pausing = await _claimed(ports, batch.id)
+    assert pausing.rival_seconds == 0
+    assert await _move(ports, pausing, action) is not None
+    assert 0 < (await _claimed(ports, batch.id)).rival_seconds <= LONG_LEASE_SECONDS
+
+
+async def test_action_has_no_rival_if_no_worker_let_the_members_follow(ports: Ports) -> None:
+    registering = await _claimed(ports, (await _registered(ports)).id)
+    paused = await _move(ports, registering, Action.PAUSE)
+    assert paused is not None
+    assert await _move(ports, paused, Action.RESUME) is not None
+    assert (await _claimed(ports, paused.id)).rival_seconds == 0
 
 
 async def test_end_of_a_cancelled_batch_stays_when_its_members_have_followed(ports: Ports) -> None:

@@ -12,7 +12,7 @@ from gridhaul.transfer.model import RecordId
 from gridhaul.transfer.skipping import SkipReason
 from gridhaul.transfer.states import STORABLE, Action, DeliveryState, FileState
 from tests.contracts.bytes_to_store import some_bytes
-from tests.faults.every_call import AT_ONCE, every_call, run_twins
+from tests.faults.every_call import AT_ONCE, Story, every_call, run_twins
 from tests.faults.failing import Faults, Way
 from tests.faults.twin_system import LARGE_FILE_BYTES, LEASE_SECONDS, Case, TwinSystem
 
@@ -60,6 +60,36 @@ async def _paused_in_the_middle(system: TwinSystem) -> None:
     await _act(system, batch_id, Action.RESUME)
     await system.rest()
     await _require_done(system, batch_id)
+
+
+def _cancelled_late(calls: int) -> Story:
+    """Retry the batch while a worker still lets the members follow a cancel: its write comes after so many others."""
+
+    async def story(system: TwinSystem) -> None:
+        await system.see_target()
+        batch_id = await _asked_for(system)
+        while not system.files.rows:
+            await system.go_on()
+        await _act(system, batch_id, Action.PAUSE)
+        while (await _now(system, batch_id)).next_attempt_at is not None:
+            await system.go_on()
+        await _act(system, batch_id, Action.CANCEL)
+        assert await system.batches.claim_in_its_state(batch_id, holder="rival") is not None
+        follow, left = system.members.follow, iter(range(calls, -1, -1))
+
+        async def rivalled(batch_id: RecordId, action: Action, *, who: str | None, limit: int) -> int:
+            if next(left, None) == 0:
+                assert await follow(batch_id, Action.CANCEL, who=None, limit=limit)
+            return await follow(batch_id, action, who=who, limit=limit)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(system.members, "follow", rivalled)
+            await _act(system, batch_id, Action.RETRY)
+            await system.rest()
+        assert next(left, None) is None
+        await _require_done(system, batch_id)
+
+    return story
 
 
 async def _with_a_retry(system: TwinSystem) -> None:
@@ -173,6 +203,11 @@ def test_without_a_fault_the_batch_is_registered_in_one_write_and_its_small_file
 
 def test_batch_itself_wakes_the_lanes_of_members_that_are_due() -> None:
     run_twins(CASE, Faults({}), _without_lanes)
+
+
+@pytest.mark.parametrize("calls", range(3))
+def test_worker_that_still_cancels_does_not_undo_a_retry(calls: int) -> None:
+    run_twins(CASE, Faults({}), _cancelled_late(calls))
 
 
 @pytest.mark.parametrize("way", AT_ONCE)

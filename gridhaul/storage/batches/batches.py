@@ -28,6 +28,9 @@ from gridhaul.transfer.model import Queue, RecordId
 from gridhaul.transfer.states import Move
 
 SOURCES_IN_LISTS = 10
+# A worker that a move takes the batch from may let members follow the earlier action until the end of its lease.
+IS_FOLLOWED: Document = {"$and": [{"$gt": ["$following", None]}, {"$gt": ["$lease_until", NOW]}]}
+RIVAL: Document = {"rival_until": {"$cond": [IS_FOLLOWED, "$lease_until", "$rival_until"]}}
 IN_LISTS: Document = WITHOUT_HISTORY | {name: {"$slice": SOURCES_IN_LISTS} for name in ("sources", "root_of")}
 
 
@@ -90,7 +93,7 @@ class MongoBatches(LeasedCollection[Batch, BatchState]):
         return due.matched_count == 1
 
     def _moved(self, move: Move[BatchState], changes: dict[str, Any], *, who: str | None) -> list[Document]:
-        return [*super()._moved(move, changes, who=who), {"$set": _end(move.to_state)}]
+        return [{"$set": RIVAL}, *super()._moved(move, changes, who=who), {"$set": _end(move.to_state)}]
 
     def _at_rest(self, state: BatchState) -> Document:
         return {**super()._at_rest(state), **_end(state)}
