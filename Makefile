@@ -1,6 +1,9 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Tests that `root` runs are kept out by permissions all the same, as the services are where they run.
+UNPRIVILEGED := $(shell [ "$$(id -u)" != 0 ] || ! command -v setpriv >/dev/null || \
+	echo setpriv --bounding-set=-dac_override,-dac_read_search --inh-caps=-dac_override,-dac_read_search)
 PIP_INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check
 
 .PHONY: help demo up dumps restore-auth test faults fuzz bench bench-guard check format requirements clean
@@ -38,10 +41,10 @@ restore-auth: $(VENV)/run ## restore the accounts of dumps/ to GRIDHAUL_MONGO_UR
 		$(BIN)/python -m gridhaul.storage.accounts.dumps restore
 
 test: $(VENV)/dev ## run all tests, against real servers: ARGS="pytest options"
-	@$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadgroup $(ARGS)
+	@$(UNPRIVILEGED) $(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadgroup $(ARGS)
 
 faults: $(VENV)/dev ## inject every fault into real processes and count the outcomes: RUNS=n ONLY=7,8,storm SEED=n LANES=n
-	@$(BIN)/python -m tests.faults $(if $(RUNS),--runs $(RUNS)) $(if $(ONLY),--only "$(ONLY)") $(if $(SEED),--seed $(SEED)) $(if $(LANES),--lanes $(LANES))
+	@$(UNPRIVILEGED) $(BIN)/python -m tests.faults $(if $(RUNS),--runs $(RUNS)) $(if $(ONLY),--only "$(ONLY)") $(if $(SEED),--seed $(SEED)) $(if $(LANES),--lanes $(LANES))
 
 fuzz: $(VENV)/dev ## send generated requests to both services and generated text to the parsers, for half an hour: FUZZ_EXAMPLES=n SEED=n
 	@$(BIN)/python -m tests.fuzz --examples $(or $(FUZZ_EXAMPLES),100000) $(if $(SEED),--seed $(SEED))

@@ -20,6 +20,7 @@ class Records:
     def __init__(self, database: Database[Document]) -> None:
         self._files = database["files"]
         self._deliveries = database["deliveries"]
+        self._batches = database["batches"]
 
     def wait_for_file(self, file_id: str, state: str) -> None:
         wanted = {"_id": ObjectId(file_id)}
@@ -43,6 +44,27 @@ class Records:
         if failed := self._files.find_one({"state": "FAILED"}, SHOWN):
             raise TransferFailed(f"A file is FAILED: {failed['error']}")
         return self._files.count_documents({"state": state})
+
+    def wait_for_files_of_batch(self, batch_id: str, state: str, count: int) -> None:
+        """Wait until `count` files of the batch are in the state."""
+        mine = {"batch_id": ObjectId(batch_id), "state": state}
+        wait_for(lambda: self._files.count_documents(mine) == count, what=f"{count} files of the batch are {state}")
+
+    def wait_for_deliveries_of_batch(self, batch_id: str, state: str, count: int) -> None:
+        """Wait until `count` deliveries of the batch are in the state."""
+        mine, failed = ({"batch_id": ObjectId(batch_id), "state": one} for one in (state, "FAILED"))
+
+        def all_are() -> bool:
+            if found := self._deliveries.find_one(failed, SHOWN):
+                raise TransferFailed(f"A delivery is FAILED: {found['error']}")
+            return self._deliveries.count_documents(mine) == count
+
+        wait_for(all_are, what=f"{count} deliveries of the batch are {state}")
+
+    def wait_for_free_batch(self, batch_id: str) -> None:
+        """Wait until no worker holds the batch."""
+        free = {"_id": ObjectId(batch_id), "lease_until": {"$exists": False}}
+        wait_for(lambda: self._batches.find_one(free, {"_id": 1}) is not None, what="no worker holds the batch")
 
     def files_of_batch(self, batch_id: str) -> list[str]:
         return [str(file["_id"]) for file in self._files.find({"batch_id": ObjectId(batch_id)}, {"_id": 1})]

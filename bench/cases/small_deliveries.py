@@ -1,4 +1,4 @@
-"""STORED to DELIVERED of many small files at a WebDAV server, compared with `rclone copy` to the same server."""
+"""STORED to DELIVERED of a batch of many small files at a WebDAV server, compared with `rclone copy` to that server."""
 
 from collections.abc import Callable, Sequence
 from itertools import count
@@ -7,7 +7,7 @@ from statistics import median
 
 from bench.alternation import Contestant
 from bench.case import Bench, Case
-from bench.deliverers import deliverers
+from bench.deliverable_batch import DeliverableBatch
 from bench.peers.rclone import Rclone
 from bench.remotes import WEBDAV
 from bench.result import Figure, Goal, Outcome
@@ -24,32 +24,31 @@ UNIT = "files/s"
 def measure(bench: Bench) -> Outcome:
     sources = bench.stand.sources.many(bench.scale.small_files, SMALL_FILE_BYTES)
     rclone = Rclone.configured_for(bench.stand.remotes)
-    file_ids = bench.stand.ours.crowd.store(sources)
     contestants = [
-        Contestant(OURS, _delivering(bench.stand, file_ids)),
+        Contestant(OURS, _delivering(bench.stand, sources)),
         Contestant(PEER, _copying(bench.stand, rclone, sources), warms_up=False),
         Contestant(UNPACED, _copying(bench.stand, rclone, sources, "--webdav-pacer-min-sleep", "0")),
     ]
     rates = bench.alternate(contestants, unit=UNIT)
-    bench.stand.ours.crowd.delete(file_ids)
     unpaced = median(rates[UNPACED])
     figures = (
         Figure(what=UNPACED, value=unpaced, unit=UNIT),
         Figure(what=f"{OURS}, by {UNPACED}", value=median(rates[OURS]) / unpaced, unit=""),
     )
-    size = f"{len(sources):,} files of 64 KiB"
+    size = f"{len(sources):,} files of 64 KiB as a batch"
     return Outcome(size=size, ours=rates[OURS], peers={PEER: rates[PEER]}, figures=figures)
 
 
-def _delivering(stand: Stand, file_ids: Sequence[str]) -> Callable[[], float]:
+def _delivering(stand: Stand, sources: Sequence[Path]) -> Callable[[], float]:
     folders = (f"delivered-{number}" for number in count())
 
     def deliver() -> float:
         folder = next(folders)
-        with deliverers(stand.ours.system, file_ids, folder=folder) as ready:
-            seconds, _ = timed(ready.deliver)
+        batch = DeliverableBatch.stored(stand, sources, folder=folder)
+        seconds, _ = timed(batch.deliver)
+        batch.delete()
         stand.remotes.remove(WEBDAV, f"{folder}/")
-        return len(file_ids) / seconds
+        return len(sources) / seconds
 
     return deliver
 

@@ -16,6 +16,7 @@ from gridhaul.transfer.naming import MARKER
 EXPLANATION = "Gridhaul knows this directory again by this file. Please leave it here.\n"
 _ID = re.compile(r"[0-9a-f]{32}")
 ID_CHARACTERS = 32
+MODE = 0o644
 NOT_ALLOWED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 
 
@@ -84,7 +85,7 @@ def _publish(folder: int, temporary: str, made: str) -> str | None:
 
 def _write(folder: int, name: str, made: str, flag: int = os.O_TRUNC) -> None:
     text = f"{made}\n{EXPLANATION}".encode()
-    descriptor = open_file(folder, name, os.O_WRONLY | os.O_CREAT | flag)
+    descriptor = open_file(folder, name, os.O_WRONLY | os.O_CREAT | flag, mode=MODE)
     try:
         if os.write(descriptor, text) != len(text):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

@@ -12,6 +12,7 @@ from redis import Redis
 from gridhaul.embedded.system import System
 from gridhaul.transfer.broker_health import FOREIGN_KEY
 from tests.journeys.operator import MIB, Operator, make_file, wait_for
+from tests.journeys.test_bundles import named
 from tests.journeys.test_obstacles import full_redis, report, wait_for_code, wait_for_part
 from tests.strange_messages import FOREIGN, MALFORMED
 
@@ -105,7 +106,7 @@ def test_worker_takes_hints_from_a_redis_that_is_full(
 ) -> None:
     system.stop_program("worker_small")
     file_id = operator.prepare(make_file(sources / "from-a-full-redis.bin", MIB))
-    wait_for(lambda: redis.llen("small"), seconds=20, what="the hint waits")
+    wait_for(lambda: file_id in named(redis), seconds=20, what="the hint waits")
     with full_redis(system):
         system.start_program("worker_small")
         system.wait_ready(timeout_seconds=60)

@@ -12,6 +12,7 @@ import pytest
 from gridhaul.source.opened import Source, identify
 from gridhaul.source.roots import Roots
 from gridhaul.transfer.errors import NotARegularFile, PathNotAllowed, SourceMissing, SourceUnreadable
+from tests.privileges import reads_everything
 from tests.source.exports import INSIDE, Exports
 
 LEAVING_FILES = {
@@ -164,7 +165,7 @@ async def test_folder_is_refused(exports: Exports, path: str) -> None:
     assert type(await exports.refused(path)) is NotARegularFile
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may look everywhere")
+@pytest.mark.skipif(reads_everything(), reason="root may look everywhere")
 @pytest.mark.parametrize("path", ["run.h5", "none", "none/none", "link", "../run.h5"])
 async def test_in_a_folder_that_may_not_be_searched_everything_is_alike(exports: Exports, path: str) -> None:
     (exports.alice / "folder" / "link").symlink_to("../../bob/run.h5")
@@ -173,7 +174,7 @@ async def test_in_a_folder_that_may_not_be_searched_everything_is_alike(exports:
     assert type(refused) is (PathNotAllowed if ".." in path else SourceUnreadable)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may look everywhere")
+@pytest.mark.skipif(reads_everything(), reason="root may look everywhere")
 @pytest.mark.parametrize("to", ["../bob/run.h5", "../bob/none", "../bob", "{exports}/bob/run.h5"])
 async def test_link_into_a_folder_outside_that_may_not_be_searched_is_not_allowed(exports: Exports, to: str) -> None:
     (exports.alice / "link").symlink_to(exports.path(to))

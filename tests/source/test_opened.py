@@ -25,6 +25,7 @@ from gridhaul.transfer.errors import (
 )
 from gridhaul.transfer.model import Segment, SourceIdentity
 from tests.contracts.bytes_to_store import MIB, seal_of, some_bytes
+from tests.privileges import reads_everything
 
 
 @pytest.fixture(params=["openat2", "walk"])
@@ -141,7 +142,7 @@ async def test_missing_file_is_missing(root: Path, path: str) -> None:
         await _open(root / path, root)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+@pytest.mark.skipif(reads_everything(), reason="root may read everything")
 async def test_file_without_permission_is_unreadable(root: Path) -> None:
     (root / "folder/run.h5").chmod(0)
     with pytest.raises(SourceUnreadable):

@@ -57,6 +57,7 @@ async def test_probe_makes_a_marker_that_explains_itself(root: Path, target: Dir
     lines = (root / MARKER).read_text().splitlines()
     assert (await target.probe(SCRATCH, may_write))["marker"] == lines[0]
     assert "Gridhaul" in lines[1]
+    assert (root / MARKER).stat().st_mode & 0o600 == 0o600, "only a process that permissions do not stop can read it"
     assert objects_in(root) == []
 
 
