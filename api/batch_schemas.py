@@ -9,7 +9,17 @@ from pydantic import BaseModel, Field, StringConstraints
 from api.counts import GroupView, group_views
 from api.obstacles import Obstacles
 from api.schemas import Body, FailureView, FilePath, ObjectName, TargetName, Waiting, by_kind
-from gridhaul.transfer.batches import Batch, BatchState, BatchTarget, Choice, Plan, Skipped, Summary
+from gridhaul.transfer.batches import (
+    OPEN_BATCH,
+    UNSTARTED,
+    Batch,
+    BatchState,
+    BatchTarget,
+    Choice,
+    Plan,
+    Skipped,
+    Summary,
+)
 from gridhaul.transfer.model import IfChanged, IfExists
 
 MOST_SOURCES = 1000
@@ -45,7 +55,9 @@ class BatchBody(Body):
         "in the names of its files, unless its path ends with `/`. Either this or `list_id` is needed",
     )
     list_id: ListId | None = Field(
-        default=None, description="A list or a manifest that was sent to `/lists`, instead of `paths`"
+        default=None,
+        description="A list or a manifest that was sent to `/lists`, instead of `paths`. A manifest names every file, "
+        "so `include`, `exclude` and `hidden: false` are refused with it",
     )
     base: FilePath | None = Field(
         default=None,
@@ -121,7 +133,10 @@ class ChoiceView(BaseModel):
 class BatchCountsView(BaseModel):
     files: dict[str, GroupView] = Field(description="By state")
     deliveries: dict[str, GroupView] = Field(description="By state")
-    failures: dict[str, int] = Field(description="FAILED files and deliveries, by the code of their error")
+    failures: dict[str, int] = Field(
+        description="FAILED files and deliveries, by the code of their error. At most 10,000 of each kind are counted "
+        "here; `files` and `deliveries` count all"
+    )
     skipped: dict[str, int] = Field(description="Paths that were not registered, by reason")
     counted_at: datetime
 
@@ -191,7 +206,9 @@ class BatchView(BaseModel):
     plan: PlanView | None = Field(description="What the batch would do; null unless it was asked for with `dry_run`")
     counts: BatchCountsView | None = Field(description="How many members are in which state; null: not counted yet")
     summary: SummaryView | None = Field(description="null until the batch is DONE")
-    error: FailureView | None
+    error: FailureView | None = Field(
+        description="Why the last attempt at the batch failed, or else why registering ended early"
+    )
     waiting: Waiting
     created_at: datetime
     updated_at: datetime
@@ -211,14 +228,14 @@ class BatchView(BaseModel):
             deliver_to=[BatchTargetView.of(wanted) for wanted in batch.deliver_to],
             if_changed=batch.if_changed,
             state=batch.state,
-            registered=batch.position is None,
+            registered=batch.position is None and batch.state not in UNSTARTED,
             update=batch.update,
             unchanged=batch.unchanged,
             excluded=batch.excluded,
             plan=PlanView.of(batch.plan),
             counts=_counts(batch),
-            summary=SummaryView.of(batch.summary),
-            error=FailureView.of(batch.error),
+            summary=None if batch.state in OPEN_BATCH else SummaryView.of(batch.summary),
+            error=FailureView.of(batch.error or batch.ended_early),
             waiting=FailureView.of(obstacles.of_batch(batch)),
             created_at=batch.created_at,
             updated_at=batch.updated_at,

@@ -1,5 +1,6 @@
 """`/batches`: files that are asked for together, from registering to the proof that all of them arrived."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
@@ -17,7 +18,7 @@ from gridhaul.asgi.problems import documented
 from gridhaul.source.opened import check_path
 from gridhaul.source.roots import Roots
 from gridhaul.source.selection import Selection
-from gridhaul.source.walk import check_source
+from gridhaul.source.walk import check_sources, normal
 from gridhaul.transfer.access import Caller, Scope
 from gridhaul.transfer.batches import (
     BATCH_MOVES,
@@ -28,6 +29,7 @@ from gridhaul.transfer.batches import (
     Batch,
     BatchState,
     BatchTarget,
+    Choice,
     NewBatch,
     Position,
 )
@@ -180,6 +182,8 @@ async def delete_batch(batch_id: Id, caller: Deleting, service: ServiceDep, canc
     """
     batch = await _batch(service, caller, batch_id)
     changes: dict[str, Any] = {"following": Action.CANCEL, "followed": 0} if cancel else {}
+    if batch.state in UNSTARTED:  # nothing was registered
+        changes |= _from_the_beginning()
     move = CANCEL_AND_DELETE_BATCH if cancel else DELETE_BATCH
     moved = await service.batches.move(batch.id, move, who=caller.username, **changes)
     audit("delete_batch", batch_id=batch.id)
@@ -200,8 +204,10 @@ async def _move(batch_id: RecordId, action: Action, *, caller: Caller, service: 
             service.check_target(caller, wanted.target)
     move = BATCH_MOVES[action]
     # A batch that is cancelled while it is planned has registered nothing, so a retry goes through all its sources.
-    changes = _from_the_beginning() if action is Action.CANCEL and batch.state in UNSTARTED else {}
-    moved = await service.batches.move(batch_id, move, who=caller.username, following=action, followed=0, **changes)
+    changes: dict[str, Any] = {"following": action, "followed": 0, "ended_early": None}
+    if action is Action.CANCEL and batch.state in UNSTARTED:
+        changes |= _from_the_beginning()
+    moved = await service.batches.move(batch_id, move, who=caller.username, **changes)
     if moved is None:
         batch = await _batch(service, caller, batch_id)
         if batch.state not in move.done_in:
@@ -213,7 +219,7 @@ async def _move(batch_id: RecordId, action: Action, *, caller: Caller, service: 
 
 def _from_the_beginning() -> dict[str, Any]:
     """Return the fields of a batch whose sources are gone through from the beginning."""
-    return {"position": Position(source=0), "excluded": 0, "unchanged": 0}
+    return {"position": Position(source=0), "excluded": 0, "unchanged": 0, "ended_early": None}
 
 
 def _hint(service: Service, batch: Batch) -> None:
@@ -230,7 +236,10 @@ async def _batch(service: Service, caller: Caller, batch_id: RecordId) -> Batch:
 async def _require_room(service: Service, caller: Caller) -> None:
     limit = service.max_open_batches
     if await service.batches.count_open(caller.username, limit=limit) >= limit:
-        detail = f"At most {limit} batches at once may be open; try again when one of them is done."
+        detail = (
+            f"The account has {limit} open batches, as many as it may; wait until one is over, or cancel one "
+            "(a PAUSED batch counts, too)."
+        )
         raise TooManyOpenBatches(detail, retry_after_seconds=TRY_AGAIN_SECONDS)
 
 
@@ -239,15 +248,15 @@ async def _new_batch(
 ) -> NewBatch:
     if body.update and not body.targets():
         raise InvalidValue("An update compares with earlier deliveries, so a target is needed.")
-    Selection(body.choice())
     if (body.paths is None) == (body.list_id is None):
         raise InvalidValue("Give either `paths` or `list_id`.")
     allowed = caller.roots_among(service.roots)
-    sources = tuple(check_source(path) for path in body.paths or ())
+    sources = tuple(body.paths or ())
+    await asyncio.to_thread(_check_patterns, body.choice(), sources)
     if body.list_id is None:
         root_of = tuple(map(Roots(configured=service.roots, allowed=allowed).holding, sources))
     else:
-        await _check_list(RecordId(body.list_id), body.base, caller, service)
+        await _check_list(RecordId(body.list_id), body, caller, service)
         root_of = allowed
     return NewBatch(
         owner=caller.username,
@@ -265,21 +274,35 @@ async def _new_batch(
     )
 
 
-async def _check_list(list_id: RecordId, base: str | None, caller: Caller, service: Service) -> None:
-    """Raise NotFound unless the list is the caller's, and InvalidValue if it needs a base."""
+def _check_patterns(choice: Choice, sources: tuple[str, ...]) -> None:
+    """Raise PathInvalid, PatternInvalid. Patterns can take a second, so this runs in a thread."""
+    Selection(choice)
+    check_sources(sources)
+
+
+async def _check_list(list_id: RecordId, body: BatchBody, caller: Caller, service: Service) -> None:
+    """Raise NotFound unless the list is the caller's, and InvalidValue if the rest of the request does not suit it."""
     found = await service.lists.get(list_id)
     if found is None or found.owner != caller.username:
         raise NotFound("There is no such list.")
-    if found.relative and base is None:
+    if found.relative and body.base is None:
         raise InvalidValue("The list has relative paths, so `base` is needed.")
+    if found.format.is_manifest and (body.include or body.exclude or not body.hidden):
+        raise InvalidValue(
+            "A manifest names every file itself, so patterns and `hidden` choose nothing of it; leave them out."
+        )
 
 
 def _base(base: str | None, sources: tuple[str, ...]) -> str | None:
     if base is None:
         return None
-    folder = check_path(base).rstrip("/") + "/"
-    if not all(source.startswith(folder) for source in sources):
-        raise InvalidValue("Every path must lie beneath `base`.")
+    folder = f"{normal(check_path(base)).rstrip('/')}/"
+    for source in sources:
+        path = f"{normal(source)}/"
+        if not path.startswith(folder):
+            raise InvalidValue(f"{source} does not lie beneath base {folder}; choose a directory above all paths.")
+        if path == folder and not source.endswith("/"):
+            raise InvalidValue(f"{source} is `base` itself; end the path with `/` to take what is beneath it.")
     return folder
 
 

@@ -284,6 +284,7 @@ SCHEMAS = BODIES | {
     "BatchView": BATCH,
     "BatchesView": {"batches": [BATCH], "next_cursor": None},
     "ListView": LIST,
+    "ListsView": {"lists": [LIST], "next_cursor": None},
     "SkippedPageView": {"skipped": [SKIPPED], "next_cursor": None},
     "AccountCountsView": COUNTS,
     "CheckView": CHECK,

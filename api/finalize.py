@@ -8,7 +8,7 @@ from pydantic.json_schema import SkipJsonSchema
 
 from api.auth import Finalizing
 from api.dependencies import Id, ServiceDep
-from api.members import hint
+from api.members import hint, let_batch_go_on
 from api.schemas import LOCATION, DeliveryView, FinalizeBody
 from gridhaul.asgi.bounded_route import BoundedRoute
 from gridhaul.asgi.problems import documented
@@ -16,7 +16,7 @@ from gridhaul.outgoing.headers import read_repr_digest
 from gridhaul.transfer.errors import DigestMismatch, DigestRequired, LengthMismatch, Malformed
 from gridhaul.transfer.model import Destination, NewDelivery, TaskName
 from gridhaul.transfer.naming import check_object_name
-from gridhaul.transfer.states import DeliveryState
+from gridhaul.transfer.states import REOPENABLE, DeliveryState
 
 router = APIRouter(prefix="/upload", tags=["upload"], route_class=BoundedRoute)
 
@@ -61,7 +61,8 @@ async def finalize(
     """Deliver the file. Its SHA-256, in one of the two headers, says which bytes the client means.
 
     The bytes are verified again while they are sent. A repeated request gets the same delivery, and queues it again if
-    it failed or was cancelled. If a check found its object lost (`object_error`), only a retry delivers it again.
+    it failed or was cancelled; it is refused while the delivery's batch is paused, is being cancelled, or is deleted.
+    If a check found its object lost (`object_error`), only a retry delivers it again.
     """
     sha256 = _digest(repr_digest, content_sha256)
     service.check_target(caller, body.target)
@@ -81,6 +82,9 @@ async def finalize(
         queue=file.queue,
         source_path=file.path,
     )
+    there = await service.deliveries.get(new.id)
+    if there is not None and there.state in REOPENABLE:
+        await let_batch_go_on(service, there)
     delivery, queued = await service.deliveries.open(new, who=caller.username)
     if delivery.state is not DeliveryState.DELIVERED:
         await service.accept(delivery)

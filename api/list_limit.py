@@ -40,5 +40,7 @@ class ListSlots:
 async def require_few(lists: ListIntake, account: str) -> None:
     """Raise TooManyLists if the account has as many lists as it may that no batch uses."""
     if await lists.count_unused(account, limit=UNUSED_LISTS_AT_MOST) >= UNUSED_LISTS_AT_MOST:
-        detail = f"At most {UNUSED_LISTS_AT_MOST} lists may wait for a batch; start batches with them, or wait a day."
-        raise TooManyLists(detail, retry_after_seconds=TRY_AGAIN_SECONDS)
+        raise TooManyLists(
+            f"At most {UNUSED_LISTS_AT_MOST} lists may wait for a batch; start batches with them, delete one, or wait "
+            "until one is a day old."
+        )

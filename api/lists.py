@@ -10,15 +10,16 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, Field
 
 from api.auth import Preparing, Reading
-from api.dependencies import Id, Service, ServiceDep
+from api.dependencies import Cursor, Id, Limit, Service, ServiceDep
 from api.list_limit import require_few
 from api.schemas import LOCATION
+from gridhaul.asgi.audit import audit
 from gridhaul.asgi.bounded_route import BoundedRoute, require_type
 from gridhaul.asgi.problems import documented
 from gridhaul.asgi.request_limits import RequestLimits
 from gridhaul.asgi.streamed_body import StreamedBody
 from gridhaul.transfer.access import Caller
-from gridhaul.transfer.errors import DatabaseUnavailable, ManifestInvalid, NotFound
+from gridhaul.transfer.errors import DatabaseUnavailable, ManifestInvalid, NotFound, StateConflict
 from gridhaul.transfer.lists import (
     LIST_MAX_BYTES,
     PAGE_BYTES,
@@ -72,6 +73,11 @@ class ListView(BaseModel):
         )
 
 
+class ListsView(BaseModel):
+    lists: list[ListView]
+    next_cursor: str | None = Field(description="Pass this as `cursor` to get older lists; null: no more follow")
+
+
 @router.post(
     "",
     status_code=201,
@@ -96,12 +102,38 @@ async def send_list(
     return ListView.of(made)
 
 
+@router.get("", summary="List the lists, newest first")
+async def list_lists(caller: Reading, service: ServiceDep, limit: Limit = 100, cursor: Cursor = None) -> ListsView:
+    """List what is known of the lists, without their texts."""
+    before = RecordId(cursor) if cursor else None
+    lists = await service.lists.newest(owner=caller.sees_only, limit=limit, before=before)
+    next_cursor = lists[-1].id if len(lists) == limit else None
+    return ListsView(lists=[ListView.of(one) for one in lists], next_cursor=next_cursor)
+
+
 @router.get("/{list_id}", summary="Get what is known of a list", responses=documented(404))
 async def get_list(list_id: Id, caller: Reading, service: ServiceDep) -> ListView:
+    return ListView.of(await _list(service, caller, list_id))
+
+
+@router.delete(
+    "/{list_id}", status_code=204, summary="Delete a list that no batch uses", responses=documented(404, 409)
+)
+async def delete_list(list_id: Id, caller: Preparing, service: ServiceDep) -> None:
+    """Delete the list. A list that a batch uses is removed with the last of its batches."""
+    await _list(service, caller, list_id)
+    if not await service.lists.forget_unused(list_id):
+        await _list(service, caller, list_id)  # the list may have gone away just now
+        raise StateConflict("A batch uses the list; the list goes away once its batches are deleted.")
+    audit("delete_list", list_id=list_id)
+
+
+async def _list(service: Service, caller: Caller, list_id: RecordId) -> PathList:
+    """Return the list. Raises NotFound, also for a list that the caller may not see."""
     found = await service.lists.get(list_id)
     if found is None or not caller.sees(found.owner):
         raise NotFound("There is no such list.")
-    return ListView.of(found)
+    return found
 
 
 async def _receive(body: StreamedBody, caller: Caller, service: Service, list_format: ListFormat) -> PathList:

@@ -22,11 +22,11 @@ from gridhaul.transfer.model import Failure, Lease, RecordId, Wait
 from gridhaul.transfer.ports.leasing import HeldRecords
 from gridhaul.transfer.retry import Limits, Tried, TryAgain, decide
 
-TICK_SECONDS = 0.25
+TICK_SECONDS = 0.25  # how soon a worker knows that it is to stop, or that its work is done
 PROGRESS_SECONDS = 0.5
 # Fields of a record whose attempt has made progress.
 AFTER_PROGRESS: Mapping[str, Any] = {"fruitless_attempts": 0, "wait": None}
-LOOK_SECONDS = 1.0  # how soon a worker knows that its record was paused, cancelled or taken
+LEASE_LOOK_SECONDS = 1.0  # how soon a worker knows that its record was paused, cancelled or taken
 END_RETRY_SECONDS = 1.0
 
 log = structlog.get_logger(__name__)
@@ -162,7 +162,7 @@ class Attempts(Generic[S]):
         changes |= self._error_fields(error)
         decision = decide(error, tried, self.limits)
         if not isinstance(decision, TryAgain):
-            await self._end(lambda: self.records.finish(record.lease, self.failed, **changes), tenure)
+            await self._end(lambda: self._give_up(record.lease, changes), tenure)
             return
         delay = decision.delay_seconds
         if decision.waits:
@@ -172,6 +172,10 @@ class Attempts(Generic[S]):
             changes["wait"] = None
             give_back = partial(self.records.release)
         await self._end(lambda: give_back(record.lease, self.waiting, delay_seconds=delay, **changes), tenure)
+
+    async def _give_up(self, lease: Lease, changes: Mapping[str, Any]) -> None:
+        """Write the end of the last attempt."""
+        await self.records.finish(lease, self.failed, **changes)
 
     def _error_fields(self, error: GridhaulError) -> dict[str, Any]:
         """Return the record's fields that tell why the attempt failed."""
@@ -216,7 +220,7 @@ class Attempts(Generic[S]):
             position, asked_at = meter.position + meter.checked, time.monotonic()
             pace = min(PROGRESS_SECONDS, self.renew_seconds) if position != written else self.renew_seconds
             renewing = asked_at - tenure.renewed_at >= pace
-            if not renewing and asked_at - looked_at < LOOK_SECONDS:
+            if not renewing and asked_at - looked_at < LEASE_LOOK_SECONDS:
                 continue
             looked_at = asked_at
             try:

@@ -17,8 +17,8 @@ from gridhaul.transfer.naming import is_temporary
 from gridhaul.transfer.ports.targets import Target
 from tasks.attempt import Meter, Tenure
 from tasks.celery import app
-from tasks.final_name import may_be_ours
-from tasks.known_targets import remove_leftover
+from tasks.delivering.final_name import may_be_ours
+from tasks.delivering.known_targets import remove_leftover
 from tasks.runtime import Runtime, worker
 
 

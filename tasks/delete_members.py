@@ -2,6 +2,7 @@
 
 from gridhaul.transfer.batches import Batch, BatchState
 from gridhaul.transfer.model import RecordId
+from gridhaul.transfer.states import Action
 from tasks.attempt import Tenure
 from tasks.runtime import Runtime
 
@@ -13,28 +14,36 @@ NONE_YET = RecordId("f" * 24)  # comes before the ids of all files, because the 
 async def delete_files(runtime: Runtime, batch: Batch, tenure: Tenure) -> bool:
     """Delete what can be deleted now. Return whether nothing of the batch is stored or can still arrive.
 
-    If not, the batch is released, and due again later.
+    If not, the batch is released, and due again later. A request that met the delete may have queued a member, which
+    no worker takes any more, so all members are cancelled again first.
     """
-    records = runtime.batches.records
-    busy = await _delete_all(runtime, batch, tenure)
-    if busy:
-        await records.release(batch.lease, BatchState.DELETING, delay_seconds=TRY_AGAIN_SECONDS, fruitless_attempts=0)
+    deleted, busy = await _delete_all(runtime, batch, tenure)
+    if busy or await runtime.batches.members.any_open(batch.id):
+        await _release(runtime, batch, TRY_AGAIN_SECONDS, following=Action.CANCEL, followed=1)
         return False
-    if batch.swept is None:
-        seconds = runtime.settings.sweep_seconds
-        await records.release(batch.lease, BatchState.DELETING, delay_seconds=seconds, swept=NONE_YET)
+    if deleted or batch.swept is None:
+        await _release(runtime, batch, runtime.settings.sweep_seconds, swept=NONE_YET)
         return False
     await _sweep_all(runtime, batch, batch.swept, tenure)
     return True
 
 
-async def _delete_all(runtime: Runtime, batch: Batch, tenure: Tenure) -> int:
-    """Delete the files that are over. Return how many have an open delivery. Every step can be repeated."""
-    deletion = runtime.batches.deletion
+async def _release(runtime: Runtime, batch: Batch, delay_seconds: float, **changes: object) -> None:
+    done = {"error": None, "fruitless_attempts": 0, **changes}
+    await runtime.batches.records.release(batch.lease, BatchState.DELETING, delay_seconds=delay_seconds, **done)
+
+
+async def _delete_all(runtime: Runtime, batch: Batch, tenure: Tenure) -> tuple[int, int]:
+    """Delete the files that are over. Return how many were deleted, and how many have an open delivery.
+
+    Every step can be repeated.
+    """
+    deletion, deleted = runtime.batches.deletion, 0
     while True:
         found = await deletion.begin_delete(batch.id, limit=FILES_A_WRITE)
         if not found.files:
-            return found.busy
+            return deleted, found.busy
+        deleted += len(found.files)
         tenure.check()
         refs = {file.content_id: file.id for file in found.files if file.content_id is not None}
         await runtime.contents.drop_refs(refs)

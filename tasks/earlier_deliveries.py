@@ -1,14 +1,15 @@
 """Compares what a batch finds with what was delivered before, for batches that deliver only what is new or changed."""
 
 import asyncio
-import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from gridhaul.source.found import Found
+from gridhaul.source.presence import is_gone
+from gridhaul.source.roots import Roots
 from gridhaul.source.selection import Selection
-from gridhaul.source.walk import is_asked_for, split_pattern
-from gridhaul.transfer.batches import Batch, BatchTarget, Position, Skipped
+from gridhaul.source.walk import AskedFor, split_pattern
+from gridhaul.transfer.batches import Batch, BatchTarget, Choice, Position, Skipped
 from gridhaul.transfer.skipping import SkipReason, shown
 from tasks.runtime import Runtime
 
@@ -37,23 +38,48 @@ class VanishedPage:
     next: Position | None  # None: every source was looked at
 
 
-async def vanished(runtime: Runtime, batch: Batch, position: Position) -> VanishedPage:
-    """Look whether the next files that were delivered from beneath a source are still there."""
-    folder, _ = split_pattern(batch.sources[position.source])
-    target = batch.deliver_to[0].target
-    paths = await runtime.batches.former.paths(
-        batch.owner, target, beneath=folder.rstrip("/"), after=position.after, limit=PATHS_A_LOOK
-    )
-    source, selection = batch.sources[position.source], Selection(batch.choice)
-    asked_for = [path for path in dict.fromkeys(paths) if is_asked_for(source, path, selection)]
-    gone = await asyncio.to_thread(lambda: [path for path in asked_for if not os.path.lexists(path)])
-    detail = f"It was delivered to {target} before; the object there stays."
-    skipped = [Skipped(path=shown(path), reason=SkipReason.VANISHED, detail=detail) for path in gone]
-    return VanishedPage(skipped=skipped, next=_after(batch, position, paths))
+async def vanished(runtime: Runtime, batch: Batch, position: Position, *, roots: Roots) -> VanishedPage:
+    """Look whether the next files that were delivered from beneath a source are still there.
+
+    Raises SourceReadFailed, SourceUnavailable.
+    """
+    source = batch.sources[position.source]
+    folder, _ = split_pattern(source)
+    pages: dict[str, Sequence[str]] = {}
+    for target in dict.fromkeys(wanted.target for wanted in batch.deliver_to):
+        pages[target] = await runtime.batches.former.paths(
+            batch.owner, target, beneath=folder.rstrip("/"), after=position.after, limit=PATHS_A_LOOK
+        )
+    # Beyond the end of a full page, its target may have more paths than were read.
+    end = min((paths[-1] for paths in pages.values() if len(paths) == PATHS_A_LOOK), default=None)
+    targets = _targets_by_path(pages, end)
+    gone = await asyncio.to_thread(_gone, targets, source, batch.choice, roots)
+    skipped = [_vanished(path, targets[path]) for path in gone]
+    return VanishedPage(skipped=skipped, next=_after(batch, position, end))
 
 
-def _after(batch: Batch, position: Position, paths: Sequence[str]) -> Position | None:
-    if len(paths) == PATHS_A_LOOK:
-        return Position(source=position.source, after=paths[-1], vanished=True)
+def _targets_by_path(pages: Mapping[str, Sequence[str]], end: str | None) -> dict[str, list[str]]:
+    """Return for each path up to `end` the targets to which it was delivered."""
+    targets: dict[str, list[str]] = {}
+    for target, paths in pages.items():
+        for path in dict.fromkeys(paths):
+            if end is None or path <= end:
+                targets.setdefault(path, []).append(target)
+    return targets
+
+
+def _gone(paths: Iterable[str], source: str, choice: Choice, roots: Roots) -> list[str]:
+    asked_for = AskedFor(source, Selection(choice))
+    return [path for path in paths if asked_for.holds(path) and is_gone(path, roots)]
+
+
+def _vanished(path: str, targets: Sequence[str]) -> Skipped:
+    detail = f"It was delivered to {', '.join(targets)} before; what was delivered stays there."
+    return Skipped(path=shown(path), reason=SkipReason.VANISHED, detail=detail)
+
+
+def _after(batch: Batch, position: Position, end: str | None) -> Position | None:
+    if end is not None:
+        return Position(source=position.source, after=end, vanished=True)
     following = position.source + 1
     return Position(source=following, vanished=True) if following < len(batch.sources) else None

@@ -31,19 +31,18 @@ from gridhaul.transfer.ports.targets import AtomicCommit, Blocks, KeepsAttribute
 from gridhaul.transfer.states import DELIVERABLE, DeliveryState, FileState
 from tasks.attempt import Meter, Tenure
 from tasks.celery import app
-from tasks.final_name import choose_final_name, hold_first_name, is_content, may_be_ours, was_there
-from tasks.known_targets import remove_leftover
-from tasks.object_reader import ObjectReader
-from tasks.receipt import make_receipt
+from tasks.delivering.final_name import choose_final_name, hold_first_name, is_content, may_be_ours, was_there
+from tasks.delivering.known_targets import remove_leftover
+from tasks.delivering.object_reader import ObjectReader
+from tasks.delivering.receipt import make_receipt
+from tasks.delivering.sent_object import SentObject
 from tasks.runtime import Runtime, worker
-from tasks.sent_object import SentObject
-from tasks.turns import in_turn
 
 
 @app.task(name=TaskName.FINALIZE_FILE)
 def finalize_file(delivery_id: str) -> None:
     """Run the journey `deliver_file` for the delivery id in the message."""
-    worker.run(in_turn(deliver_file), delivery_id)
+    worker.run_in_turn(deliver_file, delivery_id)
 
 
 async def deliver_file(runtime: Runtime, delivery_id: str) -> None:

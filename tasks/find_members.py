@@ -4,18 +4,18 @@ It goes on after the last path that it noted, whichever worker was lost.
 """
 
 import asyncio
-import itertools
 import time
-from collections.abc import Sequence
-from contextlib import closing
+from collections.abc import Callable, Sequence
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
+from gridhaul.source.bunches import Bunches
 from gridhaul.source.found import Found, Limits
 from gridhaul.source.listed_walk import ListedWalk, Place
 from gridhaul.source.roots import Roots
 from gridhaul.source.selection import Selection
-from gridhaul.source.walk import Walk, split_pattern, walk_source
+from gridhaul.source.walk import Walk, normal, split_pattern, walk_source
 from gridhaul.transfer.batches import Batch, Position, Skipped
 from gridhaul.transfer.errors import ListGone
 from gridhaul.transfer.lists import ListPage, PathList
@@ -24,15 +24,14 @@ from tasks.attempt import Tenure
 from tasks.earlier_deliveries import new_or_changed, vanished
 from tasks.runtime import Runtime
 
-BUNCH = 1000  # files of one write
 SLICE_SECONDS = 10.0  # after this time another task of the maintenance queue may run
 
 
 class Taker(Protocol):
     """Takes the files that are found."""
 
-    async def take(self, found: Sequence[Found], *, root: str) -> Sequence[Skipped]:
-        """Take the files, which lie beneath the allowed root. Return those that cannot be taken. Repeatable."""
+    async def take(self, found: Sequence[Found], *, roots: Roots) -> Sequence[Skipped]:
+        """Take the files, which lie beneath the allowed roots. Return those that cannot be taken. Repeatable."""
 
     def fields(self) -> dict[str, object]:
         """Return the fields of the batch that change with what was taken."""
@@ -46,7 +45,6 @@ class Finding:
         self._batch = batch
         self._tenure = tenure
         self._taker = taker
-        self._selection = Selection(batch.choice)
         self._list: PathList | None = None
         self._limits = Limits(
             max_file_bytes=runtime.settings.max_file_bytes,
@@ -55,6 +53,11 @@ class Finding:
         self.position = batch.position
         self._excluded = batch.excluded
         self._unchanged = batch.unchanged
+
+    @cached_property
+    def _selection(self) -> Selection:
+        """Return the batch's choice. The first caller is in a thread, because patterns may take a while."""
+        return Selection(self._batch.choice)
 
     def fields(self) -> dict[str, object]:
         """Return the fields of the batch that say how far the way has come."""
@@ -71,16 +74,27 @@ class Finding:
         """Go through one source from the position on."""
         roots = self._roots(self._batch.root_of[position.source])
         walk = await asyncio.to_thread(self._walk, position, roots)
+
+        def stand(after: str) -> Position:
+            return Position(source=position.source, after=after, unmatched=walk.unmatched)
+
+        if await self._go_through(walk, roots, stand, until=until):
+            self.position = self._next_source(position)
+
+    async def _go_through(
+        self, walk: Walk | ListedWalk, roots: Roots, stand: Callable[[str], Position], *, until: float
+    ) -> bool:
+        """Take what the walk finds, and note where it stands. Return whether it has ended before the time came."""
         left_out = self._excluded
-        with closing(iter(walk)) as items:
+        with Bunches(iter(walk)) as bunches:
             while time.monotonic() < until:
-                bunch = await asyncio.to_thread(lambda: list(itertools.islice(items, BUNCH)))
-                await self._take(bunch, roots)
+                bunch = await bunches.next()
+                await self._take(bunch.items, roots)
                 self._excluded = left_out + walk.excluded
-                if len(bunch) < BUNCH:
-                    self.position = self._next_source(position)
-                    return
-                await self._note(Position(source=position.source, after=bunch[-1].path))
+                if bunch.is_last:
+                    return True
+                await self._note(stand(bunch.after))
+        return False
 
     def _walk(self, position: Position, roots: Roots) -> Walk:
         source = self._batch.sources[position.source]
@@ -91,6 +105,7 @@ class Finding:
             selection=self._selection,
             limits=self._limits,
             after=position.after,
+            unmatched=position.unmatched,
         )
 
     async def _page(self, position: Position, until: float) -> None:
@@ -101,25 +116,23 @@ class Finding:
             self.position = None
             return
         roots = self._roots(*self._batch.root_of)
-        walk = self._listed(page, used, position, roots)
-        left_out = self._excluded
-        with closing(iter(walk)) as items:
-            while time.monotonic() < until:
-                bunch = await asyncio.to_thread(lambda: list(itertools.islice(items, BUNCH)))
-                await self._take([item for _, item in bunch], roots)
-                self._excluded = left_out + walk.excluded
-                if len(bunch) < BUNCH:
-                    await self._note(Position(source=0, page=position.page + 1))
-                    return
-                entry, last = bunch[-1]
-                await self._note(Position(source=0, page=position.page, entry=entry, after=last.path))
+        walk = await asyncio.to_thread(self._listed, page, used, position, roots)
+
+        def stand(after: str) -> Position:
+            return Position(source=0, page=position.page, entry=walk.entry, after=after)
+
+        if await self._go_through(walk, roots, stand, until=until):
+            await self._note(Position(source=0, page=position.page + 1))
 
     async def _used_list(self) -> PathList:
         """Return the batch's list, which stays as long as the batch from now on. Raises ListGone."""
         if self._list is None and self._batch.list_id is not None:
             self._list = await self._runtime.batches.lists.keep(self._batch.list_id)
         if self._list is None:
-            raise ListGone("The list of the batch went away before the batch began; send the list again.")
+            raise ListGone(
+                "The list of the batch is gone, so no more files can be found; "
+                "send the list again and start a new batch."
+            )
         return self._list
 
     def _listed(self, page: ListPage, used: PathList, position: Position, roots: Roots) -> ListedWalk:
@@ -138,13 +151,15 @@ class Finding:
 
     async def _take(self, bunch: Sequence[Found | Skipped], roots: Roots) -> None:
         found = [one for one in bunch if isinstance(one, Found)]
-        wanted = await new_or_changed(self._runtime, self._batch, found) if self._batch.update else found
-        self._unchanged += await self._count_unchanged(found, wanted)
-        self._tenure.check()
+        comparing = self._batch.update and found
+        wanted = await new_or_changed(self._runtime, self._batch, found) if comparing else found
+        unchanged = await self._count_unchanged(found, wanted)
         skipped = [one for one in bunch if isinstance(one, Skipped)]
-        for root, beneath in itertools.groupby(wanted, lambda one: roots.holding(one.path)):
-            skipped += await self._taker.take([*beneath], root=str(root))
+        self._tenure.check()
+        if wanted:
+            skipped += await self._taker.take(wanted, roots=roots)
         await self._skip(skipped)
+        self._unchanged += unchanged  # after the last call that may fail: then the bunch is looked at once more
 
     async def _count_unchanged(self, found: Sequence[Found], wanted: Sequence[Found]) -> int:
         """Return how many files were left out.
@@ -167,14 +182,15 @@ class Finding:
 
     async def _vanished(self, position: Position, _: float) -> None:
         """List the files that were delivered before and are not there any more."""
-        page = await vanished(self._runtime, self._batch, position)
+        roots = self._roots(self._batch.root_of[position.source])
+        page = await vanished(self._runtime, self._batch, position, roots=roots)
         self._tenure.check()
         await self._skip(page.skipped)
         await self._note(page.next)
 
     async def _note(self, position: Position | None) -> None:
         self.position = position
-        await self._runtime.batches.records.renew(self._batch.lease, **self.fields())
+        await self._runtime.batches.records.renew(self._batch.lease, **self.fields(), fruitless_attempts=0)
 
 
 def name_clash(path: str, name: str) -> Skipped:
@@ -191,5 +207,5 @@ def _name(source: str, base: str | None) -> str:
     """Return the name of a source that is a file, and what comes before the names of the files of any other source."""
     folder, pattern = split_pattern(source)
     if base is not None:
-        return f"{folder}/".removeprefix(base).strip("/")
+        return f"{normal(folder)}/".removeprefix(f"{normal(base).rstrip('/')}/").strip("/")
     return "" if pattern or source.endswith("/") else PurePosixPath(source).name

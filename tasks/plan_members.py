@@ -5,15 +5,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from gridhaul.source.found import Found
+from gridhaul.source.roots import Roots
 from gridhaul.transfer.batch_counts import count_batch
 from gridhaul.transfer.batches import LARGEST_KEPT, Batch, BatchState, BatchTarget, Plan, PlannedFile, Skipped
 from gridhaul.transfer.errors import DatabaseUnavailable, GridhaulError, ListGone
-from gridhaul.transfer.model import Failure, Hint, TaskName
+from gridhaul.transfer.model import Failure, Hint, IfExists, TaskName
 from gridhaul.transfer.ports.targets import LooksTogether, TellsRoom
 from gridhaul.transfer.skipping import SkipReason
 from tasks.attempt import Tenure
+from tasks.delivering.look_together import Looks
 from tasks.find_members import SLICE_SECONDS, Finding, name_clash
-from tasks.look_together import Looks
 from tasks.runtime import Runtime
 
 
@@ -40,8 +41,9 @@ async def plan_some(runtime: Runtime, batch: Batch, tenure: Tenure) -> None:
     await runtime.batches.records.finish(batch.lease, BatchState.PLANNED, **changes)
 
 
-async def begin_planned(runtime: Runtime, batch: Batch) -> None:
-    """Forget what planning skipped: registering looks at every source again."""
+async def begin_planned(runtime: Runtime, batch: Batch, tenure: Tenure) -> None:
+    """Forget what planning skipped: registering looks at every source again. Raises LeaseLost."""
+    tenure.check()  # a later owner of the batch may have noted paths that must stay
     await runtime.batches.skipped.forget(batch.id)
     await runtime.batches.planned_names.forget(batch.id)
 
@@ -58,7 +60,7 @@ class _Planner:
     def fields(self) -> dict[str, object]:
         return {"plan": self._plan}
 
-    async def take(self, found: Sequence[Found], *, root: str) -> Sequence[Skipped]:
+    async def take(self, found: Sequence[Found], *, roots: Roots) -> Sequence[Skipped]:
         clashing = await self._clashing(found)
         wanted = [one for one in found if one.path not in clashing]
         largest = [*self._plan.largest, *(PlannedFile(path=one.path, length=one.identity.size) for one in wanted)]
@@ -90,7 +92,7 @@ class _Planner:
         return await self._runtime.batches.planned_names.add(self._batch.id, {one.path: one.name for one in found})
 
     async def _existing(self, wanted: BatchTarget, found: Sequence[Found]) -> list[Skipped]:
-        """Count the names at which something stands at the target, and return their paths."""
+        """Count the names at which something stands at the target. Return their paths if that makes deliveries fail."""
         try:
             looks = await self._looks_at(wanted.target)
             taken = await looks.at(wanted.object_name(one.name) for one in found) if looks is not None else {}
@@ -101,6 +103,8 @@ class _Planner:
             return []
         if looks is not None:
             self._note_existing(wanted.target, len(taken))
+        if wanted.if_exists is not IfExists.FAIL:
+            return []
         return [_name_exists(one, wanted.target) for one in found if wanted.object_name(one.name) in taken]
 
     async def _looks_at(self, name: str) -> Looks | None:

@@ -5,6 +5,7 @@ import time
 from collections.abc import Sequence
 
 from gridhaul.source.found import Found
+from gridhaul.source.roots import Roots
 from gridhaul.transfer.batches import Batch, BatchState, Position, Skipped
 from gridhaul.transfer.errors import ListGone, QuotaExceeded
 from gridhaul.transfer.media_types import media_type
@@ -18,7 +19,7 @@ from tasks.runtime import Runtime
 async def register_some(runtime: Runtime, batch: Batch, tenure: Tenure) -> None:
     """Register files for a slice of time. Then the batch is due again, or RUNNING if everything is registered."""
     if batch.plan is not None and batch.position == Position(source=0):
-        await begin_planned(runtime, batch)
+        await begin_planned(runtime, batch, tenure)
     finding = Finding(runtime, batch, tenure, _Registrar(runtime, batch))
     error = None
     try:
@@ -27,7 +28,7 @@ async def register_some(runtime: Runtime, batch: Batch, tenure: Tenure) -> None:
         error = Failure(code=refusal.code, detail=refusal.detail)
     done = finding.position is None or error is not None
     state = BatchState.RUNNING if done else BatchState.REGISTERING
-    changes = {**finding.fields(), "error": error, "fruitless_attempts": 0}
+    changes = {**finding.fields(), "error": None, "ended_early": error, "fruitless_attempts": 0}
     await runtime.batches.records.release(batch.lease, state, delay_seconds=0, **changes)
     runtime.hints.offer(Hint(task=TaskName.RUN_BATCH, record_id=batch.id, queue=batch.queue))
 
@@ -42,9 +43,9 @@ class _Registrar:
     def fields(self) -> dict[str, object]:
         return {}
 
-    async def take(self, found: Sequence[Found], *, root: str) -> Sequence[Skipped]:
+    async def take(self, found: Sequence[Found], *, roots: Roots) -> Sequence[Skipped]:
         """Register the files. Raises QuotaExceeded."""
-        new = [self._new_file(one, root) for one in found]
+        new = [self._new_file(one, str(roots.holding(one.path))) for one in found]
         skipped = await self._insert(new)
         for hint in await self._runtime.batches.lanes.wake(
             self._batch.id, self._batch.owner, {one.queue for one in new}

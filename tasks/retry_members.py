@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from gridhaul.source.opened import identify_here
@@ -11,28 +12,29 @@ from gridhaul.transfer.batches import Batch
 from gridhaul.transfer.charging import retry_charged
 from gridhaul.transfer.errors import GridhaulError, QuotaExceeded, SourceChanged
 from gridhaul.transfer.model import File, Queue, RecordId, SourceIdentity
+from gridhaul.transfer.states import FileState
 from tasks.attempt import Tenure
 from tasks.runtime import Runtime
 
 FILES_A_LOOK = 500
 
 
-async def retry_files(runtime: Runtime, batch: Batch, tenure: Tenure) -> int:
-    """Queue the FAILED and CANCELLED files of the batch again. Return how many were queued.
+async def retry_files(runtime: Runtime, batch: Batch, tenure: Tenure, *, states: frozenset[FileState]) -> None:
+    """Queue those of the FAILED and CANCELLED files of the batch again that are in one of the states.
 
     A file whose source cannot be opened now, or that is over the quota now, stays as it is, with its error.
     """
-    retried, after = 0, None
-    while files := await runtime.batches.members.failed_files(batch.id, after=after, limit=FILES_A_LOOK):
+    after = None
+    while page := await runtime.batches.members.failed_files(batch.id, after=after, limit=FILES_A_LOOK):
         tenure.check()
+        files = [file for file in page if file.state in states]
         identities = await asyncio.to_thread(_identify_all, runtime, files)
         unchanged = [file.id for file in files if file.id in identities and not _changed(file, identities[file.id])]
-        retried += await runtime.batches.members.retry_unchanged(unchanged)
+        await runtime.batches.members.retry_unchanged(unchanged)
         for file in files:
             if file.id in identities and _changed(file, identities[file.id]):
-                retried += await _retry_changed(runtime, file, identities[file.id])
-        after = files[-1].id
-    return retried
+                await _retry_changed(runtime, file, identities[file.id])
+        after = page[-1].id
 
 
 def _identify_all(runtime: Runtime, files: Sequence[File]) -> dict[RecordId, SourceIdentity]:
@@ -52,10 +54,8 @@ def _changed(file: File, identity: SourceIdentity) -> bool:
     return seen_to_change or not identity.matches(file.identity)
 
 
-async def _retry_changed(runtime: Runtime, file: File, identity: SourceIdentity) -> bool:
+async def _retry_changed(runtime: Runtime, file: File, identity: SourceIdentity) -> None:
     queue = Queue.LARGE if identity.size > runtime.settings.large_file_bytes else Queue.SMALL
     changes: dict[str, Any] = {**registered_anew(identity), "queue": queue}
-    try:
-        return await retry_charged(runtime.usage, runtime.files, file, changes=changes) is not None
-    except QuotaExceeded:
-        return False
+    with suppress(QuotaExceeded):
+        await retry_charged(runtime.usage, runtime.files, file, changes=changes)

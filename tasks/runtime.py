@@ -78,8 +78,9 @@ from gridhaul.transfer.ports.lists import UsedLists
 from gridhaul.transfer.retry import Limits
 from gridhaul.transfer.states import DeliveryState, FileState
 from tasks.attempt import Attempts, Chores
+from tasks.batch_attempts import BatchAttempts
+from tasks.delivering.known_targets import KnownTargets
 from tasks.heartbeat import Heartbeat
-from tasks.known_targets import KnownTargets
 from tasks.loop import LoopThread
 from tasks.passed_over import PassedOver
 from tasks.presence import Presence
@@ -117,7 +118,7 @@ class Batches:
     planned_names: PlannedNames
     skipped: SkippedPaths
     lists: UsedLists
-    attempts: Attempts[BatchState]
+    attempts: BatchAttempts
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -139,7 +140,7 @@ class Runtime:
     cleaning_attempts: Chores[DeliveryState]
     checking: Checking
     batches: Batches
-    turns: Turns
+    turns: "Turns[Runtime]"
     close: Callable[[], Coroutine[Any, Any, None]]
 
 
@@ -207,10 +208,21 @@ class Worker:
         loop, runtime = self.open()
         loop.run(journey(runtime, about))
 
+    def run_in_turn(self, journey: Callable[["Runtime", A], Coroutine[Any, Any, None]], about: A) -> None:
+        """Do a turn of work for each account that waits, except the one served last, then run the journey."""
+
+        async def after_others(runtime: Runtime, about: A) -> None:
+            await runtime.turns.serve_others(runtime)
+            await journey(runtime, about)
+
+        self.run(after_others, about)
+
 
 async def _compose(
     settings: WorkerSettings, targets: ConfiguredTargets, new_client: NewClient, worker: Worker
 ) -> Runtime:
+    from tasks.journeys import BY_TASK  # the journeys' modules import this one
+
     stopping = worker.presence.stopping
     database = connect(settings.mongo_url.get_secret_value(), settings.database)
     files = MongoFiles(database, lease_seconds=settings.lease_seconds)
@@ -282,15 +294,16 @@ async def _compose(
             planned_names=MongoPlannedNames(database),
             skipped=MongoSkippedPaths(database),
             lists=MongoLists(database),
-            attempts=Attempts(
+            attempts=BatchAttempts(
                 records=batches,
                 # `advance` replaces both states by the state that the batch has.
                 waiting=BatchState.RUNNING,
                 failed=BatchState.RUNNING,
+                finding_attempts=settings.max_attempts,
                 **_pace(settings, stopping) | {"limits": UNLIMITED},  # a batch is never given up
             ),
         ),
-        turns=Turns(MongoWaitingOwners(database), worker.queues),
+        turns=Turns(MongoWaitingOwners(database), queues=worker.queues, journeys=BY_TASK, stopping=stopping),
         close=close,
     )
 

@@ -12,17 +12,16 @@ from typing import Any
 
 import structlog
 
-from gridhaul.source.opened import TICK_SECONDS, is_settled
+from gridhaul.source.opened import CLOCK_TICK_SECONDS, is_settled
 from gridhaul.source.roots import Roots
 from gridhaul.source.small import read_small
 from gridhaul.transfer.bundle import BUNDLE_MAX_BYTES, WholeContent, first_bundle, packed
 from gridhaul.transfer.errors import DatabaseUnavailable, GridhaulError, LeaseLost, StopRequested
 from gridhaul.transfer.model import File, Hint, RecordId, TaskName
 from gridhaul.transfer.states import FileState
-from tasks.attempt import TICK_SECONDS as LOOK_SECONDS
+from tasks.attempt import TICK_SECONDS
 from tasks.celery import app
 from tasks.runtime import Runtime, worker
-from tasks.turns import does, in_turn
 from tasks.upload_file import begin_deliveries, make_deliveries, said_of_stored, store_file
 
 LEASE_PART = 3  # a bundle is given up when a third of its leases' time has passed
@@ -33,10 +32,9 @@ log = structlog.get_logger(__name__)
 @app.task(name=TaskName.STORE_BUNDLE)
 def store_bundle(file_ids: list[str]) -> None:
     """Run the journey `store_files` for the file ids in the message."""
-    worker.run(in_turn(store_files), file_ids)
+    worker.run_in_turn(store_files, file_ids)
 
 
-@does(TaskName.STORE_BUNDLE)
 async def store_files(runtime: Runtime, file_ids: Sequence[str]) -> None:
     """Store the new files together, then each file that still waits by itself."""
     files = await runtime.files.get_all([*map(RecordId, file_ids)])
@@ -46,7 +44,7 @@ async def store_files(runtime: Runtime, file_ids: Sequence[str]) -> None:
     if claimed:
         runtime.turns.note(claimed[0].owner)
     await store_claimed(runtime, claimed)
-    await _store_alone(runtime, [file.id for file in as_claimed if file.state is FileState.REGISTERED])
+    await store_each(runtime, [file.id for file in as_claimed if file.state is FileState.REGISTERED])
 
 
 def _hint_again(runtime: Runtime, files: Iterable[File]) -> None:
@@ -65,7 +63,7 @@ async def store_claimed(runtime: Runtime, claimed: Sequence[File]) -> None:
     """Store files that `claim_new` returned, begin their deliveries, then store each that was given back by itself."""
     given_back = await _store_together(runtime, claimed) if claimed else set()
     await _deliver(runtime, [file for file in claimed if file.deliver_to and file.id not in given_back])
-    await _store_alone(runtime, [file.id for file in claimed if file.id in given_back])
+    await store_each(runtime, [file.id for file in claimed if file.id in given_back])
 
 
 async def _claim(runtime: Runtime, file_ids: Sequence[RecordId]) -> tuple[Sequence[File], list[File]]:
@@ -75,7 +73,8 @@ async def _claim(runtime: Runtime, file_ids: Sequence[RecordId]) -> tuple[Sequen
     return files, [file for file in files if file.content_id == contents[file.id]]
 
 
-async def _store_alone(runtime: Runtime, file_ids: Iterable[RecordId]) -> None:
+async def store_each(runtime: Runtime, file_ids: Iterable[RecordId]) -> None:
+    """Store each file by itself, until the worker is to stop."""
     for file_id in file_ids:
         if not runtime.file_attempts.stopping():
             await store_file(runtime, file_id)
@@ -106,7 +105,7 @@ async def _while_wanted(runtime: Runtime, work: Coroutine[Any, Any, None]) -> No
     async with asyncio.timeout(runtime.settings.lease_seconds / LEASE_PART):
         task = asyncio.create_task(work)
         try:
-            while not (await asyncio.wait([task], timeout=LOOK_SECONDS))[0]:
+            while not (await asyncio.wait([task], timeout=TICK_SECONDS))[0]:
                 if runtime.file_attempts.stopping():
                     raise StopRequested
         finally:
@@ -123,7 +122,7 @@ async def _store_all(runtime: Runtime, claimed: Sequence[File], not_stored: dict
     many requests, and of one more.
     """
     if not all(is_settled(file.identity) for file in claimed):
-        await asyncio.sleep(TICK_SECONDS)
+        await asyncio.sleep(CLOCK_TICK_SECONDS)
     slots = asyncio.Semaphore(runtime.settings.segments_in_flight)
 
     async def store(files: Sequence[File], whole: Mapping[RecordId, WholeContent]) -> None:

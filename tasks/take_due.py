@@ -9,14 +9,13 @@ from typing import Any
 from gridhaul.transfer.batches import STANDING, Lane, Token
 from gridhaul.transfer.bundle import first_bundle, storing_task
 from gridhaul.transfer.model import File, Queue, RecordId, TaskName
-from gridhaul.transfer.states import FileState
+from gridhaul.transfer.states import DeliveryState, FileState
 from tasks.celery import app
-from tasks.deliver_together import claim_together, deliver_claimed
+from tasks.delivering.deliver_together import claim_together, deliver_claimed
 from tasks.finalize_file import deliver_file
 from tasks.run_batch import look_soon
 from tasks.runtime import Runtime, worker
 from tasks.store_bundle import claim_new, store_claimed
-from tasks.turns import does, in_turn
 from tasks.upload_file import store_file
 
 MEMBERS_A_LOOK = 64  # more small deliveries together take hardly less time for each
@@ -25,22 +24,19 @@ MEMBERS_A_LOOK = 64  # more small deliveries together take hardly less time for 
 @app.task(name=TaskName.TAKE_DUE)
 def take_due(token: str) -> None:
     """Run the journey `take_some` for the lane whose token is in the message."""
-    worker.run(in_turn(take_some), token)
+    worker.run_in_turn(take_some, token)
 
 
-@does(TaskName.TAKE_DUE)
 async def take_some(runtime: Runtime, token: str) -> None:
     """Work on some members of the lane that are due, or let the lane rest until some will be."""
     lane = await runtime.batches.lanes.take(Token(RecordId(token)))
     if lane is None:
         return
     batch = await runtime.batches.records.get(lane.batch_id)
-    if batch is None or batch.state in STANDING:
-        await runtime.batches.lanes.rest(lane, None)
-        return
-    work = await _begin(runtime, lane)
+    stands = batch is None or batch.state in STANDING
+    work = await (_begin_commits(runtime, lane) if stands else _begin(runtime, lane))
     if work is None:
-        await _rest(runtime, lane)
+        await (runtime.batches.lanes.rest(lane, None) if stands else _rest(runtime, lane))
         return
     runtime.hints.offer(lane.hint)
     runtime.turns.note(lane.owner)
@@ -59,12 +55,19 @@ async def _begin(runtime: Runtime, lane: Lane) -> Coroutine[Any, Any, None] | No
         return deliver_claimed(runtime, await claim_together(runtime, ids))
     if not due.files:
         return None
-    together = [file for file in due.files if _is_new_and_small(file)]
-    alone = [file for file in due.files if not _is_new_and_small(file)]
-    if len(alone) > len(together):  # as after a kill, or a retry: a bundle of the few new files would make a poor turn
-        return _store_alone(runtime, first_bundle(alone))
-    claimed = await claim_new(runtime, [file.id for file in first_bundle(together)])
+    # The file that has waited longest decides, so neither kind waits until no file of the other kind is due.
+    if not _is_new_and_small(due.files[0]):
+        return _store_alone(runtime, first_bundle([file for file in due.files if not _is_new_and_small(file)]))
+    together = first_bundle([file for file in due.files if _is_new_and_small(file)])
+    claimed = await claim_new(runtime, [file.id for file in together])
     return store_claimed(runtime, claimed)
+
+
+async def _begin_commits(runtime: Runtime, lane: Lane) -> Coroutine[Any, Any, None] | None:
+    """Return the work on deliveries that are COMMITTING; None if none is due. No action of an operator ends them."""
+    due = await runtime.batches.members.due(lane.batch_id, lane.queue, limit=MEMBERS_A_LOOK)
+    ids = [delivery.id for delivery in due.deliveries if delivery.state is DeliveryState.COMMITTING]
+    return _deliver_alone(runtime, ids) if ids else None
 
 
 def _is_new_and_small(file: File) -> bool:

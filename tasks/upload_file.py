@@ -28,7 +28,6 @@ from tasks.celery import app
 from tasks.finalize_file import deliver_file
 from tasks.quota_release import release_quota
 from tasks.runtime import Runtime, worker
-from tasks.turns import does, in_turn
 
 ENTRY_BYTES = 1 + DIGEST_BYTES
 
@@ -36,10 +35,9 @@ ENTRY_BYTES = 1 + DIGEST_BYTES
 @app.task(name=TaskName.UPLOAD_FILE)
 def upload_file(file_id: str) -> None:
     """Run the journey `store_file` for the file id in the message."""
-    worker.run(in_turn(store_file), file_id)
+    worker.run_in_turn(store_file, file_id)
 
 
-@does(TaskName.UPLOAD_FILE)
 async def store_file(runtime: Runtime, file_id: str) -> None:
     """Claim the file and store it, unless the claim fails. Then make the deliveries that prepare asked for."""
     record_id = RecordId(file_id)

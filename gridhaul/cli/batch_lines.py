@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 
 import typer
 
-from gridhaul.cli.batch_progress import count
+from gridhaul.cli.batch_progress import count, ended_early, failed_count
 from gridhaul.cli.connection import say
 from gridhaul.cli.path_list import sources_of
 from gridhaul.cli.table import print_table, print_tabs, shortened
 from gridhaul.cli.text import clause, size
 from gridhaul.cli.times import shown_time
-from gridhaul.client.batch_records import BatchRecord, BatchTargetRecord, GroupRecord
+from gridhaul.client.batch_records import BATCH_OVER, BatchRecord, BatchTargetRecord, GroupRecord
 
 HEADER = ("ID", "STATE", "FILES", "SIZE", "FAILED", "SKIPPED", "TARGET", "TIME", "PATHS")
 UNKNOWN = "-"
@@ -96,11 +96,19 @@ def _counts_lines(batch: BatchRecord) -> list[str]:
     counts = batch["counts"]
     if counts is None:
         return []
-    unfinished = "" if batch["registered"] else "; more are being looked for"
     return [
-        f"  files       {_by_state(counts['files'])}{unfinished}",
+        f"  files       {_by_state(counts['files'])}{_about_the_rest(batch)}",
         *([f"  deliveries  {_by_state(counts['deliveries'])}"] if batch["deliver_to"] else []),
     ]
+
+
+def _about_the_rest(batch: BatchRecord) -> str:
+    """Return a clause about files that are not counted, because they were not registered; "" if there are none."""
+    if ended_early(batch):
+        return "; not every file was registered"
+    if batch["state"] in BATCH_OVER or batch["registered"]:
+        return ""
+    return "; the rest is looked for after a resume" if batch["state"] == "PAUSED" else "; more are being looked for"
 
 
 def _by_state(groups: Mapping[str, GroupRecord]) -> str:
@@ -112,7 +120,7 @@ def _row(batch: BatchRecord) -> tuple[str, ...]:
     counts = batch["counts"]
     figures: tuple[str, ...] = (UNKNOWN,) * 4
     if counts is not None:
-        numbers = (sum(counts["failures"].values()), sum(counts["skipped"].values()))
+        numbers = (failed_count(counts), sum(counts["skipped"].values()))
         length = sum(group["bytes"] for group in counts["files"].values())
         figures = (f"{count(counts['files'])}", size(length), *map(str, numbers))
     targets = ", ".join(one["target"] for one in batch["deliver_to"]) or UNKNOWN

@@ -8,7 +8,7 @@ from gridhaul.cli import phases
 from gridhaul.cli.bars import Speed
 from gridhaul.cli.text import clause, obstacle_code
 from gridhaul.client import Client
-from gridhaul.client.batch_records import BATCH_OVER, BatchRecord, GroupRecord
+from gridhaul.client.batch_records import BATCH_OVER, BatchRecord, CountsRecord, GroupRecord
 from gridhaul.client.records import DeliveryRecord, FailureRecord, FileRecord
 
 GIVEN_UP = frozenset({"FAILED", "CANCELLED", "DELETING", "DELETED"})
@@ -80,13 +80,14 @@ def counts_line(batch: BatchRecord) -> str:
     if counts is None:
         return ""
     found, stored = count(counts["files"]), count(counts["files"], "STORED")
-    failed, skipped = sum(counts["failures"].values()), sum(counts["skipped"].values())
+    failed, skipped = failed_count(counts), sum(counts["skipped"].values())
     told = [
-        *([f"{stored:,} of {found:,} files stored"] if batch["registered"] else [f"{found:,} files found so far"]),
-        *([] if batch["registered"] else [f"{stored:,} stored"]),
+        *([f"{found:,} files found so far", f"{stored:,} stored"] if _is_looking(batch) else []),
+        *([] if _is_looking(batch) else [f"{stored:,} of {found:,} files stored"]),
         *_delivered(batch, found),
         *([f"{failed:,} failed"] if failed else []),
         *([f"{skipped:,} skipped"] if skipped else []),
+        *(["not every file was registered"] if ended_early(batch) else []),
     ]
     return ", ".join(told)
 
@@ -99,7 +100,7 @@ def reason(look: BatchLook) -> str:
     if batch["state"] in BATCH_OVER:
         return ""
     why = _why(look)
-    return f"waiting: {why['code']}: {clause(why['detail'])}" if why else ""
+    return f"waiting: {why['code']}: {clause(why['detail'])}" if why else _about_paused(look)
 
 
 def reason_code(look: BatchLook) -> str:
@@ -107,9 +108,34 @@ def reason_code(look: BatchLook) -> str:
     return obstacle_code(_why(look)) or reason(look)
 
 
+def failed_count(counts: CountsRecord) -> int:
+    """Return how many files and deliveries failed. The codes in `failures` may be only those of the first ones."""
+    return count(counts["files"], "FAILED") + count(counts["deliveries"], "FAILED")
+
+
+def ended_early(batch: BatchRecord) -> bool:
+    """Return whether the batch is over although not every file was registered, as after a cancel or over the quota."""
+    return batch["state"] in BATCH_OVER - {"PLANNED"} and not batch["registered"]
+
+
 def count(groups: Mapping[str, GroupRecord], *states: str) -> int:
     """Return how many members are in one of the states; no states mean every state."""
     return sum(group["count"] for state, group in groups.items() if not states or state in states)
+
+
+def _is_looking(batch: BatchRecord) -> bool:
+    """Return whether files are still looked for, so that nobody knows yet how many there are."""
+    return batch["state"] not in BATCH_OVER and not batch["registered"]
+
+
+def _about_paused(look: BatchLook) -> str:
+    """Return how to go on if the batch waits only for members that somebody paused by themselves, else ""."""
+    batch, counts = look.batch, look.batch["counts"]
+    if counts is None or look.moving or look.waiting or batch["state"] != "RUNNING":
+        return ""
+    paused = count(counts["files"], "PAUSED") + count(counts["deliveries"], "PAUSED")
+    listed = f"gridhaul ls --batch {batch['batch_id']} --state PAUSED"
+    return f"waiting: {paused:,} paused; to see them: {listed}; to go on: gridhaul resume ID" if paused else ""
 
 
 def _delivered(batch: BatchRecord, found: int) -> list[str]:
@@ -117,7 +143,7 @@ def _delivered(batch: BatchRecord, found: int) -> list[str]:
     if counts is None or not targets:
         return []
     delivered = f"{count(counts['deliveries'], 'DELIVERED'):,}"
-    if targets == 1 or not batch["registered"]:
+    if targets == 1 or _is_looking(batch):
         return [f"{delivered} delivered"]
     return [f"{delivered} of {found * targets:,} deliveries made"]
 

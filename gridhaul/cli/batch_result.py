@@ -9,7 +9,7 @@ from datetime import datetime
 import typer
 
 from gridhaul.cli.batch_lines import plan_lines
-from gridhaul.cli.batch_progress import count
+from gridhaul.cli.batch_progress import count, failed_count
 from gridhaul.cli.connection import say
 from gridhaul.cli.exits import Exit, exit_of_failure, leave
 from gridhaul.cli.text import duration, safe, size
@@ -72,9 +72,10 @@ def say_what_is_missing(result: Result) -> None:
     failures, skips = _failures(result.batch), _skips(result.batch)
     failed = sorted([*map(_failed_delivery, result.failed_deliveries), *map(_failed_file, result.failed_files)])
     skipped = [f"{one['reason']} {one['path']}: {one['detail']}" for one in result.skipped]
-    _say_some("failed", failures, failed[:SHOWN_AT_MOST])
-    _say_some("skipped", skips, skipped)
-    if failures.total() > SHOWN_AT_MOST or skips.total() > SHOWN_AT_MOST:
+    total = _failed_total(result.batch)
+    _say_some("failed", failures, failed[:SHOWN_AT_MOST], total=total)
+    _say_some("skipped", skips, skipped, total=skips.total())
+    if total > SHOWN_AT_MOST or skips.total() > SHOWN_AT_MOST:
         say(f"All of them: gridhaul batch {result.batch['batch_id']} --report FILE.jsonl")
 
 
@@ -115,7 +116,7 @@ def _what_is_wrong(batch: BatchRecord, by_rule: frozenset[str]) -> list[str]:
     return [
         *([] if batch["state"] in GOOD else [f"the batch is {batch['state']}"]),
         *([f"{error['code']}: {error['detail'].removesuffix('.')}"] if error else []),
-        *([f"{failures.total():,} failed"] if failures else []),
+        *([f"{_failed_total(batch):,} failed"] if failures else []),
         *([f"{cancelled:,} cancelled"] if cancelled and batch["state"] == DONE else []),
         *([f"{skips.total():,} skipped"] if skips else []),
     ]
@@ -134,6 +135,10 @@ def _failures(batch: BatchRecord) -> Counter[str]:
     return Counter(batch["counts"]["failures"] if batch["counts"] else {})
 
 
+def _failed_total(batch: BatchRecord) -> int:
+    return failed_count(batch["counts"]) if batch["counts"] else 0
+
+
 def _skips(batch: BatchRecord) -> Counter[str]:
     return Counter(batch["counts"]["skipped"] if batch["counts"] else {})
 
@@ -143,11 +148,13 @@ def _without_rule(batch: BatchRecord, by_rule: frozenset[str]) -> Counter[str]:
     return Counter({reason: number for reason, number in _skips(batch).items() if reason not in ruled})
 
 
-def _say_some(what: str, counted: Mapping[str, int], lines: list[str]) -> None:
+def _say_some(what: str, counted: Mapping[str, int], lines: list[str], *, total: int) -> None:
+    """Say how many there are, by code, and the first lines. Of very many, only some have their code counted."""
     if not counted:
         return
-    total = sum(counted.values())
     by_code = ", ".join(f"{number:,} {code}" for code, number in sorted(counted.items()))
+    if sum(counted.values()) < total:
+        by_code = f"among them {by_code}"
     first = f"; the first {len(lines)}" if total > len(lines) else ""
     say(f"{total:,} {what} ({by_code}){first}:")
     for line in lines:

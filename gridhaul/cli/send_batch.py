@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 
 import typer
@@ -13,7 +13,7 @@ from gridhaul.cli.batch_progress import look_at
 from gridhaul.cli.path_list import PathList, sources_of
 from gridhaul.cli.send import OF_PATH, interrupted_with, saying_how_to_look_again
 from gridhaul.cli.text import safe
-from gridhaul.client import ApiError, BatchOrder, Client
+from gridhaul.client import ApiError, BatchOrder, Client, ClientError
 from gridhaul.client.batch_records import BatchRecord
 from gridhaul.transfer import errors
 
@@ -35,7 +35,8 @@ def start_listed(client: Client, order: BatchOrder, listed: PathList) -> BatchRe
     with interrupted_with("No batch is made."):
         made = client.batches.make_list(listed.stream, listed.format)
     base = order.base or (os.path.abspath(".") if made["relative"] else None)  # noqa: PTH100 - as in `path_of`
-    return start(client, replace(order, list_id=made["list_id"], base=base))
+    with _removing_if_refused(client, made["list_id"]):
+        return start(client, replace(order, list_id=made["list_id"], base=base))
 
 
 def follow(client: Client, batch: BatchRecord, display: BatchDisplay) -> BatchRecord:
@@ -65,6 +66,18 @@ def _to(batch: BatchRecord) -> str:
 def _some(names: list[str] | tuple[str, ...]) -> str:
     more = len(names) - NAMED_AT_MOST
     return ", ".join(names[:NAMED_AT_MOST]) + (f" and {more} more" if more > 0 else "")
+
+
+@contextmanager
+def _removing_if_refused(client: Client, list_id: str) -> Iterator[None]:
+    """Delete the list if its batch is refused, because only a few lists of an account may wait for a batch."""
+    try:
+        yield
+    except ApiError as error:
+        if not error.may_be_done:
+            with suppress(ClientError):
+                client.batches.delete_list(list_id)
+        raise
 
 
 @contextmanager

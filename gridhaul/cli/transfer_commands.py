@@ -58,14 +58,18 @@ Files = Annotated[
     ),
 ]
 Name = Annotated[str | None, typer.Option(metavar="NAME", callback=text_or_none, help="The name at the target.")]
-Existing = Annotated[IfExists, typer.Option(help="What to do if NAME exists at the target.")]
+NameOfOne = Annotated[
+    str | None,
+    typer.Option("--name", metavar="NAME", callback=text_or_none, help="The name at the target, for a single FILE."),
+]
+Existing = Annotated[IfExists, typer.Option(help="What to do if something has a file's name at the target.")]
 Wait = Annotated[bool, typer.Option(help="Follow the transfer until it is over.")]
 
 
 def send(
     targets: Targets,
     files: Files = None,
-    name: Name = None,
+    name: NameOfOne = None,
     prefix: Prefix = None,
     base: Base = None,
     include: Include = None,

@@ -38,6 +38,10 @@ class Batches:
         """
         return cast(ListRecord, self._connection.send_text("/lists", text, format=list_format.value))
 
+    def delete_list(self, list_id: str) -> None:
+        """Delete a list that no batch uses. A repeated request is refused, because the list is gone."""
+        self._connection.delete(f"/lists/{list_id}")
+
     def get(self, batch_id: str) -> BatchRecord:
         return cast(BatchRecord, self._connection.get(f"/batches/{batch_id}"))
 

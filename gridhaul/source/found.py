@@ -22,6 +22,13 @@ class Found:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Passed:
+    """A file or folder that a walk looked at, and that is neither taken nor skipped. A folder may be entered next."""
+
+    path: str  # as text that can be shown
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Limits:
     """The bounds that a file must keep."""
 

@@ -8,7 +8,7 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
-from gridhaul.source.found import Found, Limits
+from gridhaul.source.found import Found, Limits, Passed
 from gridhaul.source.opened import PATH_MAX_BYTES
 from gridhaul.source.roots import Roots
 from gridhaul.source.selection import Selection
@@ -25,7 +25,7 @@ class Place:
     """The place in a list up to which it was looked at."""
 
     entry: int  # the number of the page's entry that is being looked at, from 0
-    after: str  # the `path` of the item of this entry that was yielded last; "": none was
+    after: str  # the `path` of the step of this entry that was yielded last; "": none was
 
 
 class ListedWalk:
@@ -53,32 +53,33 @@ class ListedWalk:
         self._selection = selection
         self._limits = limits
         self._place = place
+        self.entry = place.entry  # the number of the entry of the step that was yielded last
         self._excluded = 0
         self._walk: Walk | None = None
 
     @property
     def excluded(self) -> int:
-        """How many files and folders the selection has left out since `place`, up to the item that was yielded last."""
+        """How many files and folders the selection has left out since `place`, up to the step that was yielded last."""
         return self._excluded + (self._walk.excluded if self._walk is not None else 0)
 
-    def __iter__(self) -> Generator[tuple[int, Found | Skipped]]:
-        """Yield what is found with the number of its entry, after `place`.
+    def __iter__(self) -> Generator[Found | Skipped | Passed]:
+        """Yield a step for each file and folder, after `place`.
 
         Raises SourceReadFailed, SourceUnavailable.
         """
         for number, entry in enumerate(self._page.entries(self._format)):
             if number >= self._place.entry:
+                self.entry = number
                 after = self._place.after if number == self._place.entry else ""
-                for item in self._items(entry, after):
-                    yield number, item
+                yield from self._steps(entry, after)
 
-    def _items(self, entry: Listed | Skipped, after: str) -> Iterator[Found | Skipped]:
+    def _steps(self, entry: Listed | Skipped, after: str) -> Iterator[Found | Skipped | Passed]:
         if isinstance(entry, Listed) and not self._format.is_manifest:
             yield from self._of_list(entry, after)
         elif not after:
             yield self._of_manifest(entry) if isinstance(entry, Listed) else entry
 
-    def _of_list(self, entry: Listed, after: str) -> Iterator[Found | Skipped]:
+    def _of_list(self, entry: Listed, after: str) -> Iterator[Found | Skipped | Passed]:
         path = self._path(entry)
         if isinstance(path, Skipped):
             yield from () if after else (path,)
@@ -86,8 +87,8 @@ class ListedWalk:
         name = self._name(path)
         walk = look_at(path, self._roots, name=name, selection=self._selection, limits=self._limits, after=after)
         self._walk = walk
-        with closing(iter(walk)) as items:
-            yield from items
+        with closing(iter(walk)) as steps:
+            yield from steps
         self._walk, self._excluded = None, self.excluded
 
     def _of_manifest(self, entry: Listed) -> Found | Skipped:

@@ -34,7 +34,7 @@ from gridhaul.transfer.naming import has_control_characters
 PATH_MAX_BYTES = 4096
 NO_FILE_THERE = "The server has no file at the path of the source."
 TOO_MANY_BYTES = 2**51  # from this size on, 32 bits cannot number the GridFS chunks
-TICK_SECONDS = 0.02  # two changes within a tick of the kernel's clock get the same time
+CLOCK_TICK_SECONDS = 0.02  # two changes within a tick of the kernel's clock get the same time
 READ = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC  # O_NONBLOCK: a file that another program leased must not block
 
 
@@ -83,7 +83,7 @@ class Source:
         identity = self.identity()
         if is_settled(identity):
             return identity
-        await asyncio.sleep(TICK_SECONDS)
+        await asyncio.sleep(CLOCK_TICK_SECONDS)
         return self.identity()
 
     def require(self, registered: SourceIdentity) -> None:
@@ -114,7 +114,7 @@ def identity_of(status: os.stat_result) -> SourceIdentity:
 
 def is_settled(identity: SourceIdentity) -> bool:
     """Return whether every later change is sure to get a later ctime."""
-    return time.time_ns() - identity.ctime_ns >= TICK_SECONDS * 1e9
+    return time.time_ns() - identity.ctime_ns >= CLOCK_TICK_SECONDS * 1e9
 
 
 async def identify(path: str, roots: Roots, *, max_file_bytes: int | None) -> SourceIdentity:

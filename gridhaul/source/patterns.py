@@ -5,7 +5,7 @@ take hours over a pattern with many stars, and nothing could interrupt it.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 
 import re2
 from pathspec.patterns.gitignore.spec import GitIgnoreSpecPattern
@@ -71,7 +71,10 @@ class Glob:
     def __init__(self, parts: Sequence[str]) -> None:
         self.parts = tuple(parts)
         self._whole = Patterns([_anchored(self.parts)])
-        self._leading = Patterns(_anchored(leading) for leading in _leading(self.parts))
+        leading = self.parts[:-1]
+        # `**` stands for any number of folders, so every folder beneath is above something.
+        self._any_from = leading.index("**") if "**" in leading else None
+        self._compiled: dict[int, Patterns] = {}
 
     def match(self, beneath: str, *, folder: bool) -> bool:
         """Return whether the pattern matches the file or folder itself."""
@@ -79,15 +82,16 @@ class Glob:
 
     def leads_through(self, beneath: str) -> bool:
         """Return whether something beneath this folder can match."""
-        return self._leading.match(beneath, folder=True)
+        names = beneath.split("/")
+        if self._any_from is None and len(names) >= len(self.parts):
+            return False
+        return all(self._part(n).match(name, folder=True) for n, name in enumerate(names[: self._any_from]))
 
-
-def _leading(parts: Sequence[str]) -> Iterator[Sequence[str]]:
-    """Yield the patterns of the folders above everything that the parts can match."""
-    for count in range(1, len(parts)):
-        yield parts[:count]
-        if parts[count - 1] == "**":  # it stands for any number of folders, so every folder beneath is above something
-            return
+    def _part(self, number: int) -> Patterns:
+        """Return the pattern of one part. It is compiled when it is needed: all at once would take seconds."""
+        if number not in self._compiled:
+            self._compiled[number] = Patterns([_anchored((self.parts[number],))])
+        return self._compiled[number]
 
 
 def _of_itself(regex: str) -> str:

@@ -19,7 +19,7 @@ from gridhaul.source.entries import (
     open_folder_through,
     passed_over,
 )
-from gridhaul.source.found import Found, Limits, accept
+from gridhaul.source.found import Found, Limits, Passed, accept
 from gridhaul.source.patterns import Glob
 from gridhaul.source.roots import Names
 from gridhaul.source.selection import Selection, Verdict
@@ -96,10 +96,10 @@ class Tree:
         self._limits = limits
         self._above: frozenset[tuple[int, int]] | None = None
 
-    def items(self, entry: Entry, rest: Rest) -> Iterator[Found | Skipped]:
-        """Yield what is found. `entry` is the place itself.
+    def steps(self, entry: Entry, rest: Rest) -> Iterator[Found | Skipped | Passed]:
+        """Yield a step for each file and folder. `entry` is the place itself.
 
-        `rest` leads from the place to the last item that was found before; it is () if that was the place itself.
+        `rest` leads from the place to the last step that was yielded before; it is () if that was the place itself.
         """
         chosen = _Chosen(asked=self._glob is None, included=False)
         first = self._guarded(entry, beneath="", above=None, chosen=chosen, rest=rest)
@@ -108,7 +108,7 @@ class Tree:
         elif first is not None and rest is None:
             yield first
 
-    def _beneath(self, first: _Folder) -> Iterator[Found | Skipped]:
+    def _beneath(self, first: _Folder) -> Iterator[Found | Skipped | Passed]:
         folders = [first]
         try:
             while folders:
@@ -118,11 +118,12 @@ class Tree:
                     continue
                 name = folder.names.pop()
                 rest = folder.rest_at(name)
-                found = self._look(folder, name, rest)
-                if isinstance(found, _Folder):
-                    folders.append(found)
-                elif found is not None and rest is None:
-                    yield found
+                step = self._look(folder, name, rest)
+                if isinstance(step, _Folder):
+                    folders.append(step)
+                    step = None
+                if rest is None:
+                    yield step or Passed(path=shown(self._path_of(folder.path_to(name))))
         finally:
             for folder in folders:
                 os.close(folder.descriptor)
@@ -132,7 +133,7 @@ class Tree:
         entry = look(folder.descriptor, name)
         if entry.is_link and self._selection.choice.follow_links:
             entry = self._followed(entry, folder, beneath)
-        chosen = self._choose(folder, beneath, is_folder=entry.is_folder)
+        chosen = self._choose(folder, beneath, is_folder=entry.is_folder, was_counted=rest is not None)
         if chosen is None:
             return None
         return self._guarded(entry, beneath=beneath, above=folder, chosen=chosen, rest=rest)
@@ -157,7 +158,7 @@ class Tree:
             self._above = frozenset(_which(look_through(self._root, names).status) for names in leading)
         return self._above
 
-    def _choose(self, folder: _Folder, beneath: str, *, is_folder: bool) -> _Chosen | None:
+    def _choose(self, folder: _Folder, beneath: str, *, is_folder: bool, was_counted: bool) -> _Chosen | None:
         asked, included = folder.chosen
         if not asked and self._glob is not None:
             asked = self._glob.match(beneath, folder=is_folder)
@@ -165,7 +166,7 @@ class Tree:
                 return None
         verdict = self._selection.verdict(beneath, folder=is_folder, in_included=included)
         if verdict is Verdict.EXCLUDED:
-            self.excluded += 1
+            self.excluded += not was_counted
             return None
         return _Chosen(asked=asked, included=verdict is Verdict.INCLUDED)
 

@@ -8,7 +8,7 @@ from pymongo.errors import BulkWriteError, ConnectionFailure, WriteConcernError
 
 from gridhaul.storage.connect import Document, maps_database_errors
 from gridhaul.storage.history import WITHOUT_HISTORY
-from gridhaul.storage.lease import DUE_AND_FREE, GONE, NOW, OWN_HINTS, LeasedCollection
+from gridhaul.storage.lease import DUE_AND_FREE, GONE, NOW, OWN_HINTS, LeasedCollection, held_under
 from gridhaul.storage.majority_reads import catch_up
 from gridhaul.storage.value_per_record import ids_of
 from gridhaul.transfer.bundle import BUNDLED_DELIVERY_BYTES
@@ -28,7 +28,7 @@ NAME_TAKEN = 11000  # MongoDB's code for a value that a unique index holds alrea
 
 
 @maps_database_errors
-class BundledDeliveries(LeasedCollection[Delivery, DeliveryState]):
+class MongoBundledDeliveries(LeasedCollection[Delivery, DeliveryState]):
     """The port `transfer.ports.deliveries.BundledDeliveries` on MongoDB."""
 
     async def claim_plain(self, delivery_ids: Collection[RecordId], *, holder: str) -> Sequence[Delivery]:
@@ -77,7 +77,7 @@ class BundledDeliveries(LeasedCollection[Delivery, DeliveryState]):
         """Write to each record that is held under its lease. Return those that could not have a name they asked for."""
         if not pipelines:
             return frozenset()
-        updates = [UpdateOne(_held_under(lease), [*stages, OWN_HINTS]) for lease, stages in pipelines.items()]
+        updates = [UpdateOne(held_under(lease), [*stages, OWN_HINTS]) for lease, stages in pipelines.items()]
         records = [lease.record_id for lease in pipelines]
         try:
             await self._collection.bulk_write(updates, ordered=False)
@@ -87,10 +87,6 @@ class BundledDeliveries(LeasedCollection[Delivery, DeliveryState]):
                 raise
             return frozenset(records[one["index"]] for one in failed)
         return frozenset()
-
-
-def _held_under(lease: Lease) -> Document:
-    return {"_id": ObjectId(lease.record_id), "fence": lease.fence, "lease_until": {"$exists": True}}
 
 
 def _folder(name: str) -> Document:

@@ -7,7 +7,7 @@ from bson import ObjectId
 from pymongo import UpdateOne
 from pymongo.errors import DuplicateKeyError
 
-from gridhaul.storage.bundled_deliveries import BundledDeliveries
+from gridhaul.storage.bundled_deliveries import MongoBundledDeliveries
 from gridhaul.storage.codec import Codec
 from gridhaul.storage.connect import Database, Document, maps_database_errors
 from gridhaul.storage.content.inserting import doubles
@@ -35,7 +35,7 @@ CLAIM_LEFT: Document = {"$cond": [{"$in": ["$final_name", LEFTOVERS]}, "$claimed
 
 
 @maps_database_errors
-class MongoDeliveries(BundledDeliveries):
+class MongoDeliveries(MongoBundledDeliveries):
     """The ports `DeliveryRegistry` and `DeliverableRecords` of `transfer.ports.deliveries` on MongoDB.
 
     The field `claimed` is a delivery's claim on a name at its target; no two deliveries have the same value. While

@@ -126,7 +126,7 @@ class LeasedCollection(Generic[R, S]):
         await self._write(lease, [*ended, {"$set": self._at_rest(to_state)}])
 
     async def require(self, lease: Lease) -> None:
-        if await self._collection.find_one(_held_under(lease), {"_id": 1}) is None:
+        if await self._collection.find_one(held_under(lease), {"_id": 1}) is None:
             raise LeaseLost(f"record {lease.record_id}, fence {lease.fence}")
 
     async def move(self, record_id: RecordId, move: Move[S], *, who: str | None = None, **changes: object) -> R | None:
@@ -200,7 +200,7 @@ class LeasedCollection(Generic[R, S]):
 
     async def _write(self, lease: Lease, pipeline: list[Document]) -> None:
         """Write under the fence; a lease that has ended still counts until the next claim. Raises LeaseLost."""
-        result = await self._collection.update_one(_held_under(lease), [*pipeline, OWN_HINTS])
+        result = await self._collection.update_one(held_under(lease), [*pipeline, OWN_HINTS])
         if not result.matched_count:
             raise LeaseLost(f"record {lease.record_id}, fence {lease.fence}")
 
@@ -231,5 +231,6 @@ def _one_more(patience: Patience) -> Document:
     }
 
 
-def _held_under(lease: Lease) -> Document:
+def held_under(lease: Lease) -> Document:
+    """Return the condition for the record while it is held under the lease."""
     return {"_id": ObjectId(lease.record_id), "fence": lease.fence, "lease_until": {"$exists": True}}

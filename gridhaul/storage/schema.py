@@ -56,6 +56,7 @@ DELIVERED: Mapping[str, Any] = {"state": DeliveryState.DELIVERED.value}
 WAITING_OWNERS = _partial_index("queue", "owner", "hinted_at")
 EXPIRING = _index("expires_at", expireAfterSeconds=0)  # removes a document once its time has come
 DUE_MEMBERS = _index_of_those_with(("batch_id", "next_attempt_at"), "batch_id", "queue", "next_attempt_at")
+SKIPPED_BY_REASON = ("batch_id", "reason")
 REGISTRY_INDEXES: Mapping[str, Sequence[IndexModel]] = {
     "auth": AUTH_INDEXES,
     "files": (
@@ -100,9 +101,9 @@ REGISTRY_INDEXES: Mapping[str, Sequence[IndexModel]] = {
         _index("token", unique=True),
         WAITING_OWNERS,
     ),
-    "skipped": (_index("batch_id", "path", unique=True),),
+    "skipped": (_index("batch_id", "path", unique=True), _index(*SKIPPED_BY_REASON)),
     "planned_names": (_index("batch_id", "name", unique=True),),
-    "lists": (_partial_index("owner", "expires_at"), EXPIRING),
+    "lists": (_index("owner", "-_id"), _partial_index("owner", "expires_at"), EXPIRING),
     "list_pages": (_index("list_id", "number", unique=True), EXPIRING),
     "workers": (_index("seen_at", expireAfterSeconds=KEPT_SECONDS),),
 }

@@ -30,7 +30,7 @@ UNSTARTED = frozenset({BatchState.PLANNING, BatchState.PLANNED})
 OPEN_BATCH = ADVANCING | {BatchState.PLANNING, BatchState.PAUSED}
 ENDED = frozenset({BatchState.DONE, BatchState.CANCELLED})
 AT_ITS_END = frozenset({BatchState.DELETING, BatchState.DELETED})
-# No member of a batch in one of these states begins.
+# No member of a batch in one of these states begins. A delivery that is COMMITTING already comes to its end.
 STANDING = UNSTARTED | AT_ITS_END | {BatchState.PAUSED, BatchState.CANCELLED}
 
 BATCH_MOVES: Mapping[Action, Move[BatchState]] = {
@@ -86,6 +86,7 @@ class Position:
     after: str = ""  # the last path of this source, or of this entry, that was looked at; "": none was
     page: int = 0  # of a list: the number of the page that is being looked at, from 0
     entry: int = 0  # of a list: the number of the page's entry that is being looked at, from 0
+    unmatched: bool = False  # True: the source is a pattern, and nothing up to `after` matches it
     vanished: bool = False  # True: all files are registered, and files that were delivered before are looked for
 
 
@@ -199,7 +200,8 @@ class Batch:
     summary: Summary | None = None  # None until DONE
     attempts: int = 0  # always 0: an event for each look would fill the history
     fruitless_attempts: int = 0
-    error: Failure | None = None  # why the last attempt failed, or why registering ended early
+    error: Failure | None = None  # why the last attempt failed
+    ended_early: Failure | None = None  # why registering ended before everything was registered; None: it did not
     wait: Wait | None = None  # as in `File`
     next_attempt_at: datetime | None = None
     fence: int = 0

@@ -10,7 +10,7 @@ from gridhaul.transfer.errors import ManifestInvalid
 from gridhaul.transfer.listed import Listed, Separator, listed_or_skipped, numbered_lines, of_bounded_length
 from gridhaul.transfer.skipping import is_utf8
 
-_MEMBERS = {"path", "length", "sha256"}
+_KEYS = {"path", "length", "sha256"}
 _HEX = re.compile("[0-9a-fA-F]{64}")
 
 
@@ -32,7 +32,7 @@ def _object(line: int, text: bytes) -> dict[str, Any]:
         members = json.loads(text.decode(), object_pairs_hook=_once)
     except (ValueError, RecursionError):
         members = None
-    if not isinstance(members, dict) or not members.keys() <= _MEMBERS:
+    if not isinstance(members, dict) or not members.keys() <= _KEYS:
         form = '{"path": "a.h5", "length": 5, "sha256": "…"}'
         raise ManifestInvalid(f"Line {line} must be like {form}; only the path is needed.")
     return members

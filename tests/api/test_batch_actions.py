@@ -21,11 +21,12 @@ from gridhaul.transfer.batches import (
     Batch,
     BatchState,
     Position,
+    Summary,
 )
-from gridhaul.transfer.model import Delivery, File, RecordId
-from gridhaul.transfer.states import DELIVERY_MOVES, FILE_MOVES, Action, FileState
+from gridhaul.transfer.model import Delivery, Failure, File, RecordId
+from gridhaul.transfer.states import DELIVERABLE, DELIVERY_MOVES, FILE_MOVES, Action, DeliveryState, FileState
 from tests.api.service import Api, authenticator, serving
-from tests.contracts.ports import Ports, claimed, new_batch, new_member, new_members_delivery, registered
+from tests.contracts.ports import SHA256, Ports, claimed, new_batch, new_member, new_members_delivery, registered
 
 MOVES = {
     **{("POST", f"/{action}"): (BATCH_MOVES[action], action) for action in Action},
@@ -47,7 +48,8 @@ async def _in(ports: Ports, state: BatchState, **changes: Any) -> Batch:
     batch, _ = await ports.batches.register(new_batch())
     taken = await ports.batches.claim_in_its_state(batch.id, holder="w")
     assert taken is not None
-    await ports.batches.finish(taken.lease, state, position=IN_THE_MIDDLE, excluded=1, unchanged=2, **changes)
+    fields: dict[str, Any] = {"position": IN_THE_MIDDLE, "excluded": 1, "unchanged": 2, **changes}
+    await ports.batches.finish(taken.lease, state, **fields)
     return await _now(ports, batch.id)
 
 
@@ -163,7 +165,7 @@ async def _member_in(ports: Ports, batch: Batch, source: Path, state: FileState 
     if state is FileState.PAUSED:
         await ports.files.move(file.id, FILE_MOVES[Action.PAUSE])
     else:
-        await ports.files.finish((await claimed(ports, file)).lease, state)
+        await ports.files.finish((await claimed(ports, file)).lease, state, sha256=SHA256)
     return file
 
 
@@ -172,6 +174,23 @@ async def _paused_delivery(ports: Ports, batch: Batch, file: File) -> Delivery:
     delivery, _ = await ports.deliveries.open(new)
     await ports.deliveries.move(delivery.id, DELIVERY_MOVES[Action.PAUSE])
     return delivery
+
+
+async def _failed_delivery(ports: Ports, batch: Batch, file: File) -> Delivery:
+    new = replace(new_members_delivery("run.h5", batch_id=batch.id), file_id=file.id)
+    delivery, _ = await ports.deliveries.open(new)
+    taken = await ports.deliveries.claim(
+        delivery.id, holder="w", from_states=DELIVERABLE, to_state=DeliveryState.STREAMING
+    )
+    assert taken is not None
+    await ports.deliveries.finish(taken.lease, DeliveryState.FAILED)
+    return delivery
+
+
+async def _finalize(api: Api, file: File) -> httpx2.Response:
+    return await api.http.post(
+        f"/upload/{file.id}/finalize", json={"target": "archive"}, headers={"content-sha256": SHA256}
+    )
 
 
 @pytest.mark.parametrize("state", [BatchState.PAUSED, BatchState.DELETING])
@@ -206,6 +225,72 @@ async def test_batch_that_is_over_goes_on_while_a_member_is_retried(
     assert (now.state, now.ended_at, now.following) == (BatchState.RUNNING, None, None)
     assert [task for task, _ in api.hinted()] == ["tasks.take_due"]
     assert [one.id for one in (await ports.members.due(batch.id, file.queue, limit=9)).files] == [file.id]
+
+
+async def test_member_is_not_retried_while_its_batch_is_still_being_cancelled(
+    api: Api, ports: Ports, source: Path
+) -> None:
+    """The worker that lets the members follow repeats the cancel, and would cancel the retried member too."""
+    batch = await _in(ports, BatchState.CANCELLED, following=Action.CANCEL)
+    failed = await _member_in(ports, await _in(ports, BatchState.CANCELLED, following=Action.CANCEL), source)
+    delivery = await _failed_delivery(ports, batch, await _member_in(ports, batch, source, FileState.STORED))
+    api.hints.clear()
+    for path in (f"/files/{failed.id}/retry", f"/deliveries/{delivery.id}/retry"):
+        answer = await api.http.post(path)
+        assert (answer.status_code, answer.json()["code"]) == (409, "state_conflict"), path
+        assert "still being cancelled" in answer.json()["detail"]
+    assert await _now(ports, batch.id) == batch
+    assert not api.hints
+
+
+@pytest.mark.parametrize(
+    ("state", "following"),
+    [(BatchState.PAUSED, None), (BatchState.DELETING, None), (BatchState.CANCELLED, Action.CANCEL)],
+)
+async def test_repeated_finalize_queues_no_member_of_a_batch_that_stands(
+    api: Api, ports: Ports, source: Path, state: BatchState, following: Action | None
+) -> None:
+    batch = await _in(ports, state, following=following)
+    file = await _member_in(ports, batch, source, FileState.STORED)
+    delivery = await _failed_delivery(ports, batch, file)
+    api.hints.clear()
+    answer = await _finalize(api, file)
+    assert (answer.status_code, answer.json()["code"]) == (409, "state_conflict")
+    found = await ports.deliveries.get(delivery.id)
+    assert found is not None
+    assert found.state is DeliveryState.FAILED
+    assert await _now(ports, batch.id) == batch
+    assert not api.hints
+
+
+async def test_batch_that_is_over_goes_on_while_a_member_is_finalized_again(
+    api: Api, ports: Ports, source: Path
+) -> None:
+    batch = await _in(ports, BatchState.DONE)
+    file = await _member_in(ports, batch, source, FileState.STORED)
+    await _failed_delivery(ports, batch, file)
+    assert (await _finalize(api, file)).status_code == 202
+    assert (await _now(ports, batch.id)).state is BatchState.RUNNING
+
+
+async def test_batch_shows_the_newest_error_and_else_why_registering_ended_early(api: Api, ports: Ports) -> None:
+    full, away = Failure(code="quota_exceeded", detail="Full."), Failure(code="database_unavailable", detail="Away.")
+    for error, code in ((None, "quota_exceeded"), (away, "database_unavailable")):
+        batch = await _in(ports, BatchState.DONE, ended_early=full, error=error)
+        assert (await api.http.get(f"/batches/{batch.id}")).json()["error"]["code"] == code
+        assert (await _do(api, batch.id, ("POST", "/retry"))).json()["error"] is None
+
+
+async def test_batch_that_was_only_planned_is_not_registered(api: Api, ports: Ports) -> None:
+    batch = await _in(ports, BatchState.PLANNED, position=None)
+    assert not (await api.http.get(f"/batches/{batch.id}")).json()["registered"]
+    assert not (await _do(api, batch.id, ("DELETE", ""))).json()["registered"]
+
+
+async def test_batch_that_goes_on_shows_no_summary(api: Api, ports: Ports) -> None:
+    batch = await _in(ports, BatchState.DONE, summary=Summary(files=1, bytes=5, sha256sums="ab" * 32))
+    assert (await api.http.get(f"/batches/{batch.id}")).json()["summary"]["files"] == 1
+    assert (await _do(api, batch.id, ("POST", "/retry"))).json()["summary"] is None
 
 
 async def test_member_that_is_paused_or_cancelled_by_itself_leaves_its_batch_as_it_is(api: Api, ports: Ports) -> None:

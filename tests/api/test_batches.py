@@ -1,20 +1,27 @@
 """`POST /batches` takes what can be walked and refuses everything else; the records of batches are shown and listed."""
 
+import asyncio
+import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import httpx2
 import pytest
 
+from gridhaul.source.walk import MAX_PATTERN_CHARACTERS
 from gridhaul.storage.accounts.accounts import MongoAccounts
 from gridhaul.storage.connect import Database
 from gridhaul.transfer.access import NewAccount, Scope
 from gridhaul.transfer.batches import BatchState, Counts, Group, Skipped, Summary
 from gridhaul.transfer.model import RecordId
 from tests.api.service import Api, authenticator, serving
+from tests.asgi.request_limits import REQUEST_LIMITS
+from tests.contracts.bytes_to_store import MIB
 from tests.contracts.ports import SHA256, Ports, new_batch, new_member, stored
 
+LONG_BODIES = replace(REQUEST_LIMITS, body_bytes=MIB)
 UNKNOWN = "e" * 24
 WHOLE = {"paths": ["/srv/run"]}
 SCOPES = frozenset(Scope) - {Scope.ADMIN}
@@ -134,6 +141,35 @@ async def test_body_is_taken_only_within_its_bounds(api: Api, body: dict[str, An
     assert (await ask(api, body)).status_code == status
 
 
+async def test_base_that_is_not_above_a_path_is_refused_with_what_to_do(api: Api) -> None:
+    beside = (await ask(api, {"paths": ["/srv/run/a", "/srv/runs/b"], "base": "/srv/run"})).json()
+    assert beside["detail"] == ("/srv/runs/b does not lie beneath base /srv/run/; choose a directory above all paths.")
+    itself = (await ask(api, {"paths": ["/srv/run"], "base": "/srv/run/"})).json()
+    assert itself["detail"] == "/srv/run is `base` itself; end the path with `/` to take what is beneath it."
+    taken = (await ask(api, {"paths": ["/srv/run/", "/srv//./run/a"], "base": "/srv//run"})).json()
+    assert taken["base"] == "/srv/run/"
+
+
+@pytest.mark.alone
+async def test_api_answers_others_while_it_reads_the_longest_patterns(api: Api) -> None:
+    api.app.state.request_limits = LONG_BODIES
+    asked = asyncio.create_task(ask(api, {"paths": ["/srv/" + "*/" * 2000] * 65}))
+    worst = 0.0
+    while not asked.done():
+        began = time.monotonic()
+        await asyncio.sleep(0.001)
+        worst = max(worst, time.monotonic() - began)
+    assert (await asked).status_code == 202
+    assert worst < 0.25
+
+
+async def test_patterns_over_the_bound_of_a_request_are_refused(api: Api) -> None:
+    api.app.state.request_limits = LONG_BODIES
+    refused = await ask(api, {"paths": ["/srv/" + "?" * 4000] * 70})
+    assert refusal(refused) == (422, "pattern_invalid")
+    assert str(MAX_PATTERN_CHARACTERS) in refused.json()["detail"]
+
+
 async def test_target_that_is_unknown_or_not_the_accounts_is_refused_alike(alice: Api) -> None:
     answers = [
         await ask(alice, {"paths": ["/srv/alice/run"], "deliver_to": [{"target": "archive"}, {"target": name}]})
@@ -155,6 +191,7 @@ async def test_more_open_batches_than_the_limit_are_refused_until_one_is_over(po
         refused = await ask(api, WHOLE)
         assert refusal(refused) == (429, "too_many_open_batches")
         assert int(refused.headers["Retry-After"]) > 0
+        assert "2 open batches" in refused.json()["detail"]
         assert (await ask(api, WHOLE, key="first")).status_code == 202, "a repeat is no new batch"
         await api.http.post(f"/batches/{first['batch_id']}/cancel")
         assert (await ask(api, WHOLE)).status_code == 202

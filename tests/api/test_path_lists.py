@@ -1,13 +1,16 @@
 """`/lists`: a text is taken whole or refused, and batches take only lists of their own account."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 
 from gridhaul.storage.connect import Database
+from gridhaul.transfer.access import NewAccount, Scope
 from gridhaul.transfer.lists import PAGE_BYTES, UNUSED_LISTS_AT_MOST, ListFormat, NewList
 from gridhaul.transfer.model import RecordId
-from tests.api.service import Api
+from tests.api.house import House, bearer
+from tests.api.service import Api, authenticator
 from tests.contracts.ports import Ports
 
 DIGEST = "ab" * 32
@@ -109,8 +112,50 @@ async def test_only_a_short_enough_text_of_a_known_format_is_taken(
 async def test_more_lists_than_may_wait_for_a_batch_are_refused(api: Api) -> None:
     for _ in range(UNUSED_LISTS_AT_MOST):
         await sent(api, b"/srv/a")
-    status, answer = await send(api, b"/srv/a")
-    assert (status, answer["code"]) == (429, "too_many_lists")
+    response = await api.http.post("/lists", params={"format": "paths"}, content=b"/srv/a", headers=TEXT)
+    assert (response.status_code, response.json()["code"]) == (429, "too_many_lists")
+    assert "Retry-After" not in response.headers  # no list goes away within seconds
+    newest = (await api.http.get("/lists?limit=1")).json()["lists"][0]
+    assert (await api.http.delete(newest["links"]["self"])).status_code == 204
+    await sent(api, b"/srv/a")
+
+
+async def test_lists_are_shown_page_by_page_newest_first(api: Api) -> None:
+    ids = [await sent(api, b"/srv/a") for _ in range(3)]
+    first = (await api.http.get("/lists?limit=2")).json()
+    assert first["lists"] == [(await api.http.get(f"/lists/{list_id}")).json() for list_id in (ids[2], ids[1])]
+    rest = (await api.http.get("/lists", params={"limit": 2, "cursor": first["next_cursor"]})).json()
+    assert ([one["list_id"] for one in rest["lists"]], rest["next_cursor"]) == ([ids[0]], None)
+
+
+async def test_deleted_list_is_gone(api: Api, ports: Ports) -> None:
+    list_id = await sent(api, b"/srv/a")
+    assert [(await api.http.delete(f"/lists/{list_id}")).status_code for _ in range(2)] == [204, 404]
+    assert (await api.http.get(f"/lists/{list_id}")).status_code == 404
+    assert await count_stored(ports) == 0
+
+
+async def test_list_of_a_batch_is_not_deleted(api: Api) -> None:
+    list_id = await sent(api, b"/srv/a")
+    await api.http.post("/batches", json={"list_id": list_id})
+    response = await api.http.delete(f"/lists/{list_id}")
+    assert (response.status_code, response.json()["code"]) == (409, "state_conflict")
+    assert (await api.http.get(f"/lists/{list_id}")).status_code == 200
+
+
+async def test_list_of_another_account_is_neither_shown_nor_deleted(house: House, ports: Ports) -> None:
+    new = NewList(owner="someone", format=ListFormat.PATHS, length=6, entries=1, relative=0, pages=1)
+    foreign, own = [
+        (await ports.lists.register(ports.lists.new_id(), one)).id for one in (new, replace(new, owner="bob"))
+    ]
+    scopes = (Scope.READ, Scope.PREPARE)
+    bob = await house.accounts.create(NewAccount(username="bob", scopes=scopes))
+    headers = bearer(authenticator(house.accounts).access_token(bob, frozenset(scopes)))
+    shown = (await house.http.get("/lists", headers=headers)).json()["lists"]
+    assert [one["list_id"] for one in shown] == [own]
+    deleted = [await house.http.delete(f"/lists/{list_id}", headers=headers) for list_id in (foreign, own)]
+    assert [answer.status_code for answer in deleted] == [404, 204]
+    assert await ports.lists.get(foreign) is not None
 
 
 async def test_unknown_list_is_not_found(api: Api) -> None:
@@ -155,3 +200,14 @@ async def test_relative_paths_need_a_base(api: Api) -> None:
     assert "base" in response.json()["detail"]
     response = await api.http.post("/batches", json={"list_id": list_id, "base": "/srv"})
     assert (response.status_code, response.json()["base"]) == (202, "/srv/")
+
+
+@pytest.mark.parametrize(
+    ("choice", "status"),
+    [({"exclude": ["*.tmp"]}, 422), ({"include": ["*"]}, 422), ({"hidden": False}, 422), ({}, 202)],
+)
+async def test_manifest_is_taken_whole_or_not_at_all(api: Api, choice: dict[str, object], status: int) -> None:
+    list_id = await sent(api, f"{DIGEST}  /srv/a\n".encode(), "sha256sums")
+    assert (await api.http.post("/batches", json={"list_id": list_id, **choice})).status_code == status
+    paths = await sent(api, b"/srv/a")
+    assert (await api.http.post("/batches", json={"list_id": paths, **choice})).status_code == 202

@@ -24,7 +24,7 @@ UNKNOWN = {"zeros": "0" * 24, "ones": "f" * 24}
 CALLS = {
     "GET": (
         *("/files/{id}", "/files/{id}/content", "/files/{id}/deliveries", "/deliveries/{id}"),
-        *("/batches/{id}", "/batches/{id}/skipped", "/batches/{id}/sha256sums"),
+        *("/batches/{id}", "/batches/{id}/skipped", "/batches/{id}/sha256sums", "/lists/{id}"),
     ),
     "POST": (
         "/batches/{id}/start",
@@ -34,7 +34,10 @@ CALLS = {
             for action in ("cancel", "pause", "resume", "retry")
         ),
     ),
-    "DELETE": ("/files/{id}", "/files/{id}?cancel=true", "/batches/{id}", "/batches/{id}?cancel=true", "/keys/{id}"),
+    "DELETE": (
+        *("/files/{id}", "/files/{id}?cancel=true", "/batches/{id}", "/batches/{id}?cancel=true"),
+        *("/lists/{id}", "/keys/{id}"),
+    ),
 }
 ADMIN_CALLS = {"GET": ("/checks/{id}",), "POST": ("/checks/{id}/cancel",)}
 
@@ -68,5 +71,5 @@ CURSORS = {"word": "nonsense", "operator": '{"$gt": ""}', "short": "0" * 23}
 
 @pytest.mark.parametrize(("text", "answer"), cases(Row.ID, INVALID, CURSORS))
 def test_cursor_that_is_no_id_is_refused(bench: Bench, text: str, answer: Answer) -> None:
-    for path in ("/files", "/deliveries", "/batches"):
+    for path in ("/files", "/deliveries", "/batches", "/lists"):
         answer.require(bench.http.get(path, params={"cursor": text}))

@@ -45,7 +45,7 @@ def batch(state: str, **changes: object) -> dict[str, Any]:
     return record | changes
 
 
-FILE_STATES = ("REGISTERED", "STORING", "STORED", "FILE_FAILED", "FILE_CANCELLED")
+FILE_STATES = ("REGISTERED", "STORING", "STORED", "FILE_FAILED", "FILE_CANCELLED", "FILE_PAUSED")
 
 
 def counts(

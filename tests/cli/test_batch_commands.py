@@ -37,6 +37,26 @@ def test_open_batch_is_shown_as_it_is(api: ScriptedApi, run: Run) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("state", "registered", "rest"),
+    [
+        ("REGISTERING", False, "; more are being looked for"),
+        ("PAUSED", False, "; the rest is looked for after a resume"),
+        ("RUNNING", True, ""),
+        ("DONE", True, ""),
+        ("DONE", False, "; not every file was registered"),
+        ("CANCELLED", False, "; not every file was registered"),
+        ("PLANNED", False, ""),
+    ],
+)
+def test_files_are_looked_for_only_while_the_batch_is_open(
+    api: ScriptedApi, run: Run, state: str, registered: bool, rest: str
+) -> None:
+    api.script(THE_BATCH, batch(state, registered=registered, counts=counts(STORED=4)))
+    told = run("batch", BATCH_ID).stdout.splitlines()
+    assert f"  files       4 STORED (4.0 MiB){rest}" in told
+
+
 def test_batch_that_is_over_is_shown_with_its_end(api: ScriptedApi, run: Run) -> None:
     done = batch("DONE", counts=counts({"object_exists": 1}, {"link": 1}, STORED=4, DELIVERED=3, FAILED=1))
     api.script(THE_BATCH, done)

@@ -185,6 +185,24 @@ def test_only_the_first_members_are_named_and_how_to_see_all(api: ScriptedApi, r
     assert told[-2] == f"All of them: gridhaul batch {BATCH_ID} --report FILE.jsonl"
 
 
+def test_all_failures_are_counted_although_only_some_have_their_code_counted(api: ScriptedApi, run: Run) -> None:
+    play(api, batch("DONE", counts=counts({"object_exists": 10_000}, STORED=50_000, FAILED=50_000)))
+    fail(api, *[delivery("FAILED", error={"code": "object_exists", "detail": "Other bytes are there."})] * 20)
+    told = run(*TWO).stderr.splitlines()
+    assert "50,000 failed (among them 10,000 object_exists); the first 20:" in told
+    assert told[-1].startswith(f"FAILED {BATCH_ID} 50,000 failed.")
+
+
+def test_batch_that_waits_only_for_paused_members_says_so(api: ScriptedApi, run: Run) -> None:
+    for path in (SENT, QUEUED):
+        api.script(path, page("deliveries"))
+    for path in (STORING, REGISTERED):
+        api.script(path, page("files"))
+    take(api, batch("RUNNING", counts=counts(STORED=3, FILE_PAUSED=1, DELIVERED=2, PAUSED=1)), batch("DONE"))
+    waits = f"2 paused; to see them: gridhaul ls --batch {BATCH_ID} --state PAUSED; to go on: gridhaul resume ID"
+    assert run(*TWO).stderr.splitlines()[1].endswith(f"waiting: {waits}")
+
+
 @pytest.mark.parametrize(("code", "exit_code"), [("object_exists", 1), ("source_changed", 3), ("target_mismatch", 3)])
 def test_failure_exits_by_its_kind(api: ScriptedApi, run: Run, code: str, exit_code: int) -> None:
     play(api, batch("DONE", counts=counts({"worker_lost": 1, code: 1}, STORED=2, FAILED=2)))

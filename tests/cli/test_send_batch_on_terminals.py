@@ -84,15 +84,15 @@ def test_log_has_a_line_every_ten_seconds_and_for_each_new_state(capsys: pytest.
     now = [0.0]
     lines = BatchLines(clock=lambda: now[0])
     for now[0] in (1.0, 5.0, 11.5, 12.0, 21.5):
-        lines.show(look(STORED=int(now[0]), STORING=39 - int(now[0])))
+        lines.show(look(STORED=int(now[0]), STORING=39 - int(now[0]), FAILED=3))
     now[0] = 22.0
-    lines.show(look(state="PAUSED", STORED=39))
+    lines.show(look(state="PAUSED", STORED=39, FAILED=3))
     told = capsys.readouterr().err.splitlines()
     assert [line.partition(";")[0] for line in told] == [
-        "SENDING 1.0 MiB of 78.0 MiB",
-        "SENDING 11.0 MiB of 78.0 MiB, 945.2 KiB/s, 1 min 12 s left",
-        "SENDING 21.0 MiB of 78.0 MiB, 1.0 MiB/s, 57 s left",
-        "PAUSED 39.0 MiB of 78.0 MiB",
+        "SENDING 1.0 MiB of 75.0 MiB",
+        "SENDING 11.0 MiB of 75.0 MiB, 945.2 KiB/s, 1 min 09 s left",
+        "SENDING 21.0 MiB of 75.0 MiB, 1.0 MiB/s, 54 s left",
+        "PAUSED 39.0 MiB of 75.0 MiB",
     ]
     assert "11 of 39 files stored, 0 delivered, 3 failed, 12 skipped" in told[1]
 
@@ -115,6 +115,12 @@ def test_counts_of_several_targets_are_deliveries_and_a_walk_only_says_what_is_f
     assert counts_line(running) == "2 of 5 files stored, 3 of 10 deliveries made"
     assert counts_line(walking) == "5 files found so far, 2 stored, 3 delivered"
     assert counts_line(cast(BatchRecord, batch("REGISTERING"))) == ""
+
+
+@pytest.mark.parametrize("state", ["DONE", "CANCELLED"])
+def test_counts_of_a_batch_that_ended_early_say_so(state: str) -> None:
+    ended = cast(BatchRecord, batch(state, registered=False, counts=counts(STORED=2, FILE_CANCELLED=3)))
+    assert counts_line(ended) == "2 of 5 files stored, 0 delivered, not every file was registered"
 
 
 def test_nothing_is_asked_of_a_paused_batch_but_its_state(api: ScriptedApi) -> None:

@@ -50,6 +50,14 @@ def test_list_is_sent_as_it_is_and_the_batch_names_it(api: ScriptedApi, run: Run
     }
 
 
+def test_list_whose_batch_is_refused_is_deleted(api: ScriptedApi, run: Run) -> None:
+    take_list(api, "paths")
+    api.script(START, problem(422, "target_unknown", "There is no such target."))
+    api.script(f"DELETE /lists/{LIST_ID}", Answer(body=b"", status=204))
+    assert run("send", "--files-from", "-", *TO, stdin="/srv/a").exit_code != 0
+    assert len(api.calls(f"DELETE /lists/{LIST_ID}")) == 1
+
+
 def test_title_names_the_list_of_a_batch(api: ScriptedApi, run: Run) -> None:
     take_list(api, "paths")
     api.script(START, Answer(body=batch("REGISTERING", paths=[], list_id=LIST_ID), status=202))

@@ -37,7 +37,17 @@ from gridhaul.transfer.ports.batches import (
     SkippedPaths,
 )
 from gridhaul.transfer.ports.hints import WaitingOwners
-from gridhaul.transfer.states import DELIVERY_MOVES, FILE_MOVES, OPEN, UNFINISHED, Action, FileState, Move
+from gridhaul.transfer.states import (
+    DELIVERABLE,
+    DELIVERY_MOVES,
+    FILE_MOVES,
+    OPEN,
+    UNFINISHED,
+    Action,
+    DeliveryState,
+    FileState,
+    Move,
+)
 from tests.contracts.memory_registry import (
     MemoryDeliveries,
     MemoryFiles,
@@ -188,7 +198,8 @@ class MemoryMembers:
 
     async def due(self, batch_id: RecordId, queue: Queue, *, limit: int) -> DueMembers:
         if deliveries := _due(self._delivery_rows(batch_id), queue, limit):
-            return DueMembers(deliveries=[DueDelivery(id=record.id, length=record.length) for record in deliveries])
+            due = [DueDelivery(id=record.id, length=record.length, state=record.state) for record in deliveries]
+            return DueMembers(deliveries=due)
         return DueMembers(files=_due(self._file_rows(batch_id), queue, limit))
 
     async def next_due(self, batch_id: RecordId, queue: Queue) -> datetime | None:
@@ -202,6 +213,9 @@ class MemoryMembers:
             row.record.state in OPEN for row in self._delivery_rows(batch_id)
         )
 
+    async def any_deliverable(self, batch_id: RecordId) -> bool:
+        return any(row.record.state in DELIVERABLE for row in self._delivery_rows(batch_id))
+
     async def follow(self, batch_id: RecordId, action: Action, *, who: str | None, limit: int) -> int:
         file_move, delivery_move, moved = FILE_MOVES[action], DELIVERY_MOVES[action], 0
         if action is not Action.RETRY:
@@ -210,6 +224,11 @@ class MemoryMembers:
         for delivery_id in _movable(self._delivery_rows(batch_id), delivery_move, limit):
             moved += await self._deliveries.move(delivery_id, delivery_move, who=who) is not None
         return moved
+
+    async def retry_cancelled(self, batch_id: RecordId, *, limit: int) -> int:
+        rows = [row for row in self._delivery_rows(batch_id) if row.record.state is DeliveryState.CANCELLED]
+        moved = [await self._deliveries.move(row.record.id, DELIVERY_MOVES[Action.RETRY]) for row in rows[:limit]]
+        return len(moved) - moved.count(None)
 
     async def retry_unchanged(self, file_ids: Sequence[RecordId]) -> int:
         moved = [await self._files.move(file_id, FILE_MOVES[Action.RETRY]) for file_id in file_ids]

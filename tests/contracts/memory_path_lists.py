@@ -1,11 +1,12 @@
 """A twin of the lists and manifests that clients send."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from operator import attrgetter
 
-from gridhaul.transfer.batches import Batch, BatchState
+from gridhaul.transfer.batches import AT_ITS_END, Batch
 from gridhaul.transfer.lists import ListPage, NewList, PathList
 from gridhaul.transfer.model import RecordId
 from gridhaul.transfer.ports.lists import ListIntake, UsedLists
@@ -53,8 +54,20 @@ class MemoryPathLists:
         records = [kept.record for kept in self._there().values() if kept.until is not None]
         return min(limit, sum(1 for record in records if record is not None and record.owner == owner))
 
+    async def newest(self, *, owner: str | None, limit: int, before: RecordId | None) -> Sequence[PathList]:
+        records = [kept.record for kept in self._there().values() if kept.record is not None]
+        wanted = [one for one in records if owner in (None, one.owner) and (before is None or one.id < before)]
+        return sorted(wanted, key=attrgetter("id"), reverse=True)[:limit]
+
     async def forget(self, list_id: RecordId) -> None:
         self._lists.pop(list_id, None)
+
+    async def forget_unused(self, list_id: RecordId) -> bool:
+        kept = self._there().get(list_id)
+        is_unused = kept is not None and kept.record is not None and kept.until is not None
+        if is_unused:
+            await self.forget(list_id)
+        return is_unused
 
     async def keep(self, list_id: RecordId) -> PathList | None:
         kept = self._there().get(list_id)
@@ -70,7 +83,7 @@ class MemoryPathLists:
     async def release(self, list_id: RecordId, batch_id: RecordId) -> None:
         records = (row.record for row in self._batches.values())
         others = (one for one in records if one.list_id == list_id and one.id != batch_id)
-        if all(one.state is BatchState.DELETED for one in others):
+        if all(one.state in AT_ITS_END for one in others):
             await self.forget(list_id)
 
     def _end(self) -> float:

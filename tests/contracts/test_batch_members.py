@@ -50,8 +50,13 @@ async def _due_files(ports: Ports, queue: Queue = Queue.SMALL, *, limit: int = 1
     return due.files
 
 
+async def _due_deliveries(ports: Ports) -> Sequence[DueDelivery]:
+    return (await _due(ports)).deliveries
+
+
 def _only(*deliveries: Delivery) -> DueMembers:
-    return DueMembers(deliveries=[DueDelivery(id=one.id, length=one.length) for one in deliveries])
+    queued = [DueDelivery(id=one.id, length=one.length, state=DeliveryState.QUEUED) for one in deliveries]
+    return DueMembers(deliveries=queued)
 
 
 async def _nothing_is_due(ports: Ports, queue: Queue = Queue.SMALL) -> bool:
@@ -262,6 +267,24 @@ async def test_paused_members_are_open(ports: Ports) -> None:
     assert await ports.members.any_open(A_BATCH)
 
 
+async def test_delivery_is_deliverable_until_it_is_paused_or_over(ports: Ports) -> None:
+    await ports.deliveries.open(new_members_delivery("a", batch_id=ANOTHER_BATCH))
+    paused, committing = await _delivery(ports, "a"), await _claimed_delivery(ports, await _delivery(ports, "b"))
+    assert await ports.members.any_deliverable(A_BATCH)
+    await ports.deliveries.move(paused.id, DELIVERY_MOVES[Action.PAUSE])
+    await ports.deliveries.renew(committing.lease, state=DeliveryState.COMMITTING)
+    assert await ports.members.any_deliverable(A_BATCH)
+    await ports.deliveries.finish(committing.lease, DeliveryState.DELIVERED)
+    assert not await ports.members.any_deliverable(A_BATCH)
+
+
+async def test_due_delivery_tells_its_state(short_leases: Ports) -> None:
+    delivery = await _claimed_delivery(short_leases, await _delivery(short_leases, "a"))
+    await short_leases.deliveries.renew(delivery.lease, state=DeliveryState.COMMITTING)
+    due = await eventually(lambda: _due_deliveries(short_leases))
+    assert [(one.id, one.state) for one in due] == [(delivery.id, DeliveryState.COMMITTING)]
+
+
 async def test_file_that_is_being_deleted_is_not_open(ports: Ports) -> None:
     file = await _ended(ports, "a", FileState.STORED)
     deleting = await ports.files.request_delete(file.id, deliveries_asked=0)
@@ -320,6 +343,17 @@ async def test_deliveries_follow_a_retry_and_files_are_left_to_a_look_at_their_s
     assert await _follow(ports, Action.RETRY) == 1
     assert await _due(ports) == _only(delivery)
     assert (await _file(ports, failed)).state is FileState.FAILED
+
+
+async def test_cancelled_deliveries_are_queued_again_and_failed_ones_stay(ports: Ports) -> None:
+    failed = await _claimed_delivery(ports, await _delivery(ports, "failed"))
+    await ports.deliveries.finish(failed.lease, DeliveryState.FAILED)
+    cancelled = [await _delivery(ports, name) for name in "ab"]
+    for delivery in cancelled:
+        await ports.deliveries.move(delivery.id, DELIVERY_MOVES[Action.CANCEL])
+    retried = [await ports.members.retry_cancelled(A_BATCH, limit=limit) for limit in (1, 9, 9)]
+    assert retried == [1, 1, 0]
+    assert {one.id for one in (await _due(ports)).deliveries} == {delivery.id for delivery in cancelled}
 
 
 async def test_no_more_members_follow_at_once_than_the_limit_of_each_kind(ports: Ports) -> None:

@@ -9,6 +9,7 @@ from gridhaul.transfer.batches import (
     AT_ITS_END,
     BATCH_MOVES,
     ENDED,
+    GO_ON_WITH_MEMBER,
     START_BATCH,
     Batch,
     BatchState,
@@ -194,11 +195,17 @@ async def test_progress_of_registering_is_kept(ports: Ports) -> None:
     await ports.batches.renew(batch.lease, position=position, excluded=7)
     now = await _now(ports, batch)
     assert (now.position, now.excluded) == (position, 7)
-    error = Failure(code="quota_exceeded", detail="Full.")
-    await ports.batches.release(batch.lease, BatchState.RUNNING, delay_seconds=0, position=None, error=error)
+    full, away = Failure(code="quota_exceeded", detail="Full."), Failure(code="database_unavailable", detail="Away.")
+    changes = {"position": None, "ended_early": full, "error": away}
+    await ports.batches.release(batch.lease, BatchState.RUNNING, delay_seconds=0, **changes)
     now = await _now(ports, batch)
-    assert (now.state, now.position, now.error) == (BatchState.RUNNING, None, error)
-    assert (await _claimed(ports, batch.id)).error == error  # a claim does not forget why registering ended early
+    assert (now.state, now.position, now.ended_early, now.error) == (BatchState.RUNNING, None, full, away)
+    claimed = await _claimed(ports, batch.id)
+    assert (claimed.ended_early, claimed.error) == (full, away)
+    await ports.batches.finish(claimed.lease, BatchState.DONE, error=None)
+    going_on = await ports.batches.move(batch.id, GO_ON_WITH_MEMBER)
+    assert going_on is not None
+    assert (going_on.ended_early, going_on.error) == (full, None)
 
 
 async def test_finished_batch_has_counts_summary_and_its_end(ports: Ports) -> None:

@@ -79,7 +79,34 @@ async def test_list_that_was_forgotten_is_gone_with_its_pages(ports: Ports) -> N
     assert await ports.lists.page(other, 0) == FIRST
 
 
-@pytest.mark.parametrize("state", [BatchState.DONE, BatchState.DELETED])
+async def test_lists_are_shown_page_by_page_newest_first(ports: Ports) -> None:
+    made = [await _made(ports) for _ in range(3)]
+    foreign = await _made(ports, replace(NEW, owner="someone"))
+    await ports.lists.keep(made[1])
+    await ports.lists.add_page(ports.lists.new_id(), 0, FIRST)  # it still arrives
+    first = await ports.lists.newest(owner="operator", limit=2, before=None)
+    assert first == [await ports.lists.get(made[2]), await ports.lists.get(made[1])]
+    rest = await ports.lists.newest(owner="operator", limit=2, before=first[-1].id)
+    assert [one.id for one in rest] == [made[0]]
+    everybody = await ports.lists.newest(owner=None, limit=10, before=None)
+    assert [one.id for one in everybody] == [foreign, *reversed(made)]
+
+
+async def test_list_that_no_batch_uses_can_be_removed_once(ports: Ports) -> None:
+    list_id = await _made(ports)
+    assert [await ports.lists.forget_unused(list_id) for _ in range(2)] == [True, False]
+    assert await ports.lists.get(list_id) is None
+    assert await ports.lists.page(list_id, 0) is None
+
+
+async def test_list_that_a_batch_uses_can_not_be_removed(ports: Ports) -> None:
+    list_id = await _made(ports)
+    await ports.lists.keep(list_id)
+    assert not await ports.lists.forget_unused(list_id)
+    assert await ports.lists.page(list_id, 1) == SECOND
+
+
+@pytest.mark.parametrize("state", [BatchState.DONE, BatchState.DELETING, BatchState.DELETED])
 async def test_released_list_stays_while_another_batch_uses_it(ports: Ports, state: BatchState) -> None:
     list_id = await _made(ports)
     batch, other = await _batch(ports, list_id), await _batch(ports, list_id)
@@ -87,11 +114,12 @@ async def test_released_list_stays_while_another_batch_uses_it(ports: Ports, sta
     assert claimed is not None
     await ports.batches.finish(claimed.lease, state)
     await ports.lists.release(list_id, batch.id)
-    assert (await ports.lists.get(list_id) is None) == (state is BatchState.DELETED)
+    assert (await ports.lists.get(list_id) is None) == (state is not BatchState.DONE)
 
 
 async def test_unknown_list_is_none_and_can_be_released(ports: Ports) -> None:
     unknown = RecordId("e" * 24)
     assert await ports.lists.get(unknown) is None
     assert await ports.lists.keep(unknown) is None
+    assert not await ports.lists.forget_unused(unknown)
     await ports.lists.release(unknown, A_BATCH)

@@ -60,6 +60,6 @@ def _system(case: Case, faults: Faults) -> Iterator[TwinSystem]:
             if name.startswith(VIRTUAL_TIME) and getattr(module, "time", None) is time:
                 patched.setattr(module, "time", LoopTime)
         # A source that was written just now must not be waited for: virtual time does not move the kernel's clock.
-        patched.setattr(opened, "TICK_SECONDS", 0)
+        patched.setattr(opened, "CLOCK_TICK_SECONDS", 0)
         patched.setattr(os, "pread", lambda *args: system.life.read("source.read", lambda: PREAD(*args)))
         yield system

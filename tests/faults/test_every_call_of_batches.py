@@ -1,20 +1,22 @@
 """A batch is found, registered, stored and delivered, with every call failing in turn: each file arrives once."""
 
+import asyncio
 import random
+from collections import Counter
 
 import pytest
 
-from gridhaul.transfer.batches import BATCH_MOVES, Batch, BatchState, Group, Summary
+from gridhaul.transfer.batches import BATCH_MOVES, CANCEL_AND_DELETE_BATCH, Batch, BatchState, Group, Summary
 from gridhaul.transfer.chunking import CHUNK_BYTES
 from gridhaul.transfer.digest import ContentDigest
 from gridhaul.transfer.manifests import SumsDigest
 from gridhaul.transfer.model import RecordId
 from gridhaul.transfer.skipping import SkipReason
-from gridhaul.transfer.states import STORABLE, Action, DeliveryState, FileState
+from gridhaul.transfer.states import DELIVERABLE, STORABLE, Action, DeliveryState, FileState, Move
 from tests.contracts.bytes_to_store import some_bytes
 from tests.faults.every_call import AT_ONCE, Story, every_call, run_twins
 from tests.faults.failing import Faults, Way
-from tests.faults.twin_system import LARGE_FILE_BYTES, LEASE_SECONDS, Case, TwinSystem
+from tests.faults.twin_system import AT_REST_WITHIN_SECONDS, LARGE_FILE_BYTES, LEASE_SECONDS, Case, TwinSystem
 
 FEWEST_CALLS = 60
 AWAY_SECONDS = LEASE_SECONDS + 10
@@ -60,6 +62,56 @@ async def _paused_in_the_middle(system: TwinSystem) -> None:
     await _act(system, batch_id, Action.RESUME)
     await system.rest()
     await _require_done(system, batch_id)
+
+
+async def _cancelled_in_the_middle(system: TwinSystem) -> None:
+    """Cancel the batch while its files are worked on. Require that nothing stays open, and that the records tell so."""
+    await system.see_target()
+    batch_id = await _asked_for(system)
+    while not system.files.rows:
+        await system.go_on()
+    await system.go_on()
+    await _act(system, batch_id, Action.CANCEL)
+    await _require_stopped(system, batch_id, BatchState.CANCELLED)
+
+
+def _stopped_with_a_commit(move: Move[BatchState], following: Action | None) -> Story:
+    """Stop the batch when a worker that committed a delivery is dead. Require that the delivery comes to its end."""
+
+    async def story(system: TwinSystem) -> None:
+        await system.see_target()
+        batch_id = await _asked_for(system)
+        while not system.deliveries.rows:
+            await system.go_on()
+        delivery_id = next(iter(system.deliveries.rows))
+        delivery = await system.deliveries.claim(
+            delivery_id, holder="killed", from_states=DELIVERABLE, to_state=DeliveryState.STREAMING
+        )
+        assert delivery is not None
+        await system.deliveries.renew(delivery.lease, state=DeliveryState.COMMITTING)
+        assert await system.batches.move(batch_id, move, following=following, followed=0) is not None
+        final = BatchState.DELETED if move.to_state is BatchState.DELETING else move.to_state
+        await _require_stopped(system, batch_id, final)
+
+    return story
+
+
+async def _require_stopped(system: TwinSystem, batch_id: RecordId, state: BatchState) -> None:
+    """Require that the batch comes to rest in the state. Files may stay that are stored and owe deliveries."""
+    deadline = asyncio.get_running_loop().time() + AT_REST_WITHIN_SECONDS
+    while (await _now(system, batch_id)).next_attempt_at is not None:
+        assert asyncio.get_running_loop().time() < deadline, "the batch never comes to rest"
+        await system.go_on()
+    batch = await _now(system, batch_id)
+    assert (batch.state, batch.following, batch.error) == (state, None, None)
+    assert not [row for row in system.files.rows.values() if row.record.state in STORABLE]
+    states = [row.record.state for row in system.deliveries.rows.values()]
+    assert not DELIVERABLE & {*states}
+    assert system.target.commits == states.count(DeliveryState.DELIVERED)
+    assert batch.counts is not None
+    said = {name: group.count for name, group in batch.counts.deliveries.items()}
+    assert said == Counter(state.value for state in states)
+    assert "internal" not in system.codes, "an attempt ended with an unexpected error"
 
 
 def _cancelled_late(calls: int) -> Story:
@@ -125,7 +177,7 @@ async def _asked_for(system: TwinSystem) -> RecordId:
 
 async def _act(system: TwinSystem, batch_id: RecordId, action: Action) -> None:
     """Do an operator's action as the api does it. The hint is lost."""
-    assert await system.batches.move(batch_id, BATCH_MOVES[action], following=action) is not None
+    assert await system.batches.move(batch_id, BATCH_MOVES[action], following=action, followed=0) is not None
 
 
 async def _now(system: TwinSystem, batch_id: RecordId) -> Batch:
@@ -242,6 +294,26 @@ def test_any_request_of_a_worker_that_died_may_arrive_at_a_later_call() -> None:
 @pytest.mark.parametrize("way", [Way.ANSWER_LOST, Way.WORKER_DIES])
 def test_any_call_may_fail_of_a_batch_that_is_paused_in_the_middle(way: Way) -> None:
     assert every_call(CASE, lambda number: Faults({number: way}), _paused_in_the_middle) > FEWEST_CALLS
+
+
+@pytest.mark.parametrize("way", [Way.ANSWER_LOST, Way.WORKER_DIES])
+def test_any_call_may_fail_of_a_batch_that_is_cancelled_in_the_middle(way: Way) -> None:
+    assert every_call(CASE, lambda number: Faults({number: way}), _cancelled_in_the_middle) > FEWEST_CALLS
+
+
+@pytest.mark.parametrize(
+    ("move", "following"),
+    [
+        (BATCH_MOVES[Action.PAUSE], Action.PAUSE),
+        (BATCH_MOVES[Action.CANCEL], Action.CANCEL),
+        (CANCEL_AND_DELETE_BATCH, Action.CANCEL),
+    ],
+    ids=lambda value: getattr(value, "to_state", ""),
+)
+def test_delivery_that_a_dead_worker_committed_comes_to_its_end_in_a_batch_that_was_stopped(
+    move: Move[BatchState], following: Action
+) -> None:
+    run_twins(CASE, Faults({}), _stopped_with_a_commit(move, following))
 
 
 def test_target_may_be_away_for_too_long_so_that_the_batch_is_retried() -> None:

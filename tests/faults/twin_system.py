@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
@@ -38,9 +39,10 @@ from gridhaul.transfer.retry import Limits
 from gridhaul.transfer.states import DeliveryState, FileState
 from tasks import maintenance
 from tasks.attempt import Attempts, Chores
+from tasks.batch_attempts import BatchAttempts
 from tasks.clean_delivery import clean_up
+from tasks.delivering.known_targets import KnownTargets
 from tasks.finalize_file import deliver_file
-from tasks.known_targets import KnownTargets
 from tasks.run_batch import advance
 from tasks.runtime import UNLIMITED, Batches, Journey, Runtime
 from tasks.store_bundle import store_files
@@ -352,7 +354,11 @@ class TwinSystem:
         target = (FailingAtomicTarget if self.case.atomic else FailingTarget)(self.target, life=life)
 
         def attempts(
-            records: Any, waiting: Any, failed: Any, kind: type[Attempts[Any]] = Attempts, most: int = MAX_ATTEMPTS
+            records: Any,
+            waiting: Any,
+            failed: Any,
+            kind: Callable[..., Attempts[Any]] = Attempts,
+            most: int = MAX_ATTEMPTS,
         ) -> Any:
             return kind(
                 records=records,
@@ -386,11 +392,12 @@ class TwinSystem:
             close=_nothing_to_close,
         )
 
-    def _batches(self, life: Life, attempts: Callable[..., Attempts[Any]]) -> Batches:
+    def _batches(self, life: Life, attempts: Callable[..., Any]) -> Batches:
         def failing(port: object, name: str) -> Any:
             return FailingPort(port, name=name, error=DatabaseUnavailable, life=life)
 
         records = failing(self.batches, "batches")
+        kind = partial(BatchAttempts, finding_attempts=MAX_ATTEMPTS)
         return Batches(
             records=records,
             lanes=failing(self.lanes, "lanes"),
@@ -400,7 +407,7 @@ class TwinSystem:
             planned_names=failing(self.planned_names, "planned_names"),
             skipped=failing(self.skipped, "skipped"),
             lists=failing(self.lists, "lists"),
-            attempts=replace(attempts(records, BatchState.RUNNING, BatchState.RUNNING), limits=UNLIMITED),
+            attempts=replace(attempts(records, BatchState.RUNNING, BatchState.RUNNING, kind), limits=UNLIMITED),
         )
 
 

@@ -19,6 +19,10 @@ from tests.servers.authority import Certificate
 
 MEMORY_DISK = Path("/dev/shm")  # noqa: S108 - tests make directories with random names in it
 START_SECONDS = 30.0
+PARAMETERS = (
+    *("--setParameter", "enableTestCommands=1"),  # allows a test to make a command fail
+    *("--setParameter", "ttlMonitorSleepSecs=2"),  # documents that have expired go away soon
+)
 STOP_SECONDS = 10.0
 
 
@@ -87,12 +91,11 @@ def _command(data: Path, port: int) -> list[str]:
         "--bind_ip": HOST,
         "--networkMessageCompressors": "disabled",
         "--wiredTigerCacheSizeGB": "0.25",
-        "--setParameter": "enableTestCommands=1",  # allows a test to make a command fail
         "--dbpath": str(data),
         "--logpath": str(data / "log"),
     }
     binary = binaries.locate([binaries.mongod()])["mongod"]
-    return [str(binary), "--nounixsocket", *(word for option in options.items() for word in option)]
+    return [str(binary), "--nounixsocket", *PARAMETERS, *(word for option in options.items() for word in option)]
 
 
 def wait_until_it_answers(process: subprocess.Popen[bytes], url: str, *, log: Path) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from gridhaul.source.found import Found
+from gridhaul.source.found import Found, Passed
 from gridhaul.source.listed_walk import ListedWalk, Place
 from gridhaul.source.roots import Roots
 from gridhaul.source.selection import Selection
@@ -40,6 +40,11 @@ def listed(
     )
 
 
+def numbered(walk: ListedWalk) -> Items:
+    """Return the items of the walk with the numbers of their entries."""
+    return [(walk.entry, step) for step in walk if not isinstance(step, Passed)]
+
+
 def names(items: Items) -> list[str]:
     return [item.name for _, item in items if isinstance(item, Found)]
 
@@ -57,27 +62,27 @@ def top(tmp_path: Path) -> Path:
 
 
 def test_relative_paths_are_beneath_the_base_and_keep_their_names(top: Path) -> None:
-    items = [*listed(top, f"a\n./b//c\n{top}/run/b/d\n", base=f"{top}//run/")]
+    items = numbered(listed(top, f"a\n./b//c\n{top}/run/b/d\n", base=f"{top}//run/"))
     assert names(items) == ["a", "b/c", "b/d"]
     assert [item.path for _, item in items] == [f"{top}/run/a", f"{top}/run/b/c", f"{top}/run/b/d"]
 
 
 def test_absolute_paths_without_a_base_have_the_names_of_sources(top: Path) -> None:
-    assert names([*listed(top, f"{top}/run/a\n{top}/run/b\n{top}/run/b/\n")]) == ["a", "b/c", "b/d", "c", "d"]
+    assert names(numbered(listed(top, f"{top}/run/a\n{top}/run/b\n{top}/run/b/\n"))) == ["a", "b/c", "b/d", "c", "d"]
 
 
 def test_folder_of_a_list_is_all_beneath_it(top: Path) -> None:
-    assert names([*listed(top, "run", base=str(top))]) == ["run/a", "run/b/c", "run/b/d"]
-    assert names([*listed(top, ".", base=f"{top}/run")]) == ["a", "b/c", "b/d"]
+    assert names(numbered(listed(top, "run", base=str(top)))) == ["run/a", "run/b/c", "run/b/d"]
+    assert names(numbered(listed(top, ".", base=f"{top}/run"))) == ["a", "b/c", "b/d"]
 
 
 def test_path_of_a_list_is_no_pattern(top: Path) -> None:
-    assert reasons([*listed(top, f"{top}/*")]) == [(f"{top}/*", SkipReason.MISSING)]
+    assert reasons(numbered(listed(top, f"{top}/*"))) == [(f"{top}/*", SkipReason.MISSING)]
 
 
 def test_whatever_is_not_taken_is_skipped_with_its_reason(top: Path) -> None:
     text = f"gone\n../other\n{top}/other\n/etc/passwd\na\tb\n{'x' * 4097}\nb/c"
-    items = [*listed(top, text, base=f"{top}/run")]
+    items = numbered(listed(top, text, base=f"{top}/run"))
     assert names(items) == ["b/c"]
     assert reasons(items) == [
         (f"{top}/run/gone", SkipReason.MISSING),
@@ -90,15 +95,15 @@ def test_whatever_is_not_taken_is_skipped_with_its_reason(top: Path) -> None:
 
 
 def test_path_outside_the_roots_is_not_allowed(top: Path) -> None:
-    (skipped,) = listed(top / "run", f"{top}/other")
+    (skipped,) = numbered(listed(top / "run", f"{top}/other"))
     assert reasons([skipped]) == [(f"{top}/other", SkipReason.NOT_ALLOWED)]
 
 
 def test_manifest_says_what_the_bytes_must_be(top: Path) -> None:
-    (only,) = listed(top, f"{DIGEST.upper()} *run/a", list_format=ListFormat.SHA256SUMS, base=str(top))
+    (only,) = numbered(listed(top, f"{DIGEST.upper()} *run/a", list_format=ListFormat.SHA256SUMS, base=str(top)))
     assert isinstance(only[1], Found)
     assert only[1].expected == Expected(length=None, sha256=DIGEST)
-    (only,) = listed(top, '{"path": "run/a", "length": 9}', list_format=ListFormat.JSONL, base=str(top))
+    (only,) = numbered(listed(top, '{"path": "run/a", "length": 9}', list_format=ListFormat.JSONL, base=str(top)))
     assert isinstance(only[1], Found)
     assert only[1].expected == Expected(length=9, sha256=None)
 
@@ -107,7 +112,7 @@ def test_manifest_names_only_regular_files(top: Path) -> None:
     os.mkfifo(top / "fifo")
     (top / "link").symlink_to("/etc/passwd")
     text = "".join(f"{DIGEST}  {name}\n" for name in ("run", "fifo", "gone", "link", "run/a/x", "run/a"))
-    items = [*listed(top, text, list_format=ListFormat.SHA256SUMS, base=str(top))]
+    items = numbered(listed(top, text, list_format=ListFormat.SHA256SUMS, base=str(top)))
     assert names(items) == ["run/a"]
     assert [reason for _, reason in reasons(items)] == [
         SkipReason.SPECIAL,
@@ -120,23 +125,26 @@ def test_manifest_names_only_regular_files(top: Path) -> None:
 
 def test_walk_goes_on_after_any_item(top: Path) -> None:
     text = "gone\na\tb\nrun\nother\na\tc\n../x\nrun/b\nother"
-    whole = [*listed(top, text, base=str(top))]
+    whole = numbered(listed(top, text, base=str(top)))
     assert len(whole) == 11
     for at, (entry, item) in enumerate(whole):
-        rest = [*listed(top, text, base=str(top), place=Place(entry=entry, after=item.path))]
+        rest = numbered(listed(top, text, base=str(top), place=Place(entry=entry, after=item.path)))
         assert rest == whole[at + 1 :]
 
 
 def test_manifest_goes_on_after_any_item(top: Path) -> None:
     text = "".join(f"{DIGEST}  {name}\n" for name in ("run", "run/a", "gone", "x\ty", "other"))
-    whole = [*listed(top, text, list_format=ListFormat.SHA256SUMS, base=str(top))]
+    whole = numbered(listed(top, text, list_format=ListFormat.SHA256SUMS, base=str(top)))
     assert len(whole) == 5
     for at, (entry, item) in enumerate(whole):
         place = Place(entry=entry, after=item.path)
-        assert [*listed(top, text, list_format=ListFormat.SHA256SUMS, base=str(top), place=place)] == whole[at + 1 :]
+        assert (
+            numbered(listed(top, text, list_format=ListFormat.SHA256SUMS, base=str(top), place=place))
+            == whole[at + 1 :]
+        )
 
 
 def test_what_the_selection_leaves_out_is_counted(top: Path) -> None:
     walk = listed(top, "run\nrun/b", base=str(top), choice=Choice(exclude=("c",)))
-    assert names([*walk]) == ["run/a", "run/b/d", "run/b/d"]
+    assert names(numbered(walk)) == ["run/a", "run/b/d", "run/b/d"]
     assert walk.excluded == 2

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gridhaul.source.opened import TICK_SECONDS, Source
+from gridhaul.source.opened import CLOCK_TICK_SECONDS, Source
 from gridhaul.source.roots import Roots
 from gridhaul.source.small import read_small
 from gridhaul.transfer.errors import GridhaulError, PathNotAllowed, SourceChanged, SourceMissing
@@ -35,7 +35,7 @@ def identity(path: Path) -> SourceIdentity:
 
 
 def settle() -> None:
-    time.sleep(2 * TICK_SECONDS)
+    time.sleep(2 * CLOCK_TICK_SECONDS)
 
 
 def read(path: Path, registered: SourceIdentity | None = None) -> tuple[Segment, Seal]:

@@ -78,7 +78,7 @@ async def test_change_right_after_the_identity_was_taken_shows_in_its_ctime(sour
 
 
 async def test_identity_of_a_source_at_rest_is_taken_at_once(source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(opened_module, "TICK_SECONDS", 5.0)
+    monkeypatch.setattr(opened_module, "CLOCK_TICK_SECONDS", 5.0)
     monkeypatch.setattr(time, "time_ns", lambda: source.identity().ctime_ns + 5 * 10**9)
     began = time.monotonic()
     assert await source.settled_identity() == source.identity()

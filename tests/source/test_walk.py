@@ -13,16 +13,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gridhaul.source.entries import passed_over
-from gridhaul.source.found import Found, Limits
+from gridhaul.source.found import Found, Limits, Passed
 from gridhaul.source.opened import identify_here
 from gridhaul.source.roots import Roots
 from gridhaul.source.tree import MAX_DEPTH
-from gridhaul.source.walk import check_source
+from gridhaul.source.walk import MAX_PATTERN_CHARACTERS, check_sources
 from gridhaul.transfer.batches import Choice, Skipped
 from gridhaul.transfer.errors import PathInvalid, PatternInvalid, SourceReadFailed, SourceUnavailable
 from gridhaul.transfer.skipping import SkipReason
 from tests.source.exports import forbid_openat2
-from tests.source.walks import names_of, reasons_of, walk
+from tests.source.walks import names_of, reasons_of, steps, walk
 
 FOLLOW = Choice(follow_links=True)
 UNUSUAL = (" ", "a b", "-rf", "ä\N{GRINNING FACE}", "a%b", "..a", ".hidden", "x" * 255, "a\\b", "$'a'", "[a]")
@@ -353,11 +353,57 @@ def test_source_that_cannot_be_walked_is_skipped(tmp_path: Path, source: str, re
 
 
 def test_source_is_checked_without_the_file_system() -> None:
-    assert check_source("/srv/*/run.h5") == "/srv/*/run.h5"
+    check_sources(["/srv/*/run.h5", "/srv/run"])
     with pytest.raises(PatternInvalid):
-        check_source("/srv/[z-a]")
+        check_sources(["/srv/run", "/srv/[z-a]"])
     with pytest.raises(PathInvalid):
-        check_source("srv/*")
+        check_sources(["/srv/*", "srv/*"])
+
+
+def test_patterns_of_one_batch_have_a_bound_together_and_plain_paths_have_none() -> None:
+    check_sources(["/srv/" + "x" * 1000] * 1000)
+    many = ["/srv/" + "*/" * 1000] * (MAX_PATTERN_CHARACTERS // 1000)
+    check_sources(many)
+    with pytest.raises(PatternInvalid, match=str(MAX_PATTERN_CHARACTERS)):
+        check_sources([*many, "/srv/" + "*" * 1000])
+
+
+def test_walk_tells_how_far_it_came_where_it_takes_nothing(tmp_path: Path) -> None:
+    _touch(tmp_path, "a/b.txt", "a/c.txt", "d.h5", "e/f.txt", "no.txt")
+    through = [*steps(f"{tmp_path}/**/*.h5", Choice(exclude=("no*",)), root=tmp_path)]
+    names = ["a", "a/b.txt", "a/c.txt", "d.h5", "e", "e/f.txt", "no.txt"]
+    assert [step.path for step in through] == [f"{tmp_path}/{name}" for name in names]
+    assert [type(step) for step in through] == [Found if name == "d.h5" else Passed for name in names]
+
+
+@pytest.mark.parametrize("pattern", ["**/*.h5", "*/*.h5", "**/*.none"])
+def test_walk_goes_on_after_any_step_and_counts_nothing_twice(tmp_path: Path, pattern: str) -> None:
+    _touch(tmp_path, "a/b.txt", "a/no.h5", "a/c.h5", "d.h5", "no/x.h5", "e/f.txt", "e/g.h5")
+    choice = Choice(exclude=("no*",))
+    whole = steps(f"{tmp_path}/{pattern}", choice, root=tmp_path)
+    seen = [(step, whole.excluded, whole.unmatched) for step in whole]
+    for n, (step, excluded, unmatched) in enumerate(seen):
+        rest = steps(f"{tmp_path}/{pattern}", choice, root=tmp_path, after=step.path, unmatched=unmatched)
+        assert [*rest] == [later for later, _, _ in seen[n + 1 :]]
+        assert excluded + rest.excluded == whole.excluded
+
+
+def test_pattern_that_nothing_matched_so_far_is_told_at_the_end(tmp_path: Path) -> None:
+    _touch(tmp_path, "a.txt", "b.txt")
+    whole = steps(f"{tmp_path}/*.h5", root=tmp_path)
+    first = next(iter(whole))
+    assert (first.path, whole.unmatched) == (f"{tmp_path}/a.txt", True)
+    (_, told) = steps(f"{tmp_path}/*.h5", root=tmp_path, after=first.path, unmatched=True)
+    assert isinstance(told, Skipped)
+    assert told.reason is SkipReason.NO_MATCH
+
+
+def test_walk_of_a_pattern_stays_one_though_its_text_becomes_a_file(tmp_path: Path) -> None:
+    _touch(tmp_path, "a1", "a2")
+    (first, _) = walk(f"{tmp_path}/a*", root=tmp_path)
+    _touch(tmp_path, "a*")
+    (rest,) = walk(f"{tmp_path}/a*", root=tmp_path, after=first.path)
+    assert rest.path == f"{tmp_path}/a2"
 
 
 def test_error_that_says_nothing_about_the_entry_ends_the_walk() -> None:

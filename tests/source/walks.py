@@ -1,8 +1,9 @@
 """Walks in one call, for tests."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
-from gridhaul.source.found import Found, Limits
+from gridhaul.source.found import Found, Limits, Passed
 from gridhaul.source.roots import Roots
 from gridhaul.source.selection import Selection
 from gridhaul.source.walk import Walk, walk_source
@@ -10,6 +11,20 @@ from gridhaul.transfer.batches import Choice, Skipped
 
 NO_LIMITS = Limits(max_file_bytes=None, longest_prefix="")
 Item = Found | Skipped
+
+
+class Items:
+    """The items of a walk, without the steps at which nothing was found."""
+
+    def __init__(self, walk: Walk) -> None:
+        self._walk = walk
+
+    @property
+    def excluded(self) -> int:
+        return self._walk.excluded
+
+    def __iter__(self) -> Iterator[Item]:
+        return (step for step in self._walk if not isinstance(step, Passed))
 
 
 def walk(
@@ -20,11 +35,27 @@ def walk(
     name: str = "",
     limits: Limits = NO_LIMITS,
     after: str = "",
+) -> Items:
+    """Return the items of the walk of a source beneath the root; the source is the root if none is given."""
+    return Items(steps(source, choice, root=root, name=name, limits=limits, after=after))
+
+
+def steps(
+    source: Path | str,
+    choice: Choice | None = None,
+    *,
+    root: Path | None = None,
+    name: str = "",
+    limits: Limits = NO_LIMITS,
+    after: str = "",
+    unmatched: bool = False,
 ) -> Walk:
     """Return the walk of a source beneath the root; the source is the root if none is given."""
     roots = Roots.any_of((root or Path(source),))
     selection = Selection(choice or Choice())
-    return walk_source(str(source), roots, name=name, selection=selection, limits=limits, after=after)
+    return walk_source(
+        str(source), roots, name=name, selection=selection, limits=limits, after=after, unmatched=unmatched
+    )
 
 
 def names_of(source: Path | str, choice: Choice | None = None, *, root: Path | None = None) -> list[str]:

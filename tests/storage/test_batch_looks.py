@@ -9,6 +9,7 @@ import pytest
 from bson import ObjectId
 
 from gridhaul.storage.connect import Database, Document
+from gridhaul.transfer.batches import Skipped
 from gridhaul.transfer.model import Queue, RecordId
 from gridhaul.transfer.states import Action, DeliveryState, FileState
 from tests.contracts.ports import (
@@ -128,6 +129,26 @@ async def test_counts_read_no_record(ports: Ports, reads: Reads) -> None:
     counts = await ports.members.counts(A_BATCH)
     assert (counts.files["REGISTERED"].count, counts.deliveries["QUEUED"].count) == (MEMBERS, MEMBERS)
     await reads.require_at_most(0, queries=2)
+
+
+async def test_counts_of_skipped_paths_read_no_path(ports: Ports, reads: Reads) -> None:
+    paths = [Skipped(path=f"/srv/{number}", reason=f"r{number % 2}", detail="") for number in range(MEMBERS)]
+    await ports.skipped.add(A_BATCH, paths)
+    await reads.begin()
+    assert await ports.skipped.counts(A_BATCH) == {"r0": MEMBERS // 2, "r1": MEMBERS // 2}
+    await reads.require_at_most(0, queries=1)
+
+
+async def test_look_for_deliveries_that_are_worked_on_reads_hardly_any(
+    ports: Ports, database: Database, reads: Reads
+) -> None:
+    await reads.begin()
+    assert await ports.members.any_deliverable(A_BATCH)
+    await reads.require_at_most(FEW, queries=1)
+    await _rest_in(database, "deliveries", DeliveryState.DELIVERED)
+    await reads.begin()
+    assert not await ports.members.any_deliverable(A_BATCH)
+    await reads.require_at_most(FEW, queries=1)
 
 
 async def test_stored_files_are_read_once_in_the_order_of_their_names(

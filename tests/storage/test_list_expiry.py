@@ -23,18 +23,12 @@ async def test_only_what_no_batch_uses_goes_away(database: Database) -> None:
     used, unused = await _made(lists), await _made(lists)
     await lists.add_page(lists.new_id(), 0, ListPage(first_line=1, text=b"/srv/a"))  # it broke off
     assert await lists.keep(used) is not None
-    admin = database.client.admin
-    await admin.command("setParameter", 1, ttlMonitorSleepSecs=1)
-    try:
-        ended = {"expires_at": {"$exists": True}}
-        for collection in (database["lists"], database["list_pages"]):
-            await collection.update_many(ended, [{"$set": {"expires_at": {"$subtract": ["$$NOW", 1000]}}}])
-
-        deadline = time.monotonic() + 60
-        while [await database[name].count_documents({}) for name in ("lists", "list_pages")] != [1, 1]:
-            assert time.monotonic() < deadline
-            await asyncio.sleep(0.05)
-    finally:
-        await admin.command("setParameter", 1, ttlMonitorSleepSecs=60)
+    ended = {"expires_at": {"$exists": True}}
+    for collection in (database["lists"], database["list_pages"]):
+        await collection.update_many(ended, [{"$set": {"expires_at": {"$subtract": ["$$NOW", 1000]}}}])
+    deadline = time.monotonic() + 60
+    while [await database[name].count_documents({}) for name in ("lists", "list_pages")] != [1, 1]:
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.05)
     assert await lists.get(unused) is None
     assert await lists.page(used, 0) is not None

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -74,6 +74,21 @@ async def test_page_of_lost_deliveries_reads_no_more_than_it_shows(database: Dat
     for after in (None, newest[2]):
         assert len(await ports.deliveries.page_of_lost(owner=owner, limit=LIMIT, after=after)) == LIMIT
         await _assert_last_read(database, "deliveries", "lost")
+
+
+@pytest.mark.parametrize("owner", [None, OWNER])
+async def test_page_of_path_lists_reads_no_more_than_it_shows(database: Database, owner: str | None) -> None:
+    lists = mongo_ports(database, lease_seconds=60).lists
+    values = {"format": "paths", "length": 6, "entries": 1, "relative": 0, "pages": 1, "created_at": datetime.now(UTC)}
+    names = (OWNER, "another")
+    await database["lists"].insert_many([{**values, "owner": names[n % 2]} for n in range(RECORDS)])
+    await database.command("profile", 2)
+    before = None
+    for _ in range(2):
+        shown = await lists.newest(owner=owner, limit=LIMIT, before=before)
+        assert len(shown) == LIMIT
+        await _assert_last_read(database, "lists", owner)
+        before = shown[-1].id
 
 
 async def test_batch_of_another_owner_is_not_read(database: Database) -> None:

@@ -32,7 +32,7 @@ Work = Callable[[], Coroutine[Any, Any, None]]
 def fast(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(attempt, "TICK_SECONDS", 0.002)
     monkeypatch.setattr(attempt, "PROGRESS_SECONDS", 0.005)
-    monkeypatch.setattr(attempt, "LOOK_SECONDS", 0.005)
+    monkeypatch.setattr(attempt, "LEASE_LOOK_SECONDS", 0.005)
     monkeypatch.setattr(attempt, "END_RETRY_SECONDS", 0.005)
     monkeypatch.setattr(retry, "BASE_SECONDS", 0.0)
 

@@ -22,7 +22,7 @@ from gridhaul.transfer.inspection import not_shown
 from gridhaul.transfer.model import Evidence, File, NewDelivery, Receipt, RecordId, RemoteObject
 from gridhaul.transfer.naming import MARKER
 from gridhaul.transfer.states import DELIVERABLE, DELIVERY_MOVES, Action, DeliveryState
-from tasks.known_targets import KnownTargets
+from tasks.delivering.known_targets import KnownTargets
 from tasks.run_check import check_some
 from tests.contracts.bytes_to_store import some_bytes
 from tests.contracts.memory_seen_targets import MemorySeenTargets

@@ -29,7 +29,7 @@ DATA = some_bytes(3 * MIB)
 def _soon_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make a worker stop soon after a cancel. `test_finalize_file` measures how soon it stops at its own pace."""
     monkeypatch.setattr(attempt, "TICK_SECONDS", 0.01)
-    monkeypatch.setattr(attempt, "LOOK_SECONDS", 0.02)
+    monkeypatch.setattr(attempt, "LEASE_LOOK_SECONDS", 0.02)
 
 
 class Stuck(Damaged):

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,12 +12,12 @@ import pytest
 
 from gridhaul.targets.http_session import HttpSession
 from gridhaul.transfer.errors import DatabaseUnavailable, TargetUnavailable
-from gridhaul.transfer.model import Delivery, Evidence, IfExists, RecordId
+from gridhaul.transfer.model import Delivery, Evidence, IfExists, Lease, RecordId
 from gridhaul.transfer.ports.targets import Target
 from gridhaul.transfer.states import DELIVERABLE, DELIVERY_MOVES, Action, DeliveryState
-from tasks import deliver_together as together
 from tasks.clean_delivery import clean_up
-from tasks.deliver_together import deliver_together
+from tasks.delivering import deliver_together as together
+from tasks.delivering.deliver_together import deliver_together
 from tasks.finalize_file import deliver_file
 from tasks.runtime import Runtime
 from tests.contracts.bytes_to_store import MIB, some_bytes
@@ -290,6 +290,54 @@ async def test_stopped_worker_gives_the_deliveries_back(there: There) -> None:
     assert not there.alone
 
 
+async def test_unexpected_error_stops_the_other_writes_before_the_leases_are_released(there: There) -> None:
+    ids = await there.open(*_names(4))
+    writing: set[str] = set()
+    all_write, writing_at_release = asyncio.Event(), []
+
+    async def break_one(name: str) -> None:
+        writing.add(name)
+        if len(writing) == len(ids):
+            all_write.set()
+        try:
+            await all_write.wait()
+            if ids[0] in name:
+                raise RuntimeError("unexpected")
+            await asyncio.sleep(5)
+        finally:
+            writing.remove(name)
+
+    there.before(there.writes, break_one)
+    release = there.bench.deliveries.release_all
+
+    async def note_and_release(leases: Collection[Lease]) -> None:
+        writing_at_release.append(set(writing))
+        there.monkeypatch.undo()
+        await release(leases)
+
+    there.monkeypatch.setattr(there.bench.deliveries, "release_all", note_and_release)
+    done = await there.deliver(ids)
+    assert writing_at_release == [set()]
+    assert [one.state for one in done] == [DELIVERED] * 4
+    assert there.holds() == there.data
+
+
+async def test_deliveries_whose_contents_are_all_damaged_are_claimed_and_read_together_once(there: There) -> None:
+    ids = await there.open(*_names(3))
+    for file in await there.bench.files.get_all([(await there.now(one)).file_id for one in ids]):
+        assert file.content_id is not None
+        data, digest = there.bench.contents.chunks[file.content_id][0]
+        there.bench.contents.chunks[file.content_id][0] = (b"x" + data[1:], digest)
+    asked: list[str] = []
+    calls = {"claim_plain": there.bench.deliveries, "read_whole": there.bench.contents}
+    for name, port in calls.items():
+        there.monkeypatch.setattr(port, name, _noted(name, getattr(port, name), asked))
+    done = await there.deliver(ids)
+    assert asked == ["claim_plain", "read_whole"]
+    assert there.alone == ids
+    assert [code_of(one) for one in done] == ["chunk_corrupt"] * 3
+
+
 async def test_policies_that_may_replace_or_rename_make_their_own_journeys(there: There) -> None:
     plain = await there.open("a.bin")
     others = await there.open("b.bin", if_exists=IfExists.OVERWRITE) + await there.open(
@@ -420,6 +468,14 @@ async def test_each_folder_is_listed_twice_however_many_objects_it_gets(there: T
     tags = asked.pop("PROPFIND 0", 0)  # the tag by which a later attempt recognises the renamed object
     assert tags <= 20
     assert asked == {"PUT": 20, "GET": 20, "MOVE": 20, "PROPFIND 1": 2}
+
+
+def _noted(name: str, call: Callable[..., Any], calls: list[str]) -> Callable[..., Any]:
+    async def noted(*args: Any, **kwargs: Any) -> Any:
+        calls.append(name)
+        return await call(*args, **kwargs)
+
+    return noted
 
 
 def _noting(names: list[str]) -> Hook:

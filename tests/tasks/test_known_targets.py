@@ -13,7 +13,7 @@ from gridhaul.transfer.model import Attributes
 from gridhaul.transfer.naming import MARKER, scratch_name
 from gridhaul.transfer.ports.targets import BeforeWriting, Blocks, Facts, Leaving
 from gridhaul.transfer.states import DeliveryState
-from tasks.known_targets import KnownTargets
+from tasks.delivering.known_targets import KnownTargets
 from tests.contracts.memory_seen_targets import MemorySeenTargets
 from tests.delivered import objects_in
 from tests.tasks.delivery_bench import NAME, Bench, code_of

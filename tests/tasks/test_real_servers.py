@@ -110,7 +110,7 @@ async def test_delivery_cancelled_in_the_middle_can_be_done_again(
     there: There, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(attempt, "TICK_SECONDS", 0.01)  # how soon a worker stops is measured elsewhere
-    monkeypatch.setattr(attempt, "LOOK_SECONDS", 0.02)
+    monkeypatch.setattr(attempt, "LEASE_LOOK_SECONDS", 0.02)
     bench, reached = there.bench, Event()
 
     class Stuck(Damaged):

@@ -27,7 +27,7 @@ STORED = (FileState.STORED, None)
 
 @pytest.fixture
 def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
-    for module, name in ((attempt, "TICK_SECONDS"), (store_bundle, "LOOK_SECONDS")):
+    for module, name in ((attempt, "TICK_SECONDS"), (store_bundle, "TICK_SECONDS")):
         monkeypatch.setattr(module, name, 0.002)
     return Bench(root=tmp_path)
 

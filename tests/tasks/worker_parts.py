@@ -4,7 +4,7 @@ from typing import Any
 
 from gridhaul.process.settings import WorkerSettings
 from gridhaul.transfer.ports.targets import Target, Targets
-from tasks.known_targets import KnownTargets
+from tasks.delivering.known_targets import KnownTargets
 from tasks.turns import Turns
 from tests.contracts.memory_seen_targets import MemorySeenTargets
 from tests.unused import UNUSED
@@ -25,9 +25,9 @@ def only(target: Target) -> KnownTargets:
     return known(_Only(target))
 
 
-def alone() -> Turns:
+def alone() -> Turns[Any]:
     """Return the turns of a child that takes messages of no queue, so it never looks whether another account waits."""
-    return Turns(UNUSED, frozenset())
+    return Turns(UNUSED, queues=frozenset(), journeys={}, stopping=lambda: False)
 
 
 class _Only:

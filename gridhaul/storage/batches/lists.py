@@ -1,11 +1,14 @@
 """Lists and manifests in MongoDB, in pages. An index removes what no batch uses."""
 
+from collections.abc import Sequence
+
 from bson import ObjectId
+from pymongo import DESCENDING
 
 from gridhaul.storage.codec import Codec, new_id
 from gridhaul.storage.connect import Database, Document, maps_database_errors
 from gridhaul.storage.lease import GONE, NOW, after
-from gridhaul.transfer.batches import BatchState
+from gridhaul.transfer.batches import AT_ITS_END
 from gridhaul.transfer.lists import ListPage, NewList, PathList
 from gridhaul.transfer.model import RecordId
 
@@ -46,9 +49,23 @@ class MongoLists:
         unused = {"owner": owner, "expires_at": {"$exists": True}}
         return await self._lists.count_documents(unused, limit=limit)
 
+    async def newest(self, *, owner: str | None, limit: int, before: RecordId | None) -> Sequence[PathList]:
+        wanted: Document = {} if owner is None else {"owner": owner}
+        if before is not None:
+            wanted["_id"] = {"$lt": ObjectId(before)}
+        cursor = self._lists.find(wanted).sort("_id", DESCENDING).limit(limit)
+        return [self._codec.decode(document) async for document in cursor]
+
     async def forget(self, list_id: RecordId) -> None:
         await self._lists.delete_one({"_id": ObjectId(list_id)})
         await self._pages.delete_many({"list_id": ObjectId(list_id)})
+
+    async def forget_unused(self, list_id: RecordId) -> bool:
+        unused = {"_id": ObjectId(list_id), "expires_at": {"$exists": True}}
+        removed = await self._lists.delete_one(unused)
+        if removed.deleted_count:
+            await self.forget(list_id)
+        return bool(removed.deleted_count)
 
     async def keep(self, list_id: RecordId) -> PathList | None:
         stays = [{"$set": {"expires_at": GONE}}]
@@ -65,7 +82,8 @@ class MongoLists:
 
     async def release(self, list_id: RecordId, batch_id: RecordId) -> None:
         others = {"list_id": ObjectId(list_id), "_id": {"$ne": ObjectId(batch_id)}}
-        if await self._batches.find_one({**others, "state": {"$ne": BatchState.DELETED.value}}, {"_id": 1}) is None:
+        users = {**others, "state": {"$nin": sorted(AT_ITS_END)}}
+        if await self._batches.find_one(users, {"_id": 1}) is None:
             await self.forget(list_id)
 
     async def _require(self, list_id: RecordId) -> PathList:

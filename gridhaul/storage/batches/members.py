@@ -24,7 +24,7 @@ from gridhaul.transfer.batches import (
 )
 from gridhaul.transfer.model import File, NewFile, Queue, RecordId
 from gridhaul.transfer.ports.batches import DueDelivery, DueMembers
-from gridhaul.transfer.states import DELIVERY_MOVES, FILE_MOVES, Action, FileState
+from gridhaul.transfer.states import DELIVERABLE, DELIVERY_MOVES, FILE_MOVES, Action, DeliveryState, FileState
 
 NAMES_OF_BATCH = [("batch_id", 1), ("name", 1)]
 # Without this hint MongoDB may read files of other batches in the order of their ids.
@@ -55,8 +55,8 @@ class MongoMembers:
 
     async def due(self, batch_id: RecordId, queue: Queue, *, limit: int) -> DueMembers:
         wanted = _owed(batch_id, queue) | {"$expr": DUE_AND_FREE}
-        found = _first(self._deliveries, wanted, limit, {"length": 1})
-        deliveries = [DueDelivery(id=RecordId(str(one["_id"])), length=one["length"]) async for one in found]
+        found = _first(self._deliveries, wanted, limit, {"length": 1, "state": 1})
+        deliveries = [_due_delivery(one) async for one in found]
         if deliveries:
             return DueMembers(deliveries=deliveries)
         files = [one async for one in _first(self._files, wanted, limit, WITHOUT_HISTORY)]
@@ -94,6 +94,9 @@ class MongoMembers:
                 return True
         return False
 
+    async def any_deliverable(self, batch_id: RecordId) -> bool:
+        return bool(await self._in_states(self._deliveries, batch_id, DELIVERABLE, 1))
+
     async def follow(self, batch_id: RecordId, action: Action, *, who: str | None, limit: int) -> int:
         file_move, delivery_move = FILE_MOVES[action], DELIVERY_MOVES[action]
         moved = 0
@@ -102,6 +105,10 @@ class MongoMembers:
             moved += await self._files_port.move_all(ids, file_move, who=who)
         ids = await self._in_states(self._deliveries, batch_id, delivery_move.from_states, limit)
         return moved + await self._deliveries_port.move_all(ids, delivery_move, who=who)
+
+    async def retry_cancelled(self, batch_id: RecordId, *, limit: int) -> int:
+        ids = await self._in_states(self._deliveries, batch_id, {DeliveryState.CANCELLED}, limit)
+        return await self._deliveries_port.move_all(ids, DELIVERY_MOVES[Action.RETRY], who=None)
 
     async def retry_unchanged(self, file_ids: Sequence[RecordId]) -> int:
         return await self._files_port.move_all(file_ids, FILE_MOVES[Action.RETRY], who=None)
@@ -138,6 +145,12 @@ class MongoMembers:
     ) -> list[RecordId]:
         wanted = {"batch_id": ObjectId(batch_id), "state": {"$in": sorted(states)}}
         return [RecordId(str(one["_id"])) async for one in documents.find(wanted, {"_id": 1}).limit(limit)]
+
+
+def _due_delivery(document: Document) -> DueDelivery:
+    return DueDelivery(
+        id=RecordId(str(document["_id"])), length=document["length"], state=DeliveryState(document["state"])
+    )
 
 
 def _owed(batch_id: RecordId, queue: Queue) -> Document:

@@ -8,6 +8,7 @@ from bson import ObjectId
 
 from gridhaul.storage.connect import Database, Document, maps_database_errors
 from gridhaul.storage.content.inserting import doubles
+from gridhaul.storage.schema import SKIPPED_BY_REASON
 from gridhaul.transfer.batches import Skipped
 from gridhaul.transfer.errors import NotFound
 from gridhaul.transfer.model import RecordId
@@ -43,4 +44,5 @@ class MongoSkippedPaths:
             {"$match": {"batch_id": ObjectId(batch_id)}},
             {"$group": {"_id": "$reason", "count": {"$sum": 1}}},
         ]
-        return {one["_id"]: one["count"] async for one in await self._collection.aggregate(grouped)}
+        groups = await self._collection.aggregate(grouped, hint=dict.fromkeys(SKIPPED_BY_REASON, 1))
+        return {one["_id"]: one["count"] async for one in groups}

@@ -168,6 +168,9 @@ class WebDavTarget:
             return None
         return await entries_in(self._session, folder, at_most=at_most)
 
+    async def free_bytes(self) -> int | None:
+        return await self._lookup.free_bytes()
+
     async def close(self) -> None:
         await self._session.close()
 

@@ -8,7 +8,7 @@ from typing import Protocol
 from gridhaul.transfer.batches import Batch, BatchState, Counts, Lane, NewBatch, Skipped, StoredMember, Token
 from gridhaul.transfer.model import File, Hint, NewFile, Queue, RecordId, SourceIdentity
 from gridhaul.transfer.ports.leasing import LeasedRecords, MovableRecords, ReadableRecords
-from gridhaul.transfer.states import Action
+from gridhaul.transfer.states import Action, DeliveryState
 
 
 class BatchRegistry(ReadableRecords[Batch], MovableRecords[Batch, BatchState], Protocol):
@@ -32,7 +32,7 @@ class BatchRegistry(ReadableRecords[Batch], MovableRecords[Batch, BatchState], P
         """Write the counts into the record of an open batch, whoever holds it."""
 
 
-class RunnableBatches(LeasedRecords[Batch, BatchState], Protocol):
+class RunnableBatches(LeasedRecords[Batch, BatchState], MovableRecords[Batch, BatchState], Protocol):
     """The batches as workers use them."""
 
     async def claim_in_its_state(self, batch_id: RecordId, *, holder: str) -> Batch | None:
@@ -68,6 +68,7 @@ class DueDelivery:
 
     id: RecordId
     length: int  # bytes of its file
+    state: DeliveryState
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -102,11 +103,17 @@ class Members(Protocol):
     async def any_open(self, batch_id: RecordId) -> bool:
         """Return whether any member is open: a file that is not stored yet or owes deliveries, or a delivery."""
 
+    async def any_deliverable(self, batch_id: RecordId) -> bool:
+        """Return whether any delivery waits for a worker, or is worked on."""
+
     async def follow(self, batch_id: RecordId, action: Action, *, who: str | None, limit: int) -> int:
         """Do an operator's action on at most `limit` files and as many deliveries; return how many were moved.
 
         Files that a retry would store again are left out: their sources have to be looked at first.
         """
+
+    async def retry_cancelled(self, batch_id: RecordId, *, limit: int) -> int:
+        """Queue at most `limit` CANCELLED deliveries again, and return how many were queued."""
 
     async def retry_unchanged(self, file_ids: Sequence[RecordId]) -> int:
         """Queue FAILED and CANCELLED files again, and return how many were queued."""

@@ -3,6 +3,7 @@
 A list that no batch uses goes away by itself a day after it was sent. Pages without a list go away like that, too.
 """
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from gridhaul.transfer.lists import ListPage, NewList, PathList
@@ -31,11 +32,17 @@ class ListIntake(KeptLists, Protocol):
     async def get(self, list_id: RecordId) -> PathList | None:
         """Return the list, or None if there is none."""
 
+    async def newest(self, *, owner: str | None, limit: int, before: RecordId | None) -> Sequence[PathList]:
+        """Return lists, newest first: those of the owner, or all for None; after `before` if that is given."""
+
     async def count_unused(self, owner: str, *, limit: int) -> int:
         """Return how many lists of the owner no batch uses, counted up to `limit`."""
 
     async def forget(self, list_id: RecordId) -> None:
         """Remove the list and its pages."""
+
+    async def forget_unused(self, list_id: RecordId) -> bool:
+        """Remove the list and its pages, and return True; False if a batch uses the list, or if there is none."""
 
 
 class UsedLists(KeptLists, Protocol):
@@ -45,4 +52,4 @@ class UsedLists(KeptLists, Protocol):
         """Return the page of the number, from 0; None after the last page."""
 
     async def release(self, list_id: RecordId, batch_id: RecordId) -> None:
-        """Remove the list, unless another batch than this one uses it: any batch that is not DELETED."""
+        """Remove the list, unless another batch than this one uses it: any batch that is not being deleted."""

@@ -6,7 +6,7 @@ from gridhaul.transfer.attributes import has_mode, has_mtime
 from gridhaul.transfer.errors import GridhaulError
 from gridhaul.transfer.model import Attributes, Delivery, Evidence, Receipt
 from gridhaul.transfer.ports.targets import AtomicCommit, KeepsAttributes
-from tasks.object_reader import ObjectReader
+from tasks.delivering.object_reader import ObjectReader
 
 
 async def make_receipt(

@@ -9,19 +9,20 @@ from gridhaul.transfer.bundle import CheckedContent
 from gridhaul.transfer.errors import GridhaulError
 from gridhaul.transfer.model import Attributes, CheckedObject, Delivery, Evidence, FolderEntry
 from gridhaul.transfer.naming import temporary_name
-from gridhaul.transfer.ports.targets import AtomicCommit, KeepsAttributes, LooksTogether, Probed, Target
+from gridhaul.transfer.ports.targets import AtomicCommit, KeepsAttributes, Probed
 from gridhaul.transfer.states import DeliveryState
 from tasks.attempt import AFTER_PROGRESS, Meter
-from tasks.final_name import is_content
-from tasks.object_reader import ObjectReader
-from tasks.receipt import make_receipt
-from tasks.sent_object import SentObject
-from tasks.shared_leases import SharedLeases
+from tasks.delivering.final_name import is_content
+from tasks.delivering.look_together import LookingTarget
+from tasks.delivering.object_reader import ObjectReader
+from tasks.delivering.receipt import make_receipt
+from tasks.delivering.sent_object import SentObject
+from tasks.delivering.shared_leases import SharedLeases
 
 READ_AT_ONCE_BYTES = 1 << 20  # a longer object is read only after the target was asked for its length and digest
 
 
-class LooksAndCommits(Target, AtomicCommit, LooksTogether, Protocol):
+class LooksAndCommits(LookingTarget, AtomicCommit, Protocol):
     """The abilities that a target needs, so that deliveries to it can be made together."""
 
 

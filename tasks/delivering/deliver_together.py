@@ -8,7 +8,7 @@ which removes what the bundle left at the target, and reports the error.
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -17,15 +17,14 @@ import structlog
 
 from gridhaul.transfer.bundle import packed
 from gridhaul.transfer.errors import DatabaseUnavailable, GridhaulError, LeaseLost, StopRequested, TargetUnavailable
-from gridhaul.transfer.model import Delivery, RecordId, TaskName
-from gridhaul.transfer.ports.targets import AtomicCommit, LooksTogether
+from gridhaul.transfer.model import Delivery, RecordId
+from gridhaul.transfer.ports.targets import AtomicCommit, LooksTogether, Target
 from gridhaul.transfer.states import DeliveryState, FileState
+from tasks.delivering.look_together import Looks
+from tasks.delivering.shared_leases import SharedLeases
+from tasks.delivering.small_delivery import LooksAndCommits, SmallDelivery
 from tasks.finalize_file import deliver_file
-from tasks.look_together import Looks
 from tasks.runtime import Runtime
-from tasks.shared_leases import SharedLeases
-from tasks.small_delivery import LooksAndCommits, SmallDelivery
-from tasks.turns import does
 
 BYTES_AT_ONCE = 32 << 20  # of contents that one bundle holds in memory
 STEPS_AT_ONCE = 8  # each with a connection to the target
@@ -44,7 +43,6 @@ class ClaimedTogether:
     at: float  # a time before the claim, by the monotonic clock
 
 
-@does(TaskName.FINALIZE_FILE)
 async def deliver_together(runtime: Runtime, delivery_ids: Sequence[RecordId]) -> None:
     """Make the deliveries together, then each delivery that is or met something unusual by itself."""
     await deliver_claimed(runtime, await claim_together(runtime, delivery_ids))
@@ -60,27 +58,28 @@ async def claim_together(runtime: Runtime, delivery_ids: Sequence[RecordId]) -> 
 async def deliver_claimed(runtime: Runtime, claimed: ClaimedTogether) -> None:
     """Make the claimed deliveries together, then each other one that was asked for by itself.
 
-    If none could be made together, the target may not have been probed yet. The first delivery then goes by itself and
-    probes the target, and the others go together.
+    The first delivery to a target that is to be probed goes by itself and probes it; the others go together after that.
     """
-    delivered = await _deliver_plain(runtime, claimed)
-    left = [delivery_id for delivery_id in claimed.asked if delivery_id not in delivered]
-    if claimed.deliveries and not delivered and len(left) > 1:
-        await _deliver_each(runtime, left[:1])
-        again = await claim_together(runtime, left[1:])
-        delivered = await _deliver_plain(runtime, again)
-        left = [delivery_id for delivery_id in again.asked if delivery_id not in delivered]
-    await _deliver_each(runtime, left)
+    bundle = await _deliver_plain(runtime, claimed)
+    done, waiting = bundle.delivered, _by_target(bundle.unprobed).values()
+    first = [deliveries[0].id for deliveries in waiting]
+    await deliver_each(runtime, first)
+    others = [delivery.id for deliveries in waiting for delivery in deliveries[1:]]
+    if others:
+        done |= (await _deliver_plain(runtime, await claim_together(runtime, others))).delivered
+    left = [delivery_id for delivery_id in claimed.asked if delivery_id not in {*done, *first}]
+    await deliver_each(runtime, left)
 
 
-async def _deliver_each(runtime: Runtime, delivery_ids: Sequence[RecordId]) -> None:
+async def deliver_each(runtime: Runtime, delivery_ids: Iterable[RecordId]) -> None:
+    """Make each delivery by itself, until the worker is to stop."""
     for delivery_id in delivery_ids:
         if not runtime.delivery_attempts.stopping():
             await deliver_file(runtime, delivery_id)
 
 
-async def _deliver_plain(runtime: Runtime, claim: ClaimedTogether) -> Collection[RecordId]:
-    """Make the claimed deliveries together. Return those that are made; the others are released."""
+async def _deliver_plain(runtime: Runtime, claim: ClaimedTogether) -> "_Bundle":
+    """Make the claimed deliveries together, and release those that are not made."""
     attempts, claimed = runtime.delivery_attempts, claim.deliveries
     leases = SharedLeases(
         runtime.deliveries,
@@ -100,10 +99,11 @@ async def _deliver_plain(runtime: Runtime, claim: ClaimedTogether) -> Collection
         log.warning("deliveries_given_up", code=getattr(error, "code", type(error).__name__))
     except Exception:
         log.exception("deliveries_broke")
-    if leases.held:
+    given_back = leases.let_go()  # before they are released: nothing may be sent beside the next owner
+    if given_back:
         with suppress(DatabaseUnavailable):  # leases that are not released run out by themselves
-            await runtime.deliveries.release_all(leases.held)
-    return bundle.delivered
+            await runtime.deliveries.release_all(given_back)
+    return bundle
 
 
 class _Bundle:
@@ -114,24 +114,25 @@ class _Bundle:
         self._deliveries = runtime.deliveries
         self._leases = leases
         self.delivered: set[RecordId] = set()
+        self.unprobed: list[Delivery] = []  # a delivery on its own journey has to probe their targets
 
     async def deliver(self, claimed: Collection[Delivery]) -> None:
         for name, deliveries in _by_target(claimed).items():
             for some in packed(deliveries, most_bytes=BYTES_AT_ONCE):
                 with suppress(GridhaulError):  # each delivery meets the error on its own journey again, and reports it
-                    await self._deliver_some(await self._ready_target(name), some)
+                    await self._deliver_to(await self._runtime.targets.get(name), some)
 
-    async def _ready_target(self, name: str) -> LooksAndCommits | None:
-        """Return the target; None if it lacks an ability, or if a delivery on its own journey has to probe it."""
-        target = await self._runtime.targets.get(name)
+    async def _deliver_to(self, target: Target, deliveries: Sequence[Delivery]) -> None:
+        """Make the deliveries if the target has the abilities for that, and needs no probe."""
         if not isinstance(target, LooksTogether) or not isinstance(target, AtomicCommit):
-            return None
-        return target if await self._runtime.targets.is_ready(target) else None
-
-    async def _deliver_some(self, target: LooksAndCommits | None, deliveries: Sequence[Delivery]) -> None:
-        """Make deliveries whose contents fit into memory together."""
-        if target is None:
             return
+        if await self._runtime.targets.is_ready(target):
+            await self._deliver_some(target, deliveries)
+        else:
+            self.unprobed += deliveries
+
+    async def _deliver_some(self, target: LooksAndCommits, deliveries: Sequence[Delivery]) -> None:
+        """Make deliveries whose contents fit into memory together."""
         named = await self._hold_names(await self._read(target, deliveries))
         looks = Looks(target)
         taken = await looks.at([one.name for one in named])
@@ -179,7 +180,7 @@ class _Bundle:
         waiting, succeeded = iter(deliveries), []
         is_away = False
 
-        async def lane() -> None:
+        async def do_steps() -> None:
             nonlocal is_away
             for one in waiting:
                 try:
@@ -191,7 +192,9 @@ class _Bundle:
                 if is_away:
                     return
 
-        await asyncio.gather(*(lane() for _ in range(STEPS_AT_ONCE)))
+        async with asyncio.TaskGroup() as steps:  # an unexpected exception stops all of them before the group raises it
+            for _ in range(STEPS_AT_ONCE):
+                steps.create_task(do_steps())
         return succeeded
 
 

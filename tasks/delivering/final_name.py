@@ -7,7 +7,7 @@ from gridhaul.transfer.model import CheckedObject, Content, Delivery, IfExists, 
 from gridhaul.transfer.naming import renamed
 from gridhaul.transfer.ports.deliveries import HeldNames
 from gridhaul.transfer.ports.targets import Tagging, Target
-from tasks.object_reader import ObjectReader
+from tasks.delivering.object_reader import ObjectReader
 
 NAMES_TRIED_AT_MOST = 1000
 BUSY_SECONDS = 2

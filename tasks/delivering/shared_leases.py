@@ -8,7 +8,7 @@ from typing import Any
 from gridhaul.transfer.errors import DatabaseUnavailable, LeaseLost, StopRequested
 from gridhaul.transfer.model import Delivery, Lease, RecordId
 from gridhaul.transfer.ports.deliveries import BundledDeliveries
-from tasks.attempt import LOOK_SECONDS, TICK_SECONDS, Tenure
+from tasks.attempt import LEASE_LOOK_SECONDS, TICK_SECONDS, Tenure
 
 
 class SharedLeases:
@@ -41,9 +41,10 @@ class SharedLeases:
             raise LeaseLost("the delivery was taken from its worker")
         self._tenure.check()
 
-    @property
-    def held(self) -> list[Lease]:
-        return [*self._leases.values()]
+    def let_go(self) -> list[Lease]:
+        """Return the leases that are still held, for the caller to release; from now on `check` refuses them."""
+        held, self._leases = [*self._leases.values()], {}
+        return held
 
     def end(self, delivery_ids: Collection[RecordId]) -> None:
         """Forget leases that the caller has ended."""
@@ -84,7 +85,7 @@ class SharedLeases:
                 if self._stopping():
                     raise StopRequested
                 self._tenure.check()
-                if time.monotonic() - looked_at >= LOOK_SECONDS:
+                if time.monotonic() - looked_at >= LEASE_LOOK_SECONDS:
                     looked_at = time.monotonic()
                     await self._look()
         finally:

@@ -5,8 +5,8 @@ import asyncio
 from gridhaul.transfer.errors import OutcomeUnknown, TargetInconsistent, TargetMismatch
 from gridhaul.transfer.model import CheckedObject, Evidence, RemoteObject
 from gridhaul.transfer.ports.targets import Tagging
-from tasks.final_name import is_content, is_not_comparable
-from tasks.object_reader import ObjectReader
+from tasks.delivering.final_name import is_content, is_not_comparable
+from tasks.delivering.object_reader import ObjectReader
 
 SHOWN_LATE_SECONDS = (0.5, 1.5)  # waits between looks: servers with caches show an older length for a moment
 
