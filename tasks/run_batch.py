@@ -8,11 +8,11 @@ from gridhaul.transfer.manifests import SumsDigest
 from gridhaul.transfer.model import Hint, Queue, RecordId, TaskName
 from gridhaul.transfer.states import FILE_MOVES, Action, FileState
 from tasks.attempt import Meter, Tenure
+from tasks.batches.deleting import delete_files
+from tasks.batches.planning import plan_some
+from tasks.batches.registering import register_some
+from tasks.batches.retrying import retry_files
 from tasks.celery import app
-from tasks.delete_members import delete_files
-from tasks.plan_members import plan_some
-from tasks.register_members import register_some
-from tasks.retry_members import retry_files
 from tasks.runtime import Runtime, worker
 
 MEMBERS_A_WRITE = 2000  # so many records are moved in well under a second

@@ -78,7 +78,7 @@ from gridhaul.transfer.ports.lists import UsedLists
 from gridhaul.transfer.retry import Limits
 from gridhaul.transfer.states import DeliveryState, FileState
 from tasks.attempt import Attempts, Chores
-from tasks.batch_attempts import BatchAttempts
+from tasks.batches.attempts import BatchAttempts
 from tasks.delivering.known_targets import KnownTargets
 from tasks.heartbeat import Heartbeat
 from tasks.loop import LoopThread

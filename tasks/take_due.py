@@ -3,7 +3,8 @@
 The next message is sent before the work begins, so that every child that is free takes some members too.
 """
 
-from collections.abc import Coroutine, Sequence
+import itertools
+from collections.abc import Coroutine
 from typing import Any
 
 from gridhaul.transfer.batches import STANDING, Lane, Token
@@ -11,12 +12,10 @@ from gridhaul.transfer.bundle import first_bundle, storing_task
 from gridhaul.transfer.model import File, Queue, RecordId, TaskName
 from gridhaul.transfer.states import DeliveryState, FileState
 from tasks.celery import app
-from tasks.delivering.deliver_together import claim_together, deliver_claimed
-from tasks.finalize_file import deliver_file
+from tasks.delivering.deliver_together import claim_together, deliver_claimed, deliver_each
 from tasks.run_batch import look_soon
 from tasks.runtime import Runtime, worker
-from tasks.store_bundle import claim_new, store_claimed
-from tasks.upload_file import store_file
+from tasks.store_bundle import claim_new, store_claimed, store_each
 
 MEMBERS_A_LOOK = 64  # more small deliveries together take hardly less time for each
 
@@ -51,14 +50,15 @@ async def _begin(runtime: Runtime, lane: Lane) -> Coroutine[Any, Any, None] | No
     if due.deliveries:
         ids = [delivery.id for delivery in first_bundle(due.deliveries, most=MEMBERS_A_LOOK)]
         if lane.queue is not Queue.SMALL:
-            return _deliver_alone(runtime, ids)
+            return deliver_each(runtime, ids)
         return deliver_claimed(runtime, await claim_together(runtime, ids))
     if not due.files:
         return None
     # The file that has waited longest decides, so neither kind waits until no file of the other kind is due.
     if not _is_new_and_small(due.files[0]):
-        return _store_alone(runtime, first_bundle([file for file in due.files if not _is_new_and_small(file)]))
-    together = first_bundle([file for file in due.files if _is_new_and_small(file)])
+        alone = first_bundle([*itertools.filterfalse(_is_new_and_small, due.files)])
+        return store_each(runtime, [file.id for file in alone])
+    together = first_bundle([*filter(_is_new_and_small, due.files)])
     claimed = await claim_new(runtime, [file.id for file in together])
     return store_claimed(runtime, claimed)
 
@@ -67,24 +67,12 @@ async def _begin_commits(runtime: Runtime, lane: Lane) -> Coroutine[Any, Any, No
     """Return the work on deliveries that are COMMITTING; None if none is due. No action of an operator ends them."""
     due = await runtime.batches.members.due(lane.batch_id, lane.queue, limit=MEMBERS_A_LOOK)
     ids = [delivery.id for delivery in due.deliveries if delivery.state is DeliveryState.COMMITTING]
-    return _deliver_alone(runtime, ids) if ids else None
+    return deliver_each(runtime, ids) if ids else None
 
 
 def _is_new_and_small(file: File) -> bool:
     untouched = file.state is FileState.REGISTERED and not file.attempts and file.content_id is None
     return untouched and storing_task(length=file.length, queue=file.queue) is TaskName.STORE_BUNDLE
-
-
-async def _store_alone(runtime: Runtime, files: Sequence[File]) -> None:
-    for file in files:
-        if not runtime.file_attempts.stopping():
-            await store_file(runtime, file.id)
-
-
-async def _deliver_alone(runtime: Runtime, delivery_ids: Sequence[RecordId]) -> None:
-    for delivery_id in delivery_ids:
-        if not runtime.delivery_attempts.stopping():
-            await deliver_file(runtime, delivery_id)
 
 
 async def _owe(runtime: Runtime, lane: Lane) -> None:

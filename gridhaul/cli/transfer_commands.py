@@ -166,6 +166,10 @@ def _require_fitting(options: BatchOptions, name: str | None, *, is_single: bool
     """Raise BadParameter for options that exclude each other."""
     if name is not None and not is_single:
         raise typer.BadParameter("--name names a single file; --prefix comes before the names of several")
+    if options.listed.manifest is not None and (options.include or options.exclude or options.hidden is False):
+        raise typer.BadParameter(
+            "a manifest is sent whole, so --manifest excludes --include, --exclude and --no-hidden"
+        )
     if options.papers.wanted and not wait:
         raise typer.BadParameter("--report and --sha256sums are written at the end, and exclude --no-wait")
 

@@ -125,6 +125,8 @@ def test_list_is_sent_whole_again_when_the_api_was_busy(api: ScriptedApi, run: R
         (("/srv/a", "--files-from", "-"), "give either"),
         (("/srv/a", "--manifest", "-"), "give either"),
         (("--manifest", "-", "--files-from", "-"), "exclude each other"),
+        (("--manifest", "-", "--exclude", "*.tmp"), "sent whole"),
+        (("--manifest", "-", "--no-hidden"), "sent whole"),
     ],
 )
 def test_wrong_usage_asks_nothing_of_the_api(api: ScriptedApi, run: Run, args: tuple[str, ...], why: str) -> None:

@@ -14,7 +14,7 @@ from gridhaul.transfer.model import NewDelivery, NewFile, Queue, RecordId, Sourc
 from gridhaul.transfer.states import Action, DeliveryState, FileState, Move
 from tasks import run_batch
 from tasks.attempt import Tenure
-from tasks.register_members import register_some
+from tasks.batches.registering import register_some
 from tasks.runtime import Runtime
 from tests.contracts.memory_registry import wall_clock
 from tests.contracts.ports import destination

@@ -39,7 +39,7 @@ from gridhaul.transfer.retry import Limits
 from gridhaul.transfer.states import DeliveryState, FileState
 from tasks import maintenance
 from tasks.attempt import Attempts, Chores
-from tasks.batch_attempts import BatchAttempts
+from tasks.batches.attempts import BatchAttempts
 from tasks.clean_delivery import clean_up
 from tasks.delivering.known_targets import KnownTargets
 from tasks.finalize_file import deliver_file

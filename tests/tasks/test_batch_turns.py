@@ -7,7 +7,7 @@ from gridhaul.transfer.batches import BatchState, Choice, NewBatch
 from gridhaul.transfer.model import IfChanged, Queue, RecordId, TaskName
 from gridhaul.transfer.retry import Limits
 from gridhaul.transfer.states import STORABLE, FileState
-from tasks.batch_attempts import BatchAttempts
+from tasks.batches.attempts import BatchAttempts
 from tasks.run_batch import advance
 from tasks.runtime import Batches, Runtime
 from tasks.take_due import take_some

@@ -69,7 +69,9 @@ class MongoLists:
 
     async def keep(self, list_id: RecordId) -> PathList | None:
         stays = [{"$set": {"expires_at": GONE}}]
-        await self._lists.update_one({"_id": ObjectId(list_id)}, stays)
+        kept = await self._lists.update_one({"_id": ObjectId(list_id)}, stays)
+        if not kept.matched_count:
+            return None  # its pages still go away
         own = {"list_id": ObjectId(list_id)}
         await self._pages.update_many({**own, "expires_at": {"$exists": True}}, stays)
         found = await self.get(list_id)

@@ -11,8 +11,8 @@ from gridhaul.transfer.errors import ListGone, QuotaExceeded
 from gridhaul.transfer.media_types import media_type
 from gridhaul.transfer.model import Destination, Failure, Hint, NewFile, Queue, TaskName
 from tasks.attempt import Tenure
-from tasks.find_members import SLICE_SECONDS, Finding, name_clash
-from tasks.plan_members import begin_planned
+from tasks.batches.finding import SLICE_SECONDS, Finding, name_clash
+from tasks.batches.planning import begin_planned
 from tasks.runtime import Runtime
 
 

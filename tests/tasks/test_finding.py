@@ -22,9 +22,9 @@ from gridhaul.transfer.ports.targets import Target
 from gridhaul.transfer.skipping import SkipReason
 from gridhaul.transfer.states import DeliveryState
 from tasks.attempt import Tenure
+from tasks.batches.planning import plan_some
+from tasks.batches.registering import register_some
 from tasks.delivering.known_targets import KnownTargets
-from tasks.plan_members import plan_some
-from tasks.register_members import register_some
 from tasks.runtime import Batches, Runtime
 from tests.contracts.memory_accounts import MemoryAccounts, MemoryUsage
 from tests.contracts.memory_batches import MemoryBatches, MemoryLanes, MemoryMembers, MemorySkippedPaths
@@ -262,7 +262,7 @@ async def test_update_tells_of_files_that_vanished_whichever_target_has_them(fin
 
 
 async def test_pages_of_vanished_files_leave_none_out(finder: Finder, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tasks.earlier_deliveries.PATHS_A_LOOK", 2)
+    monkeypatch.setattr("tasks.batches.earlier_deliveries.PATHS_A_LOOK", 2)
     finder.touch(*(f"run/{n}" for n in range(9)))
     for n in range(9):
         await finder.deliver(f"run/{n}", *([TARGET] if n % 3 else [TARGET, "mirror"]))

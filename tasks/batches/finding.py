@@ -21,7 +21,7 @@ from gridhaul.transfer.errors import ListGone
 from gridhaul.transfer.lists import ListPage, PathList
 from gridhaul.transfer.skipping import SkipReason
 from tasks.attempt import Tenure
-from tasks.earlier_deliveries import new_or_changed, vanished
+from tasks.batches.earlier_deliveries import new_or_changed, vanished
 from tasks.runtime import Runtime
 
 SLICE_SECONDS = 10.0  # after this time another task of the maintenance queue may run

@@ -13,8 +13,8 @@ from gridhaul.transfer.model import Failure, Hint, IfExists, TaskName
 from gridhaul.transfer.ports.targets import LooksTogether, TellsRoom
 from gridhaul.transfer.skipping import SkipReason
 from tasks.attempt import Tenure
+from tasks.batches.finding import SLICE_SECONDS, Finding, name_clash
 from tasks.delivering.look_together import Looks
-from tasks.find_members import SLICE_SECONDS, Finding, name_clash
 from tasks.runtime import Runtime
 
 
