@@ -20,7 +20,7 @@ class Rclone:
     def configured_for(cls, remotes: Remotes) -> Self:
         """Return an rclone whose remote is the WebDAV server without digests."""
         found = cls(binary=remotes.rclone, config=remotes.directory / "rclone.conf")
-        login = f"user = {USER}\npass = {found._run('obscure', remotes.password).strip()}\n"
+        login = f"user = {USER}\npass = {found._run('obscure', '--', remotes.password).strip()}\n"
         write_private(
             found.config, f"[remote]\ntype = webdav\nvendor = other\nurl = {remotes.webdav_url(WEBDAV)}\n{login}"
         )
