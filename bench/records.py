@@ -45,26 +45,24 @@ class Records:
             raise TransferFailed(f"A file is FAILED: {failed['error']}")
         return self._files.count_documents({"state": state})
 
-    def wait_for_files_of_batch(self, batch_id: str, state: str, count: int) -> None:
-        """Wait until `count` files of the batch are in the state."""
-        mine = {"batch_id": ObjectId(batch_id), "state": state}
-        wait_for(lambda: self._files.count_documents(mine) == count, what=f"{count} files of the batch are {state}")
+    def wait_for_done_batch(self, batch_id: str) -> None:
+        wanted = {"_id": ObjectId(batch_id)}
+        wait_for(lambda: _is_in("DONE", self._batches.find_one(wanted, SHOWN)), what=f"batch {batch_id} is DONE")
 
-    def wait_for_deliveries_of_batch(self, batch_id: str, state: str, count: int) -> None:
-        """Wait until `count` deliveries of the batch are in the state."""
-        mine, failed = ({"batch_id": ObjectId(batch_id), "state": one} for one in (state, "FAILED"))
+    def wait_for_delivered_batch(self, batch_id: str, count: int) -> None:
+        """Wait until `count` deliveries of the batch are DELIVERED."""
+        delivered, failed = ({"batch_id": ObjectId(batch_id), "state": state} for state in ("DELIVERED", "FAILED"))
 
         def all_are() -> bool:
             if found := self._deliveries.find_one(failed, SHOWN):
                 raise TransferFailed(f"A delivery is FAILED: {found['error']}")
-            return self._deliveries.count_documents(mine) == count
+            return self._deliveries.count_documents(delivered) == count
 
-        wait_for(all_are, what=f"{count} deliveries of the batch are {state}")
+        wait_for(all_are, what=f"{count} deliveries of the batch are DELIVERED")
 
-    def wait_for_free_batch(self, batch_id: str) -> None:
-        """Wait until no worker holds the batch."""
-        free = {"_id": ObjectId(batch_id), "lease_until": {"$exists": False}}
-        wait_for(lambda: self._batches.find_one(free, {"_id": 1}) is not None, what="no worker holds the batch")
+    def batch_of(self, file_id: str) -> str:
+        (file,) = self._files.find({"_id": ObjectId(file_id)}, {"batch_id": 1})
+        return str(file["batch_id"])
 
     def files_of_batch(self, batch_id: str) -> list[str]:
         return [str(file["_id"]) for file in self._files.find({"batch_id": ObjectId(batch_id)}, {"_id": 1})]

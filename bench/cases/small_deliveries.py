@@ -44,7 +44,7 @@ def _delivering(stand: Stand, sources: Sequence[Path]) -> Callable[[], float]:
 
     def deliver() -> float:
         folder = next(folders)
-        batch = DeliverableBatch.stored(stand, sources, folder=folder)
+        batch = DeliverableBatch.stored(stand.ours, sources, folder=folder)
         seconds, _ = timed(batch.deliver)
         batch.delete()
         stand.remotes.remove(WEBDAV, f"{folder}/")
