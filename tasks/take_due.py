@@ -11,9 +11,9 @@ from gridhaul.transfer.batches import STANDING, Lane, Token
 from gridhaul.transfer.bundle import first_bundle, storing_task
 from gridhaul.transfer.model import File, Queue, RecordId, TaskName
 from gridhaul.transfer.states import DeliveryState, FileState
+from tasks.batches.waking import look_soon
 from tasks.celery import app
 from tasks.delivering.deliver_together import claim_together, deliver_claimed, deliver_each
-from tasks.run_batch import look_soon
 from tasks.runtime import Runtime, worker
 from tasks.store_bundle import claim_new, store_claimed, store_each
 

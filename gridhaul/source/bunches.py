@@ -19,7 +19,7 @@ Step = Found | Skipped | Passed
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Bunch:
-    """What a walk found from the bunch before on."""
+    """Files that a walk found since the bunch before, and paths that it skipped."""
 
     items: Sequence[Found | Skipped]
     after: str  # the path of the last step: a walk goes on after it
