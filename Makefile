@@ -4,8 +4,6 @@ BIN := $(VENV)/bin
 # Tests that `root` runs are kept out by permissions all the same, as the services are where they run.
 UNPRIVILEGED := $(shell [ "$$(id -u)" != 0 ] || ! command -v setpriv >/dev/null || \
 	echo setpriv --bounding-set=-dac_override,-dac_read_search --inh-caps=-dac_override,-dac_read_search)
-# The tests wait more than they compute, so there is one process more than processors; four at most.
-PROCESSES ?= $(shell n=$$(nproc); echo $$((n < 3 ? n + 1 : 4)))
 PIP_INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check
 
 .PHONY: help demo up dumps restore-auth test faults fuzz bench bench-guard check format requirements clean
@@ -43,7 +41,7 @@ restore-auth: $(VENV)/run ## restore the accounts of dumps/ to GRIDHAUL_MONGO_UR
 		$(BIN)/python -m gridhaul.storage.accounts.dumps restore
 
 test: $(VENV)/dev ## run all tests, against real servers: ARGS="pytest options"
-	@$(UNPRIVILEGED) $(BIN)/python -m pytest -n $(PROCESSES) --dist loadgroup $(ARGS)
+	@$(UNPRIVILEGED) $(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadgroup $(ARGS)
 
 faults: $(VENV)/dev ## inject every fault into real processes and count the outcomes: RUNS=n ONLY=7,8,storm SEED=n LANES=n
 	@$(UNPRIVILEGED) $(BIN)/python -m tests.faults $(if $(RUNS),--runs $(RUNS)) $(if $(ONLY),--only "$(ONLY)") $(if $(SEED),--seed $(SEED)) $(if $(LANES),--lanes $(LANES))

@@ -4,11 +4,11 @@ with apache_webdav(directory) as server: …
 with apache_webdav(directory, extra="AddEncoding x-gzip .gz") as server: …  # `extra` goes into `<Directory>`
 """
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.privileges import reads_everything
 from tests.servers.programs import folder_beside, located, running
 from tests.servers.webdav import WebDavServer
 
@@ -37,7 +37,7 @@ def apache_webdav(
         config = folder / "apache.conf"
         config.write_text(_configuration(directory, folder, server, extra))
         command = [program, "-f", str(config), "-D", "FOREGROUND", "-E", "/dev/stderr"]
-        with running([*(AS_NOBODY if os.geteuid() == 0 else []), *command], port=server.port, log=folder / "log"):
+        with running([*(AS_NOBODY if reads_everything() else []), *command], port=server.port, log=folder / "log"):
             yield server
 
 
