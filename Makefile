@@ -1,7 +1,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# Tests that `root` runs are kept out by permissions all the same, as the services are where they run.
+# The tests of `root` run without its power to pass over permissions, so that they meet what the services meet.
 UNPRIVILEGED := $(shell [ "$$(id -u)" != 0 ] || ! command -v setpriv >/dev/null || \
 	echo setpriv --bounding-set=-dac_override,-dac_read_search --inh-caps=-dac_override,-dac_read_search)
 PIP_INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check

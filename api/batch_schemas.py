@@ -10,8 +10,7 @@ from api.counts import GroupView, group_views
 from api.obstacles import Obstacles
 from api.schemas import Body, FailureView, FilePath, ObjectName, TargetName, Waiting, by_kind
 from gridhaul.transfer.batches import (
-    OPEN_BATCH,
-    UNSTARTED,
+    AT_ITS_END,
     Batch,
     BatchState,
     BatchTarget,
@@ -228,13 +227,13 @@ class BatchView(BaseModel):
             deliver_to=[BatchTargetView.of(wanted) for wanted in batch.deliver_to],
             if_changed=batch.if_changed,
             state=batch.state,
-            registered=batch.position is None and batch.state not in UNSTARTED,
+            registered=batch.registered,
             update=batch.update,
             unchanged=batch.unchanged,
             excluded=batch.excluded,
             plan=PlanView.of(batch.plan),
             counts=_counts(batch),
-            summary=None if batch.state in OPEN_BATCH else SummaryView.of(batch.summary),
+            summary=SummaryView.of(batch.summary) if batch.state in {BatchState.DONE, *AT_ITS_END} else None,
             error=FailureView.of(batch.error or batch.ended_early),
             waiting=FailureView.of(obstacles.of_batch(batch)),
             created_at=batch.created_at,

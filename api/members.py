@@ -29,8 +29,7 @@ async def hint(service: Service, record: File | Delivery, task: TaskName) -> Non
     if record.batch_id is None:
         service.hints.offer(Hint(task=task, record_id=record.id, queue=record.queue))
         return
-    batch = await service.batches.get(record.batch_id)
-    if batch is not None and batch.following is None:  # else the batch was cancelled just now, and this member with it
-        await service.batches.move(record.batch_id, GO_ON_WITH_MEMBER)
+    # If members follow an action, the batch stays as it is: it is open, or a worker will cancel this member, too.
+    await service.batches.move(record.batch_id, GO_ON_WITH_MEMBER)
     for owed in await service.lanes.wake(record.batch_id, record.owner, [record.queue]):
         service.hints.offer(owed)

@@ -28,8 +28,8 @@ class DeliverableBatch:
     def stored(cls, installation: Installation, paths: Sequence[Path], *, folder: str) -> Self:
         """Send the paths, which are all in one directory, and wait until they are STORED.
 
-        Then make their deliveries into the folder, as a worker makes those of a batch that names a target. The batch
-        is DONE already, so no worker sees them before `deliver`.
+        Then make their deliveries into the folder, as a worker makes those of a batch that names a target. No lane owes
+        a hint once the batch is DONE, so no worker looks for them before `deliver` wakes the lanes.
         """
         file_ids = installation.crowd.store_as_batch(paths)
         batch_id = installation.records.batch_of(file_ids[0])

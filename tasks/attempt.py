@@ -22,7 +22,7 @@ from gridhaul.transfer.model import Failure, Lease, RecordId, Wait
 from gridhaul.transfer.ports.leasing import HeldRecords
 from gridhaul.transfer.retry import Limits, Tried, TryAgain, decide
 
-TICK_SECONDS = 0.25  # how soon a worker knows that it is to stop, or that its work is done
+TICK_SECONDS = 0.25  # how soon a worker notices that it is to stop
 PROGRESS_SECONDS = 0.5
 # Fields of a record whose attempt has made progress.
 AFTER_PROGRESS: Mapping[str, Any] = {"fruitless_attempts": 0, "wait": None}
@@ -70,6 +70,10 @@ class Meter:
         """Count bytes that this attempt has stored, sent or compared."""
         self.position += length_bytes
         self._moved += length_bytes
+
+    def step(self) -> None:
+        """Count progress that is not measured in bytes."""
+        self.position += 1
 
     def start_over(self, fields: dict[str, Any]) -> None:
         """Set the position back to 0. From now on `changes` returns these fields of the record."""

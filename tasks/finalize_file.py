@@ -47,8 +47,20 @@ def finalize_file(delivery_id: str) -> None:
 
 async def deliver_file(runtime: Runtime, delivery_id: str) -> None:
     """Claim the delivery and do it. Do nothing if the claim fails."""
+    await _claim_and_deliver(runtime, delivery_id, from_states=DELIVERABLE, to_state=DeliveryState.STREAMING)
+
+
+async def end_commit(runtime: Runtime, delivery_id: str) -> None:
+    """Do a delivery that is COMMITTING. It stays in that state, because no action of an operator may end it there."""
+    committing = DeliveryState.COMMITTING
+    await _claim_and_deliver(runtime, delivery_id, from_states=frozenset({committing}), to_state=committing)
+
+
+async def _claim_and_deliver(
+    runtime: Runtime, delivery_id: str, *, from_states: frozenset[DeliveryState], to_state: DeliveryState
+) -> None:
     delivery = await runtime.deliveries.claim(
-        RecordId(delivery_id), holder=runtime.holder, from_states=DELIVERABLE, to_state=DeliveryState.STREAMING
+        RecordId(delivery_id), holder=runtime.holder, from_states=from_states, to_state=to_state
     )
     if delivery is not None:
         runtime.turns.note(delivery.owner)

@@ -4,12 +4,12 @@ from gridhaul.transfer.batch_counts import count_batch
 from gridhaul.transfer.batches import GO_ON_WITH_MEMBER, Batch, BatchState, Counts, Summary
 from gridhaul.transfer.manifests import SumsDigest
 from gridhaul.transfer.model import RecordId, TaskName
-from tasks.attempt import Meter, Tenure
+from tasks.attempt import AFTER_PROGRESS, Meter, Tenure
 from tasks.batches.deleting import delete_files
 from tasks.batches.following import follow
 from tasks.batches.planning import plan_some
 from tasks.batches.registering import register_some
-from tasks.batches.waking import hint, look_soon, wake_lanes_of_due
+from tasks.batches.waking import hint_batch, look_soon, wake_lanes_of_due
 from tasks.celery import app
 from tasks.runtime import Runtime, worker
 
@@ -28,16 +28,17 @@ async def advance(runtime: Runtime, batch_id: str) -> None:
     if batch is None:
         return
     attempts = runtime.batches.attempts.of(batch)
-    await attempts.run(batch, lambda tenure: _advance(runtime, batch, tenure), Meter(0, lambda _: {}))
+    meter = Meter(0, lambda _: {})
+    await attempts.run(batch, lambda tenure: _advance(runtime, batch, tenure, meter), meter)
 
 
-async def _advance(runtime: Runtime, batch: Batch, tenure: Tenure) -> None:
+async def _advance(runtime: Runtime, batch: Batch, tenure: Tenure, meter: Meter) -> None:
     if batch.following is not None and not await follow(runtime, batch, batch.following, tenure):
         return
     if batch.state is BatchState.PLANNING:
-        await plan_some(runtime, batch, tenure)
+        await plan_some(runtime, batch, tenure, meter)
     elif batch.state is BatchState.REGISTERING:
-        await register_some(runtime, batch, tenure)
+        await register_some(runtime, batch, tenure, meter)
     elif batch.state is BatchState.RUNNING:
         await _end_if_over(runtime, batch)
     elif batch.state is BatchState.DELETING:
@@ -66,13 +67,13 @@ async def _end_if_over(runtime: Runtime, batch: Batch) -> None:
     records = runtime.batches.records
     if await runtime.batches.members.any_open(batch.id):
         await wake_lanes_of_due(runtime, batch)
-        looked = {"error": None, "fruitless_attempts": 0}
+        looked = {"error": None, **AFTER_PROGRESS}
         await records.release(batch.lease, BatchState.RUNNING, delay_seconds=LOOK_SECONDS, **looked)
         # The last member may have ended since the look. Its lane could not let the batch look: the batch was leased.
         if not await runtime.batches.members.any_open(batch.id):
             await look_soon(runtime, batch.id)
         return
-    if batch.position is not None and batch.ended_early is None:
+    if not batch.registered and batch.ended_early is None:
         # The batch was cancelled before everything was registered, and only single members were retried since.
         await _finish(runtime, batch, BatchState.CANCELLED)
     else:
@@ -85,7 +86,7 @@ async def _end_if_over(runtime: Runtime, batch: Batch) -> None:
 
 async def _go_on(runtime: Runtime, batch: Batch) -> None:
     if await runtime.batches.records.move(batch.id, GO_ON_WITH_MEMBER) is not None:
-        hint(runtime, batch.id)
+        hint_batch(runtime, batch.id)
 
 
 async def _count(runtime: Runtime, batch_id: RecordId) -> Counts:

@@ -296,11 +296,11 @@ async def _compose(
             lists=MongoLists(database),
             attempts=BatchAttempts(
                 records=batches,
-                # `advance` replaces both states by the state that the batch has.
+                # `BatchAttempts.of` replaces the states, and the limits while files are looked for.
                 waiting=BatchState.RUNNING,
                 failed=BatchState.RUNNING,
-                finding_attempts=settings.max_attempts,
-                **_pace(settings, stopping) | {"limits": UNLIMITED},  # a batch is never given up
+                finding=_pace(settings, stopping)["limits"],
+                **_pace(settings, stopping) | {"limits": UNLIMITED},  # only the search for files is given up
             ),
         ),
         turns=Turns(MongoWaitingOwners(database), queues=worker.queues, journeys=BY_TASK, stopping=stopping),

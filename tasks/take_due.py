@@ -4,7 +4,7 @@ The next message is sent before the work begins, so that every child that is fre
 """
 
 import itertools
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from typing import Any
 
 from gridhaul.transfer.batches import STANDING, Lane, Token
@@ -14,6 +14,7 @@ from gridhaul.transfer.states import DeliveryState, FileState
 from tasks.batches.waking import look_soon
 from tasks.celery import app
 from tasks.delivering.deliver_together import claim_together, deliver_claimed, deliver_each
+from tasks.finalize_file import end_commit
 from tasks.runtime import Runtime, worker
 from tasks.store_bundle import claim_new, store_claimed, store_each
 
@@ -67,7 +68,13 @@ async def _begin_commits(runtime: Runtime, lane: Lane) -> Coroutine[Any, Any, No
     """Return the work on deliveries that are COMMITTING; None if none is due. No action of an operator ends them."""
     due = await runtime.batches.members.due(lane.batch_id, lane.queue, limit=MEMBERS_A_LOOK)
     ids = [delivery.id for delivery in due.deliveries if delivery.state is DeliveryState.COMMITTING]
-    return deliver_each(runtime, ids) if ids else None
+    return _end_commits(runtime, ids) if ids else None
+
+
+async def _end_commits(runtime: Runtime, delivery_ids: Sequence[RecordId]) -> None:
+    for delivery_id in delivery_ids:
+        if not runtime.delivery_attempts.stopping():
+            await end_commit(runtime, delivery_id)
 
 
 def _is_new_and_small(file: File) -> bool:

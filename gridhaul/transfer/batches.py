@@ -17,7 +17,7 @@ class BatchState(StrEnum):
     PLANNING = "PLANNING"  # a worker looks what the batch would do, and registers nothing
     PLANNED = "PLANNED"
     REGISTERING = "REGISTERING"  # a worker finds and registers the batch's files; those found are worked on already
-    RUNNING = "RUNNING"  # every file is registered, and something is still open
+    RUNNING = "RUNNING"  # registering has ended, and something is still open
     PAUSED = "PAUSED"  # nothing of the batch begins
     DONE = "DONE"  # nothing of the batch is open; files may have failed or been skipped
     CANCELLED = "CANCELLED"
@@ -30,7 +30,7 @@ UNSTARTED = frozenset({BatchState.PLANNING, BatchState.PLANNED})
 OPEN_BATCH = ADVANCING | {BatchState.PLANNING, BatchState.PAUSED}
 ENDED = frozenset({BatchState.DONE, BatchState.CANCELLED})
 AT_ITS_END = frozenset({BatchState.DELETING, BatchState.DELETED})
-# No member of a batch in one of these states begins. A delivery that is COMMITTING already comes to its end.
+# Of a batch in one of these states no member begins; only a delivery that is COMMITTING goes on.
 STANDING = UNSTARTED | AT_ITS_END | {BatchState.PAUSED, BatchState.CANCELLED}
 
 BATCH_MOVES: Mapping[Action, Move[BatchState]] = {
@@ -52,6 +52,7 @@ CANCEL_AND_DELETE_BATCH = Move(
     from_states=OPEN_BATCH | UNSTARTED | ENDED, to_state=BatchState.DELETING, done_in=AT_ITS_END
 )
 # A member of a batch that is over was resumed or retried by itself: the batch goes on until that member is over too.
+# The move is not made while members follow an action.
 GO_ON_WITH_MEMBER = Move(from_states=ENDED, to_state=BatchState.RUNNING, done_in=ADVANCING)
 
 
@@ -189,7 +190,7 @@ class Batch:
     position: Position | None = Position(source=0)  # where registering goes on; None: everything is registered
     following: Action | None = None  # an operator's action that the members still have to follow; None: none
     followed: int = 0  # how often all members were made to follow it
-    rival_until: datetime | None = None  # until when a worker may still let members follow an action before that one
+    rival_until: datetime | None = None  # until when members may still follow an earlier action
     list_id: RecordId | None = None  # the list that names the files; None: `sources` do
     update: bool = False  # True: files whose newest delivery was made from the same bytes are left out
     unchanged: int = 0  # files that `update` left out
@@ -214,8 +215,13 @@ class Batch:
         return Lease(record_id=self.id, fence=self.fence)
 
     @property
+    def registered(self) -> bool:
+        """Return whether all sources were gone through, so that every file is registered."""
+        return self.state not in UNSTARTED and (self.position is None or self.position.vanished)
+
+    @property
     def rival_seconds(self) -> float:
-        """Return for how long, from the claim on, a worker that lost the batch may let members follow its action."""
+        """Return how many seconds after the claim another worker may still let members follow an earlier action."""
         if self.rival_until is None:
             return 0.0
         return max(0.0, (self.rival_until - self.updated_at).total_seconds())

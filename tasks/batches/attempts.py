@@ -1,4 +1,4 @@
-"""Attempts at a batch's own record: whatever goes wrong, a worker looks at the record again."""
+"""Attempts at a batch's own record: the search for files is given up at some time, everything else is repeated."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -6,6 +6,7 @@ from typing import Any
 
 from gridhaul.transfer.batches import Batch, BatchState
 from gridhaul.transfer.model import Lease
+from gridhaul.transfer.retry import Limits
 from tasks.attempt import Attempts
 
 AGAIN_SECONDS = 60.0
@@ -17,15 +18,14 @@ AFTER_FINDING = {BatchState.PLANNING: BatchState.PLANNED, BatchState.REGISTERING
 class BatchAttempts(Attempts[BatchState]):
     """Attempts at a batch. Only the attempts to find its files are bounded; anything else is tried again."""
 
-    finding_attempts: int  # in vain, one after the other
+    finding: Limits  # of the attempts to find the files
 
     def of(self, batch: Batch) -> "BatchAttempts":
         """Return the attempts at the batch in its state."""
         own = replace(self, waiting=batch.state, failed=batch.state)
         if batch.following is not None or batch.state not in AFTER_FINDING:
             return own
-        limits = replace(self.limits, attempts=self.finding_attempts)
-        return replace(own, failed=AFTER_FINDING[batch.state], limits=limits)
+        return replace(own, failed=AFTER_FINDING[batch.state], limits=self.finding)
 
     async def _give_up(self, lease: Lease, changes: Mapping[str, Any]) -> None:
         if self.failed is self.waiting:

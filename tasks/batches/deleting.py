@@ -3,7 +3,7 @@
 from gridhaul.transfer.batches import Batch, BatchState
 from gridhaul.transfer.model import RecordId
 from gridhaul.transfer.states import Action
-from tasks.attempt import Tenure
+from tasks.attempt import AFTER_PROGRESS, Tenure
 from tasks.runtime import Runtime
 
 FILES_A_WRITE = 500
@@ -14,8 +14,8 @@ NONE_YET = RecordId("f" * 24)  # comes before the ids of all files, because the 
 async def delete_files(runtime: Runtime, batch: Batch, tenure: Tenure) -> bool:
     """Delete what can be deleted now. Return whether nothing of the batch is stored or can still arrive.
 
-    If not, the batch is released, and due again later. A request that met the delete may have queued a member, which
-    no worker takes any more, so all members are cancelled again first.
+    If not, the batch is released, and due again later. If files still have open deliveries, or a request that ran
+    beside the delete queued a member, all members are cancelled again then.
     """
     deleted, busy = await _delete_all(runtime, batch, tenure)
     if busy or await runtime.batches.members.any_open(batch.id):
@@ -29,7 +29,7 @@ async def delete_files(runtime: Runtime, batch: Batch, tenure: Tenure) -> bool:
 
 
 async def _release(runtime: Runtime, batch: Batch, delay_seconds: float, **changes: object) -> None:
-    done = {"error": None, "fruitless_attempts": 0, **changes}
+    done = {"error": None, **AFTER_PROGRESS, **changes}
     await runtime.batches.records.release(batch.lease, BatchState.DELETING, delay_seconds=delay_seconds, **done)
 
 

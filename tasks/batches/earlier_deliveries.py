@@ -8,7 +8,7 @@ from gridhaul.source.found import Found
 from gridhaul.source.presence import is_gone
 from gridhaul.source.roots import Roots
 from gridhaul.source.selection import Selection
-from gridhaul.source.walk import AskedFor, split_pattern
+from gridhaul.source.walk import AskedFor, normal, split_pattern
 from gridhaul.transfer.batches import Batch, BatchTarget, Choice, Position, Skipped
 from gridhaul.transfer.skipping import SkipReason, shown
 from tasks.runtime import Runtime
@@ -48,7 +48,7 @@ async def vanished(runtime: Runtime, batch: Batch, position: Position, *, roots:
     pages: dict[str, Sequence[str]] = {}
     for target in dict.fromkeys(wanted.target for wanted in batch.deliver_to):
         pages[target] = await runtime.batches.former.paths(
-            batch.owner, target, beneath=folder.rstrip("/"), after=position.after, limit=PATHS_A_LOOK
+            batch.owner, target, beneath=normal(folder).rstrip("/"), after=position.after, limit=PATHS_A_LOOK
         )
     # Beyond the end of a full page, its target may have more paths than were read.
     end = min((paths[-1] for paths in pages.values() if len(paths) == PATHS_A_LOOK), default=None)

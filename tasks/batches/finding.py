@@ -20,7 +20,7 @@ from gridhaul.transfer.batches import Batch, Position, Skipped
 from gridhaul.transfer.errors import ListGone
 from gridhaul.transfer.lists import ListPage, PathList
 from gridhaul.transfer.skipping import SkipReason
-from tasks.attempt import Tenure
+from tasks.attempt import AFTER_PROGRESS, Meter, Tenure
 from tasks.batches.earlier_deliveries import new_or_changed, vanished
 from tasks.runtime import Runtime
 
@@ -40,11 +40,12 @@ class Taker(Protocol):
 class Finding:
     """The way through a batch's sources: where it stands, and what it has left out."""
 
-    def __init__(self, runtime: Runtime, batch: Batch, tenure: Tenure, taker: Taker) -> None:
+    def __init__(self, runtime: Runtime, batch: Batch, tenure: Tenure, taker: Taker, meter: Meter) -> None:
         self._runtime = runtime
         self._batch = batch
         self._tenure = tenure
         self._taker = taker
+        self._meter = meter
         self._list: PathList | None = None
         self._limits = Limits(
             max_file_bytes=runtime.settings.max_file_bytes,
@@ -159,7 +160,7 @@ class Finding:
         if wanted:
             skipped += await self._taker.take(wanted, roots=roots)
         await self._skip(skipped)
-        self._unchanged += unchanged  # after the last call that may fail: then the bunch is looked at once more
+        self._unchanged += unchanged  # added last: if a call above fails, the bunch is taken again
 
     async def _count_unchanged(self, found: Sequence[Found], wanted: Sequence[Found]) -> int:
         """Return how many files were left out.
@@ -190,7 +191,8 @@ class Finding:
 
     async def _note(self, position: Position | None) -> None:
         self.position = position
-        await self._runtime.batches.records.renew(self._batch.lease, **self.fields(), fruitless_attempts=0)
+        self._meter.step()
+        await self._runtime.batches.records.renew(self._batch.lease, **self.fields(), **AFTER_PROGRESS)
 
 
 def name_clash(path: str, name: str) -> Skipped:

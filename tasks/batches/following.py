@@ -2,7 +2,7 @@
 
 from gridhaul.transfer.batches import Batch
 from gridhaul.transfer.states import FILE_MOVES, Action, FileState
-from tasks.attempt import Tenure
+from tasks.attempt import AFTER_PROGRESS, Tenure
 from tasks.batches.retrying import retry_files
 from tasks.batches.waking import wake_lanes
 from tasks.runtime import Runtime
@@ -30,10 +30,10 @@ async def follow(runtime: Runtime, batch: Batch, action: Action, tenure: Tenure)
         # First wake the lanes: if this worker dies before it clears `following`, another one wakes them again.
         await wake_lanes(runtime, batch)
     if again_in:
-        changes = {"followed": batch.followed + 1, "fruitless_attempts": 0}
+        changes = {"followed": batch.followed + 1, **AFTER_PROGRESS}
         await runtime.batches.records.release(batch.lease, batch.state, delay_seconds=again_in, **changes)
         return False
-    await runtime.batches.records.renew(batch.lease, following=None)
+    await runtime.batches.records.renew(batch.lease, following=None, **AFTER_PROGRESS)
     return True
 
 

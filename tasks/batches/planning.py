@@ -12,23 +12,23 @@ from gridhaul.transfer.errors import DatabaseUnavailable, GridhaulError, ListGon
 from gridhaul.transfer.model import Failure, Hint, IfExists, TaskName
 from gridhaul.transfer.ports.targets import LooksTogether, TellsRoom
 from gridhaul.transfer.skipping import SkipReason
-from tasks.attempt import Tenure
+from tasks.attempt import AFTER_PROGRESS, Meter, Tenure
 from tasks.batches.finding import SLICE_SECONDS, Finding, name_clash
 from tasks.delivering.look_together import Looks
 from tasks.runtime import Runtime
 
 
-async def plan_some(runtime: Runtime, batch: Batch, tenure: Tenure) -> None:
+async def plan_some(runtime: Runtime, batch: Batch, tenure: Tenure, meter: Meter) -> None:
     """Plan for a slice of time. Then the batch is due again, or PLANNED if every source was gone through."""
     planner = _Planner(runtime, batch)
-    finding = Finding(runtime, batch, tenure, planner)
+    finding = Finding(runtime, batch, tenure, planner, meter)
     error = None
     try:
         await finding.run(until=time.monotonic() + SLICE_SECONDS)
     except ListGone as gone:
         error = Failure(code=gone.code, detail=gone.detail)
     if error is None and finding.position is not None:
-        changes = {**finding.fields(), "fruitless_attempts": 0}
+        changes = {**finding.fields(), **AFTER_PROGRESS}
         await runtime.batches.records.release(batch.lease, BatchState.PLANNING, delay_seconds=0, **changes)
         runtime.hints.offer(Hint(task=TaskName.RUN_BATCH, record_id=batch.id, queue=batch.queue))
         return

@@ -10,17 +10,17 @@ from gridhaul.transfer.batches import Batch, BatchState, Position, Skipped
 from gridhaul.transfer.errors import ListGone, QuotaExceeded
 from gridhaul.transfer.media_types import media_type
 from gridhaul.transfer.model import Destination, Failure, Hint, NewFile, Queue, TaskName
-from tasks.attempt import Tenure
+from tasks.attempt import AFTER_PROGRESS, Meter, Tenure
 from tasks.batches.finding import SLICE_SECONDS, Finding, name_clash
 from tasks.batches.planning import begin_planned
 from tasks.runtime import Runtime
 
 
-async def register_some(runtime: Runtime, batch: Batch, tenure: Tenure) -> None:
+async def register_some(runtime: Runtime, batch: Batch, tenure: Tenure, meter: Meter) -> None:
     """Register files for a slice of time. Then the batch is due again, or RUNNING if everything is registered."""
     if batch.plan is not None and batch.position == Position(source=0):
         await begin_planned(runtime, batch, tenure)
-    finding = Finding(runtime, batch, tenure, _Registrar(runtime, batch))
+    finding = Finding(runtime, batch, tenure, _Registrar(runtime, batch), meter)
     error = None
     try:
         await finding.run(until=time.monotonic() + SLICE_SECONDS)
@@ -28,7 +28,7 @@ async def register_some(runtime: Runtime, batch: Batch, tenure: Tenure) -> None:
         error = Failure(code=refusal.code, detail=refusal.detail)
     done = finding.position is None or error is not None
     state = BatchState.RUNNING if done else BatchState.REGISTERING
-    changes = {**finding.fields(), "error": None, "ended_early": error, "fruitless_attempts": 0}
+    changes = {**finding.fields(), "error": None, "ended_early": error, **AFTER_PROGRESS}
     await runtime.batches.records.release(batch.lease, state, delay_seconds=0, **changes)
     runtime.hints.offer(Hint(task=TaskName.RUN_BATCH, record_id=batch.id, queue=batch.queue))
 

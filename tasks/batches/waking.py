@@ -22,8 +22,8 @@ async def wake_lanes_of_due(runtime: Runtime, batch: Batch) -> None:
 async def look_soon(runtime: Runtime, batch_id: RecordId) -> None:
     """Let a running batch see whether it is over."""
     if await runtime.batches.records.look_soon(batch_id):
-        hint(runtime, batch_id)
+        hint_batch(runtime, batch_id)
 
 
-def hint(runtime: Runtime, batch_id: RecordId) -> None:
+def hint_batch(runtime: Runtime, batch_id: RecordId) -> None:
     runtime.hints.offer(Hint(task=TaskName.RUN_BATCH, record_id=batch_id, queue=Queue.MAINTENANCE))

@@ -160,7 +160,7 @@ async def test_api_answers_others_while_it_reads_the_longest_patterns(api: Api) 
         await asyncio.sleep(0.001)
         worst = max(worst, time.monotonic() - began)
     assert (await asked).status_code == 202
-    assert worst < 0.25
+    assert worst < 2  # read in the loop, they would take far longer
 
 
 async def test_patterns_over_the_bound_of_a_request_are_refused(api: Api) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 from gridhaul.transfer.batches import (
     AT_ITS_END,
     ENDED,
+    GO_ON_WITH_MEMBER,
     OPEN_BATCH,
     Batch,
     BatchState,
@@ -125,6 +126,9 @@ class MemoryBatches(MemoryRecords[Batch, BatchState]):
         if row is not None and row.record.following is not None and (row.lease_until or 0) > time.monotonic():
             changes = {"rival_until": moment(row.lease_until or 0), **changes}
         return await super().move(record_id, move, who=who, **changes)
+
+    def _may(self, record: Batch, move: Move[Any]) -> bool:
+        return super()._may(record, move) and not (move is GO_ON_WITH_MEMBER and record.following is not None)
 
     async def look_soon(self, batch_id: RecordId) -> bool:
         row = self.rows.get(batch_id)

@@ -10,6 +10,7 @@ from gridhaul.transfer.batches import (
     BATCH_MOVES,
     ENDED,
     GO_ON_WITH_MEMBER,
+    GO_ON_WITH_MEMBER,
     START_BATCH,
     Batch,
     BatchState,
@@ -269,6 +270,17 @@ async def test_action_has_no_rival_if_no_worker_let_the_members_follow(ports: Po
     assert paused is not None
     assert await _move(ports, paused, Action.RESUME) is not None
     assert (await _claimed(ports, paused.id)).rival_seconds == 0
+
+
+async def test_batch_does_not_go_on_with_a_member_while_members_follow_a_cancel(ports: Ports) -> None:
+    cancelled = await _move(ports, await _registered(ports), Action.CANCEL)
+    assert cancelled is not None
+    assert await ports.batches.move(cancelled.id, GO_ON_WITH_MEMBER) is None
+    following = await _claimed(ports, cancelled.id)
+    await ports.batches.finish(following.lease, BatchState.CANCELLED, following=None)
+    moved = await ports.batches.move(cancelled.id, GO_ON_WITH_MEMBER)
+    assert moved is not None
+    assert moved.state is BatchState.RUNNING
 
 
 async def test_end_of_a_cancelled_batch_stays_when_its_members_have_followed(ports: Ports) -> None:

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from gridhaul.transfer.batches import BATCH_MOVES, CANCEL_AND_DELETE_BATCH, DELETE_BATCH, Batch, BatchState
-from gridhaul.transfer.errors import PathNotAllowed
+from gridhaul.transfer.errors import PathNotAllowed, SourceReadFailed
 from gridhaul.transfer.model import NewDelivery, NewFile, Queue, RecordId, SourceIdentity
 from gridhaul.transfer.states import Action, DeliveryState, FileState, Move
 from tasks import run_batch
-from tasks.attempt import Tenure
+from tasks.attempt import Meter, Tenure
 from tasks.batches.registering import register_some
 from tasks.runtime import Runtime
 from tests.contracts.memory_registry import wall_clock
@@ -26,7 +26,7 @@ CASE = Case(data=b"")
 FOLDER, PREFIX = "run", "2026"
 FILES = {"a": b"one", "b": b"another"}
 
-Finds = Callable[[Runtime, Batch, Tenure], Awaitable[None]]
+Finds = Callable[[Runtime, Batch, Tenure, Meter], Awaitable[None]]
 
 
 async def _now(system: TwinSystem, batch_id: RecordId) -> Batch:
@@ -48,7 +48,7 @@ def _runs(system: TwinSystem, ends: Exception | None) -> Finds:
     """Return a way to find files that ends with the error; None: its worker dies every time."""
     runs = iter(range(2 * MAX_ATTEMPTS))
 
-    async def find(runtime: Runtime, batch: Batch, tenure: Tenure) -> None:
+    async def find(runtime: Runtime, batch: Batch, tenure: Tenure, meter: Meter) -> None:
         next(runs)  # fails if there are too many runs
         if ends is not None:
             raise ends
@@ -98,13 +98,32 @@ def test_batch_whose_worker_dies_again_and_again_goes_on_while_it_makes_progress
     runs = iter(range(2 * MAX_ATTEMPTS))
 
     async def story(system: TwinSystem) -> None:
-        async def find(runtime: Runtime, batch: Batch, tenure: Tenure) -> None:
+        async def find(runtime: Runtime, batch: Batch, tenure: Tenure, meter: Meter) -> None:
             if next(runs, None) is None:
-                await register_some(runtime, batch, tenure)
+                await register_some(runtime, batch, tenure, meter)
                 return
             await runtime.batches.records.renew(batch.lease, position=batch.position, fruitless_attempts=0)
             system.life.dead.set()
             await asyncio.Event().wait()
+
+        monkeypatch.setattr(run_batch, "register_some", find)
+        assert (await _now(system, await _done(system))).ended_early is None
+
+    run_twins(CASE, Faults({}), story)
+
+
+def test_batch_whose_attempts_fail_again_and_again_goes_on_while_each_makes_progress(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    runs = iter(range(2 * MAX_ATTEMPTS))
+
+    async def story(system: TwinSystem) -> None:
+        async def find(runtime: Runtime, batch: Batch, tenure: Tenure, meter: Meter) -> None:
+            if next(runs, None) is None:
+                await register_some(runtime, batch, tenure, meter)
+                return
+            meter.step()
+            raise SourceReadFailed("The source cannot be read.")
 
         monkeypatch.setattr(run_batch, "register_some", find)
         assert (await _now(system, await _done(system))).ended_early is None

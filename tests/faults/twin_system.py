@@ -397,7 +397,8 @@ class TwinSystem:
             return FailingPort(port, name=name, error=DatabaseUnavailable, life=life)
 
         records = failing(self.batches, "batches")
-        kind = partial(BatchAttempts, finding_attempts=MAX_ATTEMPTS)
+        finding = Limits(attempts=MAX_ATTEMPTS, waiting_seconds=self.case.retry_hours * 3600)
+        kind = partial(BatchAttempts, finding=finding)
         return Batches(
             records=records,
             lanes=failing(self.lanes, "lanes"),

@@ -44,7 +44,7 @@ def runtime_of(bench: Bench, members: MemoryMembers) -> Runtime:
         records=records,
         waiting=BatchState.RUNNING,
         failed=BatchState.RUNNING,
-        finding_attempts=3,
+        finding=Limits(attempts=3, waiting_seconds=0),
         limits=Limits(attempts=3, waiting_seconds=0),
         stopping=lambda: bench.stop,
         renew_seconds=10,

@@ -21,7 +21,7 @@ from gridhaul.transfer.model import IfChanged, IfExists, Lease, NewFile, RecordI
 from gridhaul.transfer.ports.targets import Target
 from gridhaul.transfer.skipping import SkipReason
 from gridhaul.transfer.states import DeliveryState
-from tasks.attempt import Tenure
+from tasks.attempt import Meter, Tenure
 from tasks.batches.planning import plan_some
 from tasks.batches.registering import register_some
 from tasks.delivering.known_targets import KnownTargets
@@ -73,6 +73,10 @@ class OneTarget:
         return self._target
 
 
+def no_bytes() -> Meter:
+    return Meter(0, lambda _: {})
+
+
 @dataclass(kw_only=True)
 class Finder:
     """A worker's parts over memory twins, and a tree of files beneath `top`."""
@@ -115,7 +119,7 @@ class Finder:
         batch = await self.records.claim_in_its_state(batch_id, holder="worker")
         assert batch is not None
         go_on = plan_some if batch.state is BatchState.PLANNING else register_some
-        await go_on(self.runtime, batch, Tenure(LEASE_SECONDS))
+        await go_on(self.runtime, batch, Tenure(LEASE_SECONDS), no_bytes())
         return self.records.rows[batch_id].record
 
     async def deliver(self, name: str, *targets: str) -> None:
@@ -223,7 +227,7 @@ async def test_worker_whose_lease_has_ended_leaves_the_skipped_paths_of_its_succ
     assert stalled is not None
     await finder.skipped.add(batch_id, [Skipped(path=f"{finder.top}/x", reason="link", detail="")])
     with pytest.raises(LeaseLost):
-        await register_some(finder.runtime, stalled, Tenure(0.0))
+        await register_some(finder.runtime, stalled, Tenure(0.0), no_bytes())
     assert await finder.listed(batch_id) == [("x", "link")]
 
 

@@ -16,6 +16,7 @@ from gridhaul.storage.majority_reads import read_with_catch_up
 from gridhaul.transfer.batches import (
     AT_ITS_END,
     ENDED,
+    GO_ON_WITH_MEMBER,
     OPEN_BATCH,
     Batch,
     BatchState,
@@ -91,6 +92,10 @@ class MongoBatches(LeasedCollection[Batch, BatchState]):
         free: Document = {"_id": ObjectId(batch_id), "state": BatchState.RUNNING.value, "$expr": past("lease_until")}
         due = await self._collection.update_one(free, [{"$set": self._due_now()}])
         return due.matched_count == 1
+
+    def _movable(self, move: Move[BatchState]) -> Document:
+        # Members that follow a cancel would be cancelled after the batch went on with one of them.
+        return {**super()._movable(move), **({"following": None} if move is GO_ON_WITH_MEMBER else {})}
 
     def _moved(self, move: Move[BatchState], changes: dict[str, Any], *, who: str | None) -> list[Document]:
         return [{"$set": RIVAL}, *super()._moved(move, changes, who=who), {"$set": _end(move.to_state)}]
