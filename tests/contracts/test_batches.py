@@ -10,7 +10,6 @@ from gridhaul.transfer.batches import (
     BATCH_MOVES,
     ENDED,
     GO_ON_WITH_MEMBER,
-    GO_ON_WITH_MEMBER,
     START_BATCH,
     Batch,
     BatchState,
