@@ -13,6 +13,7 @@ LISTS_AT_ONCE = 8  # of one process; each list takes a few MiB of memory while i
 OF_ONE_ACCOUNT = 2
 TURN_SECONDS = 10.0
 TRY_AGAIN_SECONDS = 5
+TOO_MANY_SECONDS = 3600  # no list goes away within seconds
 
 
 class ListSlots:
@@ -40,7 +41,8 @@ class ListSlots:
 async def require_few(lists: ListIntake, account: str) -> None:
     """Raise TooManyLists if the account has as many lists as it may that no batch uses."""
     if await lists.count_unused(account, limit=UNUSED_LISTS_AT_MOST) >= UNUSED_LISTS_AT_MOST:
-        raise TooManyLists(
+        detail = (
             f"At most {UNUSED_LISTS_AT_MOST} lists may wait for a batch; start batches with them, delete one, or wait "
             "until one is a day old."
         )
+        raise TooManyLists(detail, retry_after_seconds=TOO_MANY_SECONDS)
