@@ -112,8 +112,9 @@ def test_failed_member_is_retried_alone(gridhaul: Shell, tree: Path, remotes: Re
 def test_paused_batch_goes_on_and_cancelled_one_ends(gridhaul: Shell, sources: Path, remotes: Remotes) -> None:
     folder = sources / "paused"
     folder.mkdir()
-    for n in range(8):
-        make_file(folder / f"{n}.bin", 16 * MIB)
+    for n in range(12):  # enough to be under way when the next command has started
+        with (folder / f"{n}.bin").open("wb") as file:
+            file.truncate(32 * MIB)
     made = gridhaul("send", str(folder), "--to", "directory", "--no-wait")
     batch_id = made.stdout.split()[1]
     assert gridhaul("pause", batch_id).stdout == f"batch {batch_id} PAUSED\n"
