@@ -1,4 +1,4 @@
-"""Whether this process is kept out by permissions: `root` usually is not."""
+"""Tells whether permissions keep this process out: they usually do not keep `root` out."""
 
 import re
 from pathlib import Path

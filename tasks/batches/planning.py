@@ -9,11 +9,12 @@ from gridhaul.source.roots import Roots
 from gridhaul.transfer.batch_counts import count_batch
 from gridhaul.transfer.batches import LARGEST_KEPT, Batch, BatchState, BatchTarget, Plan, PlannedFile, Skipped
 from gridhaul.transfer.errors import DatabaseUnavailable, GridhaulError, ListGone
-from gridhaul.transfer.model import Failure, Hint, IfExists, TaskName
+from gridhaul.transfer.model import Failure, IfExists
 from gridhaul.transfer.ports.targets import LooksTogether, TellsRoom
 from gridhaul.transfer.skipping import SkipReason
 from tasks.attempt import AFTER_PROGRESS, Meter, Tenure
 from tasks.batches.finding import SLICE_SECONDS, Finding, name_clash
+from tasks.batches.waking import hint_batch
 from tasks.delivering.look_together import Looks
 from tasks.runtime import Runtime
 
@@ -30,7 +31,7 @@ async def plan_some(runtime: Runtime, batch: Batch, tenure: Tenure, meter: Meter
     if error is None and finding.position is not None:
         changes = {**finding.fields(), **AFTER_PROGRESS}
         await runtime.batches.records.release(batch.lease, BatchState.PLANNING, delay_seconds=0, **changes)
-        runtime.hints.offer(Hint(task=TaskName.RUN_BATCH, record_id=batch.id, queue=batch.queue))
+        hint_batch(runtime, batch.id)
         return
     await planner.look_at_rooms()
     # An attempt after the names were forgotten must not go through the sources again: it would miss clashes.

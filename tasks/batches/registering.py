@@ -9,10 +9,11 @@ from gridhaul.source.roots import Roots
 from gridhaul.transfer.batches import Batch, BatchState, Position, Skipped
 from gridhaul.transfer.errors import ListGone, QuotaExceeded
 from gridhaul.transfer.media_types import media_type
-from gridhaul.transfer.model import Destination, Failure, Hint, NewFile, Queue, TaskName
+from gridhaul.transfer.model import Destination, Failure, NewFile, Queue
 from tasks.attempt import AFTER_PROGRESS, Meter, Tenure
 from tasks.batches.finding import SLICE_SECONDS, Finding, name_clash
 from tasks.batches.planning import begin_planned
+from tasks.batches.waking import hint_batch, wake_lanes
 from tasks.runtime import Runtime
 
 
@@ -30,7 +31,7 @@ async def register_some(runtime: Runtime, batch: Batch, tenure: Tenure, meter: M
     state = BatchState.RUNNING if done else BatchState.REGISTERING
     changes = {**finding.fields(), "error": None, "ended_early": error, **AFTER_PROGRESS}
     await runtime.batches.records.release(batch.lease, state, delay_seconds=0, **changes)
-    runtime.hints.offer(Hint(task=TaskName.RUN_BATCH, record_id=batch.id, queue=batch.queue))
+    hint_batch(runtime, batch.id)
 
 
 class _Registrar:
@@ -47,10 +48,7 @@ class _Registrar:
         """Register the files. Raises QuotaExceeded."""
         new = [self._new_file(one, str(roots.holding(one.path))) for one in found]
         skipped = await self._insert(new)
-        for hint in await self._runtime.batches.lanes.wake(
-            self._batch.id, self._batch.owner, {one.queue for one in new}
-        ):
-            self._runtime.hints.offer(hint)
+        await wake_lanes(self._runtime, self._batch, {one.queue for one in new})
         return skipped
 
     async def _insert(self, found: Sequence[NewFile]) -> list[Skipped]:

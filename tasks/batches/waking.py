@@ -1,13 +1,13 @@
 """Wakes what works on a batch: the lanes of its members, and the batch's own record."""
 
-from collections.abc import Sequence
+from collections.abc import Collection
 
 from gridhaul.transfer.batches import Batch
 from gridhaul.transfer.model import Hint, Queue, RecordId, TaskName
 from tasks.runtime import Runtime
 
 
-async def wake_lanes(runtime: Runtime, batch: Batch, queues: Sequence[Queue] = (Queue.SMALL, Queue.LARGE)) -> None:
+async def wake_lanes(runtime: Runtime, batch: Batch, queues: Collection[Queue] = (Queue.SMALL, Queue.LARGE)) -> None:
     for hint in await runtime.batches.lanes.wake(batch.id, batch.owner, queues):
         runtime.hints.offer(hint)
 
@@ -26,4 +26,5 @@ async def look_soon(runtime: Runtime, batch_id: RecordId) -> None:
 
 
 def hint_batch(runtime: Runtime, batch_id: RecordId) -> None:
+    """Send the hint of the batch's own record."""
     runtime.hints.offer(Hint(task=TaskName.RUN_BATCH, record_id=batch_id, queue=Queue.MAINTENANCE))

@@ -92,21 +92,26 @@ def test_batch_that_can_not_be_planned_is_planned_with_the_error(
     run_twins(CASE, Faults({}), story)
 
 
+def _finds_after(in_vain: Finds) -> Finds:
+    """Return a way to find files that succeeds after more runs of `in_vain` than attempts in vain are allowed."""
+    runs = iter(range(2 * MAX_ATTEMPTS))
+
+    async def find(runtime: Runtime, batch: Batch, tenure: Tenure, meter: Meter) -> None:
+        await (register_some if next(runs, None) is None else in_vain)(runtime, batch, tenure, meter)
+
+    return find
+
+
 def test_batch_whose_worker_dies_again_and_again_goes_on_while_it_makes_progress(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    runs = iter(range(2 * MAX_ATTEMPTS))
-
     async def story(system: TwinSystem) -> None:
-        async def find(runtime: Runtime, batch: Batch, tenure: Tenure, meter: Meter) -> None:
-            if next(runs, None) is None:
-                await register_some(runtime, batch, tenure, meter)
-                return
+        async def dies(runtime: Runtime, batch: Batch, *_: object) -> None:
             await runtime.batches.records.renew(batch.lease, position=batch.position, fruitless_attempts=0)
             system.life.dead.set()
             await asyncio.Event().wait()
 
-        monkeypatch.setattr(run_batch, "register_some", find)
+        monkeypatch.setattr(run_batch, "register_some", _finds_after(dies))
         assert (await _now(system, await _done(system))).ended_early is None
 
     run_twins(CASE, Faults({}), story)
@@ -115,17 +120,12 @@ def test_batch_whose_worker_dies_again_and_again_goes_on_while_it_makes_progress
 def test_batch_whose_attempts_fail_again_and_again_goes_on_while_each_makes_progress(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    runs = iter(range(2 * MAX_ATTEMPTS))
+    async def fails(runtime: Runtime, batch: Batch, tenure: Tenure, meter: Meter) -> None:
+        meter.step()
+        raise SourceReadFailed("The source cannot be read.")
 
     async def story(system: TwinSystem) -> None:
-        async def find(runtime: Runtime, batch: Batch, tenure: Tenure, meter: Meter) -> None:
-            if next(runs, None) is None:
-                await register_some(runtime, batch, tenure, meter)
-                return
-            meter.step()
-            raise SourceReadFailed("The source cannot be read.")
-
-        monkeypatch.setattr(run_batch, "register_some", find)
+        monkeypatch.setattr(run_batch, "register_some", _finds_after(fails))
         assert (await _now(system, await _done(system))).ended_early is None
 
     run_twins(CASE, Faults({}), story)
