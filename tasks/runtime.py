@@ -127,6 +127,7 @@ class Runtime:
 
     settings: WorkerSettings
     holder: str
+    stopping: Callable[[], bool]
     files: StorableFiles
     deliveries: DeliverableRecords
     contents: Contents
@@ -221,7 +222,7 @@ class Worker:
 async def _compose(
     settings: WorkerSettings, targets: ConfiguredTargets, new_client: NewClient, worker: Worker
 ) -> Runtime:
-    from tasks.journeys import BY_TASK  # the journeys' modules import this one
+    from tasks.turn_journeys import BY_TASK  # the journeys' modules import this one
 
     stopping = worker.presence.stopping
     database = connect(settings.mongo_url.get_secret_value(), settings.database)
@@ -247,6 +248,7 @@ async def _compose(
     return Runtime(
         settings=settings,
         holder=holder,
+        stopping=stopping,
         files=files,
         deliveries=deliveries,
         contents=MongoContents(database, sweep_seconds=settings.sweep_seconds, few_readers=True),

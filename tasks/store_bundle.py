@@ -21,6 +21,7 @@ from gridhaul.transfer.model import File, Hint, RecordId, TaskName
 from gridhaul.transfer.states import FileState
 from tasks.attempt import TICK_SECONDS
 from tasks.celery import app
+from tasks.one_by_one import one_by_one
 from tasks.runtime import Runtime, worker
 from tasks.upload_file import begin_deliveries, make_deliveries, said_of_stored, store_file
 
@@ -44,7 +45,7 @@ async def store_files(runtime: Runtime, file_ids: Sequence[str]) -> None:
     if claimed:
         runtime.turns.note(claimed[0].owner)
     await store_claimed(runtime, claimed)
-    await store_each(runtime, [file.id for file in as_claimed if file.state is FileState.REGISTERED])
+    await one_by_one(runtime, store_file, [file.id for file in as_claimed if file.state is FileState.REGISTERED])
 
 
 def _hint_again(runtime: Runtime, files: Iterable[File]) -> None:
@@ -63,7 +64,7 @@ async def store_claimed(runtime: Runtime, claimed: Sequence[File]) -> None:
     """Store files that `claim_new` returned, begin their deliveries, then store each that was given back by itself."""
     given_back = await _store_together(runtime, claimed) if claimed else set()
     await _deliver(runtime, [file for file in claimed if file.deliver_to and file.id not in given_back])
-    await store_each(runtime, [file.id for file in claimed if file.id in given_back])
+    await one_by_one(runtime, store_file, [file.id for file in claimed if file.id in given_back])
 
 
 async def _claim(runtime: Runtime, file_ids: Sequence[RecordId]) -> tuple[Sequence[File], list[File]]:
@@ -71,13 +72,6 @@ async def _claim(runtime: Runtime, file_ids: Sequence[RecordId]) -> tuple[Sequen
     contents = {file_id: runtime.contents.new_id() for file_id in file_ids}
     files = await runtime.files.claim_new(contents, holder=runtime.holder)
     return files, [file for file in files if file.content_id == contents[file.id]]
-
-
-async def store_each(runtime: Runtime, file_ids: Iterable[RecordId]) -> None:
-    """Store each file by itself, until the worker is to stop."""
-    for file_id in file_ids:
-        if not runtime.file_attempts.stopping():
-            await store_file(runtime, file_id)
 
 
 async def _store_together(runtime: Runtime, claimed: Sequence[File]) -> set[RecordId]:
@@ -106,7 +100,7 @@ async def _while_wanted(runtime: Runtime, work: Coroutine[Any, Any, None]) -> No
         task = asyncio.create_task(work)
         try:
             while not (await asyncio.wait([task], timeout=TICK_SECONDS))[0]:
-                if runtime.file_attempts.stopping():
+                if runtime.stopping():
                     raise StopRequested
         finally:
             if not task.done():

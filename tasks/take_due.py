@@ -4,7 +4,7 @@ The next message is sent before the work begins, so that every child that is fre
 """
 
 import itertools
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine
 from typing import Any
 
 from gridhaul.transfer.batches import STANDING, Lane, Token
@@ -13,10 +13,12 @@ from gridhaul.transfer.model import File, Queue, RecordId, TaskName
 from gridhaul.transfer.states import DeliveryState, FileState
 from tasks.batches.waking import look_soon
 from tasks.celery import app
-from tasks.delivering.deliver_together import claim_together, deliver_claimed, deliver_each
-from tasks.finalize_file import end_commit
+from tasks.delivering.deliver_together import claim_together, deliver_claimed
+from tasks.finalize_file import deliver_file, end_commit
+from tasks.one_by_one import one_by_one
 from tasks.runtime import Runtime, worker
-from tasks.store_bundle import claim_new, store_claimed, store_each
+from tasks.store_bundle import claim_new, store_claimed
+from tasks.upload_file import store_file
 
 MEMBERS_A_LOOK = 64  # more small deliveries together take hardly less time for each
 
@@ -51,14 +53,14 @@ async def _begin(runtime: Runtime, lane: Lane) -> Coroutine[Any, Any, None] | No
     if due.deliveries:
         ids = [delivery.id for delivery in first_bundle(due.deliveries, most=MEMBERS_A_LOOK)]
         if lane.queue is not Queue.SMALL:
-            return deliver_each(runtime, ids)
+            return one_by_one(runtime, deliver_file, ids)
         return deliver_claimed(runtime, await claim_together(runtime, ids))
     if not due.files:
         return None
     # The file that has waited longest decides, so neither kind waits until no file of the other kind is due.
     if not _is_new_and_small(due.files[0]):
         alone = first_bundle([*itertools.filterfalse(_is_new_and_small, due.files)])
-        return store_each(runtime, [file.id for file in alone])
+        return one_by_one(runtime, store_file, [file.id for file in alone])
     together = first_bundle([*filter(_is_new_and_small, due.files)])
     claimed = await claim_new(runtime, [file.id for file in together])
     return store_claimed(runtime, claimed)
@@ -68,13 +70,7 @@ async def _begin_commits(runtime: Runtime, lane: Lane) -> Coroutine[Any, Any, No
     """Return the work on deliveries that are COMMITTING; None if none is due. No action of an operator ends them."""
     due = await runtime.batches.members.due(lane.batch_id, lane.queue, limit=MEMBERS_A_LOOK)
     ids = [delivery.id for delivery in due.deliveries if delivery.state is DeliveryState.COMMITTING]
-    return _end_commits(runtime, ids) if ids else None
-
-
-async def _end_commits(runtime: Runtime, delivery_ids: Sequence[RecordId]) -> None:
-    for delivery_id in delivery_ids:
-        if not runtime.delivery_attempts.stopping():
-            await end_commit(runtime, delivery_id)
+    return one_by_one(runtime, end_commit, ids) if ids else None
 
 
 def _is_new_and_small(file: File) -> bool:

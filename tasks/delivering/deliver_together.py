@@ -8,7 +8,7 @@ which removes what the bundle left at the target, and reports the error.
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -24,6 +24,7 @@ from tasks.delivering.look_together import Looks
 from tasks.delivering.shared_leases import SharedLeases
 from tasks.delivering.small_delivery import LooksAndCommits, SmallDelivery
 from tasks.finalize_file import deliver_file
+from tasks.one_by_one import one_by_one
 from tasks.runtime import Runtime
 
 BYTES_AT_ONCE = 32 << 20  # of contents that one bundle holds in memory
@@ -63,19 +64,12 @@ async def deliver_claimed(runtime: Runtime, claimed: ClaimedTogether) -> None:
     bundle = await _deliver_plain(runtime, claimed)
     done, waiting = bundle.delivered, _by_target(bundle.unprobed).values()
     first = [deliveries[0].id for deliveries in waiting]
-    await deliver_each(runtime, first)
+    await one_by_one(runtime, deliver_file, first)
     others = [delivery.id for deliveries in waiting for delivery in deliveries[1:]]
     if others:
         done |= (await _deliver_plain(runtime, await claim_together(runtime, others))).delivered
     left = [delivery_id for delivery_id in claimed.asked if delivery_id not in {*done, *first}]
-    await deliver_each(runtime, left)
-
-
-async def deliver_each(runtime: Runtime, delivery_ids: Iterable[RecordId]) -> None:
-    """Make each delivery by itself, until the worker is to stop."""
-    for delivery_id in delivery_ids:
-        if not runtime.delivery_attempts.stopping():
-            await deliver_file(runtime, delivery_id)
+    await one_by_one(runtime, deliver_file, left)
 
 
 async def _deliver_plain(runtime: Runtime, claim: ClaimedTogether) -> "_Bundle":
@@ -87,7 +81,7 @@ async def _deliver_plain(runtime: Runtime, claim: ClaimedTogether) -> "_Bundle":
         claimed_at=claim.at,
         lease_seconds=attempts.lease_seconds,
         renew_seconds=attempts.renew_seconds,
-        stopping=attempts.stopping,
+        stopping=runtime.stopping,
     )
     if claimed:
         runtime.turns.note(claimed[0].owner)

@@ -373,6 +373,7 @@ class TwinSystem:
         return Runtime(
             settings=self.settings,
             holder="worker",
+            stopping=lambda: life.stopping,
             files=files,
             deliveries=deliveries,
             contents=FailingContents(self.contents, life=life),

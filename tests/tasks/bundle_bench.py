@@ -93,6 +93,7 @@ class Bench:
                 roots=(self.outgoing,), segments_in_flight=self.segments_in_flight, lease_seconds=self.lease_seconds
             ),
             holder="worker",
+            stopping=lambda: self.stop,
             files=self.files,
             deliveries=self.deliveries,
             contents=self.contents,

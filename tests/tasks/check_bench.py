@@ -174,6 +174,7 @@ async def check_bench(database: Database, top: Path) -> AsyncGenerator[CheckBenc
         runtime = Runtime(
             settings=worker_settings(roots=(root,)),
             holder="worker",
+            stopping=lambda: False,
             files=files,
             deliveries=deliveries,
             contents=MongoContents(database, sweep_seconds=SWEEP_SECONDS),

@@ -46,6 +46,7 @@ async def bench(web: HttpStore, tmp_path: Path, at_once: None) -> AsyncIterator[
     runtime = Runtime(
         settings=UNUSED,
         holder="worker",
+        stopping=lambda: False,
         files=files,
         deliveries=deliveries,
         contents=contents,

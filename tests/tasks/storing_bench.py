@@ -133,6 +133,7 @@ class Bench:
         return Runtime(
             settings=self.settings,
             holder="worker",
+            stopping=lambda: self.stop,
             files=self.files,
             deliveries=UNUSED,
             contents=self.contents,

@@ -282,8 +282,7 @@ async def test_stopped_worker_gives_the_deliveries_back(there: There) -> None:
         await asyncio.sleep(60)
 
     there.before(there.writes, stall)
-    stopping = replace(there.runtime.delivery_attempts, stopping=lambda: bool(stop))
-    there.bench.runtime = replace(there.runtime, delivery_attempts=stopping)
+    there.bench.runtime = replace(there.runtime, stopping=lambda: bool(stop))
     async with asyncio.timeout(10):
         done = await there.deliver(ids)
     assert {(one.state, one.attempts, one.fruitless_attempts) for one in done} == {(QUEUED, 0, 0)}

@@ -1,11 +1,14 @@
 """Turns of a child: before the work of a message, it serves the accounts that wait, except the last served."""
 
 from collections.abc import Callable, Sequence
+from types import SimpleNamespace
+from typing import cast
 
 from gridhaul.storage.agenda import DONE_TOGETHER
 from gridhaul.transfer.errors import DatabaseUnavailable
 from gridhaul.transfer.model import Hint, Queue, RecordId, TaskName
-from tasks.journeys import BY_TASK, each
+from tasks.runtime import Runtime
+from tasks.turn_journeys import BY_TASK, each
 from tasks.turns import Turns
 
 
@@ -86,13 +89,15 @@ async def test_accounts_that_begin_to_wait_are_not_looked_for_right_after_a_look
     assert await served_by(turns) == []
 
 
-async def test_journey_of_one_record_is_made_for_each() -> None:
+async def test_journey_of_one_record_is_made_for_each_until_the_worker_is_to_stop() -> None:
+    looks = iter([False, False, True])
+    runtime = cast(Runtime, SimpleNamespace(stopping=lambda: next(looks)))
     made: list[str] = []
 
-    async def journey(_: object, record_id: str) -> None:
+    async def journey(_: Runtime, record_id: str) -> None:
         made.append(record_id)
 
-    await each(journey)(None, [RecordId("a"), RecordId("b")])  # type: ignore[arg-type]
+    await each(journey)(runtime, [RecordId(name) for name in "abc"])
     assert made == ["a", "b"]
 
 

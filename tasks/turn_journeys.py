@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from gridhaul.transfer.model import RecordId, TaskName
 from tasks.delivering.deliver_together import deliver_together
+from tasks.one_by_one import one_by_one
 from tasks.runtime import Journey, Runtime
 from tasks.store_bundle import store_files
 from tasks.take_due import take_some
@@ -14,11 +15,10 @@ from tasks.upload_file import store_file
 def each(journey: Journey) -> JourneyOfSeveral[Runtime]:
     """Return a journey that makes `journey` for one record after the other."""
 
-    async def one_by_one(runtime: Runtime, record_ids: Sequence[RecordId]) -> None:
-        for record_id in record_ids:
-            await journey(runtime, record_id)
+    async def of_several(runtime: Runtime, record_ids: Sequence[RecordId]) -> None:
+        await one_by_one(runtime, journey, record_ids)
 
-    return one_by_one
+    return of_several
 
 
 BY_TASK: Mapping[TaskName, JourneyOfSeveral[Runtime]] = {
