@@ -1,4 +1,4 @@
-"""The counts of open batches, made when somebody looks: at most a twentieth of the time counts one batch."""
+"""The counts of open batches, made when somebody looks: counting a batch takes at most a twentieth of the time."""
 
 import asyncio
 import time
@@ -10,7 +10,7 @@ from gridhaul.transfer.batches import OPEN_BATCH, Batch, Counts
 from gridhaul.transfer.model import RecordId
 from gridhaul.transfer.ports.batches import BatchRegistry, Members, SkippedPaths
 
-REST = 19  # a count rests for so many times as long as it took
+REST = 19  # a count is shown for at least this many times as long as it took to make
 REST_SECONDS_LEAST = 0.5
 BATCHES_KNOWN = 1000
 

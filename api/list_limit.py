@@ -13,7 +13,7 @@ LISTS_AT_ONCE = 8  # of one process; each list takes a few MiB of memory while i
 OF_ONE_ACCOUNT = 2
 TURN_SECONDS = 10.0
 TRY_AGAIN_SECONDS = 5
-TOO_MANY_SECONDS = 3600  # no list goes away within seconds
+TOO_MANY_SECONDS = 3600  # a list that no batch uses goes away after a day, so a client need not ask again soon
 
 
 class ListSlots:

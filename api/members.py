@@ -29,7 +29,8 @@ async def hint(service: Service, record: File | Delivery, task: TaskName) -> Non
     if record.batch_id is None:
         service.hints.offer(Hint(task=task, record_id=record.id, queue=record.queue))
         return
-    # If members follow an action, the batch stays as it is: it is open, or a worker will cancel this member, too.
+    # The batch does not move while its members follow an action. Then it is either open, or it was cancelled just now,
+    # and a worker will cancel this member, too.
     await service.batches.move(record.batch_id, GO_ON_WITH_MEMBER)
     for owed in await service.lanes.wake(record.batch_id, record.owner, [record.queue]):
         service.hints.offer(owed)

@@ -17,7 +17,7 @@ class BatchState(StrEnum):
     PLANNING = "PLANNING"  # a worker looks what the batch would do, and registers nothing
     PLANNED = "PLANNED"
     REGISTERING = "REGISTERING"  # a worker finds and registers the batch's files; those found are worked on already
-    RUNNING = "RUNNING"  # registering has ended, and something is still open
+    RUNNING = "RUNNING"  # no further file is registered, and something is still open
     PAUSED = "PAUSED"  # nothing of the batch begins
     DONE = "DONE"  # nothing of the batch is open; files may have failed or been skipped
     CANCELLED = "CANCELLED"
@@ -190,7 +190,7 @@ class Batch:
     position: Position | None = Position(source=0)  # where registering goes on; None: everything is registered
     following: Action | None = None  # an operator's action that the members still have to follow; None: none
     followed: int = 0  # how often all members were made to follow it
-    rival_until: datetime | None = None  # until when members may still follow an earlier action
+    rival_until: datetime | None = None  # an earlier action may reach members until then; None: none can
     list_id: RecordId | None = None  # the list that names the files; None: `sources` do
     update: bool = False  # True: files whose newest delivery was made from the same bytes are left out
     unchanged: int = 0  # files that `update` left out
@@ -216,7 +216,7 @@ class Batch:
 
     @property
     def registered(self) -> bool:
-        """Return whether all sources were gone through, so that every file is registered."""
+        """Return whether a worker has gone through all sources, so that every file is registered."""
         return self.state not in UNSTARTED and (self.position is None or self.position.vanished)
 
     @property

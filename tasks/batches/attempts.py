@@ -1,4 +1,4 @@
-"""Attempts at a batch's own record: the search for files is given up at some time, everything else is repeated."""
+"""Attempts at a batch's own record: after enough attempts in vain the search for files ends; all else is repeated."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -18,7 +18,7 @@ AFTER_FINDING = {BatchState.PLANNING: BatchState.PLANNED, BatchState.REGISTERING
 class BatchAttempts(Attempts[BatchState]):
     """Attempts at a batch. Only the attempts to find its files are bounded; anything else is tried again."""
 
-    finding: Limits  # of the attempts to find the files
+    finding: Limits  # how often and how long the search for files is tried again
 
     def of(self, batch: Batch) -> "BatchAttempts":
         """Return the attempts at the batch in its state."""

@@ -26,5 +26,5 @@ async def look_soon(runtime: Runtime, batch_id: RecordId) -> None:
 
 
 def hint_batch(runtime: Runtime, batch_id: RecordId) -> None:
-    """Send the hint of the batch's own record."""
+    """Send the hint that lets a worker look at the batch's own record."""
     runtime.hints.offer(Hint(task=TaskName.RUN_BATCH, record_id=batch_id, queue=Queue.MAINTENANCE))

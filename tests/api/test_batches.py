@@ -154,13 +154,14 @@ async def test_base_that_is_not_above_a_path_is_refused_with_what_to_do(api: Api
 async def test_api_answers_others_while_it_reads_the_longest_patterns(api: Api) -> None:
     api.app.state.request_limits = LONG_BODIES
     asked = asyncio.create_task(ask(api, {"paths": ["/srv/" + "*/" * 2000] * 65}))
-    worst = 0.0
+    asked_at, worst = time.monotonic(), 0.0
     while not asked.done():
         began = time.monotonic()
         await asyncio.sleep(0.001)
         worst = max(worst, time.monotonic() - began)
     assert (await asked).status_code == 202
-    assert worst < 2  # read in the loop, they would take far longer
+    # Patterns that are read in the event loop hold it for nearly all of the request's time, on any machine.
+    assert worst < (time.monotonic() - asked_at) / 2
 
 
 async def test_patterns_over_the_bound_of_a_request_are_refused(api: Api) -> None:

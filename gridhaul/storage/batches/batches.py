@@ -94,7 +94,7 @@ class MongoBatches(LeasedCollection[Batch, BatchState]):
         return due.matched_count == 1
 
     def _movable(self, move: Move[BatchState]) -> Document:
-        # Members that follow a cancel would be cancelled after the batch went on with one of them.
+        # While its members follow a cancel, a batch must not go on with one of them: a worker would still cancel it.
         return {**super()._movable(move), **({"following": None} if move is GO_ON_WITH_MEMBER else {})}
 
     def _moved(self, move: Move[BatchState], changes: dict[str, Any], *, who: str | None) -> list[Document]:
