@@ -41,7 +41,7 @@ restore-auth: $(VENV)/run ## restore the accounts of dumps/ to GRIDHAUL_MONGO_UR
 		$(BIN)/python -m gridhaul.storage.accounts.dumps restore
 
 test: $(VENV)/dev ## run all tests, against real servers: ARGS="pytest options"
-	@$(UNPRIVILEGED) $(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadgroup $(ARGS)
+	@$(UNPRIVILEGED) $(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 faults: $(VENV)/dev ## inject every fault into real processes and count the outcomes: RUNS=n ONLY=7,8,storm SEED=n LANES=n
 	@$(UNPRIVILEGED) $(BIN)/python -m tests.faults $(if $(RUNS),--runs $(RUNS)) $(if $(ONLY),--only "$(ONLY)") $(if $(SEED),--seed $(SEED)) $(if $(LANES),--lanes $(LANES))

@@ -1,5 +1,6 @@
 """Limits of an account: files that are not stored yet, and the bytes of all its files (docs/adr/0008)."""
 
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 
 from api.dependencies import Service
@@ -19,14 +20,16 @@ def room_for_one(service: Service, owner: str, *, account: Account | None) -> Ab
     return service.open_file_limit.one_more(owner, limit=limit)
 
 
-async def register_charged(service: Service, new: NewFile) -> tuple[File, bool]:
-    """Charge the file's length to the owner's quota, then call `FileRegistry.register` and return its result.
+async def register_charged(
+    service: Service, new: NewFile, register: Callable[[NewFile], Awaitable[tuple[File, bool]]]
+) -> tuple[File, bool]:
+    """Charge the file's length to the owner's quota, then call `register` of the registry and return its result.
 
     A charge for a file that was not made is released. Raises QuotaExceeded.
     """
     await service.usage.charge(new.owner, new.length)
     try:
-        file, made = await service.files.register(new)
+        file, made = await register(new)
     except DatabaseUnavailable:
         # The database may have stored the file before its answer was lost, so the charge stays; a recount corrects it.
         raise

@@ -13,7 +13,20 @@ from fastapi import FastAPI
 from api import accounts as account_routes
 from api import batches as batch_routes
 from api import checks as check_routes
-from api import counts, delete, deliveries, examples, files, finalize, front_page, keys, login, operations, prepare
+from api import (
+    content,
+    counts,
+    delete,
+    deliveries,
+    examples,
+    files,
+    finalize,
+    front_page,
+    keys,
+    login,
+    operations,
+    prepare,
+)
 from api import lists as list_routes
 from api.account_counts import RecentCounts
 from api.authentication import Authentication
@@ -30,12 +43,20 @@ from api.password_attempts import PasswordAttempts
 from api.rate_limits import RateLimits
 from api.scheduler import Scheduler
 from api.source_lookup import SourceLookup, look_threads
+from api.uploads import one_request, tus
+from api.uploads.holding import Holdings
+from api.uploads.memory import UploadMemory
+from api.uploads.parts import UploadParts
+from api.uploads.running_digests import RunningDigests
 from gridhaul import __version__
 from gridhaul.asgi import chain, documentation, openapi_examples, problems
 from gridhaul.asgi.health import Health, database_check, health_routes
 from gridhaul.asgi.readiness import Readiness
 from gridhaul.asgi.request_limits import RequestLimits
+from gridhaul.chunk_service_client.chunk_client import ChunkClient
 from gridhaul.identity.passwords import Passwords
+from gridhaul.outgoing.http_client import make_client
+from gridhaul.outgoing.tls import tls_context
 from gridhaul.process.allocator import keep_freed_memory
 from gridhaul.process.logging import configure_logging
 from gridhaul.process.open_files import raise_open_file_limit
@@ -57,6 +78,7 @@ from gridhaul.storage.deliveries import MongoDeliveries
 from gridhaul.storage.files import MongoFiles
 from gridhaul.storage.heartbeats import MongoHeartbeatLookup
 from gridhaul.storage.schema import make_registry_indexes
+from gridhaul.storage.uploads import MongoUploads
 from gridhaul.targets.targets_file import target_names
 from gridhaul.transfer.checks import CheckKind, Mode, NewCheck
 from tasks.queue import Broker, HintSender
@@ -84,8 +106,9 @@ def create_app() -> FastAPI:
     front_page.install(app)
     openapi_examples.install(app, schemas=examples.SCHEMAS, parameters=examples.PARAMETERS, problems=examples.PROBLEMS)
     # Starlette tries one route after another, so the routes with the most requests are first.
-    records = (prepare, files, finalize, deliveries, operations, delete, batch_routes, list_routes, counts)
-    for part in (*records, check_routes, account_routes, keys):
+    records = (prepare, files, content, finalize, deliveries, operations, delete, batch_routes, list_routes, counts)
+    doors = (tus, one_request)
+    for part in (*records, *doors, check_routes, account_routes, keys):
         app.include_router(part.router, responses=problems.documented(*ANSWERS, *chain.ANSWERS))
     app.include_router(login.router, responses=problems.documented(422, 503, *chain.ANSWERS))
     app.include_router(health_routes(lambda: app.state.health), responses=problems.documented(*chain.ANSWERS))
@@ -104,7 +127,9 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     hints = HintSender(settings.redis_url.get_secret_value())
     checks = MongoChecks(database, lease_seconds=settings.lease_seconds)
     obstacles = Obstacles(MongoHeartbeatLookup(database), broker.check)
-    service = _service(settings, database, hints, checks, obstacles)
+    client = make_client(settings.answer_seconds, tls=tls_context(settings.ca_file))
+    chunks = ChunkClient(client, base_url=settings.chunk_service_url, secret=settings.service_secret.get_secret_value())
+    service = _service(settings, database, hints, checks, obstacles, chunks)
     app.state.service = service
     needed = {"mongodb": database_check(lambda: ping(database)), "indexes": service.indexes.check}
     parts = Parts(obstacles)
@@ -112,6 +137,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     background = [asyncio.create_task(loop) for loop in _loops(settings, database, broker, service, checks)]
     async with AsyncExitStack() as closing:
         closing.push_async_callback(database.client.close)
+        closing.push_async_callback(client.aclose)
         closing.push_async_callback(broker.close)
         closing.push_async_callback(asyncio.to_thread, hints.close)
         # Exempt the objects that live as long as the process from garbage collection: the repeated scans of these
@@ -126,7 +152,12 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 
 def _service(
-    settings: ApiSettings, database: Database, hints: HintSender, checks: MongoChecks, obstacles: Obstacles
+    settings: ApiSettings,
+    database: Database,
+    hints: HintSender,
+    checks: MongoChecks,
+    obstacles: Obstacles,
+    chunks: ChunkClient,
 ) -> Service:
     """Build the parts that the routes use."""
     lease_seconds = settings.lease_seconds
@@ -139,6 +170,7 @@ def _service(
     deliveries = MongoDeliveries(database, lease_seconds=lease_seconds, sweep_seconds=settings.sweep_seconds)
     batches = MongoBatches(database, lease_seconds=lease_seconds)
     members, skipped = MongoMembers(database, files, deliveries), MongoSkippedPaths(database)
+    usage = MongoUsage(database, quota_bytes=settings.quota_bytes)
     return Service(
         files=files,
         deliveries=deliveries,
@@ -153,6 +185,8 @@ def _service(
         batch_counts=BatchCounts(batches, members, skipped),
         max_open_batches=settings.max_open_batches,
         downloads=DownloadSlots(),
+        uploads=_uploads(settings, database, hints, usage, chunks),
+        max_file_bytes=settings.max_file_bytes,
         hints=hints,
         obstacles=obstacles,
         indexes=Readiness(lambda: make_registry_indexes(database)),
@@ -162,7 +196,7 @@ def _service(
         large_file_bytes=settings.large_file_bytes,
         max_open_files=settings.max_open_files,
         open_file_limit=OpenFileLimit(files),
-        usage=MongoUsage(database, quota_bytes=settings.quota_bytes),
+        usage=usage,
         account_counts=RecentCounts(MongoAccountCounting(database)),
         accounts=accounts,
         authenticator=Authenticator(
@@ -175,6 +209,29 @@ def _service(
         password_attempts=PasswordAttempts(passwords, rate_limits),
         rate_limits=rate_limits,
         session_seconds=settings.session_days * DAY_SECONDS,
+    )
+
+
+def _uploads(
+    settings: ApiSettings, database: Database, hints: HintSender, usage: MongoUsage, chunks: ChunkClient
+) -> UploadParts:
+    """Build the uploads' core."""
+    records = MongoUploads(
+        database, lease_seconds=settings.lease_seconds, lifetime_seconds=settings.upload_days * DAY_SECONDS
+    )
+    contents = MongoContents(database, sweep_seconds=settings.sweep_seconds)
+    return UploadParts(
+        registry=records,
+        files=records,
+        contents=contents,
+        chunks=chunks,
+        usage=usage,
+        hints=hints,
+        memory=UploadMemory(settings.upload_memory_bytes),
+        digests=RunningDigests(),
+        holdings=Holdings(records, contents),
+        public_url=settings.public_url,
+        stall_seconds=settings.stall_seconds,
     )
 
 
@@ -192,7 +249,8 @@ def _loops(
     )
     schedule = MongoSchedule(database, checks, _periods(settings))
     scheduler = Scheduler(schedule, service.hints, every_seconds=settings.dispatch_seconds)
-    return service.indexes.prepare(), dispatcher.run(), scheduler.run(), service.obstacles.run()
+    watch = service.uploads.holdings.watch()
+    return service.indexes.prepare(), dispatcher.run(), scheduler.run(), service.obstacles.run(), watch
 
 
 def _periods(settings: ApiSettings) -> dict[NewCheck, float]:

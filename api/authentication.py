@@ -31,13 +31,19 @@ class Authentication:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or _path(scope) in OPEN_PATHS:
+        if scope["type"] != "http" or _path(scope) in OPEN_PATHS or _asks_only_what_is_offered(scope):
             await self._app(scope, receive, send)
             return
         request = Request(scope)
         request.state.caller = caller = await _caller(request)
         note(account=caller.username, key_id=caller.key_id)
         await self._app(scope, receive, send)
+
+
+def _asks_only_what_is_offered(scope: Scope) -> bool:
+    """Return whether a client without a token asks what tus clients can do here. A token is checked all the same."""
+    has_token = any(name == b"authorization" for name, _ in scope["headers"])
+    return scope["method"] == "OPTIONS" and not has_token and f"{_path(scope)}/".startswith("/uploads/")
 
 
 def _path(scope: Scope) -> str:

@@ -9,6 +9,7 @@ from api.dependencies import Id, Service, ServiceDep
 from api.schemas import FileView
 from gridhaul.asgi.audit import audit
 from gridhaul.asgi.problems import documented
+from gridhaul.transfer.access import Caller
 from gridhaul.transfer.errors import DeliveryOpen, StateConflict
 from gridhaul.transfer.model import File, Hint, RecordId, TaskName
 from gridhaul.transfer.states import DELETABLE, DELIVERY_MOVES, FILE_MOVES, OPEN, Action, DeliveryState, FileState
@@ -29,6 +30,12 @@ async def delete_file(file_id: Id, caller: Deleting, service: ServiceDep, cancel
 
     Delivered objects stay at their targets. A repeated request gets the same answer.
     """
+    file = await delete_whole(service, caller, file_id, cancel=cancel)
+    return FileView.of(file, service.obstacles)
+
+
+async def delete_whole(service: Service, caller: Caller, file_id: RecordId, *, cancel: bool) -> File:
+    """Delete the file, and with `cancel` first cancel storing it and its deliveries. Return it. Raises as the route."""
     file = await service.file(caller, file_id)
     if cancel:
         await _cancel(service, file.id, who=caller.username)
@@ -40,7 +47,7 @@ async def delete_file(file_id: Id, caller: Deleting, service: ServiceDep, cancel
     audit("delete_file", file_id=file.id)
     if file.state is FileState.DELETING:
         service.hints.offer(Hint(task=TaskName.DELETE_FILE, record_id=file.id, queue=file.queue))
-    return FileView.of(file, service.obstacles)
+    return file
 
 
 async def _cancel(service: Service, file_id: RecordId, *, who: str) -> None:

@@ -16,6 +16,7 @@ from api.open_file_limit import OpenFileLimit
 from api.password_attempts import PasswordAttempts
 from api.rate_limits import RateLimits
 from api.source_lookup import SourceLookup
+from api.uploads.parts import UploadParts
 from gridhaul.asgi.audit import audit
 from gridhaul.asgi.readiness import Readiness
 from gridhaul.identity.passwords import Passwords
@@ -52,6 +53,8 @@ class Service:
     batch_counts: BatchCounts
     max_open_batches: int
     downloads: DownloadSlots
+    uploads: UploadParts
+    max_file_bytes: int | None
     hints: Hints
     obstacles: Obstacles
     indexes: Readiness
@@ -83,7 +86,7 @@ class Service:
         Raises NotFound, NotStored while the file is still being stored, and StateConflict in every other state.
         """
         file = await self.file(caller, file_id)
-        if file.state in STORABLE:
+        if file.state in STORABLE or file.state is FileState.RECEIVING:
             raise NotStored("The file is not stored yet; try again.", retry_after_seconds=TRY_AGAIN_SECONDS)
         if file.state is FileState.PAUSED:
             raise StateConflict("The file is PAUSED, and not stored yet; resume it first.")

@@ -20,22 +20,26 @@ from gridhaul.transfer.ports.contents import Chunks
 # `gridhaul/asgi/connection_limits.py` must be longer, because the server then ends the connection and logs no reason.
 CHUNK_SECONDS = 25.0
 CHUNKS_A_CALL = 4  # how many chunks one call in a thread reads; with one chunk a call, the event loop would be busier
+CHUNKS_OF_RANGE_A_CALL = 1  # a range is to hold little memory
 
 
 class _TooSlow(Exception):
     """The client did not read a chunk in time."""
 
 
-async def read_in_thread(chunks: Chunks) -> AsyncGenerator[bytes]:
-    """Yield the chunks, which a thread reads, and close them at the end. Raises what iterating over them raises."""
+async def read_in_thread(chunks: Chunks, *, at_once: int) -> AsyncGenerator[bytes]:
+    """Yield the chunks, of which a thread reads `at_once` in each call, and close them at the end.
+
+    Raises what iterating over them raises.
+    """
     with ThreadPoolExecutor(1, thread_name_prefix="downloading") as thread:
         loop, unread = asyncio.get_running_loop(), iter(chunks)
         try:
             while some := await thread_ended(
-                loop.run_in_executor(thread, lambda: list(islice(unread, CHUNKS_A_CALL))), when_cancelled=chunks.stop
+                loop.run_in_executor(thread, lambda: list(islice(unread, at_once))), when_cancelled=chunks.stop
             ):
-                for chunk in some:
-                    yield chunk
+                while some:
+                    yield some.pop(0)  # keep no reference to a chunk that was sent
         finally:
             await thread_ended(loop.run_in_executor(thread, chunks.close))
 
@@ -48,9 +52,9 @@ class Download(StreamingResponse):
 
     chunk_seconds = CHUNK_SECONDS
 
-    def __init__(self, first: bytes, rest: AsyncGenerator[bytes], *, headers: Mapping[str, str]) -> None:
+    def __init__(self, first: bytes, rest: AsyncGenerator[bytes], *, status: int, headers: Mapping[str, str]) -> None:
         """`first` is the first chunk, empty if there is none. `rest` is closed at the end in any case."""
-        super().__init__(_joined(first, rest), headers=headers)
+        super().__init__(_joined(first, rest), status_code=status, headers=headers)
         self._rest = rest
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

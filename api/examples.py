@@ -4,6 +4,7 @@ import base64
 from typing import Any
 
 from gridhaul.transfer.errors import (
+    ContentDiffers,
     DatabaseUnavailable,
     Forbidden,
     HeadersTooLarge,
@@ -12,6 +13,7 @@ from gridhaul.transfer.errors import (
     NotFound,
     PayloadTooLarge,
     QuotaExceeded,
+    RangeNotSatisfiable,
     RequestTimeout,
     StateConflict,
     TooManyRequests,
@@ -305,6 +307,8 @@ PROBLEMS = {
         NotFound("There is no such file."),
         RequestTimeout("The request did not arrive in time."),
         StateConflict("The file is CANCELLED, and was not stored; retry it first."),
+        ContentDiffers("The stored bytes are not those that are expected."),
+        RangeNotSatisfiable(length_bytes=1048577),
         PayloadTooLarge("The body has more than 1048576 bytes."),
         UriTooLong("Path and query have too many bytes."),
         UnsupportedMediaType("The body must be application/json."),

@@ -1,17 +1,13 @@
-"""`/files`: list and show files, and download their bytes."""
+"""`/files`: list and show files."""
 
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
 from typing import Annotated
-from urllib.parse import quote
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
 
 from api.auth import Reading
-from api.dependencies import Cursor, Id, Limit, Service, ServiceDep, States
+from api.dependencies import Cursor, Id, Limit, ServiceDep, States
 from api.detail_schemas import FileDetailView
-from api.download import Download, read_in_thread
 from api.listing import (
     FILE_LISTS,
     FiltersDep,
@@ -23,24 +19,11 @@ from api.listing import (
     wants_lines,
 )
 from api.schemas import DeliveriesView, DeliveryView, FilesView, FileView
-from gridhaul.asgi.disconnection import while_connected
 from gridhaul.asgi.problems import documented
-from gridhaul.outgoing.headers import write_repr_digest
-from gridhaul.transfer.access import Caller
-from gridhaul.transfer.errors import NotFound
-from gridhaul.transfer.media_types import media_type_or_unknown
-from gridhaul.transfer.model import File, RecordId
+from gridhaul.transfer.model import RecordId
 from gridhaul.transfer.states import FileState
 
 router = APIRouter(prefix="/files", tags=["files"])
-
-CONTENT = {
-    "description": "The bytes, with the media type that the file's name stands for, without a charset",
-    "content": {"*/*": {"schema": {"type": "string", "format": "binary"}}},
-    "headers": {
-        name: {"required": True, "schema": {"type": "string"}} for name in ("Repr-Digest", "ETag", "Cache-Control")
-    },
-}
 
 
 @router.get(
@@ -80,63 +63,3 @@ async def list_deliveries(file_id: Id, caller: Reading, service: ServiceDep) -> 
     await service.file(caller, file_id)
     deliveries = await service.deliveries.of_file(file_id)
     return DeliveriesView(deliveries=[DeliveryView.of(delivery, service.obstacles) for delivery in deliveries])
-
-
-@router.get(
-    "/{file_id}/content",
-    summary="Download the file's bytes",
-    response_class=StreamingResponse,
-    responses={200: CONTENT, **documented(404, 409)},
-)
-async def get_content(request: Request, file_id: Id, caller: Reading, service: ServiceDep) -> Download:
-    """Download the bytes. Every byte is verified before it is sent.
-
-    If the server, or the account, has as many downloads as it may, this one waits up to 10 s for a slot.
-    If a stored byte is wrong, the connection ends before the declared length.
-    """
-    file = await service.stored_file(caller, file_id)
-    chunks = _chunks(file, caller=caller, service=service)
-    try:
-        # Read the first chunk before the response begins: until then an error can still be answered with a problem
-        # document. If the client disconnects while it waits for a slot, its place in the queue is freed at once.
-        first = await while_connected(request.receive, _first(chunks))
-    except BaseException:
-        await chunks.aclose()
-        raise
-    return Download(first, chunks, headers=_content_headers(file))
-
-
-async def _chunks(file: File, *, caller: Caller, service: Service) -> AsyncGenerator[bytes]:
-    """Yield the chunks of the file while the caller's account holds a slot.
-
-    Raises DownloadsBusy, NotFound, StateConflict if the file was deleted meanwhile, and read errors.
-    """
-    async with service.downloads.hold(caller.username):
-        content = await service.contents.get(file.content_id) if file.content_id else None
-        # The file may have been deleted while the download waited for its slot. Look for the file after its content was
-        # read: a file that is STORED now had a whole content then.
-        await service.stored_file(caller, file.id)
-        if content is None:
-            raise NotFound("The file's bytes are no longer stored.")
-        async with aclosing(read_in_thread(service.contents.read(content))) as chunks:
-            async for chunk in chunks:
-                yield chunk
-
-
-async def _first(chunks: AsyncGenerator[bytes]) -> bytes:
-    return await anext(chunks, b"")
-
-
-def _content_headers(file: File) -> dict[str, str]:
-    assert file.sha256 is not None, "a stored file has a digest"  # noqa: S101
-    return {
-        # Starlette adds a charset to a text type that it is given as `media_type`, and nobody knows the charset. So set
-        # the header itself.
-        "Content-Type": media_type_or_unknown(file.content_type),
-        "Content-Length": str(file.length),
-        "Repr-Digest": write_repr_digest(file.sha256),
-        "ETag": f'"{file.sha256}"',
-        "Content-Disposition": f"attachment; filename*=UTF-8''{quote(file.name.rsplit('/', 1)[-1], safe='')}",
-        "Accept-Ranges": "none",
-        "Cache-Control": "private, no-store",
-    }

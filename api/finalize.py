@@ -80,7 +80,7 @@ async def finalize(
         length=file.length,
         sha256=sha256,
         queue=file.queue,
-        source_path=file.path,
+        source_path=file.origin.shown_path,
     )
     there = await service.deliveries.get(new.id)
     if there is not None and there.state in REOPENABLE:

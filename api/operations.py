@@ -15,7 +15,7 @@ from gridhaul.transfer.access import Caller
 from gridhaul.transfer.charging import retry_charged
 from gridhaul.transfer.errors import StateConflict
 from gridhaul.transfer.model import Delivery, File, RecordId, TaskName
-from gridhaul.transfer.states import DELIVERY_MOVES, FILE_MOVES, Action, DeliveryState, FileState
+from gridhaul.transfer.states import DELIVERY_MOVES, STORABLE, Action, DeliveryState, FileState
 
 router = APIRouter(tags=["operations"])
 
@@ -23,12 +23,14 @@ MOVED = documented(404, 409)
 SOURCE = documented(404, 409, 413, 507)  # a retry opens the source again and charges the quota
 
 FILE_ADVICE: Mapping[FileState, str] = {
+    FileState.RECEIVING: "its bytes still arrive; send the rest, or cancel it.",
     FileState.REGISTERED: "it changed just now; try again.",
     FileState.STORING: "it changed just now; try again.",
     FileState.PAUSED: "resume continues to store it.",
     FileState.STORED: "its storing is finished; its deliveries have ids of their own.",
     FileState.FAILED: "storing has stopped; retry stores it again.",
     FileState.CANCELLED: "storing has stopped; retry stores it again.",
+    FileState.EXPIRED: "nobody continued it in time, and its bytes are deleted; upload it again.",
     FileState.DELETING: "its bytes are being deleted; register its source anew.",
     FileState.DELETED: "its bytes are deleted; register its source anew.",
 }
@@ -68,7 +70,7 @@ async def retry_file(file_id: Id, caller: Preparing, service: ServiceDep) -> Fil
     If the source has changed, storing starts over. A file that waits for its next attempt need not wait any longer.
     """
     file = await service.file(caller, file_id)
-    if file.state not in FILE_MOVES[Action.RETRY].from_states:
+    if file.state not in file.origin.moves[Action.RETRY].from_states:
         return FileView.of(await move_file(file_id, Action.RETRY, caller=caller, service=service), service.obstacles)
     _check_target(file, caller=caller, service=service)
     await let_batch_go_on(service, file)
@@ -136,9 +138,9 @@ async def move_file(file_id: RecordId, action: Action, *, caller: Caller, servic
     Raises NotFound, StateConflict, and TargetUnknown if the file is to be delivered to a target that the caller may no
     longer use.
     """
-    move = FILE_MOVES[action]
     file = await service.file(caller, file_id)
-    if move.to_state is FileState.REGISTERED:
+    move = file.origin.moves[action]
+    if move.to_state in STORABLE:
         _check_target(file, caller=caller, service=service)
         await let_batch_go_on(service, file)
     moved = await service.files.move(file_id, move, who=caller.username)
@@ -163,10 +165,10 @@ async def _after_move(
         moved = await service.files.hurry(file_id, who=caller.username)
     if moved is None:
         file = await service.file(caller, file_id)
-        if file.state not in FILE_MOVES[action].done_in:
+        if file.state not in file.origin.moves[action].done_in:
             raise StateConflict(f"The file is {file.state}: {FILE_ADVICE[file.state]}")
         return file
-    if moved.state is FileState.REGISTERED:
+    if moved.state in STORABLE:
         await hint(service, moved, TaskName.UPLOAD_FILE)
     return moved
 

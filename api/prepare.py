@@ -21,7 +21,7 @@ from gridhaul.transfer.bundle import storing_task
 from gridhaul.transfer.digest import fingerprint
 from gridhaul.transfer.errors import IdempotencyConflict, InvalidValue, SourceChanged
 from gridhaul.transfer.media_types import media_type
-from gridhaul.transfer.model import Destination, File, Hint, NewFile, Queue, SourceIdentity
+from gridhaul.transfer.model import Destination, File, Hint, NewFile, Queue, ServerPath, SourceIdentity
 from gridhaul.transfer.naming import check_object_name
 
 router = APIRouter(prefix="/upload", tags=["upload"], route_class=BoundedRoute)
@@ -57,7 +57,7 @@ async def prepare(
         new = await _new_file(body, caller=caller, service=service)
         new = replace(new, idempotency_key=idempotency_key, request_fingerprint=request_fingerprint)
         async with room_for_one(service, caller.username, account=caller.account):
-            file, made = await register_charged(service, new)
+            file, made = await register_charged(service, new, service.files.register)
         if made:
             task = storing_task(length=file.length, queue=file.queue)
             service.hints.offer(Hint(task=task, record_id=file.id, queue=file.queue))
@@ -70,7 +70,7 @@ async def prepare(
 async def _new_file(body: PrepareBody, *, caller: Caller, service: Service) -> NewFile:
     path = check_path(body.file_path)
     name = check_object_name(body.name or PurePosixPath(path).name or "file")
-    deliver_to = _destinations(body.destinations, name, caller=caller, service=service)
+    deliver_to = destinations(body.destinations, name, caller=caller, service=service)
     roots = Roots(configured=service.roots, allowed=caller.roots_among(service.roots))
     identity = await service.sources.identify(path, roots, username=caller.username)
     return NewFile(
@@ -78,26 +78,24 @@ async def _new_file(body: PrepareBody, *, caller: Caller, service: Service) -> N
         name=name,
         content_type=media_type(name),
         length=identity.size,
-        path=path,
-        root=str(roots.holding(path)),
-        identity=identity,
+        origin=ServerPath(path=path, root=str(roots.holding(path)), identity=identity, if_changed=body.if_changed),
         queue=_queue(identity, service),
         deliver_to=deliver_to,
-        if_changed=body.if_changed,
     )
 
 
-def _destinations(
+def destinations(
     wanted: Sequence[DeliverTo], name: str, *, caller: Caller, service: Service
 ) -> tuple[Destination, ...]:
+    """Return where a file with this name is to be delivered. Raises Forbidden, TargetUnknown, InvalidValue."""
     if wanted:
         caller.require(Scope.FINALIZE)
-    destinations = tuple(_destination(one, name, caller=caller, service=service) for one in wanted)
-    if len({(one.target, one.object_name) for one in destinations}) < len(destinations):
+    found = tuple(_destination(one, name, caller=caller, service=service) for one in wanted)
+    if len({(one.target, one.object_name) for one in found}) < len(found):
         raise InvalidValue(
             "Two destinations have the same target and the same name; leave one out, or give it another name."
         )
-    return destinations
+    return found
 
 
 def _destination(wanted: DeliverTo, name: str, *, caller: Caller, service: Service) -> Destination:
@@ -113,11 +111,11 @@ async def renewed_source(file: File, *, caller: Caller, service: Service) -> dic
     registered anew. Raises the source errors.
     """
     # The caller's roots may have shrunk since the file was registered.
-    Roots(configured=service.roots, allowed=caller.roots_among(service.roots)).holding(file.path)
+    Roots(configured=service.roots, allowed=caller.roots_among(service.roots)).holding(file.source.path)
     roots = Roots.of_file(file, service.roots)
-    identity = await service.sources.identify(file.path, roots, username=caller.username)
+    identity = await service.sources.identify(file.source.path, roots, username=caller.username)
     seen_to_change = file.error is not None and file.error.code == SourceChanged.code
-    if identity.matches(file.identity) and not seen_to_change:
+    if identity.matches(file.source.identity) and not seen_to_change:
         return {}
     return {**registered_anew(identity), "queue": _queue(identity, service)}
 

@@ -153,9 +153,10 @@ class FileView(BaseModel):
     file_id: str
     batch_id: str | None = Field(description="The batch that the file is a member of; null: it is none")
     name: str
-    file_path: str = Field(description="The path of the source, as prepare named it")
+    file_path: str | None = Field(description="The path of the source, as prepare named it; null: it was uploaded")
     mtime: datetime | None = Field(
-        description="The source's mtime when it was registered; null: it is before the year 1 or after the year 9999"
+        description="The source's mtime when it was registered; null: the file was uploaded, or its mtime is before "
+        "the year 1 or after the year 9999"
     )
     deliver_to: DeliverToView | list[DeliverToView] | None = Field(
         description="Where workers deliver the file once it is stored, as prepare named it: an object for one "
@@ -171,7 +172,7 @@ class FileView(BaseModel):
     checked_bytes: int = Field(
         description="Bytes of the source that were read once more, because the source was touched while it was read"
     )
-    if_changed: IfChanged
+    if_changed: IfChanged | None = Field(description="As prepare named it; null: the file was uploaded")
     rate: float | None
     digests: dict[str, str]
     attempts: int
@@ -190,8 +191,8 @@ class FileView(BaseModel):
             file_id=file.id,
             batch_id=file.batch_id,
             name=file.name,
-            file_path=file.path,
-            mtime=file.identity.modified_at,
+            file_path=file.origin.shown_path,
+            mtime=file.origin.modified_at,
             deliver_to=_deliver_to(file.deliver_to),
             content_type=file.content_type,
             length=file.length,
@@ -201,7 +202,7 @@ class FileView(BaseModel):
             layout=file.layout,
             stored_bytes=file.stored_bytes,
             checked_bytes=file.checked_bytes,
-            if_changed=file.if_changed,
+            if_changed=file.origin.if_changed,
             rate=file.rate,
             digests={"sha-256": file.sha256} if file.sha256 else {},
             attempts=file.attempts,

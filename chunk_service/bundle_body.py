@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 
 from fastapi import Request
 
-from chunk_service.segment_body import arriving, cut
+from gridhaul.asgi.body_parts import arriving, cut
 from gridhaul.chunk_service_client.bundle_table import Entry, read_table
 from gridhaul.transfer.bundle import TABLE_MAX_BYTES, WholeContent
 from gridhaul.transfer.digest import chunk_digest, content_sha256, manifest_root

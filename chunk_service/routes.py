@@ -54,6 +54,15 @@ async def put_segment(
         response.status_code = 200
 
 
+@router.put("/tail/{n}", status_code=201, responses=TAKEN, openapi_extra=documentation.SEGMENT)
+async def put_tail(request: Request, content_id: ContentId, n: ChunkNumber, fence: Fence, service: ServiceDep) -> None:
+    """Store the first bytes of chunk `n` of an ordered upload. They are durable when the answer is sent."""
+    async with _received(request, service, n) as (chunks, digests):
+        if len(chunks) != 1:
+            raise LengthMismatch("A tail has fewer bytes than a chunk.")
+        await service.intake.store_tail(content_id, fence=fence, n=n, data=chunks[0], digest=digests[0])
+
+
 @router.put(
     "/chunks/{n}/repair",
     status_code=201,

@@ -51,6 +51,7 @@ app = Celery(
     include=[
         "tasks.runtime",
         "tasks.upload_file",
+        "tasks.expire_upload",
         "tasks.store_bundle",
         "tasks.finalize_file",
         "tasks.clean_delivery",

@@ -134,7 +134,7 @@ class _Attempt:
         self._runtime = runtime
         self._deliveries = runtime.deliveries
         self._delivery = delivery
-        self._source = file.identity.attributes
+        self._source = file.origin.attributes
         self._content = content
         self._target = target
         self._tenure = tenure
@@ -257,7 +257,7 @@ class _Attempt:
 
     async def _write(self, name: str, blocks: Blocks, leaving: Leaving) -> None:
         target, length = self._target, self._content.length
-        if isinstance(target, KeepsAttributes):
+        if isinstance(target, KeepsAttributes) and self._source is not None:
             await target.put_with(name, blocks, length=length, leaving=leaving, attributes=self._source)
         else:
             await target.put(name, blocks, length=length, leaving=leaving)

@@ -44,6 +44,7 @@ from gridhaul.storage.deliveries import MongoDeliveries
 from gridhaul.storage.files import MongoFiles
 from gridhaul.storage.heartbeats import MongoHeartbeats
 from gridhaul.storage.seen_targets import MongoSeenTargets
+from gridhaul.storage.uploads import MongoUploads
 from gridhaul.targets.kinds import NewClient
 from gridhaul.targets.targets_file import ConfiguredTargets, load_targets
 from gridhaul.transfer.batches import BatchState
@@ -75,6 +76,7 @@ from gridhaul.transfer.ports.files import StorableFiles
 from gridhaul.transfer.ports.heartbeats import Heartbeats
 from gridhaul.transfer.ports.hints import Hints
 from gridhaul.transfer.ports.lists import UsedLists
+from gridhaul.transfer.ports.uploads import ExpiringUploads
 from gridhaul.transfer.retry import Limits
 from gridhaul.transfer.states import DeliveryState, FileState
 from tasks.attempt import Attempts, Chores
@@ -131,11 +133,13 @@ class Runtime:
     files: StorableFiles
     deliveries: DeliverableRecords
     contents: Contents
+    uploads: ExpiringUploads
     usage: AccountUsage
     chunks: ChunkService
     targets: KnownTargets
     hints: Hints
     file_attempts: Attempts[FileState]
+    upload_attempts: Attempts[FileState]
     delete_attempts: Attempts[FileState]
     delivery_attempts: Attempts[DeliveryState]
     cleaning_attempts: Chores[DeliveryState]
@@ -259,6 +263,10 @@ async def _compose(
         file_attempts=Attempts(
             records=files, waiting=FileState.REGISTERED, failed=FileState.FAILED, **_pace(settings, stopping)
         ),
+        upload_attempts=Attempts(
+            records=files, waiting=FileState.STORING, failed=FileState.FAILED, **_pace(settings, stopping)
+        ),
+        uploads=MongoUploads(database, lease_seconds=settings.lease_seconds, lifetime_seconds=0),
         delete_attempts=Attempts(
             records=files,
             waiting=FileState.DELETING,

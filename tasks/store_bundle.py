@@ -19,11 +19,12 @@ from gridhaul.transfer.bundle import BUNDLE_MAX_BYTES, WholeContent, first_bundl
 from gridhaul.transfer.errors import DatabaseUnavailable, GridhaulError, LeaseLost, StopRequested
 from gridhaul.transfer.model import File, Hint, RecordId, TaskName
 from gridhaul.transfer.states import FileState
+from gridhaul.transfer.stored import said_of_stored
 from tasks.attempt import TICK_SECONDS
 from tasks.celery import app
 from tasks.one_by_one import one_by_one
 from tasks.runtime import Runtime, worker
-from tasks.upload_file import begin_deliveries, make_deliveries, said_of_stored, store_file
+from tasks.upload_file import begin_deliveries, make_deliveries, store_file
 
 LEASE_PART = 3  # a bundle is given up when a third of its leases' time has passed
 
@@ -115,7 +116,7 @@ async def _store_all(runtime: Runtime, claimed: Sequence[File], not_stored: dict
     A few requests are under way at a time, while the files of the next request are read: a child holds the bytes of as
     many requests, and of one more.
     """
-    if not all(is_settled(file.identity) for file in claimed):
+    if not all(is_settled(file.source.identity) for file in claimed):
         await asyncio.sleep(CLOCK_TICK_SECONDS)
     slots = asyncio.Semaphore(runtime.settings.segments_in_flight)
 
@@ -159,7 +160,7 @@ def _read_all(files: Sequence[File], configured: tuple[Path, ...]) -> dict[Recor
 
 
 def _read(file: File, roots: Roots) -> WholeContent:
-    segment, seal = read_small(file.path, roots, file.identity)
+    segment, seal = read_small(file.source.path, roots, file.source.identity)
     if file.expected is not None:
         file.expected.require(seal)
     assert file.content_id is not None, "a claimed file names a content"  # noqa: S101

@@ -22,11 +22,13 @@ from gridhaul.transfer.model import (
     Segment,
     TaskName,
 )
-from gridhaul.transfer.states import STORABLE, FileState, Layout
+from gridhaul.transfer.states import STORABLE, FileState
+from gridhaul.transfer.stored import said_of_stored
 from tasks.attempt import Meter, Tenure
 from tasks.celery import app
 from tasks.finalize_file import deliver_file
 from tasks.quota_release import release_quota
+from tasks.read_back import read_back
 from tasks.runtime import Runtime, worker
 
 ENTRY_BYTES = 1 + DIGEST_BYTES
@@ -39,14 +41,17 @@ def upload_file(file_id: str) -> None:
 
 
 async def store_file(runtime: Runtime, file_id: str) -> None:
-    """Claim the file and store it, unless the claim fails. Then make the deliveries that prepare asked for."""
+    """Claim the file and store it, unless the claim fails. Then make the deliveries that were asked for with it."""
     record_id = RecordId(file_id)
     file = await runtime.files.claim(record_id, holder=runtime.holder, from_states=STORABLE, to_state=FileState.STORING)
-    if file is not None:
+    if file is not None and file.upload is not None:
+        runtime.turns.note(file.owner)
+        await read_back(runtime, file)
+    elif file is not None:
         runtime.turns.note(file.owner)
         meter = Meter(0 if file.content_outdated else file.stored_bytes, _progress)
         await runtime.file_attempts.run(file, lambda tenure: _store_or_start_over(runtime, file, tenure, meter), meter)
-        if file.if_changed is IfChanged.RESTART:
+        if file.source.if_changed is IfChanged.RESTART:
             await release_quota(runtime, file)
     await begin_deliveries(runtime, await make_deliveries(runtime, [record_id]))
 
@@ -64,10 +69,10 @@ async def _store_or_start_over(runtime: Runtime, file: File, tenure: Tenure, met
     try:
         await _store(runtime, file, tenure, meter)
     except SourceChanged as changed:
-        if file.if_changed is IfChanged.FAIL or file.fruitless_attempts >= runtime.file_attempts.limits.attempts:
+        if file.source.if_changed is IfChanged.FAIL or file.fruitless_attempts >= runtime.file_attempts.limits.attempts:
             raise
         roots, limit = Roots.of_file(file, runtime.settings.roots), runtime.settings.max_file_bytes
-        identity = await identify(file.path, roots, max_file_bytes=limit)
+        identity = await identify(file.source.path, roots, max_file_bytes=limit)
         # Charge even 0 bytes: the charge stamps the account, so the recount skips it until `store_file` has released.
         await runtime.usage.charge(file.owner, max(identity.size - file.length, 0))
         meter.start_over({**registered_anew(identity), "fruitless_attempts": file.fruitless_attempts})
@@ -77,7 +82,7 @@ async def _store_or_start_over(runtime: Runtime, file: File, tenure: Tenure, met
 async def _store(runtime: Runtime, file: File, tenure: Tenure, meter: Meter) -> None:
     if file.expected is not None:
         file.expected.require_length(file.length)
-    source = await Source.open(file.path, Roots.of_file(file, runtime.settings.roots))
+    source = await Source.open(file.source.path, Roots.of_file(file, runtime.settings.roots))
     try:
         held, seal = await _send(runtime, file, source, tenure, meter)
     finally:
@@ -88,24 +93,12 @@ async def _store(runtime: Runtime, file: File, tenure: Tenure, meter: Meter) -> 
     await runtime.files.finish(file.lease, FileState.STORED, **said_of_stored(seal, layout), rate=meter.rate)
 
 
-def said_of_stored(seal: Seal, layout: Layout) -> dict[str, object]:
-    """Return the fields of a stored file's record, however the file was stored."""
-    return {
-        "sha256": seal.sha256,
-        "manifest_root": seal.manifest_root,
-        "layout": layout,
-        "stored_bytes": seal.length,
-        "checked_bytes": 0,
-        "fruitless_attempts": 0,
-    }
-
-
 async def _send(runtime: Runtime, file: File, source: Source, tenure: Tenure, meter: Meter) -> "tuple[_Held, Seal]":
     """Read the source from its start and send the chunks that are not stored. Raises SourceChanged if it changes."""
     opened = await source.settled_identity()
-    source.require(file.identity)
+    source.require(file.source.identity)
     held = await _open_content(runtime, file, tenure)
-    reader = source.read(file.identity)
+    reader = source.read(file.source.identity)
     chunks_each = runtime.settings.segment_chunks
     async with aclosing(reader.segments(chunks_each)) as segments:
         await _send_missing(runtime, segments, held, meter)
@@ -241,7 +234,7 @@ def _delivery(file: File, destination: Destination) -> NewDelivery:
         length=file.length,
         sha256=file.sha256,
         queue=file.queue,
-        source_path=file.path,
+        source_path=file.origin.shown_path,
         batch_id=file.batch_id,
     )
 

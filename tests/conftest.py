@@ -1,8 +1,10 @@
 """Fixtures: a real MongoDB for the tests, and an empty database in it for each test that asks for one.
 
 `make test` runs the tests in several processes (pytest-xdist), each with a MongoDB of its own. Tests of one file run in
-one process, one after the other. The tests that use the running system of the journeys share one process. A test that
-measures a short time is marked `alone`: no other process runs a test meanwhile.
+one process, one after the other (`--dist loadfile`), so that no two processes make the fixtures of one file. The files
+are handed out in the order in which pytest finds them (`--no-loadscope-reorder`), so that a process comes to each package
+once, and the fixtures of the package are made once in it. A test that measures a short time is marked `alone`: no other
+process runs a test meanwhile.
 """
 
 import asyncio
@@ -18,15 +20,6 @@ from gridhaul.storage.schema import make_payload_collections, make_registry_inde
 from tests.servers.mongod import in_memory, mongod
 
 RESTING = 8
-RUNNING_SYSTEM = "system"  # the fixture of tests/journeys/conftest.py
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Say which tests must run in one process."""
-    for item in items:
-        uses_system = isinstance(item, pytest.Function) and RUNNING_SYSTEM in item.fixturenames
-        group = RUNNING_SYSTEM if uses_system else item.nodeid.partition("::")[0]
-        item.add_marker(pytest.mark.xdist_group(group))
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

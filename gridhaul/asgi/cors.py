@@ -4,8 +4,10 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 METHODS = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
-TAKEN = ("Authorization", "Content-SHA256", "Content-Type", "Idempotency-Key", "If-Match", "Repr-Digest")
-SHOWN = ("ETag", "Link", "Location", "Repr-Digest", "Retry-After")
+CONDITIONS = ("If-Match", "If-Modified-Since", "If-None-Match", "If-Range", "If-Unmodified-Since", "Range")
+TAKEN = ("Authorization", "Content-SHA256", "Content-Type", "Idempotency-Key", "Repr-Digest", *CONDITIONS)
+OF_CONTENT = ("Accept-Ranges", "Content-Disposition", "Content-Range", "Last-Modified")
+SHOWN = ("ETag", "Link", "Location", "Repr-Digest", "Retry-After", *OF_CONTENT)
 
 
 class Cors:

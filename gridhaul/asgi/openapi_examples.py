@@ -1,11 +1,11 @@
 """Examples in the OpenAPI document. Without them, Swagger UI fills its forms with text that it makes from patterns."""
 
 from collections.abc import Iterator, Mapping
-from http import HTTPStatus
 from typing import Any
 
 from fastapi import FastAPI
 
+from gridhaul.asgi.problems import phrase
 from gridhaul.outgoing.problem_documents import MEDIA_TYPE
 
 FORM = "application/x-www-form-urlencoded"
@@ -70,7 +70,7 @@ def _show_problems(operation: JsonObject, examples: Mapping[int, tuple[str, str]
             code, detail = examples[int(status)]
             problem["example"] = {
                 "type": f"/problems/{code}",
-                "title": HTTPStatus(int(status)).phrase,
+                "title": phrase(int(status)),
                 "status": int(status),
                 "detail": detail,
                 "instance": "urn:uuid:0b5e3c1e-8f5c-4c38-9d0a-6f1b2a7c9e44",

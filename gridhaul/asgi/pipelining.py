@@ -88,6 +88,8 @@ class OneAtATime(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         self._is_whole = False
         super().on_message_begin()
+        # An application may close a connection without an answer, once another connection has taken its place.
+        self.scope["extensions"] = {"gridhaul.close": {"abort": self.transport.abort}}
 
     def on_headers_complete(self) -> None:
         fields = dict(self.headers)

@@ -16,12 +16,16 @@ from gridhaul.asgi.audit import audit
 from gridhaul.asgi.methods import methods_of
 from gridhaul.outgoing.problem_documents import MEDIA_TYPE
 from gridhaul.transfer.errors import (
+    ChecksumMismatch,
     GridhaulError,
     HeadersTooLarge,
     InvalidValue,
     NotCombinable,
+    OffsetMismatch,
     PayloadTooLarge,
+    RangeNotSatisfiable,
     RequestTimeout,
+    TusVersionUnknown,
     UriTooLong,
 )
 
@@ -44,6 +48,11 @@ class Problem(BaseModel):
     )
 
 
+def phrase(status: int) -> str:
+    """Return the name of an HTTP status. 460 is tus's own and not registered."""
+    return "Checksum Mismatch" if status == ChecksumMismatch.status else http.HTTPStatus(status).phrase
+
+
 def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Return `responses` for FastAPI, which say that these statuses are answered with a problem document."""
     return {status: _documented(status) for status in statuses}
@@ -52,12 +61,13 @@ def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
 def _documented(status: int) -> dict[str, Any]:
     content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
     headers = {name: {"required": True, "schema": schema} for name, schema in _HEADERS.get(status, {}).items()}
-    return {"description": http.HTTPStatus(status).phrase, "content": content, "headers": headers}
+    return {"description": phrase(status), "content": content, "headers": headers}
 
 
 _RETRY_AFTER: dict[str, Any] = {"Retry-After": {"type": "integer", "minimum": 1}}
 _HEADERS: dict[int, dict[str, Any]] = {
     401: {"WWW-Authenticate": {"const": "Bearer"}},
+    416: {"Content-Range": {"type": "string"}},
     429: _RETRY_AFTER,
     503: _RETRY_AFTER,
 }
@@ -81,7 +91,7 @@ def problem(
     """
     body = {
         "type": f"/problems/{code}",
-        "title": http.HTTPStatus(status).phrase,
+        "title": phrase(status),
         "status": status,
         "detail": detail,
         "instance": f"urn:uuid:{request.state.request_id}",
@@ -107,12 +117,21 @@ def _with_problem(document: dict[str, Any]) -> dict[str, Any]:
 
 
 def describe(error: GridhaulError) -> dict[str, str]:
-    """Return the headers of an error's answer: Retry-After, WWW-Authenticate and Connection, where they apply."""
+    """Return the headers of an error's answer.
+
+    These are Retry-After, WWW-Authenticate, Content-Range and Connection, where they apply.
+    """
     headers = {}
     if error.retry_after_seconds is not None or error.status == http.HTTPStatus.SERVICE_UNAVAILABLE:
         headers["Retry-After"] = str(math.ceil(error.retry_after_seconds or 1))
     if error.status == http.HTTPStatus.UNAUTHORIZED:
         headers["WWW-Authenticate"] = "Bearer"
+    if isinstance(error, RangeNotSatisfiable):
+        headers["Content-Range"] = f"bytes */{error.length_bytes}"
+    if isinstance(error, OffsetMismatch):
+        headers["Upload-Offset"] = str(error.offset)
+    if isinstance(error, TusVersionUnknown):
+        headers["Tus-Version"] = "1.0.0"
     if isinstance(error, UNREAD):
         headers["Connection"] = "close"  # the rest of the request may still arrive, and no code reads it
     return headers

@@ -18,7 +18,7 @@ from gridhaul.outgoing.sending import Body
 from gridhaul.outgoing.tls import tls_refusal
 from gridhaul.transfer.bundle import WholeContent
 from gridhaul.transfer.chunking import chunk_count
-from gridhaul.transfer.digest import content_sha256
+from gridhaul.transfer.digest import chunk_digest, content_sha256
 from gridhaul.transfer.errors import (
     DISK_FULL,
     ChunkServiceRefused,
@@ -62,6 +62,15 @@ class ChunkClient:
         headers = {"Chunk-Digests": write_chunk_digests(segment.digests)}
         path = f"/{grant.content_id}/chunks/{segment.first}"
         await self._request("PUT", grant, path, answers.require_stored, headers=headers, body=segment.chunks)
+
+    async def put_tail(self, grant: ContentGrant, n: int, data: bytes) -> None:
+        """Store the first bytes of chunk `n` of an ordered upload. They are durable when this method returns.
+
+        Raises LeaseLost, or the service's error.
+        """
+        headers = {"Chunk-Digests": write_chunk_digests([chunk_digest(data)])}
+        path = f"/{grant.content_id}/tail/{n}"
+        await self._request("PUT", grant, path, answers.require_stored, headers=headers, body=[data])
 
     async def repair(self, grant: RepairGrant, n: int, chunk: bytes, digest: bytes) -> None:
         """Repair a chunk of a sealed content. It is durable when this method returns. Raises the service's error."""

@@ -21,6 +21,7 @@ from gridhaul.cli import (
 from gridhaul.cli import status as lookup
 from gridhaul.cli.connection import connect, say
 from gridhaul.cli.exits import exit_codes
+from gridhaul.cli.get import get
 from gridhaul.cli.ids import id_of, ids_of, resolve_any, resolve_stored
 from gridhaul.cli.operate import cancel_and_remove, for_each, operate, remove
 from gridhaul.cli.options import Json, JsonLines
@@ -33,6 +34,7 @@ STATUS_PATIENCE_SECONDS = 5.0
 app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
 app.command()(transfer_commands.send)
 app.command()(transfer_commands.deliver)
+app.command()(get)
 app.add_typer(batch_commands.commands)
 app.add_typer(check_commands.commands)
 app.add_typer(keys.commands, name="keys")

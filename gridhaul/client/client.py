@@ -12,6 +12,7 @@ from typing import Self, cast
 from gridhaul.client.accounts import Accounts, Keys
 from gridhaul.client.batches import Batches
 from gridhaul.client.connection import Connection, RetryBudget
+from gridhaul.client.downloads import Downloads
 from gridhaul.client.errors import ClientError
 from gridhaul.client.filters import NO_FILTERS, ListFilters
 from gridhaul.client.polling import LONGEST_SECONDS, LONGEST_WAITING_SECONDS, Pauses
@@ -73,7 +74,7 @@ class Transfer:
 class Client:
     """A client of the api, used as a context manager.
 
-    `batches`, `accounts` and `keys` hold the requests about these.
+    `batches`, `downloads`, `accounts` and `keys` hold the requests about these.
 
     The client retries a request that gets no answer, or 429, 502, 503 or 504, for `patience_seconds`; `on_retry`
     receives the error before each retry. Requests that are not safe to repeat say so, and are retried only while the
@@ -98,6 +99,7 @@ class Client:
         budget = RetryBudget(seconds=patience_seconds, on_retry=on_retry)
         self._connection = Connection(url, token, budget, tls=tls)
         self.batches = Batches(self._connection)
+        self.downloads = Downloads(self._connection)
         self.accounts = Accounts(self._connection, current_password)
         self.keys = Keys(self._connection, current_password)
 

@@ -133,21 +133,34 @@ class Connection:
     def download(self, path: str, into: IO[bytes]) -> None:
         """Write the text of an answer into `into`, once the whole text has arrived."""
         with TemporaryFile() as held:
-            self._retrying(_can_retry)(self._receive, self._http.build_request("GET", path, headers=TEXT), held)
+
+            def take(response: httpx2.Response) -> None:
+                held.seek(0)
+                held.truncate()
+                for block in response.iter_bytes():
+                    held.write(block)
+
+            self.receive(path, headers=lambda: TEXT, take=take)
             held.seek(0)
             copyfileobj(held, into)
 
-    def _receive(self, request: httpx2.Request, held: IO[bytes]) -> None:
-        held.seek(0)
-        held.truncate()
+    def receive(
+        self, path: str, *, headers: Callable[[], Mapping[str, str]], take: Callable[[httpx2.Response], None]
+    ) -> None:
+        """Let `take` read the successful answer to a GET. Each attempt asks `headers` for its headers anew."""
+        self._retrying(_can_retry)(self._receive, path, headers, take)
+
+    def _receive(
+        self, path: str, headers: Callable[[], Mapping[str, str]], take: Callable[[httpx2.Response], None]
+    ) -> None:
+        request = self._http.build_request("GET", path, headers=headers())
         try:
             response = self._http.send(request, stream=True)
             with closing(response):
                 if not response.is_success:
                     response.read()
                     raise _refusal(response)
-                for block in response.iter_bytes():
-                    held.write(block)
+                take(response)
         except httpx2.RequestError as error:
             raise _unanswered(request, error) from error
 

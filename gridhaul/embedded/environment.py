@@ -85,13 +85,13 @@ class ServiceSettings:
 
     def worker(self, name: str) -> dict[str, str]:
         own = {
-            "CHUNK_SERVICE_URL": self.chunk_service_url,
             "HEARTBEAT_FILE": str(self.directory.heartbeat(name)),
         }
         return self._with(self._transfer() | own) | credentials(self.directory.targets_file)
 
     def _transfer(self) -> dict[str, str]:
         return {
+            "CHUNK_SERVICE_URL": self.chunk_service_url,
             "REDIS_URL_FILE": str(self.directory.secret_file("redis_url")),
             "ROOTS": ":".join(map(str, self.roots)),
             "TARGETS_FILE": str(self.directory.targets_file),

@@ -1,8 +1,11 @@
-"""HTTP headers that several packages read or write: digests (RFC 9651, RFC 9530) and `Retry-After` (RFC 9110)."""
+"""HTTP headers that several packages read or write: digests (RFC 9651, RFC 9530), dates, `Retry-After`, file names."""
 
+from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from email.utils import format_datetime, parsedate_to_datetime
+from string import ascii_letters, digits
+from urllib.parse import quote
 
 from http_sfv.dictionary import Dictionary
 from http_sfv.item import Item
@@ -10,6 +13,8 @@ from http_sfv.list import List
 
 from gridhaul.transfer.digest import DIGEST_BYTES
 from gridhaul.transfer.errors import DigestRequired, Malformed
+
+_PLAIN = frozenset(ascii_letters + digits + " !#$&'()+,-.;=@[]^_`{}~")  # in `filename` without an escape (RFC 6266, D)
 
 
 def write_chunk_digests(digests: Sequence[bytes]) -> str:
@@ -42,6 +47,17 @@ def write_repr_digest(sha256: str) -> str:
     return str(header)
 
 
+def write_digest(sha256: str) -> str:
+    """Return the obsolete `Digest` (RFC 3230) for a SHA-256 in lower-case hex."""
+    return f"SHA-256={b64encode(bytes.fromhex(sha256)).decode()}"
+
+
+def wants_sha256(header: str) -> bool:
+    """Return whether the obsolete `Want-Digest` (RFC 3230) asks for SHA-256."""
+    wanted = (one.replace(" ", "").lower().partition(";q=") for one in header.split(","))
+    return any(algorithm == "sha-256" and (quality or "1").strip("0.") != "" for algorithm, _, quality in wanted)
+
+
 def read_repr_digest(header: str) -> str | None:
     """Return the SHA-256 in lower-case hex; None if the header has only other algorithms. Raises Malformed."""
     parsed = Dictionary()
@@ -65,7 +81,7 @@ def retry_after_seconds(headers: Mapping[str, str], *, now: datetime) -> float |
     value = headers.get("Retry-After", "").strip()
     if value.isascii() and value.isdigit():
         return float(value[:9])
-    until = _http_date(value)
+    until = read_http_date(value)
     if until is None:
         return None
     return max(0.0, (until - (date_of(headers) or now)).total_seconds())
@@ -73,12 +89,28 @@ def retry_after_seconds(headers: Mapping[str, str], *, now: datetime) -> float |
 
 def date_of(headers: Mapping[str, str]) -> datetime | None:
     """Return `Date` (RFC 9110, 6.6.1); None if the header is missing or malformed."""
-    return _http_date(headers.get("Date", ""))
+    return read_http_date(headers.get("Date", ""))
 
 
-def _http_date(value: str) -> datetime | None:
+def read_http_date(value: str) -> datetime | None:
+    """Return a date (RFC 9110, 5.6.7), in whole seconds; None if it is malformed."""
     try:
         date = parsedate_to_datetime(value)
     except (ValueError, OverflowError):  # OverflowError: a year or an offset that no C integer holds
         return None
     return date if date.tzinfo else date.replace(tzinfo=UTC)
+
+
+def write_http_date(date: datetime) -> str:
+    """Return a date (RFC 9110, 5.6.7) without its fraction of a second."""
+    return format_datetime(date.astimezone(UTC), usegmt=True)
+
+
+def write_attachment(name: str) -> str:
+    """Return `Content-Disposition` (RFC 6266) of a file that a browser is to save under the last component of `name`.
+
+    Programs that do not know `filename*` take `filename`, in which `_` stands for what is not safe in there.
+    """
+    last = name.rsplit("/", 1)[-1]
+    plain = "".join(character if character in _PLAIN else "_" for character in last)
+    return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(last, safe='')}"

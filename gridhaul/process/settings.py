@@ -50,6 +50,13 @@ def _long_enough(secret: SecretStr) -> SecretStr:
     return secret
 
 
+def _public_url(url: str | None) -> str | None:
+    if url is None or re.fullmatch(r"https?://[^/?#@\s]+(/[^?#\s]*)?", url):
+        return url.rstrip("/") if url else None
+    raise ValueError("an address like https://files.example.org, without a query")
+
+
+PublicUrl = Annotated[str | None, AfterValidator(_public_url)]
 Roots = Annotated[tuple[Path, ...], NoDecode, BeforeValidator(_split), AfterValidator(_absolute)]
 Origins = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_origins), AfterValidator(_origins)]
 LongSecret = Annotated[SecretStr, AfterValidator(_long_enough)]
@@ -91,6 +98,12 @@ class WebSettings(DatabaseSettings):
 
 class ApiSettings(WebSettings):
     redis_url: RedisUrl
+    chunk_service_url: str
+    ca_file: Path | None = None
+    answer_seconds: float = Field(default=ANSWER_SECONDS, gt=0)
+    public_url: PublicUrl = None
+    upload_days: float = Field(default=7, gt=0)
+    upload_memory_bytes: int = Field(default=64 * MIB, ge=8 * MIB)
     roots: Roots
     targets_file: Path = Path("targets.toml")
     large_file_bytes: int = Field(default=64 * MIB, ge=0)

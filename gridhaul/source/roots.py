@@ -40,7 +40,8 @@ class Roots:
     @classmethod
     def of_file(cls, file: File, configured: tuple[Path, ...]) -> Self:
         """Return roots that allow the root of the file's record; every configured one if the record has none."""
-        return cls(configured=configured, allowed=(Path(file.root),) if file.root is not None else configured)
+        root = file.source.root
+        return cls(configured=configured, allowed=(Path(root),) if root is not None else configured)
 
     def holding(self, path: str) -> Path:
         """Return the allowed root above the path, judged by the text alone. Raises PathNotAllowed.

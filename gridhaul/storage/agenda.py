@@ -22,9 +22,15 @@ class _Source:
     hinted_id: str = "_id"  # the field that a hint carries
 
 
+_TASK_OF_STATE = {
+    FileState.DELETING.value: TaskName.DELETE_FILE,
+    FileState.RECEIVING.value: TaskName.EXPIRE_UPLOAD,
+}
+
+
 def _file_task(document: Document) -> TaskName:
-    if document["state"] == FileState.DELETING:
-        return TaskName.DELETE_FILE
+    if document["state"] in _TASK_OF_STATE:
+        return _TASK_OF_STATE[document["state"]]
     new = document["state"] == FileState.REGISTERED and not document["attempts"] and not document.get("content_id")
     return storing_task(length=document["length"], queue=Queue(document["queue"])) if new else TaskName.UPLOAD_FILE
 

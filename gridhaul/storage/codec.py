@@ -17,10 +17,13 @@ from gridhaul.transfer.model import (
     Delivery,
     Destination,
     File,
+    Origin,
     Receipt,
     RecordId,
     RemoteObject,
+    ServerPath,
     SourceIdentity,
+    Upload,
 )
 
 R = TypeVar("R")
@@ -46,11 +49,18 @@ def _destinations(stored: Any, _: object) -> tuple[Destination, ...]:
     return tuple(_converter.structure(document, Destination) for document in documents)
 
 
+def _origin(stored: Any, _: object) -> Origin:
+    """Return a file's origin from the whole document of the file: the fields of a server path have no parent field."""
+    upload = stored.get("upload")
+    return _converter.structure(upload, Upload) if upload else _converter.structure(stored, ServerPath)
+
+
 def _make_converter() -> BsonConverter:
     converter = make_converter()
     converter.register_unstructure_hook(RecordId, ObjectId)
     converter.register_structure_hook(RecordId, lambda value, _: RecordId(str(value)))
     converter.register_structure_hook_func(lambda wanted: wanted == tuple[Destination, ...], _destinations)
+    converter.register_structure_hook_func(lambda wanted: wanted == Origin, _origin)
     # The integers of these records come from file systems and from targets, so they may be too large for BSON.
     for record_type in (SourceIdentity, RemoteObject, Receipt):
         integers: dict[str, Any] = {
@@ -78,7 +88,7 @@ class Codec(Generic[R]):
 
     def decode(self, document: Document) -> R:
         """Return the record of a document. Fields that only the database needs are left out."""
-        return _converter.structure(document, self._type)
+        return _converter.structure({**document, "origin": document}, self._type)
 
     def document(self, record: R) -> Document:
         """Return the document of a record."""
@@ -86,11 +96,20 @@ class Codec(Generic[R]):
 
     def values(self, fields: dict[str, Any]) -> Document:
         """Return fields of the record as MongoDB stores them."""
-        return {
-            name: _converter.unstructure(value, unstructure_as=self._fields.get(name, type(value)))
-            for name, value in fields.items()
-        }
+        stored: Document = {}
+        for name, value in fields.items():
+            stored |= _stored_origin(value) if name == "origin" else {name: self._stored(name, value)}
+        return stored
+
+    def _stored(self, name: str, value: Any) -> Any:
+        return _converter.unstructure(value, unstructure_as=self._fields.get(name, type(value)))
 
     def literals(self, fields: dict[str, Any]) -> Document:
         """Return the same as `values` for an update pipeline, in which no string is taken for an expression."""
         return {name: {"$literal": value} for name, value in self.values(fields).items()}
+
+
+def _stored_origin(origin: Origin) -> Document:
+    """Return the fields of a file's document that hold its origin."""
+    stored = _converter.unstructure(origin)
+    return {"upload": stored} if isinstance(origin, Upload) else dict(stored)

@@ -19,7 +19,6 @@ from gridhaul.transfer.listing import Selection
 from gridhaul.transfer.model import File, NewFile, Queue, RecordId
 from gridhaul.transfer.states import (
     DELETABLE,
-    FILE_MOVES,
     Action,
     FileState,
 )
@@ -36,15 +35,13 @@ TAKEN_AWAY: Document = {
 class MongoFiles(BundledFiles):
     """The ports `FileRegistry` and `StorableFiles` of `transfer.ports.files` on MongoDB."""
 
-    waiting: ClassVar[frozenset[FileState]] = frozenset({FileState.REGISTERED})
+    waiting: ClassVar[frozenset[FileState]] = frozenset({FileState.REGISTERED, FileState.STORING})
 
     def __init__(self, database: Database, *, lease_seconds: float) -> None:
         super().__init__(database["files"], Codec(File), lease_seconds=lease_seconds)
 
     async def register(self, new: NewFile) -> tuple[File, bool]:
-        values = _values(new) | {"state": FileState.REGISTERED}
-        if new.idempotency_key is not None:
-            values["idempotency_key"] = new.idempotency_key
+        values = fields_of_new(new) | {"state": FileState.REGISTERED}
         try:
             return await self._insert(values, who=new.owner if new.batch_id is None else None), True
         except DuplicateKeyError:
@@ -62,7 +59,7 @@ class MongoFiles(BundledFiles):
         event = {"time": at, "state": state, "attempt": 0, "revision": 1}
         return [
             {"_id": ObjectId(), "state": state, **times, **counts, "history": [event]}
-            | self._codec.values(_values(one))
+            | self._codec.values(fields_of_new(one))
             for one in new
         ]
 
@@ -80,7 +77,7 @@ class MongoFiles(BundledFiles):
 
     async def retry(self, file: File, *, who: str | None = None, **changes: object) -> File | None:
         as_read = {"_id": ObjectId(file.id), "fence": file.fence}
-        return await self._move(as_read, FILE_MOVES[Action.RETRY], changes, who=who)
+        return await self._move(as_read, file.origin.moves[Action.RETRY], changes, who=who)
 
     async def request_delete(self, file_id: RecordId, *, deliveries_asked: int, who: str | None = None) -> File | None:
         values = {"state": FileState.DELETING, "queue": Queue.MAINTENANCE, "error": None}
@@ -124,9 +121,11 @@ class MongoFiles(BundledFiles):
         return {"next_attempt_at": then, "hint_at": then, "hinted_at": GONE}
 
 
-def _values(new: NewFile) -> dict[str, Any]:
+def fields_of_new(new: NewFile) -> dict[str, Any]:
     """Return the fields of a new file. `in_batch` is only for the index of open files: no index covers a missing id."""
     values = {name: getattr(new, name) for name in _FILE_FIELDS}
+    if new.idempotency_key is not None:
+        values["idempotency_key"] = new.idempotency_key
     if new.batch_id is None:
         return {**values, "in_batch": False}
     return {**values, "in_batch": True, "batch_id": new.batch_id, "expected": new.expected}
@@ -141,11 +140,8 @@ _FILE_FIELDS = (
     "name",
     "content_type",
     "length",
-    "path",
-    "root",
-    "identity",
+    "origin",
     "queue",
     "deliver_to",
-    "if_changed",
     "request_fingerprint",
 )

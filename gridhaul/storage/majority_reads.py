@@ -25,15 +25,17 @@ def catch_up_in_thread(collection: ThreadsCollection) -> None:
     collection.update_one(*NOTHING)
 
 
-def find_with_catch_up_in_thread(collection: ThreadsCollection, wanted: Document, *fields: str) -> Document | None:
-    """Return the document, or only `fields` of it; None if there is none. For threads.
+def find_with_catch_up_in_thread(
+    collection: ThreadsCollection, wanted: Document, projection: Document | None = None
+) -> Document | None:
+    """Return the document, or the `projection` of it; None if there is none. For threads.
 
     If no document is found, let the primary catch up and look again.
     """
-    found = collection.find_one(wanted, fields or None)
+    found = collection.find_one(wanted, projection)
     if found is None:
         catch_up_in_thread(collection)
-        found = collection.find_one(wanted, fields or None)
+        found = collection.find_one(wanted, projection)
     return found
 
 

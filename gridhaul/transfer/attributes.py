@@ -5,14 +5,14 @@ from gridhaul.transfer.model import Attributes
 COARSEST_NS = 2 * 10**9  # FAT keeps only even seconds, the coarsest times of all file systems in use
 
 
-def has_mtime(found: Attributes | None, source: Attributes) -> bool:
+def has_mtime(found: Attributes | None, source: Attributes | None) -> bool:
     """Return whether the object has the source's mtime, as exactly as a file system may keep it."""
-    return found is not None and abs(found.mtime_ns - source.mtime_ns) < COARSEST_NS
+    return found is not None and source is not None and abs(found.mtime_ns - source.mtime_ns) < COARSEST_NS
 
 
-def has_mode(found: Attributes | None, source: Attributes) -> bool:
+def has_mode(found: Attributes | None, source: Attributes | None) -> bool:
     """Return whether the object has the source's mode."""
-    return found is not None and source.mode is not None and found.mode == source.mode
+    return found is not None and source is not None and source.mode is not None and found.mode == source.mode
 
 
 def octal(mode: int) -> str:

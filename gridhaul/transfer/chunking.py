@@ -16,6 +16,11 @@ def chunk_length(length_bytes: int, n: int) -> int:
     return min(CHUNK_BYTES, length_bytes - n * CHUNK_BYTES)
 
 
+def chunks_of_range(start: int, stop: int) -> range:
+    """Return the numbers of the chunks that hold the bytes from `start` to `stop` (exclusive) of a content."""
+    return range(start // CHUNK_BYTES, chunk_count(stop))
+
+
 def page_count(length_bytes: int) -> int:
     """Return the number of pages in the manifest of a content of `length_bytes`; 0 for an empty one."""
     return -(-chunk_count(length_bytes) // MANIFEST_PAGE_CHUNKS)

@@ -3,6 +3,8 @@
 import hashlib
 import hmac
 from collections.abc import Iterable
+from copy import copy
+from typing import Protocol, Self
 
 from blake3 import blake3
 
@@ -35,6 +37,11 @@ class ManifestRoot:
     def hexdigest(self) -> str:
         return self._hash.hexdigest()
 
+    def copy(self) -> Self:
+        copied = copy(self)
+        copied.__dict__["_hash"] = self._hash.copy()
+        return copied
+
 
 class ContentDigest:
     """SHA-256 and length of a content whose bytes are appended in order."""
@@ -43,7 +50,7 @@ class ContentDigest:
         self._sha256 = hashlib.sha256()
         self.length_bytes = 0
 
-    def update(self, data: bytes) -> None:
+    def update(self, data: bytes | memoryview) -> None:
         """Append data. Other threads run while the caller's thread hashes."""
         self._sha256.update(data)
         self.length_bytes += len(data)
@@ -51,6 +58,26 @@ class ContentDigest:
     def hexdigest(self) -> str:
         """Return the SHA-256 of all data so far, as lower-case hex."""
         return self._sha256.hexdigest()
+
+    def copy(self) -> Self:
+        copied = copy(self)
+        copied.__dict__["_sha256"] = self._sha256.copy()
+        return copied
+
+
+BODY_ALGORITHMS = ("sha1", "sha256", "md5")  # of checksums that clients may name for a body (tus 1.0.0)
+
+
+class BodyHash(Protocol):
+    """A checksum against damage on the way. It protects against no attacker: MD5 and SHA-1 are broken."""
+
+    def update(self, data: bytes, /) -> None: ...
+    def digest(self) -> bytes: ...
+
+
+def body_hash(algorithm: str) -> BodyHash:
+    """Return a new hash of one of BODY_ALGORITHMS."""
+    return hashlib.new(algorithm, usedforsecurity=False)
 
 
 def content_sha256(data: bytes) -> str:

@@ -96,6 +96,28 @@ class OptionsConflict(GridhaulError):
     code, status = "options_conflict", 409
 
 
+class OffsetMismatch(GridhaulError):
+    """The bytes of a request do not follow those that are stored. `offset` is where the next request has to begin."""
+
+    code, status = "offset_mismatch", 409
+
+    def __init__(self, detail: str, *, offset: int) -> None:
+        super().__init__(detail)
+        self.offset = offset
+
+
+class UploadTakenOver(GridhaulError):
+    """Another request continues the upload, or it was stopped. The connection of the older request is closed."""
+
+    code, status = "upload_taken_over", 409
+
+
+class DoorConflict(GridhaulError):
+    """The upload was begun in a way that takes other requests than this one."""
+
+    code, status = "door_conflict", 409
+
+
 class AccountExists(GridhaulError):
     code, status = "account_exists", 409
 
@@ -108,8 +130,18 @@ class LengthRequired(GridhaulError):
     code, status = "length_required", 411
 
 
+class ContentDiffers(GridhaulError):
+    """The bytes are not those that the caller named as the ones it expects."""
+
+    code, status = "content_differs", 412
+
+
 class PayloadTooLarge(GridhaulError):
     code, status = "payload_too_large", 413
+
+
+class TusVersionUnknown(GridhaulError):
+    code, status = "tus_version_unknown", 412
 
 
 class UriTooLong(GridhaulError):
@@ -118,6 +150,16 @@ class UriTooLong(GridhaulError):
 
 class UnsupportedMediaType(GridhaulError):
     code, status = "unsupported_media_type", 415
+
+
+class RangeNotSatisfiable(GridhaulError):
+    """No byte of the content lies in the range."""
+
+    code, status = "range_not_satisfiable", 416
+
+    def __init__(self, *, length_bytes: int) -> None:
+        super().__init__(f"The range begins behind the end: the file has {length_bytes} bytes.")
+        self.length_bytes = length_bytes
 
 
 class TooManyRequests(GridhaulError):
@@ -172,6 +214,18 @@ class PatternInvalid(GridhaulError):
 
 class ManifestInvalid(GridhaulError):
     code, status = "manifest_invalid", 422
+
+
+class UploadDigestMismatch(GridhaulError):
+    """The bytes of a whole upload are not those that the client named by their digest."""
+
+    code, status = "upload_digest_mismatch", 422
+
+
+class ChecksumMismatch(GridhaulError):
+    """The bytes of one request are not those of its checksum (tus 1.0.0); they were discarded."""
+
+    code, status = "checksum_mismatch", 460
 
 
 class HeadersTooLarge(GridhaulError):
@@ -270,6 +324,10 @@ class ListsBusy(GridhaulError):
 
 class DownloadsBusy(GridhaulError):
     code, status, retryable = "downloads_busy", 503, True
+
+
+class UploadsBusy(GridhaulError):
+    code, status, retryable = "uploads_busy", 503, True
 
 
 class ServiceStopping(GridhaulError):
@@ -408,6 +466,10 @@ class OutcomeUnknown(GridhaulError):
 
 class ListGone(GridhaulError):
     code, status = "list_gone", 410
+
+
+class UploadGone(GridhaulError):
+    code, status = "upload_gone", 410
 
 
 class FileDeleted(GridhaulError):

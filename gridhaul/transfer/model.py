@@ -8,8 +8,18 @@ from typing import Any, NewType
 
 from gridhaul.transfer.chunking import chunk_count
 from gridhaul.transfer.digest import fingerprint
-from gridhaul.transfer.errors import ManifestMismatch, Patience
-from gridhaul.transfer.states import ContentState, DeliveryState, FileState, Layout, Move
+from gridhaul.transfer.errors import ManifestMismatch, Patience, SourceMissing
+from gridhaul.transfer.states import (
+    BYTES_GONE,
+    FILE_MOVES,
+    UPLOAD_MOVES,
+    Action,
+    ContentState,
+    DeliveryState,
+    FileState,
+    Layout,
+    Move,
+)
 
 RecordId = NewType("RecordId", str)
 
@@ -130,6 +140,102 @@ class SourceIdentity:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class ServerPath:
+    """The origin of a file that a worker reads from the server's own disk."""
+
+    path: str  # absolute path of the source on the server, as the client gave it
+    identity: SourceIdentity  # of the source when the file was registered, or registered anew
+    root: str | None = None  # allowed root beneath which the path was authorised; None: a record older than this field
+    if_changed: IfChanged = IfChanged.FAIL
+
+    @property
+    def attributes(self) -> Attributes | None:
+        """The attributes that an object at a target may get."""
+        return self.identity.attributes
+
+    @property
+    def shown_path(self) -> str | None:
+        """The path that people know the bytes by; None: there is none."""
+        return self.path
+
+    @property
+    def modified_at(self) -> datetime | None:
+        """The mtime, as `SourceIdentity.modified_at`."""
+        return self.identity.modified_at
+
+    @property
+    def moves(self) -> Mapping[Action, Move[FileState]]:
+        """The moves that an operator can make with the file."""
+        return FILE_MOVES
+
+
+class Door(StrEnum):
+    """The ways by which clients send the bytes of an upload."""
+
+    TUS = "tus"  # tus 1.0.0
+    PUT = "put"  # one request, whose path names the file
+    POST = "post"  # one request with the raw bytes
+    FORM = "form"  # a part of a form (RFC 7578)
+    CHUNKS = "chunks"  # several connections, each chunk with its digest
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Upload:
+    """The origin of a file whose bytes a client sends. While the file is RECEIVING, `File.stored_bytes` is its offset.
+
+    An ordered upload has one writer at a time. A parallel one takes its chunks in any order.
+    """
+
+    door: Door
+    expires_at: datetime = EPOCH  # when the upload is EXPIRED unless a request continues it; the registry sets it
+    token: str = ""  # the secret part of the upload's address: 32 hex digits
+    metadata: str = ""  # the field Upload-Metadata as the client sent it (tus 1.0.0); "" if it sent none
+    length_deferred: bool = False  # True: `File.length` is what is reserved so far, because the length is not known yet
+    sha256: str | None = None  # of all bytes, as the client named it; None: it named none
+    holder: str | None = None  # the request that appends now; None: no request appends
+    asked_to_let_go: bool = False  # True: the holder is to store what it has and to end
+    forced_at: datetime | None = None  # when the fence was last taken from a holder that had not let go; None: never
+
+    @property
+    def ordered(self) -> bool:
+        return self.door is not Door.CHUNKS
+
+    @property
+    def attributes(self) -> Attributes | None:
+        """The attributes that an object at a target may get: no client of an upload names any."""
+        return None
+
+    @property
+    def shown_path(self) -> str | None:
+        """The path that people know the bytes by: there is none."""
+        return None
+
+    @property
+    def modified_at(self) -> datetime | None:
+        """The mtime of the bytes: no client of an upload names one."""
+        return None
+
+    @property
+    def if_changed(self) -> None:
+        """The policy for a changed source: an upload has no source that could change."""
+        return
+
+    @property
+    def moves(self) -> Mapping[Action, Move[FileState]]:
+        """The moves that an operator can make with the file."""
+        return UPLOAD_MOVES
+
+
+Origin = ServerPath | Upload
+
+
+def _server_path(origin: Origin) -> ServerPath:
+    if isinstance(origin, Upload):
+        raise SourceMissing("The file was uploaded: the server has no source to read it from.")
+    return origin
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Destination:
     """Where a file is to be delivered."""
 
@@ -162,24 +268,21 @@ class Expected:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class File:
-    """A file that prepare registered: its source, its state, and the content that holds its bytes."""
+    """A file: the origin of its bytes, its state, and the content that holds its bytes."""
 
     id: RecordId
     owner: str  # the username of the account that registered the file
     name: str  # as shown to people; also the object name of deliveries that name no other
     content_type: str  # a media type, guessed from the name
-    length: int  # bytes of the source when the file was registered, or registered anew after the source changed
-    path: str  # absolute path of the source on the server, as the client gave it
-    identity: SourceIdentity  # of the source when the file was registered, or registered anew
+    length: int  # bytes, as the origin had or named them when the file was registered, or registered anew
+    origin: Origin
     queue: Queue  # by length; MAINTENANCE once the file is to be deleted
     state: FileState
     created_at: datetime  # when the file was registered
     updated_at: datetime  # last claim, progress, end of an attempt, or operator's action
-    root: str | None = None  # allowed root beneath which the path was authorised; None: a record older than this field
     batch_id: RecordId | None = None  # the batch whose member the file is; None: the file was registered by itself
     expected: Expected | None = None  # what the stored bytes must be; None: no manifest names the file
     deliver_to: tuple[Destination, ...] = ()  # of the deliveries to make once the file is STORED
-    if_changed: IfChanged = IfChanged.FAIL
     content_id: RecordId | None = None  # set before the content is made; None: no worker has begun; stays when DELETED
     content_outdated: bool = False  # True: the next claim drops the content `content_id`, then makes a new one
     layout: Layout | None = None  # the content's; None until STORED
@@ -206,7 +309,17 @@ class File:
     @property
     def used_bytes(self) -> int:
         """The bytes that the file counts against its owner's quota, however many of them are stored."""
-        return 0 if self.state is FileState.DELETED else self.length
+        return 0 if self.state in BYTES_GONE else self.length
+
+    @property
+    def source(self) -> ServerPath:
+        """The origin of a file that comes from the server's own disk. Raises SourceMissing for an upload."""
+        return _server_path(self.origin)
+
+    @property
+    def upload(self) -> Upload | None:
+        """The origin of a file that a client sends or has sent; None: the file comes from the server's own disk."""
+        return self.origin if isinstance(self.origin, Upload) else None
 
     @property
     def lease(self) -> Lease:
@@ -221,16 +334,18 @@ class NewFile:
     name: str
     content_type: str
     length: int
-    path: str
-    identity: SourceIdentity
+    origin: Origin
     queue: Queue
     deliver_to: tuple[Destination, ...] = ()
-    root: str | None = None
-    if_changed: IfChanged = IfChanged.FAIL
     batch_id: RecordId | None = None
     expected: Expected | None = None
     idempotency_key: str | None = None  # the request's Idempotency-Key, unique for the owner; None: it had none
     request_fingerprint: str | None = None
+
+    @property
+    def source(self) -> ServerPath:
+        """The origin, as `File.source`."""
+        return _server_path(self.origin)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -240,13 +355,16 @@ class Content:
     id: RecordId
     filename: str  # the file's name; GridFS clients see it
     content_type: str  # the file's
-    length: int  # bytes, known when the content is made
+    length: int  # bytes, known when the content is made; 0 while `open_ended`
     state: ContentState
     fence: int  # of the file's lease under which a worker opened the content last; writes under another are refused
     refs: tuple[RecordId, ...]  # the files that refer to the content; () once DELETING
     layout: Layout | None = None  # None until the first segment is stored, or until SEALED
     sha256: str | None = None  # of all bytes, as the worker read them; None until SEALED
     manifest_root: str | None = None  # None until SEALED
+    sealed_at: datetime | None = None  # when the content became SEALED, by the database server's clock; None before
+    open_ended: bool = False  # True: the length is not known yet, so the content takes whole chunks only
+    replaceable: bool = False  # True: each chunk has a fence, and a writer with a higher one replaces the chunk
 
     @property
     def chunk_count(self) -> int:
@@ -256,6 +374,14 @@ class Content:
     def seal(self) -> "Seal":
         """The seal of a sealed content."""
         return Seal(length=self.length, sha256=self.sha256 or "", manifest_root=self.manifest_root or "")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Tail:
+    """The last bytes of an upload, which do not fill a chunk yet."""
+
+    n: int  # the number of the chunk that they begin
+    data: bytes  # less than a chunk
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -440,6 +566,7 @@ class NewDelivery:
 
 class TaskName(StrEnum):
     UPLOAD_FILE = "tasks.upload_file"
+    EXPIRE_UPLOAD = "tasks.expire_upload"
     STORE_BUNDLE = "tasks.store_bundle"
     FINALIZE_FILE = "tasks.finalize_file"
     DELETE_FILE = "tasks.delete_file"

@@ -9,12 +9,14 @@ S_co = TypeVar("S_co", covariant=True)
 
 
 class FileState(StrEnum):
+    RECEIVING = "RECEIVING"  # a client sends the bytes
     REGISTERED = "REGISTERED"
     STORING = "STORING"
     PAUSED = "PAUSED"
     STORED = "STORED"
     FAILED = "FAILED"
     CANCELLED = "CANCELLED"
+    EXPIRED = "EXPIRED"  # the client did not go on in time, and the bytes that it had sent are deleted
     DELETING = "DELETING"
     DELETED = "DELETED"
 
@@ -41,8 +43,9 @@ class Layout(StrEnum):
 
 
 STORABLE = frozenset({FileState.REGISTERED, FileState.STORING})  # a worker may claim the file to store it
-UNFINISHED = STORABLE | {FileState.PAUSED}  # the file counts as open against its owner's limit
+UNFINISHED = STORABLE | {FileState.RECEIVING, FileState.PAUSED}  # the file counts as open against its owner's limit
 DELETABLE = frozenset({FileState.STORED, FileState.FAILED, FileState.CANCELLED})
+BYTES_GONE = frozenset({FileState.EXPIRED, FileState.DELETED})  # no byte is stored, and none counts against a quota
 DELIVERABLE = frozenset({DeliveryState.QUEUED, DeliveryState.STREAMING, DeliveryState.COMMITTING})  # may be claimed
 OPEN = DELIVERABLE | {DeliveryState.PAUSED}
 REOPENABLE = frozenset({DeliveryState.FAILED, DeliveryState.CANCELLED})  # retry or finalize queues it again
@@ -68,7 +71,7 @@ class Move(Generic[S_co]):
     from_lost: frozenset[S_co] = frozenset()  # further states, for a delivery whose object a check found lost
 
 
-FILE_MOVES: Mapping[Action, Move[FileState]] = {
+FILE_MOVES: Mapping[Action, Move[FileState]] = {  # of a file from the server's own disk
     Action.CANCEL: Move(
         from_states=UNFINISHED,
         to_state=FileState.CANCELLED,
@@ -81,6 +84,12 @@ FILE_MOVES: Mapping[Action, Move[FileState]] = {
         to_state=FileState.REGISTERED,
         done_in=STORABLE,
     ),
+}
+UPLOAD_MOVES: Mapping[Action, Move[FileState]] = {  # of an upload: all its bytes are there before it is STORING
+    Action.CANCEL: FILE_MOVES[Action.CANCEL],
+    Action.PAUSE: FILE_MOVES[Action.PAUSE],
+    Action.RESUME: Move(from_states=frozenset({FileState.PAUSED}), to_state=FileState.STORING, done_in=STORABLE),
+    Action.RETRY: Move(from_states=frozenset({FileState.FAILED}), to_state=FileState.STORING, done_in=STORABLE),
 }
 _UNCOMMITTED = frozenset({DeliveryState.QUEUED, DeliveryState.STREAMING})  # nothing can be renamed yet
 

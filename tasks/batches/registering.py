@@ -9,7 +9,7 @@ from gridhaul.source.roots import Roots
 from gridhaul.transfer.batches import Batch, BatchState, Position, Skipped
 from gridhaul.transfer.errors import ListGone, QuotaExceeded
 from gridhaul.transfer.media_types import media_type
-from gridhaul.transfer.model import Destination, Failure, NewFile, Queue
+from gridhaul.transfer.model import Destination, Failure, NewFile, Queue, ServerPath
 from tasks.attempt import AFTER_PROGRESS, Meter, Tenure
 from tasks.batches.finding import SLICE_SECONDS, Finding, name_clash
 from tasks.batches.planning import begin_planned
@@ -57,8 +57,8 @@ class _Registrar:
         Raises QuotaExceeded after it has registered the files that still fit, one after the other.
         """
         members = self._runtime.batches.members
-        there = await members.registered_paths(self._batch.id, [one.path for one in found])
-        new = [one for one in found if one.path not in there]
+        there = await members.registered_paths(self._batch.id, [one.source.path for one in found])
+        new = [one for one in found if one.source.path not in there]
         try:
             return await self._insert_charged(new)
         except QuotaExceeded:
@@ -77,8 +77,8 @@ class _Registrar:
             return []
         await usage.release(self._batch.owner, sum(one.length for one in refused))
         # A write of a worker that died may have arrived since the look.
-        there = await members.registered_paths(self._batch.id, [one.path for one in refused])
-        return [name_clash(one.path, one.name) for one in refused if one.path not in there]
+        there = await members.registered_paths(self._batch.id, [one.source.path for one in refused])
+        return [name_clash(one.source.path, one.name) for one in refused if one.source.path not in there]
 
     def _new_file(self, found: Found, root: str) -> NewFile:
         large = found.identity.size > self._runtime.settings.large_file_bytes
@@ -87,9 +87,7 @@ class _Registrar:
             name=found.name,
             content_type=media_type(found.name),
             length=found.identity.size,
-            path=found.path,
-            root=root,
-            identity=found.identity,
+            origin=ServerPath(path=found.path, root=root, identity=found.identity, if_changed=self._batch.if_changed),
             expected=found.expected,
             queue=Queue.LARGE if large else Queue.SMALL,
             deliver_to=tuple(
@@ -98,6 +96,5 @@ class _Registrar:
                 )
                 for wanted in self._batch.deliver_to
             ),
-            if_changed=self._batch.if_changed,
             batch_id=self._batch.id,
         )

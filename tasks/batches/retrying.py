@@ -43,7 +43,7 @@ def _identify_all(runtime: Runtime, files: Sequence[File]) -> dict[RecordId, Sou
     for file in files:
         roots = Roots.of_file(file, settings.roots)
         try:
-            found[file.id] = identify_here(file.path, roots, max_file_bytes=settings.max_file_bytes)
+            found[file.id] = identify_here(file.source.path, roots, max_file_bytes=settings.max_file_bytes)
         except GridhaulError:
             continue
     return found
@@ -51,7 +51,7 @@ def _identify_all(runtime: Runtime, files: Sequence[File]) -> dict[RecordId, Sou
 
 def _changed(file: File, identity: SourceIdentity) -> bool:
     seen_to_change = file.error is not None and file.error.code == SourceChanged.code
-    return seen_to_change or not identity.matches(file.identity)
+    return seen_to_change or not identity.matches(file.source.identity)
 
 
 async def _retry_changed(runtime: Runtime, file: File, identity: SourceIdentity) -> None:

@@ -28,7 +28,7 @@ class Restorer:
         async with self._source(content) as (source, file):
             data = await source.chunk(content.length, n)
             self._tally.read(len(data))
-            source.require(file.identity)
+            source.require(file.source.identity)
         if chunk_digest(data) != digest:
             raise SourceChanged(
                 "The source has other bytes than were stored, although its size and times are the same."
@@ -53,12 +53,12 @@ class Restorer:
             if file is None or file.content_id != content.id:
                 continue
             try:
-                source = await Source.open(file.path, Roots.of_file(file, self._runtime.settings.roots))
+                source = await Source.open(file.source.path, Roots.of_file(file, self._runtime.settings.roots))
             except GridhaulError as error:
                 reason = error
                 continue
             try:
-                source.require(file.identity)
+                source.require(file.source.identity)
             except GridhaulError as error:
                 source.close()
                 reason = error

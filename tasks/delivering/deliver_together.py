@@ -145,7 +145,7 @@ class _Bundle:
         for delivery in deliveries:
             found = whole.get(contents.get(delivery.file_id, RecordId("")))
             if found is not None and found.content.sha256 == delivery.sha256:
-                source = stored[delivery.file_id].identity.attributes
+                source = stored[delivery.file_id].origin.attributes
                 read.append(SmallDelivery(delivery, found, source, target=target, leases=self._leases))
         return read
 

@@ -10,12 +10,12 @@ from tasks.delivering.object_reader import ObjectReader
 
 
 async def make_receipt(
-    delivery: Delivery, objects: ObjectReader, source: Attributes, *, name: str, evidence: Evidence
+    delivery: Delivery, objects: ObjectReader, source: Attributes | None, *, name: str, evidence: Evidence
 ) -> Receipt:
     """Return the receipt for the object under the final name.
 
     The target is asked for the object's attributes, because an earlier attempt or somebody else may have sent it. If it
-    does not tell them, they count as not kept: the object has arrived all the same.
+    does not tell them, they count as not kept: the object has arrived all the same. `source` is None for an upload.
     """
     target, content = objects.target, objects.content
     found: Attributes | None = None
@@ -32,8 +32,8 @@ async def make_receipt(
         evidence=evidence,
         atomic_commit=isinstance(target, AtomicCommit),
         attempts=delivery.attempts,
-        mtime_ns=source.mtime_ns,
-        mode=source.mode,
+        mtime_ns=source.mtime_ns if source else None,
+        mode=source.mode if source else None,
         mtime_kept=has_mtime(found, source),
         mode_kept=has_mode(found, source),
     )

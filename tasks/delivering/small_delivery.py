@@ -33,7 +33,7 @@ class SmallDelivery:
         self,
         delivery: Delivery,
         whole: CheckedContent,
-        source: Attributes,
+        source: Attributes | None,
         *,
         target: LooksAndCommits,
         leases: SharedLeases,
@@ -96,7 +96,7 @@ class SmallDelivery:
 
     async def _write(self, blocks: "_InMemory") -> None:
         name, length = self.temporary, self._content.length
-        if isinstance(self._target, KeepsAttributes):
+        if isinstance(self._target, KeepsAttributes) and self._source is not None:
             await self._target.put_with(name, blocks, length=length, leaving=self._leaving, attributes=self._source)
         else:
             await self._target.put(name, blocks, length=length, leaving=self._leaving)

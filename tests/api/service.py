@@ -35,6 +35,7 @@ from gridhaul.transfer.ports.accounts import AccountLookup, Accounts
 from tests.asgi.request_limits import REQUEST_LIMITS
 from tests.contracts.ports import Ports
 from tests.noted_hints import NotedHints
+from tests.unused import UNUSED
 
 TOKEN = "t" * 32
 SECRET = "s" * 32
@@ -116,6 +117,8 @@ async def serving(
         batch_counts=BatchCounts(ports.batches, ports.members, ports.skipped),
         max_open_batches=max_open_batches,
         downloads=DownloadSlots(),
+        uploads=UNUSED,
+        max_file_bytes=None,
         hints=NotedHints(hints),
         obstacles=obstacles,
         indexes=ready,

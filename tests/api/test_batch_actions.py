@@ -26,7 +26,16 @@ from gridhaul.transfer.batches import (
 from gridhaul.transfer.model import Delivery, Failure, File, RecordId
 from gridhaul.transfer.states import DELIVERABLE, DELIVERY_MOVES, FILE_MOVES, Action, DeliveryState, FileState
 from tests.api.service import Api, authenticator, serving
-from tests.contracts.ports import SHA256, Ports, claimed, new_batch, new_member, new_members_delivery, registered
+from tests.contracts.ports import (
+    SHA256,
+    Ports,
+    claimed,
+    from_path,
+    new_batch,
+    new_member,
+    new_members_delivery,
+    registered,
+)
 
 MOVES = {
     **{("POST", f"/{action}"): (BATCH_MOVES[action], action) for action in Action},
@@ -160,7 +169,7 @@ def source(tmp_path: Path) -> Path:
 async def _member_in(ports: Ports, batch: Batch, source: Path, state: FileState = FileState.FAILED) -> File:
     """Return a member of the batch in the state, whose source exists."""
     identity = await identify(str(source), Roots.any_of((source.parent,)), max_file_bytes=None)
-    new = replace(new_member("run.h5", batch_id=batch.id), path=str(source), identity=identity)
+    new = from_path(new_member("run.h5", batch_id=batch.id), path=str(source), identity=identity)
     file = await registered(ports, new)
     if state is FileState.PAUSED:
         await ports.files.move(file.id, FILE_MOVES[Action.PAUSE])

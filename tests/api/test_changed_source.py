@@ -74,7 +74,7 @@ async def _now(ports: Ports, file_id: RecordId) -> File:
 async def test_policy_is_kept_with_the_file_and_fails_unless_asked(api: Api, ports: Ports, source: Path) -> None:
     wanted = await _now(ports, await _prepared(api, source, if_changed="restart"))
     default = await _now(ports, await _prepared(api, source))
-    assert (wanted.if_changed, default.if_changed) == (IfChanged.RESTART, IfChanged.FAIL)
+    assert (wanted.source.if_changed, default.source.if_changed) == (IfChanged.RESTART, IfChanged.FAIL)
     assert (await api.http.get(f"/files/{wanted.id}")).json()["if_changed"] == "restart"
     unknown = await api.http.post("/upload/prepare", json={"file_path": str(source), "if_changed": "ignore"})
     assert unknown.status_code == 422
@@ -92,7 +92,7 @@ async def test_retry_goes_on_with_a_source_that_stayed_the_same(api: Api, ports:
     _touch(source)
     assert await _retry(api, before) == (200, None)
     after = await _now(ports, before.id)
-    assert (after.identity, after.content_id, after.content_outdated) == (before.identity, CONTENT, False)
+    assert (after.source.identity, after.content_id, after.content_outdated) == (before.source.identity, CONTENT, False)
     assert after.stored_bytes == 3
 
 
@@ -101,8 +101,8 @@ async def test_retry_registers_a_source_that_was_replaced_anew(api: Api, ports: 
     _replace(source, bytes(1000))
     assert await _retry(api, before) == (200, None)
     after = await _now(ports, before.id)
-    assert (after.length, after.identity.size, after.queue) == (1000, 1000, Queue.LARGE)
-    assert after.identity.inode != before.identity.inode
+    assert (after.length, after.source.identity.size, after.queue) == (1000, 1000, Queue.LARGE)
+    assert after.source.identity.inode != before.source.identity.inode
     assert (after.content_id, after.content_outdated, after.stored_bytes) == (CONTENT, True, 0)
 
 

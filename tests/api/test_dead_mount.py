@@ -18,7 +18,7 @@ from gridhaul.transfer.access import NewAccount, Scope
 from gridhaul.transfer.states import STORABLE, FileState
 from tests.api.house import bearer
 from tests.api.service import Api, authenticator, serving
-from tests.contracts.ports import Ports, eventually, new_file, registered
+from tests.contracts.ports import Ports, eventually, from_path, new_file, registered
 from tests.servers.dead_mount import DeadMount, dead_mount, why_not
 
 LOOK_SECONDS = 1.0
@@ -110,7 +110,9 @@ async def test_other_accounts_and_other_work_go_on_while_all_looks_of_one_accoun
 async def test_retry_of_a_source_whose_file_system_does_not_answer_is_unavailable_and_changes_nothing(
     api: Api, ports: Ports, alice: Headers, dead: Path
 ) -> None:
-    file = await registered(ports, replace(new_file(), owner="alice", path=str(dead), root=str(dead.parent.parent)))
+    file = await registered(
+        ports, replace(from_path(new_file(), path=str(dead), root=str(dead.parent.parent)), owner="alice")
+    )
     taken = await ports.files.claim(file.id, holder="w", from_states=STORABLE, to_state=FileState.STORING)
     assert taken is not None
     await ports.files.finish(taken.lease, FileState.FAILED)

@@ -38,20 +38,20 @@ async def no_stage_runs() -> bool:
 
 
 async def test_all_chunks_come_in_order(contents: MemoryContents) -> None:
-    async with aclosing(read_in_thread(await chunks_of(contents))) as chunks:
+    async with aclosing(read_in_thread(await chunks_of(contents), at_once=4)) as chunks:
         assert b"".join([chunk async for chunk in chunks]) == some_bytes(LENGTH)
     assert await eventually(no_stage_runs)
 
 
 async def test_download_that_is_given_up_ends_its_threads(contents: MemoryContents) -> None:
-    async with aclosing(read_in_thread(await chunks_of(contents))) as chunks:
+    async with aclosing(read_in_thread(await chunks_of(contents), at_once=4)) as chunks:
         assert await anext(chunks) == some_bytes(LENGTH)[:MIB]
     assert await eventually(no_stage_runs)
 
 
 async def test_error_of_the_chunks_comes_as_it_is_and_no_more_than_is_verified_before(contents: MemoryContents) -> None:
     received = bytearray()
-    async with aclosing(read_in_thread(await chunks_of(contents, missing=20))) as chunks:
+    async with aclosing(read_in_thread(await chunks_of(contents, missing=20), at_once=4)) as chunks:
         with pytest.raises(ChunkMissing, match="Chunk 20 "):
             await receive(chunks, into=received)
     assert received == some_bytes(LENGTH)[: len(received)]

@@ -10,6 +10,7 @@ from tests.contracts.ports import (
     SHA256,
     Ports,
     destination,
+    from_path,
     new_delivery,
     new_file,
     registered,
@@ -31,7 +32,7 @@ async def test_file_shows_its_source_and_where_it_goes(api: Api, ports: Ports) -
 @pytest.mark.parametrize("mtime_ns", [EARLIEST_NS, LATEST_NS])
 async def test_time_that_no_calendar_has_is_not_shown(api: Api, ports: Ports, mtime_ns: int) -> None:
     new = new_file()
-    file = await registered(ports, replace(new, identity=replace(new.identity, mtime_ns=mtime_ns)))
+    file = await registered(ports, from_path(new, identity=replace(new.source.identity, mtime_ns=mtime_ns)))
     assert (await api.http.get(f"/files/{file.id}")).json()["mtime"] is None
 
 
@@ -39,8 +40,8 @@ async def test_finalized_delivery_shows_the_path_of_the_source(api: Api, ports: 
     file = await stored(ports)
     body, digest = {"target": "archive"}, {"content-sha256": SHA256}
     made = (await api.http.post(f"/upload/{file.id}/finalize", json=body, headers=digest)).json()
-    assert made["source_path"] == file.path
-    assert (await api.http.get(f"/deliveries/{made['delivery_id']}")).json()["source_path"] == file.path
+    assert made["source_path"] == file.source.path
+    assert (await api.http.get(f"/deliveries/{made['delivery_id']}")).json()["source_path"] == file.source.path
 
 
 async def test_files_in_several_states_are_listed(api: Api, ports: Ports) -> None:

@@ -1,7 +1,6 @@
 """Cancel, pause, resume and retry in every state, and the lists of files and deliveries."""
 
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +25,7 @@ from tests.contracts.ports import (
     SHA256,
     Ports,
     destination,
+    from_path,
     new_delivery,
     new_file,
     registered,
@@ -48,7 +48,7 @@ def source(tmp_path: Path) -> Path:
 
 async def _file_in(ports: Ports, state: FileState, source: Path) -> File:
     identity = await identify(str(source), Roots.any_of((source.parent,)), max_file_bytes=None)
-    file = await registered(ports, replace(new_file(), path=str(source), identity=identity))
+    file = await registered(ports, from_path(new_file(), path=str(source), identity=identity))
     taken = await ports.files.claim(file.id, holder="w", from_states=STORABLE, to_state=FileState.STORING)
     assert taken is not None
     await ports.files.renew(taken.lease, state=state)

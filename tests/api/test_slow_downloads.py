@@ -10,7 +10,7 @@ from typing import Self
 import pytest
 
 from api.download import Download
-from api.download_limit import DOWNLOADS_AT_ONCE, TURN_SECONDS, DownloadSlots
+from api.download_limit import DOWNLOADS_MIB, TURN_SECONDS, WHOLE_MIB, DownloadSlots
 from gridhaul.asgi.http_protocol import BoundedHttp
 from gridhaul.transfer.access import NewAccount, Scope
 from gridhaul.transfer.model import Content, RecordId
@@ -21,6 +21,7 @@ from tests.contracts.bytes_to_store import MIB, sealed, some_bytes
 from tests.contracts.ports import A_FILE, Ports, claimed, eventually, memory_ports, new_file, registered
 
 LARGE = 40 * MIB  # more than the buffers between the api and its client hold
+DOWNLOADS_AT_ONCE = DOWNLOADS_MIB // WHOLE_MIB  # of large files
 SHARE = DOWNLOADS_AT_ONCE // 2
 
 
@@ -37,10 +38,10 @@ class NotedSlots(DownloadSlots):
         return slots
 
     @asynccontextmanager
-    async def hold(self, account: str) -> AsyncGenerator[None]:
+    async def hold(self, account: str, *, mib: int) -> AsyncGenerator[None]:
         self.asked += 1
         try:
-            async with super().hold(account):
+            async with super().hold(account, mib=mib):
                 yield
         finally:
             self.asked -= 1

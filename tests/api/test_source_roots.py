@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from gridhaul.transfer.errors import SourceMissing
 from gridhaul.transfer.model import Failure, File, RecordId
 from gridhaul.transfer.states import STORABLE, FileState
 from tests.api.service import Api, authenticator, serving
-from tests.contracts.ports import Ports, new_file, registered
+from tests.contracts.ports import Ports, from_path, new_file, registered
 
 FAILED = Failure(code=SourceMissing.code, detail="It was missing.")
 
@@ -101,14 +100,14 @@ async def test_root_is_recorded_with_the_file(api: Api, ports: Ports, exports: P
     _, made = await _prepare(api, exports / "alice" / "run.h5")
     file = await ports.files.get(RecordId(made["file_id"]))
     assert file is not None
-    assert file.root == str(exports)
+    assert file.source.root == str(exports)
 
 
 async def test_root_of_the_account_is_recorded_with_its_file(alice: Api, ports: Ports, exports: Path) -> None:
     _, made = await _prepare(alice, exports / "alice" / "run.h5")
     file = await ports.files.get(RecordId(made["file_id"]))
     assert file is not None
-    assert file.root == str(exports / "alice")
+    assert file.source.root == str(exports / "alice")
 
 
 @pytest.mark.parametrize("path", ["bob/run.h5", "bob/none", "fifo", "none", "alice/../bob", "alice/link", "alicex"])
@@ -120,7 +119,7 @@ async def test_account_learns_nothing_of_what_is_outside_its_root(alice: Api, ex
 
 async def _failed(ports: Ports, path: Path, root: Path) -> File:
     identity = await identify(str(path), Roots.any_of((root,)), max_file_bytes=None)
-    file = await registered(ports, replace(new_file(), path=str(path), root=str(root), identity=identity))
+    file = await registered(ports, from_path(new_file(), path=str(path), root=str(root), identity=identity))
     taken = await ports.files.claim(file.id, holder="w", from_states=STORABLE, to_state=FileState.STORING)
     assert taken is not None
     await ports.files.finish(taken.lease, FileState.FAILED, error=FAILED)

@@ -51,7 +51,7 @@ async def _now(ports: Ports, file_id: str) -> File:
 @pytest.mark.parametrize("nanoseconds", [YEAR_2400, YEAR_1969, YEAR_1600])
 async def test_source_of_any_year_is_registered(api: Api, ports: Ports, source: Path, nanoseconds: int) -> None:
     _date(source, nanoseconds)
-    assert (await _prepared(api, ports, source)).identity.mtime_ns == nanoseconds
+    assert (await _prepared(api, ports, source)).source.identity.mtime_ns == nanoseconds
 
 
 async def test_retry_registers_a_source_anew_that_was_dated_far_ahead(api: Api, ports: Ports, source: Path) -> None:
@@ -62,7 +62,7 @@ async def test_retry_registers_a_source_anew_that_was_dated_far_ahead(api: Api, 
     _date(source, YEAR_2400)
     assert (await api.http.post(f"/files/{before.id}/retry")).status_code == 200
     after = await _now(ports, before.id)
-    assert (after.identity.mtime_ns, after.content_outdated) == (YEAR_2400, True)
+    assert (after.source.identity.mtime_ns, after.content_outdated) == (YEAR_2400, True)
     assert (await api.http.post(f"/files/{before.id}/cancel")).status_code == 200
     assert (await api.http.post(f"/files/{before.id}/retry")).status_code == 200
-    assert (await _now(ports, before.id)).identity == after.identity
+    assert (await _now(ports, before.id)).source.identity == after.source.identity

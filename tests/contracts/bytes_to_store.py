@@ -84,11 +84,11 @@ async def sealed(contents: Contents, intake: Intake, data: bytes) -> Content:
 async def read(contents: Contents, content: Content, into: bytearray | None = None) -> bytearray:
     """Return all bytes of the content. If the read raises, `into` has the bytes that came before the error."""
     received = bytearray() if into is None else into
-    await asyncio.to_thread(_read, contents.read(content), received)
+    await asyncio.to_thread(read_all, contents.read(content), received)
     return received
 
 
-def _read(chunks: Chunks, into: bytearray) -> None:
+def read_all(chunks: Chunks, into: bytearray) -> None:
     with closing(chunks):
         for chunk in chunks:
             into += chunk

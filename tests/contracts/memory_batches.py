@@ -198,7 +198,7 @@ class MemoryMembers:
         return [None if await self._inserted(one) else one for one in new]
 
     async def registered_paths(self, batch_id: RecordId, paths: Collection[str]) -> frozenset[str]:
-        return frozenset(paths) & {row.record.path for row in self._file_rows(batch_id)}
+        return frozenset(paths) & {row.record.source.path for row in self._file_rows(batch_id)}
 
     async def due(self, batch_id: RecordId, queue: Queue, *, limit: int) -> DueMembers:
         if deliveries := _due(self._delivery_rows(batch_id), queue, limit):
@@ -267,7 +267,7 @@ class MemoryMembers:
     async def _inserted(self, new: NewFile) -> bool:
         assert new.batch_id is not None
         there = [row.record for row in self._file_rows(new.batch_id)]
-        if any(file.path == new.path or file.name == new.name for file in there):
+        if any(file.source.path == new.source.path or file.name == new.name for file in there):
             return False
         await self._files.register(new)
         return True

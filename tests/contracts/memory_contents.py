@@ -5,15 +5,23 @@ import time
 from collections.abc import Collection, Generator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from datetime import UTC, datetime
 
-from gridhaul.storage.content.verified_stream import ManifestPage, NumberedChunk, VerifiedChunks, checked_whole
+from gridhaul.storage.content.verified_stream import (
+    ManifestPage,
+    NumberedChunk,
+    checked_whole,
+    verified_content,
+    verified_range,
+)
 from gridhaul.transfer.bundle import CheckedContent, WholeContent
-from gridhaul.transfer.chunking import MANIFEST_PAGE_CHUNKS, chunk_length
+from gridhaul.transfer.chunking import MANIFEST_PAGE_CHUNKS, chunk_length, chunks_of_range
 from gridhaul.transfer.digest import DIGEST_BYTES, manifest_root
 from gridhaul.transfer.errors import (
     ChunkConflict,
     ChunkOutOfRange,
     ContentIncomplete,
+    ContentMismatch,
     ContentSealed,
     ContentUnknown,
     DigestMismatch,
@@ -70,7 +78,14 @@ class MemoryContents:
     def read(self, content: Content) -> Chunks:
         if content.state is not ContentState.SEALED:
             raise StateConflict(f"Content {content.id} is not sealed.")
-        return VerifiedChunks(content, self._batches(content.id), self._page_of(content.id))
+        return verified_content(content, self._batches(content.id), self._page_of(content.id))
+
+    def read_range(self, content: Content, *, start: int, stop: int) -> Chunks:
+        if content.state is not ContentState.SEALED:
+            raise StateConflict(f"Content {content.id} is not sealed.")
+        numbers = chunks_of_range(start, stop)
+        batches = (batch for batch in self._batches(content.id) if batch[0][0] in numbers)
+        return verified_range(content, batches, self._checked_page_of(content), start=start, stop=stop)
 
     async def read_whole(self, content_ids: Collection[RecordId]) -> Mapping[RecordId, CheckedContent]:
         there = [self.rows[content_id].record for content_id in content_ids if content_id in self.rows]
@@ -131,6 +146,16 @@ class MemoryContents:
 
         def page(number: int) -> bytes:
             return self.manifests.get(content_id, b"")[number * page_bytes : (number + 1) * page_bytes]
+
+        return page
+
+    def _checked_page_of(self, content: Content) -> ManifestPage:
+        page_of = self._page_of(content.id)
+
+        def page(number: int) -> bytes:
+            if manifest_root([self.manifests.get(content.id, b"")]) != content.manifest_root:
+                raise ContentMismatch(f"The manifest of content {content.id} differs from its root.")
+            return page_of(number)
 
         return page
 
@@ -214,6 +239,7 @@ class MemoryIntake:
             layout=layout,
             sha256=seal.sha256,
             manifest_root=seal.manifest_root,
+            sealed_at=datetime.now(UTC),
         )
         return row.record
 

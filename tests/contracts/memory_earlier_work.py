@@ -23,7 +23,7 @@ class MemoryFormerDeliveries:
         newest = {path: one for path, one in in_order if names.get(path) == one.object_name}
         intact = {path: one.file_id for path, one in newest.items() if one.object_error is None}
         rows = self._files.rows
-        return {path: rows[file_id].record.identity for path, file_id in intact.items() if file_id in rows}
+        return {path: rows[file_id].record.source.identity for path, file_id in intact.items() if file_id in rows}
 
     async def paths(self, owner: str, target: str, *, beneath: str, after: str, limit: int) -> Sequence[str]:
         paths = (path for path, _ in self._delivered(owner, target) if path.startswith(f"{beneath}/"))

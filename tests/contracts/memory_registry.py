@@ -41,7 +41,6 @@ from gridhaul.transfer.ports.hints import Agenda
 from gridhaul.transfer.states import (
     DELETABLE,
     DELIVERABLE,
-    FILE_MOVES,
     OVER,
     REOPENABLE,
     UNFINISHED,
@@ -242,7 +241,13 @@ class MemoryRecords(Generic[Leasable, S]):
 class MemoryFiles(MemoryRecords[File, FileState]):
     """A twin of `transfer.ports.files.FileRegistry` and `StorableFiles`."""
 
-    waiting = frozenset({FileState.REGISTERED})
+    waiting = frozenset({FileState.REGISTERED, FileState.STORING})
+
+    def _change(self, row: Row[File], changes: Mapping[str, Any], *, who: str | None = None) -> None:
+        if "identity" in changes:  # MongoDB keeps the fields of a server path beside those of the file
+            origin = replace(row.record.source, identity=changes["identity"])
+            changes = {name: value for name, value in changes.items() if name != "identity"} | {"origin": origin}
+        super()._change(row, changes, who=who)
 
     def __init__(self, *, lease_seconds: float) -> None:
         super().__init__(lease_seconds=lease_seconds)
@@ -271,7 +276,7 @@ class MemoryFiles(MemoryRecords[File, FileState]):
 
     async def retry(self, file: File, *, who: str | None = None, **changes: object) -> File | None:
         as_read = self.rows[file.id].record.fence == file.fence
-        return await self.move(file.id, FILE_MOVES[Action.RETRY], who=who, **changes) if as_read else None
+        return await self.move(file.id, file.origin.moves[Action.RETRY], who=who, **changes) if as_read else None
 
     async def request_delete(self, file_id: RecordId, *, deliveries_asked: int, who: str | None = None) -> File | None:
         row = self.rows.get(file_id)

@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from gridhaul.storage.accounts.accounts import MongoAccounts
 from gridhaul.storage.accounts.usage import MongoUsage
@@ -36,6 +36,7 @@ from gridhaul.transfer.model import (
     NewFile,
     Queue,
     RecordId,
+    ServerPath,
     SourceIdentity,
 )
 from gridhaul.transfer.ports.accounts import Accounts, AccountUsage
@@ -202,13 +203,17 @@ def new_file(
         name=name,
         content_type="application/x-hdf5",
         length=length,
-        path=f"/srv/{name}",
-        identity=identity,
+        origin=ServerPath(path=f"/srv/{name}", identity=identity),
         queue=Queue.LARGE if length > 100 else Queue.SMALL,
         deliver_to=tuple(deliver_to),
         idempotency_key=key,
         request_fingerprint="f1" if key else None,
     )
+
+
+def from_path(new: NewFile, **changes: Any) -> NewFile:
+    """Return the file with other fields of its source."""
+    return replace(new, origin=replace(new.source, **changes))
 
 
 def destination(

@@ -25,6 +25,7 @@ from tests.contracts.ports import (
     claimed,
     destination,
     eventually,
+    from_path,
     new_file,
     new_member,
     new_members_delivery,
@@ -110,11 +111,11 @@ async def test_inserted_files_have_what_was_asked_for_and_are_due(ports: Ports) 
     await _insert(ports, new)
     (file,) = await _due_files(ports)
     alone = await registered(ports, replace(new_file(), batch_id=ANOTHER_BATCH))
-    for name in ("owner", "name", "path", "length", "identity", "queue", "deliver_to", "if_changed", "batch_id"):
+    for name in ("owner", "name", "length", "origin", "queue", "deliver_to", "batch_id"):
         assert getattr(file, name) == getattr(new, name)
     same: dict[str, Any] = {"id": alone.id, "created_at": alone.created_at, "updated_at": alone.updated_at}
-    same |= {"next_attempt_at": alone.next_attempt_at, "name": alone.name, "path": alone.path}
-    same |= {"length": alone.length, "identity": alone.identity, "deliver_to": (), "batch_id": ANOTHER_BATCH}
+    same |= {"next_attempt_at": alone.next_attempt_at, "name": alone.name, "origin": alone.origin}
+    same |= {"length": alone.length, "deliver_to": (), "batch_id": ANOTHER_BATCH}
     assert replace(file, **same) == alone
     (event,) = (await _file(ports, file)).history
     assert (event.state, event.attempt, event.revision, event.code) == ("REGISTERED", 0, 1, None)
@@ -122,14 +123,14 @@ async def test_inserted_files_have_what_was_asked_for_and_are_due(ports: Ports) 
 
 async def test_path_and_name_are_registered_once_in_a_batch(ports: Ports) -> None:
     await _insert(ports, new_member("a"), new_member("b"))
-    same_path, same_name = replace(new_member("c"), path="/srv/a"), replace(new_member("b"), path="/srv/other")
+    same_path, same_name = from_path(new_member("c"), path="/srv/a"), from_path(new_member("b"), path="/srv/other")
     again, new = new_member("a"), new_member("d")
     assert list(await ports.members.insert([again, same_path, new, same_name])) == [again, same_path, None, same_name]
     assert [file.name for file in await _due_files(ports)] == ["a", "b", "d"]
 
 
 async def test_two_of_one_name_in_one_write_are_registered_once(ports: Ports) -> None:
-    second = replace(new_member("a"), path="/srv/other")
+    second = from_path(new_member("a"), path="/srv/other")
     assert list(await ports.members.insert([new_member("a"), second])) == [None, second]
 
 

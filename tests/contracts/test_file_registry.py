@@ -16,6 +16,7 @@ from tests.contracts.ports import (
     claimed,
     destination,
     eventually,
+    from_path,
     mongo_ports,
     new_file,
     registered,
@@ -33,7 +34,7 @@ async def _request_delete(ports: Ports, file_id: RecordId) -> File | None:
 
 
 async def test_registered_file_is_what_was_given(ports: Ports) -> None:
-    new = replace(new_file(key="k", deliver_to=[destination(if_exists=IfExists.RENAME)]), root="/srv/alice")
+    new = from_path(new_file(key="k", deliver_to=[destination(if_exists=IfExists.RENAME)]), root="/srv/alice")
     file, made = await ports.files.register(new)
     assert made
     given = {name: getattr(new, name) for name in type(new).__slots__ if name != "idempotency_key"}
@@ -45,21 +46,23 @@ async def test_registered_file_is_what_was_given(ports: Ports) -> None:
 
 @pytest.mark.parametrize("text", ["$path", "$$NOW", "$$REMOVE", "ä\N{GRINNING FACE}", "a b'\"\\"])
 async def test_names_that_look_like_expressions_are_kept(ports: Ports, text: str) -> None:
-    file = await registered(ports, replace(new_file(), owner=text, name=text, path=text, idempotency_key=text))
-    assert (file.owner, file.name, file.path) == (text, text, text)
+    file = await registered(
+        ports, replace(from_path(new_file(), path=text), owner=text, name=text, idempotency_key=text)
+    )
+    assert (file.owner, file.name, file.source.path) == (text, text, text)
 
 
 @pytest.mark.parametrize("nanoseconds", [YEAR_2400, 2**93, -(2**63) - 1, -1])
 async def test_times_of_any_source_are_kept_and_compared(ports: Ports, nanoseconds: int) -> None:
     new = new_file()
-    identity = replace(new.identity, mtime_ns=nanoseconds, ctime_ns=nanoseconds)
-    file = await claimed(ports, await registered(ports, replace(new, identity=identity)))
-    assert file.identity == identity
-    assert file.identity.matches(identity)
-    await ports.files.release(file.lease, FileState.REGISTERED, delay_seconds=0, identity=new.identity)
+    identity = replace(new.source.identity, mtime_ns=nanoseconds, ctime_ns=nanoseconds)
+    file = await claimed(ports, await registered(ports, from_path(new, identity=identity)))
+    assert file.source.identity == identity
+    assert file.source.identity.matches(identity)
+    await ports.files.release(file.lease, FileState.REGISTERED, delay_seconds=0, identity=new.source.identity)
     file = await claimed(ports, file)
     await ports.files.release(file.lease, FileState.REGISTERED, delay_seconds=0, identity=identity)
-    assert (await claimed(ports, file)).identity == identity
+    assert (await claimed(ports, file)).source.identity == identity
 
 
 async def test_same_key_many_times_at_once_gives_one_file(ports: Ports) -> None:

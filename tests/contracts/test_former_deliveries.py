@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from gridhaul.transfer.model import Delivery, Failure, File, RecordId, SourceIdentity
 from gridhaul.transfer.states import DELIVERABLE, DeliveryState
-from tests.contracts.ports import A_BATCH, Ports, destination, new_delivery, new_file, stored
+from tests.contracts.ports import A_BATCH, Ports, destination, from_path, new_delivery, new_file, stored
 
 OWNER, TARGET = "operator", "archive"
 LOST = Failure(code="object_missing", detail="No object is under the name.")
@@ -13,12 +13,12 @@ LOST = Failure(code="object_missing", detail="No object is under the name.")
 async def _file(ports: Ports, path: str, *, size: int = 5) -> File:
     """Store a file whose source has the path and the size."""
     new = new_file(length=size)
-    return await stored(ports, replace(new, path=path, identity=replace(new.identity, size=size)))
+    return await stored(ports, from_path(new, path=path, identity=replace(new.source.identity, size=size)))
 
 
 async def _open(ports: Ports, file: File, name: str, *, target: str = TARGET, owner: str = OWNER) -> Delivery:
     new = new_delivery(destination(target, object_name=name), file_id=file.id)
-    delivery, _ = await ports.deliveries.open(replace(new, source_path=file.path, owner=owner))
+    delivery, _ = await ports.deliveries.open(replace(new, source_path=file.source.path, owner=owner))
     taken = await ports.deliveries.claim(
         delivery.id, holder="worker", from_states=DELIVERABLE, to_state=DeliveryState.STREAMING
     )
@@ -31,7 +31,7 @@ async def _delivered(ports: Ports, path: str, name: str, *, size: int = 5, targe
     file = await _file(ports, path, size=size)
     delivery = await _open(ports, file, name, target=target)
     await ports.deliveries.finish(delivery.lease, DeliveryState.DELIVERED)
-    return file.identity
+    return file.source.identity
 
 
 async def _sources(ports: Ports, names: dict[str, str]) -> dict[str, SourceIdentity]:
@@ -60,7 +60,7 @@ async def test_delivery_that_ended_last_counts_whichever_was_made_first(ports: P
     slow = await _open(ports, slow_file, "a")
     await _delivered(ports, "/srv/a", "a", size=2)
     await ports.deliveries.finish(slow.lease, DeliveryState.DELIVERED)
-    assert await _sources(ports, {"/srv/a": "a"}) == {"/srv/a": slow_file.identity}
+    assert await _sources(ports, {"/srv/a": "a"}) == {"/srv/a": slow_file.source.identity}
 
 
 async def test_only_the_same_name_target_and_owner_count(ports: Ports) -> None:
@@ -96,7 +96,7 @@ async def test_deliveries_of_members_count_as_others_do(ports: Ports) -> None:
     )
     assert taken is not None
     await ports.deliveries.finish(taken.lease, DeliveryState.DELIVERED)
-    assert await _sources(ports, {"/srv/a": "a"}) == {"/srv/a": file.identity}
+    assert await _sources(ports, {"/srv/a": "a"}) == {"/srv/a": file.source.identity}
 
 
 async def test_paths_beneath_a_folder_come_in_byte_order_page_by_page(ports: Ports) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from gridhaul.transfer.batches import BATCH_MOVES, CANCEL_AND_DELETE_BATCH, DELETE_BATCH, Batch, BatchState
 from gridhaul.transfer.errors import PathNotAllowed, SourceReadFailed
-from gridhaul.transfer.model import NewDelivery, NewFile, Queue, RecordId, SourceIdentity
+from gridhaul.transfer.model import NewDelivery, NewFile, Queue, RecordId, ServerPath, SourceIdentity
 from gridhaul.transfer.states import Action, DeliveryState, FileState, Move
 from tasks import run_batch
 from tasks.attempt import Meter, Tenure
@@ -190,8 +190,7 @@ async def _late_file(system: TwinSystem, batch_id: RecordId) -> None:
         name="late",
         content_type="text/plain",
         length=1,
-        path="/srv/late",
-        identity=identity,
+        origin=ServerPath(path="/srv/late", identity=identity),
         queue=Queue.SMALL,
         batch_id=batch_id,
     )

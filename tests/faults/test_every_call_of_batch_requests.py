@@ -16,7 +16,7 @@ from gridhaul.transfer.batches import (
     BatchState,
     Position,
 )
-from gridhaul.transfer.model import IfExists, NewDelivery, NewFile, Queue, RecordId
+from gridhaul.transfer.model import IfExists, NewDelivery, NewFile, Queue, RecordId, ServerPath
 from gridhaul.transfer.skipping import SkipReason
 from gridhaul.transfer.states import DELIVERABLE, STORABLE, Action, DeliveryState, FileState
 from tests.contracts.bytes_to_store import some_bytes
@@ -131,8 +131,7 @@ async def _delivered_before(system: TwinSystem, path: Path, object_name: str) ->
         name=path.name,
         content_type="application/x-hdf5",
         length=identity.size,
-        path=str(path),
-        identity=identity,
+        origin=ServerPath(path=str(path), identity=identity),
         queue=Queue.SMALL,
     )
     await system.usage.charge(OWNER, new.length)
@@ -147,7 +146,7 @@ async def _delivered_before(system: TwinSystem, path: Path, object_name: str) ->
         length=file.length,
         sha256="ab" * 32,
         queue=Queue.SMALL,
-        source_path=file.path,
+        source_path=file.origin.shown_path,
     )
     made_delivery, _ = await system.deliveries.open(asked)
     delivery = await system.deliveries.claim(

@@ -198,7 +198,7 @@ async def _require_done(system: TwinSystem, batch_id: RecordId) -> None:
 
 async def _require_arrived(system: TwinSystem, batch_id: RecordId) -> None:
     """Require that each file was registered, stored and delivered once, with its bytes."""
-    files = {row.record.path: row.record for row in system.files.rows.values()}
+    files = {row.record.source.path: row.record for row in system.files.rows.values()}
     deliveries = {row.record.file_id: row.record for row in system.deliveries.rows.values()}
     assert len(files) == len(system.files.rows) == len(deliveries) == len(system.deliveries.rows) == len(FILES)
     for name, data in FILES.items():

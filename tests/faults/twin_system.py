@@ -33,6 +33,7 @@ from gridhaul.transfer.model import (
     NewFile,
     Queue,
     RecordId,
+    ServerPath,
     TaskName,
 )
 from gridhaul.transfer.retry import Limits
@@ -247,11 +248,9 @@ class TwinSystem:
             name=path.name,
             content_type="application/x-hdf5",
             length=identity.size,
-            path=str(path),
-            identity=identity,
+            origin=ServerPath(path=str(path), identity=identity, if_changed=if_changed),
             queue=Queue.SMALL,
             deliver_to=deliver_to,
-            if_changed=if_changed,
         )
         await self.usage.charge(OWNER, new.length)
         file, _ = await self.files.register(new)
@@ -382,6 +381,8 @@ class TwinSystem:
             targets=KnownTargets(ConfiguredTargets({TARGET: lambda: target}), seen_targets),
             hints=_Losing(),
             file_attempts=attempts(files, FileState.REGISTERED, FileState.FAILED),
+            upload_attempts=UNUSED,
+            uploads=UNUSED,
             delete_attempts=attempts(files, FileState.DELETING, FileState.DELETING),
             delivery_attempts=attempts(deliveries, DeliveryState.QUEUED, DeliveryState.FAILED),
             cleaning_attempts=attempts(

@@ -1,4 +1,7 @@
-"""Fixtures: one whole system for most journeys, with real processes, short leases and three kinds of targets."""
+"""Fixtures: one whole system for most journeys, with real processes, short leases and three kinds of targets.
+
+The system stops after the last test of the package, because an idle one still takes a twentieth of a core.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -46,7 +49,7 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("sources")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def system(tmp_path_factory: pytest.TempPathFactory, sources: Path, remotes: Remotes) -> Iterator[System]:
     data = tmp_path_factory.mktemp("system")
     password = data / "webdav-password"

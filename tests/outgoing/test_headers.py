@@ -8,9 +8,14 @@ import pytest
 
 from gridhaul.outgoing.headers import (
     read_chunk_digests,
+    read_http_date,
     read_repr_digest,
     retry_after_seconds,
+    wants_sha256,
+    write_attachment,
     write_chunk_digests,
+    write_digest,
+    write_http_date,
     write_repr_digest,
 )
 from gridhaul.transfer.errors import DigestRequired, Malformed
@@ -102,3 +107,47 @@ def test_other_repr_digest_is_malformed(header: str) -> None:
 def test_retry_after_is_seconds_or_none(value: str, seconds: float | None) -> None:
     now = datetime(2026, 11, 21, 10, tzinfo=UTC)
     assert retry_after_seconds({"Retry-After": value}, now=now) == seconds
+
+
+@pytest.mark.parametrize(
+    ("name", "plain", "encoded"),
+    [
+        ("run.h5", "run.h5", "run.h5"),
+        ("2026/run 42.h5", "run 42.h5", "run%2042.h5"),
+        ("Größe.txt", "Gr__e.txt", "Gr%C3%B6%C3%9Fe.txt"),
+        ("\N{GRINNING FACE}", "_", "%F0%9F%98%80"),
+        ('a"b\\c%41', "a_b_c_41", "a%22b%5Cc%2541"),
+        ("a\r\nb\x00", "a__b_", "a%0D%0Ab%00"),
+        ("a;b=c'd", "a;b=c'd", "a%3Bb%3Dc%27d"),
+    ],
+)
+def test_attachment_has_its_name_in_full_and_in_ascii(name: str, plain: str, encoded: str) -> None:
+    assert write_attachment(name) == f"attachment; filename=\"{plain}\"; filename*=UTF-8''{encoded}"
+
+
+def test_date_is_written_in_whole_seconds_of_gmt_and_read_back() -> None:
+    date = datetime(2026, 11, 29, 7, 0, 1, 999_999, tzinfo=UTC)
+    assert write_http_date(date) == "Sun, 29 Nov 2026 07:00:01 GMT"
+    assert read_http_date(write_http_date(date)) == date.replace(microsecond=0)
+
+
+@pytest.mark.parametrize(
+    ("header", "wanted"),
+    [
+        ("SHA-512;q=1, SHA-256;q=1, SHA;q=0.1", True),
+        ("sha-256", True),
+        ("SHA-256;q=0.3", True),
+        ("MD5, SHA-256;q=0", False),
+        ("sha-256;q=0.000", False),
+        ("SHA-512", False),
+        ("SHA-2567", False),
+        ("", False),
+        (",;q=,", False),
+    ],
+)
+def test_obsolete_digest_is_wanted_if_sha256_is_named_with_a_weight(header: str, wanted: bool) -> None:
+    assert wants_sha256(header) is wanted
+
+
+def test_obsolete_digest_is_in_base64() -> None:
+    assert write_digest(DIGEST.hex()) == f"SHA-256={B64}"

@@ -132,6 +132,47 @@ async def test_no_slot_is_lost_in_whatever_step_a_caller_gives_up(seed: int) -> 
             await slots.acquire(f"owner-{number % 2}")
 
 
+async def test_caller_of_several_slots_is_not_overtaken_by_callers_of_fewer() -> None:
+    slots, order = FairSlots(limit=LIMIT, limit_each=LIMIT), list[str]()
+
+    async def take(owner: str, count: int) -> None:
+        free_slots = await slots.acquire(owner, count=count)
+        order.append(owner)
+        free_slots()
+
+    held = [await slots.acquire("alice", count=1) for _ in range(LIMIT)]
+    tasks = [asyncio.create_task(take("bob", 3)), asyncio.create_task(take("carol", 1))]
+    for free_slot in held:
+        await asyncio.sleep(0)
+        free_slot()
+    async with asyncio.timeout(30):
+        await asyncio.gather(*tasks)
+    assert order == ["bob", "carol"]
+
+
+async def test_callers_of_several_slots_never_wait_for_each_other() -> None:
+    slots = FairSlots(limit=LIMIT, limit_each=LIMIT)
+
+    async def take(owner: str) -> None:
+        free_slots = await slots.acquire(owner, count=3)
+        await asyncio.sleep(0)
+        free_slots()
+
+    async with asyncio.timeout(30):
+        await asyncio.gather(*(take(owner) for owner in "abcabcabc"))
+
+
+async def test_caller_that_gives_up_frees_the_slots_that_it_had_taken_already() -> None:
+    slots = FairSlots(limit=LIMIT, limit_each=LIMIT)
+    held = await slots.acquire("alice", count=2)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.01):
+            await slots.acquire("bob", count=3)
+    async with asyncio.timeout(30):
+        await slots.acquire("bob", count=2)
+    held()
+
+
 async def test_slot_that_is_freed_twice_is_one_slot() -> None:
     slots = FairSlots(limit=1, limit_each=1)
     free_slot = await slots.acquire("alice")

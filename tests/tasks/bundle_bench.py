@@ -8,7 +8,7 @@ from typing import Any
 from gridhaul.source.opened import identify
 from gridhaul.source.roots import Roots
 from gridhaul.targets.directory import DirectoryTarget
-from gridhaul.transfer.model import Destination, File, Hint, NewFile, Queue, RecordId
+from gridhaul.transfer.model import Destination, File, Hint, NewFile, Queue, RecordId, ServerPath
 from gridhaul.transfer.retry import Limits
 from gridhaul.transfer.states import DeliveryState, FileState
 from tasks.attempt import Attempts
@@ -59,9 +59,7 @@ class Bench:
             name=path.name,
             content_type="application/x-hdf5",
             length=len(data),
-            path=str(path),
-            root=str(self.outgoing),
-            identity=identity,
+            origin=ServerPath(path=str(path), root=str(self.outgoing), identity=identity),
             queue=Queue.SMALL,
             deliver_to=tuple(deliver_to),
             batch_id=batch_id,
@@ -103,6 +101,8 @@ class Bench:
             hints=NotedHints(self.hints),
             checking=UNUSED,
             file_attempts=Attempts(records=self.files, waiting=FileState.REGISTERED, failed=FileState.FAILED, **pace),
+            upload_attempts=UNUSED,
+            uploads=UNUSED,
             delete_attempts=UNUSED,
             delivery_attempts=Attempts(
                 records=self.deliveries, waiting=DeliveryState.QUEUED, failed=DeliveryState.FAILED, **pace

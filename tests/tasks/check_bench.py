@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +39,7 @@ from tasks.run_check import check_some
 from tasks.runtime import Checking, Runtime
 from tests.asgi.request_limits import REQUEST_LIMITS
 from tests.contracts.bytes_to_store import read, seal_of, segments, some_bytes
-from tests.contracts.ports import new_file
+from tests.contracts.ports import from_path, new_file
 from tests.noted_hints import NotedHints
 from tests.tasks.worker_parts import alone, known, worker_settings
 from tests.unused import UNUSED
@@ -80,7 +80,7 @@ class CheckBench:
         source = await Source.open(str(path), Roots.any_of((self.root,)))
         identity = source.identity()
         source.close()
-        new = replace(new_file(name=name, length=length), path=str(path), identity=identity)
+        new = from_path(new_file(name=name, length=length), path=str(path), identity=identity)
         file, _ = await self.files.register(new)
         taken = await self.files.claim(file.id, holder="w", from_states=STORABLE, to_state=FileState.STORING)
         assert taken is not None
@@ -183,6 +183,8 @@ async def check_bench(database: Database, top: Path) -> AsyncGenerator[CheckBenc
             targets=known(targets),
             hints=NotedHints(hints),
             file_attempts=UNUSED,
+            upload_attempts=UNUSED,
+            uploads=UNUSED,
             delete_attempts=UNUSED,
             delivery_attempts=UNUSED,
             cleaning_attempts=Chores(

@@ -55,6 +55,8 @@ async def bench(web: HttpStore, tmp_path: Path, at_once: None) -> AsyncIterator[
         targets=known(targets),
         hints=UNUSED,
         file_attempts=UNUSED,
+        upload_attempts=UNUSED,
+        uploads=UNUSED,
         delete_attempts=UNUSED,
         delivery_attempts=Attempts(
             records=deliveries,

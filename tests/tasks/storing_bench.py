@@ -12,7 +12,7 @@ from gridhaul.source.roots import Roots
 from gridhaul.transfer.bundle import WholeContent
 from gridhaul.transfer.errors import LeaseLost, NotFound, StaleFence
 from gridhaul.transfer.grants import ContentGrant, RepairGrant
-from gridhaul.transfer.model import File, IfChanged, NewFile, Queue, RecordId, Seal, Segment
+from gridhaul.transfer.model import File, IfChanged, NewFile, Queue, RecordId, Seal, Segment, ServerPath
 from gridhaul.transfer.retry import Limits
 from gridhaul.transfer.states import FileState, Layout
 from tasks.attempt import Attempts
@@ -104,11 +104,8 @@ class Bench:
             name=self.path.name,
             content_type="application/x-hdf5",
             length=identity.size,
-            path=str(self.path),
-            root=str(self.root),
-            identity=identity,
+            origin=ServerPath(path=str(self.path), root=str(self.root), identity=identity, if_changed=if_changed),
             queue=Queue.SMALL,
-            if_changed=if_changed,
         )
         file, _ = await self.files.register(new)
         self.file_id = file.id
@@ -151,6 +148,8 @@ class Bench:
                 lease_seconds=60,
                 limits=Limits(attempts=MAX_ATTEMPTS, waiting_seconds=0),
             ),
+            upload_attempts=UNUSED,
+            uploads=UNUSED,
             delete_attempts=UNUSED,
             delivery_attempts=UNUSED,
             cleaning_attempts=UNUSED,

@@ -102,7 +102,7 @@ async def test_file_whose_root_is_no_longer_configured_is_not_allowed(bench: Ben
 
 async def test_file_registered_before_its_root_was_noted_is_stored_from_any_root(bench: Bench) -> None:
     file = await bench.register()
-    bench.files.rows[file.id].record = replace(file, root=None)
+    bench.files.rows[file.id].record = replace(file, origin=replace(file.source, root=None))
     assert _outcome(await bench.attempt()) == (FileState.STORED, None)
 
 

@@ -26,7 +26,7 @@ from tasks.delivering.known_targets import KnownTargets
 from tasks.run_check import check_some
 from tests.contracts.bytes_to_store import some_bytes
 from tests.contracts.memory_seen_targets import MemorySeenTargets
-from tests.contracts.ports import destination, new_file
+from tests.contracts.ports import destination, from_path, new_file
 from tests.targets.peers import may_write
 from tests.tasks.check_bench import SWEEP_SECONDS, CheckBench, check_bench
 from tests.tasks.worker_parts import only
@@ -74,7 +74,7 @@ async def test_file_and_content_that_disagree(bench: CheckBench, change_of: Docu
 async def test_member_of_a_batch_that_waits_for_its_turn_is_no_fault(bench: CheckBench) -> None:
     member = replace(new_file(), batch_id=RecordId("b" * 24))
     waiting, _ = await bench.files.register(member)
-    lost, _ = await bench.files.register(replace(member, name="other.h5", path="/srv/other.h5"))
+    lost, _ = await bench.files.register(replace(from_path(member, path="/srv/other.h5"), name="other.h5"))
     await change(bench, "files", lost.id, {"$set": {"state": "STORING", "lease_until": LONG_AGO}})
     before = [await document(bench, "files", file_id) for file_id in (waiting.id, lost.id)]
     assert await codes(bench, Mode.REPAIR) == []

@@ -31,7 +31,7 @@ from tests.contracts.memory_batches import MemoryBatches, MemoryLanes, MemoryMem
 from tests.contracts.memory_earlier_work import MemoryFormerDeliveries, MemoryPlannedNames
 from tests.contracts.memory_path_lists import MemoryPathLists
 from tests.contracts.memory_seen_targets import MemorySeenTargets
-from tests.contracts.ports import destination, new_delivery, new_file
+from tests.contracts.ports import destination, from_path, new_delivery, new_file
 from tests.targets.peers import may_write
 from tests.tasks.bundle_bench import LEASE_SECONDS, TARGET, Bench
 from tests.unused import UNUSED
@@ -126,7 +126,7 @@ class Finder:
         """Record that the file was delivered to the targets as it is now."""
         path = str(self.top / name)
         identity = await identify(path, Roots.any_of((self.top,)), max_file_bytes=None)
-        file, _ = await self.bench.files.register(replace(new_file(name=name), path=path, identity=identity))
+        file, _ = await self.bench.files.register(from_path(new_file(name=name), path=path, identity=identity))
         for target in targets:
             new = new_delivery(destination(target, object_name=name), file_id=file.id)
             delivery, _ = await self.bench.deliveries.open(replace(new, source_path=path))
@@ -195,7 +195,7 @@ async def test_list_that_alternates_between_roots_is_registered_in_one_write(tmp
     batch = await finder.run(await finder.ask(list_id=list_id, base=str(finder.top), roots=roots))
     assert (batch.position, finder.members.inserts) == (None, 1)
     files = [row.record for row in finder.bench.files.rows.values()]
-    assert {(file.name, file.root) for file in files} == {
+    assert {(file.name, file.source.root) for file in files} == {
         (f"{root}/{n}", str(finder.top / root)) for root in "ab" for n in range(20)
     }
 

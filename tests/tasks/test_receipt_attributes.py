@@ -39,7 +39,9 @@ async def receipt_of(bench: Bench, to: str, *, mode: int | None = 0o640, attempt
 
 def set_source(bench: Bench, file_id: RecordId, mode: int | None) -> None:
     row = bench.files.rows[file_id]
-    row.record = replace(row.record, identity=replace(row.record.identity, mtime_ns=MTIME_NS, mode=mode))
+    source = row.record.source
+    identity = replace(source.identity, mtime_ns=MTIME_NS, mode=mode)
+    row.record = replace(row.record, origin=replace(source, identity=identity))
 
 
 def told(receipt: Receipt) -> tuple[int | None, int | None, bool, bool]:

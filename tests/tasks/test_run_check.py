@@ -192,10 +192,10 @@ async def test_source_with_other_bytes_behind_the_same_face_is_not_believed(benc
     await bench.flip(content, 3)
     damaged = (await bench.chunk(content, 3))["data"]
     _overwrite(bench.root / file.name)
-    source = await Source.open(file.path, Roots.any_of((bench.root,)))
+    source = await Source.open(file.source.path, Roots.any_of((bench.root,)))
     identity = source.identity()
     source.close()
-    same_face = replace(identity, ctime_ns=file.identity.ctime_ns)
+    same_face = replace(identity, ctime_ns=file.source.identity.ctime_ns)
     fields = {name: getattr(same_face, name) for name in ("size", "mtime_ns", "inode", "device", "ctime_ns")}
     await bench.database["files"].update_one({"_id": ObjectId(file.id)}, {"$set": {"identity": fields}})
     check = await bench.check(mode=Mode.REPAIR)

@@ -303,6 +303,6 @@ async def test_deliveries_are_made_for_all_and_the_first_is_done_at_once(bench: 
     assert states == {"o0": DeliveryState.DELIVERED, "o1": DeliveryState.QUEUED, "o2": DeliveryState.QUEUED}
     assert (bench.delivered / "o0").read_bytes() == some_bytes(5)
     paths = {row.record.source_path for row in bench.deliveries.rows.values()}
-    assert paths == {row.record.path for row in bench.files.rows.values()}
+    assert paths == {row.record.source.path for row in bench.files.rows.values()}
     waiting = {row.record.id for row in bench.deliveries.rows.values() if row.record.state is DeliveryState.QUEUED}
     assert {(hint.task, hint.record_id) for hint in bench.hints} == {(TaskName.FINALIZE_FILE, one) for one in waiting}

@@ -10,11 +10,11 @@ from gridhaul.storage.majority_reads import read_with_catch_up
 from gridhaul.storage.schema import USAGE_INDEX
 from gridhaul.transfer.errors import QuotaExceeded
 from gridhaul.transfer.ports.checking import Recount
-from gridhaul.transfer.states import FileState
+from gridhaul.transfer.states import BYTES_GONE, FileState
 
 _FIELDS: Document = {"username": 1, "quota_bytes": 1, "used_bytes": 1, "charged_at": 1}
 USED: Document = {"$ifNull": ["$used_bytes", 0]}  # an account restored from an old dump may lack the field
-COUNTED_STATES = sorted(state.value for state in FileState if state is not FileState.DELETED)
+COUNTED_STATES = sorted(state.value for state in FileState if state not in BYTES_GONE)
 
 
 @maps_database_errors

@@ -43,4 +43,7 @@ class MongoFormerDeliveries:
 
     async def _identities(self, file_ids: Sequence[ObjectId]) -> Mapping[ObjectId, SourceIdentity]:
         wanted = {"_id": {"$in": [*file_ids]}}
-        return {one["_id"]: self._codec.decode(one).identity async for one in self._files.find(wanted, {"history": 0})}
+        return {
+            one["_id"]: self._codec.decode(one).source.identity
+            async for one in self._files.find(wanted, {"history": 0})
+        }

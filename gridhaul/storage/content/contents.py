@@ -9,17 +9,20 @@ from pymongo.errors import DuplicateKeyError
 
 from gridhaul.storage.codec import Codec
 from gridhaul.storage.connect import Database, Document, database_errors, maps_database_errors
+from gridhaul.storage.content.checked_manifests import CheckedManifests
 from gridhaul.storage.content.content_ids import new_content_id
 from gridhaul.storage.content.gridfs_layout import GridFSLayout
 from gridhaul.storage.content.inline_layout import InlineLayout
 from gridhaul.storage.content.manifest import Manifests
-from gridhaul.storage.content.verified_stream import Batch, VerifiedChunks
+from gridhaul.storage.content.tails import Tails
+from gridhaul.storage.content.verified_stream import Batch, VerifiedChunks, verified_content, verified_range
 from gridhaul.storage.content.whole_reading import WholeReading
 from gridhaul.storage.lease import GONE, LONGEST_REQUEST_SECONDS, NOW, after, past
 from gridhaul.storage.value_per_record import ids_of
 from gridhaul.transfer.bundle import CheckedContent
+from gridhaul.transfer.chunking import chunks_of_range
 from gridhaul.transfer.errors import LeaseLost, StateConflict
-from gridhaul.transfer.model import Content, Queue, RecordId
+from gridhaul.transfer.model import Content, Queue, RecordId, Tail
 from gridhaul.transfer.states import ContentState, Layout
 
 _NEVER_OPENED: Document = {"filename": "", "content_type": "", "length": 0, "fence": 0, "created_at": NOW}
@@ -44,6 +47,8 @@ class MongoContents:
         self._inline = InlineLayout(database)
         self._gridfs = GridFSLayout(database, few_readers=few_readers)
         self._manifests = Manifests(database)
+        self._tails = Tails(database)
+        self._checked_manifests = CheckedManifests(self._manifests)
         self._whole = WholeReading(database)
 
     def new_id(self) -> RecordId:
@@ -53,14 +58,41 @@ class MongoContents:
         self, content_id: RecordId, *, file_id: RecordId, filename: str, content_type: str, length: int, fence: int
     ) -> Content:
         made = self._codec.literals({"filename": filename, "content_type": content_type, "length": length})
-        made["refs"] = {"$literal": [ObjectId(file_id)]}
+        return await self._open(content_id, file_id, fence, {name: _unless_set(name, made[name]) for name in made})
+
+    async def open_upload(
+        self,
+        content_id: RecordId,
+        *,
+        file_id: RecordId,
+        filename: str,
+        content_type: str,
+        length: int | None,
+        fence: int,
+    ) -> Content:
+        made = self._codec.literals({"filename": filename, "content_type": content_type})
+        fields: Document = {name: _unless_set(name, made[name]) for name in made}
+        fields |= {"replaceable": True, "layout": {"$ifNull": ["$layout", Layout.GRIDFS.value]}}
+        if length is None:
+            is_new = {"$eq": [{"$type": "$state"}, "missing"]}
+            fields |= {"length": _unless_set("length", 0), "open_ended": {"$cond": [is_new, True, "$open_ended"]}}
+        else:
+            fields |= {"length": {"$cond": ["$open_ended", length, _unless_set("length", length)]}, "open_ended": False}
+        return await self._open(content_id, file_id, fence, fields)
+
+    async def tail(self, content_id: RecordId) -> Tail | None:
+        return await self._tails.get(content_id)
+
+    async def _open(self, content_id: RecordId, file_id: RecordId, fence: int, fields: Document) -> Content:
+        """Make the content with these fields, or take it over with a higher fence."""
         try:
             document = await self._collection.find_one_and_update(
                 {"_id": ObjectId(content_id), "state": {"$nin": [ContentState.DELETING.value]}},
                 [
                     {
                         "$set": {
-                            **{name: {"$ifNull": [f"${name}", value]} for name, value in made.items()},
+                            **fields,
+                            "refs": {"$ifNull": ["$refs", {"$literal": [ObjectId(file_id)]}]},
                             "state": {"$ifNull": ["$state", ContentState.OPEN.value]},
                             "fence": {"$max": ["$fence", fence]},
                             "created_at": {"$ifNull": ["$created_at", NOW]},
@@ -82,9 +114,24 @@ class MongoContents:
         return self._codec.decode(document) if document else None
 
     def read(self, content: Content) -> VerifiedChunks:
-        if content.state is not ContentState.SEALED:
-            raise StateConflict(f"Content {content.id} is not sealed.")
-        return VerifiedChunks(content, self._batches(content), lambda page: self._manifest_page(content.id, page))
+        _require_sealed(content)
+        batches = self._batches(content)
+        return verified_content(content, batches, lambda page: self._manifest_page(content.id, page))
+
+    def read_range(self, content: Content, *, start: int, stop: int) -> VerifiedChunks:
+        """Return what `transfer.ports.contents.ContentReading.read_range` says.
+
+        The first range of a content waits until its whole manifest was checked; see `CheckedManifests`.
+        """
+        _require_sealed(content)
+        batches = self._chunk_by_chunk(content, chunks_of_range(start, stop))
+        return verified_range(content, batches, lambda page: self._checked_page(content, page), start=start, stop=stop)
+
+    def read_open(self, content: Content) -> VerifiedChunks:
+        batches = self._batches(content)
+        return verified_range(
+            content, batches, lambda page: self._stored_digests(content, page), start=0, stop=content.length
+        )
 
     async def read_whole(self, content_ids: Collection[RecordId]) -> Mapping[RecordId, CheckedContent]:
         return await self._whole.read(content_ids)
@@ -94,9 +141,23 @@ class MongoContents:
         with database_errors():
             yield from layout.batches(content)
 
+    def _chunk_by_chunk(self, content: Content, numbers: range) -> Generator[Batch]:
+        layout = self._inline if content.layout is Layout.INLINE else self._gridfs
+        with database_errors():
+            yield from layout.chunk_by_chunk(content, numbers)
+
     def _manifest_page(self, content_id: RecordId, page: int) -> bytes:
         with database_errors():
             return self._manifests.page_in_thread(content_id, page)
+
+    def _stored_digests(self, content: Content, page: int) -> bytes:
+        layout = self._inline if content.layout is Layout.INLINE else self._gridfs
+        with database_errors():
+            return layout.digests_in_thread(content.id, page)
+
+    def _checked_page(self, content: Content, page: int) -> bytes:
+        with database_errors():
+            return self._checked_manifests.page(content, page)
 
     async def drop_ref(self, content_id: RecordId, file_id: RecordId) -> None:
         document = await self._collection.find_one_and_update(
@@ -183,4 +244,15 @@ class MongoContents:
     async def _delete_bytes(self, content: Content) -> None:
         await self._gridfs.delete(content.id, content.chunk_count)
         await self._inline.delete(content.id)
+        await self._tails.delete(content.id)
         await self._manifests.delete(content.id)
+
+
+def _unless_set(name: str, value: object) -> Document:
+    """Return an expression for the field's value, or for the given one if the field does not exist."""
+    return {"$ifNull": [f"${name}", value]}
+
+
+def _require_sealed(content: Content) -> None:
+    if content.state is not ContentState.SEALED:
+        raise StateConflict(f"Content {content.id} is not sealed.")

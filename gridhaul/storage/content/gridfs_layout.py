@@ -11,7 +11,7 @@ from operator import itemgetter
 from typing import Any
 
 from bson import ObjectId
-from pymongo import ASCENDING, CursorType, ReplaceOne
+from pymongo import ASCENDING, DESCENDING, CursorType, ReplaceOne
 from pymongo.errors import DuplicateKeyError, PyMongoError
 
 from gridhaul.storage.connect import Database, as_bytes, for_threads, may_pass
@@ -19,8 +19,8 @@ from gridhaul.storage.content.inserting import doubles, found_by_all
 from gridhaul.storage.content.verified_stream import NumberedChunk
 from gridhaul.storage.majority_reads import catch_up_in_thread
 from gridhaul.transfer.bundle import WholeContent
-from gridhaul.transfer.chunking import CHUNK_BYTES
-from gridhaul.transfer.errors import ChunkConflict
+from gridhaul.transfer.chunking import CHUNK_BYTES, MANIFEST_PAGE_CHUNKS
+from gridhaul.transfer.errors import ChunkConflict, StaleFence
 from gridhaul.transfer.model import Content, RecordId, Seal
 
 NumberedDigest = tuple[int, bytes]
@@ -46,6 +46,34 @@ class GridFSLayout:
         if repeated:
             await self._require_same(content_id, repeated)
         return len(repeated) < len(documents)
+
+    async def replace(
+        self, content_id: RecordId, first: int, chunks: Sequence[bytes], digests: Sequence[bytes], *, fence: int
+    ) -> bool:
+        """Store the chunks under the fence, in place of chunks with a lower fence. Return True.
+
+        Equal bytes get the fence, too: else the late write of an earlier request could still replace them. Raises
+        StaleFence if a chunk has a higher fence, and ChunkConflict if it has the same fence and other bytes.
+        """
+        documents = _chunk_documents(content_id, first, chunks, digests)
+        for document in documents:
+            document["fence"] = fence
+        repeated = await self._insert(documents)
+        for document in repeated:
+            await self._replace(document)
+        return True
+
+    async def _replace(self, document: dict[str, Any]) -> None:
+        key = {"files_id": document["files_id"], "n": document["n"]}
+        fields = {name: value for name, value in document.items() if name != "_id"}
+        replaced = await self._chunks.replace_one({**key, "fence": {"$lt": document["fence"]}}, fields)
+        if replaced.matched_count:
+            return
+        held = await self._chunks.find_one(key, {"digest": 1, "fence": 1}) or {}
+        if held.get("fence") != document["fence"]:
+            raise StaleFence("Another request has continued the upload since.")
+        if held["digest"] != document["digest"]:
+            raise ChunkConflict(f"Chunk {document['n']} is stored with other bytes.")
 
     async def insert_whole(self, contents: Sequence[WholeContent]) -> set[RecordId]:
         """Store all chunks of each content. Return the ids under which other bytes are stored."""
@@ -83,16 +111,36 @@ class GridFSLayout:
         cursor = self._chunks.find(wanted, covered, hint=BY_NUMBER).sort("n", ASCENDING)
         return [(document["n"], bytes(document["digest"])) async for document in cursor]
 
-    def batches(self, content: Content) -> Generator[list[NumberedChunk]]:
-        """Yield the chunks in order, some at a time, from one cursor; another replaces a lost cursor. For threads.
+    def digests_in_thread(self, content_id: RecordId, page: int) -> bytes:
+        """Return the digests of one page of the manifest as the chunks have them, 32 bytes a chunk. For threads.
 
-        If chunks are missing, the primary catches up and the read goes on. Chunks that are missing then are left out.
+        The digests before the first chunk that is missing are returned.
         """
-        first, caught_up = 0, False
-        while first < content.chunk_count:
+        numbers = range(page * MANIFEST_PAGE_CHUNKS, (page + 1) * MANIFEST_PAGE_CHUNKS)
+        wanted = {"files_id": ObjectId(content_id), "n": {"$gte": numbers.start, "$lt": numbers.stop}}
+        cursor = self._in_threads.find(wanted, {"_id": 0, "n": 1, "digest": 1}, hint=BY_NUMBER).sort("n", ASCENDING)
+        stored = zip(cursor, numbers, strict=False)
+        return b"".join(found["digest"] for found, n in itertools.takewhile(lambda one: one[0]["n"] == one[1], stored))
+
+    def batches(self, content: Content) -> Generator[list[NumberedChunk]]:
+        """Yield all chunks as `_batches` does."""
+        return self._batches(content, range(content.chunk_count), at_once=READ_CHUNKS)
+
+    def chunk_by_chunk(self, content: Content, numbers: range) -> Generator[list[NumberedChunk]]:
+        """Yield the chunks of these numbers as `_batches` does, one in a batch."""
+        return self._batches(content, numbers, at_once=1)
+
+    def _batches(self, content: Content, numbers: range, *, at_once: int) -> Generator[list[NumberedChunk]]:
+        """Yield the chunks of these numbers in order, from one cursor; another replaces a lost cursor. For threads.
+
+        A batch has at most `at_once` chunks. If chunks are missing, the primary catches up and the read goes on. Chunks
+        that are missing then are left out.
+        """
+        first, caught_up = numbers.start, False
+        while first < numbers.stop:
             begun_at = first
             try:
-                with closing(self._batches_from(content, first)) as batches:
+                with closing(self._batches_of(content, range(first, numbers.stop), at_once)) as batches:
                     for batch in batches:
                         if not caught_up and batch[-1][0] >= first + len(batch):  # a chunk is missing
                             break
@@ -105,15 +153,15 @@ class GridFSLayout:
                 continue
             if caught_up:  # the caller notices which chunks are missing
                 return
-            if first < content.chunk_count:
+            if first < numbers.stop:
                 catch_up_in_thread(self._in_threads)
                 caught_up = True
 
-    def _batches_from(self, content: Content, first: int) -> Generator[list[NumberedChunk]]:
-        wanted = {"files_id": ObjectId(content.id), "n": {"$gte": first, "$lt": content.chunk_count}}
-        found = self._in_threads.find(wanted, hint=BY_NUMBER, batch_size=READ_CHUNKS, cursor_type=self._cursor_type)
+    def _batches_of(self, content: Content, numbers: range, at_once: int) -> Generator[list[NumberedChunk]]:
+        wanted = {"files_id": ObjectId(content.id), "n": {"$gte": numbers.start, "$lt": numbers.stop}}
+        found = self._in_threads.find(wanted, hint=BY_NUMBER, batch_size=at_once, cursor_type=self._cursor_type)
         with found.sort("n", ASCENDING) as cursor:
-            while documents := cursor.to_list(READ_CHUNKS):
+            while documents := cursor.to_list(at_once):
                 yield [(document["n"], as_bytes(document.get("data"))) for document in documents]
 
     async def publish(self, content: Content, seal: Seal) -> None:
@@ -154,12 +202,17 @@ class GridFSLayout:
     async def delete(self, content_id: RecordId, chunk_count: int) -> None:
         """Delete the `files` document first, so that no GridFS client finds a file with missing chunks."""
         await self._files.delete_one({"_id": ObjectId(content_id)})
-        # MongoDB answers each of these deletes soon, however large the content is.
         for first in range(0, chunk_count, DELETE_CHUNKS):
             numbers = {"$gte": first, "$lt": first + DELETE_CHUNKS}
             await self._chunks.delete_many({"files_id": ObjectId(content_id), "n": numbers}, hint=BY_NUMBER)
-        # Chunks may be stored past the content's end by mistake.
-        await self._chunks.delete_many({"files_id": ObjectId(content_id)}, hint=BY_NUMBER)
+        await self.delete_from(content_id, 0)  # chunks past the content's end, and those of an unknown length
+
+    async def delete_from(self, content_id: RecordId, first: int) -> None:
+        """Delete the chunks from number `first` on. MongoDB answers each delete soon, however many there are."""
+        last = {"files_id": ObjectId(content_id), "n": {"$gte": first}}
+        while found := await self._chunks.find_one(last, {"n": 1}, sort=[("n", DESCENDING)], hint=BY_NUMBER):
+            numbers = {"$gte": max(first, found["n"] - DELETE_CHUNKS + 1)}
+            await self._chunks.delete_many({"files_id": ObjectId(content_id), "n": numbers}, hint=BY_NUMBER)
 
 
 def _chunk_documents(

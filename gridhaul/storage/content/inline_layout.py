@@ -53,11 +53,24 @@ class InlineLayout:
         document = await self._collection.find_one({"_id": ObjectId(content_id)}, {"digests": 1})
         return bytes(document["digests"]) if document else b""
 
+    def digests_in_thread(self, content_id: RecordId, page: int) -> bytes:
+        """Return the digests of page 0, the only one, as the chunks have them. For threads."""
+        document = find_with_catch_up_in_thread(self._in_threads, {"_id": ObjectId(content_id)}, {"digests": 1})
+        return bytes(document["digests"]) if document else b""
+
     def batches(self, content: Content) -> Generator[list[NumberedChunk]]:
         """Yield all chunks at once, numbered from 0; yield none if no document is stored. For threads."""
-        document = find_with_catch_up_in_thread(self._in_threads, {"_id": ObjectId(content.id)}, "chunks")
+        document = find_with_catch_up_in_thread(self._in_threads, {"_id": ObjectId(content.id)}, {"chunks": True})
         if document is not None:
             yield [(n, as_bytes(data)) for n, data in enumerate(document["chunks"])]
+
+    def chunk_by_chunk(self, content: Content, numbers: range) -> Generator[list[NumberedChunk]]:
+        """Yield the chunks of these numbers, one in a batch; those that are missing are left out. For threads."""
+        for n in numbers:
+            only = {"digests": False, "chunks": {"$slice": [n, 1]}}
+            document = find_with_catch_up_in_thread(self._in_threads, {"_id": ObjectId(content.id)}, only)
+            if document is not None and document["chunks"]:
+                yield [(n, as_bytes(document["chunks"][0]))]
 
     async def restore(self, content_id: RecordId, n: int, data: bytes, manifest: bytes) -> bool:
         """Store the right data of chunk `n` and the manifest's digests in one write. Return whether any was wrong."""

@@ -10,11 +10,12 @@ from gridhaul.storage.connect import Database, maps_database_errors
 from gridhaul.storage.content.gridfs_layout import GridFSLayout
 from gridhaul.storage.content.inline_layout import InlineLayout
 from gridhaul.storage.content.manifest import Manifests
+from gridhaul.storage.content.tails import Tails
 from gridhaul.storage.content.whole_contents import WholeContents
 from gridhaul.storage.lease import NOW
 from gridhaul.storage.majority_reads import catch_up, read_with_catch_up
 from gridhaul.transfer.bundle import WholeContent
-from gridhaul.transfer.chunking import MANIFEST_PAGE_CHUNKS, chunk_length
+from gridhaul.transfer.chunking import CHUNK_BYTES, MANIFEST_PAGE_CHUNKS, chunk_length
 from gridhaul.transfer.digest import DIGEST_BYTES, ManifestRoot
 from gridhaul.transfer.errors import (
     ChunkConflict,
@@ -46,12 +47,15 @@ class MongoIntake:
         self._inline = InlineLayout(database)
         self._gridfs = GridFSLayout(database)
         self._manifests = Manifests(database)
+        self._tails = Tails(database)
         self._inline_limit_chunks = inline_limit_chunks
         self._whole = WholeContents(database, inline_limit_chunks=inline_limit_chunks)
 
     async def digests(self, content_id: RecordId, *, first: int, count: int) -> bytes:
         content = await self._content(content_id)
-        held = await self._held(content, first, min(count, content.chunk_count - first))
+        held = await self._held(
+            content, first, count if content.open_ended else min(count, content.chunk_count - first)
+        )
         return b"".join(NOT_HELD if digest is None else HELD + digest for digest in held)
 
     async def store(
@@ -62,6 +66,8 @@ class MongoIntake:
         self._check_lengths(content, first, chunks)
         if content.state is ContentState.SEALED:
             raise ContentSealed("The content is sealed: it takes no more chunks.")
+        if content.replaceable:
+            return await self._gridfs.replace(content_id, first, chunks, digests, fence=fence)
         if content.layout is Layout.INLINE:
             held = await self._inline.digests(content_id)
             self._inline.require_same(held, first, digests)
@@ -73,6 +79,15 @@ class MongoIntake:
         if content.layout is None:
             await self._note_layout(content_id, Layout.GRIDFS)
         return await self._gridfs.insert(content_id, first, chunks, digests)
+
+    async def store_tail(self, content_id: RecordId, *, fence: int, n: int, data: bytes, digest: bytes) -> None:
+        content = await self._content(content_id, opened_with=fence)
+        self._check_fence(content, fence)
+        if content.state is ContentState.SEALED or not content.replaceable:
+            raise ContentSealed("The content takes no open tail.")
+        if not 0 < len(data) < CHUNK_BYTES:
+            raise LengthMismatch("A tail has fewer bytes than a chunk, and at least one.")
+        await self._tails.put(content_id, fence=fence, n=n, data=data, digest=digest)
 
     async def store_whole(self, contents: Sequence[WholeContent]) -> Mapping[RecordId, Layout]:
         return await self._whole.store(contents)
@@ -87,10 +102,12 @@ class MongoIntake:
     async def _seal(self, content_id: RecordId, *, fence: int, seal: Seal) -> Content:
         content = await self._content(content_id, opened_with=fence)
         self._check_fence(content, fence)
-        if content.length != seal.length:
+        if content.open_ended or content.length != seal.length:
             raise LengthMismatch(f"The content was opened with a length of {content.length} bytes.")
         if content.state is ContentState.SEALED:
             return self._same_seal(content, seal)
+        if content.replaceable:
+            await self._gridfs.delete_from(content_id, content.chunk_count)
         layout = content.layout or await self._layout_to_note(content)
         if await self._write_manifest(content) != seal.manifest_root:
             raise DigestMismatch("The stored chunks do not give this manifest root.")
@@ -132,11 +149,12 @@ class MongoIntake:
             raise StaleFence("Another worker holds this content now.")
 
     def _check_lengths(self, content: Content, first: int, chunks: Sequence[bytes]) -> None:
-        if first + len(chunks) > content.chunk_count:
+        if not content.open_ended and first + len(chunks) > content.chunk_count:
             raise ChunkOutOfRange(f"The content has {content.chunk_count} chunks.")
         for n, chunk in enumerate(chunks, first):
-            if len(chunk) != chunk_length(content.length, n):
-                raise LengthMismatch(f"Chunk {n} must have {chunk_length(content.length, n)} bytes.")
+            length = CHUNK_BYTES if content.open_ended else chunk_length(content.length, n)
+            if len(chunk) != length:
+                raise LengthMismatch(f"Chunk {n} must have {length} bytes.")
 
     async def _held(self, content: Content, first: int, count: int) -> list[bytes | None]:
         """Return the digests of `count` chunks from `first` on, None for each chunk that is not stored."""

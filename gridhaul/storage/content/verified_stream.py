@@ -7,13 +7,22 @@
 
 Bounded queues join the stages (`process/stages.py`). A batch is hashed and checked at the same time, so that both
 threads find it in the processor's caches.
+
+A range of the content has no hashing stage, and the caller's thread checks its chunks. So a range holds few chunks in
+memory, and many ranges can be read at once.
 """
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from itertools import chain
 
 from gridhaul.process.stages import Stages
-from gridhaul.transfer.chunking import MANIFEST_PAGE_CHUNKS, SEGMENT_MAX_CHUNKS, chunk_length
+from gridhaul.transfer.chunking import (
+    CHUNK_BYTES,
+    MANIFEST_PAGE_CHUNKS,
+    SEGMENT_MAX_CHUNKS,
+    chunk_length,
+    chunks_of_range,
+)
 from gridhaul.transfer.digest import DIGEST_BYTES, ContentDigest, chunk_digest
 from gridhaul.transfer.errors import ChunkCorrupt, ChunkDoubled, ChunkMissing, ContentMismatch
 from gridhaul.transfer.model import Content
@@ -28,13 +37,9 @@ AHEAD = 1  # batches that wait between two stages; more of them would push each 
 class VerifiedChunks:
     """`transfer.ports.contents.Chunks`. No thread runs before the first chunk is asked for."""
 
-    def __init__(self, content: Content, batches: Generator[Batch], manifest_page: ManifestPage) -> None:
-        self._stages = Stages()
-        read = self._stages.run("reading", batches, ahead=AHEAD)
-        total = ContentDigest()
-        hashed = self._stages.run("hashing", _hashed(read, total), ahead=AHEAD)
-        checked = self._stages.run("checking", _checked(content, hashed, manifest_page), ahead=AHEAD)
-        self._chunks = self._last_segment_held_back(content, checked, total)
+    def __init__(self, stages: Stages, chunks: Iterator[bytes]) -> None:
+        self._stages = stages
+        self._chunks = chunks
 
     def begin(self) -> None:
         for first in self._chunks:
@@ -50,29 +55,25 @@ class VerifiedChunks:
     def close(self) -> None:
         self._stages.close()
 
-    def _last_segment_held_back(
-        self, content: Content, batches: Iterable[Batch], total: ContentDigest
-    ) -> Iterator[bytes]:
-        """Yield the chunks in order, those of the last segment once length and SHA-256 of the content agree.
 
-        When the batches end, `total` is complete: a queue reports its end after its last batch, so the checking stage
-        ends only after the hashing stage has. Raises ContentMismatch, and StagesStopped even while it yields the chunks
-        held back, which no longer come from a queue.
-        """
-        before_last_segment = content.chunk_count - SEGMENT_MAX_CHUNKS
-        held_back: list[bytes] = []
-        for batch in batches:
-            for n, chunk in batch:
-                if n < before_last_segment:
-                    self._stages.check()
-                    yield chunk
-                else:
-                    held_back.append(chunk)
-        _require_whole(content, total)
-        for chunk in held_back:
-            self._stages.check()
-            yield chunk
-        self._stages.check()
+def verified_content(content: Content, batches: Generator[Batch], manifest_page: ManifestPage) -> VerifiedChunks:
+    """Return all chunks of the content, which the batches hold."""
+    stages, total = Stages(), ContentDigest()
+    read = stages.run("reading", batches, ahead=AHEAD)
+    hashed = stages.run("hashing", _hashed(read, total), ahead=AHEAD)
+    numbers = range(content.chunk_count)
+    checked = stages.run("checking", _checked(content, numbers, hashed, manifest_page), ahead=AHEAD)
+    return VerifiedChunks(stages, _last_segment_held_back(content, checked, total, stages))
+
+
+def verified_range(
+    content: Content, batches: Generator[Batch], manifest_page: ManifestPage, *, start: int, stop: int
+) -> VerifiedChunks:
+    """Return the bytes from `start` to `stop` (exclusive) of the content. The batches hold the chunks of the range."""
+    stages = Stages()
+    read = stages.run("reading", batches, ahead=AHEAD)
+    checked = _checked(content, chunks_of_range(start, stop), read, manifest_page)
+    return VerifiedChunks(stages, _cut(checked, stages, start=start, stop=stop))
 
 
 def checked_whole(content: Content, batch: Batch, manifest: bytes) -> tuple[bytes, ...]:
@@ -81,10 +82,45 @@ def checked_whole(content: Content, batch: Batch, manifest: bytes) -> tuple[byte
     Raises ChunkMissing, ChunkCorrupt, ContentMismatch.
     """
     total = ContentDigest()
-    checked = _checked(content, _hashed([batch], total), lambda _: manifest)
+    checked = _checked(content, range(content.chunk_count), _hashed([batch], total), lambda _: manifest)
     chunks = tuple(data for some in checked for _, data in some)
     _require_whole(content, total)
     return chunks
+
+
+def _last_segment_held_back(
+    content: Content, batches: Iterable[Batch], total: ContentDigest, stages: Stages
+) -> Iterator[bytes]:
+    """Yield the chunks in order, those of the last segment once length and SHA-256 of the content agree.
+
+    When the batches end, `total` is complete: a queue reports its end after its last batch, so the checking stage
+    ends only after the hashing stage has. Raises ContentMismatch, and StagesStopped even while it yields the chunks
+    held back, which no longer come from a queue.
+    """
+    before_last_segment = content.chunk_count - SEGMENT_MAX_CHUNKS
+    held_back: list[bytes] = []
+    for batch in batches:
+        for n, chunk in batch:
+            if n < before_last_segment:
+                stages.check()
+                yield chunk
+            else:
+                held_back.append(chunk)
+    _require_whole(content, total)
+    for chunk in held_back:
+        stages.check()
+        yield chunk
+    stages.check()
+
+
+def _cut(batches: Iterable[Batch], stages: Stages, *, start: int, stop: int) -> Iterator[bytes]:
+    """Yield of each chunk the bytes that lie between `start` and `stop`. Raises StagesStopped."""
+    for batch in batches:
+        for n, chunk in batch:
+            stages.check()
+            begins_at = n * CHUNK_BYTES
+            yield chunk[max(0, start - begins_at) : stop - begins_at]
+    stages.check()
 
 
 def _require_whole(content: Content, total: ContentDigest) -> None:
@@ -101,12 +137,14 @@ def _hashed(batches: Iterable[Batch], total: ContentDigest) -> Generator[Batch]:
             total.update(data)
 
 
-def _checked(content: Content, batches: Iterable[Batch], manifest_page: ManifestPage) -> Generator[Batch]:
-    """Yield each batch once all its chunks are those of the manifest.
+def _checked(
+    content: Content, numbers: range, batches: Iterable[Batch], manifest_page: ManifestPage
+) -> Generator[Batch]:
+    """Yield each batch once all its chunks are those of the manifest. The batches hold the chunks of these numbers.
 
-    Raises ChunkMissing, ChunkCorrupt, ChunkDoubled.
+    Raises ChunkMissing, ChunkCorrupt, ChunkDoubled, and what `manifest_page` raises.
     """
-    expected_next = 0
+    expected_next = numbers.start
     manifest = _Manifest(manifest_page)
     for batch in batches:
         for n, data in batch:
@@ -118,7 +156,7 @@ def _checked(content: Content, batches: Iterable[Batch], manifest_page: Manifest
                 raise ChunkCorrupt(f"Chunk {n} of content {content.id} is not what the manifest says.")
             expected_next += 1
         yield batch
-    if expected_next < content.chunk_count:
+    if expected_next < numbers.stop:
         raise _missing(content, expected_next)
 
 

@@ -33,6 +33,14 @@ class ChunkWriting(Protocol):
         """
 
 
+class TailWriting(Protocol):
+    async def put_tail(self, grant: ContentGrant, n: int, data: bytes) -> None:
+        """Store the first bytes of chunk `n` of an ordered upload, in place of the tail before; durable then.
+
+        Raises LeaseLost once a higher fence has the content.
+        """
+
+
 class BundleWriting(Protocol):
     async def store_whole(self, contents: Sequence[WholeContent]) -> Mapping[RecordId, Layout]:
         """Store and seal small contents, durable when this returns. Return an error code for each that is refused."""
@@ -52,6 +60,10 @@ class ChunkServiceHealth(Protocol):
 
         Raises ChunkServiceUnavailable, and StorageFull while the database's disk is full up to its reserve.
         """
+
+
+class UploadWriting(ChunkWriting, TailWriting, BundleWriting, Protocol):
+    """All that uploads need of the chunk service."""
 
 
 class ChunkService(ChunkWriting, BundleWriting, ChunkRepair, Protocol):

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
 from gridhaul.transfer.bundle import CheckedContent, WholeContent
-from gridhaul.transfer.model import Content, FreeSpace, RecordId, Seal
+from gridhaul.transfer.model import Content, FreeSpace, RecordId, Seal, Tail
 from gridhaul.transfer.ports.targets import Blocks
 from gridhaul.transfer.states import Layout
 
@@ -15,7 +15,7 @@ from gridhaul.transfer.states import Layout
 class Chunks(Blocks, Protocol):
     """The chunks of a content, for one thread to iterate over. Reading starts with `begin` or the first iteration.
 
-    Whoever called `ContentReading.read` calls `close` at the end, also after an error.
+    Whoever called `ContentReading.read` or `read_range` calls `close` at the end, also after an error.
     """
 
     def begin(self) -> None:
@@ -35,6 +35,20 @@ class ContentReading(Protocol):
         The last 16 chunks are yielded only once length and SHA-256 of the whole content agree. Raises StateConflict if
         the content is not sealed. Iterating raises ChunkMissing, ChunkCorrupt or ChunkDoubled, which name the chunk,
         ContentMismatch, and DatabaseUnavailable.
+        """
+
+    def read_range(self, content: Content, *, start: int, stop: int) -> Chunks:
+        """Return the bytes from `start` to `stop` (exclusive) of a sealed content, in pieces of at most one chunk.
+
+        `0 <= start < stop <= content.length`. Every chunk that holds some of the bytes is compared as a whole with the
+        manifest before its piece is yielded, and the manifest with the content's manifest root. The SHA-256 of the
+        content is not computed. Raises what `read` raises.
+        """
+
+    def read_open(self, content: Content) -> Chunks:
+        """Return the chunks of a content that is not sealed yet, each checked against the digest it was stored with.
+
+        Iterating raises ChunkMissing, ChunkCorrupt or ChunkDoubled, and DatabaseUnavailable.
         """
 
     async def read_whole(self, content_ids: Collection[RecordId]) -> Mapping[RecordId, CheckedContent]:
@@ -80,7 +94,32 @@ class ContentDeletion(Protocol):
         """Do what `sweep` does for each of the contents."""
 
 
-class Contents(ContentReading, ContentWriting, ContentDeletion, Protocol):
+class UploadContents(ContentDeletion, Protocol):
+    """Contents of ordered uploads. Each of their chunks has the fence of the request that stored it."""
+
+    def new_id(self) -> RecordId:
+        """Return an id for a content that does not exist yet."""
+
+    async def open_upload(
+        self,
+        content_id: RecordId,
+        *,
+        file_id: RecordId,
+        filename: str,
+        content_type: str,
+        length: int | None,
+        fence: int,
+    ) -> Content:
+        """Make the content, or take it over with a higher fence, as `ContentWriting.open` does.
+
+        While its length is None, the content takes whole chunks only. A later call may give the length.
+        """
+
+    async def tail(self, content_id: RecordId) -> Tail | None:
+        """Return the bytes that do not fill a chunk yet, or None. Raises ChunkCorrupt."""
+
+
+class Contents(ContentReading, ContentWriting, UploadContents, Protocol):
     """All that workers need of contents."""
 
 
@@ -99,8 +138,15 @@ class Intake(Protocol):
         """Store a segment, durable when this returns. Return whether any chunk was new.
 
         Raises ContentUnknown, StaleFence, ContentSealed, ChunkConflict, ChunkOutOfRange, LengthMismatch. No
-        acknowledged chunk changes. If a segment raises ChunkConflict, its chunks that were not stored before may be
+        acknowledged chunk changes, except that a request of an ordered upload replaces chunks of earlier requests.
+        If a segment raises ChunkConflict, its chunks that were not stored before may be
         stored now.
+        """
+
+    async def store_tail(self, content_id: RecordId, *, fence: int, n: int, data: bytes, digest: bytes) -> None:
+        """Store the first bytes of chunk `n` of an ordered upload, in place of the tail before; durable then.
+
+        Raises ContentUnknown, StaleFence, ContentSealed, LengthMismatch.
         """
 
     async def store_whole(self, contents: Sequence[WholeContent]) -> Mapping[RecordId, Layout]:
@@ -112,7 +158,7 @@ class Intake(Protocol):
         """
 
     async def seal(self, content_id: RecordId, *, fence: int, seal: Seal) -> Content:
-        """Make the content complete and unchangeable.
+        """Make the content complete and unchangeable. Chunks of an ordered upload past its end are removed.
 
         Raises ContentUnknown, ContentIncomplete, ContentSealed, DigestMismatch, LengthMismatch, StaleFence.
         """

@@ -1,0 +1,166 @@
+"""The journey of one request that appends to an ordered upload, and the end of the upload when all bytes are there."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+from api.uploads.checksum import Checksum
+from api.uploads.holding import Held
+from api.uploads.parts import UploadParts, reserved_length, upload_of
+from api.uploads.receiving import Receiving
+from api.uploads.running_digests import RunningDigest, hashed
+from gridhaul.transfer.bundle import WholeContent
+from gridhaul.transfer.errors import (
+    ChunkServiceFailed,
+    GridhaulError,
+    LeaseLost,
+    Malformed,
+    OffsetMismatch,
+    UploadDigestMismatch,
+    UploadTakenOver,
+)
+from gridhaul.transfer.grants import ContentGrant
+from gridhaul.transfer.model import Failure, File, Hint, RecordId, Seal, TaskName
+from gridhaul.transfer.states import FileState
+from gridhaul.transfer.stored import require_named_digest, said_of_stored
+
+
+async def append(
+    parts: UploadParts,
+    file: File,
+    body: AsyncIterator[bytes],
+    *,
+    offset: int,
+    checksum: Checksum | None = None,
+    length: int | None = None,
+    ends_file: bool = False,
+) -> int:
+    """Append the body to the upload, which has this offset, and return the new offset. Finish a whole upload.
+
+    The upload is taken over from a request that holds it. With a checksum, no byte counts before all of them are right.
+    With `ends_file` the file ends where the body ends. A `length` is noted if the upload had named none.
+
+    Raises OffsetMismatch, ChecksumMismatch, UploadDigestMismatch, UploadsBusy, UploadTakenOver, what ended the body
+    early, and the errors of storing. What has arrived is stored all the same, unless the request has a checksum.
+    """
+    async with parts.memory.hold(file.owner):
+        try:
+            async with parts.holdings.hold(file) as held:
+                require_offset(held.file, offset)
+                await _declare_length(parts, held, length)
+                return await _append(parts, held, body, checksum=checksum, ends_file=ends_file)
+        except LeaseLost:
+            raise UploadTakenOver("Another request continues the upload, or it was stopped.") from None
+
+
+async def _declare_length(parts: UploadParts, held: Held, length: int | None) -> None:
+    file = held.file
+    known = reserved_length(file)
+    if length in (None, known):
+        return
+    if known is not None:
+        raise Malformed(f"The upload has {known} bytes; its length does not change any more.")
+    if length < file.stored_bytes:
+        raise Malformed(f"The upload has {file.stored_bytes} bytes already, which is more than Upload-Length says.")
+    await parts.usage.charge(file.owner, length - file.length)
+    await parts.registry.declare_length(held.lease, length)
+    held.file = replace(file, length=length, origin=replace(upload_of(file), length_deferred=False))
+
+
+def require_offset(file: File, offset: int) -> None:
+    if file.stored_bytes != offset:
+        raise OffsetMismatch(f"The upload has {file.stored_bytes} bytes; go on from there.", offset=file.stored_bytes)
+
+
+async def _append(
+    parts: UploadParts, held: Held, body: AsyncIterator[bytes], *, checksum: Checksum | None, ends_file: bool
+) -> int:
+    receiving = Receiving(parts, held, staged=checksum is not None)
+    try:
+        await receiving.read(checksum.of(body) if checksum else body, ends_file=ends_file)
+        if checksum is not None:
+            checksum.require()
+        if receiving.whole is not None:
+            await _finish_small(parts, held, receiving.whole)
+            return receiving.received
+        if checksum is not None:
+            await receiving.commit()
+        if receiving.is_complete:
+            await finish(parts, held, receiving.digest)
+        return receiving.offset
+    finally:
+        receiving.close()
+
+
+async def finish(parts: UploadParts, held: Held, digest: RunningDigest | None) -> None:
+    """Finish an upload, all of whose bytes are stored. Without their digest, a worker reads them back first.
+
+    Raises UploadDigestMismatch.
+    """
+    file = await parts.registry.begin_storing(held.lease)
+    held.is_over = True
+    parts.digests.forget(file.id)
+    if digest is None or digest.offset != file.length:
+        await _leave_to_worker(parts, file)
+        return
+    seal = digest.seal()
+    await _require_named_digest(parts, file, seal)
+    try:
+        layout = await parts.chunks.seal(ContentGrant(content_id=_content_of(file), fence=file.fence), seal)
+    except GridhaulError:
+        await _leave_to_worker(parts, file)
+        return
+    await parts.files.finish(file.lease, FileState.STORED, **said_of_stored(seal, layout))
+    _hint_deliveries(parts, file)
+
+
+async def _finish_small(parts: UploadParts, held: Held, chunks: list[bytes]) -> None:
+    """Store and seal a whole small file in one request to the chunk service."""
+    file, state = held.file, RunningDigest()
+    digests = await asyncio.to_thread(hashed, chunks, state, known_bytes=0)
+    seal = state.seal()
+    if upload_of(file).sha256 not in (None, seal.sha256):
+        held.is_over = True
+        await _require_named_digest(parts, await parts.registry.begin_storing(held.lease), seal)
+    content_id = _content_of(file)
+    whole = WholeContent(
+        id=content_id,
+        fence=file.fence,
+        file_id=file.id,
+        filename=file.name,
+        content_type=file.content_type,
+        seal=seal,
+        chunks=tuple(chunks),
+        digests=digests,
+    )
+    stored = await parts.chunks.store_whole([whole])
+    if content_id not in stored:
+        raise ChunkServiceFailed("The file was not stored; send it again.")
+    await parts.registry.finish_whole(held.lease, **said_of_stored(seal, stored[content_id]))
+    held.is_over = True
+    _hint_deliveries(parts, file)
+
+
+async def _leave_to_worker(parts: UploadParts, file: File) -> None:
+    await parts.files.release(file.lease, FileState.STORING, delay_seconds=0)
+    parts.hints.offer(Hint(task=TaskName.UPLOAD_FILE, record_id=file.id, queue=file.queue))
+
+
+def _hint_deliveries(parts: UploadParts, file: File) -> None:
+    if file.deliver_to:
+        parts.hints.offer(Hint(task=TaskName.UPLOAD_FILE, record_id=file.id, queue=file.queue))
+
+
+async def _require_named_digest(parts: UploadParts, file: File, seal: Seal) -> None:
+    """End the file as FAILED and raise UploadDigestMismatch if the client named another digest."""
+    try:
+        require_named_digest(file, seal)
+    except UploadDigestMismatch as error:
+        failure = Failure(code=error.code, detail=error.detail)
+        await parts.files.finish(file.lease, FileState.FAILED, error=failure)
+        raise
+
+
+def _content_of(file: File) -> RecordId:
+    assert file.content_id is not None, "whoever takes an upload gives it a content"  # noqa: S101
+    return file.content_id

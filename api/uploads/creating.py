@@ -1,0 +1,82 @@
+"""Registering an upload: what the client says of it, and what is reserved for it."""
+
+import re
+import secrets
+from collections.abc import Sequence
+
+from fastapi import Request
+
+from api.account_limits import register_charged, room_for_one
+from api.dependencies import Service
+from api.prepare import destinations
+from api.schemas import DeliverTo
+from api.uploads.parts import upload_of
+from gridhaul.transfer.access import Caller
+from gridhaul.transfer.errors import Malformed, NotFound, PayloadTooLarge
+from gridhaul.transfer.media_types import media_type
+from gridhaul.transfer.model import Door, File, NewFile, Queue, RecordId, Upload
+from gridhaul.transfer.naming import check_object_name
+
+ID_DIGITS = 24
+
+
+async def create_upload(
+    service: Service,
+    caller: Caller,
+    *,
+    name: str,
+    length: int | None,
+    door: Door,
+    metadata: str = "",
+    sha256: str | None = None,
+    deliver_to: Sequence[DeliverTo] = (),
+) -> File:
+    """Register an upload of `length` bytes, which count against the owner's quota from now on. None: not known yet.
+
+    Raises PayloadTooLarge, QuotaExceeded, TooManyOpenFiles, InvalidValue, and the errors of `destinations`.
+    """
+    check_object_name(name)
+    if service.max_file_bytes is not None and (length or 0) > service.max_file_bytes:
+        raise PayloadTooLarge(f"A file may have at most {service.max_file_bytes} bytes.")
+    large = length is None or length > service.large_file_bytes
+    new = NewFile(
+        owner=caller.username,
+        name=name,
+        content_type=media_type(name),
+        length=length or 0,
+        origin=Upload(
+            door=door,
+            token=secrets.token_hex(16),
+            metadata=metadata,
+            length_deferred=length is None,
+            sha256=sha256,
+        ),
+        queue=Queue.LARGE if large else Queue.SMALL,
+        deliver_to=destinations(deliver_to, name, caller=caller, service=service),
+    )
+    async with room_for_one(service, caller.username, account=caller.account):
+        file, _ = await register_charged(service, new, service.uploads.registry.create)
+    return file
+
+
+def address(request: Request, service: Service, file: File) -> str:
+    """Return the absolute address of an upload. Nobody can guess it, and only the owner's requests to it are taken."""
+    base = service.uploads.public_url or str(request.base_url).rstrip("/")
+    return f"{base}/uploads/{file.id}{upload_of(file).token}"
+
+
+def named_digest(text: str | None) -> str | None:
+    """Return the SHA-256 that a client names in hex, in lower case. Raises Malformed."""
+    if text is None:
+        return None
+    if not re.fullmatch("[0-9A-Fa-f]{64}", text):
+        raise Malformed("A SHA-256 has 64 hex digits.")
+    return text.lower()
+
+
+async def upload_at(service: Service, caller: Caller, upload_id: str) -> File:
+    """Return the file whose upload has the id, the last part of its address. Raises NotFound."""
+    file = await service.file(caller, RecordId(upload_id[:ID_DIGITS]))
+    if file.upload is None or not secrets.compare_digest(file.upload.token, upload_id[ID_DIGITS:]):
+        raise NotFound("There is no such upload.")
+    return file

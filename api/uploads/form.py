@@ -1,0 +1,130 @@
+"""The files of a form (RFC 7578), read while the body arrives: no part is kept on disk or whole in memory."""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import MultipartParser, parse_options_header
+
+from gridhaul.transfer.errors import Malformed
+
+if TYPE_CHECKING:
+    from python_multipart.multipart import MultipartCallbacks
+
+FIELD_MAX_BYTES = 4096
+FIELDS_MOST = 100
+HEADER_MAX_BYTES = 16 << 10
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FormFile:
+    """A part of the form that has a file name."""
+
+    filename: str
+    fields: Mapping[str, str]  # the form's other parts that came before this one
+    data: AsyncIterator[bytes]  # to be read before the next part is asked for
+
+
+@dataclass(slots=True)
+class _Begin:
+    name: str
+    filename: str | None
+
+
+class _End:
+    pass
+
+
+_Event = _Begin | _End | bytes
+
+
+async def read_form(content_type: str, body: AsyncIterator[bytes]) -> AsyncIterator[FormFile]:
+    """Yield the files of the form, in their order. Raises Malformed, and what the body raises."""
+    fields: dict[str, str] = {}
+    async with aclosing(_events(content_type, body)) as events:
+        async for event in events:
+            assert isinstance(event, _Begin), "each part is read to its end"  # noqa: S101
+            if event.filename is None:
+                await _read_field(event.name, events, fields)
+                continue
+            data = _data(events)
+            yield FormFile(filename=event.filename, fields=dict(fields), data=data)
+            async for _ in data:  # what the caller has not read
+                pass
+
+
+async def _data(events: AsyncIterator[_Event]) -> AsyncIterator[bytes]:
+    async for event in events:
+        if isinstance(event, _End):
+            return
+        assert isinstance(event, bytes), "the data of a part come before its end"  # noqa: S101
+        yield event
+
+
+async def _read_field(name: str, events: AsyncIterator[_Event], fields: dict[str, str]) -> None:
+    value = bytearray()
+    async for data in _data(events):
+        value += data
+        if len(value) > FIELD_MAX_BYTES or len(fields) >= FIELDS_MOST:
+            raise Malformed(f"A form may have {FIELDS_MOST} fields of up to {FIELD_MAX_BYTES} bytes beside its files.")
+    fields[name] = value.decode(errors="replace")
+
+
+async def _events(content_type: str, body: AsyncIterator[bytes]) -> AsyncGenerator[_Event]:
+    reader = _Reader()
+    _, options = parse_options_header(content_type)
+    boundary = options.get(b"boundary")
+    if not boundary:
+        raise Malformed("Content-Type must name the boundary of the form.")
+    try:
+        parser = MultipartParser(boundary, reader.callbacks())
+        async for part in body:
+            parser.write(part)
+            for event in reader.take():
+                yield event
+        parser.finalize()
+    except FormParserError:
+        raise Malformed("The body is not a form as RFC 7578 says.") from None
+
+
+@dataclass(slots=True)
+class _Reader:
+    """Turns the parser's callbacks into events."""
+
+    _events: list[_Event] = field(default_factory=list)
+    _header: bytearray = field(default_factory=bytearray)
+    _value: bytearray = field(default_factory=bytearray)
+    _headers: dict[bytes, bytes] = field(default_factory=dict)
+
+    def callbacks(self) -> "MultipartCallbacks":
+        return {
+            "on_part_begin": self._headers.clear,
+            "on_header_field": lambda data, start, end: self._grow(self._header, data[start:end]),
+            "on_header_value": lambda data, start, end: self._grow(self._value, data[start:end]),
+            "on_header_end": self._end_header,
+            "on_headers_finished": self._begin,
+            "on_part_data": lambda data, start, end: self._events.append(bytes(data[start:end])),
+            "on_part_end": lambda: self._events.append(_End()),
+        }
+
+    def take(self) -> list[_Event]:
+        events, self._events = self._events, []
+        return events
+
+    def _grow(self, text: bytearray, data: bytes) -> None:
+        text += data
+        if len(text) > HEADER_MAX_BYTES:
+            raise Malformed("The header of a part is too long.")
+
+    def _end_header(self) -> None:
+        self._headers[bytes(self._header).lower()] = bytes(self._value)
+        self._header.clear()
+        self._value.clear()
+
+    def _begin(self) -> None:
+        _, options = parse_options_header(self._headers.get(b"content-disposition", b""))
+        filename = options.get(b"filename")
+        name = options.get(b"name", b"").decode(errors="replace")
+        self._events.append(_Begin(name, filename.decode(errors="replace").replace("%22", '"') if filename else None))

@@ -1,0 +1,85 @@
+"""Holding an upload: one request at a time appends to it, and a new request never waits long for an old one."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager, suppress
+from uuid import uuid4
+
+from gridhaul.transfer.errors import DatabaseUnavailable, LeaseLost
+from gridhaul.transfer.model import File, Lease, RecordId
+from gridhaul.transfer.ports.contents import UploadContents
+from gridhaul.transfer.ports.uploads import Uploads
+from gridhaul.transfer.states import FileState
+
+LET_GO_SECONDS = 2.0  # how long a new request waits for the holder to store what it has
+LOOK_SECONDS = 0.05
+WATCH_SECONDS = 0.25
+
+
+class Held:
+    """An upload that this request holds. `losing` is set when the request is to store what it has and to end."""
+
+    def __init__(self, file: File) -> None:
+        self.file = file
+        self.losing = asyncio.Event()
+        self.is_over = False  # True: the upload is no longer RECEIVING, so there is nothing to let go
+
+    @property
+    def lease(self) -> Lease:
+        return self.file.lease
+
+
+class Holdings:
+    """The uploads that requests of this process hold, and the watch over them."""
+
+    def __init__(self, uploads: Uploads, contents: UploadContents) -> None:
+        self._uploads = uploads
+        self._contents = contents
+        self._held: dict[Lease, Held] = {}
+
+    @asynccontextmanager
+    async def hold(self, file: File) -> AsyncGenerator[Held]:
+        """Hold the upload inside the context; take it over from a request that holds it. Raises LeaseLost.
+
+        LeaseLost means that the file is no longer RECEIVING.
+        """
+        held = Held(await self._take_over(file))
+        self._held[held.lease] = held
+        try:
+            yield held
+        finally:
+            del self._held[held.lease]
+            with suppress(DatabaseUnavailable):  # the next request then forces the upload
+                if not held.is_over:
+                    await self._uploads.let_go(held.lease)
+
+    async def watch(self) -> None:
+        """Tell the holders that are to end. Runs as long as the process."""
+        while True:
+            await asyncio.sleep(WATCH_SECONDS)
+            with suppress(DatabaseUnavailable):
+                for lease in await self._uploads.losing([*self._held]) if self._held else ():
+                    if lease in self._held:
+                        self._held[lease].losing.set()
+
+    async def _take_over(self, file: File) -> File:
+        holder, content_id = uuid4().hex, self._contents.new_id()
+        taken = await self._uploads.take(file.id, holder=holder, new_content_id=content_id)
+        taken = taken or await self._wait_and_take(file.id, holder, content_id)
+        if taken is None:
+            raise LeaseLost(f"file {file.id} is not RECEIVING")
+        if file.content_id is not None and taken.content_id != file.content_id:
+            await self._contents.drop_ref(file.content_id, file.id)
+        return taken
+
+    async def _wait_and_take(self, file_id: RecordId, holder: str, content_id: RecordId) -> File | None:
+        """Ask the holder to let go, and take the upload when it has, or by force when the time is over."""
+        await self._uploads.ask_to_let_go(file_id)
+        for _ in range(round(LET_GO_SECONDS / LOOK_SECONDS)):
+            await asyncio.sleep(LOOK_SECONDS)
+            now = await self._uploads.get(file_id)
+            if now is None or now.state is not FileState.RECEIVING:
+                return None
+            if taken := await self._uploads.take(file_id, holder=holder, new_content_id=content_id):
+                return taken
+        return await self._uploads.force(file_id, holder=holder, new_content_id=content_id)

@@ -1,0 +1,59 @@
+"""The memory of one process for the bytes of uploads, and how many requests may send such bytes at once."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+from gridhaul.process.fair_slots import FairSlots
+from gridhaul.transfer.chunking import CHUNK_BYTES
+from gridhaul.transfer.errors import UploadsBusy
+
+TURN_SECONDS = 10.0
+TRY_AGAIN_SECONDS = 5
+
+
+class UploadMemory:
+    """A budget in bytes. One half is for the chunk that each request fills, the other for whole chunks on their way.
+
+    When the second half is short, requests send shorter segments, and wait before they read on.
+    """
+
+    def __init__(self, limit_bytes: int, *, turn_seconds: float = TURN_SECONDS) -> None:
+        chunks = max(4, limit_bytes // CHUNK_BYTES)
+        requests = chunks // 2
+        self._requests = FairSlots(limit=requests, limit_each=max(1, requests * 3 // 4))
+        self._free_chunks = asyncio.Semaphore(chunks - requests)
+        self._turn_seconds = turn_seconds
+
+    @asynccontextmanager
+    async def hold(self, account: str) -> AsyncGenerator[None]:
+        """Hold the memory for one chunk inside the context. Raises UploadsBusy if none is free for `turn_seconds`.
+
+        One account holds at most three quarters of it, so the rest is free for other accounts.
+        """
+        try:
+            async with asyncio.timeout(self._turn_seconds):
+                free = await self._requests.acquire(account)
+        except TimeoutError:
+            raise UploadsBusy(
+                "The server, or your account, receives as many uploads at once as it may; "
+                f"try again in {TRY_AGAIN_SECONDS} s.",
+                retry_after_seconds=TRY_AGAIN_SECONDS,
+            ) from None
+        try:
+            yield
+        finally:
+            free()
+
+    @property
+    def is_short(self) -> bool:
+        """Return whether a whole chunk would have to wait for memory."""
+        return self._free_chunks.locked()
+
+    async def take_chunk(self) -> None:
+        """Wait for the memory of one whole chunk on its way."""
+        await self._free_chunks.acquire()
+
+    def free_chunks(self, count: int) -> None:
+        for _ in range(count):
+            self._free_chunks.release()

@@ -1,0 +1,165 @@
+"""The doors for one request: `PUT /named/{name}` and `POST /files`."""
+
+import re
+from collections.abc import AsyncIterator
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi.responses import JSONResponse
+
+from api.auth import Preparing
+from api.dependencies import Service, ServiceDep
+from api.schemas import DeliverTo, FilesView, FileView
+from api.uploads.appending import append
+from api.uploads.body import declared_length, fast_enough
+from api.uploads.creating import create_upload, named_digest
+from api.uploads.form import FormFile, read_form
+from api.uploads.parts import reserved_length
+from api.uploads.route import UploadRoute
+from gridhaul.asgi.audit import audit
+from gridhaul.asgi.problems import documented
+from gridhaul.outgoing.headers import read_repr_digest, write_repr_digest
+from gridhaul.transfer.access import Caller
+from gridhaul.transfer.errors import LengthMismatch, Malformed, OffsetMismatch
+from gridhaul.transfer.model import Door, File
+from gridhaul.transfer.states import FileState
+
+router = APIRouter(tags=["uploads"], route_class=UploadRoute)
+
+TAKEN = documented(400, 408, 409, 413, 415, 507)
+CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18})")
+Name = Annotated[str, Path(max_length=4096, description="The file's name; also its name at a target")]
+Target = Annotated[list[str], Query(alias="target", description="Deliver the file to this target; may be repeated")]
+
+
+@router.put(
+    "/named/{name:path}",
+    status_code=201,
+    summary="Upload a file in one request",
+    responses={201: {"model": FileView}, 202: {"model": FileView}, **TAKEN},
+)
+async def put_named(
+    request: Request,
+    name: Name,
+    caller: Preparing,
+    service: ServiceDep,
+    target: Target = [],  # noqa: B006
+) -> Response:
+    """Store the body as a new file with this name.
+
+    If the connection breaks, what has arrived is kept. A request with `Content-Range: bytes <offset>-<last>/<length>`
+    continues the newest upload to this name that is not complete; `curl -C <offset> -T` sends it.
+    """
+    first, length = _range(request)
+    unfinished = None if first is None else await _unfinished(service, caller, name, length)
+    stored = unfinished.stored_bytes if unfinished else 0
+    if first is not None and first != stored:
+        raise OffsetMismatch(f"{stored} bytes are stored; go on from there.", offset=stored)
+    file = unfinished or await create_upload(
+        service,
+        caller,
+        name=name,
+        length=length,
+        door=Door.PUT,
+        sha256=_digest(request),
+        deliver_to=[DeliverTo(target=one) for one in target],
+    )
+    return await _received(request, service, file, _body(request, service), offset=stored)
+
+
+async def _unfinished(service: Service, caller: Caller, name: str, length: int | None) -> File | None:
+    """Return the newest upload of this name and length that a PUT began and that is not complete, or None."""
+    file = await service.uploads.registry.unfinished(caller.username, name, Door.PUT)
+    return file if file is not None and reserved_length(file) in (None, length) else None
+
+
+@router.post(
+    "/files",
+    status_code=201,
+    summary="Upload a file, or several in a form",
+    responses={201: {"model": FilesView}, **TAKEN},
+)
+async def post_files(
+    request: Request,
+    caller: Preparing,
+    service: ServiceDep,
+    name: Annotated[str, Query(max_length=4096, description="The file's name; a form has names of its own")] = "upload",
+    target: Target = [],  # noqa: B006
+) -> Response:
+    """Store the body as a new file; of a form (`multipart/form-data`), each part that has a file name.
+
+    If the request breaks off, the files that were complete are stored, and the others expire.
+    """
+    deliver_to = [DeliverTo(target=one) for one in target]
+    if request.headers.get("Content-Type", "").partition(";")[0].strip().lower() == "multipart/form-data":
+        files = [
+            await _part(service, caller, part, deliver_to)
+            async for part in read_form(request.headers["Content-Type"], _body(request, service))
+        ]
+        view = FilesView(files=[FileView.of(file, service.obstacles) for file in files], next_cursor=None)
+        return JSONResponse(view.model_dump(mode="json", by_alias=True), status_code=201)
+    file = await create_upload(
+        service,
+        caller,
+        name=name,
+        length=declared_length(request),
+        door=Door.POST,
+        sha256=_digest(request),
+        deliver_to=deliver_to,
+    )
+    return await _received(request, service, file, _body(request, service), offset=0)
+
+
+async def _part(service: Service, caller: Caller, part: FormFile, deliver_to: list[DeliverTo]) -> File:
+    sha256 = named_digest(part.fields.get("sha256"))
+    file = await create_upload(
+        service, caller, name=part.filename, length=None, door=Door.FORM, sha256=sha256, deliver_to=deliver_to
+    )
+    audit("create_upload", file_id=file.id)
+    await append(service.uploads, file, part.data, offset=0, ends_file=True)
+    return await service.file(caller, file.id)
+
+
+async def _received(
+    request: Request, service: Service, file: File, body: AsyncIterator[bytes], *, offset: int
+) -> Response:
+    """Append the body and return the answer with the file."""
+    audit("create_upload", file_id=file.id)
+    await append(service.uploads, file, body, offset=offset, ends_file=True)
+    file = await service.files.get(file.id) or file
+    view = FileView.of(file, service.obstacles).model_dump(mode="json", by_alias=True)
+    base = service.uploads.public_url or str(request.base_url).rstrip("/")
+    headers = {"Location": f"{base}/files/{file.id}"}
+    if file.sha256 is not None:
+        headers |= {"Repr-Digest": write_repr_digest(file.sha256), "ETag": f'"{file.sha256}"'}
+    return JSONResponse(view, status_code=201 if file.state is FileState.STORED else 202, headers=headers)
+
+
+def _body(request: Request, service: Service) -> AsyncIterator[bytes]:
+    return fast_enough(request, service.uploads.stall_seconds)
+
+
+def _range(request: Request) -> tuple[int | None, int | None]:
+    """Return the offset that Content-Range names, None without it, and the length of the file, None if not known.
+
+    Raises Malformed, LengthMismatch.
+    """
+    field, coming = request.headers.get("Content-Range"), declared_length(request)
+    if field is None:
+        return None, coming
+    found = CONTENT_RANGE.fullmatch(field.strip())
+    if found is None:
+        raise Malformed("Content-Range must be: bytes first-last/length.")
+    first, last, length = map(int, found.groups())
+    if not first <= last < length or last != length - 1:
+        raise Malformed("The range of Content-Range must end with the last byte of the file.")
+    if coming is not None and coming != last - first + 1:
+        raise LengthMismatch("The body has another length than Content-Range says.")
+    return first, length
+
+
+def _digest(request: Request) -> str | None:
+    """Return the SHA-256 that Repr-Digest or Content-SHA256 names. Raises Malformed."""
+    if field := request.headers.get("Repr-Digest"):
+        return read_repr_digest(field)
+    return named_digest(request.headers.get("Content-SHA256"))

@@ -1,0 +1,41 @@
+"""The parts of the uploads' core that live as long as the process."""
+
+from dataclasses import dataclass
+
+from api.uploads.holding import Holdings
+from api.uploads.memory import UploadMemory
+from api.uploads.running_digests import RunningDigests
+from gridhaul.transfer.model import File, Upload
+from gridhaul.transfer.ports.accounts import AccountUsage
+from gridhaul.transfer.ports.chunk_service import UploadWriting
+from gridhaul.transfer.ports.contents import UploadContents
+from gridhaul.transfer.ports.hints import Hints
+from gridhaul.transfer.ports.leasing import HeldRecords
+from gridhaul.transfer.ports.uploads import Uploads
+from gridhaul.transfer.states import FileState
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class UploadParts:
+    registry: Uploads
+    files: HeldRecords[FileState]  # the same records, once they are STORING
+    contents: UploadContents
+    chunks: UploadWriting
+    usage: AccountUsage
+    hints: Hints
+    memory: UploadMemory
+    digests: RunningDigests
+    holdings: Holdings
+    stall_seconds: float  # how long a body may not arrive
+    public_url: str | None  # what the addresses of uploads begin with; None: as the request's own address begins
+
+
+def reserved_length(file: File) -> int | None:
+    """Return the length of an upload in bytes; None while it is not known."""
+    return None if upload_of(file).length_deferred else file.length
+
+
+def upload_of(file: File) -> Upload:
+    """Return the origin of a file that is known to be an upload."""
+    assert file.upload is not None, "the doors take only uploads"  # noqa: S101
+    return file.upload

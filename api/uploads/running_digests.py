@@ -1,0 +1,73 @@
+"""Digests of uploads whose bytes came in order through this process, so that no worker has to read them again."""
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from copy import copy
+from typing import Self
+
+from gridhaul.transfer.digest import ContentDigest, ManifestRoot, chunk_digest
+from gridhaul.transfer.model import RecordId, Seal
+
+UPLOADS_MOST = 10_000  # a state takes less than 1 KiB
+
+
+class RunningDigest:
+    """SHA-256 of the bytes before an offset, and the root over the digests of the whole chunks before it."""
+
+    def __init__(self) -> None:
+        self._content = ContentDigest()
+        self._root = ManifestRoot()
+
+    @property
+    def offset(self) -> int:
+        return self._content.length_bytes
+
+    def update(self, data: bytes | memoryview, digests: Sequence[bytes]) -> None:
+        """Append bytes that follow, and the digests of the chunks that are whole with them."""
+        self._content.update(data)
+        self._root.update(b"".join(digests))
+
+    def seal(self) -> Seal:
+        """Return the seal of all bytes so far. The digest of the last chunk was appended."""
+        return Seal(length=self.offset, sha256=self._content.hexdigest(), manifest_root=self._root.hexdigest())
+
+    def copy(self) -> Self:
+        copied = copy(self)
+        copied.__dict__ |= {"_content": self._content.copy(), "_root": self._root.copy()}
+        return copied
+
+
+class RunningDigests:
+    """The states of one process. Those that were not used for the longest time are forgotten first."""
+
+    def __init__(self) -> None:
+        self._states: OrderedDict[RecordId, RunningDigest] = OrderedDict()
+
+    def at(self, file_id: RecordId, offset: int) -> RunningDigest | None:
+        """Return a copy of the state at the offset; None if this process does not have it."""
+        if not offset:
+            return RunningDigest()
+        state = self._states.get(file_id)
+        return state.copy() if state is not None and state.offset == offset else None
+
+    def keep(self, file_id: RecordId, state: RunningDigest) -> None:
+        self._states[file_id] = state
+        self._states.move_to_end(file_id)
+        if len(self._states) > UPLOADS_MOST:
+            self._states.popitem(last=False)
+
+    def forget(self, file_id: RecordId) -> None:
+        self._states.pop(file_id, None)
+
+
+def hashed(chunks: Sequence[bytes], state: RunningDigest | None, *, known_bytes: int) -> tuple[bytes, ...]:
+    """Return the chunks' digests, and append the chunks to the state. For threads.
+
+    `known_bytes` is how many bytes of the first chunk the state has already: those of the open tail.
+    """
+    digests = tuple(map(chunk_digest, chunks))
+    if state is not None:
+        for chunk, digest in zip(chunks, digests, strict=True):
+            state.update(memoryview(chunk)[known_bytes:], (digest,))
+            known_bytes = 0
+    return digests

@@ -1,0 +1,225 @@
+"""The door for clients of tus 1.0.0 (https://tus.io/protocols/resumable-upload), at `/uploads`."""
+
+from collections.abc import Callable, Coroutine
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Request, Response
+from pydantic import ValidationError
+
+from api.auth import Preparing
+from api.delete import AT_ITS_END, delete_whole
+from api.dependencies import Service, ServiceDep, get_service
+from api.schemas import DeliverTo
+from api.uploads.appending import append
+from api.uploads.body import declared_length, fast_enough, whole_number
+from api.uploads.checksum import Checksum
+from api.uploads.creating import address, create_upload, named_digest, upload_at
+from api.uploads.parts import reserved_length
+from api.uploads.route import UploadRoute
+from api.uploads.states import has_all_bytes, refusal
+from api.uploads.tus_fields import (
+    BYTES,
+    VERSION,
+    Metadata,
+    abilities,
+    read_length,
+    require_version,
+    said_of,
+    told_by_head,
+)
+from gridhaul.asgi.audit import audit
+from gridhaul.asgi.bounded_route import require_type
+from gridhaul.asgi.problems import answer, documented
+from gridhaul.transfer.access import Caller, Scope
+from gridhaul.transfer.errors import (
+    DoorConflict,
+    GridhaulError,
+    InvalidValue,
+    LeaseLost,
+    Malformed,
+    OffsetMismatch,
+    PayloadTooLarge,
+    UploadTakenOver,
+)
+from gridhaul.transfer.model import Door, File
+from gridhaul.transfer.states import FileState
+
+
+class TusRoute(UploadRoute):
+    """A route whose answers all have the field Tus-Resumable."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+
+        async def handled(request: Request) -> Response:
+            try:
+                response = await handle(request)
+            except GridhaulError as error:
+                response = answer(request, error)
+            response.headers["Tus-Resumable"] = VERSION
+            return response
+
+        return handled
+
+
+router = APIRouter(prefix="/uploads", tags=["uploads"], route_class=TusRoute)
+UploadId = Annotated[str, Path(pattern="^[0-9a-f]{56}$", description="The last part of the upload's address")]
+TAKEN = documented(400, 404, 408, 409, 410, 412, 413, 415, 460, 507)
+
+
+@router.options("", status_code=204, summary="Tell what tus clients can do here")
+@router.options("/{upload_id}", status_code=204, include_in_schema=False)
+async def options(request: Request) -> Response:
+    """Answer without a token, too. With one, `Tus-Max-Size` says how much the account may still send."""
+    service = await get_service(request)
+    caller: Caller | None = getattr(request.state, "caller", None)
+    free = await service.usage.free_bytes(caller.username) if caller else None
+    limits = [most for most in (free, service.max_file_bytes) if most is not None]
+    return Response(status_code=204, headers=abilities(max_bytes=min(limits, default=None)))
+
+
+@router.post("", status_code=201, summary="Begin an upload", responses=TAKEN)
+async def create(request: Request, caller: Preparing, service: ServiceDep) -> Response:
+    """Begin an upload (tus 1.0.0). The body may already have its first bytes.
+
+    Upload-Metadata may name the file (`filename`), its digest (`sha256`, in hex), and where to deliver it (`target`,
+    `object_name`).
+    """
+    require_version(request.headers)
+    metadata = Metadata.read(request.headers.get("Upload-Metadata", ""))
+    checksum = Checksum.read(request.headers.get("Upload-Checksum"))
+    file = await create_upload(
+        service,
+        caller,
+        name=metadata.values.get("filename") or metadata.values.get("name") or "upload",
+        length=read_length(request.headers),
+        door=Door.TUS,
+        metadata=metadata.text,
+        sha256=named_digest(metadata.values.get("sha256")),
+        deliver_to=_deliver_to(metadata),
+    )
+    location = {"Location": address(request, service, file)}
+    audit("create_upload", file_id=file.id)
+    if not _has_bytes(request) and reserved_length(file) != 0:
+        return Response(status_code=201, headers={**said_of(file), **location})
+    try:
+        offset = await _append(request, service, file, offset=0, checksum=checksum)
+    except GridhaulError as error:
+        if isinstance(error, UploadTakenOver):
+            raise
+        response = answer(request, error)
+        response.headers.update(location)
+        return response
+    return Response(status_code=201, headers={**said_of(file, offset=offset), **location})
+
+
+@router.head("/{upload_id}", summary="Tell how much of an upload is stored", responses=documented(404, 410))
+async def head(request: Request, upload_id: UploadId, caller: Preparing, service: ServiceDep) -> Response:
+    """Tell the offset, from which the next request has to go on. A request that still sends bytes ends first."""
+    require_version(request.headers)
+    file = await upload_at(service, caller, upload_id)
+    if file.state is FileState.RECEIVING:
+        file = await _settled(service, file)
+    if file.state is not FileState.RECEIVING and not has_all_bytes(file):
+        raise refusal(file)
+    offset = file.length if has_all_bytes(file) else file.stored_bytes
+    return Response(status_code=200, headers={**said_of(file, offset=offset), **told_by_head(file)})
+
+
+@router.patch("/{upload_id}", status_code=204, summary="Send bytes of an upload", responses=TAKEN)
+async def patch(request: Request, upload_id: UploadId, caller: Preparing, service: ServiceDep) -> Response:
+    """Append the body, from Upload-Offset on. The answer's Upload-Offset counts only bytes that are durable."""
+    require_version(request.headers)
+    require_type(request, BYTES)
+    offset = whole_number("Upload-Offset", request.headers.get("Upload-Offset", ""))
+    length = request.headers.get("Upload-Length")
+    checksum = Checksum.read(request.headers.get("Upload-Checksum"))
+    file = await upload_at(service, caller, upload_id)
+    if file.state is not FileState.RECEIVING:
+        return _repeated(request, file, offset)
+    known = None if length is None else whole_number("Upload-Length", length)
+    now_at = await _append(request, service, file, offset=offset, checksum=checksum, length=known)
+    return Response(status_code=204, headers=said_of(file, offset=now_at))
+
+
+@router.delete(
+    "/{upload_id}", status_code=204, summary="End an upload and delete its bytes", responses=documented(404, 410)
+)
+async def delete(request: Request, upload_id: UploadId, caller: Preparing, service: ServiceDep) -> Response:
+    """End the upload. A file that is stored already is deleted, which needs the scope `delete`."""
+    require_version(request.headers)
+    file = await upload_at(service, caller, upload_id)
+    if file.state in AT_ITS_END or file.state is FileState.EXPIRED:
+        raise refusal(file)
+    if file.state is not FileState.RECEIVING:
+        caller.require(Scope.DELETE)
+    await delete_whole(service, caller, file.id, cancel=True)
+    return Response(status_code=204)
+
+
+OVERRIDDEN = {"PATCH": patch, "DELETE": delete, "HEAD": head}
+
+
+@router.post("/{upload_id}", summary="Send bytes where only POST is allowed", responses=TAKEN)
+async def overridden(request: Request, upload_id: UploadId, caller: Preparing, service: ServiceDep) -> Response:
+    """Do what X-HTTP-Method-Override says: PATCH, DELETE or HEAD."""
+    method = OVERRIDDEN.get(request.headers.get("X-HTTP-Method-Override", "").upper())
+    if method is None:
+        raise Malformed("X-HTTP-Method-Override must be PATCH, DELETE or HEAD.")
+    return await method(request, upload_id, caller, service)
+
+
+async def _settled(service: Service, file: File) -> File:
+    """Return the file after a request that sends bytes of it has stored them and ended."""
+    try:
+        async with service.uploads.holdings.hold(file) as held:
+            return held.file
+    except LeaseLost:
+        return await service.files.get(file.id) or file
+
+
+async def _append(
+    request: Request,
+    service: Service,
+    file: File,
+    *,
+    offset: int,
+    checksum: Checksum | None,
+    length: int | None = None,
+) -> int:
+    require_ordered(file)
+    coming = declared_length(request)
+    known = length if length is not None else reserved_length(file)
+    if known is not None and coming is not None and offset + coming > known:
+        raise PayloadTooLarge(f"The upload has {known} bytes; the request would go beyond its end.")
+    body = fast_enough(request, service.uploads.stall_seconds)
+    return await append(service.uploads, file, body, offset=offset, checksum=checksum, length=length)
+
+
+def _repeated(request: Request, file: File, offset: int) -> Response:
+    """Answer a request for an upload that takes no more bytes: a repeat of its last request is a success."""
+    if not has_all_bytes(file):
+        raise refusal(file)
+    if offset + (declared_length(request) or 0) != file.length:
+        raise OffsetMismatch("The upload has all its bytes.", offset=file.length)
+    return Response(status_code=204, headers=said_of(file, offset=file.length))
+
+
+def require_ordered(file: File) -> None:
+    """Raise DoorConflict for an upload whose chunks arrive in any order."""
+    if file.upload is None or not file.upload.ordered:
+        raise DoorConflict("The upload takes chunks in any order; send them to its path `chunks`.")
+
+
+def _has_bytes(request: Request) -> bool:
+    return request.headers.get("Content-Type") == BYTES
+
+
+def _deliver_to(metadata: Metadata) -> list[DeliverTo]:
+    target, name = metadata.values.get("target"), metadata.values.get("object_name")
+    if target is None:
+        return []
+    try:
+        return [DeliverTo(target=target, object_name=name)]
+    except ValidationError:
+        raise InvalidValue("`target` and `object_name` in Upload-Metadata do not have the documented form.") from None

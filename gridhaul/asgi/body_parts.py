@@ -1,0 +1,65 @@
+"""The parts of a request's body as they arrive, and pieces of wanted lengths made of them. Each byte is copied once."""
+
+import asyncio
+import math
+from collections.abc import AsyncIterator, Iterator
+
+from fastapi import Request
+
+from gridhaul.transfer.errors import RequestTimeout
+
+
+async def arriving(request: Request, stall_seconds: float) -> AsyncIterator[bytes]:
+    """Yield the parts of the body as they arrive.
+
+    Raises RequestTimeout if nothing arrives for `stall_seconds`, and ClientDisconnect.
+    """
+    parts = aiter(request.stream())
+    while True:
+        try:
+            async with asyncio.timeout(stall_seconds):
+                part = await anext(parts, b"")
+        except TimeoutError:
+            raise RequestTimeout("The body stopped arriving.") from None
+        if not part:
+            return
+        yield part
+
+
+async def cut(parts: AsyncIterator[bytes], lengths: Iterator[int]) -> AsyncIterator[bytes]:
+    """Join the parts and yield them as pieces of these lengths in bytes; the last piece may be shorter."""
+    pieces = Pieces(lengths)
+    async for part in parts:
+        for piece in pieces.add(part):
+            yield piece
+    if rest := pieces.rest():
+        yield rest
+
+
+class Pieces:
+    """Bytes that arrive in parts, as pieces of these lengths in bytes."""
+
+    def __init__(self, lengths: Iterator[int]) -> None:
+        self._lengths = lengths
+        self._wanted: float = next(lengths, math.inf)
+        self._pending: list[bytes | memoryview] = []
+        self.pending_bytes = 0  # of the piece that is not whole yet
+
+    def add(self, arrived: bytes) -> Iterator[bytes]:
+        """Yield the pieces that are whole with this part."""
+        part = memoryview(arrived)
+        while self.pending_bytes + len(part) >= self._wanted:
+            taken = int(self._wanted) - self.pending_bytes
+            piece = b"".join((*self._pending, part[:taken]))
+            part, self._pending, self.pending_bytes = part[taken:], [], 0
+            self._wanted = next(self._lengths, math.inf)
+            yield piece
+        if part:
+            # Keep a whole part as `bytes`: `join` returns a single `bytes` object without a copy.
+            self._pending.append(part if len(part) < len(arrived) else arrived)
+            self.pending_bytes += len(part)
+
+    def rest(self) -> bytes:
+        """Return the bytes of the piece that is not whole, and forget them."""
+        rest, self._pending, self.pending_bytes = b"".join(self._pending), [], 0
+        return rest

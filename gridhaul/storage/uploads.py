@@ -1,0 +1,124 @@
+"""Files in MongoDB while clients send their bytes."""
+
+from collections.abc import Collection
+from typing import Any
+
+from bson import ObjectId
+from pymongo import DESCENDING
+from pymongo.errors import DuplicateKeyError
+
+from gridhaul.storage.connect import Database, Document, maps_database_errors
+from gridhaul.storage.files import MongoFiles, fields_of_new
+from gridhaul.storage.history import WITHOUT_HISTORY
+from gridhaul.storage.lease import GONE, NEVER_CLAIMED, NOW, after, past
+from gridhaul.storage.majority_reads import read_with_catch_up
+from gridhaul.transfer.errors import LeaseLost
+from gridhaul.transfer.model import Door, File, Lease, NewFile, RecordId
+from gridhaul.transfer.states import FileState
+
+RECEIVING: Document = {"state": FileState.RECEIVING.value}
+NO_HOLDER: Document = {"upload.holder": None, "upload.asked_to_let_go": False}
+
+
+@maps_database_errors
+class MongoUploads(MongoFiles):
+    """The port `transfer.ports.uploads.Uploads` on MongoDB.
+
+    `lifetime_seconds` is how long an upload that nobody continues is kept.
+    """
+
+    def __init__(self, database: Database, *, lease_seconds: float, lifetime_seconds: float) -> None:
+        super().__init__(database, lease_seconds=lease_seconds)
+        expiry = after(lifetime_seconds)
+        # The dispatcher hints the file when its time has come, and a worker then lets it expire.
+        self._lives_on = {"upload.expires_at": expiry, "next_attempt_at": expiry, "hint_at": expiry, "hinted_at": GONE}
+
+    async def create(self, new: NewFile) -> tuple[File, bool]:
+        values = fields_of_new(new) | {"state": FileState.RECEIVING, "stored_bytes": 0}
+        made = [*self._pipeline(values, new.owner, **NEVER_CLAIMED), {"$set": self._lives_on}]
+        same = {"owner": new.owner, "idempotency_key": new.idempotency_key}
+        try:
+            file = await self._changed({"_id": ObjectId()}, made, upsert=True)
+        except DuplicateKeyError:
+            found = await read_with_catch_up(self._collection, lambda: self._collection.find_one(same), found=bool)
+            if found is None:
+                raise
+            return self._codec.decode(found), False
+        assert file is not None, "an upsert always returns a document"  # noqa: S101
+        return file, True
+
+    async def unfinished(self, owner: str, name: str, door: Door) -> File | None:
+        wanted = {"owner": owner, "name": name, **RECEIVING, "upload.door": door.value}
+        document = await self._collection.find_one(wanted, WITHOUT_HISTORY, sort=[("_id", DESCENDING)])
+        return self._codec.decode(document) if document else None
+
+    async def ask_to_let_go(self, file_id: RecordId) -> bool:
+        held = {"_id": ObjectId(file_id), **RECEIVING, "upload.holder": {"$ne": None}}
+        asked = await self._collection.update_one(held, {"$set": {"upload.asked_to_let_go": True}})
+        return asked.matched_count == 1
+
+    async def take(self, file_id: RecordId, *, holder: str, new_content_id: RecordId) -> File | None:
+        free = {"_id": ObjectId(file_id), **RECEIVING, "upload.holder": None}
+        return await self._changed(free, self._taken(holder, new_content_id))
+
+    async def force(self, file_id: RecordId, *, holder: str, new_content_id: RecordId) -> File | None:
+        forced_at = {"upload.forced_at": {"$cond": [{"$eq": ["$upload.holder", None]}, "$upload.forced_at", NOW]}}
+        taken = [{"$set": forced_at}, *self._taken(holder, new_content_id)]
+        return await self._changed({"_id": ObjectId(file_id), **RECEIVING}, taken)
+
+    def _taken(self, holder: str, new_content_id: RecordId) -> list[Document]:
+        anew = {"$cond": [{"$eq": ["$stored_bytes", 0]}, ObjectId(new_content_id), "$content_id"]}
+        held = {"upload.holder": {"$literal": holder}, "upload.asked_to_let_go": False}
+        fence = {"$add": ["$fence", 1]}
+        return self._pipeline({}, fence=fence, content_id=anew, **held, **self._lives_on)
+
+    async def declare_length(self, lease: Lease, length: int) -> None:
+        known = {"length": length, "upload.length_deferred": False}
+        await self._write_held(lease, {}, self._pipeline({}, **known))
+
+    async def advance(self, lease: Lease, *, offset: int, to_offset: int, rate: float | None = None) -> None:
+        length = {"$cond": ["$upload.length_deferred", to_offset, "$length"]}
+        moved = self._pipeline({"stored_bytes": to_offset, "rate": rate}, length=length)
+        await self._write_held(lease, {"stored_bytes": offset}, moved)
+
+    async def let_go(self, lease: Lease) -> None:
+        await self._collection.update_one(_held(lease), self._pipeline({}, **NO_HOLDER, **self._lives_on))
+
+    async def losing(self, leases: Collection[Lease]) -> Collection[Lease]:
+        wanted = {"_id": {"$in": [ObjectId(lease.record_id) for lease in leases]}, **RECEIVING}
+        fields = {"fence": 1, "upload.asked_to_let_go": 1}
+        fences = {
+            RecordId(str(one["_id"])): one["fence"]
+            async for one in self._collection.find(wanted, fields)
+            if not one["upload"]["asked_to_let_go"]
+        }
+        return [lease for lease in leases if fences.get(lease.record_id) != lease.fence]
+
+    async def finish_whole(self, lease: Lease, **fields: object) -> None:
+        stored = self._pipeline({"state": FileState.STORED, **fields}, **NO_HOLDER)
+        await self._write_held(lease, {}, [*stored, {"$set": self._at_rest(FileState.STORED)}])
+
+    async def begin_storing(self, lease: Lease) -> File:
+        times = {"next_attempt_at": NOW, **self._held()}
+        storing = self._pipeline({"state": FileState.STORING, "lease_holder": "api"}, **NO_HOLDER, **times)
+        file = await self._changed(_held(lease), storing)
+        if file is None:
+            raise LeaseLost(f"file {lease.record_id}, fence {lease.fence}")
+        return file
+
+    async def expire(self, file_id: RecordId) -> File | None:
+        over = {"_id": ObjectId(file_id), **RECEIVING, "$expr": past("upload.expires_at")}
+        gone = dict.fromkeys(("next_attempt_at", "hint_at", "hinted_at"), GONE)
+        expired = {"state": FileState.EXPIRED, "stored_bytes": 0}
+        ended = self._pipeline(expired, fence={"$add": ["$fence", 1]}, **NO_HOLDER, **gone)
+        before = await self._collection.find_one_and_update(over, ended, WITHOUT_HISTORY)
+        return self._codec.decode(before) if before else None
+
+    async def _write_held(self, lease: Lease, condition: Document, pipeline: list[Document]) -> None:
+        written = await self._collection.update_one({**_held(lease), **condition}, pipeline)
+        if not written.matched_count:
+            raise LeaseLost(f"file {lease.record_id}, fence {lease.fence}")
+
+
+def _held(lease: Lease) -> dict[str, Any]:
+    return {"_id": ObjectId(lease.record_id), "fence": lease.fence, **RECEIVING}

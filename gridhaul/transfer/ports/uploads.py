@@ -1,0 +1,63 @@
+"""The registry of files while clients send their bytes. All methods raise DatabaseUnavailable.
+
+A request that appends holds the file under a fence (docs/adr/0020). Each write of its holder names the fence. It raises
+LeaseLost once another request has taken the file, or the file has left the state RECEIVING.
+"""
+
+from collections.abc import Collection
+from typing import Protocol
+
+from gridhaul.transfer.model import Door, File, Lease, NewFile, RecordId
+
+
+class ExpiringUploads(Protocol):
+    async def expire(self, file_id: RecordId) -> File | None:
+        """Move the file to EXPIRED if it is RECEIVING and its time has come. Return it as it was before, else None."""
+
+
+class Uploads(Protocol):
+    async def create(self, new: NewFile) -> tuple[File, bool]:
+        """Register a file that is RECEIVING, as `FileRegistration.register` does. Its origin is an upload."""
+
+    async def get(self, file_id: RecordId) -> File | None:
+        """Return the file, or None."""
+
+    async def unfinished(self, owner: str, name: str, door: Door) -> File | None:
+        """Return the owner's newest file with this name that is RECEIVING through the door, or None."""
+
+    async def ask_to_let_go(self, file_id: RecordId) -> bool:
+        """Ask the holder to store what it has and to end. Return whether there is a holder."""
+
+    async def take(self, file_id: RecordId, *, holder: str, new_content_id: RecordId) -> File | None:
+        """Take a file that is RECEIVING and has no holder, and return it under its next fence. Otherwise return None.
+
+        A file of which no byte counts yet gets the new content: what an earlier request may have stored is given up.
+        The upload's time to expire begins anew.
+        """
+
+    async def force(self, file_id: RecordId, *, holder: str, new_content_id: RecordId) -> File | None:
+        """Do what `take` does, also if the file has a holder, whose next write then fails."""
+
+    async def declare_length(self, lease: Lease, length: int) -> None:
+        """Note the length of an upload that had named none."""
+
+    async def advance(self, lease: Lease, *, offset: int, to_offset: int, rate: float | None = None) -> None:
+        """Move the offset, under the condition that it is still `offset`.
+
+        While the length is not known, the file's length grows with the offset.
+        """
+
+    async def let_go(self, lease: Lease) -> None:
+        """End the holding. The upload's time to expire begins anew. Do nothing if the file is no longer held."""
+
+    async def losing(self, leases: Collection[Lease]) -> Collection[Lease]:
+        """Return those of the leases whose holders are to end: they were asked to, or hold the file no more."""
+
+    async def finish_whole(self, lease: Lease, **fields: object) -> None:
+        """Move a file, all of whose bytes are stored and sealed, to STORED, with these fields of its record."""
+
+    async def begin_storing(self, lease: Lease) -> File:
+        """Move the file, all of whose bytes are stored, to STORING. Until the lease ends, only its holder works on it.
+
+        The holder ends the lease as a worker does. If it does not, a worker goes on.
+        """

@@ -1,0 +1,55 @@
+"""The end of an upload whose digest no process has: a worker reads the stored bytes back, and seals them."""
+
+from gridhaul.process.threads import in_thread
+from gridhaul.transfer.digest import ContentDigest, ManifestRoot, chunk_digest
+from gridhaul.transfer.errors import ChunkMissing
+from gridhaul.transfer.grants import ContentGrant
+from gridhaul.transfer.model import Content, File, Seal
+from gridhaul.transfer.ports.contents import Chunks
+from gridhaul.transfer.states import FileState
+from gridhaul.transfer.stored import require_named_digest, said_of_stored
+from tasks.attempt import Meter, Tenure
+from tasks.runtime import Runtime
+
+
+async def read_back(runtime: Runtime, file: File) -> None:
+    """Make an attempt to seal a claimed upload, all of whose bytes were acknowledged."""
+    meter = Meter(file.checked_bytes, lambda meter: {"checked_bytes": meter.position})
+    await runtime.upload_attempts.run(file, lambda tenure: _seal(runtime, file, tenure, meter), meter)
+
+
+async def _seal(runtime: Runtime, file: File, tenure: Tenure, meter: Meter) -> None:
+    content = await _open(runtime, file, tenure)
+    chunks = runtime.contents.read_open(content)
+    try:
+        seal = await in_thread(lambda: _digested(chunks, meter), when_cancelled=chunks.stop)
+    finally:
+        await in_thread(chunks.close)
+    require_named_digest(file, seal)
+    layout = await runtime.chunks.seal(ContentGrant(content_id=content.id, fence=file.fence), seal)
+    await runtime.files.finish(file.lease, FileState.STORED, **said_of_stored(seal, layout), rate=meter.rate)
+
+
+async def _open(runtime: Runtime, file: File, tenure: Tenure) -> Content:
+    """Take the content over with this lease's fence."""
+    if file.content_id is None or await runtime.contents.get(file.content_id) is None:
+        raise ChunkMissing("The bytes of the upload are not stored.")
+    tenure.check()
+    return await runtime.contents.open_upload(
+        file.content_id,
+        file_id=file.id,
+        filename=file.name,
+        content_type=file.content_type,
+        length=file.length,
+        fence=file.fence,
+    )
+
+
+def _digested(chunks: Chunks, meter: Meter) -> Seal:
+    """Return the seal of the chunks. For threads. Raises what iterating over the chunks raises."""
+    total, root = ContentDigest(), ManifestRoot()
+    for chunk in chunks:
+        total.update(chunk)
+        root.update(chunk_digest(chunk))
+        meter.add(len(chunk))
+    return Seal(length=total.length_bytes, sha256=total.hexdigest(), manifest_root=root.hexdigest())
