@@ -43,9 +43,10 @@ from api.password_attempts import PasswordAttempts
 from api.rate_limits import RateLimits
 from api.scheduler import Scheduler
 from api.source_lookup import SourceLookup, look_threads
-from api.uploads import one_request, tus
+from api.uploads import one_request, parallel, tus
 from api.uploads.holding import Holdings
 from api.uploads.memory import UploadMemory
+from api.uploads.parallel_digests import ParallelDigests
 from api.uploads.parts import UploadParts
 from api.uploads.running_digests import RunningDigests
 from gridhaul import __version__
@@ -107,7 +108,7 @@ def create_app() -> FastAPI:
     openapi_examples.install(app, schemas=examples.SCHEMAS, parameters=examples.PARAMETERS, problems=examples.PROBLEMS)
     # Starlette tries one route after another, so the routes with the most requests are first.
     records = (prepare, files, content, finalize, deliveries, operations, delete, batch_routes, list_routes, counts)
-    doors = (tus, one_request)
+    doors = (parallel, tus, one_request)
     for part in (*records, *doors, check_routes, account_routes, keys):
         app.include_router(part.router, responses=problems.documented(*ANSWERS, *chain.ANSWERS))
     app.include_router(login.router, responses=problems.documented(422, 503, *chain.ANSWERS))
@@ -220,6 +221,7 @@ def _uploads(
         database, lease_seconds=settings.lease_seconds, lifetime_seconds=settings.upload_days * DAY_SECONDS
     )
     contents = MongoContents(database, sweep_seconds=settings.sweep_seconds)
+    memory = UploadMemory(settings.upload_memory_bytes)
     return UploadParts(
         registry=records,
         files=records,
@@ -227,8 +229,9 @@ def _uploads(
         chunks=chunks,
         usage=usage,
         hints=hints,
-        memory=UploadMemory(settings.upload_memory_bytes),
+        memory=memory,
         digests=RunningDigests(),
+        parallel_digests=ParallelDigests(memory),
         holdings=Holdings(records, contents),
         public_url=settings.public_url,
         stall_seconds=settings.stall_seconds,

@@ -52,11 +52,17 @@ def _path(scope: Scope) -> str:
     return path.removeprefix(scope.get("root_path", ""))
 
 
+def _continues_an_upload(request: Request) -> bool:
+    """Return whether the request belongs to an upload, which may need many of them, and some clients give up at 429."""
+    return request.method in ("HEAD", "PATCH", "PUT") and _path(request.scope).startswith("/uploads/")
+
+
 async def _caller(request: Request) -> Caller:
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not token:
         raise Unauthorized("An API key or an access token is needed.")
     service = await get_service(request)
     caller = await service.authenticator.caller(token.strip())
-    await service.rate_limits.count(caller.account)
+    if not _continues_an_upload(request):
+        await service.rate_limits.count(caller.account)
     return caller

@@ -13,6 +13,7 @@ from gridhaul.transfer.errors import GridhaulError
 from gridhaul.transfer.model import (
     Delivery,
     Destination,
+    Door,
     Evidence,
     Failure,
     File,
@@ -86,9 +87,14 @@ class PrepareBody(Body):
 
     @property
     def destinations(self) -> list[DeliverTo]:
-        if self.deliver_to is None:
-            return []
-        return self.deliver_to if isinstance(self.deliver_to, list) else [self.deliver_to]
+        return destinations_of(self.deliver_to)
+
+
+def destinations_of(deliver_to: DeliverTo | list[DeliverTo] | None) -> list[DeliverTo]:
+    """Return the destinations that `deliver_to` of a request names."""
+    if deliver_to is None:
+        return []
+    return deliver_to if isinstance(deliver_to, list) else [deliver_to]
 
 
 class FinalizeBody(DeliverTo):
@@ -149,6 +155,23 @@ def _deliver_to(destinations: Sequence[Destination]) -> DeliverToView | list[Del
     return shown if len(shown) > 1 else shown[0] if shown else None
 
 
+class UploadView(BaseModel):
+    """How a client sends the bytes of a file that is RECEIVING."""
+
+    door: Door
+    offset: int = Field(description="Bytes that are durable; a client goes on from there")
+    expires_at: datetime = Field(description="When the upload expires unless a request continues it")
+    address: str = Field(description="The path of the upload, for requests of its owner")
+
+    @classmethod
+    def of(cls, file: File) -> Self | None:
+        upload = file.upload
+        if upload is None or file.state is not FileState.RECEIVING:
+            return None
+        path = f"/uploads/{file.id}{upload.token}"
+        return cls(door=upload.door, offset=file.stored_bytes, expires_at=upload.expires_at, address=path)
+
+
 class FileView(BaseModel):
     file_id: str
     batch_id: str | None = Field(description="The batch that the file is a member of; null: it is none")
@@ -163,9 +186,10 @@ class FileView(BaseModel):
         "destination, a list for several; null: nowhere"
     )
     content_type: str
-    length: int
+    length: int | None = Field(description="Bytes; null: the client of the upload has not named the length yet")
     chunk_size: int
-    chunk_count: int
+    chunk_count: int | None = Field(description="null: the length is not known yet")
+    upload: UploadView | None = Field(description="Of a file that is RECEIVING; null: it is not")
     state: FileState
     layout: Layout | None
     stored_bytes: int
@@ -187,6 +211,7 @@ class FileView(BaseModel):
     @classmethod
     def of(cls, file: File, obstacles: Obstacles) -> Self:
         path = f"/files/{file.id}"
+        deferred = file.upload is not None and file.upload.length_deferred
         return cls(
             file_id=file.id,
             batch_id=file.batch_id,
@@ -195,9 +220,10 @@ class FileView(BaseModel):
             mtime=file.origin.modified_at,
             deliver_to=_deliver_to(file.deliver_to),
             content_type=file.content_type,
-            length=file.length,
+            length=None if deferred else file.length,
             chunk_size=CHUNK_BYTES,
-            chunk_count=file.chunk_count,
+            chunk_count=None if deferred else file.chunk_count,
+            upload=UploadView.of(file),
             state=file.state,
             layout=file.layout,
             stored_bytes=file.stored_bytes,

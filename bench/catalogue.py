@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from bench.case import Case
 from bench.cases import (
+    downloads,
     egress,
     end_to_end,
     growth,
@@ -21,6 +22,7 @@ CASES: tuple[Case, ...] = (
     ingest.CASE,
     ingest_parent.CASE,
     egress.CASE,
+    downloads.CASE,
     end_to_end.CASE,
     small_files.CASE,
     small_deliveries.CASE,

@@ -60,9 +60,13 @@ class Operator:
         for file_id in file_ids:
             self._records.wait_for_file(file_id, "DELETED")
 
-    def read(self, file_id: str) -> None:
-        """Download the file. Raises httpx2.HTTPError if fewer bytes arrive than the answer announces."""
-        with self.http.stream("GET", f"/files/{file_id}/content") as answer:
+    def read(self, file_id: str, *, first: int | None = None, last: int | None = None) -> None:
+        """Download the file, or a range of it from `first` on.
+
+        Raises httpx2.HTTPError if fewer bytes arrive than the answer announces.
+        """
+        headers = {} if first is None else {"Range": f"bytes={first}-{'' if last is None else last}"}
+        with self.http.stream("GET", f"/files/{file_id}/content", headers=headers) as answer:
             answer.raise_for_status()
             for _ in answer.iter_raw():
                 pass

@@ -8,7 +8,7 @@ from pathlib import Path
 from pymongo import MongoClient
 
 from bench.installation import USUAL_DATABASE, Installation, installed
-from bench.peers import parent
+from bench.peers import download_server, parent
 from bench.peers.gridfs import DATABASE, Document
 from bench.remotes import Remotes
 from bench.sources import Sources
@@ -30,6 +30,7 @@ class Stand:
     sources: Sources
     remotes: Remotes
     parent_url: str  # server of the parent project's way
+    download_url: str  # server that streams files of the peers' GridFS bucket
     settings: Mapping[str, str]
 
     @property
@@ -67,14 +68,18 @@ def standing(scratch: Path, settings: Mapping[str, str]) -> Iterator[Stand]:
     """Yield a started stand in an empty directory. `settings` replace the defaults of Gridhaul's processes."""
     sources = Sources(scratch / "sources")
     remotes = Remotes.at(scratch / "remotes", binaries.locate([binaries.rclone()])["rclone"])
-    data, parent_port = DataDirectory(scratch / "data"), free_ports(1)[0]
+    data, (parent_port, download_port) = DataDirectory(scratch / "data"), free_ports(2)
     applied = {**SETTINGS, **settings}
     configuration = Configuration(
         data=data.path,
         roots=(sources.directory,),
         environment=_environment(applied),
         targets_toml=remotes.targets_toml(),
-        extra_programs=(*remotes.programs(), parent.program(parent_port, data.secret_file("mongo_url"))),
+        extra_programs=(
+            *remotes.programs(),
+            parent.program(parent_port, data.secret_file("mongo_url")),
+            download_server.program(download_port, data.secret_file("mongo_url")),
+        ),
     )
     with installed(configuration, database=USUAL_DATABASE) as ours:
         yield Stand(
@@ -83,5 +88,6 @@ def standing(scratch: Path, settings: Mapping[str, str]) -> Iterator[Stand]:
             sources=sources,
             remotes=remotes,
             parent_url=f"http://{HOST}:{parent_port}",
+            download_url=f"http://{HOST}:{download_port}",
             settings=applied,
         )

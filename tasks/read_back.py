@@ -35,7 +35,8 @@ async def _open(runtime: Runtime, file: File, tenure: Tenure) -> Content:
     if file.content_id is None or await runtime.contents.get(file.content_id) is None:
         raise ChunkMissing("The bytes of the upload are not stored.")
     tenure.check()
-    return await runtime.contents.open_upload(
+    made_by = runtime.contents.open_upload if file.upload and file.upload.ordered else runtime.contents.open
+    return await made_by(
         file.content_id,
         file_id=file.id,
         filename=file.name,

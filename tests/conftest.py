@@ -1,10 +1,11 @@
 """Fixtures: a real MongoDB for the tests, and an empty database in it for each test that asks for one.
 
 `make test` runs the tests in several processes (pytest-xdist), each with a MongoDB of its own. Tests of one file run in
-one process, one after the other (`--dist loadfile`), so that no two processes make the fixtures of one file. The files
-are handed out in the order in which pytest finds them (`--no-loadscope-reorder`), so that a process comes to each package
-once, and the fixtures of the package are made once in it. A test that measures a short time is marked `alone`: no other
-process runs a test meanwhile.
+one process, one after the other (`--dist loadfile`), so that only one process makes the fixtures of a file. The files
+are handed out in the order in which pytest finds them (`--no-loadscope-reorder`), so that each process comes to a
+package once, and makes its fixtures once.
+
+A test that measures a short time is marked `alone`: no other process runs a test meanwhile.
 """
 
 import asyncio

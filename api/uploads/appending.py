@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from api.uploads.checksum import Checksum
 from api.uploads.holding import Held
-from api.uploads.parts import UploadParts, reserved_length, upload_of
+from api.uploads.parts import UploadParts, grant_of, reserved_length, upload_of
 from api.uploads.receiving import Receiving
 from api.uploads.running_digests import RunningDigest, hashed
 from gridhaul.transfer.bundle import WholeContent
@@ -19,8 +19,7 @@ from gridhaul.transfer.errors import (
     UploadDigestMismatch,
     UploadTakenOver,
 )
-from gridhaul.transfer.grants import ContentGrant
-from gridhaul.transfer.model import Failure, File, Hint, RecordId, Seal, TaskName
+from gridhaul.transfer.model import Failure, File, Hint, Seal, TaskName
 from gridhaul.transfer.states import FileState
 from gridhaul.transfer.stored import require_named_digest, said_of_stored
 
@@ -106,7 +105,7 @@ async def finish(parts: UploadParts, held: Held, digest: RunningDigest | None) -
     seal = digest.seal()
     await _require_named_digest(parts, file, seal)
     try:
-        layout = await parts.chunks.seal(ContentGrant(content_id=_content_of(file), fence=file.fence), seal)
+        layout = await parts.chunks.seal(grant_of(file), seal)
     except GridhaulError:
         await _leave_to_worker(parts, file)
         return
@@ -122,7 +121,7 @@ async def _finish_small(parts: UploadParts, held: Held, chunks: list[bytes]) -> 
     if upload_of(file).sha256 not in (None, seal.sha256):
         held.is_over = True
         await _require_named_digest(parts, await parts.registry.begin_storing(held.lease), seal)
-    content_id = _content_of(file)
+    content_id = grant_of(file).content_id
     whole = WholeContent(
         id=content_id,
         fence=file.fence,
@@ -159,8 +158,3 @@ async def _require_named_digest(parts: UploadParts, file: File, seal: Seal) -> N
         failure = Failure(code=error.code, detail=error.detail)
         await parts.files.finish(file.lease, FileState.FAILED, error=failure)
         raise
-
-
-def _content_of(file: File) -> RecordId:
-    assert file.content_id is not None, "whoever takes an upload gives it a content"  # noqa: S101
-    return file.content_id

@@ -3,6 +3,7 @@
 import re
 import secrets
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from fastapi import Request
 
@@ -12,12 +13,23 @@ from api.prepare import destinations
 from api.schemas import DeliverTo
 from api.uploads.parts import upload_of
 from gridhaul.transfer.access import Caller
-from gridhaul.transfer.errors import Malformed, NotFound, PayloadTooLarge
+from gridhaul.transfer.errors import IdempotencyConflict, Malformed, NotFound, PayloadTooLarge
 from gridhaul.transfer.media_types import media_type
 from gridhaul.transfer.model import Door, File, NewFile, Queue, RecordId, Upload
 from gridhaul.transfer.naming import check_object_name
 
 ID_DIGITS = 24
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """The Idempotency-Key of a request, and the fingerprint of the request that a repeat must have, too."""
+
+    key: str | None = None
+    request_fingerprint: str | None = None
+
+
+NO_KEY = Key()
 
 
 async def create_upload(
@@ -30,6 +42,7 @@ async def create_upload(
     metadata: str = "",
     sha256: str | None = None,
     deliver_to: Sequence[DeliverTo] = (),
+    key: Key = NO_KEY,
 ) -> File:
     """Register an upload of `length` bytes, which count against the owner's quota from now on. None: not known yet.
 
@@ -53,9 +66,13 @@ async def create_upload(
         ),
         queue=Queue.LARGE if large else Queue.SMALL,
         deliver_to=destinations(deliver_to, name, caller=caller, service=service),
+        idempotency_key=key.key,
+        request_fingerprint=key.request_fingerprint,
     )
     async with room_for_one(service, caller.username, account=caller.account):
         file, _ = await register_charged(service, new, service.uploads.registry.create)
+    if file.request_fingerprint != key.request_fingerprint:
+        raise IdempotencyConflict("This Idempotency-Key was used with another request; take a new one.")
     return file
 
 

@@ -4,7 +4,9 @@ from dataclasses import dataclass
 
 from api.uploads.holding import Holdings
 from api.uploads.memory import UploadMemory
+from api.uploads.parallel_digests import ParallelDigests
 from api.uploads.running_digests import RunningDigests
+from gridhaul.transfer.grants import ContentGrant
 from gridhaul.transfer.model import File, Upload
 from gridhaul.transfer.ports.accounts import AccountUsage
 from gridhaul.transfer.ports.chunk_service import UploadWriting
@@ -25,6 +27,7 @@ class UploadParts:
     hints: Hints
     memory: UploadMemory
     digests: RunningDigests
+    parallel_digests: ParallelDigests
     holdings: Holdings
     stall_seconds: float  # how long a body may not arrive
     public_url: str | None  # what the addresses of uploads begin with; None: as the request's own address begins
@@ -33,6 +36,12 @@ class UploadParts:
 def reserved_length(file: File) -> int | None:
     """Return the length of an upload in bytes; None while it is not known."""
     return None if upload_of(file).length_deferred else file.length
+
+
+def grant_of(file: File) -> ContentGrant:
+    """Return the right to write to the content of an upload that is held."""
+    assert file.content_id is not None, "whoever takes an upload gives it a content"  # noqa: S101
+    return ContentGrant(content_id=file.content_id, fence=file.fence)
 
 
 def upload_of(file: File) -> Upload:

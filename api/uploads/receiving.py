@@ -12,16 +12,16 @@ from dataclasses import dataclass
 from starlette.requests import ClientDisconnect
 
 from api.uploads.holding import Held
-from api.uploads.parts import UploadParts, reserved_length
+from api.uploads.parts import UploadParts, grant_of, reserved_length
 from api.uploads.running_digests import RunningDigest, hashed
 from gridhaul.asgi.body_parts import Pieces
 from gridhaul.transfer.bundle import BUNDLED_FILE_BYTES
 from gridhaul.transfer.chunking import CHUNK_BYTES, SEGMENT_MAX_CHUNKS
 from gridhaul.transfer.errors import ChunkMissing, PayloadTooLarge, RequestTimeout, UploadTakenOver
-from gridhaul.transfer.grants import ContentGrant
 from gridhaul.transfer.model import Segment
 
 SEGMENTS_IN_FLIGHT = 2
+GRACE_SECONDS = 0.25  # how long a request that is to end still reads
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -110,6 +110,8 @@ class Receiving:
         losing = asyncio.create_task(self._held.losing.wait())
         try:
             await asyncio.wait((reading, losing, committing), return_when=asyncio.FIRST_COMPLETED)
+            if losing.done() and not committing.done():  # take what has arrived already
+                await asyncio.wait((reading, committing), timeout=GRACE_SECONDS, return_when=asyncio.FIRST_COMPLETED)
         finally:
             for task in (reading, losing):
                 task.cancel()
@@ -168,7 +170,7 @@ class Receiving:
     async def _store(self, segment: Segment, *, new_bytes: int) -> None:
         try:
             await self._charge(new_bytes)
-            await self._parts.chunks.put(self._grant, segment)
+            await self._parts.chunks.put(grant_of(self._held.file), segment)
         finally:
             self._parts.memory.free_chunks(len(segment.chunks))
             self._slots.release()
@@ -218,7 +220,7 @@ class Receiving:
             return
         await self._open_content()
         await self._charge(len(new))
-        await self._parts.chunks.put_tail(self._grant, self._next, self._tail)
+        await self._parts.chunks.put_tail(grant_of(self._held.file), self._next, self._tail)
         if self._digest is not None:
             self._digest.update(new, ())
         await self._advance(self._next * CHUNK_BYTES + len(self._tail), self._digest)
@@ -234,7 +236,7 @@ class Receiving:
             return
         file = self._held.file
         await self._parts.contents.open_upload(
-            self._grant.content_id,
+            grant_of(self._held.file).content_id,
             file_id=file.id,
             filename=file.name,
             content_type=file.content_type,
@@ -242,9 +244,3 @@ class Receiving:
             fence=file.fence,
         )
         self._opened_with = (self._length,)
-
-    @property
-    def _grant(self) -> ContentGrant:
-        file = self._held.file
-        assert file.content_id is not None, "whoever takes an upload gives it a content"  # noqa: S101
-        return ContentGrant(content_id=file.content_id, fence=file.fence)

@@ -4,13 +4,13 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from fastapi import Request, Response
-from fastapi.routing import APIRoute
 
 from api.uploads.body import Unanswered
+from gridhaul.asgi.bounded_route import BoundedRoute
 from gridhaul.transfer.errors import UploadTakenOver
 
 
-class UploadRoute(APIRoute):
+class UploadRoute(BoundedRoute):
     """A route that closes the connection of a request whose upload was taken over, without an answer."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:

@@ -4,7 +4,7 @@ import base64
 import binascii
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from email.utils import format_datetime
 
 from api.uploads.body import whole_number
@@ -87,4 +87,4 @@ def told_by_head(file: File) -> dict[str, str]:
 
 def http_date(time: datetime) -> str:
     """Return the time as HTTP writes it (RFC 9110, section 5.6.7)."""
-    return format_datetime(time, usegmt=True)
+    return format_datetime(time.astimezone(UTC), usegmt=True)

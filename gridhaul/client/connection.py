@@ -73,19 +73,19 @@ class Connection:
         return self._answered_at
 
     def get(self, path: str, **params: str | Sequence[str]) -> dict[str, Any]:
-        return self._send("GET", path, _can_retry, params=params)
+        return self._send("GET", path, can_retry, params=params)
 
     def post(self, path: str, body: object = None, *, headers: Mapping[str, str] | None = None) -> dict[str, Any]:
-        return self._send("POST", path, _can_retry, json=body, headers=headers)
+        return self._send("POST", path, can_retry, json=body, headers=headers)
 
     def post_form(self, path: str, **fields: str) -> dict[str, Any]:
-        return self._send("POST", path, _can_retry, data=fields)
+        return self._send("POST", path, can_retry, data=fields)
 
     def patch(self, path: str, body: object) -> dict[str, Any]:
-        return self._send("PATCH", path, _can_retry, json=body)
+        return self._send("PATCH", path, can_retry, json=body)
 
     def delete(self, path: str, **params: str) -> dict[str, Any]:
-        return self._send("DELETE", path, _can_retry, params=params)
+        return self._send("DELETE", path, can_retry, params=params)
 
     def once(self, method: str, path: str, body: object) -> dict[str, Any]:
         """Send a request that must not be carried out twice.
@@ -121,7 +121,7 @@ class Connection:
 
     def send_text(self, path: str, text: IO[bytes], **params: str) -> dict[str, Any]:
         """Post the text of a file in blocks, from its start at each attempt."""
-        return self._retrying(_can_retry)(self._send_text, path, text, params)
+        return self._retrying(can_retry)(self._send_text, path, text, params)
 
     def _send_text(self, path: str, text: IO[bytes], params: Mapping[str, str]) -> dict[str, Any]:
         length = text.seek(0, os.SEEK_END)
@@ -148,7 +148,7 @@ class Connection:
         self, path: str, *, headers: Callable[[], Mapping[str, str]], take: Callable[[httpx2.Response], None]
     ) -> None:
         """Let `take` read the successful answer to a GET. Each attempt asks `headers` for its headers anew."""
-        self._retrying(_can_retry)(self._receive, path, headers, take)
+        self._retrying(can_retry)(self._receive, path, headers, take)
 
     def _receive(
         self, path: str, headers: Callable[[], Mapping[str, str]], take: Callable[[httpx2.Response], None]
@@ -218,14 +218,14 @@ def _closed_early(error: httpx2.RequestError) -> bool:
     return isinstance(error, (httpx2.RemoteProtocolError, httpx2.ReadError))
 
 
-def _can_retry(error: BaseException) -> bool:
+def can_retry(error: BaseException) -> bool:
     """Return whether a retry may succeed."""
     return isinstance(error, ApiUnreachable) or (isinstance(error, ApiError) and error.status in TRY_AGAIN)
 
 
 def _can_retry_undone(error: BaseException) -> bool:
     """Return whether a retry may succeed and the api has certainly not carried out the request."""
-    return _can_retry(error) and isinstance(error, ClientError) and not error.may_be_done
+    return can_retry(error) and isinstance(error, ClientError) and not error.may_be_done
 
 
 def _error_of(state: RetryCallState) -> BaseException | None:

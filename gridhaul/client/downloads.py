@@ -9,7 +9,7 @@ from threading import Event
 
 import httpx2
 
-from gridhaul.client.connection import Connection
+from gridhaul.client.connection import Connection, can_retry
 from gridhaul.client.errors import UNEXPECTED_ANSWER, ApiError, ClientError
 from gridhaul.client.records import FileRecord
 
@@ -50,8 +50,8 @@ class Downloads:
             before = part.missing
             try:
                 self._connection.receive(part.path, headers=part.headers, take=part.take)
-            except ClientError:
-                if part.missing == before:
+            except ClientError as error:
+                if part.missing == before or not can_retry(error):
                     raise
                 # Bytes have arrived since the request was sent first, so that the client is as patient as at first.
         return bytes(part.received)

@@ -67,7 +67,10 @@ class MongoUploads(MongoFiles):
         return await self._changed({"_id": ObjectId(file_id), **RECEIVING}, taken)
 
     def _taken(self, holder: str, new_content_id: RecordId) -> list[Document]:
-        anew = {"$cond": [{"$eq": ["$stored_bytes", 0]}, ObjectId(new_content_id), "$content_id"]}
+        ordered = {"$ne": ["$upload.door", Door.CHUNKS.value]}
+        is_new = {"$eq": [{"$ifNull": ["$content_id", None]}, None]}
+        begins = {"$or": [is_new, {"$and": [ordered, {"$eq": ["$stored_bytes", 0]}]}]}
+        anew = {"$cond": [begins, ObjectId(new_content_id), "$content_id"]}
         held = {"upload.holder": {"$literal": holder}, "upload.asked_to_let_go": False}
         fence = {"$add": ["$fence", 1]}
         return self._pipeline({}, fence=fence, content_id=anew, **held, **self._lives_on)
@@ -80,6 +83,13 @@ class MongoUploads(MongoFiles):
         length = {"$cond": ["$upload.length_deferred", to_offset, "$length"]}
         moved = self._pipeline({"stored_bytes": to_offset, "rate": rate}, length=length)
         await self._write_held(lease, {"stored_bytes": offset}, moved)
+
+    async def note_stored(self, lease: Lease, length: int) -> None:
+        counted = {"$min": ["$length", {"$add": ["$stored_bytes", length]}]}
+        await self._write_held(lease, {}, self._pipeline({}, stored_bytes=counted))
+
+    async def name_digest(self, lease: Lease, sha256: str) -> None:
+        await self._write_held(lease, {}, [{"$set": {"upload.sha256": sha256}}])
 
     async def let_go(self, lease: Lease) -> None:
         await self._collection.update_one(_held(lease), self._pipeline({}, **NO_HOLDER, **self._lives_on))

@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from api.download_limit import DOWNLOADS_MIB, RANGE_MIB, WHOLE_MIB
+from api.download_limit import DOWNLOADS_MIB, WHOLE_MIB, range_mib
+from gridhaul.transfer.chunking import chunk_count
 from tests.api.downloadable import Downloadable, Raw, downloadable
 from tests.api.service import Api
 from tests.asgi.logged_service import Logged, logged
@@ -65,9 +66,10 @@ async def _settled() -> None:
 
 
 @pytest.mark.usefixtures("traced")
-async def test_long_ranges_hold_no_more_than_their_slots(log: Logged, held: Downloadable) -> None:
-    count = SHARE_MIB // RANGE_MIB
-    assert await held_mib(log, held, count, Range="bytes=1-") <= SHARE_MIB
+@pytest.mark.parametrize("last", [1, MIB - 1, MIB, 3 * MIB, LENGTH])
+async def test_ranges_hold_no_more_than_their_slots(log: Logged, held: Downloadable, last: int) -> None:
+    count = SHARE_MIB // range_mib(chunk_count(last + 1))
+    assert await held_mib(log, held, count, Range=f"bytes=1-{last}") <= SHARE_MIB
 
 
 @pytest.mark.usefixtures("traced")

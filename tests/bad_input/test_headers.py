@@ -18,14 +18,22 @@ OTHER_BODIES: dict[str, Json] = {
 KEYS = {"space": "with a space", "no ASCII": "schl\u00fcssel", "256 bytes": "k" * 256}
 IGNORED = {
     "9-0": "bytes=9-0",
+    "nonsense": "bytes=nonsense",
+    "another unit": "lines=1-2",
+    "two ranges": "bytes=0-0,2-2",
+    "2,500 ranges": "bytes=" + ",".join(f"{2 * n}-{2 * n}" for n in range(2500, 0, -1)),
+}
+BEYOND = {
     "-0": "bytes=-0",
     "past the end": f"bytes={LENGTH}-",
     "far past the end": f"bytes={2**63}-{2**64}",
-    "nonsense": "bytes=nonsense",
-    "another unit": "lines=1-2",
-    "8,000 ranges": "bytes=" + ",".join(["0-0"] * 8000),
+    "30,000 digits": "bytes=" + "9" * 30_000 + "-",
+    "4,000 ranges": "bytes=" + ",".join([f"{LENGTH}-"] * 4000),
 }
+OTHER_BYTES = {"If-Match": '"other"', "If-Unmodified-Since": "Sun, 06 Nov 1994 08:49:37 GMT"}
+SOON_SECONDS = 5.0
 TOO_LARGE = Answer(431, "headers_too_large")
+CONTENT_DIFFERS = Answer(412, "content_differs")
 
 
 @pytest.fixture(scope="module")
@@ -58,12 +66,39 @@ def test_key_that_is_none_is_refused(bench: Bench, key: str, answer: Answer) -> 
 
 @trying(Row.RANGE)
 @pytest.mark.parametrize("ranges", IGNORED.values(), ids=IGNORED)
-def test_ranges_are_ignored_as_long_as_there_are_none(bench: Bench, ranges: str) -> None:
+def test_range_that_is_none_or_several_is_ignored(bench: Bench, ranges: str) -> None:
+    response = asking_for(bench, ranges)
+    assert (response.status_code, response.headers["Accept-Ranges"]) == (200, "bytes")
+    assert response.content == bench.path.read_bytes()
+
+
+@trying(Row.RANGE)
+def test_many_ranges_that_overlap_are_one(bench: Bench) -> None:
+    response = asking_for(bench, "bytes=" + ",".join(["0-0"] * 8000))
+    assert (response.status_code, response.headers["Content-Range"]) == (206, f"bytes 0-0/{LENGTH}")
+    assert response.content == bench.path.read_bytes()[:1]
+
+
+@pytest.mark.parametrize(
+    ("ranges", "answer"), cases(Row.RANGE, Answer(416, "range_not_satisfiable", ("Content-Range",)), BEYOND)
+)
+def test_range_past_the_end_is_refused(bench: Bench, ranges: str, answer: Answer) -> None:
+    response = asking_for(bench, ranges)
+    answer.require(response)
+    assert response.headers["Content-Range"] == f"bytes */{LENGTH}"
+
+
+@pytest.mark.parametrize("name", OTHER_BYTES)
+def test_download_of_other_bytes_than_are_expected_is_refused(bench: Bench, name: str) -> None:
+    headers = {name: OTHER_BYTES[name], "Range": "bytes=0-0"}
+    CONTENT_DIFFERS.require(bench.http.get(f"/files/{bench.file_id}/content", headers=headers))
+
+
+def asking_for(bench: Bench, ranges: str) -> httpx2.Response:
     asked_at = time.monotonic()
     response = bench.http.get(f"/files/{bench.file_id}/content", headers={"Range": ranges})
-    assert time.monotonic() - asked_at < 5
-    assert (response.status_code, response.headers["Accept-Ranges"]) == (200, "none")
-    assert response.content == bench.path.read_bytes()
+    assert time.monotonic() - asked_at < SOON_SECONDS
+    return response
 
 
 @trying(Row.RANGE)

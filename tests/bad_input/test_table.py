@@ -44,4 +44,5 @@ def test_what_is_waited_for_is_not_there_yet(system: System) -> None:
         for word in vocabulary(httpx2.get(f"{url}/openapi.json", trust_env=False).json())
     }
     assert {"repr-digest", "post /upload/prepare", "415"} <= words, "the words come from both services"
+    assert {"post /files/{file_id}/cancel", "409 post /files/{file_id}/cancel"} <= words, "statuses belong to routes"
     assert [waiting for waiting in WAITING if words.intersection(waiting.needs)] == []

@@ -5,10 +5,13 @@ from dataclasses import dataclass
 
 from tests.bad_input.table import Row
 
-UPLOADS = ("receiving", "content-range")  # the endpoints for clients that send the bytes of a file instead of its path
+UPLOADS = ("receiving",)  # the endpoints for clients that send the bytes of a file instead of its path
 TUS = ("tus-resumable", "post /files")
-DOWNLOADS_IN_PARTS = ("206",)
-CONDITIONS = ("if-match", "412")
+CONDITIONS = tuple(
+    f"412 post /{kind}/{{{record_id}}}/{action}"
+    for kind, record_id in (("files", "file_id"), ("deliveries", "delivery_id"), ("batches", "batch_id"))
+    for action in ("cancel", "pause", "resume", "retry")
+)
 
 
 @dataclass(frozen=True)
@@ -26,7 +29,6 @@ WAITING = (
     Waiting(Row.BROKEN_OFF, "in a client's own upload", UPLOADS),
     Waiting(Row.DIGEST, "tus: 460", TUS),
     Waiting(Row.AGAIN, "cancelled · expired: uploads only, a worker is stopped by its file's fence", UPLOADS),
-    Waiting(Row.RANGE, "416: until there are ranges, all are ignored", DOWNLOADS_IN_PARTS),
     Waiting(Row.CONTENT_RANGE, "all of it", UPLOADS),
     Waiting(Row.TUS, "all of it", TUS),
     Waiting(Row.LATE, "state change with an old `If-Match`", CONDITIONS),
@@ -35,7 +37,10 @@ WHOLLY_WAITING = frozenset(waiting.row for waiting in WAITING if waiting.part ==
 
 
 def vocabulary(description: object) -> Iterator[str]:
-    """Yield every name, text and path of an OpenAPI document, and its routes as `post /files`; all in lower case."""
+    """Yield every name, text and path of an OpenAPI document; all in lower case.
+
+    Yield its routes as `post /files`, and the statuses of their answers as `201 post /files`.
+    """
     if isinstance(description, str):
         yield description.lower()
     elif isinstance(description, list):
@@ -47,3 +52,6 @@ def vocabulary(description: object) -> Iterator[str]:
             yield from vocabulary(value)
             if name.startswith("/"):
                 yield from (f"{method} {name}" for method in value)
+                yield from (
+                    f"{status} {method} {name}" for method, route in value.items() for status in route["responses"]
+                )

@@ -94,11 +94,8 @@ class ContentDeletion(Protocol):
         """Do what `sweep` does for each of the contents."""
 
 
-class UploadContents(ContentDeletion, Protocol):
-    """Contents of ordered uploads. Each of their chunks has the fence of the request that stored it."""
-
-    def new_id(self) -> RecordId:
-        """Return an id for a content that does not exist yet."""
+class UploadContents(ContentWriting, ContentDeletion, Protocol):
+    """Contents of uploads. Each chunk of an ordered upload has the fence of the request that stored it."""
 
     async def open_upload(
         self,
@@ -119,7 +116,7 @@ class UploadContents(ContentDeletion, Protocol):
         """Return the bytes that do not fill a chunk yet, or None. Raises ChunkCorrupt."""
 
 
-class Contents(ContentReading, ContentWriting, UploadContents, Protocol):
+class Contents(ContentReading, UploadContents, Protocol):
     """All that workers need of contents."""
 
 

@@ -31,7 +31,8 @@ class Uploads(Protocol):
     async def take(self, file_id: RecordId, *, holder: str, new_content_id: RecordId) -> File | None:
         """Take a file that is RECEIVING and has no holder, and return it under its next fence. Otherwise return None.
 
-        A file of which no byte counts yet gets the new content: what an earlier request may have stored is given up.
+        An ordered upload of which no byte counts yet gets the new content: what an earlier request may have stored is
+        given up. So does a file without a content.
         The upload's time to expire begins anew.
         """
 
@@ -46,6 +47,12 @@ class Uploads(Protocol):
 
         While the length is not known, the file's length grows with the offset.
         """
+
+    async def note_stored(self, lease: Lease, length: int) -> None:
+        """Count more bytes of a parallel upload, for people who watch. Bytes that are sent again count again."""
+
+    async def name_digest(self, lease: Lease, sha256: str) -> None:
+        """Note the SHA-256 of all bytes, which the client names at the end."""
 
     async def let_go(self, lease: Lease) -> None:
         """End the holding. The upload's time to expire begins anew. Do nothing if the file is no longer held."""
