@@ -27,6 +27,13 @@ $(VENV)/dev: $(VENV)/run requirements-dev.txt
 	@$(PIP_INSTALL) -r requirements-dev.txt
 	@touch $@
 
+# Upload clients from npm. The option leaves their own install scripts alone.
+NPM := $(BIN)/python -m tests.clients.npm
+$(VENV)/clients: $(VENV)/dev tests/clients/package.json tests/clients/package-lock.json
+	@echo "installing the upload clients from npm that the tests run"
+	@$(NPM) ci --prefix tests/clients --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null
+	@touch $@
+
 demo: $(VENV)/run ## send FILE to a remote server started for the demo and verify the copy (without FILE: 64 random MiB)
 	@exec $(BIN)/python -m gridhaul.embedded demo $${FILE:+"$$FILE"}
 
@@ -40,16 +47,16 @@ restore-auth: $(VENV)/run ## restore the accounts of dumps/ to GRIDHAUL_MONGO_UR
 	@$(if $(GRIDHAUL_MONGO_URL)$(GRIDHAUL_MONGO_URL_FILE),,GRIDHAUL_MONGO_URL_FILE="$(or $(DATA),var/up)/secrets/mongo_url") \
 		$(BIN)/python -m gridhaul.storage.accounts.dumps restore
 
-test: $(VENV)/dev ## run all tests, against real servers: ARGS="pytest options"
+test: $(VENV)/clients ## run all tests, against real servers: ARGS="pytest options"
 	@$(UNPRIVILEGED) $(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
-faults: $(VENV)/dev ## inject every fault into real processes and count the outcomes: RUNS=n ONLY=7,8,storm SEED=n LANES=n
+faults: $(VENV)/clients ## inject every fault into real processes and count the outcomes: RUNS=n ONLY=7,8,storm SEED=n LANES=n
 	@$(UNPRIVILEGED) $(BIN)/python -m tests.faults $(if $(RUNS),--runs $(RUNS)) $(if $(ONLY),--only "$(ONLY)") $(if $(SEED),--seed $(SEED)) $(if $(LANES),--lanes $(LANES))
 
 fuzz: $(VENV)/dev ## send generated requests to both services and generated text to the parsers, for half an hour: FUZZ_EXAMPLES=n SEED=n
 	@$(BIN)/python -m tests.fuzz --examples $(or $(FUZZ_EXAMPLES),100000) $(if $(SEED),--seed $(SEED))
 
-bench: $(VENV)/dev ## measure every case and its peers: ONLY=ingest,egress RUNS=n LARGEST=GiB SIZE=MiB SET=NAME=VALUE
+bench: $(VENV)/clients ## measure every case and its peers: ONLY=ingest,egress RUNS=n LARGEST=GiB SIZE=MiB SET=NAME=VALUE
 	@$(BIN)/python -m bench $(if $(ONLY),--only "$(ONLY)") $(if $(RUNS),--runs "$(RUNS)") $(if $(LARGEST),--largest "$(LARGEST)") \
 		$(if $(SIZE),--size "$(SIZE)") $(foreach one,$(SET),--set "$(one)")
 

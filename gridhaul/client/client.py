@@ -17,10 +17,11 @@ from gridhaul.client.errors import ClientError
 from gridhaul.client.filters import NO_FILTERS, ListFilters
 from gridhaul.client.polling import LONGEST_SECONDS, LONGEST_WAITING_SECONDS, Pauses
 from gridhaul.client.records import CHECK_OVER, CheckOrder, CheckRecord, DeliveryRecord, FileRecord
+from gridhaul.client.uploads import Uploads
 from gridhaul.transfer.model import IfChanged, IfExists
 from gridhaul.transfer.states import Action
 
-FILE_OVER = frozenset({"FAILED", "CANCELLED", "DELETED"})
+FILE_OVER = frozenset({"FAILED", "CANCELLED", "EXPIRED", "DELETED"})
 DELIVERY_OVER = frozenset({"DELIVERED", "FAILED", "CANCELLED"})
 
 
@@ -74,7 +75,7 @@ class Transfer:
 class Client:
     """A client of the api, used as a context manager.
 
-    `batches`, `downloads`, `accounts` and `keys` hold the requests about these.
+    `batches`, `downloads`, `uploads`, `accounts` and `keys` hold the requests about these.
 
     The client retries a request that gets no answer, or 429, 502, 503 or 504, for `patience_seconds`; `on_retry`
     receives the error before each retry. Requests that are not safe to repeat say so, and are retried only while the
@@ -100,6 +101,7 @@ class Client:
         self._connection = Connection(url, token, budget, tls=tls)
         self.batches = Batches(self._connection)
         self.downloads = Downloads(self._connection)
+        self.uploads = Uploads(self._connection)
         self.accounts = Accounts(self._connection, current_password)
         self.keys = Keys(self._connection, current_password)
 
@@ -180,6 +182,15 @@ class Client:
             if transfer.over:
                 return
             time.sleep(_pause(pauses, transfer))
+
+    def follow_storing(self, file: FileRecord) -> Iterator[Transfer]:
+        """Yield the file from its record on, until it is STORED or will never be."""
+        pauses, transfer = Pauses(), self._transfer(file, None)
+        yield transfer
+        while transfer.state != "STORED" and not transfer.over:
+            time.sleep(_pause(pauses, transfer))
+            transfer = self._transfer(self.file(file["file_id"]), None)
+            yield transfer
 
     def follow_delivery(self, file: FileRecord, delivery: DeliveryRecord) -> Iterator[Transfer]:
         """Yield the file's delivery from its record on, until the delivery is over."""

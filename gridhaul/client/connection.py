@@ -2,6 +2,7 @@
 
 import os
 import ssl
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -150,6 +151,22 @@ class Connection:
         """Let `take` read the successful answer to a GET. Each attempt asks `headers` for its headers anew."""
         self._retrying(can_retry)(self._receive, path, headers, take)
 
+    def exchange(
+        self,
+        method: str,
+        path: str,
+        *,
+        can_retry: Callable[[BaseException], bool],
+        pause: Callable[[float], None] = time.sleep,
+        **parts: Any,
+    ) -> httpx2.Response:
+        """Return the successful answer to a request. Between two attempts, `pause` gets the seconds to wait.
+
+        A body that is no bytes must begin anew each time it is iterated.
+        """
+        request = self._http.build_request(method, path, **parts)
+        return self._retrying(can_retry).copy(sleep=pause)(self._answer, request)
+
     def _receive(
         self, path: str, headers: Callable[[], Mapping[str, str]], take: Callable[[httpx2.Response], None]
     ) -> None:
@@ -177,12 +194,17 @@ class Connection:
         )
 
     def _once(self, request: httpx2.Request) -> dict[str, Any]:
+        return _decode(self._answer(request))
+
+    def _answer(self, request: httpx2.Request) -> httpx2.Response:
         try:
             response = self._http.send(request)
         except httpx2.RequestError as error:
             raise _unanswered(request, error) from error
         self._answered_at = date_of(response.headers)
-        return _decode(response)
+        if not response.is_success:
+            raise _refusal(response)
+        return response
 
     def _report(self, state: RetryCallState) -> None:
         if isinstance(error := _error_of(state), ClientError):
@@ -239,14 +261,14 @@ def _pause_seconds(state: RetryCallState) -> float:
 
 
 def _decode(response: httpx2.Response) -> dict[str, Any]:
-    """Return the JSON body of a successful answer, empty for 204. Raises ApiError for every other answer."""
+    """Return the JSON body of a successful answer, empty for 204. Raises ApiError if it is no JSON object."""
     if response.status_code == httpx2.codes.NO_CONTENT:
         return {}
     try:
         body = response.json()
     except ValueError:
         body = None
-    if response.is_success and isinstance(body, dict):
+    if isinstance(body, dict):
         return body
     raise _refusal(response)
 

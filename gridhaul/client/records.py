@@ -28,24 +28,34 @@ class EventRecord(TypedDict):
     revision: int
 
 
+class UploadRecord(TypedDict):
+    """How far the client of an upload has come. Bytes before `offset` are durable."""
+
+    door: str
+    offset: int
+    expires_at: str
+    address: str
+
+
 class FileRecord(TypedDict):
     """A file as the api shows it; see `GET /files/{file_id}`."""
 
     file_id: str
     batch_id: str | None
     name: str
-    file_path: str
+    file_path: str | None  # None: the file was uploaded
     mtime: str | None
     deliver_to: DestinationRecord | list[DestinationRecord] | None
     content_type: str
-    length: int
+    length: int | None  # None: the client of the upload has not named the length yet
     chunk_size: int
-    chunk_count: int
+    chunk_count: int | None
+    upload: UploadRecord | None  # of a file that is RECEIVING
     state: str
     layout: str | None
     stored_bytes: int
     checked_bytes: int
-    if_changed: str
+    if_changed: str | None
     rate: float | None
     digests: dict[str, str]
     attempts: int
@@ -57,6 +67,11 @@ class FileRecord(TypedDict):
     updated_at: str
     links: dict[str, str]
     history: NotRequired[list[EventRecord]]  # only in `GET /files/{file_id}`
+
+
+def known_length(file: FileRecord) -> int:
+    """Return the length of a file in bytes; of an upload that has not named it yet, the bytes that have arrived."""
+    return file["stored_bytes"] if file["length"] is None else file["length"]
 
 
 def destinations(file: FileRecord) -> list[DestinationRecord]:

@@ -1,11 +1,13 @@
 """Memory twins of the contents and of their intake, over plain dicts."""
 
+import itertools
 import shutil
 import time
 from collections.abc import Collection, Generator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 from gridhaul.storage.content.verified_stream import (
     ManifestPage,
@@ -15,7 +17,7 @@ from gridhaul.storage.content.verified_stream import (
     verified_range,
 )
 from gridhaul.transfer.bundle import CheckedContent, WholeContent
-from gridhaul.transfer.chunking import MANIFEST_PAGE_CHUNKS, chunk_length, chunks_of_range
+from gridhaul.transfer.chunking import CHUNK_BYTES, MANIFEST_PAGE_CHUNKS, chunk_length, chunks_of_range
 from gridhaul.transfer.digest import DIGEST_BYTES, manifest_root
 from gridhaul.transfer.errors import (
     ChunkConflict,
@@ -31,7 +33,7 @@ from gridhaul.transfer.errors import (
     StaleFence,
     StateConflict,
 )
-from gridhaul.transfer.model import Content, FreeSpace, RecordId, Seal
+from gridhaul.transfer.model import Content, FreeSpace, RecordId, Seal, Tail
 from gridhaul.transfer.ports.contents import Chunks, Contents, Intake
 from gridhaul.transfer.states import ContentState, Layout
 from tests.contracts.memory_registry import Row, new_id
@@ -45,6 +47,8 @@ class MemoryContents:
     def __init__(self, *, sweep_after_seconds: float) -> None:
         self.rows: dict[RecordId, Row[Content]] = {}
         self.chunks: dict[RecordId, dict[int, tuple[bytes, bytes]]] = {}  # the data and its digest, by number
+        self.fences: dict[RecordId, dict[int, int]] = {}  # of the chunks of ordered uploads, by number
+        self.tails: dict[RecordId, tuple[int, Tail]] = {}  # the open tail and its fence
         self.manifests: dict[RecordId, bytes] = {}
         self._sweep_after_seconds = sweep_after_seconds
 
@@ -54,22 +58,61 @@ class MemoryContents:
     async def open(
         self, content_id: RecordId, *, file_id: RecordId, filename: str, content_type: str, length: int, fence: int
     ) -> Content:
+        made = {"filename": filename, "content_type": content_type, "length": length}
+        return self._opened(content_id, file_id, fence, **made).record
+
+    async def open_upload(
+        self,
+        content_id: RecordId,
+        *,
+        file_id: RecordId,
+        filename: str,
+        content_type: str,
+        length: int | None,
+        fence: int,
+    ) -> Content:
+        made = {"filename": filename, "content_type": content_type, "length": length or 0}
+        row = self._opened(content_id, file_id, fence, **made, open_ended=length is None)
+        if length is not None and row.record.open_ended:
+            row.record = replace(row.record, length=length, open_ended=False)
+        row.record = replace(row.record, replaceable=True, layout=row.record.layout or Layout.GRIDFS)
+        return row.record
+
+    def _opened(self, content_id: RecordId, file_id: RecordId, fence: int, **made: Any) -> Row[Content]:
+        """Make the content with these fields, or take it over with a higher fence."""
         if content_id not in self.rows:
-            made = Content(
-                id=content_id,
-                filename=filename,
-                content_type=content_type,
-                length=length,
-                state=ContentState.OPEN,
-                fence=fence,
-                refs=(file_id,),
-            )
-            self.rows[content_id] = Row(record=made)
+            new = Content(id=content_id, state=ContentState.OPEN, fence=fence, refs=(file_id,), **made)
+            self.rows[content_id] = Row(record=new)
         row = self.rows[content_id]
         if row.record.state is ContentState.DELETING or row.record.fence > fence:
             raise LeaseLost(f"content {content_id}, fence {fence}")
         row.record = replace(row.record, fence=fence)
-        return row.record
+        return row
+
+    async def tail(self, content_id: RecordId) -> Tail | None:
+        _, tail = self.tails.get(content_id, (0, None))
+        return tail
+
+    def replace_chunks(
+        self, content_id: RecordId, first: int, chunks: Sequence[bytes], digests: Sequence[bytes], *, fence: int
+    ) -> None:
+        """Store chunks of an ordered upload under the fence, whoever has opened the content since."""
+        held, fences = self.chunks.setdefault(content_id, {}), self.fences.setdefault(content_id, {})
+        new = dict(enumerate(zip(chunks, digests, strict=True), first))
+        repeated = held.keys() & new.keys()
+        for n, entry in new.items():
+            if n not in repeated or fences.get(n, fence) < fence:
+                held[n], fences[n] = entry, fence
+            elif fences.get(n) != fence:
+                raise StaleFence("Another request has continued the upload since.")
+            elif held[n] != entry:
+                raise ChunkConflict(f"Chunk {n} is stored with other bytes.")
+
+    def put_tail(self, content_id: RecordId, tail: Tail, *, fence: int) -> None:
+        """Store an open tail under the fence, whoever has opened the content since."""
+        if self.tails.get(content_id, (0, None))[0] > fence:
+            raise StaleFence("Another request has continued the upload since.")
+        self.tails[content_id] = (fence, tail)
 
     async def get(self, content_id: RecordId) -> Content | None:
         row = self.rows.get(content_id)
@@ -86,6 +129,10 @@ class MemoryContents:
         numbers = chunks_of_range(start, stop)
         batches = (batch for batch in self._batches(content.id) if batch[0][0] in numbers)
         return verified_range(content, batches, self._checked_page_of(content), start=start, stop=stop)
+
+    def read_open(self, content: Content) -> Chunks:
+        batches = (batch for batch in self._batches(content.id) if batch[0][0] < content.chunk_count)
+        return verified_range(content, batches, self._stored_page_of(content.id), start=0, stop=content.length)
 
     async def read_whole(self, content_ids: Collection[RecordId]) -> Mapping[RecordId, CheckedContent]:
         there = [self.rows[content_id].record for content_id in content_ids if content_id in self.rows]
@@ -135,6 +182,8 @@ class MemoryContents:
 
     def _delete_bytes(self, content_id: RecordId) -> None:
         self.chunks.pop(content_id, None)
+        self.fences.pop(content_id, None)
+        self.tails.pop(content_id, None)
         self.manifests.pop(content_id, None)
 
     def _batches(self, content_id: RecordId) -> Generator[list[NumberedChunk]]:
@@ -146,6 +195,15 @@ class MemoryContents:
 
         def page(number: int) -> bytes:
             return self.manifests.get(content_id, b"")[number * page_bytes : (number + 1) * page_bytes]
+
+        return page
+
+    def _stored_page_of(self, content_id: RecordId) -> ManifestPage:
+        held = self.chunks.get(content_id, {})
+
+        def page(number: int) -> bytes:
+            numbers = range(number * MANIFEST_PAGE_CHUNKS, (number + 1) * MANIFEST_PAGE_CHUNKS)
+            return b"".join(held[n][1] for n in itertools.takewhile(held.__contains__, numbers))
 
         return page
 
@@ -170,7 +228,8 @@ class MemoryIntake:
     async def digests(self, content_id: RecordId, *, first: int, count: int) -> bytes:
         content = self._content(content_id).record
         held = self._contents.chunks.get(content_id, {})
-        numbers = range(first, min(first + count, content.chunk_count))
+        end = first + count if content.open_ended else min(first + count, content.chunk_count)
+        numbers = range(first, end)
         return b"".join(b"\x01" + held[n][1] if n in held else NOT_HELD for n in numbers)
 
     async def store(
@@ -178,10 +237,13 @@ class MemoryIntake:
     ) -> bool:
         row = self._content(content_id, fence=fence)
         self._check_lengths(row.record, first, chunks)
-        held = self._contents.chunks.setdefault(content_id, {})
-        new = dict(enumerate(zip(chunks, digests, strict=True), first))
         if row.record.state is ContentState.SEALED:
             raise ContentSealed("The content is sealed.")
+        if row.record.replaceable:
+            self._contents.replace_chunks(content_id, first, chunks, digests, fence=fence)
+            return True
+        held = self._contents.chunks.setdefault(content_id, {})
+        new = dict(enumerate(zip(chunks, digests, strict=True), first))
         for n, (_, digest) in new.items():
             if n in held and held[n][1] != digest:
                 raise ChunkConflict(f"Chunk {n} is stored with other bytes.")
@@ -191,6 +253,14 @@ class MemoryIntake:
         before = len(held)
         held.update(new)
         return len(held) > before
+
+    async def store_tail(self, content_id: RecordId, *, fence: int, n: int, data: bytes, digest: bytes) -> None:
+        content = self._content(content_id, fence=fence).record
+        if content.state is ContentState.SEALED or not content.replaceable:
+            raise ContentSealed("The content takes no open tail.")
+        if not 0 < len(data) < CHUNK_BYTES:
+            raise LengthMismatch("A tail has fewer bytes than a chunk, and at least one.")
+        self._contents.put_tail(content_id, Tail(n=n, data=data), fence=fence)
 
     async def store_whole(self, contents: Sequence[WholeContent]) -> Mapping[RecordId, Layout]:
         layouts = {one.id: await self._store_one(one) for one in contents}
@@ -219,13 +289,16 @@ class MemoryIntake:
     async def seal(self, content_id: RecordId, *, fence: int, seal: Seal) -> Content:
         row = self._content(content_id, fence=fence)
         content = row.record
-        if content.length != seal.length:
+        if content.open_ended or content.length != seal.length:
             raise LengthMismatch(f"The content was opened with a length of {content.length} bytes.")
         if content.state is ContentState.SEALED:
             if (content.sha256, content.manifest_root) != (seal.sha256, seal.manifest_root):
                 raise ContentSealed("The content is sealed, with other digests.")
             return content
         held = self._contents.chunks.get(content_id, {})
+        if content.replaceable:
+            for n in [n for n in held if n >= content.chunk_count]:
+                del held[n]
         if missing := [str(n) for n in range(content.chunk_count) if n not in held]:
             raise ContentIncomplete(f"Chunks are missing: {', '.join(missing[:100])}.")
         manifest = b"".join(held[n][1] for n in range(content.chunk_count))
@@ -267,11 +340,12 @@ class MemoryIntake:
         return row
 
     def _check_lengths(self, content: Content, first: int, chunks: Sequence[bytes]) -> None:
-        if first + len(chunks) > content.chunk_count:
+        if not content.open_ended and first + len(chunks) > content.chunk_count:
             raise ChunkOutOfRange(f"The content has {content.chunk_count} chunks.")
         for n, chunk in enumerate(chunks, first):
-            if len(chunk) != chunk_length(content.length, n):
-                raise LengthMismatch(f"Chunk {n} must have {chunk_length(content.length, n)} bytes.")
+            length = CHUNK_BYTES if content.open_ended else chunk_length(content.length, n)
+            if len(chunk) != length:
+                raise LengthMismatch(f"Chunk {n} must have {length} bytes.")
 
 
 def _check(contents: MemoryContents, intake: MemoryIntake) -> None:

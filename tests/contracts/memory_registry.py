@@ -125,7 +125,7 @@ class MemoryRecords(Generic[Leasable, S]):
 
     def __init__(self, *, lease_seconds: float) -> None:
         self.rows: dict[RecordId, Row[Leasable]] = {}
-        self._lease_seconds = lease_seconds
+        self.lease_seconds = lease_seconds
 
     async def get(self, record_id: RecordId) -> Leasable | None:
         row = self.rows.get(record_id)
@@ -227,7 +227,7 @@ class MemoryRecords(Generic[Leasable, S]):
         return row
 
     def _hold(self, row: Row[Leasable]) -> None:
-        row.lease_until = row.hint_at = time.monotonic() + self._lease_seconds
+        row.lease_until = row.hint_at = time.monotonic() + self.lease_seconds
         row.hinted_at = None
 
     def _change(self, row: Row[Leasable], changes: Mapping[str, Any], *, who: str | None = None) -> None:
@@ -251,19 +251,23 @@ class MemoryFiles(MemoryRecords[File, FileState]):
 
     def __init__(self, *, lease_seconds: float) -> None:
         super().__init__(lease_seconds=lease_seconds)
-        self._by_key: dict[tuple[str, str], RecordId] = {}
+        self.by_key: dict[tuple[str, str], RecordId] = {}
 
     async def register(self, new: NewFile) -> tuple[File, bool]:
+        return self._registered(new, FileState.REGISTERED)
+
+    def _registered(self, new: NewFile, state: FileState) -> tuple[File, bool]:
+        """Register the file in this state, as `register` does."""
         if new.idempotency_key is not None:
             key = (new.owner, new.idempotency_key)
-            if key in self._by_key:
-                return self.rows[self._by_key[key]].record, False
+            if key in self.by_key:
+                return self.rows[self.by_key[key]].record, False
         now = wall_clock()
         values = {name: getattr(new, name) for name in NewFile.__slots__ if name != "idempotency_key"}
-        file = File(id=new_id(), state=FileState.REGISTERED, created_at=now, updated_at=now, **values)
+        file = File(id=new_id(), state=state, created_at=now, updated_at=now, **values)
         self.rows[file.id] = waiting_row(file, who=new.owner if new.batch_id is None else None)
         if new.idempotency_key is not None:
-            self._by_key[new.owner, new.idempotency_key] = file.id
+            self.by_key[new.owner, new.idempotency_key] = file.id
         return self.rows[file.id].record, True
 
     async def page(self, selection: Selection, *, limit: int, after: File | None) -> Sequence[File]:
@@ -349,7 +353,7 @@ class MemoryFiles(MemoryRecords[File, FileState]):
                 await self.release(lease, FileState.REGISTERED, delay_seconds=0, **fewer)
 
     async def find_by_key(self, owner: str, idempotency_key: str) -> File | None:
-        file_id = self._by_key.get((owner, idempotency_key))
+        file_id = self.by_key.get((owner, idempotency_key))
         return self.rows[file_id].record if file_id else None
 
     def _at_rest(self, row: Row[File]) -> None:
@@ -605,6 +609,8 @@ def task_of(record: Any, usual: TaskName) -> TaskName:
         return usual
     if record.state is FileState.DELETING:
         return TaskName.DELETE_FILE
+    if record.state is FileState.RECEIVING:
+        return TaskName.EXPIRE_UPLOAD
     new = record.state is FileState.REGISTERED and not record.attempts and record.content_id is None
     return storing_task(length=record.length, queue=record.queue) if new else usual
 

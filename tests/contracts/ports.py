@@ -26,6 +26,7 @@ from gridhaul.storage.deliveries import MongoDeliveries
 from gridhaul.storage.files import MongoFiles
 from gridhaul.storage.heartbeats import MongoHeartbeatLookup, MongoHeartbeats
 from gridhaul.storage.seen_targets import MongoSeenTargets
+from gridhaul.storage.uploads import MongoUploads
 from gridhaul.transfer.batches import BatchTarget, Choice, NewBatch
 from gridhaul.transfer.model import (
     Destination,
@@ -59,6 +60,7 @@ from gridhaul.transfer.ports.heartbeats import HeartbeatLookup, Heartbeats
 from gridhaul.transfer.ports.hints import Agenda, WaitingOwners
 from gridhaul.transfer.ports.lists import ListIntake, UsedLists
 from gridhaul.transfer.ports.targets import SeenTargets
+from gridhaul.transfer.ports.uploads import ExpiringUploads, Uploads
 from gridhaul.transfer.states import STORABLE, FileState
 from tests.contracts.memory_accounts import MemoryAccounts, MemoryUsage
 from tests.contracts.memory_batches import (
@@ -77,6 +79,7 @@ from tests.contracts.memory_member_deletion import MemoryMemberDeletion
 from tests.contracts.memory_path_lists import MemoryPathLists
 from tests.contracts.memory_registry import MemoryAgenda, MemoryDeliveries, MemoryFiles
 from tests.contracts.memory_seen_targets import MemorySeenTargets
+from tests.contracts.memory_uploads import MemoryUploads
 
 LONG_LEASE_SECONDS = 60.0
 SHORT_LEASE_SECONDS = 0.15
@@ -109,9 +112,14 @@ class Lists(ListIntake, UsedLists, Protocol):
     """Lists as the api and as workers use them."""
 
 
+class AllUploads(Uploads, ExpiringUploads, Protocol):
+    """Uploads as the api and as workers use them."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Ports:
     files: Files
+    uploads_living: Callable[[float], AllUploads]  # takes the seconds after which an upload expires
     deliveries: Deliveries
     checks: Checks
     agenda: Agenda
@@ -143,6 +151,7 @@ def memory_ports(*, lease_seconds: float, sweep_after_seconds: float = SWEEP_AFT
     accounts, heartbeat_lookup = MemoryAccounts(), MemoryHeartbeatLookup()
     return Ports(
         files=files,
+        uploads_living=lambda seconds: MemoryUploads(files, lifetime_seconds=seconds),
         deliveries=deliveries,
         checks=checks,
         agenda=MemoryAgenda(files.rows, deliveries.rows, contents.rows, checks.rows, batches.rows, lanes.rows),
@@ -171,6 +180,7 @@ def mongo_ports(database: Database, *, lease_seconds: float, sweep_after_seconds
     deliveries = MongoDeliveries(database, lease_seconds=lease_seconds, sweep_seconds=sweep_after_seconds)
     return Ports(
         files=files,
+        uploads_living=lambda seconds: MongoUploads(database, lease_seconds=lease_seconds, lifetime_seconds=seconds),
         deliveries=deliveries,
         checks=MongoChecks(database, lease_seconds=lease_seconds),
         agenda=MongoAgenda(database),

@@ -23,6 +23,7 @@ NOT_MADE = "Repr-Digest must be"
 # The problem codes that refuse well-formed requests, each with the fact that decides and that no schema can state.
 BEYOND_A_SCHEMA = {
     "chunk_out_of_range": "the number of chunks of a content",
+    "content_differs": "the digest of the stored bytes and the time of their seal",
     "digest_mismatch": "the bytes that are stored or sent",
     "digest_required": "the request needs one of two headers",
     "idempotency_conflict": "the earlier request with the same key",
@@ -32,6 +33,7 @@ BEYOND_A_SCHEMA = {
     "not_combinable": "the parameters of lists that an index serves",
     "not_a_regular_file": "the kind of file under a path",
     "pattern_invalid": "the patterns that gitignore has",
+    "range_not_satisfiable": "the length of a content",
     "target_unknown": "the configured targets",
 }
 
@@ -61,6 +63,8 @@ def filter_failure(context: HookContext, failure: Failure, case: AnyCase, respon
     """Return False, which drops the failure, if a well-formed request was refused for a fact that no schema states."""
     if not isinstance(failure, RejectedPositiveData):
         return True
+    if case.method.upper() == "HEAD":  # its answer has no body that could name the fact
+        return False
     problem = json.loads(response.content)
     if problem["detail"].startswith(NOT_MADE):
         return False

@@ -1,0 +1,122 @@
+"""The notes of uploads that are kept on this machine, so that a later command goes on with an upload.
+
+A note is a file of JSON lines to which lines are only appended. A line that a crash has cut off counts as missing, and
+so costs nothing: without the line of the address, the request that begins the upload is repeated with its key.
+"""
+
+import fcntl
+import json
+import os
+import secrets
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from gridhaul.client.upload_errors import AlreadyRunning
+from gridhaul.transfer.digest import fingerprint
+
+KEPT_SECONDS = 30 * 86_400  # the server lets an upload expire earlier, unless its operator has set a longer time
+
+
+class KeptUpload:
+    """The note of one upload. `address` is None until the api has said it; `is_new` is True if no note was kept."""
+
+    def __init__(self, descriptor: int, path: Path, about: dict[str, str], *, durable: bool) -> None:
+        self.path = path
+        self._descriptor = descriptor
+        self._about = about
+        self._durable = durable
+        noted = _noted(os.pread(descriptor, os.fstat(descriptor).st_size, 0))
+        self.address = noted.get("address")
+        self.idempotency_key = noted.get("idempotency_key", "")
+        self.is_new = not self.idempotency_key
+        if self.is_new:
+            self.begin_anew()
+
+    def note_address(self, address: str) -> None:
+        self.address = address
+        self._append({"address": address})
+
+    def begin_anew(self) -> None:
+        """Forget the upload, and make the key of the next one."""
+        self.address, self.is_new = None, True
+        self.idempotency_key = fingerprint(str(self.path), secrets.token_hex(16))
+        os.ftruncate(self._descriptor, 0)
+        self._append({**self._about, "idempotency_key": self.idempotency_key})
+
+    def forget(self) -> None:
+        """Remove the note."""
+        self.path.unlink(missing_ok=True)
+
+    def _append(self, line: dict[str, str]) -> None:
+        os.write(self._descriptor, json.dumps(line).encode() + b"\n")
+        if self._durable:
+            os.fsync(self._descriptor)
+
+
+class UploadNotes:
+    """The directory of the notes."""
+
+    def __init__(self, directory: Path) -> None:
+        """Make the directory if it does not exist, and remove notes of long ago. Raises OSError."""
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._directory = directory
+        self._remove_old()
+
+    @contextmanager
+    def keep(self, about: dict[str, str], *, durable: bool) -> Iterator[KeptUpload]:
+        """Yield the note of the upload that `about` describes in full; nobody else uses the note inside the context.
+
+        A `durable` note outlives a crash of the machine. Raises AlreadyRunning, OSError.
+        """
+        path = self._directory / f"{fingerprint(*about.keys(), *about.values())}.json"
+        descriptor = _locked(path)
+        try:
+            if durable:
+                _make_durable(self._directory)
+            yield KeptUpload(descriptor, path, about, durable=durable)
+        finally:
+            os.close(descriptor)
+
+    def _remove_old(self) -> None:
+        """Remove notes that nobody has written for so long that their uploads have expired."""
+        for path in self._directory.glob("*.json"):
+            with suppress(OSError, AlreadyRunning):
+                if time.time() - path.stat().st_mtime > KEPT_SECONDS:
+                    descriptor = _locked(path)
+                    path.unlink()
+                    os.close(descriptor)
+
+
+def _locked(path: Path) -> int:
+    """Open the note, and lock it. Raises AlreadyRunning, OSError."""
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.path.samestat(os.fstat(descriptor), path.stat()):
+                return descriptor
+        except BlockingIOError:
+            os.close(descriptor)
+            raise AlreadyRunning("Another command sends this file now; wait for its end.") from None
+        except FileNotFoundError:  # another command has just ended, and removed the note before it was locked
+            pass
+        os.close(descriptor)
+
+
+def _noted(text: bytes) -> dict[str, str]:
+    noted: dict[str, str] = {}
+    for line in text.split(b"\n")[:-1]:
+        with suppress(ValueError):
+            if isinstance(values := json.loads(line), dict):
+                noted |= {name: value for name, value in values.items() if isinstance(value, str)}
+    return noted
+
+
+def _make_durable(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

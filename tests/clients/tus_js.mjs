@@ -1,0 +1,27 @@
+// Uploads a file with tus-js-client. Argument: a JSON object {endpoint, token, path, name, options}.
+// Prints a JSON object {url}, or {error} with exit code 1.
+import { createReadStream, statSync } from 'node:fs'
+import { PassThrough } from 'node:stream'
+import { Upload } from 'tus-js-client'
+
+const { endpoint, token, path, name, options = {} } = JSON.parse(process.argv[2])
+const size = statSync(path).size
+// tus-js-client asks a stream of a file for its path and its size, so a stream of unknown length must be another one.
+const file = createReadStream(path)
+const source = options.uploadLengthDeferred ? file.pipe(new PassThrough()) : file
+const upload = new Upload(source, {
+  endpoint,
+  headers: { Authorization: `Bearer ${token}` },
+  metadata: { filename: name, filetype: 'application/octet-stream' },
+  retryDelays: Array(60).fill(200),
+  ...(options.uploadLengthDeferred ? {} : { uploadSize: size }),
+  ...options,
+  onError(error) {
+    console.log(JSON.stringify({ error: String(error) }))
+    process.exit(1)
+  },
+  onSuccess() {
+    console.log(JSON.stringify({ url: upload.url }))
+  },
+})
+upload.start()
