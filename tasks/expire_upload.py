@@ -16,7 +16,11 @@ async def expire(runtime: Runtime, file_id: str) -> None:
 
     If the worker is lost in between, gc deletes the bytes, and a recount gives back the quota.
     """
-    file = await runtime.uploads.expire(RecordId(file_id))
+    seen = await runtime.files.get(RecordId(file_id))
+    if seen is None:
+        return
+    await runtime.usage.announce(seen.owner)  # a recount between the two writes would take the bytes off once more
+    file = await runtime.uploads.expire(seen.id)
     if file is None:
         return
     await runtime.usage.release(file.owner, file.used_bytes)

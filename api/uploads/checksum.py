@@ -1,7 +1,6 @@
 """The checksum of one request's body: the extension `checksum` of tus 1.0.0."""
 
 import base64
-import binascii
 from collections.abc import AsyncIterator
 
 from gridhaul.transfer.digest import BODY_ALGORITHMS, body_hash
@@ -25,7 +24,7 @@ class Checksum:
             raise Malformed(f"Upload-Checksum must name one of {', '.join(BODY_ALGORITHMS)}.")
         try:
             return cls(algorithm, base64.b64decode(encoded.strip(), validate=True))
-        except binascii.Error:
+        except ValueError:  # binascii.Error, or a character that is not ASCII
             raise Malformed("Upload-Checksum must be an algorithm and a digest in base64.") from None
 
     async def of(self, body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

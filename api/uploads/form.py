@@ -79,14 +79,15 @@ async def _events(content_type: str, body: AsyncIterator[bytes]) -> AsyncGenerat
     if not boundary:
         raise Malformed("Content-Type must name the boundary of the form.")
     try:
-        parser = MultipartParser(boundary, reader.callbacks())
+        parser = MultipartParser(boundary, reader.callbacks(), max_header_size=HEADER_MAX_BYTES)
         async for part in body:
             parser.write(part)
             for event in reader.take():
                 yield event
-        parser.finalize()
     except FormParserError:
         raise Malformed("The body is not a form as RFC 7578 says.") from None
+    if not reader.is_over:
+        raise Malformed("The body ends before the last boundary of the form.")
 
 
 @dataclass(slots=True)
@@ -97,26 +98,26 @@ class _Reader:
     _header: bytearray = field(default_factory=bytearray)
     _value: bytearray = field(default_factory=bytearray)
     _headers: dict[bytes, bytes] = field(default_factory=dict)
+    is_over: bool = False  # True: the last boundary was read
 
     def callbacks(self) -> "MultipartCallbacks":
         return {
             "on_part_begin": self._headers.clear,
-            "on_header_field": lambda data, start, end: self._grow(self._header, data[start:end]),
-            "on_header_value": lambda data, start, end: self._grow(self._value, data[start:end]),
+            "on_header_field": lambda data, start, end: self._header.extend(data[start:end]),
+            "on_header_value": lambda data, start, end: self._value.extend(data[start:end]),
             "on_header_end": self._end_header,
             "on_headers_finished": self._begin,
             "on_part_data": lambda data, start, end: self._events.append(bytes(data[start:end])),
             "on_part_end": lambda: self._events.append(_End()),
+            "on_end": self._end,
         }
 
     def take(self) -> list[_Event]:
         events, self._events = self._events, []
         return events
 
-    def _grow(self, text: bytearray, data: bytes) -> None:
-        text += data
-        if len(text) > HEADER_MAX_BYTES:
-            raise Malformed("The header of a part is too long.")
+    def _end(self) -> None:
+        self.is_over = True
 
     def _end_header(self) -> None:
         self._headers[bytes(self._header).lower()] = bytes(self._value)

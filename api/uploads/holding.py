@@ -65,21 +65,25 @@ class Holdings:
     async def _take_over(self, file: File) -> File:
         holder, content_id = uuid4().hex, self._contents.new_id()
         taken = await self._uploads.take(file.id, holder=holder, new_content_id=content_id)
-        taken = taken or await self._wait_and_take(file.id, holder, content_id)
+        if taken is None:
+            file, taken = await self._wait_and_take(file, holder, content_id)
         if taken is None:
             raise LeaseLost(f"file {file.id} is not RECEIVING")
         if file.content_id is not None and taken.content_id != file.content_id:
             await self._contents.drop_ref(file.content_id, file.id)
         return taken
 
-    async def _wait_and_take(self, file_id: RecordId, holder: str, content_id: RecordId) -> File | None:
-        """Ask the holder to let go, and take the upload when it has, or by force when the time is over."""
-        await self._uploads.ask_to_let_go(file_id)
+    async def _wait_and_take(self, file: File, holder: str, content_id: RecordId) -> tuple[File, File | None]:
+        """Ask the holder to let go, and take the upload when it has, or by force when the time is over.
+
+        Return the file as it was seen before that, which names the content of the last holder, and as it was taken.
+        """
+        await self._uploads.ask_to_let_go(file.id)
         for _ in range(round(LET_GO_SECONDS / LOOK_SECONDS)):
             await asyncio.sleep(LOOK_SECONDS)
-            now = await self._uploads.get(file_id)
-            if now is None or now.state is not FileState.RECEIVING:
-                return None
-            if taken := await self._uploads.take(file_id, holder=holder, new_content_id=content_id):
-                return taken
-        return await self._uploads.force(file_id, holder=holder, new_content_id=content_id)
+            file = await self._uploads.get(file.id) or file
+            if file.state is not FileState.RECEIVING:
+                return file, None
+            if taken := await self._uploads.take(file.id, holder=holder, new_content_id=content_id):
+                return file, taken
+        return file, await self._uploads.force(file.id, holder=holder, new_content_id=content_id)

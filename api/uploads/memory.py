@@ -1,7 +1,7 @@
 """The memory of one process for the bytes of uploads, and how many requests may send such bytes at once."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 
 from gridhaul.process.fair_slots import FairSlots
@@ -13,27 +13,32 @@ TRY_AGAIN_SECONDS = 5
 
 
 class UploadMemory:
-    """A budget in bytes. One half is for the chunk that each request fills, the other for whole chunks on their way.
+    """A budget in bytes. One half is for what each request fills, the other for whole chunks on their way.
 
-    When the second half is short, requests send shorter segments, and wait before they read on.
+    An ordered request fills one chunk at a time, a parallel one all chunks of its segment. When the second half is
+    short, requests send shorter segments, and wait before they read on; `reclaim` is called, which frees what can be
+    done without.
     """
 
     def __init__(self, limit_bytes: int, *, turn_seconds: float = TURN_SECONDS) -> None:
         chunks = max(4, limit_bytes // CHUNK_BYTES)
         requests = chunks // 2
-        self._requests = FairSlots(limit=requests, limit_each=max(1, requests * 3 // 4))
+        self._most_each = max(1, requests * 3 // 4)
+        self._requests = FairSlots(limit=requests, limit_each=self._most_each)
         self._free_chunks = asyncio.Semaphore(chunks - requests)
         self._turn_seconds = turn_seconds
+        self.reclaim: Callable[[], None] = lambda: None
 
     @asynccontextmanager
-    async def hold(self, account: str) -> AsyncGenerator[None]:
-        """Hold the memory for one chunk inside the context. Raises UploadsBusy if none is free for `turn_seconds`.
+    async def hold(self, account: str, *, chunks: int = 1) -> AsyncGenerator[None]:
+        """Hold the memory that a request fills. Raises UploadsBusy if there is not enough of it for `turn_seconds`.
 
-        One account holds at most three quarters of it, so the rest is free for other accounts.
+        One account holds at most three quarters of it, so the rest is free for other accounts. A segment that is longer
+        than that waits until its account holds nothing.
         """
         try:
             async with asyncio.timeout(self._turn_seconds):
-                free = await self._requests.acquire(account)
+                free = await self._requests.acquire(account, count=min(chunks, self._most_each))
         except TimeoutError:
             raise UploadsBusy(
                 "The server, or your account, receives as many uploads at once as it may; "
@@ -52,7 +57,18 @@ class UploadMemory:
 
     async def take_chunk(self) -> None:
         """Wait for the memory of one whole chunk on its way."""
+        if self.is_short:
+            self.reclaim()
         await self._free_chunks.acquire()
+
+    async def take_free_chunks(self, count: int) -> bool:
+        """Take the memory of whole chunks if it is free, without waiting. Return whether it was."""
+        for taken in range(count):
+            if self.is_short:
+                self.free_chunks(taken)
+                return False
+            await self._free_chunks.acquire()  # a semaphore that is not short does not wait
+        return True
 
     def free_chunks(self, count: int) -> None:
         for _ in range(count):

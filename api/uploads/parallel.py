@@ -13,7 +13,7 @@ from api.schemas import LOCATION, Body, FileView, Length, ObjectName, OneOrSever
 from api.uploads.appending import finish
 from api.uploads.creating import Key, address, create_upload, upload_at
 from api.uploads.holding import Held
-from api.uploads.parallel_body import read_segment
+from api.uploads.parallel_body import checked_count, read_segment
 from api.uploads.parts import grant_of, upload_of
 from api.uploads.route import UploadRoute
 from api.uploads.states import has_all_bytes, refusal
@@ -159,17 +159,13 @@ async def put_chunks(
     """
     file = await _held(service, caller, upload_id, fence)
     parts = service.uploads
-    async with parts.memory.hold(file.owner):
-        segment = await read_segment(request, file, first=first, parts=parts)
+    async with parts.memory.hold(file.owner, chunks=checked_count(request, file, first)):
+        segment = await read_segment(request, first=first, stall_seconds=parts.stall_seconds)
         try:
             await parts.chunks.put(grant_of(file), segment)
             await parts.registry.note_stored(file.lease, segment.length)
         except LeaseLost:
-            parts.memory.free_chunks(len(segment.chunks))
             raise StaleFence("Another client holds this upload now.") from None
-        except BaseException:
-            parts.memory.free_chunks(len(segment.chunks))
-            raise
         await parts.parallel_digests.add(file.id, segment)
     return Response(status_code=204)
 

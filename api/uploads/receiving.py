@@ -42,7 +42,7 @@ class Receiving:
         self._held = held
         self._staged = staged
         self._length = reserved_length(file)
-        self._charges = self._length is None  # True: nothing is reserved for the bytes of this request yet
+        self._charged_to = file.stored_bytes if self._length is None else None  # None: all bytes are reserved
         self._pieces = Pieces(itertools.repeat(CHUNK_BYTES))
         self._chunks: list[bytes] = []  # whole chunks that no segment has taken yet
         self._next = file.stored_bytes // CHUNK_BYTES  # the number of the first of these chunks
@@ -84,6 +84,8 @@ class Receiving:
                 await self._declare_length()
             if early is None or not self._staged:
                 await self._send_rest()
+            if early is None and self.is_complete and self.whole is None:
+                await self._open_content()  # the seal needs this request's fence and the length
             self._sent.put_nowait(None)
             await committing
         finally:
@@ -155,25 +157,26 @@ class Receiving:
             await self._send()
 
     async def _send(self) -> None:
-        """Send the chunks that no segment has taken yet. Two segments at most are on their way."""
-        await self._open_content()
-        await self._slots.acquire()
-        chunks, self._chunks = tuple(self._chunks), []
-        known_bytes, self._known_bytes = self._known_bytes, 0
-        first, self._next = self._next, self._next + len(chunks)
-        digests = await asyncio.to_thread(hashed, chunks, self._digest, known_bytes=known_bytes)
-        segment = Segment(first=first, chunks=chunks, digests=digests)
-        storing = asyncio.create_task(self._store(segment, new_bytes=segment.length - known_bytes))
-        self._sent_to = first * CHUNK_BYTES + segment.length
-        self._sent.put_nowait(_Sent(storing=storing, offset=self._sent_to, digest=self._digest and self._digest.copy()))
+        """Send the chunks that no segment has taken yet. Two segments at most are on their way.
 
-    async def _store(self, segment: Segment, *, new_bytes: int) -> None:
-        try:
-            await self._charge(new_bytes)
-            await self._parts.chunks.put(grant_of(self._held.file), segment)
-        finally:
-            self._parts.memory.free_chunks(len(segment.chunks))
-            self._slots.release()
+        If the request is to end while this method waits, the chunks stay where they are, and are sent in the end.
+        """
+        await self._open_content()
+        chunks, digest = tuple(self._chunks), self._digest and self._digest.copy()
+        digests = await asyncio.to_thread(hashed, chunks, digest, known_bytes=self._known_bytes)
+        segment = Segment(first=self._next, chunks=chunks, digests=digests)
+        await self._charge_up_to(segment.first * CHUNK_BYTES + segment.length)
+        await self._slots.acquire()
+        self._chunks, self._known_bytes, self._digest = [], 0, digest
+        self._next += len(chunks)
+        self._sent_to = segment.first * CHUNK_BYTES + segment.length
+        storing = asyncio.create_task(self._parts.chunks.put(grant_of(self._held.file), segment))
+        storing.add_done_callback(lambda _: self._sent_one(len(chunks)))  # also if it is cancelled before it begins
+        self._sent.put_nowait(_Sent(storing=storing, offset=self._sent_to, digest=digest))
+
+    def _sent_one(self, chunks: int) -> None:
+        self._parts.memory.free_chunks(chunks)
+        self._slots.release()
 
     async def _commit_all(self) -> None:
         """Move the offset over one segment after the other, until None follows. Raises the first error of storing."""
@@ -198,10 +201,9 @@ class Receiving:
             self._parts.digests.keep(self._held.file.id, digest)
 
     async def _declare_length(self) -> None:
+        await self._charge_up_to(self.received)
         await self._parts.registry.declare_length(self._held.lease, self.received)
         self._length = self.received
-        if self.whole is not None:
-            await self._charge(self.received)
 
     async def _send_rest(self) -> None:
         """Send what no segment has taken, except for bytes that fill no chunk while the file goes on after them."""
@@ -219,16 +221,21 @@ class Receiving:
         if not new:
             return
         await self._open_content()
-        await self._charge(len(new))
+        ends_at = self._next * CHUNK_BYTES + len(self._tail)
+        await self._charge_up_to(ends_at)
         await self._parts.chunks.put_tail(grant_of(self._held.file), self._next, self._tail)
         if self._digest is not None:
             self._digest.update(new, ())
-        await self._advance(self._next * CHUNK_BYTES + len(self._tail), self._digest)
+        await self._advance(ends_at, self._digest)
 
-    async def _charge(self, new_bytes: int) -> None:
-        """Charge bytes of an unknown length before they are stored. A recount corrects a charge for others."""
-        if self._charges:
-            await self._parts.usage.charge(self._held.file.owner, new_bytes)
+    async def _charge_up_to(self, offset: int) -> None:
+        """Charge bytes of an unknown length before they are stored, and before the record's length counts them.
+
+        A recount gives back what was charged and then not stored.
+        """
+        if self._charged_to is not None and offset > self._charged_to:
+            await self._parts.usage.charge(self._held.file.owner, offset - self._charged_to)
+            self._charged_to = offset
 
     async def _open_content(self) -> None:
         """Open the content under this request's fence before the first bytes are sent to it."""

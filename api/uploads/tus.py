@@ -10,7 +10,7 @@ from api.auth import Preparing
 from api.delete import AT_ITS_END, delete_whole
 from api.dependencies import Service, ServiceDep, get_service
 from api.schemas import DeliverTo
-from api.uploads.appending import append
+from api.uploads.appending import append, finish_received
 from api.uploads.body import declared_length, fast_enough, whole_number
 from api.uploads.checksum import Checksum
 from api.uploads.creating import address, create_upload, named_digest, upload_at
@@ -118,6 +118,7 @@ async def head(request: Request, upload_id: UploadId, caller: Preparing, service
     """Tell the offset, from which the next request has to go on. A request that still sends bytes ends first."""
     require_version(request.headers)
     file = await upload_at(service, caller, upload_id)
+    require_ordered(file)
     if file.state is FileState.RECEIVING:
         file = await _settled(service, file)
     if file.state is not FileState.RECEIVING and not has_all_bytes(file):
@@ -170,9 +171,14 @@ async def overridden(request: Request, upload_id: UploadId, caller: Preparing, s
 
 
 async def _settled(service: Service, file: File) -> File:
-    """Return the file after a request that sends bytes of it has stored them and ended."""
+    """Return the file after a request that sends bytes of it has stored them and ended.
+
+    Finish an upload all of whose bytes count already: its client takes the offset for a success, and sends no more.
+    """
     try:
         async with service.uploads.holdings.hold(file) as held:
+            if held.file.stored_bytes == reserved_length(held.file):
+                await finish_received(service.uploads, held)
             return held.file
     except LeaseLost:
         return await service.files.get(file.id) or file

@@ -1,7 +1,6 @@
 """The fields of tus 1.0.0: read from requests, written to answers."""
 
 import base64
-import binascii
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -68,7 +67,7 @@ class Metadata:
 def _decoded(encoded: str) -> str:
     try:
         return base64.b64decode(encoded, validate=True).decode()
-    except (binascii.Error, UnicodeDecodeError):
+    except ValueError:  # binascii.Error, UnicodeDecodeError, or a character that is not ASCII
         raise Malformed("Upload-Metadata must be keys, each followed by a value in base64 of UTF-8.") from None
 
 

@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from fractions import Fraction
 
 from rich.console import Console, ConsoleOptions, Group, RenderResult
 from rich.live import Live
@@ -47,7 +48,7 @@ class Bar:
 
     word: str
     done_bytes: int
-    length_bytes: int
+    length_bytes: int | None  # None: nobody knows it yet
     rate: float | None
     over: bool  # True: nothing is left to do, also for an empty file
 
@@ -55,7 +56,7 @@ class Bar:
         width = options.max_width - MARGIN_COLUMNS
         detail, bar_columns = self._fitting(width - WORD_COLUMNS - 2)
         full, rest = ASCII_PARTS if options.ascii_only else PARTS
-        filled = bar_columns if self.over else bar_columns * self.done_bytes // max(self.length_bytes, 1)
+        filled = bar_columns if self.over else int(bar_columns * self._part)
         line = Text(f"{self.word:<{WORD_COLUMNS}} ")
         line.append(full * filled, style="green" if self.over else "cyan")
         line.append(rest * (bar_columns - filled), style="bright_black").append(f" {detail}")
@@ -71,20 +72,29 @@ class Bar:
     def _details(self) -> list[str]:
         """Return the details from the longest to the shortest. The length of each stays the same while bytes move."""
         done = f"{text.size(self.done_bytes):>10}"
-        of_all = f"{done} of {text.size(self.length_bytes)}"
-        speed = f"{text.size(self.rate)}/s" if self.rate and self.done_bytes < self.length_bytes else ""
-        percent = 100 * self.done_bytes // max(self.length_bytes, 1)
+        of_all = f"{done} of {text.size_or_unknown(self.length_bytes)}"
+        speed = f"{text.size(self.rate)}/s" if self.rate and self._left_bytes != 0 else ""
+        percent = text.UNKNOWN if self.length_bytes is None else f"{int(100 * self._part)}%"
         return [
             f"{of_all} {speed:>12} {self._time_left():>17}",
             f"{of_all} {speed:>12}",
             of_all,
-            f"{percent:>3}% {done}",
+            f"{percent:>4} {done}",
         ]
 
+    @property
+    def _part(self) -> Fraction:
+        """The part of all bytes that is done, exactly; 0 if nobody knows how many there are."""
+        return Fraction(self.done_bytes, self.length_bytes) if self.length_bytes else Fraction()
+
+    @property
+    def _left_bytes(self) -> int | None:
+        return None if self.length_bytes is None else max(self.length_bytes - self.done_bytes, 0)
+
     def _time_left(self) -> str:
-        if not self.rate or self.done_bytes >= self.length_bytes:
+        if not self.rate or not self._left_bytes:
             return ""
-        left = f"{text.duration((self.length_bytes - self.done_bytes) / self.rate)} left"
+        left = f"{text.duration(self._left_bytes / self.rate)} left"
         return left if len(left) <= len("999 h 59 min left") else ""
 
 
@@ -136,7 +146,7 @@ class Bars:
         done, length = delivery["checked_bytes"], delivery["length"]
         return self._bar(word, done, length, speed, over=done >= length)
 
-    def _bar(self, word: str, done: int, length: int, speed: Speed, *, over: bool) -> Bar:
+    def _bar(self, word: str, done: int, length: int | None, speed: Speed, *, over: bool) -> Bar:
         rate = speed.after(done, self._clock())
         return Bar(word=WORDS.get(word, word.lower()), done_bytes=done, length_bytes=length, rate=rate, over=over)
 

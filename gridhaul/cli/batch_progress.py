@@ -9,7 +9,7 @@ from gridhaul.cli.bars import Speed
 from gridhaul.cli.text import clause, obstacle_code
 from gridhaul.client import Client
 from gridhaul.client.batch_records import BATCH_OVER, BatchRecord, CountsRecord, GroupRecord
-from gridhaul.client.records import DeliveryRecord, FailureRecord, FileRecord
+from gridhaul.client.records import DeliveryRecord, FailureRecord, FileRecord, known_length
 
 GIVEN_UP = frozenset({"FAILED", "CANCELLED", "DELETING", "DELETED"})
 WORDS = {"RUNNING": "SENDING"}
@@ -182,7 +182,7 @@ def _of_file(file: FileRecord) -> Member:
         name=file["name"],
         word=phases.storing(file),
         done_bytes=phases.stored_bytes(file),
-        length_bytes=file["length"],
+        length_bytes=known_length(file),
         waiting=file["waiting"],
     )
 

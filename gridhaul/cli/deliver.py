@@ -19,6 +19,7 @@ from gridhaul.transfer.states import Action
 
 ADVICE_BY_STATE = {
     "REGISTERED": "look with `gridhaul status {id}`, and deliver the file when it is STORED",
+    "RECEIVING": "its client has not sent all of it yet; look with `gridhaul status {id}`",
     "STORING": "look with `gridhaul status {id}`, and deliver the file when it is STORED",
     "PAUSED": "go on with `gridhaul resume {id}`, and deliver the file when it is STORED",
     "FAILED": "start it again with `gridhaul retry {id}`, and deliver the file when it is STORED",
@@ -33,7 +34,7 @@ def find_stored(client: Client, record_id: str, destination: DeliverTo) -> tuple
     """
     file, destination = _find(client, resolve(client, record_id), destination)
     if file["state"] != "STORED":
-        helps = ADVICE_BY_STATE.get(file["state"], "its bytes are gone; send its source anew with `gridhaul send`")
+        helps = ADVICE_BY_STATE.get(file["state"], "its bytes are gone; send its source anew with `gridhaul send`, or `gridhaul put`")
         about = f"The file {file['file_id']} is {file['state']}, not STORED: {helps.format(id=file['file_id'])}."
         leave(Exit.FAILED, f"ERROR not_stored: {about}")
     return file, destination
@@ -45,7 +46,7 @@ def queue(client: Client, file: FileRecord, destination: DeliverTo) -> DeliveryR
     A delivery whose object was found lost is DELIVERED, and is retried.
     """
     advice = f"The delivery may be queued all the same; look with: gridhaul status {file['file_id']}"
-    about = naming_path_or_target(file["file_path"], destination.target)
+    about = naming_path_or_target(file["file_path"] or file["name"], destination.target)
     with interrupted_with(advice), _naming_the_options(), about:
         delivery = client.deliver(file, destination)
         if delivery["object_error"] is None:

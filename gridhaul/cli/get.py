@@ -25,7 +25,7 @@ from gridhaul.client.partial_file import (
     partial_path,
     require_free,
 )
-from gridhaul.client.records import FileRecord
+from gridhaul.client.records import FileRecord, known_length
 from gridhaul.transfer.digest import ContentDigest
 
 PATIENCE_SECONDS = 60.0
@@ -124,7 +124,7 @@ def _save(
     client: Client, file: FileRecord, destination: Path, display: GetDisplay, connections: int, *, force: bool
 ) -> None:
     sha256 = file["digests"]["sha-256"]
-    display.begin(_title(file), file["length"])
+    display.begin(_title(file), known_length(file))
     kept = f"What has arrived is kept in {partial_path(destination, sha256=sha256)}; the same command goes on from it."
     try:
         with partial_file(destination, sha256=sha256) as partial:
@@ -147,7 +147,7 @@ def _save(
 
 def _write_out(client: Client, record_id: str, display: GetDisplay, *, connections: int) -> None:
     file = _stored(client, record_id)
-    display.begin(_title(file), file["length"])
+    display.begin(_title(file), known_length(file))
     digest = ContentDigest()
     for piece in client.downloads.pieces(file, start=0, connections=connections):
         sys.stdout.buffer.write(piece)
@@ -159,7 +159,7 @@ def _write_out(client: Client, record_id: str, display: GetDisplay, *, connectio
 
 
 def _title(file: FileRecord) -> str:
-    return f"file {file['file_id']} {file['name']} ({size(file['length'])})"
+    return f"file {file['file_id']} {file['name']} ({size(known_length(file))})"
 
 
 def _leave_taken(destination: Path) -> NoReturn:

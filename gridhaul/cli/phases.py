@@ -4,7 +4,7 @@ from datetime import datetime
 
 from gridhaul.cli import text
 from gridhaul.client import Transfer
-from gridhaul.client.records import DeliveryRecord, FileRecord
+from gridhaul.client.records import DeliveryRecord, FileRecord, known_length
 
 
 def storing(file: FileRecord) -> str:
@@ -15,7 +15,7 @@ def storing(file: FileRecord) -> str:
 def stored_bytes(file: FileRecord) -> int:
     """Return the bytes that are stored, or that are read once more while the file is CHECKING."""
     if file["state"] == "STORED":
-        return file["length"]
+        return known_length(file)
     return file["checked_bytes"] if storing(file) == "CHECKING" else file["stored_bytes"]
 
 

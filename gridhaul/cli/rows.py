@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from gridhaul.cli.text import clause, progress, size
+from gridhaul.cli.text import clause, progress, size, size_or_unknown
 from gridhaul.cli.times import attempt_clause
 from gridhaul.client.records import DeliveryRecord, FileRecord, destinations
 
-RUNNING = frozenset({"STORING", "STREAMING", "COMMITTING"})
+RUNNING = frozenset({"RECEIVING", "STORING", "STREAMING", "COMMITTING"})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -23,11 +23,12 @@ class Row:
 
 
 def file_row(file: FileRecord, *, now: datetime) -> Row:
-    done = progress(file["stored_bytes"], file["length"], file["rate"])
+    received = "received " if file["state"] == "RECEIVING" else ""
+    done = received + progress(file["stored_bytes"], file["length"], file["rate"])
     return Row(
         name=file["name"],
-        source=file["file_path"],
-        size=size(file["length"]),
+        source=file["file_path"] or "-",
+        size=size_or_unknown(file["length"]),
         state=file["state"],
         target=", ".join(dict.fromkeys(one["target"] for one in destinations(file))) or "-",
         time=file["created_at"],

@@ -11,7 +11,7 @@ from gridhaul.cli.display import Display, Speaker
 from gridhaul.cli.exits import Interrupted, exit_of_failure, leave
 from gridhaul.cli.text import safe, size
 from gridhaul.client import ApiError, Client, ClientError, Order, Transfer
-from gridhaul.client.records import DeliveryRecord, FileRecord, ReceiptRecord
+from gridhaul.client.records import DeliveryRecord, FileRecord, ReceiptRecord, known_length
 from gridhaul.transfer import errors
 
 NAME_TAKEN = frozenset({errors.ObjectExists.code, errors.NotAnObject.code})
@@ -54,7 +54,7 @@ def may_be_several(path: str, error: ApiError) -> bool:
 
 def follow(file: FileRecord, transfers: Iterator[Transfer], display: Display) -> Transfer:
     """Show the transfers of the file, and return the last one. Raises ClientError, Interrupted."""
-    display.title(f"file {file['file_id']} {file['name']} ({size(file['length'])})")
+    display.title(f"file {file['file_id']} {file['name']} ({size(known_length(file))})")
     look_again = f"The transfer continues on the server; look with: gridhaul status {file['file_id']}"
     with saying_how_to_look_again(look_again, display):
         for transfer in transfers:

@@ -14,11 +14,12 @@ def file_lines(file: FileRecord) -> list[str]:
     return [
         f"file {file['file_id']} {file['state']}",
         f"  name      {file['name']} ({file['content_type']})",
-        f"  source    {file['file_path']}",
+        f"  source    {file['file_path'] or 'sent by a client'}",
         *([f"  mtime     {shown_time(file['mtime'])}"] if file["mtime"] else []),
-        f"  length    {file['length']} bytes ({size(file['length'])}), {counted(file['chunk_count'], 'chunk')}{layout}",
+        f"  length    {_length(file)}{layout}",
         *(f"  to        {wanted['target']}: {wanted['object_name']}" for wanted in destinations(file)),
-        f"  stored    {progress(file['stored_bytes'], file['length'], _rate(file))}",
+        f"  {'received' if file['upload'] else 'stored  '}  {progress(file['stored_bytes'], file['length'], _rate(file))}",
+        *([f"  expires   {shown_time(file['upload']['expires_at'])}, unless it goes on"] if file["upload"] else []),
         *([f"  sha-256   {digest}"] if digest else []),
         f"  attempts  {file['attempts']}",
         *_error_lines(file["error"]),
@@ -45,6 +46,13 @@ def delivery_lines(delivery: DeliveryRecord) -> list[str]:
         *(receipt_lines(delivery["receipt"]) if delivery["receipt"] else []),
         *timeline(delivery.get("history", [])),
     ]
+
+
+def _length(file: FileRecord) -> str:
+    length, chunks = file["length"], file["chunk_count"]
+    if length is None or chunks is None:
+        return "not known yet"
+    return f"{length} bytes ({size(length)}), {counted(chunks, 'chunk')}"
 
 
 def _rate(record: FileRecord | DeliveryRecord) -> float | None:

@@ -3,6 +3,7 @@
 from gridhaul.client.records import FailureRecord
 
 LONGEST_ESTIMATE_SECONDS = 99 * 3600  # a longer one would say nothing
+UNKNOWN = "?"
 UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 
 
@@ -38,6 +39,11 @@ def size(length_bytes: float) -> str:
     return f"{length_bytes:.{1 if power else 0}f} {UNITS[power]}"
 
 
+def size_or_unknown(length_bytes: int | None) -> str:
+    """Return a length such as `12.0 MiB`, or `?` if it is not known yet."""
+    return UNKNOWN if length_bytes is None else size(length_bytes)
+
+
 def duration(seconds: float) -> str:
     """Return a duration such as `8 s`, `2 min 05 s` or `3 h 20 min`."""
     whole = int(seconds)
@@ -48,9 +54,11 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60:02} min"
 
 
-def progress(done_bytes: int, length_bytes: int, rate: float | None) -> str:
+def progress(done_bytes: int, length_bytes: int | None, rate: float | None) -> str:
     """Return a progress such as `12.0 MiB of 64.0 MiB, 25.0 MiB/s, 2 s left`. `rate` is in bytes a second."""
-    text = f"{size(done_bytes)} of {size(length_bytes)}"
+    text = f"{size(done_bytes)} of {size_or_unknown(length_bytes)}"
+    if length_bytes is None:
+        return f"{text}, {size(rate)}/s" if rate else text
     if rate and done_bytes < length_bytes:
         text += f", {size(rate)}/s"
         seconds = (length_bytes - done_bytes) / rate

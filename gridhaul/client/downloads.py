@@ -11,7 +11,7 @@ import httpx2
 
 from gridhaul.client.connection import Connection, can_retry
 from gridhaul.client.errors import UNEXPECTED_ANSWER, ApiError, ClientError
-from gridhaul.client.records import FileRecord
+from gridhaul.client.records import FileRecord, known_length
 
 PIECE_BYTES = 8 << 20
 PIECES_AHEAD = 2  # pieces that wait until they are handed on, beside those that connections receive
@@ -36,7 +36,7 @@ class Downloads:
         `content_differs` if the file's bytes are not those of `file`.
         """
         stopped = Event()
-        parts = (_Part.of(file, at, stopped) for at in range(start, file["length"], PIECE_BYTES))
+        parts = (_Part.of(file, at, stopped) for at in range(start, known_length(file), PIECE_BYTES))
         with ThreadPoolExecutor(connections, thread_name_prefix="downloading") as threads:
             try:
                 begun = (threads.submit(self._received, part) for part in parts)
@@ -84,8 +84,8 @@ class _Part:
             path=f"/files/{file['file_id']}/content",
             etag=f'"{file["digests"]["sha-256"]}"',
             start=start,
-            stop=min(start + PIECE_BYTES, file["length"]),
-            length=file["length"],
+            stop=min(start + PIECE_BYTES, known_length(file)),
+            length=known_length(file),
             stopped=stopped,
         )
 

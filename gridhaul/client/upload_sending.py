@@ -41,6 +41,20 @@ class Manner:
     stopped: Event  # set: every upload ends soon, and can go on later
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sent:
+    """A file all of whose bytes are stored, and the SHA-256 of the bytes that were read here."""
+
+    file: FileRecord
+    sha256: str
+
+    def require_same(self, stored: FileRecord) -> None:
+        """Raise SourceChanged if the stored file has other bytes. It may have been stored by an earlier command."""
+        if stored["digests"].get("sha-256", self.sha256) != self.sha256:
+            about = f"{stored['name']} has changed since it was stored as the file {stored['file_id']}"
+            raise SourceChanged(f"{about}; run the command again to send it anew.")
+
+
 class Sending:
     """One file on its way."""
 
@@ -58,8 +72,8 @@ class Sending:
         self._sent = 0  # how many requests with chunks have succeeded
         self._trying = Trying(can_retry=self._can_retry, pause=self._pause, check=self._require_wanted)
 
-    def send(self) -> FileRecord:
-        """Send what is not stored yet, and return the file, which is STORED or is read back by a worker.
+    def send(self) -> Sent:
+        """Send what is not stored yet. The file is then STORED, or a worker reads it back.
 
         Raises ClientError, UploadFailed, OSError.
         """
@@ -68,7 +82,8 @@ class Sending:
                 self._kept.begin_anew()
             with self._threads() as threads:
                 self._send_all(threads)
-            return self._complete(self._source.sha256())
+            sha256 = self._source.sha256()
+            return Sent(file=self._complete(sha256), sha256=sha256)
         except SourceChanged:
             self._kept.forget()
             if self._held is not None:
@@ -136,7 +151,7 @@ class Sending:
         return self._uploads.digests(self._address, fence=fence, first=first, count=most, trying=self._trying)
 
     def _send_segment(self, segment: Segment, stored: list[bytes | None]) -> None:
-        """Send the chunks of the segment that are not stored. Raises SourceChanged if one is stored with other bytes."""
+        """Send the chunks of the segment that are not stored. Raises SourceChanged if other bytes are stored."""
         try:
             self._require_wanted()
             if self._held is not None:
@@ -151,10 +166,10 @@ class Sending:
         if any(one not in (None, digest) for one, digest in zip(stored, digests, strict=True)):
             raise self._source.changed()
         for is_stored, run in groupby(range(len(stored)), key=lambda n: stored[n] is not None):
-            start, *_, stop = [*run] * 2
-            part = slice(start, stop + 1)
+            numbers = list(run)
+            part = slice(numbers[0], numbers[-1] + 1)
             if not is_stored:
-                self._put(segment.first + start, segment.chunks[part], digests[part], fence)
+                self._put(segment.first + part.start, segment.chunks[part], digests[part], fence)
 
     def _put(self, first: int, chunks: Sequence[bytes], digests: Sequence[bytes], fence: int) -> None:
         """Send the chunks. The upload is given up once no connection has succeeded for the client's patience."""
@@ -208,4 +223,6 @@ class Sending:
             except BaseException as error:
                 self._failure = self._failure or error
                 threads.shutdown(cancel_futures=True)
-                raise self._failure from None
+                if isinstance(error, Exception):  # and no Ctrl-C
+                    raise self._failure from None
+                raise

@@ -81,12 +81,12 @@ class MongoUploads(MongoFiles):
 
     async def advance(self, lease: Lease, *, offset: int, to_offset: int, rate: float | None = None) -> None:
         length = {"$cond": ["$upload.length_deferred", to_offset, "$length"]}
-        moved = self._pipeline({"stored_bytes": to_offset, "rate": rate}, length=length)
+        moved = self._pipeline({"stored_bytes": to_offset, "rate": rate}, length=length, **self._lives_on)
         await self._write_held(lease, {"stored_bytes": offset}, moved)
 
     async def note_stored(self, lease: Lease, length: int) -> None:
         counted = {"$min": ["$length", {"$add": ["$stored_bytes", length]}]}
-        await self._write_held(lease, {}, self._pipeline({}, stored_bytes=counted))
+        await self._write_held(lease, {}, self._pipeline({}, stored_bytes=counted, **self._lives_on))
 
     async def name_digest(self, lease: Lease, sha256: str) -> None:
         await self._write_held(lease, {}, [{"$set": {"upload.sha256": sha256}}])

@@ -123,6 +123,7 @@ def file(state: str, **changes: object) -> dict[str, Any]:
         "length": 4 * MIB,
         "chunk_size": MIB,
         "chunk_count": 4,
+        "upload": None,
         "state": state,
         "layout": "gridfs" if state == "STORED" else None,
         "stored_bytes": 4 * MIB if state == "STORED" else 0,

@@ -94,7 +94,7 @@ def let_sweep_time_pass(stand: Stand, database: Any) -> None:
 def _orphans(database: Any) -> Iterator[str]:
     """Yield bytes that belong to no content, and contents that belong to no file."""
     contents = set(database["contents"].distinct("_id"))
-    payload = {"fs.chunks": "files_id", "fs.files": "_id", "inline": "_id", "manifests": "_id.content"}
+    payload = {"fs.chunks": "files_id", "fs.files": "_id", "inline": "_id", "manifests": "_id.content", "tails": "_id"}
     for collection, key in payload.items():
         orphaned = set(database[collection].distinct(key)) - contents
         yield from (f"{collection} has bytes of {content}, which is no content" for content in orphaned)
@@ -152,7 +152,17 @@ def _committed_twice(stand: Stand, placed: Sequence[Path]) -> Iterator[str]:
 def clear(stand: Stand) -> None:
     """Remove all records, sources and objects. The accounts stay, with no bytes used."""
     with stand.operator.database() as database:
-        for name in (*FINAL_STATES, "lanes", "skipped", "contents", "manifests", "inline", "fs.files", "fs.chunks"):
+        for name in (
+            *FINAL_STATES,
+            "lanes",
+            "skipped",
+            "contents",
+            "manifests",
+            "inline",
+            "tails",
+            "fs.files",
+            "fs.chunks",
+        ):
             database[name].delete_many({})
         database["auth"].update_many({}, {"$set": {"used_bytes": 0}})
     for directory in stand.remotes.values():

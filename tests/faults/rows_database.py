@@ -45,7 +45,7 @@ def database_killed(world: World) -> None:
     )
     files = [large, *(world.send(source, to="directory") for source in small)]
     with world.recovers():
-        _kill_database(world)
+        kill_database(world)
         last.release()
         with world.operator.database() as database:
             wait_for(lambda: _answers(database), seconds=START_SECONDS, what="mongod is back")
@@ -58,7 +58,7 @@ def database_killed(world: World) -> None:
     _require_sent_until_acknowledged(world)
 
 
-def _kill_database(world: World) -> None:
+def kill_database(world: World) -> None:
     mongod = world.process("mongod")
     mongod.kill()
     mongod.wait(START_SECONDS)

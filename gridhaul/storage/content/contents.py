@@ -87,14 +87,18 @@ class MongoContents:
         """Make the content with these fields, or take it over with a higher fence."""
         try:
             document = await self._collection.find_one_and_update(
-                {"_id": ObjectId(content_id), "state": {"$nin": [ContentState.DELETING.value]}},
+                {
+                    "_id": ObjectId(content_id),
+                    "state": {"$nin": [ContentState.DELETING.value]},
+                    "fence": {"$not": {"$gt": fence}},
+                },
                 [
                     {
                         "$set": {
                             **fields,
                             "refs": {"$ifNull": ["$refs", {"$literal": [ObjectId(file_id)]}]},
                             "state": {"$ifNull": ["$state", ContentState.OPEN.value]},
-                            "fence": {"$max": ["$fence", fence]},
+                            "fence": fence,
                             "created_at": {"$ifNull": ["$created_at", NOW]},
                         }
                     }
@@ -103,11 +107,8 @@ class MongoContents:
                 return_document=ReturnDocument.AFTER,
             )
         except DuplicateKeyError:
-            raise LeaseLost(f"content {content_id} is being deleted") from None
-        content = self._codec.decode(cast("Document", document))  # an upsert always returns a document
-        if content.fence != fence:
-            raise LeaseLost(f"content {content_id}, fence {fence}")
-        return content
+            raise LeaseLost(f"content {content_id} is being deleted, or has a higher fence than {fence}") from None
+        return self._codec.decode(cast("Document", document))  # an upsert always returns a document
 
     async def get(self, content_id: RecordId) -> Content | None:
         document = await self._collection.find_one({"_id": ObjectId(content_id)})

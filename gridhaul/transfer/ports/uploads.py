@@ -45,11 +45,14 @@ class Uploads(Protocol):
     async def advance(self, lease: Lease, *, offset: int, to_offset: int, rate: float | None = None) -> None:
         """Move the offset, under the condition that it is still `offset`.
 
-        While the length is not known, the file's length grows with the offset.
+        While the length is not known, the file's length grows with the offset. The upload's time to expire begins anew.
         """
 
     async def note_stored(self, lease: Lease, length: int) -> None:
-        """Count more bytes of a parallel upload, for people who watch. Bytes that are sent again count again."""
+        """Count more bytes of a parallel upload, for people who watch. Bytes that are sent again count again.
+
+        The upload's time to expire begins anew.
+        """
 
     async def name_digest(self, lease: Lease, sha256: str) -> None:
         """Note the SHA-256 of all bytes, which the client names at the end."""
