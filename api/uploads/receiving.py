@@ -91,6 +91,7 @@ class Receiving:
         finally:
             committing.cancel()
             await asyncio.wait([committing])
+            await self._cancel_sent()  # what was sent after the commit had failed
         if not self._staged:
             await self._store_tail()
         if early is not None:
@@ -171,10 +172,12 @@ class Receiving:
         self._next += len(chunks)
         self._sent_to = segment.first * CHUNK_BYTES + segment.length
         storing = asyncio.create_task(self._parts.chunks.put(grant_of(self._held.file), segment))
-        storing.add_done_callback(lambda _: self._sent_one(len(chunks)))  # also if it is cancelled before it begins
+        storing.add_done_callback(lambda _: self._sent_one(storing, len(chunks)))  # also if it never begins
         self._sent.put_nowait(_Sent(storing=storing, offset=self._sent_to, digest=digest))
 
-    def _sent_one(self, chunks: int) -> None:
+    def _sent_one(self, storing: asyncio.Task[None], chunks: int) -> None:
+        if not storing.cancelled():
+            storing.exception()  # marks it as retrieved: after another error nobody waits for this task
         self._parts.memory.free_chunks(chunks)
         self._slots.release()
 
@@ -224,9 +227,10 @@ class Receiving:
         ends_at = self._next * CHUNK_BYTES + len(self._tail)
         await self._charge_up_to(ends_at)
         await self._parts.chunks.put_tail(grant_of(self._held.file), self._next, self._tail)
-        if self._digest is not None:
-            self._digest.update(new, ())
-        await self._advance(ends_at, self._digest)
+        digest = self._digest and self._digest.copy()  # the one before is kept for the offset before
+        if digest is not None:
+            digest.update(new, ())
+        await self._advance(ends_at, digest)
 
     async def _charge_up_to(self, offset: int) -> None:
         """Charge bytes of an unknown length before they are stored, and before the record's length counts them.

@@ -72,6 +72,15 @@ def nginx_before(server: WebDavServer, certificate: Certificate) -> Iterator[Web
         yield front
 
 
+@contextmanager
+def nginx_as_documented(location: str, upstream: str) -> Iterator[str]:
+    """Yield the address of an nginx with a `location` from the documentation, which asks the upstream instead."""
+    port = free_ports(1)[0]
+    site = f"server {{ listen {HOST}:{port}; {location.replace('http://127.0.0.1:8000', upstream)} }}"
+    with tempfile.TemporaryDirectory() as folder, _running(Path(folder), port, site, defaults=""):
+        yield f"http://{HOST}:{port}"
+
+
 def _store(directory: Path, folder: Path, server: WebDavServer, location: str) -> str:
     """Return the part of the configuration that serves the directory."""
     (folder / "passwords").write_text(server.htpasswd)
@@ -91,7 +100,9 @@ def _store(directory: Path, folder: Path, server: WebDavServer, location: str) -
 
 
 @contextmanager
-def _running(folder: Path, port: int, site: str, *, modules: str = "") -> Iterator[None]:
+def _running(
+    folder: Path, port: int, site: str, *, modules: str = "", defaults: str = "client_max_body_size 0;"
+) -> Iterator[None]:
     """Run nginx with the site. It keeps all its files in the folder."""
     folders = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     config = folder / "nginx.conf"
@@ -103,7 +114,7 @@ def _running(folder: Path, port: int, site: str, *, modules: str = "") -> Iterat
         worker_processes 1;
         events {{}}
         http {{
-            client_max_body_size 0;
+            {defaults}
             access_log off;
             {"".join(f"{name}_temp_path {folder}/{name};" for name in folders)}
             {site}
