@@ -234,6 +234,7 @@ def _uploads(
         parallel_digests=ParallelDigests(memory),
         holdings=Holdings(records, contents),
         public_url=settings.public_url,
+        late_seconds=settings.sweep_seconds,
         stall_seconds=settings.stall_seconds,
     )
 

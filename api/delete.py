@@ -12,11 +12,20 @@ from gridhaul.asgi.problems import documented
 from gridhaul.transfer.access import Caller
 from gridhaul.transfer.errors import DeliveryOpen, StateConflict
 from gridhaul.transfer.model import File, Hint, RecordId, TaskName
-from gridhaul.transfer.states import DELETABLE, DELIVERY_MOVES, FILE_MOVES, OPEN, Action, DeliveryState, FileState
+from gridhaul.transfer.states import (
+    BYTES_GONE,
+    DELETABLE,
+    DELIVERY_MOVES,
+    FILE_MOVES,
+    OPEN,
+    Action,
+    DeliveryState,
+    FileState,
+)
 
 router = APIRouter(prefix="/files", tags=["files"])
 
-AT_ITS_END = frozenset({FileState.DELETING, FileState.DELETED})
+AT_ITS_END = BYTES_GONE | {FileState.DELETING}
 TRY_AGAIN_SECONDS = 2
 
 Cancel = Annotated[bool, Query(description="First cancel storing the file and its open deliveries, then delete")]

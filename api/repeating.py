@@ -6,6 +6,7 @@ from typing import NoReturn
 
 from structlog.typing import FilteringBoundLogger
 
+from gridhaul.process.cancellation import end_if_cancelled
 from gridhaul.transfer.errors import GridhaulError
 
 
@@ -24,4 +25,5 @@ async def repeat(
             log.warning(f"{name}_failed", code=error.code, detail=error.detail, cause=repr(error.__cause__))
         except Exception:
             log.exception(f"{name}_broke")
+        end_if_cancelled()
         await asyncio.sleep(every_seconds)

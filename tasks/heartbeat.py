@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import structlog
 
+from gridhaul.process.cancellation import end_if_cancelled
 from gridhaul.transfer.errors import DatabaseUnavailable, GridhaulError
 from gridhaul.transfer.model import Queue
 from gridhaul.transfer.ports.chunk_service import ChunkServiceHealth
@@ -52,6 +53,7 @@ class Heartbeat:
             began_at, takes_messages = clock(), self._takes_messages()
             if takes_messages:
                 await self._beat()
+            end_if_cancelled()
             is_well = takes_messages and self._failing_since is None
             await asyncio.sleep(began_at + (BEAT_SECONDS if is_well else RECHECK_SECONDS) - clock())
 

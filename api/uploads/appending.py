@@ -99,8 +99,9 @@ async def finish(parts: UploadParts, held: Held, digest: RunningDigest | None) -
     file = await parts.registry.begin_storing(held.lease)
     held.is_over = True
     parts.digests.forget(file.id)
-    if digest is None or digest.offset != file.length:
-        await _leave_to_worker(parts, file)
+    delay_seconds = _late_chunks_seconds(parts, file)
+    if digest is None or digest.offset != file.length or delay_seconds:
+        await _leave_to_worker(parts, file, delay_seconds=delay_seconds)
         return
     seal = digest.seal()
     await _require_named_digest(parts, file, seal)
@@ -148,8 +149,23 @@ async def _finish_small(parts: UploadParts, held: Held, chunks: list[bytes]) -> 
     _hint_deliveries(parts, file)
 
 
-async def _leave_to_worker(parts: UploadParts, file: File) -> None:
-    await parts.files.release(file.lease, FileState.STORING, delay_seconds=0)
+def _late_chunks_seconds(parts: UploadParts, file: File) -> float:
+    """Return for how long a lost request may still store chunks past the end of the file.
+
+    A chunk within the file is refused by the fence of the chunk that is stored. Only an upload that began without a
+    length has taken chunks at any number, and only if a request was taken over that had not let go.
+    """
+    upload = upload_of(file)
+    if upload.forced_at is None or not upload.began_without_length:
+        return 0.0
+    since = (file.updated_at - upload.forced_at).total_seconds()  # both by the clock of the database's server
+    return max(0.0, parts.late_seconds - since)
+
+
+async def _leave_to_worker(parts: UploadParts, file: File, *, delay_seconds: float = 0.0) -> None:
+    await parts.files.release(file.lease, FileState.STORING, delay_seconds=delay_seconds)
+    if delay_seconds:
+        return
     parts.hints.offer(Hint(task=TaskName.UPLOAD_FILE, record_id=file.id, queue=file.queue))
 
 

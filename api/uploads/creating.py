@@ -62,6 +62,7 @@ async def create_upload(
             token=secrets.token_hex(16),
             metadata=metadata,
             length_deferred=length is None,
+            began_without_length=length is None,
             sha256=sha256,
         ),
         queue=Queue.LARGE if large else Queue.SMALL,

@@ -29,6 +29,7 @@ class UploadParts:
     digests: RunningDigests
     parallel_digests: ParallelDigests
     holdings: Holdings
+    late_seconds: float  # how long a request of a lost holder may still have an effect
     stall_seconds: float  # how long a body may not arrive
     public_url: str | None  # what the addresses of uploads begin with; None: as the request's own address begins
 

@@ -150,7 +150,7 @@ async def delete(request: Request, upload_id: UploadId, caller: Preparing, servi
     """End the upload. A file that is stored already is deleted, which needs the scope `delete`."""
     require_version(request.headers)
     file = await upload_at(service, caller, upload_id)
-    if file.state in AT_ITS_END or file.state is FileState.EXPIRED:
+    if file.state in AT_ITS_END:
         raise refusal(file)
     if file.state is not FileState.RECEIVING:
         caller.require(Scope.DELETE)

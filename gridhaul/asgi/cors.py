@@ -5,9 +5,41 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 METHODS = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
 CONDITIONS = ("If-Match", "If-Modified-Since", "If-None-Match", "If-Range", "If-Unmodified-Since", "Range")
-TAKEN = ("Authorization", "Content-SHA256", "Content-Type", "Idempotency-Key", "Repr-Digest", *CONDITIONS)
+TUS_TAKEN = (
+    "Tus-Resumable",
+    "Upload-Checksum",
+    "Upload-Defer-Length",
+    "Upload-Length",
+    "Upload-Metadata",
+    "Upload-Offset",
+    "X-HTTP-Method-Override",
+    "X-Request-ID",
+)
+TUS_SHOWN = (
+    "Tus-Checksum-Algorithm",
+    "Tus-Extension",
+    "Tus-Max-Size",
+    "Tus-Resumable",
+    "Tus-Version",
+    "Upload-Defer-Length",
+    "Upload-Expires",
+    "Upload-Length",
+    "Upload-Metadata",
+    "Upload-Offset",
+)
+CHUNKS_TAKEN = ("Chunk-Digests", "Content-Range", "Lease-Fence")
+TAKEN = (
+    "Authorization",
+    "Content-SHA256",
+    "Content-Type",
+    "Idempotency-Key",
+    "Repr-Digest",
+    *CONDITIONS,
+    *TUS_TAKEN,
+    *CHUNKS_TAKEN,
+)
 OF_CONTENT = ("Accept-Ranges", "Content-Disposition", "Content-Range", "Last-Modified")
-SHOWN = ("ETag", "Link", "Location", "Repr-Digest", "Retry-After", *OF_CONTENT)
+SHOWN = ("ETag", "Link", "Location", "Repr-Digest", "Retry-After", *OF_CONTENT, *TUS_SHOWN)
 
 
 class Cors:

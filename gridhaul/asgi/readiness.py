@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
+from gridhaul.process.cancellation import end_if_cancelled
 from gridhaul.transfer.errors import DatabaseUnavailable, GridhaulError
 
 RETRY_SECONDS = 0.5
@@ -30,6 +31,7 @@ class Readiness:
                 log.exception("not_ready")
             else:
                 return
+            end_if_cancelled()
             await asyncio.sleep(RETRY_SECONDS)
 
     async def check(self) -> None:

@@ -191,6 +191,7 @@ class Upload:
     token: str = ""  # the secret part of the upload's address: 32 hex digits
     metadata: str = ""  # the field Upload-Metadata as the client sent it (tus 1.0.0); "" if it sent none
     length_deferred: bool = False  # True: `File.length` is what is reserved so far, because the length is not known yet
+    began_without_length: bool = False  # True: the length was not known at the beginning
     sha256: str | None = None  # of all bytes, as the client named it; None: it named none
     holder: str | None = None  # the request that appends now; None: no request appends
     asked_to_let_go: bool = False  # True: the holder is to store what it has and to end

@@ -9,7 +9,7 @@ from gridhaul.transfer.errors import LeaseLost
 from gridhaul.transfer.model import Door, File, Lease, NewFile, RecordId, Upload
 from gridhaul.transfer.ports.uploads import ExpiringUploads, Uploads
 from gridhaul.transfer.states import FileState
-from tests.contracts.memory_registry import MemoryFiles, Row, moment, wall_clock
+from tests.contracts.memory_registry import MemoryFiles, Row, wall_clock
 
 NO_HOLDER = {"holder": None, "asked_to_let_go": False}
 
@@ -135,7 +135,8 @@ class MemoryUploads(MemoryFiles):
     def _live_on(self, row: Row[File]) -> None:
         row.hinted_at, row.hint_at = None, time.monotonic() + self._lifetime_seconds
         row.attempt_at(row.hint_at)
-        self._say(row, expires_at=moment(row.hint_at))
+        assert row.record.next_attempt_at is not None
+        self._say(row, expires_at=row.record.next_attempt_at)
 
     def _say(self, row: Row[File], **fields: Any) -> None:
         row.record = replace(row.record, origin=replace(_upload(row), **fields))

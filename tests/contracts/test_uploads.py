@@ -13,7 +13,7 @@ from tests.contracts.ports import SHA256, AllUploads, Ports, destination, eventu
 
 DAY_SECONDS = 86400.0
 CONTENT, OTHER_CONTENT = RecordId("d" * 24), RecordId("e" * 24)
-STATES_WITHOUT_A_HOLDER = (Action.CANCEL, "delete", "taken", "expired")
+UPLOAD = Upload(door=Door.TUS, token="t" * 32, metadata="filename cnVu")
 
 
 @pytest.fixture
@@ -26,8 +26,7 @@ def new_upload(
     *, length: int | None = 10, door: Door = Door.TUS, key: str | None = None, name: str = "run.h5", to: bool = False
 ) -> NewFile:
     new = new_file(name=name, length=length or 0, key=key, deliver_to=[destination()] if to else [])
-    origin = Upload(door=door, token="t" * 32, metadata="filename cnVu", length_deferred=length is None)
-    return replace(new, origin=origin)
+    return replace(new, origin=replace(UPLOAD, door=door, length_deferred=length is None))
 
 
 async def created(uploads: AllUploads, new: NewFile | None = None) -> File:
@@ -59,15 +58,13 @@ def upload_of(file: File) -> Upload:
 
 
 async def test_new_upload_is_receiving_and_nobody_holds_it(uploads: AllUploads) -> None:
-    new = new_upload()
-    file, made = await uploads.create(new)
+    file, made = await uploads.create(new_upload())
     assert made
     assert await seen(uploads, file) == file
     assert (file.state, file.length, file.stored_bytes, file.fence) == (FileState.RECEIVING, 10, 0, 0)
     assert file.content_id is None
     expires_at = upload_of(file).expires_at
-    assert upload_of(file) == replace(upload_of(file), holder=None, asked_to_let_go=False)
-    assert replace(upload_of(file), expires_at=new.origin.expires_at) == new.origin  # type: ignore[union-attr]
+    assert upload_of(file) == replace(UPLOAD, expires_at=expires_at)
     assert (expires_at - file.created_at).total_seconds() == pytest.approx(DAY_SECONDS, abs=1)
     assert file.next_attempt_at == expires_at
 
@@ -346,9 +343,8 @@ async def test_upload_left_to_a_worker_is_hinted_and_claimed(ports: Ports, uploa
     file = await held(uploads)
     storing = await uploads.begin_storing(file.lease)
     await ports.files.release(storing.lease, FileState.STORING, delay_seconds=0)
-    assert await eventually(lambda: _due(ports)) == [
-        Hint(task=TaskName.UPLOAD_FILE, record_id=file.id, queue=file.queue)
-    ]
+    (hint,) = await eventually(lambda: _due(ports))
+    assert (hint.task, hint.record_id, hint.queue) == (TaskName.UPLOAD_FILE, file.id, file.queue)
     claimed = await _claimed(ports, file)
     assert claimed is not None
     assert (claimed.fence, claimed.attempts, claimed.content_id) == (2, 1, CONTENT)
@@ -425,19 +421,26 @@ async def test_upload_that_goes_on_lives_longer(ports: Ports, going_on: str) -> 
     soon, later = ports.uploads_living(0.05), ports.uploads_living(DAY_SECONDS)
     file = await created(soon) if going_on == "take" else await held(soon)
     await eventually(lambda: _due(ports))
-    await {
-        "take": lambda: later.take(file.id, holder="two", new_content_id=CONTENT),
-        "force": lambda: later.force(file.id, holder="two", new_content_id=CONTENT),
-        "advance": lambda: later.advance(file.lease, offset=0, to_offset=1),
-        "note_stored": lambda: later.note_stored(file.lease, 1),
-        "let_go": lambda: later.let_go(file.lease),
-    }[going_on]()
+    await _go_on(later, file, going_on)
     now = await seen(later, file)
     assert upload_of(now).expires_at > upload_of(file).expires_at
     assert now.next_attempt_at == upload_of(now).expires_at
     assert await later.expire(file.id) is None
     assert not await ports.agenda.due(10)
     assert not await ports.agenda.overlooked(file.queue, 10, seconds=0)
+
+
+async def _go_on(uploads: AllUploads, file: File, how: str) -> None:
+    if how == "take":
+        await uploads.take(file.id, holder="two", new_content_id=CONTENT)
+    elif how == "force":
+        await uploads.force(file.id, holder="two", new_content_id=CONTENT)
+    elif how == "advance":
+        await uploads.advance(file.lease, offset=0, to_offset=1)
+    elif how == "note_stored":
+        await uploads.note_stored(file.lease, 1)
+    else:
+        await uploads.let_go(file.lease)
 
 
 @pytest.mark.parametrize("action", [Action.PAUSE, Action.RESUME, Action.RETRY])

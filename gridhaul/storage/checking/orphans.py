@@ -19,7 +19,7 @@ from gridhaul.storage.content.content_ids import creation_time
 from gridhaul.storage.lease import after
 from gridhaul.storage.majority_reads import read_with_catch_up
 from gridhaul.transfer.model import Content, RecordId
-from gridhaul.transfer.states import ContentState, FileState
+from gridhaul.transfer.states import BYTES_GONE, ContentState
 
 REMOVED_AT_ONCE = 256
 
@@ -136,7 +136,7 @@ class MongoOrphans:
 
     async def _referred_to(self, ids: Sequence[ObjectId]) -> set[Any]:
         """Return the ids that a file refers to, unless the file is DELETED."""
-        wanted = {"content_id": {"$in": ids}, "state": {"$ne": FileState.DELETED.value}}
+        wanted = {"content_id": {"$in": ids}, "state": {"$nin": [state.value for state in BYTES_GONE]}}
         return {document["content_id"] async for document in self._files.find(wanted, {"content_id": 1})}
 
     def _is_old(self, field: str) -> Document:

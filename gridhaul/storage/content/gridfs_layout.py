@@ -111,6 +111,12 @@ class GridFSLayout:
         cursor = self._chunks.find(wanted, covered, hint=BY_NUMBER).sort("n", ASCENDING)
         return [(document["n"], bytes(document["digest"])) async for document in cursor]
 
+    async def chunks(self, content_id: RecordId) -> tuple[list[bytes], list[bytes]]:
+        """Return all chunks of a small content, and their digests."""
+        cursor = self._chunks.find({"files_id": ObjectId(content_id)}, hint=BY_NUMBER).sort("n", ASCENDING)
+        found = [(bytes(document["data"]), bytes(document["digest"])) async for document in cursor]
+        return [data for data, _ in found], [digest for _, digest in found]
+
     def digests_in_thread(self, content_id: RecordId, page: int) -> bytes:
         """Return the digests of one page of the manifest as the chunks have them, 32 bytes a chunk. For threads.
 

@@ -33,6 +33,11 @@ class InlineLayout:
             return False
         return True
 
+    async def replace(self, content_id: RecordId, chunks: Sequence[bytes], digests: Sequence[bytes]) -> None:
+        """Store all chunks in place of what is stored."""
+        document = _document(content_id, chunks, digests)
+        await self._collection.replace_one({"_id": document["_id"]}, document, upsert=True)
+
     async def insert_whole(self, contents: Sequence[WholeContent]) -> set[RecordId]:
         """Store all chunks of each content. Return the ids under which other bytes are stored."""
         documents = [_document(one.id, one.chunks, one.digests) for one in contents if one.chunks]

@@ -105,15 +105,24 @@ class MongoIntake:
         if content.open_ended or content.length != seal.length:
             raise LengthMismatch(f"The content was opened with a length of {content.length} bytes.")
         if content.state is ContentState.SEALED:
+            await self._remove_rest(content)  # a crash may have followed the seal
             return self._same_seal(content, seal)
-        if content.replaceable:
-            await self._gridfs.delete_from(content_id, content.chunk_count)
+        await self._remove_rest(content)
         layout = content.layout or await self._layout_to_note(content)
         if await self._write_manifest(content) != seal.manifest_root:
             raise DigestMismatch("The stored chunks do not give this manifest root.")
+        if content.replaceable and content.chunk_count <= self._inline_limit_chunks:
+            return await self._seal_inline(content, seal)
         if layout is Layout.GRIDFS:
             await self._gridfs.publish(content, seal)
         return await self._mark_sealed(content, layout, seal)
+
+    async def _seal_inline(self, content: Content, seal: Seal) -> Content:
+        """Seal a small upload, which arrived piece by piece, as one document. A repeat finds the same chunks."""
+        await self._inline.replace(content.id, *await self._gridfs.chunks(content.id))
+        sealed = await self._mark_sealed(content, Layout.INLINE, seal)
+        await self._gridfs.delete_from(content.id, 0)
+        return sealed
 
     async def repair(self, content_id: RecordId, *, n: int, chunk: bytes, digest: bytes) -> bool:
         content = await self._content(content_id)
@@ -208,6 +217,13 @@ class MongoIntake:
         if missing:
             named = ", ".join(str(n) for n in missing[:MISSING_NAMED_AT_MOST])
             raise ContentIncomplete(f"Chunks are missing: {named}.")
+
+    async def _remove_rest(self, content: Content) -> None:
+        """Remove what requests of an ordered upload have left beside its chunks."""
+        if content.replaceable:
+            is_inline = content.layout is Layout.INLINE
+            await self._gridfs.delete_from(content.id, 0 if is_inline else content.chunk_count)
+            await self._tails.delete(content.id)
 
     def _same_seal(self, content: Content, seal: Seal) -> Content:
         if (content.sha256, content.manifest_root) != (seal.sha256, seal.manifest_root):
