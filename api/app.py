@@ -233,6 +233,7 @@ def _uploads(
         digests=RunningDigests(),
         parallel_digests=ParallelDigests(memory),
         holdings=Holdings(records, contents),
+        max_file_bytes=settings.max_file_bytes,
         public_url=settings.public_url,
         late_seconds=settings.sweep_seconds,
         stall_seconds=settings.stall_seconds,

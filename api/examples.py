@@ -4,11 +4,13 @@ import base64
 from typing import Any
 
 from gridhaul.transfer.errors import (
+    ChecksumMismatch,
     ContentDiffers,
     DatabaseUnavailable,
     Forbidden,
     HeadersTooLarge,
     InvalidValue,
+    LengthRequired,
     Malformed,
     NotFound,
     PayloadTooLarge,
@@ -19,6 +21,7 @@ from gridhaul.transfer.errors import (
     TooManyRequests,
     Unauthorized,
     UnsupportedMediaType,
+    UploadGone,
     UriTooLong,
 )
 
@@ -28,6 +31,7 @@ CHECK_ID = "69285e8d3c6e0b7a94d2f8a4"
 LIST_ID = "69285d2e3c6e0b7a94d2f827"
 BATCH_ID = "69285d3a3c6e0b7a94d2f83c"
 KEY_ID = "65f0c2a4e1b7d3908c6a5e42"
+UPLOAD_ID = f"{FILE_ID}c07f4e91ab2d6835f1e0947db6a2583c"
 PATH = "/srv/exports/run42.h5"
 NAME = "run42.h5"
 TARGET = "delivered"
@@ -43,7 +47,7 @@ API_KEY = f"ghk_{KEY_ID}_{'a-key-is-shown-only-once':x<43}"
 REFRESH_TOKEN = f"ghr_{KEY_ID}_{'a-refresh-token-is-used-once':x<43}"
 SCOPES = ["prepare", "finalize", "read"]
 
-PARAMETERS = {
+PARAMETERS: dict[str, object] = {
     "file_id": FILE_ID,
     "delivery_id": DELIVERY_ID,
     "check_id": CHECK_ID,
@@ -52,6 +56,10 @@ PARAMETERS = {
     "format": "paths",
     "key_id": KEY_ID,
     "username": "alice",
+    "upload_id": UPLOAD_ID,
+    "name": NAME,
+    "first": 0,
+    "Lease-Fence": 1,
     "repr-digest": f"sha-256=:{base64.b64encode(bytes.fromhex(SHA256)).decode()}:",
 }
 
@@ -70,6 +78,8 @@ BODIES: dict[str, dict[str, Any]] = {
         "exclude": ["*.tmp"],
         "deliver_to": [{"target": TARGET, "prefix": "2025/november"}],
     },
+    "UploadBody": {"name": NAME, "length": LENGTH, "sha-256": SHA256, "deliver_to": {"target": TARGET}},
+    "CompleteBody": {"sha-256": SHA256},
     "CheckBody": {"kind": "fsck", "mode": "report"},
     "AccountBody": {
         "username": "alice",
@@ -96,6 +106,7 @@ FILE: dict[str, Any] = {
     "length": LENGTH,
     "chunk_size": 1 << 20,
     "chunk_count": 64,
+    "upload": None,
     "state": "STORED",
     "layout": "gridfs",
     "stored_bytes": LENGTH,
@@ -116,6 +127,32 @@ FILE: dict[str, Any] = {
         "deliveries": f"/files/{FILE_ID}/deliveries",
         "finalize": f"/upload/{FILE_ID}/finalize",
     },
+}
+RECEIVING: dict[str, Any] = {
+    **FILE,
+    "file_path": None,
+    "mtime": None,
+    "upload": {
+        "door": "chunks",
+        "offset": 0,
+        "expires_at": "2025-12-04T14:16:31.402000Z",
+        "address": f"/uploads/{UPLOAD_ID}",
+    },
+    "state": "RECEIVING",
+    "layout": None,
+    "stored_bytes": 0,
+    "if_changed": None,
+    "rate": None,
+    "digests": {},
+    "attempts": 0,
+    "updated_at": BEGUN,
+}
+HOLD: dict[str, Any] = {
+    "file_id": FILE_ID,
+    "fence": 1,
+    "length": LENGTH,
+    "chunk_size": 1 << 20,
+    "segment_chunks": 16,
 }
 
 
@@ -278,6 +315,7 @@ TOKEN: dict[str, Any] = {
 SCHEMAS = BODIES | {
     "FileView": FILE,
     "FileDetailView": {**FILE, "history": history("alice", "REGISTERED", "STORING", "STORED")},
+    "HoldView": HOLD,
     "FilesView": {"files": [FILE], "next_cursor": None},
     "DeliveryView": DELIVERY,
     "DeliveryDetailView": {**DELIVERY, "history": history(None, "QUEUED", "STREAMING", "COMMITTING", "DELIVERED")},
@@ -307,12 +345,15 @@ PROBLEMS = {
         NotFound("There is no such file."),
         RequestTimeout("The request did not arrive in time."),
         StateConflict("The file is CANCELLED, and was not stored; retry it first."),
+        UploadGone("The upload expired, because nobody continued it in time; upload the file again."),
+        LengthRequired("Content-Length is needed."),
         ContentDiffers("The stored bytes are not those that are expected."),
         RangeNotSatisfiable(length_bytes=1048577),
         PayloadTooLarge("The body has more than 1048576 bytes."),
         UriTooLong("Path and query have too many bytes."),
         UnsupportedMediaType("The body must be application/json."),
         InvalidValue("The request is not as the documentation says: body.file_path."),
+        ChecksumMismatch("The bytes are not those of the checksum, and were discarded; send them again."),
         TooManyRequests("Too many requests; try again.", retry_after_seconds=1),
         HeadersTooLarge("The headers have too many bytes."),
         DatabaseUnavailable("The database does not answer."),

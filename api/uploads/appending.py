@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from api.uploads.checksum import Checksum
 from api.uploads.holding import Held
-from api.uploads.parts import UploadParts, grant_of, reserved_length, upload_of
+from api.uploads.parts import UploadParts, grant_of, require_allowed, reserved_length, upload_of
 from api.uploads.receiving import Receiving
 from api.uploads.running_digests import RunningDigest, hashed
 from gridhaul.transfer.bundle import WholeContent
@@ -55,15 +55,21 @@ async def append(
 async def _declare_length(parts: UploadParts, held: Held, length: int | None) -> None:
     file = held.file
     known = reserved_length(file)
+    require_same_length(known, length)
     if length in (None, known):
         return
-    if known is not None:
-        raise Malformed(f"The upload has {known} bytes; its length does not change any more.")
+    require_allowed(parts.max_file_bytes, length)
     if length < file.stored_bytes:
         raise Malformed(f"The upload has {file.stored_bytes} bytes already, which is more than Upload-Length says.")
     await parts.usage.charge(file.owner, length - file.length)
     await parts.registry.declare_length(held.lease, length)
     held.file = replace(file, length=length, origin=replace(upload_of(file), length_deferred=False))
+
+
+def require_same_length(known: int | None, length: int | None) -> None:
+    """Raise Malformed if a request names another length than the one that is known already."""
+    if None not in (known, length) and known != length:
+        raise Malformed(f"The upload has {known} bytes; its length does not change any more.")
 
 
 def require_offset(file: File, offset: int) -> None:

@@ -23,9 +23,12 @@ class Checksum:
         if algorithm not in BODY_ALGORITHMS:
             raise Malformed(f"Upload-Checksum must name one of {', '.join(BODY_ALGORITHMS)}.")
         try:
-            return cls(algorithm, base64.b64decode(encoded.strip(), validate=True))
+            expected = base64.b64decode(encoded.strip(), validate=True)
         except ValueError:  # binascii.Error, or a character that is not ASCII
             raise Malformed("Upload-Checksum must be an algorithm and a digest in base64.") from None
+        if len(expected) != body_hash(algorithm).digest_size:
+            raise Malformed(f"The digest in Upload-Checksum has not the length of a digest of {algorithm}.")
+        return cls(algorithm, expected)
 
     async def of(self, body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         """Yield the parts of the body, and hash them."""

@@ -11,9 +11,9 @@ from api.account_limits import register_charged, room_for_one
 from api.dependencies import Service
 from api.prepare import destinations
 from api.schemas import DeliverTo
-from api.uploads.parts import upload_of
+from api.uploads.parts import require_allowed, upload_of
 from gridhaul.transfer.access import Caller
-from gridhaul.transfer.errors import IdempotencyConflict, Malformed, NotFound, PayloadTooLarge
+from gridhaul.transfer.errors import IdempotencyConflict, Malformed, NotFound
 from gridhaul.transfer.media_types import media_type
 from gridhaul.transfer.model import Door, File, NewFile, Queue, RecordId, Upload
 from gridhaul.transfer.naming import check_object_name
@@ -49,8 +49,7 @@ async def create_upload(
     Raises PayloadTooLarge, QuotaExceeded, TooManyOpenFiles, InvalidValue, and the errors of `destinations`.
     """
     check_object_name(name)
-    if service.max_file_bytes is not None and (length or 0) > service.max_file_bytes:
-        raise PayloadTooLarge(f"A file may have at most {service.max_file_bytes} bytes.")
+    require_allowed(service.max_file_bytes, length or 0)
     large = length is None or length > service.large_file_bytes
     new = NewFile(
         owner=caller.username,

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 FIELD_MAX_BYTES = 4096
 FIELDS_MOST = 100
+FILES_MOST = 1000
 HEADER_MAX_BYTES = 16 << 10
 
 
@@ -43,12 +44,16 @@ _Event = _Begin | _End | bytes
 async def read_form(content_type: str, body: AsyncIterator[bytes]) -> AsyncIterator[FormFile]:
     """Yield the files of the form, in their order. Raises Malformed, and what the body raises."""
     fields: dict[str, str] = {}
+    files = 0
     async with aclosing(_events(content_type, body)) as events:
         async for event in events:
             assert isinstance(event, _Begin), "each part is read to its end"  # noqa: S101
             if event.filename is None:
                 await _read_field(event.name, events, fields)
                 continue
+            files += 1
+            if files > FILES_MOST:
+                raise Malformed(f"A form may have {FILES_MOST} files; send the others in another one.")
             data = _data(events)
             yield FormFile(filename=event.filename, fields=dict(fields), data=data)
             async for _ in data:  # what the caller has not read
@@ -67,9 +72,11 @@ async def _read_field(name: str, events: AsyncIterator[_Event], fields: dict[str
     value = bytearray()
     async for data in _data(events):
         value += data
-        if len(value) > FIELD_MAX_BYTES or len(fields) >= FIELDS_MOST:
-            raise Malformed(f"A form may have {FIELDS_MOST} fields of up to {FIELD_MAX_BYTES} bytes beside its files.")
+        if len(value) > FIELD_MAX_BYTES:
+            break
     fields[name] = value.decode(errors="replace")
+    if len(value) > FIELD_MAX_BYTES or len(fields) > FIELDS_MOST:
+        raise Malformed(f"A form may have {FIELDS_MOST} fields of up to {FIELD_MAX_BYTES} bytes beside its files.")
 
 
 async def _events(content_type: str, body: AsyncIterator[bytes]) -> AsyncGenerator[_Event]:

@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 from uuid import uuid4
 
+from gridhaul.process.cancellation import end_if_cancelled
 from gridhaul.transfer.errors import DatabaseUnavailable, LeaseLost
 from gridhaul.transfer.model import File, Lease, RecordId
 from gridhaul.transfer.ports.contents import UploadContents
@@ -56,6 +57,7 @@ class Holdings:
     async def watch(self) -> None:
         """Tell the holders that are to end. Runs as long as the process."""
         while True:
+            end_if_cancelled()
             await asyncio.sleep(WATCH_SECONDS)
             with suppress(DatabaseUnavailable):
                 for lease in await self._uploads.losing([*self._held]) if self._held else ():

@@ -13,11 +13,11 @@ TRY_AGAIN_SECONDS = 5
 
 
 class UploadMemory:
-    """A budget in bytes. One half is for what each request fills, the other for whole chunks on their way.
+    """A budget in bytes: a half is for what each request fills, a quarter for the parts of bodies that wait for it.
 
-    An ordered request fills one chunk at a time, a parallel one all chunks of its segment. When the second half is
-    short, requests send shorter segments, and wait before they read on; `reclaim` is called, which frees what can be
-    done without.
+    An ordered request fills one chunk at a time, a parallel one all chunks of its segment. The last quarter is for whole
+    chunks on their way. When it is short, requests send shorter segments, and wait before they read on; `reclaim` is
+    called, which frees what can be done without.
     """
 
     def __init__(self, limit_bytes: int, *, turn_seconds: float = TURN_SECONDS) -> None:
@@ -25,7 +25,9 @@ class UploadMemory:
         requests = chunks // 2
         self._most_each = max(1, requests * 3 // 4)
         self._requests = FairSlots(limit=requests, limit_each=self._most_each)
-        self._free_chunks = asyncio.Semaphore(chunks - requests)
+        on_their_way = chunks // 4
+        self._free_chunks = asyncio.Semaphore(on_their_way)
+        self.segment_chunks = max(1, on_their_way // 4)  # of large files: short enough that several are on their way
         self._turn_seconds = turn_seconds
         self.reclaim: Callable[[], None] = lambda: None
 

@@ -10,6 +10,7 @@ from fastapi.responses import JSONResponse
 from api.auth import Preparing
 from api.dependencies import Service, ServiceDep
 from api.schemas import DeliverTo, FilesView, FileView
+from api.uploads import documentation
 from api.uploads.appending import append
 from api.uploads.body import declared_length, fast_enough
 from api.uploads.creating import create_upload, named_digest
@@ -26,7 +27,8 @@ from gridhaul.transfer.states import FileState
 
 router = APIRouter(tags=["uploads"], route_class=UploadRoute)
 
-TAKEN = documented(400, 408, 409, 413, 415, 507)
+TAKEN = {**documented(400, 408, 413, 507), 409: documentation.MOVED_ON}
+FILE = {"model": FileView}
 CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18})")
 Name = Annotated[str, Path(max_length=4096, description="The file's name; also its name at a target")]
 Target = Annotated[list[str], Query(alias="target", description="Deliver the file to this target; may be repeated")]
@@ -36,7 +38,8 @@ Target = Annotated[list[str], Query(alias="target", description="Deliver the fil
     "/named/{name:path}",
     status_code=201,
     summary="Upload a file in one request",
-    responses={201: {"model": FileView}, 202: {"model": FileView}, **TAKEN},
+    responses={201: FILE | documentation.STORED, 202: FILE | documentation.TAKEN_FURTHER, **TAKEN},
+    openapi_extra=documentation.NAMED,
 )
 async def put_named(
     request: Request,
@@ -77,7 +80,8 @@ async def _unfinished(service: Service, caller: Caller, name: str, length: int |
     "/files",
     status_code=201,
     summary="Upload a file, or several in a form",
-    responses={201: {"model": FilesView}, **TAKEN},
+    responses={201: {"model": FileView | FilesView}, 202: FILE | documentation.TAKEN_FURTHER, **TAKEN},
+    openapi_extra=documentation.FILES,
 )
 async def post_files(
     request: Request,
@@ -154,7 +158,7 @@ def _range(request: Request) -> tuple[int | None, int | None]:
     if not first <= last < length or last != length - 1:
         raise Malformed("The range of Content-Range must end with the last byte of the file.")
     if coming is not None and coming != last - first + 1:
-        raise LengthMismatch("The body has another length than Content-Range says.")
+        raise LengthMismatch("There are more or fewer bytes than Content-Range says.")
     return first, length
 
 

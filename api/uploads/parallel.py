@@ -9,7 +9,8 @@ from pydantic import BaseModel, Field
 from api.auth import Preparing
 from api.dependencies import Service, ServiceDep
 from api.prepare import IdempotencyKey
-from api.schemas import LOCATION, Body, FileView, Length, ObjectName, OneOrSeveral, destinations_of
+from api.schemas import Body, FileView, Length, ObjectName, OneOrSeveral, destinations_of
+from api.uploads import documentation
 from api.uploads.appending import finish
 from api.uploads.creating import Key, address, create_upload, upload_at
 from api.uploads.holding import Held
@@ -28,16 +29,6 @@ from gridhaul.transfer.states import FileState
 
 router = APIRouter(prefix="/uploads", tags=["uploads"], route_class=UploadRoute)
 
-SEGMENT = {
-    "requestBody": {
-        "required": True,
-        "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary", "minLength": 1}}},
-    },
-}
-DIGESTS = {
-    "description": "33 bytes a chunk: 1 and the chunk's digest, or 33 zeros if the chunk is not stored",
-    "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
-}
 LARGEST_NUMBER = 2**31 - 1
 ChunkNumber = Annotated[int, Path(ge=0, le=LARGEST_NUMBER)]
 Fence = Annotated[int, Header(alias="Lease-Fence", ge=1, lt=2**53, description="The fence that `hold` answered")]
@@ -71,7 +62,7 @@ class HoldView(BaseModel):
     "/chunks",
     status_code=201,
     summary="Begin an upload whose chunks come in any order",
-    responses={201: LOCATION, **documented(413, 507)},
+    responses={201: documentation.BEGUN, **documented(413, 507)},
 )
 async def begin(
     request: Request,
@@ -127,7 +118,7 @@ async def hold(upload_id: UploadId, caller: Preparing, service: ServiceDep) -> H
     "/{upload_id}/digests",
     summary="Tell which chunks are stored",
     response_class=Response,
-    responses={200: DIGESTS, **documented(404, 409, 410)},
+    responses={200: documentation.DIGESTS, **documented(404, 409, 410)},
 )
 async def digests(
     upload_id: UploadId,
@@ -148,7 +139,7 @@ async def digests(
     status_code=204,
     summary="Store 1 to 16 chunks",
     responses=documented(400, 404, 408, 409, 410, 411, 413, 416, 507),
-    openapi_extra=SEGMENT,
+    openapi_extra=documentation.SEGMENT,
 )
 async def put_chunks(
     request: Request, upload_id: UploadId, first: ChunkNumber, caller: Preparing, service: ServiceDep, fence: Fence

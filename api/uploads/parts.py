@@ -6,6 +6,8 @@ from api.uploads.holding import Holdings
 from api.uploads.memory import UploadMemory
 from api.uploads.parallel_digests import ParallelDigests
 from api.uploads.running_digests import RunningDigests
+from gridhaul.transfer.chunking import CHUNK_BYTES
+from gridhaul.transfer.errors import PayloadTooLarge
 from gridhaul.transfer.grants import ContentGrant
 from gridhaul.transfer.model import File, Upload
 from gridhaul.transfer.ports.accounts import AccountUsage
@@ -15,6 +17,8 @@ from gridhaul.transfer.ports.hints import Hints
 from gridhaul.transfer.ports.leasing import HeldRecords
 from gridhaul.transfer.ports.uploads import Uploads
 from gridhaul.transfer.states import FileState
+
+LARGEST_BYTES = CHUNK_BYTES << 31  # the numbers of chunks in GridFS have 31 bits
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,12 +35,20 @@ class UploadParts:
     holdings: Holdings
     late_seconds: float  # how long a request of a lost holder may still have an effect
     stall_seconds: float  # how long a body may not arrive
+    max_file_bytes: int | None = None
     public_url: str | None  # what the addresses of uploads begin with; None: as the request's own address begins
 
 
 def reserved_length(file: File) -> int | None:
     """Return the length of an upload in bytes; None while it is not known."""
     return None if upload_of(file).length_deferred else file.length
+
+
+def require_allowed(max_file_bytes: int | None, length: int) -> None:
+    """Raise PayloadTooLarge if no file may have so many bytes."""
+    most = LARGEST_BYTES if max_file_bytes is None else min(max_file_bytes, LARGEST_BYTES)
+    if length > most:
+        raise PayloadTooLarge(f"A file may have at most {most} bytes.")
 
 
 def grant_of(file: File) -> ContentGrant:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from starlette.requests import ClientDisconnect
 
 from api.uploads.holding import Held
-from api.uploads.parts import UploadParts, grant_of, reserved_length
+from api.uploads.parts import UploadParts, grant_of, require_allowed, reserved_length
 from api.uploads.running_digests import RunningDigest, hashed
 from gridhaul.asgi.body_parts import Pieces
 from gridhaul.transfer.bundle import BUNDLED_FILE_BYTES
@@ -43,6 +43,8 @@ class Receiving:
         self._staged = staged
         self._length = reserved_length(file)
         self._charged_to = file.stored_bytes if self._length is None else None  # None: all bytes are reserved
+        is_large = self._length is not None and self._length > BUNDLED_FILE_BYTES
+        self._segment_chunks = parts.memory.segment_chunks if is_large else SEGMENT_MAX_CHUNKS
         self._pieces = Pieces(itertools.repeat(CHUNK_BYTES))
         self._chunks: list[bytes] = []  # whole chunks that no segment has taken yet
         self._next = file.stored_bytes // CHUNK_BYTES  # the number of the first of these chunks
@@ -133,6 +135,7 @@ class Receiving:
         async for part in body:
             if self._length is not None and self.received + len(part) > self._length:
                 raise PayloadTooLarge(f"The upload has {self._length} bytes, and more than that were sent.")
+            require_allowed(self._parts.max_file_bytes, self.received + len(part))
             self.received += len(part)
             for chunk in self._pieces.add(part):
                 await self._take(chunk)
@@ -154,7 +157,7 @@ class Receiving:
             await self._send()
         await self._parts.memory.take_chunk()
         self._chunks.append(chunk)
-        if len(self._chunks) == SEGMENT_MAX_CHUNKS:
+        if len(self._chunks) == self._segment_chunks:
             await self._send()
 
     async def _send(self) -> None:

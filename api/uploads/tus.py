@@ -10,7 +10,8 @@ from api.auth import Preparing
 from api.delete import AT_ITS_END, delete_whole
 from api.dependencies import Service, ServiceDep, get_service
 from api.schemas import DeliverTo
-from api.uploads.appending import append, finish_received
+from api.uploads import documentation
+from api.uploads.appending import append, finish_received, require_same_length
 from api.uploads.body import declared_length, fast_enough, whole_number
 from api.uploads.checksum import Checksum
 from api.uploads.creating import address, create_upload, named_digest, upload_at
@@ -64,10 +65,13 @@ class TusRoute(UploadRoute):
 
 router = APIRouter(prefix="/uploads", tags=["uploads"], route_class=TusRoute)
 UploadId = Annotated[str, Path(pattern="^[0-9a-f]{56}$", description="The last part of the upload's address")]
-TAKEN = documented(400, 404, 408, 409, 410, 412, 413, 415, 460, 507)
+LOOKED = {**documented(404, 410), 409: documentation.MOVED_ON, 412: documentation.OTHER_VERSION}
+TAKEN = {**documented(400, 408, 413, 415, 460, 507), **LOOKED}
 
 
-@router.options("", status_code=204, summary="Tell what tus clients can do here")
+@router.options(
+    "", status_code=204, summary="Tell what tus clients can do here", responses={204: documentation.OFFERED}
+)
 @router.options("/{upload_id}", status_code=204, include_in_schema=False)
 async def options(request: Request) -> Response:
     """Answer without a token, too. With one, `Tus-Max-Size` says how much the account may still send."""
@@ -78,7 +82,14 @@ async def options(request: Request) -> Response:
     return Response(status_code=204, headers=abilities(max_bytes=min(limits, default=None)))
 
 
-@router.post("", status_code=201, summary="Begin an upload", responses=TAKEN)
+@router.post(
+    "",
+    status_code=201,
+    summary="Begin an upload",
+    response_class=Response,
+    responses={201: documentation.CREATED, **TAKEN},
+    openapi_extra=documentation.CREATE,
+)
 async def create(request: Request, caller: Preparing, service: ServiceDep) -> Response:
     """Begin an upload (tus 1.0.0). The body may already have its first bytes.
 
@@ -88,11 +99,13 @@ async def create(request: Request, caller: Preparing, service: ServiceDep) -> Re
     require_version(request.headers)
     metadata = Metadata.read(request.headers.get("Upload-Metadata", ""))
     checksum = Checksum.read(request.headers.get("Upload-Checksum"))
+    length, has_bytes = read_length(request.headers), _has_bytes(request)
+    _require_room(request, length, offset=0)
     file = await create_upload(
         service,
         caller,
         name=metadata.values.get("filename") or metadata.values.get("name") or "upload",
-        length=read_length(request.headers),
+        length=length,
         door=Door.TUS,
         metadata=metadata.text,
         sha256=named_digest(metadata.values.get("sha256")),
@@ -100,7 +113,7 @@ async def create(request: Request, caller: Preparing, service: ServiceDep) -> Re
     )
     location = {"Location": address(request, service, file)}
     audit("create_upload", file_id=file.id)
-    if not _has_bytes(request) and reserved_length(file) != 0:
+    if not has_bytes and reserved_length(file) != 0:
         return Response(status_code=201, headers={**said_of(file), **location})
     try:
         offset = await _append(request, service, file, offset=0, checksum=checksum)
@@ -113,7 +126,13 @@ async def create(request: Request, caller: Preparing, service: ServiceDep) -> Re
     return Response(status_code=201, headers={**said_of(file, offset=offset), **location})
 
 
-@router.head("/{upload_id}", summary="Tell how much of an upload is stored", responses=documented(404, 410))
+@router.head(
+    "/{upload_id}",
+    summary="Tell how much of an upload is stored",
+    response_class=Response,
+    responses={200: documentation.LOOKED_AT, **LOOKED},
+    openapi_extra=documentation.LOOK,
+)
 async def head(request: Request, upload_id: UploadId, caller: Preparing, service: ServiceDep) -> Response:
     """Tell the offset, from which the next request has to go on. A request that still sends bytes ends first."""
     require_version(request.headers)
@@ -127,7 +146,13 @@ async def head(request: Request, upload_id: UploadId, caller: Preparing, service
     return Response(status_code=200, headers={**said_of(file, offset=offset), **told_by_head(file)})
 
 
-@router.patch("/{upload_id}", status_code=204, summary="Send bytes of an upload", responses=TAKEN)
+@router.patch(
+    "/{upload_id}",
+    status_code=204,
+    summary="Send bytes of an upload",
+    responses={204: documentation.APPENDED, **TAKEN},
+    openapi_extra=documentation.APPEND,
+)
 async def patch(request: Request, upload_id: UploadId, caller: Preparing, service: ServiceDep) -> Response:
     """Append the body, from Upload-Offset on. The answer's Upload-Offset counts only bytes that are durable."""
     require_version(request.headers)
@@ -144,7 +169,11 @@ async def patch(request: Request, upload_id: UploadId, caller: Preparing, servic
 
 
 @router.delete(
-    "/{upload_id}", status_code=204, summary="End an upload and delete its bytes", responses=documented(404, 410)
+    "/{upload_id}",
+    status_code=204,
+    summary="End an upload and delete its bytes",
+    responses={204: documentation.DELETED, **LOOKED},
+    openapi_extra=documentation.LOOK,
 )
 async def delete(request: Request, upload_id: UploadId, caller: Preparing, service: ServiceDep) -> Response:
     """End the upload. A file that is stored already is deleted, which needs the scope `delete`."""
@@ -161,7 +190,13 @@ async def delete(request: Request, upload_id: UploadId, caller: Preparing, servi
 OVERRIDDEN = {"PATCH": patch, "DELETE": delete, "HEAD": head}
 
 
-@router.post("/{upload_id}", summary="Send bytes where only POST is allowed", responses=TAKEN)
+@router.post(
+    "/{upload_id}",
+    status_code=204,
+    summary="Send bytes where only POST is allowed",
+    responses={200: documentation.LOOKED_AT, 204: documentation.DONE, **TAKEN},
+    openapi_extra=documentation.OVERRIDDEN,
+)
 async def overridden(request: Request, upload_id: UploadId, caller: Preparing, service: ServiceDep) -> Response:
     """Do what X-HTTP-Method-Override says: PATCH, DELETE or HEAD."""
     method = OVERRIDDEN.get(request.headers.get("X-HTTP-Method-Override", "").upper())
@@ -194,10 +229,9 @@ async def _append(
     length: int | None = None,
 ) -> int:
     require_ordered(file)
-    coming = declared_length(request)
-    known = length if length is not None else reserved_length(file)
-    if known is not None and coming is not None and offset + coming > known:
-        raise PayloadTooLarge(f"The upload has {known} bytes; the request would go beyond its end.")
+    known = reserved_length(file)
+    require_same_length(known, length)
+    _require_room(request, known if length is None else length, offset=offset)
     body = fast_enough(request, service.uploads.stall_seconds)
     return await append(service.uploads, file, body, offset=offset, checksum=checksum, length=length)
 
@@ -217,8 +251,19 @@ def require_ordered(file: File) -> None:
         raise DoorConflict("The upload takes chunks in any order; send them to its path `chunks`.")
 
 
+def _require_room(request: Request, length: int | None, *, offset: int) -> None:
+    """Raise PayloadTooLarge, before the body is read, if it goes beyond the end of an upload of this length."""
+    coming = declared_length(request)
+    if length is not None and coming is not None and offset + coming > length:
+        raise PayloadTooLarge(f"The upload has {length} bytes; the request would go beyond its end.")
+
+
 def _has_bytes(request: Request) -> bool:
-    return request.headers.get("Content-Type") == BYTES
+    """Return whether the request has a body. Raises UnsupportedMediaType unless the body is bytes of the upload."""
+    has_body = bool(declared_length(request)) or "Transfer-Encoding" in request.headers
+    if has_body:
+        require_type(request, BYTES)
+    return has_body
 
 
 def _deliver_to(metadata: Metadata) -> list[DeliverTo]:
@@ -228,4 +273,4 @@ def _deliver_to(metadata: Metadata) -> list[DeliverTo]:
     try:
         return [DeliverTo(target=target, object_name=name)]
     except ValidationError:
-        raise InvalidValue("`target` and `object_name` in Upload-Metadata do not have the documented form.") from None
+        raise InvalidValue("The target or name in Upload-Metadata does not have the documented form.") from None

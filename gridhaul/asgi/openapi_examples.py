@@ -16,13 +16,13 @@ def install(
     app: FastAPI,
     *,
     schemas: Mapping[str, JsonObject],
-    parameters: Mapping[str, str],
+    parameters: Mapping[str, object],
     problems: Mapping[int, tuple[str, str]],
 ) -> None:
     """Add examples to the OpenAPI document of `app`.
 
     `schemas` has an example for each schema by its name, `parameters` a value by the parameter's name, and `problems`
-    the code and the detail of an error by its status.
+    the code and the detail of an error by its status. An error that has an example of its own keeps it.
     """
     plain = app.openapi
 
@@ -58,7 +58,7 @@ def _show_fields(form: JsonObject) -> None:
         form["properties"][name]["examples"] = [value]
 
 
-def _show_parameters(operation: JsonObject, examples: Mapping[str, str]) -> None:
+def _show_parameters(operation: JsonObject, examples: Mapping[str, object]) -> None:
     for parameter in operation.get("parameters", []):
         if parameter["name"] in examples:
             parameter["example"] = examples[parameter["name"]]
@@ -66,13 +66,18 @@ def _show_parameters(operation: JsonObject, examples: Mapping[str, str]) -> None
 
 def _show_problems(operation: JsonObject, examples: Mapping[int, tuple[str, str]]) -> None:
     for status, answer in operation["responses"].items():
-        if problem := answer.get("content", {}).get(MEDIA_TYPE):
-            code, detail = examples[int(status)]
-            problem["example"] = {
-                "type": f"/problems/{code}",
-                "title": phrase(int(status)),
-                "status": int(status),
-                "detail": detail,
-                "instance": "urn:uuid:0b5e3c1e-8f5c-4c38-9d0a-6f1b2a7c9e44",
-                "code": code,
-            }
+        problem = answer.get("content", {}).get(MEDIA_TYPE, {"example": None})
+        if "example" not in problem:
+            problem["example"] = problem_example(int(status), *examples[int(status)])
+
+
+def problem_example(status: int, code: str, detail: str) -> JsonObject:
+    """Return a problem document for the OpenAPI document."""
+    return {
+        "type": f"/problems/{code}",
+        "title": phrase(status),
+        "status": status,
+        "detail": detail,
+        "instance": "urn:uuid:0b5e3c1e-8f5c-4c38-9d0a-6f1b2a7c9e44",
+        "code": code,
+    }

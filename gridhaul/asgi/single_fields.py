@@ -23,6 +23,13 @@ SINGLE_FIELDS = frozenset(
         b"lease-fence",
         b"range",
         b"transfer-encoding",
+        b"tus-resumable",
+        b"upload-checksum",
+        b"upload-defer-length",
+        b"upload-length",
+        b"upload-metadata",
+        b"upload-offset",
+        b"x-http-method-override",
     }
 )
 

@@ -25,6 +25,7 @@ from gridhaul.cli.get import get
 from gridhaul.cli.ids import id_of, ids_of, resolve_any, resolve_stored
 from gridhaul.cli.operate import cancel_and_remove, for_each, operate, remove
 from gridhaul.cli.options import Json, JsonLines
+from gridhaul.cli.put import put
 from gridhaul.client import Client
 from gridhaul.client.filters import ListFilters
 from gridhaul.transfer.states import Action, DeliveryState
@@ -35,6 +36,7 @@ app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=N
 app.command()(transfer_commands.send)
 app.command()(transfer_commands.deliver)
 app.command()(get)
+app.command()(put)
 app.add_typer(batch_commands.commands)
 app.add_typer(check_commands.commands)
 app.add_typer(keys.commands, name="keys")

@@ -25,6 +25,7 @@ ADVICE_BY_STATE = {
     "FAILED": "start it again with `gridhaul retry {id}`, and deliver the file when it is STORED",
     "CANCELLED": "start it again with `gridhaul retry {id}`, and deliver the file when it is STORED",
 }
+BYTES_GONE = "its bytes are gone; send its source anew with `gridhaul send` or `gridhaul put`"
 
 
 def find_stored(client: Client, record_id: str, destination: DeliverTo) -> tuple[FileRecord, DeliverTo]:
@@ -34,7 +35,7 @@ def find_stored(client: Client, record_id: str, destination: DeliverTo) -> tuple
     """
     file, destination = _find(client, resolve(client, record_id), destination)
     if file["state"] != "STORED":
-        helps = ADVICE_BY_STATE.get(file["state"], "its bytes are gone; send its source anew with `gridhaul send`, or `gridhaul put`")
+        helps = ADVICE_BY_STATE.get(file["state"], BYTES_GONE)
         about = f"The file {file['file_id']} is {file['state']}, not STORED: {helps.format(id=file['file_id'])}."
         leave(Exit.FAILED, f"ERROR not_stored: {about}")
     return file, destination

@@ -41,6 +41,7 @@ INTEGRITY_CODES = frozenset(
         errors.ManifestMismatch,
         errors.SourceChanged,
         errors.TargetMismatch,
+        errors.UploadDigestMismatch,
     )
 )
 _BY_STATUS = {

@@ -1,6 +1,6 @@
 """Follows uploaded files until the server has stored them, and delivered them if that is wanted."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from gridhaul.cli import phases
 from gridhaul.cli.bars import WORDS
@@ -8,49 +8,83 @@ from gridhaul.cli.exits import exit_of_failure
 from gridhaul.cli.put_display import PutDisplay
 from gridhaul.cli.put_files import Outcome
 from gridhaul.client import Client, Transfer
-from gridhaul.client.records import known_length
+from gridhaul.client.records import DeliveryRecord, FileRecord
 from gridhaul.client.upload_errors import SourceChanged
 
 
 def follow(client: Client, outcomes: Sequence[Outcome], targets: Sequence[str], display: PutDisplay) -> None:
     """Follow each file that was sent until it is stored and delivered, or has failed. Raises ClientError."""
     sent = [outcome for outcome in outcomes if outcome.sent]
-    following = _Following(client, display, sum(outcome.local.length_bytes for outcome in sent))
+    open_ones = [outcome for outcome in sent if outcome.file and outcome.file["state"] != "STORED"]
+    storing = _Shown(display, open_ones)
+    for outcome in open_ones:
+        assert outcome.file is not None, "it was sent"  # noqa: S101
+        outcome.file = storing.last(client.follow_storing(outcome.file), outcome).file
     for outcome in sent:
-        following.store(outcome)
-    for target in targets:
-        following.begin()
-        for outcome in sent:
-            if outcome.file and outcome.file["state"] == "STORED":
-                following.deliver(outcome, target)
-
-
-class _Following:
-    def __init__(self, client: Client, display: PutDisplay, length_bytes: int) -> None:
-        self._client = client
-        self._display = display
-        self._length_bytes = length_bytes
-        self.begin()
-
-    def begin(self) -> None:
-        self._over_bytes = 0  # of the files that were followed to their end
-
-    def store(self, outcome: Outcome) -> None:
-        """Follow the file until it is STORED or will never be. The note of its upload is kept while it is open."""
-        assert outcome.sent is not None, "only files that were sent are followed"  # noqa: S101
-        for transfer in self._client.follow_storing(outcome.sent.file):
-            outcome.file = transfer.file
-            if transfer.file["state"] != "STORED" or self._over_bytes or transfer.file is not outcome.sent.file:
-                self._show(transfer, phases.storing(transfer.file), phases.checked_or_stored_bytes(transfer.file))
-        self._over_bytes += outcome.local.length_bytes
         _judge_file(outcome)
+    stored = [outcome for outcome in sent if not outcome.error]
+    for target in targets:
+        delivering = _Shown(display, stored)
+        for outcome in stored:
+            assert outcome.file is not None, "it was sent"  # noqa: S101
+            transfer = delivering.last(client.follow(outcome.file["file_id"], target), outcome)
+            _judge_delivery(outcome, transfer)
 
-    def deliver(self, outcome: Outcome, target: str) -> None:
-        assert outcome.file is not None, "only stored files are delivered"  # noqa: S101
-        for transfer in self._client.follow(outcome.file["file_id"], target):
-            done = phases.sent_bytes(transfer.delivery) if transfer.delivery else 0
-            word = phases.delivering(transfer.delivery) if transfer.delivery else "QUEUED"
-            self._show(transfer, word, done)
+
+class _Shown:
+    """Shows how far several files have come together, while they are followed one after the other."""
+
+    def __init__(self, display: PutDisplay, outcomes: Sequence[Outcome]) -> None:
+        self._display = display
+        self._over_bytes = 0
+        self._length_bytes = sum(outcome.local.length_bytes for outcome in outcomes)
+
+    def last(self, transfers: Iterator[Transfer], outcome: Outcome) -> Transfer:
+        """Show the transfers of a file, and return the last one."""
+        for transfer in transfers:
+            word, done = _progress(transfer)
+            self._display.follow(WORDS.get(word, word.lower()), self._over_bytes + done, self._length_bytes)
+            if why := phases.reason(transfer):
+                self._display.note("; ".join(filter(None, (why, phases.next_attempt(transfer)))))
         self._over_bytes += outcome.local.length_bytes
-        if transfer.delivery:
-            outcome.deliveries.append(transfer.delivery)
+        return transfer
+
+
+def _progress(transfer: Transfer) -> tuple[str, int]:
+    """Return a word for what the server does, and the bytes of this file that are done."""
+    delivery, file = transfer.delivery, transfer.file
+    if delivery is None:
+        return "STORING", file["checked_bytes"] if file["state"] != "STORED" else phases.stored_bytes(file)
+    if phases.reading_back(delivery):
+        return "READING BACK", delivery["checked_bytes"]
+    return "DELIVERING", phases.sent_bytes(delivery)
+
+
+def _judge_file(outcome: Outcome) -> None:
+    """Note the failure of a file that is not stored, or that has other bytes than were read here."""
+    file, sent = outcome.file, outcome.sent
+    assert file is not None, "it was sent"  # noqa: S101
+    assert sent is not None, "it was sent"  # noqa: S101
+    if file["state"] != "STORED":
+        outcome.forget()
+        _fail(outcome, file, f"gridhaul status {file['file_id']}")
+        return
+    try:
+        sent.require_same(file)
+    except SourceChanged as error:
+        outcome.forget()
+        outcome.fail(error.code, str(error), exit_of_failure(error.code))
+
+
+def _judge_delivery(outcome: Outcome, transfer: Transfer) -> None:
+    delivery = transfer.delivery
+    if delivery is not None:
+        outcome.deliveries.append(delivery)
+    if delivery is None or delivery["state"] != "DELIVERED":
+        record = delivery or transfer.file
+        _fail(outcome, record, f"gridhaul retry {delivery['delivery_id'] if delivery else transfer.file['file_id']}")
+
+
+def _fail(outcome: Outcome, record: FileRecord | DeliveryRecord, then: str) -> None:
+    error = record["error"] or {"code": record["state"].lower(), "detail": f"It was {record['state'].lower()}."}
+    outcome.fail(error["code"], f"{error['detail']} Then: {then}", exit_of_failure(error["code"]))

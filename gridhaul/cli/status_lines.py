@@ -18,8 +18,7 @@ def file_lines(file: FileRecord) -> list[str]:
         *([f"  mtime     {shown_time(file['mtime'])}"] if file["mtime"] else []),
         f"  length    {_length(file)}{layout}",
         *(f"  to        {wanted['target']}: {wanted['object_name']}" for wanted in destinations(file)),
-        f"  {'received' if file['upload'] else 'stored  '}  {progress(file['stored_bytes'], file['length'], _rate(file))}",
-        *([f"  expires   {shown_time(file['upload']['expires_at'])}, unless it goes on"] if file["upload"] else []),
+        *_stored_lines(file),
         *([f"  sha-256   {digest}"] if digest else []),
         f"  attempts  {file['attempts']}",
         *_error_lines(file["error"]),
@@ -46,6 +45,13 @@ def delivery_lines(delivery: DeliveryRecord) -> list[str]:
         *(receipt_lines(delivery["receipt"]) if delivery["receipt"] else []),
         *timeline(delivery.get("history", [])),
     ]
+
+
+def _stored_lines(file: FileRecord) -> list[str]:
+    done = progress(file["stored_bytes"], file["length"], _rate(file))
+    if file["upload"] is None:
+        return [f"  stored    {done}"]
+    return [f"  received  {done}", f"  expires   {shown_time(file['upload']['expires_at'])}, unless its client goes on"]
 
 
 def _length(file: FileRecord) -> str:

@@ -51,7 +51,7 @@ class Sent:
     def require_same(self, stored: FileRecord) -> None:
         """Raise SourceChanged if the stored file has other bytes. It may have been stored by an earlier command."""
         if stored["digests"].get("sha-256", self.sha256) != self.sha256:
-            about = f"{stored['name']} has changed since it was stored as the file {stored['file_id']}"
+            about = f"{stored['name']} is stored as {stored['file_id']} with other bytes than those that were read here"
             raise SourceChanged(f"{about}; run the command again to send it anew.")
 
 

@@ -214,3 +214,9 @@ def _explain(error: ValidationError) -> str:
         problem = "is not set" if item["type"] == "missing" else item["msg"].removeprefix("Value error, ")
         lines.append(f"{name}: {problem}")
     return "; ".join(lines)
+
+
+def state_directory() -> Path:
+    """Return the directory for what commands keep between two runs (XDG Base Directory Specification)."""
+    named = Path(os.environ.get("XDG_STATE_HOME", ""))
+    return (named if named.is_absolute() else Path("~/.local/state").expanduser()) / "gridhaul"

@@ -2,4 +2,4 @@
 
 import pytest
 
-pytest.register_assert_rewrite("tests.bad_input.bench", "tests.bad_input.discretion", "tests.bad_input.table")
+pytest.register_assert_rewrite(*(f"tests.bad_input.{name}" for name in ("bench", "discretion", "table", "uploads")))

@@ -45,13 +45,17 @@ class Bench:
 
     @contextmanager
     def unchanged(self) -> Iterator[None]:
-        """Assert that the block adds, removes and changes no file, delivery or `used_bytes` of these accounts."""
+        """Assert that the block adds, removes and changes no file, delivery or `used_bytes` of these accounts.
+
+        The offset of an upload counts, too.
+        """
         before = self._records()
         yield
         assert self._records() == before
 
     def _records(self) -> list[Any]:
-        fields = ("_id", "state", "error", "content_id", "object_name", "username", "used_bytes")
+        of_files = ("state", "error", "content_id", "length", "stored_bytes")
+        fields = ("_id", *of_files, "object_name", "username", "used_bytes")
         with self.operator.database() as database:
             return [
                 {name: record[name] for name in fields if name in record}

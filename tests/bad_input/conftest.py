@@ -6,14 +6,16 @@ At the end of a run, a line says how many rows of the table of bad input were tr
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
+import httpx2
 import pytest
 
 from gridhaul.embedded.system import System
 from tests.bad_input import figures
-from tests.bad_input.bench import Bench, bench_of
+from tests.bad_input.bench import Bench, bench_of, key_of
 from tests.bad_input.server_errors import server_errors
-from tests.bad_input.strict import StrictApi, strict_api, strict_chunk_service
+from tests.bad_input.strict import StrictApi, impatient_api, strict_api, strict_chunk_service
 from tests.journeys.conftest import operator, remotes, sources, system
+from tests.journeys.test_accounts import calling
 
 __all__ = ["operator", "remotes", "sources", "system"]
 
@@ -38,9 +40,29 @@ def bench(system: System, sources: Path) -> Iterator[Bench]:
 
 
 @pytest.fixture(scope="package")
+def reader(bench: Bench) -> Iterator[httpx2.Client]:
+    """Yield a client whose key has the scope `read` alone."""
+    with calling(bench.system, key_of(bench.operator, "looker", scopes=["read"])) as http:
+        yield http
+
+
+@pytest.fixture(scope="package")
+def other(bench: Bench) -> Iterator[httpx2.Client]:
+    """Yield a client of another account, with every scope except `admin`."""
+    with calling(bench.system, key_of(bench.operator, "neighbour")) as http:
+        yield http
+
+
+@pytest.fixture(scope="package")
 def strict(system: System, tmp_path_factory: pytest.TempPathFactory) -> Iterator[StrictApi]:
     with strict_api(system, tmp_path_factory.mktemp("strict")) as found:
         yield found
+
+
+@pytest.fixture(scope="package")
+def impatient_url(system: System, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with impatient_api(system, tmp_path_factory.mktemp("impatient-api")) as url:
+        yield url
 
 
 @pytest.fixture(scope="package")

@@ -56,6 +56,15 @@ def strict_api(system: System, folder: Path) -> Iterator[StrictApi]:
 
 
 @contextmanager
+def impatient_api(system: System, folder: Path) -> Iterator[str]:
+    """Yield the URL of an api that uses the database of the system, and takes files of `MAX_FILE_BYTES` at most."""
+    limits = {name: LIMITS[name] for name in ("GRIDHAUL_STALL_SECONDS", "GRIDHAUL_MAX_FILE_BYTES")}
+    settings = settings_of(system) | limits
+    with _serving("api.app:app", settings, folder / "api.log") as url:
+        yield url
+
+
+@contextmanager
 def strict_chunk_service(system: System, folder: Path) -> Iterator[str]:
     """Yield the URL of a chunk service that uses the database of the system."""
     settings = settings_of(system) | {"GRIDHAUL_STALL_SECONDS": str(STALL_SECONDS)}

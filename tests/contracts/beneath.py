@@ -14,7 +14,7 @@ from gridhaul.storage.content.tails import Tails
 from gridhaul.storage.lease import NOW
 from gridhaul.transfer.digest import chunk_digest
 from gridhaul.transfer.model import Content, RecordId, Seal, Segment, Tail
-from gridhaul.transfer.states import ContentState
+from gridhaul.transfer.states import ContentState, Layout
 from tests.contracts.memory_contents import MemoryContents
 
 
@@ -81,7 +81,9 @@ class BeneathMemory:
         self._contents.chunks[content.id] = dict.fromkeys(numbers, (b"x", chunk_digest(b"x")))
 
     async def chunk_numbers(self, content_id: RecordId) -> list[int]:
-        return sorted(self._contents.chunks.get(content_id, {}))
+        row = self._contents.rows.get(content_id)
+        inline = row is not None and row.record.layout is Layout.INLINE
+        return [] if inline else sorted(self._contents.chunks.get(content_id, {}))
 
     async def begin_delete(self, content: Content) -> None:
         row = self._contents.rows[content.id]

@@ -108,6 +108,13 @@ class MemoryContents:
             elif held[n] != entry:
                 raise ChunkConflict(f"Chunk {n} is stored with other bytes.")
 
+    def remove_rest(self, content: Content) -> None:
+        """Remove what requests of an ordered upload have left beside its chunks."""
+        self.tails.pop(content.id, None)
+        held = self.chunks.get(content.id, {})
+        for n in [n for n in held if n >= content.chunk_count]:
+            del held[n]
+
     def put_tail(self, content_id: RecordId, tail: Tail, *, fence: int) -> None:
         """Store an open tail under the fence, whoever has opened the content since."""
         if self.tails.get(content_id, (0, None))[0] > fence:
@@ -294,18 +301,23 @@ class MemoryIntake:
         if content.state is ContentState.SEALED:
             if (content.sha256, content.manifest_root) != (seal.sha256, seal.manifest_root):
                 raise ContentSealed("The content is sealed, with other digests.")
+            if content.replaceable:
+                self._contents.remove_rest(content)
             return content
         held = self._contents.chunks.get(content_id, {})
         if content.replaceable:
-            for n in [n for n in held if n >= content.chunk_count]:
-                del held[n]
+            self._contents.remove_rest(content)
         if missing := [str(n) for n in range(content.chunk_count) if n not in held]:
             raise ContentIncomplete(f"Chunks are missing: {', '.join(missing[:100])}.")
         manifest = b"".join(held[n][1] for n in range(content.chunk_count))
         if manifest_root([manifest]) != seal.manifest_root:
             raise DigestMismatch("The stored chunks do not give this manifest root.")
         self._contents.manifests[content_id] = manifest
-        layout = content.layout or (Layout.INLINE if self._inline_limit_chunks else Layout.GRIDFS)
+        small = self._inline_limit_chunks >= max(1, content.chunk_count)
+        if content.replaceable:
+            layout = Layout.INLINE if small else Layout.GRIDFS
+        else:
+            layout = content.layout or (Layout.INLINE if self._inline_limit_chunks else Layout.GRIDFS)
         row.record = replace(
             content,
             state=ContentState.SEALED,

@@ -22,7 +22,7 @@ from gridhaul.transfer.model import Content, RecordId, Tail
 from gridhaul.transfer.ports.contents import Contents, Intake
 from gridhaul.transfer.states import ContentState, Layout
 from tests.contracts.beneath import Beneath, BeneathMemory, BeneathMongo
-from tests.contracts.bytes_to_store import MIB, opened, read, read_all, seal_of, segment, some_bytes, store
+from tests.contracts.bytes_to_store import MIB, opened, read, read_all, seal_of, segment, segments, some_bytes, store
 from tests.contracts.memory_contents import MemoryContents
 from tests.contracts.ports import A_FILE, Ports, eventually
 
@@ -35,10 +35,15 @@ def contents(ports: Ports) -> Contents:
     return ports.contents
 
 
-@pytest.fixture(params=[15, 0], ids=["inline-limit-15", "inline-limit-0"])
-def intake(request: pytest.FixtureRequest, ports: Ports) -> Intake:
-    """Return an intake. Whatever its limit for inline contents is, contents of ordered uploads are in GridFS."""
-    return ports.intake_with(request.param)
+@pytest.fixture(params=[Layout.INLINE, Layout.GRIDFS])
+def sealed_as(request: pytest.FixtureRequest) -> Layout:
+    """Return the layout that small contents get by their seal. Before that they are in GridFS."""
+    return Layout(request.param)
+
+
+@pytest.fixture
+def intake(sealed_as: Layout, ports: Ports) -> Intake:
+    return ports.intake_with(15 if sealed_as is Layout.INLINE else 0)
 
 
 @pytest.fixture
@@ -120,13 +125,44 @@ async def test_deleted_content_is_not_opened_again(contents: Contents) -> None:
         await again(contents, content, fence=2)
 
 
-async def test_small_upload_is_stored_chunk_by_chunk_and_read_after_the_seal(
-    contents: Contents, intake: Intake
+@pytest.mark.parametrize("length", [0, LENGTH, 15 * MIB, 15 * MIB + 1])
+async def test_upload_is_stored_chunk_by_chunk_and_gets_its_layout_by_the_seal(
+    contents: Contents, intake: Intake, beneath: Beneath, sealed_as: Layout, length: int
+) -> None:
+    data = some_bytes(length)
+    content = await uploading(contents, length)
+    for part in segments(data):
+        assert await store(intake, content, part)
+    assert await beneath.chunk_numbers(content.id) == list(range(content.chunk_count))
+    sealed = await intake.seal(content.id, fence=1, seal=seal_of(data))
+    assert sealed.layout is (sealed_as if length <= 15 * MIB else Layout.GRIDFS)
+    assert await read(contents, sealed) == data
+    in_places_of_their_own = sealed.layout is Layout.GRIDFS
+    assert await beneath.chunk_numbers(content.id) == list(range(content.chunk_count if in_places_of_their_own else 0))
+    if sealed.layout is Layout.INLINE:
+        assert [*await contents.read_whole([content.id])] == [content.id]
+
+
+async def test_seal_removes_the_tail(contents: Contents, intake: Intake, beneath: Beneath) -> None:
+    content = await uploading(contents, LENGTH)
+    await put_tail(intake, content, 2, b"tail")
+    await store(intake, content, segment(OLD))
+    await intake.seal(content.id, fence=1, seal=seal_of(OLD))
+    assert await contents.tail(content.id) is None
+
+
+async def test_repeated_seal_removes_what_a_crash_has_left(
+    contents: Contents, intake: Intake, beneath: Beneath
 ) -> None:
     content = await uploading(contents, LENGTH)
-    assert await store(intake, content, segment(OLD))
+    await store(intake, content, segment(OLD))
     sealed = await intake.seal(content.id, fence=1, seal=seal_of(OLD))
-    assert sealed.layout is Layout.GRIDFS
+    before = await beneath.chunk_numbers(content.id)
+    await beneath.put_tail_late(content, Tail(n=2, data=b"tail"), fence=1)
+    await beneath.replace_late(content, replace(segment(OLD, 0, 1), first=7), fence=1)
+    assert await intake.seal(content.id, fence=1, seal=seal_of(OLD)) == sealed
+    assert await beneath.chunk_numbers(content.id) == before
+    assert await contents.tail(content.id) is None
     assert await read(contents, sealed) == OLD
 
 
@@ -235,14 +271,16 @@ async def test_open_ended_content_is_not_sealed(contents: Contents, intake: Inta
             await intake.seal(content.id, fence=1, seal=seal_of(data))
 
 
-async def test_seal_removes_what_lies_past_the_end(contents: Contents, intake: Intake, beneath: Beneath) -> None:
+async def test_seal_removes_what_lies_past_the_end(
+    contents: Contents, intake: Intake, beneath: Beneath, sealed_as: Layout
+) -> None:
     content = await uploading(contents, None)
     await store(intake, content, segment(some_bytes(9 * MIB)))
     content = await again(contents, content, fence=2)
     await store(intake, content, segment(NEW))
     assert await beneath.chunk_numbers(content.id) == list(range(9))
     sealed = await intake.seal(content.id, fence=2, seal=seal_of(NEW))
-    assert await beneath.chunk_numbers(content.id) == [0, 1, 2]
+    assert await beneath.chunk_numbers(content.id) == ([0, 1, 2] if sealed_as is Layout.GRIDFS else [])
     assert await read(contents, sealed) == NEW
 
 

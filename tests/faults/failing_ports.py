@@ -8,6 +8,7 @@ from typing import Any
 from gridhaul.targets.directory import DirectoryTarget
 from gridhaul.transfer.batches import StoredMember
 from gridhaul.transfer.bundle import WholeContent
+from gridhaul.transfer.digest import chunk_digest
 from gridhaul.transfer.errors import (
     ChunkServiceUnavailable,
     DatabaseUnavailable,
@@ -188,6 +189,12 @@ class MemoryChunks:
                 first=segment.first,
                 chunks=segment.chunks,
                 digests=segment.digests,
+            )
+
+    async def put_tail(self, grant: ContentGrant, n: int, data: bytes) -> None:
+        with _known_here():
+            await self._intake.store_tail(
+                grant.content_id, fence=grant.fence, n=n, data=data, digest=chunk_digest(data)
             )
 
     async def repair(self, grant: RepairGrant, n: int, chunk: bytes, digest: bytes) -> None:

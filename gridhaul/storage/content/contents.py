@@ -233,7 +233,7 @@ class MongoContents:
         inline, others = list[RecordId](), list[RecordId]()
         async for document in self._collection.find(wanted):
             content = self._codec.decode(document)
-            if content.layout is Layout.INLINE or not (content.length or content.replaceable):
+            if not content.replaceable and (content.layout is Layout.INLINE or not content.length):
                 inline.append(content.id)
             else:
                 others.append(content.id)

@@ -111,7 +111,7 @@ class MongoIntake:
         layout = content.layout or await self._layout_to_note(content)
         if await self._write_manifest(content) != seal.manifest_root:
             raise DigestMismatch("The stored chunks do not give this manifest root.")
-        if content.replaceable and content.chunk_count <= self._inline_limit_chunks:
+        if content.replaceable and self._inline_limit_chunks >= max(1, content.chunk_count):
             return await self._seal_inline(content, seal)
         if layout is Layout.GRIDFS:
             await self._gridfs.publish(content, seal)

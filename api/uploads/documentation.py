@@ -1,0 +1,163 @@
+"""OpenAPI descriptions of the bodies and header fields that the doors of uploads, and not FastAPI, read and answer."""
+
+from typing import Any
+
+from api.examples import RECEIVING
+from gridhaul.asgi.openapi_examples import problem_example
+from gridhaul.asgi.problems import documented
+from gridhaul.outgoing.problem_documents import MEDIA_TYPE
+from gridhaul.transfer.chunking import SEGMENT_MAX_BYTES, SEGMENT_MAX_CHUNKS
+from gridhaul.transfer.digest import BODY_ALGORITHMS
+from gridhaul.transfer.errors import OffsetMismatch, TusVersionUnknown
+
+JsonObject = dict[str, Any]
+
+_NUMBER = {"type": "string", "pattern": "^[0-9]{1,18}$"}
+_TEXT = {"type": "string"}
+_BYTES = {"type": "string", "format": "binary"}
+_BASE64 = "([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?"
+_PAIR = f"[A-Za-z0-9_-]+ {_BASE64}"
+_DIGEST = ":[A-Za-z0-9+/]{43}=:"
+_VERSION: JsonObject = {"const": "1.0.0"}
+
+
+def _field(name: str, schema: JsonObject, description: str, *, example: str | None = None) -> JsonObject:
+    """Describe a field that a request may have. Swagger UI sends each example, so only what it is to send has one."""
+    shown = {} if example is None else {"example": example}
+    return {"name": name, "in": "header", "required": False, "schema": schema, "description": description, **shown}
+
+
+def _needed(field: JsonObject) -> JsonObject:
+    return {**field, "required": True}
+
+
+def _body(*media_types: str) -> JsonObject:
+    return {"content": {media_type: {"schema": _BYTES} for media_type in media_types}}
+
+
+def _answered(description: str, always: JsonObject, sometimes: JsonObject | None = None) -> JsonObject:
+    """Describe an answer without a body by the schemas of its fields."""
+    fields = {name: {"required": True, "schema": schema} for name, schema in always.items()}
+    fields |= {name: {"schema": schema} for name, schema in (sometimes or {}).items()}
+    return {"description": description, "headers": fields}
+
+
+def _with_fields(status: int, fields: JsonObject, example: tuple[str, str]) -> JsonObject:
+    """Describe an error that has these fields, with an example of its own."""
+    described = documented(status)[status]
+    content = {MEDIA_TYPE: {**described["content"][MEDIA_TYPE], "example": problem_example(status, *example)}}
+    return {**described, "headers": {**described["headers"], **fields}, "content": content}
+
+
+_RESUMABLE = _needed(_field("Tus-Resumable", _VERSION, "The version of tus that the client speaks", example="1.0.0"))
+_LENGTH = _field("Upload-Length", _NUMBER, "Bytes of the whole file")
+_OFFSET = _needed(_field("Upload-Offset", _NUMBER, "The number of the body's first byte", example="0"))
+_CHECKSUM = _field(
+    "Upload-Checksum",
+    {"type": "string", "pattern": f"^({'|'.join(BODY_ALGORITHMS)}) {_BASE64}$"},
+    "Algorithm and base64 of the digest of this request's body. No byte counts before all of them are right.",
+)
+_CREATE = (
+    {**_LENGTH, "description": "Bytes of the whole file; either this or Upload-Defer-Length", "example": "0"},
+    _field("Upload-Defer-Length", {"const": "1"}, "The length is named by a later request"),
+    _field(
+        "Upload-Metadata",
+        {"type": "string", "pattern": f"^({_PAIR}(,{_PAIR})*)?$", "maxLength": 8192},
+        "Keys with values in base64 of UTF-8: `filename`, `sha256` (in hex), `target`, `object_name`; others are kept",
+        example="filename cnVuNDIuaDU=",
+    ),
+)
+_METHOD = _needed(
+    _field(
+        "X-HTTP-Method-Override", {"type": "string", "enum": ["PATCH", "DELETE", "HEAD"]}, "The method", example="HEAD"
+    )
+)
+_CONTENT_RANGE = _field(
+    "Content-Range",
+    {"type": "string", "pattern": "^bytes [0-9]{1,18}-[0-9]{1,18}/[0-9]{1,18}$"},
+    "`bytes <offset>-<last>/<length>` continues an upload; the range ends with the file's last byte",
+)
+_OF_WHOLE = (
+    _field("Repr-Digest", _TEXT, "The file's SHA-256 (RFC 9530)"),
+    _field("Content-SHA256", {"type": "string", "pattern": "^[0-9a-fA-F]{64}$"}, "The file's SHA-256 in hex"),
+)
+_CHUNK_DIGESTS = _needed(
+    _field(
+        "Chunk-Digests",
+        {"type": "string", "pattern": f"^{_DIGEST}(, {_DIGEST}){{0,{SEGMENT_MAX_CHUNKS - 1}}}$"},
+        "BLAKE3-256 of each chunk, a list of byte sequences (RFC 9651)",
+        example=":SZlwL3Sqsjt5ziFmTIgd4S8WAwwnXoLEfF5KOh6KRNU=:",
+    )
+)
+_TUS_BODY = _body("application/offset+octet-stream")
+_FORM = {
+    "type": "object",
+    "properties": {"sha256": {"type": "string", "pattern": "^[0-9a-fA-F]{64}$"}, "file": _BYTES},
+    "required": ["file"],
+}
+
+CREATE: JsonObject = {"parameters": [_RESUMABLE, *_CREATE, _CHECKSUM], "requestBody": _TUS_BODY}
+LOOK: JsonObject = {"parameters": [_RESUMABLE]}
+APPEND: JsonObject = {
+    "parameters": [_RESUMABLE, _OFFSET, _LENGTH, _CHECKSUM],
+    "requestBody": {"required": True, **_TUS_BODY},
+}
+OVERRIDDEN: JsonObject = {
+    "parameters": [_RESUMABLE, _METHOD, {**_OFFSET, "required": False}, _LENGTH, _CHECKSUM],
+    "requestBody": _TUS_BODY,
+}
+NAMED: JsonObject = {
+    "parameters": [_CONTENT_RANGE, *_OF_WHOLE],
+    "requestBody": {"required": True, **_body("application/octet-stream")},
+}
+FILES: JsonObject = {
+    "parameters": [*_OF_WHOLE],
+    "requestBody": {
+        "required": True,
+        "content": {"application/octet-stream": {"schema": _BYTES}, "multipart/form-data": {"schema": _FORM}},
+    },
+}
+SEGMENT: JsonObject = {
+    "parameters": [_CHUNK_DIGESTS],
+    "requestBody": {
+        "required": True,
+        "content": {"application/octet-stream": {"schema": {**_BYTES, "minLength": 1, "maxLength": SEGMENT_MAX_BYTES}}},
+    },
+}
+DIGESTS: JsonObject = {
+    "description": "33 bytes a chunk: 1 and the chunk's digest, or 33 zeros if the chunk is not stored",
+    "content": {"application/octet-stream": {"schema": _BYTES}},
+}
+
+_TUS = {"Tus-Resumable": _VERSION}
+_AT = {**_TUS, "Upload-Offset": _NUMBER, "Upload-Expires": _TEXT}
+_OF_HEAD = {"Upload-Length": _NUMBER, "Upload-Defer-Length": {"const": "1"}, "Upload-Metadata": _TEXT}
+_OFFERED = {**_TUS, "Tus-Version": _TEXT, "Tus-Extension": _TEXT, "Tus-Checksum-Algorithm": _TEXT}
+
+OFFERED = _answered("What tus clients can do here", _OFFERED, {"Tus-Max-Size": _NUMBER})
+CREATED = _answered("The upload has begun", {**_AT, "Location": _TEXT})
+LOOKED_AT = _answered("The upload's offset", _AT, _OF_HEAD)
+APPENDED = _answered("All bytes up to Upload-Offset are durable", _AT)
+DELETED = _answered("The upload has ended, and its bytes are being deleted", _TUS)
+DONE = _answered("What PATCH or DELETE would answer", _TUS, {"Upload-Offset": _NUMBER, "Upload-Expires": _TEXT})
+STORED: JsonObject = {
+    "headers": {name: {"required": True, "schema": _TEXT} for name in ("Location", "Repr-Digest", "ETag")}
+}
+TAKEN_FURTHER: JsonObject = {
+    "description": "All bytes are stored, and a worker reads them back before the file is STORED",
+    "headers": {"Location": {"required": True, "schema": _TEXT}},
+}
+BEGUN: JsonObject = {
+    "headers": {"Location": {"required": True, "schema": _TEXT}},
+    "content": {"application/json": {"example": RECEIVING}},
+}
+MOVED_ON = _with_fields(
+    409,
+    {"Upload-Offset": {"schema": _NUMBER, "description": "Where to go on, if the request began elsewhere"}},
+    (OffsetMismatch.code, "The upload has 8388608 bytes; go on from there."),
+)
+OTHER_VERSION = _with_fields(
+    412,
+    {"Tus-Version": {"required": True, "schema": _VERSION}},
+    (TusVersionUnknown.code, "Tus-Resumable must be 1.0.0, the only version that this server knows."),
+)
