@@ -14,6 +14,7 @@ from bench.cases import (
     middle_files,
     small_deliveries,
     small_files,
+    uploads,
     workers,
 )
 from bench.errors import UsageProblem
@@ -22,6 +23,7 @@ CASES: tuple[Case, ...] = (
     ingest.CASE,
     ingest_parent.CASE,
     egress.CASE,
+    uploads.CASE,
     downloads.CASE,
     end_to_end.CASE,
     small_files.CASE,

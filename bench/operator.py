@@ -34,6 +34,10 @@ class Operator:
         self._records.wait_for_file(file_id, "STORED")
         return file_id
 
+    def wait_stored(self, file_id: str) -> None:
+        """Wait until the file is STORED."""
+        self._records.wait_for_file(file_id, "STORED")
+
     def prepare(self, path: Path, **more: object) -> str:
         """Prepare the file, and return its id."""
         return str(self.post("/upload/prepare", {"file_path": str(path), **more})["file_id"])

@@ -8,7 +8,7 @@ from pathlib import Path
 from pymongo import MongoClient
 
 from bench.installation import USUAL_DATABASE, Installation, installed
-from bench.peers import download_server, parent
+from bench.peers import download_server, parent, tus
 from bench.peers.gridfs import DATABASE, Document
 from bench.remotes import Remotes
 from bench.sources import Sources
@@ -30,6 +30,7 @@ class Stand:
     sources: Sources
     remotes: Remotes
     parent_url: str  # server of the parent project's way
+    tus_url: str  # server of tus with a file store
     download_url: str  # server that streams files of the peers' GridFS bucket
     settings: Mapping[str, str]
 
@@ -68,7 +69,7 @@ def standing(scratch: Path, settings: Mapping[str, str]) -> Iterator[Stand]:
     """Yield a started stand in an empty directory. `settings` replace the defaults of Gridhaul's processes."""
     sources = Sources(scratch / "sources")
     remotes = Remotes.at(scratch / "remotes", binaries.locate([binaries.rclone()])["rclone"])
-    data, (parent_port, download_port) = DataDirectory(scratch / "data"), free_ports(2)
+    data, (parent_port, download_port, tus_port) = DataDirectory(scratch / "data"), free_ports(3)
     applied = {**SETTINGS, **settings}
     configuration = Configuration(
         data=data.path,
@@ -79,6 +80,7 @@ def standing(scratch: Path, settings: Mapping[str, str]) -> Iterator[Stand]:
             *remotes.programs(),
             parent.program(parent_port, data.secret_file("mongo_url")),
             download_server.program(download_port, data.secret_file("mongo_url")),
+            tus.program(tus_port, scratch / "tus"),
         ),
     )
     with installed(configuration, database=USUAL_DATABASE) as ours:
@@ -88,6 +90,7 @@ def standing(scratch: Path, settings: Mapping[str, str]) -> Iterator[Stand]:
             sources=sources,
             remotes=remotes,
             parent_url=f"http://{HOST}:{parent_port}",
+            tus_url=f"http://{HOST}:{tus_port}/files",
             download_url=f"http://{HOST}:{download_port}",
             settings=applied,
         )

@@ -141,12 +141,17 @@ class Receiving:
                 await self._take(chunk)
 
     async def _read_tail(self) -> None:
-        """Begin the first chunk with the bytes of the open tail."""
+        """Begin the first chunk with the bytes of the open tail.
+
+        The last chunk of a complete upload may be stored as a chunk already; then there is no such tail.
+        """
         if not self._known_bytes:
             return
         content_id = self._held.file.content_id
         tail = await self._parts.contents.tail(content_id) if content_id else None
         if tail is None or tail.n != self._next or len(tail.data) < self._known_bytes:
+            if self.is_complete:
+                return
             raise ChunkMissing("The last bytes of the upload are not stored any more.")
         for _ in self._pieces.add(tail.data[: self._known_bytes]):
             raise AssertionError("a tail has fewer bytes than a chunk")

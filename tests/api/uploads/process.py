@@ -81,7 +81,7 @@ class Process:
 
     @property
     def has_all_its_memory(self) -> bool:
-        return self.parts.memory._free_chunks._value == self.memory_chunks - self.memory_chunks // 2
+        return self.parts.memory._free_chunks._value == UploadMemory(self.memory_chunks * MIB)._free_chunks._value
 
 
 async def make_account(ports: Ports) -> None:

@@ -53,14 +53,6 @@ async def test_body_of_other_bytes_does_not(other: bytes) -> None:
         checksum.require()
 
 
-async def test_digest_of_another_length_does_not_match() -> None:
-    for encoded in ("", "Kq5s"):
-        checksum = Checksum.read(f"sha1 {encoded}")
-        assert checksum is not None
-        with pytest.raises(ChecksumMismatch):
-            checksum.require()
-
-
 @pytest.mark.parametrize(
     "text",
     [
@@ -73,6 +65,9 @@ async def test_digest_of_another_length_does_not_match() -> None:
         "sha1 Kq5sNclPz7QV2+lfQIuc6R7oRu0",
         "sha1 Kq5s Nclw",
         "sha1 =",
+        "sha1 ",
+        "sha1 Kq5s",
+        "sha256 Kq5sNclPz7QV2+lfQIuc6R7oRu0=",
         "sha1 \xe9",
         "sha1 Kq5sNclPz7QV2+lfQIuc6R7oRu0=\xff",
         "sh\xe91 Kq5s",

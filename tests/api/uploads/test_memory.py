@@ -96,8 +96,8 @@ async def test_segment_that_is_longer_than_the_budget_is_received_alone() -> Non
         pass
 
 
-@pytest.mark.parametrize(("limit_bytes", "chunks"), [(0, 2), (4 * MIB, 2), (9 * MIB - 1, 4), (64 * MIB, 32)])
-async def test_half_of_the_budget_is_for_whole_chunks(limit_bytes: int, chunks: int) -> None:
+@pytest.mark.parametrize(("limit_bytes", "chunks"), [(0, 1), (4 * MIB, 1), (9 * MIB - 1, 2), (64 * MIB, 16)])
+async def test_quarter_of_the_budget_is_for_whole_chunks(limit_bytes: int, chunks: int) -> None:
     budget = UploadMemory(limit_bytes)
     for _ in range(chunks):
         assert not budget.is_short
@@ -112,7 +112,7 @@ async def test_half_of_the_budget_is_for_whole_chunks(limit_bytes: int, chunks: 
 
 
 async def test_chunks_are_taken_without_waiting_all_or_none() -> None:
-    budget = memory(8)
+    budget = memory(16)
     assert not await budget.take_free_chunks(5)
     assert await budget.take_free_chunks(3)
     assert not await budget.take_free_chunks(2)
@@ -123,7 +123,7 @@ async def test_chunks_are_taken_without_waiting_all_or_none() -> None:
 
 
 async def test_what_can_be_done_without_is_freed_before_anybody_waits() -> None:
-    budget = memory(8)
+    budget = memory(16)
     assert await budget.take_free_chunks(4)
     budget.reclaim = lambda: budget.free_chunks(4)
     async with asyncio.timeout(10):

@@ -14,7 +14,7 @@ from tests.contracts.bytes_to_store import MIB, seal_of, segment, some_bytes
 
 ONE, TWO = RecordId("1" * 24), RecordId("2" * 24)
 SMALL = 64  # bytes of a chunk: what is hashed here need not have the length of a real chunk
-MANY = 64 * MIB
+MANY = 128 * MIB  # a quarter of it is for chunks that wait
 
 
 def small_segments(count: int, *, chunks: int = 1) -> list[Segment]:
@@ -126,7 +126,7 @@ async def test_upload_whose_chunks_come_too_far_out_of_order_loses_its_digest_an
 
 
 async def test_without_free_memory_nothing_waits() -> None:
-    memory = UploadMemory(8 * MIB)
+    memory = UploadMemory(16 * MIB)
     digests = ParallelDigests(memory)
     digests.begin(ONE)
     await digests.add(ONE, tiny(0, 16))  # it is its turn, so its request's own memory is enough
@@ -139,7 +139,7 @@ async def test_without_free_memory_nothing_waits() -> None:
 
 async def test_upload_that_nobody_continues_keeps_no_memory_from_others() -> None:
     """A client may vanish after it has sent all chunks but the first."""
-    memory = UploadMemory(8 * MIB)
+    memory = UploadMemory(16 * MIB)
     digests = ParallelDigests(memory)
     for file_id in (ONE, TWO):
         digests.begin(file_id)

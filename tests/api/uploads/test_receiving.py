@@ -270,7 +270,7 @@ async def test_error_of_storing_keeps_what_was_stored_before_it(ports: Ports, st
     with pytest.raises(ChunkServiceUnavailable):
         await process.append(file, body_of(cut(data, PART)))
     offset = (await process.file(file.id)).stored_bytes
-    assert offset == after * 16 * MIB
+    assert offset == after * process.parts.memory.segment_chunks * MIB
     chunks.well = True
     await process.append(file, body_of(cut(data[offset:], PART)), offset=offset)
     await assert_stored(process, file, data)
