@@ -55,21 +55,22 @@ async def append(
 async def _declare_length(parts: UploadParts, held: Held, length: int | None) -> None:
     file = held.file
     known = reserved_length(file)
-    require_same_length(known, length)
-    if length in (None, known):
+    if length is None or length == known:
         return
+    require_possible(file, length)
     require_allowed(parts.max_file_bytes, length)
-    if length < file.stored_bytes:
-        raise Malformed(f"The upload has {file.stored_bytes} bytes already, which is more than Upload-Length says.")
     await parts.usage.charge(file.owner, length - file.length)
     await parts.registry.declare_length(held.lease, length)
     held.file = replace(file, length=length, origin=replace(upload_of(file), length_deferred=False))
 
 
-def require_same_length(known: int | None, length: int | None) -> None:
-    """Raise Malformed if a request names another length than the one that is known already."""
-    if None not in (known, length) and known != length:
+def require_possible(file: File, length: int) -> None:
+    """Raise Malformed if the upload cannot have this length: it has another one already, or more bytes are stored."""
+    known = reserved_length(file)
+    if known not in (None, length):
         raise Malformed(f"The upload has {known} bytes; its length does not change any more.")
+    if length < file.stored_bytes:
+        raise Malformed(f"The upload has {file.stored_bytes} bytes already, which is more than Upload-Length says.")
 
 
 def require_offset(file: File, offset: int) -> None:

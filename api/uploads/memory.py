@@ -15,9 +15,9 @@ TRY_AGAIN_SECONDS = 5
 class UploadMemory:
     """A budget in bytes: a half is for what each request fills, a quarter for the parts of bodies that wait for it.
 
-    An ordered request fills one chunk at a time, a parallel one all chunks of its segment. The last quarter is for whole
-    chunks on their way. When it is short, requests send shorter segments, and wait before they read on; `reclaim` is
-    called, which frees what can be done without.
+    An ordered request fills one chunk at a time, a parallel one all chunks of its segment. The last quarter is for
+    whole chunks on their way. When it is short, requests send shorter segments, and wait before they read on; `reclaim`
+    is called, which frees what can be done without.
     """
 
     def __init__(self, limit_bytes: int, *, turn_seconds: float = TURN_SECONDS) -> None:

@@ -9,7 +9,7 @@ from fastapi.responses import JSONResponse
 
 from api.auth import Preparing
 from api.dependencies import Service, ServiceDep
-from api.schemas import DeliverTo, FilesView, FileView
+from api.schemas import DeliverTo, FilesView, FileView, TargetName
 from api.uploads import documentation
 from api.uploads.appending import append
 from api.uploads.body import declared_length, fast_enough
@@ -31,7 +31,10 @@ TAKEN = {**documented(400, 408, 413, 507), 409: documentation.MOVED_ON}
 FILE = {"model": FileView}
 CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18})")
 Name = Annotated[str, Path(max_length=4096, description="The file's name; also its name at a target")]
-Target = Annotated[list[str], Query(alias="target", description="Deliver the file to this target; may be repeated")]
+Target = Annotated[
+    list[TargetName],
+    Query(alias="target", max_length=16, description="Deliver the file to this target; may be repeated"),
+]
 
 
 @router.put(

@@ -11,7 +11,7 @@ from api.delete import AT_ITS_END, delete_whole
 from api.dependencies import Service, ServiceDep, get_service
 from api.schemas import DeliverTo
 from api.uploads import documentation
-from api.uploads.appending import append, finish_received, require_same_length
+from api.uploads.appending import append, finish_received, require_possible
 from api.uploads.body import declared_length, fast_enough, whole_number
 from api.uploads.checksum import Checksum
 from api.uploads.creating import address, create_upload, named_digest, upload_at
@@ -229,9 +229,9 @@ async def _append(
     length: int | None = None,
 ) -> int:
     require_ordered(file)
-    known = reserved_length(file)
-    require_same_length(known, length)
-    _require_room(request, known if length is None else length, offset=offset)
+    if length is not None:
+        require_possible(file, length)
+    _require_room(request, reserved_length(file) if length is None else length, offset=offset)
     body = fast_enough(request, service.uploads.stall_seconds)
     return await append(service.uploads, file, body, offset=offset, checksum=checksum, length=length)
 

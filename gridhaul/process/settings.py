@@ -102,7 +102,7 @@ class ApiSettings(WebSettings):
     ca_file: Path | None = None
     answer_seconds: float = Field(default=ANSWER_SECONDS, gt=0)
     public_url: PublicUrl = None
-    upload_days: float = Field(default=7, gt=0)
+    upload_days: float = Field(default=7, gt=0, le=3650)
     upload_memory_bytes: int = Field(default=64 * MIB, ge=8 * MIB)
     roots: Roots
     targets_file: Path = Path("targets.toml")

@@ -18,6 +18,7 @@ def settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name, value in {
         "MONGO_URL": f"mongodb://{HOST}:{nobody}",
         "REDIS_URL": f"redis://{HOST}:{nobody}/0",
+        "CHUNK_SERVICE_URL": f"http://{HOST}:{nobody}",
         "SERVICE_SECRET": "s" * 32,
         "ROOTS": str(tmp_path),
         "TARGETS_FILE": str(tmp_path / "targets.toml"),

@@ -27,6 +27,8 @@ def _sent_texts(request: httpx2.Request) -> Iterator[str]:
             yield value.removeprefix("Bearer").strip()
     try:
         yield from _texts(json.loads(request.content))
+    except httpx2.RequestNotRead:  # a body that was sent in pieces
+        return
     except (ValueError, RecursionError):
         yield request.content[:100].decode(errors="replace")
 

@@ -6,10 +6,9 @@ import pytest
 from gridhaul.transfer.digest import content_sha256
 from tests.bad_input.bench import Bench
 from tests.bad_input.table import INVALID, UNKNOWN_TARGET, Answer, Row, cases, trying
-from tests.bad_input.test_broken_off import require_closed
+from tests.bad_input.test_broken_off import require_refused_and_closed
 from tests.bad_input.test_upload_bodies import head_of
 from tests.bad_input.uploads import leave
-from tests.journeys.operator import wait_for
 
 MALFORMED = Answer(400, "malformed")
 ELSEWHERE = Answer(409, "offset_mismatch", ("Upload-Offset",))
@@ -45,7 +44,6 @@ NAMES = {
     "leading slash": "%2fabsolute.bin",
     "NUL": "name%00.bin",
     "CR": "name%0d.bin",
-    "LF": "name%0a.bin",
     "5,000 bytes": "x" * 5000,
     "part of 256 bytes": "x" * 256,
     "as of a temporary object": f".gridhaul-{'0' * 24}-1.part",
@@ -60,17 +58,13 @@ BOUNDARY = "a-boundary"
 
 
 @pytest.fixture(scope="module")
-def begun(bench: Bench) -> str:
+def begun(bench: Bench, impatient_url: str) -> str:
     """Return the id of an upload of `DATA` to `NAME`, of which `OFFSET` bytes are stored."""
-    require_closed(
-        bench.system.url, head_of(bench, f"PUT /named/{NAME}", {"Content-Length": len(DATA)}) + DATA[:OFFSET]
-    )
-
-    def kept() -> str | None:
-        found = bench.http.get("/files?state=RECEIVING").json()["files"]
-        return next((file["file_id"] for file in found if file["name"] == NAME and file["upload"]["offset"]), None)
-
-    return wait_for(kept, seconds=10, what="the bytes are kept")
+    head = head_of(bench, f"PUT /named/{NAME}", {"Content-Length": len(DATA)})
+    require_refused_and_closed(impatient_url, head + DATA[:OFFSET])
+    file = bench.http.get("/files?state=RECEIVING").json()["files"][0]
+    assert (file["name"], file["upload"]["offset"]) == (NAME, OFFSET)
+    return str(file["file_id"])
 
 
 @pytest.mark.parametrize(("content_range", "answer"), RANGES)
@@ -93,6 +87,13 @@ def test_name_that_leaves_or_breaks_is_refused(bench: Bench, name: str, answer: 
     with bench.unchanged():
         answer.require(bench.http.put(f"/named/{name}", content=b"x"))
         answer.require(bench.http.post(f"/files?name={name}", content=b"x"))
+
+
+@trying(Row.OBJECT_NAME)
+def test_path_with_a_line_break_is_no_path_of_the_service(bench: Bench) -> None:
+    with bench.unchanged():
+        Answer(404, "path_unknown").require(bench.http.put("/named/name%0a.bin", content=b"x"))
+        INVALID.require(bench.http.post("/files?name=name%0a.bin", content=b"x"))
 
 
 @pytest.mark.parametrize("fields", [fields for _, fields in DIGESTS], ids=[name for name, _ in DIGESTS])
@@ -163,9 +164,7 @@ def sent(bench: Bench, media_type: str, body: bytes) -> httpx2.Response:
     ("form", "answer"),
     [
         *cases(Row.TYPE, MALFORMED, FORMS),
-        *cases(
-            Row.OBJECT_NAME, INVALID, {name: (TYPE, file_part(name) + END) for name in ("..", "../x", "/x", "a\x01b")}
-        ),
+        *cases(Row.OBJECT_NAME, INVALID, {one: (TYPE, file_part(one) + END) for one in ("..", "../x", "/x", "a\x01b")}),
     ],
 )
 def test_form_that_is_malformed_is_refused(bench: Bench, form: tuple[str, bytes], answer: Answer) -> None:

@@ -178,7 +178,7 @@ def test_length_that_a_later_request_names_may_not_be_less_than_is_stored(bench:
         MALFORMED.require(upload.patch(b"", {"Upload-Length": "4"}))
 
 
-@pytest.mark.parametrize("method", [None, "", "GET", "PUT", "POST", "OPTIONS", "TRACE", "PATCH, DELETE"])
+@pytest.mark.parametrize("method", [None, "", "GET", "PUT", "POST", "OPTIONS", "TRACE", "PATCH,DELETE"])
 @trying(Row.TYPE)
 def test_post_in_place_of_another_method_than_those_of_uploads_is_refused(
     bench: Bench, upload: Ordered, method: str | None

@@ -11,8 +11,7 @@ from tests.bad_input.strict import MAX_FILE_BYTES, StrictApi
 from tests.bad_input.table import UNAUTHORIZED, Answer, Row, trying
 from tests.bad_input.test_tokens import AN_HOUR_AGO, API, forged
 from tests.bad_input.test_tus import require_nothing_there
-from tests.bad_input.uploads import BYTES, TUS, Ordered, Unordered, leave, require_head
-from tests.journeys.operator import wait_for
+from tests.bad_input.uploads import BYTES, TUS, Ordered, Unordered, leave, require_head, wait_for_state
 from tests.journeys.test_accounts import calling
 
 GONE = Answer(410, "upload_gone")
@@ -28,7 +27,6 @@ def cancel(bench: Bench, upload: Upload) -> None:
 
 def delete(bench: Bench, upload: Upload) -> None:
     leave(bench, upload.file_id)
-    wait_for(lambda: state_of(bench, upload) == "DELETED", seconds=30, what="the file is deleted")
 
 
 def expire(bench: Bench, upload: Upload) -> None:
@@ -37,11 +35,7 @@ def expire(bench: Bench, upload: Upload) -> None:
     with bench.operator.database() as database:
         changed = database["files"].update_one({"_id": ObjectId(upload.file_id)}, [{"$set": times}])
         assert changed.modified_count == 1
-    wait_for(lambda: state_of(bench, upload) == "EXPIRED", seconds=30, what="the upload has expired")
-
-
-def state_of(bench: Bench, upload: Upload) -> str:
-    return str(bench.http.get(f"/files/{upload.file_id}").json()["state"])
+    wait_for_state(bench, upload.file_id, "EXPIRED")
 
 
 @pytest.mark.parametrize("end", [cancel, delete, expire])
@@ -66,7 +60,7 @@ def test_upload_that_is_over_takes_nothing_more(
 def test_upload_that_its_client_ended_is_gone(bench: Bench) -> None:
     upload = Ordered.begin(bench.http)
     assert bench.http.delete(upload.path, headers=TUS).status_code == 204
-    wait_for(lambda: state_of(bench, upload) == "DELETED", seconds=30, what="the file is deleted")
+    wait_for_state(bench, upload.file_id, "DELETED")
     with bench.unchanged():
         require_head(GONE, bench.http.head(upload.path, headers=TUS))
         GONE.require(upload.patch())

@@ -11,7 +11,7 @@ from gridhaul.outgoing.headers import write_chunk_digests
 from gridhaul.transfer.digest import chunk_digest
 from tests.bad_input.bench import Bench
 from tests.bad_input.table import Answer
-from tests.journeys.operator import Json
+from tests.journeys.operator import Json, wait_for
 
 TUS = {"Tus-Resumable": "1.0.0"}
 BYTES = {"Content-Type": "application/offset+octet-stream"}
@@ -108,6 +108,12 @@ def require_head(answer: Answer, response: httpx2.Response) -> None:
 
 
 def leave(bench: Bench, *file_ids: str) -> None:
-    """Delete these files."""
+    """Delete these files, and wait until they are deleted: a record that changes later would disturb the next test."""
     for file_id in file_ids:
         assert bench.http.delete(f"/files/{file_id}", params={"cancel": "true"}).status_code == 202
+        wait_for_state(bench, file_id, "DELETED")
+
+
+def wait_for_state(bench: Bench, file_id: str, state: str) -> None:
+    what = f"the file is {state}"
+    wait_for(lambda: bench.http.get(f"/files/{file_id}").json()["state"] == state, seconds=30, what=what)

@@ -10,10 +10,13 @@ from tests.faults.catalogue import fault
 from tests.faults.rows_database import kill_database
 from tests.faults.world import MIB, World, wait_for
 from tests.journeys.processes import ready, settings_of, started
+from tests.servers.cutting import cutting
 from tests.uploading import Line, NamedUpload, Upload
 
 LENGTH = 40 * MIB + 4321
 SHORT = 6 * MIB + 99
+SLOW_LENGTH = 4 * MIB + 77
+BREAK_SECONDS = 3.0
 TAKE_OVER_SECONDS = 2.0  # as the table says
 BUSY_SECONDS = 1.5  # what a busy machine may need beside
 
@@ -26,6 +29,18 @@ def servers_killed_under_tus(world: World) -> None:
 @fault(33, stage="upload", title="kill -9 of api, chunk service and mongod while `curl -T` uploads")
 def servers_killed_under_put(world: World) -> None:
     _uploaded_through_kills(world, NamedUpload(_line(world), b""))
+
+
+@fault(33, stage="upload", title="a line that breaks every 3 s")
+def line_breaks(world: World) -> None:
+    """The line takes 8 s for the file, so no single request could bring all of it."""
+    upload = _begun(world, SLOW_LENGTH)
+    host, _, port = world.system.url.removeprefix("http://").partition(":")
+    with cutting((host, int(port)), every_seconds=BREAK_SECONDS, bytes_per_second=SLOW_LENGTH / 8) as relay:
+        upload.line = Line(relay.url, world.operator.system.token)
+        upload.send_all()
+        assert relay.made >= 2, "the line did not break"
+    _delivered(world, upload)
 
 
 @fault(34, stage="upload", title="the client comes back through another api process while its old connection hangs")
@@ -62,6 +77,27 @@ def two_append(world: World) -> None:
     assert set(statuses) <= {204, 409, None}, statuses
     upload.send_all()
     _delivered(world, upload)
+
+
+@fault(35, stage="upload", title="two append at once, of different files")
+def two_append_different_files(world: World) -> None:
+    """The stored file is one client's up to an offset, and the other's from there on: never a byte of both."""
+    upload = _begun(world, SHORT)
+    other = Upload(upload.line, world.make_file(SHORT).read_bytes())
+    other.path = upload.path
+    first, second = upload.begin_request(0), other.begin_request(0)
+    for at in range(0, SHORT, MIB):
+        for one, connection in ((upload, first), (other, second)):
+            with suppress(OSError):
+                connection.send(one.data[at : at + MIB])
+    for one, connection in ((upload, first), (other, second)):
+        _status(one, connection)
+    at = max(upload.offset(), other.acknowledged)
+    upload.acknowledged = at
+    upload.send_all()
+    file = world.operator.stored(upload.file_id)
+    mixed = {sha256_of(other.data[:n] + upload.data[n:]) for n in (0, at)}
+    assert file["digests"]["sha-256"] in mixed, "bytes of both requests were stored"
 
 
 @fault(35, stage="upload", title="append beside cancel")
@@ -133,6 +169,10 @@ def _half_sent_beside(world: World, act: Callable[[Upload], object]) -> Upload:
     return upload
 
 
+def sha256_of(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
 def _begun(world: World, length: int) -> Upload:
     source = world.make_file(length)
     upload = Upload(_line(world), source.read_bytes())
@@ -173,7 +213,7 @@ def _require_unanswered(connection: HTTPConnection) -> None:
 def _delivered(world: World, upload: Upload) -> None:
     """Wait until the file is stored with the right digest, and deliver it."""
     file = world.operator.stored(upload.file_id)
-    sha256 = hashlib.sha256(upload.data).hexdigest()
+    sha256 = sha256_of(upload.data)
     assert file["digests"]["sha-256"] == sha256, "other bytes were stored than were sent"
     assert world.operator.finalize(upload.file_id, sha256, "hashed").status_code in (200, 202)
     world.operator.delivered(upload.file_id)

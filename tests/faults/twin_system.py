@@ -43,6 +43,7 @@ from tasks.attempt import Attempts, Chores
 from tasks.batches.attempts import BatchAttempts
 from tasks.clean_delivery import clean_up
 from tasks.delivering.known_targets import KnownTargets
+from tasks.expire_upload import expire
 from tasks.finalize_file import deliver_file
 from tasks.run_batch import advance
 from tasks.runtime import UNLIMITED, Batches, Journey, Runtime
@@ -57,6 +58,7 @@ from tests.contracts.memory_member_deletion import MemoryMemberDeletion
 from tests.contracts.memory_path_lists import MemoryPathLists
 from tests.contracts.memory_registry import MemoryAgenda, MemoryDeliveries, MemoryFiles, Row
 from tests.contracts.memory_seen_targets import MemorySeenTargets
+from tests.contracts.memory_uploads import MemoryUploads
 from tests.contracts.ports import destination
 from tests.faults.failing import Faults, Life
 from tests.faults.failing_ports import (
@@ -76,6 +78,7 @@ LEASE_SECONDS = 30.0
 RENEW_SECONDS = 10.0
 DISPATCH_SECONDS = 5.0
 SWEEP_AFTER_SECONDS = 120.0
+UPLOAD_LIFETIME_SECONDS = 1200.0
 MAX_ATTEMPTS = 5
 AT_REST_WITHIN_SECONDS = 3600.0  # beside RETRY_HOURS
 LARGE_FILE_BYTES = CHUNK_BYTES
@@ -90,6 +93,7 @@ JOURNEYS: dict[TaskName, Journey] = {
     TaskName.CLEAN_DELIVERY: clean_up,
     TaskName.RUN_BATCH: advance,
     TaskName.TAKE_DUE: take_some,
+    TaskName.EXPIRE_UPLOAD: expire,
 }
 
 
@@ -153,6 +157,7 @@ class TwinSystem:
     def __init__(self, case: Case, faults: Faults, place: Path) -> None:
         self.case, self.faults = case, faults
         self.files = MemoryFiles(lease_seconds=LEASE_SECONDS)
+        self.uploads = MemoryUploads(self.files, lifetime_seconds=UPLOAD_LIFETIME_SECONDS)
         self.deliveries = MemoryDeliveries(lease_seconds=LEASE_SECONDS)
         self.contents = MemoryContents(sweep_after_seconds=SWEEP_AFTER_SECONDS)
         self.batches = MemoryBatches(lease_seconds=LEASE_SECONDS)
@@ -347,6 +352,7 @@ class TwinSystem:
 
     def _runtime(self, life: Life) -> Runtime:
         files: Any = FailingPort(self.files, name="files", error=DatabaseUnavailable, life=life)
+        uploads: Any = FailingPort(self.uploads, name="uploads", error=DatabaseUnavailable, life=life)
         usage: Any = FailingPort(self.usage, name="usage", error=DatabaseUnavailable, life=life)
         deliveries: Any = FailingPort(self.deliveries, name="deliveries", error=DatabaseUnavailable, life=life)
         seen_targets: Any = FailingPort(self.seen_targets, name="seen_targets", error=DatabaseUnavailable, life=life)
@@ -381,8 +387,8 @@ class TwinSystem:
             targets=KnownTargets(ConfiguredTargets({TARGET: lambda: target}), seen_targets),
             hints=_Losing(),
             file_attempts=attempts(files, FileState.REGISTERED, FileState.FAILED),
-            upload_attempts=UNUSED,
-            uploads=UNUSED,
+            upload_attempts=attempts(files, FileState.STORING, FileState.FAILED),
+            uploads=uploads,
             delete_attempts=attempts(files, FileState.DELETING, FileState.DELETING),
             delivery_attempts=attempts(deliveries, DeliveryState.QUEUED, DeliveryState.FAILED),
             cleaning_attempts=attempts(

@@ -1,6 +1,7 @@
 """A relay of bytes that cuts its connections: after planned numbers of bytes on the way to the server, or at times."""
 
 import asyncio
+import math
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -17,6 +18,7 @@ class Relay:
     upstream: tuple[str, int]
     cuts: list[int] = field(default_factory=list)  # ascending numbers of bytes towards the server, of all connections
     every_seconds: float | None = None  # cut each connection that is this old; None: none
+    bytes_per_second: float = math.inf  # of each connection towards the server
     port: int = 0
     sent_bytes: int = 0  # towards the server
     made: int = 0  # cuts so far
@@ -28,10 +30,14 @@ class Relay:
 
 @contextmanager
 def cutting(
-    upstream: tuple[str, int], *, cuts: Sequence[int] = (), every_seconds: float | None = None
+    upstream: tuple[str, int],
+    *,
+    cuts: Sequence[int] = (),
+    every_seconds: float | None = None,
+    bytes_per_second: float = math.inf,
 ) -> Iterator[Relay]:
     """Yield a relay to the server, which runs in a thread."""
-    relay = Relay(upstream=upstream, cuts=sorted(cuts), every_seconds=every_seconds)
+    relay = Relay(upstream=upstream, cuts=sorted(cuts), every_seconds=every_seconds, bytes_per_second=bytes_per_second)
     ready = threading.Event()
     end: list[Callable[[], object]] = []
 
@@ -95,6 +101,7 @@ async def _up(relay: Relay, client: asyncio.StreamReader, to_server: asyncio.Str
             to_server.write(data)
             relay.sent_bytes += len(data)
             await to_server.drain()
+            await asyncio.sleep(len(data) / relay.bytes_per_second)
             if cut is not None:
                 return
 

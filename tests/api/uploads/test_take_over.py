@@ -1,4 +1,4 @@
-"""A request takes an upload over from another one, in the same process or in another: soon, and without the loss of a byte."""
+"""A request takes an upload over from another one, in the same process or another: soon, and no byte is lost."""
 
 import asyncio
 import random
@@ -16,7 +16,7 @@ from gridhaul.transfer.states import UPLOAD_MOVES, Action, FileState
 from tests.api.uploads.bodies import body_of, cut, hanging
 from tests.api.uploads.conftest import NewProcess
 from tests.api.uploads.process import Process
-from tests.contracts.bytes_to_store import MIB, some_bytes
+from tests.contracts.bytes_to_store import MIB, read_all, some_bytes
 from tests.contracts.ports import Ports, eventually
 from tests.faults.failing_ports import MemoryChunks
 
@@ -205,9 +205,7 @@ async def test_no_byte_is_lost_or_doubled_however_often_a_stream_is_taken_over(
     content = await processes[0].ports.contents.get(now.content_id)
     assert content is not None
     received = bytearray()
-    chunks = processes[0].ports.contents.read_open(content)
-    await asyncio.to_thread(lambda: [received.extend(chunk) for chunk in chunks])
-    chunks.close()
+    await asyncio.to_thread(read_all, processes[0].ports.contents.read_open(content), received)
     assert received == DATA
 
 
