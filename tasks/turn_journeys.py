@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from gridhaul.transfer.model import RecordId, TaskName
 from tasks.delivering.deliver_together import deliver_together
+from tasks.expire_upload import expire
 from tasks.one_by_one import one_by_one
 from tasks.runtime import Journey, Runtime
 from tasks.store_bundle import store_files
@@ -23,6 +24,7 @@ def each(journey: Journey) -> JourneyOfSeveral[Runtime]:
 
 BY_TASK: Mapping[TaskName, JourneyOfSeveral[Runtime]] = {
     TaskName.UPLOAD_FILE: each(store_file),
+    TaskName.EXPIRE_UPLOAD: each(expire),
     TaskName.STORE_BUNDLE: store_files,
     TaskName.FINALIZE_FILE: deliver_together,
     TaskName.TAKE_DUE: each(take_some),

@@ -1,4 +1,4 @@
-"""What an upload's state means for its client."""
+"""The meaning of an upload's state for its client."""
 
 from gridhaul.transfer.errors import GridhaulError, StateConflict, UploadDigestMismatch, UploadGone
 from gridhaul.transfer.model import File

@@ -1,7 +1,7 @@
 """Uploads in several requests: the N-th call of the ports fails, for N = 1, 2, 3 …; each time the invariants hold.
 
-A client sends its bytes through two api processes. It never loses a byte that was acknowledged, the file is delivered or
-gone in the end, and the quota is right.
+A client sends its bytes through two api processes. It never loses a byte that was acknowledged, the file is delivered
+or gone in the end, and the quota is right.
 """
 
 import asyncio
@@ -115,14 +115,15 @@ async def _at_rest(system: TwinSystem) -> None:
     orphans = [row.record for row in system.contents.rows.values() if row.record.id not in named]
     assert not orphans or system.faults.any_met, "contents were left behind, although no call failed"
     for content in orphans:
-        assert content.state is ContentState.OPEN or content.state is ContentState.SEALED
+        assert content.state is not ContentState.DELETING
         assert await system.contents.abandon(content)
     await system.rest()
 
 
 def _assert_nothing_left(system: TwinSystem) -> None:
     contents = system.contents
-    assert not (contents.rows or contents.chunks or contents.tails or contents.manifests)
+    left = (contents.rows, contents.chunks, contents.tails, contents.manifests)
+    assert not any(left)
     assert not system.undercounted
     assert system.account.used_bytes == 0 or system.faults.any_met
 
