@@ -103,6 +103,8 @@ async def post_files(
             await _part(service, caller, part, deliver_to)
             async for part in read_form(request.headers["Content-Type"], _body(request, service))
         ]
+        if not files:
+            raise Malformed("The form has no part with a file name.")
         view = FilesView(files=[FileView.of(file, service.obstacles) for file in files], next_cursor=None)
         return JSONResponse(view.model_dump(mode="json", by_alias=True), status_code=201)
     file = await create_upload(

@@ -184,10 +184,10 @@ async def complete(
 
 async def _finish(service: Service, file: File, sha256: str | None) -> None:
     parts = service.uploads
-    if sha256 is not None:
-        file = replace(file, origin=replace(upload_of(file), sha256=sha256))
-        await parts.registry.name_digest(file.lease, sha256)
     try:
+        if sha256 is not None:
+            file = replace(file, origin=replace(upload_of(file), sha256=sha256))
+            await parts.registry.name_digest(file.lease, sha256)
         await finish(parts, Held(file), parts.parallel_digests.take(file.id))
     except LeaseLost:
         raise StaleFence("Another client holds this upload now.") from None

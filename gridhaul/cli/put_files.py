@@ -41,7 +41,7 @@ class PutOptions:
 
 @dataclass(kw_only=True, slots=True)
 class Outcome:
-    """What has become of one file: it was sent, or its upload or a delivery has failed with `error`."""
+    """The fate of one file: it was sent, or its upload or a delivery has failed with `error`."""
 
     local: LocalFile
     sent: Sent | None = None

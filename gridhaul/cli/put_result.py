@@ -22,7 +22,7 @@ SHOWN_AT_MOST = 20
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PutResult:
-    """What has become of all files of one command, which took `seconds`."""
+    """The fate of all files of one command, which took `seconds`."""
 
     outcomes: Sequence[Outcome]
     skipped: Sequence[LocalSkip]

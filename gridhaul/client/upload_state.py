@@ -108,7 +108,7 @@ def _locked(path: Path) -> int:
 def _noted(text: bytes) -> dict[str, str]:
     noted: dict[str, str] = {}
     for line in text.split(b"\n")[:-1]:
-        with suppress(ValueError):
+        with suppress(ValueError, RecursionError):
             if isinstance(values := json.loads(line), dict):
                 noted |= {name: value for name, value in values.items() if isinstance(value, str)}
     return noted

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from api.parts import Parts
 from api.password_attempts import PasswordAttempts
 from api.rate_limits import RateLimits
 from api.source_lookup import SourceLookup, look_threads
+from api.uploads.parts import UploadParts
 from gridhaul.asgi import chain
 from gridhaul.asgi.health import Health
 from gridhaul.asgi.readiness import Readiness
@@ -32,10 +33,10 @@ from gridhaul.transfer.broker_health import BrokerContents
 from gridhaul.transfer.errors import Unauthorized
 from gridhaul.transfer.model import Hint, RecordId
 from gridhaul.transfer.ports.accounts import AccountLookup, Accounts
+from tests.api.uploads.process import new_process
 from tests.asgi.request_limits import REQUEST_LIMITS
 from tests.contracts.ports import Ports
 from tests.noted_hints import NotedHints
-from tests.unused import UNUSED
 
 TOKEN = "t" * 32
 SECRET = "s" * 32
@@ -91,6 +92,7 @@ async def serving(
     threads: BoundedThreads | None = None,
     fresh_seconds: float = 0.0,
     check_broker: Callable[[], Awaitable[BrokerContents]] = _nothing_foreign,
+    uploads: UploadParts | None = None,
 ) -> AsyncIterator[Api]:
     """Serve the api over these ports, with the targets `archive` and `mirror`.
 
@@ -117,7 +119,7 @@ async def serving(
         batch_counts=BatchCounts(ports.batches, ports.members, ports.skipped),
         max_open_batches=max_open_batches,
         downloads=DownloadSlots(),
-        uploads=UNUSED,
+        uploads=uploads or replace(new_process(ports).parts, hints=NotedHints(hints)),
         max_file_bytes=None,
         hints=NotedHints(hints),
         obstacles=obstacles,

@@ -114,6 +114,20 @@ async def test_record_that_is_at_rest_waits_for_nothing(api: Api, ports: Ports) 
     assert await waiting(api, f"/files/{paused.id}") is None
 
 
+async def test_upload_that_its_client_sends_waits_for_nobody(ports: Ports) -> None:
+    """The client sends its bytes without a worker. A worker is needed once all of them are there."""
+    async with serving(ports, check_broker=refuse) as api:
+        begun = await api.http.post("/uploads", headers={"Tus-Resumable": "1.0.0", "Upload-Length": "5"})
+        (file,) = (await api.http.get("/files")).json()["files"]
+        assert (begun.status_code, file["state"]) == (201, "RECEIVING")
+        assert await waiting(api, f"/files/{file['file_id']}") is None
+        uploads = ports.uploads_living(60)
+        held = await uploads.take(file["file_id"], holder="x", new_content_id=ports.contents.new_id())
+        assert held is not None
+        await uploads.begin_storing(held.lease)
+        assert await waiting(api, f"/files/{file['file_id']}") == "no_worker"
+
+
 async def test_only_a_record_that_needs_a_hint_waits_for_the_broker(ports: Ports) -> None:
     await ports.new_heartbeats().beat(ALL, None, passed_over=0)
     new, storing = await registered(ports), await claimed(ports, await registered(ports))

@@ -1,9 +1,18 @@
-"""Addresses that the rate limits count together."""
+"""Addresses that the rate limits count together, and requests of uploads that do not count."""
 
+from collections.abc import AsyncIterator
+
+import httpx2
 import pytest
 
 from api.rate_limits import RateLimits
 from gridhaul.transfer.errors import TooManyRequests
+from tests.api.service import Api, serving
+from tests.contracts.ports import Ports
+
+MOST = 3
+TUS = {"Tus-Resumable": "1.0.0"}
+BYTES = {**TUS, "Content-Type": "application/offset+octet-stream"}
 
 
 @pytest.fixture
@@ -30,3 +39,37 @@ async def test_addresses_of_one_subscriber_are_counted_together(
 async def test_addresses_of_two_subscribers_are_counted_apart(rate_limits: RateLimits, first: str, second: str) -> None:
     await rate_limits.count_failed_login(first)
     await rate_limits.require_login(second)
+
+
+@pytest.fixture
+async def rated(ports: Ports, one_minute: None) -> AsyncIterator[Api]:
+    async with serving(ports, rate_limits=RateLimits(requests_a_minute=MOST, failed_logins_a_minute=0)) as api:
+        yield api
+
+
+async def test_requests_that_continue_an_upload_do_not_count_and_those_that_begin_one_do(rated: Api) -> None:
+    async def begin() -> httpx2.Response:
+        return await rated.http.post("/uploads", headers={**TUS, "Upload-Length": "100"})
+
+    path = (await begin()).headers["Location"].removeprefix("http://api")
+    for offset in range(4 * MOST):
+        patched = await rated.http.patch(path, content=b"x", headers={**BYTES, "Upload-Offset": str(offset)})
+        assert (patched.status_code, patched.headers["Upload-Offset"]) == (204, str(offset + 1))
+        assert (await rated.http.head(path, headers=TUS)).status_code == 200
+    assert [(await begin()).status_code for _ in range(MOST)] == [201, 201, 429]
+    assert (await rated.http.head(path, headers=TUS)).status_code == 200
+
+
+async def test_chunks_do_not_count_and_what_comes_before_and_after_them_does(rated: Api) -> None:
+    begun = await rated.http.post("/uploads/chunks", json={"name": "x", "length": 1})
+    path = begun.headers["Location"].removeprefix("http://api")
+    fence = (await rated.http.post(f"{path}/hold")).json()["fence"]
+    for _ in range(4 * MOST):
+        put = await rated.http.put(f"{path}/chunks/0", content=b"x", headers={"Lease-Fence": str(fence)})
+        assert put.json()["code"] == "digest_required"
+    assert [(await rated.http.post(f"{path}/hold")).status_code for _ in range(2)] == [200, 429]
+
+
+async def test_other_paths_count_with_every_method(rated: Api) -> None:
+    for method, status in (("HEAD", 404), ("PATCH", 404), ("PUT", 404), ("HEAD", 429)):
+        assert (await rated.http.request(method, "/uploads-of-others")).status_code == status

@@ -1,4 +1,4 @@
-"""The table of bad input and its answers. Every row is tried in this package, or waits for an endpoint in `waiting`."""
+"""The table of bad input and its answers. Every row is tried in this package; parts of it may wait in `waiting`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -36,9 +36,15 @@ class Row(Enum):
     ID = "id that is none · well-formed but unknown", "422 · 404"
     CHUNK = "chunk number -1, 1.5, `abc`, 2^63 · past the end", "422 · 416"
     SEGMENT = "segment empty, over 16 MiB, last chunk of a wrong length", "422 · 413 · 422"
-    BROKEN_OFF = "body shorter than its `Content-Length`, client stalls", "connection closed, nothing stored"
+    BROKEN_OFF = (
+        "body shorter than its `Content-Length`, client stalls",
+        "connection closed, nothing stored; of an upload in order, what has arrived is kept at its offset",
+    )
     DIGEST = "digest missing, malformed, unknown algorithm · not matching", "400 · 422 (tus: 460)"
-    AGAIN = "chunk again: same bytes · other bytes · after STORED, cancelled · expired", "200 · 409 · 409 · 410"
+    AGAIN = (
+        "chunk again: same bytes · other bytes · after STORED · upload cancelled, deleted, expired",
+        "200, of an upload 204 · 409 · 409 · 410",
+    )
     FENCE = "stale fence", "409"
     FINALIZE = (
         "finalize: no digest · not stored · wrong digest · wrong size · repeated · repeated with other options",
@@ -49,15 +55,16 @@ class Row(Enum):
         "`Range`: `9-0`, `-0`, past the end, 10,000 ranges",
         "416, or 200 where the RFC says ignore; in bounded time",
     )
-    CONTENT_RANGE = "`Content-Range` off by one, another total", "400 · 409"
+    CONTENT_RANGE = "`Content-Range` malformed, not to the end · off by one, another total", "400 · 409"
     HEADERS = (
         "negative or huge `Content-Length`; headers over 32 KiB",
         "400 (plain text where the server answers below ASGI) · 431",
     )
     TUS = (
-        "tus: no `Tus-Resumable` · wrong offset · length given and deferred · metadata not base64",
-        "412 · 409 · 400 · 400",
+        "tus: no `Tus-Resumable` · wrong offset · length given and deferred · metadata not base64 · beyond the end",
+        "412 · 409 · 400 · 400 · 413",
     )
+    FORM = "form: no boundary, cut off, 101 fields, a part's header of 20 KiB", "400"
     LIMITS = "over the rate, too many open files of one owner · quota used up", "429 with `Retry-After` · 507"
     LATE = "cancel of a finished delivery · state change with an old `If-Match`", "409 · 412"
 

@@ -163,7 +163,7 @@ def sent(bench: Bench, media_type: str, body: bytes) -> httpx2.Response:
 @pytest.mark.parametrize(
     ("form", "answer"),
     [
-        *cases(Row.TYPE, MALFORMED, FORMS),
+        *cases(Row.FORM, MALFORMED, FORMS),
         *cases(Row.OBJECT_NAME, INVALID, {one: (TYPE, file_part(one) + END) for one in ("..", "../x", "/x", "a\x01b")}),
     ],
 )
@@ -180,8 +180,9 @@ def test_form_that_ends_in_a_file_keeps_the_files_before_it(bench: Bench) -> Non
     leave(bench, *(file["file_id"] for file in bench.http.get("/files").json()["files"][:2]))
 
 
-@trying(Row.TYPE)
-def test_form_without_a_file_makes_none(bench: Bench) -> None:
+@trying(Row.FORM)
+def test_form_without_a_file_is_refused(bench: Bench) -> None:
     with bench.unchanged():
-        answer = sent(bench, TYPE, field_part("sha256", b"a" * 64) + END)
-    assert (answer.status_code, answer.json()["files"]) == (201, [])
+        MALFORMED.require(sent(bench, TYPE, field_part("sha256", b"a" * 64) + END))
+        MALFORMED.require(sent(bench, TYPE, file_part("") + END))
+        MALFORMED.require(sent(bench, TYPE, END))

@@ -40,7 +40,12 @@ METHODS = {
     f"{method} {path}": (method, path)
     for path, methods in {
         PREPARE: ("GET", "PUT", "DELETE", "PATCH"),
-        "/files": ("POST", "PUT", "DELETE", "PATCH"),
+        "/files": ("PUT", "DELETE", "PATCH"),
+        "/named/run42.h5": ("GET", "POST", "DELETE", "PATCH"),
+        "/uploads": ("GET", "PUT", "DELETE", "PATCH"),
+        f"/uploads/{'0' * 56}": ("GET", "PUT"),
+        f"/uploads/{'0' * 56}/hold": ("GET", "PUT", "DELETE"),
+        f"/uploads/{'0' * 56}/chunks/0": ("GET", "POST", "PATCH", "DELETE"),
         "/files/{file_id}": ("POST", "PUT", "PATCH"),
         "/files/{file_id}/content": ("POST", "PUT", "DELETE"),
         "/files/{file_id}/cancel": ("GET", "DELETE"),

@@ -98,7 +98,9 @@ def test_put_that_stalls_goes_on_at_its_offset(bench: Bench, impatient_url: str)
     assert (file["name"], file["upload"]["offset"]) == ("broken-off.bin", len(STORED))
     fields = {"Content-Range": f"bytes {len(STORED)}-{LENGTH - 1}/{LENGTH}"}
     answer = bench.http.put("/named/broken-off.bin", content=b"more!", headers=fields)
-    assert (answer.status_code, answer.json()["file_id"]) == (201, file["file_id"])
+    assert (answer.status_code, answer.json()["file_id"]) == (202, file["file_id"]), "another process read the start"
+    bench.operator.stored(file["file_id"])
+    assert bench.http.get(f"/files/{file['file_id']}/content").content == STORED + b"more!"
     leave(bench, answer.json()["file_id"])
 
 

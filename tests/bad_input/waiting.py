@@ -5,8 +5,6 @@ from dataclasses import dataclass
 
 from tests.bad_input.table import Row
 
-UPLOADS = ("receiving",)  # the endpoints for clients that send the bytes of a file instead of its path
-TUS = ("tus-resumable", "post /files")
 CONDITIONS = tuple(
     f"412 post /{kind}/{{{record_id}}}/{action}"
     for kind, record_id in (("files", "file_id"), ("deliveries", "delivery_id"), ("batches", "batch_id"))
@@ -23,17 +21,7 @@ class Waiting:
     needs: tuple[str, ...]
 
 
-WAITING = (
-    Waiting(Row.CHUNK, "in a client's own upload", UPLOADS),
-    Waiting(Row.SEGMENT, "in a client's own upload", UPLOADS),
-    Waiting(Row.BROKEN_OFF, "in a client's own upload", UPLOADS),
-    Waiting(Row.DIGEST, "tus: 460", TUS),
-    Waiting(Row.AGAIN, "cancelled · expired: uploads only, a worker is stopped by its file's fence", UPLOADS),
-    Waiting(Row.CONTENT_RANGE, "all of it", UPLOADS),
-    Waiting(Row.TUS, "all of it", TUS),
-    Waiting(Row.LATE, "state change with an old `If-Match`", CONDITIONS),
-)
-WHOLLY_WAITING = frozenset(waiting.row for waiting in WAITING if waiting.part == "all of it")
+WAITING = (Waiting(Row.LATE, "state change with an old `If-Match`", CONDITIONS),)
 
 
 def vocabulary(description: object) -> Iterator[str]:

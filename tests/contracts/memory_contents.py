@@ -128,18 +128,19 @@ class MemoryContents:
     def read(self, content: Content) -> Chunks:
         if content.state is not ContentState.SEALED:
             raise StateConflict(f"Content {content.id} is not sealed.")
-        return verified_content(content, self._batches(content.id), self._page_of(content.id))
+        return verified_content(content, self._batches(content), self._page_of(content.id))
 
     def read_range(self, content: Content, *, start: int, stop: int) -> Chunks:
         if content.state is not ContentState.SEALED:
             raise StateConflict(f"Content {content.id} is not sealed.")
         numbers = chunks_of_range(start, stop)
-        batches = (batch for batch in self._batches(content.id) if batch[0][0] in numbers)
+        batches = (batch for batch in self._batches(content) if batch[0][0] in numbers)
         return verified_range(content, batches, self._checked_page_of(content), start=start, stop=stop)
 
     def read_open(self, content: Content) -> Chunks:
-        batches = (batch for batch in self._batches(content.id) if batch[0][0] < content.chunk_count)
-        return verified_range(content, batches, self._stored_page_of(content.id), start=0, stop=content.length)
+        return verified_range(
+            content, self._batches(content), self._stored_page_of(content.id), start=0, stop=content.length
+        )
 
     async def read_whole(self, content_ids: Collection[RecordId]) -> Mapping[RecordId, CheckedContent]:
         there = [self.rows[content_id].record for content_id in content_ids if content_id in self.rows]
@@ -147,7 +148,7 @@ class MemoryContents:
         for content in there:
             if (content.state, content.layout) == (ContentState.SEALED, Layout.INLINE):
                 with suppress(IntegrityError):
-                    batch = [numbered for some in self._batches(content.id) for numbered in some]
+                    batch = [numbered for some in self._batches(content) for numbered in some]
                     chunks = checked_whole(content, batch, self.manifests.get(content.id, b""))
                     whole[content.id] = CheckedContent(content=content, chunks=chunks)
         return whole
@@ -193,9 +194,10 @@ class MemoryContents:
         self.tails.pop(content_id, None)
         self.manifests.pop(content_id, None)
 
-    def _batches(self, content_id: RecordId) -> Generator[list[NumberedChunk]]:
-        for n, (data, _) in sorted(self.chunks.get(content_id, {}).items()):
-            yield [(n, data)]
+    def _batches(self, content: Content) -> Generator[list[NumberedChunk]]:
+        for n, (data, _) in sorted(self.chunks.get(content.id, {}).items()):
+            if n < content.chunk_count:
+                yield [(n, data)]
 
     def _page_of(self, content_id: RecordId) -> ManifestPage:
         page_bytes = MANIFEST_PAGE_CHUNKS * DIGEST_BYTES

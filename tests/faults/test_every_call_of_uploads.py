@@ -150,7 +150,7 @@ def test_any_call_may_fail(story: Story, way: Way) -> None:
 @pytest.mark.parametrize("name", ["in-pieces", "abandoned", "cancelled"])
 def test_any_request_of_a_process_that_died_may_arrive_at_any_later_call(name: str) -> None:
     for number in range(1, CALLS_AT_MOST):
-        for later in range(1, CALLS_AT_MOST, 9):
+        for later in range(1, CALLS_AT_MOST, 23):
             faults = Faults({number: Way.ARRIVES_LATE}, late_calls=later)
             run_twins(CASE, faults, STORIES[name])
             if not faults.arrived:

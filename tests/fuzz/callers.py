@@ -16,8 +16,12 @@ NOTHING = "0" * 24
 MEANT = 0.7  # the probability that a parameter gets a known value of the stand instead of a generated one
 # Only the caller with all rights runs the phase of edge cases: for the other callers, these requests say nothing more.
 NO_EDGES = {"phases": {"coverage": {"enabled": False}}}
-# Callers without a valid token skip the paths that are open to everybody, and must get 401 from all other paths.
-CLOSED = {"operations": [{"include-path-regex": "^/(auth/|healthz|readyz)", "enabled": False}], **NO_EDGES}
+# Callers without a valid token skip what is open to everybody, and must get 401 for everything else.
+OPEN = [
+    {"include-path-regex": "^/(auth/|healthz|readyz)", "enabled": False},
+    {"include-name": "OPTIONS /uploads", "enabled": False},
+]
+CLOSED = {"operations": OPEN, **NO_EDGES}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +54,7 @@ def _of_api(stand: Stand) -> Iterator[Caller]:
     spared = {OPERATOR: SPARE, OTHER: SPARE, _key_id(token): NOTHING, _key_id(stand.other_key): NOTHING}
     words = {"spared": spared}
     yield Caller(name="api", url=url, settings=_api(stand, token), words=words)
-    foreign = words | {"foreign": [*stand.file_ids, *stand.delivery_ids]}
+    foreign = words | {"foreign": [*stand.file_ids, *stand.delivery_ids, *stand.upload_ids]}
     yield Caller(
         name="api, another account", url=url, settings=_api(stand, stand.other_key) | NO_EDGES, words=foreign, share=0.5
     )
@@ -74,10 +78,14 @@ def _strangers(service: str, url: str, *, wrong_token: str) -> Iterator[Caller]:
 
 
 def _api(stand: Stand, token: str) -> dict[str, Any]:
-    values = {
+    values: dict[str, Sequence[str | int]] = {
         "path.file_id": stand.file_ids,
         "path.delivery_id": stand.delivery_ids,
         "path.check_id": stand.check_ids,
+        "path.upload_id": stand.upload_ids,
+        "path.first": [0, 1, 19, 20],
+        "header.Lease-Fence": [1],
+        "header.Upload-Offset": ["0"],
         "query.cursor": [*stand.file_ids, *stand.delivery_ids],
         "header.content-sha256": [stand.sha256, stand.sha256.upper(), "0" * 64],
         "path.username": [OPERATOR, OTHER, SPARE],

@@ -1,6 +1,8 @@
 """Hooks that schemathesis loads: they send segments with right digests, filter findings, and count the answers."""
 
 import atexit
+import base64
+import hashlib
 import http
 import json
 from collections import Counter
@@ -10,7 +12,7 @@ import schemathesis
 from schemathesis import Case, CheckContext, HookContext, Response
 from schemathesis.core.failures import Failure
 from schemathesis.openapi.checks import RejectedPositiveData
-from schemathesis.transport.serialization import Binary
+from schemathesis.transport.serialization import Binary, serialize_binary
 
 from gridhaul.outgoing.headers import write_chunk_digests
 from gridhaul.transfer.digest import chunk_digest
@@ -18,10 +20,23 @@ from tests.fuzz.words import MIB, SEALED, Words
 
 # The detail of a problem begins with this text when the request does not fit the schema.
 SHAPE = "The request is not as the documentation says"
-# schemathesis cannot generate a value for the pattern of Repr-Digest: it sends 0, and takes 0 for a valid value.
-NOT_MADE = "Repr-Digest must be"
+# The details of problems that refuse a malformed field although its schema allows it, each with the fact that the
+# schema cannot state. For the pattern of Repr-Digest, schemathesis generates nothing: it sends 0 as valid.
+NOT_MADE = (
+    "Repr-Digest must be",
+    "sha-256 in Repr-Digest must be",
+    "Give Upload-Length, or Upload-Defer-Length",  # one of two fields
+    "Upload-Metadata ",  # UTF-8 within base64; no key twice
+    "The digest in Upload-Checksum",  # the length belongs to the algorithm
+    "Content-Range must be",  # as of Repr-Digest
+    "The range of Content-Range",  # the numbers belong together
+    "The upload has",  # the length that was named before
+    "Upload-Offset must be",  # only if the other method is PATCH
+    "A SHA-256 has 64 hex digits",  # the field of a form may come after the file
+)
 # The problem codes that refuse well-formed requests, each with the fact that decides and that no schema can state.
 BEYOND_A_SCHEMA = {
+    "checksum_mismatch": "the bytes that are sent",
     "chunk_out_of_range": "the number of chunks of a content",
     "content_differs": "the digest of the stored bytes and the time of their seal",
     "digest_mismatch": "the bytes that are stored or sent",
@@ -32,9 +47,13 @@ BEYOND_A_SCHEMA = {
     "manifest_invalid": "the text of a list in its format",
     "not_combinable": "the parameters of lists that an index serves",
     "not_a_regular_file": "the kind of file under a path",
+    "payload_too_large": "the length of an upload",
     "pattern_invalid": "the patterns that gitignore has",
     "range_not_satisfiable": "the length of a content",
     "target_unknown": "the configured targets",
+    "unsupported_media_type": "the method that is meant, and whether there is a body",
+    "upload_digest_mismatch": "the bytes that are sent",
+    "upload_gone": "the state of an upload",
 }
 
 AnyCase: TypeAlias = "Case[Any]"
@@ -47,10 +66,12 @@ def before_call(context: HookContext, case: AnyCase, kwargs: dict[str, Any]) -> 
     for name, value in case.path_parameters.items():
         case.path_parameters[name] = words.spared.get(str(value), value)
     if isinstance(case.body, Binary) and _well_formed(case):
-        if case.operation.method == "put":
+        if case.operation.method == "put" and "Chunk-Digests" in case.headers:
             _send_segment(case, case.body.data)
-        elif len(case.body.data) % 2:
+        elif words.bundle and len(case.body.data) % 2:
             case.body = Binary(words.bundle.encode())
+    if "Tus-Resumable" in case.headers and _well_formed(case):
+        _make_possible(case)
 
 
 @schemathesis.hook
@@ -69,6 +90,11 @@ def filter_failure(context: HookContext, failure: Failure, case: AnyCase, respon
     if problem["detail"].startswith(NOT_MADE):
         return False
     return problem["code"] not in BEYOND_A_SCHEMA or problem["detail"].startswith(SHAPE)
+
+
+@schemathesis.serializer("application/offset+octet-stream")
+def send_bytes_of_uploads(context: schemathesis.SerializationContext, value: Any) -> bytes:
+    return serialize_binary(value)
 
 
 @schemathesis.check
@@ -90,6 +116,17 @@ def _send_segment(case: AnyCase, made_up: bytes) -> None:
     segment = fitting if len(made_up) % 2 else made_up
     case.body = Binary(segment)
     case.headers["Chunk-Digests"] = write_chunk_digests([chunk_digest(segment)])
+
+
+def _make_possible(case: AnyCase) -> None:
+    """Name a length or defer it, and not both; and name the right checksum, or none."""
+    data = case.body.data if isinstance(case.body, Binary) else b""
+    if case.path == "/uploads":
+        left_out = "Upload-Length" if len(data) % 2 else "Upload-Defer-Length"
+        case.headers.update({"Upload-Length": str(len(data) + 1), "Upload-Defer-Length": "1"})
+        del case.headers[left_out]
+    if "Upload-Checksum" in case.headers:
+        case.headers["Upload-Checksum"] = f"sha256 {base64.b64encode(hashlib.sha256(data).digest()).decode()}"
 
 
 def _well_formed(case: AnyCase) -> bool:

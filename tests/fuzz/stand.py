@@ -23,6 +23,8 @@ SETTINGS = {
 }
 TARGET = "directory"
 STORED_FILES = 6
+UPLOADS = 6  # of each kind
+TUS = {"Tus-Resumable": "1.0.0"}
 OTHER = "somebody"
 SPARE = "anybody"  # the account that requests may lock out
 OTHER_SCOPES = ("prepare", "finalize", "read", "delete")
@@ -41,6 +43,7 @@ class Stand:
     open: ChunkWriter
     sealed: ChunkWriter
     bundle: Sequence[WholeContent]
+    upload_ids: Sequence[str]
     other_key: str
 
 
@@ -84,6 +87,7 @@ def _fill(operator: Operator, sources: Path) -> Stand:
         open=ChunkWriter.open(operator, OPEN_BYTES),
         sealed=_sealed(operator),
         bundle=[whole_content(data) for data in BUNDLED],
+        upload_ids=_upload_ids(operator),
         other_key=_other_key(operator),
     )
 
@@ -116,6 +120,19 @@ def _sealed(operator: Operator) -> ChunkWriter:
     seal = {"length": len(SEALED), "sha-256": total.hexdigest(), "manifest_root": manifest_root([chunk_digest(SEALED)])}
     writer.request("POST", "seal", json=seal).raise_for_status()
     return writer
+
+
+def _upload_ids(operator: Operator) -> list[str]:
+    """Return the ids of uploads: of bytes in order, with a length and without, and of chunks, which are held."""
+    length, deferred = {"Upload-Length": str(OPEN_BYTES)}, {"Upload-Defer-Length": "1"}
+    fields = [length, deferred] * (UPLOADS // 2)
+    ordered = [operator.http.post("/uploads", headers={**TUS, **each}) for each in fields]
+    body = {"name": "run42.h5", "length": OPEN_BYTES}
+    unordered = [operator.http.post("/uploads/chunks", json=body) for _ in range(UPLOADS)]
+    found = [begun.raise_for_status().headers["Location"].rpartition("/")[2] for begun in (*ordered, *unordered)]
+    for upload_id in found[UPLOADS:]:
+        operator.http.post(f"/uploads/{upload_id}/hold").raise_for_status()
+    return found
 
 
 def _other_key(operator: Operator) -> str:

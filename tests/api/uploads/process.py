@@ -7,7 +7,7 @@ from typing import Any
 from api.uploads.appending import append
 from api.uploads.checksum import Checksum
 from api.uploads.holding import Holdings
-from api.uploads.memory import UploadMemory
+from api.uploads.memory import TURN_SECONDS, UploadMemory
 from api.uploads.parallel_digests import ParallelDigests
 from api.uploads.parts import UploadParts
 from api.uploads.running_digests import RunningDigests
@@ -94,10 +94,11 @@ def new_process(
     chunks: UploadWriting | None = None,
     quota_bytes: int | None = None,
     memory_chunks: int = MEMORY_CHUNKS,
+    turn_seconds: float = TURN_SECONDS,
 ) -> Process:
     """Return one more process over the ports. Contents of up to 15 chunks are inline."""
     registry, hints = ports.uploads_living(LIFETIME_SECONDS), list[Hint]()
-    memory = UploadMemory(memory_chunks * MIB)
+    memory = UploadMemory(memory_chunks * MIB, turn_seconds=turn_seconds)
     parts = UploadParts(
         registry=registry,
         files=ports.files,

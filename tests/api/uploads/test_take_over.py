@@ -1,6 +1,7 @@
 """A request takes an upload over from another one, in the same process or another: soon, and no byte is lost."""
 
 import asyncio
+import base64
 import random
 import time
 from collections.abc import AsyncIterator
@@ -8,6 +9,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from api.uploads import holding, receiving
+from api.uploads.checksum import Checksum
 from gridhaul.storage.connect import Database
 from gridhaul.transfer.errors import LeaseLost, OffsetMismatch, UploadTakenOver
 from gridhaul.transfer.grants import ContentGrant
@@ -77,11 +79,18 @@ async def test_request_that_goes_on_from_the_same_offset_is_told_that_it_has_mov
 async def test_request_without_a_byte_leaves_no_content_behind(
     pair: tuple[Process, Process], database: Database
 ) -> None:
-    """Each request for an upload at offset 0 begins with a new content, and the one before must not stay."""
+    """Each request for an upload at offset 0 begins with a new content, and the one before must not stay.
+
+    No byte of a request with a checksum counts before its end, although its chunks are stored.
+    """
     old, new = pair
     file = await old.create(len(DATA))
     for _ in range(3):
-        hanging_request = await hung(old, file, b"")
+        taken, checksum = asyncio.Event(), Checksum.read("md5 " + base64.b64encode(bytes(16)).decode())
+        body = hanging(cut(DATA[: 17 * MIB], MIB), all_taken=taken)
+        hanging_request = asyncio.create_task(old.append(file, body, checksum=checksum))
+        await taken.wait()
+        assert await database["contents"].count_documents({"state": "OPEN"}) == 1
         async with new.parts.holdings.hold(file):  # as it was before any request
             pass
         with pytest.raises(UploadTakenOver):
