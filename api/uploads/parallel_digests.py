@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 from api.uploads.memory import UploadMemory
@@ -11,13 +11,15 @@ from gridhaul.process.threads import in_thread
 from gridhaul.transfer.model import RecordId, Segment
 
 UPLOADS_MOST = 10_000
-AHEAD_CHUNKS = 24  # how many chunks may wait for an earlier one, in one upload
+AHEAD_CHUNKS = 24  # how many chunks are kept that wait for an earlier one, in one upload
+TURN_SECONDS = 5.0  # how long a request waits for its turn
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Waiting:
     segment: Segment
     kept_chunks: int  # chunks whose memory the state holds; 0: the request holds it until the segment is hashed
+    is_over: asyncio.Event = field(default_factory=asyncio.Event)  # set: the segment was hashed, or is not needed
 
 
 class _State:
@@ -35,12 +37,14 @@ class _State:
 class ParallelDigests:
     """The states of one process.
 
-    An upload whose chunks come too far out of order loses its state. So does one whose chunks wait, when memory is
-    short: nobody may ever send the chunk that they wait for.
+    Chunks that come before their turn are kept while there is memory for them; then their requests wait for their turn,
+    which keeps the client from running further ahead. An upload loses its state if that takes too long, or if other
+    uploads need the memory: nobody may ever send the chunk that the others wait for.
     """
 
-    def __init__(self, memory: UploadMemory) -> None:
+    def __init__(self, memory: UploadMemory, *, turn_seconds: float = TURN_SECONDS) -> None:
         self._memory = memory
+        self._turn_seconds = turn_seconds
         memory.reclaim = self._forget_one_that_waits
         self._states: OrderedDict[RecordId, _State] = OrderedDict()
 
@@ -55,12 +59,15 @@ class ParallelDigests:
         state = self._states.get(file_id)
         if state is None or segment.first < state.next or segment.first in state.waiting:
             return
-        if segment.first == state.next:
-            state.waiting[segment.first] = _Waiting(segment=segment, kept_chunks=0)
-            await self._hash_in_order(state)
-        elif await self._may_keep(state, len(segment.chunks)):
+        if segment.first != state.next and await self._may_keep(state, len(segment.chunks)):
             state.waiting[segment.first] = _Waiting(segment=segment, kept_chunks=len(segment.chunks))
-        else:
+            return
+        state.waiting[segment.first] = waiting = _Waiting(segment=segment, kept_chunks=0)
+        await self._hash_in_order(state)
+        try:
+            async with asyncio.timeout(self._turn_seconds):
+                await waiting.is_over.wait()
+        except TimeoutError:
             self.forget(file_id)
 
     async def _hash_in_order(self, state: _State) -> None:
@@ -71,6 +78,7 @@ class ParallelDigests:
                     await in_thread(partial(_hash, state.digest, following.segment))
                 finally:
                     self._memory.free_chunks(following.kept_chunks)
+                    following.is_over.set()
 
     async def _may_keep(self, state: _State, chunks: int) -> bool:
         """Take the memory for chunks that wait, unless too many wait, or memory is short."""
@@ -86,6 +94,8 @@ class ParallelDigests:
         state = self._states.pop(file_id, None)
         if state is not None:
             self._memory.free_chunks(state.kept_chunks)
+            for waiting in state.waiting.values():
+                waiting.is_over.set()
             state.waiting.clear()
 
     def _forget_one_that_waits(self) -> None:

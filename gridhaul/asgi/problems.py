@@ -60,14 +60,13 @@ def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 def _documented(status: int) -> dict[str, Any]:
     content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
-    headers = {name: {"required": True, "schema": schema} for name, schema in _HEADERS.get(status, {}).items()}
-    return {"description": phrase(status), "content": content, "headers": headers}
+    return {"description": phrase(status), "content": content, "headers": dict(_HEADERS.get(status, {}))}
 
 
-_RETRY_AFTER: dict[str, Any] = {"Retry-After": {"type": "integer", "minimum": 1}}
+_RETRY_AFTER: dict[str, Any] = {"Retry-After": {"required": True, "schema": {"type": "integer", "minimum": 1}}}
 _HEADERS: dict[int, dict[str, Any]] = {
-    401: {"WWW-Authenticate": {"const": "Bearer"}},
-    416: {"Content-Range": {"type": "string"}},
+    401: {"WWW-Authenticate": {"required": True, "schema": {"const": "Bearer"}}},
+    416: {"Content-Range": {"schema": {"type": "string"}}},  # not if the number of a chunk is past the end
     429: _RETRY_AFTER,
     503: _RETRY_AFTER,
 }

@@ -53,7 +53,8 @@ def _of_api(stand: Stand) -> Iterator[Caller]:
     url, token = stand.system.url, stand.system.token
     spared = {OPERATOR: SPARE, OTHER: SPARE, _key_id(token): NOTHING, _key_id(stand.other_key): NOTHING}
     words = {"spared": spared}
-    yield Caller(name="api", url=url, settings=_api(stand, token), words=words)
+    held = words | {"held_id": stand.held_upload_id}
+    yield Caller(name="api", url=url, settings=_api(stand, token), words=held)
     foreign = words | {"foreign": [*stand.file_ids, *stand.delivery_ids, *stand.upload_ids]}
     yield Caller(
         name="api, another account", url=url, settings=_api(stand, stand.other_key) | NO_EDGES, words=foreign, share=0.5
@@ -84,7 +85,7 @@ def _api(stand: Stand, token: str) -> dict[str, Any]:
         "path.check_id": stand.check_ids,
         "path.upload_id": stand.upload_ids,
         "path.first": [0, 1, 19, 20],
-        "header.Lease-Fence": [1],
+        "header.Lease-Fence": [1, 2, 3],
         "header.Upload-Offset": ["0"],
         "query.cursor": [*stand.file_ids, *stand.delivery_ids],
         "header.content-sha256": [stand.sha256, stand.sha256.upper(), "0" * 64],

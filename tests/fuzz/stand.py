@@ -6,6 +6,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx2
+
 from gridhaul.embedded.system import Configuration, System
 from gridhaul.transfer.bundle import WholeContent
 from gridhaul.transfer.digest import ContentDigest, chunk_digest, manifest_root
@@ -44,6 +46,7 @@ class Stand:
     sealed: ChunkWriter
     bundle: Sequence[WholeContent]
     upload_ids: Sequence[str]
+    held_upload_id: str
     other_key: str
 
 
@@ -88,6 +91,7 @@ def _fill(operator: Operator, sources: Path) -> Stand:
         sealed=_sealed(operator),
         bundle=[whole_content(data) for data in BUNDLED],
         upload_ids=_upload_ids(operator),
+        held_upload_id=_held_upload_id(operator),
         other_key=_other_key(operator),
     )
 
@@ -127,12 +131,18 @@ def _upload_ids(operator: Operator) -> list[str]:
     length, deferred = {"Upload-Length": str(OPEN_BYTES)}, {"Upload-Defer-Length": "1"}
     fields = [length, deferred] * (UPLOADS // 2)
     ordered = [operator.http.post("/uploads", headers={**TUS, **each}) for each in fields]
-    body = {"name": "run42.h5", "length": OPEN_BYTES}
-    unordered = [operator.http.post("/uploads/chunks", json=body) for _ in range(UPLOADS)]
-    found = [begun.raise_for_status().headers["Location"].rpartition("/")[2] for begun in (*ordered, *unordered)]
-    for upload_id in found[UPLOADS:]:
-        operator.http.post(f"/uploads/{upload_id}/hold").raise_for_status()
-    return found
+    return [*map(_id_of, ordered), *(_held_upload_id(operator) for _ in range(UPLOADS))]
+
+
+def _held_upload_id(operator: Operator) -> str:
+    """Return the id of an upload that takes chunks under the fence 1."""
+    upload_id = _id_of(operator.http.post("/uploads/chunks", json={"name": "run42.h5", "length": OPEN_BYTES}))
+    assert operator.http.post(f"/uploads/{upload_id}/hold").raise_for_status().json()["fence"] == 1
+    return upload_id
+
+
+def _id_of(begun: httpx2.Response) -> str:
+    return str(begun.raise_for_status().headers["Location"].rpartition("/")[2])
 
 
 def _other_key(operator: Operator) -> str:

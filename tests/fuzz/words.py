@@ -22,6 +22,7 @@ class Words:
 
     counts: str  # the path of the file for the counts of answers
     sealed_id: str = ""
+    held_id: str = ""  # an upload that takes chunks under the fence 1, and that no other request names
     bundle: str = ""  # a body of a bundle; the caller's token is good for its table
     spared: dict[str, str] = field(default_factory=dict)
     foreign: list[str] = field(default_factory=list)
