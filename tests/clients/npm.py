@@ -9,4 +9,4 @@ NPM = NODE.parent.parent / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
 
 if __name__ == "__main__":
     path = f"{NODE.parent}{os.pathsep}{os.environ.get('PATH', '')}"
-    os.execve(NODE, [str(NODE), str(NPM), *sys.argv[1:]], {**os.environ, "PATH": path})
+    os.execve(NODE, [str(NODE), str(NPM), *sys.argv[1:]], {**os.environ, "PATH": path})  # noqa: S606 - no shell

@@ -1,10 +1,13 @@
 """Faults while a client uploads a file: a server is killed, a client comes back elsewhere, or two act at once."""
 
 import hashlib
+import os
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from http.client import HTTPConnection, HTTPException
+
+from pymongo.errors import PyMongoError
 
 from tests.faults.catalogue import fault
 from tests.faults.rows_database import kill_database
@@ -17,6 +20,7 @@ LENGTH = 40 * MIB + 4321
 SHORT = 6 * MIB + 99
 SLOW_LENGTH = 4 * MIB + 77
 BREAK_SECONDS = 3.0
+PATIENCE_SECONDS = 90
 TAKE_OVER_SECONDS = 2.0  # as the table says
 BUSY_SECONDS = 1.5  # what a busy machine may need beside
 
@@ -29,6 +33,24 @@ def servers_killed_under_tus(world: World) -> None:
 @fault(33, stage="upload", title="kill -9 of api, chunk service and mongod while `curl -T` uploads")
 def servers_killed_under_put(world: World) -> None:
     _uploaded_through_kills(world, NamedUpload(_line(world), b""))
+
+
+@fault(33, stage="upload", title="kill -9 of api, chunk service and mongod while `gridhaul put` uploads")
+def servers_killed_under_the_command(world: World) -> None:
+    source = world.make_file(2 * LENGTH)
+    system = world.system
+    environment = {"PATH": os.environ["PATH"], "HOME": str(world.stand.root), "XDG_STATE_HOME": str(world.stand.root)}
+    environment |= {"GRIDHAUL_URL": system.url, "GRIDHAUL_TOKEN": world.operator.system.token}
+    with started(("gridhaul", "put", str(source)), environment, world.stand.logs / "put.log") as command:
+        with world.recovers():
+            for at, kill in zip(sorted(world.rng.sample(range(LENGTH), 3)), _kills(world), strict=True):
+                _wait_until_stored(world, at)
+                kill()
+            command.wait(PATIENCE_SECONDS)
+        assert command.returncode == 0, (world.stand.logs / "put.log").read_text()
+    upload = Upload(_line(world), source.read_bytes())
+    upload.path = f"/uploads/{world.operator.http.get('/files?limit=1').json()['files'][0]['file_id']}"
+    _delivered(world, upload)
 
 
 @fault(33, stage="upload", title="a line that breaks every 3 s")
@@ -144,15 +166,32 @@ def _uploaded_through_kills(world: World, upload: Upload) -> None:
     source = world.make_file(LENGTH)
     upload.data = source.read_bytes()
     upload.create(source.name)
+    with world.recovers():
+        upload.send_all(dict(zip(sorted(world.rng.sample(range(LENGTH), 3)), _kills(world), strict=True)))
+    _delivered(world, upload)
+
+
+def _kills(world: World) -> list[Callable[[], object]]:
+    """Return what kills each server, in a random order."""
     kills: list[Callable[[], object]] = [
         lambda: world.kill("api"),
         lambda: world.kill("chunk_service"),
         lambda: kill_database(world),
     ]
     world.rng.shuffle(kills)
-    with world.recovers():
-        upload.send_all(dict(zip(sorted(world.rng.sample(range(LENGTH), len(kills))), kills, strict=True)))
-    _delivered(world, upload)
+    return kills
+
+
+def _wait_until_stored(world: World, length: int) -> None:
+    wait_for(lambda: _stored_bytes(world) > length, seconds=60, what=f"{length} bytes are stored")
+
+
+def _stored_bytes(world: World) -> int:
+    """Return how many bytes of the only file are stored; 0 while the database does not answer."""
+    with suppress(PyMongoError), world.operator.database() as database:
+        found = database["files"].find_one({}, {"stored_bytes": 1})
+        return int(found["stored_bytes"]) if found else 0
+    return 0
 
 
 def _half_sent_beside(world: World, act: Callable[[Upload], object]) -> Upload:

@@ -23,6 +23,9 @@ OPEN = [
 ]
 CLOSED = {"operations": OPEN, **NO_EDGES}
 
+ENDING = ("DELETE /uploads/{upload_id}", "POST /uploads/{upload_id}")  # the second one can mean the first one
+DOOMED = 2  # so many uploads may be ended, and the others go on
+
 
 @dataclass(frozen=True, kw_only=True)
 class Caller:
@@ -96,7 +99,10 @@ def _api(stand: Stand, token: str) -> dict[str, Any]:
         "body.deliver_to.target": [TARGET],
         "body.id": [*stand.file_ids, *stand.delivery_ids],
     }
-    return _bearer(token) | _values(values)
+    settings = _bearer(token) | _values(values)
+    doomed = _values({"path.upload_id": stand.upload_ids[:DOOMED]}, names="doomed")
+    settings["dictionaries"] |= doomed.pop("dictionaries")
+    return settings | {"operations": [{"include-name": name, **doomed} for name in ENDING]}
 
 
 def _chunk_service(stand: Stand) -> dict[str, Any]:
