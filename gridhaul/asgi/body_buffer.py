@@ -1,8 +1,10 @@
 """The buffer of a request's body between the connection and the application, which joins its pieces once."""
 
-from typing import Self
+from collections.abc import Callable, Coroutine
+from typing import Any, Self
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn._types import ASGIReceiveEvent, HTTPRequestEvent
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 BODY_BYTES = 1 << 20  # Reading from the connection pauses while more than this waits for the application.
 PIECE_BYTES = 4096  # Smaller pieces are copied together: as objects of their own they take many times their length.
@@ -33,7 +35,15 @@ class _Pieces:
 
 
 class BodyBuffer(HttpToolsProtocol):
-    """uvicorn's HTTP/1.1 with a larger buffer, which wakes the application once a mebibyte instead of every 64 KiB."""
+    """uvicorn's HTTP/1.1 with a larger buffer, which wakes the application once a mebibyte instead of every 64 KiB.
+
+    If the client disconnects, the application gets what has arrived before it hears of that. uvicorn would drop it, and
+    an upload over a line that breaks often would lose up to a mebibyte each time.
+    """
+
+    def on_headers_complete(self) -> None:
+        super().on_headers_complete()
+        self.cycle.receive = _body_first(self.cycle)  # type: ignore[method-assign]
 
     def on_body(self, body: bytes) -> None:
         if not self.cycle.body:
@@ -41,3 +51,19 @@ class BodyBuffer(HttpToolsProtocol):
         super().on_body(body)
         if len(self.cycle.body) <= BODY_BYTES:  # uvicorn pauses reading at 64 KiB
             self.flow.resume_reading()
+
+
+def _body_first(cycle: RequestResponseCycle) -> Callable[[], Coroutine[Any, Any, ASGIReceiveEvent]]:
+    """Return uvicorn's `receive`, except that the rest of a body comes before the message of a disconnection."""
+    plain = cycle.receive
+
+    async def receive() -> ASGIReceiveEvent:
+        if not (cycle.disconnected and cycle.body):
+            message = await plain()
+            if message["type"] != "http.disconnect" or not cycle.body or cycle.response_complete:
+                return message
+        rest: HTTPRequestEvent = {"type": "http.request", "body": bytes(cycle.body), "more_body": cycle.more_body}
+        cycle.body = bytearray()
+        return rest
+
+    return receive

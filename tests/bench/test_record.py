@@ -45,6 +45,7 @@ def test_cases_have_the_order_of_the_record() -> None:
         "ingest",
         "ingest_parent",
         "egress",
+        "uploads",
         "downloads",
         "end_to_end",
         "small_files",

@@ -4,11 +4,10 @@ from collections.abc import Callable, Sequence
 from types import SimpleNamespace
 from typing import cast
 
-from gridhaul.storage.agenda import DONE_TOGETHER
 from gridhaul.transfer.errors import DatabaseUnavailable
 from gridhaul.transfer.model import Hint, Queue, RecordId, TaskName
 from tasks.runtime import Runtime
-from tasks.turn_journeys import BY_TASK, each
+from tasks.turn_journeys import each
 from tasks.turns import Turns
 
 
@@ -99,7 +98,3 @@ async def test_journey_of_one_record_is_made_for_each_until_the_worker_is_to_sto
 
     await each(journey)(runtime, [RecordId(name) for name in "abc"])
     assert made == ["a", "b"]
-
-
-def test_every_task_that_is_done_together_has_a_journey() -> None:
-    assert {TaskName.UPLOAD_FILE, TaskName.TAKE_DUE} | DONE_TOGETHER == BY_TASK.keys()

@@ -1,10 +1,10 @@
 from gridhaul.transfer.model import Destination, IfExists, NewDelivery, Queue, RecordId
-from gridhaul.transfer.states import DELETABLE, OPEN, OVER, STORABLE, DeliveryState, FileState
+from gridhaul.transfer.states import BYTES_GONE, DELETABLE, OPEN, OVER, STORABLE, DeliveryState, FileState
 
 
 def test_each_file_state_is_stored_deleted_or_a_way_of_deleting() -> None:
     assert not STORABLE & DELETABLE
-    left = {FileState.PAUSED, FileState.DELETING, FileState.DELETED}
+    left = {FileState.RECEIVING, FileState.PAUSED, FileState.DELETING} | BYTES_GONE
     assert set(FileState) - STORABLE - DELETABLE == left
 
 

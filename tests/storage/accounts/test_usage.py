@@ -16,7 +16,7 @@ from gridhaul.transfer.errors import QuotaExceeded
 from gridhaul.transfer.listing import Selection
 from gridhaul.transfer.ports.accounts import AccountUsage
 from gridhaul.transfer.ports.checking import Recount
-from gridhaul.transfer.states import FILE_MOVES, Action, FileState
+from gridhaul.transfer.states import BYTES_GONE, FILE_MOVES, Action, FileState
 from tests.contracts.ports import Ports, claimed, mongo_ports, new_file, registered
 
 QUIET_SECONDS = 60.0
@@ -55,17 +55,17 @@ async def _next(recounts: MongoRecounts, after: str = "") -> Recount:
     return found
 
 
-async def test_every_file_that_is_not_deleted_counts_whatever_its_state(
+async def test_every_file_whose_bytes_are_not_gone_counts_whatever_its_state(
     ports: Ports, recounts: MongoRecounts, database: Database
 ) -> None:
     await _account(ports, "alice", *(1 << at for at in range(len(FileState))))
     await _account(ports, "bob", 1000)
     for length, state in enumerate(FileState):
         await database["files"].update_one({"length": 1 << length}, {"$set": {"state": state.value}})
-    deleted = 1 << list(FileState).index(FileState.DELETED)
+    gone = sum(1 << list(FileState).index(state) for state in BYTES_GONE)
     alice = await _next(recounts)
     assert (alice.owner, alice.used_bytes) == ("alice", 0)
-    assert alice.counted_bytes == (1 << len(FileState)) - 1 - deleted
+    assert alice.counted_bytes == (1 << len(FileState)) - 1 - gone
     bob = await _next(recounts, alice.owner)
     assert (bob.owner, bob.counted_bytes) == ("bob", 1000)
     assert await recounts.next(after=bob.owner) is None
