@@ -20,8 +20,8 @@ from gridhaul.transfer.digest import DIGEST_BYTES, chunk_digest
 from gridhaul.transfer.errors import StaleFence, StateConflict, UploadDigestMismatch, UploadGone
 
 ONE_SEGMENT_CHUNKS = 15  # a file of so many chunks goes in one request, and is then one document of the database
-SEGMENT_CHUNKS = 4
-AT_ONCE_CHUNKS = 16  # of all connections; the api hashes chunks while they arrive if few are ahead of an earlier one
+SEGMENT_CHUNKS = 8
+AT_ONCE_CHUNKS = 32  # of all connections; the api hashes chunks while they arrive if few are ahead of an earlier one
 SEGMENTS_AHEAD = 2  # segments that are read, or wait for an earlier one, beside those that connections send
 ANY_FENCE = 1  # for an upload that takes no more chunks
 GONE = frozenset({404, 410})
