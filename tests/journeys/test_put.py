@@ -151,7 +151,7 @@ def test_directory_that_was_interrupted_sends_only_what_is_missing(place: Place,
     place.proxy.forget()
     done = place.put(str(top))
     assert done.returncode == 0, done.stderr
-    total = 3 + 3 + 31
+    total = 3 + 3 + 61
     assert place.traffic().acknowledged.total() <= total - sent
     assert [len(place.files(f"run8/{name}")) for name in ("one", "two", "large")] == [1, 1, 1]
 
