@@ -21,7 +21,7 @@ from gridhaul.transfer.errors import (
 )
 from gridhaul.transfer.model import Failure, File, Hint, Seal, TaskName
 from gridhaul.transfer.states import FileState
-from gridhaul.transfer.stored import require_named_digest, said_of_stored
+from gridhaul.transfer.stored import names_another_digest, require_named_digest, said_of_stored
 
 
 async def append(
@@ -134,7 +134,7 @@ async def _finish_small(parts: UploadParts, held: Held, chunks: list[bytes]) -> 
     file, state = held.file, RunningDigest()
     digests = await asyncio.to_thread(hashed, chunks, state, known_bytes=0)
     seal = state.seal()
-    if upload_of(file).sha256 not in (None, seal.sha256):
+    if names_another_digest(file, seal):
         held.is_over = True
         await _require_named_digest(parts, await parts.registry.begin_storing(held.lease), seal)
     content_id = grant_of(file).content_id

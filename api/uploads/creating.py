@@ -76,10 +76,14 @@ async def create_upload(
     return file
 
 
+def base_address(request: Request, service: Service) -> str:
+    """Return what every absolute address begins with: the configured one, else the one of the request."""
+    return service.uploads.public_url or str(request.base_url).rstrip("/")
+
+
 def address(request: Request, service: Service, file: File) -> str:
     """Return the absolute address of an upload. Nobody can guess it, and only the owner's requests to it are taken."""
-    base = service.uploads.public_url or str(request.base_url).rstrip("/")
-    return f"{base}/uploads/{file.id}{upload_of(file).token}"
+    return f"{base_address(request, service)}/uploads/{file.id}{upload_of(file).token}"
 
 
 def named_digest(text: str | None) -> str | None:

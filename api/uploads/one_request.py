@@ -13,7 +13,7 @@ from api.schemas import DeliverTo, FilesView, FileView, TargetName
 from api.uploads import documentation
 from api.uploads.appending import append
 from api.uploads.body import declared_length, fast_enough
-from api.uploads.creating import create_upload, named_digest
+from api.uploads.creating import base_address, create_upload, named_digest
 from api.uploads.form import FormFile, read_form
 from api.uploads.parts import reserved_length
 from api.uploads.route import UploadRoute
@@ -137,8 +137,7 @@ async def _received(
     await append(service.uploads, file, body, offset=offset, ends_file=True)
     file = await service.files.get(file.id) or file
     view = FileView.of(file, service.obstacles).model_dump(mode="json", by_alias=True)
-    base = service.uploads.public_url or str(request.base_url).rstrip("/")
-    headers = {"Location": f"{base}/files/{file.id}"}
+    headers = {"Location": f"{base_address(request, service)}/files/{file.id}"}
     if file.sha256 is not None:
         headers |= {"Repr-Digest": write_repr_digest(file.sha256), "ETag": f'"{file.sha256}"'}
     return JSONResponse(view, status_code=201 if file.state is FileState.STORED else 202, headers=headers)

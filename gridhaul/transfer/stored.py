@@ -17,9 +17,14 @@ def said_of_stored(seal: Seal, layout: Layout) -> dict[str, object]:
     }
 
 
+def names_another_digest(file: File, seal: Seal) -> bool:
+    """Return whether the client of an upload named another digest than the bytes have."""
+    return file.upload is not None and file.upload.sha256 not in (None, seal.sha256)
+
+
 def require_named_digest(file: File, seal: Seal) -> None:
     """Raise UploadDigestMismatch if the client of an upload named another digest than the bytes have."""
-    if file.upload is not None and file.upload.sha256 not in (None, seal.sha256):
+    if names_another_digest(file, seal):
         raise UploadDigestMismatch(
             f"The bytes have the SHA-256 {seal.sha256}, which is not the one that was named; upload the file again."
         )
