@@ -165,7 +165,7 @@ def _late_chunks_seconds(parts: UploadParts, file: File) -> float:
     upload = upload_of(file)
     if upload.forced_at is None or not upload.began_without_length:
         return 0.0
-    since = (file.updated_at - upload.forced_at).total_seconds()  # both by the clock of the database's server
+    since = (file.updated_at - upload.forced_at).total_seconds()  # the clock of the database's server set both
     return max(0.0, parts.late_seconds - since)
 
 

@@ -56,7 +56,7 @@ class Outcome:
         self.exit = exit_code
 
     def forget(self) -> None:
-        """Remove the note of the upload."""
+        """Remove the note by which a later command would go on with the upload."""
         if self.kept is not None:
             self.kept.forget()
 

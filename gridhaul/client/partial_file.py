@@ -16,7 +16,7 @@ from typing import BinaryIO
 
 from gridhaul.transfer.digest import ContentDigest
 
-SHA256_DIGITS = 12  # of the content's SHA-256 in the name of a partial file
+SHA256_DIGITS = 12  # how many digits of the content's SHA-256 the name of a partial file has
 NAME_BYTES = 200  # of the destination's name in there, so that the whole fits into the 255 bytes of a name
 BLOCK_BYTES = 1 << 20
 NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK})  # of a file system without hard links
