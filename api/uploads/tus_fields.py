@@ -52,7 +52,7 @@ class Metadata:
 
     @classmethod
     def read(cls, text: str) -> "Metadata":
-        """Return the metadata that the field has: keys, each with a value in base64, joined by commas. Raises Malformed."""
+        """Return the metadata of a field: keys, each with a value in base64, joined by commas. Raises Malformed."""
         if len(text) > METADATA_MAX_BYTES:
             raise Malformed(f"Upload-Metadata may have at most {METADATA_MAX_BYTES} bytes.")
         values: dict[str, str] = {}
