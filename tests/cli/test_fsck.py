@@ -2,6 +2,8 @@
 
 import json
 import signal
+import threading
+import time
 from typing import Any
 
 import pytest
@@ -234,8 +236,12 @@ def test_unknown_id_ends_with_4(api: ScriptedApi, run: Run) -> None:
 def test_interrupt_says_how_to_look_again_and_how_to_cancel(
     api: ScriptedApi, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def interrupt(_: float) -> None:
-        signal.raise_signal(signal.SIGINT)
+    sleep = time.sleep
+
+    def interrupt(seconds: float) -> None:  # threads of other tests may sleep meanwhile
+        if threading.current_thread() is threading.main_thread():
+            signal.raise_signal(signal.SIGINT)
+        sleep(seconds)
 
     monkeypatch.setattr("time.sleep", interrupt)
     api.script(START, check("QUEUED"))
