@@ -19,7 +19,8 @@ from gridhaul.transfer.batches import (
     Skipped,
     Summary,
 )
-from gridhaul.transfer.model import IfChanged, IfExists
+from gridhaul.transfer.model import IfExists
+from gridhaul.transfer.origins import IfChanged
 
 MOST_SOURCES = 1000
 MOST_PATTERNS = 100

@@ -21,8 +21,15 @@ from gridhaul.transfer.bundle import storing_task
 from gridhaul.transfer.digest import fingerprint
 from gridhaul.transfer.errors import IdempotencyConflict, InvalidValue, SourceChanged
 from gridhaul.transfer.media_types import media_type
-from gridhaul.transfer.model import Destination, File, Hint, NewFile, Queue, ServerPath, SourceIdentity
+from gridhaul.transfer.model import (
+    Destination,
+    File,
+    Hint,
+    NewFile,
+    Queue,
+)
 from gridhaul.transfer.naming import check_object_name
+from gridhaul.transfer.origins import ServerPath, SourceIdentity
 
 router = APIRouter(prefix="/upload", tags=["upload"], route_class=BoundedRoute)
 

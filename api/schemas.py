@@ -13,15 +13,14 @@ from gridhaul.transfer.errors import GridhaulError
 from gridhaul.transfer.model import (
     Delivery,
     Destination,
-    Door,
     Evidence,
     Failure,
     File,
     FormerReceipt,
-    IfChanged,
     IfExists,
     Receipt,
 )
+from gridhaul.transfer.origins import Door, IfChanged
 from gridhaul.transfer.states import OVER, DeliveryState, FileState, Layout
 
 LOCATION: dict[str, Any] = {"headers": {"Location": {"required": True, "schema": {"type": "string"}}}}

@@ -6,7 +6,7 @@ from gridhaul.process.bounded_threads import BoundedThreads
 from gridhaul.source.opened import identify_here
 from gridhaul.source.roots import Roots
 from gridhaul.transfer.errors import SourceUnavailable
-from gridhaul.transfer.model import SourceIdentity
+from gridhaul.transfer.origins import SourceIdentity
 
 LOOKS_AT_ONCE = 32
 LOOKS_OF_ACCOUNT = 4  # at once; a look at a file system that does not answer counts until the file system answers

@@ -15,13 +15,13 @@ from gridhaul.transfer.model import (
     Destination,
     File,
     Hint,
-    IfChanged,
     NewDelivery,
     RecordId,
     Seal,
     Segment,
     TaskName,
 )
+from gridhaul.transfer.origins import IfChanged
 from gridhaul.transfer.states import STORABLE, FileState
 from gridhaul.transfer.stored import said_of_stored
 from tasks.attempt import Meter, Tenure

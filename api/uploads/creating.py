@@ -15,8 +15,14 @@ from api.uploads.parts import require_allowed, upload_of
 from gridhaul.transfer.access import Caller
 from gridhaul.transfer.errors import IdempotencyConflict, Malformed, NotFound
 from gridhaul.transfer.media_types import media_type
-from gridhaul.transfer.model import Door, File, NewFile, Queue, RecordId, Upload
+from gridhaul.transfer.model import (
+    File,
+    NewFile,
+    Queue,
+    RecordId,
+)
 from gridhaul.transfer.naming import check_object_name
+from gridhaul.transfer.origins import Door, Upload
 
 ID_DIGITS = 24
 

@@ -22,7 +22,8 @@ from gridhaul.asgi.problems import documented
 from gridhaul.outgoing.headers import read_repr_digest, write_repr_digest
 from gridhaul.transfer.access import Caller
 from gridhaul.transfer.errors import LengthMismatch, Malformed, OffsetMismatch
-from gridhaul.transfer.model import Door, File
+from gridhaul.transfer.model import File
+from gridhaul.transfer.origins import Door
 from gridhaul.transfer.states import FileState
 
 router = APIRouter(tags=["uploads"], route_class=UploadRoute)

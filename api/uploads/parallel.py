@@ -24,7 +24,8 @@ from gridhaul.transfer.access import Caller
 from gridhaul.transfer.chunking import CHUNK_BYTES, MANIFEST_PAGE_CHUNKS, SEGMENT_MAX_CHUNKS
 from gridhaul.transfer.digest import DIGEST_BYTES, fingerprint
 from gridhaul.transfer.errors import ContentIncomplete, DoorConflict, LeaseLost, StaleFence
-from gridhaul.transfer.model import Door, File
+from gridhaul.transfer.model import File
+from gridhaul.transfer.origins import Door
 from gridhaul.transfer.states import FileState
 
 router = APIRouter(prefix="/uploads", tags=["uploads"], route_class=UploadRoute)

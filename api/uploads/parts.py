@@ -9,7 +9,8 @@ from api.uploads.running_digests import RunningDigests
 from gridhaul.transfer.chunking import CHUNK_BYTES
 from gridhaul.transfer.errors import PayloadTooLarge
 from gridhaul.transfer.grants import ContentGrant
-from gridhaul.transfer.model import File, Upload
+from gridhaul.transfer.model import File
+from gridhaul.transfer.origins import Upload
 from gridhaul.transfer.ports.accounts import AccountUsage
 from gridhaul.transfer.ports.chunk_service import UploadWriting
 from gridhaul.transfer.ports.contents import UploadContents

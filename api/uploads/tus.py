@@ -42,7 +42,8 @@ from gridhaul.transfer.errors import (
     PayloadTooLarge,
     UploadTakenOver,
 )
-from gridhaul.transfer.model import Door, File
+from gridhaul.transfer.model import File
+from gridhaul.transfer.origins import Door
 from gridhaul.transfer.states import FileState
 
 

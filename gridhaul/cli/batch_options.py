@@ -13,7 +13,8 @@ from gridhaul.cli.options import path_of, text_or_none, texts_of
 from gridhaul.cli.path_list import ListOptions
 from gridhaul.client import BatchOrder, BatchTarget
 from gridhaul.client.batch_records import PATHS_AT_MOST
-from gridhaul.transfer.model import IfChanged, IfExists
+from gridhaul.transfer.model import IfExists
+from gridhaul.transfer.origins import IfChanged
 from gridhaul.transfer.skipping import SkipReason
 
 

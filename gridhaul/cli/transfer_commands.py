@@ -39,7 +39,8 @@ from gridhaul.cli.send import (
 from gridhaul.cli.send_batch import print_made, print_made_json, start, start_listed
 from gridhaul.client import ApiError, Client, DeliverTo, Order, Transfer
 from gridhaul.client.batch_records import BatchRecord
-from gridhaul.transfer.model import IfChanged, IfExists
+from gridhaul.transfer.model import IfExists
+from gridhaul.transfer.origins import IfChanged
 
 PATIENCE_SECONDS = 30.0
 

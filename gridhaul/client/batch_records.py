@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from typing import TypedDict
 
 from gridhaul.client.records import FailureRecord
-from gridhaul.transfer.model import IfChanged, IfExists
+from gridhaul.transfer.model import IfExists
+from gridhaul.transfer.origins import IfChanged
 
 BATCH_OVER = frozenset({"PLANNED", "DONE", "CANCELLED", "DELETING", "DELETED"})
 PATHS_AT_MOST = 1000  # the api takes no more in one order

@@ -18,7 +18,8 @@ from gridhaul.client.filters import NO_FILTERS, ListFilters
 from gridhaul.client.polling import LONGEST_SECONDS, LONGEST_WAITING_SECONDS, Pauses
 from gridhaul.client.records import CHECK_OVER, CheckOrder, CheckRecord, DeliveryRecord, FileRecord
 from gridhaul.client.uploads import Uploads
-from gridhaul.transfer.model import IfChanged, IfExists
+from gridhaul.transfer.model import IfExists
+from gridhaul.transfer.origins import IfChanged
 from gridhaul.transfer.states import Action
 
 FILE_OVER = frozenset({"FAILED", "CANCELLED", "EXPIRED", "DELETED"})

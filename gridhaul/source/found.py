@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from gridhaul.source.entries import PassedOver
 from gridhaul.source.opened import PATH_MAX_BYTES, TOO_MANY_BYTES, identity_of
 from gridhaul.transfer.errors import InvalidValue
-from gridhaul.transfer.model import Expected, SourceIdentity
+from gridhaul.transfer.model import Expected
 from gridhaul.transfer.naming import OBJECT_NAME_MAX_BYTES, check_object_name
+from gridhaul.transfer.origins import SourceIdentity
 from gridhaul.transfer.skipping import SkipReason
 
 

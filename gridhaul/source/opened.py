@@ -28,8 +28,8 @@ from gridhaul.transfer.errors import (
     SourceTooLarge,
     SourceUnreadable,
 )
-from gridhaul.transfer.model import SourceIdentity
 from gridhaul.transfer.naming import has_control_characters
+from gridhaul.transfer.origins import SourceIdentity
 
 PATH_MAX_BYTES = 4096
 NO_FILE_THERE = "The server has no file at the path of the source."

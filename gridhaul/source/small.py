@@ -6,7 +6,8 @@ from gridhaul.source.opened import Source, is_settled
 from gridhaul.source.roots import Roots
 from gridhaul.transfer.chunking import chunk_count
 from gridhaul.transfer.errors import SourceChanged
-from gridhaul.transfer.model import Seal, Segment, SourceIdentity
+from gridhaul.transfer.model import Seal, Segment
+from gridhaul.transfer.origins import SourceIdentity
 
 
 def read_small(path: str, roots: Roots, registered: SourceIdentity) -> tuple[Segment, Seal]:

@@ -9,7 +9,8 @@ from contextlib import aclosing
 
 from gridhaul.source.opened import Source
 from gridhaul.transfer.errors import SourceChanged
-from gridhaul.transfer.model import Seal, SourceIdentity
+from gridhaul.transfer.model import Seal
+from gridhaul.transfer.origins import SourceIdentity
 
 READ_AGAIN_AT_MOST = 2
 

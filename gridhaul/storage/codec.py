@@ -17,14 +17,11 @@ from gridhaul.transfer.model import (
     Delivery,
     Destination,
     File,
-    Origin,
     Receipt,
     RecordId,
     RemoteObject,
-    ServerPath,
-    SourceIdentity,
-    Upload,
 )
+from gridhaul.transfer.origins import Origin, ServerPath, SourceIdentity, Upload
 
 R = TypeVar("R")
 INT64 = range(-(2**63), 2**63)  # the integers that BSON can hold

@@ -13,7 +13,13 @@ from gridhaul.storage.history import WITHOUT_HISTORY
 from gridhaul.storage.lease import GONE, NEVER_CLAIMED, NOW, after, past
 from gridhaul.storage.majority_reads import read_with_catch_up
 from gridhaul.transfer.errors import LeaseLost
-from gridhaul.transfer.model import Door, File, Lease, NewFile, RecordId
+from gridhaul.transfer.model import (
+    File,
+    Lease,
+    NewFile,
+    RecordId,
+)
+from gridhaul.transfer.origins import Door
 from gridhaul.transfer.states import FileState
 
 RECEIVING: Document = {"state": FileState.RECEIVING.value}

@@ -6,7 +6,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from gridhaul.transfer.model import Attributes
+from gridhaul.transfer.origins import Attributes
 
 PERMISSIONS = 0o777  # without setuid, setgid and sticky: a delivered file must not run as the user of the workers
 # Answers of file systems that do not keep an attribute, or not this value of it.

@@ -17,7 +17,8 @@ from gridhaul.targets.open_files import hash_some, told_free, write
 from gridhaul.targets.os_errors import in_thread, mapped_os_errors
 from gridhaul.transfer.digest import ContentDigest, fingerprint
 from gridhaul.transfer.errors import NotFound, ObjectExists, TargetInconsistent, TargetUnavailable
-from gridhaul.transfer.model import Attributes, Evidence, FolderEntry, RemoteObject
+from gridhaul.transfer.model import Evidence, FolderEntry, RemoteObject
+from gridhaul.transfer.origins import Attributes
 from gridhaul.transfer.ports.targets import BeforeWriting, Blocks, Checked, Facts, Leaving
 
 NAMES_AT_ONCE = 1000

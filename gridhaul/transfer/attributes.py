@@ -1,6 +1,6 @@
 """Attributes of sources: whether a delivered object has them too, and how receipts show them."""
 
-from gridhaul.transfer.model import Attributes
+from gridhaul.transfer.origins import Attributes
 
 COARSEST_NS = 2 * 10**9  # FAT keeps only even seconds, the coarsest times of all file systems in use
 

@@ -7,7 +7,18 @@ from enum import StrEnum
 from typing import NewType
 
 from gridhaul.transfer.digest import fingerprint
-from gridhaul.transfer.model import Event, Failure, Hint, IfChanged, IfExists, Lease, Queue, RecordId, TaskName, Wait
+from gridhaul.transfer.model import (
+    Event,
+    Failure,
+    Hint,
+    IfExists,
+    Lease,
+    Queue,
+    RecordId,
+    TaskName,
+    Wait,
+)
+from gridhaul.transfer.origins import IfChanged
 from gridhaul.transfer.states import OPEN, UNFINISHED, Action, Move
 
 Token = NewType("Token", RecordId)

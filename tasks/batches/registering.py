@@ -9,7 +9,13 @@ from gridhaul.source.roots import Roots
 from gridhaul.transfer.batches import Batch, BatchState, Position, Skipped
 from gridhaul.transfer.errors import ListGone, QuotaExceeded
 from gridhaul.transfer.media_types import media_type
-from gridhaul.transfer.model import Destination, Failure, NewFile, Queue, ServerPath
+from gridhaul.transfer.model import (
+    Destination,
+    Failure,
+    NewFile,
+    Queue,
+)
+from gridhaul.transfer.origins import ServerPath
 from tasks.attempt import AFTER_PROGRESS, Meter, Tenure
 from tasks.batches.finding import SLICE_SECONDS, Finding, name_clash
 from tasks.batches.planning import begin_planned

@@ -11,7 +11,8 @@ from gridhaul.source.stability import registered_anew
 from gridhaul.transfer.batches import Batch
 from gridhaul.transfer.charging import retry_charged
 from gridhaul.transfer.errors import GridhaulError, QuotaExceeded, SourceChanged
-from gridhaul.transfer.model import File, Queue, RecordId, SourceIdentity
+from gridhaul.transfer.model import File, Queue, RecordId
+from gridhaul.transfer.origins import SourceIdentity
 from gridhaul.transfer.states import FileState
 from tasks.attempt import Tenure
 from tasks.runtime import Runtime

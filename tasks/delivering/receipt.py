@@ -4,7 +4,8 @@ from contextlib import suppress
 
 from gridhaul.transfer.attributes import has_mode, has_mtime
 from gridhaul.transfer.errors import GridhaulError
-from gridhaul.transfer.model import Attributes, Delivery, Evidence, Receipt
+from gridhaul.transfer.model import Delivery, Evidence, Receipt
+from gridhaul.transfer.origins import Attributes
 from gridhaul.transfer.ports.targets import AtomicCommit, KeepsAttributes
 from tasks.delivering.object_reader import ObjectReader
 

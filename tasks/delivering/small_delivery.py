@@ -7,8 +7,14 @@ from typing import Any, Protocol
 from gridhaul.process.stages import StagesStopped
 from gridhaul.transfer.bundle import CheckedContent
 from gridhaul.transfer.errors import GridhaulError
-from gridhaul.transfer.model import Attributes, CheckedObject, Delivery, Evidence, FolderEntry
+from gridhaul.transfer.model import (
+    CheckedObject,
+    Delivery,
+    Evidence,
+    FolderEntry,
+)
 from gridhaul.transfer.naming import temporary_name
+from gridhaul.transfer.origins import Attributes
 from gridhaul.transfer.ports.targets import AtomicCommit, KeepsAttributes, Probed
 from gridhaul.transfer.states import DeliveryState
 from tasks.attempt import AFTER_PROGRESS, Meter

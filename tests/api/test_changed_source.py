@@ -6,7 +6,13 @@ from pathlib import Path
 import pytest
 
 from gridhaul.transfer.errors import SourceChanged
-from gridhaul.transfer.model import Failure, File, IfChanged, Queue, RecordId
+from gridhaul.transfer.model import (
+    Failure,
+    File,
+    Queue,
+    RecordId,
+)
+from gridhaul.transfer.origins import IfChanged
 from gridhaul.transfer.states import STORABLE, FileState
 from tests.api.service import Api, serving
 from tests.contracts.ports import Ports

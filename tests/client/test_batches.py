@@ -11,7 +11,8 @@ import pytest
 from api.batch_schemas import MOST_SOURCES
 from gridhaul.client import ApiError, ApiUnreachable, BatchOrder, BatchTarget, Client, ClientError
 from gridhaul.client.batch_records import PATHS_AT_MOST
-from gridhaul.transfer.model import IfChanged, IfExists
+from gridhaul.transfer.model import IfExists
+from gridhaul.transfer.origins import IfChanged
 from gridhaul.transfer.states import Action
 from tests.cli.scripted_api import Answer, ScriptedApi, file, problem, scripted_api
 from tests.cli.scripted_batches import BATCH_ID, START, THE_BATCH, batch, page

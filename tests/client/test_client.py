@@ -16,7 +16,8 @@ import pytest
 from gridhaul.client import ApiError, ApiUnreachable, Client, ClientError, DeliverTo, Order, connection, logged_in
 from gridhaul.client.records import DeliveryRecord, FileRecord
 from gridhaul.embedded.network import free_ports
-from gridhaul.transfer.model import IfChanged, IfExists
+from gridhaul.transfer.model import IfExists
+from gridhaul.transfer.origins import IfChanged
 from tests.cli.scripted_api import (
     FILE_ID,
     ITS_DELIVERIES,

@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
-from gridhaul.transfer.model import Delivery, RecordId, SourceIdentity
+from gridhaul.transfer.model import Delivery, RecordId
+from gridhaul.transfer.origins import SourceIdentity
 from gridhaul.transfer.ports.batches import FormerDeliveries, PlannedNames
 from gridhaul.transfer.states import DeliveryState
 from tests.contracts.memory_registry import MemoryDeliveries, MemoryFiles

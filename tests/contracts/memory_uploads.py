@@ -6,7 +6,13 @@ from dataclasses import replace
 from typing import Any
 
 from gridhaul.transfer.errors import LeaseLost
-from gridhaul.transfer.model import Door, File, Lease, NewFile, RecordId, Upload
+from gridhaul.transfer.model import (
+    File,
+    Lease,
+    NewFile,
+    RecordId,
+)
+from gridhaul.transfer.origins import Door, Upload
 from gridhaul.transfer.ports.uploads import ExpiringUploads, Uploads
 from gridhaul.transfer.states import FileState
 from tests.contracts.memory_registry import MemoryFiles, Row, wall_clock

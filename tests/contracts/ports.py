@@ -31,15 +31,13 @@ from gridhaul.transfer.batches import BatchTarget, Choice, NewBatch
 from gridhaul.transfer.model import (
     Destination,
     File,
-    IfChanged,
     IfExists,
     NewDelivery,
     NewFile,
     Queue,
     RecordId,
-    ServerPath,
-    SourceIdentity,
 )
+from gridhaul.transfer.origins import IfChanged, ServerPath, SourceIdentity
 from gridhaul.transfer.ports.accounts import Accounts, AccountUsage
 from gridhaul.transfer.ports.batches import (
     BatchRegistry,

@@ -2,7 +2,13 @@
 
 from dataclasses import replace
 
-from gridhaul.transfer.model import Delivery, Failure, File, RecordId, SourceIdentity
+from gridhaul.transfer.model import (
+    Delivery,
+    Failure,
+    File,
+    RecordId,
+)
+from gridhaul.transfer.origins import SourceIdentity
 from gridhaul.transfer.states import DELIVERABLE, DeliveryState
 from tests.contracts.ports import A_BATCH, Ports, destination, from_path, new_delivery, new_file, stored
 

@@ -29,8 +29,9 @@ from gridhaul.transfer.errors import (
     TargetUnavailable,
 )
 from gridhaul.transfer.inspection import inspect, not_shown
-from gridhaul.transfer.model import Attributes, Evidence, FolderEntry, RemoteObject
+from gridhaul.transfer.model import Evidence, FolderEntry, RemoteObject
 from gridhaul.transfer.naming import MARKER
+from gridhaul.transfer.origins import Attributes
 from gridhaul.transfer.ports.targets import (
     AtomicCommit,
     KeepsAttributes,

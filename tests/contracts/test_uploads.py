@@ -7,7 +7,16 @@ from datetime import datetime
 import pytest
 
 from gridhaul.transfer.errors import LeaseLost
-from gridhaul.transfer.model import Door, File, Hint, Lease, NewFile, Queue, RecordId, TaskName, Upload
+from gridhaul.transfer.model import (
+    File,
+    Hint,
+    Lease,
+    NewFile,
+    Queue,
+    RecordId,
+    TaskName,
+)
+from gridhaul.transfer.origins import Door, Upload
 from gridhaul.transfer.states import STORABLE, UPLOAD_MOVES, Action, FileState
 from tests.contracts.ports import SHA256, AllUploads, Ports, destination, eventually, new_file
 

@@ -19,7 +19,15 @@ from gridhaul.transfer.errors import (
     TargetUnavailable,
 )
 from gridhaul.transfer.grants import ContentGrant, RepairGrant
-from gridhaul.transfer.model import Attributes, Content, FolderEntry, RecordId, RemoteObject, Seal, Segment
+from gridhaul.transfer.model import (
+    Content,
+    FolderEntry,
+    RecordId,
+    RemoteObject,
+    Seal,
+    Segment,
+)
+from gridhaul.transfer.origins import Attributes
 from gridhaul.transfer.ports.batches import Members
 from gridhaul.transfer.ports.contents import Chunks, Contents, Intake
 from gridhaul.transfer.ports.targets import BeforeWriting, Blocks, Checked, Facts, Leaving, Target

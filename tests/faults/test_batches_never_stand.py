@@ -10,7 +10,13 @@ import pytest
 
 from gridhaul.transfer.batches import BATCH_MOVES, CANCEL_AND_DELETE_BATCH, DELETE_BATCH, Batch, BatchState
 from gridhaul.transfer.errors import PathNotAllowed, SourceReadFailed
-from gridhaul.transfer.model import NewDelivery, NewFile, Queue, RecordId, ServerPath, SourceIdentity
+from gridhaul.transfer.model import (
+    NewDelivery,
+    NewFile,
+    Queue,
+    RecordId,
+)
+from gridhaul.transfer.origins import ServerPath, SourceIdentity
 from gridhaul.transfer.states import Action, DeliveryState, FileState, Move
 from tasks import run_batch
 from tasks.attempt import Meter, Tenure

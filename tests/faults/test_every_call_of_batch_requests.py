@@ -16,7 +16,14 @@ from gridhaul.transfer.batches import (
     BatchState,
     Position,
 )
-from gridhaul.transfer.model import IfExists, NewDelivery, NewFile, Queue, RecordId, ServerPath
+from gridhaul.transfer.model import (
+    IfExists,
+    NewDelivery,
+    NewFile,
+    Queue,
+    RecordId,
+)
+from gridhaul.transfer.origins import ServerPath
 from gridhaul.transfer.skipping import SkipReason
 from gridhaul.transfer.states import DELIVERABLE, STORABLE, Action, DeliveryState, FileState
 from tests.contracts.bytes_to_store import some_bytes

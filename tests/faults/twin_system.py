@@ -27,15 +27,14 @@ from gridhaul.transfer.model import (
     Destination,
     File,
     Hint,
-    IfChanged,
     IfExists,
     NewDelivery,
     NewFile,
     Queue,
     RecordId,
-    ServerPath,
     TaskName,
 )
+from gridhaul.transfer.origins import IfChanged, ServerPath
 from gridhaul.transfer.retry import Limits
 from gridhaul.transfer.states import DeliveryState, FileState
 from tasks import maintenance

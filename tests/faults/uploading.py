@@ -17,7 +17,13 @@ from api.uploads.running_digests import RunningDigests
 from gridhaul.transfer.access import NewAccount
 from gridhaul.transfer.chunking import CHUNK_BYTES
 from gridhaul.transfer.errors import DatabaseUnavailable, GridhaulError, LeaseLost, OffsetMismatch
-from gridhaul.transfer.model import Door, File, NewFile, Queue, RecordId, Upload
+from gridhaul.transfer.model import (
+    File,
+    NewFile,
+    Queue,
+    RecordId,
+)
+from gridhaul.transfer.origins import Door, Upload
 from gridhaul.transfer.states import FileState
 from tests.contracts.ports import destination
 from tests.faults.failing import Life

@@ -23,7 +23,8 @@ from gridhaul.transfer.errors import (
     SourceReadFailed,
     SourceUnreadable,
 )
-from gridhaul.transfer.model import Segment, SourceIdentity
+from gridhaul.transfer.model import Segment
+from gridhaul.transfer.origins import SourceIdentity
 from tests.contracts.bytes_to_store import MIB, seal_of, some_bytes
 from tests.privileges import reads_everything
 

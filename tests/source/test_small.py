@@ -11,7 +11,8 @@ from gridhaul.source.opened import CLOCK_TICK_SECONDS, Source
 from gridhaul.source.roots import Roots
 from gridhaul.source.small import read_small
 from gridhaul.transfer.errors import GridhaulError, PathNotAllowed, SourceChanged, SourceMissing
-from gridhaul.transfer.model import Seal, Segment, SourceIdentity
+from gridhaul.transfer.model import Seal, Segment
+from gridhaul.transfer.origins import SourceIdentity
 from tests.contracts.bytes_to_store import MIB, seal_of, segment, some_bytes
 from tests.tasks.storing_bench import append, replace_by_rename, rewrite, touch_all_ways
 

@@ -12,7 +12,8 @@ from gridhaul.source.opened import Source, identify
 from gridhaul.source.roots import Roots
 from gridhaul.source.stability import require_still
 from gridhaul.transfer.errors import SourceChanged, SourceMissing, SourceReadFailed, SourceTooLarge
-from gridhaul.transfer.model import Seal, SourceIdentity
+from gridhaul.transfer.model import Seal
+from gridhaul.transfer.origins import SourceIdentity
 from tests.contracts.bytes_to_store import MIB, seal_of, some_bytes
 from tests.tasks.storing_bench import Change, append, rewrite, rewrite_mapped, touch_all_ways
 

@@ -4,7 +4,14 @@ import pytest
 from bson import decode, encode
 
 from gridhaul.storage.codec import Codec
-from gridhaul.transfer.model import Delivery, Evidence, File, Receipt, RemoteObject, SourceIdentity
+from gridhaul.transfer.model import (
+    Delivery,
+    Evidence,
+    File,
+    Receipt,
+    RemoteObject,
+)
+from gridhaul.transfer.origins import SourceIdentity
 from tests.file_times import YEAR_2400
 
 WITHIN = [0, -1, 2**63 - 1, -(2**63)]

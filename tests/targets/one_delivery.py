@@ -13,7 +13,7 @@ from pathlib import Path
 
 from gridhaul.targets.directory import DirectoryTarget
 from gridhaul.transfer.errors import GridhaulError
-from gridhaul.transfer.model import Attributes
+from gridhaul.transfer.origins import Attributes
 from tests.targets.peers import SomeBlocks, may_write, untold
 
 PART, NAME = "x.part", "run.bin"

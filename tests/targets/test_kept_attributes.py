@@ -9,7 +9,7 @@ import pytest
 
 from gridhaul.targets.directory import DirectoryTarget
 from gridhaul.transfer.attributes import has_mode, has_mtime
-from gridhaul.transfer.model import Attributes
+from gridhaul.transfer.origins import Attributes
 from tests.file_times import YEAR_1600, YEAR_1969, YEAR_2400
 from tests.targets.peers import SomeBlocks, untold
 

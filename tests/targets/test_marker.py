@@ -13,8 +13,8 @@ from gridhaul.targets import marker
 from gridhaul.targets.directory import DirectoryTarget
 from gridhaul.transfer.errors import TargetFull, TargetRefused, TargetUnavailable
 from gridhaul.transfer.inspection import not_shown
-from gridhaul.transfer.model import Attributes
 from gridhaul.transfer.naming import MARKER
+from gridhaul.transfer.origins import Attributes
 from gridhaul.transfer.ports.targets import Facts
 from tests.delivered import objects_in
 from tests.servers.small_disk import why_not

@@ -11,7 +11,7 @@ from gridhaul.targets.http import HttpTarget
 from gridhaul.targets.targets_file import ConfiguredTargets, load_targets, target_names
 from gridhaul.targets.webdav.target import WebDavTarget
 from gridhaul.transfer.errors import TargetUnknown
-from gridhaul.transfer.model import Attributes
+from gridhaul.transfer.origins import Attributes
 from tests.targets.peers import SomeBlocks, untold
 
 EVERYTHING = """

@@ -8,7 +8,15 @@ from typing import Any
 from gridhaul.source.opened import identify
 from gridhaul.source.roots import Roots
 from gridhaul.targets.directory import DirectoryTarget
-from gridhaul.transfer.model import Destination, File, Hint, NewFile, Queue, RecordId, ServerPath
+from gridhaul.transfer.model import (
+    Destination,
+    File,
+    Hint,
+    NewFile,
+    Queue,
+    RecordId,
+)
+from gridhaul.transfer.origins import ServerPath
 from gridhaul.transfer.retry import Limits
 from gridhaul.transfer.states import DeliveryState, FileState
 from tasks.attempt import Attempts

@@ -12,7 +12,15 @@ from gridhaul.source.roots import Roots
 from gridhaul.transfer.bundle import WholeContent
 from gridhaul.transfer.errors import LeaseLost, NotFound, StaleFence
 from gridhaul.transfer.grants import ContentGrant, RepairGrant
-from gridhaul.transfer.model import File, IfChanged, NewFile, Queue, RecordId, Seal, Segment, ServerPath
+from gridhaul.transfer.model import (
+    File,
+    NewFile,
+    Queue,
+    RecordId,
+    Seal,
+    Segment,
+)
+from gridhaul.transfer.origins import IfChanged, ServerPath
 from gridhaul.transfer.retry import Limits
 from gridhaul.transfer.states import FileState, Layout
 from tasks.attempt import Attempts

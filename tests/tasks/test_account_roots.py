@@ -10,7 +10,8 @@ from gridhaul.source.roots import NOT_ALLOWED as NOT_ALLOWED_DETAIL
 from gridhaul.storage.connect import Database
 from gridhaul.transfer.checks import Mode
 from gridhaul.transfer.findings import Outcome
-from gridhaul.transfer.model import File, IfChanged
+from gridhaul.transfer.model import File
+from gridhaul.transfer.origins import IfChanged
 from gridhaul.transfer.states import FILE_MOVES, Action, FileState
 from tasks import attempt
 from tests.contracts.bytes_to_store import MIB, some_bytes

@@ -4,7 +4,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from gridhaul.transfer.batches import BatchState, Choice, NewBatch
-from gridhaul.transfer.model import IfChanged, Queue, RecordId, TaskName
+from gridhaul.transfer.model import Queue, RecordId, TaskName
+from gridhaul.transfer.origins import IfChanged
 from gridhaul.transfer.retry import Limits
 from gridhaul.transfer.states import STORABLE, FileState
 from tasks.batches.attempts import BatchAttempts

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from gridhaul.source import reader
-from gridhaul.transfer.model import IfChanged
+from gridhaul.transfer.origins import IfChanged
 from gridhaul.transfer.states import FileState
 from tasks import attempt
 from tests.contracts.bytes_to_store import MIB, some_bytes

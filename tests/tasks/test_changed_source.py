@@ -17,7 +17,14 @@ from gridhaul.source.roots import Roots
 from gridhaul.source.stability import registered_anew
 from gridhaul.transfer.access import NewAccount
 from gridhaul.transfer.errors import LeaseLost
-from gridhaul.transfer.model import Content, File, IfChanged, Lease, RecordId, Segment
+from gridhaul.transfer.model import (
+    Content,
+    File,
+    Lease,
+    RecordId,
+    Segment,
+)
+from gridhaul.transfer.origins import IfChanged
 from gridhaul.transfer.states import FILE_MOVES, STORABLE, Action, ContentState, FileState
 from tasks import attempt
 from tests.contracts.bytes_to_store import MIB, some_bytes

@@ -9,7 +9,8 @@ import pytest
 from gridhaul.storage.accounts.usage import MongoRecounts
 from gridhaul.storage.connect import Database
 from gridhaul.transfer.access import NewAccount
-from gridhaul.transfer.model import Door, File, RecordId, Upload
+from gridhaul.transfer.model import File, RecordId
+from gridhaul.transfer.origins import Door, Upload
 from gridhaul.transfer.states import ContentState, FileState
 from tasks.expire_upload import expire
 from tests.contracts.ports import AllUploads, Ports, eventually, mongo_ports, new_file

@@ -9,8 +9,16 @@ import pytest
 
 from gridhaul.targets.directory import DirectoryTarget
 from gridhaul.transfer.errors import ChunkCorrupt, TargetInconsistent, TargetLocked, TargetUnavailable
-from gridhaul.transfer.model import Attributes, Delivery, File, IfExists, Lease, RecordId, RemoteObject
+from gridhaul.transfer.model import (
+    Delivery,
+    File,
+    IfExists,
+    Lease,
+    RecordId,
+    RemoteObject,
+)
 from gridhaul.transfer.naming import is_temporary, temporary_name
+from gridhaul.transfer.origins import Attributes
 from gridhaul.transfer.ports.targets import Blocks, Leaving
 from gridhaul.transfer.states import DELIVERABLE, DELIVERY_MOVES, Action, DeliveryState
 from tests.contracts.bytes_to_store import MIB, some_bytes

@@ -17,7 +17,13 @@ from gridhaul.transfer.access import NewAccount
 from gridhaul.transfer.batches import Batch, BatchState, BatchTarget, Choice, NewBatch, Plan, Position, Skipped
 from gridhaul.transfer.errors import LeaseLost, SourceUnavailable
 from gridhaul.transfer.lists import ListFormat, ListPage, NewList
-from gridhaul.transfer.model import IfChanged, IfExists, Lease, NewFile, RecordId
+from gridhaul.transfer.model import (
+    IfExists,
+    Lease,
+    NewFile,
+    RecordId,
+)
+from gridhaul.transfer.origins import IfChanged
 from gridhaul.transfer.ports.targets import Target
 from gridhaul.transfer.skipping import SkipReason
 from gridhaul.transfer.states import DeliveryState

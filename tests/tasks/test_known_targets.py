@@ -9,8 +9,8 @@ import pytest
 from gridhaul.targets.directory import DirectoryTarget
 from gridhaul.targets.targets_file import ConfiguredTargets
 from gridhaul.transfer.errors import ObjectExists, TargetUnavailable
-from gridhaul.transfer.model import Attributes
 from gridhaul.transfer.naming import MARKER, scratch_name
+from gridhaul.transfer.origins import Attributes
 from gridhaul.transfer.ports.targets import BeforeWriting, Blocks, Facts, Leaving
 from gridhaul.transfer.states import DeliveryState
 from tasks.delivering.known_targets import KnownTargets

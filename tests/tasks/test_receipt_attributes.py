@@ -9,7 +9,8 @@ import pytest
 
 from gridhaul.targets.directory import DirectoryTarget
 from gridhaul.transfer.errors import GridhaulError, TargetRefused, TargetUnavailable
-from gridhaul.transfer.model import Attributes, Receipt, RecordId
+from gridhaul.transfer.model import Receipt, RecordId
+from gridhaul.transfer.origins import Attributes
 from gridhaul.transfer.states import DeliveryState
 from tests.servers.http_store import HttpStore
 from tests.tasks.delivery_bench import NAME, Bench

@@ -11,7 +11,15 @@ from gridhaul.source.roots import Roots
 from gridhaul.source.small import read_small
 from gridhaul.transfer.bundle import WholeContent
 from gridhaul.transfer.errors import ChunkServiceFailed, LeaseLost
-from gridhaul.transfer.model import File, NewDelivery, RecordId, Seal, Segment, SourceIdentity, TaskName
+from gridhaul.transfer.model import (
+    File,
+    NewDelivery,
+    RecordId,
+    Seal,
+    Segment,
+    TaskName,
+)
+from gridhaul.transfer.origins import SourceIdentity
 from gridhaul.transfer.states import FILE_MOVES, STORABLE, Action, DeliveryState, FileState, Layout
 from tasks import attempt, store_bundle
 from tasks.upload_file import store_file

@@ -8,7 +8,8 @@ from bson import ObjectId
 from gridhaul.storage.codec import Codec
 from gridhaul.storage.connect import Database, Document, maps_database_errors
 from gridhaul.storage.schema import DELIVERED
-from gridhaul.transfer.model import File, SourceIdentity
+from gridhaul.transfer.model import File
+from gridhaul.transfer.origins import SourceIdentity
 
 BY_SOURCE = [("owner", 1), ("target", 1), ("source_path", 1)]  # the keys of the index
 

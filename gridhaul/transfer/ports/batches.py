@@ -6,7 +6,14 @@ from datetime import datetime
 from typing import Protocol
 
 from gridhaul.transfer.batches import Batch, BatchState, Counts, Lane, NewBatch, Skipped, StoredMember, Token
-from gridhaul.transfer.model import File, Hint, NewFile, Queue, RecordId, SourceIdentity
+from gridhaul.transfer.model import (
+    File,
+    Hint,
+    NewFile,
+    Queue,
+    RecordId,
+)
+from gridhaul.transfer.origins import SourceIdentity
 from gridhaul.transfer.ports.leasing import LeasedRecords, MovableRecords, ReadableRecords
 from gridhaul.transfer.states import Action, DeliveryState
 

@@ -7,7 +7,8 @@ may succeed later, and TargetRefused, after which it will not.
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
 from typing import Any, Protocol, runtime_checkable
 
-from gridhaul.transfer.model import Attributes, FolderEntry, RemoteObject, SeenTarget
+from gridhaul.transfer.model import FolderEntry, RemoteObject, SeenTarget
+from gridhaul.transfer.origins import Attributes
 
 Leaving = Callable[[int], None]  # called with the number of bytes that are about to leave; raises if they must not
 Checked = Callable[[int], None]  # called with the number of bytes that a reading has read so far

@@ -7,7 +7,13 @@ LeaseLost once another request has taken the file, or the file has left the stat
 from collections.abc import Collection
 from typing import Protocol
 
-from gridhaul.transfer.model import Door, File, Lease, NewFile, RecordId
+from gridhaul.transfer.model import (
+    File,
+    Lease,
+    NewFile,
+    RecordId,
+)
+from gridhaul.transfer.origins import Door
 
 
 class ExpiringUploads(Protocol):

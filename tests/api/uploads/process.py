@@ -12,7 +12,14 @@ from api.uploads.parallel_digests import ParallelDigests
 from api.uploads.parts import UploadParts
 from api.uploads.running_digests import RunningDigests
 from gridhaul.transfer.access import NewAccount
-from gridhaul.transfer.model import Door, File, Hint, NewFile, Queue, RecordId, Upload
+from gridhaul.transfer.model import (
+    File,
+    Hint,
+    NewFile,
+    Queue,
+    RecordId,
+)
+from gridhaul.transfer.origins import Door, Upload
 from gridhaul.transfer.ports.chunk_service import UploadWriting
 from tests.contracts.bytes_to_store import MIB, read
 from tests.contracts.ports import Ports, destination

@@ -8,7 +8,8 @@ import pytest
 
 from api.uploads.receiving import Receiving
 from gridhaul.outgoing.headers import write_chunk_digests
-from gridhaul.transfer.model import Door, File
+from gridhaul.transfer.model import File
+from gridhaul.transfer.origins import Door
 from gridhaul.transfer.states import FileState
 from tests.api.service import Api, serving
 from tests.api.uploads.bodies import body_of

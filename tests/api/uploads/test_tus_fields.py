@@ -17,7 +17,8 @@ from api.uploads.tus_fields import (
     told_by_head,
 )
 from gridhaul.transfer.errors import Malformed, TusVersionUnknown
-from gridhaul.transfer.model import Door, File, Queue, RecordId, Upload
+from gridhaul.transfer.model import File, Queue, RecordId
+from gridhaul.transfer.origins import Door, Upload
 from gridhaul.transfer.states import FileState
 
 UNICODE = "Müller \N{GRINNING FACE}.h5"
