@@ -10,6 +10,7 @@ from chunk_service.intake_limits import DiskReserve
 from gridhaul.asgi.concurrency_limit import ConcurrencyLimit
 from gridhaul.asgi.readiness import Readiness
 from gridhaul.chunk_service_client.grants import verify, verify_bundle, verify_repair
+from gridhaul.transfer.decimals import decimal_number
 from gridhaul.transfer.errors import Forbidden, Malformed, StaleFence, Unauthorized
 from gridhaul.transfer.grants import BundleGrant, ContentGrant, RepairGrant
 from gridhaul.transfer.model import RecordId
@@ -81,10 +82,10 @@ GrantedBundle = Annotated[BundleGrant, Depends(bundle_grant)]
 
 async def lease_fence(request: Request, granted: Granted) -> int:
     """Return the fence in the header `Lease-Fence`. Raises Malformed, and StaleFence unless it is the token's fence."""
-    text = request.headers.get("Lease-Fence", "")
-    if not (text.isascii() and text.isdigit() and len(text) < 19):
+    fence = decimal_number(request.headers.get("Lease-Fence", ""))
+    if fence is None:
         raise Malformed("Lease-Fence must be the lease's fence, a number of 1 to 18 digits.")
-    if int(text) != granted.fence:
+    if fence != granted.fence:
         raise StaleFence("The token is for another fence.")
     return granted.fence
 

@@ -8,11 +8,11 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
 from gridhaul.asgi.body_parts import arriving
+from gridhaul.transfer.decimals import decimal_number
 from gridhaul.transfer.errors import Malformed, RequestTimeout
 
 WINDOW_SECONDS = 60.0
 WINDOW_BYTES = 64 << 10  # a client must send at least this much in each window: about 1 KiB/s
-LENGTH_DIGITS = 18
 
 
 async def fast_enough(request: Request, stall_seconds: float) -> AsyncIterator[bytes]:
@@ -38,9 +38,10 @@ def declared_length(request: Request) -> int | None:
 
 def whole_number(name: str, text: str) -> int:
     """Return the number of bytes that a field has. Raises Malformed."""
-    if not (text.isascii() and text.isdigit() and len(text) <= LENGTH_DIGITS):
+    number = decimal_number(text)
+    if number is None:
         raise Malformed(f"{name} must be a number of bytes.")
-    return int(text)
+    return number
 
 
 class Unanswered(Response):

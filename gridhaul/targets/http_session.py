@@ -13,6 +13,7 @@ from gridhaul.outgoing.http_client import patience
 from gridhaul.outgoing.sending import Body
 from gridhaul.targets.http_errors import mapped_errors, refusal
 from gridhaul.targets.names import quote_name
+from gridhaul.transfer.decimals import decimal_number
 from gridhaul.transfer.digest import ContentDigest
 from gridhaul.transfer.errors import GridhaulError, OutcomeUnknown
 from gridhaul.transfer.model import Evidence, RemoteObject
@@ -48,9 +49,9 @@ class Answer:
 
         It is also None if the body has a content coding, because then it is not the length of the stored object.
         """
-        value = self.headers.get("Content-Length", "")
-        is_number = value.isascii() and value.isdigit() and len(value) < 19
-        return int(value) if is_number and "Content-Encoding" not in self.headers else None
+        if "Content-Encoding" in self.headers:
+            return None
+        return decimal_number(self.headers.get("Content-Length", ""))
 
     def leads_to_folder(self, url: str) -> bool:
         """Return whether the answer redirects from the URL to the same path with a `/` at its end: a folder's name."""

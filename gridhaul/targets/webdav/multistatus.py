@@ -6,6 +6,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 from xml.etree import ElementTree as ET
 
+from gridhaul.transfer.decimals import decimal_number
 from gridhaul.transfer.errors import TargetRefused
 
 HREF = "{DAV:}href"
@@ -62,11 +63,7 @@ def _entry(response: ET.Element) -> Entry | None:
 
 def _number(groups: list[ET.Element], name: str) -> int | None:
     """Return the property's value, a number of up to 18 digits; None if it is missing or something else."""
-    return _as_number(_text(groups, name))
-
-
-def _as_number(value: str) -> int | None:
-    return int(value) if value.isascii() and value.isdigit() and len(value) < 19 else None
+    return decimal_number(_text(groups, name))
 
 
 def _text(groups: list[ET.Element], name: str) -> str:
@@ -131,7 +128,7 @@ def _listed(response: ET.Element) -> tuple[str, Entry | None]:
                 is_folder = True
             case "{DAV:}status":
                 is_found = is_found or OK in f"{element.text} "
-    return unquote(urlsplit(path).path), Entry(is_folder=is_folder, length=_as_number(length)) if is_found else None
+    return unquote(urlsplit(path).path), Entry(is_folder=is_folder, length=decimal_number(length)) if is_found else None
 
 
 class _Hrefs:
