@@ -23,6 +23,12 @@ from gridhaul.transfer.origins import Door
 from gridhaul.transfer.states import FileState
 
 RECEIVING: Document = {"state": FileState.RECEIVING.value}
+ALL_BYTES_COUNT = [  # of an ordered upload, by its offset
+    {"$ne": ["$upload.door", Door.CHUNKS.value]},
+    {"$not": ["$upload.length_deferred"]},
+    {"$gt": ["$stored_bytes", 0]},
+    {"$eq": ["$stored_bytes", "$length"]},
+]
 NO_HOLDER: Document = {"upload.holder": None, "upload.asked_to_let_go": False}
 
 
@@ -30,18 +36,23 @@ NO_HOLDER: Document = {"upload.holder": None, "upload.asked_to_let_go": False}
 class MongoUploads(MongoFiles):
     """The port `transfer.ports.uploads.Uploads` on MongoDB.
 
-    `lifetime_seconds` is how long an upload that nobody continues is kept.
+    `lifetime_seconds` is how long an upload that nobody continues is kept. An upload all of whose bytes count is left
+    to workers after `finish_seconds`, in which its last request should have finished it.
     """
 
-    def __init__(self, database: Database, *, lease_seconds: float, lifetime_seconds: float) -> None:
+    def __init__(
+        self, database: Database, *, lease_seconds: float, lifetime_seconds: float, finish_seconds: float
+    ) -> None:
         super().__init__(database, lease_seconds=lease_seconds)
         expiry = after(lifetime_seconds)
-        # The dispatcher hints the file when its time has come, and a worker then lets it expire.
-        self._lives_on = {"upload.expires_at": expiry, "next_attempt_at": expiry, "hint_at": expiry, "hinted_at": GONE}
+        # The dispatcher hints the file when it is due, and a worker then finishes it or lets it expire.
+        due = {"$cond": [{"$and": ALL_BYTES_COUNT}, after(finish_seconds), expiry]}
+        times = {"upload.expires_at": expiry, "next_attempt_at": due, "hint_at": due, "hinted_at": GONE}
+        self._lives_on = [{"$set": times}]  # a stage of its own, which sees what the stage before it has set
 
     async def create(self, new: NewFile) -> tuple[File, bool]:
         values = fields_of_new(new) | {"state": FileState.RECEIVING, "stored_bytes": 0}
-        made = [*self._pipeline(values, new.owner, **NEVER_CLAIMED), {"$set": self._lives_on}]
+        made = [*self._pipeline(values, new.owner, **NEVER_CLAIMED), *self._lives_on]
         same = {"owner": new.owner, "idempotency_key": new.idempotency_key}
         try:
             file = await self._changed({"_id": ObjectId()}, made, upsert=True)
@@ -53,8 +64,9 @@ class MongoUploads(MongoFiles):
         assert file is not None, "an upsert always returns a document"  # noqa: S101
         return file, True
 
-    async def unfinished(self, owner: str, name: str, door: Door) -> File | None:
-        wanted = {"owner": owner, "name": name, **RECEIVING, "upload.door": door.value}
+    async def unfinished(self, owner: str, name: str, door: Door, *, length: int) -> File | None:
+        fitting = {"$or": [{"length": length}, {"upload.length_deferred": True}]}
+        wanted = {"owner": owner, "name": name, **RECEIVING, "upload.door": door.value, **fitting}
         document = await self._collection.find_one(wanted, WITHOUT_HISTORY, sort=[("_id", DESCENDING)])
         return self._codec.decode(document) if document else None
 
@@ -79,7 +91,7 @@ class MongoUploads(MongoFiles):
         anew = {"$cond": [begins, ObjectId(new_content_id), "$content_id"]}
         held = {"upload.holder": {"$literal": holder}, "upload.asked_to_let_go": False}
         fence = {"$add": ["$fence", 1]}
-        return self._pipeline({}, fence=fence, content_id=anew, **held, **self._lives_on)
+        return [*self._pipeline({}, fence=fence, content_id=anew, **held), *self._lives_on]
 
     async def declare_length(self, lease: Lease, length: int) -> None:
         known = {"length": length, "upload.length_deferred": False}
@@ -87,18 +99,18 @@ class MongoUploads(MongoFiles):
 
     async def advance(self, lease: Lease, *, offset: int, to_offset: int, rate: float | None = None) -> None:
         length = {"$cond": ["$upload.length_deferred", to_offset, "$length"]}
-        moved = self._pipeline({"stored_bytes": to_offset, "rate": rate}, length=length, **self._lives_on)
-        await self._write_held(lease, {"stored_bytes": offset}, moved)
+        moved = self._pipeline({"stored_bytes": to_offset, "rate": rate}, length=length)
+        await self._write_held(lease, {"stored_bytes": offset}, [*moved, *self._lives_on])
 
     async def note_stored(self, lease: Lease, length: int) -> None:
         counted = {"$min": ["$length", {"$add": ["$stored_bytes", length]}]}
-        await self._write_held(lease, {}, self._pipeline({}, stored_bytes=counted, **self._lives_on))
+        await self._write_held(lease, {}, [*self._pipeline({}, stored_bytes=counted), *self._lives_on])
 
     async def name_digest(self, lease: Lease, sha256: str) -> None:
         await self._write_held(lease, {}, [{"$set": {"upload.sha256": sha256}}])
 
     async def let_go(self, lease: Lease) -> None:
-        await self._collection.update_one(_held(lease), self._pipeline({}, **NO_HOLDER, **self._lives_on))
+        await self._collection.update_one(_held(lease), [*self._pipeline({}, **NO_HOLDER), *self._lives_on])
 
     async def losing(self, leases: Collection[Lease]) -> Collection[Lease]:
         wanted = {"_id": {"$in": [ObjectId(lease.record_id) for lease in leases]}, **RECEIVING}
@@ -129,6 +141,11 @@ class MongoUploads(MongoFiles):
         ended = self._pipeline(expired, fence={"$add": ["$fence", 1]}, **NO_HOLDER, **gone)
         before = await self._collection.find_one_and_update(over, ended, WITHOUT_HISTORY)
         return self._codec.decode(before) if before else None
+
+    async def leave_to_workers(self, file_id: RecordId) -> File | None:
+        received = {"_id": ObjectId(file_id), **RECEIVING, "$expr": {"$and": ALL_BYTES_COUNT}}
+        storing = self._pipeline({"state": FileState.STORING}, fence={"$add": ["$fence", 1]}, **NO_HOLDER)
+        return await self._changed(received, [*storing, {"$set": self._due_now()}])
 
     async def _write_held(self, lease: Lease, condition: Document, pipeline: list[Document]) -> None:
         written = await self._collection.update_one({**_held(lease), **condition}, pipeline)

@@ -115,7 +115,7 @@ class BeneathMongo:
         await self._gridfs.insert(content.id, segment.first, segment.chunks, segment.digests)
 
     async def seal_late(self, content: Content, seal: Seal, page: bytes) -> None:
-        await Manifests(self._database).write(content.id, 0, page)
+        await Manifests(self._database).write(content.id, 0, page, fence=content.fence)
         await self._gridfs.publish(content, seal)
 
     async def replace_late(self, content: Content, segment: Segment, *, fence: int) -> None:

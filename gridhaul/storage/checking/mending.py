@@ -55,7 +55,7 @@ class MongoMending:
         return bool((await self._chunks.delete_many({"files_id": ObjectId(content.id), "n": n})).deleted_count)
 
     async def write_manifest(self, content: Content, page: int, digests: bytes) -> bool:
-        await self._manifests.write(content.id, page, digests)
+        await self._manifests.write(content.id, page, digests, fence=content.fence)
         return True
 
     async def publish(self, content: Content) -> bool:

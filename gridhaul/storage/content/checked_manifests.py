@@ -17,7 +17,7 @@ KEPT_PAGES = 1 << 16  # digests of pages that stay in memory: 2 MiB, enough for 
 
 
 class CheckedManifests:
-    """Pages of manifests whose root was found to be the content's. All methods are for threads.
+    """Manifest pages, each verified against the root that the content was sealed with. All methods are for threads.
 
     The root covers the whole manifest, which has 32 bytes a chunk: 32 MiB for a content of 1 TiB. So the first range of
     a content reads its whole manifest and checks the root; the digest of each page is kept. Every later range in the

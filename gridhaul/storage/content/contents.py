@@ -138,23 +138,30 @@ class MongoContents:
         return await self._whole.read(content_ids)
 
     def _batches(self, content: Content) -> Generator[Batch]:
-        layout = self._inline if content.layout is Layout.INLINE else self._gridfs
         with database_errors():
-            yield from layout.batches(content)
+            yield from self._layout_in_thread(content).batches(content)
 
     def _chunk_by_chunk(self, content: Content, numbers: range) -> Generator[Batch]:
-        layout = self._inline if content.layout is Layout.INLINE else self._gridfs
         with database_errors():
-            yield from layout.chunk_by_chunk(content, numbers)
+            yield from self._layout_in_thread(content).chunk_by_chunk(content, numbers)
 
     def _manifest_page(self, content_id: RecordId, page: int) -> bytes:
         with database_errors():
             return self._manifests.page_in_thread(content_id, page)
 
     def _stored_digests(self, content: Content, page: int) -> bytes:
-        layout = self._inline if content.layout is Layout.INLINE else self._gridfs
         with database_errors():
-            return layout.digests_in_thread(content.id, page)
+            return self._layout_in_thread(content).digests_in_thread(content.id, page)
+
+    def _layout_in_thread(self, content: Content) -> InlineLayout | GridFSLayout:
+        """Return the layout that has the chunks. For threads.
+
+        A content that is not sealed may name no layout, although its chunks are stored inline: a crash may have
+        followed the insert of the inline document, before the layout was noted in the content.
+        """
+        if content.layout is None and self._inline.digests_in_thread(content.id, 0):
+            return self._inline
+        return self._inline if content.layout is Layout.INLINE else self._gridfs
 
     def _checked_page(self, content: Content, page: int) -> bytes:
         with database_errors():

@@ -7,7 +7,7 @@ from bson import ObjectId
 from pymongo.errors import DuplicateKeyError
 
 from gridhaul.storage.connect import Database, Document, as_bytes, for_threads
-from gridhaul.storage.content.inserting import insert_unlike
+from gridhaul.storage.content.inserting import insert_unlike, replace_older
 from gridhaul.storage.content.verified_stream import NumberedChunk
 from gridhaul.storage.majority_reads import find_with_catch_up_in_thread
 from gridhaul.storage.value_per_record import ids_of
@@ -18,7 +18,10 @@ from gridhaul.transfer.model import Content, RecordId
 
 
 class InlineLayout:
-    """Documents of the form `{_id: content id, digests: 32 bytes a chunk, chunks: [bytes]}`."""
+    """Documents of the form `{_id: content id, digests: 32 bytes a chunk, chunks: [bytes]}`.
+
+    The document of an upload that arrived piece by piece also has the fence of the request that sealed it.
+    """
 
     def __init__(self, database: Database) -> None:
         self._collection = database["inline"]
@@ -33,10 +36,11 @@ class InlineLayout:
             return False
         return True
 
-    async def replace(self, content_id: RecordId, chunks: Sequence[bytes], digests: Sequence[bytes]) -> None:
-        """Store all chunks in place of what is stored."""
-        document = _document(content_id, chunks, digests)
-        await self._collection.replace_one({"_id": document["_id"]}, document, upsert=True)
+    async def replace(
+        self, content_id: RecordId, chunks: Sequence[bytes], digests: Sequence[bytes], *, fence: int
+    ) -> None:
+        """Store all chunks under the fence, in place of what is stored. Raises StaleFence as `replace_older` does."""
+        await replace_older(self._collection, _document(content_id, chunks, digests), fence=fence)
 
     async def insert_whole(self, contents: Sequence[WholeContent]) -> set[RecordId]:
         """Store all chunks of each content. Return the ids under which other bytes are stored."""

@@ -4,9 +4,10 @@ import asyncio
 from collections.abc import Awaitable, Iterable, Sequence
 from typing import Any, TypeVar
 
-from pymongo.errors import BulkWriteError
+from pymongo.errors import BulkWriteError, DuplicateKeyError
 
 from gridhaul.storage.connect import Collection, Document
+from gridhaul.transfer.errors import StaleFence
 
 DUPLICATE_KEY = 11000
 
@@ -37,6 +38,18 @@ async def insert_unlike(collection: Collection, documents: Sequence[Document]) -
     wanted = {"_id": {"$in": [document["_id"] for document in repeated]}}
     held = [(found["_id"], found["digests"]) async for found in collection.find(wanted, {"digests": 1})]
     return [one["_id"] for one in repeated if (one["_id"], one["digests"]) not in held]
+
+
+async def replace_older(collection: Collection, document: Document, *, fence: int) -> None:
+    """Store the document with the fence, in place of a document with a lower fence, the same fence or none.
+
+    Raises StaleFence if the stored document has a higher fence: a write that was late must not undo a later one.
+    """
+    not_later = {"_id": document["_id"], "fence": {"$not": {"$gt": fence}}}
+    try:
+        await collection.replace_one(not_later, {**document, "fence": fence}, upsert=True)
+    except DuplicateKeyError:
+        raise StaleFence("Another request has gone on with this content since.") from None
 
 
 async def doubles(write: Awaitable[object]) -> list[int]:

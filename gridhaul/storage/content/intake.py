@@ -16,7 +16,7 @@ from gridhaul.storage.lease import NOW
 from gridhaul.storage.majority_reads import catch_up, read_with_catch_up
 from gridhaul.transfer.bundle import WholeContent
 from gridhaul.transfer.chunking import CHUNK_BYTES, MANIFEST_PAGE_CHUNKS, chunk_length
-from gridhaul.transfer.digest import DIGEST_BYTES, ManifestRoot
+from gridhaul.transfer.digest import DIGEST_BYTES, ManifestRoot, manifest_root
 from gridhaul.transfer.errors import (
     ChunkConflict,
     ChunkOutOfRange,
@@ -118,8 +118,14 @@ class MongoIntake:
         return await self._mark_sealed(content, layout, seal)
 
     async def _seal_inline(self, content: Content, seal: Seal) -> Content:
-        """Seal a small upload, which arrived piece by piece, as one document. A repeat finds the same chunks."""
-        await self._inline.replace(content.id, *await self._gridfs.chunks(content.id))
+        """Seal a small upload, which arrived piece by piece, as one document.
+
+        Raises ContentIncomplete if a copy of this request has sealed the content meanwhile and deleted the pieces.
+        """
+        chunks, digests = await self._gridfs.chunks(content.id)
+        if manifest_root([b"".join(digests)]) != seal.manifest_root:
+            raise ContentIncomplete("Chunks are missing.")
+        await self._inline.replace(content.id, chunks, digests, fence=content.fence)
         sealed = await self._mark_sealed(content, Layout.INLINE, seal)
         await self._gridfs.delete_from(content.id, 0)
         return sealed
@@ -201,7 +207,7 @@ class MongoIntake:
         page = 0
         async for digests in self._complete_pages(content):
             root.update(digests)
-            await self._manifests.write(content.id, page, digests)
+            await self._manifests.write(content.id, page, digests, fence=content.fence)
             page += 1
         return root.hexdigest()
 
@@ -219,7 +225,7 @@ class MongoIntake:
             raise ContentIncomplete(f"Chunks are missing: {named}.")
 
     async def _remove_rest(self, content: Content) -> None:
-        """Remove what requests of an ordered upload have left beside its chunks."""
+        """Delete the open tail of an ordered upload and its chunks past the end, or all its pieces if it is inline."""
         if content.replaceable:
             is_inline = content.layout is Layout.INLINE
             await self._gridfs.delete_from(content.id, 0 if is_inline else content.chunk_count)

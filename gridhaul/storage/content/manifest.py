@@ -6,7 +6,7 @@ from bson import MaxKey, ObjectId
 from pymongo import ASCENDING
 
 from gridhaul.storage.connect import Database, Document, for_threads
-from gridhaul.storage.content.inserting import insert_unlike
+from gridhaul.storage.content.inserting import insert_unlike, replace_older
 from gridhaul.storage.majority_reads import catch_up_in_thread, find_with_catch_up_in_thread, read_with_catch_up
 from gridhaul.transfer.bundle import WholeContent
 from gridhaul.transfer.model import RecordId
@@ -15,14 +15,18 @@ PAGES_AT_ONCE = 32  # pages in one answer: 1 MiB
 
 
 class Manifests:
-    """Pages, each a document of the form `{_id: {content, page}, digests: 32 bytes a chunk}`."""
+    """Pages, each a document of the form `{_id: {content, page}, digests: 32 bytes a chunk}`.
+
+    A page that was written alone also has the fence of the worker or request that wrote it.
+    """
 
     def __init__(self, database: Database) -> None:
         self._collection = database["manifests"]
         self._in_threads = for_threads(database)["manifests"]
 
-    async def write(self, content_id: RecordId, page: int, digests: bytes) -> None:
-        await self._collection.replace_one(self._key(content_id, page), {"digests": digests}, upsert=True)
+    async def write(self, content_id: RecordId, page: int, digests: bytes, *, fence: int) -> None:
+        """Store the page under the fence, in place of what is stored. Raises StaleFence as `replace_older` does."""
+        await replace_older(self._collection, {**self._key(content_id, page), "digests": digests}, fence=fence)
 
     async def insert_whole(self, contents: Sequence[WholeContent]) -> set[RecordId]:
         """Store the only page of each small content. Return the ids under which a page with other digests is stored."""

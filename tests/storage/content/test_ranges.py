@@ -148,7 +148,7 @@ async def _large(database: Database, *, seed: int = 0) -> Content:
         manifest_root=manifest_root(digests),
     )
     for number, page in enumerate(digests):
-        await manifests.write(content.id, number, page)
+        await manifests.write(content.id, number, page, fence=content.fence)
     chunk = {"files_id": ObjectId(content.id), "n": count - 1, "data": LAST_CHUNK, "digest": digests[-1]}
     await database["fs.chunks"].insert_one(chunk)
     return content
