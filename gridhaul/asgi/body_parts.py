@@ -8,6 +8,8 @@ from fastapi import Request
 
 from gridhaul.transfer.errors import RequestTimeout
 
+SMALL_PART_BYTES = 4096  # Smaller parts are copied together: as objects of their own they take many times their length.
+
 
 async def arriving(request: Request, stall_seconds: float) -> AsyncIterator[bytes]:
     """Yield the parts of the body as they arrive.
@@ -42,7 +44,7 @@ class Pieces:
     def __init__(self, lengths: Iterator[int]) -> None:
         self._lengths = lengths
         self._wanted: float = next(lengths, math.inf)
-        self._pending: list[bytes | memoryview] = []
+        self._pending: list[bytes | bytearray | memoryview] = []
         self.pending_bytes = 0  # of the piece that is not whole yet
 
     def add(self, arrived: bytes) -> Iterator[bytes]:
@@ -55,9 +57,17 @@ class Pieces:
             self._wanted = next(self._lengths, math.inf)
             yield piece
         if part:
-            # Keep a whole part as `bytes`: `join` returns a single `bytes` object without a copy.
-            self._pending.append(part if len(part) < len(arrived) else arrived)
+            self._keep(arrived if len(part) == len(arrived) else part)
             self.pending_bytes += len(part)
+
+    def _keep(self, part: bytes | memoryview) -> None:
+        """Keep a part of the next piece. A whole part stays `bytes`: `join` returns a single one without a copy."""
+        if len(part) >= SMALL_PART_BYTES:
+            self._pending.append(part)
+        elif self._pending and isinstance(self._pending[-1], bytearray):
+            self._pending[-1] += part
+        else:
+            self._pending.append(bytearray(part))
 
     def rest(self) -> bytes:
         """Return the bytes of the piece that is not whole, and forget them."""

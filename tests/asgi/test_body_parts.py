@@ -1,13 +1,14 @@
 """`Pieces`: pieces of wanted lengths do not depend on the parts in which the bytes arrive."""
 
 import itertools
+import tracemalloc
 from collections.abc import Iterable
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gridhaul.asgi.body_parts import Pieces
+from gridhaul.asgi.body_parts import SMALL_PART_BYTES, Pieces
 
 LENGTHS = (3, 1, 4)
 
@@ -43,12 +44,24 @@ def test_rest_is_given_once_and_begins_the_next_piece_no_more() -> None:
 
 
 def test_part_that_is_a_whole_piece_is_not_copied() -> None:
-    part = bytes(8)
-    (piece,) = Pieces(itertools.repeat(16)).add(part + part)
-    assert len(piece) == 16
-    pieces = Pieces(itertools.repeat(16))
+    part = bytes(SMALL_PART_BYTES)
+    pieces = Pieces(itertools.repeat(2 * SMALL_PART_BYTES))
+    assert [*pieces.add(part + part)] == [part + part]
     assert [*pieces.add(part)] == []
     assert pieces.rest() is part
+
+
+@pytest.mark.parametrize("size", [1, 3, SMALL_PART_BYTES - 1])
+def test_small_parts_take_little_more_memory_than_their_bytes(size: int) -> None:
+    pieces, length = Pieces(itertools.repeat(1 << 20)), 1 << 19
+    tracemalloc.start()
+    try:
+        for _ in range(length // size):
+            assert not [*pieces.add(bytes(size))]
+        held_bytes, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert held_bytes < 2 * length
 
 
 def test_pieces_are_bytes_of_their_own() -> None:

@@ -18,6 +18,7 @@ from gridhaul.asgi.http_protocol import BoundedHttp
 from tests.asgi.connections import connected, timed
 
 REFUSED_SECONDS = 1  # what the server does not receive in this time, it refuses to buffer
+RECEIVED_AT_ONCE = 64 << 10  # uvicorn pauses a connection when more than this waits for the application
 REQUEST = b"GET / HTTP/1.1\r\nHost: x\r\n"
 
 
@@ -108,6 +109,32 @@ async def test_pieces_of_every_size_are_joined_in_their_order(pause_seconds: flo
         writer.write(b"".join(b"%x\r\n%b\r\n" % (len(piece), piece) for piece in pieces) + b"0\r\n\r\n")
         await writer.drain()
         assert await reader.readuntil(f"{len(body)} {hashlib.sha256(body).hexdigest()}".encode())
+
+
+async def test_little_of_a_body_is_received_before_the_application_asks_for_it() -> None:
+    """A request may wait long for its turn. A thousand of them must not fill the memory meanwhile."""
+    taken, received_bytes = asyncio.Event(), 0
+
+    class Counting(BoundedHttp):
+        def data_received(self, data: bytes) -> None:
+            nonlocal received_bytes
+            super().data_received(data)
+            received_bytes += len(data)
+
+    async def wait(scope: Scope, receive: Receive, send: Send) -> None:
+        await taken.wait()
+        body = await Request(scope, receive).body()
+        await PlainTextResponse(f"{len(body)} bytes")(scope, receive, send)
+
+    length = 16 * BODY_BYTES
+    async with connected(app=wait, kind=Counting) as (reader, writer):
+        writer.write(b"PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % length + bytes(length))
+        while received_bytes < RECEIVED_AT_ONCE:  # noqa: ASYNC110 - nothing tells how much the server has received
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(REFUSED_SECONDS)
+        assert received_bytes < BODY_BYTES // 2
+        taken.set()
+        assert await reader.readuntil(f"{length} bytes".encode())
 
 
 async def test_body_in_pieces_of_two_bytes_takes_no_more_memory_than_its_length() -> None:
