@@ -218,7 +218,10 @@ def _uploads(
 ) -> UploadParts:
     """Build the uploads' core."""
     records = MongoUploads(
-        database, lease_seconds=settings.lease_seconds, lifetime_seconds=settings.upload_days * DAY_SECONDS
+        database,
+        lease_seconds=settings.lease_seconds,
+        lifetime_seconds=settings.upload_days * DAY_SECONDS,
+        finish_seconds=settings.sweep_seconds,  # no request of a lost process can store chunks any more
     )
     contents = MongoContents(database, sweep_seconds=settings.sweep_seconds)
     memory = UploadMemory(settings.upload_memory_bytes)

@@ -1,15 +1,18 @@
 """The end of an upload whose digest no process has: a worker reads the stored bytes back, and seals them."""
 
 from gridhaul.process.threads import in_thread
+from gridhaul.transfer.chunking import chunk_length
 from gridhaul.transfer.digest import ContentDigest, ManifestRoot, chunk_digest
 from gridhaul.transfer.errors import ChunkMissing
 from gridhaul.transfer.grants import ContentGrant
-from gridhaul.transfer.model import Content, File, Seal
+from gridhaul.transfer.model import Content, File, Seal, Segment
 from gridhaul.transfer.ports.contents import Chunks
 from gridhaul.transfer.states import FileState
 from gridhaul.transfer.stored import require_named_digest, said_of_stored
 from tasks.attempt import Meter, Tenure
 from tasks.runtime import Runtime
+
+HELD = b"\x01"  # before the digest of a chunk that is stored
 
 
 async def read_back(runtime: Runtime, file: File) -> None:
@@ -20,6 +23,7 @@ async def read_back(runtime: Runtime, file: File) -> None:
 
 async def _seal(runtime: Runtime, file: File, tenure: Tenure, meter: Meter) -> None:
     content = await _open(runtime, file, tenure)
+    await _store_tail(runtime, content)
     chunks = runtime.contents.read_open(content)
     try:
         seal = await in_thread(lambda: _digested(chunks, meter), when_cancelled=chunks.stop)
@@ -44,6 +48,21 @@ async def _open(runtime: Runtime, file: File, tenure: Tenure) -> Content:
         length=file.length,
         fence=file.fence,
     )
+
+
+async def _store_tail(runtime: Runtime, content: Content) -> None:
+    """Store the last bytes as a chunk if only the open tail holds them.
+
+    They are there if the client named the length after the last byte, and the request that did so was lost.
+    """
+    tail, last = await runtime.contents.tail(content.id), content.chunk_count - 1
+    if tail is None or tail.n != last:
+        return
+    grant = ContentGrant(content_id=content.id, fence=content.fence)
+    if (await runtime.chunks.digests(grant, first=last, count=1))[:1] == HELD:
+        return
+    chunk = tail.data[: chunk_length(content.length, last)]
+    await runtime.chunks.put(grant, Segment(first=last, chunks=(chunk,), digests=(chunk_digest(chunk),)))
 
 
 def _digested(chunks: Chunks, meter: Meter) -> Seal:

@@ -266,7 +266,7 @@ async def _compose(
         upload_attempts=Attempts(
             records=files, waiting=FileState.STORING, failed=FileState.FAILED, **_pace(settings, stopping)
         ),
-        uploads=MongoUploads(database, lease_seconds=settings.lease_seconds, lifetime_seconds=0),
+        uploads=MongoUploads(database, lease_seconds=settings.lease_seconds, lifetime_seconds=0, finish_seconds=0),
         delete_attempts=Attempts(
             records=files,
             waiting=FileState.DELETING,

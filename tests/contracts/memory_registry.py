@@ -65,7 +65,7 @@ def wall_clock() -> datetime:
 
 def moment(monotonic: float) -> datetime:
     """Return the time of day at a time of `time.monotonic`."""
-    return wall_clock() + timedelta(seconds=monotonic - time.monotonic())
+    return BOOTED_AT + timedelta(seconds=monotonic)
 
 
 def new_id() -> RecordId:

@@ -15,7 +15,7 @@ from gridhaul.transfer.model import (
 from gridhaul.transfer.origins import Door, Upload
 from gridhaul.transfer.ports.uploads import ExpiringUploads, Uploads
 from gridhaul.transfer.states import FileState
-from tests.contracts.memory_registry import MemoryFiles, Row, wall_clock
+from tests.contracts.memory_registry import MemoryFiles, Row, moment, wall_clock
 
 NO_HOLDER = {"holder": None, "asked_to_let_go": False}
 
@@ -23,10 +23,11 @@ NO_HOLDER = {"holder": None, "asked_to_let_go": False}
 class MemoryUploads(MemoryFiles):
     """A twin of `transfer.ports.uploads.Uploads` and `ExpiringUploads`. Its rows are those of the files."""
 
-    def __init__(self, files: MemoryFiles, *, lifetime_seconds: float) -> None:
+    def __init__(self, files: MemoryFiles, *, lifetime_seconds: float, finish_seconds: float) -> None:
         super().__init__(lease_seconds=files.lease_seconds)
         self.rows, self.by_key = files.rows, files.by_key
         self._lifetime_seconds = lifetime_seconds
+        self._finish_seconds = finish_seconds
 
     async def create(self, new: NewFile) -> tuple[File, bool]:
         file, made = self._registered(new, FileState.RECEIVING)
@@ -34,10 +35,11 @@ class MemoryUploads(MemoryFiles):
             self._live_on(self.rows[file.id])
         return self.rows[file.id].record, made
 
-    async def unfinished(self, owner: str, name: str, door: Door) -> File | None:
+    async def unfinished(self, owner: str, name: str, door: Door, *, length: int) -> File | None:
         wanted = (owner, name, FileState.RECEIVING, door)
         files = [row.record for row in self.rows.values()]
-        found = [file for file in files if file.upload and _described(file, file.upload) == wanted]
+        fitting = [file for file in files if file.upload and (file.length == length or file.upload.length_deferred)]
+        found = [file for file in fitting if file.upload and _described(file, file.upload) == wanted]
         return replace(found[-1], history=()) if found else None
 
     async def ask_to_let_go(self, file_id: RecordId) -> bool:
@@ -116,13 +118,22 @@ class MemoryUploads(MemoryFiles):
 
     async def expire(self, file_id: RecordId) -> File | None:
         row = self._receiving(file_id)
-        if row is None or row.next_attempt_at is None or row.next_attempt_at > time.monotonic():
+        if row is None or _upload(row).expires_at > wall_clock():
             return None
         before = row.record
         self._say(row, **NO_HOLDER)
         self._write(row, state=FileState.EXPIRED, stored_bytes=0, fence=before.fence + 1)
         self._at_rest(row)
         return replace(before, history=())
+
+    async def leave_to_workers(self, file_id: RecordId) -> File | None:
+        row = self._receiving(file_id)
+        if row is None or not _all_bytes_count(row):
+            return None
+        self._say(row, **NO_HOLDER)
+        self._write(row, state=FileState.STORING, fence=row.record.fence + 1)
+        self._due_now(row)
+        return replace(row.record, history=())
 
     def _receiving(self, file_id: RecordId) -> Row[File] | None:
         row = self.rows.get(file_id)
@@ -139,10 +150,11 @@ class MemoryUploads(MemoryFiles):
         return row is not None and row.record.fence == lease.fence and not _upload(row).asked_to_let_go
 
     def _live_on(self, row: Row[File]) -> None:
-        row.hinted_at, row.hint_at = None, time.monotonic() + self._lifetime_seconds
+        now = time.monotonic()
+        self._say(row, expires_at=moment(now + self._lifetime_seconds))
+        row.hint_at = now + (self._finish_seconds if _all_bytes_count(row) else self._lifetime_seconds)
+        row.hinted_at = None
         row.attempt_at(row.hint_at)
-        assert row.record.next_attempt_at is not None
-        self._say(row, expires_at=row.record.next_attempt_at)
 
     def _say(self, row: Row[File], **fields: Any) -> None:
         row.record = replace(row.record, origin=replace(_upload(row), **fields))
@@ -154,6 +166,11 @@ class MemoryUploads(MemoryFiles):
 def _upload(row: Row[File]) -> Upload:
     assert row.record.upload is not None
     return row.record.upload
+
+
+def _all_bytes_count(row: Row[File]) -> bool:
+    file, upload = row.record, _upload(row)
+    return upload.ordered and not upload.length_deferred and 0 < file.stored_bytes == file.length
 
 
 def _described(file: File, upload: Upload) -> tuple[str, str, FileState, Door]:

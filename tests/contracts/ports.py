@@ -82,6 +82,7 @@ from tests.contracts.memory_uploads import MemoryUploads
 LONG_LEASE_SECONDS = 60.0
 SHORT_LEASE_SECONDS = 0.15
 SWEEP_AFTER_SECONDS = 0.15
+DAY_SECONDS = 86400.0
 DEADLINE_SECONDS = 10.0
 SHA256 = "ab" * 32
 A_FILE = RecordId("a" * 24)
@@ -118,6 +119,7 @@ class AllUploads(Uploads, ExpiringUploads, Protocol):
 class Ports:
     files: Files
     uploads_living: Callable[[float], AllUploads]  # takes the seconds after which an upload expires
+    uploads_left_after: Callable[[float], AllUploads]  # takes the seconds after which workers finish a whole upload
     deliveries: Deliveries
     checks: Checks
     agenda: Agenda
@@ -149,7 +151,8 @@ def memory_ports(*, lease_seconds: float, sweep_after_seconds: float = SWEEP_AFT
     accounts, heartbeat_lookup = MemoryAccounts(), MemoryHeartbeatLookup()
     return Ports(
         files=files,
-        uploads_living=lambda seconds: MemoryUploads(files, lifetime_seconds=seconds),
+        uploads_living=lambda seconds: MemoryUploads(files, lifetime_seconds=seconds, finish_seconds=seconds),
+        uploads_left_after=lambda seconds: MemoryUploads(files, lifetime_seconds=DAY_SECONDS, finish_seconds=seconds),
         deliveries=deliveries,
         checks=checks,
         agenda=MemoryAgenda(files.rows, deliveries.rows, contents.rows, checks.rows, batches.rows, lanes.rows),
@@ -178,7 +181,12 @@ def mongo_ports(database: Database, *, lease_seconds: float, sweep_after_seconds
     deliveries = MongoDeliveries(database, lease_seconds=lease_seconds, sweep_seconds=sweep_after_seconds)
     return Ports(
         files=files,
-        uploads_living=lambda seconds: MongoUploads(database, lease_seconds=lease_seconds, lifetime_seconds=seconds),
+        uploads_living=lambda seconds: MongoUploads(
+            database, lease_seconds=lease_seconds, lifetime_seconds=seconds, finish_seconds=seconds
+        ),
+        uploads_left_after=lambda seconds: MongoUploads(
+            database, lease_seconds=lease_seconds, lifetime_seconds=DAY_SECONDS, finish_seconds=seconds
+        ),
         deliveries=deliveries,
         checks=MongoChecks(database, lease_seconds=lease_seconds),
         agenda=MongoAgenda(database),

@@ -18,9 +18,8 @@ from gridhaul.transfer.model import (
 )
 from gridhaul.transfer.origins import Door, Upload
 from gridhaul.transfer.states import STORABLE, UPLOAD_MOVES, Action, FileState
-from tests.contracts.ports import SHA256, AllUploads, Ports, destination, eventually, new_file
+from tests.contracts.ports import DAY_SECONDS, SHA256, AllUploads, Ports, destination, eventually, new_file
 
-DAY_SECONDS = 86400.0
 CONTENT, OTHER_CONTENT = RecordId("d" * 24), RecordId("e" * 24)
 UPLOAD = Upload(door=Door.TUS, token="t" * 32, metadata="filename cnVu")
 
@@ -114,15 +113,18 @@ async def test_newest_unfinished_upload_of_owner_name_and_door_is_found(uploads:
     await created(uploads, new_upload(door=Door.TUS))
     await created(uploads, new_upload(door=Door.PUT, name="other"))
     await created(uploads, replace(new_upload(door=Door.PUT), owner="another"))
-    assert await uploads.unfinished("operator", "run.h5", Door.PUT) == newest
-    assert await uploads.unfinished("operator", "run.h5", Door.FORM) is None
-    assert await uploads.unfinished("nobody", "run.h5", Door.PUT) is None
+    assert await uploads.unfinished("operator", "run.h5", Door.PUT, length=10) == newest
+    assert await uploads.unfinished("operator", "run.h5", Door.PUT, length=11) is None
+    unknown = await created(uploads, new_upload(door=Door.PUT, length=None))
+    assert await uploads.unfinished("operator", "run.h5", Door.PUT, length=11) == unknown
+    assert await uploads.unfinished("operator", "run.h5", Door.FORM, length=10) is None
+    assert await uploads.unfinished("nobody", "run.h5", Door.PUT, length=10) is None
 
 
 async def test_upload_that_is_over_is_not_unfinished(ports: Ports, uploads: AllUploads) -> None:
     file = await created(uploads, new_upload(door=Door.PUT))
     await ports.files.move(file.id, UPLOAD_MOVES[Action.CANCEL])
-    assert await uploads.unfinished("operator", "run.h5", Door.PUT) is None
+    assert await uploads.unfinished("operator", "run.h5", Door.PUT, length=10) is None
 
 
 async def test_taken_upload_has_a_holder_a_content_and_the_next_fence(uploads: AllUploads) -> None:
@@ -407,6 +409,53 @@ async def test_expired_upload_was_hinted_and_is_returned_with_what_it_used(ports
     with pytest.raises(LeaseLost):
         await uploads.advance(file.lease, offset=7, to_offset=8)
     assert await uploads.take(file.id, holder="two", new_content_id=OTHER_CONTENT) is None
+
+
+@pytest.mark.parametrize("may_be_left", [True, False])
+async def test_upload_is_left_to_workers_once_all_its_bytes_count(ports: Ports, may_be_left: bool) -> None:
+    uploads = ports.uploads_living(0.05)
+    file = await held(uploads)
+    await uploads.advance(file.lease, offset=0, to_offset=10 if may_be_left else 9)
+    assert await eventually(lambda: _due(ports)) == [
+        Hint(task=TaskName.EXPIRE_UPLOAD, record_id=file.id, queue=file.queue)
+    ]
+    left = await uploads.leave_to_workers(file.id)
+    assert (left is not None) is may_be_left
+    if left is None:
+        return
+    assert (left.state, left.fence, upload_of(left).holder) == (FileState.STORING, file.fence + 1, None)
+    assert (left.length, left.stored_bytes, left.content_id) == (10, 10, CONTENT)
+    with pytest.raises(LeaseLost):
+        await uploads.begin_storing(file.lease)
+    assert await ports.agenda.unanswered(file.queue, 10) == 1
+    claimed = await ports.files.claim(file.id, holder="w", from_states=STORABLE, to_state=FileState.STORING)
+    assert claimed is not None
+    assert await uploads.leave_to_workers(file.id) is None
+
+
+@pytest.mark.parametrize("kind", ["parallel", "of unknown length", "empty"])
+async def test_upload_that_its_client_has_to_finish_is_not_left_to_workers(ports: Ports, kind: str) -> None:
+    uploads = ports.uploads_living(DAY_SECONDS)
+    new = new_upload(
+        length=None if kind == "of unknown length" else 10, door=Door.CHUNKS if kind == "parallel" else Door.TUS
+    )
+    file = await held(uploads, replace(new, length=0) if kind == "empty" else new)
+    if kind == "parallel":
+        await uploads.note_stored(file.lease, 10)
+    elif kind != "empty":
+        await uploads.advance(file.lease, offset=0, to_offset=10)
+    assert await uploads.leave_to_workers(file.id) is None
+    now = await seen(uploads, file)
+    assert (now.state, now.next_attempt_at) == (FileState.RECEIVING, upload_of(now).expires_at)
+
+
+async def test_whole_upload_is_due_long_before_it_expires(ports: Ports) -> None:
+    uploads = ports.uploads_left_after(60)
+    file = await held(uploads)
+    await uploads.advance(file.lease, offset=0, to_offset=10)
+    now = await seen(uploads, file)
+    assert now.next_attempt_at is not None
+    assert (upload_of(now).expires_at - now.next_attempt_at).total_seconds() == pytest.approx(DAY_SECONDS - 60, abs=1)
 
 
 async def test_upload_expired_many_times_at_once_is_returned_once(ports: Ports) -> None:

@@ -84,6 +84,32 @@ async def _at_once(system: TwinSystem) -> None:
     await assert_delivered(system, file_id)
 
 
+async def _length_last(system: TwinSystem) -> None:
+    """Name the length only when all bytes are stored, the last of them in the open tail."""
+    client = await Client.begin(system, DATA, known_length=False)
+    file_id = await client.create(deliver=True)
+    while (offset := await client.offset(0, file_id)) < len(DATA):
+        await client.send(0, file_id, offset=offset, body=ends(DATA[offset:], at=len(DATA)), names_length=False)
+    while await _is_receiving(client, file_id):
+        offset = await client.offset(1, file_id)
+        await client.send(1, file_id, offset=offset, body=ends(b"", at=0))
+    await client.leave()
+    await _at_rest(system)
+    await assert_delivered(system, file_id)
+
+
+async def _gone_after_the_last_byte(system: TwinSystem) -> None:
+    """Send all bytes, and ask nothing afterwards. `curl` does so: it takes the whole file for sent."""
+    client = await Client.begin(system, DATA, known_length=True)
+    file_id = await client.create(deliver=True)
+    await client.send(0, file_id, offset=0, body=ends(DATA, at=FIRST))
+    while (offset := (await system.file(file_id)).stored_bytes) < len(DATA):
+        await client.send(0, file_id, offset=offset, body=ends(DATA[offset:], at=len(DATA)))
+    await client.leave()
+    await _at_rest(system)
+    await assert_delivered(system, file_id)
+
+
 async def _abandoned(system: TwinSystem) -> None:
     client = await Client.begin(system, DATA, known_length=False)
     file_id = await client.create(deliver=True)
@@ -132,6 +158,8 @@ STORIES: dict[str, Story] = {
     "in-pieces": _in_pieces(known_length=True),
     "of-unknown-length": _in_pieces(known_length=False),
     "at-once": _at_once,
+    "length-last": _length_last,
+    "gone-after-the-last-byte": _gone_after_the_last_byte,
     "abandoned": _abandoned,
     "cancelled": _cancelled,
 }

@@ -78,6 +78,7 @@ RENEW_SECONDS = 10.0
 DISPATCH_SECONDS = 5.0
 SWEEP_AFTER_SECONDS = 120.0
 UPLOAD_LIFETIME_SECONDS = 1200.0
+FINISH_SECONDS = 300.0
 MAX_ATTEMPTS = 5
 AT_REST_WITHIN_SECONDS = 3600.0  # beside RETRY_HOURS
 LARGE_FILE_BYTES = CHUNK_BYTES
@@ -156,7 +157,9 @@ class TwinSystem:
     def __init__(self, case: Case, faults: Faults, place: Path) -> None:
         self.case, self.faults = case, faults
         self.files = MemoryFiles(lease_seconds=LEASE_SECONDS)
-        self.uploads = MemoryUploads(self.files, lifetime_seconds=UPLOAD_LIFETIME_SECONDS)
+        self.uploads = MemoryUploads(
+            self.files, lifetime_seconds=UPLOAD_LIFETIME_SECONDS, finish_seconds=FINISH_SECONDS
+        )
         self.deliveries = MemoryDeliveries(lease_seconds=LEASE_SECONDS)
         self.contents = MemoryContents(sweep_after_seconds=SWEEP_AFTER_SECONDS)
         self.batches = MemoryBatches(lease_seconds=LEASE_SECONDS)

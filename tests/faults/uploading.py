@@ -164,14 +164,17 @@ class Client:
         self.acknowledged = offset
         return offset
 
-    async def send(self, process: int, file_id: RecordId, *, offset: int, body: AsyncIterator[bytes]) -> None:
-        """Send the body as one PATCH, which names the length."""
+    async def send(
+        self, process: int, file_id: RecordId, *, offset: int, body: AsyncIterator[bytes], names_length: bool = True
+    ) -> None:
+        """Send the body as one PATCH."""
+        length = len(self.data) if names_length else None
 
         async def sent(parts: UploadParts) -> int:
             file = await _file(parts, file_id)
             if file.state is not FileState.RECEIVING:
                 return file.length
-            return await append(parts, file, body, offset=offset, length=len(self.data))
+            return await append(parts, file, body, offset=offset, length=length)
 
         with suppress(OffsetMismatch):
             answer = await self.ask(process, sent)

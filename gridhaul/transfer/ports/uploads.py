@@ -20,6 +20,13 @@ class ExpiringUploads(Protocol):
     async def expire(self, file_id: RecordId) -> File | None:
         """Move the file to EXPIRED if it is RECEIVING and its time has come. Return it as it was before, else None."""
 
+    async def leave_to_workers(self, file_id: RecordId) -> File | None:
+        """Move an ordered upload all of whose bytes count from RECEIVING to STORING, and return it, else None.
+
+        The request that received the last bytes did not live long enough to do so. The file is due now, and the caller
+        sends the hint.
+        """
+
 
 class Uploads(Protocol):
     async def create(self, new: NewFile) -> tuple[File, bool]:
@@ -28,8 +35,11 @@ class Uploads(Protocol):
     async def get(self, file_id: RecordId) -> File | None:
         """Return the file, or None."""
 
-    async def unfinished(self, owner: str, name: str, door: Door) -> File | None:
-        """Return the owner's newest file with this name that is RECEIVING through the door, or None."""
+    async def unfinished(self, owner: str, name: str, door: Door, *, length: int) -> File | None:
+        """Return the owner's newest file with this name that is RECEIVING through the door, or None.
+
+        The file has this length in bytes, or its length is not known yet.
+        """
 
     async def ask_to_let_go(self, file_id: RecordId) -> bool:
         """Ask the holder to store what it has and to end. Return whether there is a holder."""
@@ -38,8 +48,7 @@ class Uploads(Protocol):
         """Take a file that is RECEIVING and has no holder, and return it under its next fence. Otherwise return None.
 
         An ordered upload of which no byte counts yet gets the new content: what an earlier request may have stored is
-        given up. So does a file without a content.
-        The upload's time to expire begins anew.
+        given up. So does a file without a content. The upload's time to expire begins anew.
         """
 
     async def force(self, file_id: RecordId, *, holder: str, new_content_id: RecordId) -> File | None:
