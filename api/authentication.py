@@ -1,5 +1,7 @@
 """Authentication: every request needs a valid access token or API key, unless its path is one of `OPEN_PATHS`."""
 
+import re
+
 from fastapi import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -19,6 +21,7 @@ OPEN_PATHS = documentation.PATHS | {
     "/auth/token/",
     "/auth/revoke",
 }
+UPLOAD = re.compile("/uploads/[0-9a-f]{56}")
 
 
 class Authentication:
@@ -54,7 +57,10 @@ def _path(scope: Scope) -> str:
 
 def _continues_an_upload(request: Request) -> bool:
     """Return whether the request belongs to an upload, which may need many of them, and some clients give up at 429."""
-    return request.method in ("HEAD", "PATCH", "PUT") and _path(request.scope).startswith("/uploads/")
+    path, instead = _path(request.scope), request.headers.get("X-HTTP-Method-Override", "").upper()
+    if request.method == "POST":
+        return instead in ("HEAD", "PATCH") and UPLOAD.fullmatch(path) is not None
+    return request.method in ("HEAD", "PATCH", "PUT") and path.startswith("/uploads/")
 
 
 async def _caller(request: Request) -> Caller:

@@ -32,17 +32,19 @@ from gridhaul.transfer.model import Content, File
 
 router = APIRouter(prefix="/files", tags=["files"])
 
-OF_CACHES = ("ETag", "Last-Modified", "Cache-Control")  # headers that an answer 304 has, too (RFC 9110, 15.4.5)
-OF_CONTENT = ("Repr-Digest", "ETag", "Cache-Control", "Accept-Ranges", "Content-Disposition")
+HEADERS_OF_304 = ("ETag", "Last-Modified", "Cache-Control")  # headers that an answer 304 has, too (RFC 9110, 15.4.5)
+HEADERS_OF_EVERY_DOWNLOAD = ("Repr-Digest", "ETag", "Cache-Control", "Accept-Ranges", "Content-Disposition")
 CONDITIONS = ("If-Match", "If-Unmodified-Since", "If-None-Match", "If-Modified-Since")
-OF_RANGES = ("Range", "If-Range")
+RANGE_HEADERS = ("Range", "If-Range")
 
 
 def _bytes(description: str, *headers: str) -> dict[str, Any]:
     return {
         "description": description,
         "content": {"*/*": {"schema": {"type": "string", "format": "binary"}}},
-        "headers": {name: {"required": True, "schema": {"type": "string"}} for name in (*OF_CONTENT, *headers)},
+        "headers": {
+            name: {"required": True, "schema": {"type": "string"}} for name in (*HEADERS_OF_EVERY_DOWNLOAD, *headers)
+        },
     }
 
 
@@ -95,7 +97,10 @@ StoredDep = Annotated[Stored, Depends(_stored)]
     openapi_extra=_parameters(*CONDITIONS),
 )
 async def head_content(request: Request, stored: StoredDep) -> Response:
-    """Return the headers that a download of the whole file has. Ranges do not count, and no byte is read."""
+    """Return the headers that a download of the whole file has.
+
+    A `Range` field is ignored, because it has a meaning only for GET. No stored byte is read.
+    """
     held = stored.representation
     if answer_to_head(request.headers, held) is Complete.NOT_MODIFIED:
         return _not_modified(request, stored, held)
@@ -107,7 +112,7 @@ async def head_content(request: Request, stored: StoredDep) -> Response:
     summary="Download the file's bytes, or a range of them",
     response_class=StreamingResponse,
     responses={200: WHOLE, 206: PART, 304: NOT_MODIFIED, **documented(404, 409, 412, 416)},
-    openapi_extra=_parameters(*CONDITIONS, *OF_RANGES),
+    openapi_extra=_parameters(*CONDITIONS, *RANGE_HEADERS),
 )
 async def get_content(request: Request, stored: StoredDep, service: ServiceDep) -> Response:
     """Download the bytes. Every byte is verified before it is sent.
@@ -193,4 +198,4 @@ def _of_range(part: ByteRange, held: Representation) -> dict[str, str]:
 
 def _not_modified(request: Request, stored: Stored, held: Representation) -> Response:
     headers: Mapping[str, str] = _headers(request, stored, held)
-    return Response(status_code=304, headers={name: headers[name] for name in OF_CACHES if name in headers})
+    return Response(status_code=304, headers={name: headers[name] for name in HEADERS_OF_304 if name in headers})

@@ -10,6 +10,7 @@ from api.account_counts import RecentCounts
 from api.authenticator import Authenticator
 from api.batch_counts import BatchCounts
 from api.download_limit import DownloadSlots
+from api.file_advice import advice_on
 from api.list_limit import ListSlots
 from api.obstacles import Obstacles
 from api.open_file_limit import OpenFileLimit
@@ -91,7 +92,7 @@ class Service:
         if file.state is FileState.PAUSED:
             raise StateConflict("The file is PAUSED, and not stored yet; resume it first.")
         if file.state is FileState.CANCELLED:
-            raise StateConflict("The file is CANCELLED, and was not stored; retry it first.")
+            raise StateConflict(f"The file is CANCELLED, and was not stored: {advice_on(file)}")
         if file.state is not FileState.STORED:
             raise StateConflict(f"The file is {file.state}: it has no stored bytes.")
         return file

@@ -3,8 +3,8 @@
 What is limited is the memory that downloads hold, in MiB: `DOWNLOADS_MIB` for one process, half of that for one
 account. A whole content takes up to `WHOLE_MIB`, because its last segment is held back until all of it was verified. A
 range takes up to `RANGE_MIB`, because each of its chunks is verified by itself. So one account can have 5 downloads of
-whole files, or 20 of ranges, at once: a client with 16 connections, of which the first asks for the whole file, waits
-for none of them.
+whole files, or 20 of ranges, at once. A client with 16 connections therefore need not wait, even if the first one asks
+for the whole file.
 """
 
 import asyncio

@@ -344,7 +344,7 @@ PROBLEMS = {
         Forbidden("The token does not have the scope prepare."),
         NotFound("There is no such file."),
         RequestTimeout("The request did not arrive in time."),
-        StateConflict("The file is CANCELLED, and was not stored; retry it first."),
+        StateConflict("The file is CANCELLED, and was not stored: storing has stopped; retry stores it again."),
         UploadGone("The upload expired, because nobody continued it in time; upload the file again."),
         LengthRequired("Content-Length is needed."),
         ContentDiffers("The stored bytes are not those that are expected."),

@@ -1,6 +1,5 @@
 """`POST /upload/{file_id}/finalize`: deliver a stored file whose SHA-256 is the digest that the request names."""
 
-import re
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Response
@@ -9,11 +8,11 @@ from pydantic.json_schema import SkipJsonSchema
 from api.auth import Finalizing
 from api.dependencies import Id, ServiceDep
 from api.members import hint, let_batch_go_on
+from api.named_digest import sha256_in_fields
 from api.schemas import LOCATION, DeliveryView, FinalizeBody
 from gridhaul.asgi.bounded_route import BoundedRoute
 from gridhaul.asgi.problems import documented
-from gridhaul.outgoing.headers import read_repr_digest
-from gridhaul.transfer.errors import DigestMismatch, DigestRequired, LengthMismatch, Malformed
+from gridhaul.transfer.errors import DigestMismatch, DigestRequired, LengthMismatch
 from gridhaul.transfer.model import Destination, NewDelivery, TaskName
 from gridhaul.transfer.naming import check_object_name
 from gridhaul.transfer.states import REOPENABLE, DeliveryState
@@ -64,7 +63,9 @@ async def finalize(
     it failed or was cancelled; it is refused while the delivery's batch is paused, is being cancelled, or is deleted.
     If a check found its object lost (`object_error`), only a retry delivers it again.
     """
-    sha256 = _digest(repr_digest, content_sha256)
+    sha256 = sha256_in_fields(repr_digest=repr_digest, content_sha256=content_sha256)
+    if sha256 is None:
+        raise DigestRequired("Name the file's SHA-256 in Repr-Digest (RFC 9530) or content-sha256.")
     service.check_target(caller, body.target)
     file = await service.stored_file(caller, file_id)
     if sha256 != file.sha256:
@@ -94,22 +95,3 @@ async def finalize(
         response.status_code = 200
     response.headers["Location"] = f"/deliveries/{delivery.id}"
     return DeliveryView.of(delivery, service.obstacles)
-
-
-def _digest(repr_digest: str | None, content_sha256: str | None) -> str:
-    """Return the SHA-256 that the request names, in lower-case hex.
-
-    Raises DigestRequired, DigestMismatch if the two headers differ, and Malformed.
-    """
-    named = {read_repr_digest(repr_digest) if repr_digest else None, _read_hex(content_sha256)} - {None}
-    if len(named) > 1:
-        raise DigestMismatch("Two digests are named for the file, and they differ; name only its SHA-256.")
-    for sha256 in named:
-        return str(sha256)
-    raise DigestRequired("Name the file's SHA-256 in Repr-Digest (RFC 9530) or content-sha256.")
-
-
-def _read_hex(content_sha256: str | None) -> str | None:
-    if content_sha256 is not None and not re.fullmatch("[0-9a-fA-F]{64}", content_sha256):
-        raise Malformed("content-sha256 must be 64 hex digits.")
-    return content_sha256.lower() if content_sha256 else None

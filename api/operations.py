@@ -7,6 +7,7 @@ from fastapi import APIRouter
 from api.account_limits import room_for_one
 from api.auth import Finalizing, Preparing
 from api.dependencies import Id, Service, ServiceDep
+from api.file_advice import advice_on
 from api.members import hint, let_batch_go_on
 from api.prepare import renewed_source
 from api.schemas import DeliveryView, FileView
@@ -15,25 +16,13 @@ from gridhaul.transfer.access import Caller
 from gridhaul.transfer.charging import retry_charged
 from gridhaul.transfer.errors import StateConflict
 from gridhaul.transfer.model import Delivery, File, RecordId, TaskName
-from gridhaul.transfer.states import DELIVERY_MOVES, STORABLE, Action, DeliveryState, FileState
+from gridhaul.transfer.states import DELIVERY_MOVES, STORABLE, Action, DeliveryState
 
 router = APIRouter(tags=["operations"])
 
 MOVED = documented(404, 409)
 SOURCE = documented(404, 409, 413, 507)  # a retry opens the source again and charges the quota
 
-FILE_ADVICE: Mapping[FileState, str] = {
-    FileState.RECEIVING: "its bytes still arrive; send the rest, or cancel it.",
-    FileState.REGISTERED: "it changed just now; try again.",
-    FileState.STORING: "it changed just now; try again.",
-    FileState.PAUSED: "resume continues to store it.",
-    FileState.STORED: "its storing is finished; its deliveries have ids of their own.",
-    FileState.FAILED: "storing has stopped; retry stores it again.",
-    FileState.CANCELLED: "storing has stopped; retry stores it again.",
-    FileState.EXPIRED: "nobody continued it in time, and its bytes are deleted; upload it again.",
-    FileState.DELETING: "its bytes are being deleted; register its source anew.",
-    FileState.DELETED: "its bytes are deleted; register its source anew.",
-}
 DELIVERY_ADVICE: Mapping[DeliveryState, str] = {
     DeliveryState.QUEUED: "it changed just now; try again.",
     DeliveryState.STREAMING: "it changed just now; try again.",
@@ -47,7 +36,11 @@ DELIVERY_ADVICE: Mapping[DeliveryState, str] = {
 
 @router.post("/files/{file_id}/cancel", summary="Stop storing a file for good", responses=MOVED)
 async def cancel_file(file_id: Id, caller: Preparing, service: ServiceDep) -> FileView:
-    """Stop storing the file; its worker stops within about a second. Stored bytes stay for a retry, until DELETE."""
+    """Stop storing the file; its worker stops within about a second.
+
+    Stored bytes stay, and count against the quota, until DELETE. A retry uses them again. An upload has no retry: it
+    cannot be continued, and its client uploads the file again.
+    """
     return FileView.of(await move_file(file_id, Action.CANCEL, caller=caller, service=service), service.obstacles)
 
 
@@ -166,7 +159,7 @@ async def _after_move(
     if moved is None:
         file = await service.file(caller, file_id)
         if file.state not in file.origin.moves[action].done_in:
-            raise StateConflict(f"The file is {file.state}: {FILE_ADVICE[file.state]}")
+            raise StateConflict(f"The file is {file.state}: {advice_on(file)}")
         return file
     if moved.state in STORABLE:
         await hint(service, moved, TaskName.UPLOAD_FILE)

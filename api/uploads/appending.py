@@ -12,6 +12,7 @@ from api.uploads.running_digests import RunningDigest, hashed
 from gridhaul.transfer.bundle import WholeContent
 from gridhaul.transfer.errors import (
     ChunkServiceFailed,
+    DigestMismatch,
     GridhaulError,
     LeaseLost,
     Malformed,
@@ -33,19 +34,23 @@ async def append(
     checksum: Checksum | None = None,
     length: int | None = None,
     ends_file: bool = False,
+    sha256: str | None = None,
 ) -> int:
     """Append the body to the upload, which has this offset, and return the new offset. Finish a whole upload.
 
     The upload is taken over from a request that holds it. With a checksum, no byte counts before all of them are right.
-    With `ends_file` the file ends where the body ends. A `length` is noted if the upload had named none.
+    With `ends_file` the file ends where the body ends. A `length` and the `sha256` of all bytes are noted if the upload
+    had named none.
 
-    Raises OffsetMismatch, ChecksumMismatch, UploadDigestMismatch, UploadsBusy, UploadTakenOver, what ended the body
-    early, and the errors of storing. What has arrived is stored all the same, unless the request has a checksum.
+    Raises OffsetMismatch, ChecksumMismatch, UploadDigestMismatch, UploadsBusy, UploadTakenOver, DigestMismatch if the
+    upload had named another `sha256`, what ended the body early, and the errors of storing. What has arrived is stored
+    all the same, unless the request has a checksum.
     """
     async with parts.memory.hold(file.owner):
         try:
             async with parts.holdings.hold(file) as held:
                 require_offset(held.file, offset)
+                held.file = await name_digest(parts, held.file, sha256)
                 await _declare_length(parts, held, length)
                 return await _append(parts, held, body, checksum=checksum, ends_file=ends_file)
         except LeaseLost:
@@ -62,6 +67,20 @@ async def _declare_length(parts: UploadParts, held: Held, length: int | None) ->
     await parts.usage.charge(file.owner, length - file.length)
     await parts.registry.declare_length(held.lease, length)
     held.file = replace(file, length=length, origin=replace(upload_of(file), length_deferred=False))
+
+
+async def name_digest(parts: UploadParts, file: File, sha256: str | None) -> File:
+    """Note the SHA-256 of all bytes of an upload that is held, and return the file with it.
+
+    Raises DigestMismatch if the upload has another one, and LeaseLost.
+    """
+    upload = upload_of(file)
+    if sha256 is None or sha256 == upload.sha256:
+        return file
+    if upload.sha256 is not None:
+        raise DigestMismatch("The upload was begun with another SHA-256; begin a new upload for other bytes.")
+    await parts.registry.name_digest(file.lease, sha256)
+    return replace(file, origin=replace(upload, sha256=sha256))
 
 
 def require_possible(file: File, length: int) -> None:
@@ -159,8 +178,8 @@ async def _finish_small(parts: UploadParts, held: Held, chunks: list[bytes]) -> 
 def _late_chunks_seconds(parts: UploadParts, file: File) -> float:
     """Return for how long a lost request may still store chunks past the end of the file.
 
-    A chunk within the file is refused by the fence of the chunk that is stored. Only an upload that began without a
-    length has taken chunks at any number, and only if a request was taken over that had not let go.
+    A late chunk within the file is refused, because the stored chunk has a higher fence. Only an upload that began
+    without a length has taken chunks past its end, and only if a request was taken over that had not let go.
     """
     upload = upload_of(file)
     if upload.forced_at is None or not upload.began_without_length:

@@ -1,6 +1,5 @@
 """Registering an upload: what the client says of it, and what is reserved for it."""
 
-import re
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from api.prepare import destinations
 from api.schemas import DeliverTo
 from api.uploads.parts import require_allowed, upload_of
 from gridhaul.transfer.access import Caller
-from gridhaul.transfer.errors import IdempotencyConflict, Malformed, NotFound
+from gridhaul.transfer.errors import IdempotencyConflict, NotFound
 from gridhaul.transfer.media_types import media_type
 from gridhaul.transfer.model import (
     File,
@@ -90,15 +89,6 @@ def base_address(request: Request, service: Service) -> str:
 def address(request: Request, service: Service, file: File) -> str:
     """Return the absolute address of an upload. Nobody can guess it, and only the owner's requests to it are taken."""
     return f"{base_address(request, service)}/uploads/{file.id}{upload_of(file).token}"
-
-
-def named_digest(text: str | None) -> str | None:
-    """Return the SHA-256 that a client names in hex, in lower case. Raises Malformed."""
-    if text is None:
-        return None
-    if not re.fullmatch("[0-9A-Fa-f]{64}", text):
-        raise Malformed("A SHA-256 has 64 hex digits.")
-    return text.lower()
 
 
 async def upload_at(service: Service, caller: Caller, upload_id: str) -> File:

@@ -5,12 +5,16 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 from uuid import uuid4
 
-from gridhaul.process.cancellation import end_if_cancelled
+import structlog
+
+from api.repeating import repeat
 from gridhaul.transfer.errors import DatabaseUnavailable, LeaseLost
 from gridhaul.transfer.model import File, Lease, RecordId
 from gridhaul.transfer.ports.contents import UploadContents
 from gridhaul.transfer.ports.uploads import Uploads
 from gridhaul.transfer.states import FileState
+
+_log = structlog.get_logger()
 
 LET_GO_SECONDS = 2.0  # how long a new request waits for the holder to store what it has
 LOOK_SECONDS = 0.05
@@ -56,13 +60,13 @@ class Holdings:
 
     async def watch(self) -> None:
         """Tell the holders that are to end. Runs as long as the process."""
-        while True:
-            end_if_cancelled()
-            await asyncio.sleep(WATCH_SECONDS)
-            with suppress(DatabaseUnavailable):
-                for lease in await self._uploads.losing([*self._held]) if self._held else ():
-                    if lease in self._held:
-                        self._held[lease].losing.set()
+        await repeat(self._tell_losing, every_seconds=WATCH_SECONDS, log=_log, name="watch_of_uploads")
+
+    async def _tell_losing(self) -> None:
+        with suppress(DatabaseUnavailable):
+            for lease in await self._uploads.losing([*self._held]) if self._held else ():
+                if lease in self._held:
+                    self._held[lease].losing.set()
 
     async def _take_over(self, file: File) -> File:
         holder, content_id = uuid4().hex, self._contents.new_id()

@@ -13,11 +13,12 @@ TRY_AGAIN_SECONDS = 5
 
 
 class UploadMemory:
-    """A budget in bytes: a half is for what each request fills, a quarter for the parts of bodies that wait for it.
+    """A budget in bytes.
 
-    An ordered request fills one chunk at a time, a parallel one all chunks of its segment. The last quarter is for
-    whole chunks on their way. When it is short, requests send shorter segments, and wait before they read on; `reclaim`
-    is called, which frees what can be done without.
+    A half holds the chunk or segment that each admitted request fills: an ordered request fills one chunk at a time, a
+    parallel one all chunks of its segment. A quarter holds bytes that have arrived and that no request has taken yet.
+    The last quarter holds whole chunks until the chunk service has stored them. When it is short, requests send shorter
+    segments, and wait before they read on; `reclaim` is called, which frees chunks that are kept only to be hashed.
     """
 
     def __init__(self, limit_bytes: int, *, turn_seconds: float = TURN_SECONDS) -> None:

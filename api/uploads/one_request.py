@@ -1,7 +1,9 @@
 """The doors for one request: `PUT /named/{name}` and `POST /files`."""
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Request, Response
@@ -9,19 +11,21 @@ from fastapi.responses import JSONResponse
 
 from api.auth import Preparing
 from api.dependencies import Service, ServiceDep
+from api.named_digest import sha256_in_fields, sha256_in_hex
 from api.schemas import DeliverTo, FilesView, FileView, TargetName
 from api.uploads import documentation
 from api.uploads.appending import append
 from api.uploads.body import declared_length, fast_enough
-from api.uploads.creating import base_address, create_upload, named_digest
+from api.uploads.creating import base_address, create_upload
+from api.uploads.ending import end_if_lost
 from api.uploads.form import FormFile, read_form
-from api.uploads.parts import reserved_length
 from api.uploads.route import UploadRoute
+from api.uploads.states import has_all_bytes
 from gridhaul.asgi.audit import audit
 from gridhaul.asgi.problems import documented
-from gridhaul.outgoing.headers import read_repr_digest, write_repr_digest
+from gridhaul.outgoing.headers import write_repr_digest
 from gridhaul.transfer.access import Caller
-from gridhaul.transfer.errors import LengthMismatch, Malformed, OffsetMismatch
+from gridhaul.transfer.errors import LengthMismatch, Malformed, OffsetMismatch, UploadTakenOver
 from gridhaul.transfer.model import File
 from gridhaul.transfer.origins import Door
 from gridhaul.transfer.states import FileState
@@ -36,6 +40,14 @@ Target = Annotated[
     list[TargetName],
     Query(alias="target", max_length=16, description="Deliver the file to this target; may be repeated"),
 ]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _RestOfFile:
+    """The bytes of a file from `first` to its end. `length` is that of the whole file in bytes."""
+
+    first: int
+    length: int
 
 
 @router.put(
@@ -57,27 +69,34 @@ async def put_named(
     If the connection breaks, what has arrived is kept. A request with `Content-Range: bytes <offset>-<last>/<length>`
     continues the newest upload to this name that is not complete; `curl -C <offset> -T` sends it.
     """
-    first, length = _range(request)
-    unfinished = None if first is None else await _unfinished(service, caller, name, length)
+    rest, sha256 = _rest_of_file(request), _digest(request)
+    unfinished = None
+    if rest is not None:
+        records = service.uploads.registry
+        unfinished = await records.unfinished(caller.username, name, Door.PUT, length=rest.length)
     stored = unfinished.stored_bytes if unfinished else 0
-    if first is not None and first != stored:
+    if rest is not None and rest.first != stored:
         raise OffsetMismatch(f"{stored} bytes are stored; go on from there.", offset=stored)
     file = unfinished or await create_upload(
         service,
         caller,
         name=name,
-        length=length,
+        length=rest.length if rest else declared_length(request),
         door=Door.PUT,
-        sha256=_digest(request),
+        sha256=sha256,
         deliver_to=[DeliverTo(target=one) for one in target],
     )
-    return await _received(request, service, file, _body(request, service), offset=stored)
-
-
-async def _unfinished(service: Service, caller: Caller, name: str, length: int | None) -> File | None:
-    """Return the newest upload of this name and length that a PUT began and that is not complete, or None."""
-    file = await service.uploads.registry.unfinished(caller.username, name, Door.PUT)
-    return file if file is not None and reserved_length(file) in (None, length) else None
+    async with _ended_if_lost(service, caller, file, can_continue=True):
+        await append(
+            service.uploads,
+            file,
+            _body(request, service),
+            offset=stored,
+            length=rest.length if rest else None,
+            ends_file=rest is None,
+            sha256=sha256,
+        )
+    return await _answer(request, service, file)
 
 
 @router.post(
@@ -117,26 +136,40 @@ async def post_files(
         sha256=_digest(request),
         deliver_to=deliver_to,
     )
-    return await _received(request, service, file, _body(request, service), offset=0)
+    async with _ended_if_lost(service, caller, file, can_continue=False):
+        await append(service.uploads, file, _body(request, service), offset=0, ends_file=True)
+    return await _answer(request, service, file)
 
 
 async def _part(service: Service, caller: Caller, part: FormFile, deliver_to: list[DeliverTo]) -> File:
-    sha256 = named_digest(part.fields.get("sha256"))
+    sha256 = sha256_in_hex(part.fields.get("sha256"))
     file = await create_upload(
         service, caller, name=part.filename, length=None, door=Door.FORM, sha256=sha256, deliver_to=deliver_to
     )
-    audit("create_upload", file_id=file.id)
-    await append(service.uploads, file, part.data, offset=0, ends_file=True)
+    async with _ended_if_lost(service, caller, file, can_continue=False):
+        await append(service.uploads, file, part.data, offset=0, ends_file=True)
     return await service.file(caller, file.id)
 
 
-async def _received(
-    request: Request, service: Service, file: File, body: AsyncIterator[bytes], *, offset: int
-) -> Response:
-    """Append the body and return the answer with the file."""
+@asynccontextmanager
+async def _ended_if_lost(service: Service, caller: Caller, file: File, *, can_continue: bool) -> AsyncGenerator[None]:
+    """End the upload if its request fails and the client cannot continue it. Ignore that somebody else finished it."""
     audit("create_upload", file_id=file.id)
-    await append(service.uploads, file, body, offset=offset, ends_file=True)
+    try:
+        yield
+    except UploadTakenOver:
+        if not has_all_bytes(await service.file(caller, file.id)):
+            raise
+    except Exception:
+        await end_if_lost(service, caller, file, can_continue=can_continue)
+        raise
+
+
+async def _answer(request: Request, service: Service, file: File) -> Response:
+    """Return the answer with the file. Raises LengthMismatch if fewer bytes have arrived than Content-Range names."""
     file = await service.files.get(file.id) or file
+    if file.state is FileState.RECEIVING:
+        raise LengthMismatch(f"Fewer bytes arrived than the file has; {file.stored_bytes} are stored.")
     view = FileView.of(file, service.obstacles).model_dump(mode="json", by_alias=True)
     headers = {"Location": f"{base_address(request, service)}/files/{file.id}"}
     if file.sha256 is not None:
@@ -148,14 +181,11 @@ def _body(request: Request, service: Service) -> AsyncIterator[bytes]:
     return fast_enough(request, service.uploads.stall_seconds)
 
 
-def _range(request: Request) -> tuple[int | None, int | None]:
-    """Return the offset that Content-Range names, None without it, and the length of the file, None if not known.
-
-    Raises Malformed, LengthMismatch.
-    """
+def _rest_of_file(request: Request) -> _RestOfFile | None:
+    """Return what Content-Range says, or None without it. Raises Malformed, LengthMismatch."""
     field, coming = request.headers.get("Content-Range"), declared_length(request)
     if field is None:
-        return None, coming
+        return None
     found = CONTENT_RANGE.fullmatch(field.strip())
     if found is None:
         raise Malformed("Content-Range must be: bytes first-last/length.")
@@ -164,11 +194,10 @@ def _range(request: Request) -> tuple[int | None, int | None]:
         raise Malformed("The range of Content-Range must end with the last byte of the file.")
     if coming is not None and coming != last - first + 1:
         raise LengthMismatch("There are more or fewer bytes than Content-Range says.")
-    return first, length
+    return _RestOfFile(first=first, length=length)
 
 
 def _digest(request: Request) -> str | None:
-    """Return the SHA-256 that Repr-Digest or Content-SHA256 names. Raises Malformed."""
-    if field := request.headers.get("Repr-Digest"):
-        return read_repr_digest(field)
-    return named_digest(request.headers.get("Content-SHA256"))
+    """Return the SHA-256 that the request names, or None. Raises DigestMismatch, Malformed."""
+    fields = request.headers
+    return sha256_in_fields(repr_digest=fields.get("Repr-Digest"), content_sha256=fields.get("Content-SHA256"))

@@ -1,6 +1,7 @@
 """The door for chunks in any order over several connections: the client `gridhaul put` uses it."""
 
-from dataclasses import replace
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Path, Query, Request, Response
@@ -11,7 +12,7 @@ from api.dependencies import Service, ServiceDep
 from api.prepare import IdempotencyKey
 from api.schemas import Body, FileView, Length, ObjectName, OneOrSeveral, destinations_of
 from api.uploads import documentation
-from api.uploads.appending import finish
+from api.uploads.appending import finish, name_digest
 from api.uploads.creating import Key, address, create_upload, upload_at
 from api.uploads.holding import Held
 from api.uploads.parallel_body import checked_count, read_segment
@@ -30,6 +31,7 @@ from gridhaul.transfer.states import FileState
 
 router = APIRouter(prefix="/uploads", tags=["uploads"], route_class=UploadRoute)
 
+HELD_ELSEWHERE = "Another client holds this upload now."
 LARGEST_NUMBER = 2**31 - 1
 ChunkNumber = Annotated[int, Path(ge=0, le=LARGEST_NUMBER)]
 Fence = Annotated[int, Header(alias="Lease-Fence", ge=1, lt=2**53, description="The fence that `hold` answered")]
@@ -92,6 +94,19 @@ async def begin(
 async def hold(upload_id: UploadId, caller: Preparing, service: ServiceDep) -> HoldView:
     """Take the upload's next fence. Requests with an older fence are refused from now on."""
     file = await _receiving(service, caller, upload_id)
+    async with _keeping_the_lease(service, caller, upload_id):
+        taken = await _taken(service, caller, file)
+    return HoldView(
+        file_id=file.id,
+        fence=taken.fence,
+        length=file.length,
+        chunk_size=CHUNK_BYTES,
+        segment_chunks=SEGMENT_MAX_CHUNKS,
+    )
+
+
+async def _taken(service: Service, caller: Caller, file: File) -> File:
+    """Give the upload its next fence, and open its content under it. Raises LeaseLost if somebody else did, too."""
     parts = service.uploads
     taken = await parts.registry.force(file.id, holder=caller.username, new_content_id=parts.contents.new_id())
     if taken is None or taken.content_id is None:
@@ -106,13 +121,7 @@ async def hold(upload_id: UploadId, caller: Preparing, service: ServiceDep) -> H
         length=file.length,
         fence=taken.fence,
     )
-    return HoldView(
-        file_id=file.id,
-        fence=taken.fence,
-        length=file.length,
-        chunk_size=CHUNK_BYTES,
-        segment_chunks=SEGMENT_MAX_CHUNKS,
-    )
+    return taken
 
 
 @router.get(
@@ -131,7 +140,8 @@ async def digests(
 ) -> Response:
     """Return 33 bytes a chunk: 1 and the chunk's BLAKE3-256, or 33 zeros if the chunk is not stored."""
     file = await _held(service, caller, upload_id, fence)
-    held = await service.uploads.chunks.digests(grant_of(file), first=first, count=count)
+    async with _keeping_the_lease(service, caller, upload_id):
+        held = await service.uploads.chunks.digests(grant_of(file), first=first, count=count)
     return Response(held, media_type="application/octet-stream")
 
 
@@ -153,11 +163,9 @@ async def put_chunks(
     parts = service.uploads
     async with parts.memory.hold(file.owner, chunks=checked_count(request, file, first)):
         segment = await read_segment(request, first=first, stall_seconds=parts.stall_seconds)
-        try:
+        async with _keeping_the_lease(service, caller, upload_id):
             await parts.chunks.put(grant_of(file), segment)
             await parts.registry.note_stored(file.lease, segment.length)
-        except LeaseLost:
-            raise StaleFence("Another client holds this upload now.") from None
         await parts.parallel_digests.add(file.id, segment)
     return Response(status_code=204)
 
@@ -174,8 +182,12 @@ async def complete(
     file = await upload_at(service, caller, upload_id)
     if file.state is FileState.RECEIVING:
         file = await _held(service, caller, upload_id, fence)
-        await _require_all_chunks(service, file)
-        await _finish(service, file, body.sha256)
+        try:
+            await _require_all_chunks(service, file)
+            await _finish(service, file, body.sha256)
+        except LeaseLost:  # of an upload that a worker or an earlier attempt of this request finishes
+            if (await service.file(caller, file.id)).state is FileState.RECEIVING:
+                raise StaleFence(HELD_ELSEWHERE) from None
         file = await service.file(caller, file.id)
     if not has_all_bytes(file):
         raise refusal(file)
@@ -185,13 +197,8 @@ async def complete(
 
 async def _finish(service: Service, file: File, sha256: str | None) -> None:
     parts = service.uploads
-    try:
-        if sha256 is not None:
-            file = replace(file, origin=replace(upload_of(file), sha256=sha256))
-            await parts.registry.name_digest(file.lease, sha256)
-        await finish(parts, Held(file), parts.parallel_digests.take(file.id))
-    except LeaseLost:
-        raise StaleFence("Another client holds this upload now.") from None
+    file = await name_digest(parts, file, sha256)
+    await finish(parts, Held(file), parts.parallel_digests.take(file.id))
 
 
 async def _require_all_chunks(service: Service, file: File) -> None:
@@ -219,5 +226,15 @@ async def _held(service: Service, caller: Caller, upload_id: str, fence: int) ->
     """Return the parallel upload if it is held under the fence. Raises StaleFence, and as `_receiving`."""
     file = await _receiving(service, caller, upload_id)
     if file.fence != fence or file.content_id is None:
-        raise StaleFence("Another client holds this upload now.")
+        raise StaleFence(HELD_ELSEWHERE)
     return file
+
+
+@asynccontextmanager
+async def _keeping_the_lease(service: Service, caller: Caller, upload_id: str) -> AsyncGenerator[None]:
+    """Raise StaleFence, or the error of an upload that is over, if the upload's lease is lost inside the context."""
+    try:
+        yield
+    except LeaseLost:
+        await _receiving(service, caller, upload_id)
+        raise StaleFence(HELD_ELSEWHERE) from None

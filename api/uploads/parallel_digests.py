@@ -37,9 +37,9 @@ class _State:
 class ParallelDigests:
     """The states of one process.
 
-    Chunks that come before their turn are kept while there is memory for them; then their requests wait for their turn,
-    which keeps the client from running further ahead. An upload loses its state if that takes too long, or if other
-    uploads need the memory: nobody may ever send the chunk that the others wait for.
+    Chunks that come before their turn are kept while there is memory. When there is none, their requests wait until the
+    earlier chunks were hashed, which keeps the client from running further ahead. An upload loses its state if that
+    takes too long, or if other uploads need the memory: nobody may ever send the chunk that the others wait for.
     """
 
     def __init__(self, memory: UploadMemory, *, turn_seconds: float = TURN_SECONDS) -> None:
@@ -50,6 +50,7 @@ class ParallelDigests:
 
     def begin(self, file_id: RecordId) -> None:
         """Begin with an upload of which no chunk is stored."""
+        self.forget(file_id)
         self._states[file_id] = _State()
         if len(self._states) > UPLOADS_MOST:
             self.forget(next(iter(self._states)))

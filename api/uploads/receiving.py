@@ -48,7 +48,7 @@ class Receiving:
         self._pieces = Pieces(itertools.repeat(CHUNK_BYTES))
         self._chunks: list[bytes] = []  # whole chunks that no segment has taken yet
         self._next = file.stored_bytes // CHUNK_BYTES  # the number of the first of these chunks
-        self._known_bytes = file.stored_bytes % CHUNK_BYTES  # of that chunk, which the open tail holds already
+        self._known_bytes = file.stored_bytes % CHUNK_BYTES  # at the beginning of that chunk; the open tail holds them
         self._digest = parts.digests.at(file.id, file.stored_bytes)
         self._sent: asyncio.Queue[_Sent | None] = asyncio.Queue()
         self._slots = asyncio.Semaphore(SEGMENTS_IN_FLIGHT)
@@ -64,7 +64,10 @@ class Receiving:
 
     @property
     def whole(self) -> list[bytes] | None:
-        """All chunks of a small file that arrived in this request; None: the file is larger, or some were sent."""
+        """All chunks of a small file that arrived in this request.
+
+        None if the file is larger or not complete, or if some of its bytes were stored before.
+        """
         is_whole = self.is_complete and not self.offset and self._opened_with is None
         return self._chunks if is_whole and self.received <= BUNDLED_FILE_BYTES else None
 
@@ -139,11 +142,12 @@ class Receiving:
             self.received += len(part)
             for chunk in self._pieces.add(part):
                 await self._take(chunk)
+            await self._send_if_memory_is_short()
 
     async def _read_tail(self) -> None:
         """Begin the first chunk with the bytes of the open tail.
 
-        The last chunk of a complete upload may be stored as a chunk already; then there is no such tail.
+        The last bytes of a complete upload may be stored as a chunk already. Then nothing has to be read.
         """
         if not self._known_bytes:
             return
@@ -157,12 +161,20 @@ class Receiving:
             raise AssertionError("a tail has fewer bytes than a chunk")
 
     async def _take(self, chunk: bytes) -> None:
-        """Add a whole chunk to the next segment. Send the segment if it is full, or if memory is short."""
-        if self._chunks and self._parts.memory.is_short:
-            await self._send()
+        """Add a chunk to the next segment. Send the segment if it is full, or if memory is short.
+
+        A request that waits for memory holds no chunk that is not on its way. Otherwise several requests could wait for
+        each other's chunks for ever.
+        """
+        await self._send_if_memory_is_short()
         await self._parts.memory.take_chunk()
         self._chunks.append(chunk)
         if len(self._chunks) == self._segment_chunks:
+            await self._send()
+
+    async def _send_if_memory_is_short(self) -> None:
+        """Send the chunks that no segment has taken yet, because other requests wait for their memory."""
+        if self._chunks and self._parts.memory.is_short:
             await self._send()
 
     async def _send(self) -> None:
@@ -220,8 +232,7 @@ class Receiving:
         """Send what no segment has taken, except for bytes that fill no chunk while the file goes on after them."""
         self._tail = self._pieces.rest()
         if self._tail and self.is_complete:
-            await self._parts.memory.take_chunk()
-            self._chunks.append(self._tail)
+            await self._take(self._tail)
             self._tail = b""
         if self._chunks and self.whole is None:
             await self._send()

@@ -5,16 +5,19 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Request, Response
 from pydantic import ValidationError
+from starlette.requests import ClientDisconnect
 
 from api.auth import Preparing
 from api.delete import AT_ITS_END, delete_whole
 from api.dependencies import Service, ServiceDep, get_service
+from api.named_digest import sha256_in_hex
 from api.schemas import DeliverTo
 from api.uploads import documentation
 from api.uploads.appending import append, finish_received, require_possible
-from api.uploads.body import declared_length, fast_enough, whole_number
+from api.uploads.body import Unanswered, declared_length, fast_enough, whole_number
 from api.uploads.checksum import Checksum
-from api.uploads.creating import address, create_upload, named_digest, upload_at
+from api.uploads.creating import address, create_upload, upload_at
+from api.uploads.ending import end_if_lost, end_unfinished
 from api.uploads.parts import reserved_length
 from api.uploads.route import UploadRoute
 from api.uploads.states import has_all_bytes, refusal
@@ -22,11 +25,11 @@ from api.uploads.tus_fields import (
     BYTES,
     VERSION,
     Metadata,
-    abilities,
+    capability_fields,
+    head_fields,
     read_length,
     require_version,
-    said_of,
-    told_by_head,
+    upload_fields,
 )
 from gridhaul.asgi.audit import audit
 from gridhaul.asgi.bounded_route import require_type
@@ -40,6 +43,7 @@ from gridhaul.transfer.errors import (
     Malformed,
     OffsetMismatch,
     PayloadTooLarge,
+    RequestTimeout,
     UploadTakenOver,
 )
 from gridhaul.transfer.model import File
@@ -48,7 +52,7 @@ from gridhaul.transfer.states import FileState
 
 
 class TusRoute(UploadRoute):
-    """A route whose answers all have the field Tus-Resumable."""
+    """A route whose answers all have the field Tus-Resumable. It closes the connection of a body that stands still."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
@@ -56,6 +60,8 @@ class TusRoute(UploadRoute):
         async def handled(request: Request) -> Response:
             try:
                 response = await handle(request)
+            except RequestTimeout:  # tus-js-client gives an upload up after 408, and not after a connection that ended
+                return Unanswered()
             except GridhaulError as error:
                 response = answer(request, error)
             response.headers["Tus-Resumable"] = VERSION
@@ -64,10 +70,11 @@ class TusRoute(UploadRoute):
         return handled
 
 
+UNANSWERED = (ClientDisconnect, RequestTimeout, UploadTakenOver)
 router = APIRouter(prefix="/uploads", tags=["uploads"], route_class=TusRoute)
 UploadId = Annotated[str, Path(pattern="^[0-9a-f]{56}$", description="The last part of the upload's address")]
 LOOKED = {**documented(404, 410), 409: documentation.MOVED_ON, 412: documentation.OTHER_VERSION}
-TAKEN = {**documented(400, 408, 413, 415, 460, 507), **LOOKED}
+TAKEN = {**documented(400, 413, 415, 460, 507), **LOOKED}
 
 
 @router.options(
@@ -80,7 +87,7 @@ async def options(request: Request) -> Response:
     caller: Caller | None = getattr(request.state, "caller", None)
     free = await service.usage.free_bytes(caller.username) if caller else None
     limits = [most for most in (free, service.max_file_bytes) if most is not None]
-    return Response(status_code=204, headers=abilities(max_bytes=min(limits, default=None)))
+    return Response(status_code=204, headers=capability_fields(max_bytes=min(limits, default=None)))
 
 
 @router.post(
@@ -109,22 +116,25 @@ async def create(request: Request, caller: Preparing, service: ServiceDep) -> Re
         length=length,
         door=Door.TUS,
         metadata=metadata.text,
-        sha256=named_digest(metadata.values.get("sha256")),
+        sha256=sha256_in_hex(metadata.values.get("sha256")),
         deliver_to=_deliver_to(metadata),
     )
     location = {"Location": address(request, service, file)}
     audit("create_upload", file_id=file.id)
     if not has_bytes and reserved_length(file) != 0:
-        return Response(status_code=201, headers={**said_of(file), **location})
+        return Response(status_code=201, headers={**upload_fields(file), **location})
     try:
         offset = await _append(request, service, file, offset=0, checksum=checksum)
+    except UNANSWERED:  # nobody will know the address
+        await end_if_lost(service, caller, file, can_continue=False)
+        raise
     except GridhaulError as error:
-        if isinstance(error, UploadTakenOver):
+        if await end_if_lost(service, caller, file, can_continue=True):
             raise
         response = answer(request, error)
         response.headers.update(location)
         return response
-    return Response(status_code=201, headers={**said_of(file, offset=offset), **location})
+    return Response(status_code=201, headers={**upload_fields(file, offset=offset), **location})
 
 
 @router.head(
@@ -144,7 +154,7 @@ async def head(request: Request, upload_id: UploadId, caller: Preparing, service
     if file.state is not FileState.RECEIVING and not has_all_bytes(file):
         raise refusal(file)
     offset = file.length if has_all_bytes(file) else file.stored_bytes
-    return Response(status_code=200, headers={**said_of(file, offset=offset), **told_by_head(file)})
+    return Response(status_code=200, headers={**upload_fields(file, offset=offset), **head_fields(file)})
 
 
 @router.patch(
@@ -165,8 +175,14 @@ async def patch(request: Request, upload_id: UploadId, caller: Preparing, servic
     if file.state is not FileState.RECEIVING:
         return _repeated(request, file, offset)
     known = None if length is None else whole_number("Upload-Length", length)
-    now_at = await _append(request, service, file, offset=offset, checksum=checksum, length=known)
-    return Response(status_code=204, headers=said_of(file, offset=now_at))
+    try:
+        now_at = await _append(request, service, file, offset=offset, checksum=checksum, length=known)
+    except UploadTakenOver:
+        file = await service.file(caller, file.id)
+        if file.state is FileState.RECEIVING:
+            raise
+        return _repeated(request, file, offset)
+    return Response(status_code=204, headers=upload_fields(file, offset=now_at))
 
 
 @router.delete(
@@ -182,9 +198,9 @@ async def delete(request: Request, upload_id: UploadId, caller: Preparing, servi
     file = await upload_at(service, caller, upload_id)
     if file.state in AT_ITS_END:
         raise refusal(file)
-    if file.state is not FileState.RECEIVING:
+    if file.state is not FileState.RECEIVING or not await end_unfinished(service, caller, file):
         caller.require(Scope.DELETE)
-    await delete_whole(service, caller, file.id, cancel=True)
+        await delete_whole(service, caller, file.id, cancel=True)
     return Response(status_code=204)
 
 
@@ -243,7 +259,7 @@ def _repeated(request: Request, file: File, offset: int) -> Response:
         raise refusal(file)
     if offset + (declared_length(request) or 0) != file.length:
         raise OffsetMismatch("The upload has all its bytes.", offset=file.length)
-    return Response(status_code=204, headers=said_of(file, offset=file.length))
+    return Response(status_code=204, headers=upload_fields(file, offset=file.length))
 
 
 def require_ordered(file: File) -> None:

@@ -19,7 +19,7 @@ METADATA_MAX_BYTES = 8 << 10
 ALWAYS = {"Tus-Resumable": VERSION, "Cache-Control": "no-store"}
 
 
-def abilities(*, max_bytes: int | None) -> dict[str, str]:
+def capability_fields(*, max_bytes: int | None) -> dict[str, str]:
     """Return the fields that say what this server can do."""
     known = {
         "Tus-Version": VERSION,
@@ -71,13 +71,13 @@ def _decoded(encoded: str) -> str:
         raise Malformed("Upload-Metadata must be keys, each followed by a value in base64 of UTF-8.") from None
 
 
-def said_of(file: File, *, offset: int | None = None) -> dict[str, str]:
+def upload_fields(file: File, *, offset: int | None = None) -> dict[str, str]:
     """Return the fields that an answer has about an upload."""
     fields = {**ALWAYS, "Upload-Offset": str(file.stored_bytes if offset is None else offset)}
     return {**fields, "Upload-Expires": http_date(upload_of(file).expires_at)}
 
 
-def told_by_head(file: File) -> dict[str, str]:
+def head_fields(file: File) -> dict[str, str]:
     """Return the further fields of the answer to HEAD."""
     upload = upload_of(file)
     length = {"Upload-Defer-Length": "1"} if upload.length_deferred else {"Upload-Length": str(file.length)}

@@ -111,7 +111,8 @@ def test_second_account_sees_nothing_of_the_first(
             for method in methods:
                 headers = {"content-sha256": sha256}
                 answer = alice.request(method, template.format(**ids), json=bodies.get(template), headers=headers)
-                assert problem(answer) == (404, "not_found"), (method, template)
+                assert answer.status_code == 404, (method, template)
+                assert method == "head" or problem(answer) == (404, "not_found"), (method, template)
                 tried += 1
     assert tried >= 14
     assert problem(alice.delete(f"/files/{file_id}?cancel=true")) == (404, "not_found")

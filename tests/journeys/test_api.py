@@ -206,7 +206,7 @@ def test_a_file_with_an_open_delivery_can_not_be_deleted(operator: Operator, sou
 def test_every_other_error_is_a_problem_document_too(operator: Operator) -> None:
     assert problem(operator.http.get("/nowhere"))[0] == 404
     assert problem(operator.http.put("/files"))[0] == 405
-    assert operator.http.put("/files").headers["allow"] == "GET"
+    assert operator.http.put("/files").headers["allow"] == "GET, POST"
     assert operator.http.put(f"/files/{'0' * 24}").headers["allow"] == "DELETE, GET"
     assert problem(operator.http.get("/files/"))[0] == 404
     assert problem(operator.http.get("/files/xyz"))[0] == 422

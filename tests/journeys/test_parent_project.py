@@ -30,7 +30,7 @@ def test_the_token_was_never_checked(operator: Operator) -> None:
     paths: dict[str, Any] = operator.http.get("/openapi.json").json()["paths"]
     open_to_all = {"/healthz", "/readyz", "/auth/token/", "/auth/revoke"}
     for path in set(paths) - open_to_all:
-        for method in paths[path]:
+        for method in set(paths[path]) - {"options"}:  # tus clients ask what is offered here before they have a token
             url = operator.system.url + re.sub(r"\{\w+\}", "0" * 24, path)
             assert httpx2.request(method.upper(), url, trust_env=False).status_code == 401, (method, path)
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.api.service import Api, serving
 from tests.api.uploads.process import Process, make_account, new_process
 from tests.contracts.ports import Ports
 
@@ -37,3 +38,10 @@ async def starting(ports: Ports) -> AsyncIterator[NewProcess]:
 @pytest.fixture
 async def process(starting: NewProcess) -> Process:
     return starting()
+
+
+@pytest.fixture
+async def api(ports: Ports, process: Process) -> AsyncIterator[Api]:
+    """Yield the api of the process."""
+    async with serving(ports, uploads=process.parts) as served:
+        yield served

@@ -1,8 +1,10 @@
 """One request that appends to an upload: what has arrived is stored, however the request ends."""
 
+import asyncio
 import base64
 import hashlib
 import random
+from collections.abc import AsyncIterator
 
 import pytest
 from starlette.requests import ClientDisconnect
@@ -24,7 +26,7 @@ from gridhaul.transfer.errors import (
 from gridhaul.transfer.grants import ContentGrant
 from gridhaul.transfer.model import File, Hint, Segment, TaskName
 from gridhaul.transfer.states import FileState, Layout
-from tests.api.uploads.bodies import body_of, cut
+from tests.api.uploads.bodies import body_of, cut, hanging
 from tests.api.uploads.conftest import NewProcess
 from tests.api.uploads.process import Process
 from tests.contracts.bytes_to_store import MIB, some_bytes
@@ -284,6 +286,63 @@ async def test_with_little_memory_segments_are_shorter_and_the_file_is_the_same(
     file = await process.create(len(LARGE))
     await process.append(file, body_of(cut(LARGE, PART)))
     await assert_stored(process, file, LARGE)
+
+
+@pytest.mark.parametrize("requests", [2, 3, 8])
+async def test_small_files_that_fill_the_memory_together_do_not_wait_for_each_other(
+    starting: NewProcess, requests: int
+) -> None:
+    """Each request holds whole chunks when it comes to its last one, and all of them together hold all the memory."""
+    process, whole = starting(memory_chunks=16 * requests), asyncio.Barrier(requests)
+    data = some_bytes(4 * MIB + 5)  # a quarter of the memory is for chunks: 4 for each request
+
+    async def upload() -> None:
+        async def body() -> AsyncIterator[bytes]:
+            yield data[: 4 * MIB]
+            await whole.wait()
+            yield data[4 * MIB :]
+
+        file = await process.create(len(data))
+        await process.append(file, body())
+        assert await process.stored(file) == data
+
+    async with asyncio.timeout(10), asyncio.TaskGroup() as group:
+        for _ in range(requests):
+            group.create_task(upload())
+
+
+async def test_bytes_of_slow_clients_do_not_hold_up_others(starting: NewProcess) -> None:
+    process = starting(memory_chunks=16)  # 4 chunks may be on their way
+    slow, all_taken = await process.create(None), asyncio.Event()
+    hanging_request = asyncio.create_task(
+        process.append(slow, hanging(cut(some_bytes(3 * MIB), PART), all_taken=all_taken))
+    )
+    await all_taken.wait()
+    async with asyncio.timeout(10):
+        for data in (SMALL, LARGE):
+            file = await process.create(len(data))
+            await process.append(file, body_of(cut(data, PART)))
+            assert await process.stored(file) == data
+    hanging_request.cancel()
+    await asyncio.wait([hanging_request])
+
+
+async def test_slow_client_gives_up_its_memory_with_the_next_part_of_its_body(starting: NewProcess) -> None:
+    process = starting(memory_chunks=16)
+    memory = process.parts.memory
+
+    async def body() -> AsyncIterator[bytes]:
+        yield some_bytes(3 * MIB)
+        await memory.take_chunk()  # the last one, for another request
+        yield b"x"
+        async with asyncio.timeout(10):
+            while memory.is_short:  # noqa: ASYNC110 - nobody tells when memory is free
+                await asyncio.sleep(0.01)
+
+    slow = await process.create(None)
+    await process.append(slow, body())
+    assert (await process.file(slow.id)).stored_bytes == 3 * MIB + 1
+    memory.free_chunks(1)
 
 
 @pytest.mark.parametrize("data", [b"", LARGE], ids=["empty", "large"])

@@ -1,0 +1,27 @@
+"""The SHA-256 that a client names for all bytes of a file."""
+
+import re
+
+from gridhaul.outgoing.headers import read_repr_digest
+from gridhaul.transfer.errors import DigestMismatch, Malformed
+
+
+def sha256_in_hex(text: str | None) -> str | None:
+    """Return the SHA-256 that the text has in hex, in lower case; None if there is no text. Raises Malformed."""
+    if text is None:
+        return None
+    if not re.fullmatch("[0-9A-Fa-f]{64}", text):
+        raise Malformed("A SHA-256 has 64 hex digits.")
+    return text.lower()
+
+
+def sha256_in_fields(*, repr_digest: str | None, content_sha256: str | None) -> str | None:
+    """Return the SHA-256 that the fields Repr-Digest (RFC 9530) or Content-SHA256 name; None if neither does.
+
+    Raises DigestMismatch if the two fields differ, and Malformed.
+    """
+    in_repr_digest = read_repr_digest(repr_digest) if repr_digest else None
+    in_hex = sha256_in_hex(content_sha256)
+    if in_repr_digest and in_hex and in_repr_digest != in_hex:
+        raise DigestMismatch("Two digests are named for the file, and they differ; name only its SHA-256.")
+    return in_repr_digest or in_hex
