@@ -1,5 +1,6 @@
 """The choice of the name that a delivery's object gets at its target, before a byte is sent."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from gridhaul.transfer.errors import NotAnObject, ObjectExists, ObjectNameBusy, OutcomeUnknown
@@ -28,7 +29,7 @@ async def hold_first_name(deliveries: HeldNames, delivery: Delivery) -> str | No
     So a delivery keeps its name against later ones while its target is away. Return None if another delivery holds the
     name, and this one may get another name. Raises ObjectNameBusy.
     """
-    name = _candidates(delivery)[0]
+    name = next(_candidates(delivery))
     if await deliveries.hold_name(delivery.lease, name):
         return name
     if delivery.if_exists is IfExists.RENAME:
@@ -128,11 +129,15 @@ def may_be_ours(delivery: Delivery, before: RemoteObject | None, found: RemoteOb
     return (found.length or 0) <= delivery.length and not was_there(before, found)
 
 
-def _candidates(delivery: Delivery) -> list[str]:
+def _candidates(delivery: Delivery) -> Iterator[str]:
+    """Yield the names that the delivery may get, in the order in which they are tried."""
     if delivery.if_exists is not IfExists.RENAME:
-        return [delivery.object_name]
-    names = [renamed(delivery.object_name, number) for number in range(NAMES_TRIED_AT_MOST)]
-    return names if delivery.final_name is None else [delivery.final_name, *names]
+        yield delivery.object_name
+        return
+    if delivery.final_name is not None:
+        yield delivery.final_name
+    for number in range(NAMES_TRIED_AT_MOST):
+        yield renamed(delivery.object_name, number)
 
 
 async def _inspect(delivery: Delivery, objects: ObjectReader, name: str) -> RemoteObject | None:
