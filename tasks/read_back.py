@@ -8,7 +8,7 @@ from gridhaul.transfer.grants import ContentGrant
 from gridhaul.transfer.model import Content, File, Seal, Segment
 from gridhaul.transfer.ports.contents import Chunks
 from gridhaul.transfer.states import FileState
-from gridhaul.transfer.stored import require_named_digest, said_of_stored
+from gridhaul.transfer.stored import fields_of_stored, require_named_digest
 from tasks.attempt import Meter, Tenure
 from tasks.runtime import Runtime
 
@@ -31,7 +31,7 @@ async def _seal(runtime: Runtime, file: File, tenure: Tenure, meter: Meter) -> N
         await in_thread(chunks.close)
     require_named_digest(file, seal)
     layout = await runtime.chunks.seal(ContentGrant(content_id=content.id, fence=file.fence), seal)
-    await runtime.files.finish(file.lease, FileState.STORED, **said_of_stored(seal, layout), rate=meter.rate)
+    await runtime.files.finish(file.lease, FileState.STORED, **fields_of_stored(seal, layout), rate=meter.rate)
 
 
 async def _open(runtime: Runtime, file: File, tenure: Tenure) -> Content:

@@ -19,7 +19,7 @@ from gridhaul.transfer.bundle import BUNDLE_MAX_BYTES, WholeContent, first_bundl
 from gridhaul.transfer.errors import DatabaseUnavailable, GridhaulError, LeaseLost, StopRequested
 from gridhaul.transfer.model import File, Hint, RecordId, TaskName
 from gridhaul.transfer.states import FileState
-from gridhaul.transfer.stored import said_of_stored
+from gridhaul.transfer.stored import fields_of_stored
 from tasks.attempt import TICK_SECONDS
 from tasks.celery import app
 from tasks.one_by_one import one_by_one
@@ -145,7 +145,7 @@ async def _store(runtime: Runtime, files: Sequence[File], whole: Mapping[RecordI
     layouts = await runtime.chunks.store_whole(list(whole.values())) if whole else {}
     done = [file for file in files if file.id in whole and whole[file.id].id in layouts]
     if done:
-        fields = {file.lease: said_of_stored(whole[file.id].seal, layouts[whole[file.id].id]) for file in done}
+        fields = {file.lease: fields_of_stored(whole[file.id].seal, layouts[whole[file.id].id]) for file in done}
         await runtime.files.finish_all(fields, FileState.STORED)
     return done
 

@@ -23,7 +23,7 @@ from gridhaul.transfer.model import (
 )
 from gridhaul.transfer.origins import IfChanged
 from gridhaul.transfer.states import STORABLE, FileState
-from gridhaul.transfer.stored import said_of_stored
+from gridhaul.transfer.stored import fields_of_stored
 from tasks.attempt import Meter, Tenure
 from tasks.celery import app
 from tasks.finalize_file import deliver_file
@@ -90,7 +90,7 @@ async def _store(runtime: Runtime, file: File, tenure: Tenure, meter: Meter) -> 
     if file.expected is not None:
         file.expected.require(seal)
     layout = await runtime.chunks.seal(held.grant, seal)
-    await runtime.files.finish(file.lease, FileState.STORED, **said_of_stored(seal, layout), rate=meter.rate)
+    await runtime.files.finish(file.lease, FileState.STORED, **fields_of_stored(seal, layout), rate=meter.rate)
 
 
 async def _send(runtime: Runtime, file: File, source: Source, tenure: Tenure, meter: Meter) -> "tuple[_Held, Seal]":

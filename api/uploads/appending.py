@@ -22,7 +22,7 @@ from gridhaul.transfer.errors import (
 )
 from gridhaul.transfer.model import Failure, File, Hint, Seal, TaskName
 from gridhaul.transfer.states import FileState
-from gridhaul.transfer.stored import names_another_digest, require_named_digest, said_of_stored
+from gridhaul.transfer.stored import fields_of_stored, names_another_digest, require_named_digest
 
 
 async def append(
@@ -136,7 +136,7 @@ async def finish(parts: UploadParts, held: Held, digest: RunningDigest | None) -
     except GridhaulError:
         await _leave_to_worker(parts, file)
         return
-    await parts.files.finish(file.lease, FileState.STORED, **said_of_stored(seal, layout))
+    await parts.files.finish(file.lease, FileState.STORED, **fields_of_stored(seal, layout))
     _hint_deliveries(parts, file)
 
 
@@ -170,7 +170,7 @@ async def _finish_small(parts: UploadParts, held: Held, chunks: list[bytes]) -> 
     stored = await parts.chunks.store_whole([whole])
     if content_id not in stored:
         raise ChunkServiceFailed("The file was not stored; send it again.")
-    await parts.registry.finish_whole(held.lease, **said_of_stored(seal, stored[content_id]))
+    await parts.registry.finish_whole(held.lease, **fields_of_stored(seal, stored[content_id]))
     held.is_over = True
     _hint_deliveries(parts, file)
 

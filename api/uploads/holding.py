@@ -22,11 +22,11 @@ WATCH_SECONDS = 0.25
 
 
 class Held:
-    """An upload that this request holds. `losing` is set when the request is to store what it has and to end."""
+    """An upload that this request holds. `must_end` is set when the request has to store what it has and to end."""
 
     def __init__(self, file: File) -> None:
         self.file = file
-        self.losing = asyncio.Event()
+        self.must_end = asyncio.Event()
         self.is_over = False  # True: the upload is no longer RECEIVING, so there is nothing to let go
 
     @property
@@ -59,14 +59,14 @@ class Holdings:
                     await self._uploads.let_go(held.lease)
 
     async def watch(self) -> None:
-        """Tell the holders that are to end. Runs as long as the process."""
-        await repeat(self._tell_losing, every_seconds=WATCH_SECONDS, log=_log, name="watch_of_uploads")
+        """Tell the requests that have to end. Runs as long as the process."""
+        await repeat(self._tell_holders, every_seconds=WATCH_SECONDS, log=_log, name="watch_of_uploads")
 
-    async def _tell_losing(self) -> None:
+    async def _tell_holders(self) -> None:
         with suppress(DatabaseUnavailable):
-            for lease in await self._uploads.losing([*self._held]) if self._held else ():
+            for lease in await self._uploads.leases_to_end([*self._held]) if self._held else ():
                 if lease in self._held:
-                    self._held[lease].losing.set()
+                    self._held[lease].must_end.set()
 
     async def _take_over(self, file: File) -> File:
         holder, content_id = uuid4().hex, self._contents.new_id()

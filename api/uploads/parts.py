@@ -34,7 +34,7 @@ class UploadParts:
     digests: RunningDigests
     parallel_digests: ParallelDigests
     holdings: Holdings
-    late_seconds: float  # how long a request of a lost holder may still have an effect
+    late_seconds: float  # how long chunks may still be stored for an upload after it was taken by force
     stall_seconds: float  # how long a body may not arrive
     max_file_bytes: int | None = None
     public_url: str | None  # what the addresses of uploads begin with; None: as the request's own address begins

@@ -115,15 +115,15 @@ class Receiving:
     async def _read_until_end(self, body: AsyncIterator[bytes], committing: asyncio.Task[None]) -> Exception | None:
         """Return None if the body was read to its end, else what ended it early."""
         reading = asyncio.create_task(self._read(body))
-        losing = asyncio.create_task(self._held.losing.wait())
+        ending = asyncio.create_task(self._held.must_end.wait())
         try:
-            await asyncio.wait((reading, losing, committing), return_when=asyncio.FIRST_COMPLETED)
-            if losing.done() and not committing.done():  # take what has arrived already
+            await asyncio.wait((reading, ending, committing), return_when=asyncio.FIRST_COMPLETED)
+            if ending.done() and not committing.done():  # take what has arrived already
                 await asyncio.wait((reading, committing), timeout=GRACE_SECONDS, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            for task in (reading, losing):
+            for task in (reading, ending):
                 task.cancel()
-            await asyncio.wait((reading, losing))
+            await asyncio.wait((reading, ending))
         if committing.done():
             committing.result()
         if reading.cancelled():

@@ -112,7 +112,7 @@ class MongoUploads(MongoFiles):
     async def let_go(self, lease: Lease) -> None:
         await self._collection.update_one(_held(lease), [*self._pipeline({}, **NO_HOLDER), *self._lives_on])
 
-    async def losing(self, leases: Collection[Lease]) -> Collection[Lease]:
+    async def leases_to_end(self, leases: Collection[Lease]) -> Collection[Lease]:
         wanted = {"_id": {"$in": [ObjectId(lease.record_id) for lease in leases]}, **RECEIVING}
         fields = {"fence": 1, "upload.asked_to_let_go": 1}
         fences = {

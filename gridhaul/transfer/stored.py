@@ -1,11 +1,11 @@
-"""The end of storing, the same however a file was stored: what its record says, and what its bytes have to be."""
+"""The end of storing: the fields of the record of a STORED file, and the comparison with the digest a client named."""
 
 from gridhaul.transfer.errors import UploadDigestMismatch
 from gridhaul.transfer.model import File, Seal
 from gridhaul.transfer.states import Layout
 
 
-def said_of_stored(seal: Seal, layout: Layout) -> dict[str, object]:
+def fields_of_stored(seal: Seal, layout: Layout) -> dict[str, object]:
     """Return the fields of a stored file's record."""
     return {
         "sha256": seal.sha256,

@@ -99,7 +99,7 @@ class MemoryUploads(MemoryFiles):
             self._write(row)
             self._live_on(row)
 
-    async def losing(self, leases: Collection[Lease]) -> Collection[Lease]:
+    async def leases_to_end(self, leases: Collection[Lease]) -> Collection[Lease]:
         return [lease for lease in leases if not self._stays(lease)]
 
     async def finish_whole(self, lease: Lease, **fields: object) -> None:

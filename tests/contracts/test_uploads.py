@@ -155,7 +155,7 @@ async def test_unknown_upload_is_neither_taken_nor_asked_for(uploads: AllUploads
     assert not await uploads.ask_to_let_go(unknown)
     assert await uploads.expire(unknown) is None
     await uploads.let_go(Lease(record_id=unknown, fence=1))
-    assert list(await uploads.losing([Lease(record_id=unknown, fence=1)])) == [Lease(record_id=unknown, fence=1)]
+    assert list(await uploads.leases_to_end([Lease(record_id=unknown, fence=1)])) == [Lease(record_id=unknown, fence=1)]
 
 
 @pytest.mark.parametrize(
@@ -197,18 +197,18 @@ async def test_holder_that_is_asked_is_told_and_the_next_one_is_not(uploads: All
     file = await created(uploads)
     assert not await uploads.ask_to_let_go(file.id)
     one, beside = await taken(uploads, file), await held(uploads)
-    assert list(await uploads.losing([one.lease, beside.lease])) == []
+    assert list(await uploads.leases_to_end([one.lease, beside.lease])) == []
     assert await uploads.ask_to_let_go(file.id)
-    assert list(await uploads.losing([one.lease, beside.lease])) == [one.lease]
+    assert list(await uploads.leases_to_end([one.lease, beside.lease])) == [one.lease]
     await uploads.advance(one.lease, offset=0, to_offset=5)
     await uploads.let_go(one.lease)
     two = await taken(uploads, file, holder="two")
-    assert list(await uploads.losing([one.lease, two.lease])) == [one.lease]
+    assert list(await uploads.leases_to_end([one.lease, two.lease])) == [one.lease]
     assert not upload_of(two).asked_to_let_go
 
 
 async def test_no_lease_is_lost_if_none_is_asked_for(uploads: AllUploads) -> None:
-    assert list(await uploads.losing([])) == []
+    assert list(await uploads.leases_to_end([])) == []
 
 
 async def test_offset_moves_only_from_where_it_is(uploads: AllUploads) -> None:
@@ -282,7 +282,7 @@ async def test_writes_of_a_former_holder_are_refused_and_change_nothing(
         with pytest.raises(LeaseLost):
             await write
     await uploads.let_go(file.lease)
-    assert list(await uploads.losing([file.lease])) == [file.lease]
+    assert list(await uploads.leases_to_end([file.lease])) == [file.lease]
     assert await seen(uploads, file) == before
 
 

@@ -75,8 +75,8 @@ class Uploads(Protocol):
     async def let_go(self, lease: Lease) -> None:
         """End the holding. The upload's time to expire begins anew. Do nothing if the file is no longer held."""
 
-    async def losing(self, leases: Collection[Lease]) -> Collection[Lease]:
-        """Return those of the leases whose holders are to end: they were asked to, or hold the file no more."""
+    async def leases_to_end(self, leases: Collection[Lease]) -> Collection[Lease]:
+        """Return the leases whose requests have to end: another request has asked for the upload, or has taken it."""
 
     async def finish_whole(self, lease: Lease, **fields: object) -> None:
         """Move a file, all of whose bytes are stored and sealed, to STORED, with these fields of its record."""
