@@ -9,6 +9,7 @@ from types import FrameType
 
 STDOUT = 1
 PATIENCE_SECONDS = 2.0
+SHOW_CURSOR = b"\x1b[?25h"  # DECTCEM of ECMA-48 terminals
 _interrupted_at: float | None = None
 
 
@@ -50,6 +51,8 @@ def _interrupt_once(number: int, _frame: FrameType | None) -> None:
         _interrupted_at = now
         raise KeyboardInterrupt
     if now - _interrupted_at > PATIENCE_SECONDS:
+        if sys.stderr is not None and sys.stderr.isatty():
+            os.write(sys.stderr.fileno(), SHOW_CURSOR)  # a bar has hidden it
         os._exit(128 + number)
 
 

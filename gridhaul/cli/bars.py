@@ -2,22 +2,20 @@
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 
 from rich.console import Console, ConsoleOptions, Group, RenderResult
-from rich.live import Live
 from rich.text import Text
 
 from gridhaul.cli import phases, text
+from gridhaul.cli.terminal import MARGIN_COLUMNS, FittedLine, say
 from gridhaul.client import Transfer
 from gridhaul.client.records import DeliveryRecord, FileRecord
 
 WORD_COLUMNS = len("reading back")
 BAR_COLUMNS = 4  # the shortest bar; a detail that leaves less room is replaced by a shorter one
-MARGIN_COLUMNS = len("^C^C")  # a terminal echoes Ctrl-C behind the last line, which must not wrap
 SPEED_SECONDS = 10.0
 WORDS = {"STREAMING": "delivering"}
 PARTS = ("━", "─")  # what is done, and what is not; both can be told apart without colours
@@ -105,15 +103,15 @@ class Bars:
         self._console = console
         self._clock = clock
         self._speeds = (Speed(), Speed(), Speed())
-        self._title: list[Text] = []
+        self._title: list[FittedLine] = []
         self._bars: list[Bar] = []
-        self._note: list[_Note] = []
+        self._note: list[FittedLine] = []
 
     def __rich__(self) -> Group:
         return Group(*self._title, *self._bars, *self._note)
 
     def title(self, line: str) -> None:
-        self._title = [Text(text.safe(line), no_wrap=True, overflow="ellipsis")]
+        self._title = [FittedLine(line=line)]
 
     def show(self, transfer: Transfer) -> None:
         storing, delivering, reading_back = self._speeds
@@ -123,14 +121,15 @@ class Bars:
             if delivery["checked_bytes"]:
                 bars.append(self._reading_back(delivery, reading_back))
         self._bars = bars
-        why = phases.reason(transfer)
-        self._note = [_Note(line=why, ending=phases.next_attempt(transfer))] if why else []
+        why, until = phases.reason(transfer), phases.next_attempt(transfer)
+        ending = f"; {until}" if until else ""
+        self._note = [FittedLine(line=why, ending=ending, style="yellow")] if why else []
 
     def say(self, line: str) -> None:
-        self._console.print(Text(text.safe(line)), soft_wrap=True)
+        say(self._console, line)
 
     def note(self, line: str) -> None:
-        self._note = [_Note(line=line, ending="")]
+        self._note = [FittedLine(line=line, style="yellow")]
 
     def _storing(self, file: FileRecord, speed: Speed) -> Bar:
         done = phases.stored_bytes(file)
@@ -149,29 +148,3 @@ class Bars:
     def _bar(self, word: str, done: int, length: int | None, speed: Speed, *, over: bool) -> Bar:
         rate = speed.after(done, self._clock())
         return Bar(word=WORDS.get(word, word.lower()), done_bytes=done, length_bytes=length, rate=rate, over=over)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Note:
-    """A line whose ending stays when the line is too long for the terminal."""
-
-    line: str
-    ending: str
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        ending = f"; {self.ending}" if self.ending else ""
-        shown = Text(text.safe(self.line), style="yellow")
-        shown.truncate(max(options.max_width - MARGIN_COLUMNS - len(ending), 1), overflow="ellipsis")
-        yield shown.append(ending)
-
-
-@contextmanager
-def drawn_bars(console: Console) -> Iterator[Bars]:
-    """Yield bars that are drawn on the terminal. They stay there after a normal end, and vanish after an exception."""
-    bars = Bars(console)
-    with Live(console=console, get_renderable=bars.__rich__, refresh_per_second=5) as live:
-        try:
-            yield bars
-        except BaseException:
-            live.transient = True
-            raise

@@ -5,16 +5,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
-import typer
 from rich.console import Console, ConsoleOptions, Group, RenderResult
-from rich.live import Live
 from rich.text import Text
 
 from gridhaul.cli import text
-from gridhaul.cli.bars import MARGIN_COLUMNS, WORDS, Bar
+from gridhaul.cli.bars import WORDS, Bar
 from gridhaul.cli.batch_progress import BatchLook, Member, Totals, counts_line, reason, reason_code, word
 from gridhaul.cli.display import Speaker
+from gridhaul.cli.said_lines import SaidLines
 from gridhaul.cli.table import fitted, shortened
+from gridhaul.cli.terminal import MARGIN_COLUMNS, FittedLine, drawn, say, stderr_terminal
 from gridhaul.client.batch_records import BATCH_OVER
 
 LINE_SECONDS = 10.0
@@ -33,15 +33,13 @@ class BatchDisplay(Speaker, Protocol):
         """Show the reason to wait, until the next `show`."""
 
 
-class BatchLines:
+class BatchLines(SaidLines):
     """A display for logs: a line when the state or the reason to wait changes, else every 10 s."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
+        super().__init__(clock)
         self._totals = Totals(clock)
         self._topic = ("", "")
-        self._last_line = ""
-        self._last_time = 0.0
 
     def title(self, line: str) -> None:
         self.say(line)
@@ -49,19 +47,11 @@ class BatchLines:
     def show(self, look: BatchLook) -> None:
         total = self._totals.after(look)
         topic = (look.batch["state"], reason_code(look))
-        if topic != self._topic or self._clock() - self._last_time >= LINE_SECONDS:
+        if topic != self._topic or self._is_due(LINE_SECONDS):
             self._topic = topic
             counts = counts_line(look.batch)
             done = f" {text.progress(total.done_bytes, total.length_bytes, total.rate)}" if counts else ""
             self.say("; ".join(filter(None, (f"{word(look.batch)}{done}", counts, reason(look)))))
-
-    def say(self, line: str) -> None:
-        self._last_line, self._last_time = line, self._clock()
-        typer.echo(text.safe(line), err=True)
-
-    def note(self, line: str) -> None:
-        if line != self._last_line:
-            self.say(line)
 
 
 class BatchBar:
@@ -70,27 +60,27 @@ class BatchBar:
     def __init__(self, console: Console, clock: Callable[[], float] = time.monotonic) -> None:
         self._console = console
         self._totals = Totals(clock)
-        self._title: list[_Line] = []
-        self._total: list[Bar | _Line | _MemberLine] = []
-        self._note: list[_Line] = []
+        self._title: list[FittedLine] = []
+        self._total: list[Bar | FittedLine | _MemberLine] = []
+        self._note: list[FittedLine] = []
 
     def __rich__(self) -> Group:
         return Group(*self._title, *self._total, *self._note)
 
     def title(self, line: str) -> None:
-        self._title = [_Line(line)]
+        self._title = [FittedLine(line=line)]
 
     def show(self, look: BatchLook) -> None:
         counts, why = counts_line(look.batch), reason(look)
         members = (look.moving or look.waiting)[:MEMBERS_SHOWN]
-        self._total = [self._bar(look), *([_Line(counts)] if counts else []), *map(_MemberLine, members)]
-        self._note = [_Line(why, style="yellow")] if why else []
+        self._total = [self._bar(look), *([FittedLine(line=counts)] if counts else []), *map(_MemberLine, members)]
+        self._note = [FittedLine(line=why, style="yellow")] if why else []
 
     def say(self, line: str) -> None:
-        self._console.print(Text(text.safe(line)), soft_wrap=True)
+        say(self._console, line)
 
     def note(self, line: str) -> None:
-        self._note = [_Line(line, style="yellow")]
+        self._note = [FittedLine(line=line, style="yellow")]
 
     def _bar(self, look: BatchLook) -> Bar:
         total = self._totals.after(look)
@@ -101,18 +91,6 @@ class BatchBar:
             rate=total.rate,
             over=look.batch["state"] in BATCH_OVER and total.done_bytes == total.length_bytes,
         )
-
-
-class _Line:
-    """A line that is cut at the terminal's width."""
-
-    def __init__(self, line: str, style: str = "") -> None:
-        self._line = Text(text.safe(line), style=style)
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        line = self._line.copy()
-        line.truncate(max(options.max_width - MARGIN_COLUMNS, 1), overflow="ellipsis")
-        yield line
 
 
 class _MemberLine:
@@ -133,14 +111,9 @@ class _MemberLine:
 @contextmanager
 def batch_display() -> Iterator[BatchDisplay]:
     """Yield the display that fits stderr. The last bar stays after a normal end, and vanishes after an exception."""
-    console = Console(stderr=True)
-    if not console.file.isatty() or console.is_dumb_terminal:
+    console = stderr_terminal()
+    if console is None:
         yield BatchLines()
         return
-    bar = BatchBar(console)
-    with Live(console=console, get_renderable=bar.__rich__, refresh_per_second=5) as live:
-        try:
-            yield bar
-        except BaseException:
-            live.transient = True
-            raise
+    with drawn(BatchBar(console), console) as bar:
+        yield bar

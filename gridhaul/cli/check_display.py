@@ -6,11 +6,10 @@ from contextlib import contextmanager
 from typing import Protocol
 
 import typer
-from rich.console import Console, Group
-from rich.live import Live
-from rich.text import Text
+from rich.console import Group
 
-from gridhaul.cli.bars import MARGIN_COLUMNS, WORD_COLUMNS, Bar
+from gridhaul.cli.bars import WORD_COLUMNS, Bar
+from gridhaul.cli.terminal import FittedLine, drawn, stderr_terminal
 from gridhaul.cli.text import LONGEST_ESTIMATE_SECONDS, clause, obstacle_code, safe, size
 from gridhaul.client.records import CheckRecord
 from gridhaul.transfer.checks import Stage
@@ -64,11 +63,11 @@ class CheckBar:
         if check is None:
             return Group()
         note = _note(check)
-        return Group(_Line(self._title), self._stage_line(check), *([_Line(note)] if note else []))
+        return Group(FittedLine(line=self._title), self._stage_line(check), *([FittedLine(line=note)] if note else []))
 
-    def _stage_line(self, check: CheckRecord) -> "Bar | _Line":
+    def _stage_line(self, check: CheckRecord) -> Bar | FittedLine:
         if check["stage"] != Stage.CONTENTS:
-            return _Line(f"{stage(check):<{WORD_COLUMNS}} {done(check)}")
+            return FittedLine(line=f"{stage(check):<{WORD_COLUMNS}} {done(check)}")
         compared, total = check["checked_bytes"], check["total_bytes"] or 0
         length, rate = max(compared, total), self._rate.of(check)
         over = compared >= length > 0
@@ -98,13 +97,12 @@ class ComparingRate:
 @contextmanager
 def check_display() -> Iterator[CheckDisplay]:
     """Yield the display that fits stderr. The bar vanishes at the end."""
-    console = Console(stderr=True)
-    if console.file.isatty() and not console.is_dumb_terminal:
-        bar = CheckBar()
-        with Live(console=console, get_renderable=bar.__rich__, refresh_per_second=5, transient=True):
-            yield bar
-    else:
+    console = stderr_terminal()
+    if console is None:
         yield CheckLines()
+        return
+    with drawn(CheckBar(), console, transient=True) as bar:
+        yield bar
 
 
 def stage(check: CheckRecord) -> str:
@@ -126,15 +124,3 @@ def _note(check: CheckRecord) -> str:
     found = f"{check['found']} found" if check["found"] else ""
     waiting = f"waiting: {clause(check['waiting']['detail'])}" if check["waiting"] else ""
     return "; ".join(filter(None, (found, waiting)))
-
-
-class _Line:
-    """A line that ends with an ellipsis if it is longer than the terminal is wide."""
-
-    def __init__(self, line: str) -> None:
-        self._line = line
-
-    def __rich_console__(self, console: Console, options: object) -> Iterator[Text]:
-        shown = Text(safe(self._line))
-        shown.truncate(max(console.width - MARGIN_COLUMNS, 1), overflow="ellipsis")
-        yield shown

@@ -5,11 +5,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
-import typer
-from rich.console import Console
-
 from gridhaul.cli import phases, text
-from gridhaul.cli.bars import drawn_bars
+from gridhaul.cli.bars import Bars
+from gridhaul.cli.said_lines import SaidLines
+from gridhaul.cli.terminal import drawn, stderr_terminal
 from gridhaul.client import Transfer
 
 LINE_SECONDS = 5.0
@@ -31,15 +30,13 @@ class Display(Speaker, Protocol):
         """Show the reason to wait, until the next `show`."""
 
 
-class Lines:
+class Lines(SaidLines):
     """A display for logs: a line when the state or the reason to wait changes, else every 5 s if bytes have moved."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
+        super().__init__(clock)
         self._topic: tuple[str | None, ...] = ()
         self._progress = ""
-        self._last_line = ""
-        self._last_time = 0.0
 
     def title(self, line: str) -> None:
         self.say(line)
@@ -47,29 +44,21 @@ class Lines:
     def show(self, transfer: Transfer) -> None:
         topic = (_phase(transfer), phases.reason_code(transfer), transfer.current["next_attempt_at"])
         progress = _progress(transfer)
-        due = self._clock() - self._last_time >= LINE_SECONDS and progress != self._progress
+        due = self._is_due(LINE_SECONDS) and progress != self._progress
         if topic != self._topic or due:
             self._topic, self._progress = topic, progress
             self.say(_line(transfer))
 
-    def note(self, line: str) -> None:
-        if line != self._last_line:
-            self.say(line)
-
-    def say(self, line: str) -> None:
-        self._last_line, self._last_time = line, self._clock()
-        typer.echo(text.safe(line), err=True)
-
 
 @contextmanager
 def display() -> Iterator[Display]:
-    """Yield the display that fits stderr."""
-    console = Console(stderr=True)
-    if console.file.isatty() and not console.is_dumb_terminal:
-        with drawn_bars(console) as bars:
-            yield bars
-    else:
+    """Yield the display that fits stderr. The bars stay after a normal end, and vanish after an exception."""
+    console = stderr_terminal()
+    if console is None:
         yield Lines()
+        return
+    with drawn(Bars(console), console) as bars:
+        yield bars
 
 
 def _phase(transfer: Transfer) -> str:

@@ -14,7 +14,7 @@ from gridhaul.cli.connection import connect, say
 from gridhaul.cli.exits import Exit, Interrupted, exit_codes, leave
 from gridhaul.cli.get_display import GetDisplay, get_display
 from gridhaul.cli.ids import id_of, resolve
-from gridhaul.cli.options import text_or_none
+from gridhaul.cli.options import Connections, text_or_none
 from gridhaul.cli.text import safe, size
 from gridhaul.client import Client
 from gridhaul.client.partial_file import (
@@ -51,10 +51,10 @@ def get(
             help="Where to save the file; - means stdout. Without it: under its name, in the current directory.",
         ),
     ] = None,
-    connections: Annotated[
-        int, typer.Option(min=1, max=16, help="How many parts of the file are received at once.")
-    ] = 4,
-    force: Annotated[bool, typer.Option("--force", help="Replace FILE if it exists.")] = False,
+    connections: Connections = 4,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace FILE if it exists; a link is replaced, not followed.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Download a stored file, and verify it as a whole before it gets its name.
@@ -112,6 +112,8 @@ def _require_usable(destination: Path, *, force: bool) -> None:
     try:
         if destination.is_dir():
             leave(Exit.USAGE, f"gridhaul: {destination} is a directory; give the name of a file in it with -o FILE")
+        if destination.exists() and not destination.is_file():
+            leave(Exit.USAGE, f"gridhaul: {destination} is not a regular file; -o - writes to stdout")
         if not force:
             require_free(destination)
     except DestinationTaken:
@@ -142,7 +144,8 @@ def _save(
     except BytesDiffer:
         _leave_differing(file, "What arrived is removed; run the command again.")
     except OSError as error:
-        leave(Exit.FAILED, f"gridhaul: {destination} cannot be written: {error.strerror}. {kept}")
+        about = f"gridhaul: {destination} cannot be written: {error.strerror}"
+        leave(Exit.FAILED, f"{about}. {kept}" if partial_path(destination, sha256=sha256).is_file() else about)
 
 
 def _write_out(client: Client, record_id: str, display: GetDisplay, *, connections: int) -> None:

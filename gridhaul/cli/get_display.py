@@ -5,15 +5,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
-import typer
-from rich.console import Console, Group
-from rich.live import Live
-from rich.text import Text
+from rich.console import Group
 
 from gridhaul.cli import text
 from gridhaul.cli.bars import Bar, Speed
-
-LINE_SECONDS = 5.0
+from gridhaul.cli.display import LINE_SECONDS
+from gridhaul.cli.said_lines import SaidLines
+from gridhaul.cli.terminal import FittedLine, drawn, stderr_terminal
 
 
 class GetDisplay(Protocol):
@@ -27,28 +25,23 @@ class GetDisplay(Protocol):
         """Show the reason to wait, until the next `show`."""
 
 
-class Lines:
+class Lines(SaidLines):
     """A display for logs: a line at the beginning, at the end, and every 5 s between if bytes have arrived."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
+        super().__init__(clock)
         self._speed = Speed()
         self._length_bytes = 0
-        self._last_time: float | None = None
 
     def begin(self, title: str, length_bytes: int) -> None:
         self._length_bytes = length_bytes
-        self.note(title)
+        self.say(title)
+        self._begin_stage()
 
     def show(self, done_bytes: int) -> None:
-        now = self._clock()
-        rate = self._speed.after(done_bytes, now)
-        if self._last_time is None or done_bytes == self._length_bytes or now - self._last_time >= LINE_SECONDS:
-            self._last_time = now
-            self.note(text.progress(done_bytes, self._length_bytes, rate))
-
-    def note(self, line: str) -> None:
-        typer.echo(text.safe(line), err=True)
+        rate = self._speed.after(done_bytes, self._clock())
+        if self._is_due(LINE_SECONDS) or done_bytes == self._length_bytes:
+            self.say(text.progress(done_bytes, self._length_bytes, rate))
 
 
 class BarOfGet:
@@ -58,15 +51,15 @@ class BarOfGet:
         self._clock = clock
         self._speed = Speed()
         self._length_bytes = 0
-        self._shown: list[Text | Bar] = []
-        self._note: list[Text] = []
+        self._shown: list[FittedLine | Bar] = []
+        self._note: list[FittedLine] = []
 
     def __rich__(self) -> Group:
         return Group(*self._shown, *self._note)
 
     def begin(self, title: str, length_bytes: int) -> None:
         self._length_bytes = length_bytes
-        self._shown = [_line(title)]
+        self._shown = [FittedLine(line=title)]
 
     def show(self, done_bytes: int) -> None:
         bar = Bar(
@@ -79,24 +72,15 @@ class BarOfGet:
         self._shown, self._note = [*self._shown[:1], bar], []
 
     def note(self, line: str) -> None:
-        self._note = [_line(line, style="yellow")]
+        self._note = [FittedLine(line=line, style="yellow")]
 
 
 @contextmanager
 def get_display() -> Iterator[GetDisplay]:
     """Yield the display that fits stderr. A bar stays after a normal end, and vanishes after an exception."""
-    console = Console(stderr=True)
-    if not console.file.isatty() or console.is_dumb_terminal:
+    console = stderr_terminal()
+    if console is None:
         yield Lines()
         return
-    bar = BarOfGet()
-    with Live(console=console, get_renderable=bar.__rich__, refresh_per_second=5, redirect_stdout=False) as live:
-        try:
-            yield bar
-        except BaseException:
-            live.transient = True
-            raise
-
-
-def _line(line: str, *, style: str = "") -> Text:
-    return Text(text.safe(line), style=style, no_wrap=True, overflow="ellipsis")
+    with drawn(BarOfGet(), console, redirect_stdout=False) as bar:
+        yield bar

@@ -51,6 +51,7 @@ def username_or_none(value: str | None) -> str | None:
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 JsonLines = Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")]
+Connections = Annotated[int, typer.Option(min=1, max=16, help="How many parts of a large file travel at once.")]
 LoginName = Annotated[
     str | None,
     typer.Option(

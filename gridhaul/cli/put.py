@@ -10,7 +10,7 @@ import typer
 from gridhaul.cli.batch_options import Prefix, Sha256Sums
 from gridhaul.cli.connection import connect
 from gridhaul.cli.exits import Exit, exit_codes, leave
-from gridhaul.cli.options import Json, text_or_none, texts_of
+from gridhaul.cli.options import Connections, Json, text_or_none, texts_of
 from gridhaul.cli.put_display import PutDisplay, put_display
 from gridhaul.cli.put_files import Outcome, PutOptions, Putting
 from gridhaul.cli.put_following import follow
@@ -22,42 +22,51 @@ from gridhaul.cli.text import counted, size
 from gridhaul.client import Client
 from gridhaul.client.upload_state import UploadNotes
 from gridhaul.process.settings import CommandSettings, state_directory
+from gridhaul.transfer.errors import InvalidValue
+from gridhaul.transfer.naming import check_object_name
 
 PATIENCE_SECONDS = 600.0
 KEPT = "What is stored is kept; the same command goes on from there."
-LOST = "What was sent goes away by itself; the standard input must be sent from its start again."
+LOST = (
+    "The standard input cannot go on, and must be sent from its start again. If all of it had arrived, the file is "
+    "stored all the same: look with `gridhaul ls` first."
+)
+
+
+Files = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="FILE...",
+        callback=texts_of,
+        help="Files and directories of this machine; - means the standard input. A directory keeps its name in the "
+        "names of its files, unless its path ends with /.",
+    ),
+]
+Targets = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--to",
+        metavar="TARGET",
+        callback=texts_of,
+        help="Deliver each file to this target once it is stored. Repeatable.",
+    ),
+]
+Name = Annotated[
+    str | None,
+    typer.Option("--name", metavar="NAME", callback=text_or_none, help="The name of a single FILE on the server."),
+]
+Resume = Annotated[
+    bool, typer.Option("--resume/--no-resume", help="Go on with what an earlier command has begun, or begin anew.")
+]
 
 
 def put(
-    files: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="FILE...",
-            callback=texts_of,
-            help="Files and directories of this machine; - means the standard input. A directory keeps its name in the "
-            "names of its files, unless its path ends with /.",
-        ),
-    ],
-    targets: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--to",
-            metavar="TARGET",
-            callback=texts_of,
-            help="Deliver each file to this target once it is stored. Repeatable.",
-        ),
-    ] = None,
-    name: Annotated[
-        str | None,
-        typer.Option("--name", metavar="NAME", callback=text_or_none, help="The name of a single FILE on the server."),
-    ] = None,
+    files: Files,
+    targets: Targets = None,
+    name: Name = None,
     prefix: Prefix = None,
-    connections: Annotated[
-        int, typer.Option(min=1, max=16, help="How many parts of a large file are sent at once.")
-    ] = 4,
-    resume: Annotated[
-        bool, typer.Option("--resume/--no-resume", help="Go on with what an earlier command has begun, or begin anew.")
-    ] = True,
+    connections: Connections = 4,
+    resume: Resume = True,
     sha256sums: Sha256Sums = None,
     as_json: Json = False,
 ) -> None:
@@ -89,8 +98,14 @@ def _require_fitting(files: list[str], name: str | None, prefix: str | None) -> 
     """Raise BadParameter for arguments that exclude each other."""
     if STDIN in files and (len(files) > 1 or name is None or prefix is not None):
         raise typer.BadParameter("the standard input goes alone, and needs --name without --prefix")
-    if name is not None and (len(files) > 1 or prefix is not None):
+    if name is None:
+        return
+    if len(files) > 1 or prefix is not None:
         raise typer.BadParameter("--name names a single file; --prefix comes before the names of several")
+    try:
+        check_object_name(name)
+    except InvalidValue as error:
+        raise typer.BadParameter(f"--name: {error.detail}") from None
 
 
 def _put_stdin(name: str, targets: tuple[str, ...]) -> Outcome:
@@ -112,7 +127,7 @@ def _put_files(files: list[LocalFile], targets: tuple[str, ...], *, connections:
         return Putting(client, notes, options, display).send(files)
 
     outcomes = _followed(send, targets, KEPT)
-    if all(outcome.file and outcome.file["state"] == "STORED" for outcome in outcomes):
+    if not any(outcome.error for outcome in outcomes):
         for outcome in outcomes:
             outcome.forget()
     return outcomes

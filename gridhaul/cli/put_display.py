@@ -6,14 +6,13 @@ from contextlib import contextmanager
 from threading import Lock
 from typing import Protocol
 
-import typer
 from rich.console import Console, Group
-from rich.live import Live
-from rich.text import Text
 
 from gridhaul.cli import text
 from gridhaul.cli.bars import Bar, Speed
 from gridhaul.cli.display import LINE_SECONDS, Speaker
+from gridhaul.cli.said_lines import SaidLines
+from gridhaul.cli.terminal import FittedLine, drawn, say, stderr_terminal
 
 
 class PutDisplay(Speaker, Protocol):
@@ -32,17 +31,16 @@ class PutDisplay(Speaker, Protocol):
         """Show the reason to wait, until there is progress."""
 
 
-class PutLines:
+class PutLines(SaidLines):
     """A display for logs: a line at the beginning and at the end of each stage, and every 5 s if bytes have moved."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
+        super().__init__(clock)
         self._lock = Lock()
         self._speed = Speed()
         self._sent_bytes = 0
         self._length_bytes: int | None = None
         self._word = ""
-        self._last = ("", 0.0)  # the last line, and when it was said
 
     def begin(self, title: str, length_bytes: int | None) -> None:
         self._length_bytes = length_bytes
@@ -57,22 +55,13 @@ class PutLines:
     def follow(self, word: str, done_bytes: int, length_bytes: int) -> None:
         if word != self._word:
             self._word, self._speed = word, Speed()
-            self._last = ("", 0.0)
+            self._begin_stage()
         self._progress(word, done_bytes, length_bytes, self._speed.after(done_bytes, self._clock()))
-
-    def note(self, line: str) -> None:
-        if line != self._last[0]:
-            self.say(line)
-
-    def say(self, line: str) -> None:
-        self._last = (line, self._clock())
-        typer.echo(text.safe(line), err=True)
 
     def _progress(self, word: str, done_bytes: int, length_bytes: int | None, rate: float | None) -> None:
         line = f"{word} {text.progress(done_bytes, length_bytes, rate)}"
-        due = self._clock() - self._last[1] >= LINE_SECONDS
-        if line != self._last[0] and (due or done_bytes == length_bytes):
-            self.say(line)
+        if self._is_due(LINE_SECONDS) or done_bytes == length_bytes:
+            self.note(line)
 
 
 class PutBars:
@@ -86,15 +75,15 @@ class PutBars:
         self._bars: dict[str, Bar] = {}
         self._sent_bytes = 0
         self._length_bytes: int | None = None
-        self._title: list[Text] = []
-        self._note: list[Text] = []
+        self._title: list[FittedLine] = []
+        self._note: list[FittedLine] = []
 
     def __rich__(self) -> Group:
         with self._lock:
             return Group(*self._title, *self._bars.values(), *self._note)
 
     def begin(self, title: str, length_bytes: int | None) -> None:
-        self._title, self._length_bytes = [_line(title)], length_bytes
+        self._title, self._length_bytes = [FittedLine(line=title)], length_bytes
         self._show("sending", 0, length_bytes)
 
     def sent(self, more_bytes: int) -> None:
@@ -107,10 +96,10 @@ class PutBars:
             self._show(word, done_bytes, length_bytes)
 
     def note(self, line: str) -> None:
-        self._note = [_line(line, style="yellow")]
+        self._note = [FittedLine(line=line, style="yellow")]
 
     def say(self, line: str) -> None:
-        self._console.print(Text(text.safe(line)), soft_wrap=True)
+        say(self._console, line)
 
     def _show(self, word: str, done_bytes: int, length_bytes: int | None) -> None:
         rate = self._speeds.setdefault(word, Speed()).after(done_bytes, self._clock())
@@ -122,18 +111,9 @@ class PutBars:
 @contextmanager
 def put_display() -> Iterator[PutDisplay]:
     """Yield the display that fits stderr. The bars stay after a normal end, and vanish after an exception."""
-    console = Console(stderr=True)
-    if not console.file.isatty() or console.is_dumb_terminal:
+    console = stderr_terminal()
+    if console is None:
         yield PutLines()
         return
-    bars = PutBars(console)
-    with Live(console=console, get_renderable=bars.__rich__, refresh_per_second=5) as live:
-        try:
-            yield bars
-        except BaseException:
-            live.transient = True
-            raise
-
-
-def _line(line: str, *, style: str = "") -> Text:
-    return Text(text.safe(line), style=style, no_wrap=True, overflow="ellipsis")
+    with drawn(PutBars(console), console) as bars:
+        yield bars

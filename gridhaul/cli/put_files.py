@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from threading import Event
 
@@ -14,17 +14,17 @@ from gridhaul.cli.words import PATH_UNKNOWN, told
 from gridhaul.client import ApiError, Client
 from gridhaul.client.errors import UNEXPECTED_ANSWER
 from gridhaul.client.records import DeliveryRecord, FailureRecord, FileRecord
-from gridhaul.client.upload_errors import Stopped, UploadFailed
+from gridhaul.client.upload_errors import NoteNotKept, Stopped, UploadFailed
 from gridhaul.client.upload_sending import ONE_SEGMENT_CHUNKS, Manner, Sending, Sent
 from gridhaul.client.upload_source import UploadSource, opened_source
 from gridhaul.client.upload_state import KeptUpload, UploadNotes
-from gridhaul.client.uploads import UploadOrder
+from gridhaul.client.uploads import UploadOrder, file_id_at
 from gridhaul.transfer import errors
 from gridhaul.transfer.chunking import CHUNK_BYTES
 
 SMALL_BYTES = ONE_SEGMENT_CHUNKS * CHUNK_BYTES
 SMALL_AT_ONCE = 4
-# The same refusal waits for every further file.
+# Every further file would be refused for the same reason, so the command ends at the first.
 OF_EVERY_FILE = frozenset({UNEXPECTED_ANSWER, PATH_UNKNOWN, errors.TargetUnknown.code})
 NOT_ALLOWED = frozenset({401, 403})
 
@@ -43,7 +43,8 @@ class PutOptions:
 class Outcome:
     """The fate of one file: it was sent, or its upload or a delivery has failed with `error`."""
 
-    local: LocalFile
+    path: str  # on this machine; - is the standard input
+    name: str  # on the server
     sent: Sent | None = None
     file: FileRecord | None = None
     deliveries: list[DeliveryRecord] = field(default_factory=list)
@@ -56,9 +57,13 @@ class Outcome:
         self.exit = exit_code
 
     def forget(self) -> None:
-        """Remove the note by which a later command would go on with the upload."""
+        """Remove the note by which a later command would go on with the upload.
+
+        A note that cannot be removed is no failure: the next command finds by it that the upload has ended.
+        """
         if self.kept is not None:
-            self.kept.forget()
+            with suppress(NoteNotKept):
+                self.kept.forget()
 
 
 class Putting:
@@ -72,9 +77,9 @@ class Putting:
         self._stopped = Event()
 
     def send(self, files: Sequence[LocalFile]) -> list[Outcome]:
-        """Upload all files, and return what has become of each. The errors of every file alike are raised.
+        """Upload all files, and return what has become of each.
 
-        Raises ClientError.
+        Raises ClientError if every other file would meet the same error.
         """
         small = [local for local in files if local.length_bytes <= SMALL_BYTES]
         large = [local for local in files if local.length_bytes > SMALL_BYTES]
@@ -84,7 +89,7 @@ class Putting:
             self._stopped.set()
             raise
         order = {local.name: n for n, local in enumerate(files)}
-        return sorted(outcomes, key=lambda outcome: order[outcome.local.name])
+        return sorted(outcomes, key=lambda outcome: order[outcome.name])
 
     def _send_small(self, files: Sequence[LocalFile]) -> Iterator[Outcome]:
         begun: deque[Future[Outcome]] = deque()
@@ -107,10 +112,11 @@ class Putting:
                 raise
 
     def _send_one(self, local: LocalFile) -> Outcome:
-        outcome = Outcome(local=local)
+        outcome = Outcome(path=str(local.path), name=local.name)
         try:
             with ExitStack() as opened:
                 source = opened.enter_context(opened_source(local.path))
+                source.require(local.identity)
                 outcome.kept = opened.enter_context(self._note(source, local))
                 outcome.sent = self._sending(source, outcome.kept, local).send()
                 outcome.file = outcome.sent.file
@@ -129,16 +135,16 @@ class Putting:
 
     @contextmanager
     def _note(self, source: UploadSource, local: LocalFile) -> Iterator[KeptUpload]:
-        about = self._options.whose | {
-            "path": str(local.path),
-            "length": str(source.length_bytes),
-            "mtime_ns": str(source.mtime_ns),
-            "name": local.name,
-            "targets": " ".join(self._options.targets),
-        }
-        with self._notes.keep(about, durable=source.length_bytes > SMALL_BYTES) as kept:
-            if not (self._options.resume or kept.is_new):
+        """Yield the note of the file's upload. An unfinished upload that nobody goes on with is discarded."""
+        about = {"path": str(local.path), "name": local.name, "targets": " ".join(self._options.targets)}
+        version = {"length": str(source.length_bytes), "mtime_ns": str(source.mtime_ns)}
+        durable = source.length_bytes > SMALL_BYTES
+        with self._notes.keep(self._options.whose | about, version=version, durable=durable) as kept:
+            if kept.is_outdated or not (self._options.resume or kept.is_new):
+                former = kept.address
                 kept.begin_anew()
+                if former is not None:
+                    self._client.uploads.discard(file_id_at(former))
             yield kept
 
     def _sending(self, source: UploadSource, kept: KeptUpload, local: LocalFile) -> Sending:

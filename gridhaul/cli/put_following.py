@@ -8,7 +8,7 @@ from gridhaul.cli.exits import exit_of_failure
 from gridhaul.cli.put_display import PutDisplay
 from gridhaul.cli.put_files import Outcome
 from gridhaul.client import Client, Transfer
-from gridhaul.client.records import DeliveryRecord, FileRecord
+from gridhaul.client.records import DeliveryRecord, FileRecord, known_length
 from gridhaul.client.upload_errors import SourceChanged
 
 
@@ -19,7 +19,7 @@ def follow(client: Client, outcomes: Sequence[Outcome], targets: Sequence[str], 
     storing = _Shown(display, open_ones)
     for outcome in open_ones:
         assert outcome.file is not None, "it was sent"  # noqa: S101
-        outcome.file = storing.last(client.follow_storing(outcome.file), outcome).file
+        outcome.file = storing.last(client.follow_storing(outcome.file)).file
     for outcome in sent:
         _judge_file(outcome)
     stored = [outcome for outcome in sent if not outcome.error]
@@ -27,7 +27,7 @@ def follow(client: Client, outcomes: Sequence[Outcome], targets: Sequence[str], 
         delivering = _Shown(display, stored)
         for outcome in stored:
             assert outcome.file is not None, "it was sent"  # noqa: S101
-            transfer = delivering.last(client.follow(outcome.file["file_id"], target), outcome)
+            transfer = delivering.last(client.follow(outcome.file["file_id"], target))
             _judge_delivery(outcome, transfer)
 
 
@@ -37,16 +37,16 @@ class _Shown:
     def __init__(self, display: PutDisplay, outcomes: Sequence[Outcome]) -> None:
         self._display = display
         self._over_bytes = 0
-        self._length_bytes = sum(outcome.local.length_bytes for outcome in outcomes)
+        self._length_bytes = sum(known_length(outcome.file) for outcome in outcomes if outcome.file)
 
-    def last(self, transfers: Iterator[Transfer], outcome: Outcome) -> Transfer:
+    def last(self, transfers: Iterator[Transfer]) -> Transfer:
         """Show the transfers of a file, and return the last one."""
         for transfer in transfers:
             word, done = _progress(transfer)
             self._display.follow(WORDS.get(word, word.lower()), self._over_bytes + done, self._length_bytes)
             if why := phases.reason(transfer):
                 self._display.note("; ".join(filter(None, (why, phases.next_attempt(transfer)))))
-        self._over_bytes += outcome.local.length_bytes
+        self._over_bytes += known_length(transfer.file)
         return transfer
 
 

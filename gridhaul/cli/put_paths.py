@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from gridhaul.client.upload_source import FileIdentity
 from gridhaul.transfer.errors import InvalidValue
 from gridhaul.transfer.naming import check_object_name, has_control_characters
 from gridhaul.transfer.skipping import SkipReason, is_utf8, shown
@@ -25,6 +26,7 @@ class LocalFile:
     path: Path
     name: str
     length_bytes: int
+    identity: FileIdentity
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,7 +59,7 @@ def find(paths: Sequence[str], *, prefix: str | None) -> tuple[list[LocalFile], 
 
 def named(path: str, name: str) -> tuple[list[LocalFile], list[LocalSkip]]:
     """Return the single file at the path, under the name."""
-    found = _looked_at(Path(path).absolute(), name)
+    found = _looked_at(Path(path).absolute(), name, follow_symlinks=True)
     if found is None:
         found = _skip(Path(path), SkipReason.SPECIAL, "It is a directory, and --name names a single file.")
     return ([found], []) if isinstance(found, LocalFile) else ([], [found])
@@ -67,7 +69,7 @@ def _at(path: str, prefix: str | None) -> Iterator[LocalFile | LocalSkip]:
     """Yield what is at the path, which is followed if it is a link, and beneath it, where links are skipped."""
     whole = Path(os.path.abspath(path))  # noqa: PTH100 - Path.absolute keeps `..`
     begin = "" if prefix is None else f"{prefix.rstrip('/')}/"
-    found = _looked_at(whole, begin + whole.name)
+    found = _looked_at(whole, begin + whole.name, follow_symlinks=True)
     if found is not None:
         yield found
         return
@@ -84,7 +86,7 @@ def _beneath(folder: Path, begin: str) -> Iterator[LocalFile | LocalSkip]:
             continue
         path, name = here
         if path != folder:
-            found = _entry(path, name)
+            found = _looked_at(path, name, follow_symlinks=False)
             if found is not None:
                 yield found
                 continue
@@ -97,18 +99,16 @@ def _beneath(folder: Path, begin: str) -> Iterator[LocalFile | LocalSkip]:
         stack.append(iter([(path / entry, parent + entry) for entry in entries]))
 
 
-def _entry(path: Path, name: str) -> LocalFile | LocalSkip | None:
-    return _skip(path, SkipReason.LINK, "It is a symbolic link.") if path.is_symlink() else _looked_at(path, name)
-
-
-def _looked_at(path: Path, name: str) -> LocalFile | LocalSkip | None:
+def _looked_at(path: Path, name: str, *, follow_symlinks: bool) -> LocalFile | LocalSkip | None:
     """Return the file, or why it is not sent; None for a folder."""
     try:
-        status = path.stat()
+        status = path.stat(follow_symlinks=follow_symlinks)
     except OSError as error:
         return _unreadable(path, error)
     if stat.S_ISDIR(status.st_mode):
         return None
+    if stat.S_ISLNK(status.st_mode):
+        return _skip(path, SkipReason.LINK, "It is a symbolic link.")
     if not stat.S_ISREG(status.st_mode):
         kind = KINDS.get(stat.S_IFMT(status.st_mode), "something else")
         return _skip(path, SkipReason.SPECIAL, f"It is {kind}, not a regular file.")
@@ -117,9 +117,10 @@ def _looked_at(path: Path, name: str) -> LocalFile | LocalSkip | None:
     if has_control_characters(name):
         return _skip(path, SkipReason.CONTROL_CHARACTERS, "Its name holds control characters.")
     try:
-        return LocalFile(path=path, name=check_object_name(name), length_bytes=status.st_size)
+        checked = check_object_name(name)
     except InvalidValue as error:
         return _skip(path, SkipReason.NAME_REFUSED, error.detail)
+    return LocalFile(path=path, name=checked, length_bytes=status.st_size, identity=FileIdentity.of(status))
 
 
 def _unreadable(path: Path, error: OSError) -> LocalSkip:

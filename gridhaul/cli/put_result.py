@@ -12,7 +12,7 @@ from gridhaul.cli.exits import Exit, leave
 from gridhaul.cli.put_files import Outcome
 from gridhaul.cli.put_paths import LocalSkip
 from gridhaul.cli.text import counted, duration, safe, size
-from gridhaul.client.records import DeliveryRecord, FileRecord
+from gridhaul.client.records import DeliveryRecord, FileRecord, known_length
 from gridhaul.transfer.digest import content_sha256
 from gridhaul.transfer.manifests import write_sha256sums
 from gridhaul.transfer.skipping import SkipReason
@@ -39,7 +39,7 @@ class PutResult:
 
     def sha256sums(self) -> str:
         """Return the text that `sha256sum -c` checks, of the files that are stored, in the byte order of names."""
-        stored = [(one.sent.sha256, one.local.name) for one in self.outcomes if one.sent and _is_stored(one)]
+        stored = [(one.sent.sha256, one.name) for one in self.outcomes if one.sent and _is_stored(one)]
         return "".join(
             write_sha256sums(name, sha256) for sha256, name in sorted(stored, key=lambda one: one[1].encode())
         )
@@ -52,7 +52,7 @@ def write_sums(result: PutResult, path: Path) -> None:
 def print_json(result: PutResult) -> None:
     """Print one JSON object, escaped as ASCII, so that no text of the records can control the terminal."""
     files = [
-        {"path": str(one.local.path), "file": one.file, "deliveries": one.deliveries, "error": one.error}
+        {"path": one.path, "file": one.file, "deliveries": one.deliveries, "error": one.error}
         for one in result.outcomes
     ]
     skipped = [{"path": one.path, "reason": one.reason, "detail": one.detail} for one in result.skipped]
@@ -66,7 +66,7 @@ def print_text(result: PutResult) -> None:
         for file, deliveries in good:
             print_proof(file, deliveries)
     elif good:
-        length = sum(one.local.length_bytes for one in result.outcomes if one.file and not one.error)
+        length = sum(known_length(file) for file, _ in good)
         word = "DELIVERED" if all(deliveries for _, deliveries in good) else "STORED"
         proof = f"{counted(len(good), 'file')} {length} bytes sha256sums={content_sha256(result.sha256sums().encode())}"
         typer.echo(f"{word} {proof} in {duration(result.seconds)}, {size(length / max(result.seconds, 0.001))}/s")
@@ -94,9 +94,9 @@ def leave_unless_good(result: PutResult) -> None:
         leave(failed[0].exit, f"ERROR {error['code']}: {error['detail']}")
     for outcome in failed[:SHOWN_AT_MOST]:
         if outcome.error:
-            say(f"failed {outcome.error['code']} {outcome.local.path}: {outcome.error['detail']}")
+            say(f"failed {outcome.error['code']} {outcome.path}: {outcome.error['detail']}")
     told = [*([f"{len(failed)} failed"] if failed else []), *([f"{len(skipped)} skipped"] if skipped else [])]
-    again = " The same command goes on with what failed." if failed else ""
+    again = " The same command goes on with what is not stored." if any(not _is_stored(one) for one in failed) else ""
     leave(_exit(result), f"{'FAILED' if failed else 'INCOMPLETE'} {'; '.join(told)}.{again}")
 
 

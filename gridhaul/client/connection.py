@@ -146,10 +146,18 @@ class Connection:
             copyfileobj(held, into)
 
     def receive(
-        self, path: str, *, headers: Callable[[], Mapping[str, str]], take: Callable[[httpx2.Response], None]
+        self,
+        path: str,
+        *,
+        headers: Callable[[], Mapping[str, str]],
+        take: Callable[[httpx2.Response], None],
+        pause: Callable[[float], None] = time.sleep,
     ) -> None:
-        """Let `take` read the successful answer to a GET. Each attempt asks `headers` for its headers anew."""
-        self._retrying(can_retry)(self._receive, path, headers, take)
+        """Let `take` read the successful answer to a GET. Each attempt asks `headers` for its headers anew.
+
+        Between two attempts, `pause` gets the seconds to wait.
+        """
+        self._retrying(can_retry).copy(sleep=pause)(self._receive, path, headers, take)
 
     def exchange(
         self,

@@ -49,7 +49,7 @@ class Downloads:
         while part.missing:
             before = part.missing
             try:
-                self._connection.receive(part.path, headers=part.headers, take=part.take)
+                self._connection.receive(part.path, headers=part.headers, take=part.take, pause=part.pause)
             except ClientError as error:
                 if part.missing == before or not can_retry(error):
                     raise
@@ -107,9 +107,18 @@ class _Part:
         if response.headers.get("Content-Range") != f"bytes {self._range}/{self.length}":
             detail = "The answer is not the part of the file that was asked for; check the URL, and any proxy."
             raise ApiError(code=UNEXPECTED_ANSWER, status=response.status_code, detail=detail)
+        before = self.missing
         for block in response.iter_raw():
             self._check()
             self.received += block[: self.missing]
+        if self.missing == before:
+            detail = "The answer has no bytes of the file; check any proxy on the way."
+            raise ApiError(code=UNEXPECTED_ANSWER, status=response.status_code, detail=detail)
+
+    def pause(self, seconds: float) -> None:
+        """Wait between two attempts. Raises _Stopped."""
+        self.stopped.wait(seconds)
+        self._check()
 
     def _check(self) -> None:
         if self.stopped.is_set():

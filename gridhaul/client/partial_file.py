@@ -55,7 +55,10 @@ class PartialFile:
         self._digest.update(data)
 
     def finish(self, sha256: str) -> None:
-        """Give the file its destination's name, unless that exists. Raises BytesDiffer, DestinationTaken, OSError."""
+        """Give the file its destination's name, unless that exists.
+
+        Raises BytesDiffer, DownloadRunning, DestinationTaken, OSError.
+        """
         self._require(sha256)
         try:
             os.link(self.path, self._destination, follow_symlinks=False)
@@ -71,12 +74,16 @@ class PartialFile:
         _make_durable(self._destination.parent)
 
     def finish_in_place_of_another(self, sha256: str) -> None:
-        """Give the file its destination's name, in place of what has it. Raises BytesDiffer, OSError."""
+        """Give the file its destination's name, in place of what has it.
+
+        Raises BytesDiffer, DownloadRunning, OSError.
+        """
         self._require(sha256)
         self.path.replace(self._destination)
         _make_durable(self._destination.parent)
 
     def _require(self, sha256: str) -> None:
+        _require_at(self.path, os.fstat(self._file.fileno()))
         if self._digest.hexdigest() != sha256:
             self.path.unlink()
             raise BytesDiffer
@@ -116,9 +123,17 @@ def _lock(file: BinaryIO, path: Path) -> None:
         raise OSError(errno.EEXIST, "it is not a regular file", str(path))
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if not os.path.samestat(found, path.stat()):
+    except BlockingIOError:
+        raise DownloadRunning from None
+    _require_at(path, found)
+
+
+def _require_at(path: Path, opened: os.stat_result) -> None:
+    """Raise DownloadRunning if the open file no longer has the path: somebody removed it, or it has its final name."""
+    try:
+        if not os.path.samestat(opened, path.lstat()):
             raise DownloadRunning
-    except (BlockingIOError, FileNotFoundError):
+    except FileNotFoundError:
         raise DownloadRunning from None
 
 

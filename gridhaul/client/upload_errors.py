@@ -33,6 +33,10 @@ class AlreadyRunning(UploadFailed):
     code = "upload_running"
 
 
+class NoteNotKept(UploadFailed):
+    """This machine cannot keep the note by which a later command would go on."""
+
+
 class Stopped(UploadFailed):
     """Nobody wants the upload to go on now; it can go on later."""
 

@@ -183,7 +183,7 @@ class Sending:
                 if self._sent == before or not self._can_retry(error):
                     raise
             else:
-                self._sent += 1  # a count that two threads raise at once to the same value is as good
+                self._sent += 1  # if two threads increment at once, one count is lost; only a change is looked for
                 return
 
     def _complete(self, sha256: str) -> FileRecord:

@@ -9,8 +9,20 @@ from pathlib import Path
 from typing import BinaryIO
 
 from gridhaul.client.upload_errors import NotRegular, SourceChanged
-from gridhaul.transfer.chunking import chunk_count, chunk_length
+from gridhaul.transfer.chunking import CHUNK_BYTES, chunk_count, chunk_length
 from gridhaul.transfer.digest import ContentDigest
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FileIdentity:
+    """The facts by which a file is recognised, whatever path leads to it."""
+
+    device: int
+    inode: int
+
+    @classmethod
+    def of(cls, status: os.stat_result) -> "FileIdentity":
+        return cls(device=status.st_dev, inode=status.st_ino)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,19 +43,26 @@ class UploadSource:
     def __init__(self, path: Path, file: BinaryIO) -> None:
         self.path = path
         self._file = file
-        status = os.fstat(file.fileno())
-        if not stat.S_ISREG(status.st_mode):
+        self._opened = os.fstat(file.fileno())
+        if not stat.S_ISREG(self._opened.st_mode):
             raise NotRegular(f"{path} is not a regular file.")
-        self.length_bytes = status.st_size
-        self.mtime_ns = status.st_mtime_ns
+        self.length_bytes = self._opened.st_size
+        self.mtime_ns = self._opened.st_mtime_ns
         self._digest = ContentDigest()
+
+    def require(self, identity: FileIdentity) -> None:
+        """Raise SourceChanged unless this is the file that was found at the path."""
+        if FileIdentity.of(self._opened) != identity:
+            raise self.changed()
 
     def segments(self, chunks_each: int) -> Iterator[Segment]:
         """Yield the whole file, `chunks_each` chunks at a time. Raises SourceChanged, OSError."""
         count = chunk_count(self.length_bytes)
         for first in range(0, count, chunks_each):
             numbers = range(first, min(first + chunks_each, count))
-            yield Segment(first=first, chunks=tuple(map(self._chunk, numbers)))
+            chunks = tuple(map(self._chunk, numbers))
+            self._require_unchanged()
+            yield Segment(first=first, chunks=chunks)
 
     def _chunk(self, n: int) -> bytes:
         length = chunk_length(self.length_bytes, n)
@@ -54,11 +73,28 @@ class UploadSource:
         return data
 
     def sha256(self) -> str:
-        """Return the SHA-256 of the file, all segments of which were read. Raises SourceChanged."""
+        """Return the SHA-256 of the file, all segments of which were read. Raises SourceChanged, OSError.
+
+        A new mode or a further link changes only the ctime, and so does a program that writes and then puts the mtime
+        back. Only another reading tells which of them it was.
+        """
+        status, sha256 = self._require_unchanged(), self._digest.hexdigest()
+        if status.st_ctime_ns != self._opened.st_ctime_ns and self._read_again() != sha256:
+            raise self.changed()
+        return sha256
+
+    def _require_unchanged(self) -> os.stat_result:
         status = os.fstat(self._file.fileno())
         if (status.st_size, status.st_mtime_ns) != (self.length_bytes, self.mtime_ns):
             raise self.changed()
-        return self._digest.hexdigest()
+        return status
+
+    def _read_again(self) -> str:
+        digest = ContentDigest()
+        self._file.seek(0)
+        while block := self._file.read(CHUNK_BYTES):
+            digest.update(block)
+        return digest.hexdigest()
 
     def changed(self) -> SourceChanged:
         return SourceChanged(f"{self.path} has changed since its upload began; run the command again to send it anew.")

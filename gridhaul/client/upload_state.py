@@ -1,7 +1,8 @@
 """The notes of uploads that are kept on this machine, so that a later command goes on with an upload.
 
-A note is a file of JSON lines to which lines are only appended. A line that a crash has cut off counts as missing, and
-so costs nothing: without the line of the address, the request that begins the upload is repeated with its key.
+A note is a file of JSON lines to which lines are only appended. A line that a crash has cut off is ignored. If the line
+of the address is lost in this way, the request that began the upload is sent again with the same key, and the api
+answers with the same upload.
 """
 
 import fcntl
@@ -13,24 +14,28 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from gridhaul.client.upload_errors import AlreadyRunning
+from gridhaul.client.upload_errors import AlreadyRunning, NoteNotKept
 from gridhaul.transfer.digest import fingerprint
 
 KEPT_SECONDS = 30 * 86_400  # the server lets an upload expire earlier, unless its operator has set a longer time
 
 
 class KeptUpload:
-    """The note of one upload. `address` is None until the api has said it; `is_new` is True if no note was kept."""
+    """The note of one upload. `address` is None until the api has said it; `is_new` is True if no note was kept.
+
+    `is_outdated` is True if the noted upload is that of another version of the file.
+    """
 
     def __init__(self, descriptor: int, path: Path, about: dict[str, str], *, durable: bool) -> None:
         self.path = path
-        self._descriptor = descriptor
+        self._descriptor: int | None = descriptor  # None: this command uses the note no longer
         self._about = about
         self._durable = durable
-        noted = _noted(os.pread(descriptor, os.fstat(descriptor).st_size, 0))
+        noted = _noted(descriptor)
         self.address = noted.get("address")
         self.idempotency_key = noted.get("idempotency_key", "")
         self.is_new = not self.idempotency_key
+        self.is_outdated = any(noted.get(name, value) != value for name, value in about.items())
         if self.is_new:
             self.begin_anew()
 
@@ -40,19 +45,38 @@ class KeptUpload:
 
     def begin_anew(self) -> None:
         """Forget the upload, and make the key of the next one."""
-        self.address, self.is_new = None, True
+        self.address, self.is_new, self.is_outdated = None, True, False
         self.idempotency_key = fingerprint(str(self.path), secrets.token_hex(16))
-        os.ftruncate(self._descriptor, 0)
-        self._append({**self._about, "idempotency_key": self.idempotency_key})
+        self._append({**self._about, "idempotency_key": self.idempotency_key}, instead=True)
+
+    def let_go(self) -> None:
+        """Let other commands use the note."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
 
     def forget(self) -> None:
-        """Remove the note."""
-        self.path.unlink(missing_ok=True)
+        """Remove the note, unless another command has begun anew with it. Raises NoteNotKept."""
+        with _kept_at(self.path), suppress(AlreadyRunning):
+            if self._descriptor is not None:
+                self.path.unlink(missing_ok=True)
+                return
+            descriptor = _locked(self.path)
+            try:
+                if _noted(descriptor).get("idempotency_key", self.idempotency_key) == self.idempotency_key:
+                    self.path.unlink()
+            finally:
+                os.close(descriptor)
 
-    def _append(self, line: dict[str, str]) -> None:
-        os.write(self._descriptor, json.dumps(line).encode() + b"\n")
-        if self._durable:
-            os.fsync(self._descriptor)
+    def _append(self, line: dict[str, str], *, instead: bool = False) -> None:
+        """Append the line to the note; with `instead`, to nothing else."""
+        assert self._descriptor is not None, "the note was let go"  # noqa: S101
+        with _kept_at(self.path):
+            if instead:
+                os.ftruncate(self._descriptor, 0)
+            os.write(self._descriptor, json.dumps(line).encode() + b"\n")
+            if self._durable:
+                os.fsync(self._descriptor)
 
 
 class UploadNotes:
@@ -65,19 +89,29 @@ class UploadNotes:
         self._remove_old()
 
     @contextmanager
-    def keep(self, about: dict[str, str], *, durable: bool) -> Iterator[KeptUpload]:
-        """Yield the note of the upload that `about` describes in full; nobody else uses the note inside the context.
+    def keep(self, about: dict[str, str], *, version: dict[str, str], durable: bool) -> Iterator[KeptUpload]:
+        """Yield the note of the upload that `about` describes; nobody else uses the note inside the context.
 
-        A `durable` note outlives a crash of the machine. Raises AlreadyRunning, OSError.
+        `version` describes what the file is now. A `durable` note outlives a crash of the machine. Raises
+        AlreadyRunning, NoteNotKept.
         """
         path = self._directory / f"{fingerprint(*about.keys(), *about.values())}.json"
+        with _kept_at(path):
+            kept = self._kept(path, about | version, durable=durable)
+        try:
+            yield kept
+        finally:
+            kept.let_go()
+
+    def _kept(self, path: Path, about: dict[str, str], *, durable: bool) -> KeptUpload:
         descriptor = _locked(path)
         try:
             if durable:
                 _make_durable(self._directory)
-            yield KeptUpload(descriptor, path, about, durable=durable)
-        finally:
-            os.close(descriptor)
+            return KeptUpload(descriptor, path, about, durable=durable)
+        except BaseException:
+            os.close(descriptor)  # and with it the lock
+            raise
 
     def _remove_old(self) -> None:
         """Remove notes that nobody has written for so long that their uploads have expired."""
@@ -105,7 +139,17 @@ def _locked(path: Path) -> int:
         os.close(descriptor)
 
 
-def _noted(text: bytes) -> dict[str, str]:
+@contextmanager
+def _kept_at(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        about = f"{path}, where it is noted how far the upload has come, cannot be written"
+        raise NoteNotKept(f"{about}: {error.strerror}.") from None
+
+
+def _noted(descriptor: int) -> dict[str, str]:
+    text = os.pread(descriptor, os.fstat(descriptor).st_size, 0)
     noted: dict[str, str] = {}
     for line in text.split(b"\n")[:-1]:
         with suppress(ValueError, RecursionError):

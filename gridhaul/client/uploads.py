@@ -17,6 +17,7 @@ from gridhaul.outgoing.headers import write_chunk_digests
 from gridhaul.transfer.errors import DigestMismatch, QuotaExceeded
 
 ADDRESS = re.compile(r"/uploads/[0-9a-f]{24,256}")
+FILE_ID_DIGITS = 24
 BLOCK_BYTES = 1 << 18
 # An api answers only when the bytes are durable, which takes a slow disk longer than any other answer.
 _TIMEOUT = httpx2.Timeout(connect=5.0, read=60.0, write=30.0, pool=60.0)
@@ -119,6 +120,11 @@ class Uploads:
         return self._connection.exchange(
             method, path, can_retry=trying.can_retry, pause=trying.pause, timeout=_TIMEOUT, **parts
         )
+
+
+def file_id_at(address: str) -> str:
+    """Return the id of the file whose upload has the address."""
+    return address.rpartition("/")[2][:FILE_ID_DIGITS]
 
 
 def may_succeed_later(error: BaseException) -> bool:

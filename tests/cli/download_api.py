@@ -27,6 +27,7 @@ CONTENT = f"/files/{FILE_ID}/content"
 BLOCK_BYTES = 1 << 16
 DATA = Random(17).randbytes(20 * MIB + 5)  # three pieces, the last one shorter
 Misbehave = Callable[[bytes], bytes | Response]
+Refuse = Callable[[bytes], Response]
 
 
 class DownloadApi(ScriptedApi):
@@ -89,16 +90,16 @@ def flipped(right: bytes) -> bytes:
     return right[:-1] + bytes([right[-1] ^ 1])
 
 
-def refusing(status: int, code: str, detail: str) -> Misbehave:
-    return lambda _: _refused(status, code, detail)
+def refusing(status: int, code: str, detail: str, **headers: str) -> Refuse:
+    return lambda _: _refused(status, code, detail, **headers)
 
 
 def ignoring_ranges(_: bytes) -> Response:
     return Response(b"all of it")
 
 
-def _refused(status: int, code: str, detail: str) -> Response:
-    answer = problem(status, code, detail)
+def _refused(status: int, code: str, detail: str, **headers: str) -> Response:
+    answer = problem(status, code, detail, **headers)
     return JSONResponse(answer.body, answer.status, dict(answer.headers))
 
 

@@ -4,7 +4,7 @@ import socket
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -44,14 +44,20 @@ class ScriptedApi:
         self.url = f"http://127.0.0.1:{port}"
         self.heard: list[Heard] = []
         self._answers: dict[str, list[Answer]] = defaultdict(list)
+        self._events: dict[str, Callable[[], None]] = {}
         self._heard_one = threading.Condition()
 
     def forget(self) -> None:
         self.heard.clear()
         self._answers.clear()
+        self._events.clear()
 
     def script(self, call: str, *answers: Answer | dict[str, Any]) -> None:
         self._answers[call] += [a if isinstance(a, Answer) else Answer(body=a) for a in answers]
+
+    def on(self, call: str, happen: Callable[[], None]) -> None:
+        """Let something happen before each answer to the call."""
+        self._events[call] = happen
 
     def calls(self, call: str) -> list[Heard]:
         return [heard for heard in self.heard if heard.call == call]
@@ -72,6 +78,7 @@ class ScriptedApi:
         with self._heard_one:
             self.heard.append(heard)
             self._heard_one.notify_all()
+        self._events.get(call, lambda: None)()
         left = self._answers[call]
         answer = left.pop(0) if len(left) > 1 else left[0] if left else problem(404, "not_found", "There is none.")
         if answer.status == HTTPStatus.NO_CONTENT:

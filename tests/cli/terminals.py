@@ -5,8 +5,9 @@ import pty
 import subprocess
 import sys
 import termios
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import pyte
 
@@ -15,6 +16,7 @@ ON_THIS_TERMINAL = (
 )
 CTRL_C = b"\x03"
 ROWS = 24
+PATIENCE_SECONDS = 12.0
 
 
 class Terminal:
@@ -53,6 +55,15 @@ class Terminal:
         self.read_until(lambda: False)
         stdout, _ = self._process.communicate(timeout=60)
         return self._process.returncode, stdout
+
+    def interrupt_to_the_end(self) -> None:
+        """Type Ctrl-C again and again until the command has ended. Raises AssertionError if it goes on for long."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while self._process.poll() is None:
+            assert time.monotonic() < deadline, "the command goes on"
+            self.type(CTRL_C)
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(timeout=0.2)
 
     def _read(self) -> bytes:
         try:

@@ -7,7 +7,8 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from gridhaul.cli.bars import MARGIN_COLUMNS, Bar, Bars, Speed
+from gridhaul.cli.bars import Bar, Bars, Speed
+from gridhaul.cli.terminal import MARGIN_COLUMNS
 from gridhaul.client import Transfer
 from gridhaul.client.records import DeliveryRecord, FileRecord
 from tests.cli.scripted_api import (

@@ -4,10 +4,14 @@ import fcntl
 import hashlib
 import json
 import os
+import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Event
 
 import pytest
+from fastapi import Response
 
 from gridhaul.cli import get as get_module
 from gridhaul.client.downloads import PIECE_BYTES
@@ -124,10 +128,67 @@ def test_directory_is_no_place_for_the_bytes(api: DownloadApi, run: Run, here: P
     assert f"{output} is a directory" in refused.stderr
 
 
+@pytest.mark.parametrize("kind", ["fifo", "device", "socket"])
+@pytest.mark.parametrize("options", [(), ("--force",)])
+def test_special_file_is_no_place_for_the_bytes(
+    api: DownloadApi, run: Run, here: Path, kind: str, options: tuple[str, ...]
+) -> None:
+    with socket.socket(socket.AF_UNIX) as listener:
+        if kind == "fifo":
+            os.mkfifo("x")
+        elif kind == "device":
+            Path("x").symlink_to(os.devnull)  # --force replaces the link if it is not refused, and never the device
+        else:
+            listener.bind("x")
+        before = (here / "x").lstat()
+        refused = run("get", FILE_ID, "-o", "x", *options)
+    assert (refused.exit_code, api.ranges) == (2, [])
+    assert refused.stderr == "gridhaul: x is not a regular file; -o - writes to stdout\n"
+    assert os.path.samestat((here / "x").lstat(), before)
+
+
+def test_force_replaces_a_link_and_not_the_file_behind_it(api: DownloadApi, run: Run, here: Path) -> None:
+    (here / "mine").write_bytes(b"mine")
+    (here / "x").symlink_to(here / "mine")
+    assert run("get", FILE_ID, "-o", "x", "--force").exit_code == 0
+    assert ((here / "mine").read_bytes(), (here / "x").is_symlink()) == (b"mine", False)
+    assert (here / "x").read_bytes() == DATA
+
+
 def test_folder_that_does_not_exist_is_named(api: DownloadApi, run: Run) -> None:
     refused = run("get", FILE_ID, "-o", "absent/x")
     assert refused.exit_code == 1
-    assert "absent/x cannot be written: No such file or directory" in refused.stderr
+    line = "gridhaul: absent/x cannot be written: No such file or directory"  # and nothing is kept
+    assert refused.stderr.splitlines()[-1] == line
+
+
+def test_destination_that_cannot_be_replaced_tells_what_is_kept(api: DownloadApi, run: Run, here: Path) -> None:
+    def appear(right: bytes) -> bytes:
+        (here / "x").mkdir()
+        return right
+
+    api.misbehaviours.append(appear)
+    refused = run("get", FILE_ID, "-o", "x", "--force")
+    part = partial_path(Path("x"), sha256=SHA256)
+    kept = f"What has arrived is kept in {part}; the same command goes on from it."
+    assert refused.exit_code == 1
+    assert refused.stderr.splitlines()[-1] == f"gridhaul: x cannot be written: Is a directory. {kept}"
+    assert part.read_bytes() == DATA
+
+
+def test_partial_file_that_somebody_replaces_gets_no_name(api: DownloadApi, run: Run, here: Path) -> None:
+    part = partial_path(Path("x"), sha256=SHA256)
+
+    def replace(right: bytes) -> bytes:
+        part.unlink()
+        part.write_bytes(b"of another command")
+        return right
+
+    api.misbehaviours.append(replace)
+    refused = run("get", FILE_ID, "-o", "x", "--force")
+    assert refused.exit_code == 1
+    assert "another command downloads this file to x" in refused.stderr
+    assert (saved_files(here), part.read_bytes()) == ([part.name], b"of another command")
 
 
 @pytest.mark.parametrize(
@@ -259,6 +320,35 @@ def test_answer_that_is_not_the_part_is_not_taken_for_it(api: DownloadApi, run: 
     assert "x" not in saved_files(here)
 
 
+def test_answer_without_a_byte_ends_the_download(api: DownloadApi, run: Run) -> None:
+    def empty(_: bytes) -> Response:
+        content_range = api.ranges[-1].replace("=", " ") + f"/{len(DATA)}"
+        return Response(b"", 206, {"Content-Range": content_range})
+
+    api.always = empty
+    failed = run("get", FILE_ID, "-o", "x", "--connections", "1")
+    assert (failed.exit_code, failed.stdout, len(set(api.ranges))) == (1, "", len(api.ranges))
+    assert "ERROR unexpected_answer: The answer has no bytes of the file; check any proxy on the way." in failed.stderr
+
+
+def test_thread_that_waits_for_its_next_attempt_does_not_hold_up_the_end(api: DownloadApi, run: Run) -> None:
+    others_wait = Event()
+
+    def misbehave(right: bytes) -> Response:
+        if right != DATA[:PIECE_BYTES]:
+            others_wait.set()
+            return refusing(503, "downloads_busy", "Come later.", Retry_After="40")(right)
+        if others_wait.is_set():
+            return refusing(500, "chunk_corrupt", "Chunk 1 is not what the manifest says.")(right)
+        return refusing(503, "downloads_busy", "Come soon.")(right)
+
+    api.always = misbehave
+    began = time.monotonic()
+    failed = run("get", FILE_ID, "-o", "x", "--connections", "2")
+    assert "ERROR chunk_corrupt: " in failed.stderr
+    assert time.monotonic() - began < 20
+
+
 def test_busy_server_is_waited_for(api: DownloadApi, run: Run, here: Path) -> None:
     api.misbehaviours += [refusing(503, "downloads_busy", "The server has as many downloads as it may.")] * 3
     result = run("get", FILE_ID, "-o", "x")
@@ -319,3 +409,23 @@ def test_terminal_shows_a_bar_that_stays(api: DownloadApi, here: Path) -> None:
         assert shown.lines[0] == f"file {FILE_ID} run42.h5 (20.0 MiB)"
         assert shown.lines[1].startswith("downloading")
         assert "20.0 MiB of 20.0 MiB" in shown.lines[1]
+
+
+def test_second_interrupt_leaves_a_terminal_with_its_cursor(api: DownloadApi) -> None:
+    asked_once, over = Event(), Event()
+
+    def hang(right: bytes) -> bytes:
+        asked_once.set()
+        over.wait(60)
+        return right
+
+    api.always = hang
+    try:
+        with terminal("get", FILE_ID, "-o", "x", columns=80) as shown:
+            shown.read_until(lambda: asked_once.is_set() and not shown.cursor_is_shown)
+            shown.interrupt_to_the_end()
+            over.set()
+            code, _ = shown.read_to_the_end()
+            assert (code, shown.cursor_is_shown) == (130, True)
+    finally:
+        over.set()

@@ -9,14 +9,8 @@ from gridhaul.cli import put as put_module
 from gridhaul.cli.put_display import PutLines
 from tests.cli.conftest import Run
 from tests.cli.scripted_api import FILE_ID, MIB, Answer, ScriptedApi, file, problem
+from tests.cli.scripted_uploads import BEGIN, BEGUN, COMPLETE, FIVE, HOLD, PUT, SHA256_OF_FIVE, take, welcome
 from tests.cli.terminals import terminal
-
-UPLOAD = f"/uploads/{FILE_ID}{'0' * 32}"
-BEGIN, HOLD, COMPLETE = "POST /uploads/chunks", f"POST {UPLOAD}/hold", f"POST {UPLOAD}/complete"
-PUT = f"PUT {UPLOAD}/chunks/0"
-DONE = Answer(body=None, status=204)
-BEGUN = Answer(body=file("RECEIVING"), status=201, headers={"Location": f"https://elsewhere.example/x{UPLOAD}"})
-SHA256_OF_FIVE = "5994471abb01112afcc18159f6cc74b4f511b99806da59b3caf5a9c173cacfc5"
 
 
 @pytest.fixture(autouse=True)
@@ -28,7 +22,7 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     path = tmp_path / "five"
-    path.write_bytes(b"12345")
+    path.write_bytes(FIVE)
     return path
 
 
@@ -39,17 +33,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def willing(api: ScriptedApi) -> None:
-    """Script the answers of an api that takes the file."""
-    held = {"file_id": FILE_ID, "fence": 1, "length": 5, "chunk_size": MIB, "segment_chunks": 16}
-    api.script("GET /account", {"username": "alice"})
-    api.script(HOLD, held)
-
-
-def take(api: ScriptedApi) -> None:
-    stored = file("STORED", name="five", length=5, digests={"sha-256": SHA256_OF_FIVE})
-    api.script(BEGIN, BEGUN)
-    api.script(PUT, DONE)
-    api.script(COMPLETE, stored)
+    welcome(api)
 
 
 def test_stored_file_ends_with_its_proof_and_leaves_no_note(
@@ -74,6 +58,9 @@ def test_stored_file_ends_with_its_proof_and_leaves_no_note(
         ("x", "--name", "n", "--prefix", "p"),
         ("x", "--connections", "0"),
         ("x", "--connections", "17"),
+        ("x", "--name", "../n"),
+        ("-", "--name", "../n"),
+        ("-", "--name", "new\nline"),
     ],
 )
 def test_wrong_usage_asks_nothing_of_the_api(api: ScriptedApi, run: Run, args: tuple[str, ...]) -> None:
@@ -152,7 +139,25 @@ def test_one_file_that_is_stored_with_other_bytes_does_not_end_the_others(
     failed = run("put", str(path.parent / "d"))
     assert failed.exit_code == 3
     assert failed.stdout.startswith("STORED 1 file 5 bytes sha256sums=")
-    assert "FAILED 1 failed. The same command goes on with what failed." in failed.stderr
+    assert failed.stderr.splitlines()[-1] == "FAILED 1 failed."  # the failed file is stored, and nothing goes on
+
+
+def test_summary_counts_the_bytes_of_the_records(api: ScriptedApi, run: Run, path: Path) -> None:
+    (path.parent / "d").mkdir()
+    for name in ("a", "b"):
+        (path.parent / "d" / name).write_bytes(FIVE)
+    take(api, length=7)
+    assert run("put", str(path.parent / "d")).stdout.startswith("STORED 2 files 14 bytes sha256sums=")
+
+
+def test_only_what_is_not_stored_is_said_to_go_on(api: ScriptedApi, run: Run, path: Path) -> None:
+    (path.parent / "d").mkdir()
+    for name in ("a", "b"):
+        (path.parent / "d" / name).write_bytes(FIVE)
+    take(api)
+    api.script(COMPLETE, problem(422, "upload_digest_mismatch", "Other bytes."))
+    failed = run("put", str(path.parent / "d"))
+    assert failed.stderr.splitlines()[-1] == "FAILED 1 failed. The same command goes on with what is not stored."
 
 
 def test_state_directory_that_cannot_be_written_is_named(

@@ -59,6 +59,16 @@ def test_links_in_directories_are_skipped_and_a_named_link_is_followed(top: Path
     assert names([str(top / "b" / "to-file")]) == ["to-file"]
 
 
+def test_link_that_has_just_taken_the_place_of_a_file_is_not_followed(
+    top: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (top / "b" / "to-file").symlink_to(top / "a")
+    monkeypatch.setattr(Path, "is_symlink", lambda _: False)  # the answer of a moment ago
+    files, skipped = find([str(top / "b")], prefix=None)
+    assert [file.name for file in files] == ["b/0", "b/c/z"]
+    assert reasons(skipped) == [("link", "to-file")]
+
+
 def test_special_and_missing_and_unreadable_paths_are_skipped_with_their_reasons(top: Path) -> None:
     os.mkfifo(top / "pipe")
     _, skipped = find([str(top), str(top / "nothing"), "/dev/null"], prefix=None)

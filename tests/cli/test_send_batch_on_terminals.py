@@ -7,9 +7,9 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from gridhaul.cli.bars import MARGIN_COLUMNS
 from gridhaul.cli.batch_display import BatchBar, BatchLines
 from gridhaul.cli.batch_progress import BatchLook, Member, Totals, counts_line
+from gridhaul.cli.terminal import MARGIN_COLUMNS
 from gridhaul.client.batch_records import BatchRecord
 from tests.cli.scripted_api import MIB, ScriptedApi, problem
 from tests.cli.scripted_batches import BATCH_ID, SENT, STORING, THE_BATCH, batch, counts, page, play
