@@ -51,7 +51,7 @@ def whole_number(name: str, text: str) -> int:
 
 
 class Unanswered(Response):
-    """No answer: the connection is closed, because another connection of the client has gone on with the upload.
+    """No answer: the connection is closed, because another connection has gone on with the upload, or no bytes come.
 
     An answer here would reach a client that no longer waits for it, or tell it that its upload has failed.
     """

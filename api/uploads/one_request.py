@@ -115,7 +115,7 @@ async def post_files(
 ) -> Response:
     """Store the body as a new file; of a form (`multipart/form-data`), each part that has a file name.
 
-    If the request breaks off, the files that were complete are stored, and the others expire.
+    If the request breaks off, the files that were complete are stored, and what arrived of another one is deleted.
     """
     deliver_to = [DeliverTo(target=one) for one in target]
     if request.headers.get("Content-Type", "").partition(";")[0].strip().lower() == "multipart/form-data":

@@ -15,7 +15,7 @@ _TAGS = re.compile(rf"[ \t,]*(?:{_TAG.pattern}[ \t]*(?:,[ \t,]*|$))+")
 
 
 class Complete(Enum):
-    """Answers that are no part of the content."""
+    """Answers other than a range: the whole content, or none of it because the client has it."""
 
     WHOLE = auto()  # the whole content
     NOT_MODIFIED = auto()  # the client has the content already
@@ -36,14 +36,14 @@ class Representation:
 def answer_to_head(headers: Mapping[str, str], held: Representation) -> Complete:
     """Return the answer. A range counts only for GET (RFC 9110, 14.2). Raises ContentDiffers."""
     _require_expected(headers, held)
-    return Complete.NOT_MODIFIED if _has_it(headers, held) else Complete.WHOLE
+    return Complete.NOT_MODIFIED if _client_is_current(headers, held) else Complete.WHOLE
 
 
 def answer_to_get(headers: Mapping[str, str], held: Representation) -> Answer:
     """Return the answer. Raises ContentDiffers, RangeNotSatisfiable."""
     answer: Answer = answer_to_head(headers, held)
     wanted = headers.get("Range")
-    if answer is Complete.WHOLE and wanted is not None and _range_counts(headers, held):
+    if answer is Complete.WHOLE and wanted is not None and _if_range_holds(headers, held):
         answer = requested_range(wanted, held.length) or Complete.WHOLE
     return answer
 
@@ -59,7 +59,7 @@ def _require_expected(headers: Mapping[str, str], held: Representation) -> None:
         raise ContentDiffers("The stored bytes are not those that are expected.")
 
 
-def _has_it(headers: Mapping[str, str], held: Representation) -> bool:
+def _client_is_current(headers: Mapping[str, str], held: Representation) -> bool:
     """Return whether the client has the content, as `If-None-Match` says, or else `If-Modified-Since`."""
     if (tags := headers.get("If-None-Match")) is not None:
         return _names(tags, held, weak_too=True)
@@ -67,7 +67,7 @@ def _has_it(headers: Mapping[str, str], held: Representation) -> bool:
     return since is not None and held.modified_at is not None and held.modified_at <= since
 
 
-def _range_counts(headers: Mapping[str, str], held: Representation) -> bool:
+def _if_range_holds(headers: Mapping[str, str], held: Representation) -> bool:
     """Return whether the client has parts of this very content, as `If-Range` says (RFC 9110, 13.1.5).
 
     A content is sealed once and never changes, so its date is a strong validator.

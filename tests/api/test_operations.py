@@ -1,6 +1,7 @@
 """Cancel, pause, resume and retry in every state, and the lists of files and deliveries."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from gridhaul.source.opened import identify
 from gridhaul.source.roots import Roots
 from gridhaul.storage.connect import Database
 from gridhaul.transfer.model import Delivery, File, Queue, RecordId
+from gridhaul.transfer.origins import Door, Upload
 from gridhaul.transfer.states import (
     DELIVERABLE,
     DELIVERY_MOVES,
@@ -150,6 +152,23 @@ async def test_finalize_of_a_file_that_was_stopped_says_so(
     detail = _refused(answer)
     assert state in detail
     assert advice in detail
+
+
+async def test_cancelled_upload_is_to_be_uploaded_again(api: Api, ports: Ports) -> None:
+    """An upload has no retry from CANCELLED, because nobody could send the rest of its bytes."""
+    upload = replace(new_file(), origin=Upload(door=Door.TUS))
+    file, _ = await ports.uploads_living(60).create(upload)
+    assert (await api.http.post(f"/files/{file.id}/cancel")).json()["state"] == "CANCELLED"
+    path, digest = f"/upload/{file.id}/finalize", {"content-sha256": SHA256}
+    for answer in (
+        await api.http.post(f"/files/{file.id}/retry"),
+        await api.http.post(f"/files/{file.id}/resume"),
+        await api.http.post(path, json={"target": "archive"}, headers=digest),
+        await api.http.get(f"/files/{file.id}/content"),
+    ):
+        detail = _refused(answer)
+        assert "cannot be continued; upload the file again" in detail
+        assert "retry" not in detail
 
 
 async def test_cancelled_delivery_is_queued_again_by_finalize(api: Api, ports: Ports) -> None:

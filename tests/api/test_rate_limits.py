@@ -60,6 +60,30 @@ async def test_requests_that_continue_an_upload_do_not_count_and_those_that_begi
     assert (await rated.http.head(path, headers=TUS)).status_code == 200
 
 
+async def test_patch_and_head_by_post_do_not_count_and_any_other_post_does(rated: Api) -> None:
+    begun = await rated.http.post("/uploads", headers={**TUS, "Upload-Length": "100"})
+    path = begun.headers["Location"].removeprefix("http://api")
+
+    async def post(to: str, method: str, **fields: str) -> int:
+        headers = {**BYTES, "X-HTTP-Method-Override": method, **fields}
+        return (await rated.http.post(to, content=b"x", headers=headers)).status_code
+
+    for offset in range(4 * MOST):
+        assert await post(path, "patch", **{"Upload-Offset": str(offset)}) == 204
+        assert await post(path, "HEAD") == 200
+    counted = [(path, "DELETE", 204), (path, "PUT", 400), (path, "", 429)]
+    assert [await post(to, method) for to, method, _ in counted] == [status for _, _, status in counted]
+
+
+@pytest.mark.parametrize("path", ["/uploads", "/uploads/chunks", f"/uploads/{'0' * 56}/hold", "/upload/prepare"])
+@pytest.mark.parametrize("method", ["PATCH", "HEAD"])
+async def test_other_posts_count_whatever_method_they_name(rated: Api, path: str, method: str) -> None:
+    headers = {**TUS, "X-HTTP-Method-Override": method}
+    statuses = [(await rated.http.post(path, headers=headers)).status_code for _ in range(MOST + 1)]
+    assert 429 not in statuses[:MOST]
+    assert statuses[MOST] == 429
+
+
 async def test_chunks_do_not_count_and_what_comes_before_and_after_them_does(rated: Api) -> None:
     begun = await rated.http.post("/uploads/chunks", json={"name": "x", "length": 1})
     path = begun.headers["Location"].removeprefix("http://api")

@@ -82,7 +82,8 @@ def _serving(app: str, settings: dict[str, str], log: Path) -> Iterator[str]:
     (port,) = free_ports(1)
     url = f"http://127.0.0.1:{port}"
     uvicorn = str(Path(sys.executable).with_name("uvicorn"))
-    with started([*_unprivileged(), uvicorn, app, "--port", str(port)], settings, log):
+    command = [uvicorn, app, "--port", str(port), "--http", "gridhaul.asgi.http_protocol:BoundedHttp"]
+    with started([*_unprivileged(), *command], settings, log):
         wait_for(lambda: ready(url), seconds=30, what=f"{app} is ready")
         yield url
     assert server_errors(log) == []

@@ -3,7 +3,7 @@
 import json
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.client import HTTPResponse
 from pathlib import Path
 from typing import Any
@@ -52,6 +52,14 @@ def require_refused_and_closed(url: str, data: bytes) -> None:
         assert response.headers["Content-Type"] == "application/problem+json"
         response.read()
         assert connection.recv(1) == b""
+
+
+def require_closed_unanswered(url: str, data: bytes) -> None:
+    """Send the data and then nothing more; assert that the service closes the connection without an answer."""
+    with connected_to(url) as connection:
+        connection.sendall(data)
+        with suppress(ConnectionResetError):
+            assert connection.recv(1) == b""
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from tests.bad_input.bench import Bench
 from tests.bad_input.table import INVALID, UNKNOWN_TARGET, Answer, Row, cases, trying
 from tests.bad_input.test_broken_off import require_refused_and_closed
 from tests.bad_input.test_upload_bodies import head_of
-from tests.bad_input.uploads import leave
+from tests.bad_input.uploads import leave, wait_for_state
 
 MALFORMED = Answer(400, "malformed")
 ELSEWHERE = Answer(409, "offset_mismatch", ("Upload-Offset",))
@@ -175,9 +175,10 @@ def test_form_that_is_malformed_is_refused(bench: Bench, form: tuple[str, bytes]
 @trying(Row.BROKEN_OFF)
 def test_form_that_ends_in_a_file_keeps_the_files_before_it(bench: Bench) -> None:
     MALFORMED.require(sent(bench, TYPE, file_part("whole.bin") + file_part("half.bin")[:-2]))
-    states = {file["name"]: file["state"] for file in bench.http.get("/files").json()["files"][:2]}
-    assert states == {"whole.bin": "STORED", "half.bin": "RECEIVING"}
-    leave(bench, *(file["file_id"] for file in bench.http.get("/files").json()["files"][:2]))
+    half, whole = bench.http.get("/files").json()["files"][:2]
+    assert (half["name"], whole["name"], whole["state"]) == ("half.bin", "whole.bin", "STORED")
+    wait_for_state(bench, half["file_id"], "DELETED")
+    leave(bench, whole["file_id"])
 
 
 @trying(Row.FORM)

@@ -13,7 +13,7 @@ from gridhaul.transfer.digest import chunk_digest
 from tests.bad_input.bench import Bench
 from tests.bad_input.peer import Peer, connected_to
 from tests.bad_input.table import Row, trying
-from tests.bad_input.test_broken_off import require_closed, require_refused_and_closed
+from tests.bad_input.test_broken_off import require_closed, require_closed_unanswered, require_refused_and_closed
 from tests.bad_input.test_endless import BLOCK, POURED_BYTES, TAKEN_MOST_BYTES
 from tests.bad_input.uploads import BYTES, LENGTH, STORED, TUS, Ordered, Unordered, leave
 from tests.journeys.operator import MIB
@@ -57,7 +57,7 @@ def test_bytes_before_a_client_leaves_are_kept_at_the_offset(bench: Bench) -> No
 @trying(Row.BROKEN_OFF)
 def test_bytes_before_a_client_stalls_are_kept_at_the_offset(bench: Bench, impatient_url: str) -> None:
     upload = Ordered.begin(bench.http)
-    require_refused_and_closed(impatient_url, patch_of(bench, upload, 5) + b"mo")
+    require_closed_unanswered(impatient_url, patch_of(bench, upload, 5) + b"mo")
     assert upload.offset == len(STORED) + 2
     leave(bench, upload.file_id)
 
@@ -67,7 +67,7 @@ def test_bytes_with_a_checksum_that_come_in_part_are_not_kept(bench: Bench, impa
     upload = Ordered.begin(bench.http)
     request = patch_of(bench, upload, 5, upload_checksum="sha1 " + "A" * 27 + "=") + b"mo"
     with bench.unchanged():
-        require_refused_and_closed(impatient_url, request)
+        require_closed_unanswered(impatient_url, request)
         require_closed(bench.system.url, request)
         assert upload.offset == len(STORED)
     leave(bench, upload.file_id)

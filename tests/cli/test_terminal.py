@@ -1,4 +1,4 @@
-"""What all displays share: lines that fit the terminal, and how a display is drawn, stays or vanishes."""
+"""The parts that all displays share: lines that fit the terminal, and how a display is drawn, stays or vanishes."""
 
 from pathlib import Path
 

@@ -1,10 +1,13 @@
 """The body of a request with bytes of a file: it arrives as the client sends it, and not too slowly."""
 
+from collections.abc import Iterator
+from types import SimpleNamespace
+
 import pytest
 from starlette.requests import ClientDisconnect
 
 from api.uploads import body
-from api.uploads.body import WINDOW_BYTES, declared_length, fast_enough, whole_number
+from api.uploads.body import WINDOW_BYTES, WINDOW_SECONDS, declared_length, fast_enough, whole_number
 from gridhaul.transfer.errors import Malformed, RequestTimeout
 from tests.api.uploads.bodies import request_of
 
@@ -44,6 +47,28 @@ async def test_client_that_sends_enough_in_each_window_may_send_for_ever(monkeyp
 
 async def test_short_body_is_not_too_slow() -> None:
     assert await received([b"x"] * 10) == [b"x"] * 10
+
+
+@pytest.mark.parametrize(("client_seconds", "is_too_slow"), [(0.0, False), (0.9, False), (1.1, True)])
+async def test_only_the_time_that_the_client_needs_counts(
+    monkeypatch: pytest.MonkeyPatch, client_seconds: float, is_too_slow: bool
+) -> None:
+    """Storing takes longer than a window here, and the client needs this part of a window for its two parts."""
+    now = [0.0]
+    monkeypatch.setattr(body, "time", SimpleNamespace(monotonic=lambda: now[0]))
+
+    def parts() -> Iterator[bytes]:
+        for _ in range(2):
+            now[0] += client_seconds * WINDOW_SECONDS / 2
+            yield b"x"
+
+    try:
+        async for _ in fast_enough(request_of(parts()), 30):
+            now[0] += 2 * WINDOW_SECONDS
+    except RequestTimeout:
+        assert is_too_slow
+    else:
+        assert not is_too_slow
 
 
 @pytest.mark.parametrize(("text", "number"), [("0", 0), ("007", 7), ("9" * 18, 10**18 - 1)])

@@ -1,37 +1,22 @@
 """The doors of uploads over HTTP, in the cases that need a certain moment or a certain memory."""
 
 import asyncio
-from collections.abc import AsyncIterator
 
-import httpx2
 import pytest
 
 from api.uploads.receiving import Receiving
-from gridhaul.outgoing.headers import write_chunk_digests
 from gridhaul.transfer.model import File
 from gridhaul.transfer.origins import Door
 from gridhaul.transfer.states import FileState
 from tests.api.service import Api, serving
 from tests.api.uploads.bodies import body_of
 from tests.api.uploads.conftest import NewProcess
+from tests.api.uploads.doors import BYTES, TOKEN, TUS, address, hold, newest, put_chunks, require
 from tests.api.uploads.process import OWNER, Process
-from tests.contracts.bytes_to_store import MIB, segment, some_bytes
+from tests.contracts.bytes_to_store import MIB, some_bytes
 from tests.contracts.ports import Ports
 
-TOKEN = "ab" * 16
-TUS = {"Tus-Resumable": "1.0.0"}
-BYTES = {**TUS, "Content-Type": "application/offset+octet-stream"}
 LARGE = some_bytes(17 * MIB + 5)
-
-
-@pytest.fixture
-async def api(ports: Ports, process: Process) -> AsyncIterator[Api]:
-    async with serving(ports, uploads=process.parts) as served:
-        yield served
-
-
-def address(file: File) -> str:
-    return f"/uploads/{file.id}{TOKEN}"
 
 
 async def received(process: Process, data: bytes) -> File:
@@ -65,7 +50,7 @@ async def test_repeat_of_the_last_patch_is_answered_and_stores_the_file(api: Api
 
 async def test_head_does_not_take_a_parallel_upload_from_its_client(api: Api, process: Process) -> None:
     file = await process.create(len(LARGE), door=Door.CHUNKS, token=TOKEN)
-    fence = (await api.http.post(f"{address(file)}/hold")).json()["fence"]
+    fence = await hold(api, file)
     assert (await api.http.head(address(file), headers=TUS)).status_code == 409
     assert (await process.file(file.id)).fence == fence
 
@@ -84,17 +69,10 @@ async def test_file_of_a_form_that_ends_early_is_not_stored(api: Api, process: P
     headers = {"Content-Type": "multipart/form-data; boundary=b"}
     for data in (b"da", LARGE):
         answer = await api.http.post("/files", headers=headers, content=head + data)
-        assert (answer.status_code, answer.json()["code"]) == (400, "malformed")
-        (file,) = (await api.http.get("/files", params={"limit": 1})).json()["files"]
-        assert file["state"] == "RECEIVING"
+        require(answer, 400, "malformed")
+        assert (await newest(api, process)).state is FileState.DELETING
     answer = await api.http.post("/files", headers=headers, content=head + b"data\r\n--b--")
     assert (answer.status_code, answer.json()["files"][0]["length"]) == (201, 4)
-
-
-async def put_chunks(api: Api, file: File, fence: int, data: bytes, first: int, count: int) -> httpx2.Response:
-    part = segment(data, first, count)
-    headers = {"Lease-Fence": str(fence), "Chunk-Digests": write_chunk_digests(part.digests)}
-    return await api.http.put(f"{address(file)}/chunks/{first}", headers=headers, content=b"".join(part.chunks))
 
 
 @pytest.mark.parametrize("count", [1, 4, 16])
@@ -105,7 +83,7 @@ async def test_segments_that_arrive_at_once_never_wait_for_each_others_memory(
     process, data = starting(memory_chunks=16), some_bytes(32 * MIB)
     async with serving(ports, uploads=process.parts) as api, asyncio.timeout(60):
         file = await process.create(len(data), door=Door.CHUNKS, token=TOKEN)
-        fence = (await api.http.post(f"{address(file)}/hold")).json()["fence"]
+        fence = await hold(api, file)
         puts = (put_chunks(api, file, fence, data, first, count) for first in range(0, 32, count))
         assert {answer.status_code for answer in await asyncio.gather(*puts)} == {204}
         headers = {"Lease-Fence": str(fence)}
@@ -121,7 +99,7 @@ async def test_segment_for_which_there_is_no_memory_is_refused_before_its_first_
     process, data = starting(memory_chunks=16, turn_seconds=0.01), some_bytes(4 * MIB)
     async with serving(ports, uploads=process.parts) as api, process.parts.memory.hold(OWNER, chunks=3):
         file = await process.create(len(data), door=Door.CHUNKS, token=TOKEN)
-        fence = (await api.http.post(f"{address(file)}/hold")).json()["fence"]
+        fence = await hold(api, file)
         refused = await put_chunks(api, file, fence, data, 0, 4)
         assert (refused.status_code, refused.json()["code"]) == (503, "uploads_busy")
         assert "Retry-After" in refused.headers
@@ -132,7 +110,7 @@ async def test_segment_for_which_there_is_no_memory_is_refused_before_its_first_
 async def test_chunks_in_order_are_stored_without_another_reading(api: Api, process: Process, length: int) -> None:
     data = some_bytes(length)
     file = await process.create(length, door=Door.CHUNKS, token=TOKEN)
-    fence = (await api.http.post(f"{address(file)}/hold")).json()["fence"]
+    fence = await hold(api, file)
     for first in range(file.chunk_count):
         assert (await put_chunks(api, file, fence, data, first, 1)).status_code == 204
     answer = await api.http.post(f"{address(file)}/complete", headers={"Lease-Fence": str(fence)}, json={})

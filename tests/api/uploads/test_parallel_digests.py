@@ -197,3 +197,18 @@ async def test_request_that_finds_no_memory_waits_for_its_turn() -> None:
     digest = digests.take(ONE)
     assert digest is not None
     assert digest.offset == 2 * SMALL
+
+
+async def test_upload_that_begins_again_gives_back_the_memory_of_its_first_beginning() -> None:
+    parts, memory = small_segments(3), UploadMemory(MANY)
+    digests = ParallelDigests(memory, turn_seconds=0.1)
+    digests.begin(ONE)
+    await digests.add(ONE, parts[2])
+    await digests.add(ONE, parts[1])
+    assert free(memory) == 30
+    digests.begin(ONE)
+    assert free(memory) == 32
+    for part in parts:
+        await digests.add(ONE, part)
+    assert seal(digests) == await in_order(parts)
+    assert free(memory) == 32

@@ -9,12 +9,12 @@ import pytest
 from api.uploads.tus_fields import (
     METADATA_MAX_BYTES,
     Metadata,
-    abilities,
+    capability_fields,
+    head_fields,
     http_date,
     read_length,
     require_version,
-    said_of,
-    told_by_head,
+    upload_fields,
 )
 from gridhaul.transfer.errors import Malformed, TusVersionUnknown
 from gridhaul.transfer.model import File, Queue, RecordId
@@ -138,13 +138,13 @@ def test_longest_metadata_is_taken() -> None:
 
 def test_answers_tell_offset_and_expiry() -> None:
     expected = {"Upload-Offset": "4", "Upload-Expires": "Sat, 28 Nov 2026 13:05:09 GMT", "Tus-Resumable": "1.0.0"}
-    assert said_of(upload()) == {**expected, "Cache-Control": "no-store"}
-    assert said_of(upload(), offset=0)["Upload-Offset"] == "0"
+    assert upload_fields(upload()) == {**expected, "Cache-Control": "no-store"}
+    assert upload_fields(upload(), offset=0)["Upload-Offset"] == "0"
 
 
 def test_head_tells_length_and_metadata_as_they_were_sent() -> None:
-    assert told_by_head(upload(metadata="a d29ybGQ=,b")) == {"Upload-Length": "10", "Upload-Metadata": "a d29ybGQ=,b"}
-    assert told_by_head(upload(length_deferred=True)) == {"Upload-Defer-Length": "1"}
+    assert head_fields(upload(metadata="a d29ybGQ=,b")) == {"Upload-Length": "10", "Upload-Metadata": "a d29ybGQ=,b"}
+    assert head_fields(upload(length_deferred=True)) == {"Upload-Defer-Length": "1"}
 
 
 def test_times_are_in_gmt() -> None:
@@ -153,8 +153,8 @@ def test_times_are_in_gmt() -> None:
 
 
 def test_abilities_name_a_size_only_if_there_is_a_limit() -> None:
-    assert abilities(max_bytes=0)["Tus-Max-Size"] == "0"
-    without = abilities(max_bytes=None)
+    assert capability_fields(max_bytes=0)["Tus-Max-Size"] == "0"
+    without = capability_fields(max_bytes=None)
     assert "Tus-Max-Size" not in without
     assert (without["Tus-Version"], without["Tus-Resumable"]) == ("1.0.0", "1.0.0")
     assert "sha1" in without["Tus-Checksum-Algorithm"].split(",")
