@@ -130,10 +130,12 @@ class NamedUpload(Upload):
         self._begun = False
 
     def offset(self) -> int:
-        if not self._begun:
-            return 0
-        file = json.loads(self.line.get("/files?limit=1"))["files"][0]
-        assert file["name"] == self.name, file["name"]
+        """Look for the upload in the list of files. If none of its bytes was stored, there may be none: begin anew."""
+        listed = json.loads(self.line.get("/files?limit=10"))["files"] if self._begun else []
+        file = next((one for one in listed if one["name"] == self.name and one["state"] not in ENDED), None)
+        if file is None:
+            self._begun = False
+            return self._acknowledge(0)
         self.path = f"/files/{file['file_id']}"
         return self._acknowledge(file["upload"]["offset"] if file["upload"] else file["length"])
 
@@ -152,6 +154,7 @@ class NamedUpload(Upload):
         return answer.status
 
 
+ENDED = ("CANCELLED", "DELETING", "DELETED")
 TUS = {"Tus-Resumable": "1.0.0"}
 BYTES = "application/offset+octet-stream"
 
