@@ -221,7 +221,7 @@ def _uploads(
         database,
         lease_seconds=settings.lease_seconds,
         lifetime_seconds=settings.upload_days * DAY_SECONDS,
-        finish_seconds=settings.sweep_seconds,  # no request of a lost process can store chunks any more
+        finish_seconds=settings.sweep_seconds,  # then no request that a killed api had sent can still store chunks
     )
     contents = MongoContents(database, sweep_seconds=settings.sweep_seconds)
     memory = UploadMemory(settings.upload_memory_bytes)

@@ -1,9 +1,11 @@
 """The end of an upload whose digest no process has: a worker reads the stored bytes back, and seals them."""
 
+from contextlib import closing
+
 from gridhaul.process.threads import in_thread
 from gridhaul.transfer.chunking import chunk_length
 from gridhaul.transfer.digest import ContentDigest, ManifestRoot, chunk_digest
-from gridhaul.transfer.errors import ChunkMissing
+from gridhaul.transfer.errors import ChunkMissing, IntegrityError
 from gridhaul.transfer.grants import ContentGrant
 from gridhaul.transfer.model import Content, File, Seal, Segment
 from gridhaul.transfer.ports.contents import Chunks
@@ -11,8 +13,6 @@ from gridhaul.transfer.states import FileState
 from gridhaul.transfer.stored import fields_of_stored, require_named_digest
 from tasks.attempt import Meter, Tenure
 from tasks.runtime import Runtime
-
-HELD = b"\x01"  # before the digest of a chunk that is stored
 
 
 async def read_back(runtime: Runtime, file: File) -> None:
@@ -53,16 +53,28 @@ async def _open(runtime: Runtime, file: File, tenure: Tenure) -> Content:
 async def _store_tail(runtime: Runtime, content: Content) -> None:
     """Store the last bytes as a chunk if only the open tail holds them.
 
-    They are there if the client named the length after the last byte, and the request that did so was lost.
+    They are there if the client named the length after the last byte, and the request that did so was lost. A chunk of
+    another length does not count: it came before the length was known, with bytes that were never acknowledged.
     """
-    tail, last = await runtime.contents.tail(content.id), content.chunk_count - 1
-    if tail is None or tail.n != last:
+    last = content.chunk_count - 1
+    if last < 0 or await in_thread(lambda: _is_stored(runtime, content, last)):
         return
+    tail = await runtime.contents.tail(content.id)
+    length = chunk_length(content.length, last)
+    if tail is None or tail.n != last or len(tail.data) < length:
+        return
+    chunk = tail.data[:length]
     grant = ContentGrant(content_id=content.id, fence=content.fence)
-    if (await runtime.chunks.digests(grant, first=last, count=1))[:1] == HELD:
-        return
-    chunk = tail.data[: chunk_length(content.length, last)]
     await runtime.chunks.put(grant, Segment(first=last, chunks=(chunk,), digests=(chunk_digest(chunk),)))
+
+
+def _is_stored(runtime: Runtime, content: Content, n: int) -> bool:
+    """Return whether the last chunk is stored, with its length and its digest. For threads."""
+    with closing(runtime.contents.read_open(content, first=n)) as chunks:
+        try:
+            return any(True for _ in chunks)
+        except IntegrityError:
+            return False
 
 
 def _digested(chunks: Chunks, meter: Meter) -> Seal:

@@ -35,4 +35,6 @@ def test_every_operation_tells_of_the_limits(app: FastAPI) -> None:
         answers = {"414", "431"} | ({"400", "408", "413", "422"} if taken else set())
         # The content type of bytes is not checked, so a route that takes any bytes does not answer 415.
         answers |= set() if "application/octet-stream" in taken or not taken else {"415"}
+        # Bytes of tus that stop coming end with the connection: some clients give an upload up after 408.
+        answers -= {"408"} if "application/offset+octet-stream" in taken else set()
         assert answers <= set(operation["responses"]), operation["operationId"]

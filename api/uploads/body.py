@@ -21,7 +21,7 @@ async def fast_enough(request: Request, stall_seconds: float) -> AsyncIterator[b
     Raises RequestTimeout if nothing arrives for `stall_seconds`, or too little in a minute, and ClientDisconnect.
     """
     parts = arriving(request, stall_seconds)
-    waited_seconds, received = 0.0, 0  # the time in which this service stores bytes is not the client's
+    waited_seconds, received = 0.0, 0  # only the time in which the service waited for the client
     while True:
         began = time.monotonic()
         part = await anext(parts, b"")
@@ -51,9 +51,10 @@ def whole_number(name: str, text: str) -> int:
 
 
 class Unanswered(Response):
-    """No answer: the connection is closed, because another connection has gone on with the upload, or no bytes come.
+    """No answer: the connection is closed.
 
-    An answer here would reach a client that no longer waits for it, or tell it that its upload has failed.
+    Another connection has gone on with the upload, or the client has stopped sending. An answer here would reach a
+    client that no longer waits for it, or tell it that its upload has failed.
     """
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -2,33 +2,32 @@
 
 from contextlib import suppress
 
-from api.delete import delete_whole
 from api.dependencies import Service
 from api.uploads.parts import upload_of
+from gridhaul.asgi.audit import audit
 from gridhaul.transfer.access import Caller
 from gridhaul.transfer.errors import GridhaulError
-from gridhaul.transfer.model import File
-from gridhaul.transfer.states import UPLOAD_MOVES, Action, FileState
+from gridhaul.transfer.model import File, Hint, TaskName
 
 
-async def end_unfinished(service: Service, caller: Caller, file: File) -> bool:
-    """Cancel and delete the upload. Return False, and change nothing, if it is stored or over already."""
-    if await service.files.move(file.id, UPLOAD_MOVES[Action.CANCEL], who=caller.username) is None:
+async def discard(service: Service, caller: Caller, file: File, *, fence: int | None = None) -> bool:
+    """Delete an upload that is RECEIVING, and has the fence if one is named. Otherwise return False, and do nothing."""
+    discarded = await service.uploads.registry.discard(file.id, who=caller.username, fence=fence)
+    if discarded is None:
         return False
-    await delete_whole(service, caller, file.id, cancel=False)
+    audit("delete_file", file_id=file.id)
+    service.hints.offer(Hint(task=TaskName.DELETE_FILE, record_id=discarded.id, queue=discarded.queue))
     return True
 
 
-async def end_if_lost(service: Service, caller: Caller, file: File, *, can_continue: bool) -> bool:
-    """End an upload whose first request has failed, unless its client can continue it with bytes that are stored.
+async def discard_if_lost(service: Service, caller: Caller, file: File, *, can_continue: bool) -> bool:
+    """Delete an upload whose first request has failed, unless bytes are stored and its client can continue it.
 
-    Nobody would use the quota that is reserved for it until it expires. Return whether it was ended. Errors of the
-    database are passed over: the upload then expires.
+    Otherwise nobody would use the quota that is reserved for it until it expires. An upload that another request has
+    taken stays. Return whether the upload was deleted. If the database does not answer, the upload expires later.
     """
     with suppress(GridhaulError):
         now = await service.files.get(file.id)
-        if now is None or now.state is not FileState.RECEIVING or upload_of(now).holder is not None:
-            return False
-        if not (can_continue and now.stored_bytes):
-            return await end_unfinished(service, caller, now)
+        if now is not None and upload_of(now).holder is None and not (can_continue and now.stored_bytes):
+            return await discard(service, caller, now, fence=now.fence)
     return False

@@ -17,7 +17,7 @@ from api.uploads import documentation
 from api.uploads.appending import append
 from api.uploads.body import declared_length, fast_enough
 from api.uploads.creating import base_address, create_upload
-from api.uploads.ending import end_if_lost
+from api.uploads.ending import discard_if_lost
 from api.uploads.form import FormFile, read_form
 from api.uploads.route import UploadRoute
 from api.uploads.states import has_all_bytes
@@ -86,7 +86,7 @@ async def put_named(
         sha256=sha256,
         deliver_to=[DeliverTo(target=one) for one in target],
     )
-    async with _ended_if_lost(service, caller, file, can_continue=True):
+    async with _discarded_if_lost(service, caller, file, can_continue=True):
         await append(
             service.uploads,
             file,
@@ -96,7 +96,7 @@ async def put_named(
             ends_file=rest is None,
             sha256=sha256,
         )
-    return await _answer(request, service, file)
+    return await _answer(request, service, caller, file)
 
 
 @router.post(
@@ -136,9 +136,9 @@ async def post_files(
         sha256=_digest(request),
         deliver_to=deliver_to,
     )
-    async with _ended_if_lost(service, caller, file, can_continue=False):
+    async with _discarded_if_lost(service, caller, file, can_continue=False):
         await append(service.uploads, file, _body(request, service), offset=0, ends_file=True)
-    return await _answer(request, service, file)
+    return await _answer(request, service, caller, file)
 
 
 async def _part(service: Service, caller: Caller, part: FormFile, deliver_to: list[DeliverTo]) -> File:
@@ -146,30 +146,37 @@ async def _part(service: Service, caller: Caller, part: FormFile, deliver_to: li
     file = await create_upload(
         service, caller, name=part.filename, length=None, door=Door.FORM, sha256=sha256, deliver_to=deliver_to
     )
-    async with _ended_if_lost(service, caller, file, can_continue=False):
+    async with _discarded_if_lost(service, caller, file, can_continue=False):
         await append(service.uploads, file, part.data, offset=0, ends_file=True)
     return await service.file(caller, file.id)
 
 
 @asynccontextmanager
-async def _ended_if_lost(service: Service, caller: Caller, file: File, *, can_continue: bool) -> AsyncGenerator[None]:
-    """End the upload if its request fails and the client cannot continue it. Ignore that somebody else finished it."""
+async def _discarded_if_lost(
+    service: Service, caller: Caller, file: File, *, can_continue: bool
+) -> AsyncGenerator[None]:
+    """Delete the upload if its request fails, unless bytes are stored and the client can continue it.
+
+    Raises LengthMismatch if fewer bytes have arrived than Content-Range names. Ignores that somebody else has finished
+    the upload.
+    """
     audit("create_upload", file_id=file.id)
     try:
         yield
+        now = await service.files.get(file.id)
+        if now is not None and now.state is FileState.RECEIVING:
+            raise LengthMismatch(f"Fewer bytes arrived than the file has; {now.stored_bytes} are stored.")
     except UploadTakenOver:
         if not has_all_bytes(await service.file(caller, file.id)):
             raise
     except Exception:
-        await end_if_lost(service, caller, file, can_continue=can_continue)
+        await discard_if_lost(service, caller, file, can_continue=can_continue)
         raise
 
 
-async def _answer(request: Request, service: Service, file: File) -> Response:
-    """Return the answer with the file. Raises LengthMismatch if fewer bytes have arrived than Content-Range names."""
-    file = await service.files.get(file.id) or file
-    if file.state is FileState.RECEIVING:
-        raise LengthMismatch(f"Fewer bytes arrived than the file has; {file.stored_bytes} are stored.")
+async def _answer(request: Request, service: Service, caller: Caller, file: File) -> Response:
+    """Return the answer with the file."""
+    file = await service.file(caller, file.id)
     view = FileView.of(file, service.obstacles).model_dump(mode="json", by_alias=True)
     headers = {"Location": f"{base_address(request, service)}/files/{file.id}"}
     if file.sha256 is not None:

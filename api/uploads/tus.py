@@ -17,7 +17,7 @@ from api.uploads.appending import append, finish_received, require_possible
 from api.uploads.body import Unanswered, declared_length, fast_enough, whole_number
 from api.uploads.checksum import Checksum
 from api.uploads.creating import address, create_upload, upload_at
-from api.uploads.ending import end_if_lost, end_unfinished
+from api.uploads.ending import discard, discard_if_lost
 from api.uploads.parts import reserved_length
 from api.uploads.route import UploadRoute
 from api.uploads.states import has_all_bytes, refusal
@@ -70,7 +70,7 @@ class TusRoute(UploadRoute):
         return handled
 
 
-UNANSWERED = (ClientDisconnect, RequestTimeout, UploadTakenOver)
+UNANSWERED = (ClientDisconnect, RequestTimeout)
 router = APIRouter(prefix="/uploads", tags=["uploads"], route_class=TusRoute)
 UploadId = Annotated[str, Path(pattern="^[0-9a-f]{56}$", description="The last part of the upload's address")]
 LOOKED = {**documented(404, 410), 409: documentation.MOVED_ON, 412: documentation.OTHER_VERSION}
@@ -125,11 +125,16 @@ async def create(request: Request, caller: Preparing, service: ServiceDep) -> Re
         return Response(status_code=201, headers={**upload_fields(file), **location})
     try:
         offset = await _append(request, service, file, offset=0, checksum=checksum)
-    except UNANSWERED:  # nobody will know the address
-        await end_if_lost(service, caller, file, can_continue=False)
+    except UploadTakenOver:  # by somebody who found the address in the list of files, or by a worker
+        file = await service.file(caller, file.id)
+        if not has_all_bytes(file):
+            raise
+        offset = file.length
+    except UNANSWERED:  # the client is not told the address
+        await discard_if_lost(service, caller, file, can_continue=False)
         raise
     except GridhaulError as error:
-        if await end_if_lost(service, caller, file, can_continue=True):
+        if await discard_if_lost(service, caller, file, can_continue=True):
             raise
         response = answer(request, error)
         response.headers.update(location)
@@ -198,7 +203,7 @@ async def delete(request: Request, upload_id: UploadId, caller: Preparing, servi
     file = await upload_at(service, caller, upload_id)
     if file.state in AT_ITS_END:
         raise refusal(file)
-    if file.state is not FileState.RECEIVING or not await end_unfinished(service, caller, file):
+    if file.state is not FileState.RECEIVING or not await discard(service, caller, file):
         caller.require(Scope.DELETE)
         await delete_whole(service, caller, file.id, cancel=True)
     return Response(status_code=204)

@@ -72,10 +72,10 @@ def put(
 ) -> None:
     """Upload files of this machine, and wait until they are stored, and with --to until they are delivered.
 
-    An upload goes on after anything: after a lost connection or a restart of the server by itself, after a Ctrl-C or a
-    crash when the same command runs again. Nothing that is stored is sent twice. A file that changes meanwhile is
-    refused, and sent anew by the next command. The standard input needs --name, may pause for at most 30 s, and cannot
-    go on when it was interrupted.
+    An upload continues after every interruption: after a lost connection or a restart of the server by itself, after a
+    Ctrl-C or a crash when the same command runs again. Nothing that is stored is sent twice. A file that changes
+    meanwhile is refused, and sent anew by the next command. The standard input needs --name, may pause for at most
+    30 s, and cannot go on when it was interrupted.
     """
     wanted = tuple(dict.fromkeys(targets or ()))
     _require_fitting(files, name, prefix)

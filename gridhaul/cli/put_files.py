@@ -18,12 +18,13 @@ from gridhaul.client.upload_errors import NoteNotKept, Stopped, UploadFailed
 from gridhaul.client.upload_sending import ONE_SEGMENT_CHUNKS, Manner, Sending, Sent
 from gridhaul.client.upload_source import UploadSource, opened_source
 from gridhaul.client.upload_state import KeptUpload, UploadNotes
-from gridhaul.client.uploads import UploadOrder, file_id_at
+from gridhaul.client.uploads import UploadOrder
 from gridhaul.transfer import errors
 from gridhaul.transfer.chunking import CHUNK_BYTES
 
 SMALL_BYTES = ONE_SEGMENT_CHUNKS * CHUNK_BYTES
 SMALL_AT_ONCE = 4
+FREED_SECONDS = 10.0  # how long a command waits for the quota of an upload that it has discarded
 # Every further file would be refused for the same reason, so the command ends at the first.
 OF_EVERY_FILE = frozenset({UNEXPECTED_ANSWER, PATH_UNKNOWN, errors.TargetUnknown.code})
 NOT_ALLOWED = frozenset({401, 403})
@@ -115,8 +116,7 @@ class Putting:
         outcome = Outcome(path=str(local.path), name=local.name)
         try:
             with ExitStack() as opened:
-                source = opened.enter_context(opened_source(local.path))
-                source.require(local.identity)
+                source = opened.enter_context(opened_source(local.path, follow_symlinks=local.is_named))
                 outcome.kept = opened.enter_context(self._note(source, local))
                 outcome.sent = self._sending(source, outcome.kept, local).send()
                 outcome.file = outcome.sent.file
@@ -144,7 +144,8 @@ class Putting:
                 former = kept.address
                 kept.begin_anew()
                 if former is not None:
-                    self._client.uploads.discard(file_id_at(former))
+                    self._client.uploads.discard(former)
+                    self._client.uploads.wait_until_deleted(former, FREED_SECONDS, self._stopped.wait)
             yield kept
 
     def _sending(self, source: UploadSource, kept: KeptUpload, local: LocalFile) -> Sending:

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gridhaul.client.upload_source import FileIdentity
 from gridhaul.transfer.errors import InvalidValue
 from gridhaul.transfer.naming import check_object_name, has_control_characters
 from gridhaul.transfer.skipping import SkipReason, is_utf8, shown
@@ -26,7 +25,7 @@ class LocalFile:
     path: Path
     name: str
     length_bytes: int
-    identity: FileIdentity
+    is_named: bool  # the command names the file; a link at its path is followed then, and nowhere else
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -120,7 +119,7 @@ def _looked_at(path: Path, name: str, *, follow_symlinks: bool) -> LocalFile | L
         checked = check_object_name(name)
     except InvalidValue as error:
         return _skip(path, SkipReason.NAME_REFUSED, error.detail)
-    return LocalFile(path=path, name=checked, length_bytes=status.st_size, identity=FileIdentity.of(status))
+    return LocalFile(path=path, name=checked, length_bytes=status.st_size, is_named=follow_symlinks)
 
 
 def _unreadable(path: Path, error: OSError) -> LocalSkip:

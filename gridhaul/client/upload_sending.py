@@ -87,7 +87,7 @@ class Sending:
         except SourceChanged:
             self._kept.forget()
             if self._held is not None:
-                self._uploads.discard(self._held["file_id"])
+                self._uploads.discard(self._address)
             raise
         except ApiError as error:
             if error.code in ENDED:

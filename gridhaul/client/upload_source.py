@@ -1,5 +1,6 @@
 """A local file while it is uploaded: read once, in order, and watched for changes."""
 
+import errno
 import os
 import stat
 from collections.abc import Iterator
@@ -11,18 +12,6 @@ from typing import BinaryIO
 from gridhaul.client.upload_errors import NotRegular, SourceChanged
 from gridhaul.transfer.chunking import CHUNK_BYTES, chunk_count, chunk_length
 from gridhaul.transfer.digest import ContentDigest
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class FileIdentity:
-    """The facts by which a file is recognised, whatever path leads to it."""
-
-    device: int
-    inode: int
-
-    @classmethod
-    def of(cls, status: os.stat_result) -> "FileIdentity":
-        return cls(device=status.st_dev, inode=status.st_ino)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,11 +38,6 @@ class UploadSource:
         self.length_bytes = self._opened.st_size
         self.mtime_ns = self._opened.st_mtime_ns
         self._digest = ContentDigest()
-
-    def require(self, identity: FileIdentity) -> None:
-        """Raise SourceChanged unless this is the file that was found at the path."""
-        if FileIdentity.of(self._opened) != identity:
-            raise self.changed()
 
     def segments(self, chunks_each: int) -> Iterator[Segment]:
         """Yield the whole file, `chunks_each` chunks at a time. Raises SourceChanged, OSError."""
@@ -101,8 +85,14 @@ class UploadSource:
 
 
 @contextmanager
-def opened_source(path: Path) -> Iterator[UploadSource]:
+def opened_source(path: Path, *, follow_symlinks: bool) -> Iterator[UploadSource]:
     """Open the file inside the context. Raises NotRegular, OSError."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a FIFO must not make the command wait
+    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC  # a FIFO must not make the command wait
+    try:
+        descriptor = os.open(path, flags if follow_symlinks else flags | os.O_NOFOLLOW)
+    except OSError as error:
+        if error.errno == errno.ELOOP and not follow_symlinks:
+            raise NotRegular(f"{path} has become a symbolic link, which is not followed.") from None
+        raise
     with os.fdopen(descriptor, "rb") as file:
         yield UploadSource(path, file)

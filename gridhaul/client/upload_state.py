@@ -47,7 +47,7 @@ class KeptUpload:
         """Forget the upload, and make the key of the next one."""
         self.address, self.is_new, self.is_outdated = None, True, False
         self.idempotency_key = fingerprint(str(self.path), secrets.token_hex(16))
-        self._append({**self._about, "idempotency_key": self.idempotency_key}, instead=True)
+        self._append({**self._about, "idempotency_key": self.idempotency_key}, replacing=True)
 
     def let_go(self) -> None:
         """Let other commands use the note."""
@@ -57,7 +57,7 @@ class KeptUpload:
 
     def forget(self) -> None:
         """Remove the note, unless another command has begun anew with it. Raises NoteNotKept."""
-        with _kept_at(self.path), suppress(AlreadyRunning):
+        with _os_errors_as_note_not_kept(self.path), suppress(AlreadyRunning):
             if self._descriptor is not None:
                 self.path.unlink(missing_ok=True)
                 return
@@ -68,11 +68,11 @@ class KeptUpload:
             finally:
                 os.close(descriptor)
 
-    def _append(self, line: dict[str, str], *, instead: bool = False) -> None:
-        """Append the line to the note; with `instead`, to nothing else."""
+    def _append(self, line: dict[str, str], *, replacing: bool = False) -> None:
+        """Append the line to the note. With `replacing`, delete the other lines of the note first."""
         assert self._descriptor is not None, "the note was let go"  # noqa: S101
-        with _kept_at(self.path):
-            if instead:
+        with _os_errors_as_note_not_kept(self.path):
+            if replacing:
                 os.ftruncate(self._descriptor, 0)
             os.write(self._descriptor, json.dumps(line).encode() + b"\n")
             if self._durable:
@@ -96,7 +96,7 @@ class UploadNotes:
         AlreadyRunning, NoteNotKept.
         """
         path = self._directory / f"{fingerprint(*about.keys(), *about.values())}.json"
-        with _kept_at(path):
+        with _os_errors_as_note_not_kept(path):
             kept = self._kept(path, about | version, durable=durable)
         try:
             yield kept
@@ -140,7 +140,8 @@ def _locked(path: Path) -> int:
 
 
 @contextmanager
-def _kept_at(path: Path) -> Iterator[None]:
+def _os_errors_as_note_not_kept(path: Path) -> Iterator[None]:
+    """Raise NoteNotKept, which names the note, in place of each OSError."""
     try:
         yield
     except OSError as error:

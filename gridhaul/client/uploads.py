@@ -18,6 +18,8 @@ from gridhaul.transfer.errors import DigestMismatch, QuotaExceeded
 
 ADDRESS = re.compile(r"/uploads/[0-9a-f]{24,256}")
 FILE_ID_DIGITS = 24
+RECEIVING, DELETING = "RECEIVING", "DELETING"
+LOOK_SECONDS = 0.2
 BLOCK_BYTES = 1 << 18
 # An api answers only when the bytes are durable, which takes a slow disk longer than any other answer.
 _TIMEOUT = httpx2.Timeout(connect=5.0, read=60.0, write=30.0, pool=60.0)
@@ -51,6 +53,9 @@ class Trying:
     can_retry: Callable[[BaseException], bool]
     pause: Callable[[float], None] = time.sleep
     check: Callable[[], None] = lambda: None
+
+
+_ONCE = Trying(can_retry=lambda _: False)
 
 
 class Uploads:
@@ -109,22 +114,30 @@ class Uploads:
         path = f"/named/{quote(name, safe='/')}"
         return cast(FileRecord, self._exchange("PUT", path, trying, params=params, content=body).json())
 
-    def discard(self, file_id: str) -> None:
-        """Cancel an upload that nobody will go on with, and delete it if the caller may. Nothing is tried again."""
-        once = Trying(can_retry=lambda _: False)
+    def discard(self, address: str) -> None:
+        """Delete an upload that nobody will go on with. Nothing is tried again.
+
+        An upload that has all its bytes stays: the file may be wanted, and perhaps it is being delivered.
+        """
         with suppress(ClientError):
-            self._exchange("POST", f"/files/{file_id}/cancel", once)
-            self._exchange("DELETE", f"/files/{file_id}", once)
+            if self._state(address) == RECEIVING:
+                self._exchange("DELETE", address, _ONCE, headers={"Tus-Resumable": "1.0.0"})
+
+    def wait_until_deleted(self, address: str, seconds: float, pause: Callable[[float], object]) -> None:
+        """Wait until a discarded upload no longer counts against the quota, but not for longer than `seconds`."""
+        until = time.monotonic() + seconds
+        with suppress(ClientError):
+            while self._state(address) == DELETING and time.monotonic() < until:
+                pause(LOOK_SECONDS)
+
+    def _state(self, address: str) -> str:
+        file_id = address.rpartition("/")[2][:FILE_ID_DIGITS]
+        return str(self._exchange("GET", f"/files/{file_id}", _ONCE).json()["state"])
 
     def _exchange(self, method: str, path: str, trying: Trying, **parts: object) -> httpx2.Response:
         return self._connection.exchange(
             method, path, can_retry=trying.can_retry, pause=trying.pause, timeout=_TIMEOUT, **parts
         )
-
-
-def file_id_at(address: str) -> str:
-    """Return the id of the file whose upload has the address."""
-    return address.rpartition("/")[2][:FILE_ID_DIGITS]
 
 
 def may_succeed_later(error: BaseException) -> bool:

@@ -17,13 +17,14 @@ from gridhaul.transfer.model import (
     File,
     Lease,
     NewFile,
+    Queue,
     RecordId,
 )
 from gridhaul.transfer.origins import Door
 from gridhaul.transfer.states import FileState
 
 RECEIVING: Document = {"state": FileState.RECEIVING.value}
-ALL_BYTES_COUNT = [  # of an ordered upload, by its offset
+ALL_BYTES_ACKNOWLEDGED = [  # the upload is ordered, its length is known, and its offset has reached the length
     {"$ne": ["$upload.door", Door.CHUNKS.value]},
     {"$not": ["$upload.length_deferred"]},
     {"$gt": ["$stored_bytes", 0]},
@@ -46,13 +47,14 @@ class MongoUploads(MongoFiles):
         super().__init__(database, lease_seconds=lease_seconds)
         expiry = after(lifetime_seconds)
         # The dispatcher hints the file when it is due, and a worker then finishes it or lets it expire.
-        due = {"$cond": [{"$and": ALL_BYTES_COUNT}, after(finish_seconds), expiry]}
+        due = {"$cond": [{"$and": ALL_BYTES_ACKNOWLEDGED}, after(finish_seconds), expiry]}
         times = {"upload.expires_at": expiry, "next_attempt_at": due, "hint_at": due, "hinted_at": GONE}
-        self._lives_on = [{"$set": times}]  # a stage of its own, which sees what the stage before it has set
+        # A separate stage, because it reads `stored_bytes` and `length` as the stage before it has set them.
+        self._times_renewed = [{"$set": times}]
 
     async def create(self, new: NewFile) -> tuple[File, bool]:
         values = fields_of_new(new) | {"state": FileState.RECEIVING, "stored_bytes": 0}
-        made = [*self._pipeline(values, new.owner, **NEVER_CLAIMED), *self._lives_on]
+        made = [*self._pipeline(values, new.owner, **NEVER_CLAIMED), *self._times_renewed]
         same = {"owner": new.owner, "idempotency_key": new.idempotency_key}
         try:
             file = await self._changed({"_id": ObjectId()}, made, upsert=True)
@@ -91,26 +93,26 @@ class MongoUploads(MongoFiles):
         anew = {"$cond": [begins, ObjectId(new_content_id), "$content_id"]}
         held = {"upload.holder": {"$literal": holder}, "upload.asked_to_let_go": False}
         fence = {"$add": ["$fence", 1]}
-        return [*self._pipeline({}, fence=fence, content_id=anew, **held), *self._lives_on]
+        return [*self._pipeline({}, fence=fence, content_id=anew, **held), *self._times_renewed]
 
     async def declare_length(self, lease: Lease, length: int) -> None:
         known = {"length": length, "upload.length_deferred": False}
-        await self._write_held(lease, {}, self._pipeline({}, **known))
+        await self._write_held(lease, {}, [*self._pipeline({}, **known), *self._times_renewed])
 
     async def advance(self, lease: Lease, *, offset: int, to_offset: int, rate: float | None = None) -> None:
         length = {"$cond": ["$upload.length_deferred", to_offset, "$length"]}
         moved = self._pipeline({"stored_bytes": to_offset, "rate": rate}, length=length)
-        await self._write_held(lease, {"stored_bytes": offset}, [*moved, *self._lives_on])
+        await self._write_held(lease, {"stored_bytes": offset}, [*moved, *self._times_renewed])
 
     async def note_stored(self, lease: Lease, length: int) -> None:
         counted = {"$min": ["$length", {"$add": ["$stored_bytes", length]}]}
-        await self._write_held(lease, {}, [*self._pipeline({}, stored_bytes=counted), *self._lives_on])
+        await self._write_held(lease, {}, [*self._pipeline({}, stored_bytes=counted), *self._times_renewed])
 
     async def name_digest(self, lease: Lease, sha256: str) -> None:
         await self._write_held(lease, {}, [{"$set": {"upload.sha256": sha256}}])
 
     async def let_go(self, lease: Lease) -> None:
-        await self._collection.update_one(_held(lease), [*self._pipeline({}, **NO_HOLDER), *self._lives_on])
+        await self._collection.update_one(_held(lease), [*self._pipeline({}, **NO_HOLDER), *self._times_renewed])
 
     async def leases_to_end(self, leases: Collection[Lease]) -> Collection[Lease]:
         wanted = {"_id": {"$in": [ObjectId(lease.record_id) for lease in leases]}, **RECEIVING}
@@ -121,6 +123,12 @@ class MongoUploads(MongoFiles):
             if not one["upload"]["asked_to_let_go"]
         }
         return [lease for lease in leases if fences.get(lease.record_id) != lease.fence]
+
+    async def discard(self, file_id: RecordId, *, who: str, fence: int | None = None) -> File | None:
+        receiving = {"_id": ObjectId(file_id), **RECEIVING, **({} if fence is None else {"fence": fence})}
+        values = {"state": FileState.DELETING, "queue": Queue.MAINTENANCE, "error": None, "attempts": 0}
+        deleting = self._pipeline(values, who, fence={"$add": ["$fence", 1]}, **NO_HOLDER, **self._due_now())
+        return await self._changed(receiving, deleting)
 
     async def finish_whole(self, lease: Lease, **fields: object) -> None:
         stored = self._pipeline({"state": FileState.STORED, **fields}, **NO_HOLDER)
@@ -143,7 +151,8 @@ class MongoUploads(MongoFiles):
         return self._codec.decode(before) if before else None
 
     async def leave_to_workers(self, file_id: RecordId) -> File | None:
-        received = {"_id": ObjectId(file_id), **RECEIVING, "$expr": {"$and": ALL_BYTES_COUNT}}
+        left = {"$and": [*ALL_BYTES_ACKNOWLEDGED, past("next_attempt_at")]}
+        received = {"_id": ObjectId(file_id), **RECEIVING, "$expr": left}
         storing = self._pipeline({"state": FileState.STORING}, fence={"$add": ["$fence", 1]}, **NO_HOLDER)
         return await self._changed(received, [*storing, {"$set": self._due_now()}])
 

@@ -5,7 +5,7 @@ from tests.cli.scripted_api import FILE_ID, MIB, Answer, ScriptedApi, file
 UPLOAD = f"/uploads/{FILE_ID}{'0' * 32}"
 BEGIN, HOLD, COMPLETE = "POST /uploads/chunks", f"POST {UPLOAD}/hold", f"POST {UPLOAD}/complete"
 PUT = f"PUT {UPLOAD}/chunks/0"
-CANCEL, DELETE = f"POST /files/{FILE_ID}/cancel", f"DELETE /files/{FILE_ID}"
+DELETE = f"DELETE {UPLOAD}"
 DONE = Answer(body=None, status=204)
 BEGUN = Answer(body=file("RECEIVING"), status=201, headers={"Location": f"https://elsewhere.example/x{UPLOAD}"})
 FIVE = b"12345"

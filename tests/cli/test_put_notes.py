@@ -24,7 +24,7 @@ from tests.cli.scripted_api import (
     file,
     problem,
 )
-from tests.cli.scripted_uploads import BEGIN, BEGUN, CANCEL, DELETE, DONE, FIVE, PUT, UPLOAD, stored_five, take, welcome
+from tests.cli.scripted_uploads import BEGIN, BEGUN, DELETE, DONE, FIVE, PUT, UPLOAD, stored_five, take, welcome
 
 FULL = problem(507, "quota_exceeded", "The quota is used up.")
 
@@ -57,7 +57,7 @@ def interrupted(api: ScriptedApi, run: Run, path: Path) -> str:
 
 
 def discarding(api: ScriptedApi) -> list[str]:
-    return [heard.call for heard in api.heard if heard.call in (CANCEL, DELETE)]
+    return [heard.call for heard in api.heard if heard.call.startswith(("DELETE", f"POST /files/{FILE_ID}"))]
 
 
 @pytest.mark.usefixtures("interrupted")
@@ -71,30 +71,45 @@ def test_same_file_goes_on_with_the_upload(api: ScriptedApi, run: Run, path: Pat
 def test_changed_file_discards_the_upload_of_its_former_version(
     api: ScriptedApi, run: Run, path: Path, interrupted: str
 ) -> None:
-    api.script(CANCEL, file("CANCELLED"))
+    api.script(THE_FILE, file("RECEIVING"), file("DELETING"), file("DELETED"))
     api.script(DELETE, DONE)
     os.utime(path, ns=(1, 1))
     assert run("put", str(path)).exit_code == 0
     (begun,) = api.calls(BEGIN)
     assert begun.headers["idempotency-key"] != interrupted
-    assert discarding(api) == [CANCEL, DELETE]
+    assert discarding(api) == [DELETE]
 
 
 def test_option_discards_the_upload(api: ScriptedApi, run: Run, path: Path, interrupted: str) -> None:
-    api.script(CANCEL, file("CANCELLED"))
+    api.script(THE_FILE, file("RECEIVING"), file("DELETING"), file("DELETED"))
     api.script(DELETE, DONE)
     assert run("put", str(path), "--no-resume").exit_code == 0
     (begun,) = api.calls(BEGIN)
     assert begun.headers["idempotency-key"] != interrupted
-    assert discarding(api) == [CANCEL, DELETE]
+    assert discarding(api) == [DELETE]
 
 
 @pytest.mark.usefixtures("interrupted")
-def test_upload_that_was_stored_meanwhile_is_not_deleted(api: ScriptedApi, run: Run, path: Path) -> None:
-    api.script(CANCEL, problem(409, "state_conflict", "The file is STORED."))
+@pytest.mark.parametrize("state_of_file", ["STORING", "STORED", "FAILED", "EXPIRED"])
+def test_upload_that_has_all_its_bytes_or_is_over_stays(
+    api: ScriptedApi, run: Run, path: Path, state_of_file: str
+) -> None:
+    api.script(THE_FILE, file(state_of_file))
     api.script(DELETE, DONE)
     assert run("put", str(path), "--no-resume").exit_code == 0
-    assert discarding(api) == [CANCEL]
+    assert discarding(api) == []
+
+
+def test_new_upload_begins_once_the_quota_of_the_former_one_is_free(
+    api: ScriptedApi, run: Run, path: Path, interrupted: str
+) -> None:
+    api.script(THE_FILE, file("RECEIVING"), *[file("DELETING")] * 3, file("DELETED"))
+    api.script(DELETE, DONE)
+    assert run("put", str(path), "--no-resume").exit_code == 0
+    calls = [heard.call for heard in api.heard]
+    begun = calls.index(BEGIN)
+    assert calls[:begun].count(THE_FILE) == 5
+    assert api.calls(BEGIN)[0].headers["idempotency-key"] != interrupted
 
 
 def test_note_stays_while_something_has_failed(api: ScriptedApi, run: Run, path: Path, state: Path) -> None:
@@ -139,14 +154,19 @@ def test_note_that_cannot_be_removed_does_not_fail_what_is_stored(
     assert (result.exit_code, result.stdout.split()[:2]) == (0, ["STORED", FILE_ID])
 
 
-def test_file_that_was_replaced_after_it_was_found_is_refused(api: ScriptedApi, path: Path, state: Path) -> None:
+def test_file_that_became_a_link_after_it_was_found_is_refused(api: ScriptedApi, path: Path, state: Path) -> None:
     welcome(api)
     take(api)
-    found, _ = put_paths.find([str(path)], prefix=None)
-    (path.parent / "other").write_bytes(b"other")
-    (path.parent / "other").replace(path)
+    folder = path.parent / "folder"
+    folder.mkdir()
+    path.rename(folder / "five")
+    found, _ = put_paths.find([str(folder)], prefix=None)
+    (path.parent / "secret").write_bytes(FIVE)
+    (folder / "five").unlink()
+    (folder / "five").symlink_to(path.parent / "secret")
     options = PutOptions(targets=(), connections=1, resume=True, whose={})
     with Client(api.url, TOKEN, patience_seconds=5, on_retry=print) as client:
         (outcome,) = Putting(client, UploadNotes(state), options, PutLines()).send(found)
     assert outcome.error is not None
-    assert (outcome.error["code"], api.heard) == ("source_changed", [])
+    assert outcome.error["code"] == "not_a_regular_file"
+    assert api.calls(BEGIN) == []

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gridhaul.client.upload_errors import NotRegular, SourceChanged
-from gridhaul.client.upload_source import FileIdentity, UploadSource, opened_source
+from gridhaul.client.upload_source import UploadSource, opened_source
 from gridhaul.transfer.chunking import CHUNK_BYTES
 from gridhaul.transfer.digest import content_sha256
 
@@ -23,7 +23,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def source(path: Path) -> Iterator[UploadSource]:
-    with opened_source(path) as source:
+    with opened_source(path, follow_symlinks=False) as source:
         yield source
 
 
@@ -85,22 +85,16 @@ def test_new_mode_or_link_is_no_change_of_the_bytes(source: UploadSource, path: 
     assert source.sha256() == content_sha256(DATA)
 
 
-def test_file_in_the_place_of_the_one_that_was_found_is_refused(path: Path) -> None:
-    found = FileIdentity.of(path.stat())
-    other = path.with_name("other")
-    other.write_bytes(DATA)
-    other.replace(path)
-    with opened_source(path) as source, pytest.raises(SourceChanged):
-        source.require(found)
-
-
-def test_file_that_was_found_is_recognised_under_another_path(path: Path) -> None:
-    found = FileIdentity.of(path.stat())
-    with opened_source(path.rename(path.with_name("moved"))) as source:
-        source.require(found)
+def test_link_is_followed_only_if_it_may_be(path: Path) -> None:
+    link = path.with_name("link")
+    link.symlink_to(path)
+    with opened_source(link, follow_symlinks=True) as source:
+        assert read(source) == DATA
+    with pytest.raises(NotRegular), opened_source(link, follow_symlinks=False):
+        pass
 
 
 def test_special_file_is_refused(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(NotRegular), opened_source(tmp_path / "pipe"):
+    with pytest.raises(NotRegular), opened_source(tmp_path / "pipe", follow_symlinks=True):
         pass

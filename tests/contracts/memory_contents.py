@@ -137,10 +137,9 @@ class MemoryContents:
         batches = (batch for batch in self._batches(content) if batch[0][0] in numbers)
         return verified_range(content, batches, self._checked_page_of(content), start=start, stop=stop)
 
-    def read_open(self, content: Content) -> Chunks:
-        return verified_range(
-            content, self._batches(content), self._stored_page_of(content.id), start=0, stop=content.length
-        )
+    def read_open(self, content: Content, *, first: int = 0) -> Chunks:
+        batches, start = (batch for batch in self._batches(content) if batch[0][0] >= first), first * CHUNK_BYTES
+        return verified_range(content, batches, self._stored_page_of(content.id), start=start, stop=content.length)
 
     async def read_whole(self, content_ids: Collection[RecordId]) -> Mapping[RecordId, CheckedContent]:
         there = [self.rows[content_id].record for content_id in content_ids if content_id in self.rows]

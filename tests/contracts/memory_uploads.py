@@ -10,6 +10,7 @@ from gridhaul.transfer.model import (
     File,
     Lease,
     NewFile,
+    Queue,
     RecordId,
 )
 from gridhaul.transfer.origins import Door, Upload
@@ -75,6 +76,7 @@ class MemoryUploads(MemoryFiles):
         row = self._held(lease)
         self._say(row, length_deferred=False)
         self._write(row, length=length)
+        self._live_on(row)
 
     async def advance(self, lease: Lease, *, offset: int, to_offset: int, rate: float | None = None) -> None:
         row = self._held(lease)
@@ -102,6 +104,16 @@ class MemoryUploads(MemoryFiles):
     async def leases_to_end(self, leases: Collection[Lease]) -> Collection[Lease]:
         return [lease for lease in leases if not self._stays(lease)]
 
+    async def discard(self, file_id: RecordId, *, who: str, fence: int | None = None) -> File | None:
+        row = self._receiving(file_id)
+        if row is None or fence not in (None, row.record.fence):
+            return None
+        self._say(row, **NO_HOLDER)
+        changes = {"state": FileState.DELETING, "queue": Queue.MAINTENANCE, "error": None, "attempts": 0}
+        self._change(row, {**changes, "fence": row.record.fence + 1}, who=who)
+        self._due_now(row)
+        return replace(row.record, history=())
+
     async def finish_whole(self, lease: Lease, **fields: object) -> None:
         row = self._held(lease)
         self._say(row, **NO_HOLDER)
@@ -128,7 +140,7 @@ class MemoryUploads(MemoryFiles):
 
     async def leave_to_workers(self, file_id: RecordId) -> File | None:
         row = self._receiving(file_id)
-        if row is None or not _all_bytes_count(row):
+        if row is None or not _all_bytes_count(row) or not row.due_and_free:
             return None
         self._say(row, **NO_HOLDER)
         self._write(row, state=FileState.STORING, fence=row.record.fence + 1)

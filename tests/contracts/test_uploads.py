@@ -449,13 +449,52 @@ async def test_upload_that_its_client_has_to_finish_is_not_left_to_workers(ports
     assert (now.state, now.next_attempt_at) == (FileState.RECEIVING, upload_of(now).expires_at)
 
 
-async def test_whole_upload_is_due_long_before_it_expires(ports: Ports) -> None:
+@pytest.mark.parametrize("length_first", [True, False])
+async def test_whole_upload_is_due_long_before_it_expires(ports: Ports, length_first: bool) -> None:
     uploads = ports.uploads_left_after(60)
-    file = await held(uploads)
+    file = await held(uploads, new_upload(length=None))
+    if length_first:
+        await uploads.declare_length(file.lease, 10)
     await uploads.advance(file.lease, offset=0, to_offset=10)
+    if not length_first:
+        await uploads.declare_length(file.lease, 10)
+    assert await uploads.leave_to_workers(file.id) is None, "its last request may still finish it"
     now = await seen(uploads, file)
     assert now.next_attempt_at is not None
     assert (upload_of(now).expires_at - now.next_attempt_at).total_seconds() == pytest.approx(DAY_SECONDS - 60, abs=1)
+
+
+@pytest.mark.parametrize("named_fence", [None, 1])
+async def test_discarded_upload_is_due_to_be_deleted_and_its_holder_loses_it(
+    ports: Ports, uploads: AllUploads, named_fence: int | None
+) -> None:
+    file = await held(uploads)
+    await uploads.advance(file.lease, offset=0, to_offset=7)
+    discarded = await uploads.discard(file.id, who="admin", fence=named_fence)
+    assert discarded is not None
+    assert (discarded.state, discarded.queue, discarded.content_id) == (FileState.DELETING, Queue.MAINTENANCE, CONTENT)
+    now = await seen(uploads, file)
+    assert [(event.state, event.who) for event in now.history] == [("RECEIVING", "operator"), ("DELETING", "admin")]
+    assert await uploads.leases_to_end([file.lease]) == [file.lease]
+    with pytest.raises(LeaseLost):
+        await uploads.advance(file.lease, offset=7, to_offset=8)
+    assert await ports.agenda.unanswered(Queue.MAINTENANCE, 10) == 1
+    assert await uploads.discard(file.id, who="admin") is None
+
+
+@pytest.mark.parametrize("ended", ["cancelled", "storing", "stored"])
+async def test_upload_that_is_not_receiving_is_not_discarded(ports: Ports, uploads: AllUploads, ended: str) -> None:
+    file = await held(uploads)
+    await _end(ports, uploads, file, ended)
+    before = await seen(uploads, file)
+    assert await uploads.discard(file.id, who="admin") is None
+    assert await seen(uploads, file) == before
+
+
+async def test_upload_that_was_taken_since_is_not_discarded(uploads: AllUploads) -> None:
+    file = await held(uploads)
+    assert await uploads.discard(file.id, who="admin", fence=0) is None
+    assert await seen(uploads, file) == file
 
 
 async def test_upload_expired_many_times_at_once_is_returned_once(ports: Ports) -> None:

@@ -68,8 +68,8 @@ class FailingContents(FailingPort):
     def read(self, content: Content) -> Chunks:
         return AlteredChunks(self._contents.read(content), self._steps)
 
-    def read_open(self, content: Content) -> Chunks:
-        return AlteredChunks(self._contents.read_open(content), self._steps)
+    def read_open(self, content: Content, *, first: int = 0) -> Chunks:
+        return AlteredChunks(self._contents.read_open(content, first=first), self._steps)
 
     def _steps(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
         return self._life.steps("contents.read", DatabaseUnavailable, chunks)

@@ -22,15 +22,39 @@ def ports(database: Database) -> Ports:
     return mongo_ports(database, lease_seconds=60)
 
 
-async def opened(ports: Ports, content: Content | None = None) -> Content:
+async def opened(ports: Ports, content: Content | None = None, *, length: int | None = len(DATA)) -> Content:
     return await ports.contents.open_upload(
         content.id if content else ports.contents.new_id(),
         file_id=A_FILE,
         filename="run.h5",
         content_type="application/x-hdf5",
-        length=len(DATA),
+        length=length,
         fence=content.fence + 1 if content else 1,
     )
+
+
+async def test_chunk_from_before_the_length_was_known_does_not_stand_for_the_last_bytes(ports: Ports) -> None:
+    """Its request had a wrong checksum, so its bytes never counted. It is longer than the last chunk."""
+    intake = ports.intake_with(15)
+    content = await opened(ports, length=None)
+    await intake.store_tail(content.id, fence=1, n=2, data=DATA[2 * MIB :], digest=chunk_digest(DATA[2 * MIB :]))
+    content = await opened(ports, content, length=None)
+    await store(intake, content, segment(DATA[: 2 * MIB] + some_bytes(MIB)))
+    content = await opened(ports, content)
+    worker: Any = SimpleNamespace(contents=ports.contents, chunks=MemoryChunks(intake))
+    await _store_tail(worker, content)
+    sealed = await intake.seal(content.id, fence=content.fence, seal=seal_of(DATA))
+    assert await read(ports.contents, sealed) == DATA
+
+
+async def test_damaged_tail_that_is_not_needed_does_no_harm(ports: Ports, database: Database) -> None:
+    intake = ports.intake_with(15)
+    content = await opened(ports)
+    await intake.store_tail(content.id, fence=1, n=2, data=STALE, digest=chunk_digest(STALE))
+    await store(intake, content, segment(DATA))
+    await database["tails"].update_many({}, {"$set": {"data": b"other"}})
+    worker: Any = SimpleNamespace(contents=ports.contents, chunks=MemoryChunks(intake))
+    await _store_tail(worker, content)
 
 
 @pytest.mark.parametrize(

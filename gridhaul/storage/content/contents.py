@@ -20,7 +20,7 @@ from gridhaul.storage.content.whole_reading import WholeReading
 from gridhaul.storage.lease import GONE, LONGEST_REQUEST_SECONDS, NOW, after, past
 from gridhaul.storage.value_per_record import ids_of
 from gridhaul.transfer.bundle import CheckedContent
-from gridhaul.transfer.chunking import chunks_of_range
+from gridhaul.transfer.chunking import CHUNK_BYTES, chunks_of_range
 from gridhaul.transfer.errors import LeaseLost, StateConflict
 from gridhaul.transfer.model import Content, Queue, RecordId, Tail
 from gridhaul.transfer.states import ContentState, Layout
@@ -128,10 +128,12 @@ class MongoContents:
         batches = self._chunk_by_chunk(content, chunks_of_range(start, stop))
         return verified_range(content, batches, lambda page: self._checked_page(content, page), start=start, stop=stop)
 
-    def read_open(self, content: Content) -> VerifiedChunks:
-        batches = self._batches(content)
+    def read_open(self, content: Content, *, first: int = 0) -> VerifiedChunks:
+        rest = range(first, content.chunk_count)
+        batches = self._chunk_by_chunk(content, rest) if first else self._batches(content)
+        start = first * CHUNK_BYTES
         return verified_range(
-            content, batches, lambda page: self._stored_digests(content, page), start=0, stop=content.length
+            content, batches, lambda page: self._stored_digests(content, page), start=start, stop=content.length
         )
 
     async def read_whole(self, content_ids: Collection[RecordId]) -> Mapping[RecordId, CheckedContent]:

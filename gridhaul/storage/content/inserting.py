@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Iterable, Sequence
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from pymongo.errors import BulkWriteError, DuplicateKeyError
@@ -43,13 +44,15 @@ async def insert_unlike(collection: Collection, documents: Sequence[Document]) -
 async def replace_older(collection: Collection, document: Document, *, fence: int) -> None:
     """Store the document with the fence, in place of a document with a lower fence, the same fence or none.
 
-    Raises StaleFence if the stored document has a higher fence: a write that was late must not undo a later one.
+    Raises StaleFence if the stored document has a higher fence: a write that is carried out late must not undo a write
+    under a higher fence.
     """
     not_later = {"_id": document["_id"], "fence": {"$not": {"$gt": fence}}}
-    try:
-        await collection.replace_one(not_later, {**document, "fence": fence}, upsert=True)
-    except DuplicateKeyError:
-        raise StaleFence("Another request has gone on with this content since.") from None
+    for _ in range(2):  # a copy of this write may insert the document between MongoDB's search and its insert
+        with suppress(DuplicateKeyError):
+            await collection.replace_one(not_later, {**document, "fence": fence}, upsert=True)
+            return
+    raise StaleFence("Another request has gone on with this content since.")
 
 
 async def doubles(write: Awaitable[object]) -> list[int]:

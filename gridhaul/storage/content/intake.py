@@ -120,7 +120,8 @@ class MongoIntake:
     async def _seal_inline(self, content: Content, seal: Seal) -> Content:
         """Seal a small upload, which arrived piece by piece, as one document.
 
-        Raises ContentIncomplete if a copy of this request has sealed the content meanwhile and deleted the pieces.
+        Raises ContentIncomplete if the same request, which was sent twice, has sealed the content meanwhile and has
+        deleted the pieces.
         """
         chunks, digests = await self._gridfs.chunks(content.id)
         if manifest_root([b"".join(digests)]) != seal.manifest_root:

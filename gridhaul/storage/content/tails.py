@@ -1,12 +1,12 @@
 """Open tails: the last bytes of an upload that do not fill a chunk yet, in one document for each content."""
 
 from bson import ObjectId
-from pymongo.errors import DuplicateKeyError
 
 from gridhaul.storage.connect import Database
+from gridhaul.storage.content.inserting import replace_older
 from gridhaul.storage.majority_reads import read_with_catch_up
 from gridhaul.transfer.digest import chunk_digest
-from gridhaul.transfer.errors import ChunkCorrupt, StaleFence
+from gridhaul.transfer.errors import ChunkCorrupt
 from gridhaul.transfer.model import RecordId, Tail
 
 
@@ -18,12 +18,8 @@ class Tails:
 
     async def put(self, content_id: RecordId, *, fence: int, n: int, data: bytes, digest: bytes) -> None:
         """Store the tail in place of the one before. Raises StaleFence if a higher fence has stored one."""
-        mine = {"_id": ObjectId(content_id), "fence": {"$lte": fence}}
-        tail = {"n": n, "data": data, "digest": digest, "fence": fence}
-        try:
-            await self._collection.update_one(mine, {"$set": tail}, upsert=True)
-        except DuplicateKeyError:
-            raise StaleFence("Another request has continued the upload since.") from None
+        tail = {"_id": ObjectId(content_id), "n": n, "data": data, "digest": digest}
+        await replace_older(self._collection, tail, fence=fence)
 
     async def get(self, content_id: RecordId) -> Tail | None:
         """Return the tail, or None. Raises ChunkCorrupt."""

@@ -45,8 +45,10 @@ class ContentReading(Protocol):
         content is not computed. Raises what `read` raises.
         """
 
-    def read_open(self, content: Content) -> Chunks:
-        """Return the chunks of a content that is not sealed yet, each checked against the digest it was stored with.
+    def read_open(self, content: Content, *, first: int = 0) -> Chunks:
+        """Return the chunks from number `first` on of a content that is not sealed yet.
+
+        Each is checked against the digest it was stored with.
 
         Iterating raises ChunkMissing, ChunkCorrupt or ChunkDoubled, and DatabaseUnavailable.
         """

@@ -23,8 +23,8 @@ class ExpiringUploads(Protocol):
     async def leave_to_workers(self, file_id: RecordId) -> File | None:
         """Move an ordered upload all of whose bytes count from RECEIVING to STORING, and return it, else None.
 
-        The request that received the last bytes did not live long enough to do so. The file is due now, and the caller
-        sends the hint.
+        It is moved only when it is due: the request that received the last bytes did not live long enough to do so. The
+        caller sends the hint.
         """
 
 
@@ -55,7 +55,7 @@ class Uploads(Protocol):
         """Do what `take` does, also if the file has a holder, whose next write then fails."""
 
     async def declare_length(self, lease: Lease, length: int) -> None:
-        """Note the length of an upload that had named none."""
+        """Note the length of an upload that had named none. The upload's time to expire begins anew."""
 
     async def advance(self, lease: Lease, *, offset: int, to_offset: int, rate: float | None = None) -> None:
         """Move the offset, under the condition that it is still `offset`.
@@ -77,6 +77,12 @@ class Uploads(Protocol):
 
     async def leases_to_end(self, leases: Collection[Lease]) -> Collection[Lease]:
         """Return the leases whose requests have to end: another request has asked for the upload, or has taken it."""
+
+    async def discard(self, file_id: RecordId, *, who: str, fence: int | None = None) -> File | None:
+        """Move a file that is RECEIVING, and has the fence if one is named, to DELETING. Return it, else None.
+
+        Its holder loses it. The file is due now, and the caller sends the hint.
+        """
 
     async def finish_whole(self, lease: Lease, **fields: object) -> None:
         """Move a file, all of whose bytes are stored and sealed, to STORED, with these fields of its record."""

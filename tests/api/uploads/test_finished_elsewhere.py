@@ -1,14 +1,13 @@
 """A request whose upload somebody else finishes or stores between its first look at the record and its own write."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from api.uploads.holding import Held
+from api.uploads.parts import UploadParts
 from api.uploads.receiving import Receiving
-from gridhaul.storage.connect import Database
-from gridhaul.storage.uploads import MongoUploads
 from gridhaul.transfer.access import Caller, Scope
 from gridhaul.transfer.model import File
 from gridhaul.transfer.origins import Door
@@ -16,7 +15,7 @@ from gridhaul.transfer.states import FileState
 from tests.api.service import Api, serving
 from tests.api.uploads.bodies import body_of
 from tests.api.uploads.doors import BYTES, TOKEN, TUS, address, broken_off, newest, require, require_unanswered
-from tests.api.uploads.meanwhile import Meanwhile, interrupted
+from tests.api.uploads.meanwhile import interrupted
 from tests.api.uploads.process import Process
 from tests.contracts.ports import Ports
 
@@ -58,25 +57,45 @@ async def test_delete_beside_the_last_patch_deletes_a_stored_file_only_with_the_
     api: Api, ports: Ports, process: Process, scopes: tuple[Scope, ...], status: int, state: FileState
 ) -> None:
     file = await begun(process)
-    async with serving(ports, uploads=process.parts) as late:
-        changed: Any = {
-            "files": Meanwhile(ports.files, "move", lambda: patch(api, file)),
-            "authenticator": _With(late.app.state.service.authenticator, frozenset(scopes)),
-        }
-        late.app.state.service = replace(late.app.state.service, **changed)
-        assert (await late.http.delete(address(file), headers=TUS)).status_code == status
+    parts = interrupted(process.parts, "registry.discard", lambda: patch(api, file))
+    assert await _delete(ports, parts, file, scopes) == status
     assert (await process.file(file.id)).state is state
     if state is FileState.STORED:
         assert await process.stored(file) == DATA
 
 
+async def test_delete_beside_the_last_patch_does_not_take_the_file_from_a_worker(
+    ports: Ports, process: Process
+) -> None:
+    file = await begun(process)
+    parts = interrupted(process.parts, "registry.discard", lambda: _left_to_workers(ports, process, file))
+    assert await _delete(ports, parts, file, (Scope.PREPARE,)) == 403
+    assert (await process.file(file.id)).state is FileState.STORING
+
+
 async def test_delete_of_an_unfinished_upload_does_not_need_the_scope(ports: Ports, process: Process) -> None:
     file = await begun(process)
-    async with serving(ports, uploads=process.parts) as api:
-        narrow: Any = _With(api.app.state.service.authenticator, frozenset({Scope.PREPARE}))
-        api.app.state.service = replace(api.app.state.service, authenticator=narrow)
-        assert (await api.http.delete(address(file), headers=TUS)).status_code == 204
+    assert await _delete(ports, process.parts, file, (Scope.PREPARE,)) == 204
     assert (await process.file(file.id)).state is FileState.DELETING
+
+
+async def _delete(ports: Ports, parts: UploadParts, file: File, scopes: Sequence[Scope]) -> int:
+    """Send DELETE to the address with a token of these scopes. Return the status."""
+    async with serving(ports, uploads=parts) as api:
+        narrow: Any = _With(api.app.state.service.authenticator, frozenset(scopes))
+        api.app.state.service = replace(api.app.state.service, authenticator=narrow)
+        return (await api.http.delete(address(file), headers=TUS)).status_code
+
+
+async def _left_to_workers(ports: Ports, process: Process, file: File) -> None:
+    """Receive the last bytes, and then do what a worker does that finds them unfinished."""
+    async with process.parts.holdings.hold(await process.file(file.id)) as held:
+        receiving = Receiving(process.parts, held)
+        await receiving.read(body_of([DATA[4:]]))
+        receiving.close()
+    soon = ports.uploads_left_after(0)
+    await soon.let_go(held.lease)
+    assert await soon.leave_to_workers(file.id)
 
 
 @pytest.mark.parametrize(
@@ -95,28 +114,13 @@ async def test_patch_of_an_upload_that_another_process_finished_meanwhile(
     assert await process.stored(file) == DATA
 
 
-async def test_patch_of_an_upload_that_a_worker_finishes_is_answered(
-    ports: Ports, database: Database, process: Process
-) -> None:
+async def test_patch_of_an_upload_that_a_worker_finishes_is_answered(ports: Ports, process: Process) -> None:
     file = await begun(process)
-    workers = MongoUploads(database, lease_seconds=60, lifetime_seconds=60, finish_seconds=60)
-
-    async def receive_and_leave_to_workers() -> None:
-        async with process.parts.holdings.hold(await process.file(file.id)) as held:
-            await _receive_rest(process, held)
-        assert await workers.leave_to_workers(file.id)
-
-    parts = interrupted(process.parts, "registry.take", receive_and_leave_to_workers)
+    parts = interrupted(process.parts, "registry.take", lambda: _left_to_workers(ports, process, file))
     async with serving(ports, uploads=parts) as late:
         answer = await patch(late, file)
         assert (answer.status_code, answer.headers["Upload-Offset"]) == (204, str(len(DATA)))
     assert (await process.file(file.id)).state is FileState.STORING
-
-
-async def _receive_rest(process: Process, held: Held) -> None:
-    receiving = Receiving(process.parts, held)
-    await receiving.read(body_of([DATA[4:]]))
-    receiving.close()
 
 
 async def test_patch_of_an_upload_that_was_cancelled_meanwhile_is_refused(

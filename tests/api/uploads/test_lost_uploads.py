@@ -1,5 +1,6 @@
 """Uploads whose first request fails: one that its client cannot continue ends at once, and its quota is free again."""
 
+import asyncio
 import base64
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -15,6 +16,7 @@ from tests.api.service import Api, serving
 from tests.api.uploads.bodies import body_of, hanging
 from tests.api.uploads.conftest import NewProcess
 from tests.api.uploads.doors import BYTES, TUS, broken_off, newest, require, require_unanswered
+from tests.api.uploads.meanwhile import interrupted
 from tests.api.uploads.process import OWNER, Process
 from tests.contracts.ports import Ports
 
@@ -130,6 +132,52 @@ async def test_tus_upload_that_is_refused_after_its_first_bytes_can_be_continued
     patched = await api.http.patch(path, content=DATA[4:], headers={**BYTES, "Upload-Offset": "4"})
     assert patched.status_code == 204
     assert await process.stored(file) == DATA
+
+
+async def test_creation_that_another_request_takes_over_is_not_answered_and_loses_nothing(
+    api: Api, process: Process, starting: NewProcess
+) -> None:
+    """The list of files shows the address, so somebody may continue an upload while its creation still hangs."""
+    all_taken = asyncio.Event()
+    creation = asyncio.ensure_future(tus(api, hanging([DATA[:4]], all_taken=all_taken)))
+    await all_taken.wait()
+    file = await newest(api, process)
+    async with starting().parts.holdings.hold(file) as held:
+        assert held.file.stored_bytes == 4
+    await require_unanswered(creation)
+    now = await process.file(file.id)
+    assert (now.state, now.stored_bytes) == (FileState.RECEIVING, 4)
+
+
+async def test_creation_whose_upload_somebody_finishes_is_answered_with_its_address(
+    ports: Ports, process: Process
+) -> None:
+    async def finish() -> None:
+        file = await newest(api, process)
+        await process.append(file, body_of([DATA]))
+
+    async with serving(ports, uploads=interrupted(process.parts, "registry.take", finish)) as api:
+        answer = await tus(api, body_of([DATA]))
+        assert (answer.status_code, answer.headers["Upload-Offset"]) == (201, "10")
+        file = await newest(api, process)
+        assert file.id in answer.headers["Location"]
+    assert await process.stored(file) == DATA
+
+
+async def test_lost_upload_that_the_next_request_has_taken_stays(ports: Ports, process: Process) -> None:
+    async def take() -> None:
+        file = await newest(api, process)
+        assert await process.parts.registry.take(file.id, holder="next", new_content_id=ports.contents.new_id())
+
+    async with serving(ports, uploads=interrupted(process.parts, "registry.discard", take)) as api:
+        await require_unanswered(named(api, broken_off()))
+        assert (await newest(api, process)).state is FileState.RECEIVING
+
+
+async def test_named_upload_of_which_no_byte_arrives_ends(api: Api, process: Process) -> None:
+    headers = {"Content-Range": "bytes 0-999/1000"}
+    require(await api.http.put("/named/x", content=body_of([]), headers=headers), 422, "length_mismatch")
+    require_ended(api, await newest(api, process))
 
 
 async def test_files_of_a_form_before_the_one_that_is_lost_are_kept(api: Api, process: Process) -> None:

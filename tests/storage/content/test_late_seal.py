@@ -14,7 +14,7 @@ from gridhaul.storage.content.inline_layout import InlineLayout
 from gridhaul.storage.content.intake import MongoIntake
 from gridhaul.storage.content.manifest import Manifests
 from gridhaul.transfer.errors import StaleFence
-from gridhaul.transfer.model import Content
+from gridhaul.transfer.model import Content, RecordId
 from tests.contracts.bytes_to_store import MIB, opened, read, read_all, seal_of, segment, some_bytes, store
 from tests.contracts.ports import A_FILE
 
@@ -118,6 +118,14 @@ async def test_seal_of_a_lost_request_changes_nothing_of_what_was_sealed_since(
         await lost
     assert await contents.get(content.id) == sealed
     assert await read(contents, sealed) == NEW
+
+
+async def test_copies_of_a_write_at_once_are_all_carried_out(database: Database) -> None:
+    manifests = Manifests(database)
+    for page in range(20):
+        content_id = RecordId(str(ObjectId()))
+        await asyncio.gather(*(manifests.write(content_id, page, b"digests", fence=1) for _ in range(8)))
+        assert await manifests.page(content_id, page) == b"digests"
 
 
 async def test_inline_chunks_are_read_although_a_crash_left_the_layout_out(
