@@ -14,8 +14,8 @@ from contextlib import asynccontextmanager
 from gridhaul.process.fair_slots import FairSlots
 from gridhaul.transfer.errors import DownloadsBusy
 
-DOWNLOADS_MIB = 320
-WHOLE_MIB = 32
+DOWNLOADS_MIB = 330
+WHOLE_MIB = 33  # 28 chunks in the stages, 4 more in the answer of MongoDB that is decoded, and the response itself
 RANGE_MIB = 8
 BESIDE_MIB = 2  # what a download holds beside its chunks, in MiB
 TURN_SECONDS = 10.0
