@@ -1,37 +1,14 @@
 """The buffer of a request's body between the connection and the application, which joins its pieces once."""
 
 from collections.abc import Callable, Coroutine
-from typing import Any, Self
+from typing import Any
 
 from uvicorn._types import ASGIReceiveEvent, HTTPRequestEvent
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from gridhaul.asgi.joined_parts import JoinedParts
+
 BODY_BYTES = 1 << 20  # Reading from the connection pauses while more than this waits for the application.
-PIECE_BYTES = 4096  # Smaller pieces are copied together: as objects of their own they take many times their length.
-
-
-class _Pieces:
-    """The received pieces of a body. uvicorn's own buffer, a `bytearray`, copies every byte three times."""
-
-    def __init__(self) -> None:
-        self._pieces: list[bytes | bytearray] = []
-        self._length = 0
-
-    def __iadd__(self, piece: bytes) -> Self:
-        if len(piece) >= PIECE_BYTES:
-            self._pieces.append(piece)
-        elif self._pieces and isinstance(self._pieces[-1], bytearray):
-            self._pieces[-1] += piece
-        else:
-            self._pieces.append(bytearray(piece))
-        self._length += len(piece)
-        return self
-
-    def __len__(self) -> int:
-        return self._length
-
-    def __bytes__(self) -> bytes:
-        return b"".join(self._pieces)  # `join` of one `bytes` object returns that object without a copy
 
 
 class BodyBuffer(HttpToolsProtocol):
@@ -50,7 +27,7 @@ class BodyBuffer(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         if not self.cycle.body:
-            self.cycle.body = _Pieces()  # type: ignore[assignment] # uvicorn only adds to the body and calls `bytes`
+            self.cycle.body = JoinedParts()  # type: ignore[assignment] # uvicorn only adds to the body and calls `bytes`
         super().on_body(body)
         if self._body_is_wanted and len(self.cycle.body) <= BODY_BYTES:  # uvicorn pauses reading at 64 KiB
             self.flow.resume_reading()

@@ -6,9 +6,8 @@ from collections.abc import AsyncIterator, Iterator
 
 from fastapi import Request
 
+from gridhaul.asgi.joined_parts import JoinedParts
 from gridhaul.transfer.errors import RequestTimeout
-
-SMALL_PART_BYTES = 4096  # Smaller parts are copied together: as objects of their own they take many times their length.
 
 
 async def arriving(request: Request, stall_seconds: float) -> AsyncIterator[bytes]:
@@ -44,32 +43,25 @@ class Pieces:
     def __init__(self, lengths: Iterator[int]) -> None:
         self._lengths = lengths
         self._wanted: float = next(lengths, math.inf)
-        self._pending: list[bytes | bytearray | memoryview] = []
-        self.pending_bytes = 0  # of the piece that is not whole yet
+        self._pending = JoinedParts()  # of the piece that is not whole yet
+
+    @property
+    def pending_bytes(self) -> int:
+        return len(self._pending)
 
     def add(self, arrived: bytes) -> Iterator[bytes]:
         """Yield the pieces that are whole with this part."""
         part = memoryview(arrived)
         while self.pending_bytes + len(part) >= self._wanted:
             taken = int(self._wanted) - self.pending_bytes
-            piece = b"".join((*self._pending, part[:taken]))
-            part, self._pending, self.pending_bytes = part[taken:], [], 0
+            piece = b"".join((*self._pending.parts, part[:taken]))
+            part, self._pending = part[taken:], JoinedParts()
             self._wanted = next(self._lengths, math.inf)
             yield piece
         if part:
-            self._keep(arrived if len(part) == len(arrived) else part)
-            self.pending_bytes += len(part)
-
-    def _keep(self, part: bytes | memoryview) -> None:
-        """Keep a part of the next piece. A whole part stays `bytes`: `join` returns a single one without a copy."""
-        if len(part) >= SMALL_PART_BYTES:
-            self._pending.append(part)
-        elif self._pending and isinstance(self._pending[-1], bytearray):
-            self._pending[-1] += part
-        else:
-            self._pending.append(bytearray(part))
+            self._pending += arrived if len(part) == len(arrived) else part
 
     def rest(self) -> bytes:
         """Return the bytes of the piece that is not whole, and forget them."""
-        rest, self._pending, self.pending_bytes = b"".join(self._pending), [], 0
+        rest, self._pending = bytes(self._pending), JoinedParts()
         return rest

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gridhaul.asgi.body_parts import SMALL_PART_BYTES, Pieces
+from gridhaul.asgi.body_parts import Pieces
+from gridhaul.asgi.joined_parts import SMALL_BYTES
 
 LENGTHS = (3, 1, 4)
 
@@ -44,14 +45,14 @@ def test_rest_is_given_once_and_begins_the_next_piece_no_more() -> None:
 
 
 def test_part_that_is_a_whole_piece_is_not_copied() -> None:
-    part = bytes(SMALL_PART_BYTES)
-    pieces = Pieces(itertools.repeat(2 * SMALL_PART_BYTES))
+    part = bytes(SMALL_BYTES)
+    pieces = Pieces(itertools.repeat(2 * SMALL_BYTES))
     assert [*pieces.add(part + part)] == [part + part]
     assert [*pieces.add(part)] == []
     assert pieces.rest() is part
 
 
-@pytest.mark.parametrize("size", [1, 3, SMALL_PART_BYTES - 1])
+@pytest.mark.parametrize("size", [1, 3, SMALL_BYTES - 1])
 def test_small_parts_take_little_more_memory_than_their_bytes(size: int) -> None:
     pieces, length = Pieces(itertools.repeat(1 << 20)), 1 << 19
     tracemalloc.start()

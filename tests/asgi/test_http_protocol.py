@@ -12,9 +12,10 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from gridhaul.asgi.body_buffer import BODY_BYTES, PIECE_BYTES
+from gridhaul.asgi.body_buffer import BODY_BYTES
 from gridhaul.asgi.connection_limits import HEAD_BYTES, HEADERS
 from gridhaul.asgi.http_protocol import BoundedHttp
+from gridhaul.asgi.joined_parts import SMALL_BYTES
 from tests.asgi.connections import connected, timed
 
 REFUSED_SECONDS = 1  # what the server does not receive in this time, it refuses to buffer
@@ -101,7 +102,7 @@ async def test_bodies_reach_the_application_whole_however_slowly_it_takes_them(p
 
 @pytest.mark.parametrize("pause_seconds", [0, 0.005])
 async def test_pieces_of_every_size_are_joined_in_their_order(pause_seconds: float) -> None:
-    sizes = (1, 2, PIECE_BYTES - 1, PIECE_BYTES, PIECE_BYTES + 1, 100_000)
+    sizes = (1, 2, SMALL_BYTES - 1, SMALL_BYTES, SMALL_BYTES + 1, 100_000)
     pieces = [os.urandom(size) for size in random.Random(5).choices(sizes, k=300)]
     body = b"".join(pieces)
     async with connected(app=digesting_app(pause_seconds)) as (reader, writer):

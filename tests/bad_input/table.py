@@ -87,6 +87,16 @@ UNAUTHORIZED = Answer(401, "unauthorized", ("WWW-Authenticate",))
 FORBIDDEN = Answer(403, "forbidden")
 UNKNOWN_TARGET = Answer(422, "target_unknown")
 NOT_FOUND = Answer(404, "not_found")
+WRONG_NUMBERS = {  # of chunks, in a path
+    "-1": "-1",
+    "1.5": "1.5",
+    "abc": "abc",
+    "2^63": str(2**63),
+    "2^31": str(2**31),
+    "hexadecimal": "0x10",
+    "exponent": "1e1",
+    "5,000 digits": "1" * 5000,
+}
 INVALID = Answer(422, "invalid_value")
 
 

@@ -5,7 +5,7 @@ import pytest
 from gridhaul.outgoing.headers import write_chunk_digests
 from gridhaul.transfer.digest import chunk_digest
 from tests.bad_input.bench import Bench
-from tests.bad_input.table import INVALID, Answer, Row, cases
+from tests.bad_input.table import INVALID, WRONG_NUMBERS, Answer, Row, cases
 from tests.journeys.chunk_writer import ChunkWriter
 from tests.journeys.operator import MIB
 from tests.journeys.test_chunk_service import repair
@@ -19,16 +19,6 @@ NO_LENGTH = Answer(422, "length_mismatch")
 NO_DIGEST = Answer(400, "digest_required")
 MALFORMED = Answer(400, "malformed")
 MISMATCH = Answer(422, "digest_mismatch")
-NUMBERS = {
-    "-1": "-1",
-    "1.5": "1.5",
-    "abc": "abc",
-    "2^63": str(2**63),
-    "2^31": str(2**31),
-    "hexadecimal": "0x10",
-    "exponent": "1e1",
-    "5,000 digits": "1" * 5000,
-}
 SEGMENTS = [
     *cases(
         Row.CHUNK, PAST, {"the next": (21, [CHUNK]), "over the end": (20, [CHUNK, LAST]), "far": (2**31 - 1, [LAST])}
@@ -82,7 +72,7 @@ def nothing_held(writer: ChunkWriter) -> bool:
     return not any(writer.request("GET", "digests").content)
 
 
-@pytest.mark.parametrize(("number", "answer"), cases(Row.CHUNK, INVALID, NUMBERS))
+@pytest.mark.parametrize(("number", "answer"), cases(Row.CHUNK, INVALID, WRONG_NUMBERS))
 def test_number_of_no_chunk_is_refused(writer: ChunkWriter, number: str, answer: Answer) -> None:
     answer.require(writer.put(number, [CHUNK]))
     answer.require(repair(writer, number, CHUNK))

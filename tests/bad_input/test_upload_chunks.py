@@ -7,7 +7,7 @@ import pytest
 from gridhaul.outgoing.headers import write_chunk_digests
 from gridhaul.transfer.digest import chunk_digest, content_sha256
 from tests.bad_input.bench import Bench
-from tests.bad_input.table import INVALID, UNKNOWN_TARGET, Answer, Row, cases, trying
+from tests.bad_input.table import INVALID, UNKNOWN_TARGET, WRONG_NUMBERS, Answer, Row, cases, trying
 from tests.bad_input.uploads import Fields, Unordered, leave
 from tests.journeys.operator import MIB, Json
 
@@ -20,16 +20,6 @@ PAST = Answer(416, "chunk_out_of_range")
 NO_LENGTH = Answer(422, "length_mismatch")
 TOO_LARGE = Answer(413, "payload_too_large")
 STALE = Answer(409, "stale_fence")
-NUMBERS = {
-    "-1": "-1",
-    "1.5": "1.5",
-    "abc": "abc",
-    "2^63": str(2**63),
-    "2^31": str(2**31),
-    "hexadecimal": "0x10",
-    "exponent": "1e1",
-    "5,000 digits": "1" * 5000,
-}
 SEGMENTS = [
     *cases(Row.CHUNK, PAST, {"the next": (3, [LAST]), "over the end": (1, [CHUNK] * 3), "far": (2**31 - 1, [LAST])}),
     *cases(
@@ -112,7 +102,7 @@ def test_key_again_with_another_upload_is_refused(bench: Bench) -> None:
     leave(bench, first.json()["file_id"])
 
 
-@pytest.mark.parametrize(("number", "answer"), cases(Row.CHUNK, INVALID, NUMBERS))
+@pytest.mark.parametrize(("number", "answer"), cases(Row.CHUNK, INVALID, WRONG_NUMBERS))
 def test_number_of_no_chunk_is_refused(bench: Bench, upload: Unordered, number: str, answer: Answer) -> None:
     with bench.unchanged():
         answer.require(upload.put(number, [CHUNK]))
