@@ -184,7 +184,7 @@ def _late_chunks_seconds(parts: UploadParts, file: File) -> float:
     upload = upload_of(file)
     if upload.forced_at is None or not upload.began_without_length:
         return 0.0
-    since = (file.updated_at - upload.forced_at).total_seconds()  # the clock of the database's server set both
+    since = (file.updated_at - upload.forced_at).total_seconds()  # MongoDB's clock has set both times
     return max(0.0, parts.late_seconds - since)
 
 

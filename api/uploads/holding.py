@@ -14,11 +14,10 @@ from gridhaul.transfer.ports.contents import UploadContents
 from gridhaul.transfer.ports.uploads import Uploads
 from gridhaul.transfer.states import FileState
 
-_log = structlog.get_logger()
-
 LET_GO_SECONDS = 2.0  # how long a new request waits for the holder to store what it has
 LOOK_SECONDS = 0.05
 WATCH_SECONDS = 0.25
+log = structlog.get_logger(__name__)
 
 
 class Held:
@@ -60,7 +59,7 @@ class Holdings:
 
     async def watch(self) -> None:
         """Tell the requests that have to end. Runs as long as the process."""
-        await repeat(self._tell_holders, every_seconds=WATCH_SECONDS, log=_log, name="watch_of_uploads")
+        await repeat(self._tell_holders, every_seconds=WATCH_SECONDS, log=log, name="watch_of_uploads")
 
     async def _tell_holders(self) -> None:
         with suppress(DatabaseUnavailable):

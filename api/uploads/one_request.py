@@ -87,7 +87,7 @@ async def put_named(
         deliver_to=[DeliverTo(target=one) for one in target],
     )
     async with _discarded_if_lost(service, caller, file, can_continue=True):
-        await append(
+        offset = await append(
             service.uploads,
             file,
             _body(request, service),
@@ -96,6 +96,8 @@ async def put_named(
             ends_file=rest is None,
             sha256=sha256,
         )
+        if rest is not None and offset < rest.length:
+            raise LengthMismatch(f"Fewer bytes arrived than the file has; {offset} are stored.")
     return await _answer(request, service, caller, file)
 
 
@@ -157,15 +159,11 @@ async def _discarded_if_lost(
 ) -> AsyncGenerator[None]:
     """Delete the upload if its request fails, unless bytes are stored and the client can continue it.
 
-    Raises LengthMismatch if fewer bytes have arrived than Content-Range names. Ignores that somebody else has finished
-    the upload.
+    Ignores that somebody else has finished the upload.
     """
     audit("create_upload", file_id=file.id)
     try:
         yield
-        now = await service.files.get(file.id)
-        if now is not None and now.state is FileState.RECEIVING:
-            raise LengthMismatch(f"Fewer bytes arrived than the file has; {now.stored_bytes} are stored.")
     except UploadTakenOver:
         if not has_all_bytes(await service.file(caller, file.id)):
             raise
@@ -175,7 +173,7 @@ async def _discarded_if_lost(
 
 
 async def _answer(request: Request, service: Service, caller: Caller, file: File) -> Response:
-    """Return the answer with the file."""
+    """Return the answer that has the file's record: 201, or 202 while a worker still reads the bytes back."""
     file = await service.file(caller, file.id)
     view = FileView.of(file, service.obstacles).model_dump(mode="json", by_alias=True)
     headers = {"Location": f"{base_address(request, service)}/files/{file.id}"}

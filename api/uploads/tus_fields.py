@@ -3,11 +3,10 @@
 import base64
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import format_datetime
 
 from api.uploads.body import whole_number
 from api.uploads.parts import upload_of
+from gridhaul.outgoing.headers import write_http_date
 from gridhaul.transfer.digest import BODY_ALGORITHMS
 from gridhaul.transfer.errors import Malformed, TusVersionUnknown
 from gridhaul.transfer.model import File
@@ -74,7 +73,7 @@ def _decoded(encoded: str) -> str:
 def upload_fields(file: File, *, offset: int | None = None) -> dict[str, str]:
     """Return the fields that an answer has about an upload."""
     fields = {**ALWAYS, "Upload-Offset": str(file.stored_bytes if offset is None else offset)}
-    return {**fields, "Upload-Expires": http_date(upload_of(file).expires_at)}
+    return {**fields, "Upload-Expires": write_http_date(upload_of(file).expires_at)}
 
 
 def head_fields(file: File) -> dict[str, str]:
@@ -82,8 +81,3 @@ def head_fields(file: File) -> dict[str, str]:
     upload = upload_of(file)
     length = {"Upload-Defer-Length": "1"} if upload.length_deferred else {"Upload-Length": str(file.length)}
     return {**length, **({"Upload-Metadata": upload.metadata} if upload.metadata else {})}
-
-
-def http_date(time: datetime) -> str:
-    """Return the time as HTTP writes it (RFC 9110, section 5.6.7)."""
-    return format_datetime(time.astimezone(UTC), usegmt=True)

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+from gridhaul.client.durable import make_durable
 from gridhaul.transfer.digest import ContentDigest
 
 SHA256_DIGITS = 12  # how many digits of the content's SHA-256 the name of a partial file has
@@ -71,7 +72,7 @@ class PartialFile:
             self.path.rename(self._destination)
         else:
             self.path.unlink()
-        _make_durable(self._destination.parent)
+        make_durable(self._destination.parent)
 
     def finish_in_place_of_another(self, sha256: str) -> None:
         """Give the file its destination's name, in place of what has it.
@@ -80,7 +81,7 @@ class PartialFile:
         """
         self._require(sha256)
         self.path.replace(self._destination)
-        _make_durable(self._destination.parent)
+        make_durable(self._destination.parent)
 
     def _require(self, sha256: str) -> None:
         _require_at(self.path, os.fstat(self._file.fileno()))
@@ -135,11 +136,3 @@ def _require_at(path: Path, opened: os.stat_result) -> None:
             raise DownloadRunning
     except FileNotFoundError:
         raise DownloadRunning from None
-
-
-def _make_durable(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from gridhaul.client.durable import make_durable
 from gridhaul.client.upload_errors import AlreadyRunning, NoteNotKept
 from gridhaul.transfer.digest import fingerprint
 
@@ -107,10 +108,10 @@ class UploadNotes:
         descriptor = _locked(path)
         try:
             if durable:
-                _make_durable(self._directory)
+                make_durable(self._directory)
             return KeptUpload(descriptor, path, about, durable=durable)
         except BaseException:
-            os.close(descriptor)  # and with it the lock
+            os.close(descriptor)  # closing the descriptor releases the lock
             raise
 
     def _remove_old(self) -> None:
@@ -157,11 +158,3 @@ def _noted(descriptor: int) -> dict[str, str]:
             if isinstance(values := json.loads(line), dict):
                 noted |= {name: value for name, value in values.items() if isinstance(value, str)}
     return noted
-
-
-def _make_durable(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -38,7 +38,7 @@ class Served:
 
 @asynccontextmanager
 async def serving_chunks(intake: Intake) -> AsyncIterator[Served]:
-    """Serve the intake."""
+    """Serve the routes of the chunk service, with this intake behind them."""
     app, collections = create_app(), Readiness(_nothing)
     await collections.prepare()
     chain.start(app, REQUEST_LIMITS, cors_origins=())

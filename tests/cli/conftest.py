@@ -2,12 +2,14 @@
 
 import os
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner, Result
 
 from gridhaul.cli.app import app
 from tests.cli.scripted_api import TOKEN, ScriptedApi, scripted_api
+from tests.cli.scripted_uploads import FIVE
 
 Run = Callable[..., Result]
 
@@ -42,3 +44,18 @@ def run() -> Run:
         return result
 
     return run
+
+
+@pytest.fixture
+def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return the directory in which `gridhaul put` keeps its notes."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    return tmp_path / "state" / "gridhaul" / "uploads"
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Return a file of five bytes."""
+    path = tmp_path / "five"
+    path.write_bytes(FIVE)
+    return path

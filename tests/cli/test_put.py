@@ -12,18 +12,7 @@ from tests.cli.scripted_api import FILE_ID, MIB, Answer, ScriptedApi, file, prob
 from tests.cli.scripted_uploads import BEGIN, BEGUN, COMPLETE, FIVE, HOLD, PUT, SHA256_OF_FIVE, take, welcome
 from tests.cli.terminals import terminal
 
-
-@pytest.fixture(autouse=True)
-def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    return tmp_path / "state" / "gridhaul" / "uploads"
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    path = tmp_path / "five"
-    path.write_bytes(FIVE)
-    return path
+pytestmark = pytest.mark.usefixtures("state")
 
 
 @pytest.fixture

@@ -29,26 +29,17 @@ from tests.cli.scripted_uploads import BEGIN, BEGUN, DELETE, DONE, FIVE, PUT, UP
 FULL = problem(507, "quota_exceeded", "The quota is used up.")
 
 
-@pytest.fixture(autouse=True)
-def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    return tmp_path / "state" / "gridhaul" / "uploads"
+pytestmark = pytest.mark.usefixtures("state")
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
-    path = tmp_path / "five"
-    path.write_bytes(FIVE)
-    return path
-
-
-@pytest.fixture
-def interrupted(api: ScriptedApi, run: Run, path: Path) -> str:
+def interrupted(api: ScriptedApi, run: Run, path: Path, state: Path) -> str:
     """Leave an upload that has begun and got no bytes. Return its key."""
     welcome(api)
     api.script(BEGIN, BEGUN)
     api.script(PUT, FULL)
     assert run("put", str(path)).exit_code == 1
+    assert len(list(state.iterdir())) == 1
     (begun,) = api.calls(BEGIN)
     api.forget()
     welcome(api)

@@ -63,7 +63,7 @@ def test_link_that_has_just_taken_the_place_of_a_file_is_not_followed(
     top: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (top / "b" / "to-file").symlink_to(top / "a")
-    monkeypatch.setattr(Path, "is_symlink", lambda _: False)  # the answer of a moment ago
+    monkeypatch.setattr(Path, "is_symlink", lambda _: False)  # as if the path had become a link just now
     files, skipped = find([str(top / "b")], prefix=None)
     assert [file.name for file in files] == ["b/0", "b/c/z"]
     assert reasons(skipped) == [("link", "to-file")]

@@ -1,4 +1,4 @@
-"""Running a state machine of Hypothesis, the same way each time."""
+"""Runs a state machine of Hypothesis, the same way each time."""
 
 import asyncio
 from collections.abc import Iterator

@@ -2,7 +2,7 @@
 
 import base64
 import hashlib
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
@@ -129,6 +129,8 @@ def test_date_is_written_in_whole_seconds_of_gmt_and_read_back() -> None:
     date = datetime(2026, 11, 29, 7, 0, 1, 999_999, tzinfo=UTC)
     assert write_http_date(date) == "Sun, 29 Nov 2026 07:00:01 GMT"
     assert read_http_date(write_http_date(date)) == date.replace(microsecond=0)
+    east = timezone(timedelta(hours=2))
+    assert write_http_date(datetime(2027, 1, 1, 1, 0, tzinfo=east)) == "Thu, 31 Dec 2026 23:00:00 GMT"
 
 
 @pytest.mark.parametrize(

@@ -333,7 +333,7 @@ async def test_slow_client_gives_up_its_memory_with_the_next_part_of_its_body(st
 
     async def body() -> AsyncIterator[bytes]:
         yield some_bytes(3 * MIB)
-        await memory.take_chunk()  # the last one, for another request
+        await memory.take_chunk()  # another request takes the last chunk of memory
         yield b"x"
         async with asyncio.timeout(10):
             while memory.is_short:  # noqa: ASYNC110 - nobody tells when memory is free

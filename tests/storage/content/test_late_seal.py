@@ -65,21 +65,24 @@ class Late:
         monkeypatch.setattr(owner, name, late)
 
 
-@pytest.mark.parametrize(
-    ("owner", "name", "waits_at_its_end"),
-    [(GridFSLayout, "chunks", False), (GridFSLayout, "chunks", True), (InlineLayout, "replace", False)],
+@pytest.fixture(
+    params=[
+        (GridFSLayout, "chunks", False),
+        (GridFSLayout, "chunks", True),
+        (InlineLayout, "replace", False),
+        (Manifests, "write", False),
+    ]
 )
+def late(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Late:
+    owner, name, waits_at_its_end = request.param
+    return Late(monkeypatch, owner, name, waits_at_its_end=waits_at_its_end)
+
+
 async def test_copy_of_a_seal_that_is_late_finds_the_same_content(
-    contents: MongoContents,
-    intake: MongoIntake,
-    monkeypatch: pytest.MonkeyPatch,
-    owner: type,
-    name: str,
-    waits_at_its_end: bool,
+    contents: MongoContents, intake: MongoIntake, late: Late
 ) -> None:
     content = await uploading(contents, fence=1)
     await store(intake, content, segment(OLD))
-    late = Late(monkeypatch, owner, name, waits_at_its_end=waits_at_its_end)
     copy = asyncio.create_task(intake.seal(content.id, fence=1, seal=seal_of(OLD)))
     await late.has_begun.wait()
     sealed = await intake.seal(content.id, fence=1, seal=seal_of(OLD))
@@ -88,26 +91,11 @@ async def test_copy_of_a_seal_that_is_late_finds_the_same_content(
     assert await read(contents, sealed) == OLD
 
 
-@pytest.mark.parametrize(
-    ("owner", "name", "waits_at_its_end"),
-    [
-        (GridFSLayout, "chunks", False),
-        (GridFSLayout, "chunks", True),
-        (InlineLayout, "replace", False),
-        (Manifests, "write", False),
-    ],
-)
 async def test_seal_of_a_lost_request_changes_nothing_of_what_was_sealed_since(
-    contents: MongoContents,
-    intake: MongoIntake,
-    monkeypatch: pytest.MonkeyPatch,
-    owner: type,
-    name: str,
-    waits_at_its_end: bool,
+    contents: MongoContents, intake: MongoIntake, late: Late
 ) -> None:
     content = await uploading(contents, fence=1)
     await store(intake, content, segment(OLD))
-    late = Late(monkeypatch, owner, name, waits_at_its_end=waits_at_its_end)
     lost = asyncio.create_task(intake.seal(content.id, fence=1, seal=seal_of(OLD)))
     await late.has_begun.wait()
     content = await uploading(contents, fence=2, content=content)
