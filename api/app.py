@@ -36,6 +36,7 @@ from api.dependencies import Service
 from api.dispatcher import Dispatcher
 from api.download_limit import DownloadSlots
 from api.list_limit import ListSlots
+from api.method_override import MethodOverride
 from api.obstacles import Obstacles
 from api.open_file_limit import OpenFileLimit
 from api.parts import Parts
@@ -43,7 +44,7 @@ from api.password_attempts import PasswordAttempts
 from api.rate_limits import RateLimits
 from api.scheduler import Scheduler
 from api.source_lookup import SourceLookup, look_threads
-from api.uploads import one_request, parallel, tus
+from api.uploads import one_request, parallel, upload_resource
 from api.uploads.holding import Holdings
 from api.uploads.memory import UploadMemory
 from api.uploads.parallel_digests import ParallelDigests
@@ -102,13 +103,13 @@ def create_app() -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
     )
-    chain.install(app, Authentication)
+    chain.install(app, MethodOverride, Authentication)
     documentation.install(app)
     front_page.install(app)
     openapi_examples.install(app, schemas=examples.SCHEMAS, parameters=examples.PARAMETERS, problems=examples.PROBLEMS)
     # Starlette tries one route after another, so the routes with the most requests are first.
     records = (prepare, files, content, finalize, deliveries, operations, delete, batch_routes, list_routes, counts)
-    doors = (parallel, tus, one_request)
+    doors = (parallel, upload_resource, one_request)
     for part in (*records, *doors, check_routes, account_routes, keys):
         app.include_router(part.router, responses=problems.documented(*ANSWERS, *chain.ANSWERS))
     app.include_router(login.router, responses=problems.documented(422, 503, *chain.ANSWERS))

@@ -8,6 +8,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from api import front_page
 from api.dependencies import get_service
 from gridhaul.asgi import documentation
+from gridhaul.asgi.paths import path_of
 from gridhaul.asgi.request_log import note
 from gridhaul.transfer.access import Caller
 from gridhaul.transfer.errors import Unauthorized
@@ -21,7 +22,7 @@ OPEN_PATHS = documentation.PATHS | {
     "/auth/token/",
     "/auth/revoke",
 }
-UPLOAD = re.compile("/uploads/[0-9a-f]{56}")
+UPLOAD = re.compile("/uploads/[0-9a-f]{56}(/chunks/[0-9]+)?")
 
 
 class Authentication:
@@ -34,7 +35,7 @@ class Authentication:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or _path(scope) in OPEN_PATHS or _asks_only_what_is_offered(scope):
+        if scope["type"] != "http" or path_of(scope) in OPEN_PATHS or _asks_only_what_is_offered(scope):
             await self._app(scope, receive, send)
             return
         request = Request(scope)
@@ -46,21 +47,12 @@ class Authentication:
 def _asks_only_what_is_offered(scope: Scope) -> bool:
     """Return whether a client without a token asks what tus clients can do here. A token is checked all the same."""
     has_token = any(name == b"authorization" for name, _ in scope["headers"])
-    return scope["method"] == "OPTIONS" and not has_token and f"{_path(scope)}/".startswith("/uploads/")
-
-
-def _path(scope: Scope) -> str:
-    """Return the path as the routes see it: without the prefix of a reverse proxy (`root_path`)."""
-    path: str = scope["path"]
-    return path.removeprefix(scope.get("root_path", ""))
+    return scope["method"] == "OPTIONS" and not has_token and f"{path_of(scope)}/".startswith("/uploads/")
 
 
 def _continues_an_upload(request: Request) -> bool:
     """Return whether the request belongs to an upload, which may need many of them, and some clients give up at 429."""
-    path, instead = _path(request.scope), request.headers.get("X-HTTP-Method-Override", "").upper()
-    if request.method == "POST":
-        return instead in ("HEAD", "PATCH") and UPLOAD.fullmatch(path) is not None
-    return request.method in ("HEAD", "PATCH", "PUT") and path.startswith("/uploads/")
+    return request.method in ("HEAD", "PATCH", "PUT") and UPLOAD.fullmatch(path_of(request.scope)) is not None
 
 
 async def _caller(request: Request) -> Caller:

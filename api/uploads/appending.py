@@ -39,8 +39,8 @@ async def append(
     """Append the body to the upload, which has this offset, and return the new offset. Finish a whole upload.
 
     The upload is taken over from a request that holds it. With a checksum, no byte counts before all of them are right.
-    With `ends_file` the file ends where the body ends. A `length` and the `sha256` of all bytes are noted if the upload
-    had named none.
+    With `ends_file` the file ends where the body ends. Without it, an upload whose client says when it is complete is
+    not finished. A `length` and the `sha256` of all bytes are noted if the upload had named none.
 
     Raises OffsetMismatch, ChecksumMismatch, UploadDigestMismatch, UploadsBusy, UploadTakenOver, DigestMismatch if the
     upload had named another `sha256`, what ended the body early, and the errors of storing. What has arrived is stored
@@ -100,7 +100,8 @@ def require_offset(file: File, offset: int) -> None:
 async def _append(
     parts: UploadParts, held: Held, body: AsyncIterator[bytes], *, checksum: Checksum | None, ends_file: bool
 ) -> int:
-    receiving = Receiving(parts, held, staged=checksum is not None)
+    finishes = ends_file or not upload_of(held.file).completed_by_request
+    receiving = Receiving(parts, held, staged=checksum is not None, finishes=finishes)
     try:
         await receiving.read(checksum.of(body) if checksum else body, ends_file=ends_file)
         if checksum is not None:
@@ -110,7 +111,7 @@ async def _append(
             return receiving.received
         if checksum is not None:
             await receiving.commit()
-        if receiving.is_complete:
+        if finishes and receiving.is_complete:
             await finish(parts, held, receiving.digest)
         return receiving.offset
     finally:

@@ -67,11 +67,6 @@ _CREATE = (
         example="filename cnVuNDIuaDU=",
     ),
 )
-_METHOD = _needed(
-    _field(
-        "X-HTTP-Method-Override", {"type": "string", "enum": ["PATCH", "DELETE", "HEAD"]}, "The method", example="HEAD"
-    )
-)
 _CONTENT_RANGE = _field(
     "Content-Range",
     {"type": "string", "pattern": "^bytes [0-9]{1,18}-[0-9]{1,18}/[0-9]{1,18}$"},
@@ -101,10 +96,6 @@ LOOK: JsonObject = {"parameters": [_RESUMABLE]}
 APPEND: JsonObject = {
     "parameters": [_RESUMABLE, _OFFSET, _LENGTH, _CHECKSUM],
     "requestBody": {"required": True, **_TUS_BODY},
-}
-OVERRIDDEN: JsonObject = {
-    "parameters": [_RESUMABLE, _METHOD, {**_OFFSET, "required": False}, _LENGTH, _CHECKSUM],
-    "requestBody": _TUS_BODY,
 }
 NAMED: JsonObject = {
     "parameters": [_CONTENT_RANGE, *_OF_WHOLE],
@@ -139,7 +130,6 @@ CREATED = _answered("The upload has begun", {**_AT, "Location": _TEXT})
 LOOKED_AT = _answered("The upload's offset", _AT, _OF_HEAD)
 APPENDED = _answered("All bytes up to Upload-Offset are durable", _AT)
 DELETED = _answered("The upload has ended, and its bytes are being deleted", _TUS)
-DONE = _answered("What PATCH or DELETE would answer", _TUS, {"Upload-Offset": _NUMBER, "Upload-Expires": _TEXT})
 STORED: JsonObject = {
     "headers": {name: {"required": True, "schema": _TEXT} for name in ("Location", "Repr-Digest", "ETag")}
 }

@@ -19,7 +19,7 @@ from api.uploads.parallel_body import checked_count, read_segment
 from api.uploads.parts import grant_of, upload_of
 from api.uploads.route import UploadRoute
 from api.uploads.states import has_all_bytes, refusal
-from api.uploads.tus import UploadId
+from api.uploads.upload_resource import UploadId
 from gridhaul.asgi.problems import documented
 from gridhaul.transfer.access import Caller
 from gridhaul.transfer.chunking import CHUNK_BYTES, MANIFEST_PAGE_CHUNKS, SEGMENT_MAX_CHUNKS

@@ -34,13 +34,17 @@ class _Sent:
 
 
 class Receiving:
-    """One request that appends to an upload which it holds. `staged`: the offset moves only when `commit` is called."""
+    """One request that appends to an upload which it holds.
 
-    def __init__(self, parts: UploadParts, held: Held, *, staged: bool = False) -> None:
+    `staged`: the offset moves only when `commit` is called. `finishes`: the upload ends when all bytes are there.
+    """
+
+    def __init__(self, parts: UploadParts, held: Held, *, staged: bool = False, finishes: bool = True) -> None:
         file = held.file
         self._parts = parts
         self._held = held
         self._staged = staged
+        self._finishes = finishes
         self._length = reserved_length(file)
         self._charged_to = file.stored_bytes if self._length is None else None  # None: all bytes are reserved
         is_large = self._length is not None and self._length > BUNDLED_FILE_BYTES
@@ -66,9 +70,9 @@ class Receiving:
     def whole(self) -> list[bytes] | None:
         """All chunks of a small file that arrived in this request.
 
-        None if the file is larger or not complete, or if some of its bytes were stored before.
+        None if the file is larger, or not to be finished yet, or if some of its bytes were stored before.
         """
-        is_whole = self.is_complete and not self.offset and self._opened_with is None
+        is_whole = self._finishes and self.is_complete and not self.offset and self._opened_with is None
         return self._chunks if is_whole and self.received <= BUNDLED_FILE_BYTES else None
 
     @property

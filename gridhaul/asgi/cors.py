@@ -8,6 +8,7 @@ CONDITIONS = ("If-Match", "If-Modified-Since", "If-None-Match", "If-Range", "If-
 TUS_TAKEN = (
     "Tus-Resumable",
     "Upload-Checksum",
+    "Upload-Concat",
     "Upload-Defer-Length",
     "Upload-Length",
     "Upload-Metadata",
@@ -21,25 +22,30 @@ TUS_SHOWN = (
     "Tus-Max-Size",
     "Tus-Resumable",
     "Tus-Version",
+    "Upload-Concat",
     "Upload-Defer-Length",
     "Upload-Expires",
     "Upload-Length",
     "Upload-Metadata",
     "Upload-Offset",
 )
+DRAFT_TAKEN = ("Content-Digest", "Content-Disposition", "Upload-Complete", "Upload-Draft-Interop-Version")
+DRAFT_SHOWN = ("Upload-Complete", "Upload-Draft-Interop-Version", "Upload-Limit")
 CHUNKS_TAKEN = ("Chunk-Digests", "Content-Range", "Lease-Fence")
 TAKEN = (
     "Authorization",
     "Content-SHA256",
     "Content-Type",
     "Idempotency-Key",
+    "Last-Event-ID",
     "Repr-Digest",
     *CONDITIONS,
     *TUS_TAKEN,
+    *DRAFT_TAKEN,
     *CHUNKS_TAKEN,
 )
 OF_CONTENT = ("Accept-Ranges", "Content-Disposition", "Content-Range", "Last-Modified")
-SHOWN = ("ETag", "Link", "Location", "Repr-Digest", "Retry-After", *OF_CONTENT, *TUS_SHOWN)
+SHOWN = ("ETag", "Link", "Location", "Repr-Digest", "Retry-After", *OF_CONTENT, *TUS_SHOWN, *DRAFT_SHOWN)
 
 
 class Cors:

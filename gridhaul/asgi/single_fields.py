@@ -7,6 +7,7 @@ from gridhaul.transfer.errors import Malformed
 SINGLE_FIELDS = frozenset(
     {
         b"authorization",
+        b"content-disposition",
         b"content-encoding",
         b"content-length",
         b"content-range",
@@ -20,11 +21,14 @@ SINGLE_FIELDS = frozenset(
         b"if-none-match",
         b"if-range",
         b"if-unmodified-since",
+        b"last-event-id",
         b"lease-fence",
         b"range",
         b"transfer-encoding",
         b"tus-resumable",
         b"upload-checksum",
+        b"upload-complete",
+        b"upload-concat",
         b"upload-defer-length",
         b"upload-length",
         b"upload-metadata",

@@ -20,12 +20,12 @@ from gridhaul.transfer.model import (
     Queue,
     RecordId,
 )
-from gridhaul.transfer.origins import Door
+from gridhaul.transfer.origins import COMPLETED_BY_REQUEST, Door
 from gridhaul.transfer.states import FileState
 
 RECEIVING: Document = {"state": FileState.RECEIVING.value}
-ALL_BYTES_ACKNOWLEDGED = [  # the upload is ordered, its length is known, and its offset has reached the length
-    {"$ne": ["$upload.door", Door.CHUNKS.value]},
+ALL_BYTES_ACKNOWLEDGED = [  # nothing more has to come: the length is known, and the offset has reached the length
+    {"$not": [{"$in": ["$upload.door", sorted(COMPLETED_BY_REQUEST)]}]},
     {"$not": ["$upload.length_deferred"]},
     {"$gt": ["$stored_bytes", 0]},
     {"$eq": ["$stored_bytes", "$length"]},

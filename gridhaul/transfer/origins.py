@@ -93,10 +93,17 @@ class Door(StrEnum):
     """The ways by which clients send the bytes of an upload."""
 
     TUS = "tus"  # tus 1.0.0
+    TUS_PART = "tus-part"  # a part (`Upload-Concat: partial`), from which tus clients join another upload
+    RESUMABLE = "resumable"  # Resumable Uploads for HTTP, draft 12
+    RANGES = "ranges"  # requests with Content-Range
     PUT = "put"  # one request, whose path names the file
     POST = "post"  # one request with the raw bytes
     FORM = "form"  # a part of a form (RFC 7578)
     CHUNKS = "chunks"  # several connections, each chunk with its digest
+
+
+# An upload through one of these doors is complete when its client says so, and not as soon as all its bytes are there.
+COMPLETED_BY_REQUEST = frozenset({Door.TUS_PART, Door.RESUMABLE, Door.RANGES, Door.CHUNKS})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -120,6 +127,10 @@ class Upload:
     @property
     def ordered(self) -> bool:
         return self.door is not Door.CHUNKS
+
+    @property
+    def completed_by_request(self) -> bool:
+        return self.door in COMPLETED_BY_REQUEST
 
     @property
     def attributes(self) -> Attributes | None:
