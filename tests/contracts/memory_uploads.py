@@ -182,7 +182,8 @@ def _upload(row: Row[File]) -> Upload:
 
 def _all_bytes_count(row: Row[File]) -> bool:
     file, upload = row.record, _upload(row)
-    return upload.ordered and not upload.length_deferred and 0 < file.stored_bytes == file.length
+    ends_itself = not upload.completed_by_request
+    return ends_itself and not upload.length_deferred and 0 < file.stored_bytes == file.length
 
 
 def _described(file: File, upload: Upload) -> tuple[str, str, FileState, Door]:
