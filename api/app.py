@@ -18,6 +18,7 @@ from api import (
     counts,
     delete,
     deliveries,
+    events,
     examples,
     files,
     finalize,
@@ -35,6 +36,9 @@ from api.batch_counts import BatchCounts
 from api.dependencies import Service
 from api.dispatcher import Dispatcher
 from api.download_limit import DownloadSlots
+from api.event_feed import EventFeed
+from api.event_limit import StreamSlots
+from api.event_stream import Events
 from api.list_limit import ListSlots
 from api.method_override import MethodOverride
 from api.obstacles import Obstacles
@@ -77,6 +81,7 @@ from gridhaul.storage.connect import Database, connect, ping
 from gridhaul.storage.content.contents import MongoContents
 from gridhaul.storage.counting import MongoAccountCounting
 from gridhaul.storage.deliveries import MongoDeliveries
+from gridhaul.storage.events import MongoChanges
 from gridhaul.storage.files import MongoFiles
 from gridhaul.storage.heartbeats import MongoHeartbeatLookup
 from gridhaul.storage.schema import make_registry_indexes
@@ -110,7 +115,7 @@ def create_app() -> FastAPI:
     # Starlette tries one route after another, so the routes with the most requests are first.
     records = (prepare, files, content, finalize, deliveries, operations, delete, batch_routes, list_routes, counts)
     doors = (parallel, upload_resource, one_request)
-    for part in (*records, *doors, check_routes, account_routes, keys):
+    for part in (*records, *doors, events, check_routes, account_routes, keys):
         app.include_router(part.router, responses=problems.documented(*ANSWERS, *chain.ANSWERS))
     app.include_router(login.router, responses=problems.documented(422, 503, *chain.ANSWERS))
     app.include_router(health_routes(lambda: app.state.health), responses=problems.documented(*chain.ANSWERS))
@@ -173,6 +178,7 @@ def _service(
     batches = MongoBatches(database, lease_seconds=lease_seconds)
     members, skipped = MongoMembers(database, files, deliveries), MongoSkippedPaths(database)
     usage = MongoUsage(database, quota_bytes=settings.quota_bytes)
+    changes = MongoChanges(database)
     return Service(
         files=files,
         deliveries=deliveries,
@@ -187,6 +193,7 @@ def _service(
         batch_counts=BatchCounts(batches, members, skipped),
         max_open_batches=settings.max_open_batches,
         downloads=DownloadSlots(),
+        events=Events(feed=EventFeed(changes, obstacles), replays=changes, slots=StreamSlots()),
         uploads=_uploads(settings, database, hints, usage, chunks),
         max_file_bytes=settings.max_file_bytes,
         hints=hints,
@@ -218,10 +225,11 @@ def _uploads(
     settings: ApiSettings, database: Database, hints: HintSender, usage: MongoUsage, chunks: ChunkClient
 ) -> UploadParts:
     """Build the uploads' core."""
+    lifetime_seconds = settings.upload_days * DAY_SECONDS
     records = MongoUploads(
         database,
         lease_seconds=settings.lease_seconds,
-        lifetime_seconds=settings.upload_days * DAY_SECONDS,
+        lifetime_seconds=lifetime_seconds,
         finish_seconds=settings.sweep_seconds,  # then no request that a killed api had sent can still store chunks
     )
     contents = MongoContents(database, sweep_seconds=settings.sweep_seconds)
@@ -241,6 +249,8 @@ def _uploads(
         public_url=settings.public_url,
         late_seconds=settings.sweep_seconds,
         stall_seconds=settings.stall_seconds,
+        lifetime_seconds=lifetime_seconds,
+        offers_draft=settings.upload_draft,
     )
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, Field, StringConstraints
 
-from api.counts import GroupView, group_views
+from api.group_schemas import GroupView, group_views
 from api.obstacles import Obstacles
 from api.schemas import Body, FailureView, FilePath, ObjectName, TargetName, Waiting, by_kind
 from gridhaul.transfer.batches import (

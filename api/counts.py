@@ -1,31 +1,23 @@
 """`/counts`: how many files and deliveries an account has, and their bytes, by state."""
 
-from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Self, TypeVar
+from typing import Annotated, Self
 
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 
 from api.auth import Reading
 from api.dependencies import ServiceDep
-from gridhaul.transfer.batches import Group
+from api.group_schemas import GroupView, group_views
 from gridhaul.transfer.errors import Forbidden
 from gridhaul.transfer.listing import AccountCounts
 from gridhaul.transfer.states import DeliveryState, FileState
-
-S = TypeVar("S", bound=str)
 
 router = APIRouter(prefix="/counts", tags=["counts"])
 
 Owner = Annotated[
     str | None, Query(min_length=1, max_length=64, description="The account; without it: your own. Admins name any")
 ]
-
-
-class GroupView(BaseModel):
-    count: int
-    bytes: int = Field(description="The sum of the lengths")
 
 
 class AccountCountsView(BaseModel):
@@ -51,7 +43,3 @@ async def count(caller: Reading, service: ServiceDep, owner: Owner = None) -> Ac
     if not caller.sees(account):
         raise Forbidden("Only an admin counts what other accounts have.")
     return AccountCountsView.of(account, await service.account_counts.of_account(account))
-
-
-def group_views(groups: Mapping[S, Group]) -> dict[S, GroupView]:
-    return {state: GroupView(count=group.count, bytes=group.bytes) for state, group in groups.items()}

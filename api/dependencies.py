@@ -10,6 +10,7 @@ from api.account_counts import RecentCounts
 from api.authenticator import Authenticator
 from api.batch_counts import BatchCounts
 from api.download_limit import DownloadSlots
+from api.event_stream import Events
 from api.file_advice import advice_on
 from api.list_limit import ListSlots
 from api.obstacles import Obstacles
@@ -54,6 +55,7 @@ class Service:
     batch_counts: BatchCounts
     max_open_batches: int
     downloads: DownloadSlots
+    events: Events
     uploads: UploadParts
     max_file_bytes: int | None
     hints: Hints

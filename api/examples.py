@@ -1,6 +1,7 @@
 """The examples in the api's OpenAPI document: one file of `make up ROOTS=/srv/exports`, on its way to `delivered`."""
 
 import base64
+import json
 from typing import Any
 
 from gridhaul.transfer.errors import (
@@ -207,6 +208,8 @@ DELIVERY: dict[str, Any] = {
     "updated_at": ENDED,
     "links": {"self": f"/deliveries/{DELIVERY_ID}", "file": f"/files/{FILE_ID}"},
 }
+EVENT = f"event: delivery\nid: 1764252993917-{DELIVERY_ID}\ndata: {json.dumps(DELIVERY)}\n\n"
+PROGRESS_EVENT = f"event: progress\ndata: {json.dumps({'kind': 'file', **FILE})}\n\n"
 BATCH: dict[str, Any] = {
     "batch_id": BATCH_ID,
     "owner": "alice",

@@ -1,9 +1,21 @@
-"""The SHA-256 that a client names for all bytes of a file."""
+"""The digests that a client names for all bytes of a file."""
 
 import re
+from dataclasses import dataclass
 
 from gridhaul.outgoing.headers import read_repr_digest
 from gridhaul.transfer.errors import DigestMismatch, Malformed
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NamedDigests:
+    """The digests that a client has named, in lower-case hex; None: it named none of this kind."""
+
+    sha256: str | None = None
+    md5: str | None = None
+
+    def __bool__(self) -> bool:
+        return self != NamedDigests()
 
 
 def sha256_in_hex(text: str | None) -> str | None:
@@ -12,6 +24,15 @@ def sha256_in_hex(text: str | None) -> str | None:
         return None
     if not re.fullmatch("[0-9A-Fa-f]{64}", text):
         raise Malformed("A SHA-256 has 64 hex digits.")
+    return text.lower()
+
+
+def md5_in_hex(text: str | None) -> str | None:
+    """Return the MD5 that the text has in hex, in lower case; None if there is no text. Raises Malformed."""
+    if text is None:
+        return None
+    if not re.fullmatch("[0-9A-Fa-f]{32}", text):
+        raise Malformed("An MD5 has 32 hex digits.")
     return text.lower()
 
 

@@ -120,6 +120,8 @@ WaitingSince = Annotated[
 NextAttemptAt = Annotated[
     datetime | None, Field(description="When the next attempt may begin after one that failed; null: none is planned")
 ]
+# A record in one of these states has an error only between two attempts. An upload stays STORING between them.
+BETWEEN_ATTEMPTS = HINTED | {FileState.STORING}
 READING_BACK = frozenset({DeliveryState.STREAMING, DeliveryState.COMMITTING})  # elsewhere `checked_bytes` is old
 
 
@@ -129,7 +131,7 @@ def _waiting_since(record: File | Delivery) -> datetime | None:
 
 
 def _next_attempt(record: File | Delivery) -> datetime | None:
-    between_attempts = record.state in HINTED and record.error is not None
+    between_attempts = record.state in BETWEEN_ATTEMPTS and record.error is not None
     return record.next_attempt_at if between_attempts else None
 
 

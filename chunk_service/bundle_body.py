@@ -6,13 +6,14 @@ from collections.abc import AsyncIterator, Sequence
 
 from fastapi import Request
 
-from gridhaul.asgi.body_parts import arriving, cut
+from gridhaul.asgi.body_parts import arriving
 from gridhaul.chunk_service_client.bundle_table import Entry, read_table
 from gridhaul.transfer.bundle import TABLE_MAX_BYTES, WholeContent
 from gridhaul.transfer.digest import chunk_digest, content_sha256, manifest_root
 from gridhaul.transfer.errors import DigestMismatch, Forbidden, InvalidValue, LengthMismatch
 from gridhaul.transfer.grants import BundleGrant
 from gridhaul.transfer.model import RecordId
+from gridhaul.transfer.pieces import cut
 
 
 async def read_bundle(

@@ -4,10 +4,11 @@ import itertools
 
 from fastapi import Request
 
-from gridhaul.asgi.body_parts import arriving, cut
+from gridhaul.asgi.body_parts import arriving
 from gridhaul.transfer.chunking import CHUNK_BYTES, SEGMENT_MAX_BYTES
 from gridhaul.transfer.digest import chunk_digest
 from gridhaul.transfer.errors import LengthMismatch, LengthRequired, PayloadTooLarge
+from gridhaul.transfer.pieces import cut
 
 
 def declared_length(request: Request) -> int:

@@ -4,7 +4,7 @@ from contextlib import closing
 
 from gridhaul.process.threads import in_thread
 from gridhaul.transfer.chunking import chunk_length
-from gridhaul.transfer.digest import ContentDigest, ManifestRoot, chunk_digest
+from gridhaul.transfer.digest import BodyHash, ContentDigest, ManifestRoot, body_hash, chunk_digest
 from gridhaul.transfer.errors import ChunkMissing, IntegrityError
 from gridhaul.transfer.grants import ContentGrant
 from gridhaul.transfer.model import Content, File, Seal, Segment
@@ -23,13 +23,14 @@ async def read_back(runtime: Runtime, file: File) -> None:
 
 async def _seal(runtime: Runtime, file: File, tenure: Tenure, meter: Meter) -> None:
     content = await _open(runtime, file, tenure)
-    await _store_tail(runtime, content)
+    await store_tail(runtime, content)
     chunks = runtime.contents.read_open(content)
+    md5 = body_hash("md5") if file.upload and file.upload.md5 else None
     try:
-        seal = await in_thread(lambda: _digested(chunks, meter), when_cancelled=chunks.stop)
+        seal = await in_thread(lambda: _digested(chunks, meter, md5), when_cancelled=chunks.stop)
     finally:
         await in_thread(chunks.close)
-    require_named_digest(file, seal)
+    require_named_digest(file, seal, md5=None if md5 is None else md5.hexdigest())
     layout = await runtime.chunks.seal(ContentGrant(content_id=content.id, fence=file.fence), seal)
     await runtime.files.finish(file.lease, FileState.STORED, **fields_of_stored(seal, layout), rate=meter.rate)
 
@@ -50,7 +51,7 @@ async def _open(runtime: Runtime, file: File, tenure: Tenure) -> Content:
     )
 
 
-async def _store_tail(runtime: Runtime, content: Content) -> None:
+async def store_tail(runtime: Runtime, content: Content) -> None:
     """Store the last bytes as a chunk if only the open tail holds them.
 
     They are there if the client named the length after the last byte, and the request that did so was lost. A chunk of
@@ -77,11 +78,16 @@ def _is_stored(runtime: Runtime, content: Content, n: int) -> bool:
             return False
 
 
-def _digested(chunks: Chunks, meter: Meter) -> Seal:
-    """Return the seal of the chunks. For threads. Raises what iterating over the chunks raises."""
+def _digested(chunks: Chunks, meter: Meter, md5: BodyHash | None) -> Seal:
+    """Return the seal of the chunks, and hash them with `md5`, too, if it is given.
+
+    For threads. Raises what iterating over the chunks raises.
+    """
     total, root = ContentDigest(), ManifestRoot()
     for chunk in chunks:
         total.update(chunk)
         root.update(chunk_digest(chunk))
+        if md5 is not None:
+            md5.update(chunk)
         meter.add(len(chunk))
     return Seal(length=total.length_bytes, sha256=total.hexdigest(), manifest_root=root.hexdigest())

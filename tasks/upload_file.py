@@ -1,16 +1,12 @@
 """The journey from a source file to a stored content."""
 
-import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from contextlib import aclosing
 
 from gridhaul.source.opened import Source, identify
 from gridhaul.source.roots import Roots
 from gridhaul.source.stability import registered_anew, require_still
-from gridhaul.transfer.chunking import MANIFEST_PAGE_CHUNKS
-from gridhaul.transfer.digest import DIGEST_BYTES
-from gridhaul.transfer.errors import SourceChanged, SourceReadFailed, SourceStartedOver
-from gridhaul.transfer.grants import ContentGrant
+from gridhaul.transfer.errors import SourceChanged, SourceStartedOver
 from gridhaul.transfer.model import (
     Destination,
     File,
@@ -18,7 +14,6 @@ from gridhaul.transfer.model import (
     NewDelivery,
     RecordId,
     Seal,
-    Segment,
     TaskName,
 )
 from gridhaul.transfer.origins import IfChanged
@@ -27,11 +22,11 @@ from gridhaul.transfer.stored import fields_of_stored
 from tasks.attempt import Meter, Tenure
 from tasks.celery import app
 from tasks.finalize_file import deliver_file
+from tasks.join_parts import join_parts
 from tasks.quota_release import release_quota
 from tasks.read_back import read_back
 from tasks.runtime import Runtime, worker
-
-ENTRY_BYTES = 1 + DIGEST_BYTES
+from tasks.sending_chunks import HeldChunks, open_content, send_missing
 
 
 @app.task(name=TaskName.UPLOAD_FILE)
@@ -46,7 +41,7 @@ async def store_file(runtime: Runtime, file_id: str) -> None:
     file = await runtime.files.claim(record_id, holder=runtime.holder, from_states=STORABLE, to_state=FileState.STORING)
     if file is not None and file.upload is not None:
         runtime.turns.note(file.owner)
-        await read_back(runtime, file)
+        await (join_parts(runtime, file) if file.upload.parts else read_back(runtime, file))
     elif file is not None:
         runtime.turns.note(file.owner)
         meter = Meter(0 if file.content_outdated else file.stored_bytes, _progress)
@@ -93,15 +88,15 @@ async def _store(runtime: Runtime, file: File, tenure: Tenure, meter: Meter) -> 
     await runtime.files.finish(file.lease, FileState.STORED, **fields_of_stored(seal, layout), rate=meter.rate)
 
 
-async def _send(runtime: Runtime, file: File, source: Source, tenure: Tenure, meter: Meter) -> "tuple[_Held, Seal]":
+async def _send(runtime: Runtime, file: File, source: Source, tenure: Tenure, meter: Meter) -> tuple[HeldChunks, Seal]:
     """Read the source from its start and send the chunks that are not stored. Raises SourceChanged if it changes."""
     opened = await source.settled_identity()
     source.require(file.source.identity)
-    held = await _open_content(runtime, file, tenure)
+    held = await open_content(runtime, file, tenure)
     reader = source.read(file.source.identity)
     chunks_each = runtime.settings.segment_chunks
     async with aclosing(reader.segments(chunks_each)) as segments:
-        await _send_missing(runtime, segments, held, meter)
+        await send_missing(runtime, segments, held, meter)
     seal = reader.seal()
 
     def checked(length_bytes: int) -> None:
@@ -109,104 +104,6 @@ async def _send(runtime: Runtime, file: File, source: Source, tenure: Tenure, me
 
     await require_still(source, opened, seal, chunks_each=chunks_each, checked=checked)
     return held, seal
-
-
-async def _open_content(runtime: Runtime, file: File, tenure: Tenure) -> "_Held":
-    """Open the content that an earlier attempt began, or a new content, with this lease's fence."""
-    began = None if file.content_outdated else file.content_id
-    content_id = began or await _new_content(runtime, file)
-    tenure.check()  # a worker that has lost the lease must not make a content that the file no longer names
-    await runtime.contents.open(
-        content_id,
-        file_id=file.id,
-        filename=file.name,
-        content_type=file.content_type,
-        length=file.length,
-        fence=file.fence,
-    )
-    grant = ContentGrant(content_id=content_id, fence=file.fence)
-    return _Held(runtime, grant, ask=began is not None)
-
-
-async def _new_content(runtime: Runtime, file: File) -> RecordId:
-    """Drop the file's old content, write a new content's id into the file, and return the id.
-
-    The file names a content before the content exists, and until it is dropped: so no content exists without a file.
-    """
-    if file.content_id is not None:
-        await runtime.contents.drop_ref(file.content_id, file.id)
-    content_id = runtime.contents.new_id()
-    await runtime.files.renew(file.lease, content_id=content_id, content_outdated=False)
-    return content_id
-
-
-async def _send_missing(runtime: Runtime, segments: AsyncIterator[Segment], held: "_Held", meter: Meter) -> None:
-    """Send the chunks that the chunk service does not hold, a few segments at a time.
-
-    Raises SourceReadFailed after it has stored all that was read before.
-    """
-    slots = asyncio.Semaphore(runtime.settings.segments_in_flight)
-
-    async def send(part: Segment) -> None:
-        try:
-            await runtime.chunks.put(held.grant, part)
-            meter.add(part.length)
-        finally:
-            slots.release()
-
-    async def send_all(sending: asyncio.TaskGroup) -> None:
-        async for segment in segments:
-            missing = await held.missing(segment)
-            meter.skip(segment.length - sum(part.length for part in missing))
-            for part in missing:
-                await slots.acquire()
-                sending.create_task(send(part))
-
-    unread: SourceReadFailed | None = None
-    try:
-        async with asyncio.TaskGroup() as sending:
-            try:
-                await send_all(sending)
-            except SourceReadFailed as failed:  # an error that left the group would cancel what is on its way
-                unread = failed
-    except BaseExceptionGroup as group:
-        raise group.exceptions[0] from None
-    if unread is not None:
-        raise unread
-
-
-class _Held:
-    """The digests that the chunk service holds of a content, asked for page by page. With `ask` False it holds none."""
-
-    def __init__(self, runtime: Runtime, grant: ContentGrant, *, ask: bool) -> None:
-        self._runtime = runtime
-        self._ask = ask
-        self._page = (-1, b"")
-        self.grant = grant
-
-    async def missing(self, segment: Segment) -> list[Segment]:
-        """Return the segment's runs of chunks that are not stored. Raises SourceChanged if other bytes are stored."""
-        if not self._ask:
-            return [segment]
-        runs: list[list[int]] = []
-        for position, digest in enumerate(segment.digests):
-            held = await self._digest(segment.first + position)
-            if held is None and runs and runs[-1][1] == position:
-                runs[-1][1] += 1
-            elif held is None:
-                runs.append([position, position + 1])
-            elif held != digest:
-                raise SourceChanged("The source is not what an earlier attempt read; retry stores it as it is now.")
-        return [segment.part(start, stop) for start, stop in runs]
-
-    async def _digest(self, n: int) -> bytes | None:
-        page, at = divmod(n, MANIFEST_PAGE_CHUNKS)
-        if page != self._page[0]:
-            first = page * MANIFEST_PAGE_CHUNKS
-            answer = await self._runtime.chunks.digests(self.grant, first=first, count=MANIFEST_PAGE_CHUNKS)
-            self._page = (page, answer)
-        entry = self._page[1][at * ENTRY_BYTES : (at + 1) * ENTRY_BYTES]
-        return entry[1:] if entry and entry[0] else None
 
 
 async def make_deliveries(runtime: Runtime, file_ids: Sequence[RecordId]) -> list[NewDelivery]:

@@ -1,21 +1,22 @@
 """The journey of one request that appends to an ordered upload, and the end of the upload when all bytes are there."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 
-from api.uploads.checksum import Checksum
+from api.named_digest import NamedDigests
+from api.uploads.checksum import BodyChecksum
 from api.uploads.holding import Held
 from api.uploads.parts import UploadParts, grant_of, require_allowed, reserved_length, upload_of
 from api.uploads.receiving import Receiving
-from api.uploads.running_digests import RunningDigest, hashed
+from api.uploads.running_digests import RunningDigest, digest_of_new, hashed
 from gridhaul.transfer.bundle import WholeContent
 from gridhaul.transfer.errors import (
     ChunkServiceFailed,
     DigestMismatch,
     GridhaulError,
+    InconsistentLength,
     LeaseLost,
-    Malformed,
     OffsetMismatch,
     UploadDigestMismatch,
     UploadTakenOver,
@@ -31,30 +32,56 @@ async def append(
     body: AsyncIterator[bytes],
     *,
     offset: int,
-    checksum: Checksum | None = None,
+    checksum: BodyChecksum | None = None,
     length: int | None = None,
     ends_file: bool = False,
     sha256: str | None = None,
+    named_at_end: Callable[[], NamedDigests] = NamedDigests,
 ) -> int:
     """Append the body to the upload, which has this offset, and return the new offset. Finish a whole upload.
 
     The upload is taken over from a request that holds it. With a checksum, no byte counts before all of them are right.
     With `ends_file` the file ends where the body ends. Without it, an upload whose client says when it is complete is
-    not finished. A `length` and the `sha256` of all bytes are noted if the upload had named none.
+    not finished. A `length` and the `sha256` of all bytes are noted if the upload had named none. So are the digests
+    that the client has named when the body is at its end.
 
     Raises OffsetMismatch, ChecksumMismatch, UploadDigestMismatch, UploadsBusy, UploadTakenOver, DigestMismatch if the
-    upload had named another `sha256`, what ended the body early, and the errors of storing. What has arrived is stored
+    upload had named another digest, what ended the body early, and the errors of storing. What has arrived is stored
     all the same, unless the request has a checksum.
     """
     async with parts.memory.hold(file.owner):
         try:
             async with parts.holdings.hold(file) as held:
                 require_offset(held.file, offset)
-                held.file = await name_digest(parts, held.file, sha256)
+                held.file = await name_digests(parts, held.file, NamedDigests(sha256=sha256))
                 await _declare_length(parts, held, length)
-                return await _append(parts, held, body, checksum=checksum, ends_file=ends_file)
+                return await _append(
+                    parts, held, body, checksum=checksum, ends_file=ends_file, named_at_end=named_at_end
+                )
         except LeaseLost:
             raise UploadTakenOver("Another request continues the upload, or it was stopped.") from None
+
+
+async def complete(parts: UploadParts, file: File, named: NamedDigests) -> None:
+    """Finish an upload whose client says that it is complete, and names the digests of all bytes.
+
+    An upload of unknown length ends where its offset is. Raises OffsetMismatch if bytes are missing, and what `append`
+    raises.
+    """
+    async with parts.memory.hold(file.owner):
+        try:
+            async with parts.holdings.hold(file) as held:
+                if reserved_length(held.file) is not None:
+                    require_offset(held.file, held.file.length)
+                held.file = await name_digests(parts, held.file, named)
+                await _append(parts, held, _no_bytes(), checksum=None, ends_file=True, named_at_end=NamedDigests)
+        except LeaseLost:
+            raise UploadTakenOver("Another request continues the upload, or it was stopped.") from None
+
+
+async def _no_bytes() -> AsyncIterator[bytes]:
+    for part in list[bytes]():
+        yield part
 
 
 async def _declare_length(parts: UploadParts, held: Held, length: int | None) -> None:
@@ -69,27 +96,29 @@ async def _declare_length(parts: UploadParts, held: Held, length: int | None) ->
     held.file = replace(file, length=length, origin=replace(upload_of(file), length_deferred=False))
 
 
-async def name_digest(parts: UploadParts, file: File, sha256: str | None) -> File:
-    """Note the SHA-256 of all bytes of an upload that is held, and return the file with it.
+async def name_digests(parts: UploadParts, file: File, named: NamedDigests) -> File:
+    """Note the digests of all bytes of an upload that is held, and return the file with them.
 
     Raises DigestMismatch if the upload has another one, and LeaseLost.
     """
     upload = upload_of(file)
-    if sha256 is None or sha256 == upload.sha256:
+    sha256, md5 = upload.sha256 or named.sha256, upload.md5 or named.md5
+    if named.sha256 not in (None, sha256) or named.md5 not in (None, md5):
+        raise DigestMismatch("The upload was begun with another digest; begin a new upload for other bytes.")
+    if (sha256, md5) == (upload.sha256, upload.md5):
         return file
-    if upload.sha256 is not None:
-        raise DigestMismatch("The upload was begun with another SHA-256; begin a new upload for other bytes.")
-    await parts.registry.name_digest(file.lease, sha256)
-    return replace(file, origin=replace(upload, sha256=sha256))
+    await parts.registry.name_digests(file.lease, sha256=sha256, md5=md5)
+    return replace(file, origin=replace(upload, sha256=sha256, md5=md5))
 
 
 def require_possible(file: File, length: int) -> None:
-    """Raise Malformed if the upload cannot have this length: it has another one already, or more bytes are stored."""
+    """Raise InconsistentLength if the upload cannot have this length: it has another one, or more bytes are stored."""
     known = reserved_length(file)
     if known not in (None, length):
-        raise Malformed(f"The upload has {known} bytes; its length does not change any more.")
+        raise InconsistentLength(f"The upload has {known} bytes; its length does not change any more.")
     if length < file.stored_bytes:
-        raise Malformed(f"The upload has {file.stored_bytes} bytes already, which is more than Upload-Length says.")
+        stored = file.stored_bytes
+        raise InconsistentLength(f"The upload has {stored} bytes already, which is more than Upload-Length says.")
 
 
 def require_offset(file: File, offset: int) -> None:
@@ -98,7 +127,13 @@ def require_offset(file: File, offset: int) -> None:
 
 
 async def _append(
-    parts: UploadParts, held: Held, body: AsyncIterator[bytes], *, checksum: Checksum | None, ends_file: bool
+    parts: UploadParts,
+    held: Held,
+    body: AsyncIterator[bytes],
+    *,
+    checksum: BodyChecksum | None,
+    ends_file: bool,
+    named_at_end: Callable[[], NamedDigests],
 ) -> int:
     finishes = ends_file or not upload_of(held.file).completed_by_request
     receiving = Receiving(parts, held, staged=checksum is not None, finishes=finishes)
@@ -106,6 +141,7 @@ async def _append(
         await receiving.read(checksum.of(body) if checksum else body, ends_file=ends_file)
         if checksum is not None:
             checksum.require()
+        held.file = await name_digests(parts, held.file, named_at_end())
         if receiving.whole is not None:
             await _finish_small(parts, held, receiving.whole)
             return receiving.received
@@ -123,6 +159,7 @@ async def finish(parts: UploadParts, held: Held, digest: RunningDigest | None) -
 
     Raises UploadDigestMismatch.
     """
+    await _note_md5(parts, held, digest)
     file = await parts.registry.begin_storing(held.lease)
     held.is_over = True
     parts.digests.forget(file.id)
@@ -131,7 +168,7 @@ async def finish(parts: UploadParts, held: Held, digest: RunningDigest | None) -
         await _leave_to_worker(parts, file, delay_seconds=delay_seconds)
         return
     seal = digest.seal()
-    await _require_named_digest(parts, file, seal)
+    await _require_named_digest(parts, file, seal, md5=digest.md5)
     try:
         layout = await parts.chunks.seal(grant_of(file), seal)
     except GridhaulError:
@@ -151,12 +188,13 @@ async def finish_received(parts: UploadParts, held: Held) -> None:
 
 async def _finish_small(parts: UploadParts, held: Held, chunks: list[bytes]) -> None:
     """Store and seal a whole small file in one request to the chunk service."""
-    file, state = held.file, RunningDigest()
+    file, state = held.file, digest_of_new(upload_of(held.file))
     digests = await asyncio.to_thread(hashed, chunks, state, known_bytes=0)
     seal = state.seal()
-    if names_another_digest(file, seal):
+    await _note_md5(parts, held, state)
+    if names_another_digest(file, seal, md5=state.md5):
         held.is_over = True
-        await _require_named_digest(parts, await parts.registry.begin_storing(held.lease), seal)
+        await _require_named_digest(parts, await parts.registry.begin_storing(held.lease), seal, md5=state.md5)
     content_id = grant_of(file).content_id
     whole = WholeContent(
         id=content_id,
@@ -174,6 +212,12 @@ async def _finish_small(parts: UploadParts, held: Held, chunks: list[bytes]) -> 
     await parts.registry.finish_whole(held.lease, **fields_of_stored(seal, stored[content_id]))
     held.is_over = True
     _hint_deliveries(parts, file)
+
+
+async def _note_md5(parts: UploadParts, held: Held, digest: RunningDigest | None) -> None:
+    """Note the MD5 if the client has named none: it may do so later, and is then told whether it has the same bytes."""
+    if digest is not None and digest.md5 and digest.offset == held.file.length and upload_of(held.file).md5 is None:
+        held.file = await name_digests(parts, held.file, NamedDigests(md5=digest.md5))
 
 
 def _late_chunks_seconds(parts: UploadParts, file: File) -> float:
@@ -201,10 +245,10 @@ def _hint_deliveries(parts: UploadParts, file: File) -> None:
         parts.hints.offer(Hint(task=TaskName.UPLOAD_FILE, record_id=file.id, queue=file.queue))
 
 
-async def _require_named_digest(parts: UploadParts, file: File, seal: Seal) -> None:
+async def _require_named_digest(parts: UploadParts, file: File, seal: Seal, *, md5: str | None) -> None:
     """End the file as FAILED and raise UploadDigestMismatch if the client named another digest."""
     try:
-        require_named_digest(file, seal)
+        require_named_digest(file, seal, md5=md5)
     except UploadDigestMismatch as error:
         failure = Failure(code=error.code, detail=error.detail)
         await parts.files.finish(file.lease, FileState.FAILED, error=failure)

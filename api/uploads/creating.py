@@ -47,9 +47,16 @@ async def create_upload(
     metadata: str = "",
     sha256: str | None = None,
     deliver_to: Sequence[DeliverTo] = (),
+    content_type: str | None = None,
     key: Key = NO_KEY,
+    concat: str = "",
+    parts: Sequence[File] = (),
 ) -> File:
     """Register an upload of `length` bytes, which count against the owner's quota from now on. None: not known yet.
+
+    With `parts`, a worker joins these to the file; `concat` is the field that named them (tus 1.0.0).
+
+    Without a `content_type`, the name tells the media type.
 
     Raises PayloadTooLarge, QuotaExceeded, TooManyOpenFiles, InvalidValue, and the errors of `destinations`.
     """
@@ -59,7 +66,7 @@ async def create_upload(
     new = NewFile(
         owner=caller.username,
         name=name,
-        content_type=media_type(name),
+        content_type=content_type or media_type(name),
         length=length or 0,
         origin=Upload(
             door=door,
@@ -68,6 +75,8 @@ async def create_upload(
             length_deferred=length is None,
             began_without_length=length is None,
             sha256=sha256,
+            concat=concat,
+            parts=tuple(part.id for part in parts),
         ),
         queue=Queue.LARGE if large else Queue.SMALL,
         deliver_to=destinations(deliver_to, name, caller=caller, service=service),

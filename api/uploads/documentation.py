@@ -3,6 +3,7 @@
 from typing import Any
 
 from api.examples import RECEIVING
+from api.uploads.range_fields import ChunkedUploadView, CompletedUploadView
 from gridhaul.asgi.openapi_examples import problem_example
 from gridhaul.asgi.problems import documented
 from gridhaul.outgoing.problem_documents import MEDIA_TYPE
@@ -125,6 +126,59 @@ _AT = {**_TUS, "Upload-Offset": _NUMBER, "Upload-Expires": _TEXT}
 _OF_HEAD = {"Upload-Length": _NUMBER, "Upload-Defer-Length": {"const": "1"}, "Upload-Metadata": _TEXT}
 _OFFERED = {**_TUS, "Tus-Version": _TEXT, "Tus-Extension": _TEXT, "Tus-Checksum-Algorithm": _TEXT}
 
+_RANGE = _field(
+    "Content-Range",
+    {"type": "string", "pattern": r"^bytes ([0-9]{1,18}-[0-9]{1,18}|\*)/([0-9]{1,18}|\*)$"},
+    "`bytes <first>-<last>/<length>` of the bytes that are sent; `*` for a length that is not known yet",
+)
+_RANGES_FORM: JsonObject = {
+    "type": "object",
+    "properties": {
+        "upload_id": {"type": "string", "pattern": "^[0-9a-f]{56}$"},
+        "filename": _TEXT,
+        "parent": {**_TEXT, "description": "A folder that precedes the file's name"},
+        "target": {**_TEXT, "description": "Deliver the file to this target"},
+        "sha256": {"type": "string", "pattern": "^[0-9a-fA-F]{64}$", "description": "Of the whole file"},
+        "md5": {"type": "string", "pattern": "^[0-9a-fA-F]{32}$", "description": "Of the whole file"},
+        "file": _BYTES,
+    },
+}
+_IN_QUERY = [
+    {"name": name, "in": "query", "required": False, "schema": _TEXT, "description": description}
+    for name, description in (
+        ("upload_id", "Of the answer to the first chunk"),
+        ("filename", "The file's name"),
+        ("parent", "A folder that precedes the file's name"),
+        ("target", "Deliver the file to this target; may be repeated"),
+    )
+]
+_CHUNK_BODY: JsonObject = {
+    "content": {"application/octet-stream": {"schema": _BYTES}, "multipart/form-data": {"schema": _RANGES_FORM}}
+}
+_NAMED = {name: schema for name, schema in _RANGES_FORM["properties"].items() if name in ("sha256", "md5")}
+_NAMED_BODY: JsonObject = {
+    "content": {
+        media_type: {"schema": {"type": "object", "properties": _NAMED}}
+        for media_type in ("application/x-www-form-urlencoded", "multipart/form-data", "application/json")
+    }
+}
+CHUNK: JsonObject = {"parameters": [_RANGE, *_OF_WHOLE, *_IN_QUERY], "requestBody": _CHUNK_BODY}
+FURTHER_CHUNK: JsonObject = {"parameters": [_needed({**_RANGE, "example": "bytes */*"})], "requestBody": _CHUNK_BODY}
+COMPLETE: JsonObject = {"parameters": [*_OF_WHOLE], "requestBody": _NAMED_BODY}
+CHUNK_TAKEN: dict[int | str, JsonObject] = {
+    200: {"model": ChunkedUploadView, "description": "A further chunk is durable"},
+    201: {
+        "model": ChunkedUploadView | CompletedUploadView,
+        "description": "The upload has begun, or the file is stored",
+        "headers": {"Location": {"required": True, "schema": _TEXT}},
+    },
+    202: {"model": CompletedUploadView, "description": "All bytes are stored, and a worker reads them back"},
+}
+CHUNK_ELSEWHERE = _with_fields(
+    409,
+    {"Upload-Offset": {"schema": _NUMBER, "description": "Where to go on; also `expected_offset` in the body"}},
+    (OffsetMismatch.code, "The upload has 8388608 bytes; go on from there."),
+)
 OFFERED = _answered("What tus clients can do here", _OFFERED, {"Tus-Max-Size": _NUMBER})
 CREATED = _answered("The upload has begun", {**_AT, "Location": _TEXT})
 LOOKED_AT = _answered("The upload's offset", _AT, _OF_HEAD)

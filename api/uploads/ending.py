@@ -1,12 +1,14 @@
 """Uploads that end before all their bytes are there."""
 
-from contextlib import suppress
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager, suppress
 
 from api.dependencies import Service
 from api.uploads.parts import upload_of
+from api.uploads.states import has_all_bytes
 from gridhaul.asgi.audit import audit
 from gridhaul.transfer.access import Caller
-from gridhaul.transfer.errors import GridhaulError
+from gridhaul.transfer.errors import GridhaulError, UploadTakenOver
 from gridhaul.transfer.model import File, Hint, TaskName
 
 
@@ -31,3 +33,22 @@ async def discard_if_lost(service: Service, caller: Caller, file: File, *, can_c
         if now is not None and upload_of(now).holder is None and not (can_continue and now.stored_bytes):
             return await discard(service, caller, now, fence=now.fence)
     return False
+
+
+@asynccontextmanager
+async def discarded_if_lost(
+    service: Service, caller: Caller, file: File, *, can_continue: bool
+) -> AsyncGenerator[None]:
+    """Delete a new upload if its request fails, unless bytes are stored and the client can continue it.
+
+    Ignores that somebody else has finished the upload.
+    """
+    audit("create_upload", file_id=file.id)
+    try:
+        yield
+    except UploadTakenOver:
+        if not has_all_bytes(await service.file(caller, file.id)):
+            raise
+    except Exception:
+        await discard_if_lost(service, caller, file, can_continue=can_continue)
+        raise

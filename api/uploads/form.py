@@ -41,9 +41,14 @@ class _End:
 _Event = _Begin | _End | bytes
 
 
-async def read_form(content_type: str, body: AsyncIterator[bytes]) -> AsyncIterator[FormFile]:
-    """Yield the files of the form, in their order. Raises Malformed, and what the body raises."""
-    fields: dict[str, str] = {}
+async def read_form(
+    content_type: str, body: AsyncIterator[bytes], fields: dict[str, str] | None = None
+) -> AsyncGenerator[FormFile]:
+    """Yield the files of the form, in their order. Raises Malformed, and what the body raises.
+
+    `fields` gets the form's other parts as they arrive, also those that follow the last file.
+    """
+    fields = {} if fields is None else fields
     files = 0
     async with aclosing(_events(content_type, body)) as events:
         async for event in events:

@@ -1,8 +1,7 @@
 """The doors for one request: `PUT /named/{name}` and `POST /files`."""
 
 import re
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -16,19 +15,16 @@ from api.schemas import DeliverTo, FilesView, FileView, TargetName
 from api.uploads import documentation
 from api.uploads.appending import append
 from api.uploads.body import declared_length, fast_enough
-from api.uploads.creating import base_address, create_upload
-from api.uploads.ending import discard_if_lost
+from api.uploads.creating import create_upload
+from api.uploads.ending import discarded_if_lost
+from api.uploads.file_answer import file_answer
 from api.uploads.form import FormFile, read_form
 from api.uploads.route import UploadRoute
-from api.uploads.states import has_all_bytes
-from gridhaul.asgi.audit import audit
 from gridhaul.asgi.problems import documented
-from gridhaul.outgoing.headers import write_repr_digest
 from gridhaul.transfer.access import Caller
-from gridhaul.transfer.errors import LengthMismatch, Malformed, OffsetMismatch, UploadTakenOver
+from gridhaul.transfer.errors import LengthMismatch, Malformed, OffsetMismatch
 from gridhaul.transfer.model import File
 from gridhaul.transfer.origins import Door
-from gridhaul.transfer.states import FileState
 
 router = APIRouter(tags=["uploads"], route_class=UploadRoute)
 
@@ -86,7 +82,7 @@ async def put_named(
         sha256=sha256,
         deliver_to=[DeliverTo(target=one) for one in target],
     )
-    async with _discarded_if_lost(service, caller, file, can_continue=True):
+    async with discarded_if_lost(service, caller, file, can_continue=True):
         offset = await append(
             service.uploads,
             file,
@@ -98,7 +94,7 @@ async def put_named(
         )
         if rest is not None and offset < rest.length:
             raise LengthMismatch(f"Fewer bytes arrived than the file has; {offset} are stored.")
-    return await _answer(request, service, caller, file)
+    return await file_answer(request, service, caller, file)
 
 
 @router.post(
@@ -138,9 +134,9 @@ async def post_files(
         sha256=_digest(request),
         deliver_to=deliver_to,
     )
-    async with _discarded_if_lost(service, caller, file, can_continue=False):
+    async with discarded_if_lost(service, caller, file, can_continue=False):
         await append(service.uploads, file, _body(request, service), offset=0, ends_file=True)
-    return await _answer(request, service, caller, file)
+    return await file_answer(request, service, caller, file)
 
 
 async def _part(service: Service, caller: Caller, part: FormFile, deliver_to: list[DeliverTo]) -> File:
@@ -148,38 +144,9 @@ async def _part(service: Service, caller: Caller, part: FormFile, deliver_to: li
     file = await create_upload(
         service, caller, name=part.filename, length=None, door=Door.FORM, sha256=sha256, deliver_to=deliver_to
     )
-    async with _discarded_if_lost(service, caller, file, can_continue=False):
+    async with discarded_if_lost(service, caller, file, can_continue=False):
         await append(service.uploads, file, part.data, offset=0, ends_file=True)
     return await service.file(caller, file.id)
-
-
-@asynccontextmanager
-async def _discarded_if_lost(
-    service: Service, caller: Caller, file: File, *, can_continue: bool
-) -> AsyncGenerator[None]:
-    """Delete the upload if its request fails, unless bytes are stored and the client can continue it.
-
-    Ignores that somebody else has finished the upload.
-    """
-    audit("create_upload", file_id=file.id)
-    try:
-        yield
-    except UploadTakenOver:
-        if not has_all_bytes(await service.file(caller, file.id)):
-            raise
-    except Exception:
-        await discard_if_lost(service, caller, file, can_continue=can_continue)
-        raise
-
-
-async def _answer(request: Request, service: Service, caller: Caller, file: File) -> Response:
-    """Return the answer that has the file's record: 201, or 202 while a worker still reads the bytes back."""
-    file = await service.file(caller, file.id)
-    view = FileView.of(file, service.obstacles).model_dump(mode="json", by_alias=True)
-    headers = {"Location": f"{base_address(request, service)}/files/{file.id}"}
-    if file.sha256 is not None:
-        headers |= {"Repr-Digest": write_repr_digest(file.sha256), "ETag": f'"{file.sha256}"'}
-    return JSONResponse(view, status_code=201 if file.state is FileState.STORED else 202, headers=headers)
 
 
 def _body(request: Request, service: Service) -> AsyncIterator[bytes]:

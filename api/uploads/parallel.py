@@ -9,10 +9,11 @@ from pydantic import BaseModel, Field
 
 from api.auth import Preparing
 from api.dependencies import Service, ServiceDep
+from api.named_digest import NamedDigests
 from api.prepare import IdempotencyKey
 from api.schemas import Body, FileView, Length, ObjectName, OneOrSeveral, destinations_of
 from api.uploads import documentation
-from api.uploads.appending import finish, name_digest
+from api.uploads.appending import finish, name_digests
 from api.uploads.creating import Key, address, create_upload, upload_at
 from api.uploads.holding import Held
 from api.uploads.parallel_body import checked_count, read_segment
@@ -197,7 +198,7 @@ async def complete(
 
 async def _finish(service: Service, file: File, sha256: str | None) -> None:
     parts = service.uploads
-    file = await name_digest(parts, file, sha256)
+    file = await name_digests(parts, file, NamedDigests(sha256=sha256))
     await finish(parts, Held(file), parts.parallel_digests.take(file.id))
 
 

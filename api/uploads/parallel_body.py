@@ -6,7 +6,6 @@ import itertools
 from fastapi import Request
 
 from api.uploads.body import declared_length, fast_enough
-from gridhaul.asgi.body_parts import cut
 from gridhaul.outgoing.headers import read_chunk_digests
 from gridhaul.transfer.chunking import CHUNK_BYTES, SEGMENT_MAX_BYTES, chunk_count, chunk_length
 from gridhaul.transfer.digest import chunk_digest
@@ -18,6 +17,7 @@ from gridhaul.transfer.errors import (
     PayloadTooLarge,
 )
 from gridhaul.transfer.model import File, Segment
+from gridhaul.transfer.pieces import cut
 
 
 async def read_segment(request: Request, *, first: int, stall_seconds: float) -> Segment:

@@ -37,6 +37,8 @@ class UploadParts:
     late_seconds: float  # how long chunks may still be stored for an upload after it was taken by force
     stall_seconds: float  # how long a body may not arrive
     max_file_bytes: int | None = None
+    lifetime_seconds: float  # how long an upload that nobody continues is kept
+    offers_draft: bool  # False: clients of Resumable Uploads for HTTP are refused
     public_url: str | None  # what the addresses of uploads begin with; None: as the request's own address begins
 
 

@@ -7,18 +7,18 @@ body ends early, for whatever reason, all that has arrived is stored: bytes that
 import asyncio
 import itertools
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from starlette.requests import ClientDisconnect
 
 from api.uploads.holding import Held
-from api.uploads.parts import UploadParts, grant_of, require_allowed, reserved_length
-from api.uploads.running_digests import RunningDigest, hashed
-from gridhaul.asgi.body_parts import Pieces
+from api.uploads.parts import UploadParts, grant_of, require_allowed, reserved_length, upload_of
+from api.uploads.running_digests import RunningDigest, digest_of_new, hashed
 from gridhaul.transfer.bundle import BUNDLED_FILE_BYTES
 from gridhaul.transfer.chunking import CHUNK_BYTES, SEGMENT_MAX_CHUNKS
 from gridhaul.transfer.errors import ChunkMissing, PayloadTooLarge, RequestTimeout, UploadTakenOver
 from gridhaul.transfer.model import Segment
+from gridhaul.transfer.pieces import Pieces
 
 SEGMENTS_IN_FLIGHT = 2
 GRACE_SECONDS = 0.25  # how long a request that is to end still reads
@@ -53,7 +53,8 @@ class Receiving:
         self._chunks: list[bytes] = []  # whole chunks that no segment has taken yet
         self._next = file.stored_bytes // CHUNK_BYTES  # the number of the first of these chunks
         self._known_bytes = file.stored_bytes % CHUNK_BYTES  # at the beginning of that chunk; the open tail holds them
-        self._digest = parts.digests.at(file.id, file.stored_bytes)
+        known = parts.digests.at(file.id, file.stored_bytes)
+        self._digest = known if file.stored_bytes else digest_of_new(upload_of(file))
         self._sent: asyncio.Queue[_Sent | None] = asyncio.Queue()
         self._slots = asyncio.Semaphore(SEGMENTS_IN_FLIGHT)
         self._opened_with: tuple[int | None] | None = None  # the length with which the content was opened last
@@ -231,6 +232,8 @@ class Receiving:
         await self._charge_up_to(self.received)
         await self._parts.registry.declare_length(self._held.lease, self.received)
         self._length = self.received
+        known = replace(upload_of(self._held.file), length_deferred=False)
+        self._held.file = replace(self._held.file, length=self.received, origin=known)
 
     async def _send_rest(self) -> None:
         """Send what no segment has taken, except for bytes that fill no chunk while the file goes on after them."""

@@ -5,18 +5,23 @@ from collections.abc import Sequence
 from copy import copy
 from typing import Self
 
-from gridhaul.transfer.digest import ContentDigest, ManifestRoot, chunk_digest
+from gridhaul.transfer.digest import BodyHash, ContentDigest, ManifestRoot, body_hash, chunk_digest
 from gridhaul.transfer.model import RecordId, Seal
+from gridhaul.transfer.origins import Door, Upload
 
 UPLOADS_MOST = 10_000  # a state takes less than 1 KiB
 
 
 class RunningDigest:
-    """SHA-256 of the bytes before an offset, and the root over the digests of the whole chunks before it."""
+    """SHA-256 of the bytes before an offset, and the root over the digests of the whole chunks before it.
 
-    def __init__(self) -> None:
+    `md5` hashes the same bytes. None: nobody will name their MD5.
+    """
+
+    def __init__(self, md5: BodyHash | None = None) -> None:
         self._content = ContentDigest()
         self._root = ManifestRoot()
+        self._md5 = md5
 
     @property
     def offset(self) -> int:
@@ -26,15 +31,30 @@ class RunningDigest:
         """Append bytes that follow, and the digests of the chunks that are whole with them."""
         self._content.update(data)
         self._root.update(b"".join(digests))
+        if self._md5 is not None:
+            self._md5.update(data)
 
     def seal(self) -> Seal:
         """Return the seal of all bytes so far. The digest of the last chunk was appended."""
         return Seal(length=self.offset, sha256=self._content.hexdigest(), manifest_root=self._root.hexdigest())
 
+    @property
+    def md5(self) -> str | None:
+        """MD5 of all bytes so far, as lower-case hex; None if it is not computed."""
+        return None if self._md5 is None else self._md5.hexdigest()
+
     def copy(self) -> Self:
-        copied = copy(self)
-        copied.__dict__ |= {"_content": self._content.copy(), "_root": self._root.copy()}
+        copied, md5 = copy(self), self._md5 and self._md5.copy()
+        copied.__dict__ |= {"_content": self._content.copy(), "_root": self._root.copy(), "_md5": md5}
         return copied
+
+
+def digest_of_new(upload: Upload) -> RunningDigest:
+    """Return the digest of an upload before its first byte.
+
+    MD5 is slower than all the rest. Only clients of Content-Range name an MD5, and they do so after the last byte.
+    """
+    return RunningDigest(body_hash("md5") if upload.door is Door.RANGES else None)
 
 
 class RunningDigests:
@@ -45,8 +65,6 @@ class RunningDigests:
 
     def at(self, file_id: RecordId, offset: int) -> RunningDigest | None:
         """Return a copy of the state at the offset; None if this process does not have it."""
-        if not offset:
-            return RunningDigest()
         state = self._states.get(file_id)
         return state.copy() if state is not None and state.offset == offset else None
 

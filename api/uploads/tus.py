@@ -5,15 +5,17 @@ from starlette.requests import ClientDisconnect
 
 from api.dependencies import Service
 from api.named_digest import sha256_in_hex
+from api.uploads import concatenation
 from api.uploads.appending import append, require_possible
 from api.uploads.body import declared_length, fast_enough, whole_number
-from api.uploads.checksum import Checksum
+from api.uploads.checksum import BodyChecksum, checksum_of, without_trailing_checksum
 from api.uploads.creating import address, create_upload, upload_at
 from api.uploads.ending import discard_if_lost
 from api.uploads.ordered import destination_of, end_upload, require_door, require_room, settled
-from api.uploads.parts import reserved_length
+from api.uploads.parts import reserved_length, upload_of
 from api.uploads.states import has_all_bytes, refusal
 from api.uploads.tus_fields import (
+    ALWAYS,
     BYTES,
     VERSION,
     Metadata,
@@ -26,8 +28,15 @@ from gridhaul.asgi.audit import audit
 from gridhaul.asgi.bounded_route import require_type
 from gridhaul.asgi.problems import answer
 from gridhaul.transfer.access import Caller
-from gridhaul.transfer.errors import GridhaulError, OffsetMismatch, RequestTimeout, UploadTakenOver
-from gridhaul.transfer.model import File
+from gridhaul.transfer.errors import (
+    GridhaulError,
+    Malformed,
+    OffsetMismatch,
+    RequestTimeout,
+    UploadIsJoined,
+    UploadTakenOver,
+)
+from gridhaul.transfer.model import File, Hint, TaskName
 from gridhaul.transfer.origins import Door
 from gridhaul.transfer.states import FileState
 
@@ -53,19 +62,13 @@ async def create(request: Request, caller: Caller, service: Service) -> Response
     """
     require_version(request.headers)
     metadata = Metadata.read(request.headers.get("Upload-Metadata", ""))
-    checksum = Checksum.read(request.headers.get("Upload-Checksum"))
+    concat = request.headers.get(concatenation.FIELD)
+    if concat not in (None, concatenation.PARTIAL):
+        return await _join(request, caller, service, metadata, concat)
+    checksum = checksum_of(request)
     length, has_bytes = read_length(request.headers), _has_bytes(request)
     require_room(request, length, offset=0)
-    file = await create_upload(
-        service,
-        caller,
-        name=metadata.values.get("filename") or metadata.values.get("name") or "upload",
-        length=length,
-        door=Door.TUS,
-        metadata=metadata.text,
-        sha256=sha256_in_hex(metadata.values.get("sha256")),
-        deliver_to=destination_of(metadata.values.get("target"), metadata.values.get("object_name")),
-    )
+    file = await (_create_part if concat else _create)(service, caller, metadata, length)
     location = {"Location": address(request, service, file)}
     audit("create_upload", file_id=file.id)
     if not has_bytes and reserved_length(file) != 0:
@@ -89,6 +92,56 @@ async def create(request: Request, caller: Caller, service: Service) -> Response
     return Response(status_code=201, headers={**upload_fields(file, offset=offset), **location})
 
 
+async def _create(service: Service, caller: Caller, metadata: Metadata, length: int | None) -> File:
+    return await create_upload(
+        service,
+        caller,
+        name=metadata.filename,
+        length=length,
+        door=Door.TUS,
+        metadata=metadata.text,
+        sha256=sha256_in_hex(metadata.values.get("sha256")),
+        deliver_to=destination_of(metadata.values.get("target"), metadata.values.get("object_name")),
+    )
+
+
+async def _create_part(service: Service, caller: Caller, metadata: Metadata, length: int | None) -> File:
+    """Register a part. Its metadata are kept for HEAD, and mean nothing: only those of the final upload count."""
+    return await create_upload(
+        service,
+        caller,
+        name=metadata.filename,
+        length=length,
+        door=Door.TUS_PART,
+        metadata=metadata.text,
+        concat=concatenation.PARTIAL,
+    )
+
+
+async def _join(request: Request, caller: Caller, service: Service, metadata: Metadata, concat: str) -> Response:
+    """Register the final upload and answer at once: a worker joins its parts when all of them have arrived."""
+    ids = concatenation.upload_ids(concat)
+    named = any(name in request.headers for name in ("Upload-Length", "Upload-Defer-Length", "Transfer-Encoding"))
+    if named or declared_length(request):
+        raise Malformed("A final upload has no body and no Upload-Length: its bytes are those of its parts.")
+    parts = await concatenation.parts_of(service, caller, ids)
+    file = await create_upload(
+        service,
+        caller,
+        name=metadata.filename,
+        length=concatenation.joined_length(parts),
+        door=Door.TUS,
+        metadata=metadata.text,
+        sha256=sha256_in_hex(metadata.values.get("sha256")),
+        deliver_to=destination_of(metadata.values.get("target"), metadata.values.get("object_name")),
+        concat=concat,
+        parts=parts,
+    )
+    audit("create_upload", file_id=file.id)
+    service.hints.offer(Hint(task=TaskName.UPLOAD_FILE, record_id=file.id, queue=file.queue))
+    return Response(status_code=201, headers={**ALWAYS, "Location": address(request, service, file)})
+
+
 async def look(request: Request, upload_id: str, caller: Caller, service: Service) -> Response:
     """Tell the offset, from which the next request has to go on. A request that still sends bytes ends first."""
     require_version(request.headers)
@@ -97,8 +150,14 @@ async def look(request: Request, upload_id: str, caller: Caller, service: Servic
     file = await settled(service, file)
     if file.state is not FileState.RECEIVING and not has_all_bytes(file):
         raise refusal(file)
-    offset = file.length if has_all_bytes(file) else file.stored_bytes
-    return Response(status_code=200, headers={**upload_fields(file, offset=offset), **head_fields(file)})
+    return Response(status_code=200, headers={**_progress_fields(file), **head_fields(file)})
+
+
+def _progress_fields(file: File) -> dict[str, str]:
+    """Return the fields that tell how much is stored. A final upload has no offset before its parts were joined."""
+    if upload_of(file).parts:
+        return ALWAYS | ({"Upload-Offset": str(file.length)} if file.state is FileState.STORED else {})
+    return upload_fields(file, offset=file.length if has_all_bytes(file) else file.stored_bytes)
 
 
 async def append_body(request: Request, upload_id: str, caller: Caller, service: Service) -> Response:
@@ -107,8 +166,10 @@ async def append_body(request: Request, upload_id: str, caller: Caller, service:
     require_type(request, BYTES)
     offset = whole_number("Upload-Offset", request.headers.get("Upload-Offset", ""))
     length = request.headers.get("Upload-Length")
-    checksum = Checksum.read(request.headers.get("Upload-Checksum"))
+    checksum = checksum_of(request)
     file = await upload_at(service, caller, upload_id)
+    if upload_of(file).parts:
+        raise UploadIsJoined("The upload is joined from its parts, and takes no bytes; send them to a part.")
     if file.state is not FileState.RECEIVING:
         return _repeated(request, file, offset)
     known = None if length is None else whole_number("Upload-Length", length)
@@ -135,7 +196,7 @@ async def _append(
     file: File,
     *,
     offset: int,
-    checksum: Checksum | None,
+    checksum: BodyChecksum | None,
     length: int | None = None,
 ) -> int:
     require_door(file, DOORS)
@@ -143,6 +204,8 @@ async def _append(
         require_possible(file, length)
     require_room(request, reserved_length(file) if length is None else length, offset=offset)
     body = fast_enough(request, service.uploads.stall_seconds)
+    if checksum is None:
+        body = without_trailing_checksum(request, body)
     return await append(service.uploads, file, body, offset=offset, checksum=checksum, length=length)
 
 

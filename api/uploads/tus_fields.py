@@ -12,7 +12,17 @@ from gridhaul.transfer.errors import Malformed, TusVersionUnknown
 from gridhaul.transfer.model import File
 
 VERSION = "1.0.0"
-EXTENSIONS = ("creation", "creation-with-upload", "creation-defer-length", "expiration", "checksum", "termination")
+EXTENSIONS = (
+    "creation",
+    "creation-with-upload",
+    "creation-defer-length",
+    "expiration",
+    "checksum",
+    "checksum-trailer",
+    "termination",
+    "concatenation",
+    "concatenation-unfinished",
+)
 BYTES = "application/offset+octet-stream"
 METADATA_MAX_BYTES = 8 << 10
 ALWAYS = {"Tus-Resumable": VERSION, "Cache-Control": "no-store"}
@@ -49,6 +59,10 @@ class Metadata:
     text: str
     values: Mapping[str, str]
 
+    @property
+    def filename(self) -> str:
+        return self.values.get("filename") or self.values.get("name") or "upload"
+
     @classmethod
     def read(cls, text: str) -> "Metadata":
         """Return the metadata of a field: keys, each with a value in base64, joined by commas. Raises Malformed."""
@@ -80,4 +94,5 @@ def head_fields(file: File) -> dict[str, str]:
     """Return the further fields of the answer to HEAD."""
     upload = upload_of(file)
     length = {"Upload-Defer-Length": "1"} if upload.length_deferred else {"Upload-Length": str(file.length)}
-    return {**length, **({"Upload-Metadata": upload.metadata} if upload.metadata else {})}
+    sent = {"Upload-Metadata": upload.metadata, "Upload-Concat": upload.concat}
+    return length | {name: value for name, value in sent.items() if value}

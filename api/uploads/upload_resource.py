@@ -7,25 +7,22 @@ from fastapi import APIRouter, Path, Request, Response
 
 from api.auth import Preparing
 from api.dependencies import Service, ServiceDep, get_service
-from api.uploads import documentation, tus
+from api.uploads import content_range, documentation, draft, tus
 from api.uploads.body import Unanswered
+from api.uploads.range_fields import ChunkedUploadView, CompletedUploadView
 from api.uploads.route import UploadRoute
 from api.uploads.tus_fields import capability_fields
 from gridhaul.asgi.problems import documented
 from gridhaul.transfer.access import Caller
 from gridhaul.transfer.errors import GridhaulError, RequestTimeout
 
+OF_TUS = frozenset({"tus-resumable", "upload-length", "upload-defer-length", "upload-metadata", "upload-concat"})
 
-class UploadProtocol(Protocol):
+
+class Beginning(Protocol):
     """A protocol in which clients upload a file in several requests, each of which goes on where the last one ended."""
 
     async def create(self, request: Request, caller: Caller, service: Service) -> Response: ...
-
-    async def look(self, request: Request, upload_id: str, caller: Caller, service: Service) -> Response: ...
-
-    async def append_body(self, request: Request, upload_id: str, caller: Caller, service: Service) -> Response: ...
-
-    async def end(self, request: Request, upload_id: str, caller: Caller, service: Service) -> Response: ...
 
     def marked(self, response: Response) -> Response:
         """Return the answer with the fields that all answers of the protocol have."""
@@ -34,9 +31,33 @@ class UploadProtocol(Protocol):
         """Return the answer to a request that ended with the error."""
 
 
+class UploadProtocol(Beginning, Protocol):
+    """A protocol with requests of its own to go on, to ask for the offset, and to end the upload."""
+
+    async def look(self, request: Request, upload_id: str, caller: Caller, service: Service) -> Response: ...
+
+    async def append_body(self, request: Request, upload_id: str, caller: Caller, service: Service) -> Response: ...
+
+    async def end(self, request: Request, upload_id: str, caller: Caller, service: Service) -> Response: ...
+
+
 def protocol_of(request: Request) -> UploadProtocol:
-    """Return the protocol that the request speaks."""
-    return tus
+    """Return the protocol that the request speaks. Where it could be several, tus asks for the version of tus."""
+    if "Tus-Resumable" in request.headers:
+        return tus
+    resumable = draft if draft.is_offered(request) else tus
+    if draft.is_meant_by(request):
+        return resumable
+    return tus if request.method in ("PATCH", "POST") else resumable
+
+
+def spoken_by(request: Request) -> Beginning:
+    """Return the protocol that the request speaks, which may also be that of Content-Range."""
+    has_others_fields = not OF_TUS.isdisjoint(request.headers) or draft.is_meant_by(request)
+    begins = request.method == "POST" and "upload_id" not in request.path_params
+    if request.method == "PUT" or (request.method == "POST" and not (begins and has_others_fields)):
+        return content_range
+    return protocol_of(request)
 
 
 class ResumableRoute(UploadRoute):
@@ -50,7 +71,7 @@ class ResumableRoute(UploadRoute):
         handle = super().get_route_handler()
 
         async def handled(request: Request) -> Response:
-            protocol = protocol_of(request)
+            protocol = spoken_by(request)
             try:
                 response = await handle(request)
             except RequestTimeout:
@@ -66,6 +87,7 @@ router = APIRouter(prefix="/uploads", tags=["uploads"], route_class=ResumableRou
 UploadId = Annotated[str, Path(pattern="^[0-9a-f]{56}$", description="The last part of the upload's address")]
 LOOKED = {**documented(404, 410), 409: documentation.MOVED_ON, 412: documentation.OTHER_VERSION}
 TAKEN = {**documented(400, 413, 415, 460, 507), **LOOKED}
+RANGES_TAKEN = {**documented(400, 404, 408, 410, 413, 415, 507), 409: documentation.CHUNK_ELSEWHERE}
 
 
 @router.options(
@@ -73,12 +95,13 @@ TAKEN = {**documented(400, 413, 415, 460, 507), **LOOKED}
 )
 @router.options("/{upload_id}", status_code=204, include_in_schema=False)
 async def options(request: Request) -> Response:
-    """Answer without a token, too. With one, `Tus-Max-Size` says how much the account may still send."""
+    """Answer without a token, too. With one, Tus-Max-Size and Upload-Limit say how much the account may still send."""
     service = await get_service(request)
     caller: Caller | None = getattr(request.state, "caller", None)
     free = await service.usage.free_bytes(caller.username) if caller else None
-    limits = [most for most in (free, service.max_file_bytes) if most is not None]
-    return Response(status_code=204, headers=capability_fields(max_bytes=min(limits, default=None)))
+    most = min((most for most in (free, service.max_file_bytes) if most is not None), default=None)
+    of_draft = draft.capability_fields(service, max_bytes=most) if draft.is_offered(request) else {}
+    return Response(status_code=204, headers={**capability_fields(max_bytes=most), **of_draft})
 
 
 @router.post(
@@ -90,8 +113,54 @@ async def options(request: Request) -> Response:
     openapi_extra=documentation.CREATE,
 )
 async def create(request: Request, caller: Preparing, service: ServiceDep) -> Response:
-    """Begin an upload. The body may already have its first bytes."""
-    return await protocol_of(request).create(request, caller, service)
+    """Begin an upload. The body may already have its first bytes.
+
+    Without a field of tus, and without `Upload-Complete`, the body is the first chunk of a file, as Content-Range says.
+    Without Content-Range it is a whole file. A form may hold either; its fields are described with `PUT`.
+    """
+    return await spoken_by(request).create(request, caller, service)
+
+
+@router.put(
+    "",
+    status_code=201,
+    summary="Send a whole file, or a chunk of one",
+    responses={**documentation.CHUNK_TAKEN, **RANGES_TAKEN},
+    openapi_extra=documentation.CHUNK,
+)
+async def send(request: Request, caller: Preparing, service: ServiceDep) -> Response:
+    """Send the first chunk of a file, or with `upload_id` a further one. Without Content-Range, send a whole file.
+
+    The form's first part with a file name is the chunk, whatever its field is called. The fields come before it.
+    """
+    return await content_range.create(request, caller, service)
+
+
+@router.put(
+    "/{upload_id}",
+    status_code=200,
+    summary="Send a further chunk, or ask for the offset",
+    responses={200: {"model": ChunkedUploadView}, **RANGES_TAKEN},
+    openapi_extra=documentation.FURTHER_CHUNK,
+)
+async def send_further(request: Request, upload_id: UploadId, caller: Preparing, service: ServiceDep) -> Response:
+    """Send the chunk that begins at the offset; `Content-Range: bytes */<length>` and no body ask for the offset."""
+    return await content_range.send(request, upload_id, caller, service)
+
+
+@router.post(
+    "/{upload_id}",
+    status_code=200,
+    summary="Complete an upload in chunks",
+    responses={200: {"model": CompletedUploadView}, 202: {"model": CompletedUploadView}, **RANGES_TAKEN},
+    openapi_extra=documentation.COMPLETE,
+)
+async def complete(request: Request, upload_id: UploadId, caller: Preparing, service: ServiceDep) -> Response:
+    """Name the digest of the whole file: its `sha256`, or its `md5`, or both.
+
+    With 200 the file is STORED; with 202 a worker reads the bytes back first. A repeat gets the same answer.
+    """
+    return await content_range.send(request, upload_id, caller, service)
 
 
 @router.head(

@@ -6,7 +6,7 @@ from typing import Any
 from uvicorn._types import ASGIReceiveEvent, HTTPRequestEvent
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from gridhaul.asgi.joined_parts import JoinedParts
+from gridhaul.transfer.joined_parts import JoinedParts
 
 BODY_BYTES = 1 << 20  # Reading from the connection pauses while more than this waits for the application.
 

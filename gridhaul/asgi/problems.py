@@ -136,15 +136,16 @@ def describe(error: GridhaulError) -> dict[str, str]:
     return headers
 
 
-def answer(request: Request, error: GridhaulError) -> Response:
-    """Return the problem document of an error. Log an error of the server, and audit a refusal."""
+def answer(request: Request, error: GridhaulError, **members: object) -> Response:
+    """Return the problem document of an error, with further `members`. Log a server's error, and audit a refusal."""
     if error.status >= http.HTTPStatus.INTERNAL_SERVER_ERROR:
         log_failure(error)
     if error.status in REFUSALS:
         audit("refused", code=error.code)
-    named = {"invalid": list(error.invalid)} if isinstance(error, NotCombinable) else {}
+    if isinstance(error, NotCombinable):
+        members["invalid"] = list(error.invalid)
     headers = describe(error)
-    return problem(request, status=error.status, code=error.code, detail=error.detail, headers=headers, **named)
+    return problem(request, status=error.status, code=error.code, detail=error.detail, headers=headers, **members)
 
 
 def log_failure(error: GridhaulError) -> None:

@@ -1,11 +1,13 @@
 """HTTP headers that several packages read or write: digests (RFC 9651, RFC 9530), dates, `Retry-After`, file names."""
 
+import re
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from email.utils import format_datetime, parsedate_to_datetime
 from string import ascii_letters, digits
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from http_sfv.dictionary import Dictionary
 from http_sfv.item import Item
@@ -14,6 +16,8 @@ from http_sfv.list import List
 from gridhaul.transfer.digest import DIGEST_BYTES
 from gridhaul.transfer.errors import DigestRequired, Malformed
 
+# A parameter: its name, and a value in quotes or a token (RFC 9110, 5.6.6).
+_PARAMETER = re.compile(r';\s*([^\s=;"]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s;"]*))')
 _PLAIN = frozenset(ascii_letters + digits + " !#$&'()+,-.;=@[]^_`{}~")  # in `filename` without an escape (RFC 6266, D)
 
 
@@ -60,16 +64,25 @@ def wants_sha256(header: str) -> bool:
 
 def read_repr_digest(header: str) -> str | None:
     """Return the SHA-256 in lower-case hex; None if the header has only other algorithms. Raises Malformed."""
+    return _read_sha256("Repr-Digest", header)
+
+
+def read_content_digest(header: str) -> str | None:
+    """Return what `read_repr_digest` returns, for the content of one message."""
+    return _read_sha256("Content-Digest", header)
+
+
+def _read_sha256(name: str, header: str) -> str | None:
     parsed = Dictionary()
     try:
         parsed.parse(header.encode())
     except ValueError:
-        raise Malformed("Repr-Digest must be a dictionary of byte sequences (RFC 9530).") from None
+        raise Malformed(f"{name} must be a dictionary of byte sequences (RFC 9530).") from None
     if "sha-256" not in parsed:
         return None
     value = getattr(parsed["sha-256"], "value", None)
     if not isinstance(value, bytes) or len(value) != DIGEST_BYTES:
-        raise Malformed("sha-256 in Repr-Digest must be a byte sequence of 32 bytes.")
+        raise Malformed(f"sha-256 in {name} must be a byte sequence of 32 bytes.")
     return value.hex()
 
 
@@ -114,3 +127,21 @@ def write_attachment(name: str) -> str:
     last = name.rsplit("/", 1)[-1]
     plain = "".join(character if character in _PLAIN else "_" for character in last)
     return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(last, safe='')}"
+
+
+def read_filename(header: str) -> str | None:
+    """Return the file name that `Content-Disposition` (RFC 6266) has; None if it has none. `filename*` comes first.
+
+    Many programs send `filename` in UTF-8, and some in ISO-8859-1 as the RFC says.
+    """
+    values: dict[str, str] = {}
+    for name, quoted, token in _PARAMETER.findall(header):
+        values.setdefault(name.lower(), re.sub(r"\\(.)", r"\1", quoted) or token)
+    charset, _, encoded = values.get("filename*", "").partition("'")
+    if charset.lower() in ("utf-8", "iso-8859-1"):  # RFC 8187
+        with suppress(UnicodeDecodeError):
+            return unquote(encoded.partition("'")[2], encoding=charset, errors="strict")
+    plain = values.get("filename")
+    with suppress(UnicodeError):
+        return plain and plain.encode("latin-1").decode()
+    return plain

@@ -104,6 +104,7 @@ class ApiSettings(WebSettings):
     public_url: PublicUrl = None
     upload_days: float = Field(default=7, gt=0, le=3650)
     upload_memory_bytes: int = Field(default=64 * MIB, ge=8 * MIB)
+    upload_draft: bool = True
     roots: Roots
     targets_file: Path = Path("targets.toml")
     large_file_bytes: int = Field(default=64 * MIB, ge=0)

@@ -10,6 +10,7 @@ import stat
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from functools import partial
 from typing import Self
 
 from gridhaul.source.beneath import enter, find
@@ -97,7 +98,11 @@ class Source:
 
     def read(self, registered: SourceIdentity) -> SourceReader:
         """Return a reader of the whole registered source. While it reads, it notices a change within a second."""
-        return SourceReader(self._descriptor, registered.size, look=lambda: self.require(registered))
+        return SourceReader(
+            partial(read_chunk, self._descriptor, registered.size),
+            registered.size,
+            look=lambda: self.require(registered),
+        )
 
 
 def identity_of(status: os.stat_result) -> SourceIdentity:

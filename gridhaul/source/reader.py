@@ -27,11 +27,12 @@ class _Reading:
 class SourceReader:
     """Reads a source once from its start, and hashes its chunks, its manifest root and the whole on the way.
 
-    `look` raises SourceChanged if the source has changed. The reader calls it once a second, beside its reads.
+    `read` returns the chunk of a number; the numbers ascend. `look` raises SourceChanged if the source has changed. The
+    reader calls it once a second, beside its reads.
     """
 
-    def __init__(self, descriptor: int, length_bytes: int, *, look: Callable[[], None]) -> None:
-        self._descriptor = descriptor
+    def __init__(self, read: Callable[[int], bytes], length_bytes: int, *, look: Callable[[], None]) -> None:
+        self._read_chunk = read
         self._length = length_bytes
         self._look = look
         self._looked_at = time.monotonic()
@@ -91,7 +92,7 @@ class SourceReader:
         try:
             for n in range(first, first + count):
                 self._look_once_a_second()
-                data = read_chunk(self._descriptor, self._length, n)
+                data = self._read_chunk(n)
                 digest = chunk_digest(data)
                 self._total.update(data)
                 self._root.update(digest)

@@ -1,10 +1,10 @@
 """Files in MongoDB: with deliveries, the only truth about what is to be done."""
 
 from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime
 from typing import Any, ClassVar
 
 from bson import ObjectId
+from pymongo import UpdateOne
 from pymongo.errors import DuplicateKeyError
 
 from gridhaul.storage.bundled_files import BundledFiles
@@ -51,15 +51,15 @@ class MongoFiles(BundledFiles):
                 raise
             return same, False
 
-    def new_documents(self, new: Sequence[NewFile], *, at: datetime) -> list[Document]:
-        """Return the documents of members of batches, which are registered at the server's time `at`."""
+    def registrations(self, new: Sequence[NewFile]) -> list[UpdateOne]:
+        """Return the writes that register members of batches. Only pipelines know the server's time."""
         state = FileState.REGISTERED.value
-        times = {"created_at": at, "updated_at": at, "next_attempt_at": at}
+        times = dict.fromkeys(("created_at", "updated_at", "changed_at", "next_attempt_at"), NOW)
         counts = {"fence": 0, "attempts": 0, "fruitless_attempts": 0, "revision": 1}
-        event = {"time": at, "state": state, "attempt": 0, "revision": 1}
+        event = {"time": NOW, "state": state, "attempt": 0, "revision": 1}
+        born = {"state": state, **times, **counts, "history": [event]}
         return [
-            {"_id": ObjectId(), "state": state, **times, **counts, "history": [event]}
-            | self._codec.values(fields_of_new(one))
+            UpdateOne({"_id": ObjectId()}, [{"$set": born | self._codec.literals(fields_of_new(one))}], upsert=True)
             for one in new
         ]
 

@@ -57,10 +57,16 @@ WAITING_OWNERS = _partial_index("queue", "owner", "hinted_at")
 EXPIRING = _index("expires_at", expireAfterSeconds=0)  # removes a document once its time has come
 DUE_MEMBERS = _index_of_those_with(("batch_id", "next_attempt_at"), "batch_id", "queue", "next_attempt_at")
 SKIPPED_BY_REASON = ("batch_id", "reason")
+# For clients that are told of changes: the indexes hold all that a reader asks for. A record that is older than the
+# field `changed_at` has no entry.
+CHANGES = ("changed_at", "_id", "revision")
+CHANGES_OF_OWNER = ("owner", *CHANGES)
+CHANGED = tuple(_index_of_those_with(("changed_at",), *keys) for keys in (CHANGES, CHANGES_OF_OWNER))
 REGISTRY_INDEXES: Mapping[str, Sequence[IndexModel]] = {
     "auth": AUTH_INDEXES,
     "files": (
         *LEASED,
+        *CHANGED,
         *_lists_of(FILE_LISTS),
         IndexModel(list(USAGE_INDEX)),
         _partial_index("owner", "idempotency_key", unique=True),
@@ -73,6 +79,7 @@ REGISTRY_INDEXES: Mapping[str, Sequence[IndexModel]] = {
     ),
     "deliveries": (
         *LEASED,
+        *CHANGED,
         _index("file_id", "created_at", "_id"),
         *_lists_of(DELIVERY_LISTS),
         _index("target", "final_name"),
@@ -89,6 +96,7 @@ REGISTRY_INDEXES: Mapping[str, Sequence[IndexModel]] = {
     "checks": (*LEASED, _partial_index("open_key", unique=True)),
     "batches": (
         *LEASED,
+        *CHANGED,
         _index("state", "-_id"),
         _index("owner", "state", "-_id"),
         _index("owner", "-_id"),

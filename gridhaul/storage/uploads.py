@@ -12,6 +12,7 @@ from gridhaul.storage.files import MongoFiles, fields_of_new
 from gridhaul.storage.history import WITHOUT_HISTORY
 from gridhaul.storage.lease import GONE, NEVER_CLAIMED, NOW, after, past
 from gridhaul.storage.majority_reads import read_with_catch_up
+from gridhaul.storage.value_per_record import ids_of
 from gridhaul.transfer.errors import LeaseLost
 from gridhaul.transfer.model import (
     File,
@@ -20,7 +21,7 @@ from gridhaul.transfer.model import (
     Queue,
     RecordId,
 )
-from gridhaul.transfer.origins import COMPLETED_BY_REQUEST, Door
+from gridhaul.transfer.origins import COMPLETED_BY_REQUEST, Door, Upload
 from gridhaul.transfer.states import FileState
 
 RECEIVING: Document = {"state": FileState.RECEIVING.value}
@@ -53,8 +54,11 @@ class MongoUploads(MongoFiles):
         self._times_renewed = [{"$set": times}]
 
     async def create(self, new: NewFile) -> tuple[File, bool]:
-        values = fields_of_new(new) | {"state": FileState.RECEIVING, "stored_bytes": 0}
-        made = [*self._pipeline(values, new.owner, **NEVER_CLAIMED), *self._times_renewed]
+        is_joined = isinstance(new.origin, Upload) and bool(new.origin.parts)
+        state = FileState.STORING if is_joined else FileState.RECEIVING
+        values = fields_of_new(new) | {"state": state, "stored_bytes": 0}
+        times = [] if is_joined else self._times_renewed
+        made = [*self._pipeline(values, new.owner, **NEVER_CLAIMED), *times]
         same = {"owner": new.owner, "idempotency_key": new.idempotency_key}
         try:
             file = await self._changed({"_id": ObjectId()}, made, upsert=True)
@@ -108,8 +112,8 @@ class MongoUploads(MongoFiles):
         counted = {"$min": ["$length", {"$add": ["$stored_bytes", length]}]}
         await self._write_held(lease, {}, [*self._pipeline({}, stored_bytes=counted), *self._times_renewed])
 
-    async def name_digest(self, lease: Lease, sha256: str) -> None:
-        await self._write_held(lease, {}, [{"$set": {"upload.sha256": sha256}}])
+    async def name_digests(self, lease: Lease, *, sha256: str | None, md5: str | None) -> None:
+        await self._write_held(lease, {}, [{"$set": {"upload.sha256": sha256, "upload.md5": md5}}])
 
     async def let_go(self, lease: Lease) -> None:
         await self._collection.update_one(_held(lease), [*self._pipeline({}, **NO_HOLDER), *self._times_renewed])
@@ -155,6 +159,20 @@ class MongoUploads(MongoFiles):
         received = {"_id": ObjectId(file_id), **RECEIVING, "$expr": left}
         storing = self._pipeline({"state": FileState.STORING}, fence={"$add": ["$fence", 1]}, **NO_HOLDER)
         return await self._changed(received, [*storing, {"$set": self._due_now()}])
+
+    async def keep(self, file_ids: Collection[RecordId], *, seconds: float) -> None:
+        await self._move_expiry(file_ids, "$max", seconds)
+
+    async def expire_within(self, file_ids: Collection[RecordId], *, seconds: float) -> None:
+        await self._move_expiry(file_ids, "$min", seconds)
+
+    async def _move_expiry(self, file_ids: Collection[RecordId], choose: str, seconds: float) -> None:
+        expiry = {choose: ["$upload.expires_at", after(seconds)]}
+        times: list[Document] = [
+            {"$set": {"upload.expires_at": expiry}},
+            {"$set": {"next_attempt_at": "$upload.expires_at", "hint_at": "$upload.expires_at", "hinted_at": GONE}},
+        ]
+        await self._collection.update_many({**ids_of(file_ids), **RECEIVING}, times)
 
     async def _write_held(self, lease: Lease, condition: Document, pipeline: list[Document]) -> None:
         written = await self._collection.update_one({**_held(lease), **condition}, pipeline)

@@ -220,6 +220,7 @@ class Batch:
     request_fingerprint: str | None = None
     history: tuple[Event, ...] = field(default=(), compare=False)  # as in `File`
     revision: int = 0  # as in `File`
+    changed_at: datetime | None = None  # as in `File`
 
     @property
     def lease(self) -> Lease:

@@ -48,6 +48,18 @@ class Malformed(GridhaulError):
     code, status = "malformed", 400
 
 
+class InconsistentLength(Malformed):
+    """The lengths that requests name for one upload differ, or the bytes do not fit to them."""
+
+    code = "inconsistent_length"
+
+
+class UploadCompleted(GridhaulError):
+    """The client of a complete upload has asked for its completion again."""
+
+    code, status = "upload_completed", 400
+
+
 class DigestRequired(GridhaulError):
     code, status = "digest_required", 400
 
@@ -216,6 +228,24 @@ class ManifestInvalid(GridhaulError):
     code, status = "manifest_invalid", 422
 
 
+class UploadIsJoined(GridhaulError):
+    """A client sent bytes to an upload that is joined from others."""
+
+    code, status = "upload_is_joined", 403
+
+
+class PartsIncomplete(GridhaulError):
+    """Uploads that are to be joined have not arrived yet."""
+
+    code, status, retryable, patience = "parts_incomplete", 409, True, Patience.ENDLESS
+
+
+class PartGone(GridhaulError):
+    """An upload that is to be joined with others was ended, or has expired."""
+
+    code, status = "part_gone", 410
+
+
 class UploadDigestMismatch(GridhaulError):
     """The bytes of a whole upload are not those that the client named by their digest."""
 
@@ -324,6 +354,10 @@ class ListsBusy(GridhaulError):
 
 class DownloadsBusy(GridhaulError):
     code, status, retryable = "downloads_busy", 503, True
+
+
+class StreamsBusy(GridhaulError):
+    code, status, retryable = "streams_busy", 503, True
 
 
 class UploadsBusy(GridhaulError):

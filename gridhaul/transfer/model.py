@@ -152,6 +152,7 @@ class File:
     deliveries_asked: int = 0  # grows with each accepted delivery, so that a delete notices deliveries it overlooked
     history: tuple[Event, ...] = field(default=(), compare=False)  # oldest first; () in lists, and from claims
     revision: int = 0  # grows by one with each event of the history; 0: a record older than this field
+    changed_at: datetime | None = None  # when the revision grew last; None: not since the field exists
     fence: int = 0  # grows by one with each claim, pause, resume, cancel and retry; never shrinks
     request_fingerprint: str | None = None  # of prepare's body; a repeat with the Idempotency-Key must have the same
 
@@ -386,6 +387,7 @@ class Delivery:
     ended_at: datetime | None = None  # when the delivery became DELIVERED, FAILED or CANCELLED; None before
     history: tuple[Event, ...] = field(default=(), compare=False)  # as in `File`
     revision: int = 0  # as in `File`
+    changed_at: datetime | None = None  # as in `File`
     fence: int = 0  # grows by one with each claim, operator's action, and repeated queueing; never shrinks
 
     @property

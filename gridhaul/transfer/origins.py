@@ -120,6 +120,9 @@ class Upload:
     length_deferred: bool = False  # True: `File.length` is what is reserved so far, because the length is not known yet
     began_without_length: bool = False  # True: the length was not known at the beginning
     sha256: str | None = None  # of all bytes, as the client named it; None: it named none
+    md5: str | None = None  # the same; it is compared with the bytes, and proves nothing to anybody else
+    concat: str = ""  # the field Upload-Concat (tus 1.0.0) as the client sent it; "" if it sent none
+    parts: tuple[str, ...] = ()  # the ids of the uploads that a worker joins to this one; (): a client sends the bytes
     holder: str | None = None  # the request that appends now; None: no request appends
     asked_to_let_go: bool = False  # True: the holder is to store what it has and to end
     forced_at: datetime | None = None  # when the fence was last taken from a holder that had not let go; None: never

@@ -15,6 +15,9 @@ from api.authenticator import Authenticator
 from api.batch_counts import BatchCounts
 from api.dependencies import Service
 from api.download_limit import DownloadSlots
+from api.event_feed import EventFeed
+from api.event_limit import StreamSlots
+from api.event_stream import Events
 from api.list_limit import ListSlots
 from api.obstacles import Obstacles
 from api.open_file_limit import OpenFileLimit
@@ -119,6 +122,7 @@ async def serving(
         batch_counts=BatchCounts(ports.batches, ports.members, ports.skipped),
         max_open_batches=max_open_batches,
         downloads=DownloadSlots(),
+        events=Events(feed=EventFeed(ports.changes, obstacles), replays=ports.changes, slots=StreamSlots()),
         uploads=uploads or replace(new_process(ports).parts, hints=NotedHints(hints)),
         max_file_bytes=None,
         hints=NotedHints(hints),

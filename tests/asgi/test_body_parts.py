@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gridhaul.asgi.body_parts import Pieces
-from gridhaul.asgi.joined_parts import SMALL_BYTES
+from gridhaul.transfer.joined_parts import SMALL_BYTES
+from gridhaul.transfer.pieces import Pieces
 
 LENGTHS = (3, 1, 4)
 

@@ -15,7 +15,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from gridhaul.asgi.body_buffer import BODY_BYTES
 from gridhaul.asgi.connection_limits import HEAD_BYTES, HEADERS
 from gridhaul.asgi.http_protocol import BoundedHttp
-from gridhaul.asgi.joined_parts import SMALL_BYTES
+from gridhaul.asgi.trailers import trailers_of
+from gridhaul.transfer.joined_parts import SMALL_BYTES
 from tests.asgi.connections import connected, timed
 
 REFUSED_SECONDS = 1  # what the server does not receive in this time, it refuses to buffer
@@ -197,7 +198,7 @@ TRAILERS = b"0\r\nAuthorization: Bearer t\r\nX-Forwarded-For: 192.0.2.1\r\n\r\n"
     ],
     ids=["one packet", "three packets", "many packets"],
 )
-async def test_trailer_fields_are_dropped(packets: list[bytes]) -> None:
+async def test_trailer_fields_are_no_header_fields(packets: list[bytes]) -> None:
     async with connected(app=echo_headers) as (reader, writer):
         for packet in packets:
             writer.write(packet)
@@ -207,6 +208,31 @@ async def test_trailer_fields_are_dropped(packets: list[bytes]) -> None:
         assert answer.endswith(b"3 host transfer-encoding end")
         writer.write(REQUEST + b"Authorization: Bearer t\r\n\r\n")  # this is a header field again
         assert (await reader.readuntil(b" end")).endswith(b"0 authorization host end")
+
+
+@pytest.mark.parametrize("packet", [TRAILERS, b"0\r\n\r\n"], ids=["trailers", "none"])
+async def test_trailer_fields_are_kept_apart_and_known_once_the_body_has_ended(packet: bytes) -> None:
+    async def tell(scope: Scope, receive: Receive, send: Send) -> None:
+        before = len(trailers_of(scope))
+        while (await receive())["more_body"]:
+            pass
+        await PlainTextResponse(f"{before} {dict(trailers_of(scope))} end")(scope, receive, send)
+
+    async with connected(app=tell) as (reader, writer):
+        writer.write(CHUNKED + BODY)
+        await writer.drain()
+        await asyncio.sleep(0.05)  # lets the application look before the trailer section has come
+        writer.write(packet)
+        fields = {"authorization": "Bearer t", "x-forwarded-for": "192.0.2.1"} if packet == TRAILERS else {}
+        assert (await reader.readuntil(b" end")).endswith(f"0 {fields} end".encode())
+        writer.write(REQUEST + b"Content-Length: 0\r\n\r\n")  # nothing is left of the request before
+        assert (await reader.readuntil(b" end")).endswith(b"0 {} end")
+
+
+async def test_trailer_fields_without_number_are_refused() -> None:
+    async with connected(app=echo_headers) as (reader, writer):
+        writer.write(CHUNKED + BODY + b"0\r\n" + b"A:b\r\n" * (HEADERS + 2))
+        assert (await reader.read()).startswith(b"HTTP/1.1 431 ")
 
 
 async def test_trailer_fields_without_an_end_are_refused() -> None:

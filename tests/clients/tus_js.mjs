@@ -14,7 +14,7 @@ const upload = new Upload(source, {
   headers: { Authorization: `Bearer ${token}` },
   metadata: { filename: name, filetype: 'application/octet-stream' },
   retryDelays: Array(60).fill(200),
-  ...(options.uploadLengthDeferred ? {} : { uploadSize: size }),
+  ...(options.uploadLengthDeferred || options.parallelUploads ? {} : { uploadSize: size }),
   ...options,
   onError(error) {
     console.log(JSON.stringify({ error: String(error) }))

@@ -55,6 +55,7 @@ R = TypeVar("R", File, Delivery, Content, Check, Batch, Lane)
 Leasable = TypeVar("Leasable", File, Delivery, Check, Batch)
 S = TypeVar("S")
 _numbers = itertools.count(1)
+ERRORS = ("error", "object_error", "cleaning_error")  # a record may get or lose one without a change of its state
 BOOTED_AT = datetime.now(UTC) - timedelta(seconds=time.monotonic())
 
 
@@ -103,7 +104,7 @@ class Row(Generic[R]):
         events: tuple[Event, ...] = (*record.history, event)
         if len(events) > EVENTS_KEPT:
             events = (*events[:FIRST_EVENTS_KEPT], *events[FIRST_EVENTS_KEPT - EVENTS_KEPT :])
-        self.record = replace(record, history=events, revision=number)
+        self.record = replace(record, history=events, revision=number, changed_at=record.updated_at)
 
     @property
     def due_and_free(self) -> bool:
@@ -233,9 +234,10 @@ class MemoryRecords(Generic[Leasable, S]):
     def _change(self, row: Row[Leasable], changes: Mapping[str, Any], *, who: str | None = None) -> None:
         before = row.record
         row.record = replace(before, updated_at=wall_clock(), **changes)
-        if (before.state, before.attempts) != (row.record.state, row.record.attempts):
-            error = changes.get("error")
-            row.note(code=error.code if error else None, who=who)
+        told = [changes[name].code for name in ERRORS if changes.get(name)]
+        errors = any(_code(before, name) != _code(row.record, name) for name in ERRORS if name in changes)
+        if errors or (before.state, before.attempts) != (row.record.state, row.record.attempts):
+            row.note(code=told[0] if told else None, who=who)
 
 
 class MemoryFiles(MemoryRecords[File, FileState]):
@@ -537,6 +539,11 @@ class MemoryDeliveries(MemoryRecords[Delivery, DeliveryState]):
         )
         row = self.rows[new.id] = waiting_row(delivery, who=who)
         return row.record
+
+
+def _code(record: Any, name: str) -> str | None:
+    error = getattr(record, name, None)
+    return error.code if error else None
 
 
 def _listed(records: Iterable[Any], limit: int | None) -> list[Any]:

@@ -1,8 +1,9 @@
 """A memory twin of the registry of uploads, over the rows of the files."""
 
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from gridhaul.transfer.errors import LeaseLost
@@ -31,8 +32,9 @@ class MemoryUploads(MemoryFiles):
         self._finish_seconds = finish_seconds
 
     async def create(self, new: NewFile) -> tuple[File, bool]:
-        file, made = self._registered(new, FileState.RECEIVING)
-        if made:
+        is_joined = isinstance(new.origin, Upload) and bool(new.origin.parts)
+        file, made = self._registered(new, FileState.STORING if is_joined else FileState.RECEIVING)
+        if made and not is_joined:
             self._live_on(self.rows[file.id])
         return self.rows[file.id].record, made
 
@@ -91,8 +93,8 @@ class MemoryUploads(MemoryFiles):
         self._write(row, stored_bytes=min(row.record.length, row.record.stored_bytes + length))
         self._live_on(row)
 
-    async def name_digest(self, lease: Lease, sha256: str) -> None:
-        self._say(self._held(lease), sha256=sha256)
+    async def name_digests(self, lease: Lease, *, sha256: str | None, md5: str | None) -> None:
+        self._say(self._held(lease), sha256=sha256, md5=md5)
 
     async def let_go(self, lease: Lease) -> None:
         row = self._receiving(lease.record_id)
@@ -146,6 +148,20 @@ class MemoryUploads(MemoryFiles):
         self._write(row, state=FileState.STORING, fence=row.record.fence + 1)
         self._due_now(row)
         return replace(row.record, history=())
+
+    async def keep(self, file_ids: Collection[RecordId], *, seconds: float) -> None:
+        self._move_expiry(file_ids, max, seconds)
+
+    async def expire_within(self, file_ids: Collection[RecordId], *, seconds: float) -> None:
+        self._move_expiry(file_ids, min, seconds)
+
+    def _move_expiry(self, file_ids: Collection[RecordId], choose: Callable[..., datetime], seconds: float) -> None:
+        for row in filter(None, map(self._receiving, file_ids)):
+            expires_at = choose(_upload(row).expires_at, moment(time.monotonic() + seconds))
+            self._say(row, expires_at=expires_at)
+            row.hint_at = time.monotonic() + (expires_at - wall_clock()).total_seconds()
+            row.hinted_at = None
+            row.attempt_at(row.hint_at)
 
     def _receiving(self, file_id: RecordId) -> Row[File] | None:
         row = self.rows.get(file_id)

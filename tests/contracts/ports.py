@@ -23,6 +23,7 @@ from gridhaul.storage.content.contents import MongoContents
 from gridhaul.storage.content.intake import MongoIntake
 from gridhaul.storage.counting import MongoAccountCounting
 from gridhaul.storage.deliveries import MongoDeliveries
+from gridhaul.storage.events import MongoChanges
 from gridhaul.storage.files import MongoFiles
 from gridhaul.storage.heartbeats import MongoHeartbeatLookup, MongoHeartbeats
 from gridhaul.storage.seen_targets import MongoSeenTargets
@@ -53,6 +54,7 @@ from gridhaul.transfer.ports.checking import CheckRegistry, RunnableChecks
 from gridhaul.transfer.ports.contents import Contents, Intake
 from gridhaul.transfer.ports.counting import AccountCounting
 from gridhaul.transfer.ports.deliveries import DeliverableRecords, DeliveryRegistry
+from gridhaul.transfer.ports.events import RecentChanges, Replays
 from gridhaul.transfer.ports.files import FileRegistry, StorableFiles
 from gridhaul.transfer.ports.heartbeats import HeartbeatLookup, Heartbeats
 from gridhaul.transfer.ports.hints import Agenda, WaitingOwners
@@ -68,6 +70,7 @@ from tests.contracts.memory_batches import (
     MemorySkippedPaths,
     MemoryWaitingOwners,
 )
+from tests.contracts.memory_changes import MemoryChanges
 from tests.contracts.memory_checks import MemoryChecks
 from tests.contracts.memory_contents import MemoryContents, MemoryIntake
 from tests.contracts.memory_counting import MemoryAccountCounting
@@ -111,6 +114,10 @@ class Lists(ListIntake, UsedLists, Protocol):
     """Lists as the api and as workers use them."""
 
 
+class Changes(RecentChanges, Replays, Protocol):
+    """Changes as the api reads them for all its listeners and for one of them."""
+
+
 class AllUploads(Uploads, ExpiringUploads, Protocol):
     """Uploads as the api and as workers use them."""
 
@@ -123,6 +130,7 @@ class Ports:
     deliveries: Deliveries
     checks: Checks
     agenda: Agenda
+    changes: Changes
     batches: Batches
     lanes: Lanes
     members: Members
@@ -155,6 +163,7 @@ def memory_ports(*, lease_seconds: float, sweep_after_seconds: float = SWEEP_AFT
         uploads_left_after=lambda seconds: MemoryUploads(files, lifetime_seconds=DAY_SECONDS, finish_seconds=seconds),
         deliveries=deliveries,
         checks=checks,
+        changes=MemoryChanges(files.rows, deliveries.rows, batches.rows),
         agenda=MemoryAgenda(files.rows, deliveries.rows, contents.rows, checks.rows, batches.rows, lanes.rows),
         batches=batches,
         lanes=lanes,
@@ -190,6 +199,7 @@ def mongo_ports(database: Database, *, lease_seconds: float, sweep_after_seconds
         deliveries=deliveries,
         checks=MongoChecks(database, lease_seconds=lease_seconds),
         agenda=MongoAgenda(database),
+        changes=MongoChanges(database),
         batches=MongoBatches(database, lease_seconds=lease_seconds),
         lanes=MongoLanes(database),
         members=MongoMembers(database, files, deliveries),

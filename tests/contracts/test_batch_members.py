@@ -114,7 +114,8 @@ async def test_inserted_files_have_what_was_asked_for_and_are_due(ports: Ports) 
     for name in ("owner", "name", "length", "origin", "queue", "deliver_to", "batch_id"):
         assert getattr(file, name) == getattr(new, name)
     same: dict[str, Any] = {"id": alone.id, "created_at": alone.created_at, "updated_at": alone.updated_at}
-    same |= {"next_attempt_at": alone.next_attempt_at, "name": alone.name, "origin": alone.origin}
+    same |= {"changed_at": alone.changed_at, "next_attempt_at": alone.next_attempt_at}
+    same |= {"name": alone.name, "origin": alone.origin}
     same |= {"length": alone.length, "deliver_to": (), "batch_id": ANOTHER_BATCH}
     assert replace(file, **same) == alone
     (event,) = (await _file(ports, file)).history

@@ -249,10 +249,12 @@ async def test_stored_bytes_of_a_parallel_upload_are_counted_up_to_its_length(up
         assert (await seen(uploads, file)).stored_bytes == stored
 
 
-async def test_named_digest_is_noted(uploads: AllUploads) -> None:
+async def test_named_digests_are_noted(uploads: AllUploads) -> None:
     file = await held(uploads)
-    await uploads.name_digest(file.lease, SHA256)
-    assert upload_of(await seen(uploads, file)).sha256 == SHA256
+    for sha256, md5 in ((SHA256, None), (SHA256, "ab" * 16), (None, "ab" * 16)):
+        await uploads.name_digests(file.lease, sha256=sha256, md5=md5)
+        upload = upload_of(await seen(uploads, file))
+        assert (upload.sha256, upload.md5) == (sha256, md5)
 
 
 async def test_upload_that_was_let_go_can_be_taken_at_once(uploads: AllUploads) -> None:
@@ -275,7 +277,7 @@ async def test_writes_of_a_former_holder_are_refused_and_change_nothing(
         uploads.declare_length(file.lease, 99),
         uploads.advance(file.lease, offset=0, to_offset=5),
         uploads.note_stored(file.lease, 5),
-        uploads.name_digest(file.lease, SHA256),
+        uploads.name_digests(file.lease, sha256=SHA256, md5=None),
         uploads.finish_whole(file.lease, sha256=SHA256),
         uploads.begin_storing(file.lease),
     ):
@@ -581,3 +583,56 @@ async def test_open_uploads_count_as_open_files_until_they_are_over(ports: Ports
     await ports.files.move(first.id, UPLOAD_MOVES[Action.CANCEL])
     await uploads.finish_whole(second.lease)
     assert await ports.files.count_open("operator", limit=10) == 0
+
+
+async def test_joined_upload_is_left_to_a_worker_at_once(ports: Ports, uploads: AllUploads) -> None:
+    new = new_upload()
+    joined = replace(new, origin=replace(UPLOAD, parts=("a" * 24, "b" * 24), concat="final;/uploads/x /uploads/y"))
+    file, made = await uploads.create(joined)
+    assert made
+    assert (file.state, file.upload) == (FileState.STORING, joined.origin)
+    assert await uploads.take(file.id, holder="one", new_content_id=CONTENT) is None
+    claimed = await ports.files.claim(file.id, holder="w", from_states=STORABLE, to_state=FileState.STORING)
+    assert claimed is not None
+    assert claimed.upload == joined.origin
+
+
+async def test_time_to_expire_is_moved_for_uploads_only_and_in_one_direction(ports: Ports, uploads: AllUploads) -> None:
+    upload, stored = await created(uploads), await created(uploads)
+    await uploads.finish_whole((await taken(uploads, stored)).lease)
+
+    async def seconds_left() -> float:
+        file = await seen(uploads, upload)
+        assert file.next_attempt_at == upload_of(file).expires_at
+        return (upload_of(file).expires_at - file.created_at).total_seconds()
+
+    both = [upload.id, stored.id]
+    await uploads.keep(both, seconds=DAY_SECONDS / 2)
+    assert await seconds_left() == pytest.approx(DAY_SECONDS, abs=2)
+    await uploads.keep(both, seconds=2 * DAY_SECONDS)
+    assert await seconds_left() == pytest.approx(2 * DAY_SECONDS, abs=2)
+    await uploads.expire_within(both, seconds=3 * DAY_SECONDS)
+    assert await seconds_left() == pytest.approx(2 * DAY_SECONDS, abs=2)
+    await uploads.expire_within(both, seconds=0)
+    assert await seconds_left() == pytest.approx(0, abs=2)
+    assert (await seen(uploads, stored)).next_attempt_at is None
+    assert await ports.agenda.due(10) == [Hint(task=TaskName.EXPIRE_UPLOAD, record_id=upload.id, queue=upload.queue)]
+    assert await uploads.expire(upload.id) is not None
+
+
+async def test_files_of_ids_are_found_in_any_number(uploads: AllUploads) -> None:
+    files = [await created(uploads) for _ in range(3)]
+    found = await uploads.get_all([*(file.id for file in files), RecordId("f" * 24)])
+    assert sorted(file.id for file in found) == sorted(file.id for file in files)
+
+
+@pytest.mark.parametrize("door", [Door.TUS_PART, Door.RESUMABLE, Door.RANGES])
+async def test_upload_that_its_client_completes_expires_although_all_bytes_count(
+    uploads: AllUploads, door: Door
+) -> None:
+    file = await held(uploads, new_upload(door=door))
+    await uploads.advance(file.lease, offset=0, to_offset=10)
+    await uploads.let_go(file.lease)
+    now = await seen(uploads, file)
+    assert now.next_attempt_at == upload_of(now).expires_at
+    assert await uploads.leave_to_workers(file.id) is None

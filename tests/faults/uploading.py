@@ -28,7 +28,14 @@ from gridhaul.transfer.states import FileState
 from tests.contracts.ports import destination
 from tests.faults.failing import Life
 from tests.faults.failing_ports import FailingContents, FailingPort, failing_chunks
-from tests.faults.twin_system import NAME, OWNER, SWEEP_AFTER_SECONDS, TARGET, TwinSystem
+from tests.faults.twin_system import (
+    NAME,
+    OWNER,
+    SWEEP_AFTER_SECONDS,
+    TARGET,
+    UPLOAD_LIFETIME_SECONDS,
+    TwinSystem,
+)
 from tests.noted_hints import NotedHints
 
 T = TypeVar("T")
@@ -63,6 +70,8 @@ class ApiProcess:
             stall_seconds=30.0,
             max_file_bytes=None,
             public_url=None,
+            lifetime_seconds=UPLOAD_LIFETIME_SECONDS,
+            offers_draft=True,
         )
         self._watch = asyncio.create_task(self.parts.holdings.watch())
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.clients.programs import Client, aiotus_client, curl, tus_js, tuspy, uppy
+from tests.clients.programs import Client, aiotus_client, curl, resumable_upload, tus_js, tuspy, uppy
 from tests.journeys.operator import MIB, Operator, make_file, sha256_of
 from tests.servers.cutting import cutting
 
@@ -18,9 +18,12 @@ CLIENTS: dict[str, Client] = {
     "tus-js-client, unknown length": tus_js(uploadLengthDeferred=True, chunkSize=3_000_000),
     "tus-js-client, POST instead of PATCH": tus_js(overridePatchMethod=True),
     "tus-js-client, bytes with the creation": tus_js(uploadDataDuringCreation=True),
+    "tus-js-client, four parts at once": tus_js(parallelUploads=4),
     "Uppy": uppy(),
     "tuspy": tuspy(),
     "tuspy, with checksums": tuspy(upload_checksum=True),
+    "resumable-upload, with checksums": resumable_upload(),
+    "resumable-upload, three parts at once, with checksums": resumable_upload(parallel=3, checksum="sha256"),
     "aiotus": aiotus_client(chunksize=1_000_000),  # more in one request blocks its event loop, as aiohttp warns
     "curl": curl(),
 }

@@ -1,14 +1,15 @@
 """The reader's looks at a source: one a second at most, and only beside a read."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from gridhaul.source import reader
-from gridhaul.source.reader import SourceReader
+from gridhaul.source.reader import SourceReader, read_chunk
 from gridhaul.transfer.errors import SourceChanged, SourceReadFailed
 from tests.contracts.bytes_to_store import MIB, some_bytes
 
@@ -39,9 +40,13 @@ def seconds(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return seconds
 
 
+def reader_of(descriptor: int, length: int, *, look: Callable[[], None]) -> SourceReader:
+    return SourceReader(partial(read_chunk, descriptor, length), length, look=look)
+
+
 def test_source_is_looked_at_once_a_second(descriptor: int, seconds: list[float]) -> None:
     looks: list[float] = []
-    SourceReader(descriptor, LENGTH, look=lambda: looks.append(seconds[0])).segment(0, CHUNKS)
+    reader_of(descriptor, LENGTH, look=lambda: looks.append(seconds[0])).segment(0, CHUNKS)
     assert looks == [1.0, 2.0, 3.0, 4.0]
 
 
@@ -50,7 +55,7 @@ def test_change_that_a_look_finds_ends_the_reading(descriptor: int, seconds: lis
         raise SourceChanged("The source has changed.")
 
     with pytest.raises(SourceChanged):
-        SourceReader(descriptor, LENGTH, look=changed).segment(0, CHUNKS)
+        reader_of(descriptor, LENGTH, look=changed).segment(0, CHUNKS)
     assert seconds == [1.0]
 
 
@@ -59,7 +64,7 @@ async def test_look_that_fails_is_a_failed_read_after_the_chunks_before(descript
     def stale() -> None:
         raise SourceReadFailed("Looking at the source failed: Stale file handle.")
 
-    segments = SourceReader(descriptor, LENGTH, look=stale).segments(CHUNKS)
+    segments = reader_of(descriptor, LENGTH, look=stale).segments(CHUNKS)
     assert len((await anext(segments)).chunks) == 8
     with pytest.raises(SourceReadFailed):
         await anext(segments)
@@ -67,5 +72,5 @@ async def test_look_that_fails_is_a_failed_read_after_the_chunks_before(descript
 
 def test_source_that_is_read_within_a_second_is_not_looked_at(descriptor: int) -> None:
     looks: list[None] = []
-    SourceReader(descriptor, MIB, look=lambda: looks.append(None)).segment(0, 1)
+    reader_of(descriptor, MIB, look=lambda: looks.append(None)).segment(0, 1)
     assert not looks

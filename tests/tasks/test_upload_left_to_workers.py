@@ -8,7 +8,7 @@ import pytest
 from gridhaul.storage.connect import Database
 from gridhaul.transfer.digest import chunk_digest
 from gridhaul.transfer.model import Content
-from tasks.read_back import _store_tail
+from tasks.read_back import store_tail
 from tests.contracts.bytes_to_store import MIB, read, seal_of, segment, some_bytes, store
 from tests.contracts.ports import A_FILE, Ports, mongo_ports
 from tests.faults.failing_ports import MemoryChunks
@@ -42,7 +42,7 @@ async def test_chunk_from_before_the_length_was_known_does_not_stand_for_the_las
     await store(intake, content, segment(DATA[: 2 * MIB] + some_bytes(MIB)))
     content = await opened(ports, content)
     worker: Any = SimpleNamespace(contents=ports.contents, chunks=MemoryChunks(intake))
-    await _store_tail(worker, content)
+    await store_tail(worker, content)
     sealed = await intake.seal(content.id, fence=content.fence, seal=seal_of(DATA))
     assert await read(ports.contents, sealed) == DATA
 
@@ -54,7 +54,7 @@ async def test_damaged_tail_that_is_not_needed_does_no_harm(ports: Ports, databa
     await store(intake, content, segment(DATA))
     await database["tails"].update_many({}, {"$set": {"data": b"other"}})
     worker: Any = SimpleNamespace(contents=ports.contents, chunks=MemoryChunks(intake))
-    await _store_tail(worker, content)
+    await store_tail(worker, content)
 
 
 @pytest.mark.parametrize(
@@ -69,6 +69,6 @@ async def test_last_chunk_is_the_stored_one_or_else_the_tail(ports: Ports, chunk
     await store(intake, content, segment(DATA, 0, chunks))
     content = await opened(ports, content)
     worker: Any = SimpleNamespace(contents=ports.contents, chunks=MemoryChunks(intake))
-    await _store_tail(worker, content)
+    await store_tail(worker, content)
     sealed = await intake.seal(content.id, fence=content.fence, seal=seal_of(DATA))
     assert await read(ports.contents, sealed) == DATA

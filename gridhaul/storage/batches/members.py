@@ -45,8 +45,8 @@ class MongoMembers:
         self._codec = Codec(File)
 
     async def insert(self, new: Sequence[NewFile]) -> Sequence[NewFile | None]:
-        documents = self._files_port.new_documents(new, at=await server_time(self._database))
-        there = set(await doubles(self._files.insert_many(documents, ordered=False)))
+        made = self._files_port.registrations(new)
+        there = set(await doubles(self._files.bulk_write(made, ordered=False)) if made else ())
         return [file if at in there else None for at, file in enumerate(new)]
 
     async def registered_paths(self, batch_id: RecordId, paths: Collection[str]) -> frozenset[str]:

@@ -7,8 +7,8 @@ from pymongo import ASCENDING
 
 from gridhaul.storage.codec import Codec
 from gridhaul.storage.connect import Database, Document, maps_database_errors
-from gridhaul.storage.history import WITHOUT_HISTORY
-from gridhaul.storage.lease import NOW, after
+from gridhaul.storage.history import WITHOUT_HISTORY, change_noted
+from gridhaul.storage.lease import GONE, NOW, after
 from gridhaul.storage.majority_reads import catch_up
 from gridhaul.storage.names_at_targets import is_held, is_replaced, why_not_ours
 from gridhaul.transfer.findings import SkipReason
@@ -49,8 +49,8 @@ class MongoObjects:
             "state": DeliveryState.DELIVERED.value,
             "fence": delivery.fence,
         }
-        change = {"$set": self._codec.values({"object_error": error})} if error else {"$unset": {"object_error": ""}}
-        return bool((await self._deliveries.update_one(unchanged, change)).matched_count)
+        found = self._codec.literals({"object_error": error}) if error else {"object_error": GONE}
+        return bool((await self._deliveries.update_one(unchanged, _noted(found))).matched_count)
 
     async def next_not_cleaned(self, *, after: str, of_file: RecordId | None) -> Delivery | None:
         wanted: Document = {"cleaning_error": {"$exists": True}}
@@ -68,7 +68,7 @@ class MongoObjects:
 
     async def forget_cleaning_error(self, delivery: Delivery) -> bool:
         given_up = {"_id": ObjectId(delivery.id), "fence": delivery.fence, "next_attempt_at": {"$exists": False}}
-        forgotten = await self._deliveries.update_one(given_up, {"$unset": {"cleaning_error": ""}})
+        forgotten = await self._deliveries.update_one(given_up, _noted({"cleaning_error": GONE}))
         return bool(forgotten.modified_count)
 
     async def next_folder(self, after: Folder | None, of_file: RecordId | None) -> Folder | None:
@@ -97,3 +97,8 @@ class MongoObjects:
             }
         )
         return self._codec.decode(document) if document else None
+
+
+def _noted(found: Document) -> list[Document]:
+    """Return the write of an error that a check found, or found gone. A changed error is an event of the history."""
+    return [{"$set": {**found, **change_noted({"state": "$state", **found}, None)}}]

@@ -4,7 +4,7 @@ A request that appends holds the file under a fence (docs/adr/0020). Each write 
 LeaseLost once another request has taken the file, or the file has left the state RECEIVING.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Protocol
 
 from gridhaul.transfer.model import (
@@ -27,10 +27,22 @@ class ExpiringUploads(Protocol):
         caller sends the hint.
         """
 
+    async def keep(self, file_ids: Collection[RecordId], *, seconds: float) -> None:
+        """Let those of the files that are RECEIVING live for `seconds` from now, if their time would end earlier."""
+
+    async def expire_within(self, file_ids: Collection[RecordId], *, seconds: float) -> None:
+        """Let those of the files that are RECEIVING expire in `seconds` unless a request goes on with them."""
+
 
 class Uploads(Protocol):
     async def create(self, new: NewFile) -> tuple[File, bool]:
-        """Register a file that is RECEIVING, as `FileRegistration.register` does. Its origin is an upload."""
+        """Register a file as `FileRegistration.register` does. Its origin is an upload.
+
+        The file is RECEIVING. If it is joined from parts, it is STORING and due, and the caller sends the hint.
+        """
+
+    async def get_all(self, file_ids: Collection[RecordId]) -> Sequence[File]:
+        """Return those of the files that exist, in any order, without their history."""
 
     async def get(self, file_id: RecordId) -> File | None:
         """Return the file, or None."""
@@ -69,8 +81,8 @@ class Uploads(Protocol):
         The upload's time to expire begins anew.
         """
 
-    async def name_digest(self, lease: Lease, sha256: str) -> None:
-        """Note the SHA-256 of all bytes, which the client names at the end."""
+    async def name_digests(self, lease: Lease, *, sha256: str | None, md5: str | None) -> None:
+        """Note the digests of all bytes, which the client names at the end; None: it names none of this kind."""
 
     async def let_go(self, lease: Lease) -> None:
         """End the holding. The upload's time to expire begins anew. Do nothing if the file is no longer held."""

@@ -120,5 +120,7 @@ def new_process(
         late_seconds=0.0,
         stall_seconds=30.0,
         public_url=None,
+        lifetime_seconds=LIFETIME_SECONDS,
+        offers_draft=True,
     )
     return Process(ports=ports, parts=parts, hints=hints, memory_chunks=memory_chunks)

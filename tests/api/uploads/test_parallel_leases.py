@@ -44,7 +44,7 @@ CALLS: dict[str, tuple[Send, str]] = {  # a request, and the call before which t
     "hold": (take, "contents.open"),
     "put, before the chunks": (put, "chunks.put"),
     "put, before the note": (put, "registry.note_stored"),
-    "complete, before the digest": (complete, "registry.name_digest"),
+    "complete, before the digest": (complete, "registry.name_digests"),
     "complete, before the end": (complete, "registry.begin_storing"),
 }
 each_call = pytest.mark.parametrize(("send", "call"), CALLS.values(), ids=CALLS)
@@ -111,7 +111,7 @@ async def test_digests_of_a_content_that_is_gone_meanwhile_are_not_told(
     require(await sent_late(ports, process, look, "chunks.digests", remove, file, fence), status, code)
 
 
-@pytest.mark.parametrize("call", ["chunks.digests", "registry.name_digest", "registry.begin_storing"])
+@pytest.mark.parametrize("call", ["chunks.digests", "registry.name_digests", "registry.begin_storing"])
 async def test_complete_of_an_upload_that_an_earlier_attempt_finishes_is_answered_with_the_file(
     api: Api, ports: Ports, process: Process, call: str
 ) -> None:
