@@ -48,6 +48,10 @@ class EventFeed:
                 if len(self._log) == 1:
                     self._stop()
 
+    def __len__(self) -> int:
+        """Return the number of listeners."""
+        return len(self._log)
+
     def _started(self) -> Sequence[asyncio.Task[None]]:
         looks = Looks(self._changes, self._obstacles, self._log)
         progress = ProgressLooks(self._changes, self._obstacles, self._log)

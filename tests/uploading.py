@@ -64,6 +64,10 @@ class Upload:
     def file_id(self) -> str:
         return self.path.rpartition("/")[2][:24]
 
+    @property
+    def is_done(self) -> bool:
+        return self.acknowledged == len(self.data)
+
     def create(self, name: str, *, metadata: Mapping[str, str] | None = None) -> None:
         """Begin the upload."""
         values = {"filename": name, **(metadata or {})}
@@ -94,7 +98,7 @@ class Upload:
     def send_all(self, moments: Moments | None = None) -> None:
         """Send everything, whatever breaks on the way, until the whole file is acknowledged."""
         deadline = time.monotonic() + PATIENCE_SECONDS
-        while self.acknowledged < len(self.data):
+        while not self.is_done:
             assert time.monotonic() < deadline, f"only {self.acknowledged} of {len(self.data)} bytes were acknowledged"
             try:
                 self._send_from(self.offset(), moments or {})
@@ -151,6 +155,46 @@ class NamedUpload(Upload):
         if answer.status in (201, 202):
             self.path = answer.headers["Location"]
             self._acknowledge(len(self.data))
+        return answer.status
+
+
+class ResumableUpload(Upload):
+    """A file that a client of Resumable Uploads for HTTP (draft 12) sends."""
+
+    is_complete = False
+
+    @property
+    def is_done(self) -> bool:
+        return self.is_complete
+
+    def create(self, name: str, *, metadata: Mapping[str, str] | None = None) -> None:
+        fields = {
+            "Upload-Complete": "?0",
+            "Upload-Length": str(len(self.data)),
+            "Content-Disposition": f"inline; filename={name}",
+        }
+        answer = self.line.ask("POST", "/uploads", fields)
+        assert answer.status == 201, answer.status
+        self.path = "/" + answer.headers["Location"].split("/", 3)[3]
+
+    def offset(self) -> int:
+        answer = self.line.ask("HEAD", self.path)
+        assert answer.status == 204, answer.status
+        self.is_complete = answer.headers["Upload-Complete"] == "?1"
+        return self._acknowledge(int(answer.headers["Upload-Offset"]))
+
+    def begin_request(self, offset: int, stop: int | None = None) -> HTTPConnection:
+        """Send the head of a request, which completes the upload unless it stops before the file's end."""
+        end = len(self.data) if stop is None else stop
+        complete = "?1" if end == len(self.data) else "?0"
+        fields = {"Content-Type": "application/partial-upload", "Upload-Complete": complete}
+        fields |= {"Upload-Offset": str(offset), "Content-Length": str(end - offset)}
+        return self.line.begin("PATCH", self.path, fields)
+
+    def take_answer(self, answer: HTTPResponse) -> int:
+        if answer.status in (201, 202, 204):
+            self._acknowledge(int(answer.headers["Upload-Offset"]))
+            self.is_complete = answer.headers["Upload-Complete"] == "?1"
         return answer.status
 
 

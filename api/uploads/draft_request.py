@@ -34,7 +34,7 @@ class Part:
         """Return what the fields of the request say. Raises Malformed, DigestMismatch."""
         fields, coming = request.headers, coming_bytes(request)
         digest = fields.get("Content-Digest")
-        in_hex = None if digest is None else read_content_digest(digest)
+        in_hex = read_content_digest(digest) if digest else None
         return cls(
             offset=offset,
             end=None if coming is None else offset + coming,

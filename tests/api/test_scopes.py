@@ -33,7 +33,7 @@ BODIES: dict[str, Any] = {
     "/uploads/chunks": {"name": "x", "length": 1},
     "/uploads/{upload_id}/complete": {},
 }
-STRANGE = {"Content-Range": "nonsense"}  # no file is stored for a request with it
+STRANGE = {"Content-Range": "nonsense", "Last-Event-ID": "nonsense"}  # no file is stored, and no stream begins
 
 
 @cache
@@ -76,7 +76,7 @@ async def test_without_its_scope_each_is_forbidden_and_with_it_alone_it_is_not(
     async def ask(method: str, path: str, scopes: frozenset[Scope]) -> httpx2.Response:
         token = authenticator(MongoAccounts(database)).access_token(alice, scopes)
         url = re.sub(r"\{\w+\}", "0" * 24, path)
-        headers = {"Authorization": f"Bearer {token}", **(STRANGE if path.startswith("/named/") else {})}
+        headers = {"Authorization": f"Bearer {token}", **(STRANGE if path.startswith(("/named/", "/events")) else {})}
         return await http.request(method, url, json=BODIES.get(path), headers=headers)
 
     for (method, path), scopes in operations().items():

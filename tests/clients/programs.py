@@ -42,6 +42,11 @@ def tus_js(**options: Any) -> Client:
     return _node("tus_js.mjs", options)
 
 
+def tus_js_5(**options: Any) -> Client:
+    """Return the coming version of tus-js-client in its mode for Resumable Uploads for HTTP."""
+    return _node("tus_js.mjs", {"package": "tus-js-client-5", "protocol": "ietf-draft-05", **options})
+
+
 def uppy(**options: Any) -> Client:
     return _node("uppy.mjs", options)
 

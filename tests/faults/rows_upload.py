@@ -14,7 +14,7 @@ from tests.faults.rows_database import kill_database
 from tests.faults.world import MIB, World, wait_for
 from tests.journeys.processes import ready, settings_of, started
 from tests.servers.cutting import cutting
-from tests.uploading import Line, NamedUpload, Upload
+from tests.uploading import Line, NamedUpload, ResumableUpload, Upload
 
 LENGTH = 40 * MIB + 4321
 SHORT = 6 * MIB + 99
@@ -28,6 +28,11 @@ BUSY_SECONDS = 1.5  # what a busy machine may need beside
 @fault(33, stage="upload", title="kill -9 of api, chunk service and mongod while a tus client uploads")
 def servers_killed_under_tus(world: World) -> None:
     _uploaded_through_kills(world, Upload(_line(world), b""))
+
+
+@fault(33, stage="upload", title="kill -9 of api, chunk service and mongod while a client of draft 12 uploads")
+def servers_killed_under_the_draft(world: World) -> None:
+    _uploaded_through_kills(world, ResumableUpload(_line(world), b""))
 
 
 @fault(33, stage="upload", title="kill -9 of api, chunk service and mongod while `curl -T` uploads")

@@ -5,17 +5,20 @@ or gone in the end, and the quota is right.
 """
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
 from gridhaul.transfer.chunking import CHUNK_BYTES
 from gridhaul.transfer.model import RecordId
+from gridhaul.transfer.origins import Door, Upload
 from gridhaul.transfer.states import BYTES_GONE, UPLOAD_MOVES, Action, ContentState, FileState
+from tasks import join_parts
 from tests.contracts.bytes_to_store import some_bytes
 from tests.faults.every_call import AT_ONCE, CALLS_AT_MOST, Story, every_call, run_twins
 from tests.faults.failing import Faults, Way
 from tests.faults.twin_invariants import assert_deleted, assert_delivered
-from tests.faults.twin_system import LEASE_SECONDS, Case, TwinSystem
+from tests.faults.twin_system import LEASE_SECONDS, UPLOAD_LIFETIME_SECONDS, Case, TwinSystem
 from tests.faults.uploading import Client, ends, stalls
 
 AWAY_SECONDS = LEASE_SECONDS + 10
@@ -110,6 +113,29 @@ async def _gone_after_the_last_byte(system: TwinSystem) -> None:
     await assert_delivered(system, file_id)
 
 
+async def _joined(system: TwinSystem) -> None:
+    """Send two parts, name the length of the second one last, and join them. The parts expire once they were used."""
+    client = await Client.begin(system, DATA, known_length=True)
+    ids = [await _part(client, DATA[:SECOND], "first"), await _part(client, DATA[SECOND:], "second", length_last=True)]
+    file_id = await client.register(Upload(door=Door.TUS, parts=tuple(ids)), len(DATA), key="whole", deliver=True)
+    await client.leave()
+    await _at_rest(system)
+    await assert_delivered(system, file_id)
+    assert {(await system.file(part_id)).state for part_id in ids} == {FileState.EXPIRED}
+
+
+async def _part(client: Client, data: bytes, key: str, *, length_last: bool = False) -> RecordId:
+    upload = Upload(door=Door.TUS_PART, length_deferred=length_last, began_without_length=length_last)
+    part_id = await client.register(upload, 0 if length_last else len(data), key=key, deliver=False)
+    client = replace(client, data=data, acknowledged=0)
+    while (offset := await client.offset(0, part_id)) < len(data):
+        body = ends(data[offset:], at=len(data) - offset)
+        await client.send(0, part_id, offset=offset, body=body, names_length=not length_last)
+    while (found := (await client.system.file(part_id)).upload) is not None and found.length_deferred:
+        await client.send(1, part_id, offset=len(data), body=ends(b"", at=0))
+    return part_id
+
+
 async def _abandoned(system: TwinSystem) -> None:
     client = await Client.begin(system, DATA, known_length=False)
     file_id = await client.create(deliver=True)
@@ -160,9 +186,17 @@ STORIES: dict[str, Story] = {
     "at-once": _at_once,
     "length-last": _length_last,
     "gone-after-the-last-byte": _gone_after_the_last_byte,
+    "joined": _joined,
     "abandoned": _abandoned,
     "cancelled": _cancelled,
 }
+
+
+@pytest.fixture(autouse=True)
+def parts_expire_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let parts expire within the time in which a system comes to rest. Joining takes far less."""
+    for name in ("NEEDED_SECONDS", "USED_SECONDS"):
+        monkeypatch.setattr(join_parts, name, UPLOAD_LIFETIME_SECONDS)
 
 
 @pytest.fixture(params=sorted(STORIES))

@@ -12,7 +12,7 @@ from api.uploads.appending import append, finish_received
 from api.uploads.holding import Holdings
 from api.uploads.memory import UploadMemory
 from api.uploads.parallel_digests import ParallelDigests
-from api.uploads.parts import UploadParts, reserved_length
+from api.uploads.parts import UploadParts, reserved_length, upload_of
 from api.uploads.running_digests import RunningDigests
 from gridhaul.transfer.access import NewAccount
 from gridhaul.transfer.chunking import CHUNK_BYTES
@@ -132,19 +132,23 @@ class Client:
         raise AssertionError("the request is never answered")
 
     async def create(self, *, deliver: bool) -> RecordId:
-        """Begin the upload. The key makes it one upload, however often the request is repeated."""
-        length = len(self.data) if self.known_length else 0
+        """Begin the upload."""
+        upload = Upload(
+            door=Door.TUS, length_deferred=not self.known_length, began_without_length=not self.known_length
+        )
+        return await self.register(upload, len(self.data) if self.known_length else 0, key="k", deliver=deliver)
+
+    async def register(self, upload: Upload, length: int, *, key: str, deliver: bool) -> RecordId:
+        """Register the upload. The key makes it one upload, however often the request is repeated."""
         new = NewFile(
             owner=OWNER,
             name=NAME,
             content_type="application/x-hdf5",
             length=length,
-            origin=Upload(
-                door=Door.TUS, length_deferred=not self.known_length, began_without_length=not self.known_length
-            ),
+            origin=upload,
             queue=Queue.SMALL,
             deliver_to=(destination(TARGET, object_name=NAME),) if deliver else (),
-            idempotency_key="k",
+            idempotency_key=key,
         )
 
         async def created(parts: UploadParts) -> RecordId:
@@ -164,7 +168,8 @@ class Client:
             if file.state is not FileState.RECEIVING:
                 return file.length
             async with parts.holdings.hold(file) as held:
-                if held.file.stored_bytes == reserved_length(held.file):
+                ends_itself = not upload_of(held.file).completed_by_request
+                if ends_itself and held.file.stored_bytes == reserved_length(held.file):
                     await finish_received(parts, held)
                 return held.file.stored_bytes
 

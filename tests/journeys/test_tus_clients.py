@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.clients.programs import Client, aiotus_client, curl, resumable_upload, tus_js, tuspy, uppy
+from tests.clients.programs import Client, aiotus_client, curl, resumable_upload, tus_js, tus_js_5, tuspy, uppy
 from tests.journeys.operator import MIB, Operator, make_file, sha256_of
 from tests.servers.cutting import cutting
 
@@ -19,6 +19,10 @@ CLIENTS: dict[str, Client] = {
     "tus-js-client, POST instead of PATCH": tus_js(overridePatchMethod=True),
     "tus-js-client, bytes with the creation": tus_js(uploadDataDuringCreation=True),
     "tus-js-client, four parts at once": tus_js(parallelUploads=4),
+    "tus-js-client 5 with the draft, one PATCH": tus_js_5(),
+    "tus-js-client 5 with the draft, 5 MB each": tus_js_5(chunkSize=5_000_000),
+    "tus-js-client 5 with the draft, POST instead of PATCH": tus_js_5(overridePatchMethod=True),
+    "tus-js-client 5 with the draft, bytes with the creation": tus_js_5(uploadDataDuringCreation=True),
     "Uppy": uppy(),
     "tuspy": tuspy(),
     "tuspy, with checksums": tuspy(upload_checksum=True),

@@ -5,7 +5,7 @@ What the wire decides is tried over sockets in tests/journeys/test_draft.py, whi
 | section | sentence in short | test |
 |---|---|---|
 | 4.1.1 | the offset does not decrease | `test_offset_never_decreases` |
-| 4.1.1 | an upload whose state is lost is deactivated, and takes no more requests | `test_upload_whose_bytes_are_lost_…` |
+| 4.1.1 | an upload whose state is lost is deactivated, and refuses | `test_upload_whose_bytes_are_lost_…` |
 | 4.1.1 | another value of Upload-Offset is ignored | `test_offset_that_is_no_integer_is_ignored` |
 | 4.1.2 | another value of Upload-Complete is ignored | `test_completeness_that_is_no_boolean_is_ignored` |
 | 4.1.3 | another value of Upload-Length is ignored | `test_length_that_is_no_integer_is_ignored` |
@@ -254,7 +254,8 @@ async def test_options_tell_the_media_type_and_the_limits(api: Api, path: str) -
 async def test_limits_follow_from_the_quota(ports: Ports, starting: NewProcess) -> None:
     """4.1.4. What an upload has reserved does not make its own limit smaller."""
     process = starting(quota_bytes=1000)
-    async with serving(ports, uploads=process.parts, usage=process.parts.usage) as api:
+    async with serving(ports, uploads=process.parts) as api:
+        api.app.state.service = replace(api.app.state.service, usage=process.parts.usage)
         options = await api.http.options("/uploads")
         assert options.headers["Upload-Limit"].startswith("max-size=1000, ")
         upload = await begun(api, fields={"Upload-Length": "600"})
@@ -523,11 +524,9 @@ async def test_digest_of_an_unknown_algorithm_is_ignored(api: Api, field: str) -
 
 
 @pytest.mark.parametrize("field", ["Content-Digest", "Repr-Digest"])
-@pytest.mark.parametrize("text", ["", "sha-256", "sha-256=x", "sha-256=:AAAA:", "sha-256=:????:"])
+@pytest.mark.parametrize("text", ["sha-256", "sha-256=x", "sha-256=:AAAA:", "sha-256=:????:"])
 async def test_malformed_digest_is_refused(api: Api, field: str, text: str) -> None:
     """10, and RFC 9651, section 4.2: a malformed field may be refused."""
-    if field == "Repr-Digest" and not text:  # as in requests of the other doors
-        return
     require(await create(api, DATA, complete="?1", fields={field: text}), 400, "malformed")
     assert (await api.http.get("/files")).json()["files"] == []
 
