@@ -22,6 +22,7 @@ OPEN_PATHS = documentation.PATHS | {
     "/auth/token/",
     "/auth/revoke",
 }
+SCHEMES = frozenset({"bearer", "jwt"})  # `JWT` is what clients of older Django services send
 UPLOAD = re.compile("/uploads/[0-9a-f]{56}(/chunks/[0-9]+)?")
 
 
@@ -57,7 +58,7 @@ def _continues_an_upload(request: Request) -> bool:
 
 async def _caller(request: Request) -> Caller:
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-    if scheme.lower() != "bearer" or not token:
+    if scheme.lower() not in SCHEMES or not token:
         raise Unauthorized("An API key or an access token is needed.")
     service = await get_service(request)
     caller = await service.authenticator.caller(token.strip())

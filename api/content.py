@@ -36,6 +36,7 @@ HEADERS_OF_304 = ("ETag", "Last-Modified", "Cache-Control")  # headers that an a
 HEADERS_OF_EVERY_DOWNLOAD = ("Repr-Digest", "ETag", "Cache-Control", "Accept-Ranges", "Content-Disposition")
 CONDITIONS = ("If-Match", "If-Unmodified-Since", "If-None-Match", "If-Modified-Since")
 RANGE_HEADERS = ("Range", "If-Range")
+WANT_DIGEST = "Want-Digest"
 
 
 def _bytes(description: str, *headers: str) -> dict[str, Any]:
@@ -44,7 +45,8 @@ def _bytes(description: str, *headers: str) -> dict[str, Any]:
         "content": {"*/*": {"schema": {"type": "string", "format": "binary"}}},
         "headers": {
             name: {"required": True, "schema": {"type": "string"}} for name in (*HEADERS_OF_EVERY_DOWNLOAD, *headers)
-        },
+        }
+        | {"Digest": {"schema": {"type": "string"}, "description": "If Want-Digest asks for SHA-256 (RFC 3230)"}},
     }
 
 
@@ -94,7 +96,7 @@ StoredDep = Annotated[Stored, Depends(_stored)]
     summary="Look at the headers of a download",
     response_class=Response,
     responses={200: WHOLE, 304: NOT_MODIFIED, **documented(404, 409, 412)},
-    openapi_extra=_parameters(*CONDITIONS),
+    openapi_extra=_parameters(*CONDITIONS, WANT_DIGEST),
 )
 async def head_content(request: Request, stored: StoredDep) -> Response:
     """Return the headers that a download of the whole file has.
@@ -112,7 +114,7 @@ async def head_content(request: Request, stored: StoredDep) -> Response:
     summary="Download the file's bytes, or a range of them",
     response_class=StreamingResponse,
     responses={200: WHOLE, 206: PART, 304: NOT_MODIFIED, **documented(404, 409, 412, 416)},
-    openapi_extra=_parameters(*CONDITIONS, *RANGE_HEADERS),
+    openapi_extra=_parameters(*CONDITIONS, *RANGE_HEADERS, WANT_DIGEST),
 )
 async def get_content(request: Request, stored: StoredDep, service: ServiceDep) -> Response:
     """Download the bytes. Every byte is verified before it is sent.
@@ -187,7 +189,7 @@ def _headers(request: Request, stored: Stored, held: Representation) -> dict[str
     }
     if held.modified_at is not None:
         headers["Last-Modified"] = write_http_date(held.modified_at)
-    if wants_sha256(request.headers.get("Want-Digest", "")):  # aria2 asks so, and compares the bytes with the answer
+    if wants_sha256(request.headers.get(WANT_DIGEST, "")):  # aria2 asks so, and compares the bytes with the answer
         headers["Digest"] = write_digest(sha256)
     return headers
 

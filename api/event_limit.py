@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from gridhaul.process.fair_slots import FairSlots
 from gridhaul.transfer.errors import StreamsBusy
 
-STREAMS = 2000  # of one process; a stream takes about 30 KiB of memory, and one of its connections
+STREAMS = 2000  # of one process; a stream takes about 50 KiB of memory, and one of its connections
 TURN_SECONDS = 2.0  # a client that comes back may be here before the end of its last stream was noticed
 TRY_AGAIN_SECONDS = 30
 

@@ -23,6 +23,7 @@ from gridhaul.asgi.disconnection import while_connected
 from gridhaul.asgi.problems import log_failure
 from gridhaul.asgi.request_log import note
 from gridhaul.asgi.stopping import call_at_stop
+from gridhaul.process.cancellation import end_if_cancelled
 from gridhaul.transfer.errors import GridhaulError
 from gridhaul.transfer.ports.events import Replays
 
@@ -116,6 +117,7 @@ class EventStream(Response):
         loop = asyncio.get_running_loop()
         check_at = loop.time() + self.check_seconds
         while not listener.ended:
+            end_if_cancelled()  # a look at the database may have lost the cancellation
             if loop.time() >= check_at:
                 check_at += self.check_seconds
                 if not await self._may_go_on():

@@ -148,6 +148,16 @@ RECEIVING: dict[str, Any] = {
     "attempts": 0,
     "updated_at": BEGUN,
 }
+UPLOAD: dict[str, Any] = {"upload_id": UPLOAD_ID, "url": f"http://127.0.0.1:8000/uploads/{UPLOAD_ID}"}
+CHUNKED: dict[str, Any] = {
+    **UPLOAD,
+    "file_id": FILE_ID,
+    "filename": NAME,
+    "offset": 16 << 20,
+    "length": LENGTH,
+    "expires": "2025-12-04T14:16:31.402000Z",
+    "state": "RECEIVING",
+}
 HOLD: dict[str, Any] = {
     "file_id": FILE_ID,
     "fence": 1,
@@ -319,6 +329,8 @@ SCHEMAS = BODIES | {
     "FileView": FILE,
     "FileDetailView": {**FILE, "history": history("alice", "REGISTERED", "STORING", "STORED")},
     "HoldView": HOLD,
+    "ChunkedUploadView": CHUNKED,
+    "CompletedUploadView": {**FILE, "file_path": None, "mtime": None, "if_changed": None, **UPLOAD},
     "FilesView": {"files": [FILE], "next_cursor": None},
     "DeliveryView": DELIVERY,
     "DeliveryDetailView": {**DELIVERY, "history": history(None, "QUEUED", "STREAMING", "COMMITTING", "DELIVERED")},

@@ -24,7 +24,9 @@ from tasks.runtime import Runtime
 from tasks.sending_chunks import HeldChunks, open_content, send_missing
 
 NEEDED_SECONDS = 86400.0  # complete parts are kept for at least this long once they are read
-USED_SECONDS = 3600.0  # how long parts are kept after they were joined: a client may join them to another file, too
+# How long parts are kept after they were joined, because a client may join them to another file, and how long those
+# that have arrived are kept at least while a file waits for others.
+USED_SECONDS = 3600.0
 
 
 async def join_parts(runtime: Runtime, file: File) -> None:
@@ -73,8 +75,10 @@ async def _complete_parts(runtime: Runtime, file: File) -> Sequence[File]:
     gone = [n for n, part_id in enumerate(ids, 1) if part_id not in found or not _is_there(found[part_id])]
     if gone:
         raise PartGone(f"Part {gone[0]} of {len(ids)} was ended, or has expired; upload the file again.")
-    missing = sum(not _is_complete(found[part_id]) for part_id in ids)
-    if missing:
+    complete = {part.id for part in found.values() if _is_complete(part)}
+    missing = sum(part_id not in complete for part_id in ids)
+    if missing:  # the parts that have not arrived expire if nobody goes on with them, so this does not go on for ever
+        await runtime.uploads.keep(complete, seconds=USED_SECONDS)
         raise PartsIncomplete(f"{missing} of {len(ids)} parts have not arrived; the file is joined when they have.")
     return [found[part_id] for part_id in ids]
 

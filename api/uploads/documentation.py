@@ -20,6 +20,7 @@ _BASE64 = "([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?"
 _PAIR = f"[A-Za-z0-9_-]+ {_BASE64}"
 _DIGEST = ":[A-Za-z0-9+/]{43}=:"
 _VERSION: JsonObject = {"const": "1.0.0"}
+_TRUTH: JsonObject = {"enum": ["?0", "?1"]}
 
 
 def _field(name: str, schema: JsonObject, description: str, *, example: str | None = None) -> JsonObject:
@@ -50,7 +51,17 @@ def _with_fields(status: int, fields: JsonObject, example: tuple[str, str]) -> J
     return {**described, "headers": {**described["headers"], **fields}, "content": content}
 
 
-_RESUMABLE = _needed(_field("Tus-Resumable", _VERSION, "The version of tus that the client speaks", example="1.0.0"))
+_RESUMABLE = _field("Tus-Resumable", _VERSION, "The version of tus that the client speaks", example="1.0.0")
+_COMPLETE = _field(
+    "Upload-Complete",
+    _TRUTH,
+    "Instead of Tus-Resumable, for Resumable Uploads for HTTP (draft 12): `?1` if the file ends with the body",
+)
+_CONTENT_DIGEST = _field(
+    "Content-Digest",
+    {"type": "string", "pattern": f"^sha-256={_DIGEST}$"},
+    "SHA-256 of this request's body (RFC 9530, draft 12). No byte counts before all of them are right.",
+)
 _LENGTH = _field("Upload-Length", _NUMBER, "Bytes of the whole file")
 _OFFSET = _needed(_field("Upload-Offset", _NUMBER, "The number of the body's first byte", example="0"))
 _CHECKSUM = _field(
@@ -85,18 +96,38 @@ _CHUNK_DIGESTS = _needed(
         example=":SZlwL3Sqsjt5ziFmTIgd4S8WAwwnXoLEfF5KOh6KRNU=:",
     )
 )
+_OF_DRAFT = (_COMPLETE, _CONTENT_DIGEST, *_OF_WHOLE)
+_DISPOSITION = _field("Content-Disposition", _TEXT, "`filename*` or `filename` names the file (RFC 6266, draft 12)")
+_NAME: JsonObject = {
+    "name": "name",
+    "in": "query",
+    "required": False,
+    "schema": _TEXT,
+    "description": "The file's name (draft 12)",
+}
+_TARGET: JsonObject = {
+    "name": "target",
+    "in": "query",
+    "required": False,
+    "schema": {"type": "array", "items": _TEXT, "maxItems": 16},
+    "description": "Deliver the file to this target; may be repeated (draft 12)",
+}
 _TUS_BODY = _body("application/offset+octet-stream")
+_PARTS = _body("application/offset+octet-stream", "application/partial-upload")
 _FORM = {
     "type": "object",
     "properties": {"sha256": {"type": "string", "pattern": "^[0-9a-fA-F]{64}$"}, "file": _BYTES},
     "required": ["file"],
 }
 
-CREATE: JsonObject = {"parameters": [_RESUMABLE, *_CREATE, _CHECKSUM], "requestBody": _TUS_BODY}
+CREATE: JsonObject = {
+    "parameters": [_RESUMABLE, *_CREATE, _CHECKSUM, *_OF_DRAFT, _DISPOSITION, _NAME, _TARGET],
+    "requestBody": _TUS_BODY,
+}
 LOOK: JsonObject = {"parameters": [_RESUMABLE]}
 APPEND: JsonObject = {
-    "parameters": [_RESUMABLE, _OFFSET, _LENGTH, _CHECKSUM],
-    "requestBody": {"required": True, **_TUS_BODY},
+    "parameters": [_RESUMABLE, _OFFSET, _LENGTH, _CHECKSUM, *_OF_DRAFT],
+    "requestBody": {"required": True, **_PARTS},
 }
 NAMED: JsonObject = {
     "parameters": [_CONTENT_RANGE, *_OF_WHOLE],
@@ -179,11 +210,27 @@ CHUNK_ELSEWHERE = _with_fields(
     {"Upload-Offset": {"schema": _NUMBER, "description": "Where to go on; also `expected_offset` in the body"}},
     (OffsetMismatch.code, "The upload has 8388608 bytes; go on from there."),
 )
-OFFERED = _answered("What tus clients can do here", _OFFERED, {"Tus-Max-Size": _NUMBER})
-CREATED = _answered("The upload has begun", {**_AT, "Location": _TEXT})
+_OF_FILE = dict.fromkeys(("Content-Location", "Repr-Digest", "ETag"), _TEXT)
+_DRAFT_AT = {"Upload-Offset": _NUMBER, "Upload-Complete": _TRUTH}
+_DRAFT_HEAD = {**_DRAFT_AT, "Upload-Limit": _TEXT}
+OFFERED = _answered(
+    "What clients can do here", _OFFERED, {"Tus-Max-Size": _NUMBER, "Accept-Patch": _TEXT, "Upload-Limit": _TEXT}
+)
+CREATED = _answered(
+    "The upload has begun, or the file is stored", {"Location": _TEXT}, {**_AT, **_DRAFT_HEAD, **_OF_FILE}
+)
 LOOKED_AT = _answered("The upload's offset", _AT, _OF_HEAD)
-APPENDED = _answered("All bytes up to Upload-Offset are durable", _AT)
-DELETED = _answered("The upload has ended, and its bytes are being deleted", _TUS)
+DRAFT_LOOKED_AT = _answered(
+    "The upload's offset (draft 12); Content-Location is the file of a complete upload",
+    _DRAFT_HEAD,
+    {"Upload-Length": _NUMBER, "Content-Location": _TEXT},
+)
+APPENDED = _answered("All bytes up to Upload-Offset are durable", {"Upload-Offset": _NUMBER}, {**_AT, **_DRAFT_AT})
+COMPLETED = _answered("The file is stored (draft 12)", {**_DRAFT_AT, "Location": _TEXT}, _OF_FILE)
+COMPLETED_FURTHER = _answered(
+    "All bytes are stored, and a worker reads them back (draft 12)", {**_DRAFT_AT, "Location": _TEXT}, _OF_FILE
+)
+DELETED = _answered("The upload has ended, and its bytes are being deleted", {}, _TUS)
 STORED: JsonObject = {
     "headers": {name: {"required": True, "schema": _TEXT} for name in ("Location", "Repr-Digest", "ETag")}
 }

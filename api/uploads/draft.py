@@ -26,7 +26,7 @@ from api.uploads.draft_request import Part, coming_bytes, destinations_of, name_
 from api.uploads.ending import discard, discard_if_lost
 from api.uploads.file_answer import file_address, file_answer
 from api.uploads.ordered import end_upload, require_door, settled
-from api.uploads.parts import LARGEST_BYTES, reserved_length, upload_of
+from api.uploads.parts import reserved_length, upload_of
 from api.uploads.states import has_all_bytes, refusal
 from api.uploads.tus_fields import Metadata
 from gridhaul.asgi.audit import audit
@@ -70,7 +70,7 @@ def is_meant_by(request: Request) -> bool:
 
 def capability_fields(service: Service, *, max_bytes: int | None) -> dict[str, str]:
     """Return the fields that say what clients of the draft can do here (section 4.1.4)."""
-    limits = limit_field(LARGEST_BYTES, max_bytes, max_age_seconds=service.uploads.lifetime_seconds)
+    limits = limit_field(max_bytes, max_age_seconds=service.uploads.lifetime_seconds)
     return {"Accept-Patch": PARTIAL, **limits}
 
 
@@ -85,7 +85,7 @@ def refused(request: Request, error: GridhaulError) -> Response:
     response = answer(request, error, **problem_members(request.headers, error))
     service: Service = request.app.state.service
     if isinstance(error, PayloadTooLarge):
-        response.headers.update(limit_field(LARGEST_BYTES, service.uploads.max_file_bytes))
+        response.headers.update(limit_field(service.uploads.max_file_bytes))
     elif isinstance(error, UnsupportedMediaType):
         response.headers["Accept-Patch"] = PARTIAL
     elif isinstance(error, UploadDigestMismatch):  # all bytes have arrived, and sending them again would change nothing
@@ -217,7 +217,7 @@ async def _append(
     except ChecksumMismatch:
         raise DigestMismatch("The bytes are not those of the digest, and were discarded; send them again.") from None
     if part.complete and length is not None and offset < length:
-        raise InconsistentLength(f"The upload has {length} bytes, and only {offset} have arrived; send the others.")
+        raise InconsistentLength(f"Only {offset} bytes of the upload have arrived; send the others.")
     return offset
 
 
@@ -226,7 +226,7 @@ def _refusal(request: Request, file: File, offset: int) -> GridhaulError:
     if not has_all_bytes(file):
         return refusal(file)
     if offset != file.length:
-        return OffsetMismatch(f"The upload has all its {file.length} bytes.", offset=file.length)
+        return OffsetMismatch("The upload has all its bytes.", offset=file.length)
     if coming_bytes(request) == 0:
         return UploadCompleted("The upload is complete already.")
     return InconsistentLength("The upload is complete, and takes no more bytes.")
@@ -246,4 +246,4 @@ async def _limits(service: Service, file: File) -> dict[str, str]:
     most = None if free is None else free + file.length
     receives = file.state is FileState.RECEIVING
     left = (upload_of(file).expires_at - datetime.now(UTC)).total_seconds() if receives else None
-    return limit_field(LARGEST_BYTES, service.uploads.max_file_bytes, most, max_age_seconds=left)
+    return limit_field(service.uploads.max_file_bytes, most, max_age_seconds=left)

@@ -63,10 +63,10 @@ def one_length(*named: int | None, end: int | None) -> int | None:
     """
     lengths = {length for length in named if length is not None}
     if len(lengths) > 1:
-        raise InconsistentLength(f"The lengths {sorted(lengths)} are named for one upload; it can have only one.")
+        raise InconsistentLength("Different lengths are named for one upload, and its length does not change.")
     length = next(iter(lengths), None)
     if length is not None and end is not None and end > length:
-        raise InconsistentLength(f"The upload has {length} bytes; the request would go beyond its end.")
+        raise InconsistentLength("More bytes are announced than the upload has left.")
     return length
 
 
@@ -83,9 +83,9 @@ def state_fields(*, offset: int, complete: bool) -> dict[str, str]:
 
 
 def limit_field(*most_bytes: int | None, max_age_seconds: float | None = None) -> dict[str, str]:
-    """Return Upload-Limit with the least of these limits; None: no limit."""
+    """Return Upload-Limit with the least of these limits in bytes; None: no limit but that of the field's numbers."""
     limits = Dictionary()
-    limits["max-size"] = Item(min(MOST, *(most for most in most_bytes if most is not None)))
+    limits["max-size"] = Item(min([MOST, *(most for most in most_bytes if most is not None)]))
     if max_age_seconds is not None:
         limits["max-age"] = Item(max(0, int(max_age_seconds)))
     return {"Upload-Limit": str(limits)}

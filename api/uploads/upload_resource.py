@@ -7,6 +7,7 @@ from fastapi import APIRouter, Path, Request, Response
 
 from api.auth import Preparing
 from api.dependencies import Service, ServiceDep, get_service
+from api.schemas import FileView
 from api.uploads import content_range, documentation, draft, tus
 from api.uploads.body import Unanswered
 from api.uploads.range_fields import ChunkedUploadView, CompletedUploadView
@@ -87,6 +88,10 @@ router = APIRouter(prefix="/uploads", tags=["uploads"], route_class=ResumableRou
 UploadId = Annotated[str, Path(pattern="^[0-9a-f]{56}$", description="The last part of the upload's address")]
 LOOKED = {**documented(404, 410), 409: documentation.MOVED_ON, 412: documentation.OTHER_VERSION}
 TAKEN = {**documented(400, 413, 415, 460, 507), **LOOKED}
+COMPLETED: dict[int | str, dict[str, Any]] = {
+    201: {"model": FileView, **documentation.COMPLETED},
+    202: {"model": FileView, **documentation.COMPLETED_FURTHER},
+}
 RANGES_TAKEN = {**documented(400, 404, 408, 410, 413, 415, 507), 409: documentation.CHUNK_ELSEWHERE}
 
 
@@ -167,7 +172,7 @@ async def complete(request: Request, upload_id: UploadId, caller: Preparing, ser
     "/{upload_id}",
     summary="Tell how much of an upload is stored",
     response_class=Response,
-    responses={200: documentation.LOOKED_AT, **LOOKED},
+    responses={200: documentation.LOOKED_AT, 204: documentation.DRAFT_LOOKED_AT, **LOOKED},
     openapi_extra=documentation.LOOK,
 )
 async def look(request: Request, upload_id: UploadId, caller: Preparing, service: ServiceDep) -> Response:
@@ -179,11 +184,14 @@ async def look(request: Request, upload_id: UploadId, caller: Preparing, service
     "/{upload_id}",
     status_code=204,
     summary="Send bytes of an upload",
-    responses={204: documentation.APPENDED, **TAKEN},
+    responses={204: documentation.APPENDED, **COMPLETED, **TAKEN},
     openapi_extra=documentation.APPEND,
 )
 async def append_body(request: Request, upload_id: UploadId, caller: Preparing, service: ServiceDep) -> Response:
-    """Append the body, from Upload-Offset on. The answer's Upload-Offset counts only bytes that are durable."""
+    """Append the body, from Upload-Offset on. The answer's Upload-Offset counts only bytes that are durable.
+
+    With `Upload-Complete: ?1` the file ends with the body, and the answer has its record.
+    """
     return await protocol_of(request).append_body(request, upload_id, caller, service)
 
 

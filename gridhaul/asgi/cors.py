@@ -39,13 +39,15 @@ TAKEN = (
     "Idempotency-Key",
     "Last-Event-ID",
     "Repr-Digest",
+    "Want-Digest",
     *CONDITIONS,
     *TUS_TAKEN,
     *DRAFT_TAKEN,
     *CHUNKS_TAKEN,
 )
-OF_CONTENT = ("Accept-Ranges", "Content-Disposition", "Content-Range", "Last-Modified")
-SHOWN = ("ETag", "Link", "Location", "Repr-Digest", "Retry-After", *OF_CONTENT, *TUS_SHOWN, *DRAFT_SHOWN)
+OF_CONTENT = ("Accept-Ranges", "Content-Disposition", "Content-Range", "Digest", "Last-Modified")
+# jQuery File Upload goes on where the field Range of an answer ends.
+SHOWN = ("ETag", "Link", "Location", "Range", "Repr-Digest", "Retry-After", *OF_CONTENT, *TUS_SHOWN, *DRAFT_SHOWN)
 
 
 class Cors:

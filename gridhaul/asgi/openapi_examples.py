@@ -46,9 +46,9 @@ def _show_schemas(document: JsonObject, examples: Mapping[str, JsonObject]) -> N
     for name, example in examples.items():
         document["components"]["schemas"][name]["examples"] = [example]
     for operation in _operations(document):
-        form = operation.get("requestBody", {}).get("content", {}).get(FORM)
-        if form:
-            _show_fields(document["components"]["schemas"][form["schema"]["$ref"].rpartition("/")[2]])
+        form = operation.get("requestBody", {}).get("content", {}).get(FORM, {}).get("schema", {})
+        if "$ref" in form:
+            _show_fields(document["components"]["schemas"][form["$ref"].rpartition("/")[2]])
 
 
 def _show_fields(form: JsonObject) -> None:

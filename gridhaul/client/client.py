@@ -5,7 +5,6 @@ import time
 import uuid
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
-from datetime import datetime
 from types import TracebackType
 from typing import Self, cast
 
@@ -15,15 +14,13 @@ from gridhaul.client.connection import Connection, RetryBudget
 from gridhaul.client.downloads import Downloads
 from gridhaul.client.errors import ClientError
 from gridhaul.client.filters import NO_FILTERS, ListFilters
-from gridhaul.client.polling import LONGEST_SECONDS, LONGEST_WAITING_SECONDS, Pauses
+from gridhaul.client.following import Following
+from gridhaul.client.polling import Pauses
 from gridhaul.client.records import CHECK_OVER, CheckOrder, CheckRecord, DeliveryRecord, FileRecord
 from gridhaul.client.uploads import Uploads
 from gridhaul.transfer.model import IfExists
 from gridhaul.transfer.origins import IfChanged
 from gridhaul.transfer.states import Action
-
-FILE_OVER = frozenset({"FAILED", "CANCELLED", "EXPIRED", "DELETED"})
-DELIVERY_OVER = frozenset({"DELIVERED", "FAILED", "CANCELLED"})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,35 +42,7 @@ class Order:
     further: tuple[DeliverTo, ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Transfer:
-    """A file and its delivery at one moment; the delivery exists once the file is stored.
-
-    `seen_at` is that moment by the server's clock, or None if the server did not say it.
-    """
-
-    file: FileRecord
-    delivery: DeliveryRecord | None
-    seen_at: datetime | None
-
-    @property
-    def current(self) -> FileRecord | DeliveryRecord:
-        """Return the record that changes now: the delivery once it exists, else the file."""
-        return self.delivery or self.file
-
-    @property
-    def state(self) -> str:
-        return self.current["state"]
-
-    @property
-    def over(self) -> bool:
-        """Return whether the transfer has ended: nothing but a new request can change its record."""
-        if self.delivery:
-            return self.delivery["state"] in DELIVERY_OVER
-        return self.file["state"] in FILE_OVER
-
-
-class Client:
+class Client(Following):
     """A client of the api, used as a context manager.
 
     `batches`, `downloads`, `uploads`, `accounts` and `keys` hold the requests about these.
@@ -99,7 +68,7 @@ class Client:
         keys, and some changes of accounts. Raises ValueError if the URL or the token is malformed.
         """
         budget = RetryBudget(seconds=patience_seconds, on_retry=on_retry)
-        self._connection = Connection(url, token, budget, tls=tls)
+        super().__init__(Connection(url, token, budget, tls=tls))
         self.batches = Batches(self._connection)
         self.downloads = Downloads(self._connection)
         self.uploads = Uploads(self._connection)
@@ -121,16 +90,6 @@ class Client:
         body = {"file_path": order.path, "deliver_to": deliver_to, "if_changed": order.if_changed.value}
         headers = {"Idempotency-Key": str(uuid.uuid4())}
         return cast(FileRecord, self._connection.post("/upload/prepare", body, headers=headers))
-
-    def file(self, file_id: str) -> FileRecord:
-        return cast(FileRecord, self._connection.get(f"/files/{file_id}"))
-
-    def deliveries(self, file_id: str) -> list[DeliveryRecord]:
-        """Return the file's deliveries, oldest first."""
-        return cast(list[DeliveryRecord], self._connection.get(f"/files/{file_id}/deliveries")["deliveries"])
-
-    def delivery(self, delivery_id: str) -> DeliveryRecord:
-        return cast(DeliveryRecord, self._connection.get(f"/deliveries/{delivery_id}"))
 
     def files(self, *, states: Collection[str], limit: int, filters: ListFilters = NO_FILTERS) -> list[FileRecord]:
         """Return the first files of the list in one of the states, up to `limit`; no states mean every state."""
@@ -171,49 +130,6 @@ class Client:
         path = f"/upload/{file['file_id']}/finalize"
         return cast(DeliveryRecord, self._connection.post(path, _wanted(destination), headers=headers))
 
-    def follow(self, file_id: str, target: str) -> Iterator[Transfer]:
-        """Yield the file, and its delivery to `target` once that exists, until the transfer is over."""
-        pauses = Pauses()
-        while True:
-            transfer = self._look(file_id, target)
-            if transfer.delivery:
-                yield from self._follow_from(transfer, transfer.delivery)
-                return
-            yield transfer
-            if transfer.over:
-                return
-            time.sleep(_pause(pauses, transfer))
-
-    def follow_storing(self, file: FileRecord) -> Iterator[Transfer]:
-        """Yield the file from its record on, until it is STORED or will never be."""
-        pauses, transfer = Pauses(), self._transfer(file, None)
-        yield transfer
-        while transfer.state != "STORED" and not transfer.over:
-            time.sleep(_pause(pauses, transfer))
-            transfer = self._transfer(self.file(file["file_id"]), None)
-            yield transfer
-
-    def follow_delivery(self, file: FileRecord, delivery: DeliveryRecord) -> Iterator[Transfer]:
-        """Yield the file's delivery from its record on, until the delivery is over."""
-        return self._follow_from(self._transfer(file, delivery), delivery)
-
-    def _follow_from(self, transfer: Transfer, delivery: DeliveryRecord) -> Iterator[Transfer]:
-        pauses = Pauses()
-        yield transfer
-        while not transfer.over:
-            time.sleep(_pause(pauses, transfer))
-            transfer = self._transfer(transfer.file, self.delivery(delivery["delivery_id"]))
-            yield transfer
-
-    def _look(self, file_id: str, target: str) -> Transfer:
-        """Return the file and its delivery to the target, which exists only once the file is stored."""
-        file = self.file(file_id)
-        deliveries = self.deliveries(file_id) if file["state"] == "STORED" else []
-        return self._transfer(file, next((one for one in deliveries if one["target"] == target), None))
-
-    def _transfer(self, file: FileRecord, delivery: DeliveryRecord | None) -> Transfer:
-        return Transfer(file=file, delivery=delivery, seen_at=self._connection.answered_at)
-
     def start_check(self, order: CheckOrder) -> CheckRecord:
         """Start the check, unless an equal check is open. Return the new or the open check."""
         wanted = {"kind": order.kind, "mode": order.mode, "id": order.record_id, "read_targets": order.read_targets}
@@ -240,11 +156,6 @@ class Client:
             if check["state"] in CHECK_OVER:
                 return
             time.sleep(pauses.after(f"{check['state']} {check['stage']}"))
-
-
-def _pause(pauses: Pauses, transfer: Transfer) -> float:
-    waits = transfer.current["next_attempt_at"] is not None
-    return pauses.after(transfer.state, longest_seconds=LONGEST_WAITING_SECONDS if waits else LONGEST_SECONDS)
 
 
 def _wanted(destination: DeliverTo) -> dict[str, str]:

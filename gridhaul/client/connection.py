@@ -25,6 +25,7 @@ TRY_AGAIN = frozenset({429, 502, 503, 504})
 PAGE_MOST = 1000  # the api returns no more records in one page
 BLOCK_BYTES = 1 << 18
 TEXT = {"Accept": "text/plain"}
+EVENTS = {"Accept": "text/event-stream"}
 _TIMEOUT = httpx2.Timeout(connect=5.0, read=15.0, write=15.0, pool=15.0)
 _BACKOFF = wait_exponential_jitter(multiplier=0.2, max=5.0, jitter=0.2)
 _NEVER_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
@@ -158,6 +159,24 @@ class Connection:
         Between two attempts, `pause` gets the seconds to wait.
         """
         self._retrying(can_retry).copy(sleep=pause)(self._receive, path, headers, take)
+
+    def events(self, path: str, *, silence_seconds: float) -> Iterator[httpx2.ServerSentEvent]:
+        """Yield the events of a stream until it ends. Raises ApiUnreachable if it says nothing for so long, or is lost.
+
+        Nothing is retried: a caller that missed events has to look itself.
+        """
+        timeout = httpx2.Timeout(silence_seconds, connect=_TIMEOUT.connect)
+        request = self._http.build_request("GET", path, headers=EVENTS, timeout=timeout)
+        try:
+            response = self._http.send(request, stream=True)
+            with closing(response):
+                if not response.is_success:
+                    response.read()
+                    raise _refusal(response)
+                self._answered_at = date_of(response.headers)
+                yield from httpx2.EventSource(response)
+        except httpx2.RequestError as error:
+            raise _unanswered(request, error) from error
 
     def exchange(
         self,

@@ -1,4 +1,4 @@
-"""A client of streams of events, for the api within the test's own event loop: it speaks HTTP over a real connection."""
+"""A client of streams of events, for the api within the test's own event loop; it speaks HTTP over real connections."""
 
 import asyncio
 import json

@@ -17,19 +17,24 @@ PREFLIGHT = {
 }
 OF_THE_STANDARD = {"accept", "accept-language", "content-language", "content-type"}  # which any page may send
 TUS = {"tus-resumable", "upload-defer-length", "upload-length", "upload-metadata", "upload-offset"}
+DRAFT = {"upload-complete", "upload-draft-interop-version"}
 TAKEN = {
     *OF_THE_STANDARD,
-    *("authorization", "idempotency-key", "content-sha256", "repr-digest"),
+    *("authorization", "idempotency-key", "content-sha256", "last-event-id", "repr-digest", "want-digest"),
     *("if-match", "if-modified-since", "if-none-match", "if-range", "if-unmodified-since", "range"),
     *TUS,
-    *("upload-checksum", "x-http-method-override", "x-request-id"),
+    *("upload-checksum", "upload-concat", "x-http-method-override", "x-request-id"),
+    *DRAFT,
+    *("content-digest", "content-disposition"),
     *("chunk-digests", "content-range", "lease-fence"),
 }
 SHOWN = {
-    *("etag", "link", "location", "repr-digest", "retry-after"),
-    *("accept-ranges", "content-disposition", "content-range", "last-modified"),
+    *("etag", "link", "location", "range", "repr-digest", "retry-after"),
+    *("accept-ranges", "content-disposition", "content-range", "digest", "last-modified"),
     *TUS,
-    *("tus-checksum-algorithm", "tus-extension", "tus-max-size", "tus-version", "upload-expires"),
+    *("tus-checksum-algorithm", "tus-extension", "tus-max-size", "tus-version", "upload-concat", "upload-expires"),
+    *DRAFT,
+    "upload-limit",
 }
 
 

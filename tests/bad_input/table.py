@@ -64,6 +64,10 @@ class Row(Enum):
         "tus: no `Tus-Resumable` · wrong offset · length given and deferred · metadata not base64 · beyond the end",
         "412 · 409 · 400 · 400 · 413",
     )
+    DRAFT = (
+        "draft 12: no `Upload-Complete` · wrong offset · lengths that differ, beyond the end, complete · other digest",
+        "400 · 409 · 400 · 422",
+    )
     FORM = "form: no boundary, cut off, 101 fields, a part's header of 20 KiB", "400"
     LIMITS = "over the rate, too many open files of one owner · quota used up", "429 with `Retry-After` · 507"
     LATE = "cancel of a finished delivery · state change with an old `If-Match`", "409 · 412"

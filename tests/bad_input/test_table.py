@@ -32,7 +32,7 @@ def marks_of(marked: object) -> Sequence[pytest.Mark]:
 
 def test_every_row_is_tried() -> None:
     assert set(tried()) == set(Row)
-    assert len(Row) == 28
+    assert len(Row) == 29
 
 
 def test_what_is_waited_for_is_not_there_yet(system: System) -> None:

@@ -24,6 +24,8 @@ HEADERS = {
     "no token": "Bearer",
     "another scheme": "Basic dXNlcjpwYXNzd29yZA==",
     "malformed": "Bearer nonsense-nonsense",
+    "no token of the old scheme": "JWT",
+    "malformed, old scheme": "JWT nonsense-nonsense",
     "three empty parts": "Bearer ..",
     "no base64": "Bearer äöü.äöü.äöü",
     "5,000 bytes": "Bearer " + "x" * 5000,

@@ -67,6 +67,34 @@ class Ordered:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Ranged:
+    """An upload with Content-Range of `LENGTH` bytes, of which `STORED` are stored."""
+
+    http: httpx2.Client
+    path: str
+
+    @classmethod
+    def begin(cls, http: httpx2.Client, length: object = LENGTH) -> "Ranged":
+        fields = {"Content-Range": f"bytes 0-{len(STORED) - 1}/{length}"}
+        return cls(http=http, path=path_of(http.put("/uploads?filename=run42.h5", content=STORED, headers=fields)))
+
+    @property
+    def file_id(self) -> str:
+        return self.path.rpartition("/")[2][:24]
+
+    @property
+    def offset(self) -> int:
+        return int(self.http.put(self.path, headers={"Content-Range": "bytes */*"}).json()["offset"])
+
+    def put(self, content_range: str = "bytes 5-9/10", data: bytes = b"more!", **fields: str) -> httpx2.Response:
+        """Send the next bytes, or others."""
+        return self.http.put(self.path, content=data, headers={"Content-Range": content_range, **fields})
+
+    def complete(self, **digests: str) -> httpx2.Response:
+        return self.http.post(self.path, data=digests)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Unordered:
     """An upload of chunks in any order, which this client holds."""
 

@@ -1,10 +1,12 @@
 """A real HTTP server that plays the answers of a test's script, and keeps the requests that it received."""
 
+import asyncio
+import json
 import socket
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -12,7 +14,7 @@ from typing import Any
 
 import uvicorn
 from fastapi import FastAPI, Request, Response
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, StreamingResponse
 
 FILE_ID = "6740c0ffee0123456789abcd"
 DELIVERY_ID = "6740c0ffee0123456789dddd"
@@ -30,6 +32,21 @@ class Answer:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Events:
+    """An answer with a stream of events, each with its name and its data."""
+
+    told: Sequence[tuple[str, dict[str, Any]]]
+    goes_on: bool = False  # True: the stream stays open after the events, until the client closes it
+
+    async def text(self, request: Request) -> AsyncIterator[str]:
+        yield "retry: 1000\n\n"
+        for name, record in self.told:
+            yield f"event: {name}\ndata: {json.dumps(record)}\n\n"
+        while self.goes_on and not await request.is_disconnected():  # noqa: ASYNC110 - no event tells of it
+            await asyncio.sleep(0.01)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Heard:
     at: float
     call: str  # method and path, such as `GET /files/…`
@@ -43,7 +60,7 @@ class ScriptedApi:
     def __init__(self, port: int) -> None:
         self.url = f"http://127.0.0.1:{port}"
         self.heard: list[Heard] = []
-        self._answers: dict[str, list[Answer]] = defaultdict(list)
+        self._answers: dict[str, list[Answer | Events]] = defaultdict(list)
         self._events: dict[str, Callable[[], None]] = {}
         self._heard_one = threading.Condition()
 
@@ -52,8 +69,8 @@ class ScriptedApi:
         self._answers.clear()
         self._events.clear()
 
-    def script(self, call: str, *answers: Answer | dict[str, Any]) -> None:
-        self._answers[call] += [a if isinstance(a, Answer) else Answer(body=a) for a in answers]
+    def script(self, call: str, *answers: Answer | Events | dict[str, Any]) -> None:
+        self._answers[call] += [Answer(body=a) if isinstance(a, dict) else a for a in answers]
 
     def on(self, call: str, happen: Callable[[], None]) -> None:
         """Let something happen before each answer to the call."""
@@ -81,6 +98,8 @@ class ScriptedApi:
         self._events.get(call, lambda: None)()
         left = self._answers[call]
         answer = left.pop(0) if len(left) > 1 else left[0] if left else problem(404, "not_found", "There is none.")
+        if isinstance(answer, Events):
+            return StreamingResponse(answer.text(request), media_type="text/event-stream")
         if answer.status == HTTPStatus.NO_CONTENT:
             return Response(status_code=answer.status)
         return JSONResponse(answer.body, answer.status, dict(answer.headers))
@@ -208,4 +227,5 @@ def deliveries(*records: dict[str, Any]) -> dict[str, Any]:
 PREPARE = "POST /upload/prepare"
 THE_FILE = f"GET /files/{FILE_ID}"
 ITS_DELIVERIES = f"GET /files/{FILE_ID}/deliveries"
+ITS_EVENTS = f"GET /files/{FILE_ID}/events"
 THE_DELIVERY = f"GET /deliveries/{DELIVERY_ID}"

@@ -5,10 +5,13 @@ or gone in the end, and the quota is right.
 """
 
 import asyncio
+import hashlib
 from dataclasses import replace
 
 import pytest
 
+from api.named_digest import NamedDigests
+from api.uploads.parts import upload_of
 from gridhaul.transfer.chunking import CHUNK_BYTES
 from gridhaul.transfer.model import RecordId
 from gridhaul.transfer.origins import Door, Upload
@@ -24,6 +27,7 @@ from tests.faults.uploading import Client, ends, stalls
 AWAY_SECONDS = LEASE_SECONDS + 10
 FEWEST_CALLS = 12
 DATA = some_bytes(2 * CHUNK_BYTES + 5)
+MD5 = hashlib.md5(DATA).hexdigest()  # noqa: S324
 FIRST, SECOND = 7, CHUNK_BYTES + 3  # bytes of the first two requests: both end with an open tail
 TAKEN_OVER_WITHIN_SECONDS = 120.0
 CASE = Case(data=DATA)
@@ -113,6 +117,26 @@ async def _gone_after_the_last_byte(system: TwinSystem) -> None:
     await assert_delivered(system, file_id)
 
 
+def _completed(*, by_process: int) -> Story:
+    """Return a story of a client of Content-Range. Only the first process knows the digest of the bytes."""
+
+    async def story(system: TwinSystem) -> None:
+        client = await Client.begin(system, DATA, known_length=False)
+        upload = Upload(door=Door.RANGES, length_deferred=True, began_without_length=True)
+        file_id = await client.register(upload, 0, key="k", deliver=True)
+        await client.send(0, file_id, offset=0, body=ends(DATA, at=SECOND), names_length=False)
+        while (offset := await client.offset(0, file_id)) < len(DATA):
+            await client.send(0, file_id, offset=offset, body=ends(DATA[offset:], at=len(DATA)), names_length=False)
+        while await _is_receiving(client, file_id):
+            await client.complete(by_process, file_id, NamedDigests(md5=MD5))
+        await client.leave()
+        await _at_rest(system)
+        await assert_delivered(system, file_id)
+        assert upload_of(await system.file(file_id)).md5 == MD5
+
+    return story
+
+
 async def _joined(system: TwinSystem) -> None:
     """Send two parts, name the length of the second one last, and join them. The parts expire once they were used."""
     client = await Client.begin(system, DATA, known_length=True)
@@ -187,6 +211,8 @@ STORIES: dict[str, Story] = {
     "length-last": _length_last,
     "gone-after-the-last-byte": _gone_after_the_last_byte,
     "joined": _joined,
+    "completed": _completed(by_process=0),
+    "completed-elsewhere": _completed(by_process=1),
     "abandoned": _abandoned,
     "cancelled": _cancelled,
 }

@@ -8,7 +8,8 @@ from typing import Any, TypeVar
 
 from starlette.requests import ClientDisconnect
 
-from api.uploads.appending import append, finish_received
+from api.named_digest import NamedDigests
+from api.uploads.appending import append, complete, finish_received
 from api.uploads.holding import Holdings
 from api.uploads.memory import UploadMemory
 from api.uploads.parallel_digests import ParallelDigests
@@ -193,6 +194,16 @@ class Client:
         with suppress(OffsetMismatch):
             answer = await self.ask(process, sent)
             self.acknowledged = max(self.acknowledged, answer or 0)
+
+    async def complete(self, process: int, file_id: RecordId, named: NamedDigests) -> None:
+        """Ask for the completion of an upload all of whose bytes are stored."""
+
+        async def completed(parts: UploadParts) -> None:
+            file = await _file(parts, file_id)
+            if file.state is FileState.RECEIVING:
+                await complete(parts, file, named)
+
+        await self.ask(process, completed)
 
     async def leave(self) -> None:
         """End the processes, which take the client's connections with them."""

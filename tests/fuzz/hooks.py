@@ -14,7 +14,7 @@ from schemathesis.core.failures import Failure
 from schemathesis.openapi.checks import RejectedPositiveData
 from schemathesis.transport.serialization import Binary
 
-from gridhaul.outgoing.headers import write_chunk_digests
+from gridhaul.outgoing.headers import write_chunk_digests, write_repr_digest
 from gridhaul.transfer.digest import chunk_digest
 from tests.fuzz.words import MIB, SEALED, Words
 
@@ -25,6 +25,8 @@ SHAPE = "The request is not as the documentation says"
 NOT_MADE = (
     "Repr-Digest must be",
     "sha-256 in Repr-Digest must be",
+    "sha-256 in Content-Digest must be",  # only as many bytes as the digest has
+    "Upload-Complete must be",  # only if the body is of its media type
     "Give Upload-Length, or Upload-Defer-Length",  # one of two fields
     "Upload-Metadata ",  # UTF-8 within base64; no key twice
     "The digest in Upload-Checksum",  # the length belongs to the algorithm
@@ -41,6 +43,7 @@ BEYOND_A_SCHEMA = {
     "content_differs": "the digest of the stored bytes and the time of their seal",
     "digest_mismatch": "the bytes that are stored or sent",
     "digest_required": "the request needs one of two headers",
+    "inconsistent_length": "the lengths that were named before, and the bytes that are sent",
     "idempotency_conflict": "the earlier request with the same key",
     "invalid_value": "an id with a kind of check that takes none, or a name with '..' in it",
     "length_mismatch": "the length of a content",
@@ -52,14 +55,17 @@ BEYOND_A_SCHEMA = {
     "range_not_satisfiable": "the length of a content",
     "target_unknown": "the configured targets",
     "unsupported_media_type": "the method that is meant, and whether there is a body",
+    "upload_completed": "the state of an upload",
     "upload_digest_mismatch": "the bytes that are sent",
     "upload_gone": "the state of an upload",
 }
 
+PARTIAL = "application/partial-upload"
 AnyCase: TypeAlias = "Case[Any]"
 words = Words.from_environment()
 answers: Counter[str] = Counter()
-schemathesis.serializer.alias("application/offset+octet-stream", "application/octet-stream")
+for part in ("application/offset+octet-stream", PARTIAL):
+    schemathesis.serializer.alias(part, "application/octet-stream")
 
 
 @schemathesis.hook
@@ -73,8 +79,8 @@ def before_call(context: HookContext, case: AnyCase, kwargs: dict[str, Any]) -> 
                 case.path_parameters["upload_id"], case.headers["Lease-Fence"] = words.held_id, "1"
         elif words.bundle and len(case.body.data) % 2:
             case.body = Binary(words.bundle.encode())
-    if "Tus-Resumable" in case.headers and _well_formed(case):
-        _make_possible(case)
+    if case.path.startswith("/uploads") and _well_formed(case):
+        _speak_one_protocol(case)
 
 
 @schemathesis.hook
@@ -114,6 +120,32 @@ def _send_segment(case: AnyCase, made_up: bytes) -> None:
     segment = fitting if len(made_up) % 2 else made_up
     case.body = Binary(segment)
     case.headers["Chunk-Digests"] = write_chunk_digests([chunk_digest(segment)])
+
+
+def _speak_one_protocol(case: AnyCase) -> None:
+    """Leave the fields of tus or those of the draft. A PATCH has the ones that its body's media type asks for."""
+    if case.method == "PATCH":
+        ours = "Upload-Complete" if case.media_type == PARTIAL else "Tus-Resumable"
+        case.headers.setdefault(ours, {"Upload-Complete": "?1", "Tus-Resumable": "1.0.0"}[ours])
+    elif {"Upload-Complete", "Tus-Resumable"} <= case.headers.keys():
+        ours = "Upload-Complete" if case.headers["Upload-Complete"] == "?1" else "Tus-Resumable"
+    else:
+        ours = next(iter({"Upload-Complete", "Tus-Resumable"} & case.headers.keys()), "")
+    if ours == "Tus-Resumable":
+        case.headers.pop("Upload-Complete", None)
+        _make_possible(case)
+    elif ours == "Upload-Complete":
+        case.headers.pop("Tus-Resumable", None)
+        _name_right_digests(case)
+
+
+def _name_right_digests(case: AnyCase) -> None:
+    """Name the digest of the body in a field of the draft, and no digest of the file."""
+    data = case.body.data if isinstance(case.body, Binary) else b""
+    if "Content-Digest" in case.headers:
+        case.headers["Content-Digest"] = write_repr_digest(hashlib.sha256(data).hexdigest())
+    for name in ("Repr-Digest", "Content-SHA256", "Upload-Length"):
+        case.headers.pop(name, None)
 
 
 def _make_possible(case: AnyCase) -> None:

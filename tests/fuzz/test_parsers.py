@@ -11,9 +11,11 @@ from typing import TypeVar
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from api.uploads.draft_fields import MOST, truth_in, whole_number_in
 from gridhaul.chunk_service_client.bundle_table import read_table, write_table
 from gridhaul.outgoing.headers import (
     read_chunk_digests,
+    read_filename,
     read_repr_digest,
     retry_after_seconds,
     write_chunk_digests,
@@ -245,6 +247,27 @@ def test_accepted_chunk_digests_are_digests(header: str) -> None:
         assert read
         assert {len(digest) for digest in read} == {DIGEST_BYTES}
         assert read_chunk_digests(write_chunk_digests(read)) == read
+
+
+ITEMS = ("?1", "?0", "0", "5", "9" * 15, "-", ".", ";", "a", "=", '"', "*=", "UTF-8''", "%e4", "\\", " ", ", ", "\xe4")
+fields = st.one_of(headers, st.lists(st.sampled_from(ITEMS) | scrap_of_text, max_size=6).map("".join))
+
+
+@FUZZ
+@given(fields)
+def test_field_of_the_draft_is_a_number_or_a_truth_or_ignored(field: str) -> None:
+    number, truth = whole_number_in(field), truth_in(field)
+    assert number is None or truth is None
+    assert number is None or 0 <= number <= MOST
+    if number is not None or truth is not None:
+        assert field.partition(";")[0].strip(" ").removeprefix("?").removeprefix("-").isdigit()
+
+
+@FUZZ
+@given(fields.map("inline; filename{}".format) | fields)
+def test_file_name_is_read_from_any_field(field: str) -> None:
+    name = read_filename(field)
+    assert name is None or ";" in field
 
 
 @FUZZ

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.clients.content_range import ContentRangeClient
 from tests.clients.programs import Client, aiotus_client, curl, resumable_upload, tus_js, tus_js_5, tuspy, uppy
 from tests.journeys.operator import MIB, Operator, make_file, sha256_of
 from tests.servers.cutting import cutting
@@ -30,6 +31,9 @@ CLIENTS: dict[str, Client] = {
     "resumable-upload, three parts at once, with checksums": resumable_upload(parallel=3, checksum="sha256"),
     "aiotus": aiotus_client(chunksize=1_000_000),  # more in one request blocks its event loop, as aiohttp warns
     "curl": curl(),
+    "Content-Range, 5 MB each": ContentRangeClient(chunk_bytes=5_000_000, as_form=False),
+    "Content-Range, 5 MB each in a form": ContentRangeClient(chunk_bytes=5_000_000, as_form=True, scheme="JWT"),
+    "Content-Range, all the rest in a form": ContentRangeClient(chunk_bytes=LENGTH, as_form=True),
 }
 
 

@@ -17,6 +17,13 @@ from tests.servers.nginx import nginx_as_documented
 
 PAGE = PROJECT / "docs" / "uploads.md"
 SESSION_SECONDS = 120
+ANSWERS = {  # the files in which the sessions keep answers, and the names of the files that these answers are about
+    "stored.json": "lab/run42.h5",
+    "continued.json": "broken",
+    "raw.json": "raw.h5",
+    "draft.json": "draft.h5",
+    "at-once.json": "at-once.h5",
+}
 
 
 def blocks(language: str) -> list[str]:
@@ -56,9 +63,9 @@ def _run(command: list[str], directory: Path, environment: dict[str, str]) -> No
 def _require_all_stored(operator: Operator, directory: Path, *, tus_uploads: int) -> None:
     """Require that every file which the sessions made has the bytes of `run42.h5`."""
     sha256 = sha256_of(directory / "run42.h5")
-    answers = [json.loads((directory / name).read_text()) for name in ("stored.json", "continued.json", "raw.json")]
+    answers = [json.loads((directory / name).read_text()) for name in ANSWERS]
     answers += json.loads((directory / "two.json").read_text())["files"]
-    assert [one["name"] for one in answers] == ["lab/run42.h5", "broken", "raw.h5", "run42.h5", "second.h5"]
+    assert [one["name"] for one in answers] == [*ANSWERS.values(), "run42.h5", "second.h5"]
     assert {operator.stored(one["file_id"])["digests"]["sha-256"] for one in answers} == {sha256}
     newest = operator.http.get("/files", params={"limit": 100}).json()["files"]
     same = [file for file in newest if file["digests"].get("sha-256") == sha256]

@@ -8,6 +8,8 @@ import pytest
 
 from gridhaul.outgoing.headers import (
     read_chunk_digests,
+    read_content_digest,
+    read_filename,
     read_http_date,
     read_repr_digest,
     retry_after_seconds,
@@ -153,3 +155,45 @@ def test_obsolete_digest_is_wanted_if_sha256_is_named_with_a_weight(header: str,
 
 def test_obsolete_digest_is_in_base64() -> None:
     assert write_digest(DIGEST.hex()) == f"SHA-256={B64}"
+
+
+@pytest.mark.parametrize(
+    ("header", "name"),
+    [
+        ("inline; filename=run42.h5", "run42.h5"),
+        ('inline; filename="run 42.h5"', "run 42.h5"),
+        ('attachment;FileName = "a;b=c"', "a;b=c"),
+        (r'inline; filename="a\"b\\c"', r'a"b\c'),
+        ("inline; filename=\"EURO rates\"; filename*=utf-8''%e2%82%ac%20rates", "\N{EURO SIGN} rates"),
+        ("inline; filename*=ISO-8859-1'en'%A3%20rates; filename=x", "\N{POUND SIGN} rates"),
+        ("inline; filename*=UTF-8''%ff; filename=plain", "plain"),
+        ("inline; filename*=UTF-16''a; filename=plain", "plain"),
+        ("inline; filename*=nonsense; filename=plain", "plain"),
+        ("inline; filename*=UTF-8''%ff", None),
+        ("inline; filename=\"a; filename*=UTF-8''b\"", "a; filename*=UTF-8''b"),
+        ("inline; filename=one; filename=two", "one"),
+        ('inline; filename="\u00c3\u00a4"', "ä"),  # UTF-8, as programs send it
+        ('inline; filename="\u00e4"', "ä"),  # ISO-8859-1, as the RFC says
+        ('inline; filename="not closed', ""),
+        ("inline; name=x", None),
+        ("inline", None),
+        ("", None),
+    ],
+)
+def test_file_name_is_read_as_programs_send_it(header: str, name: str | None) -> None:
+    assert read_filename(header) == name
+
+
+@pytest.mark.parametrize(
+    "name", ["run42.h5", "2026/run 42.h5", "Größe.txt", 'a"b\\c%41', "a;b=c'd", "\N{GRINNING FACE}"]
+)
+def test_name_of_an_attachment_is_read_back(name: str) -> None:
+    assert read_filename(write_attachment(name)) == name.rsplit("/", 1)[-1]
+
+
+def test_digest_of_a_content_is_read_as_that_of_a_file() -> None:
+    header = f"sha-512=:AAAA:, sha-256=:{B64}:"
+    assert read_content_digest(header) == read_repr_digest(header) == DIGEST.hex()
+    assert read_content_digest("sha-512=:AAAA:") is None
+    with pytest.raises(Malformed, match="Content-Digest"):
+        read_content_digest("sha-256=:AAAA:")

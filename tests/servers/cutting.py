@@ -72,7 +72,7 @@ async def _relayed(relay: Relay, client: asyncio.StreamReader, to_client: asynci
     """Relay both directions of one connection until one side ends it, or it is cut."""
     try:
         server, to_server = await asyncio.open_connection(*relay.upstream)
-    except OSError:
+    except (OSError, asyncio.CancelledError):
         to_client.transport.abort()
         return
     ways = [asyncio.create_task(_up(relay, client, to_server)), asyncio.create_task(_down(server, to_client))]
@@ -83,9 +83,9 @@ async def _relayed(relay: Relay, client: asyncio.StreamReader, to_client: asynci
     finally:
         for way in ways:
             way.cancel()
-        await asyncio.wait(ways)
-        for writer in (to_client, to_server):
+        for writer in (to_client, to_server):  # before the wait, which ends early if the relay stops meanwhile
             writer.transport.abort()
+        await asyncio.wait(ways)
 
 
 async def _up(relay: Relay, client: asyncio.StreamReader, to_server: asyncio.StreamWriter) -> None:
