@@ -22,7 +22,7 @@ TOO_SLOW = "The client reads too slowly."
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Sight:
-    """What a listener sees: one file with its deliveries, all records of an account, or those of every account."""
+    """The records that a listener sees: a file with its deliveries, all of an account, or those of every account."""
 
     owner: str | None  # None: every account
     file_id: RecordId | None = None  # of the owner

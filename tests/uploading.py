@@ -4,7 +4,7 @@ import base64
 import json
 import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from http.client import HTTPConnection, HTTPException, HTTPResponse
 
 PIECE_BYTES = 64 << 10
@@ -72,10 +72,7 @@ class Upload:
         """Begin the upload."""
         values = {"filename": name, **(metadata or {})}
         pairs = ",".join(f"{key} {base64.b64encode(value.encode()).decode()}" for key, value in values.items())
-        fields = {**TUS, "Upload-Length": str(len(self.data)), "Upload-Metadata": pairs}
-        answer = self.line.ask("POST", "/uploads", fields)
-        assert answer.status == 201, answer.status
-        self.path = "/" + answer.headers["Location"].split("/", 3)[3]
+        self._create({**TUS, "Upload-Length": str(len(self.data)), "Upload-Metadata": pairs})
 
     def offset(self) -> int:
         """Ask for the offset, once. It must not be below what was acknowledged before."""
@@ -107,6 +104,11 @@ class Upload:
                     raise
                 time.sleep(BETWEEN_SECONDS)
 
+    def _create(self, fields: Mapping[str, str]) -> None:
+        answer = self.line.ask("POST", "/uploads", fields)
+        assert answer.status == 201, answer.status
+        self.path = "/" + answer.headers["Location"].split("/", 3)[3]
+
     def _send_from(self, offset: int, moments: Moments) -> None:
         connection = self.begin_request(offset)
         try:
@@ -122,6 +124,43 @@ class Upload:
         assert offset >= self.acknowledged, f"{self.acknowledged} bytes were acknowledged, and now only {offset}"
         self.acknowledged = offset
         return offset
+
+
+class Part(Upload):
+    """A part of a file, which is joined with others when all have arrived (`Upload-Concat`)."""
+
+    def create(self, name: str, *, metadata: Mapping[str, str] | None = None) -> None:
+        self._create({**TUS, "Upload-Length": str(len(self.data)), "Upload-Concat": "partial"})
+
+
+class JoinedUpload(Upload):
+    """A file of which a client sends parts, and then asks that they be joined."""
+
+    parts: Sequence[Part] = ()
+
+    def create(self, name: str, *, metadata: Mapping[str, str] | None = None) -> None:
+        """Begin two parts."""
+        half = len(self.data) // 2 + 1
+        self.parts = [Part(self.line, data) for data in (self.data[:half], self.data[half:])]
+        for part in self.parts:
+            part.create(name)
+
+    def send_all(self, moments: Moments | None = None) -> None:
+        at = 0
+        for part in self.parts:
+            end = at + len(part.data)
+            part.send_all({moment - at: act for moment, act in (moments or {}).items() if at <= moment < end})
+            at = end
+        self.join()
+
+    def join(self) -> None:
+        paths = " ".join(part.path for part in self.parts)
+        self._create({**TUS, "Upload-Concat": f"final;{paths}"})
+
+    def end_parts(self) -> None:
+        """End the parts, which otherwise would be kept for an hour."""
+        for part in self.parts:
+            assert self.line.ask("DELETE", part.path, TUS).status == 204
 
 
 class NamedUpload(Upload):
@@ -173,9 +212,7 @@ class ResumableUpload(Upload):
             "Upload-Length": str(len(self.data)),
             "Content-Disposition": f"inline; filename={name}",
         }
-        answer = self.line.ask("POST", "/uploads", fields)
-        assert answer.status == 201, answer.status
-        self.path = "/" + answer.headers["Location"].split("/", 3)[3]
+        self._create(fields)
 
     def offset(self) -> int:
         answer = self.line.ask("HEAD", self.path)

@@ -97,7 +97,9 @@ _CHUNK_DIGESTS = _needed(
     )
 )
 _OF_DRAFT = (_COMPLETE, _CONTENT_DIGEST, *_OF_WHOLE)
-_DISPOSITION = _field("Content-Disposition", _TEXT, "`filename*` or `filename` names the file (RFC 6266, draft 12)")
+_DISPOSITION = _field(
+    "Content-Disposition", _TEXT, "`filename*` or `filename` names the file (RFC 6266; draft 12, Content-Range)"
+)
 _NAME: JsonObject = {
     "name": "name",
     "in": "query",
@@ -110,7 +112,7 @@ _TARGET: JsonObject = {
     "in": "query",
     "required": False,
     "schema": {"type": "array", "items": _TEXT, "maxItems": 16},
-    "description": "Deliver the file to this target; may be repeated (draft 12)",
+    "description": "Deliver the file to this target; may be repeated (draft 12, Content-Range)",
 }
 _TUS_BODY = _body("application/offset+octet-stream")
 _PARTS = _body("application/offset+octet-stream", "application/partial-upload")
@@ -120,10 +122,55 @@ _FORM = {
     "required": ["file"],
 }
 
-CREATE: JsonObject = {
-    "parameters": [_RESUMABLE, *_CREATE, _CHECKSUM, *_OF_DRAFT, _DISPOSITION, _NAME, _TARGET],
-    "requestBody": _TUS_BODY,
+_RANGE = _field(
+    "Content-Range",
+    {"type": "string", "pattern": r"^bytes ([0-9]{1,18}-[0-9]{1,18}|\*)/([0-9]{1,18}|\*)$"},
+    "`bytes <first>-<last>/<length>` of the bytes that are sent; `*` for a length that is not known yet",
+)
+_RANGES_FORM: JsonObject = {
+    "type": "object",
+    "properties": {
+        "upload_id": {"type": "string", "pattern": "^[0-9a-f]{56}$"},
+        "filename": _TEXT,
+        "parent": {**_TEXT, "description": "A folder that precedes the file's name"},
+        "target": {**_TEXT, "description": "Deliver the file to this target"},
+        "sha256": {"type": "string", "pattern": "^[0-9a-fA-F]{64}$", "description": "Of the whole file"},
+        "md5": {"type": "string", "pattern": "^[0-9a-fA-F]{32}$", "description": "Of the whole file"},
+        "file": _BYTES,
+    },
 }
+_IN_QUERY = [
+    {"name": name, "in": "query", "required": False, "schema": _TEXT, "description": description}
+    for name, description in (
+        ("upload_id", "Of the answer to the first chunk"),
+        ("filename", "The file's name"),
+        ("parent", "A folder that precedes the file's name"),
+    )
+]
+_CHUNK_BODY: JsonObject = {
+    "content": {"application/octet-stream": {"schema": _BYTES}, "multipart/form-data": {"schema": _RANGES_FORM}}
+}
+_NAMED = {name: schema for name, schema in _RANGES_FORM["properties"].items() if name in ("sha256", "md5")}
+_NAMED_UPLOAD: JsonObject = {
+    "content": {
+        "application/x-www-form-urlencoded": {
+            "schema": {"type": "object", "properties": {"upload_id": _RANGES_FORM["properties"]["upload_id"], **_NAMED}}
+        }
+    }
+}
+_NAMED_BODY: JsonObject = {
+    "content": {
+        media_type: {"schema": {"type": "object", "properties": _NAMED}}
+        for media_type in ("application/x-www-form-urlencoded", "multipart/form-data", "application/json")
+    }
+}
+CREATE: JsonObject = {
+    "parameters": [_RESUMABLE, *_CREATE, _CHECKSUM, *_OF_DRAFT, _DISPOSITION, _NAME, _TARGET, _RANGE, *_IN_QUERY],
+    "requestBody": {"content": _TUS_BODY["content"] | _CHUNK_BODY["content"] | _NAMED_UPLOAD["content"]},
+}
+CHUNK: JsonObject = {"parameters": [_RANGE, *_OF_WHOLE, *_IN_QUERY, _TARGET], "requestBody": _CHUNK_BODY}
+FURTHER_CHUNK: JsonObject = {"parameters": [_needed({**_RANGE, "example": "bytes */*"})], "requestBody": _CHUNK_BODY}
+COMPLETE: JsonObject = {"parameters": [*_OF_WHOLE], "requestBody": _NAMED_BODY}
 LOOK: JsonObject = {"parameters": [_RESUMABLE]}
 APPEND: JsonObject = {
     "parameters": [_RESUMABLE, _OFFSET, _LENGTH, _CHECKSUM, *_OF_DRAFT],
@@ -157,45 +204,6 @@ _AT = {**_TUS, "Upload-Offset": _NUMBER, "Upload-Expires": _TEXT}
 _OF_HEAD = {"Upload-Length": _NUMBER, "Upload-Defer-Length": {"const": "1"}, "Upload-Metadata": _TEXT}
 _OFFERED = {**_TUS, "Tus-Version": _TEXT, "Tus-Extension": _TEXT, "Tus-Checksum-Algorithm": _TEXT}
 
-_RANGE = _field(
-    "Content-Range",
-    {"type": "string", "pattern": r"^bytes ([0-9]{1,18}-[0-9]{1,18}|\*)/([0-9]{1,18}|\*)$"},
-    "`bytes <first>-<last>/<length>` of the bytes that are sent; `*` for a length that is not known yet",
-)
-_RANGES_FORM: JsonObject = {
-    "type": "object",
-    "properties": {
-        "upload_id": {"type": "string", "pattern": "^[0-9a-f]{56}$"},
-        "filename": _TEXT,
-        "parent": {**_TEXT, "description": "A folder that precedes the file's name"},
-        "target": {**_TEXT, "description": "Deliver the file to this target"},
-        "sha256": {"type": "string", "pattern": "^[0-9a-fA-F]{64}$", "description": "Of the whole file"},
-        "md5": {"type": "string", "pattern": "^[0-9a-fA-F]{32}$", "description": "Of the whole file"},
-        "file": _BYTES,
-    },
-}
-_IN_QUERY = [
-    {"name": name, "in": "query", "required": False, "schema": _TEXT, "description": description}
-    for name, description in (
-        ("upload_id", "Of the answer to the first chunk"),
-        ("filename", "The file's name"),
-        ("parent", "A folder that precedes the file's name"),
-        ("target", "Deliver the file to this target; may be repeated"),
-    )
-]
-_CHUNK_BODY: JsonObject = {
-    "content": {"application/octet-stream": {"schema": _BYTES}, "multipart/form-data": {"schema": _RANGES_FORM}}
-}
-_NAMED = {name: schema for name, schema in _RANGES_FORM["properties"].items() if name in ("sha256", "md5")}
-_NAMED_BODY: JsonObject = {
-    "content": {
-        media_type: {"schema": {"type": "object", "properties": _NAMED}}
-        for media_type in ("application/x-www-form-urlencoded", "multipart/form-data", "application/json")
-    }
-}
-CHUNK: JsonObject = {"parameters": [_RANGE, *_OF_WHOLE, *_IN_QUERY], "requestBody": _CHUNK_BODY}
-FURTHER_CHUNK: JsonObject = {"parameters": [_needed({**_RANGE, "example": "bytes */*"})], "requestBody": _CHUNK_BODY}
-COMPLETE: JsonObject = {"parameters": [*_OF_WHOLE], "requestBody": _NAMED_BODY}
 CHUNK_TAKEN: dict[int | str, JsonObject] = {
     200: {"model": ChunkedUploadView, "description": "A further chunk is durable"},
     201: {

@@ -10,6 +10,7 @@ from starlette.requests import ClientDisconnect
 
 from api.dependencies import Service
 from api.named_digest import sha256_in_hex
+from api.schemas import FileView
 from api.uploads.appending import append
 from api.uploads.body import fast_enough
 from api.uploads.creating import address, create_upload, upload_at
@@ -24,7 +25,7 @@ from api.uploads.draft_fields import (
 )
 from api.uploads.draft_request import Part, coming_bytes, destinations_of, name_of
 from api.uploads.ending import discard, discard_if_lost
-from api.uploads.file_answer import file_address, file_answer
+from api.uploads.file_answer import answer_with, file_address
 from api.uploads.ordered import end_upload, require_door, settled
 from api.uploads.parts import reserved_length, upload_of
 from api.uploads.states import has_all_bytes, refusal
@@ -102,6 +103,8 @@ async def create(request: Request, caller: Caller, service: Service) -> Response
     if part.complete or part.end != 0:
         try:
             offset = await _append(request, service, caller, file, part, length=reserved_length(file))
+            if part.complete:
+                return await _completed(request, service, caller, file, length=offset)
         except UploadTakenOver:  # by somebody who found the address in the list of files
             raise
         except UNANSWERED:  # the client is not told the address
@@ -113,8 +116,6 @@ async def create(request: Request, caller: Caller, service: Service) -> Response
             response = refused(request, error)
             response.headers.update(location)
             return response
-    if part.complete:
-        return await _completed(request, service, caller, file, length=offset)
     fields = {**state_fields(offset=offset, complete=False), **await _limits(service, file), **location}
     return Response(status_code=201, headers=fields)
 
@@ -190,13 +191,13 @@ async def _register(request: Request, caller: Caller, service: Service, part: Pa
 async def _append(
     request: Request, service: Service, caller: Caller, file: File, part: Part, *, length: int | None
 ) -> int:
-    """Append the body, and return the offset. If the part is the last one, the upload is complete then.
+    """Append the body, and return the offset. If the part is the last one, the upload is complete then, or too short.
 
     Raises InconsistentLength, and ends the upload, if more bytes arrive than it has (section 4.4.2). Raises UploadGone,
     and ends the upload, if stored bytes are lost (section 4.1.1).
     """
     try:
-        offset = await append(
+        return await append(
             service.uploads,
             file,
             fast_enough(request, service.uploads.stall_seconds),
@@ -216,9 +217,6 @@ async def _append(
         raise UploadGone("Stored bytes of the upload are lost, so it has ended; upload the file again.") from None
     except ChecksumMismatch:
         raise DigestMismatch("The bytes are not those of the digest, and were discarded; send them again.") from None
-    if part.complete and length is not None and offset < length:
-        raise InconsistentLength(f"Only {offset} bytes of the upload have arrived; send the others.")
-    return offset
 
 
 def _refusal(request: Request, file: File, offset: int) -> GridhaulError:
@@ -233,8 +231,14 @@ def _refusal(request: Request, file: File, offset: int) -> GridhaulError:
 
 
 async def _completed(request: Request, service: Service, caller: Caller, file: File, *, length: int) -> Response:
-    """Return the answer to the request that has completed the upload."""
-    response = await file_answer(request, service, caller, file)
+    """Return the answer to a request that completes the upload.
+
+    Raises InconsistentLength if its body had fewer bytes than the upload has left.
+    """
+    file = await service.file(caller, file.id)
+    if file.state is FileState.RECEIVING:
+        raise InconsistentLength(f"Only {length} bytes of the upload have arrived; send the others.")
+    response = answer_with(request, service, file, FileView.of(file, service.obstacles), status=201)
     response.headers.update(state_fields(offset=length, complete=True))
     response.headers["Content-Location"] = response.headers["Location"]
     return response

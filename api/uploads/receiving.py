@@ -255,7 +255,7 @@ class Receiving:
         await self._parts.chunks.put_tail(grant_of(self._held.file), self._next, self._tail)
         digest = self._digest and self._digest.copy()  # the one before is kept for the offset before
         if digest is not None:
-            digest.update(new, ())
+            await asyncio.to_thread(digest.update, new, ())
         await self._advance(ends_at, digest)
 
     async def _charge_up_to(self, offset: int) -> None:

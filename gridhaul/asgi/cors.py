@@ -30,7 +30,7 @@ TUS_SHOWN = (
     "Upload-Offset",
 )
 DRAFT_TAKEN = ("Content-Digest", "Content-Disposition", "Upload-Complete", "Upload-Draft-Interop-Version")
-DRAFT_SHOWN = ("Upload-Complete", "Upload-Draft-Interop-Version", "Upload-Limit")
+DRAFT_SHOWN = ("Accept-Patch", "Content-Location", "Upload-Complete", "Upload-Limit")
 CHUNKS_TAKEN = ("Chunk-Digests", "Content-Range", "Lease-Fence")
 TAKEN = (
     "Authorization",

@@ -64,6 +64,7 @@ class Batches:
     def follow(self, batch_id: str) -> Iterator[BatchRecord]:
         """Yield the batch until it is over. The pauses between two looks are those of `polling.Pauses`."""
         pauses = Pauses()
+        # No event tells of the counts, which are made when somebody asks for the batch: they change with every member.
         while True:
             batch = self.get(batch_id)
             yield batch

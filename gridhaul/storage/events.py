@@ -51,9 +51,7 @@ class MongoChanges:
         }
 
     async def horizon(self) -> datetime:
-        answer = await self._database.command("hello", codec_options=self._database.codec_options)
-        now: datetime = answer["localTime"]
-        return now - _lag(answer)
+        return _confirmed_until(await self._database.command("hello", codec_options=self._database.codec_options))
 
     async def begin(self) -> datetime:
         await catch_up(self._documents[Kind.FILE])
@@ -107,11 +105,17 @@ class MongoChanges:
         return [self._codecs[kind].decode(document) for document in await cursor.to_list()]
 
 
-def _lag(answer: Document) -> timedelta:
-    """Return by how much the majority of a replica set is behind its primary: reads show what the majority has."""
-    written = answer.get("lastWrite", {})  # a standalone server has none
-    last, decided = written.get("lastWriteDate"), written.get("majorityWriteDate")
-    return max(last - decided, timedelta(0)) if last and decided else timedelta(0)
+def _confirmed_until(hello: Document) -> datetime:
+    """Return until when all writes of a replica set are confirmed by its majority: reads show no others.
+
+    A standalone server confirms each write by itself.
+    """
+    now: datetime = hello["localTime"]
+    written = hello.get("lastWrite", {})
+    if written.get("opTime") == written.get("majorityOpTime"):
+        return now
+    confirmed: datetime = written["majorityWriteDate"]
+    return min(now, confirmed)
 
 
 async def _after(

@@ -1,4 +1,4 @@
-"""What listeners get, and that what is kept for them is bounded."""
+"""Listeners get what they may see, and what is kept for them is bounded."""
 
 import asyncio
 

@@ -23,8 +23,8 @@ CONTENT_UNKNOWN = Answer(404, "content_unknown")  # other than the answer to a p
 UNKNOWN = {"zeros": "0" * 24, "ones": "f" * 24}
 CALLS = {
     "GET": (
-        *("/files/{id}", "/files/{id}/content", "/files/{id}/deliveries", "/deliveries/{id}"),
-        *("/batches/{id}", "/batches/{id}/skipped", "/batches/{id}/sha256sums", "/lists/{id}"),
+        *("/files/{id}", "/files/{id}/content", "/files/{id}/deliveries", "/files/{id}/events"),
+        *("/deliveries/{id}", "/batches/{id}", "/batches/{id}/skipped", "/batches/{id}/sha256sums", "/lists/{id}"),
     ),
     "POST": (
         "/batches/{id}/start",

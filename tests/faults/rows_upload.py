@@ -10,11 +10,12 @@ from http.client import HTTPConnection, HTTPException
 from pymongo.errors import PyMongoError
 
 from tests.faults.catalogue import fault
+from tests.faults.held import hold_while_stored
 from tests.faults.rows_database import kill_database
 from tests.faults.world import MIB, World, wait_for
 from tests.journeys.processes import ready, settings_of, started
 from tests.servers.cutting import cutting
-from tests.uploading import Line, NamedUpload, ResumableUpload, Upload
+from tests.uploading import JoinedUpload, Line, NamedUpload, ResumableUpload, Upload
 
 LENGTH = 40 * MIB + 4321
 SHORT = 6 * MIB + 99
@@ -33,6 +34,35 @@ def servers_killed_under_tus(world: World) -> None:
 @fault(33, stage="upload", title="kill -9 of api, chunk service and mongod while a client of draft 12 uploads")
 def servers_killed_under_the_draft(world: World) -> None:
     _uploaded_through_kills(world, ResumableUpload(_line(world), b""))
+
+
+@fault(33, stage="upload", title="kill -9 of api, chunk service and mongod while a tus client sends parts")
+def servers_killed_under_parts(world: World) -> None:
+    upload = JoinedUpload(_line(world), b"")
+    _uploaded_through_kills(world, upload)
+    upload.end_parts()
+
+
+@fault(33, stage="upload", title="kill -9 of the worker that joins the parts of a tus client")
+def worker_killed_while_joining(world: World) -> None:
+    upload = JoinedUpload(_line(world), world.make_file(2 * LENGTH).read_bytes())
+    upload.create("joined.bin")
+    for part in upload.parts:
+        part.send_all()
+
+    def join() -> str:
+        upload.join()
+        return upload.file_id
+
+    held = hold_while_stored(world, join, length=2 * LENGTH, after_bytes=world.rng.randrange(1, MIB))
+    before = world.record("files", upload.file_id)
+    with world.recovers():
+        world.holder(upload.file_id).kill()
+        held.release()
+        world.taken_over("files", upload.file_id, fence=before["fence"], seconds=PATIENCE_SECONDS)
+        _delivered(world, upload)
+    upload.end_parts()
+    assert world.record("files", upload.file_id)["content_id"] == before["content_id"], "the joining began anew"
 
 
 @fault(33, stage="upload", title="kill -9 of api, chunk service and mongod while `curl -T` uploads")

@@ -24,6 +24,7 @@ OPEN = [
 CLOSED = {"operations": OPEN, **NO_EDGES}
 
 ENDING = ("DELETE /uploads/{upload_id}",)
+OF_RANGES = ("PUT /uploads/{upload_id}", "POST /uploads/{upload_id}")
 DOOMED = 2  # so many uploads may be ended, and the others go on
 
 
@@ -58,7 +59,7 @@ def _of_api(stand: Stand) -> Iterator[Caller]:
     words = {"spared": spared}
     held = words | {"held_id": stand.held_upload_id}
     yield Caller(name="api", url=url, settings=_api(stand, token), words=held)
-    foreign = words | {"foreign": [*stand.file_ids, *stand.delivery_ids, *stand.upload_ids]}
+    foreign = words | {"foreign": [*stand.file_ids, *stand.delivery_ids, *stand.upload_ids, *stand.ranges_ids]}
     yield Caller(
         name="api, another account", url=url, settings=_api(stand, stand.other_key) | NO_EDGES, words=foreign, share=0.5
     )
@@ -102,7 +103,10 @@ def _api(stand: Stand, token: str) -> dict[str, Any]:
     settings = _bearer(token) | _values(values)
     doomed = _values({"path.upload_id": stand.upload_ids[:DOOMED]}, names="doomed")
     settings["dictionaries"] |= doomed.pop("dictionaries")
-    return settings | {"operations": [{"include-name": name, **doomed} for name in ENDING]}
+    ranges = _values({"path.upload_id": stand.ranges_ids}, names="ranges")
+    settings["dictionaries"] |= ranges.pop("dictionaries")
+    operations = {**dict.fromkeys(ENDING, doomed), **dict.fromkeys(OF_RANGES, ranges)}
+    return settings | {"operations": [{"include-name": name, **values} for name, values in operations.items()]}
 
 
 def _chunk_service(stand: Stand) -> dict[str, Any]:

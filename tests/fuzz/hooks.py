@@ -32,6 +32,15 @@ NOT_MADE = (
     "The digest in Upload-Checksum",  # the length belongs to the algorithm
     "Content-Range must be",  # as of Repr-Digest
     "The range of Content-Range",  # the numbers belong together
+    "There are more or fewer bytes than Content-Range says",
+    "Only the first chunk of a file begins an upload",  # the range and upload_id belong together
+    "There is neither a file nor the field upload_id",
+    "A chunk needs both its bytes and Content-Range",
+    "The form has ",  # a part with a file name, in a completing request, or more than one
+    "Content-Type must name the boundary",  # schemathesis sends an empty form without one
+    "The body is not a form",
+    "The body ends before the last boundary",
+    "An MD5 has 32 hex digits",  # as a SHA-256
     "The upload has",  # the length that was named before
     "Upload-Offset must be",  # only if the other method is PATCH
     "A SHA-256 has 64 hex digits",  # the field of a form may come after the file
@@ -137,6 +146,17 @@ def _speak_one_protocol(case: AnyCase) -> None:
     elif ours == "Upload-Complete":
         case.headers.pop("Tus-Resumable", None)
         _name_right_digests(case)
+    elif case.method in ("POST", "PUT"):
+        _send_fitting_range(case)
+
+
+def _send_fitting_range(case: AnyCase) -> None:
+    """Leave no field of another protocol, and let Content-Range say of the body what is so; a form has any length."""
+    for name in [name for name in case.headers if name.startswith("Upload-")]:
+        del case.headers[name]
+    data = case.body.data if isinstance(case.body, Binary) else b""
+    if "Content-Range" in case.headers and not isinstance(case.body, dict):
+        case.headers["Content-Range"] = f"bytes 0-{len(data) - 1}/*" if data else "bytes */*"
 
 
 def _name_right_digests(case: AnyCase) -> None:

@@ -47,6 +47,7 @@ class Stand:
     bundle: Sequence[WholeContent]
     upload_ids: Sequence[str]
     held_upload_id: str
+    ranges_ids: Sequence[str]  # of uploads with Content-Range
     other_key: str
 
 
@@ -92,6 +93,7 @@ def _fill(operator: Operator, sources: Path) -> Stand:
         bundle=[whole_content(data) for data in BUNDLED],
         upload_ids=_upload_ids(operator),
         held_upload_id=_held_upload_id(operator),
+        ranges_ids=[_ranges_id(operator) for _ in range(UPLOADS)],
         other_key=_other_key(operator),
     )
 
@@ -139,6 +141,11 @@ def _held_upload_id(operator: Operator) -> str:
     upload_id = _id_of(operator.http.post("/uploads/chunks", json={"name": "run42.h5", "length": OPEN_BYTES}))
     assert operator.http.post(f"/uploads/{upload_id}/hold").raise_for_status().json()["fence"] == 1
     return upload_id
+
+
+def _ranges_id(operator: Operator) -> str:
+    """Return the id of an upload of an unknown length, of which one byte is stored."""
+    return _id_of(operator.http.put("/uploads", content=b"0", headers={"Content-Range": "bytes 0-0/*"}))
 
 
 def _id_of(begun: httpx2.Response) -> str:

@@ -12,6 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from api.uploads.draft_fields import MOST, truth_in, whole_number_in
+from api.uploads.range_fields import SentRange
 from gridhaul.chunk_service_client.bundle_table import read_table, write_table
 from gridhaul.outgoing.headers import (
     read_chunk_digests,
@@ -268,6 +269,19 @@ def test_field_of_the_draft_is_a_number_or_a_truth_or_ignored(field: str) -> Non
 def test_file_name_is_read_from_any_field(field: str) -> None:
     name = read_filename(field)
     assert name is None or ";" in field
+
+
+numbers = st.integers(0, 30).map(str) | st.text("0123456789*-", max_size=20)
+
+
+@FUZZ
+@given(headers | st.builds("bytes {}-{}/{}".format, numbers, numbers, numbers) | numbers.map("bytes */{}".format))
+def test_accepted_content_range_lies_within_its_file(header: str) -> None:
+    sent = accepted(lambda: SentRange.read(header), Malformed)
+    if sent is not None and sent.first is not None:
+        assert sent.count > 0
+        assert sent.length is None or sent.first + sent.count <= sent.length
+    assert sent is None or sent.first is not None or sent.count == 0
 
 
 @FUZZ

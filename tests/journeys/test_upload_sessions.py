@@ -7,12 +7,14 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
 from tests.clients.programs import HERE, NODE
 from tests.journeys.operator import Operator, sha256_of
 from tests.journeys.processes import PROJECT
+from tests.journeys.test_accounts import PASSWORD, make_account
 from tests.servers.nginx import nginx_as_documented
 
 PAGE = PROJECT / "docs" / "uploads.md"
@@ -23,6 +25,7 @@ ANSWERS = {  # the files in which the sessions keep answers, and the names of th
     "raw.json": "raw.h5",
     "draft.json": "draft.h5",
     "at-once.json": "at-once.h5",
+    "ranges.json": "seed/run42.h5",
 }
 
 
@@ -43,6 +46,7 @@ def address(request: pytest.FixtureRequest, operator: Operator) -> Iterator[str]
 
 def test_sessions_do_what_the_page_says(address: str, operator: Operator, tmp_path: Path) -> None:
     environment = {**os.environ, "GRIDHAUL_URL": address, "GRIDHAUL_TOKEN": operator.system.token}
+    environment |= {"GRIDHAUL_USER": with_password(operator), "GRIDHAUL_PASSWORD": PASSWORD}
     environment["NODE_PATH"] = str(HERE / "node_modules")
     _run(["bash", "-euo", "pipefail", "-c", "\n".join(blocks("sh"))], tmp_path, environment)
     (python,), (script,) = blocks("python"), blocks("js")
@@ -51,6 +55,11 @@ def test_sessions_do_what_the_page_says(address: str, operator: Operator, tmp_pa
     (tmp_path / "upload.mjs").write_text(script)
     _run([str(NODE), "upload.mjs"], tmp_path, environment)
     _require_all_stored(operator, tmp_path, tus_uploads=2)
+
+
+def with_password(operator: Operator) -> str:
+    """Return the name of a new account with a password."""
+    return str(make_account(operator, f"session-{uuid4().hex[:12]}")["username"])
 
 
 def _run(command: list[str], directory: Path, environment: dict[str, str]) -> None:

@@ -39,7 +39,7 @@ def test_first_and_last_position_are_parsed(time: datetime) -> None:
 def test_positions_are_ordered_by_time_and_then_by_id() -> None:
     later = NOW + timedelta(milliseconds=1)
     ascending = [Position.of(NOW), Position.of(NOW, ONE), Position.of(NOW, TWO), Position.of(later, ONE)]
-    assert sorted(reversed(ascending)) == ascending
+    assert sorted([ascending[n] for n in (2, 0, 3, 1)]) == ascending
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ class Progress:
 
 
 class RecentChanges(Protocol):
-    """What a process reads for all its listeners together. `owners` are the accounts to read of; None: all of them."""
+    """The reads of a process for all its listeners. `owners` are the accounts to read of; None: all of them."""
 
     async def horizon(self) -> datetime:
         """Return a time. Later reads show every change that was made `changes.OVERLAP` before it."""
@@ -38,7 +38,7 @@ class RecentChanges(Protocol):
 
 
 class Replays(Protocol):
-    """What is read for one client that comes back."""
+    """The reads for one client that comes back."""
 
     async def begin(self) -> datetime:
         """Return the horizon, as `RecentChanges` does, once reads show every write that was ever acknowledged."""
