@@ -1,4 +1,4 @@
-"""What a request in the form of Resumable Uploads for HTTP (draft 12) says about its upload."""
+"""Requests in the form of Resumable Uploads for HTTP (draft 12): the bytes they send, and what they say of the file."""
 
 from dataclasses import dataclass
 from typing import Self

@@ -22,7 +22,7 @@ FIELDS = "application/x-www-form-urlencoded"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SentFile:
-    """What a request sends. Fields that follow the file in a form are there when the data were read to their end."""
+    """The content of a request. Fields that follow the file in a form are there once the data were read to the end."""
 
     fields: Mapping[str, str]  # of the form and of the query
     filename: str | None  # of the part of a form; None: the body is the file

@@ -21,12 +21,12 @@ from gridhaul.transfer.model import (
     Queue,
     RecordId,
 )
-from gridhaul.transfer.origins import COMPLETED_BY_REQUEST, Door, Upload
+from gridhaul.transfer.origins import FINISHED_BY_WORKERS, Door, Upload
 from gridhaul.transfer.states import FileState
 
 RECEIVING: Document = {"state": FileState.RECEIVING.value}
 ALL_BYTES_ACKNOWLEDGED = [  # nothing more has to come: the length is known, and the offset has reached the length
-    {"$not": [{"$in": ["$upload.door", sorted(COMPLETED_BY_REQUEST)]}]},
+    {"$in": ["$upload.door", sorted(FINISHED_BY_WORKERS)]},
     {"$not": ["$upload.length_deferred"]},
     {"$gt": ["$stored_bytes", 0]},
     {"$eq": ["$stored_bytes", "$length"]},

@@ -104,6 +104,9 @@ class Door(StrEnum):
 
 # An upload through one of these doors is complete when its client says so, and not as soon as all its bytes are there.
 COMPLETED_BY_REQUEST = frozenset({Door.TUS_PART, Door.RESUMABLE, Door.RANGES, Door.CHUNKS})
+# A worker finishes it all the same if nobody goes on with it. Clients of Resumable Uploads for HTTP that find all bytes
+# there take the file for sent, and so do not come back.
+FINISHED_BY_WORKERS = frozenset(Door) - COMPLETED_BY_REQUEST | {Door.RESUMABLE}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

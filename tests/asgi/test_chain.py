@@ -33,8 +33,7 @@ SHOWN = {
     *("accept-ranges", "content-disposition", "content-range", "digest", "last-modified"),
     *TUS,
     *("tus-checksum-algorithm", "tus-extension", "tus-max-size", "tus-version", "upload-concat", "upload-expires"),
-    *DRAFT,
-    "upload-limit",
+    *("accept-patch", "content-location", "upload-complete", "upload-limit"),
 }
 
 

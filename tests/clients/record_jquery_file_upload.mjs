@@ -49,13 +49,12 @@ function frames(head, body) {
 }
 
 function take(socket, head, body) {
-  const [method, path] = head.split(' ', 2)
-  if (method === 'GET') return answer(socket, 200, 'text/html', page)
+  if (head.startsWith('GET ')) return answer(socket, 200, 'text/html', page)
   const range = /^Content-Range: bytes (?:\d+-(\d+)|\*)\/\d+/im.exec(head)
   const offset = range?.[1] ? Number(range[1]) + 1 : CHUNK
   const url = `http://127.0.0.1:${port}/uploads/${UPLOAD_ID}`
   sessions.at(-1).requests.push({ head, body: frames(head, body) })
-  answer(socket, 200, 'application/json', JSON.stringify({ upload_id: UPLOAD_ID, url, offset, path }))
+  answer(socket, 200, 'application/json', JSON.stringify({ upload_id: UPLOAD_ID, url, offset }))
 }
 
 const server = createServer((socket) => {

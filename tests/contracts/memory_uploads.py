@@ -14,7 +14,7 @@ from gridhaul.transfer.model import (
     Queue,
     RecordId,
 )
-from gridhaul.transfer.origins import Door, Upload
+from gridhaul.transfer.origins import FINISHED_BY_WORKERS, Door, Upload
 from gridhaul.transfer.ports.uploads import ExpiringUploads, Uploads
 from gridhaul.transfer.states import FileState
 from tests.contracts.memory_registry import MemoryFiles, Row, moment, wall_clock
@@ -198,8 +198,8 @@ def _upload(row: Row[File]) -> Upload:
 
 def _all_bytes_count(row: Row[File]) -> bool:
     file, upload = row.record, _upload(row)
-    ends_itself = not upload.completed_by_request
-    return ends_itself and not upload.length_deferred and 0 < file.stored_bytes == file.length
+    left = upload.door in FINISHED_BY_WORKERS
+    return left and not upload.length_deferred and 0 < file.stored_bytes == file.length
 
 
 def _described(file: File, upload: Upload) -> tuple[str, str, FileState, Door]:

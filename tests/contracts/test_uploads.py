@@ -413,10 +413,12 @@ async def test_expired_upload_was_hinted_and_is_returned_with_what_it_used(ports
     assert await uploads.take(file.id, holder="two", new_content_id=OTHER_CONTENT) is None
 
 
-@pytest.mark.parametrize("may_be_left", [True, False])
-async def test_upload_is_left_to_workers_once_all_its_bytes_count(ports: Ports, may_be_left: bool) -> None:
+@pytest.mark.parametrize(
+    ("may_be_left", "door"), [(True, Door.TUS), (True, Door.RESUMABLE), (False, Door.TUS), (False, Door.RESUMABLE)]
+)
+async def test_upload_is_left_to_workers_once_all_its_bytes_count(ports: Ports, may_be_left: bool, door: Door) -> None:
     uploads = ports.uploads_living(0.05)
-    file = await held(uploads)
+    file = await held(uploads, new_upload(door=door))
     await uploads.advance(file.lease, offset=0, to_offset=10 if may_be_left else 9)
     assert await eventually(lambda: _due(ports)) == [
         Hint(task=TaskName.EXPIRE_UPLOAD, record_id=file.id, queue=file.queue)
@@ -616,7 +618,9 @@ async def test_time_to_expire_is_moved_for_uploads_only_and_in_one_direction(por
     await uploads.expire_within(both, seconds=0)
     assert await seconds_left() == pytest.approx(0, abs=2)
     assert (await seen(uploads, stored)).next_attempt_at is None
-    assert await ports.agenda.due(10) == [Hint(task=TaskName.EXPIRE_UPLOAD, record_id=upload.id, queue=upload.queue)]
+    assert await eventually(lambda: _due(ports)) == [
+        Hint(task=TaskName.EXPIRE_UPLOAD, record_id=upload.id, queue=upload.queue)
+    ]
     assert await uploads.expire(upload.id) is not None
 
 
@@ -626,7 +630,7 @@ async def test_files_of_ids_are_found_in_any_number(uploads: AllUploads) -> None
     assert sorted(file.id for file in found) == sorted(file.id for file in files)
 
 
-@pytest.mark.parametrize("door", [Door.TUS_PART, Door.RESUMABLE, Door.RANGES])
+@pytest.mark.parametrize("door", [Door.TUS_PART, Door.RANGES, Door.CHUNKS])
 async def test_upload_that_its_client_completes_expires_although_all_bytes_count(
     uploads: AllUploads, door: Door
 ) -> None:

@@ -1,4 +1,4 @@
-"""Clients that nobody here wrote upload through a line that is cut at random bytes."""
+"""Clients that nobody here wrote, and one of Content-Range, upload through a line that is cut at random bytes."""
 
 import random
 from pathlib import Path

@@ -21,10 +21,10 @@ class ExpiringUploads(Protocol):
         """Move the file to EXPIRED if it is RECEIVING and its time has come. Return it as it was before, else None."""
 
     async def leave_to_workers(self, file_id: RecordId) -> File | None:
-        """Move an ordered upload all of whose bytes count from RECEIVING to STORING, and return it, else None.
+        """Move an upload all of whose bytes count from RECEIVING to STORING, and return it, else None.
 
-        It is moved only when it is due: the request that received the last bytes did not live long enough to do so. The
-        caller sends the hint.
+        Its door is one of `FINISHED_BY_WORKERS`. It is moved only when it is due: the request that received the last
+        bytes did not live long enough to do so. The caller sends the hint.
         """
 
     async def keep(self, file_ids: Collection[RecordId], *, seconds: float) -> None:
