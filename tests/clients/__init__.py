@@ -1,5 +1,5 @@
 """Upload clients that nobody here wrote, each behind one function: tus-js-client, Uppy, tuspy, aiotus and curl.
 
-`package.json` names the programs from npm; `make test` installs them. No client of Content-Range can be installed from a
-registry: `content_range.py` is one, and `recordings` has what jQuery File Upload sends from a browser.
+`package.json` names the programs from npm; `make test` installs them. `content_range.py` is a client that was written
+for these tests, and `recordings` has what jQuery File Upload sends from a browser.
 """

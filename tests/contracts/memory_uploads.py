@@ -156,12 +156,12 @@ class MemoryUploads(MemoryFiles):
         self._move_expiry(file_ids, min, seconds)
 
     def _move_expiry(self, file_ids: Collection[RecordId], choose: Callable[..., datetime], seconds: float) -> None:
+        at = time.monotonic() + seconds
         for row in filter(None, map(self._receiving, file_ids)):
-            expires_at = choose(_upload(row).expires_at, moment(time.monotonic() + seconds))
-            self._say(row, expires_at=expires_at)
-            row.hint_at = time.monotonic() + (expires_at - wall_clock()).total_seconds()
-            row.hinted_at = None
-            row.attempt_at(row.hint_at)
+            if choose(_upload(row).expires_at, moment(at)) == moment(at):
+                self._say(row, expires_at=moment(at))
+                row.hint_at, row.hinted_at = at, None
+                row.attempt_at(at)
 
     def _receiving(self, file_id: RecordId) -> Row[File] | None:
         row = self.rows.get(file_id)
