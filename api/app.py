@@ -48,10 +48,11 @@ from api.password_attempts import PasswordAttempts
 from api.rate_limits import RateLimits
 from api.scheduler import Scheduler
 from api.source_lookup import SourceLookup, look_threads
-from api.uploads import one_request, parallel, upload_resource
+from api.uploads import one_request, upload_resource
 from api.uploads.holding import Holdings
 from api.uploads.memory import UploadMemory
-from api.uploads.parallel_digests import ParallelDigests
+from api.uploads.parallel import routes as parallel
+from api.uploads.parallel.digests import ParallelDigests
 from api.uploads.parts import UploadParts
 from api.uploads.running_digests import RunningDigests
 from gridhaul import __version__

@@ -3,7 +3,7 @@
 from typing import Any
 
 from api.examples import RECEIVING
-from api.uploads.range_fields import ChunkedUploadView, CompletedUploadView
+from api.uploads.content_range.fields import ChunkedUploadView, CompletedUploadView
 from gridhaul.asgi.openapi_examples import problem_example
 from gridhaul.asgi.problems import documented
 from gridhaul.outgoing.problem_documents import MEDIA_TYPE

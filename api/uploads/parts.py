@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from api.uploads.holding import Holdings
 from api.uploads.memory import UploadMemory
-from api.uploads.parallel_digests import ParallelDigests
+from api.uploads.parallel.digests import ParallelDigests
 from api.uploads.running_digests import RunningDigests
 from gridhaul.transfer.chunking import CHUNK_BYTES
 from gridhaul.transfer.errors import PayloadTooLarge

@@ -8,11 +8,14 @@ from fastapi import APIRouter, Path, Request, Response
 from api.auth import Preparing
 from api.dependencies import Service, ServiceDep, get_service
 from api.schemas import FileView
-from api.uploads import content_range, documentation, draft, tus
+from api.uploads import documentation
 from api.uploads.body import Unanswered
-from api.uploads.range_fields import ChunkedUploadView, CompletedUploadView
+from api.uploads.content_range import protocol as content_range
+from api.uploads.content_range.fields import ChunkedUploadView, CompletedUploadView
+from api.uploads.draft import protocol as draft
 from api.uploads.route import UploadRoute
-from api.uploads.tus_fields import capability_fields
+from api.uploads.tus import protocol as tus
+from api.uploads.tus.fields import capability_fields
 from gridhaul.asgi.problems import documented
 from gridhaul.transfer.access import Caller
 from gridhaul.transfer.errors import GridhaulError, RequestTimeout

@@ -12,7 +12,7 @@ from api.named_digest import NamedDigests
 from api.uploads.appending import append, complete, finish_received
 from api.uploads.holding import Holdings
 from api.uploads.memory import UploadMemory
-from api.uploads.parallel_digests import ParallelDigests
+from api.uploads.parallel.digests import ParallelDigests
 from api.uploads.parts import UploadParts, reserved_length, upload_of
 from api.uploads.running_digests import RunningDigests
 from gridhaul.transfer.access import NewAccount

@@ -11,8 +11,8 @@ from typing import TypeVar
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from api.uploads.draft_fields import MOST, truth_in, whole_number_in
-from api.uploads.range_fields import SentRange
+from api.uploads.content_range.fields import SentRange
+from api.uploads.draft.fields import MOST, truth_in, whole_number_in
 from gridhaul.chunk_service_client.bundle_table import read_table, write_table
 from gridhaul.outgoing.headers import (
     read_chunk_digests,

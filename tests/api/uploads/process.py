@@ -8,7 +8,7 @@ from api.uploads.appending import append
 from api.uploads.checksum import Checksum
 from api.uploads.holding import Holdings
 from api.uploads.memory import TURN_SECONDS, UploadMemory
-from api.uploads.parallel_digests import ParallelDigests
+from api.uploads.parallel.digests import ParallelDigests
 from api.uploads.parts import UploadParts
 from api.uploads.running_digests import RunningDigests
 from gridhaul.transfer.access import NewAccount

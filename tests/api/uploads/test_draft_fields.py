@@ -2,7 +2,7 @@
 
 import pytest
 
-from api.uploads.draft_fields import (
+from api.uploads.draft.fields import (
     MOST,
     limit_field,
     one_length,

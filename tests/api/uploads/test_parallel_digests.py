@@ -6,9 +6,9 @@ from itertools import permutations
 
 import pytest
 
-from api.uploads import parallel_digests
 from api.uploads.memory import UploadMemory
-from api.uploads.parallel_digests import AHEAD_CHUNKS, ParallelDigests
+from api.uploads.parallel import digests as parallel_digests
+from api.uploads.parallel.digests import AHEAD_CHUNKS, ParallelDigests
 from gridhaul.transfer.model import RecordId, Seal, Segment
 from tests.contracts.bytes_to_store import MIB, seal_of, segment, some_bytes
 

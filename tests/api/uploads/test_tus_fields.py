@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from api.uploads.tus_fields import (
+from api.uploads.tus.fields import (
     METADATA_MAX_BYTES,
     Metadata,
     capability_fields,

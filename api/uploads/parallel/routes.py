@@ -16,7 +16,7 @@ from api.uploads import documentation
 from api.uploads.appending import finish, name_digests
 from api.uploads.creating import Key, address, create_upload, upload_at
 from api.uploads.holding import Held
-from api.uploads.parallel_body import checked_count, read_segment
+from api.uploads.parallel.body import checked_count, read_segment
 from api.uploads.parts import grant_of, upload_of
 from api.uploads.route import UploadRoute
 from api.uploads.states import has_all_bytes, refusal

@@ -14,7 +14,7 @@ from api.schemas import FileView
 from api.uploads.appending import append
 from api.uploads.body import fast_enough
 from api.uploads.creating import address, create_upload, upload_at
-from api.uploads.draft_fields import (
+from api.uploads.draft.fields import (
     PARTIAL,
     limit_field,
     problem_members,
@@ -23,13 +23,13 @@ from api.uploads.draft_fields import (
     stated_media_type,
     truth_in,
 )
-from api.uploads.draft_request import Part, coming_bytes, destinations_of, name_of
+from api.uploads.draft.request import Part, coming_bytes, destinations_of, name_of
 from api.uploads.ending import discard, discard_if_lost
 from api.uploads.file_answer import answer_with, file_address
 from api.uploads.ordered import end_upload, require_door, settled
 from api.uploads.parts import reserved_length, upload_of
 from api.uploads.states import has_all_bytes, refusal
-from api.uploads.tus_fields import Metadata
+from api.uploads.tus.fields import Metadata
 from gridhaul.asgi.audit import audit
 from gridhaul.asgi.bounded_route import require_type
 from gridhaul.asgi.problems import answer

@@ -9,9 +9,9 @@ from api.named_digest import sha256_in_fields
 from api.schemas import DeliverTo
 from api.uploads.body import declared_length
 from api.uploads.checksum import Checksum
-from api.uploads.draft_fields import one_length, read_complete, whole_number_in
+from api.uploads.draft.fields import one_length, read_complete, whole_number_in
 from api.uploads.ordered import destination_of
-from api.uploads.tus_fields import Metadata
+from api.uploads.tus.fields import Metadata
 from gridhaul.outgoing.headers import read_content_digest, read_filename
 from gridhaul.transfer.errors import InvalidValue
 

@@ -10,12 +10,12 @@ from api.dependencies import Service
 from api.named_digest import sha256_in_fields
 from api.schemas import DeliverTo
 from api.uploads.appending import append
+from api.uploads.content_range.fields import ChunkedUploadView, SentRange, stored_range
+from api.uploads.content_range.sent_file import SentFile
 from api.uploads.creating import address, create_upload
 from api.uploads.ending import discarded_if_lost
 from api.uploads.ordered import destination_of, settled
 from api.uploads.parts import require_allowed, reserved_length
-from api.uploads.range_fields import ChunkedUploadView, SentRange, stored_range
-from api.uploads.sent_file import SentFile
 from api.uploads.states import has_all_bytes, refusal
 from gridhaul.outgoing.headers import read_filename
 from gridhaul.transfer.access import Caller

@@ -5,7 +5,6 @@ from starlette.requests import ClientDisconnect
 
 from api.dependencies import Service
 from api.named_digest import sha256_in_hex
-from api.uploads import concatenation
 from api.uploads.appending import append, require_possible
 from api.uploads.body import declared_length, fast_enough, whole_number
 from api.uploads.checksum import BodyChecksum, checksum_of, without_trailing_checksum
@@ -14,7 +13,8 @@ from api.uploads.ending import discard_if_lost
 from api.uploads.ordered import destination_of, end_upload, require_door, require_room, settled
 from api.uploads.parts import reserved_length, upload_of
 from api.uploads.states import has_all_bytes, refusal
-from api.uploads.tus_fields import (
+from api.uploads.tus import concatenation
+from api.uploads.tus.fields import (
     ALWAYS,
     BYTES,
     VERSION,

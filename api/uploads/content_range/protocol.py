@@ -10,12 +10,12 @@ from fastapi import Request, Response
 
 from api.dependencies import Service
 from api.uploads.body import declared_length
-from api.uploads.chunk_requests import take_chunk, take_first, tell_offset
-from api.uploads.completion import complete_upload, take_whole
+from api.uploads.content_range.chunk_requests import take_chunk, take_first, tell_offset
+from api.uploads.content_range.completion import complete_upload, take_whole
+from api.uploads.content_range.fields import SentRange
+from api.uploads.content_range.sent_file import FORM, SentFile, media_type_of, sends_fields_only, sent_fields, sent_file
 from api.uploads.creating import upload_at
 from api.uploads.ordered import require_door
-from api.uploads.range_fields import SentRange
-from api.uploads.sent_file import FORM, SentFile, media_type_of, sends_fields_only, sent_fields, sent_file
 from gridhaul.asgi.problems import answer
 from gridhaul.transfer.access import Caller
 from gridhaul.transfer.errors import GridhaulError, InvalidValue, Malformed, OffsetMismatch

@@ -9,13 +9,13 @@ from api.named_digest import NamedDigests, md5_in_hex, sha256_in_fields, sha256_
 from api.schemas import FileView
 from api.uploads.appending import append, complete
 from api.uploads.body import declared_length
-from api.uploads.chunk_requests import new_upload
+from api.uploads.content_range.chunk_requests import new_upload
+from api.uploads.content_range.fields import CompletedUploadView, upload_id_of
+from api.uploads.content_range.sent_file import SentFile
 from api.uploads.creating import address
 from api.uploads.ending import discarded_if_lost
 from api.uploads.file_answer import answer_with
 from api.uploads.parts import upload_of
-from api.uploads.range_fields import CompletedUploadView, upload_id_of
-from api.uploads.sent_file import SentFile
 from api.uploads.states import has_all_bytes, refusal
 from gridhaul.transfer.access import Caller
 from gridhaul.transfer.errors import DigestMismatch, DigestRequired, UploadTakenOver

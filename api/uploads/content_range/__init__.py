@@ -1,0 +1,1 @@
+"""Uploads by requests with Content-Range."""

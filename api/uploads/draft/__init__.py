@@ -1,0 +1,1 @@
+"""Uploads by Resumable Uploads for HTTP (IETF draft 12)."""

@@ -1,0 +1,1 @@
+"""Uploads of chunks in any order."""
