@@ -1,7 +1,7 @@
 """Resumable Uploads for HTTP (draft-ietf-httpbis-resumable-upload-12): every MUST of the text, and its test.
 
-Each test sends its requests over sockets to the server's own HTTP/1.1. What needs bytes that no library sends is tried in
-tests/journeys/test_draft.py, which is W below. MUSTs for servers:
+Each test sends its requests over sockets to the HTTP/1.1 of the server. What needs bytes that no library sends is tried
+in tests/journeys/test_draft.py, which is W below. MUSTs for servers:
 
 | section | sentence in short | test |
 |---|---|---|
