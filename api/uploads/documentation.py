@@ -78,6 +78,12 @@ _CREATE = (
         "Keys with values in base64 of UTF-8: `filename`, `sha256` (in hex), `target`, `object_name`; others are kept",
         example="filename cnVuNDIuaDU=",
     ),
+    _field(
+        "Upload-Concat",
+        {"type": "string", "pattern": "^(partial|final;[!-~]+( [!-~]+)*)$"},
+        "`partial` begins a part of a file. `final;` and the addresses of parts, separated by spaces, join these to a "
+        "file: such a request has no Upload-Length and no body, and HEAD tells no offset before the parts are joined.",
+    ),
 )
 _CONTENT_RANGE = _field(
     "Content-Range",
@@ -201,7 +207,13 @@ DIGESTS: JsonObject = {
 
 _TUS = {"Tus-Resumable": _VERSION}
 _AT = {**_TUS, "Upload-Offset": _NUMBER, "Upload-Expires": _TEXT}
-_OF_HEAD = {"Upload-Length": _NUMBER, "Upload-Defer-Length": {"const": "1"}, "Upload-Metadata": _TEXT}
+_OF_HEAD = {
+    **_AT,
+    "Upload-Length": _NUMBER,
+    "Upload-Defer-Length": {"const": "1"},
+    "Upload-Metadata": _TEXT,
+    "Upload-Concat": _TEXT,
+}
 _OFFERED = {**_TUS, "Tus-Version": _TEXT, "Tus-Extension": _TEXT, "Tus-Checksum-Algorithm": _TEXT}
 
 CHUNK_TAKEN: dict[int | str, JsonObject] = {
@@ -227,7 +239,7 @@ OFFERED = _answered(
 CREATED = _answered(
     "The upload has begun, or the file is stored", {"Location": _TEXT}, {**_AT, **_DRAFT_HEAD, **_OF_FILE}
 )
-LOOKED_AT = _answered("The upload's offset", _AT, _OF_HEAD)
+LOOKED_AT = _answered("The upload's offset", _TUS, _OF_HEAD)
 DRAFT_LOOKED_AT = _answered(
     "The upload's offset (draft 12); Content-Location is the file of a complete upload",
     _DRAFT_HEAD,

@@ -169,12 +169,14 @@ def _name_right_digests(case: AnyCase) -> None:
 
 
 def _make_possible(case: AnyCase) -> None:
-    """Name a length or defer it, and not both; and name the right checksum, or none."""
+    """Name a length or defer it, and not both; name the right checksum, or none; and join no made-up uploads."""
     data = case.body.data if isinstance(case.body, Binary) else b""
     if case.path == "/uploads":
         left_out = "Upload-Length" if len(data) % 2 else "Upload-Defer-Length"
         case.headers.update({"Upload-Length": str(len(data) + 1), "Upload-Defer-Length": "1"})
         del case.headers[left_out]
+        if case.headers.get("Upload-Concat") != "partial":
+            case.headers.pop("Upload-Concat", None)
     if "Upload-Checksum" in case.headers:
         case.headers["Upload-Checksum"] = f"sha256 {base64.b64encode(hashlib.sha256(data).digest()).decode()}"
 
