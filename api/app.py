@@ -18,7 +18,6 @@ from api import (
     counts,
     delete,
     deliveries,
-    events,
     examples,
     files,
     finalize,
@@ -36,9 +35,10 @@ from api.batch_counts import BatchCounts
 from api.dependencies import Service
 from api.dispatcher import Dispatcher
 from api.download_limit import DownloadSlots
-from api.event_feed import EventFeed
-from api.event_limit import StreamSlots
-from api.event_stream import Events
+from api.events import routes as event_routes
+from api.events.feed import EventFeed
+from api.events.stream import Events
+from api.events.stream_limit import StreamSlots
 from api.list_limit import ListSlots
 from api.method_override import MethodOverride
 from api.obstacles import Obstacles
@@ -116,7 +116,7 @@ def create_app() -> FastAPI:
     # Starlette tries one route after another, so the routes with the most requests are first.
     records = (prepare, files, content, finalize, deliveries, operations, delete, batch_routes, list_routes, counts)
     doors = (parallel, upload_resource, one_request)
-    for part in (*records, *doors, events, check_routes, account_routes, keys):
+    for part in (*records, *doors, event_routes, check_routes, account_routes, keys):
         app.include_router(part.router, responses=problems.documented(*ANSWERS, *chain.ANSWERS))
     app.include_router(login.router, responses=problems.documented(422, 503, *chain.ANSWERS))
     app.include_router(health_routes(lambda: app.state.health), responses=problems.documented(*chain.ANSWERS))

@@ -10,7 +10,7 @@ from api.account_counts import RecentCounts
 from api.authenticator import Authenticator
 from api.batch_counts import BatchCounts
 from api.download_limit import DownloadSlots
-from api.event_stream import Events
+from api.events.stream import Events
 from api.file_advice import advice_on
 from api.list_limit import ListSlots
 from api.obstacles import Obstacles

@@ -1,6 +1,7 @@
 """The digests that a client names for all bytes of a file."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from gridhaul.outgoing.headers import read_repr_digest
@@ -34,6 +35,11 @@ def md5_in_hex(text: str | None) -> str | None:
     if not re.fullmatch("[0-9A-Fa-f]{32}", text):
         raise Malformed("An MD5 has 32 hex digits.")
     return text.lower()
+
+
+def sha256_in_headers(headers: Mapping[str, str]) -> str | None:
+    """Return the SHA-256 that the header fields of a request name, as `sha256_in_fields` does."""
+    return sha256_in_fields(repr_digest=headers.get("Repr-Digest"), content_sha256=headers.get("Content-SHA256"))
 
 
 def sha256_in_fields(*, repr_digest: str | None, content_sha256: str | None) -> str | None:

@@ -114,9 +114,11 @@ def _destination(wanted: DeliverTo, name: str, *, caller: Caller, service: Servi
 async def renewed_source(file: File, *, caller: Caller, service: Service) -> dict[str, Any]:
     """Return the fields that a retry changes in the record of a FAILED or CANCELLED file; none if it can continue.
 
-    If the file's source is no longer the registered one, or an attempt noticed a change, all of the source is
-    registered anew. Raises the source errors.
+    An upload continues with the bytes that are stored. If the file's source is no longer the registered one, or an
+    attempt noticed a change, all of the source is registered anew. Raises the source errors.
     """
+    if file.upload is not None:
+        return {}
     # The caller's roots may have shrunk since the file was registered.
     Roots(configured=service.roots, allowed=caller.roots_among(service.roots)).holding(file.source.path)
     roots = Roots.of_file(file, service.roots)

@@ -12,7 +12,7 @@ from dataclasses import replace
 from gridhaul.process.threads import in_thread
 from gridhaul.source.reader import SourceReader
 from gridhaul.transfer.chunking import CHUNK_BYTES
-from gridhaul.transfer.errors import ChunkMissing, PartGone, PartsIncomplete
+from gridhaul.transfer.errors import ChunkMissing, PartGone, PartsIncomplete, PayloadTooLarge
 from gridhaul.transfer.model import Content, File, RecordId
 from gridhaul.transfer.pieces import Pieces
 from gridhaul.transfer.ports.contents import Chunks, ContentReading
@@ -47,7 +47,7 @@ async def _join(runtime: Runtime, file: File, tenure: Tenure, meter: Meter) -> N
     require_named_digest(file, seal)
     layout = await runtime.chunks.seal(held.grant, seal)
     await runtime.files.finish(file.lease, FileState.STORED, **fields_of_stored(seal, layout), rate=meter.rate)
-    await runtime.uploads.expire_within(ids, seconds=USED_SECONDS)
+    await runtime.uploads.expire_within(ids, owner=file.owner, seconds=USED_SECONDS)
 
 
 async def _send(
@@ -92,10 +92,15 @@ def _is_complete(part: File) -> bool:
 
 
 async def _with_length(runtime: Runtime, file: File, length: int) -> File:
-    """Note and charge the length of a file that was registered before the lengths of all its parts were known."""
-    upload = file.upload
+    """Note and charge the length of a file that was registered before the lengths of all its parts were known.
+
+    Raises PayloadTooLarge, QuotaExceeded.
+    """
+    upload, most = file.upload, runtime.settings.max_file_bytes
     if upload is None or not upload.length_deferred:
         return file
+    if most is not None and length > most:
+        raise PayloadTooLarge(f"The parts have {length} bytes together, and a file may have at most {most} bytes.")
     await runtime.usage.charge(file.owner, length - file.length)
     known = replace(upload, length_deferred=False)
     await runtime.files.renew(file.lease, length=length, origin=known)

@@ -157,6 +157,8 @@ async def _append(
 async def finish(parts: UploadParts, held: Held, digest: RunningDigest | None) -> None:
     """Finish an upload, all of whose bytes are stored. Without their digest, a worker reads them back first.
 
+    No seal may be tried before the last bytes are stored as a chunk, because it deletes the open tail.
+
     Raises UploadDigestMismatch.
     """
     await _note_md5(parts, held, digest)
@@ -164,7 +166,7 @@ async def finish(parts: UploadParts, held: Held, digest: RunningDigest | None) -
     held.is_over = True
     parts.digests.forget(file.id)
     delay_seconds = _late_chunks_seconds(parts, file)
-    if digest is None or digest.offset != file.length or delay_seconds:
+    if digest is None or digest.offset != file.length or not digest.has_last_chunk or delay_seconds:
         await _leave_to_worker(parts, file, delay_seconds=delay_seconds)
         return
     seal = digest.seal()

@@ -36,6 +36,11 @@ async def fast_enough(request: Request, stall_seconds: float) -> AsyncIterator[b
             waited_seconds, received = 0.0, 0
 
 
+def media_type_of(request: Request) -> str:
+    """Return the media type in lower case, without parameters; "" if the request names none."""
+    return request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+
+
 def declared_length(request: Request) -> int | None:
     """Return the Content-Length in bytes; None for a chunked body. Raises Malformed."""
     text = request.headers.get("Content-Length")

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
 
 from gridhaul.process.fair_slots import FairSlots
 from gridhaul.transfer.chunking import CHUNK_BYTES
@@ -10,6 +11,7 @@ from gridhaul.transfer.errors import UploadsBusy
 
 TURN_SECONDS = 10.0
 TRY_AGAIN_SECONDS = 5
+_holds = ContextVar("holds", default=False)  # True: the request holds memory from the first byte of its form on
 
 
 class UploadMemory:
@@ -39,6 +41,9 @@ class UploadMemory:
         One account holds at most three quarters of it, so the rest is free for other accounts. A segment that is longer
         than that waits until its account holds nothing.
         """
+        if _holds.get():
+            yield
+            return
         try:
             async with asyncio.timeout(self._turn_seconds):
                 free = await self._requests.acquire(account, count=min(chunks, self._most_each))
@@ -52,6 +57,20 @@ class UploadMemory:
             yield
         finally:
             free()
+
+    @asynccontextmanager
+    async def hold_for_form(self, account: str) -> AsyncGenerator[None]:
+        """Hold what `hold` holds. Inside the context, `hold` takes no more for the files of the form.
+
+        The bytes before a file, and the first ones of the file, are read before the file is registered. Without this,
+        requests that wait for their turn would hold a mebibyte each.
+        """
+        async with self.hold(account):
+            before = _holds.set(True)
+            try:
+                yield
+            finally:
+                _holds.reset(before)
 
     @property
     def is_short(self) -> bool:

@@ -10,11 +10,11 @@ from fastapi.responses import JSONResponse
 
 from api.auth import Preparing
 from api.dependencies import Service, ServiceDep
-from api.named_digest import sha256_in_fields, sha256_in_hex
+from api.named_digest import sha256_in_headers, sha256_in_hex
 from api.schemas import DeliverTo, FilesView, FileView, TargetName
 from api.uploads import documentation
 from api.uploads.appending import append
-from api.uploads.body import declared_length, fast_enough
+from api.uploads.body import declared_length, fast_enough, media_type_of
 from api.uploads.creating import create_upload
 from api.uploads.ending import discarded_if_lost
 from api.uploads.file_answer import file_answer
@@ -65,7 +65,7 @@ async def put_named(
     If the connection breaks, what has arrived is kept. A request with `Content-Range: bytes <offset>-<last>/<length>`
     continues the newest upload to this name that is not complete; `curl -C <offset> -T` sends it.
     """
-    rest, sha256 = _rest_of_file(request), _digest(request)
+    rest, sha256 = _rest_of_file(request), sha256_in_headers(request.headers)
     unfinished = None
     if rest is not None:
         records = service.uploads.registry
@@ -116,11 +116,10 @@ async def post_files(
     If the request breaks off, the files that were complete are stored, and what arrived of another one is deleted.
     """
     deliver_to = [DeliverTo(target=one) for one in target]
-    if request.headers.get("Content-Type", "").partition(";")[0].strip().lower() == "multipart/form-data":
-        files = [
-            await _part(service, caller, part, deliver_to)
-            async for part in read_form(request.headers["Content-Type"], _body(request, service))
-        ]
+    if media_type_of(request) == "multipart/form-data":
+        form = read_form(request.headers["Content-Type"], _body(request, service))
+        async with service.uploads.memory.hold_for_form(caller.username):
+            files = [await _part(service, caller, part, deliver_to) async for part in form]
         if not files:
             raise Malformed("The form has no part with a file name.")
         view = FilesView(files=[FileView.of(file, service.obstacles) for file in files], next_cursor=None)
@@ -131,7 +130,7 @@ async def post_files(
         name=name,
         length=declared_length(request),
         door=Door.POST,
-        sha256=_digest(request),
+        sha256=sha256_in_headers(request.headers),
         deliver_to=deliver_to,
     )
     async with discarded_if_lost(service, caller, file, can_continue=False):
@@ -167,9 +166,3 @@ def _rest_of_file(request: Request) -> _RestOfFile | None:
     if coming is not None and coming != last - first + 1:
         raise LengthMismatch("There are more or fewer bytes than Content-Range says.")
     return _RestOfFile(first=first, length=length)
-
-
-def _digest(request: Request) -> str | None:
-    """Return the SHA-256 that the request names, or None. Raises DigestMismatch, Malformed."""
-    fields = request.headers
-    return sha256_in_fields(repr_digest=fields.get("Repr-Digest"), content_sha256=fields.get("Content-SHA256"))

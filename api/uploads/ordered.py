@@ -19,6 +19,8 @@ from gridhaul.transfer.model import File
 from gridhaul.transfer.origins import Door
 from gridhaul.transfer.states import FileState
 
+TARGETS_MOST = 16
+
 
 async def settled(service: Service, file: File) -> File:
     """Return the file after a request that sends bytes of it has stored them and ended.
@@ -61,6 +63,14 @@ def require_room(request: Request, length: int | None, *, offset: int) -> None:
     coming = declared_length(request)
     if length is not None and coming is not None and offset + coming > length:
         raise PayloadTooLarge(f"The upload has {length} bytes; the request would go beyond its end.")
+
+
+def destinations_in_query(request: Request) -> list[DeliverTo]:
+    """Return where each `target` of the query says that the file is to be delivered. Raises InvalidValue."""
+    targets = request.query_params.getlist("target")
+    if len(targets) > TARGETS_MOST:
+        raise InvalidValue(f"A file has at most {TARGETS_MOST} targets.")
+    return [one for target in targets for one in destination_of(target, None)]
 
 
 def destination_of(target: str | None, object_name: str | None) -> list[DeliverTo]:

@@ -152,9 +152,11 @@ class Receiving:
     async def _read_tail(self) -> None:
         """Begin the first chunk with the bytes of the open tail.
 
-        The last bytes of a complete upload may be stored as a chunk already. Then nothing has to be read.
+        The last bytes of a complete upload may be stored as a chunk already. Then the open tail must not replace it: it
+        may be that of a request which was lost before the offset counted its bytes. Only the digest tells whether the
+        chunk is stored. Without a digest, a worker finishes the upload, and looks for the chunk.
         """
-        if not self._known_bytes:
+        if not self._known_bytes or (self.is_complete and (self._digest is None or self._digest.has_last_chunk)):
             return
         content_id = self._held.file.content_id
         tail = await self._parts.contents.tail(content_id) if content_id else None

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from copy import copy
 from typing import Self
 
+from gridhaul.transfer.chunking import chunk_count
 from gridhaul.transfer.digest import BodyHash, ContentDigest, ManifestRoot, body_hash, chunk_digest
 from gridhaul.transfer.model import RecordId, Seal
 from gridhaul.transfer.origins import Door, Upload
@@ -21,16 +22,23 @@ class RunningDigest:
     def __init__(self, md5: BodyHash | None = None) -> None:
         self._content = ContentDigest()
         self._root = ManifestRoot()
+        self._chunks = 0  # whose digests are in the root
         self._md5 = md5
 
     @property
     def offset(self) -> int:
         return self._content.length_bytes
 
+    @property
+    def has_last_chunk(self) -> bool:
+        """Return whether the last bytes are those of a chunk; otherwise they are those of the open tail."""
+        return self._chunks == chunk_count(self.offset)
+
     def update(self, data: bytes | memoryview, digests: Sequence[bytes]) -> None:
         """Append bytes that follow, and the digests of the chunks that are whole with them."""
         self._content.update(data)
         self._root.update(b"".join(digests))
+        self._chunks += len(digests)
         if self._md5 is not None:
             self._md5.update(data)
 

@@ -20,4 +20,6 @@ def refusal(file: File) -> GridhaulError:
         return UploadGone(f"The upload is {file.state}; upload the file again.")
     if file.error is not None and file.error.code == UploadDigestMismatch.code:
         return UploadDigestMismatch(file.error.detail)
+    if file.state is FileState.FAILED and file.error is not None:
+        return StateConflict(f"The upload has failed: {file.error.detail}")
     return StateConflict(f"The upload is {file.state}: it takes no more bytes.")

@@ -57,11 +57,11 @@ def protocol_of(request: Request) -> UploadProtocol:
 
 def spoken_by(request: Request) -> Beginning:
     """Return the protocol that the request speaks, which may also be that of Content-Range."""
-    has_others_fields = not OF_TUS.isdisjoint(request.headers) or draft.is_meant_by(request)
-    begins = request.method == "POST" and "upload_id" not in request.path_params
-    if request.method == "PUT" or (request.method == "POST" and not (begins and has_others_fields)):
-        return content_range
-    return protocol_of(request)
+    if request.method not in ("POST", "PUT"):
+        return protocol_of(request)
+    is_of_tus = request.method == "POST" and not OF_TUS.isdisjoint(request.headers)
+    begins = "upload_id" not in request.path_params
+    return protocol_of(request) if begins and (is_of_tus or draft.is_meant_by(request)) else content_range
 
 
 class ResumableRoute(UploadRoute):
@@ -133,15 +133,16 @@ async def create(request: Request, caller: Preparing, service: ServiceDep) -> Re
     "",
     status_code=201,
     summary="Send a whole file, or a chunk of one",
-    responses={**documentation.CHUNK_TAKEN, **RANGES_TAKEN},
+    responses={**documentation.CHUNK_TAKEN, **RANGES_TAKEN, 412: documentation.OTHER_VERSION},
     openapi_extra=documentation.CHUNK,
 )
 async def send(request: Request, caller: Preparing, service: ServiceDep) -> Response:
     """Send the first chunk of a file, or with `upload_id` a further one. Without Content-Range, send a whole file.
 
-    The form's first part with a file name is the chunk, whatever its field is called. The fields come before it.
+    The form's first part with a file name is the chunk, whatever its field is called. The fields come before it. With
+    `Upload-Complete`, the request means the same as with POST.
     """
-    return await content_range.create(request, caller, service)
+    return await spoken_by(request).create(request, caller, service)
 
 
 @router.put(

@@ -7,6 +7,7 @@ from gridhaul.transfer.errors import Malformed
 SINGLE_FIELDS = frozenset(
     {
         b"authorization",
+        b"content-digest",
         b"content-disposition",
         b"content-encoding",
         b"content-length",
@@ -24,6 +25,7 @@ SINGLE_FIELDS = frozenset(
         b"last-event-id",
         b"lease-fence",
         b"range",
+        b"repr-digest",
         b"transfer-encoding",
         b"tus-resumable",
         b"upload-checksum",

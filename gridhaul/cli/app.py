@@ -20,6 +20,7 @@ from gridhaul.cli import (
 )
 from gridhaul.cli import status as lookup
 from gridhaul.cli.connection import connect, say
+from gridhaul.cli.events import events
 from gridhaul.cli.exits import exit_codes
 from gridhaul.cli.get import get
 from gridhaul.cli.ids import id_of, ids_of, resolve_any, resolve_stored
@@ -37,6 +38,7 @@ app.command()(transfer_commands.send)
 app.command()(transfer_commands.deliver)
 app.command()(get)
 app.command()(put)
+app.command()(events)
 app.add_typer(batch_commands.commands)
 app.add_typer(check_commands.commands)
 app.add_typer(keys.commands, name="keys")

@@ -19,7 +19,7 @@ from gridhaul.cli.fsck import (
     print_text,
     start,
 )
-from gridhaul.cli.ids import id_of, resolve, resolve_check
+from gridhaul.cli.ids import id_or_none, resolve, resolve_check
 from gridhaul.cli.options import Json, length_of
 from gridhaul.client import Client
 from gridhaul.client.records import CheckOrder, CheckRecord
@@ -34,17 +34,13 @@ commands = typer.Typer()
 Wait = Annotated[bool, typer.Option(help="Follow the check until it is over.")]
 
 
-def _id_or_none(value: str | None) -> str | None:
-    return None if value is None else id_of(value)
-
-
 @commands.command()
 def fsck(
     record_id: Annotated[
         str | None,
         typer.Argument(
             metavar="[ID]",
-            callback=_id_or_none,
+            callback=id_or_none,
             help="The id of a file, or of a delivery, whose file to check, or an ending that no other id has; without "
             "ID, everything is checked.",
         ),
@@ -88,7 +84,7 @@ def check(
     check_id: Annotated[
         str | None,
         typer.Argument(
-            metavar="[ID]", callback=_id_or_none, help="The id of a check, or an ending that no other check has."
+            metavar="[ID]", callback=id_or_none, help="The id of a check, or an ending that no other check has."
         ),
     ] = None,
     cancel: Annotated[bool, typer.Option("--cancel", help="Cancel the check for good.")] = False,

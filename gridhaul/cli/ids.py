@@ -35,6 +35,10 @@ def id_of(value: str) -> str:
     return value.lower()
 
 
+def id_or_none(value: str | None) -> str | None:
+    return None if value is None else id_of(value)
+
+
 def ids_of(values: list[str]) -> list[str]:
     return [id_of(value) for value in values]
 

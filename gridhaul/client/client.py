@@ -15,6 +15,7 @@ from gridhaul.client.downloads import Downloads
 from gridhaul.client.errors import ClientError
 from gridhaul.client.filters import NO_FILTERS, ListFilters
 from gridhaul.client.following import Following
+from gridhaul.client.news import News, news
 from gridhaul.client.polling import Pauses
 from gridhaul.client.records import CHECK_OVER, CheckOrder, CheckRecord, DeliveryRecord, FileRecord
 from gridhaul.client.uploads import Uploads
@@ -129,6 +130,13 @@ class Client(Following):
         headers = {"content-sha256": file["digests"]["sha-256"]}
         path = f"/upload/{file['file_id']}/finalize"
         return cast(DeliveryRecord, self._connection.post(path, _wanted(destination), headers=headers))
+
+    def news(self, file_id: str | None = None) -> Iterator[News]:
+        """Yield what changes from now on, without end: of the file and its deliveries, or of all the account's records.
+
+        Of a file, the records as they are now come first.
+        """
+        return news(self._connection, file_id)
 
     def start_check(self, order: CheckOrder) -> CheckRecord:
         """Start the check, unless an equal check is open. Return the new or the open check."""

@@ -26,6 +26,7 @@ PAGE_MOST = 1000  # the api returns no more records in one page
 BLOCK_BYTES = 1 << 18
 TEXT = {"Accept": "text/plain"}
 EVENTS = {"Accept": "text/event-stream"}
+STREAM_PAUSE_SECONDS = 1.0  # before a stream is opened again; the api may ask for another pause
 _TIMEOUT = httpx2.Timeout(connect=5.0, read=15.0, write=15.0, pool=15.0)
 _BACKOFF = wait_exponential_jitter(multiplier=0.2, max=5.0, jitter=0.2)
 _NEVER_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
@@ -165,18 +166,48 @@ class Connection:
 
         Nothing is retried: a caller that missed events has to look itself.
         """
+        yield from self._events(self._open_stream(path, None, silence_seconds))
+
+    def endless_events(self, path: str, *, silence_seconds: float) -> Iterator[httpx2.ServerSentEvent]:
+        """Yield the events of a stream, and open it again whenever it ends or says nothing for `silence_seconds`.
+
+        Some events come twice then, and none is left out. Raises ClientError if the stream cannot be opened.
+        """
+        last_id, pause_seconds = None, STREAM_PAUSE_SECONDS
+        while True:
+            response = self._retrying(can_retry)(self._open_stream, path, last_id, silence_seconds)
+            try:
+                for event in self._events(response):
+                    last_id = event.id or last_id
+                    pause_seconds = pause_seconds if event.retry is None else event.retry / 1000
+                    yield event
+            except ApiUnreachable as error:
+                self._budget.on_retry(error)
+            time.sleep(pause_seconds)
+
+    def _open_stream(self, path: str, last_id: str | None, silence_seconds: float) -> httpx2.Response:
+        """Return the answer that is a stream of events. Raises ApiError for any other answer."""
         timeout = httpx2.Timeout(silence_seconds, connect=_TIMEOUT.connect)
-        request = self._http.build_request("GET", path, headers=EVENTS, timeout=timeout)
+        headers = EVENTS if last_id is None else EVENTS | {"Last-Event-ID": last_id}
+        request = self._http.build_request("GET", path, headers=headers, timeout=timeout)
         try:
             response = self._http.send(request, stream=True)
-            with closing(response):
-                if not response.is_success:
-                    response.read()
-                    raise _refusal(response)
+            if response.is_success and response.headers.get("Content-Type", "").startswith(EVENTS["Accept"]):
                 self._answered_at = date_of(response.headers)
-                yield from httpx2.EventSource(response)
+                return response
+            with closing(response):
+                response.read()
+                raise _refusal(response)
         except httpx2.RequestError as error:
             raise _unanswered(request, error) from error
+
+    def _events(self, response: httpx2.Response) -> Iterator[httpx2.ServerSentEvent]:
+        """Yield the events of a stream, and close it at the end. Raises ApiUnreachable if it is lost."""
+        try:
+            with closing(response):
+                yield from httpx2.EventSource(response)
+        except httpx2.RequestError as error:
+            raise _unanswered(response.request, error) from error
 
     def exchange(
         self,

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from operator import attrgetter
 from typing import Any
 
+import structlog
 from bson import ObjectId
 
 from gridhaul.storage.batches.batches import IN_LISTS
@@ -23,7 +24,7 @@ from gridhaul.storage.schema import CHANGES, CHANGES_OF_OWNER
 from gridhaul.transfer.batches import Batch
 from gridhaul.transfer.changes import LEAST_ID, Change, Kind, Position, Record
 from gridhaul.transfer.model import Delivery, File, RecordId
-from gridhaul.transfer.ports.events import Progress
+from gridhaul.transfer.ports.events import Page, Progress
 from gridhaul.transfer.states import DeliveryState, FileState
 
 KEYS: Document = {"_id": 1, "revision": 1, "changed_at": 1}  # an index answers with them
@@ -35,6 +36,8 @@ RECEIVED: Document = {"state": FileState.RECEIVING.value}
 TOUCHED = (("-hint_at",), ("hint_at",))
 SOON = timedelta(hours=1)  # hints of other work are due earlier
 MADE = [DeliveryState.COMMITTING.value, DeliveryState.STREAMING.value]
+
+log = structlog.get_logger(__name__)
 
 
 @maps_database_errors
@@ -60,17 +63,18 @@ class MongoChanges:
     async def since(self, after: Position, *, owners: Collection[str] | None, limit: int) -> Sequence[Change]:
         wanted = {} if owners is None else {"owner": {"$in": sorted(owners)}}
         of_each = await asyncio.gather(*(self._keys(kind, wanted, after, limit) for kind in Kind))
-        return [*heapq.merge(*of_each, key=attrgetter("position"))][:limit]
+        return [*heapq.merge(*of_each, key=attrgetter("changed_at", "record_id"))][:limit]
 
     async def read(self, ids: Mapping[Kind, Collection[RecordId]]) -> Sequence[Record]:
         of_each = await asyncio.gather(*(self._read(kind, some) for kind, some in ids.items() if some))
         return [record for records in of_each for record in records]
 
-    async def page(self, after: Position, *, owner: str | None, limit: int) -> Sequence[Record]:
+    async def page(self, after: Position, *, owner: str | None, limit: int) -> Page:
         wanted = {} if owner is None else {"owner": owner}
         of_each = await asyncio.gather(*(self._changed(kind, wanted, after, limit) for kind in Kind))
         first = [*heapq.merge(*of_each, key=_position)][:limit]
-        return [self._codecs[kind].decode(document) for kind, document in first]
+        records = [record for kind, document in first for record in self._decoded(kind, [document])]
+        return Page(records=records, next_after=_position(first[-1]) if len(first) == limit else None)
 
     async def progress(self, *, owners: Collection[str] | None, limit: int) -> Sequence[Progress]:
         theirs: Document = {} if owners is None else {"owner": {"$in": sorted(owners)}}
@@ -102,7 +106,19 @@ class MongoChanges:
     async def _read(self, kind: Kind, ids: Collection[RecordId]) -> list[Record]:
         wanted = {"_id": {"$in": [ObjectId(record_id) for record_id in ids]}}
         cursor = self._documents[kind].find(wanted, SHOWN[kind], batch_size=len(ids))
-        return [self._codecs[kind].decode(document) for document in await cursor.to_list()]
+        return [*self._decoded(kind, await cursor.to_list())]
+
+    def _decoded(self, kind: Kind, documents: Sequence[Document]) -> Iterator[Record]:
+        """Yield the records of the documents.
+
+        A document that cannot be read is left out, so that it holds up no other: it is damaged, or has a state of a
+        later version of Gridhaul.
+        """
+        for document in documents:
+            try:
+                yield self._codecs[kind].decode(document)
+            except Exception:
+                log.exception("record_unreadable", kind=kind.value, record_id=str(document["_id"]))
 
 
 def _confirmed_until(hello: Document) -> datetime:
@@ -144,8 +160,9 @@ def _parts(after: Position) -> Iterator[Document]:
         yield {"changed_at": {"$gte": after.time}}
 
 
-def _position(found: tuple[Kind, Document]) -> tuple[datetime, ObjectId]:
-    return found[1]["changed_at"], found[1]["_id"]
+def _position(found: tuple[Kind, Document]) -> Position:
+    document = found[1]
+    return Position.of(document["changed_at"], RecordId(str(document["_id"])))
 
 
 def _list_of(lists: Lists, owners: Collection[str] | None) -> tuple[Keys, Keys]:

@@ -31,6 +31,8 @@ ALL_BYTES_ACKNOWLEDGED = [  # nothing more has to come: the length is known, and
     {"$gt": ["$stored_bytes", 0]},
     {"$eq": ["$stored_bytes", "$length"]},
 ]
+TO_BE_JOINED: Document = {"state": {"$in": [FileState.STORING.value, FileState.PAUSED.value]}}
+PARTS: Document = {"upload.parts": 1}
 NO_HOLDER: Document = {"upload.holder": None, "upload.asked_to_let_go": False}
 
 
@@ -163,8 +165,14 @@ class MongoUploads(MongoFiles):
     async def keep(self, file_ids: Collection[RecordId], *, seconds: float) -> None:
         await self._move_expiry(file_ids, "$max", seconds)
 
-    async def expire_within(self, file_ids: Collection[RecordId], *, seconds: float) -> None:
-        await self._move_expiry(file_ids, "$min", seconds)
+    async def expire_within(self, file_ids: Collection[RecordId], *, owner: str, seconds: float) -> None:
+        needed = await self._still_to_be_joined(file_ids, owner)
+        await self._move_expiry({*file_ids} - needed, "$min", seconds)
+
+    async def _still_to_be_joined(self, file_ids: Collection[RecordId], owner: str) -> set[RecordId]:
+        """Return those of the owner's files, and others, that unfinished files are to be joined from."""
+        joined = {"owner": owner, "in_batch": False, **TO_BE_JOINED, "upload.parts": {"$in": [*file_ids]}}
+        return {RecordId(part) async for one in self._collection.find(joined, PARTS) for part in one["upload"]["parts"]}
 
     async def _move_expiry(self, file_ids: Collection[RecordId], choose: str, seconds: float) -> None:
         expiry = {choose: ["$upload.expires_at", after(seconds)]}

@@ -18,7 +18,7 @@ from gridhaul.transfer.errors import InvalidValue
 from gridhaul.transfer.model import Delivery, File, RecordId
 
 OVERLAP = timedelta(seconds=10)  # how long after `changed_at` a change may become visible
-POSITION = r"^\d{1,13}-[0-9a-f]{24}$"
+POSITION = "^[0-9]{1,13}-[0-9a-f]{24}$"
 LEAST_ID = RecordId("0" * 24)
 
 Record = File | Delivery | Batch
@@ -50,7 +50,7 @@ class Position:
     @classmethod
     def parse(cls, text: str) -> Self:
         """Return the position that the text names. Raises InvalidValue."""
-        if not re.match(POSITION, text, re.ASCII) or text.endswith("\n"):
+        if not re.fullmatch(POSITION, text):
             raise InvalidValue("This is not the id of an event; leave it out to be told of changes from now on.")
         time_ms, _, record_id = text.partition("-")
         return cls(int(time_ms), RecordId(record_id))

@@ -15,9 +15,9 @@ from api.authenticator import Authenticator
 from api.batch_counts import BatchCounts
 from api.dependencies import Service
 from api.download_limit import DownloadSlots
-from api.event_feed import EventFeed
-from api.event_limit import StreamSlots
-from api.event_stream import Events
+from api.events.feed import EventFeed
+from api.events.stream import Events
+from api.events.stream_limit import StreamSlots
 from api.list_limit import ListSlots
 from api.obstacles import Obstacles
 from api.open_file_limit import OpenFileLimit

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from api.event_stream import EventStream
+from api.events.stream import EventStream
 from gridhaul.storage.accounts.accounts import MongoAccounts
 from gridhaul.storage.connect import Database
 from gridhaul.transfer.access import ApiKey, NewAccount, Scope

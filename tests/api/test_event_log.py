@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
-from api import event_log
-from api.event_log import BLOCK_BYTES, UNSENT_EVENTS, EventLog, Sight
-from api.event_text import Told
+from api.events import log as event_log
+from api.events.log import BLOCK_BYTES, UNSENT_EVENTS, EventLog, Sight
+from api.events.texts import Told
 from gridhaul.transfer.model import RecordId
 
 EVERYTHING, ALICES = Sight(owner=None), Sight(owner="alice")

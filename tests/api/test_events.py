@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from api.event_limit import StreamSlots
-from api.event_stream import RETRY_MS, Events, EventStream
+from api.events.stream import RETRY_MS, Events, EventStream
+from api.events.stream_limit import StreamSlots
 from gridhaul.asgi.http_protocol import BoundedHttp
 from gridhaul.storage.checking.objects import MongoObjects
 from gridhaul.storage.connect import Database

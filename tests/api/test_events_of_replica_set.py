@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager, suppress
 import pytest
 from pymongo.write_concern import WriteConcern
 
-from api.event_feed import EventFeed
-from api.event_log import Listener, Sight
+from api.events.feed import EventFeed
+from api.events.log import Listener, Sight
 from api.obstacles import Obstacles
 from gridhaul.storage.connect import Database, connect
 from gridhaul.storage.events import MongoChanges

@@ -11,7 +11,7 @@ import pytest
 from gridhaul.source.opened import identify
 from gridhaul.source.roots import Roots
 from gridhaul.storage.connect import Database
-from gridhaul.transfer.model import Delivery, File, Queue, RecordId
+from gridhaul.transfer.model import Delivery, Failure, File, Queue, RecordId
 from gridhaul.transfer.origins import Door, Upload
 from gridhaul.transfer.states import (
     DELIVERABLE,
@@ -169,6 +169,16 @@ async def test_cancelled_upload_is_to_be_uploaded_again(api: Api, ports: Ports) 
         detail = _refused(answer)
         assert "cannot be continued; upload the file again" in detail
         assert "retry" not in detail
+
+
+async def test_failed_upload_is_stored_again_with_the_bytes_that_are_there(api: Api, ports: Ports) -> None:
+    upload = replace(new_file(), origin=Upload(door=Door.TUS, parts=("a" * 24,)))
+    file, _ = await ports.uploads_living(60).create(upload)
+    claimed = await ports.files.claim(file.id, holder="w", from_states=STORABLE, to_state=FileState.STORING)
+    assert claimed is not None
+    await ports.files.finish(claimed.lease, FileState.FAILED, error=Failure(code="worker_lost", detail="It was lost."))
+    answer = await api.http.post(f"/files/{file.id}/retry")
+    assert (answer.status_code, answer.json()["state"], answer.json()["error"]) == (200, "STORING", None), answer.text
 
 
 async def test_cancelled_delivery_is_queued_again_by_finalize(api: Api, ports: Ports) -> None:

@@ -37,11 +37,14 @@ class Events:
 
     told: Sequence[tuple[str, dict[str, Any]]]
     goes_on: bool = False  # True: the stream stays open after the events, until the client closes it
+    last_id: str = ""  # of each of the events
+    retry_ms: int = 1000
 
     async def text(self, request: Request) -> AsyncIterator[str]:
-        yield "retry: 1000\n\n"
+        yield f"retry: {self.retry_ms}\n\n"
         for name, record in self.told:
-            yield f"event: {name}\ndata: {json.dumps(record)}\n\n"
+            named = f"id: {self.last_id}\n" if self.last_id else ""
+            yield f"event: {name}\n{named}data: {json.dumps(record)}\n\n"
         while self.goes_on and not await request.is_disconnected():  # noqa: ASYNC110 - no event tells of it
             await asyncio.sleep(0.01)
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from gridhaul.transfer.batches import Batch
 from gridhaul.transfer.changes import Change, Kind, Position, Record
 from gridhaul.transfer.model import Delivery, File, RecordId
-from gridhaul.transfer.ports.events import Progress, RecentChanges, Replays
+from gridhaul.transfer.ports.events import Page, Progress, RecentChanges, Replays
 from gridhaul.transfer.states import DeliveryState, FileState
 from tests.contracts.memory_registry import Row, wall_clock
 
@@ -41,9 +41,10 @@ class MemoryChanges:
         wanted = {(kind, record_id) for kind, some in ids.items() for record_id in some}
         return [replace(one, history=()) for one in self._records() if (Kind.of(one), one.id) in wanted]
 
-    async def page(self, after: Position, *, owner: str | None, limit: int) -> Sequence[Record]:
-        owners = None if owner is None else {owner}
-        return [replace(record, history=()) for record, _ in self._after(after, owners)][:limit]
+    async def page(self, after: Position, *, owner: str | None, limit: int) -> Page:
+        found = self._after(after, None if owner is None else {owner})[:limit]
+        next_after = found[-1][1].position if len(found) == limit else None
+        return Page(records=[replace(record, history=()) for record, _ in found], next_after=next_after)
 
     async def progress(self, *, owners: Collection[str] | None, limit: int) -> Sequence[Progress]:
         theirs = [one for one in self._records() if owners is None or one.owner in owners]

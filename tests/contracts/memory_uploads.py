@@ -152,8 +152,11 @@ class MemoryUploads(MemoryFiles):
     async def keep(self, file_ids: Collection[RecordId], *, seconds: float) -> None:
         self._move_expiry(file_ids, max, seconds)
 
-    async def expire_within(self, file_ids: Collection[RecordId], *, seconds: float) -> None:
-        self._move_expiry(file_ids, min, seconds)
+    async def expire_within(self, file_ids: Collection[RecordId], *, owner: str, seconds: float) -> None:
+        joined = [row.record for row in self.rows.values() if row.record.owner == owner]
+        to_be_joined = [file for file in joined if file.state in (FileState.STORING, FileState.PAUSED)]
+        needed = {part for file in to_be_joined if file.upload for part in file.upload.parts}
+        self._move_expiry({*file_ids} - needed, min, seconds)
 
     def _move_expiry(self, file_ids: Collection[RecordId], choose: Callable[..., datetime], seconds: float) -> None:
         at = time.monotonic() + seconds

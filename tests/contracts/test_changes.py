@@ -61,7 +61,7 @@ async def test_registered_members_have_changed(ports: Ports) -> None:
     before = await _start(ports)
     new = [new_member(f"{n}") for n in range(3)]
     assert not any(await ports.members.insert(new))
-    found = await ports.changes.page(before, owner=None, limit=10)
+    found = (await ports.changes.page(before, owner=None, limit=10)).records
     assert sorted(one.name for one in found if Kind.of(one) is Kind.FILE) == ["0", "1", "2"]  # type: ignore[union-attr]
     assert all(one.revision == 1 and one.changed_at == one.created_at for one in found)
 
@@ -127,14 +127,15 @@ async def test_pages_have_each_change_once_also_of_records_with_one_time(ports: 
     before = await _start(ports)
     await ports.members.insert([new_member(f"{n}") for n in range(7)])
     made = await _one_of_each(ports)
-    at, pages = before, []
-    while page := await ports.changes.page(at, owner=None, limit=3):
-        pages.append(len(page))
-        last = Change.of(page[-1])
-        assert last is not None
-        assert last.position > at
-        at = last.position
-        made += [one for one in page if one.id not in {other.id for other in made}]
+    at, pages = before, list[int]()
+    while len(pages) < 4:
+        page = await ports.changes.page(at, owner=None, limit=3)
+        pages.append(len(page.records))
+        made += [one for one in page.records if one.id not in {other.id for other in made}]
+        if page.next_after is None:
+            break
+        assert page.next_after > at
+        at = page.next_after
     assert pages == [3, 3, 3, 1]
     assert {*await _since(ports, before)} == _names(made)
     keys, at = list[Change](), before
@@ -149,7 +150,7 @@ async def test_changes_of_some_owners_are_only_theirs(ports: Ports) -> None:
     made = {owner: await _one_of_each(ports, owner) for owner in ("alice", "bob", "carol")}
     for owner in made:
         page = await ports.changes.page(before, owner=owner, limit=10)
-        assert _names(page) == _names(made[owner])
+        assert _names(page.records) == _names(made[owner])
     assert {*await _since(ports, before, ["alice", "carol"])} == _names([*made["alice"], *made["carol"]])
     assert not await _since(ports, before, [])
 
@@ -169,7 +170,7 @@ async def test_records_are_read_without_their_history(ports: Ports) -> None:
     found = await ports.changes.read(ids)
     assert _names(found) == _names([file, delivery])
     assert all(one.history == () for one in found)
-    paged = await ports.changes.page(await _start(ports), owner=None, limit=10)
+    paged = (await ports.changes.page(await _start(ports), owner=None, limit=10)).records
     assert _names(paged) == _names([file, delivery, batch])
     assert all(one.history == () for one in paged)
 

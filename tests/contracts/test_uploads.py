@@ -613,15 +613,34 @@ async def test_time_to_expire_is_moved_for_uploads_only_and_in_one_direction(por
     assert await seconds_left() == pytest.approx(DAY_SECONDS, abs=2)
     await uploads.keep(both, seconds=2 * DAY_SECONDS)
     assert await seconds_left() == pytest.approx(2 * DAY_SECONDS, abs=2)
-    await uploads.expire_within(both, seconds=3 * DAY_SECONDS)
+    await uploads.expire_within(both, owner=upload.owner, seconds=3 * DAY_SECONDS)
     assert await seconds_left() == pytest.approx(2 * DAY_SECONDS, abs=2)
-    await uploads.expire_within(both, seconds=0)
+    await uploads.expire_within(both, owner=upload.owner, seconds=0)
     assert await seconds_left() == pytest.approx(0, abs=2)
     assert (await seen(uploads, stored)).next_attempt_at is None
     assert await eventually(lambda: _due(ports)) == [
         Hint(task=TaskName.EXPIRE_UPLOAD, record_id=upload.id, queue=upload.queue)
     ]
     assert await uploads.expire(upload.id) is not None
+
+
+@pytest.mark.parametrize("paused", [False, True])
+async def test_part_keeps_its_time_while_another_file_is_still_to_be_joined_from_it(
+    ports: Ports, uploads: AllUploads, paused: bool
+) -> None:
+    part, other = await created(uploads, new_upload(door=Door.TUS_PART)), await created(uploads)
+    final = replace(new_upload(), origin=replace(UPLOAD, parts=(part.id, part.id)))
+    waiting = await created(uploads, final)
+    if paused:
+        assert await ports.files.move(waiting.id, UPLOAD_MOVES[Action.PAUSE]) is not None
+    await uploads.expire_within([part.id, other.id], owner="somebody else", seconds=DAY_SECONDS / 2)
+    await uploads.keep([part.id, other.id], seconds=DAY_SECONDS)
+    await uploads.expire_within([part.id, other.id], owner=part.owner, seconds=0)
+    assert await uploads.expire(part.id) is None
+    assert await uploads.expire(other.id) is not None
+    assert await ports.files.move(waiting.id, UPLOAD_MOVES[Action.CANCEL]) is not None
+    await uploads.expire_within([part.id], owner=part.owner, seconds=0)
+    assert await uploads.expire(part.id) is not None
 
 
 async def test_files_of_ids_are_found_in_any_number(uploads: AllUploads) -> None:

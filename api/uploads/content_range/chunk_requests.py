@@ -7,24 +7,21 @@ from fastapi import Request, Response
 from fastapi.responses import JSONResponse
 
 from api.dependencies import Service
-from api.named_digest import sha256_in_fields
-from api.schemas import DeliverTo
+from api.named_digest import sha256_in_headers
 from api.uploads.appending import append
 from api.uploads.content_range.fields import ChunkedUploadView, SentRange, stored_range
 from api.uploads.content_range.sent_file import SentFile
 from api.uploads.creating import address, create_upload
 from api.uploads.ending import discarded_if_lost
-from api.uploads.ordered import destination_of, settled
+from api.uploads.ordered import destination_of, destinations_in_query, settled
 from api.uploads.parts import require_allowed, reserved_length
 from api.uploads.states import has_all_bytes, refusal
 from gridhaul.outgoing.headers import read_filename
 from gridhaul.transfer.access import Caller
-from gridhaul.transfer.errors import InvalidValue, Malformed, OffsetMismatch, UploadTakenOver
+from gridhaul.transfer.errors import Malformed, OffsetMismatch, UploadTakenOver
 from gridhaul.transfer.model import File
 from gridhaul.transfer.origins import Door
 from gridhaul.transfer.states import FileState
-
-TARGETS_MOST = 16
 
 
 async def take_first(
@@ -34,8 +31,8 @@ async def take_first(
     require_allowed(service.max_file_bytes, part.count)
     file = await new_upload(request, caller, service, sent, length=part.length)
     async with discarded_if_lost(service, caller, file, can_continue=False):
-        offset = await append(service.uploads, file, _exactly(data, part.count), offset=0)
-    return await _answer(request, caller, service, file, offset=offset, status=201)
+        await append(service.uploads, file, _exactly(data, part.count), offset=0)
+    return await _answer(request, caller, service, file, status=201)
 
 
 async def take_chunk(
@@ -47,13 +44,13 @@ async def take_chunk(
         raise _over(file)
     body = _exactly(data, part.count)
     try:
-        offset = await append(service.uploads, file, body, offset=part.first or 0, length=part.length)
+        await append(service.uploads, file, body, offset=part.first or 0, length=part.length)
     except UploadTakenOver:
         file = await service.file(caller, file.id)
         if file.state is FileState.RECEIVING:
             raise
         raise _over(file) from None
-    return await _answer(request, caller, service, file, offset=offset, status=200)
+    return await _answer(request, caller, service, file, status=200)
 
 
 async def tell_offset(request: Request, caller: Caller, service: Service, file: File, part: SentRange) -> Response:
@@ -62,21 +59,19 @@ async def tell_offset(request: Request, caller: Caller, service: Service, file: 
     file = await settled(service, file)
     if file.state is not FileState.RECEIVING and not has_all_bytes(file):
         raise refusal(file)
-    offset = file.length if has_all_bytes(file) else file.stored_bytes
-    return await _answer(request, caller, service, file, offset=offset, status=200)
+    return await _answer(request, caller, service, file, status=200)
 
 
 async def new_upload(request: Request, caller: Caller, service: Service, sent: SentFile, *, length: int | None) -> File:
     """Register the upload that the request begins, as its fields describe it."""
-    fields = request.headers
     return await create_upload(
         service,
         caller,
         name=_name(request, sent),
         length=length,
         door=Door.RANGES,
-        sha256=sha256_in_fields(repr_digest=fields.get("Repr-Digest"), content_sha256=fields.get("Content-SHA256")),
-        deliver_to=_destinations(request, sent),
+        sha256=sha256_in_headers(request.headers),
+        deliver_to=destinations_in_query(request) or destination_of(sent.fields.get("target") or None, None),
     )
 
 
@@ -92,13 +87,6 @@ def _name_in_headers(request: Request) -> str | None:
     field = request.headers.get("Content-Disposition", "")
     name = read_filename(field)
     return name if name is None or "filename*" in field.lower() else unquote(name)
-
-
-def _destinations(request: Request, sent: SentFile) -> list[DeliverTo]:
-    targets = request.query_params.getlist("target") or [sent.fields.get("target", "")]
-    if len(targets) > TARGETS_MOST:
-        raise InvalidValue(f"A file has at most {TARGETS_MOST} targets.")
-    return [one for target in targets for one in destination_of(target or None, None)]
 
 
 def _require_length(file: File, part: SentRange) -> None:
@@ -126,10 +114,9 @@ async def _exactly(data: AsyncIterator[bytes], count: int) -> AsyncIterator[byte
         raise Malformed("There are more or fewer bytes than Content-Range says.")
 
 
-async def _answer(
-    request: Request, caller: Caller, service: Service, file: File, *, offset: int, status: int
-) -> Response:
-    url = address(request, service, file)
-    view = ChunkedUploadView.of(await service.file(caller, file.id), url=url, offset=offset)
+async def _answer(request: Request, caller: Caller, service: Service, file: File, *, status: int) -> Response:
+    file, url = await service.file(caller, file.id), address(request, service, file)
+    offset = file.length if has_all_bytes(file) else file.stored_bytes
+    view = ChunkedUploadView.of(file, url=url, offset=offset)
     headers = {"Location": url, "Cache-Control": "no-store", **stored_range(offset)}
     return JSONResponse(view.model_dump(mode="json"), status_code=status, headers=headers)

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Mapping
 from fastapi import Request, Response
 
 from api.dependencies import Service
-from api.named_digest import NamedDigests, md5_in_hex, sha256_in_fields, sha256_in_hex
+from api.named_digest import NamedDigests, md5_in_hex, sha256_in_headers, sha256_in_hex
 from api.schemas import FileView
 from api.uploads.appending import append, complete
 from api.uploads.body import declared_length
@@ -61,8 +61,7 @@ async def complete_upload(
 
 def _named_digests(request: Request, fields: Mapping[str, str]) -> NamedDigests:
     """Return the digests of the file that the request names. Raises Malformed, DigestMismatch."""
-    headers = request.headers
-    in_headers = sha256_in_fields(repr_digest=headers.get("Repr-Digest"), content_sha256=headers.get("Content-SHA256"))
+    in_headers = sha256_in_headers(request.headers)
     in_fields = sha256_in_hex(fields.get("sha256") or fields.get("sha-256") or None)
     if in_headers and in_fields and in_headers != in_fields:
         raise DigestMismatch("Two digests are named for the file, and they differ; name only its SHA-256.")

@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from fastapi import Request, Response
 
 from api.dependencies import Service
-from api.uploads.body import declared_length
+from api.uploads.body import declared_length, media_type_of
 from api.uploads.content_range.chunk_requests import take_chunk, take_first, tell_offset
 from api.uploads.content_range.completion import complete_upload, take_whole
 from api.uploads.content_range.fields import SentRange
-from api.uploads.content_range.sent_file import FORM, SentFile, media_type_of, sends_fields_only, sent_fields, sent_file
+from api.uploads.content_range.sent_file import FORM, SentFile, sends_fields_only, sent_fields, sent_file
 from api.uploads.creating import upload_at
 from api.uploads.ordered import require_door
 from gridhaul.asgi.problems import answer
@@ -47,9 +47,9 @@ async def create(request: Request, caller: Caller, service: Service) -> Response
     """Take a whole file, or the first chunk of one. With the field `upload_id`, do what `send` does."""
     part = _range_of(request)
     if part is None and sends_fields_only(request):
-        fields = await sent_fields(request, service.uploads.stall_seconds)
+        fields = await sent_fields(request, caller, service)
         return await complete_upload(request, caller, service, await _named(service, caller, fields), fields)
-    async with sent_file(request, service.uploads.stall_seconds) as sent:
+    async with sent_file(request, caller, service) as sent:
         if sent.fields.get("upload_id") or sent.data is None:
             file = await _named(service, caller, sent.fields)
             return await _go_on(request, caller, service, file, sent, part)
@@ -68,9 +68,9 @@ async def send(request: Request, upload_id: str, caller: Caller, service: Servic
     file = await upload_at(service, caller, upload_id)
     require_door(file, DOORS)
     if part is None:
-        fields = await sent_fields(request, service.uploads.stall_seconds)
+        fields = await sent_fields(request, caller, service)
         return await complete_upload(request, caller, service, file, fields)
-    async with sent_file(request, service.uploads.stall_seconds) as sent:
+    async with sent_file(request, caller, service) as sent:
         return await _go_on(request, caller, service, file, sent, part)
 
 

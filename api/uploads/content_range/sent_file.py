@@ -9,11 +9,13 @@ from urllib.parse import parse_qsl
 
 from fastapi import Request
 
-from api.uploads.body import declared_length, fast_enough
+from api.dependencies import Service
+from api.uploads.body import declared_length, fast_enough, media_type_of
 from api.uploads.form import FIELDS_MOST, FormFile, read_form
 from gridhaul.asgi.bounded_route import FORM_BYTES, JSON, read_body
 from gridhaul.asgi.json_text import check_json
 from gridhaul.asgi.request_limits import RequestLimits
+from gridhaul.transfer.access import Caller
 from gridhaul.transfer.errors import Malformed, UnsupportedMediaType
 
 FORM = "multipart/form-data"
@@ -29,23 +31,21 @@ class SentFile:
     data: AsyncIterator[bytes] | None  # None: the form has no file
 
 
-def media_type_of(request: Request) -> str:
-    """Return the media type in lower case, without parameters; "" if the request names none."""
-    return request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-
-
 @asynccontextmanager
-async def sent_file(request: Request, stall_seconds: float) -> AsyncGenerator[SentFile]:
-    """Yield what the request sends. A form is read up to its file. Raises Malformed, and what the body raises.
+async def sent_file(request: Request, caller: Caller, service: Service) -> AsyncGenerator[SentFile]:
+    """Yield what the request sends. A form is read up to its file.
+
+    Raises Malformed, UploadsBusy, and what the body raises.
 
     Reading the data raises Malformed if the form has a further file.
     """
-    body = fast_enough(request, stall_seconds)
+    body = fast_enough(request, service.uploads.stall_seconds)
     if media_type_of(request) != FORM:
         yield SentFile(fields=request.query_params, filename=None, data=body)
         return
     of_form = dict[str, str]()
-    async with aclosing(read_form(request.headers["Content-Type"], body, of_form)) as files:
+    form = read_form(request.headers["Content-Type"], body, of_form)
+    async with service.uploads.memory.hold_for_form(caller.username), aclosing(form) as files:
         fields, file = ChainMap(of_form, dict(request.query_params)), await anext(files, None)
         if file is None:
             yield SentFile(fields=fields, filename=None, data=None)
@@ -60,11 +60,11 @@ async def _only(file: FormFile, files: AsyncIterator[FormFile]) -> AsyncIterator
         raise Malformed("The form has two files; send each file, or each chunk of one, in a form of its own.")
 
 
-async def sent_fields(request: Request, stall_seconds: float) -> Mapping[str, str]:
+async def sent_fields(request: Request, caller: Caller, service: Service) -> Mapping[str, str]:
     """Return the fields of the query and of a request that sends no file. Raises Malformed, UnsupportedMediaType."""
     if media_type_of(request) != FORM:
         return ChainMap(await _fields_of_body(request), dict(request.query_params))
-    async with sent_file(request, stall_seconds) as sent:
+    async with sent_file(request, caller, service) as sent:
         if sent.data is not None:
             raise Malformed("The form has a file, and no Content-Range says which bytes of the upload it has.")
         return sent.fields

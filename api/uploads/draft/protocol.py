@@ -12,7 +12,7 @@ from api.dependencies import Service
 from api.named_digest import sha256_in_hex
 from api.schemas import FileView
 from api.uploads.appending import append
-from api.uploads.body import fast_enough
+from api.uploads.body import fast_enough, media_type_of
 from api.uploads.creating import address, create_upload, upload_at
 from api.uploads.draft.fields import (
     PARTIAL,
@@ -65,8 +65,7 @@ def is_offered(request: Request) -> bool:
 
 def is_meant_by(request: Request) -> bool:
     """Return whether the request has a field of which only the draft knows the value."""
-    media_type = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-    return truth_in(request.headers.get("Upload-Complete")) is not None or media_type == PARTIAL
+    return truth_in(request.headers.get("Upload-Complete")) is not None or media_type_of(request) == PARTIAL
 
 
 def capability_fields(service: Service, *, max_bytes: int | None) -> dict[str, str]:

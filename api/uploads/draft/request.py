@@ -5,17 +5,15 @@ from typing import Self
 
 from fastapi import Request
 
-from api.named_digest import sha256_in_fields
+from api.named_digest import sha256_in_headers
 from api.schemas import DeliverTo
 from api.uploads.body import declared_length
 from api.uploads.checksum import Checksum
 from api.uploads.draft.fields import one_length, read_complete, whole_number_in
-from api.uploads.ordered import destination_of
+from api.uploads.ordered import destination_of, destinations_in_query
 from api.uploads.tus.fields import Metadata
 from gridhaul.outgoing.headers import read_content_digest, read_filename
-from gridhaul.transfer.errors import InvalidValue
-
-TARGETS_MOST = 16
+from gridhaul.transfer.errors import Malformed
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,6 +30,8 @@ class Part:
     @classmethod
     def read(cls, request: Request, *, offset: int) -> Self:
         """Return what the fields of the request say. Raises Malformed, DigestMismatch."""
+        if "Content-Range" in request.headers:  # whoever ignored it would store a part as the whole (RFC 9110, 14.5)
+            raise Malformed("Send no Content-Range with Upload-Complete; Upload-Offset says where the bytes begin.")
         fields, coming = request.headers, coming_bytes(request)
         digest = fields.get("Content-Digest")
         in_hex = read_content_digest(digest) if digest else None
@@ -41,7 +41,7 @@ class Part:
             complete=read_complete(fields),
             named_length=whole_number_in(fields.get("Upload-Length")),
             checksum=Checksum("sha256", bytes.fromhex(in_hex)) if in_hex else None,
-            sha256=sha256_in_fields(repr_digest=fields.get("Repr-Digest"), content_sha256=fields.get("Content-SHA256")),
+            sha256=sha256_in_headers(fields),
         )
 
     def length_with(self, known: int | None) -> int | None:
@@ -64,9 +64,5 @@ def destinations_of(request: Request, metadata: Metadata) -> list[DeliverTo]:
 
     Raises InvalidValue.
     """
-    targets = request.query_params.getlist("target")
-    if len(targets) > TARGETS_MOST:
-        raise InvalidValue(f"A file is delivered to at most {TARGETS_MOST} targets.")
-    if targets:
-        return [found for target in targets for found in destination_of(target, None)]
-    return destination_of(metadata.values.get("target"), metadata.values.get("object_name"))
+    in_query = destinations_in_query(request)
+    return in_query or destination_of(metadata.values.get("target"), metadata.values.get("object_name"))

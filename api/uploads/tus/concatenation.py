@@ -17,6 +17,7 @@ from gridhaul.transfer.states import FileState
 FIELD = "Upload-Concat"
 PARTIAL = "partial"
 FINAL = "final;"
+KEPT_SECONDS = 86400.0  # how long parts live at least that are to be joined: a worker may not have time for it at once
 ADDRESS = re.compile(r"(?:https?://[^/?#]+)?(?:/[^?#]*)?/uploads/([0-9a-f]{56})")
 
 
@@ -34,12 +35,14 @@ def upload_ids(concat: str) -> Sequence[str]:
 async def parts_of(service: Service, caller: Caller, ids: Sequence[str]) -> Sequence[File]:
     """Return the parts with these ids, in their order; a part may occur more than once.
 
-    Raises NotFound, DoorConflict for an upload that was not begun as a part, and what a request to one that has ended
-    would get.
+    They live for KEPT_SECONDS at least. Raises NotFound, DoorConflict for an upload that was not begun as a part, and
+    what a request to one that has ended would get.
     """
     wanted = {RecordId(upload_id[:ID_DIGITS]) for upload_id in ids}
     found = {file.id: file for file in await service.uploads.registry.get_all(wanted)}
-    return [_part(found.get(RecordId(one[:ID_DIGITS])), caller, one[ID_DIGITS:], n) for n, one in enumerate(ids, 1)]
+    parts = [_part(found.get(RecordId(one[:ID_DIGITS])), caller, one[ID_DIGITS:], n) for n, one in enumerate(ids, 1)]
+    await service.uploads.registry.keep(wanted, seconds=KEPT_SECONDS)
+    return parts
 
 
 def _part(file: File | None, caller: Caller, token: str, n: int) -> File:
@@ -51,6 +54,15 @@ def _part(file: File | None, caller: Caller, token: str, n: int) -> File:
     if file.state is not FileState.RECEIVING:
         raise refusal(file)
     return file
+
+
+async def length_now(service: Service, file: File) -> int | None:
+    """Return the length of an upload; None while it is not known. That of a final upload follows from its parts."""
+    length, ids = reserved_length(file), upload_of(file).parts
+    if length is not None or not ids:
+        return length
+    found = {part.id: part for part in await service.uploads.registry.get_all({*map(RecordId, ids)})}
+    return joined_length([found[RecordId(one)] for one in ids]) if len(found) == len({*ids}) else None
 
 
 def joined_length(parts: Sequence[File]) -> int | None:

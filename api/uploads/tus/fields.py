@@ -90,9 +90,9 @@ def upload_fields(file: File, *, offset: int | None = None) -> dict[str, str]:
     return {**fields, "Upload-Expires": write_http_date(upload_of(file).expires_at)}
 
 
-def head_fields(file: File) -> dict[str, str]:
-    """Return the further fields of the answer to HEAD."""
+def head_fields(file: File, *, length: int | None) -> dict[str, str]:
+    """Return the further fields of the answer to HEAD. `length` is None if it is not known."""
     upload = upload_of(file)
-    length = {"Upload-Defer-Length": "1"} if upload.length_deferred else {"Upload-Length": str(file.length)}
+    size = {"Upload-Defer-Length": "1"} if length is None else {"Upload-Length": str(length)}
     sent = {"Upload-Metadata": upload.metadata, "Upload-Concat": upload.concat}
-    return length | {name: value for name, value in sent.items() if value}
+    return size | {name: value for name, value in sent.items() if value}

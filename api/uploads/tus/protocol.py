@@ -150,7 +150,8 @@ async def look(request: Request, upload_id: str, caller: Caller, service: Servic
     file = await settled(service, file)
     if file.state is not FileState.RECEIVING and not has_all_bytes(file):
         raise refusal(file)
-    return Response(status_code=200, headers={**_progress_fields(file), **head_fields(file)})
+    length = await concatenation.length_now(service, file)
+    return Response(status_code=200, headers={**_progress_fields(file), **head_fields(file, length=length)})
 
 
 def _progress_fields(file: File) -> dict[str, str]:

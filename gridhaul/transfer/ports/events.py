@@ -21,6 +21,14 @@ class Progress:
     moved_bytes: int  # it grows with each byte that is stored, sent, or checked
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Page:
+    """Records in the order of the positions of their last changes. Records that cannot be read are left out."""
+
+    records: Sequence[Record]
+    next_after: Position | None  # the next page begins after it; None: this is the last page
+
+
 class RecentChanges(Protocol):
     """The reads of a process for all its listeners. `owners` are the accounts to read of; None: all of them."""
 
@@ -31,7 +39,7 @@ class RecentChanges(Protocol):
         """Return the first `limit` changes after the position, in the order of positions."""
 
     async def read(self, ids: Mapping[Kind, Collection[RecordId]]) -> Sequence[Record]:
-        """Return the records as they are now, in any order, without their history."""
+        """Return the records as they are now, in any order, without their history; not those that cannot be read."""
 
     async def progress(self, *, owners: Collection[str] | None, limit: int) -> Sequence[Progress]:
         """Return the progress of at most `limit` records of each kind that are worked on, the newest first."""
@@ -43,8 +51,8 @@ class Replays(Protocol):
     async def begin(self) -> datetime:
         """Return the horizon, as `RecentChanges` does, once reads show every write that was ever acknowledged."""
 
-    async def page(self, after: Position, *, owner: str | None, limit: int) -> Sequence[Record]:
+    async def page(self, after: Position, *, owner: str | None, limit: int) -> Page:
         """Return the first `limit` records that changed last after the position, without their history.
 
-        They are in the order of the positions of their last changes. `owner` None stands for every account.
+        `owner` None stands for every account.
         """

@@ -30,8 +30,11 @@ class ExpiringUploads(Protocol):
     async def keep(self, file_ids: Collection[RecordId], *, seconds: float) -> None:
         """Let those of the files that are RECEIVING live for `seconds` from now, if their time would end earlier."""
 
-    async def expire_within(self, file_ids: Collection[RecordId], *, seconds: float) -> None:
-        """Let those of the files that are RECEIVING expire in `seconds` unless a request goes on with them."""
+    async def expire_within(self, file_ids: Collection[RecordId], *, owner: str, seconds: float) -> None:
+        """Let those of the owner's files that are RECEIVING expire in `seconds` unless a request goes on with them.
+
+        Files that are still to be joined to another one keep their time.
+        """
 
 
 class Uploads(Protocol):
@@ -40,6 +43,9 @@ class Uploads(Protocol):
 
         The file is RECEIVING. If it is joined from parts, it is STORING and due, and the caller sends the hint.
         """
+
+    async def keep(self, file_ids: Collection[RecordId], *, seconds: float) -> None:
+        """Do what `ExpiringUploads.keep` does."""
 
     async def get_all(self, file_ids: Collection[RecordId]) -> Sequence[File]:
         """Return those of the files that exist, in any order, without their history."""

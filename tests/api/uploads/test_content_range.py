@@ -453,3 +453,20 @@ async def test_file_of_unknown_length_counts_against_the_quota_as_it_grows(ports
         assert await process.used_bytes() == 4
         require(await send(api, path, 4, SMALL, "*"), 507, "quota_exceeded")
         assert (await send(api, path, 4, SMALL[4:], "*")).status_code == 200
+
+
+async def test_first_chunk_of_an_upload_that_somebody_else_completed_meanwhile_is_answered(
+    api: Api, ports: Ports, process: Process
+) -> None:
+    """The other client has found the address in the list of files. It waits until the upload can be forced."""
+
+    async def completed() -> None:
+        file = await newest(api, process)
+        assert file.upload is not None
+        path = f"/uploads/{file.id}{file.upload.token}"
+        assert (await send(api, path, 0, SMALL, len(SMALL))).status_code == 200
+        assert (await api.http.post(path, data={"md5": md5_of(SMALL)})).status_code == 200
+
+    async with serving(ports, uploads=interrupted(process.parts, "registry.advance", completed)) as late:
+        answer = await late.http.put("/uploads", content=SMALL, headers=ranged(0, SMALL, len(SMALL)))
+    assert (answer.status_code, answer.json()["offset"], answer.json()["state"]) == (201, len(SMALL), "STORED")

@@ -1,6 +1,7 @@
 """The doors of uploads over HTTP, in the cases that need a certain moment or a certain memory."""
 
 import asyncio
+from collections.abc import AsyncIterator
 
 import pytest
 
@@ -13,6 +14,7 @@ from tests.api.uploads.bodies import body_of
 from tests.api.uploads.conftest import NewProcess
 from tests.api.uploads.doors import BYTES, TOKEN, TUS, address, hold, newest, put_chunks, require
 from tests.api.uploads.process import OWNER, Process
+from tests.api.uploads.test_form import TYPE, form, part
 from tests.contracts.bytes_to_store import MIB, some_bytes
 from tests.contracts.ports import Ports
 
@@ -104,6 +106,26 @@ async def test_segment_for_which_there_is_no_memory_is_refused_before_its_first_
         assert (refused.status_code, refused.json()["code"]) == (503, "uploads_busy")
         assert "Retry-After" in refused.headers
         assert (await put_chunks(api, file, fence, data, 0, 3)).status_code == 204
+
+
+@pytest.mark.parametrize(("method", "path"), [("POST", "/files"), ("POST", "/uploads"), ("PUT", "/uploads")])
+async def test_form_for_which_there_is_no_memory_is_refused_before_its_first_byte_is_read(
+    ports: Ports, starting: NewProcess, method: str, path: str
+) -> None:
+    process, taken = starting(memory_chunks=16, turn_seconds=0.01), list[bytes]()
+
+    async def body() -> AsyncIterator[bytes]:
+        taken.append(form(part("file", b"bytes", "run.h5")))
+        yield taken[-1]
+
+    async with serving(ports, uploads=process.parts) as api:
+        async with process.parts.memory.hold(OWNER, chunks=6):
+            refused = await api.http.request(method, path, headers={"Content-Type": TYPE}, content=body())
+            require(refused, 503, "uploads_busy")
+            assert taken == []
+            assert (await api.http.get("/files")).json()["files"] == []
+        answer = await api.http.request(method, path, headers={"Content-Type": TYPE}, content=body())
+        assert answer.status_code == 201, answer.text
 
 
 @pytest.mark.parametrize("length", [0, 1, MIB, 3 * MIB + 5])

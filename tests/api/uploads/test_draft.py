@@ -649,6 +649,8 @@ async def test_draft_that_is_switched_off_is_not_spoken(ports: Ports, process: P
         file = await process.create(len(DATA), door=Door.RESUMABLE, token=TOKEN)
         upload = Resumable(api=api, path=address(file))
         require(await create(api, DATA, complete="?1"), 412, "tus_version_unknown")
+        put = await api.http.put("/uploads", content=DATA, headers={"Upload-Complete": "?0"})
+        require(put, 412, "tus_version_unknown")
         require(await upload.append(DATA, 0, complete="?1"), 412, "tus_version_unknown")
         assert (await upload.look()).status_code == 412
         require(await api.http.delete(upload.path), 412, "tus_version_unknown")
@@ -699,3 +701,29 @@ class _Stale:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.port, name)
+
+
+async def test_put_begins_an_upload_as_post_does(api: Api, process: Process) -> None:
+    """Section 4.2.1: all methods that allow content are possible. A part must never be stored as the whole file."""
+    begun_by = await api.http.put("/uploads", content=DATA[:4], headers={"Upload-Complete": "?0"})
+    assert (begun_by.status_code, begun_by.headers["Upload-Complete"]) == (201, "?0")
+    upload = Resumable(api=api, path=begun_by.headers["Location"])
+    assert (await upload.append(DATA[4:], 4, complete="?1")).status_code == 201
+    assert await process.stored(await newest(api, process)) == DATA
+    whole = await api.http.put("/uploads", content=DATA, headers={"Upload-Complete": "?1"})
+    assert (whole.status_code, whole.headers["Upload-Complete"]) == (201, "?1")
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT"])
+async def test_content_range_is_not_ignored(api: Api, method: str) -> None:
+    fields = {"Upload-Complete": "?1", "Content-Range": "bytes 10-19/20"}
+    require(await api.http.request(method, "/uploads", content=DATA, headers=fields), 400, "malformed")
+    assert (await api.http.get("/files")).json()["files"] == []
+
+
+@pytest.mark.parametrize("name", ["Content-Digest", "Repr-Digest"])
+async def test_digest_in_a_second_line_is_not_overlooked(api: Api, name: str) -> None:
+    other, wrong = (base64.b64encode(hashed(b"x").digest()).decode() for hashed in (sha512, sha256))
+    fields = [("Upload-Complete", "?1"), (name, f"sha-512=:{other}:"), (name, f"sha-256=:{wrong}:")]
+    require(await api.http.post("/uploads", content=DATA, headers=fields), 400, "malformed")
+    assert (await api.http.get("/files")).json()["files"] == []

@@ -68,7 +68,7 @@ async def changed(ports: Ports, process: Process, **parts: Any) -> AsyncIterator
         yield api
 
 
-@pytest.mark.parametrize("send", [named, raw, form, tus])
+@pytest.mark.parametrize("send", [named, raw, tus])
 async def test_upload_for_which_there_is_no_memory_ends(ports: Ports, starting: NewProcess, send: Send) -> None:
     process = starting(memory_chunks=16, turn_seconds=0.01)
     async with changed(ports, process) as api, process.parts.memory.hold(OWNER, chunks=6):

@@ -1,6 +1,7 @@
 """`UploadMemory`: a budget of chunks, which no request and no account can use up for the others."""
 
 import asyncio
+import contextvars
 from contextlib import AsyncExitStack
 
 import pytest
@@ -128,3 +129,19 @@ async def test_what_can_be_done_without_is_freed_before_anybody_waits() -> None:
     budget.reclaim = lambda: budget.free_chunks(4)
     async with asyncio.timeout(10):
         await budget.take_chunk()
+
+
+async def test_files_of_a_form_need_no_memory_beside_that_of_the_form() -> None:
+    budget = memory(4)
+    async with budget.hold_for_form("one"):
+        async with budget.hold("one"):
+            pass
+        with pytest.raises(UploadsBusy):
+            await asyncio.create_task(_used_elsewhere(budget), context=contextvars.Context())
+    async with budget.hold("one"):
+        pass
+
+
+async def _used_elsewhere(budget: UploadMemory) -> None:
+    async with budget.hold("one"):
+        pass

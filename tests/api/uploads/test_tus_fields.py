@@ -142,8 +142,9 @@ def test_answers_tell_offset_and_expiry() -> None:
 
 
 def test_head_tells_length_and_metadata_as_they_were_sent() -> None:
-    assert head_fields(upload(metadata="a d29ybGQ=,b")) == {"Upload-Length": "10", "Upload-Metadata": "a d29ybGQ=,b"}
-    assert head_fields(upload(length_deferred=True)) == {"Upload-Defer-Length": "1"}
+    expected = {"Upload-Length": "10", "Upload-Metadata": "a d29ybGQ=,b"}
+    assert head_fields(upload(metadata="a d29ybGQ=,b"), length=10) == expected
+    assert head_fields(upload(length_deferred=True), length=None) == {"Upload-Defer-Length": "1"}
 
 
 def test_abilities_name_a_size_only_if_there_is_a_limit() -> None:

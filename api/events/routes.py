@@ -9,16 +9,16 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import Response
 
-from api import event_text
 from api.auth import Reading
 from api.dependencies import Id, Service, ServiceDep
-from api.event_feed import in_order
-from api.event_log import Sight
-from api.event_stream import MEDIA_TYPE, EventStream
+from api.events import texts
+from api.events.feed import in_order
+from api.events.log import Sight
+from api.events.stream import MEDIA_TYPE, EventStream
 from api.examples import EVENT, PROGRESS_EVENT
 from gridhaul.asgi.problems import documented
 from gridhaul.transfer.access import Caller, Scope
-from gridhaul.transfer.changes import POSITION, Change, Position, Record, replay_start
+from gridhaul.transfer.changes import POSITION, Position, Record, replay_start
 from gridhaul.transfer.errors import DatabaseUnavailable, Unauthorized
 from gridhaul.transfer.model import File
 
@@ -101,15 +101,13 @@ async def follow_file(file_id: Id, request: Request, caller: Reading, service: S
 async def _replayed(service: Service, owner: str | None, last: Position | None) -> AsyncGenerator[bytes]:
     """Yield the events of what changed after the position `last`; None: of the last few seconds."""
     horizon = await service.events.replays.begin()
-    after = replay_start(last, horizon)
-    while records := await service.events.replays.page(after, owner=owner, limit=PAGE):
-        for first in range(0, len(records), AT_ONCE):
-            yield _texts(records[first : first + AT_ONCE], service, horizon)
+    after: Position | None = replay_start(last, horizon)
+    while after is not None:
+        page = await service.events.replays.page(after, owner=owner, limit=PAGE)
+        for first in range(0, len(page.records), AT_ONCE):
+            yield _texts(page.records[first : first + AT_ONCE], service, horizon)
             await asyncio.sleep(0)
-        change = Change.of(records[-1])
-        if change is None or len(records) < PAGE:
-            return
-        after = change.position
+        after = page.next_after
 
 
 async def _current(service: Service, file: File) -> AsyncGenerator[bytes]:
@@ -122,7 +120,7 @@ async def _current(service: Service, file: File) -> AsyncGenerator[bytes]:
 
 
 def _texts(records: Iterable[Record], service: Service, horizon: datetime) -> bytes:
-    told = (event_text.event(record, service.obstacles, horizon=horizon) for record in records)
+    told = (texts.event(record, service.obstacles, horizon=horizon) for record in records)
     return b"".join(one.text or b"" for one in told)
 
 

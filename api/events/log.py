@@ -11,7 +11,7 @@ from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from api.event_text import Told
+from api.events.texts import Told
 from gridhaul.transfer.model import RecordId
 
 LOG_BYTES = 32 << 20  # of texts

@@ -15,10 +15,10 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from api.event_feed import EventFeed
-from api.event_limit import StreamSlots
-from api.event_log import TOO_SLOW, Listener, Sight
-from api.event_text import PING, opening
+from api.events.feed import EventFeed
+from api.events.log import TOO_SLOW, Listener, Sight
+from api.events.stream_limit import StreamSlots
+from api.events.texts import PING, opening
 from gridhaul.asgi.disconnection import while_connected
 from gridhaul.asgi.problems import log_failure
 from gridhaul.asgi.request_log import note
