@@ -1,4 +1,4 @@
-"""What changes on the server, told event by event for as long as somebody listens."""
+"""Events of what changes on the server, told event by event for as long as somebody listens."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
