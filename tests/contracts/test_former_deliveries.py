@@ -1,5 +1,6 @@
 """The suite of `FormerDeliveries`."""
 
+import asyncio
 from dataclasses import replace
 
 from gridhaul.transfer.model import (
@@ -65,6 +66,7 @@ async def test_delivery_that_ended_last_counts_whichever_was_made_first(ports: P
     slow_file = await _file(ports, "/srv/a", size=1)
     slow = await _open(ports, slow_file, "a")
     await _delivered(ports, "/srv/a", "a", size=2)
+    await asyncio.sleep(0.002)  # times in MongoDB are whole milliseconds, and this must be another one
     await ports.deliveries.finish(slow.lease, DeliveryState.DELIVERED)
     assert await _sources(ports, {"/srv/a": "a"}) == {"/srv/a": slow_file.source.identity}
 
