@@ -160,11 +160,11 @@ def _send_fitting_range(case: AnyCase) -> None:
 
 
 def _name_right_digests(case: AnyCase) -> None:
-    """Name the digest of the body in a field of the draft, and no digest of the file."""
+    """Name the digest of the body in a field of the draft, no digest of the file, and no field of another protocol."""
     data = case.body.data if isinstance(case.body, Binary) else b""
     if "Content-Digest" in case.headers:
         case.headers["Content-Digest"] = write_repr_digest(hashlib.sha256(data).hexdigest())
-    for name in ("Repr-Digest", "Content-SHA256", "Upload-Length"):
+    for name in ("Repr-Digest", "Content-SHA256", "Upload-Length", "Content-Range"):
         case.headers.pop(name, None)
 
 
