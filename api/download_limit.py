@@ -7,7 +7,6 @@ whole files, or 20 of ranges, at once. A client with 16 connections therefore ne
 for the whole file.
 """
 
-import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
@@ -49,16 +48,10 @@ class DownloadSlots:
 
         Raises DownloadsBusy if so many do not become free within `turn_seconds`.
         """
-        try:
-            async with asyncio.timeout(self._turn_seconds):
-                free_slots = await self._slots.acquire(account, count=mib)
-        except TimeoutError:
-            raise DownloadsBusy(
-                "The server, or your account, has as many downloads at once as it may; "
-                f"try again in {TRY_AGAIN_SECONDS} s.",
-                retry_after_seconds=TRY_AGAIN_SECONDS,
-            ) from None
-        try:
+        busy = DownloadsBusy(
+            "The server, or your account, has as many downloads at once as it may; "
+            f"try again in {TRY_AGAIN_SECONDS} s.",
+            retry_after_seconds=TRY_AGAIN_SECONDS,
+        )
+        async with self._slots.hold(account, count=mib, turn_seconds=self._turn_seconds, busy=busy):
             yield
-        finally:
-            free_slots()

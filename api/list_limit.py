@@ -1,6 +1,5 @@
 """The limits of lists: those that arrive at once, and those of an account that no batch uses."""
 
-import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
@@ -26,16 +25,10 @@ class ListSlots:
     @asynccontextmanager
     async def hold(self, account: str) -> AsyncGenerator[None]:
         """Hold a slot inside the context. Raises ListsBusy if none becomes free within `turn_seconds`."""
-        try:
-            async with asyncio.timeout(self._turn_seconds):
-                free_slot = await self._slots.acquire(account)
-        except TimeoutError:
-            detail = f"Other lists are arriving; try again in {TRY_AGAIN_SECONDS} s."
-            raise ListsBusy(detail, retry_after_seconds=TRY_AGAIN_SECONDS) from None
-        try:
+        detail = f"Other lists are arriving; try again in {TRY_AGAIN_SECONDS} s."
+        busy = ListsBusy(detail, retry_after_seconds=TRY_AGAIN_SECONDS)
+        async with self._slots.hold(account, turn_seconds=self._turn_seconds, busy=busy):
             yield
-        finally:
-            free_slot()
 
 
 async def require_few(lists: ListIntake, account: str) -> None:

@@ -1,6 +1,5 @@
 """The limit of streams of events at once. A stream beyond the limit waits for a moment, and is refused then."""
 
-import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
@@ -22,16 +21,10 @@ class StreamSlots:
     @asynccontextmanager
     async def hold(self, account: str) -> AsyncGenerator[None]:
         """Hold a slot inside the context. Raises StreamsBusy if none becomes free within `turn_seconds`."""
-        try:
-            async with asyncio.timeout(self._turn_seconds):
-                free_slot = await self._slots.acquire(account)
-        except TimeoutError:
-            raise StreamsBusy(
-                "The server, or your account, has as many streams of events as it may; close some, or try again in "
-                f"{TRY_AGAIN_SECONDS} s.",
-                retry_after_seconds=TRY_AGAIN_SECONDS,
-            ) from None
-        try:
+        busy = StreamsBusy(
+            "The server, or your account, has as many streams of events as it may; close some, or try again in "
+            f"{TRY_AGAIN_SECONDS} s.",
+            retry_after_seconds=TRY_AGAIN_SECONDS,
+        )
+        async with self._slots.hold(account, turn_seconds=self._turn_seconds, busy=busy):
             yield
-        finally:
-            free_slot()

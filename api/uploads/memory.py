@@ -44,19 +44,14 @@ class UploadMemory:
         if _holds.get():
             yield
             return
-        try:
-            async with asyncio.timeout(self._turn_seconds):
-                free = await self._requests.acquire(account, count=min(chunks, self._most_each))
-        except TimeoutError:
-            raise UploadsBusy(
-                "The server, or your account, receives as many uploads at once as it may; "
-                f"try again in {TRY_AGAIN_SECONDS} s.",
-                retry_after_seconds=TRY_AGAIN_SECONDS,
-            ) from None
-        try:
+        busy = UploadsBusy(
+            "The server, or your account, receives as many uploads at once as it may; "
+            f"try again in {TRY_AGAIN_SECONDS} s.",
+            retry_after_seconds=TRY_AGAIN_SECONDS,
+        )
+        count = min(chunks, self._most_each)
+        async with self._requests.hold(account, count=count, turn_seconds=self._turn_seconds, busy=busy):
             yield
-        finally:
-            free()
 
     @asynccontextmanager
     async def hold_for_form(self, account: str) -> AsyncGenerator[None]:

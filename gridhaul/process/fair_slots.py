@@ -1,9 +1,11 @@
 """Slots that limit how much work runs at once, and how much of it belongs to one owner."""
 
 import asyncio
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import AsyncGenerator, Callable
+from contextlib import ExitStack, asynccontextmanager
 from weakref import WeakValueDictionary
+
+from gridhaul.transfer.errors import GridhaulError
 
 
 class FairSlots:
@@ -30,6 +32,21 @@ class FairSlots:
             for slots in (slots_of_owner, self._slots):
                 held.callback(await slots.acquire(count))
             return held.pop_all().close
+
+    @asynccontextmanager
+    async def hold(
+        self, owner: str, *, count: int = 1, turn_seconds: float, busy: GridhaulError
+    ) -> AsyncGenerator[None]:
+        """Hold `count` slots inside the context. Raises `busy` if so many do not become free within `turn_seconds`."""
+        try:
+            async with asyncio.timeout(turn_seconds):
+                free_slots = await self.acquire(owner, count=count)
+        except TimeoutError:
+            raise busy from None
+        try:
+            yield
+        finally:
+            free_slots()
 
 
 class _Slots:

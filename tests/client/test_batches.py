@@ -14,24 +14,12 @@ from gridhaul.client.batch_records import PATHS_AT_MOST
 from gridhaul.transfer.model import IfExists
 from gridhaul.transfer.origins import IfChanged
 from gridhaul.transfer.states import Action
-from tests.cli.scripted_api import Answer, ScriptedApi, file, problem, scripted_api
+from tests.cli.scripted_api import Answer, ScriptedApi, file, problem
 from tests.cli.scripted_batches import BATCH_ID, START, THE_BATCH, batch, page
 
 TARGET = BatchTarget(target="archive", prefix=None, if_exists=IfExists.FAIL)
 ORDER = BatchOrder(paths=("/srv/a", "/srv/b*"), targets=(TARGET,), if_changed=IfChanged.FAIL)
 SUMS = f"GET /batches/{BATCH_ID}/sha256sums"
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[ScriptedApi]:
-    with scripted_api() as server:
-        yield server
-
-
-@pytest.fixture
-def api(server: ScriptedApi) -> ScriptedApi:
-    server.forget()
-    return server
 
 
 @pytest.fixture

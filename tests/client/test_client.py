@@ -31,7 +31,6 @@ from tests.cli.scripted_api import (
     delivery,
     file,
     problem,
-    scripted_api,
     serve,
 )
 from tests.servers.canned import canned_answer
@@ -41,18 +40,6 @@ ORDER = Order(
     destination=DeliverTo(target="archive", object_name=None, if_exists=IfExists.FAIL),
     if_changed=IfChanged.RESTART,
 )
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[ScriptedApi]:
-    with scripted_api() as server:
-        yield server
-
-
-@pytest.fixture
-def api(server: ScriptedApi) -> ScriptedApi:
-    server.forget()
-    return server
 
 
 @pytest.fixture

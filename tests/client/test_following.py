@@ -18,23 +18,10 @@ from tests.cli.scripted_api import (
     delivery,
     file,
     problem,
-    scripted_api,
 )
 
 OTHER_ID = "6740c0ffee0123456789eeee"
 STORING = {"kind": "file", **file("STORING", stored_bytes=1)}
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[ScriptedApi]:
-    with scripted_api() as server:
-        yield server
-
-
-@pytest.fixture
-def api(server: ScriptedApi) -> ScriptedApi:
-    server.forget()
-    return server
 
 
 @pytest.fixture

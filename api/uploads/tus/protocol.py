@@ -1,5 +1,7 @@
 """The door for clients of tus 1.0.0 (https://tus.io/protocols/resumable-upload), at `/uploads`."""
 
+from collections.abc import Sequence
+
 from fastapi import Request, Response
 from starlette.requests import ClientDisconnect
 
@@ -92,7 +94,16 @@ async def create(request: Request, caller: Caller, service: Service) -> Response
     return Response(status_code=201, headers={**upload_fields(file, offset=offset), **location})
 
 
-async def _create(service: Service, caller: Caller, metadata: Metadata, length: int | None) -> File:
+async def _create(
+    service: Service,
+    caller: Caller,
+    metadata: Metadata,
+    length: int | None,
+    *,
+    concat: str = "",
+    parts: Sequence[File] = (),
+) -> File:
+    """Register an upload that becomes a file of its own; with `parts`, a final one."""
     return await create_upload(
         service,
         caller,
@@ -102,6 +113,8 @@ async def _create(service: Service, caller: Caller, metadata: Metadata, length: 
         metadata=metadata.text,
         sha256=sha256_in_hex(metadata.values.get("sha256")),
         deliver_to=destination_of(metadata.values.get("target"), metadata.values.get("object_name")),
+        concat=concat,
+        parts=parts,
     )
 
 
@@ -125,18 +138,8 @@ async def _join(request: Request, caller: Caller, service: Service, metadata: Me
     if named or declared_length(request):
         raise Malformed("A final upload has no body and no Upload-Length: its bytes are those of its parts.")
     parts = await concatenation.parts_of(service, caller, ids)
-    file = await create_upload(
-        service,
-        caller,
-        name=metadata.filename,
-        length=concatenation.joined_length(parts),
-        door=Door.TUS,
-        metadata=metadata.text,
-        sha256=sha256_in_hex(metadata.values.get("sha256")),
-        deliver_to=destination_of(metadata.values.get("target"), metadata.values.get("object_name")),
-        concat=concat,
-        parts=parts,
-    )
+    length = concatenation.joined_length(parts)
+    file = await _create(service, caller, metadata, length, concat=concat, parts=parts)
     audit("create_upload", file_id=file.id)
     service.hints.offer(Hint(task=TaskName.UPLOAD_FILE, record_id=file.id, queue=file.queue))
     return Response(status_code=201, headers={**ALWAYS, "Location": address(request, service, file)})
