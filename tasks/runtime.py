@@ -45,7 +45,7 @@ from gridhaul.storage.files import MongoFiles
 from gridhaul.storage.heartbeats import MongoHeartbeats
 from gridhaul.storage.seen_targets import MongoSeenTargets
 from gridhaul.storage.uploads import MongoUploads
-from gridhaul.targets.kinds import NewClient
+from gridhaul.targets.section import NewClient
 from gridhaul.targets.targets_file import ConfiguredTargets, load_targets
 from gridhaul.transfer.batches import BatchState
 from gridhaul.transfer.checks import CheckState

@@ -9,7 +9,8 @@ from pydantic import ValidationError
 
 from gridhaul.outgoing.http_client import make_client
 from gridhaul.process.settings import SettingsError
-from gridhaul.targets.kinds import KINDS, NAME, NewClient, Section
+from gridhaul.targets.kinds import KINDS
+from gridhaul.targets.section import NAME, NewClient, Section
 from gridhaul.transfer.errors import TargetUnknown
 from gridhaul.transfer.ports.targets import Target
 

@@ -43,6 +43,7 @@ class Evidence(StrEnum):
 
     READ_BACK = "read-back"  # the object was read back and hashed
     REMOTE_DIGEST = "remote-digest"  # the target told its digest
+    PART_DIGESTS = "part-digests"  # the target compared the digest of each part; it was seen to refuse wrong ones
     SIZE = "size"  # only the length is known
     ACKNOWLEDGED = "acknowledged"  # the target took the bytes, and cannot tell what it holds
 
@@ -332,6 +333,25 @@ class CheckedObject:
     temporary_name: str
     tag: str  # `transfer.ports.targets.Tagging.tag`
     evidence: Evidence  # how it was known to be right
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Stage:
+    """What a delivery has written at its target, or is about to write there, before its commit."""
+
+    name: str  # the temporary object's, which has the delivery's id and the generation; unique among all stages
+    final_name: str
+    generation: int  # the fence of the attempt that began the stage
+    length: int  # of the whole object, in bytes
+    offset: int = 0  # bytes from the beginning on that the target has confirmed
+    committing: bool = False  # True: a commit was begun, so nothing is written to the stage any more
+    upload_id: str | None = None  # of a multipart upload; None: the stage is an object under `name`
+    part_bytes: int | None = None  # of each part but the last; None: not in parts
+    parts: tuple[str, ...] = ()  # the entity tags of the confirmed parts, in their order
+
+    @property
+    def is_whole(self) -> bool:
+        return self.offset == self.length
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -7,7 +7,8 @@ may succeed later, and TargetRefused, after which it will not.
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
 from typing import Any, Protocol, runtime_checkable
 
-from gridhaul.transfer.model import FolderEntry, RemoteObject, SeenTarget
+from gridhaul.transfer.abilities import Abilities
+from gridhaul.transfer.model import Evidence, FolderEntry, RemoteObject, SeenTarget, Stage
 from gridhaul.transfer.origins import Attributes
 
 Leaving = Callable[[int], None]  # called with the number of bytes that are about to leave; raises if they must not
@@ -47,6 +48,17 @@ class Target(Protocol):
         SHA-256 is not the expected one.
         """
 
+    async def remove(self, name: str) -> None:
+        """Remove the object, if it exists. Raises TargetLocked while a request to the object is under way."""
+
+    async def close(self) -> None:
+        """Close the target's connections."""
+
+
+@runtime_checkable
+class DirectPut(Protocol):
+    """The further ability of targets that have no stages: each object is written straight to its final name."""
+
     async def put(self, name: str, blocks: Blocks, *, length: int, leaving: Leaving) -> None:
         """Write the object from blocks of `length` bytes in all. One thread takes each block and sends it.
 
@@ -56,33 +68,79 @@ class Target(Protocol):
         or of `blocks` passes through unchanged, and nothing more leaves. When cancelled, this stops the blocks.
         """
 
-    async def remove(self, name: str) -> None:
-        """Remove the object, if it exists. Raises TargetLocked while a request to the object is under way."""
 
-    async def close(self) -> None:
-        """Close the target's connections."""
+Confirmed = Callable[[Stage], Awaitable[None]]  # gets the stage once the target has confirmed more of it
 
 
 @runtime_checkable
-class AtomicCommit(Protocol):
-    """The further ability of targets that can move a whole object to its final name at once."""
+class Staging(Protocol):
+    """The further ability to write an object where no reader sees it, and to show it whole under its final name.
 
-    async def commit(self, temporary_name: str, final_name: str) -> None:
-        """Rename the object, unless the final name is taken.
+    A stage is a temporary object (`Stage.name`), or a multipart upload (`Stage.upload_id`), which has no name until its
+    commit. Several workers may write to one stage at once, if one of them stood still: each writes the verified bytes
+    of one content to their own positions, so no write can put a wrong byte there. Nothing is appended or truncated.
+    """
 
-        Raises ObjectExists, and NotFound if the temporary object does not exist.
+    abilities: Abilities  # what was seen of the target; what was not seen yet is not promised
+
+    async def begin(self, stage: Stage) -> Stage:
+        """Begin the stage, and return it with what `write` needs. Writes no byte of the object.
+
+        A call that is lost may leave something of the stage at the target, which `abandon` removes, or `gc`.
         """
 
-    async def replace(self, temporary_name: str, final_name: str) -> None:
-        """Rename the object, and replace the object that has the final name.
+    async def resume(self, stage: Stage) -> Stage | None:
+        """Return the stage with the offset up to which the target certainly holds what was written.
 
-        Raises NotFound if the temporary object does not exist, and NotAnObject if a folder has the final name.
+        Return None if the stage cannot be continued: it is gone, or this target cannot write from an offset on. A stage
+        that is whole (`offset == length`) can be checked and committed by every target.
         """
+
+    async def write(
+        self,
+        stage: Stage,
+        blocks: Blocks,
+        *,
+        leaving: Leaving,
+        confirmed: Confirmed,
+        attributes: Attributes | None = None,
+    ) -> Stage:
+        """Write the object's bytes from `stage.offset` to the end, and return the whole stage.
+
+        One thread takes each block. `leaving` is called right before bytes leave this process: first with 0, before
+        anything is done to the stage, then with the length of each block, which may have been made long before. If a
+        request is repeated, `leaving` is called with 0 for the repeated bytes, so the lengths add up to what was to be
+        written. An exception of `leaving`, `blocks` or `confirmed` passes through unchanged, and nothing more leaves.
+        When cancelled, this stops the blocks. The object gets those of the attributes that the target keeps.
+        Raises NotFound if the stage is gone.
+        """
+
+    async def proof(self, stage: Stage) -> Evidence | None:
+        """Return how the target itself has proved each byte of a whole stage; None if it has not.
+
+        Then the object is read back: under `Stage.name`, or after the commit if the stage has no name.
+        """
+
+    async def commit(self, stage: Stage) -> None:
+        """Give the whole object its final name, unless the name is taken.
+
+        Raises ObjectExists, and NotFound if the stage is gone: then the object may have its final name already.
+        A target that is not `exclusive` replaces an object that takes the name in the last moment.
+        """
+
+    async def replace(self, stage: Stage) -> None:
+        """Give the whole object its final name, and replace the object that has the name.
+
+        Raises NotFound if the stage is gone, and NotAnObject if a folder has the final name.
+        """
+
+    async def abandon(self, stage: Stage) -> None:
+        """Remove the stage, if it is there. Raises TargetLocked while a request to it is under way."""
 
 
 @runtime_checkable
 class Tagging(Protocol):
-    """The further ability to tell a tag by which an object is recognised after its rename."""
+    """The further ability to tell a tag by which an object is recognised after its commit."""
 
     async def tag(self, name: str) -> str | None:
         """Return a tag that the object keeps when it is renamed, and that objects written at other times do not have.
@@ -93,15 +151,10 @@ class Tagging(Protocol):
 
 @runtime_checkable
 class KeepsAttributes(Protocol):
-    """The further ability of targets whose objects can have attributes of their sources."""
+    """The further ability of targets whose objects can have attributes of their sources.
 
-    async def put_with(
-        self, name: str, blocks: Blocks, *, length: int, leaving: Leaving, attributes: Attributes
-    ) -> None:
-        """Write the object as `Target.put` does, and give it the attributes before this call returns.
-
-        An attribute that the target does not keep is left out, which is no error.
-        """
+    `Staging.write` leaves out an attribute that the target does not keep, which is no error.
+    """
 
     async def attributes(self, name: str) -> Attributes | None:
         """Return the attributes that the object has; None if there is no object."""
@@ -129,8 +182,8 @@ class LooksTogether(Protocol):
         cheaper to look at single names. Names may be missing that this target never lists, such as hidden ones.
         """
 
-    async def commit_unseen(self, temporary_name: str, final_name: str) -> None:
-        """Rename as `AtomicCommit.commit` does, for a caller that has seen that nothing stands under the final name.
+    async def commit_unseen(self, stage: Stage) -> None:
+        """Commit as `Staging.commit` does, for a caller that has seen that nothing stands under the final name.
 
         An object that has the name by now still raises ObjectExists. Where a folder has the name by now, some servers
         put the object into the folder.
