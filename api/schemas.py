@@ -1,6 +1,7 @@
 """Request and response bodies of the api. Lengths are bytes, digests lower-case hex, times RFC 3339 in UTC."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import datetime
 from typing import Annotated, Any, Self
 
@@ -11,6 +12,7 @@ from gridhaul.transfer.attributes import octal
 from gridhaul.transfer.chunking import CHUNK_BYTES
 from gridhaul.transfer.errors import GridhaulError
 from gridhaul.transfer.model import (
+    CheckedWhen,
     Delivery,
     Destination,
     Evidence,
@@ -253,6 +255,17 @@ class FilesView(BaseModel):
     next_cursor: str | None = Field(description="Pass this as `cursor` to get older files; null: no more follow")
 
 
+class AbilitiesView(BaseModel):
+    """What a worker saw the target do, with small objects of its own."""
+
+    atomic: bool = Field(description="No reader sees a part of an object under its final name")
+    exclusive: bool = Field(description="An object that takes the name in the last moment is not replaced")
+    durable: bool = Field(description="What the target has acknowledged is on its disk")
+    resumable: bool = Field(description="A later attempt goes on with what an earlier one has written")
+    digest: str | None = Field(description="The digest in which the target was seen to refuse a lie; null: none")
+    free_space: bool = Field(description="The target tells how much it can still take")
+
+
 class ReceiptView(BaseModel):
     length: int
     sha256: str = Field(serialization_alias="sha-256")
@@ -262,7 +275,14 @@ class ReceiptView(BaseModel):
     location: str
     evidence: Evidence
     atomic_commit: bool
+    abilities: AbilitiesView | None = Field(
+        description="What the target was seen to do; null: the receipt is older than this member"
+    )
+    checked: CheckedWhen = Field(description="When the object's bytes were checked")
     attempts: int
+    sent_in_attempts: list[int] = Field(
+        description="Bytes that left in each attempt that sent any; more than `length` together if some left again"
+    )
     mtime: datetime | None = Field(
         description="The source's mtime; null: not known, or it is before the year 1 or after the year 9999"
     )
@@ -287,7 +307,10 @@ class ReceiptView(BaseModel):
             location=receipt.location,
             evidence=receipt.evidence,
             atomic_commit=receipt.atomic_commit,
+            abilities=AbilitiesView(**asdict(receipt.abilities)) if receipt.abilities else None,
+            checked=receipt.checked,
             attempts=receipt.attempts,
+            sent_in_attempts=list(receipt.sent_in_attempts),
             mtime=receipt.modified_at,
             mode=None if receipt.mode is None else octal(receipt.mode),
             mtime_kept=receipt.mtime_kept,

@@ -89,6 +89,11 @@ class Meter:
         """Return the rate of this attempt in bytes a second; None before its first byte."""
         return self._moved / max(time.monotonic() - self._started, 1e-3) if self._moved else None
 
+    @property
+    def moved(self) -> int:
+        """Return the bytes that this attempt has stored, sent or compared."""
+        return self._moved
+
     def changes(self) -> dict[str, Any]:
         """Return the record's fields as they are now. An attempt that came further than all before is not fruitless."""
         fruitful = AFTER_PROGRESS if self.position > self._furthest_before else {}

@@ -70,7 +70,7 @@ async def _clean(runtime: Runtime, delivery: Delivery, tenure: Tenure) -> None:
     if errors:
         await runtime.deliveries.renew(delivery.lease, leftovers=tuple(left), **outcome)
         raise errors[0]
-    done = {"rate": delivery.rate, "leftovers": (), "cleaning_error": None}
+    done = {"rate": delivery.rate, "leftovers": (), "stage": None, "cleaning_error": None}
     await runtime.deliveries.finish(delivery.lease, delivery.state, **{**done, **outcome})
 
 
@@ -83,7 +83,7 @@ async def _clean_name(target: Target, name: str, delivery: Delivery, tenure: Ten
     tenure.check()
     if not is_temporary(name):
         return await _clean_final(target, name, delivery, tenure)
-    await remove_leftover(target, name)
+    await remove_leftover(target, name, delivery.stage)
     return {}
 
 

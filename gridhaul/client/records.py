@@ -80,6 +80,15 @@ def destinations(file: FileRecord) -> list[DestinationRecord]:
     return wanted if isinstance(wanted, list) else [wanted]
 
 
+class AbilitiesRecord(TypedDict):
+    atomic: bool
+    exclusive: bool
+    durable: bool
+    resumable: bool
+    digest: str | None
+    free_space: bool
+
+
 ReceiptRecord = TypedDict(
     "ReceiptRecord",
     {
@@ -91,7 +100,10 @@ ReceiptRecord = TypedDict(
         "location": str,
         "evidence": str,
         "atomic_commit": bool,
+        "abilities": AbilitiesRecord | None,
+        "checked": str,
         "attempts": int,
+        "sent_in_attempts": list[int],
         "mtime": str | None,
         "mode": str | None,
         "mtime_kept": bool,

@@ -154,7 +154,8 @@ class MongoDeliveries(MongoBundledDeliveries):
         values |= {"source_path": new.source_path}
         if new.batch_id is not None:
             values["batch_id"] = new.batch_id
-        values |= {"queue": new.queue, "state": DeliveryState.QUEUED, "error": None, "sent_bytes": 0, "rate": None}
+        values |= {"queue": new.queue, "state": DeliveryState.QUEUED, "error": None, "rate": None}
+        values |= {"sent_bytes": 0, "sent_in_attempts": ()}
         kept = {
             "fence": {"$add": [{"$ifNull": ["$fence", -1]}, 1]},
             "created_at": {"$ifNull": ["$created_at", NOW]},

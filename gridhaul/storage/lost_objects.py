@@ -24,7 +24,7 @@ def object_forgotten() -> Document:
 
     They leave a delivery without a receipt as it is.
     """
-    forgotten = ("receipt", "object_error", "final_name", "checked", "replaced")
+    forgotten = ("receipt", "object_error", "final_name", "checked", "replaced", "stage")
     return {
         "former_receipts": {"$cond": [_WAS_DELIVERED, _HISTORY, "$former_receipts"]},
         **{name: {"$cond": [_WAS_DELIVERED, GONE, f"${name}"]} for name in forgotten},

@@ -1,10 +1,14 @@
 """The facts that were seen of targets, in MongoDB: one small document for each fingerprint of a configuration."""
 
+from datetime import UTC, datetime
+
 from gridhaul.storage.connect import Database, Document, maps_database_errors
 from gridhaul.storage.lease import NOW
 from gridhaul.storage.majority_reads import read_with_catch_up
 from gridhaul.transfer.model import SeenTarget
 from gridhaul.transfer.ports.targets import Facts
+
+LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @maps_database_errors
@@ -33,8 +37,8 @@ class MongoSeenTargets:
     async def note(self, fingerprint: str, name: str, facts: Facts) -> None:
         await self._note(fingerprint, name, {"$literal": dict(facts)}, NOW)
 
-    async def forget(self, fingerprint: str) -> None:
-        await self._collection.delete_one({"_id": fingerprint})
+    async def outdate(self, fingerprint: str) -> None:
+        await self._collection.update_one({"_id": fingerprint}, {"$set": {"seen_at": LONG_AGO}})
 
     async def _note(self, fingerprint: str, name: str, facts: Document, seen_at: Document | str) -> Facts:
         changes = [{"$set": {"name": {"$literal": name}, "facts": facts, "seen_at": seen_at}}]

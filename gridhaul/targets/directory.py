@@ -4,42 +4,46 @@ import os
 import stat
 from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import ExitStack, suppress
+from dataclasses import asdict, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
 
 from gridhaul.process import threads
+from gridhaul.targets.abilities import abilities_in
 from gridhaul.targets.attributes import attributes_of, set_mtime, set_permissions
 from gridhaul.targets.beneath import Root, make_folder, open_file, open_folder, rename_new, sync_file, sync_folder
+from gridhaul.targets.file_system import scratch_files, try_abilities
 from gridhaul.targets.marker import adopt_marker, is_marker, make_marker, require_marker
 from gridhaul.targets.names import split_name
-from gridhaul.targets.open_files import hash_some, told_free, write
+from gridhaul.targets.open_files import hash_some, told_free, write_at
 from gridhaul.targets.os_errors import in_thread, mapped_os_errors
+from gridhaul.transfer.abilities import Abilities
 from gridhaul.transfer.digest import ContentDigest, fingerprint
 from gridhaul.transfer.errors import NotFound, ObjectExists, TargetInconsistent, TargetUnavailable
-from gridhaul.transfer.model import Evidence, FolderEntry, RemoteObject
+from gridhaul.transfer.model import Evidence, FolderEntry, RemoteObject, Stage
 from gridhaul.transfer.origins import Attributes
-from gridhaul.transfer.ports.targets import BeforeWriting, Blocks, Checked, Facts, Leaving
+from gridhaul.transfer.ports.targets import BeforeWriting, Blocks, Checked, Confirmed, Facts, Leaving
 
 NAMES_AT_ONCE = 1000
+DAY_SECONDS = 86_400.0
 
 
 class DirectoryTarget:
-    """See `transfer.ports.targets`: `Target`, `AtomicCommit`, `KeepsAttributes`, `Listing`, `LooksTogether` and
-    `Probed`.
+    """See `transfer.ports.targets`: `Target`, `Staging`, `KeepsAttributes`, `Listing`, `LooksTogether` and `Probed`.
 
-    `put`, `put_with`, `commit` and `replace` return only when their result is on the disk, if the file system can
-    flush.
+    `write`, `commit` and `replace` return only when their result is on the disk, if the file system can flush.
     The facts hold the id of the marker at the top of the directory. With them, each method opens the top, looks for the
     marker through that descriptor, and goes on from it. So no method touches the disk beneath an unmounted one.
     """
 
-    facts_last_seconds: float | None = None
+    facts_last_seconds = DAY_SECONDS
 
     def __init__(self, *, name: str, path: Path, keep_mode: bool = False) -> None:
         self.name = name
         self.fingerprint = fingerprint("directory", str(path))
         self.facts_outdated = False
+        self.abilities = Abilities()
         self._path = path
         self._keep_mode = keep_mode
         self._root = Root(path=path, check=self._check_marker)
@@ -47,18 +51,21 @@ class DirectoryTarget:
 
     async def probe(self, scratch: str, before_writing: BeforeWriting) -> Facts:
         marker = await in_thread(self._marker_there)
+        await before_writing()
         if marker is None:
-            await before_writing()
             marker = await in_thread(self._make_marker, _temporary_marker(scratch))
-        return {"marker": marker}
+        return {"marker": marker, **asdict(await in_thread(self._try_abilities, scratch))}
 
     async def clear(self, scratch: str) -> None:
         await self.remove(_temporary_marker(scratch))
+        for name in scratch_files(scratch):
+            await self.remove(name)
 
     def rely_on(self, facts: Facts) -> bool:
         marker = facts.get("marker") if isinstance(facts, Mapping) else None
         self._marker = marker if isinstance(marker, str) and is_marker(marker) else None
-        return self._marker is not None
+        self.abilities = abilities_in(facts) or Abilities()
+        return self._marker is not None and self.abilities.atomic
 
     def location(self, name: str) -> str:
         return str(self._path.joinpath(*name.split("/")))
@@ -81,17 +88,38 @@ class DirectoryTarget:
                 checked(total.length_bytes)
         return RemoteObject(length=total.length_bytes, sha256=total.hexdigest(), evidence=Evidence.READ_BACK)
 
-    async def put(self, name: str, blocks: Blocks, *, length: int, leaving: Leaving) -> None:
-        """When cancelled, this still waits for the system call that is under way."""
-        write = partial(self._put, name, blocks, length=length, leaving=leaving, attributes=None)
-        await threads.in_thread(write, when_cancelled=blocks.stop)
+    async def begin(self, stage: Stage) -> Stage:
+        """Return the stage as it is: `write` makes the temporary object."""
+        return stage
 
-    async def put_with(
-        self, name: str, blocks: Blocks, *, length: int, leaving: Leaving, attributes: Attributes
-    ) -> None:
-        """When cancelled, this still waits for the system call that is under way."""
-        write = partial(self._put, name, blocks, length=length, leaving=leaving, attributes=attributes)
+    async def resume(self, stage: Stage) -> Stage | None:
+        """Return the stage with the length of its file. Only writes in their order have made the file that long."""
+        found = await self.find(stage.name, length=stage.length)
+        if found is None or found.length is None or found.length > stage.length:
+            return None
+        resumed = replace(stage, offset=found.length)
+        return resumed if resumed.is_whole or self.abilities.resumable else None
+
+    async def write(
+        self,
+        stage: Stage,
+        blocks: Blocks,
+        *,
+        leaving: Leaving,
+        confirmed: Confirmed,
+        attributes: Attributes | None = None,
+    ) -> Stage:
+        """When cancelled, this still waits for the system call that is under way. Nothing is confirmed before the end.
+
+        The length of the file tells how much of it is written (`resume`).
+        """
+        write = partial(self._write, stage, blocks, leaving=leaving, attributes=attributes)
         await threads.in_thread(write, when_cancelled=blocks.stop)
+        return replace(stage, offset=stage.length)
+
+    async def proof(self, stage: Stage) -> Evidence | None:
+        """Return None: the object is read back."""
+        return None
 
     async def attributes(self, name: str) -> Attributes | None:
         with ExitStack() as opened:
@@ -101,11 +129,14 @@ class DirectoryTarget:
     async def remove(self, name: str) -> None:
         await in_thread(self._remove, name)
 
-    async def commit(self, temporary_name: str, final_name: str) -> None:
-        await in_thread(self._commit, temporary_name, final_name)
+    async def commit(self, stage: Stage) -> None:
+        await in_thread(self._commit, stage.name, stage.final_name)
 
-    async def replace(self, temporary_name: str, final_name: str) -> None:
-        await in_thread(self._replace, temporary_name, final_name)
+    async def replace(self, stage: Stage) -> None:
+        await in_thread(self._replace, stage.name, stage.final_name)
+
+    async def abandon(self, stage: Stage) -> None:
+        await self.remove(stage.name)
 
     async def names(self, folder: str) -> AsyncGenerator[str]:
         parts = tuple(folder.split("/")) if folder else ()
@@ -124,8 +155,8 @@ class DirectoryTarget:
     async def free_bytes(self) -> int | None:
         return await in_thread(self._free_bytes)
 
-    async def commit_unseen(self, temporary_name: str, final_name: str) -> None:
-        await self.commit(temporary_name, final_name)
+    async def commit_unseen(self, stage: Stage) -> None:
+        await self.commit(stage)
 
     async def close(self) -> None:
         """Do nothing: the target keeps nothing open."""
@@ -149,6 +180,10 @@ class DirectoryTarget:
         with open_folder(self._root, ()) as top:
             return make_marker(top, temporary)
 
+    def _try_abilities(self, scratch: str) -> Abilities:
+        with open_folder(self._root, ()) as top:
+            return try_abilities(top, scratch)
+
     def _entries(self, folders: tuple[str, ...], opened: ExitStack) -> Iterator[os.DirEntry[str]]:
         try:
             folder = opened.enter_context(open_folder(self._root, folders))
@@ -166,28 +201,33 @@ class DirectoryTarget:
         opened.callback(os.close, descriptor)
         return descriptor
 
-    def _create(self, name: str, opened: ExitStack, *, mode: int) -> int:
-        folders, last = split_name(name)
+    def _open_stage(self, stage: Stage, opened: ExitStack, *, mode: int) -> int:
+        """Return a descriptor of the stage's file, which is made unless bytes of it are there. Raises NotFound."""
+        folders, last = split_name(stage.name)
+        makes = 0 if stage.offset else os.O_CREAT
         with make_folder(self._root, folders) as folder:
-            descriptor = open_file(folder, last, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode=mode)
+            try:
+                descriptor = open_file(folder, last, os.O_WRONLY | makes, mode=mode)
+            except FileNotFoundError as error:
+                raise _gone() from error
         opened.callback(os.close, descriptor)
         return descriptor
 
-    def _put(self, name: str, blocks: Blocks, *, length: int, leaving: Leaving, attributes: Attributes | None) -> None:
+    def _write(self, stage: Stage, blocks: Blocks, *, leaving: Leaving, attributes: Attributes | None) -> None:
         # Nobody else may read the bytes of a file before it has the mode of its source.
         gets_mode = self._keep_mode and attributes is not None and attributes.mode is not None
         with ExitStack() as opened:
             leaving(0)
             with mapped_os_errors():
-                descriptor = self._create(name, opened, mode=0o600 if gets_mode else 0o666)
-            written = 0
+                descriptor = self._open_stage(stage, opened, mode=0o600 if gets_mode else 0o666)
+            written = stage.offset
             for block in blocks:
                 leaving(len(block))
-                with told_free(descriptor, missing=length - written), mapped_os_errors():
-                    write(descriptor, block)
+                with told_free(descriptor, missing=stage.length - written), mapped_os_errors():
+                    write_at(descriptor, block, written)
                 written += len(block)
-            if written != length:
-                raise TargetInconsistent(f"The object was to have {length} bytes, but {written} were written.")
+            if written != stage.length:
+                raise TargetInconsistent(f"The object was to have {stage.length} bytes, but {written} were written.")
             with mapped_os_errors():
                 if attributes is not None:
                     self._give(descriptor, attributes)

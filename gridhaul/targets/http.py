@@ -7,6 +7,7 @@ from gridhaul.outgoing.headers import read_repr_digest
 from gridhaul.targets.http_errors import name_of_folder
 from gridhaul.targets.http_session import FOUND, GONE, REMOVED, STORED, WRITE_ONLY, Answer, HttpSession
 from gridhaul.targets.names import split_name
+from gridhaul.transfer.abilities import Abilities
 from gridhaul.transfer.errors import Malformed, OutcomeUnknown, TargetRefused
 from gridhaul.transfer.model import Evidence, RemoteObject
 from gridhaul.transfer.ports.targets import Blocks, Checked, Leaving
@@ -17,9 +18,13 @@ SAME_OBJECT = ("Content-Length", "ETag", "Last-Modified", "Repr-Digest")  # head
 
 
 class HttpTarget:
-    """See `transfer.ports.targets.Target`. A reader may see a part of an object while it is written."""
+    """See `transfer.ports.targets`: `Target` and `DirectPut`.
+
+    A reader may see a part of an object while it is written.
+    """
 
     def __init__(self, *, name: str, session: HttpSession) -> None:
+        self.abilities = Abilities()
         self.name = name
         self._session = session
 

@@ -22,11 +22,12 @@ def hash_some(descriptor: int, total: ContentDigest) -> bool:
     return total.length_bytes > before
 
 
-def write(descriptor: int, block: bytes) -> None:
-    """Write the whole block."""
+def write_at(descriptor: int, block: bytes, offset: int) -> None:
+    """Write the whole block at the offset, which leaves the other bytes of the file as they are."""
     left = memoryview(block)
     while left:
-        left = left[os.write(descriptor, left) :]
+        written = os.pwrite(descriptor, left, offset)
+        left, offset = left[written:], offset + written
 
 
 @contextmanager

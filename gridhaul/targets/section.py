@@ -16,7 +16,7 @@ NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 
 
 def absolute(path: Path) -> Path:
-    if not path.isabsolute():
+    if not path.is_absolute():
         raise ValueError("must be an absolute path")
     return path
 

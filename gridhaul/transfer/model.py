@@ -6,6 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, NewType
 
+from gridhaul.transfer.abilities import Abilities
 from gridhaul.transfer.chunking import chunk_count
 from gridhaul.transfer.digest import fingerprint
 from gridhaul.transfer.errors import ManifestMismatch, Patience
@@ -46,6 +47,17 @@ class Evidence(StrEnum):
     PART_DIGESTS = "part-digests"  # the target compared the digest of each part; it was seen to refuse wrong ones
     SIZE = "size"  # only the length is known
     ACKNOWLEDGED = "acknowledged"  # the target took the bytes, and cannot tell what it holds
+
+
+class CheckedWhen(StrEnum):
+    """When the bytes of a delivered object were checked."""
+
+    BEFORE_COMMIT = "before-commit"  # so no reader has seen a wrong byte under the final name
+    AFTER_COMMIT = "after-commit"  # the target shows nothing before its commit, and proves no digests of parts
+    NEVER = "never"  # the target does not tell what it holds
+
+
+ATTEMPTS_KEPT = 50
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -290,6 +302,9 @@ class Receipt:
     mode: int | None = None  # the source's when it was registered; None: a record older than this field
     mtime_kept: bool = False  # True: the object at the target has this mtime
     mode_kept: bool = False  # True: the object at the target has this mode
+    abilities: Abilities | None = None  # what the target was seen to do; None: a record older than this field
+    checked: CheckedWhen = CheckedWhen.BEFORE_COMMIT
+    sent_in_attempts: tuple[int, ...] = ()  # the delivery's; more than the length if bytes were sent again
 
     @property
     def modified_at(self) -> datetime | None:
@@ -389,7 +404,9 @@ class Delivery:
     checked: CheckedObject | None = (
         None  # the object whose renaming was begun last; None: none, or it has no tag or was not renamed
     )
-    sent_bytes: int = 0  # bytes that left in the last attempt; the whole length once DELIVERED
+    stage: Stage | None = None  # what the next attempt may go on with; its name is among the leftovers
+    sent_bytes: int = 0  # how far the last attempt came; it began where its stage ended; the length once DELIVERED
+    sent_in_attempts: tuple[int, ...] = ()  # bytes that left in each of the last ATTEMPTS_KEPT attempts that sent any
     checked_bytes: int = 0  # bytes of the object that the last attempt has read back so far; 0 while it reads none
     sent_bytes_most: int = 0  # the furthest that any attempt came; an attempt that comes further made progress
     rate: float | None = None  # bytes a second that left in the last attempt; None: none has left

@@ -18,7 +18,7 @@ import structlog
 from gridhaul.transfer.bundle import packed
 from gridhaul.transfer.errors import DatabaseUnavailable, GridhaulError, LeaseLost, StopRequested, TargetUnavailable
 from gridhaul.transfer.model import Delivery, RecordId
-from gridhaul.transfer.ports.targets import AtomicCommit, LooksTogether, Target
+from gridhaul.transfer.ports.targets import LooksTogether, Staging, Target
 from gridhaul.transfer.states import DeliveryState, FileState
 from tasks.delivering.look_together import Looks
 from tasks.delivering.shared_leases import SharedLeases
@@ -118,7 +118,7 @@ class _Bundle:
 
     async def _deliver_to(self, target: Target, deliveries: Sequence[Delivery]) -> None:
         """Make the deliveries if the target has the abilities for that, and needs no probe."""
-        if not isinstance(target, LooksTogether) or not isinstance(target, AtomicCommit):
+        if not isinstance(target, LooksTogether) or not isinstance(target, Staging):
             return
         if await self._runtime.targets.is_ready(target):
             await self._deliver_some(target, deliveries)

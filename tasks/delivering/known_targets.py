@@ -2,10 +2,10 @@
 
 import time
 
-from gridhaul.transfer.model import Delivery
+from gridhaul.transfer.model import Delivery, Stage
 from gridhaul.transfer.naming import is_scratch, scratch_name
 from gridhaul.transfer.ports.deliveries import DeliverableRecords
-from gridhaul.transfer.ports.targets import Probed, SeenTargets, Target, Targets
+from gridhaul.transfer.ports.targets import Probed, SeenTargets, Staging, Target, Targets
 from tasks.attempt import Tenure
 
 FACTS_SECONDS = 30.0  # how long a process relies on facts before it reads them from the database again
@@ -18,7 +18,7 @@ class KnownTargets:
         self._targets = targets
         self._seen = seen
         self._reading_due: dict[str, float] = {}  # by name: the monotonic time to read the facts again
-        self._unusable: set[str] = set()  # names of targets whose facts in the database are no facts of such a target
+        self._never_seen: set[str] = set()  # names of targets of which the database has no facts
         self._probe_due: dict[str, float] = {}  # by name: the monotonic time from which a probe is due
 
     async def get(self, name: str) -> Target:
@@ -46,7 +46,7 @@ class KnownTargets:
 
         facts = await target.probe(scratch, before_writing)
         await deliveries.renew(delivery.lease, leftovers=delivery.leftovers)
-        if target.facts_last_seconds is None and target.name not in self._unusable:
+        if target.name in self._never_seen:  # of two workers that see a target first, one decides which disk it is
             facts = await self._seen.note_first(target.fingerprint, target.name, facts)
         else:
             await self._seen.note(target.fingerprint, target.name, facts)
@@ -58,13 +58,10 @@ class KnownTargets:
         """Return whether a delivery may begin without a probe. Raises DatabaseUnavailable."""
         return not isinstance(target, Probed) or not await self._is_due(target)
 
-    async def forget_if_outdated(self, target: Target) -> None:
-        """Remove the facts from the database if the target did what they exclude. Other workers notice within 30 s.
-
-        Facts that never age are kept: whatever a directory does, its marker stays the same.
-        """
-        if isinstance(target, Probed) and target.facts_outdated and target.facts_last_seconds is not None:
-            await self._seen.forget(target.fingerprint)
+    async def outdate_if_refuted(self, target: Target) -> None:
+        """Let all workers probe the target again if it did what its facts exclude. They notice within 30 s."""
+        if isinstance(target, Probed) and target.facts_outdated:
+            await self._seen.outdate(target.fingerprint)
 
     async def _is_due(self, target: Probed) -> bool:
         if target.facts_outdated:
@@ -77,22 +74,25 @@ class KnownTargets:
         seen = await self._seen.find(target.fingerprint)
         usable = target.rely_on({} if seen is None else seen.facts)
         self._reading_due[target.name] = time.monotonic() + FACTS_SECONDS
+        if seen is not None:
+            self._never_seen.discard(target.name)
         if seen is not None and usable:
             self._note_age(target, seen.age_seconds)
             return
         self._probe_due[target.name] = 0.0
-        if seen is not None:
-            self._unusable.add(target.name)
+        if seen is None:
+            self._never_seen.add(target.name)
 
     def _note_age(self, target: Probed, age_seconds: float) -> None:
-        last = target.facts_last_seconds
-        self._unusable.discard(target.name)
-        self._probe_due[target.name] = float("inf") if last is None else time.monotonic() + last - max(age_seconds, 0.0)
+        self._never_seen.discard(target.name)
+        self._probe_due[target.name] = time.monotonic() + target.facts_last_seconds - max(age_seconds, 0.0)
 
 
-async def remove_leftover(target: Target, name: str) -> None:
-    """Remove the object that a delivery left under a temporary name, or all that its probe left."""
-    if is_scratch(name) and isinstance(target, Probed):
+async def remove_leftover(target: Target, name: str, stage: Stage | None) -> None:
+    """Remove what a delivery left under a temporary name: its stage, all that its probe left, or an object."""
+    if stage is not None and stage.name == name and isinstance(target, Staging):
+        await target.abandon(stage)
+    elif is_scratch(name) and isinstance(target, Probed):
         await target.clear(name)
     else:
         await target.remove(name)

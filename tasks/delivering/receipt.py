@@ -4,14 +4,21 @@ from contextlib import suppress
 
 from gridhaul.transfer.attributes import has_mode, has_mtime
 from gridhaul.transfer.errors import GridhaulError
-from gridhaul.transfer.model import Delivery, Evidence, Receipt
+from gridhaul.transfer.model import CheckedWhen, Delivery, Evidence, Receipt
 from gridhaul.transfer.origins import Attributes
-from gridhaul.transfer.ports.targets import AtomicCommit, KeepsAttributes
+from gridhaul.transfer.ports.targets import KeepsAttributes
 from tasks.delivering.object_reader import ObjectReader
 
 
 async def make_receipt(
-    delivery: Delivery, objects: ObjectReader, source: Attributes | None, *, name: str, evidence: Evidence
+    delivery: Delivery,
+    objects: ObjectReader,
+    source: Attributes | None,
+    *,
+    name: str,
+    evidence: Evidence,
+    checked: CheckedWhen = CheckedWhen.BEFORE_COMMIT,
+    sent_in_attempts: tuple[int, ...] = (),
 ) -> Receipt:
     """Return the receipt for the object under the final name.
 
@@ -31,7 +38,10 @@ async def make_receipt(
         object_name=name,
         location=target.location(name),
         evidence=evidence,
-        atomic_commit=isinstance(target, AtomicCommit),
+        atomic_commit=target.abilities.atomic,
+        abilities=target.abilities,
+        checked=checked,
+        sent_in_attempts=sent_in_attempts,
         attempts=delivery.attempts,
         mtime_ns=source.mtime_ns if source else None,
         mode=source.mode if source else None,

@@ -12,10 +12,11 @@ from gridhaul.transfer.model import (
     Delivery,
     Evidence,
     FolderEntry,
+    Stage,
 )
 from gridhaul.transfer.naming import temporary_name
 from gridhaul.transfer.origins import Attributes
-from gridhaul.transfer.ports.targets import AtomicCommit, KeepsAttributes, Probed
+from gridhaul.transfer.ports.targets import Probed, Staging
 from gridhaul.transfer.states import DeliveryState
 from tasks.attempt import AFTER_PROGRESS, Meter
 from tasks.delivering.final_name import is_content
@@ -28,7 +29,7 @@ from tasks.delivering.shared_leases import SharedLeases
 READ_AT_ONCE_BYTES = 1 << 20  # a longer object is read only after the target was asked for its length and digest
 
 
-class LooksAndCommits(LookingTarget, AtomicCommit, Protocol):
+class LooksAndCommits(LookingTarget, Staging, Protocol):
     """The abilities that a target needs, so that deliveries to it can be made together."""
 
 
@@ -48,6 +49,9 @@ class SmallDelivery:
         self.name = delivery.object_name
         self.temporary = temporary_name(self.name, delivery.lease)
         self._content = whole.content
+        self._stage = Stage(
+            name=self.temporary, final_name=self.name, generation=delivery.fence, length=whole.content.length
+        )
         self._chunks = whole.chunks
         self._source = source
         self._target = target
@@ -77,7 +81,7 @@ class SmallDelivery:
         """Give the object its final name, under which a look has found nothing."""
         self._leases.check(self.delivery.id)
         try:
-            await self._target.commit_unseen(self.temporary, self.name)
+            await self._target.commit_unseen(self._stage)
         except GridhaulError:
             self._doubt_facts()
             raise
@@ -95,17 +99,19 @@ class SmallDelivery:
     async def said_at_end(self) -> dict[str, Any]:
         """Return the fields of the delivered record, with the receipt."""
         receipt = await make_receipt(
-            self.delivery, self._objects, self._source, name=self.name, evidence=self._evidence
+            self.delivery,
+            self._objects,
+            self._source,
+            name=self.name,
+            evidence=self._evidence,
+            sent_in_attempts=(self._content.length,),
         )
         said = {"receipt": receipt, "sent_bytes": self._content.length, "checked_bytes": 0, "rate": self._rate}
-        return {**said, "error": None, "leftovers": ()}
+        return {**said, "error": None, "leftovers": (), "sent_in_attempts": receipt.sent_in_attempts}
 
     async def _write(self, blocks: "_InMemory") -> None:
-        name, length = self.temporary, self._content.length
-        if isinstance(self._target, KeepsAttributes) and self._source is not None:
-            await self._target.put_with(name, blocks, length=length, leaving=self._leaving, attributes=self._source)
-        else:
-            await self._target.put(name, blocks, length=length, leaving=self._leaving)
+        stage = await self._target.begin(self._stage)
+        await self._target.write(stage, blocks, leaving=self._leaving, confirmed=_not_noted, attributes=self._source)
 
     def _leaving(self, _: int) -> None:
         self._leases.check(self.delivery.id)
@@ -121,6 +127,10 @@ class SmallDelivery:
         """Ask for a new probe: the rename may have ended in a way that the facts of the target exclude."""
         if isinstance(self._target, Probed):
             self._target.facts_outdated = True
+
+
+async def _not_noted(stage: Stage) -> None:
+    """Note nothing: an object that is sent from memory in one go is sent anew if that fails."""
 
 
 class _InMemory:

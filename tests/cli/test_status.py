@@ -60,7 +60,7 @@ def test_file_is_shown_with_its_deliveries(api: ScriptedApi, run: Run) -> None:
         f"    sha-256   {SHA256}",
         "    mtime     2026-11-20T17:30:00Z (the object has it, too)",
         "    mode      0640 (of the source alone)",
-        "    commit    atomic: the object was renamed once it was checked",
+        "    commit    atomic: the object got its name as a whole, once it was checked",
         "    evidence  read-back: the object was read back from the target, and its SHA-256 was compared",
         f"delivery {DELIVERY_ID} FAILED",
         "  source    /srv/run42.h5",
@@ -117,6 +117,17 @@ def test_object_that_was_given_up_is_shown(api: ScriptedApi, run: Run) -> None:
     why = {"code": "target_refused", "detail": "The target keeps 'run42.h5'."}
     api.script(THE_DELIVERY, delivery("FAILED", cleaning_error=why))
     assert "\n  not cleaned up: target_refused: The target keeps 'run42.h5'.\n" in run("status", DELIVERY_ID).stdout
+
+
+def test_receipt_tells_what_was_sent_again_and_what_the_target_cannot_promise(api: ScriptedApi, run: Run) -> None:
+    abilities = {"atomic": True, "exclusive": False, "durable": False, "resumable": True, "digest": None}
+    told = receipt(
+        abilities={**abilities, "free_space": False}, checked="after-commit", length=10, sent_in_attempts=[4, 8]
+    )
+    api.script(THE_DELIVERY, delivery("DELIVERED", receipt=told))
+    shown = run("status", DELIVERY_ID).stdout
+    assert "atomic: the object got its name as a whole, and was checked under that name; an object that took" in shown
+    assert "sent      4 + 8 bytes in 2 attempts, 2 of them again" in shown
 
 
 def test_lost_object_is_shown_with_the_command_that_delivers_it_again(api: ScriptedApi, run: Run) -> None:

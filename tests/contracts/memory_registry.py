@@ -386,7 +386,13 @@ class MemoryDeliveries(MemoryRecords[Delivery, DeliveryState]):
             return self._insert(new, who=who), True
         if row.record.state in REOPENABLE:
             again = {"state": DeliveryState.QUEUED, "if_exists": new.destination.if_exists, "error": None}
-            counts = {"sent_bytes": 0, "attempts": 0, "fruitless_attempts": 0, "fence": row.record.fence + 1}
+            counts = {
+                "sent_bytes": 0,
+                "sent_in_attempts": (),
+                "attempts": 0,
+                "fruitless_attempts": 0,
+                "fence": row.record.fence + 1,
+            }
             row.lease_until = self._lease_left(row)
             asked = {"length": new.length, "sha256": new.sha256, "queue": new.queue, "source_path": new.source_path}
             self._change(row, {**asked, **again, **counts}, who=who)
@@ -494,7 +500,9 @@ class MemoryDeliveries(MemoryRecords[Delivery, DeliveryState]):
             assert record.object_error is not None
             former = FormerReceipt(receipt=record.receipt, ended_at=record.ended_at, object_error=record.object_error)
             history = (*record.former_receipts, former)[-FORMER_RECEIPTS_KEPT:]
-            forgotten: dict[str, Any] = dict.fromkeys(("receipt", "object_error", "final_name", "checked", "replaced"))
+            forgotten: dict[str, Any] = dict.fromkeys(
+                ("receipt", "object_error", "final_name", "checked", "replaced", "stage")
+            )
             forgotten |= {"sent_bytes": 0, "sent_bytes_most": 0, "final_touched": False}
             record = replace(record, former_receipts=history, **forgotten)
         queue, row.queue_before = row.queue_before or record.queue, None

@@ -24,8 +24,9 @@ class MemorySeenTargets:
     async def note(self, fingerprint: str, name: str, facts: Facts) -> None:
         self._kept[fingerprint] = dict(facts), time.monotonic()
 
-    async def forget(self, fingerprint: str) -> None:
-        self._kept.pop(fingerprint, None)
+    async def outdate(self, fingerprint: str) -> None:
+        if fingerprint in self._kept:
+            self._kept[fingerprint] = self._kept[fingerprint][0], float("-inf")
 
 
 def _check(seen: MemorySeenTargets) -> None:

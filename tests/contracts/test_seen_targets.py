@@ -52,10 +52,15 @@ async def test_many_that_note_first_facts_at_once_get_the_same(ports: Ports) -> 
     assert len({facts["marker"] for facts in await asyncio.gather(*noting)}) == 1
 
 
-async def test_forgotten_facts_are_gone(ports: Ports) -> None:
+async def test_outdated_facts_are_older_than_any_age_at_which_a_probe_is_due(ports: Ports) -> None:
     await ports.seen_targets.note(ONE, "name", FACTS)
     await ports.seen_targets.note(OTHER, "name", FACTS)
     for _ in range(2):
-        await ports.seen_targets.forget(ONE)
+        await ports.seen_targets.outdate(ONE)
+    ages = [found.age_seconds for name in (ONE, OTHER) if (found := await ports.seen_targets.find(name))]
+    assert ages[0] > 10**9 > 60 > ages[1]
+
+
+async def test_nothing_is_outdated_that_was_never_seen(ports: Ports) -> None:
+    await ports.seen_targets.outdate(ONE)
     assert await ports.seen_targets.find(ONE) is None
-    assert await ports.seen_targets.find(OTHER) is not None

@@ -33,11 +33,11 @@ from gridhaul.transfer.model import Evidence, FolderEntry, RemoteObject
 from gridhaul.transfer.naming import MARKER
 from gridhaul.transfer.origins import Attributes
 from gridhaul.transfer.ports.targets import (
-    AtomicCommit,
     KeepsAttributes,
     Listing,
     LooksTogether,
     Probed,
+    Staging,
     Target,
     TellsRoom,
 )
@@ -60,8 +60,10 @@ from tests.targets.peers import (
     StalledBlocks,
     may_write,
     places,
+    staged,
     target_of,
     untold,
+    write_object,
 )
 
 SEVERAL_MIB = os.urandom(5 * MIB + 3)
@@ -82,7 +84,7 @@ class Peer:
         return self.place.directory / name
 
     async def put(self, name: str, data: bytes) -> None:
-        await self.target.put(name, SomeBlocks(data), length=len(data), leaving=untold)
+        await write_object(self.target, name, SomeBlocks(data), length=len(data), leaving=untold)
 
     async def inspect(self, name: str, data: bytes) -> RemoteObject | None:
         return await inspect(self.target, name, length=len(data), sha256=sha256_of(data), checked=not_shown)
@@ -158,8 +160,8 @@ async def test_what_was_put_with_attributes_has_its_bytes_and_the_attributes(pee
     target, source = peer.target, Attributes(mtime_ns=1_600_000_000_123_456_789, mode=0o640)
     assert isinstance(target, KeepsAttributes)
     assert await target.attributes(TEMPORARY) is None
-    await target.put_with(TEMPORARY, SomeBlocks(data), length=len(data), leaving=untold, attributes=source)
-    await peer.commit.commit(TEMPORARY, "run.bin")
+    await write_object(target, TEMPORARY, SomeBlocks(data), length=len(data), leaving=untold, attributes=source)
+    await peer.commit.commit(staged(TEMPORARY, "run.bin"))
     assert await peer.inspect("run.bin", data) == peer.as_sent(data)
     assert has_mtime(await target.attributes("run.bin"), source)
 
@@ -204,6 +206,7 @@ async def test_name_that_could_lead_out_is_refused(peer: Peer, name: str) -> Non
         await peer.target.find(name, length=4)
 
 
+@web
 async def test_put_again_replaces(peer: Peer) -> None:
     await peer.put("run.bin", b"longer than the next")
     await peer.put("run.bin", b"next")
@@ -229,8 +232,12 @@ async def test_other_bytes_of_the_same_length_have_another_digest(peer: Peer) ->
 @pytest.mark.parametrize("failure", [BlocksBroke("x"), httpx2.ReadError("of the caller"), OSError(28, "of the caller")])
 async def test_error_of_the_blocks_passes_through_unchanged(peer: Peer, failure: Exception, sent: int) -> None:
     with pytest.raises(type(failure)) as caught:
-        await peer.target.put(
-            "broken", SomeBlocks(SEVERAL_MIB[:sent], failure=failure), length=len(SEVERAL_MIB), leaving=untold
+        await write_object(
+            peer.target,
+            "broken",
+            SomeBlocks(SEVERAL_MIB[:sent], failure=failure),
+            length=len(SEVERAL_MIB),
+            leaving=untold,
         )
     assert caught.value is failure
     assert caught.value.__cause__ is None
@@ -254,7 +261,7 @@ async def test_nothing_leaves_that_must_not_and_the_error_passes_through(
 
     await peer.put("run.bin", b"was there")
     with pytest.raises(type(failure)) as caught:
-        await peer.target.put("run.bin", SomeBlocks(SEVERAL_MIB), length=len(SEVERAL_MIB), leaving=leaving)
+        await write_object(peer.target, "run.bin", SomeBlocks(SEVERAL_MIB), length=len(SEVERAL_MIB), leaving=leaving)
     assert caught.value is failure
     assert left == [0, MIB, MIB][:told]
     await peer.put("after.bin", b"usable")
@@ -268,16 +275,16 @@ async def test_nothing_leaves_that_must_not_and_the_error_passes_through(
 
 async def test_everything_that_leaves_is_told(peer: Peer) -> None:
     left: list[int] = []
-    await peer.target.put("run.bin", SomeBlocks(SEVERAL_MIB), length=len(SEVERAL_MIB), leaving=left.append)
+    await write_object(peer.target, "run.bin", SomeBlocks(SEVERAL_MIB), length=len(SEVERAL_MIB), leaving=left.append)
     assert left == [0, *[MIB] * 5, 3]
-    await peer.target.put("empty.bin", SomeBlocks(b""), length=0, leaving=left.append)
+    await write_object(peer.target, "empty.bin", SomeBlocks(b""), length=0, leaving=left.append)
     assert left[7:] == [0]
 
 
 @pytest.mark.alone
 async def test_cancelled_put_ends_as_cancelled(peer: Peer) -> None:
     blocks = StalledBlocks(SEVERAL_MIB[:MIB])
-    sending = asyncio.create_task(peer.target.put("stalled", blocks, length=2 * MIB, leaving=untold))
+    sending = asyncio.create_task(write_object(peer.target, "stalled", blocks, length=2 * MIB, leaving=untold))
     assert await asyncio.to_thread(blocks.begun.wait, 10)
     cancelled_at = time.monotonic()
     sending.cancel()
@@ -289,7 +296,7 @@ async def test_cancelled_put_ends_as_cancelled(peer: Peer) -> None:
 
 async def test_fewer_blocks_than_promised_do_not_pass_for_an_object(peer: Peer) -> None:
     with pytest.raises(TargetUnavailable):
-        await peer.target.put("short", SomeBlocks(b"123"), length=4, leaving=untold)
+        await write_object(peer.target, "short", SomeBlocks(b"123"), length=4, leaving=untold)
 
 
 async def test_remove_is_idempotent(peer: Peer) -> None:
@@ -308,14 +315,14 @@ async def test_location_names_the_object_and_no_credentials(peer: Peer) -> None:
 
 
 def test_only_some_targets_commit_atomically(peer: Peer) -> None:
-    assert isinstance(peer.target, AtomicCommit) == (peer.place.kind != "http")
+    assert isinstance(peer.target, Staging) == (peer.place.kind != "http")
 
 
 @atomic
 @pytest.mark.parametrize("folder", ["", "2026/deep/"])
 async def test_commit_gives_the_object_its_name(peer: Peer, folder: str) -> None:
     await peer.put(folder + TEMPORARY, SEVERAL_MIB)
-    await peer.commit.commit(folder + TEMPORARY, f"{folder}run.bin")
+    await peer.commit.commit(staged(folder + TEMPORARY, f"{folder}run.bin"))
     assert await peer.inspect(f"{folder}run.bin", SEVERAL_MIB) == peer.as_sent(SEVERAL_MIB)
     assert await peer.inspect(folder + TEMPORARY, SEVERAL_MIB) is None
 
@@ -326,9 +333,9 @@ async def test_commit_keeps_the_name(peer: Peer, name: str) -> None:
     await peer.put(TEMPORARY, b"data")
     if lost_in(name, peer.place.lost):
         with pytest.raises(TargetRefused, match="choose another name"):
-            await peer.commit.commit(TEMPORARY, name)
+            await peer.commit.commit(staged(TEMPORARY, name))
         return
-    await peer.commit.commit(TEMPORARY, name)
+    await peer.commit.commit(staged(TEMPORARY, name))
     assert await peer.inspect(name, b"data") == peer.as_sent(b"data")
     assert peer.on_disk(name).read_bytes() == b"data"
 
@@ -336,7 +343,7 @@ async def test_commit_keeps_the_name(peer: Peer, name: str) -> None:
 @atomic
 async def test_commit_into_another_folder(peer: Peer) -> None:
     await peer.put(TEMPORARY, b"data")
-    await peer.commit.commit(TEMPORARY, "other/run.bin")
+    await peer.commit.commit(staged(TEMPORARY, "other/run.bin"))
     assert peer.on_disk("other/run.bin").read_bytes() == b"data"
 
 
@@ -345,7 +352,7 @@ async def test_commit_onto_a_taken_name_leaves_what_is_there(peer: Peer) -> None
     await peer.put("run.bin", b"theirs")
     await peer.put(TEMPORARY, b"ours")
     with pytest.raises(ObjectExists):
-        await peer.commit.commit(TEMPORARY, "run.bin")
+        await peer.commit.commit(staged(TEMPORARY, "run.bin"))
     assert peer.on_disk("run.bin").read_bytes() == b"theirs"
     assert peer.on_disk(TEMPORARY).read_bytes() == b"ours"
 
@@ -356,7 +363,7 @@ async def test_replace(peer: Peer, there: bytes | None) -> None:
     if there is not None:
         await peer.put("run.bin", there)
     await peer.put(TEMPORARY, b"ours")
-    await peer.commit.replace(TEMPORARY, "run.bin")
+    await peer.commit.replace(staged(TEMPORARY, "run.bin"))
     assert peer.on_disk("run.bin").read_bytes() == b"ours"
     assert await peer.inspect(TEMPORARY, b"ours") is None
 
@@ -365,11 +372,11 @@ async def test_replace(peer: Peer, there: bytes | None) -> None:
 async def test_without_the_temporary_object_nothing_happens(peer: Peer) -> None:
     await peer.put("run.bin", b"theirs")
     with pytest.raises(NotFound):
-        await peer.commit.commit(TEMPORARY, "free.bin")
+        await peer.commit.commit(staged(TEMPORARY, "free.bin"))
     with pytest.raises(NotFound):
-        await peer.commit.replace(TEMPORARY, "run.bin")
+        await peer.commit.replace(staged(TEMPORARY, "run.bin"))
     with pytest.raises(NotFound):
-        await peer.commit.replace(f"nowhere/{TEMPORARY}", "run.bin")
+        await peer.commit.replace(staged(f"nowhere/{TEMPORARY}", "run.bin"))
     assert peer.on_disk("run.bin").read_bytes() == b"theirs"
     assert await peer.inspect("free.bin", b"") is None
 
@@ -379,8 +386,8 @@ async def test_folder_under_the_name_is_left_alone(peer: Peer) -> None:
     await peer.put("2026/run.bin", b"theirs")
     await peer.put(TEMPORARY, b"ours")
     with pytest.raises(ObjectExists):
-        await peer.commit.commit(TEMPORARY, "2026")
-    for change in (peer.commit.replace(TEMPORARY, "2026"), peer.target.remove("2026")):
+        await peer.commit.commit(staged(TEMPORARY, "2026"))
+    for change in (peer.commit.replace(staged(TEMPORARY, "2026")), peer.target.remove("2026")):
         with pytest.raises(TargetRefused):
             await change
     assert peer.on_disk("2026/run.bin").read_bytes() == b"theirs"
@@ -390,7 +397,9 @@ async def test_folder_under_the_name_is_left_alone(peer: Peer) -> None:
 async def test_put_that_breaks_off_does_not_touch_the_final_name(peer: Peer) -> None:
     await peer.put("run.bin", b"theirs")
     with pytest.raises(BlocksBroke):
-        await peer.target.put(TEMPORARY, SomeBlocks(SEVERAL_MIB, failure=BlocksBroke()), length=9 * MIB, leaving=untold)
+        await write_object(
+            peer.target, TEMPORARY, SomeBlocks(SEVERAL_MIB, failure=BlocksBroke()), length=9 * MIB, leaving=untold
+        )
     assert peer.on_disk("run.bin").read_bytes() == b"theirs"
 
     async def is_removed() -> bool:
@@ -423,7 +432,7 @@ async def test_of_many_commits_to_one_name_one_wins(peer: Peer) -> None:
     for n in range(8):
         await peer.put(f"{n}.part", str(n).encode())
     outcomes = await asyncio.gather(
-        *(peer.commit.commit(f"{n}.part", "run.bin") for n in range(8)), return_exceptions=True
+        *(peer.commit.commit(staged(f"{n}.part", "run.bin")) for n in range(8)), return_exceptions=True
     )
     (winner,) = [n for n, outcome in enumerate(outcomes) if outcome is None]
     assert sum(isinstance(outcome, ObjectExists) for outcome in outcomes) == 7
@@ -438,7 +447,7 @@ async def test_place_that_is_down_is_unavailable(peer: Peer, tmp_path: Path) -> 
         with pytest.raises(TargetUnavailable):
             await target.find("run.bin", length=1)
         with pytest.raises(TargetUnavailable):
-            await target.put("run.bin", SomeBlocks(SEVERAL_MIB), length=len(SEVERAL_MIB), leaving=untold)
+            await write_object(target, "run.bin", SomeBlocks(SEVERAL_MIB), length=len(SEVERAL_MIB), leaving=untold)
         with pytest.raises(TargetUnavailable):
             await target.remove("run.bin")
 
@@ -448,7 +457,7 @@ async def test_wrong_password_is_refused(peer: Peer, tmp_path: Path) -> None:
     async with target_of(replace(peer.place, password="wr0ng-one"), tmp_path) as target:
         for call in (
             target.find("run.bin", length=1),
-            target.put("run.bin", SomeBlocks(SEVERAL_MIB), length=len(SEVERAL_MIB), leaving=untold),
+            write_object(target, "run.bin", SomeBlocks(SEVERAL_MIB), length=len(SEVERAL_MIB), leaving=untold),
             target.remove("run.bin"),
         ):
             with pytest.raises(TargetRefused) as caught:
@@ -465,7 +474,7 @@ async def test_redirect_is_not_followed(peer: Peer, tmp_path: Path) -> None:
         async with target_of(replace(peer.place, url=url), tmp_path) as target:
             for call in (
                 target.find("run.bin", length=1),
-                target.put("run.bin", SomeBlocks(SEVERAL_MIB), length=len(SEVERAL_MIB), leaving=untold),
+                write_object(target, "run.bin", SomeBlocks(SEVERAL_MIB), length=len(SEVERAL_MIB), leaving=untold),
                 target.remove("run.bin"),
             ):
                 with pytest.raises(TargetRefused):
@@ -543,12 +552,12 @@ async def test_commit_without_a_look_gives_the_object_its_name_unless_it_is_take
     target = peer.target
     assert isinstance(target, LooksTogether)
     await peer.put(TEMPORARY, b"new")
-    await target.commit_unseen(TEMPORARY, "run.bin")
+    await target.commit_unseen(staged(TEMPORARY, "run.bin"))
     assert peer.on_disk("run.bin").read_bytes() == b"new"
     assert not peer.on_disk(TEMPORARY).exists()
     await peer.put(TEMPORARY, b"other")
     with pytest.raises(ObjectExists):
-        await target.commit_unseen(TEMPORARY, "run.bin")
+        await target.commit_unseen(staged(TEMPORARY, "run.bin"))
     assert peer.on_disk("run.bin").read_bytes() == b"new"
 
 

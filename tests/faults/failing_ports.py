@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any
 
 from gridhaul.targets.directory import DirectoryTarget
+from gridhaul.transfer.abilities import Abilities
 from gridhaul.transfer.batches import StoredMember
 from gridhaul.transfer.bundle import WholeContent
 from gridhaul.transfer.digest import chunk_digest
@@ -21,16 +22,18 @@ from gridhaul.transfer.errors import (
 from gridhaul.transfer.grants import ContentGrant, RepairGrant
 from gridhaul.transfer.model import (
     Content,
+    Evidence,
     FolderEntry,
     RecordId,
     RemoteObject,
     Seal,
     Segment,
+    Stage,
 )
 from gridhaul.transfer.origins import Attributes
 from gridhaul.transfer.ports.batches import Members
 from gridhaul.transfer.ports.contents import Chunks, Contents, Intake
-from gridhaul.transfer.ports.targets import BeforeWriting, Blocks, Checked, Facts, Leaving, Target
+from gridhaul.transfer.ports.targets import BeforeWriting, Blocks, Checked, Confirmed, Facts, Leaving, Target
 from gridhaul.transfer.states import Layout
 from tests.contracts.altered_chunks import AlteredChunks
 from tests.faults.failing import Life
@@ -68,6 +71,9 @@ class FailingContents(FailingPort):
     def read(self, content: Content) -> Chunks:
         return AlteredChunks(self._contents.read(content), self._steps)
 
+    def read_range(self, content: Content, *, start: int, stop: int) -> Chunks:
+        return AlteredChunks(self._contents.read_range(content, start=start, stop=stop), self._steps)
+
     def read_open(self, content: Content, *, first: int = 0) -> Chunks:
         return AlteredChunks(self._contents.read_open(content, first=first), self._steps)
 
@@ -104,12 +110,16 @@ class _Steps:
 
 
 class FailingTarget:
-    """A failing `transfer.ports.targets.Target` that cannot commit."""
+    """A failing `transfer.ports.targets.Target`."""
 
     def __init__(self, target: Target, *, life: Life) -> None:
         self._target = target
         self._life = life
         self.name = target.name
+
+    @property
+    def abilities(self) -> Abilities:
+        return self._target.abilities
 
     def location(self, name: str) -> str:
         return self._target.location(name)
@@ -121,12 +131,6 @@ class FailingTarget:
         read = partial(self._target.read_back, name, length=length, sha256=sha256, checked=checked)
         return await self._life.call("target.read_back", TargetUnavailable, read)
 
-    async def put(self, name: str, blocks: Blocks, *, length: int, leaving: Leaving) -> None:
-        steps = _Steps(blocks, self._life)
-        await self._life.step(
-            "target.put", TargetUnavailable, lambda: self._target.put(name, steps, length=length, leaving=leaving)
-        )
-
     async def remove(self, name: str) -> None:
         await self._life.call("target.remove", TargetUnavailable, lambda: self._target.remove(name))
 
@@ -134,8 +138,35 @@ class FailingTarget:
         await self._target.close()
 
 
-class FailingAtomicTarget(FailingTarget):
-    """A failing target that commits atomically, and has all further abilities of a directory but `Listing`."""
+class FailingDirectTarget(FailingTarget):
+    """A failing target that has no stages: a directory whose files are written under their final names."""
+
+    def __init__(self, target: DirectoryTarget, *, life: Life) -> None:
+        super().__init__(target, life=life)
+        self._directory = target
+
+    @property
+    def abilities(self) -> Abilities:
+        return Abilities()
+
+    async def put(self, name: str, blocks: Blocks, *, length: int, leaving: Leaving) -> None:
+        await self._life.step(
+            "target.put",
+            TargetUnavailable,
+            lambda: self._write(name, _Steps(blocks, self._life), length=length, leaving=leaving),
+        )
+
+    async def _write(self, name: str, blocks: Blocks, *, length: int, leaving: Leaving) -> None:
+        await self._directory.remove(name)  # as a server does that begins an object anew
+        stage = Stage(name=name, final_name=name, generation=1, length=length)
+        await self._directory.write(stage, blocks, leaving=leaving, confirmed=_unnoted)
+
+
+async def _unnoted(_: Stage) -> None: ...
+
+
+class FailingStagingTarget(FailingTarget):
+    """A failing target that has stages, and has all further abilities of a directory but `Listing`."""
 
     def __init__(self, target: DirectoryTarget, *, life: Life) -> None:
         super().__init__(target, life=life)
@@ -152,34 +183,54 @@ class FailingAtomicTarget(FailingTarget):
     async def clear(self, scratch: str) -> None:
         await self._life.call("target.clear", TargetUnavailable, lambda: self._probed.clear(scratch))
 
-    async def put_with(
-        self, name: str, blocks: Blocks, *, length: int, leaving: Leaving, attributes: Attributes
-    ) -> None:
-        putting = partial(self._probed.put_with, name, _Steps(blocks, self._life), attributes=attributes)
-        await self._life.step("target.put", TargetUnavailable, lambda: putting(length=length, leaving=leaving))
+    async def begin(self, stage: Stage) -> Stage:
+        return await self._life.call("target.begin", TargetUnavailable, lambda: self._probed.begin(stage))
+
+    async def resume(self, stage: Stage) -> Stage | None:
+        return await self._life.call("target.resume", TargetUnavailable, lambda: self._probed.resume(stage))
+
+    async def write(
+        self,
+        stage: Stage,
+        blocks: Blocks,
+        *,
+        leaving: Leaving,
+        confirmed: Confirmed,
+        attributes: Attributes | None = None,
+    ) -> Stage:
+        writing = partial(self._probed.write, stage, _Steps(blocks, self._life), attributes=attributes)
+        return await self._life.step(
+            "target.write", TargetUnavailable, lambda: writing(leaving=leaving, confirmed=confirmed)
+        )
+
+    async def proof(self, stage: Stage) -> Evidence | None:
+        return await self._probed.proof(stage)
+
+    async def abandon(self, stage: Stage) -> None:
+        await self._life.call("target.abandon", TargetUnavailable, lambda: self._probed.abandon(stage))
 
     async def attributes(self, name: str) -> Attributes | None:
         return await self._life.call("target.attributes", TargetUnavailable, lambda: self._probed.attributes(name))
 
-    async def commit(self, temporary_name: str, final_name: str) -> None:
-        await self._rename("commit", temporary_name, final_name)
+    async def commit(self, stage: Stage) -> None:
+        await self._commit("commit", stage)
 
-    async def replace(self, temporary_name: str, final_name: str) -> None:
-        await self._rename("replace", temporary_name, final_name)
+    async def replace(self, stage: Stage) -> None:
+        await self._commit("replace", stage)
 
     async def entries(self, folder: str, *, at_most: int) -> Mapping[str, FolderEntry] | None:
         listing = partial(self._probed.entries, folder, at_most=at_most)
         return await self._life.call("target.entries", TargetUnavailable, listing)
 
-    async def commit_unseen(self, temporary_name: str, final_name: str) -> None:
-        await self._rename("commit_unseen", temporary_name, final_name)
+    async def commit_unseen(self, stage: Stage) -> None:
+        await self._commit("commit_unseen", stage)
 
     async def free_bytes(self) -> int | None:
         return await self._life.call("target.free_bytes", TargetUnavailable, self._probed.free_bytes)
 
-    async def _rename(self, method: str, temporary_name: str, final_name: str) -> None:
+    async def _commit(self, method: str, stage: Stage) -> None:
         inner = getattr(self._target, method)
-        await self._life.call(f"target.{method}", TargetUnavailable, lambda: inner(temporary_name, final_name))
+        await self._life.call(f"target.{method}", TargetUnavailable, lambda: inner(stage))
 
 
 class MemoryChunks:

@@ -61,11 +61,11 @@ from tests.contracts.memory_uploads import MemoryUploads
 from tests.contracts.ports import destination
 from tests.faults.failing import Faults, Life
 from tests.faults.failing_ports import (
-    FailingAtomicTarget,
     FailingContents,
+    FailingDirectTarget,
     FailingMembers,
     FailingPort,
-    FailingTarget,
+    FailingStagingTarget,
     failing_chunks,
 )
 from tests.noted_hints import NotedHints
@@ -358,7 +358,7 @@ class TwinSystem:
         usage: Any = FailingPort(self.usage, name="usage", error=DatabaseUnavailable, life=life)
         deliveries: Any = FailingPort(self.deliveries, name="deliveries", error=DatabaseUnavailable, life=life)
         seen_targets: Any = FailingPort(self.seen_targets, name="seen_targets", error=DatabaseUnavailable, life=life)
-        target = (FailingAtomicTarget if self.case.atomic else FailingTarget)(self.target, life=life)
+        target = (FailingStagingTarget if self.case.atomic else FailingDirectTarget)(self.target, life=life)
 
         def attempts(
             records: Any,

@@ -14,7 +14,7 @@ from pathlib import Path
 from gridhaul.targets.directory import DirectoryTarget
 from gridhaul.transfer.errors import GridhaulError
 from gridhaul.transfer.origins import Attributes
-from tests.targets.peers import SomeBlocks, may_write, untold
+from tests.targets.peers import SomeBlocks, may_write, staged, untold, write_object
 
 PART, NAME = "x.part", "run.bin"
 SOURCE = Attributes(mtime_ns=1_600_000_000_123_456_789, mode=0o640)
@@ -26,8 +26,8 @@ async def deliver(directory: Path, length: int, marker: str) -> str:
     target = DirectoryTarget(name="here", path=directory, keep_mode=True)
     try:
         target.rely_on({"marker": marker} if marker else await target.probe(SCRATCH, may_write))
-        await target.put_with(PART, SomeBlocks(bytes(length)), length=length, leaving=untold, attributes=SOURCE)
-        await target.commit(PART, NAME)
+        await write_object(target, PART, SomeBlocks(bytes(length)), length=length, leaving=untold, attributes=SOURCE)
+        await target.commit(staged(PART, NAME))
     except GridhaulError as error:
         return f"{error.code}: {error.detail}"
     return "done"

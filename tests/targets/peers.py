@@ -10,8 +10,18 @@ from typing import Any, Protocol
 
 from gridhaul.process.stages import StagesStopped
 from gridhaul.targets.targets_file import load_targets
-from gridhaul.transfer.model import Evidence
-from gridhaul.transfer.ports.targets import Facts, Probed, Target, Targets
+from gridhaul.transfer.model import Evidence, Stage
+from gridhaul.transfer.origins import Attributes
+from gridhaul.transfer.ports.targets import (
+    Blocks,
+    DirectPut,
+    Facts,
+    Leaving,
+    Probed,
+    Staging,
+    Target,
+    Targets,
+)
 from tests.servers.apache import apache_webdav
 from tests.servers.http_store import HttpStore, http_store
 from tests.servers.lighttpd import lighttpd_webdav
@@ -165,6 +175,33 @@ async def _facts(place: Place, target: Probed) -> Facts:
         place.seen.update(await target.probe(SCRATCH, may_write))
     # The probe ran in another folder of the server, so it saw another address.
     return {**place.seen, "destination": place.url} if "destination" in place.seen else place.seen
+
+
+def staged(name: str, final_name: str = "run.bin", *, length: int = 0, offset: int = 0) -> Stage:
+    """Return the stage of a delivery that writes an object under the name, and then gives it its final name."""
+    return Stage(name=name, final_name=final_name, generation=1, length=length, offset=offset)
+
+
+async def write_object(
+    target: Target,
+    name: str,
+    blocks: Blocks,
+    *,
+    length: int,
+    leaving: Leaving,
+    attributes: Attributes | None = None,
+) -> None:
+    """Write an object under the name, as the target does it: as a stage, or straight."""
+    if isinstance(target, Staging):
+        stage = await target.begin(staged(name, length=length))
+        await target.write(stage, blocks, leaving=leaving, confirmed=unnoted, attributes=attributes)
+    else:
+        assert isinstance(target, DirectPut)
+        await target.put(name, blocks, length=length, leaving=leaving)
+
+
+async def unnoted(_: Stage) -> None:
+    """Note nothing of what the target confirms."""
 
 
 async def may_write() -> None:

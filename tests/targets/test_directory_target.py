@@ -23,7 +23,7 @@ from gridhaul.transfer.errors import (
     TargetRefused,
     TargetUnavailable,
 )
-from tests.targets.peers import SomeBlocks, untold
+from tests.targets.peers import SomeBlocks, staged, untold, write_object
 
 Rename = Callable[[tuple[int, str], tuple[int, str]], None]
 
@@ -40,7 +40,7 @@ def target(root: Path) -> DirectoryTarget:
 
 
 async def put(target: DirectoryTarget, name: str) -> None:
-    await target.put(name, SomeBlocks(b"data"), length=4, leaving=untold)
+    await write_object(target, name, SomeBlocks(b"data"), length=4, leaving=untold)
 
 
 @pytest.mark.parametrize("kind", ["leaving", "absolute", "within", "dangling"])
@@ -53,9 +53,9 @@ async def test_folder_that_is_a_link_is_refused(target: DirectoryTarget, root: P
         put(target, "link/run.bin"),
         target.find("link/root", length=1),
         target.remove("link/root"),
-        target.commit("x.part", "link/run.bin"),
-        target.replace("x.part", "link/run.bin"),
-        target.commit("link/root", "run.bin"),
+        target.commit(staged("x.part", "link/run.bin")),
+        target.replace(staged("x.part", "link/run.bin")),
+        target.commit(staged("link/root", "run.bin")),
     ):
         with pytest.raises(TargetRefused):
             await call
@@ -71,7 +71,7 @@ async def test_object_that_is_a_link_is_not_followed(target: DirectoryTarget, ro
         await target.find("run.bin", length=6)
     await put(target, "x.part")
     with pytest.raises(ObjectExists):
-        await target.commit("x.part", "run.bin")
+        await target.commit(staged("x.part", "run.bin"))
     await target.remove("run.bin")
     assert outside.read_bytes() == b"theirs"
 
@@ -107,7 +107,7 @@ async def test_folder_that_took_the_name_meanwhile_is_no_object(target: Director
     (root / "folder").mkdir()
     await put(target, "x.part")
     with pytest.raises(NotAnObject):
-        await target.replace("x.part", "folder")
+        await target.replace(staged("x.part", "folder"))
     with pytest.raises(NotAnObject):
         await target.remove("folder")
     assert _names(root) == ["folder", "x.part"]
@@ -161,10 +161,10 @@ async def test_file_system_without_renameat2_links(
     await put(target, "x.part")
     await put(target, "taken")
     with pytest.raises(ObjectExists):
-        await target.commit("x.part", "taken")
-    await target.commit("x.part", "run.bin")
+        await target.commit(staged("x.part", "taken"))
+    await target.commit(staged("x.part", "run.bin"))
     with pytest.raises(NotFound):
-        await target.commit("x.part", "other")
+        await target.commit(staged("x.part", "other"))
     assert _names(root) == ["run.bin", "taken"]
 
 
@@ -198,7 +198,7 @@ async def test_full_disk_is_tried_again(target: DirectoryTarget, monkeypatch: py
     def full(*_: object) -> int:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(os, "write", full)
+    monkeypatch.setattr(os, "pwrite", full)
     with pytest.raises(TargetFull, match="No space left"):
         await put(target, "run.bin")
 
@@ -236,9 +236,9 @@ async def test_no_descriptor_is_left_open(target: DirectoryTarget) -> None:
         await target.find("a/b/run.bin", length=5)
         await put(target, "a/x.part")
         with pytest.raises(ObjectExists):
-            await target.commit("a/x.part", "a/b/run.bin")
+            await target.commit(staged("a/x.part", "a/b/run.bin"))
         with pytest.raises(NotFound):
-            await target.replace("a/gone.part", "a/b/run.bin")
+            await target.replace(staged("a/gone.part", "a/b/run.bin"))
         with pytest.raises(ZeroDivisionError):
-            await target.put("c", SomeBlocks(b"x", failure=ZeroDivisionError()), length=1, leaving=untold)
+            await write_object(target, "c", SomeBlocks(b"x", failure=ZeroDivisionError()), length=1, leaving=untold)
     assert _open_descriptors() <= before

@@ -11,6 +11,7 @@ import pytest
 
 from gridhaul.targets import marker
 from gridhaul.targets.directory import DirectoryTarget
+from gridhaul.transfer.abilities import Abilities
 from gridhaul.transfer.errors import TargetFull, TargetRefused, TargetUnavailable
 from gridhaul.transfer.inspection import not_shown
 from gridhaul.transfer.naming import MARKER
@@ -18,7 +19,7 @@ from gridhaul.transfer.origins import Attributes
 from gridhaul.transfer.ports.targets import Facts
 from tests.delivered import objects_in
 from tests.servers.small_disk import why_not
-from tests.targets.peers import SomeBlocks, may_write, untold
+from tests.targets.peers import SomeBlocks, may_write, staged, untold, write_object
 
 SCRATCH = ".gridhaul-0123456789abcdef01234567-1~"
 PART = ".gridhaul-0123456789abcdef01234567-1.part"
@@ -39,7 +40,7 @@ async def target(root: Path) -> DirectoryTarget:
 
 
 async def put(target: DirectoryTarget, name: str) -> None:
-    await target.put(name, SomeBlocks(b"data"), length=4, leaving=untold)
+    await write_object(target, name, SomeBlocks(b"data"), length=4, leaving=untold)
 
 
 def swap(root: Path) -> None:
@@ -83,10 +84,10 @@ async def test_nothing_is_done_on_what_is_beneath_an_unmounted_disk(root: Path, 
         target.find("run.bin", length=4),
         target.read_back("run.bin", length=4, sha256="", checked=not_shown),
         put(target, "other.part"),
-        target.put_with("other.part", SomeBlocks(b"data"), length=4, leaving=untold, attributes=SOURCE),
+        write_object(target, "other.part", SomeBlocks(b"data"), length=4, leaving=untold, attributes=SOURCE),
         target.attributes("run.bin"),
-        target.commit(PART, "new.bin"),
-        target.replace(PART, "run.bin"),
+        target.commit(staged(PART, "new.bin")),
+        target.replace(staged(PART, "run.bin")),
         target.remove("run.bin"),
         anext(target.names("")),
         target.entries("", at_most=5),
@@ -152,6 +153,7 @@ IN_MID_STREAM = textwrap.dedent("""
     from pathlib import Path
     from gridhaul.targets.directory import DirectoryTarget
     from gridhaul.transfer.errors import TargetUnavailable
+    from tests.targets.peers import staged, write_object
 
     root = Path(sys.argv[1])
 
@@ -170,8 +172,8 @@ IN_MID_STREAM = textwrap.dedent("""
     async def deliver():
         target = DirectoryTarget(name="here", path=root)
         target.rely_on(await target.probe(".gridhaul-0123456789abcdef01234567-1~", may_write))
-        await target.put("x.part", Blocks(), length=4, leaving=lambda _: None)
-        for call in (target.find("x.part", length=4), target.commit("x.part", "run.bin")):
+        await write_object(target, "x.part", Blocks(), length=4, leaving=lambda _: None)
+        for call in (target.find("x.part", length=4), target.commit(staged("x.part", "run.bin"))):
             try:
                 await call
             except TargetUnavailable as error:
@@ -201,12 +203,26 @@ async def test_what_a_killed_probe_left_is_cleared(root: Path, target: Directory
     assert (root / MARKER).exists()
 
 
-async def test_marker_that_is_there_is_adopted_without_writing(root: Path, target: DirectoryTarget) -> None:
-    async def must_not_write() -> None:
-        raise AssertionError("the probe wanted to write")
-
-    facts = await DirectoryTarget(name="other", path=root).probe(SCRATCH, must_not_write)
+async def test_marker_that_is_there_is_adopted(root: Path, target: DirectoryTarget) -> None:
+    before = (root / MARKER).read_text()
+    facts = await DirectoryTarget(name="other", path=root).probe(SCRATCH, may_write)
     assert target.rely_on(facts)
+    assert (root / MARKER).read_text() == before
+    assert objects_in(root) == []
+
+
+async def test_probe_tells_the_abilities_of_a_local_disk(target: DirectoryTarget) -> None:
+    assert target.abilities == Abilities(atomic=True, exclusive=True, durable=True, resumable=True, free_space=True)
+
+
+async def test_facts_from_before_abilities_keep_the_marker_and_ask_for_a_probe(
+    root: Path, target: DirectoryTarget
+) -> None:
+    marker = (root / MARKER).read_text().split()[0]
+    (root / MARKER).unlink()
+    assert not target.rely_on({"marker": marker})
+    with pytest.raises(TargetUnavailable, match="Is its disk mounted"):
+        await target.probe(SCRATCH, may_write)
 
 
 @pytest.mark.parametrize("facts", [{}, {"marker": None}, {"marker": "x"}, {"marker": 5}, {"marker": "0" * 31}])

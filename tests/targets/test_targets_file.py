@@ -12,7 +12,7 @@ from gridhaul.targets.targets_file import ConfiguredTargets, load_targets, targe
 from gridhaul.targets.webdav.target import WebDavTarget
 from gridhaul.transfer.errors import TargetUnknown
 from gridhaul.transfer.origins import Attributes
-from tests.targets.peers import SomeBlocks, untold
+from tests.targets.peers import SomeBlocks, untold, write_object
 
 EVERYTHING = """
 [targets.here]
@@ -66,7 +66,7 @@ async def test_directory_keeps_modes_only_if_its_section_says_so(tmp_path: Path,
     source = Attributes(mtime_ns=0, mode=0o604)
     before = os.umask(0o022)
     try:
-        await target.put_with("run.bin", SomeBlocks(b"data"), length=4, leaving=untold, attributes=source)
+        await write_object(target, "run.bin", SomeBlocks(b"data"), length=4, leaving=untold, attributes=source)
     finally:
         os.umask(before)
     assert await target.attributes("run.bin") == Attributes(mtime_ns=0, mode=kept)

@@ -19,7 +19,7 @@ from gridhaul.transfer.errors import (
 from gridhaul.transfer.model import Evidence, RemoteObject
 from gridhaul.transfer.ports.targets import Facts
 from tests.servers.http_store import CannedAnswer, HttpStore, http_store
-from tests.targets.peers import SomeBlocks, may_write, untold
+from tests.targets.peers import SomeBlocks, may_write, staged, untold, write_object
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +55,14 @@ def told(properties: str, status: str = "200 OK") -> CannedAnswer:
 FOLDER = told("<resourcetype><collection/></resourcetype>")
 OBJECT = told("<resourcetype/><getcontentlength>4</getcontentlength>")
 GONE: CannedAnswer = (404, {})
-FACTS = {"propfind": True, "destination": "/dav", "tags": True, "lost": list[str]()}
+FACTS = {
+    "propfind": True,
+    "destination": "/dav",
+    "tags": True,
+    "lost": list[str](),
+    "exclusive": True,
+    "free_space": False,
+}
 
 
 def methods(store: HttpStore) -> list[str]:
@@ -63,7 +70,7 @@ def methods(store: HttpStore) -> list[str]:
 
 
 async def put(target: WebDavTarget, name: str) -> None:
-    await target.put(name, SomeBlocks(b"data"), length=4, leaving=untold)
+    await write_object(target, name, SomeBlocks(b"data"), length=4, leaving=untold)
 
 
 async def test_each_folder_is_made_once_and_before_the_body(store: HttpStore, target: WebDavTarget) -> None:
@@ -195,7 +202,7 @@ async def test_folder_is_never_removed_without_propfind(
 async def test_locked_object_is_tried_again(store: HttpStore, target: WebDavTarget) -> None:
     store.answers = [GONE, (423, {"Retry-After": "3"}), OBJECT]
     with pytest.raises(TargetLocked):
-        await target.commit("x.part", "1.bin")
+        await target.commit(staged("x.part", "1.bin"))
     store.answers = [(423, {})]
     with pytest.raises(TargetLocked):
         await target.remove("1.bin")
@@ -205,14 +212,14 @@ async def test_locked_object_is_tried_again(store: HttpStore, target: WebDavTarg
 async def test_refused_move_of_what_is_gone_is_not_found(store: HttpStore, target: WebDavTarget, status: int) -> None:
     store.answers = [GONE, (status, {}), GONE]
     with pytest.raises(NotFound):
-        await target.commit("x.part", "1.bin")
+        await target.commit(staged("x.part", "1.bin"))
     assert methods(store) == ["PROPFIND", "MOVE", "PROPFIND"]
 
 
 async def test_object_is_not_moved_into_a_folder_that_has_its_name(store: HttpStore, target: WebDavTarget) -> None:
     store.answers = [FOLDER]
     with pytest.raises(ObjectExists):
-        await target.commit("x.part", "a")
+        await target.commit(staged("x.part", "a"))
     assert "MOVE" not in methods(store)
 
 
@@ -243,7 +250,7 @@ async def test_refused_move_asks_for_a_new_probe(store: HttpStore, target: WebDa
     target.rely_on(FACTS)
     store.answers = [GONE, (502, {}), OBJECT]
     with pytest.raises(TargetUnavailable):
-        await target.commit("x.part", "1.bin")
+        await target.commit(staged("x.part", "1.bin"))
     assert target.facts_outdated
 
 
@@ -255,7 +262,7 @@ async def test_name_that_the_server_loses_is_refused_without_a_request(
     with pytest.raises(TargetRefused, match="loses the character '\\?'"):
         await target.find(name, length=4)
     with pytest.raises(TargetRefused, match="loses the character '\\?'"):
-        await target.commit("x.part", name)
+        await target.commit(staged("x.part", name))
     assert methods(store) in ([], ["PROPFIND"])
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from gridhaul.targets.http_session import HttpSession
 from gridhaul.transfer.errors import DatabaseUnavailable, TargetUnavailable
-from gridhaul.transfer.model import Delivery, Evidence, IfExists, Lease, RecordId
+from gridhaul.transfer.model import Delivery, Evidence, IfExists, Lease, RecordId, Stage
 from gridhaul.transfer.ports.targets import Target
 from gridhaul.transfer.states import DELIVERABLE, DELIVERY_MOVES, Action, DeliveryState
 from tasks.clean_delivery import clean_up
@@ -86,28 +86,25 @@ class There:
         return {str(path.relative_to(top)): path.read_bytes() for path in files if not path.name.startswith(".")}
 
     def before(self, method: str, hook: Hook) -> None:
-        """Await the hook with the first name before each call of the target's method."""
+        """Await the hook with the name, or the stage's name, before each call of the target's method."""
         call = getattr(self.target, method)
 
-        async def hooked(name: str, *args: Any, **kwargs: Any) -> Any:
-            await hook(name)
-            return await call(name, *args, **kwargs)
+        async def hooked(first: str | Stage, *args: Any, **kwargs: Any) -> Any:
+            await hook(first.name if isinstance(first, Stage) else first)
+            return await call(first, *args, **kwargs)
 
         self.monkeypatch.setattr(self.target, method, hooked)
 
     def after(self, method: str, hook: Hook) -> None:
-        """Await the hook with the first name after each call of the target's method."""
+        """Await the hook with the name, or the stage's name, after each call of the target's method."""
         call = getattr(self.target, method)
 
-        async def hooked(name: str, *args: Any, **kwargs: Any) -> Any:
-            await call(name, *args, **kwargs)
-            await hook(name)
+        async def hooked(first: str | Stage, *args: Any, **kwargs: Any) -> Any:
+            answer = await call(first, *args, **kwargs)
+            await hook(first.name if isinstance(first, Stage) else first)
+            return answer
 
         self.monkeypatch.setattr(self.target, method, hooked)
-
-    @property
-    def writes(self) -> str:
-        return "put_with" if self.place.kind == "directory" else "put"
 
 
 @pytest.fixture(scope="module")
@@ -210,7 +207,7 @@ async def test_object_that_has_the_right_bytes_already_counts_as_delivered(there
     ids = await there.open(*_names(3))
     await there.put("run/1.bin", there.data["run/1.bin"])
     written: list[str] = []
-    there.before(there.writes, _noting(written))
+    there.before("write", _noting(written))
     done = await there.deliver(ids)
     assert [one.state for one in done] == [DELIVERED] * 3
     assert len(written) == 2
@@ -225,7 +222,7 @@ async def test_lost_answer_to_a_rename_leads_to_one_copy(there: There) -> None:
 
     there.after("commit_unseen", lose)
     written: list[str] = []
-    there.before(there.writes, _noting(written))
+    there.before("write", _noting(written))
     done = await there.deliver(ids)
     assert [one.state for one in done] == [DELIVERED] * 6
     assert there.holds() == there.data
@@ -241,7 +238,7 @@ async def test_cancel_of_one_stops_it_within_a_second_and_the_others_are_deliver
             await there.bench.deliveries.move(ids[3], DELIVERY_MOVES[Action.CANCEL])
             await asyncio.sleep(60)
 
-    there.before(there.writes, stall)
+    there.before("write", stall)
     async with asyncio.timeout(10):
         done = await there.deliver(ids)
     cancelled = DeliveryState.CANCELLED
@@ -259,7 +256,7 @@ async def test_delivery_that_another_worker_took_is_not_renamed(there: There) ->
             streaming = DeliveryState.STREAMING
             await there.bench.deliveries.claim(ids[3], holder="w", from_states=DELIVERABLE, to_state=streaming)
 
-    there.after(there.writes, take_over)
+    there.after("write", take_over)
     done = await there.deliver(ids)
     assert [one.state for one in done] == [DeliveryState.STREAMING if n == 3 else DELIVERED for n in range(6)]
     assert "run/3.bin" not in there.holds()
@@ -281,7 +278,7 @@ async def test_stopped_worker_gives_the_deliveries_back(there: There) -> None:
         stop.append(name)
         await asyncio.sleep(60)
 
-    there.before(there.writes, stall)
+    there.before("write", stall)
     there.bench.runtime = replace(there.runtime, stopping=lambda: bool(stop))
     async with asyncio.timeout(10):
         done = await there.deliver(ids)
@@ -306,7 +303,7 @@ async def test_unexpected_error_stops_the_other_writes_before_the_leases_are_rel
         finally:
             writing.remove(name)
 
-    there.before(there.writes, break_one)
+    there.before("write", break_one)
     release = there.bench.deliveries.release_all
 
     async def note_and_release(leases: Collection[Lease]) -> None:
@@ -362,7 +359,7 @@ async def test_target_that_is_away_is_reported_by_each_delivery(there: There) ->
     async def away(_: str) -> None:
         raise TargetUnavailable("The target is away.")
 
-    there.before(there.writes, away)
+    there.before("write", away)
     done = await there.deliver(ids)
     assert [code_of(one) for one in done] == ["target_unavailable"] * 3
     assert there.holds() == {"first.bin": there.data["first.bin"]}

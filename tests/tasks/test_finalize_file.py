@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -16,10 +17,11 @@ from gridhaul.transfer.model import (
     Lease,
     RecordId,
     RemoteObject,
+    Stage,
 )
 from gridhaul.transfer.naming import is_temporary, temporary_name
 from gridhaul.transfer.origins import Attributes
-from gridhaul.transfer.ports.targets import Blocks, Leaving
+from gridhaul.transfer.ports.targets import Blocks, Confirmed, Leaving
 from gridhaul.transfer.states import DELIVERABLE, DELIVERY_MOVES, Action, DeliveryState
 from tests.contracts.bytes_to_store import MIB, some_bytes
 from tests.delivered import objects_in
@@ -143,16 +145,26 @@ class Hanging:
         self.hangs = asyncio.Event()
         self.name = target.name
         self.location, self.remove, self.close = target.location, target.remove, target.close
-        self.read_back = target.read_back
+        self.read_back, self.abilities = target.read_back, target.abilities
+        self.begin, self.resume, self.proof, self.abandon = target.begin, target.resume, target.proof, target.abandon
         self.commit, self.replace = target.commit, target.replace
 
     async def find(self, name: str, *, length: int) -> RemoteObject | None:
         await self._hang_in("check" if is_temporary(name) else "probe")
         return await self._target.find(name, length=length)
 
-    async def put(self, name: str, blocks: Blocks, *, length: int, leaving: Leaving) -> None:
-        await self._target.put(name, blocks, length=length, leaving=leaving)
-        await self._hang_in("put")
+    async def write(
+        self,
+        stage: Stage,
+        blocks: Blocks,
+        *,
+        leaving: Leaving,
+        confirmed: Confirmed,
+        attributes: Attributes | None = None,
+    ) -> Stage:
+        written = await self._target.write(stage, blocks, leaving=leaving, confirmed=confirmed, attributes=attributes)
+        await self._hang_in("write")
+        return written
 
     async def _hang_in(self, call: str) -> None:
         if call == self._call:
@@ -161,7 +173,7 @@ class Hanging:
 
 
 @pytest.mark.alone
-@pytest.mark.parametrize("call", ["probe", "put", "check"])
+@pytest.mark.parametrize("call", ["probe", "write", "check"])
 async def test_delivery_paused_while_its_target_hangs_stops_within_a_second_or_two(bench: Bench, call: str) -> None:
     hanging = Hanging(DirectoryTarget(name="disk", path=bench.disk), call)
     bench.runtime = replace(bench.runtime, targets=only(hanging))
@@ -177,15 +189,13 @@ async def test_delivery_paused_while_its_target_hangs_stops_within_a_second_or_t
 
 async def test_worker_that_stood_still_for_longer_than_its_lease_sends_nothing_more(bench: Bench) -> None:
     class StandsStill(DirectoryTarget):
-        async def put_with(
-            self, name: str, blocks: Blocks, *, length: int, leaving: Leaving, attributes: Attributes
-        ) -> None:
+        async def write(self, stage: Stage, blocks: Blocks, *, leaving: Leaving, **more: Any) -> Stage:
             def late(length: int) -> None:
                 if length > 0:
                     time.sleep(2 * lease_seconds)  # nobody renews the lease meanwhile
                 leaving(length)
 
-            await super().put_with(name, blocks, length=length, leaving=late, attributes=attributes)
+            return await super().write(stage, blocks, leaving=late, **more)
 
     lease_seconds = 0.5
     attempts = replace(bench.runtime.delivery_attempts, lease_seconds=lease_seconds)
@@ -200,9 +210,7 @@ async def test_what_was_only_made_does_not_count_as_sent(
     bench: Bench, left: int, sent_mib: int, fruitless: int
 ) -> None:
     class BreaksOff(DirectoryTarget):
-        async def put_with(
-            self, name: str, blocks: Blocks, *, length: int, leaving: Leaving, attributes: Attributes
-        ) -> None:
+        async def write(self, stage: Stage, blocks: Blocks, *, leaving: Leaving, **more: Any) -> Stage:
             made = [len(block) for block in blocks]
             for one in [0, *made][: left + 1]:
                 leaving(one)
@@ -216,9 +224,7 @@ async def test_what_was_only_made_does_not_count_as_sent(
 
 async def test_block_that_leaves_again_on_a_new_connection_counts_once(bench: Bench) -> None:
     class Repeats(DirectoryTarget):
-        async def put_with(
-            self, name: str, blocks: Blocks, *, length: int, leaving: Leaving, attributes: Attributes
-        ) -> None:
+        async def write(self, stage: Stage, blocks: Blocks, *, leaving: Leaving, **more: Any) -> Stage:
             first, second, *_ = [len(block) for block in blocks]
             for one in (0, first, 0, 0, second):
                 leaving(one)
@@ -233,11 +239,10 @@ async def test_delivery_cancelled_before_its_commit_is_not_committed(bench: Benc
     """The cancel comes before the worker's next look, but the worker must write COMMITTING before it renames."""
 
     class Cancelled(DirectoryTarget):
-        async def put_with(
-            self, name: str, blocks: Blocks, *, length: int, leaving: Leaving, attributes: Attributes
-        ) -> None:
-            await super().put_with(name, blocks, length=length, leaving=leaving, attributes=attributes)
+        async def write(self, stage: Stage, blocks: Blocks, *, leaving: Leaving, **more: Any) -> Stage:
+            written = await super().write(stage, blocks, leaving=leaving, **more)
             await bench.deliveries.move(bench.row.record.id, DELIVERY_MOVES[Action.CANCEL])
+            return written
 
     bench.runtime = replace(bench.runtime, targets=only(Cancelled(name="disk", path=bench.disk)))
     delivery = await bench.deliver(b"new", "disk")

@@ -3,14 +3,15 @@
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from gridhaul.targets.directory import DirectoryTarget
 from gridhaul.targets.targets_file import ConfiguredTargets
 from gridhaul.transfer.errors import ObjectExists, TargetUnavailable
+from gridhaul.transfer.model import Stage
 from gridhaul.transfer.naming import MARKER, scratch_name
-from gridhaul.transfer.origins import Attributes
 from gridhaul.transfer.ports.targets import BeforeWriting, Blocks, Facts, Leaving
 from gridhaul.transfer.states import DeliveryState
 from tasks.delivering.known_targets import KnownTargets
@@ -136,20 +137,18 @@ async def test_disk_that_goes_during_a_delivery_gets_the_object_once_it_is_back(
     bench: Bench, seen: MemorySeenTargets, moment: str
 ) -> None:
     class Going(Disk):
-        async def put_with(
-            self, name: str, blocks: Blocks, *, length: int, leaving: Leaving, attributes: Attributes
-        ) -> None:
+        async def write(self, stage: Stage, blocks: Blocks, *, leaving: Leaving, **more: Any) -> Stage:
             def going(leaves: int) -> None:
                 leaving(leaves)
                 if leaves and moment == "in mid-stream":
                     swap(bench.disk)
 
-            await super().put_with(name, blocks, length=length, leaving=going, attributes=attributes)
+            return await super().write(stage, blocks, leaving=going, **more)
 
-        async def commit(self, temporary_name: str, final_name: str) -> None:
+        async def commit(self, stage: Stage) -> None:
             if moment == "before the commit":
                 swap(bench.disk)
-            await super().commit(temporary_name, final_name)
+            await super().commit(stage)
             if moment == "after the commit":
                 swap(bench.disk)
 
@@ -168,9 +167,9 @@ async def test_disk_that_goes_during_a_delivery_gets_the_object_once_it_is_back(
 
 async def test_leftovers_on_a_disk_that_is_away_stay_noted(bench: Bench, seen: MemorySeenTargets) -> None:
     class Broken(Disk):
-        async def commit(self, temporary_name: str, final_name: str) -> None:
+        async def commit(self, stage: Stage) -> None:
             swap(bench.disk)
-            await super().commit(temporary_name, final_name)
+            await super().commit(stage)
 
     use(bench, seen, Broken(bench.disk))
     failed = await bench.deliver(DATA, "disk", attempts=4)
@@ -222,19 +221,21 @@ async def test_damaged_facts_are_probed_and_replaced(bench: Bench, seen: MemoryS
     assert kept.facts["marker"] == (bench.disk / MARKER).read_text().split()[0]
 
 
-async def test_facts_that_a_delivery_refuted_are_forgotten_for_all_workers(
+async def test_facts_that_a_delivery_refuted_are_outdated_for_all_workers(
     bench: Bench, seen: MemorySeenTargets
 ) -> None:
     class Surprising(Disk):
         facts_last_seconds = 3600.0
 
-        async def commit(self, temporary_name: str, final_name: str) -> None:
+        async def commit(self, stage: Stage) -> None:
             raise ObjectExists("Somebody was faster.")
 
     disk = Surprising(bench.disk)
     use(bench, seen, disk)
     await bench.deliver(DATA, "disk")
-    assert await seen.find(disk.fingerprint) is None
+    kept = await seen.find(disk.fingerprint)
+    assert kept is not None
+    assert kept.age_seconds > Surprising.facts_last_seconds
     later = Disk(bench.disk)
     use(bench, seen, later)
     await bench.attempt(bench.row.record)

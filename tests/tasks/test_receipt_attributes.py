@@ -9,7 +9,7 @@ import pytest
 
 from gridhaul.targets.directory import DirectoryTarget
 from gridhaul.transfer.errors import GridhaulError, TargetRefused, TargetUnavailable
-from gridhaul.transfer.model import Receipt, RecordId
+from gridhaul.transfer.model import Receipt, RecordId, Stage
 from gridhaul.transfer.origins import Attributes
 from gridhaul.transfer.states import DeliveryState
 from tests.servers.http_store import HttpStore
@@ -80,9 +80,9 @@ async def test_object_that_an_earlier_attempt_renamed_has_kept_the_time(bench: B
     """The first attempt loses its target right after the rename. The second finds the object, and sends nothing."""
 
     class Away(DirectoryTarget):
-        async def commit(self, temporary_name: str, final_name: str) -> None:
-            await super().commit(temporary_name, final_name)
-            renamed.append(final_name)
+        async def commit(self, stage: Stage) -> None:
+            await super().commit(stage)
+            renamed.append(stage.final_name)
             raise TargetUnavailable("The target does not answer.")
 
     renamed: list[str] = []

@@ -70,7 +70,14 @@ class Probe:
         base = await self._choose_base()
         tags = await self._has_tags()
         lost = [oddity.label for number, oddity in enumerate(ODDITIES) if await self._loses(base, number, oddity)]
-        return {"propfind": self._lookup.has_propfind, "destination": base, "tags": tags, "lost": lost}
+        return {
+            "propfind": self._lookup.has_propfind,
+            "destination": base,
+            "tags": tags,
+            "lost": lost,
+            "exclusive": await self._is_exclusive(base),
+            "free_space": await self._lookup.free_bytes() is not None,
+        }
 
     async def _choose_base(self) -> str:
         """Return what stands before the name in `Destination` when MOVE does what it must."""
@@ -89,6 +96,16 @@ class Probe:
             await self._put(name)
         first = await self._lookup.etag(_first(self._scratch))
         return first is not None and first != await self._lookup.etag(_second(self._scratch))
+
+    async def _is_exclusive(self, base: str) -> bool:
+        """Return whether the server refuses to rename an object onto a taken name, and keeps both objects."""
+        first, second = _first(self._scratch), _second(self._scratch)
+        for name in (first, second):
+            await self._put(name)
+        answer = await move(self._session, first, second, base=base, overwrite="F")
+        if answer.status in BUSY:
+            raise answer.error()
+        return answer.status not in STORED and await self._holds(first) and await self._holds(second)
 
     async def _put(self, name: str) -> None:
         put = await self._session.request("PUT", self._session.url(name), content=CONTENT)

@@ -4,6 +4,7 @@ import http
 import re
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -16,6 +17,7 @@ from gridhaul.targets.webdav.lookup import Lookup
 from gridhaul.targets.webdav.move import move
 from gridhaul.targets.webdav.oddities import lost_in
 from gridhaul.targets.webdav.probe import Probe
+from gridhaul.transfer.abilities import Abilities
 from gridhaul.transfer.digest import fingerprint
 from gridhaul.transfer.errors import (
     GridhaulError,
@@ -26,8 +28,9 @@ from gridhaul.transfer.errors import (
     TargetRefused,
     TargetUnavailable,
 )
-from gridhaul.transfer.model import Evidence, FolderEntry, RemoteObject
-from gridhaul.transfer.ports.targets import BeforeWriting, Blocks, Checked, Facts, Leaving
+from gridhaul.transfer.model import Evidence, FolderEntry, RemoteObject, Stage
+from gridhaul.transfer.origins import Attributes
+from gridhaul.transfer.ports.targets import BeforeWriting, Blocks, Checked, Confirmed, Facts, Leaving
 
 EtagDigest = Literal["sha-256"]
 
@@ -45,10 +48,12 @@ class _Facts(BaseModel):
     destination: str  # what stands before an object's name in the `Destination` header
     tags: bool  # objects of one length have different ETags
     lost: list[str]  # labels of the oddities that the server does not keep in names
+    exclusive: bool  # MOVE with `Overwrite: F` leaves an object that has the name
+    free_space: bool  # the server tells how much it can still take
 
 
 class WebDavTarget:
-    """See `transfer.ports.targets`: `Target`, `AtomicCommit`, `Tagging`, `Listing`, `LooksTogether` and `Probed`.
+    """See `transfer.ports.targets`: `Target`, `Staging`, `Tagging`, `Listing`, `LooksTogether` and `Probed`.
 
     Existence and length are judged by properties (PROPFIND) where the server has them, because HEAD and GET may speak
     of another form of an object: compressed, or made from it.
@@ -57,7 +62,7 @@ class WebDavTarget:
     Some servers (rclone) replace an object by removing it and then renaming: for a moment nothing is under the name.
     """
 
-    facts_last_seconds: float | None = DAY_SECONDS
+    facts_last_seconds = DAY_SECONDS
 
     def __init__(
         self,
@@ -71,6 +76,7 @@ class WebDavTarget:
         self.name = name
         self.fingerprint = fingerprint("webdav", session.folder_url(""), username or "", *destination_bases)
         self.facts_outdated = False
+        self.abilities = Abilities()
         self._session = session
         self._etag_digest = etag_digest
         self._bases = destination_bases
@@ -96,6 +102,8 @@ class WebDavTarget:
         self._base = seen.destination
         self._tags = seen.tags
         self._lost = frozenset(seen.lost)
+        digest = "sha-256" if self._etag_digest else None
+        self.abilities = Abilities(atomic=True, exclusive=seen.exclusive, digest=digest, free_space=seen.free_space)
         return seen.destination in self._bases
 
     def location(self, name: str) -> str:
@@ -113,41 +121,64 @@ class WebDavTarget:
     async def read_back(self, name: str, *, length: int, sha256: str, checked: Checked) -> RemoteObject | None:
         return await self._session.read_back(name, length=length, sha256=sha256, checked=checked)
 
-    async def put(self, name: str, blocks: Blocks, *, length: int, leaving: Leaving) -> None:
-        await self._folders.make(name)
-        try:
-            answer = await self._session.send(name, blocks, length=length, leaving=leaving)
-        except TargetUnavailable as broken:
-            raise await self._full(length) or broken from broken.__cause__
-        if answer.status not in STORED:
-            self._folders.forget()
-            raise await self._refused_put(name, answer, length=length)
+    async def begin(self, stage: Stage) -> Stage:
+        """Return the stage as it is: `write` makes the temporary object."""
+        return stage
+
+    async def resume(self, stage: Stage) -> Stage | None:
+        """Return the stage if it is whole: PUT writes objects from their beginning on only."""
+        found = await self.find(stage.name, length=stage.length)
+        if found is None or found.length != stage.length:
+            return None
+        return replace(stage, offset=stage.length)
+
+    async def write(
+        self,
+        stage: Stage,
+        blocks: Blocks,
+        *,
+        leaving: Leaving,
+        confirmed: Confirmed,
+        attributes: Attributes | None = None,
+    ) -> Stage:
+        """Send the object in one request, so nothing is confirmed before the end."""
+        if stage.offset:  # `resume` has found the whole object
+            return stage
+        await self._put(stage.name, blocks, length=stage.length, leaving=leaving)
+        return replace(stage, offset=stage.length)
+
+    async def proof(self, stage: Stage) -> Evidence | None:
+        """Return None: `find` tells a digest, or the object is read back."""
+        return None
 
     async def remove(self, name: str) -> None:
         if await self._lookup.look_for_object(name) is None:
             return
         await self._session.delete(name, accepted=REMOVED)
 
-    async def commit(self, temporary_name: str, final_name: str) -> None:
-        if await self._lookup.look(final_name) is not None:  # lighttpd would move the object into a folder
+    async def commit(self, stage: Stage) -> None:
+        if await self._lookup.look(stage.final_name) is not None:  # lighttpd would move the object into a folder
             raise _taken()
-        await self.commit_unseen(temporary_name, final_name)
+        await self.commit_unseen(stage)
 
-    async def commit_unseen(self, temporary_name: str, final_name: str) -> None:
-        answer = await self._move(temporary_name, final_name, overwrite="F")
+    async def commit_unseen(self, stage: Stage) -> None:
+        answer = await self._move(stage.name, stage.final_name, overwrite="F")
         if answer.status in STORED:
             return
         if answer.status == http.HTTPStatus.PRECONDITION_FAILED:
             raise _taken()
-        await self._require_object(temporary_name)  # rclone answers 403 if the temporary object is missing
+        await self._require_object(stage.name)  # rclone answers 403 if the temporary object is missing
         raise self._refused_move(answer)
 
-    async def replace(self, temporary_name: str, final_name: str) -> None:
-        await self._require_object(temporary_name)  # without a temporary object rclone would only remove the final one
-        await self._lookup.look_for_object(final_name)  # raises if a folder has the name
-        answer = await self._move(temporary_name, final_name, overwrite="T")
+    async def replace(self, stage: Stage) -> None:
+        await self._require_object(stage.name)  # without a temporary object rclone would only remove the final one
+        await self._lookup.look_for_object(stage.final_name)  # raises if a folder has the name
+        answer = await self._move(stage.name, stage.final_name, overwrite="T")
         if answer.status not in STORED:
             raise self._refused_move(answer)
+
+    async def abandon(self, stage: Stage) -> None:
+        await self.remove(stage.name)
 
     async def tag(self, name: str) -> str | None:
         """Return the ETag. Servers make it of the object's time of writing, which stays when the object is renamed.
@@ -176,6 +207,16 @@ class WebDavTarget:
 
     def _new_probe(self, scratch: str) -> Probe:
         return Probe(self._session, self._lookup, bases=self._bases, scratch=scratch)
+
+    async def _put(self, name: str, blocks: Blocks, *, length: int, leaving: Leaving) -> None:
+        await self._folders.make(name)
+        try:
+            answer = await self._session.send(name, blocks, length=length, leaving=leaving)
+        except TargetUnavailable as broken:
+            raise await self._full(length) or broken from broken.__cause__
+        if answer.status not in STORED:
+            self._folders.forget()
+            raise await self._refused_put(name, answer, length=length)
 
     async def _told_digest(self, name: str, *, length: int) -> str | None:
         """Return the SHA-256 that the server gives as the object's ETag; None if the ETag is something else."""

@@ -28,6 +28,10 @@ class Blocks(Protocol):
 class Target(Protocol):
     name: str
 
+    @property
+    def abilities(self) -> Abilities:
+        """Return what was seen of the target. What was not seen yet is not promised."""
+
     def location(self, name: str) -> str:
         """Return the object's place, as a URL or path without credentials."""
 
@@ -80,8 +84,6 @@ class Staging(Protocol):
     commit. Several workers may write to one stage at once, if one of them stood still: each writes the verified bytes
     of one content to their own positions, so no write can put a wrong byte there. Nothing is appended or truncated.
     """
-
-    abilities: Abilities  # what was seen of the target; what was not seen yet is not promised
 
     async def begin(self, stage: Stage) -> Stage:
         """Begin the stage, and return it with what `write` needs. Writes no byte of the object.
@@ -212,7 +214,7 @@ class Probed(Protocol):
 
     name: str
     fingerprint: str  # of the parts of the configuration that decide what the probe sees; holds no secret
-    facts_last_seconds: float | None  # the age at which the facts are too old to begin a delivery; None: they never are
+    facts_last_seconds: float  # the age at which the facts are too old to begin a delivery
     facts_outdated: (
         bool  # True: the target did what its facts exclude; itself or a journey sets this, a probe resets it
     )
@@ -244,8 +246,8 @@ class SeenTargets(Protocol):
     async def note(self, fingerprint: str, name: str, facts: Facts) -> None:
         """Keep the facts in place of the earlier ones."""
 
-    async def forget(self, fingerprint: str) -> None:
-        """Remove the facts, if there are any."""
+    async def outdate(self, fingerprint: str) -> None:
+        """Make the facts, if there are any, older than any age at which a probe is due."""
 
 
 class Targets(Protocol):

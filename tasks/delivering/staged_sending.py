@@ -1,0 +1,150 @@
+"""The way of a delivery through a stage at its target: begun or gone on with, written, checked, and committed last.
+
+The record has the stage before its first byte, and keeps it over errors that another try may cure, so that a later
+attempt goes on with it. Once a commit was begun, nothing is written to the stage any more.
+"""
+
+from dataclasses import replace
+from pathlib import PurePosixPath
+from typing import Any
+
+from gridhaul.transfer.errors import (
+    GridhaulError,
+    NotFound,
+    ObjectExists,
+    OutcomeUnknown,
+    TargetInconsistent,
+    TargetMismatch,
+    TargetUnavailable,
+)
+from gridhaul.transfer.model import CheckedObject, CheckedWhen, Evidence, IfExists, Stage
+from gridhaul.transfer.naming import temporary_name
+from gridhaul.transfer.ports.targets import Staging, Tagging
+from gridhaul.transfer.states import DeliveryState
+from tasks.delivering.sending import Sending, aligned
+
+
+class StagedSending:
+    """One attempt to deliver through a stage."""
+
+    def __init__(self, sending: Sending, target: Staging) -> None:
+        self._sending = sending
+        self._target = target
+
+    async def run(self, name: str) -> tuple[Evidence, CheckedWhen]:
+        """Deliver the object under the final name. Return how its bytes are known, and when they were checked."""
+        stage = await self._written(await self._continued(name) or await self._begun(name))
+        evidence = await self._checked(stage)
+        await self._commit(stage, evidence)
+        if evidence is None:
+            return await self._checked_under_final_name(stage)
+        try:
+            await self._sending.sent.confirm(
+                name, checked=self._sending.delivery.checked, replaced=self._sending.replaces
+            )
+        except (TargetUnavailable, OutcomeUnknown):
+            self._sending.doubt_facts()
+            raise
+        return evidence, CheckedWhen.BEFORE_COMMIT
+
+    async def _continued(self, name: str) -> Stage | None:
+        """Return the stage of an earlier attempt with what it holds; None, and no stage, if it cannot be used."""
+        stage = self._sending.delivery.stage
+        if stage is None:
+            return None
+        self._sending.tenure.check()
+        if stage.final_name == name:
+            found = await self._target.resume(stage)
+            if found is not None and (found.is_whole or not stage.committing):
+                return found if found.part_bytes else replace(found, offset=aligned(found.offset, found.length))
+        await self._sending.abandon_stage()
+        return None
+
+    async def _begun(self, name: str) -> Stage:
+        delivery = self._sending.delivery
+        temporary = temporary_name(name, delivery.lease)
+        await self._sending.note(leftovers=(*delivery.leftovers, temporary))
+        self._sending.tenure.check()
+        length = self._sending.content.length
+        planned = Stage(name=temporary, final_name=name, generation=delivery.fence, length=length)
+        stage = await self._target.begin(planned)
+        await self._sending.note(stage=stage)
+        return stage
+
+    async def _written(self, stage: Stage) -> Stage:
+        """Write what the stage misses. A whole stage of an earlier attempt may still have to be flushed to the disk."""
+        if stage.committing:
+            return stage
+        sending = self._sending
+        sending.meter.skip(stage.offset)
+        try:
+            return await sending.send(
+                lambda blocks, leaving: self._target.write(
+                    stage, blocks, leaving=leaving, confirmed=self._confirmed, attributes=sending.source
+                ),
+                offset=stage.offset,
+            )
+        except NotFound as gone:
+            raise TargetInconsistent("What was written at the target is gone; it is sent anew.") from gone
+
+    async def _confirmed(self, stage: Stage) -> None:
+        await self._sending.note(stage=stage)
+
+    async def _checked(self, stage: Stage) -> Evidence | None:
+        """Return how the stage's bytes are known to be right; None if only the committed object can be read."""
+        if proof := await self._target.proof(stage):
+            return proof
+        if stage.upload_id is not None:
+            return None
+        try:
+            return await self._sending.sent.check(stage.name)
+        except TargetMismatch:
+            if stage.generation == self._sending.delivery.fence:
+                raise
+            await self._sending.abandon_stage()
+            raise TargetInconsistent("What an earlier attempt had written is damaged; it is sent anew.") from None
+
+    async def _commit(self, stage: Stage, evidence: Evidence | None) -> None:
+        sending = self._sending
+        checked = await self._known_again(stage, evidence)
+        changes: dict[str, Any] = {"stage": replace(stage, committing=True), "checked": checked}
+        if evidence is None:  # the object may be found wrong under its final name
+            left = (*sending.delivery.leftovers, stage.final_name)
+            changes |= {"final_touched": True, "replaced": sending.replaces, "leftovers": left}
+        await sending.note(state=DeliveryState.COMMITTING, **changes)
+        overwrite = sending.delivery.if_exists is IfExists.OVERWRITE
+        sending.tenure.check()
+        try:
+            await (self._target.replace if overwrite else self._target.commit)(stage)
+        except (ObjectExists, NotFound) as surprise:  # the commit may have succeeded; the next attempt looks first
+            sending.doubt_facts()
+            detail = "The target changed while the object got its final name; it is asked again."
+            raise TargetInconsistent(detail) from surprise
+
+    async def _known_again(self, stage: Stage, evidence: Evidence | None) -> CheckedObject | None:
+        """Return by what a later attempt knows the checked object under its final name."""
+        if evidence is None:
+            return None
+        if stage.upload_id is not None:
+            return CheckedObject(temporary_name=stage.name, tag=mark_of(stage), evidence=evidence)
+        return await self._sending.sent.tagged(stage.name, evidence)
+
+    async def _checked_under_final_name(self, stage: Stage) -> tuple[Evidence, CheckedWhen]:
+        """Check the committed object. A wrong one is removed only while it is known to be this delivery's."""
+        name = stage.final_name
+        try:
+            return await self._sending.sent.check(name), CheckedWhen.AFTER_COMMIT
+        except OutcomeUnknown:
+            return Evidence.ACKNOWLEDGED, CheckedWhen.NEVER
+        except GridhaulError:
+            await self._sending.take_back(name, lambda _: self._is_from(stage))
+            raise
+
+    async def _is_from(self, stage: Stage) -> bool:
+        target = self._sending.target
+        return isinstance(target, Tagging) and await target.tag(stage.final_name) == mark_of(stage)
+
+
+def mark_of(stage: Stage) -> str:
+    """Return the mark that a multipart upload's object carries: the stage's name without folders."""
+    return PurePosixPath(stage.name).name
