@@ -256,7 +256,7 @@ class FilesView(BaseModel):
 
 
 class AbilitiesView(BaseModel):
-    """What a worker saw the target do, with small objects of its own."""
+    """The promises that a worker saw the target keep, with small objects of its own."""
 
     atomic: bool = Field(description="No reader sees a part of an object under its final name")
     exclusive: bool = Field(description="An object that takes the name in the last moment is not replaced")

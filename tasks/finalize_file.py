@@ -85,10 +85,12 @@ async def _deliver(runtime: Runtime, delivery: Delivery, tenure: Tenure, meter: 
     # Remove temporary objects of earlier attempts before the final name is looked at, because an earlier worker could
     # still rename such an object. The stage is kept: nobody renames it before it was noted as committing.
     for name in filter(is_temporary, delivery.leftovers):
-        if delivery.stage is None or name != delivery.stage.name:
-            tenure.check()
-            with suppress(TargetLocked):  # a request of a lost worker holds the object, which is removed later
-                await sending.remove_left(name)
+        tenure.check()
+        if delivery.stage is not None and name == delivery.stage.name:
+            await sending.forget_tag_of(name)
+            continue
+        with suppress(TargetLocked):  # a request of a lost worker holds the object, which is removed later
+            await sending.remove_left(name)
     try:
         await _run(sending, held)
     except GridhaulError as error:

@@ -1,4 +1,4 @@
-"""What a target was seen to be able to do. A worker finds it out with small objects of its own, never by the kind."""
+"""The abilities of a target as a worker has seen them, with small objects of its own. Its kind proves nothing."""
 
 from dataclasses import dataclass
 

@@ -480,6 +480,19 @@ class NotAnObject(TargetRefused):
     code = "not_an_object"
 
 
+class TargetNotExclusive(GridhaulError):
+    """The target may replace an object that takes the name in the last moment; the delivery's policy forbids that."""
+
+    code, status = "target_not_exclusive", 422
+
+    def __init__(self, target: str) -> None:
+        super().__init__(
+            f"The target {target!r} cannot refuse a name that is taken in the last moment, so an object that another "
+            "program writes meanwhile would be replaced. Deliver with the policy overwrite, or let an operator set "
+            f"allow_overwrite_race = true for {target!r} in the targets file, which accepts that."
+        )
+
+
 class TargetMismatch(GridhaulError):
     code, status = "target_mismatch", 502
 

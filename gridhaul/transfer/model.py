@@ -352,7 +352,7 @@ class CheckedObject:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Stage:
-    """What a delivery has written at its target, or is about to write there, before its commit."""
+    """The bytes that a delivery has written at its target, or is about to write there, before its commit."""
 
     name: str  # the temporary object's, which has the delivery's id and the generation; unique among all stages
     final_name: str
@@ -467,6 +467,7 @@ class TaskName(StrEnum):
     RUN_CHECK = "tasks.run_check"
     RUN_BATCH = "tasks.run_batch"
     TAKE_DUE = "tasks.take_due"
+    PROBE_TARGET = "tasks.probe_target"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -25,7 +25,7 @@ IsOurs = Callable[[RemoteObject], Awaitable[bool]]
 
 
 class Sending:
-    """What the ways of sending share. `delivery` is the record as this attempt has changed it."""
+    """The record, content, target and meter that both ways of sending use. `delivery` is the record as this attempt has changed it."""
 
     def __init__(
         self,
@@ -78,14 +78,15 @@ class Sending:
         return tuple(filter(is_temporary, self.delivery.leftovers))
 
     async def remove_left(self, name: str) -> None:
-        """Remove what an attempt left under a temporary name.
+        """Remove what an attempt left under a temporary name."""
+        await self.forget_tag_of(name)
+        await remove_leftover(self.target, name, self.delivery.stage)
 
-        The tag of the checked object is forgotten if the object is still there: then another one has the final name.
-        """
+    async def forget_tag_of(self, name: str) -> None:
+        """Forget the tag of the checked object if it is still under this name: then another one has the final name."""
         checked = self.delivery.checked
         if checked is not None and checked.temporary_name == name and await self.sent.is_there(name):
             await self.note(checked=None)
-        await remove_leftover(self.target, name, self.delivery.stage)
 
     async def abandon_stage(self) -> None:
         """Remove the stage at the target, and then from the record.

@@ -4,12 +4,14 @@ Names of objects are relative, with `/` between parts. All methods raise TargetU
 may succeed later, and TargetRefused, after which it will not.
 """
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 from gridhaul.transfer.abilities import Abilities
+from gridhaul.transfer.known_targets import TargetDefinition, TargetRecord, TargetState
 from gridhaul.transfer.model import Evidence, FolderEntry, RemoteObject, SeenTarget, Stage
 from gridhaul.transfer.origins import Attributes
+from gridhaul.transfer.ports.leasing import LeasedRecords
 
 Leaving = Callable[[int], None]  # called with the number of bytes that are about to leave; raises if they must not
 Checked = Callable[[int], None]  # called with the number of bytes that a reading has read so far
@@ -84,6 +86,10 @@ class Staging(Protocol):
     commit. Several workers may write to one stage at once, if one of them stood still: each writes the verified bytes
     of one content to their own positions, so no write can put a wrong byte there. Nothing is appended or truncated.
     """
+
+    # True: deliveries that must not replace an object are made although the target is not `exclusive`. `commit` looks
+    # at the final name right before it gives the name then.
+    allow_overwrite_race: bool
 
     async def begin(self, stage: Stage) -> Stage:
         """Begin the stage, and return it with what `write` needs. Writes no byte of the object.
@@ -213,7 +219,7 @@ class Probed(Protocol):
     """
 
     name: str
-    fingerprint: str  # of the parts of the configuration that decide what the probe sees; holds no secret
+    fingerprint: str  # `Section.fingerprint`: of the parts of the configuration that decide what the probe sees
     facts_last_seconds: float  # the age at which the facts are too old to begin a delivery
     facts_outdated: (
         bool  # True: the target did what its facts exclude; itself or a journey sets this, a probe resets it
@@ -234,20 +240,64 @@ class Probed(Protocol):
         """Use these facts from now on. Return False if they are no facts of such a target: then it must be probed."""
 
 
+@runtime_checkable
+class Fingerprinted(Protocol):
+    """The further ability of targets whose record in the database can be found. Every configured target has it."""
+
+    fingerprint: str  # `Section.fingerprint`
+
+
 class SeenTargets(Protocol):
-    """The facts that were seen of targets, in the database. All methods raise DatabaseUnavailable."""
+    """The facts that were seen of targets, in the database, as deliveries use them.
+
+    Notes make the record of a fingerprint if there is none. All methods raise DatabaseUnavailable.
+    """
 
     async def find(self, fingerprint: str) -> SeenTarget | None:
         """Return what was seen of the target with the fingerprint; None if it was never seen."""
 
-    async def note_first(self, fingerprint: str, name: str, facts: Facts) -> Facts:
-        """Keep the facts unless there are facts under the fingerprint already. Return the facts that are kept."""
+    async def note_first(
+        self, fingerprint: str, name: str, facts: Facts, *, abilities: Abilities, last_seconds: float
+    ) -> Facts:
+        """Keep the facts unless there are facts under the fingerprint already. Return the facts that are kept.
 
-    async def note(self, fingerprint: str, name: str, facts: Facts) -> None:
-        """Keep the facts in place of the earlier ones."""
+        The facts are too old to begin a delivery after `last_seconds`. Unless a probe is under way, was asked for, or
+        has left something, the next one is due then.
+        """
+
+    async def note(
+        self, fingerprint: str, name: str, facts: Facts, *, abilities: Abilities, last_seconds: float
+    ) -> None:
+        """Do what `note_first` does, but keep the facts in place of the earlier ones."""
 
     async def outdate(self, fingerprint: str) -> None:
-        """Make the facts, if there are any, older than any age at which a probe is due."""
+        """Make the facts, if there are any, older than any age at which a probe is due. A probe is due now."""
+
+
+class ProbedTargets(SeenTargets, LeasedRecords[TargetRecord, TargetState], Protocol):
+    """The records of targets as a worker sees them that probes: it claims one, notes what it sees, and releases it.
+
+    An end with the field `error`, which is None after a success, sets `tried_at`. The error stays until the next end.
+    """
+
+
+class TargetRegistry(Protocol):
+    """The records of targets as the api sees them. All methods raise DatabaseUnavailable."""
+
+    async def configure(self, targets: Sequence[TargetDefinition]) -> None:
+        """Make the records of these targets that are missing; a probe of each of them is due now.
+
+        No worker probes the targets of other records any more. Their records stay, and come back with their targets.
+        """
+
+    async def of(self, fingerprints: Collection[str]) -> Mapping[str, TargetRecord]:
+        """Return the records by their fingerprints. Those that do not exist are left out."""
+
+    async def test(self, fingerprint: str) -> TargetRecord | None:
+        """Make a probe due now and return the record, whose `tried_at` is None until that probe has ended.
+
+        Return None if there is no record. The caller sends the hint.
+        """
 
 
 class Targets(Protocol):
