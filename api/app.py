@@ -28,10 +28,12 @@ from api import (
     prepare,
 )
 from api import lists as list_routes
+from api import targets as target_routes
 from api.account_counts import RecentCounts
 from api.authentication import Authentication
 from api.authenticator import Authenticator
 from api.batch_counts import BatchCounts
+from api.configured_targets import ConfiguredTargets
 from api.dependencies import Service
 from api.dispatcher import Dispatcher
 from api.download_limit import DownloadSlots
@@ -86,8 +88,9 @@ from gridhaul.storage.events import MongoChanges
 from gridhaul.storage.files import MongoFiles
 from gridhaul.storage.heartbeats import MongoHeartbeatLookup
 from gridhaul.storage.schema import make_registry_indexes
+from gridhaul.storage.seen_targets import MongoSeenTargets
 from gridhaul.storage.uploads import MongoUploads
-from gridhaul.targets.targets_file import target_names
+from gridhaul.targets.targets_file import target_definitions
 from gridhaul.transfer.checks import CheckKind, Mode, NewCheck
 from tasks.queue import Broker, HintSender
 
@@ -116,7 +119,7 @@ def create_app() -> FastAPI:
     # Starlette tries one route after another, so the routes with the most requests are first.
     records = (prepare, files, content, finalize, deliveries, operations, delete, batch_routes, list_routes, counts)
     doors = (parallel, upload_resource, one_request)
-    for part in (*records, *doors, event_routes, check_routes, account_routes, keys):
+    for part in (*records, *doors, event_routes, check_routes, target_routes, account_routes, keys):
         app.include_router(part.router, responses=problems.documented(*ANSWERS, *chain.ANSWERS))
     app.include_router(login.router, responses=problems.documented(422, 503, *chain.ANSWERS))
     app.include_router(health_routes(lambda: app.state.health), responses=problems.documented(*chain.ANSWERS))
@@ -180,6 +183,8 @@ def _service(
     members, skipped = MongoMembers(database, files, deliveries), MongoSkippedPaths(database)
     usage = MongoUsage(database, quota_bytes=settings.quota_bytes)
     changes = MongoChanges(database)
+    seen_targets = MongoSeenTargets(database, lease_seconds=lease_seconds)
+    targets = ConfiguredTargets(target_definitions(settings.targets_file), seen_targets)
     return Service(
         files=files,
         deliveries=deliveries,
@@ -199,10 +204,10 @@ def _service(
         max_file_bytes=settings.max_file_bytes,
         hints=hints,
         obstacles=obstacles,
-        indexes=Readiness(lambda: make_registry_indexes(database)),
+        indexes=Readiness(lambda: _make_ready(database, targets)),
         roots=settings.roots,
         sources=SourceLookup(look_threads(), max_file_bytes=settings.max_file_bytes),
-        targets=frozenset(target_names(settings.targets_file)),
+        targets=targets,
         large_file_bytes=settings.large_file_bytes,
         max_open_files=settings.max_open_files,
         open_file_limit=OpenFileLimit(files),
@@ -220,6 +225,12 @@ def _service(
         rate_limits=rate_limits,
         session_seconds=settings.session_days * DAY_SECONDS,
     )
+
+
+async def _make_ready(database: Database, targets: ConfiguredTargets) -> None:
+    """Make what requests rely on in the database."""
+    await make_registry_indexes(database)
+    await targets.configure()
 
 
 def _uploads(

@@ -258,6 +258,8 @@ async def _new_batch(
     else:
         await _check_list(RecordId(body.list_id), body, caller, service)
         root_of = allowed
+    deliver_to = tuple(_target(wanted, caller, service) for wanted in body.targets())
+    await service.targets.require_possible(deliver_to)
     return NewBatch(
         owner=caller.username,
         sources=sources,
@@ -265,7 +267,7 @@ async def _new_batch(
         root_of=tuple(map(str, root_of)),
         base=_base(body.base, sources),
         choice=body.choice(),
-        deliver_to=tuple(_target(wanted, caller, service) for wanted in body.targets()),
+        deliver_to=deliver_to,
         if_changed=body.if_changed,
         update=body.update,
         dry_run=body.dry_run,

@@ -9,6 +9,7 @@ from fastapi import Depends, Path, Query, Request
 from api.account_counts import RecentCounts
 from api.authenticator import Authenticator
 from api.batch_counts import BatchCounts
+from api.configured_targets import ConfiguredTargets
 from api.download_limit import DownloadSlots
 from api.events.stream import Events
 from api.file_advice import advice_on
@@ -63,7 +64,7 @@ class Service:
     indexes: Readiness
     roots: tuple[FilePath, ...]
     sources: SourceLookup
-    targets: frozenset[str]
+    targets: ConfiguredTargets
     large_file_bytes: int
     max_open_files: int
     open_file_limit: OpenFileLimit

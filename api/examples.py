@@ -59,6 +59,7 @@ PARAMETERS: dict[str, object] = {
     "username": "alice",
     "upload_id": UPLOAD_ID,
     "name": NAME,
+    "target_name": TARGET,
     "first": 0,
     "Lease-Fence": 1,
     "repr-digest": f"sha-256=:{base64.b64encode(bytes.fromhex(SHA256)).decode()}:",
@@ -306,6 +307,20 @@ CHECK: dict[str, Any] = {
     "updated_at": ENDED,
     "links": {"self": f"/checks/{CHECK_ID}", "cancel": f"/checks/{CHECK_ID}/cancel"},
 }
+TARGET_VIEW: dict[str, Any] = {
+    "name": TARGET,
+    "kind": "directory",
+    "allow_overwrite_race": False,
+    "state": "WAITING",
+    "abilities": RECEIPT["abilities"],
+    "seen_at": BEGUN,
+    "outdated": False,
+    "tried_at": BEGUN,
+    "error": None,
+    "next_probe_at": "2025-11-28T14:16:31.402000Z",
+    "waiting": None,
+    "links": {"self": f"/targets/{TARGET}", "probe": f"/targets/{TARGET}/probe"},
+}
 ACCOUNT: dict[str, Any] = {
     "username": "alice",
     "scopes": SCOPES,
@@ -354,6 +369,8 @@ SCHEMAS = BODIES | {
     "AccountCountsView": COUNTS,
     "CheckView": CHECK,
     "ChecksView": {"checks": [CHECK], "next_cursor": None},
+    "TargetView": TARGET_VIEW,
+    "TargetsView": {"targets": [TARGET_VIEW]},
     "AccountView": ACCOUNT,
     "AccountsView": {"accounts": [ACCOUNT], "next_cursor": None},
     "NewKeyView": {**KEY, "key": API_KEY},

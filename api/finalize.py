@@ -74,6 +74,7 @@ async def finalize(
         raise LengthMismatch(f"The stored file has {file.length} bytes.")
     object_name = check_object_name(body.object_name or file.name)
     destination = Destination(target=body.target, object_name=object_name, if_exists=body.if_exists)
+    await service.targets.require_possible([destination])
     new = NewDelivery(
         file_id=file.id,
         owner=file.owner,

@@ -12,6 +12,7 @@ from gridhaul.transfer.batches import Batch, BatchState
 from gridhaul.transfer.broker_health import BrokerContents, queue_obstacle
 from gridhaul.transfer.checks import Check, CheckState
 from gridhaul.transfer.errors import BROKER_SILENT, BrokerUnavailable, DatabaseUnavailable, GridhaulError
+from gridhaul.transfer.known_targets import TargetRecord, TargetState
 from gridhaul.transfer.model import Delivery, File, Queue
 from gridhaul.transfer.ports.heartbeats import HeartbeatLookup
 from gridhaul.transfer.states import STORABLE, DeliveryState, FileState
@@ -20,14 +21,21 @@ from gridhaul.transfer.worker_health import HeartbeatGroup, storing_obstacle, wo
 PERIOD_SECONDS = 1.0  # the pause between two looks
 ANSWER_SECONDS = 1.5  # how long a look waits for the database and for the broker
 
-State = FileState | DeliveryState | CheckState | BatchState
+State = FileState | DeliveryState | CheckState | BatchState | TargetState
 
 # No worker works on a record in one of these states until the broker has brought it a hint.
 HINTED: frozenset[State] = frozenset(
-    {FileState.REGISTERED, FileState.DELETING, DeliveryState.QUEUED, CheckState.QUEUED, BatchState.REGISTERING}
+    {
+        FileState.REGISTERED,
+        FileState.DELETING,
+        DeliveryState.QUEUED,
+        CheckState.QUEUED,
+        BatchState.REGISTERING,
+        TargetState.WAITING,
+    }
 )
 WORKED_ON: frozenset[State] = frozenset(
-    {FileState.STORING, DeliveryState.STREAMING, DeliveryState.COMMITTING, CheckState.RUNNING}
+    {FileState.STORING, DeliveryState.STREAMING, DeliveryState.COMMITTING, CheckState.RUNNING, TargetState.PROBING}
 )
 
 log = structlog.get_logger(__name__)
@@ -77,6 +85,11 @@ class Obstacles:
     def of_batch(self, batch: Batch) -> GridhaulError | None:
         """Return the error that keeps the batch's files from being registered."""
         return self._of(batch.state, batch.queue) if batch.state is BatchState.REGISTERING else None
+
+    def of_target(self, target: TargetRecord) -> GridhaulError | None:
+        """Return the error that keeps the target from being probed, if a probe is under way or is still to come."""
+        due = target.state is TargetState.PROBING or target.tried_at is None
+        return self._of(target.state, target.queue) if due else None
 
     def _of(self, state: State, queue: Queue) -> GridhaulError | None:
         if state in HINTED and (error := self._hint_obstacle(queue)) is not None:

@@ -77,7 +77,7 @@ async def prepare(
 async def _new_file(body: PrepareBody, *, caller: Caller, service: Service) -> NewFile:
     path = check_path(body.file_path)
     name = check_object_name(body.name or PurePosixPath(path).name or "file")
-    deliver_to = destinations(body.destinations, name, caller=caller, service=service)
+    deliver_to = await destinations(body.destinations, name, caller=caller, service=service)
     roots = Roots(configured=service.roots, allowed=caller.roots_among(service.roots))
     identity = await service.sources.identify(path, roots, username=caller.username)
     return NewFile(
@@ -91,10 +91,13 @@ async def _new_file(body: PrepareBody, *, caller: Caller, service: Service) -> N
     )
 
 
-def destinations(
+async def destinations(
     wanted: Sequence[DeliverTo], name: str, *, caller: Caller, service: Service
 ) -> tuple[Destination, ...]:
-    """Return where a file with this name is to be delivered. Raises Forbidden, TargetUnknown, InvalidValue."""
+    """Return where a file with this name is to be delivered.
+
+    Raises Forbidden, TargetUnknown, TargetNotExclusive, InvalidValue.
+    """
     if wanted:
         caller.require(Scope.FINALIZE)
     found = tuple(_destination(one, name, caller=caller, service=service) for one in wanted)
@@ -102,6 +105,7 @@ def destinations(
         raise InvalidValue(
             "Two destinations have the same target and the same name; leave one out, or give it another name."
         )
+    await service.targets.require_possible(found)
     return found
 
 

@@ -59,6 +59,7 @@ app = Celery(
         "tasks.run_check",
         "tasks.run_batch",
         "tasks.take_due",
+        "tasks.probe_target",
     ],
     set_as_current=False,
 )

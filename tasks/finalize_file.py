@@ -17,7 +17,6 @@ from gridhaul.transfer.model import (
     CheckedWhen,
     Content,
     Delivery,
-    Evidence,
     File,
     RecordId,
     TaskName,
@@ -29,7 +28,8 @@ from tasks.attempt import Meter, Tenure
 from tasks.celery import app
 from tasks.delivering.direct_sending import send_directly
 from tasks.delivering.final_name import choose_final_name, hold_first_name
-from tasks.delivering.receipt import make_receipt
+from tasks.delivering.policy import require_possible
+from tasks.delivering.receipt import Delivered, make_receipt
 from tasks.delivering.sending import Sending
 from tasks.delivering.staged_sending import StagedSending
 from tasks.runtime import Runtime, worker
@@ -81,6 +81,8 @@ async def _deliver(runtime: Runtime, delivery: Delivery, tenure: Tenure, meter: 
     held = await hold_first_name(runtime.deliveries, delivery)
     target = await runtime.targets.get(delivery.target)
     await runtime.targets.probe_if_due(target, delivery, runtime.deliveries, tenure)
+    if delivery.stage is None or not delivery.stage.committing:  # otherwise it may be at the target already
+        require_possible(delivery, target)
     sending = Sending(runtime, delivery=delivery, file=file, content=content, target=target, tenure=tenure, meter=meter)
     # Remove temporary objects of earlier attempts before the final name is looked at, because an earlier worker could
     # still rename such an object. The stage is kept: nobody renames it before it was noted as committing.
@@ -122,19 +124,30 @@ async def _look_for_stored(runtime: Runtime, delivery: Delivery) -> tuple[File, 
 
 async def _run(sending: Sending, held: str | None) -> None:
     """Do the delivery, under the name that is held already, if that is free at the target."""
+    done = await _committed_before(sending) or await _choose_and_send(sending, held)
+    await _finish(sending, done)
+
+
+async def _committed_before(sending: Sending) -> Delivered | None:
+    """Return the object that an earlier attempt has committed, if its mark tells it."""
+    if isinstance(sending.target, Staging):
+        return await StagedSending(sending, sending.target).committed_before()
+    return None
+
+
+async def _choose_and_send(sending: Sending, held: str | None) -> Delivered:
     final = await choose_final_name(sending.deliveries, sending.delivery, sending.objects, held=held)
     if final.replaces is not None or not sending.delivery.final_touched:
         sending.replaces = final.replaces
-    if final.delivered is not None:
-        evidence, when = final.delivered.evidence, _when_checked(sending)
-        with suppress(GridhaulError):  # otherwise the cleaning removes the stage
-            await sending.abandon_stage()
-    else:
-        evidence, when = await _sent(sending, final.name)
-    await _finish(sending, final.name, evidence, when)
+    if final.delivered is None:
+        return await _sent(sending, final.name)
+    with suppress(GridhaulError):  # otherwise the cleaning removes the stage
+        await sending.abandon_stage()
+    when = CheckedWhen.AFTER_COMMIT if sending.delivery.final_touched else CheckedWhen.BEFORE_COMMIT
+    return Delivered(name=final.name, evidence=final.delivered.evidence, checked=when)
 
 
-async def _sent(sending: Sending, name: str) -> tuple[Evidence, CheckedWhen]:
+async def _sent(sending: Sending, name: str) -> Delivered:
     target = sending.target
     if isinstance(target, Staging):
         return await StagedSending(sending, target).run(name)
@@ -143,27 +156,15 @@ async def _sent(sending: Sending, name: str) -> tuple[Evidence, CheckedWhen]:
     raise TargetRefused("Targets of this kind cannot be written to.")
 
 
-def _when_checked(sending: Sending) -> CheckedWhen:
-    """Return when an object was checked that an earlier attempt may have committed."""
-    return CheckedWhen.AFTER_COMMIT if sending.delivery.final_touched else CheckedWhen.BEFORE_COMMIT
-
-
-async def _finish(sending: Sending, name: str, evidence: Evidence, when: CheckedWhen) -> None:
+async def _finish(sending: Sending, done: Delivered) -> None:
     """Finish the delivery with its receipt. Workers of earlier attempts may still write to the names that are left."""
     delivery = sending.delivery
-    done = {
-        **sending.meter.changes(),
-        "sent_bytes": sending.content.length,
-        "checked_bytes": 0,
-        "rate": sending.meter.rate,
-        "error": None,
-    }
-    sent = done["sent_in_attempts"]
+    ended = {**sending.meter.changes(), "sent_bytes": sending.content.length, "checked_bytes": 0, "error": None}
     receipt = await make_receipt(
-        delivery, sending.objects, sending.source, name=name, evidence=evidence, checked=when, sent_in_attempts=sent
+        delivery, sending.objects, sending.source, done, sent_in_attempts=ended["sent_in_attempts"]
     )
     left = tuple(name for name in sending.left_before if is_temporary(name))
     stage = delivery.stage if delivery.stage is not None and delivery.stage.name in left else None
     await sending.deliveries.finish(
-        delivery.lease, DeliveryState.DELIVERED, leftovers=left, stage=stage, receipt=receipt, **done
+        delivery.lease, DeliveryState.DELIVERED, leftovers=left, stage=stage, receipt=receipt, **ended
     )

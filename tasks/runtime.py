@@ -49,6 +49,7 @@ from gridhaul.targets.section import NewClient
 from gridhaul.targets.targets_file import ConfiguredTargets, load_targets
 from gridhaul.transfer.batches import BatchState
 from gridhaul.transfer.checks import CheckState
+from gridhaul.transfer.known_targets import TargetState
 from gridhaul.transfer.model import Queue
 from gridhaul.transfer.ports.accounts import AccountUsage
 from gridhaul.transfer.ports.batches import (
@@ -76,6 +77,7 @@ from gridhaul.transfer.ports.files import StorableFiles
 from gridhaul.transfer.ports.heartbeats import Heartbeats
 from gridhaul.transfer.ports.hints import Hints
 from gridhaul.transfer.ports.lists import UsedLists
+from gridhaul.transfer.ports.targets import ProbedTargets
 from gridhaul.transfer.ports.uploads import ExpiringUploads
 from gridhaul.transfer.retry import Limits
 from gridhaul.transfer.states import DeliveryState, FileState
@@ -86,6 +88,7 @@ from tasks.heartbeat import Heartbeat
 from tasks.loop import LoopThread
 from tasks.passed_over import PassedOver
 from tasks.presence import Presence
+from tasks.probes import Probes
 from tasks.queue import HintSender
 from tasks.transport import message_passed_over
 from tasks.turns import Turns
@@ -124,6 +127,14 @@ class Batches:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Probing:
+    """The dependencies that only probes of targets have."""
+
+    records: ProbedTargets
+    attempts: Attempts[TargetState]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Runtime:
     """The dependencies of all journeys."""
 
@@ -145,6 +156,7 @@ class Runtime:
     cleaning_attempts: Chores[DeliveryState]
     checking: Checking
     batches: Batches
+    probing: Probing
     turns: "Turns[Runtime]"
     close: Callable[[], Coroutine[Any, Any, None]]
 
@@ -234,6 +246,7 @@ async def _compose(
     deliveries = MongoDeliveries(database, lease_seconds=settings.lease_seconds, sweep_seconds=settings.sweep_seconds)
     checks = MongoChecks(database, lease_seconds=settings.lease_seconds)
     batches = MongoBatches(database, lease_seconds=settings.lease_seconds)
+    seen_targets = MongoSeenTargets(database, lease_seconds=settings.lease_seconds)
     client = new_client()
     secret = settings.service_secret.get_secret_value()
     chunks = ChunkClient(client, base_url=settings.chunk_service_url, secret=secret)
@@ -258,7 +271,7 @@ async def _compose(
         contents=MongoContents(database, sweep_seconds=settings.sweep_seconds, few_readers=True),
         usage=MongoUsage(database, quota_bytes=settings.quota_bytes),
         chunks=chunks,
-        targets=KnownTargets(targets, MongoSeenTargets(database)),
+        targets=KnownTargets(targets, seen_targets),
         hints=hints,
         file_attempts=Attempts(
             records=files, waiting=FileState.REGISTERED, failed=FileState.FAILED, **_pace(settings, stopping)
@@ -311,6 +324,15 @@ async def _compose(
                 failed=BatchState.RUNNING,
                 finding=_pace(settings, stopping)["limits"],
                 **_pace(settings, stopping) | {"limits": UNLIMITED},  # only the search for files is given up
+            ),
+        ),
+        probing=Probing(
+            records=seen_targets,
+            attempts=Probes(
+                records=seen_targets,
+                waiting=TargetState.WAITING,
+                failed=TargetState.WAITING,  # `Probes` never gives up
+                **_pace(settings, stopping) | {"limits": UNLIMITED},
             ),
         ),
         turns=Turns(MongoWaitingOwners(database), queues=worker.queues, journeys=BY_TASK, stopping=stopping),

@@ -14,6 +14,7 @@ from typing import Any
 import httpcore2
 import httpx2
 import pytest
+from botocore.auth import S3SigV4Auth, SigV4Auth
 from celery.worker.consumer import Consumer
 from kombu.transport import virtual
 from kombu.transport.redis import Channel, MultiChannelPoller
@@ -34,7 +35,7 @@ ONE, CLOSE = "gridhaul/asgi/pipelining.py", "gridhaul/asgi/lingering_close.py"
 SENDING, CLIENT, LINE = "gridhaul/outgoing/sending.py", "gridhaul/outgoing/http_client.py", "gridhaul/outgoing/line.py"
 WATCHED = "gridhaul/outgoing/watched_backend.py"
 BROKER, WORKER = "tasks/transport.py", "tasks/consumer.py"
-PATTERNS = "gridhaul/source/patterns.py"
+PATTERNS, SIGNING = "gridhaul/source/patterns.py", "gridhaul/targets/s3/signing.py"
 INSIDES: tuple[tuple[Callable[..., Any], str, str], ...] = (
     (HttpToolsProtocol.connection_made, "acdde3b1feda895b", HEAD),
     (HttpToolsProtocol.connection_lost, "57f91eb8d08c0749", HEAD),
@@ -77,6 +78,8 @@ INSIDES: tuple[tuple[Callable[..., Any], str, str], ...] = (
     (Consumer.__init__, "4aea916d66fb6975", WORKER),
     (GitIgnoreSpecPattern, "336fd5e9d2708f4e", PATTERNS),
     (GitIgnoreSpecPattern._translate_segment_glob, "60e5fa82f25630a9", PATTERNS),
+    (SigV4Auth.add_auth, "7d3c9e401058c69d", SIGNING),
+    (S3SigV4Auth._modify_request_before_signing, "64956ff8a5dd5f9c", SIGNING),
 )
 
 

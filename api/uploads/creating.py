@@ -79,7 +79,7 @@ async def create_upload(
             parts=tuple(part.id for part in parts),
         ),
         queue=Queue.LARGE if large else Queue.SMALL,
-        deliver_to=destinations(deliver_to, name, caller=caller, service=service),
+        deliver_to=await destinations(deliver_to, name, caller=caller, service=service),
         idempotency_key=key.key,
         request_fingerprint=key.request_fingerprint,
     )

@@ -16,6 +16,7 @@ from gridhaul.cli import (
     keys,
     list_filters,
     listing,
+    targets,
     transfer_commands,
 )
 from gridhaul.cli import status as lookup
@@ -41,6 +42,7 @@ app.command()(put)
 app.command()(events)
 app.add_typer(batch_commands.commands)
 app.add_typer(check_commands.commands)
+app.add_typer(targets.commands, name="targets")
 app.add_typer(keys.commands, name="keys")
 app.add_typer(account.commands, name="account")
 app.add_typer(accounts.commands, name="accounts")

@@ -70,6 +70,7 @@ OPTIONS: Mapping[str, str] = {
     "path.batch_id": "ID",
     "path.key_id": "ID",
     "path.username": "USER",
+    "path.target_name": "NAME",
     "query.account": "--account",
     "query.state": "--state",
     "query.batch": "--batch",

@@ -18,6 +18,7 @@ from gridhaul.client.following import Following
 from gridhaul.client.news import News, news
 from gridhaul.client.polling import Pauses
 from gridhaul.client.records import CHECK_OVER, CheckOrder, CheckRecord, DeliveryRecord, FileRecord
+from gridhaul.client.targets import Targets
 from gridhaul.client.uploads import Uploads
 from gridhaul.transfer.model import IfExists
 from gridhaul.transfer.origins import IfChanged
@@ -46,7 +47,7 @@ class Order:
 class Client(Following):
     """A client of the api, used as a context manager.
 
-    `batches`, `downloads`, `uploads`, `accounts` and `keys` hold the requests about these.
+    `batches`, `downloads`, `uploads`, `targets`, `accounts` and `keys` hold the requests about these.
 
     The client retries a request that gets no answer, or 429, 502, 503 or 504, for `patience_seconds`; `on_retry`
     receives the error before each retry. Requests that are not safe to repeat say so, and are retried only while the
@@ -73,6 +74,7 @@ class Client(Following):
         self.batches = Batches(self._connection)
         self.downloads = Downloads(self._connection)
         self.uploads = Uploads(self._connection)
+        self.targets = Targets(self._connection)
         self.accounts = Accounts(self._connection, current_password)
         self.keys = Keys(self._connection, current_password)
 

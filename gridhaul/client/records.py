@@ -195,6 +195,23 @@ class CheckRecord(TypedDict):
     links: dict[str, str]
 
 
+class TargetRecord(TypedDict):
+    """A configured target as the api shows it; see `GET /targets/{target_name}`."""
+
+    name: str
+    kind: str
+    allow_overwrite_race: bool | None
+    state: str
+    abilities: AbilitiesRecord | None  # None: the target was not seen yet
+    seen_at: str | None
+    outdated: bool
+    tried_at: str | None  # None: a probe is still to come
+    error: FailureRecord | None
+    next_probe_at: str | None
+    waiting: FailureRecord | None
+    links: dict[str, str]
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CheckOrder:
     """A check to start. `record_id` is the id of a file or of a delivery; None checks everything."""

@@ -9,6 +9,7 @@ import structlog
 def configure_logging() -> None:
     """Write JSON lines to stderr. Each line has the facts that are bound to its request or attempt."""
     getLogger("httpx2").setLevel(WARNING)  # httpx2 logs whole URLs at INFO, and URLs hold names of objects
+    getLogger("asyncssh").setLevel(WARNING)  # asyncssh logs commands at INFO, and commands hold names of objects
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,

@@ -47,6 +47,7 @@ def _sources(database: Database) -> tuple[_Source, ...]:
         _Source(collection=database["checks"], task=lambda _: TaskName.RUN_CHECK),
         _Source(collection=database["batches"], task=lambda _: TaskName.RUN_BATCH),
         _Source(collection=database["lanes"], task=lambda _: TaskName.TAKE_DUE, hinted_id="token"),
+        _Source(collection=database["targets"], task=lambda _: TaskName.PROBE_TARGET),
     )
 
 

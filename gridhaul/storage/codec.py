@@ -11,6 +11,7 @@ from gridhaul.storage.connect import Document
 from gridhaul.transfer.access import Account
 from gridhaul.transfer.batches import Batch
 from gridhaul.transfer.checks import Check
+from gridhaul.transfer.known_targets import TargetRecord
 from gridhaul.transfer.lists import PathList
 from gridhaul.transfer.model import (
     Content,
@@ -66,7 +67,7 @@ def _make_converter() -> BsonConverter:
             if field.type in (int, int | None)
         }
         converter.register_unstructure_hook(record_type, make_dict_unstructure_fn(record_type, converter, **integers))
-    for record in (File, Content, Delivery, Check, Batch, PathList, Account):
+    for record in (File, Content, Delivery, Check, Batch, PathList, Account, TargetRecord):
         renamed = override(rename="_id")
         converter.register_unstructure_hook(record, make_dict_unstructure_fn(record, converter, id=renamed))
         converter.register_structure_hook(record, make_dict_structure_fn(record, converter, id=renamed))

@@ -11,7 +11,7 @@ from gridhaul.storage.bundled_deliveries import MongoBundledDeliveries
 from gridhaul.storage.codec import Codec
 from gridhaul.storage.connect import Database, Document, maps_database_errors
 from gridhaul.storage.content.inserting import doubles
-from gridhaul.storage.history import WITHOUT_HISTORY
+from gridhaul.storage.history import RECORDS_IN_LISTS
 from gridhaul.storage.lease import GONE, LONGEST_REQUEST_SECONDS, NEVER_CLAIMED, NOW, OWN_HINTS, after
 from gridhaul.storage.listing import DELIVERY_LISTS, LOST, page_of, page_of_lost
 from gridhaul.storage.lost_objects import object_forgotten
@@ -93,7 +93,7 @@ class MongoDeliveries(MongoBundledDeliveries):
 
     async def of_file(self, file_id: RecordId) -> Sequence[Delivery]:
         theirs = {"file_id": ObjectId(file_id)}
-        cursor = self._collection.find(theirs, WITHOUT_HISTORY).sort({"created_at": 1, "_id": 1})
+        cursor = self._collection.find(theirs, RECORDS_IN_LISTS).sort({"created_at": 1, "_id": 1})
         return [self._codec.decode(document) async for document in cursor]
 
     async def page(self, selection: Selection, *, limit: int, after: Delivery | None) -> Sequence[Delivery]:

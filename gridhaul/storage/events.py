@@ -17,7 +17,7 @@ from gridhaul.storage.batches.batches import IN_LISTS
 from gridhaul.storage.codec import Codec
 from gridhaul.storage.connect import Collection as Documents
 from gridhaul.storage.connect import Database, Document, maps_database_errors
-from gridhaul.storage.history import WITHOUT_HISTORY
+from gridhaul.storage.history import RECORDS_IN_LISTS, WITHOUT_HISTORY
 from gridhaul.storage.listing import DELIVERY_LISTS, FILE_LISTS, Keys, Lists, directed
 from gridhaul.storage.majority_reads import catch_up
 from gridhaul.storage.schema import CHANGES, CHANGES_OF_OWNER
@@ -29,7 +29,7 @@ from gridhaul.transfer.states import DeliveryState, FileState
 
 KEYS: Document = {"_id": 1, "revision": 1, "changed_at": 1}  # an index answers with them
 NAMES: Mapping[Kind, str] = {Kind.FILE: "files", Kind.DELIVERY: "deliveries", Kind.BATCH: "batches"}
-SHOWN: Mapping[Kind, Document] = {Kind.FILE: WITHOUT_HISTORY, Kind.DELIVERY: WITHOUT_HISTORY, Kind.BATCH: IN_LISTS}
+SHOWN: Mapping[Kind, Document] = {Kind.FILE: WITHOUT_HISTORY, Kind.DELIVERY: RECORDS_IN_LISTS, Kind.BATCH: IN_LISTS}
 RECEIVED: Document = {"state": FileState.RECEIVING.value}
 # Every touch of an upload moves the time of its hint, which is days ahead. So the uploads that are being received come
 # last in the index of hints, and those that nobody continues need not be read.

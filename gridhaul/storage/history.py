@@ -9,6 +9,7 @@ from gridhaul.storage.connect import Document
 from gridhaul.transfer.model import EVENTS_KEPT, FIRST_EVENTS_KEPT
 
 WITHOUT_HISTORY: Document = {"history": 0}  # the projection of reads of many records, and of reads by workers
+RECORDS_IN_LISTS: Document = {**WITHOUT_HISTORY, "stage.parts": 0}  # a delivery may have thousands of confirmed parts
 
 _EVENTS: Document = {"$ifNull": ["$history", []]}
 _NEXT_REVISION: Document = {"$add": [{"$ifNull": ["$revision", 0]}, 1]}

@@ -13,7 +13,7 @@ from typing import Any
 from bson import ObjectId
 
 from gridhaul.storage.connect import Collection, Document
-from gridhaul.storage.history import WITHOUT_HISTORY
+from gridhaul.storage.history import RECORDS_IN_LISTS
 from gridhaul.transfer.errors import NotCombinable
 from gridhaul.transfer.listing import Selection
 from gridhaul.transfer.model import Delivery, File
@@ -155,7 +155,7 @@ async def _read(
     for part, order in _parts(index.order, after):
         left = limit - len(found)
         if left:
-            some = collection.find({"$and": [wanted, part]}, WITHOUT_HISTORY, limit=left, batch_size=left)
+            some = collection.find({"$and": [wanted, part]}, RECORDS_IN_LISTS, limit=left, batch_size=left)
             found += await some.sort(directed(order)).hint(directed(index.keys)).to_list()
     return found
 

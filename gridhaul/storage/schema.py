@@ -113,6 +113,7 @@ REGISTRY_INDEXES: Mapping[str, Sequence[IndexModel]] = {
     "planned_names": (_index("batch_id", "name", unique=True),),
     "lists": (_index("owner", "-_id"), _partial_index("owner", "expires_at"), EXPIRING),
     "list_pages": (_index("list_id", "number", unique=True), EXPIRING),
+    "targets": LEASED,
     "workers": (_index("seen_at", expireAfterSeconds=KEPT_SECONDS),),
 }
 PAYLOAD_INDEXES: Mapping[str, Sequence[IndexModel]] = {

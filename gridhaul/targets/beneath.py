@@ -116,6 +116,20 @@ def link_and_unlink(source: tuple[int, str], destination: tuple[int, str]) -> No
         raise TargetUnavailable(f"The target's directory keeps the temporary object, too: {error.strerror}.") from error
 
 
+def rename_after_look(source: tuple[int, str], destination: tuple[int, str]) -> None:
+    """Do what `rename_new` does, on a file system that cannot do it: look whether the destination exists, then rename.
+
+    A file that takes the name between the look and the renaming is replaced.
+    """
+    with suppress(FileNotFoundError):
+        os.stat(destination[1], dir_fd=destination[0], follow_symlinks=False)
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
+    try:
+        rename_new(source, destination)
+    except TargetRefused:
+        os.rename(source[1], destination[1], src_dir_fd=source[0], dst_dir_fd=destination[0])
+
+
 def _rename_noreplace(source: tuple[int, str], destination: tuple[int, str]) -> None:
     if _renameat2 is None:
         raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))

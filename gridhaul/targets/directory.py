@@ -12,7 +12,16 @@ from pathlib import Path
 from gridhaul.process import threads
 from gridhaul.targets.abilities import abilities_in
 from gridhaul.targets.attributes import attributes_of, set_mtime, set_permissions
-from gridhaul.targets.beneath import Root, make_folder, open_file, open_folder, rename_new, sync_file, sync_folder
+from gridhaul.targets.beneath import (
+    Root,
+    make_folder,
+    open_file,
+    open_folder,
+    rename_after_look,
+    rename_new,
+    sync_file,
+    sync_folder,
+)
 from gridhaul.targets.file_system import scratch_files, try_abilities
 from gridhaul.targets.marker import adopt_marker, is_marker, make_marker, require_marker
 from gridhaul.targets.names import split_name
@@ -39,9 +48,10 @@ class DirectoryTarget:
 
     facts_last_seconds = DAY_SECONDS
 
-    def __init__(self, *, name: str, path: Path, keep_mode: bool = False) -> None:
+    def __init__(self, *, name: str, path: Path, keep_mode: bool = False, allow_overwrite_race: bool = False) -> None:
         self.name = name
-        self.fingerprint = fingerprint("directory", str(path))
+        self.fingerprint = directory_fingerprint(path)
+        self.allow_overwrite_race = allow_overwrite_race
         self.facts_outdated = False
         self.abilities = Abilities()
         self._path = path
@@ -247,7 +257,7 @@ class DirectoryTarget:
         with ExitStack() as folders:
             source, destination = self._both(temporary_name, final_name, folders)
             try:
-                rename_new(source, destination)
+                (rename_new if self.abilities.exclusive else rename_after_look)(source, destination)
             except FileExistsError as error:
                 raise ObjectExists("The target already holds an object under this name.") from error
             except FileNotFoundError as error:
@@ -272,6 +282,10 @@ class DirectoryTarget:
         except FileNotFoundError as error:
             raise _gone() from error
         return (source, temporary), (opened.enter_context(make_folder(self._root, final_folders)), final)
+
+
+def directory_fingerprint(path: Path) -> str:
+    return fingerprint("directory", str(path))
 
 
 def _temporary_marker(scratch: str) -> str:

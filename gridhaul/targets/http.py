@@ -8,6 +8,7 @@ from gridhaul.targets.http_errors import name_of_folder
 from gridhaul.targets.http_session import FOUND, GONE, REMOVED, STORED, WRITE_ONLY, Answer, HttpSession
 from gridhaul.targets.names import split_name
 from gridhaul.transfer.abilities import Abilities
+from gridhaul.transfer.digest import fingerprint
 from gridhaul.transfer.errors import Malformed, OutcomeUnknown, TargetRefused
 from gridhaul.transfer.model import Evidence, RemoteObject
 from gridhaul.transfer.ports.targets import Blocks, Checked, Leaving
@@ -18,7 +19,7 @@ SAME_OBJECT = ("Content-Length", "ETag", "Last-Modified", "Repr-Digest")  # head
 
 
 class HttpTarget:
-    """See `transfer.ports.targets`: `Target` and `DirectPut`.
+    """See `transfer.ports.targets`: `Target`, `DirectPut` and `Fingerprinted`.
 
     A reader may see a part of an object while it is written.
     """
@@ -26,6 +27,7 @@ class HttpTarget:
     def __init__(self, *, name: str, session: HttpSession) -> None:
         self.abilities = Abilities()
         self.name = name
+        self.fingerprint = http_fingerprint(session.folder_url(""))
         self._session = session
 
     def location(self, name: str) -> str:
@@ -80,6 +82,10 @@ class HttpTarget:
                 f"The target answers for this name as for {folder!r}: a file seems to stand where a folder is needed; "
                 "choose another name."
             )
+
+
+def http_fingerprint(url: str) -> str:
+    return fingerprint("http", url.rstrip("/"))
 
 
 def repr_digest(headers: Mapping[str, str]) -> str | None:

@@ -33,7 +33,7 @@ REMOVED = STORED | GONE | {http.HTTPStatus.ACCEPTED}
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Answer:
-    """A response whose body was read, up to BODY_MOST_BYTES."""
+    """A response whose body was read, up to a limit."""
 
     status: int
     headers: Mapping[str, str]
@@ -64,8 +64,12 @@ class Answer:
 class HttpSession:
     """The connections to one target. Every request may raise TargetUnavailable or TargetRefused."""
 
-    def __init__(self, client: httpx2.AsyncClient, *, url: str, authorization: str | None) -> None:
+    def __init__(
+        self, client: httpx2.AsyncClient, *, url: str, authorization: str | None, auth: httpx2.Auth | None = None
+    ) -> None:
+        """`authorization` is the same for all requests; `auth` signs each request right before it leaves."""
         self._client = client
+        self._auth = auth
         self._url = url.rstrip("/")
         self._headers = {"Accept-Encoding": "identity"}  # a content coding would change lengths and digests
         if authorization is not None:
@@ -80,12 +84,24 @@ class HttpSession:
         return self.url(folder) if folder else self._url
 
     async def request(
-        self, method: str, url: str, *, headers: Mapping[str, str] | None = None, content: bytes | None = None
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        content: bytes | None = None,
+        busy_bytes: int = 0,
+        most_bytes: int = BODY_MOST_BYTES,
     ) -> Answer:
-        """Send a request with a small body or none, and return the answer."""
+        """Send a request with a small body or none, and return the answer with at most `most_bytes` of its body.
+
+        The server may first have to handle `busy_bytes` bytes of an object.
+        """
         with mapped_errors():
-            async with self._open(method, url, headers=headers or {}, content=content) as response:
-                return await _read(response)
+            async with self._open(
+                method, url, headers=headers or {}, content=content, busy_bytes=busy_bytes
+            ) as response:
+                return await _read(response, most_bytes)
 
     async def delete(self, name: str, *, accepted: frozenset[int]) -> None:
         """Send DELETE for the object. Raises the error of an answer whose status is not `accepted`."""
@@ -113,20 +129,30 @@ class HttpSession:
                 return await _read(response)
 
     async def send(self, name: str, blocks: Blocks, *, length: int, leaving: Leaving) -> Answer:
-        """PUT the blocks as `transfer.ports.targets.Target.put` says, and return the answer.
+        """PUT the blocks as `transfer.ports.targets.DirectPut.put` says, and return the answer.
 
         Exceptions of `blocks` and `leaving` pass through unchanged.
         """
         body = Body(blocks, leaving=leaving, stop=blocks.stop)
-        headers = {"Content-Length": str(length), "Content-Type": "application/octet-stream"}
+        headers = {"Content-Type": "application/octet-stream"}
+        try:
+            return await self.send_body(self.url(name), body, length=length, headers=headers)
+        except GridhaulError as error:
+            if body.failure is not None:
+                raise
+            raise await self._refused_early(name) or error from None
+
+    async def send_body(self, url: str, body: Body, *, length: int, headers: Mapping[str, str]) -> Answer:
+        """PUT the body, and return the answer. Exceptions of its blocks and of its `leaving` pass through unchanged."""
+        all_headers = {"Content-Length": str(length), **headers}
         try:
             with mapped_errors():
-                async with self._open("PUT", self.url(name), headers=headers, body=body, busy_bytes=length) as response:
+                async with self._open("PUT", url, headers=all_headers, body=body, busy_bytes=length) as response:
                     return await _read(response)
-        except GridhaulError as error:
+        except GridhaulError:
             if body.failure is not None:  # the caller's exception, which the HTTP libraries may have wrapped
                 raise body.failure from body.failure.__cause__
-            raise await self._refused_early(name) or error from None
+            raise
 
     async def read_back(self, name: str, *, length: int, sha256: str, checked: Checked) -> RemoteObject | None:
         """Do what `transfer.ports.targets.Target.read_back` says, with GET.
@@ -181,7 +207,7 @@ class HttpSession:
         request = self._client.build_request(method, url, headers=all_headers, content=content, timeout=timeout)
         if body is not None:
             request.stream = body
-        response = await self._client.send(request, stream=True)
+        response = await self._client.send(request, stream=True, auth=self._auth)
         try:
             yield response
         finally:
@@ -234,11 +260,11 @@ class _Arrived:
             self._total.update(piece)
 
 
-async def _read(response: httpx2.Response) -> Answer:
-    body = b""
+async def _read(response: httpx2.Response, most_bytes: int = BODY_MOST_BYTES) -> Answer:
+    body = bytearray()
     async with aclosing(response.aiter_raw(BODY_MOST_BYTES)) as parts:
         async for part in parts:
             body += part
-            if len(body) >= BODY_MOST_BYTES:
+            if len(body) >= most_bytes:
                 break
-    return Answer(status=response.status_code, headers=response.headers, body=body[:BODY_MOST_BYTES])
+    return Answer(status=response.status_code, headers=response.headers, body=bytes(body[:most_bytes]))

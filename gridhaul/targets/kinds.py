@@ -7,22 +7,36 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from gridhaul.targets.directory import DirectoryTarget
-from gridhaul.targets.http import HttpTarget
+from gridhaul.targets.directory import DirectoryTarget, directory_fingerprint
+from gridhaul.targets.http import HttpTarget, http_fingerprint
 from gridhaul.targets.http_session import HttpSession
-from gridhaul.targets.section import CredentialSource, NewClient, Section, WebAddress, absolute, secret
+from gridhaul.targets.s3.section import S3Section
+from gridhaul.targets.section import (
+    CredentialSource,
+    NewClient,
+    Section,
+    StagedSection,
+    WebAddress,
+    absolute,
+    secret,
+)
+from gridhaul.targets.sftp.section import SftpSection
 from gridhaul.targets.webdav.move import DestinationForm, destination_bases
-from gridhaul.targets.webdav.target import EtagDigest, WebDavTarget
+from gridhaul.targets.webdav.target import EtagDigest, WebDavTarget, webdav_fingerprint
 from gridhaul.transfer.ports.targets import Target
 
 
-class DirectorySection(Section):
+class DirectorySection(StagedSection):
     kind: Literal["directory"]
     path: Annotated[Path, AfterValidator(absolute)]
     keep_mode: bool = Field(False, strict=True)
 
     def maker(self, name: str, new_client: NewClient) -> Callable[[], Target]:
-        return lambda: DirectoryTarget(name=name, path=self.path, keep_mode=self.keep_mode)
+        race = self.allow_overwrite_race
+        return lambda: DirectoryTarget(name=name, path=self.path, keep_mode=self.keep_mode, allow_overwrite_race=race)
+
+    def fingerprint(self) -> str:
+        return directory_fingerprint(self.path)
 
 
 class _WebSection(Section):
@@ -53,17 +67,27 @@ class _WebSection(Section):
         return lambda: HttpSession(new_client(), url=self.url, authorization=authorization)
 
 
-class WebDavSection(_WebSection):
+class WebDavSection(_WebSection, StagedSection):
     kind: Literal["webdav"]
     etag_digest: EtagDigest | None = None
     destination: DestinationForm | WebAddress = "auto"
 
     def maker(self, name: str, new_client: NewClient) -> Callable[[], Target]:
         session = self._sessions(new_client)
-        bases = destination_bases(self.url.rstrip("/"), self.destination)
         return lambda: WebDavTarget(
-            name=name, session=session(), username=self.username, etag_digest=self.etag_digest, destination_bases=bases
+            name=name,
+            session=session(),
+            username=self.username,
+            etag_digest=self.etag_digest,
+            destination_bases=self._destination_bases(),
+            allow_overwrite_race=self.allow_overwrite_race,
         )
+
+    def fingerprint(self) -> str:
+        return webdav_fingerprint(self.url, self.username, self._destination_bases())
+
+    def _destination_bases(self) -> tuple[str, ...]:
+        return destination_bases(self.url.rstrip("/"), self.destination)
 
 
 class HttpSection(_WebSection):
@@ -73,5 +97,14 @@ class HttpSection(_WebSection):
         session = self._sessions(new_client)
         return lambda: HttpTarget(name=name, session=session())
 
+    def fingerprint(self) -> str:
+        return http_fingerprint(self.url)
 
-KINDS: dict[str, type[Section]] = {"directory": DirectorySection, "webdav": WebDavSection, "http": HttpSection}
+
+KINDS: dict[str, type[Section]] = {
+    "directory": DirectorySection,
+    "webdav": WebDavSection,
+    "http": HttpSection,
+    "sftp": SftpSection,
+    "s3": S3Section,
+}

@@ -1,4 +1,4 @@
-"""What the sections of `targets.toml` have in common: addresses, credentials, and how a section becomes a target."""
+"""The common parts of the sections of `targets.toml`: addresses, credentials, and how a section becomes a target."""
 
 import re
 from abc import ABC, abstractmethod
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 import httpx2
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from gridhaul.process.settings import SettingsError, credential
 from gridhaul.transfer.ports.targets import Target
@@ -55,6 +55,16 @@ class Section(BaseModel, ABC):
     @abstractmethod
     def maker(self, name: str, new_client: NewClient) -> Callable[[], Target]:
         """Return a function that makes the target. Raises SettingsError if a credential is missing or unusable."""
+
+    @abstractmethod
+    def fingerprint(self) -> str:
+        """Return a fingerprint of the parts that decide what a probe of the target sees. Reads no credential."""
+
+
+class StagedSection(Section):
+    """A section of a kind whose targets have stages."""
+
+    allow_overwrite_race: bool = Field(False, strict=True)
 
 
 def secret(key: str, source: CredentialSource) -> str:

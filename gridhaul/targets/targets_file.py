@@ -10,8 +10,9 @@ from pydantic import ValidationError
 from gridhaul.outgoing.http_client import make_client
 from gridhaul.process.settings import SettingsError
 from gridhaul.targets.kinds import KINDS
-from gridhaul.targets.section import NAME, NewClient, Section
+from gridhaul.targets.section import NAME, NewClient, Section, StagedSection
 from gridhaul.transfer.errors import TargetUnknown
+from gridhaul.transfer.known_targets import TargetDefinition
 from gridhaul.transfer.ports.targets import Target
 
 
@@ -53,9 +54,15 @@ def load_targets(path: Path, *, new_client: NewClient = make_client) -> Configur
     return ConfiguredTargets(makers)
 
 
-def target_names(path: Path) -> tuple[str, ...]:
-    """Return the names in the file, sorted, without reading any credential. Raises SettingsError."""
-    return tuple(sorted(_read(path)))
+def target_definitions(path: Path) -> tuple[TargetDefinition, ...]:
+    """Return the targets in the file, sorted by name, without reading any credential. Raises SettingsError."""
+    return tuple(_definition(name, section) for name, section in sorted(_read(path).items()))
+
+
+def _definition(name: str, section: Section) -> TargetDefinition:
+    race = section.allow_overwrite_race if isinstance(section, StagedSection) else None
+    kind = next(kind for kind, section_class in KINDS.items() if type(section) is section_class)
+    return TargetDefinition(name=name, kind=kind, fingerprint=section.fingerprint(), allow_overwrite_race=race)
 
 
 def _read(path: Path) -> dict[str, Section]:

@@ -32,7 +32,7 @@ class TargetState(StrEnum):
 
 PROBEABLE = frozenset({TargetState.WAITING, TargetState.PROBING})
 # A probe that runs is stopped, because it may have looked before the cause of a trouble was mended.
-TEST_TARGET = Move(from_states=PROBEABLE, to_state=TargetState.WAITING, done_in=frozenset())
+TEST_TARGET = Move(from_states=frozenset(TargetState), to_state=TargetState.WAITING, done_in=frozenset())
 RETIRE_TARGET = Move(from_states=PROBEABLE, to_state=TargetState.RETIRED, done_in=frozenset({TargetState.RETIRED}))
 
 

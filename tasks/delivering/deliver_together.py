@@ -120,10 +120,10 @@ class _Bundle:
         """Make the deliveries if the target has the abilities for that, and needs no probe."""
         if not isinstance(target, LooksTogether) or not isinstance(target, Staging):
             return
-        if await self._runtime.targets.is_ready(target):
-            await self._deliver_some(target, deliveries)
-        else:
+        if not await self._runtime.targets.is_ready(target):
             self.unprobed += deliveries
+        elif target.abilities.exclusive:  # otherwise each delivery looks right before its commit, or is refused
+            await self._deliver_some(target, deliveries)
 
     async def _deliver_some(self, target: LooksAndCommits, deliveries: Sequence[Delivery]) -> None:
         """Make deliveries whose contents fit into memory together."""

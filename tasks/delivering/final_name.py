@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
 
 from gridhaul.transfer.errors import NotAnObject, ObjectExists, ObjectNameBusy, OutcomeUnknown
-from gridhaul.transfer.model import CheckedObject, Content, Delivery, IfExists, RemoteObject
+from gridhaul.transfer.model import CheckedObject, Content, Delivery, IfExists, RemoteObject, Stage
 from gridhaul.transfer.naming import renamed
 from gridhaul.transfer.ports.deliveries import HeldNames
 from gridhaul.transfer.ports.targets import Tagging, Target
@@ -127,6 +128,16 @@ def may_be_ours(delivery: Delivery, before: RemoteObject | None, found: RemoteOb
     Such an object is not the one that had the name before, and is not known to be longer than the delivery.
     """
     return (found.length or 0) <= delivery.length and not was_there(before, found)
+
+
+def mark_of(stage: Stage) -> str:
+    """Return the tag of the object that the stage's multipart upload becomes: the stage's name without folders."""
+    return PurePosixPath(stage.name).name
+
+
+async def is_from(stage: Stage, target: Target) -> bool:
+    """Return whether the object under the stage's final name is the stage's multipart upload."""
+    return isinstance(target, Tagging) and await target.tag(stage.final_name) == mark_of(stage)
 
 
 def _candidates(delivery: Delivery) -> Iterator[str]:

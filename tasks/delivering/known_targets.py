@@ -1,11 +1,12 @@
 """The targets as journeys use them: each with the facts that a probe saw of it, which all workers share."""
 
 import time
+from typing import Any
 
 from gridhaul.transfer.model import Delivery, Stage
 from gridhaul.transfer.naming import is_scratch, scratch_name
 from gridhaul.transfer.ports.deliveries import DeliverableRecords
-from gridhaul.transfer.ports.targets import Probed, SeenTargets, Staging, Target, Targets
+from gridhaul.transfer.ports.targets import BeforeWriting, Probed, SeenTargets, Staging, Target, Targets
 from tasks.attempt import Tenure
 
 FACTS_SECONDS = 30.0  # how long a process relies on facts before it reads them from the database again
@@ -44,13 +45,24 @@ class KnownTargets:
             await deliveries.renew(delivery.lease, leftovers=(*delivery.leftovers, scratch))
             tenure.check()
 
-        facts = await target.probe(scratch, before_writing)
+        await self.probe(target, scratch, before_writing)
         await deliveries.renew(delivery.lease, leftovers=delivery.leftovers)
-        if target.name in self._never_seen:  # of two workers that see a target first, one decides which disk it is
-            facts = await self._seen.note_first(target.fingerprint, target.name, facts)
-        else:
-            await self._seen.note(target.fingerprint, target.name, facts)
+
+    async def probe(self, target: Probed, scratch: str, before_writing: BeforeWriting) -> None:
+        """Probe the target, keep what was seen for all workers, and rely on it.
+
+        Raises what the probe raises, and DatabaseUnavailable.
+        """
+        await self._read(target)  # a directory that was seen must be the same disk
+        facts = await target.probe(scratch, before_writing)
+        self._reading_due[target.name] = 0.0  # until all workers agree on the facts
         target.rely_on(facts)
+        noted: dict[str, Any] = {"abilities": target.abilities, "last_seconds": target.facts_last_seconds}
+        if target.name in self._never_seen:  # of two workers that see a target first, one decides which disk it is
+            target.rely_on(await self._seen.note_first(target.fingerprint, target.name, facts, **noted))
+        else:
+            await self._seen.note(target.fingerprint, target.name, facts, **noted)
+        self._reading_due[target.name] = time.monotonic() + FACTS_SECONDS
         target.facts_outdated = False
         self._note_age(target, 0.0)
 

@@ -1,6 +1,7 @@
 """The receipt of a delivery whose object is under its final name."""
 
 from contextlib import suppress
+from dataclasses import dataclass
 
 from gridhaul.transfer.attributes import has_mode, has_mtime
 from gridhaul.transfer.errors import GridhaulError
@@ -10,15 +11,22 @@ from gridhaul.transfer.ports.targets import KeepsAttributes
 from tasks.delivering.object_reader import ObjectReader
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Delivered:
+    """The delivery's object under its final name."""
+
+    name: str
+    evidence: Evidence
+    checked: CheckedWhen
+
+
 async def make_receipt(
     delivery: Delivery,
     objects: ObjectReader,
     source: Attributes | None,
+    done: Delivered,
     *,
-    name: str,
-    evidence: Evidence,
-    checked: CheckedWhen = CheckedWhen.BEFORE_COMMIT,
-    sent_in_attempts: tuple[int, ...] = (),
+    sent_in_attempts: tuple[int, ...],
 ) -> Receipt:
     """Return the receipt for the object under the final name.
 
@@ -29,18 +37,18 @@ async def make_receipt(
     found: Attributes | None = None
     if isinstance(target, KeepsAttributes):
         with suppress(GridhaulError):
-            found = await target.attributes(name)
+            found = await target.attributes(done.name)
     return Receipt(
         length=content.length,
         sha256=delivery.sha256,
         manifest_root=content.manifest_root or "",
         target=delivery.target,
-        object_name=name,
-        location=target.location(name),
-        evidence=evidence,
+        object_name=done.name,
+        location=target.location(done.name),
+        evidence=done.evidence,
         atomic_commit=target.abilities.atomic,
         abilities=target.abilities,
-        checked=checked,
+        checked=done.checked,
         sent_in_attempts=sent_in_attempts,
         attempts=delivery.attempts,
         mtime_ns=source.mtime_ns if source else None,

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from gridhaul.process.threads import in_thread
 from gridhaul.transfer.chunking import CHUNK_BYTES
-from gridhaul.transfer.errors import GridhaulError
+from gridhaul.transfer.errors import GridhaulError, TargetLocked
 from gridhaul.transfer.model import Content, Delivery, File, RemoteObject
 from gridhaul.transfer.naming import is_temporary
 from gridhaul.transfer.origins import Attributes
@@ -25,7 +25,10 @@ IsOurs = Callable[[RemoteObject], Awaitable[bool]]
 
 
 class Sending:
-    """The record, content, target and meter that both ways of sending use. `delivery` is the record as this attempt has changed it."""
+    """The record, content, target and meter that both ways of sending use.
+
+    `delivery` is the record as this attempt has changed it.
+    """
 
     def __init__(
         self,
@@ -91,11 +94,12 @@ class Sending:
     async def abandon_stage(self) -> None:
         """Remove the stage at the target, and then from the record.
 
-        Its name stays among the leftovers, because a request that is lost may still write to it.
+        Its name stays among the leftovers, because a request that is lost may still write to it, or hold it now.
         """
         stage = self.delivery.stage
         if stage is not None:
-            await self.remove_left(stage.name)
+            with suppress(TargetLocked):
+                await self.remove_left(stage.name)
             await self.note(stage=None)
 
     async def abandon_unless_useful(self, error: GridhaulError) -> None:

@@ -9,6 +9,7 @@ from gridhaul.transfer.bundle import CheckedContent
 from gridhaul.transfer.errors import GridhaulError
 from gridhaul.transfer.model import (
     CheckedObject,
+    CheckedWhen,
     Delivery,
     Evidence,
     FolderEntry,
@@ -22,7 +23,7 @@ from tasks.attempt import AFTER_PROGRESS, Meter
 from tasks.delivering.final_name import is_content
 from tasks.delivering.look_together import LookingTarget
 from tasks.delivering.object_reader import ObjectReader
-from tasks.delivering.receipt import make_receipt
+from tasks.delivering.receipt import Delivered, make_receipt
 from tasks.delivering.sent_object import SentObject
 from tasks.delivering.shared_leases import SharedLeases
 
@@ -98,14 +99,9 @@ class SmallDelivery:
 
     async def said_at_end(self) -> dict[str, Any]:
         """Return the fields of the delivered record, with the receipt."""
-        receipt = await make_receipt(
-            self.delivery,
-            self._objects,
-            self._source,
-            name=self.name,
-            evidence=self._evidence,
-            sent_in_attempts=(self._content.length,),
-        )
+        done = Delivered(name=self.name, evidence=self._evidence, checked=CheckedWhen.BEFORE_COMMIT)
+        sent = (self._content.length,) if self._content.length else ()
+        receipt = await make_receipt(self.delivery, self._objects, self._source, done, sent_in_attempts=sent)
         said = {"receipt": receipt, "sent_bytes": self._content.length, "checked_bytes": 0, "rate": self._rate}
         return {**said, "error": None, "leftovers": (), "sent_in_attempts": receipt.sent_in_attempts}
 

@@ -4,8 +4,8 @@ The record has the stage before its first byte, and keeps it over errors that an
 attempt goes on with it. Once a commit was begun, nothing is written to the stage any more.
 """
 
+import time
 from dataclasses import replace
-from pathlib import PurePosixPath
 from typing import Any
 
 from gridhaul.transfer.errors import (
@@ -19,9 +19,14 @@ from gridhaul.transfer.errors import (
 )
 from gridhaul.transfer.model import CheckedObject, CheckedWhen, Evidence, IfExists, Stage
 from gridhaul.transfer.naming import temporary_name
-from gridhaul.transfer.ports.targets import Staging, Tagging
+from gridhaul.transfer.ports.targets import Staging
 from gridhaul.transfer.states import DeliveryState
+from tasks.delivering.final_name import is_from, mark_of
+from tasks.delivering.receipt import Delivered
 from tasks.delivering.sending import Sending, aligned
+
+NOTED_EACH_TIME = 1000  # parts: the record of a stage with more of them is large
+NOTE_SECONDS = 0.25
 
 
 class StagedSending:
@@ -30,9 +35,10 @@ class StagedSending:
     def __init__(self, sending: Sending, target: Staging) -> None:
         self._sending = sending
         self._target = target
+        self._noted_at = 0.0  # when the record got the stage last, by the monotonic clock
 
-    async def run(self, name: str) -> tuple[Evidence, CheckedWhen]:
-        """Deliver the object under the final name. Return how its bytes are known, and when they were checked."""
+    async def run(self, name: str) -> Delivered:
+        """Deliver the object under the final name."""
         stage = await self._written(await self._continued(name) or await self._begun(name))
         evidence = await self._checked(stage)
         await self._commit(stage, evidence)
@@ -45,7 +51,24 @@ class StagedSending:
         except (TargetUnavailable, OutcomeUnknown):
             self._sending.doubt_facts()
             raise
-        return evidence, CheckedWhen.BEFORE_COMMIT
+        return Delivered(name=name, evidence=evidence, checked=CheckedWhen.BEFORE_COMMIT)
+
+    async def committed_before(self) -> Delivered | None:
+        """Return the object that an earlier attempt has committed; None if it has not.
+
+        The object carries the mark of its multipart upload, so it need not be told apart by its bytes.
+        """
+        stage, checked = self._sending.delivery.stage, self._sending.delivery.checked
+        if (
+            stage is None
+            or stage.upload_id is None
+            or not stage.committing
+            or not await is_from(stage, self._sending.target)
+        ):
+            return None
+        if checked is not None:
+            return Delivered(name=stage.final_name, evidence=checked.evidence, checked=CheckedWhen.BEFORE_COMMIT)
+        return await self._checked_under_final_name(stage)
 
     async def _continued(self, name: str) -> Stage | None:
         """Return the stage of an earlier attempt with what it holds; None, and no stage, if it cannot be used."""
@@ -61,14 +84,16 @@ class StagedSending:
         return None
 
     async def _begun(self, name: str) -> Stage:
+        """Begin a stage. The record has it before the target does, and again if the target gives it an upload's id."""
         delivery = self._sending.delivery
         temporary = temporary_name(name, delivery.lease)
-        await self._sending.note(leftovers=(*delivery.leftovers, temporary))
-        self._sending.tenure.check()
         length = self._sending.content.length
         planned = Stage(name=temporary, final_name=name, generation=delivery.fence, length=length)
+        await self._sending.note(leftovers=(*delivery.leftovers, temporary), stage=planned)
+        self._sending.tenure.check()
         stage = await self._target.begin(planned)
-        await self._sending.note(stage=stage)
+        if stage != planned:
+            await self._sending.note(stage=stage)
         return stage
 
     async def _written(self, stage: Stage) -> Stage:
@@ -88,7 +113,11 @@ class StagedSending:
             raise TargetInconsistent("What was written at the target is gone; it is sent anew.") from gone
 
     async def _confirmed(self, stage: Stage) -> None:
-        await self._sending.note(stage=stage)
+        """Note what the target has confirmed: a long list of parts four times a second, else each time."""
+        now = time.monotonic()
+        if len(stage.parts) <= NOTED_EACH_TIME or now - self._noted_at >= NOTE_SECONDS:
+            self._noted_at = now
+            await self._sending.note(stage=stage)
 
     async def _checked(self, stage: Stage) -> Evidence | None:
         """Return how the stage's bytes are known to be right; None if only the committed object can be read."""
@@ -129,22 +158,14 @@ class StagedSending:
             return CheckedObject(temporary_name=stage.name, tag=mark_of(stage), evidence=evidence)
         return await self._sending.sent.tagged(stage.name, evidence)
 
-    async def _checked_under_final_name(self, stage: Stage) -> tuple[Evidence, CheckedWhen]:
+    async def _checked_under_final_name(self, stage: Stage) -> Delivered:
         """Check the committed object. A wrong one is removed only while it is known to be this delivery's."""
         name = stage.final_name
         try:
-            return await self._sending.sent.check(name), CheckedWhen.AFTER_COMMIT
+            evidence = await self._sending.sent.check(name)
         except OutcomeUnknown:
-            return Evidence.ACKNOWLEDGED, CheckedWhen.NEVER
+            return Delivered(name=name, evidence=Evidence.ACKNOWLEDGED, checked=CheckedWhen.NEVER)
         except GridhaulError:
-            await self._sending.take_back(name, lambda _: self._is_from(stage))
+            await self._sending.take_back(name, lambda _: is_from(stage, self._sending.target))
             raise
-
-    async def _is_from(self, stage: Stage) -> bool:
-        target = self._sending.target
-        return isinstance(target, Tagging) and await target.tag(stage.final_name) == mark_of(stage)
-
-
-def mark_of(stage: Stage) -> str:
-    """Return the mark that a multipart upload's object carries: the stage's name without folders."""
-    return PurePosixPath(stage.name).name
+        return Delivered(name=name, evidence=evidence, checked=CheckedWhen.AFTER_COMMIT)

@@ -13,6 +13,7 @@ from api.account_counts import RecentCounts
 from api.app import create_app
 from api.authenticator import Authenticator
 from api.batch_counts import BatchCounts
+from api.configured_targets import ConfiguredTargets
 from api.dependencies import Service
 from api.download_limit import DownloadSlots
 from api.events.feed import EventFeed
@@ -33,7 +34,9 @@ from gridhaul.identity.passwords import Passwords
 from gridhaul.process.bounded_threads import BoundedThreads
 from gridhaul.transfer.access import Account, Caller, Scope
 from gridhaul.transfer.broker_health import BrokerContents
+from gridhaul.transfer.digest import fingerprint
 from gridhaul.transfer.errors import Unauthorized
+from gridhaul.transfer.known_targets import TargetDefinition
 from gridhaul.transfer.model import Hint, RecordId
 from gridhaul.transfer.ports.accounts import AccountLookup, Accounts
 from tests.api.uploads.process import new_process
@@ -44,6 +47,10 @@ from tests.noted_hints import NotedHints
 TOKEN = "t" * 32
 SECRET = "s" * 32
 LIFETIME_SECONDS = 60
+TARGETS = tuple(
+    TargetDefinition(name=name, kind="webdav", fingerprint=fingerprint("webdav", name), allow_overwrite_race=False)
+    for name in ("archive", "mirror")
+)
 NO_RATES = RateLimits(requests_a_minute=0, failed_logins_a_minute=0)
 
 
@@ -130,7 +137,7 @@ async def serving(
         indexes=ready,
         roots=(root,),
         sources=SourceLookup(threads or look_threads(), max_file_bytes=None),
-        targets=frozenset({"archive", "mirror"}),
+        targets=ConfiguredTargets(TARGETS, ports.seen_targets, fresh_seconds=fresh_seconds),
         large_file_bytes=100,
         max_open_files=max_open_files,
         open_file_limit=OpenFileLimit(ports.files),

@@ -47,6 +47,7 @@ WITHOUT_SCOPE: dict[str, Call] = {
     "accounts": ("GET", "/accounts", None),
     "make an admin": ("PATCH", f"/accounts/{OWN}reader", {"scopes": ["admin"]}),
     "check": ("POST", "/checks", {}),
+    "probe": ("POST", "/targets/directory/probe", None),
     "another's key": ("POST", "/keys", {"name": "mine", "account": "operator"}),
 }
 
@@ -86,6 +87,19 @@ def test_target_of_others_and_unknown_target_get_the_same_answer(bench: Bench, l
             details.add(answer.json()["detail"])
     [detail] = details
     assert not [name for name in ("directory", "webdav") if name in detail]
+
+
+@trying(Row.GRANT)
+@pytest.mark.parametrize(("method", "rest"), [("GET", ""), ("POST", "/probe")])
+def test_target_of_others_is_neither_shown_nor_probed(bench: Bench, limited: Limited, method: str, rest: str) -> None:
+    answers = [
+        asked(limited.fenced, bench, (method, f"/targets/{name}{rest}", None)) for name in ("directory", "nowhere")
+    ]
+    for answer in answers:
+        UNKNOWN_TARGET.require(answer)
+    assert len({answer.json()["detail"] for answer in answers}) == 1
+    listed = limited.fenced.get("/targets").json()["targets"]
+    assert [target["name"] for target in listed] == ["webdav"]
 
 
 @trying(Row.GRANT)

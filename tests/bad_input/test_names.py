@@ -34,6 +34,23 @@ OBJECT_NAMES = {
 }
 
 
+IN_A_PATH = {
+    **{name: text for name, text in TARGETS.items() if text and "/" not in text},
+    "NUL": "%00",
+    "newline at the end": "directory%0A",
+    "operator": "[$ne]=directory",
+}
+
+
+@pytest.mark.parametrize(
+    ("target", "answer"),
+    [*cases(Row.TARGET, UNKNOWN_TARGET, IN_A_PATH), *cases(Row.TARGET, INVALID, {"long": "x" * 65})],
+)
+def test_only_a_configured_target_is_shown_and_probed(bench: Bench, target: str, answer: Answer) -> None:
+    answer.require(bench.http.get(f"/targets/{target}"))
+    answer.require(bench.http.post(f"/targets/{target}/probe"))
+
+
 @pytest.mark.parametrize(
     ("target", "answer"), [*cases(Row.TARGET, UNKNOWN_TARGET, TARGETS), *cases(Row.TARGET, INVALID, {"long": "x" * 65})]
 )

@@ -14,6 +14,7 @@ from gridhaul.transfer.bundle import BUNDLED_DELIVERY_BYTES, BUNDLED_FILE_BYTES,
 from gridhaul.transfer.checks import Check
 from gridhaul.transfer.errors import LeaseLost, OptionsConflict, Patience
 from gridhaul.transfer.findings import SkipReason
+from gridhaul.transfer.known_targets import TargetRecord
 from gridhaul.transfer.listing import Selection
 from gridhaul.transfer.model import (
     EVENTS_KEPT,
@@ -51,8 +52,8 @@ from gridhaul.transfer.states import (
 )
 from tests.contracts.memory_lists import selected
 
-R = TypeVar("R", File, Delivery, Content, Check, Batch, Lane)
-Leasable = TypeVar("Leasable", File, Delivery, Check, Batch)
+R = TypeVar("R", File, Delivery, Content, Check, Batch, Lane, TargetRecord)
+Leasable = TypeVar("Leasable", File, Delivery, Check, Batch, TargetRecord)
 S = TypeVar("S")
 _numbers = itertools.count(1)
 ERRORS = ("error", "object_error", "cleaning_error")  # a record may get or lose one without a change of its state
@@ -89,7 +90,7 @@ class Row(Generic[R]):
     def attempt_at(self, when: float | None) -> None:
         """Note when a worker may claim the record; None: no worker has to."""
         self.next_attempt_at = when
-        if isinstance(self.record, File | Delivery | Batch):
+        if isinstance(self.record, File | Delivery | Batch | TargetRecord):
             at = None if when is None else moment(when)
             self.record = replace(self.record, next_attempt_at=at)
 
@@ -577,6 +578,7 @@ class MemoryAgenda:
         checks: Mapping[RecordId, Row[Check]],
         batches: Mapping[RecordId, Row[Batch]],
         lanes: Mapping[RecordId, Row[Lane]],
+        targets: Mapping[RecordId, Row[TargetRecord]],
     ) -> None:
         self._sources: tuple[tuple[Mapping[RecordId, Row[Any]], TaskName], ...] = (
             (files, TaskName.UPLOAD_FILE),
@@ -585,6 +587,7 @@ class MemoryAgenda:
             (checks, TaskName.RUN_CHECK),
             (batches, TaskName.RUN_BATCH),
             (lanes, TaskName.TAKE_DUE),
+            (targets, TaskName.PROBE_TARGET),
         )
 
     async def due(self, limit: int) -> Sequence[Hint]:

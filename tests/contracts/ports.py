@@ -59,7 +59,7 @@ from gridhaul.transfer.ports.files import FileRegistry, StorableFiles
 from gridhaul.transfer.ports.heartbeats import HeartbeatLookup, Heartbeats
 from gridhaul.transfer.ports.hints import Agenda, WaitingOwners
 from gridhaul.transfer.ports.lists import ListIntake, UsedLists
-from gridhaul.transfer.ports.targets import SeenTargets
+from gridhaul.transfer.ports.targets import ProbedTargets, TargetRegistry
 from gridhaul.transfer.ports.uploads import ExpiringUploads, Uploads
 from gridhaul.transfer.states import STORABLE, FileState
 from tests.contracts.memory_accounts import MemoryAccounts, MemoryUsage
@@ -122,6 +122,10 @@ class AllUploads(Uploads, ExpiringUploads, Protocol):
     """Uploads as the api and as workers use them."""
 
 
+class SeenTargets(ProbedTargets, TargetRegistry, Protocol):
+    """The records of targets as the api and as workers use them."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Ports:
     files: Files
@@ -157,6 +161,7 @@ def memory_ports(*, lease_seconds: float, sweep_after_seconds: float = SWEEP_AFT
     contents = MemoryContents(sweep_after_seconds=sweep_after_seconds)
     batches, lanes = MemoryBatches(lease_seconds=lease_seconds), MemoryLanes()
     accounts, heartbeat_lookup = MemoryAccounts(), MemoryHeartbeatLookup()
+    seen = MemorySeenTargets(lease_seconds=lease_seconds)
     return Ports(
         files=files,
         uploads_living=lambda seconds: MemoryUploads(files, lifetime_seconds=seconds, finish_seconds=seconds),
@@ -164,7 +169,9 @@ def memory_ports(*, lease_seconds: float, sweep_after_seconds: float = SWEEP_AFT
         deliveries=deliveries,
         checks=checks,
         changes=MemoryChanges(files.rows, deliveries.rows, batches.rows),
-        agenda=MemoryAgenda(files.rows, deliveries.rows, contents.rows, checks.rows, batches.rows, lanes.rows),
+        agenda=MemoryAgenda(
+            files.rows, deliveries.rows, contents.rows, checks.rows, batches.rows, lanes.rows, seen.rows
+        ),
         batches=batches,
         lanes=lanes,
         members=MemoryMembers(files, deliveries),
@@ -179,7 +186,7 @@ def memory_ports(*, lease_seconds: float, sweep_after_seconds: float = SWEEP_AFT
         usage_with=lambda quota: MemoryUsage(accounts, quota_bytes=quota),
         account_counting=MemoryAccountCounting(files.rows, deliveries.rows),
         heartbeat_lookup=heartbeat_lookup,
-        seen_targets=MemorySeenTargets(),
+        seen_targets=seen,
         new_heartbeats=lambda worker="worker": MemoryHeartbeats(heartbeat_lookup, worker=worker),
         intake_with=lambda limit: MemoryIntake(contents, inline_limit_chunks=limit),
     )
@@ -214,7 +221,7 @@ def mongo_ports(database: Database, *, lease_seconds: float, sweep_after_seconds
         usage_with=lambda quota: MongoUsage(database, quota_bytes=quota),
         account_counting=MongoAccountCounting(database),
         heartbeat_lookup=MongoHeartbeatLookup(database),
-        seen_targets=MongoSeenTargets(database),
+        seen_targets=MongoSeenTargets(database, lease_seconds=lease_seconds),
         new_heartbeats=lambda worker="worker": MongoHeartbeats(database, holder="process", worker=worker),
         intake_with=lambda limit: MongoIntake(database, inline_limit_chunks=limit),
     )

@@ -16,7 +16,7 @@ import pytest
 from gridhaul.embedded.network import free_ports
 from gridhaul.targets.directory import DirectoryTarget
 from gridhaul.targets.http_session import Answer, HttpSession
-from gridhaul.targets.webdav.oddities import lost_in
+from gridhaul.targets.oddities import lost_in
 from gridhaul.targets.webdav.target import WebDavTarget
 from gridhaul.transfer.attributes import has_mtime
 from gridhaul.transfer.errors import (

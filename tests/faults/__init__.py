@@ -31,6 +31,8 @@ A row acts through `World` (world.py). These are the targets, each with its dire
     webdav     rclone's WebDAV without digests: objects are read back; world.proxies["webdav"]
     http       a plain PUT, which cannot commit atomically; world.proxies["http"]
     directory
+    sftp       OpenSSH's sshd
+    s3         rclone's S3, which overwrites always and believes wrong SHA-256; world.proxies["s3"]
 
 The workers reach the chunk service through world.proxies["chunk_service"]. A proxy disturbs requests as planned
 (tests/servers/disturbances.py): `proxy.plan(Flip(side=Side.REQUEST, at_byte=k), method="PUT", skip=n)`, `Cut`, `Hold`,

@@ -173,6 +173,7 @@ class FailingStagingTarget(FailingTarget):
         self._probed = target
         self.fingerprint, self.facts_last_seconds = target.fingerprint, target.facts_last_seconds
         self.facts_outdated = False
+        self.allow_overwrite_race = target.allow_overwrite_race
         self.rely_on = target.rely_on
 
     async def probe(self, scratch: str, before_writing: BeforeWriting) -> Facts:

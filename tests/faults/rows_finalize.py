@@ -26,6 +26,13 @@ RECOVERY_SECONDS = 45
 FOREVER = float("inf")
 RENAMES = "rename,renameat,renameat2,link,linkat"
 WEBDAV = ("hashed", "webdav")
+COMMITS = {  # the request that shows the object under its final name: its method, and a part of its target
+    "hashed": ("MOVE", "/held/"),
+    "webdav": ("MOVE", "/held/"),
+    "http": ("PUT", "/held/"),
+    "s3": ("POST", "uploadId="),
+}
+PART_BYTES = 16 * MIB  # of S3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,7 +103,7 @@ def killed_while_streaming(world: World) -> None:
 @fault(28, stage="finalize", title="kill -9 of children after the target's commit, before it is written down")
 def killed_after_commit(world: World) -> None:
     small, large = StoredFile.make(world, SMALL_BYTES), StoredFile.make(world, LARGE_BYTES)
-    first, second, third = world.rng.sample(["hashed", "webdav", "http"], 3)
+    first, second, third = world.rng.sample(list(COMMITS), 3)
     held = [_hold_commit(world, file, target) for file, target in ((small, first), (small, second), (large, third))]
     for each in held:
         each.wait()
@@ -107,8 +114,10 @@ def killed_after_commit(world: World) -> None:
         for each in held:
             assert each.delivery.delivered(seconds=RECOVERY_SECONDS)["attempts"] == 2
     for each in held:
-        expected = {"PUT": 1} if each.delivery.target == "http" else {"PUT": 1, "MOVE": 1}
-        found = {method: len(each.requests(method)) for method in expected}
+        parts = -(-each.delivery.record()["length"] // PART_BYTES) if each.delivery.target == "s3" else 1
+        found = {method: len(each.requests(method)) for method in ("PUT", "MOVE", "POST")}
+        commits = COMMITS[each.delivery.target][0]
+        expected = {"PUT": parts, "MOVE": int(commits == "MOVE"), "POST": 2 * int(commits == "POST")}
         assert found == expected, f"the object was sent or committed twice: {found}"
 
 
@@ -138,14 +147,14 @@ def _hold_body(world: World, file: StoredFile, target: str, *, folder: str = "sm
 def _hold_commit(world: World, file: StoredFile, target: str) -> Held:
     """Start a delivery that the target commits, but whose worker never gets the answer."""
     stall = Stall(side=Side.ANSWER, after_bytes=0, seconds=FOREVER)
-    method = "PUT" if target == "http" else "MOVE"
-    planned = world.proxies[target].plan(stall, method=method, part_of_target="/held/")
+    method, part = COMMITS[target]
+    planned = world.proxies[target].plan(stall, method=method, part_of_target=part)
     return Held(delivery=file.deliver(target, folder="held"), planned=planned)
 
 
 def _let_go(world: World) -> None:
     """Drop all plans, and reset the connections of the killed workers, as the network would do."""
-    for target in ("hashed", "webdav", "http"):
+    for target in COMMITS:
         world.proxies[target].plans.clear()
         world.proxies[target].reset_all()
 

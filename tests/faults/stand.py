@@ -16,11 +16,13 @@ from tests.faults.watcher import Watcher, watching
 from tests.journeys.operator import Operator
 from tests.servers.http_store import http_store
 from tests.servers.proxy import Proxy, proxying
+from tests.servers.rclone_s3 import S3Server, rclone_s3, served_by_rclone
 from tests.servers.small_disk import SmallDisk, small_disk, why_not
+from tests.servers.sshd import Keys, SshServer, make_keys, sshd
 from tests.servers.webdav import rclone_webdav
 
 SHORT_LEASES = {"GRIDHAUL_LEASE_SECONDS": "6", "GRIDHAUL_RENEW_SECONDS": "2", "GRIDHAUL_DISPATCH_SECONDS": "1"}
-TARGETS = ("hashed", "webdav", "http", "directory")
+TARGETS = ("hashed", "webdav", "http", "directory", "sftp", "s3")
 NOT_ATOMIC = ("http",)
 READY_SECONDS = 60
 
@@ -69,18 +71,24 @@ def standing(root: Path, settings: Mapping[str, str], *, disk_bytes: int | None 
     With `disk_bytes` the stand's database is on a disk of that size. Raises NotAllowed.
     """
     remotes = {name: root / "remotes" / name for name in TARGETS}
+    remotes["s3"] = served_by_rclone(remotes["s3"])
     for directory in remotes.values():
         directory.mkdir(parents=True)
     sources = Sources(root / "sources")
     with ExitStack() as stack:
-        proxies = _proxies(stack, remotes)
+        buckets = stack.enter_context(rclone_s3(root / "remotes" / "s3"))
+        keys = make_keys(_made(root / "keys"))
+        ssh = stack.enter_context(sshd(remotes["sftp"], keys))
+        proxies = _proxies(stack, remotes, buckets)
         environment = {**SHORT_LEASES, "GRIDHAUL_CHUNK_SERVICE_URL": proxies["chunk_service"].url, **settings}
         disk = _disk(stack, root, disk_bytes) if disk_bytes is not None else None
         configuration = Configuration(
             data=root / "data",
             roots=(sources.directory,),
             environment=environment,
-            targets_toml=_targets(root, remotes, proxies),
+            targets_toml=_targets(root, remotes, proxies)
+            + _s3_target(root, buckets, proxies["s3"])
+            + _sftp_target(keys, ssh),
             mongo_url=disk.mongod.url if disk else None,
         )
         system = stack.enter_context(System(configuration))
@@ -109,13 +117,14 @@ def _disk(stack: ExitStack, root: Path, size_bytes: int) -> SmallDisk:
     return stack.enter_context(small_disk(root, size_bytes))
 
 
-def _proxies(stack: ExitStack, remotes: Mapping[str, Path]) -> dict[str, Proxy]:
+def _proxies(stack: ExitStack, remotes: Mapping[str, Path], buckets: S3Server) -> dict[str, Proxy]:
     """Start a proxy before each server. The caller sets the chunk service's address when it is known."""
     addresses = {
         "chunk_service": (HOST, 9),
         "hashed": (HOST, stack.enter_context(rclone_webdav(remotes["hashed"], etag_hash=True)).port),
         "webdav": (HOST, stack.enter_context(rclone_webdav(remotes["webdav"])).port),
         "http": _address(stack.enter_context(http_store(remotes["http"])).url),
+        "s3": (buckets.host, buckets.port),
     }
     return {name: stack.enter_context(proxying(*address)) for name, address in addresses.items()}
 
@@ -130,6 +139,31 @@ def _targets(root: Path, remotes: Mapping[str, Path], proxies: Mapping[str, Prox
         f'[targets.http]\nkind = "http"\nurl = "{proxies["http"].url}"\n'
         f'[targets.directory]\nkind = "directory"\npath = "{remotes["directory"]}"\n'
     )
+
+
+def _s3_target(root: Path, buckets: S3Server, proxy: Proxy) -> str:
+    """Return the section of rclone's S3, which overwrites always, and believes any digest but MD5."""
+    secret = root / "s3-secret"
+    secret.write_text(buckets.secret_access_key)
+    key_id = root / "s3-key-id"
+    key_id.write_text(buckets.access_key_id)
+    return (
+        f'[targets.s3]\nkind = "s3"\nendpoint = "{proxy.url}"\nbucket = "{buckets.bucket}"\n'
+        f'access_key_id = {{ file = "{key_id}" }}\nsecret_access_key = {{ file = "{secret}" }}\n'
+        "allow_overwrite_race = true\n"
+    )
+
+
+def _sftp_target(keys: Keys, ssh: SshServer) -> str:
+    return (
+        f'[targets.sftp]\nkind = "sftp"\nhost = "{ssh.host}"\nport = {ssh.port}\nusername = "{ssh.user}"\n'
+        f'path = "."\nhost_key = "{ssh.host_key}"\nprivate_key = {{ file = "{keys.user}" }}\n'
+    )
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir()
+    return folder
 
 
 def _address(url: str) -> tuple[str, int]:

@@ -22,6 +22,7 @@ from gridhaul.transfer.access import Account, NewAccount
 from gridhaul.transfer.batches import Batch, BatchState, BatchTarget, Choice, NewBatch
 from gridhaul.transfer.chunking import CHUNK_BYTES
 from gridhaul.transfer.errors import DatabaseUnavailable, GridhaulError
+from gridhaul.transfer.known_targets import TargetDefinition, TargetRecord, TargetState
 from gridhaul.transfer.model import (
     Delivery,
     Destination,
@@ -44,8 +45,10 @@ from tasks.clean_delivery import clean_up
 from tasks.delivering.known_targets import KnownTargets
 from tasks.expire_upload import expire
 from tasks.finalize_file import deliver_file
+from tasks.probe_target import probe
+from tasks.probes import Probes
 from tasks.run_batch import advance
-from tasks.runtime import UNLIMITED, Batches, Journey, Runtime
+from tasks.runtime import UNLIMITED, Batches, Journey, Probing, Runtime
 from tasks.store_bundle import store_files
 from tasks.take_due import take_some
 from tasks.upload_file import store_file
@@ -94,6 +97,7 @@ JOURNEYS: dict[TaskName, Journey] = {
     TaskName.RUN_BATCH: advance,
     TaskName.TAKE_DUE: take_some,
     TaskName.EXPIRE_UPLOAD: expire,
+    TaskName.PROBE_TARGET: probe,
 }
 
 
@@ -172,7 +176,7 @@ class TwinSystem:
         self.lists = MemoryPathLists(self.batches.rows)
         self.accounts = MemoryAccounts()
         self.usage = MemoryUsage(self.accounts, quota_bytes=None)
-        self.seen_targets = MemorySeenTargets()
+        self.seen_targets = MemorySeenTargets(lease_seconds=LEASE_SECONDS)
         self.intake = MemoryIntake(self.contents, inline_limit_chunks=case.inline_limit_chunks)
         self.outgoing, self.delivered = place / "outgoing", place / "delivered"
         self.outgoing.mkdir()
@@ -184,10 +188,17 @@ class TwinSystem:
         self.life = Life(faults)
         self.codes: set[str] = set()  # the codes of all errors that a record has shown
         self._hints: list[Hint] = []
+        self._configured: dict[RecordId, Row[TargetRecord]] = {}  # the targets that workers are asked to probe
         self._dispatcher = Dispatcher(
             lease=_AlwaysHeld(),
             agenda=MemoryAgenda(
-                self.files.rows, self.deliveries.rows, self.contents.rows, {}, self.batches.rows, self.lanes.rows
+                self.files.rows,
+                self.deliveries.rows,
+                self.contents.rows,
+                {},
+                self.batches.rows,
+                self.lanes.rows,
+                self._configured,
             ),
             broker=_EmptyBroker(),
             hints=NotedHints(self._hints),
@@ -241,10 +252,32 @@ class TwinSystem:
         batch, _ = await self.batches.register(new)
         return batch.id
 
+    async def configure_target(self) -> None:
+        """Do what the api does when it starts, so that the target is probed although nothing is delivered."""
+        if OWNER not in self.accounts.by_name:
+            await self.accounts.create(NewAccount(username=OWNER, scopes=()))
+        definition = TargetDefinition(
+            name=TARGET, kind="directory", fingerprint=self.target.fingerprint, allow_overwrite_race=False
+        )
+        await self.seen_targets.configure([definition])
+        self._configured.update(self.seen_targets.rows)
+
+    async def probed(self) -> TargetRecord:
+        """Let dispatcher and workers work until the target was probed with success, and return its record."""
+        (row,) = self._configured.values()
+        deadline = asyncio.get_running_loop().time() + AT_REST_WITHIN_SECONDS
+        while row.record.tried_at is None or row.record.error is not None:
+            assert asyncio.get_running_loop().time() < deadline, f"no probe succeeds: {row.record}"
+            await self.go_on()
+        self.faults.raise_what_broke()
+        return row.record
+
     async def see_target(self) -> None:
         """Probe the target as an earlier delivery did."""
         facts = await self.target.probe("earlier", may_write)
-        await self.seen_targets.note_first(self.target.fingerprint, TARGET, facts)
+        await self.seen_targets.note_first(
+            self.target.fingerprint, TARGET, facts, abilities=self.target.abilities, last_seconds=86_400
+        )
 
     async def _register(self, path: Path, *, deliver_to: tuple[Destination, ...], if_changed: IfChanged) -> RecordId:
         source = await Source.open(str(path), Roots.any_of(self.settings.roots))
@@ -398,6 +431,10 @@ class TwinSystem:
             ),
             checking=UNUSED,
             batches=self._batches(life, attempts),
+            probing=Probing(
+                records=seen_targets,
+                attempts=attempts(seen_targets, TargetState.WAITING, TargetState.WAITING, Probes, sys.maxsize),
+            ),
             turns=alone(),
             close=_nothing_to_close,
         )

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 LOOK_SECONDS = 0.003
-TEMPORARY = ".gridhaul-"
+TEMPORARY = (".gridhaul-", ".rclone_temp_")
 
-Stamp = tuple[int, int, int]  # inode, modification time, length
+Stamp = tuple[int, int, int]  # inode, time of the last change, length
 
 
 @dataclass(kw_only=True)
@@ -56,7 +56,8 @@ class Watcher:
             if stamp in seen:
                 return
             found = digest_of(path)
-            seen.add(stamp)
+            if status.st_nlink == 1:  # of two links, one is the temporary name, whose removal changes the time again
+                seen.add(stamp)
             if found not in self.allowed:
                 self.wrong.append(f"{path}: {found[0]} bytes, sha-256 {found[1][:12]}…, are not those of a source")
 

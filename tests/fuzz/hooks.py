@@ -62,6 +62,7 @@ BEYOND_A_SCHEMA = {
     "payload_too_large": "the length of an upload",
     "pattern_invalid": "the patterns that gitignore has",
     "range_not_satisfiable": "the length of a content",
+    "target_not_exclusive": "what the target was seen to do",
     "target_unknown": "the configured targets",
     "unsupported_media_type": "the method that is meant, and whether there is a body",
     "upload_completed": "the state of an upload",

@@ -52,7 +52,12 @@ def folder_beside(directory: Path) -> Iterator[Path]:
 
 @contextmanager
 def running(
-    command: Sequence[str], *, port: int, log: Path, environment: Mapping[str, str] | None = None
+    command: Sequence[str],
+    *,
+    port: int,
+    log: Path,
+    environment: Mapping[str, str] | None = None,
+    stop_seconds: float = STOP_SECONDS,
 ) -> Iterator[None]:
     """Run the server in the foreground, and go on when it takes connections on loopback. End all its processes at exit.
 
@@ -71,7 +76,7 @@ def running(
             _wait_until_it_listens(process, port, log)
             yield
         finally:
-            _end(process)
+            _end(process, stop_seconds)
 
 
 def _wait_until_it_listens(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
@@ -87,11 +92,11 @@ def _wait_until_it_listens(process: subprocess.Popen[bytes], port: int, log: Pat
             return
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """Ask the server to stop, then kill what is left of its process group."""
+def _end(process: subprocess.Popen[bytes], stop_seconds: float) -> None:
+    """Ask the server to stop, and kill what is left of its process group `stop_seconds` later."""
     process.terminate()
     with suppress(subprocess.TimeoutExpired):
-        process.wait(STOP_SECONDS)
+        process.wait(stop_seconds)
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()

@@ -14,6 +14,7 @@ from gridhaul.targets import beneath
 from gridhaul.targets.beneath import link_and_unlink, rename_new
 from gridhaul.targets.directory import DirectoryTarget
 from gridhaul.targets.os_errors import in_thread, mapped_os_errors
+from gridhaul.transfer.abilities import Abilities
 from gridhaul.transfer.errors import (
     GridhaulError,
     NotAnObject,
@@ -23,7 +24,7 @@ from gridhaul.transfer.errors import (
     TargetRefused,
     TargetUnavailable,
 )
-from tests.targets.peers import SomeBlocks, staged, untold, write_object
+from tests.targets.peers import SCRATCH, SomeBlocks, may_write, staged, untold, write_object
 
 Rename = Callable[[tuple[int, str], tuple[int, str]], None]
 
@@ -166,6 +167,58 @@ async def test_file_system_without_renameat2_links(
     with pytest.raises(NotFound):
         await target.commit(staged("x.part", "other"))
     assert _names(root) == ["run.bin", "taken"]
+
+
+@pytest.fixture
+def plain(root: Path, monkeypatch: pytest.MonkeyPatch) -> DirectoryTarget:
+    """Return a target on a file system that can neither rename without replacing nor link, and was seen to be so."""
+    monkeypatch.setattr(beneath, "_renameat2", None)
+
+    def no_link(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr(os, "link", no_link)
+    found = DirectoryTarget(name="here", path=root, allow_overwrite_race=True)
+    found.abilities = Abilities(atomic=True, exclusive=False)
+    return found
+
+
+async def test_file_system_that_only_replaces_is_looked_at_before_the_commit(
+    plain: DirectoryTarget, root: Path
+) -> None:
+    await put(plain, "x.part")
+    (root / "taken").write_bytes(b"theirs")
+    (root / "link").symlink_to("nowhere")
+    for name in ("taken", "link"):
+        with pytest.raises(ObjectExists):
+            await plain.commit(staged("x.part", name))
+    assert (root / "taken").read_bytes() == b"theirs"
+    await plain.commit(staged("x.part", "new/run.bin"))
+    with pytest.raises(NotFound):
+        await plain.commit(staged("x.part", "other"))
+    assert _names(root) == ["link", "new", "taken"]
+    assert _names(root / "new") == ["run.bin"]
+
+
+async def test_probe_sees_a_file_system_that_only_replaces(plain: DirectoryTarget) -> None:
+    facts = await plain.probe(SCRATCH, may_write)
+    assert plain.rely_on(facts)
+    assert not plain.abilities.exclusive
+
+
+async def test_file_system_that_renames_exclusively_is_used_so_although_it_was_not_seen(
+    target: DirectoryTarget, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await put(target, "x.part")
+
+    def rename_taken(source: tuple[int, str], destination: tuple[int, str]) -> None:
+        (root / "taken").write_bytes(b"theirs")
+        rename_new(source, destination)
+
+    monkeypatch.setattr(beneath, "rename_new", rename_taken)
+    with pytest.raises(ObjectExists):
+        await target.commit(staged("x.part", "taken"))
+    assert (root / "taken").read_bytes() == b"theirs"
 
 
 def _set_errno(number: int) -> int:

@@ -8,10 +8,11 @@ import pytest
 from gridhaul.process.settings import SettingsError
 from gridhaul.targets.directory import DirectoryTarget
 from gridhaul.targets.http import HttpTarget
-from gridhaul.targets.targets_file import ConfiguredTargets, load_targets, target_names
+from gridhaul.targets.targets_file import ConfiguredTargets, load_targets, target_definitions
 from gridhaul.targets.webdav.target import WebDavTarget
 from gridhaul.transfer.errors import TargetUnknown
 from gridhaul.transfer.origins import Attributes
+from gridhaul.transfer.ports.targets import Fingerprinted, Staging
 from tests.targets.peers import SomeBlocks, untold, write_object
 
 EVERYTHING = """
@@ -30,6 +31,23 @@ etag_digest = "sha-256"
 kind = "http"
 url = "http://drop.example:8080"
 token = { env = "DROP_TOKEN" }
+"""
+EVERY_KIND = f"""{EVERYTHING}
+[targets.bucket]
+kind = "s3"
+endpoint = "https://s3.example/"
+bucket = "results"
+prefix = "lab"
+access_key_id = {{ env = "DROP_TOKEN" }}
+secret_access_key = {{ env = "DROP_TOKEN" }}
+
+[targets.shell]
+kind = "sftp"
+host = "shell.example"
+username = "u"
+host_key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJPBfnhEtC4rtbHrFBhxdhvcw9fKXKbBjfzmSxuYMwhr"
+password = {{ env = "DROP_TOKEN" }}
+path = "/srv"
 """
 WEB = '[targets.a]\nkind = "webdav"\nurl = "https://h/"\n'
 
@@ -78,15 +96,41 @@ async def test_unknown_target_names_no_other(tmp_path: Path) -> None:
             load(tmp_path, text).get("https://elsewhere.example/")
 
 
-async def test_names_need_no_credentials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_definitions_need_no_credentials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("ARCHIVE_PASSWORD")
     (tmp_path / "targets.toml").write_text(EVERYTHING)
-    assert target_names(tmp_path / "targets.toml") == ("archive-2", "drop_box", "here")
+    found = target_definitions(tmp_path / "targets.toml")
+    assert [(one.name, one.kind, one.allow_overwrite_race) for one in found] == [
+        ("archive-2", "webdav", False),
+        ("drop_box", "http", None),
+        ("here", "directory", False),
+    ]
     with pytest.raises(SettingsError, match=r"targets.toml: target 'archive-2': password: .*ARCHIVE_PASSWORD"):
         load_targets(tmp_path / "targets.toml")
 
 
-@pytest.mark.parametrize("read", [load_targets, target_names])
+async def test_definition_and_target_have_one_fingerprint(tmp_path: Path) -> None:
+    targets = load(tmp_path, EVERY_KIND)
+    for definition in target_definitions(tmp_path / "targets.toml"):
+        target = targets.get(definition.name)
+        assert isinstance(target, Fingerprinted)
+        assert target.fingerprint == definition.fingerprint
+    await targets.close()
+
+
+async def test_setting_that_accepts_a_race_reaches_the_target(tmp_path: Path) -> None:
+    sections = EVERY_KIND.strip().split("\n\n")
+    staged = (f"{one}\nallow_overwrite_race = true" for one in sections if 'kind = "http"' not in one)
+    targets = load(tmp_path, "\n\n".join(staged))
+    for definition in target_definitions(tmp_path / "targets.toml"):
+        target = targets.get(definition.name)
+        assert definition.allow_overwrite_race
+        assert isinstance(target, Staging)
+        assert target.allow_overwrite_race
+    await targets.close()
+
+
+@pytest.mark.parametrize("read", [load_targets, target_definitions])
 def test_missing_file_is_named(tmp_path: Path, read: object) -> None:
     assert callable(read)
     with pytest.raises(SettingsError, match=r"nowhere/targets\.toml: No such file"):
@@ -95,7 +139,7 @@ def test_missing_file_is_named(tmp_path: Path, read: object) -> None:
 
 async def test_credentials_do_not_show(tmp_path: Path) -> None:
     targets = load(tmp_path, EVERYTHING)
-    made = [targets.get(name) for name in target_names(tmp_path / "targets.toml")]
+    made = [targets.get(one.name) for one in target_definitions(tmp_path / "targets.toml")]
     seen = [repr(targets), str(vars(targets)), *(repr(vars(target)) for target in made)]
     seen += [repr(target._session) for target in made if hasattr(target, "_session")]
     for text in seen:
@@ -114,7 +158,12 @@ async def test_credentials_do_not_show(tmp_path: Path) -> None:
         ('[targets.A]\nkind = "http"', "target 'A': a name is"),
         (f'[targets.{"a" * 65}]\nkind = "http"', "a name is"),
         ('[targets."a b"]\nkind = "http"', "a name is"),
-        ("[targets.a]", "target 'a': kind: must be one of directory, http, webdav"),
+        (
+            '[targets.a]\nkind = "http"\nurl = "http://h/"\nallow_overwrite_race = true',
+            "allow_overwrite_race: unknown key",
+        ),
+        (f"{WEB}allow_overwrite_race = 1", "allow_overwrite_race"),
+        ("[targets.a]", "target 'a': kind: must be one of directory, http, s3, sftp, webdav"),
         ('[targets.a]\nkind = "ftp"', "target 'a': kind: must be"),
         ("[targets.a]\nkind = []", "target 'a': kind: must be"),
         ('[targets.a]\nkind = "directory"', "target 'a': path: is missing"),

@@ -350,3 +350,23 @@ async def test_propfind_must_be_refused_several_times_to_be_given_up(
     with pytest.raises(TargetUnavailable):
         await target.probe(SCRATCH, may_write)
     assert methods(store)[refused : refused + 2] == (["PROPFIND", "PROPFIND"] if refused < 3 else ["HEAD"])
+
+
+@pytest.mark.parametrize("call", ["commit", "commit_unseen"])
+async def test_server_that_replaces_is_asked_for_the_name_right_before_the_commit(
+    store: HttpStore, target: WebDavTarget, call: str
+) -> None:
+    assert target.rely_on({**FACTS, "exclusive": False})
+    store.answers = [OBJECT]
+    with pytest.raises(ObjectExists):
+        await getattr(target, call)(staged("x.part", "run.bin"))
+    store.answers = [GONE, (201, {})]
+    await getattr(target, call)(staged("x.part", "run.bin"))
+    assert store.requests == ["PROPFIND /dav/run.bin", "PROPFIND /dav/run.bin", "MOVE /dav/x.part"]
+
+
+async def test_exclusive_server_is_not_asked_twice(store: HttpStore, target: WebDavTarget) -> None:
+    assert target.rely_on(FACTS)
+    store.answers = [(201, {})]
+    await target.commit_unseen(staged("x.part", "run.bin"))
+    assert store.requests == ["MOVE /dav/x.part"]

@@ -117,6 +117,7 @@ class Bench:
             ),
             cleaning_attempts=UNUSED,
             batches=UNUSED,
+            probing=UNUSED,
             turns=alone(),
             close=UNUSED,
         )

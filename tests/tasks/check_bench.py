@@ -201,6 +201,7 @@ async def check_bench(database: Database, top: Path) -> AsyncGenerator[CheckBenc
                 attempts=Attempts(records=checks, waiting=CheckState.RUNNING, failed=CheckState.FAILED, **_pace(3)),
             ),
             batches=UNUSED,
+            probing=UNUSED,
             turns=alone(),
             close=UNUSED,
         )

@@ -74,6 +74,7 @@ async def bench(web: HttpStore, tmp_path: Path, at_once: None) -> AsyncIterator[
         ),
         checking=UNUSED,
         batches=UNUSED,
+        probing=UNUSED,
         turns=alone(),
         close=UNUSED,
     )

@@ -162,6 +162,7 @@ class Bench:
             delivery_attempts=UNUSED,
             cleaning_attempts=UNUSED,
             batches=UNUSED,
+            probing=UNUSED,
             turns=alone(),
             close=UNUSED,
         )

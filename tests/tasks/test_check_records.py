@@ -267,7 +267,8 @@ async def test_objects_on_a_disk_that_is_away_are_not_called_missing(bench: Chec
     file, _ = await bench.stored(LENGTH)
     await delivered(bench, file, "run.h5")
     disk, seen = DirectoryTarget(name="disk", path=bench.disk), MemorySeenTargets()
-    await seen.note_first(disk.fingerprint, "disk", await disk.probe(f".gridhaul-{'a' * 24}-1~", may_write))
+    facts = await disk.probe(f".gridhaul-{'a' * 24}-1~", may_write)
+    await seen.note_first(disk.fingerprint, "disk", facts, abilities=disk.abilities, last_seconds=3600)
     bench.runtime = replace(bench.runtime, targets=KnownTargets(ConfiguredTargets({"disk": lambda: disk}), seen))
     assert await codes(bench, Mode.REPAIR) == []
     assert (bench.disk / MARKER).exists()

@@ -146,6 +146,7 @@ class Hanging:
         self.name = target.name
         self.location, self.remove, self.close = target.location, target.remove, target.close
         self.read_back, self.abilities = target.read_back, target.abilities
+        self.allow_overwrite_race = True  # nobody has probed the directory
         self.begin, self.resume, self.proof, self.abandon = target.begin, target.resume, target.proof, target.abandon
         self.commit, self.replace = target.commit, target.replace
 

@@ -243,7 +243,9 @@ async def test_plan_lists_a_name_that_is_taken_only_if_its_delivery_would_fail(
 ) -> None:
     finder.touch("run/a", "run/b")
     facts = await finder.target.probe("earlier", may_write)
-    await finder.seen_targets.note_first(finder.target.fingerprint, TARGET, facts)
+    await finder.seen_targets.note_first(
+        finder.target.fingerprint, TARGET, facts, abilities=finder.target.abilities, last_seconds=3600
+    )
     (finder.bench.delivered / "run").mkdir()
     (finder.bench.delivered / "run" / "a").touch()
     to = BatchTarget(target=TARGET, prefix="", if_exists=if_exists)

@@ -9,6 +9,7 @@ import pytest
 
 from gridhaul.targets.directory import DirectoryTarget
 from gridhaul.targets.targets_file import ConfiguredTargets
+from gridhaul.transfer.abilities import Abilities
 from gridhaul.transfer.errors import ObjectExists, TargetUnavailable
 from gridhaul.transfer.model import Stage
 from gridhaul.transfer.naming import MARKER, scratch_name
@@ -213,7 +214,7 @@ async def test_facts_that_are_too_old_or_outdated_are_replaced(
 
 async def test_damaged_facts_are_probed_and_replaced(bench: Bench, seen: MemorySeenTargets) -> None:
     disk = Disk(bench.disk)
-    await seen.note(disk.fingerprint, "disk", {"marker": None})
+    await seen.note(disk.fingerprint, "disk", {"marker": None}, abilities=Abilities(), last_seconds=3600)
     use(bench, seen, disk)
     await bench.deliver(DATA, "disk")
     kept = await seen.find(disk.fingerprint)

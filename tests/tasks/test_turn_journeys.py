@@ -10,6 +10,7 @@ OF_MAINTENANCE = {
     TaskName.CLEAN_DELIVERY,
     TaskName.RUN_CHECK,
     TaskName.RUN_BATCH,
+    TaskName.PROBE_TARGET,
 }
 
 

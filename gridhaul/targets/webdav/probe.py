@@ -7,9 +7,9 @@ from itertools import chain
 from urllib.parse import urlsplit
 
 from gridhaul.targets.http_session import REMOVED, STORED, WRITE_ONLY, Answer, HttpSession
+from gridhaul.targets.oddities import ODDITIES, Oddity
 from gridhaul.targets.webdav.lookup import Lookup
 from gridhaul.targets.webdav.move import move
-from gridhaul.targets.webdav.oddities import ODDITIES, Oddity
 from gridhaul.transfer.errors import GridhaulError, TargetRefused, TargetUnavailable
 from gridhaul.transfer.ports.targets import BeforeWriting, Facts
 

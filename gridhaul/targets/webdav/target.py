@@ -11,11 +11,11 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from gridhaul.targets.http_errors import CREDENTIALS, name_of_folder
 from gridhaul.targets.http_session import FOUND, GONE, REMOVED, STORED, Answer, HttpSession
+from gridhaul.targets.oddities import lost_in
 from gridhaul.targets.webdav.folders import Folders
 from gridhaul.targets.webdav.listing import entries_in, names_in
 from gridhaul.targets.webdav.lookup import Lookup
 from gridhaul.targets.webdav.move import move
-from gridhaul.targets.webdav.oddities import lost_in
 from gridhaul.targets.webdav.probe import Probe
 from gridhaul.transfer.abilities import Abilities
 from gridhaul.transfer.digest import fingerprint
@@ -72,9 +72,11 @@ class WebDavTarget:
         username: str | None,
         etag_digest: EtagDigest | None,
         destination_bases: Sequence[str],
+        allow_overwrite_race: bool = False,
     ) -> None:
         self.name = name
-        self.fingerprint = fingerprint("webdav", session.folder_url(""), username or "", *destination_bases)
+        self.fingerprint = webdav_fingerprint(session.folder_url(""), username, destination_bases)
+        self.allow_overwrite_race = allow_overwrite_race
         self.facts_outdated = False
         self.abilities = Abilities()
         self._session = session
@@ -159,16 +161,13 @@ class WebDavTarget:
     async def commit(self, stage: Stage) -> None:
         if await self._lookup.look(stage.final_name) is not None:  # lighttpd would move the object into a folder
             raise _taken()
-        await self.commit_unseen(stage)
+        await self._move_to_free_name(stage)
 
     async def commit_unseen(self, stage: Stage) -> None:
-        answer = await self._move(stage.name, stage.final_name, overwrite="F")
-        if answer.status in STORED:
-            return
-        if answer.status == http.HTTPStatus.PRECONDITION_FAILED:
-            raise _taken()
-        await self._require_object(stage.name)  # rclone answers 403 if the temporary object is missing
-        raise self._refused_move(answer)
+        if self.abilities.exclusive:
+            await self._move_to_free_name(stage)
+        else:  # the server replaces an object that has the name, so only a look right before protects that object
+            await self.commit(stage)
 
     async def replace(self, stage: Stage) -> None:
         await self._require_object(stage.name)  # without a temporary object rclone would only remove the final one
@@ -231,6 +230,15 @@ class WebDavTarget:
         await self._folders.make(destination)
         return await move(self._session, source, destination, base=self._base, overwrite=overwrite)
 
+    async def _move_to_free_name(self, stage: Stage) -> None:
+        answer = await self._move(stage.name, stage.final_name, overwrite="F")
+        if answer.status in STORED:
+            return
+        if answer.status == http.HTTPStatus.PRECONDITION_FAILED:
+            raise _taken()
+        await self._require_object(stage.name)  # rclone answers 403 if the temporary object is missing
+        raise self._refused_move(answer)
+
     async def _require_object(self, name: str) -> None:
         if await self._lookup.look_for_object(name) is None:
             raise NotFound("The temporary object is no longer at the target.")
@@ -273,6 +281,10 @@ class WebDavTarget:
         if free is None or free >= length:
             return None
         return TargetFull(f"The target's disk is full: {free} bytes are free, and the object needs {length}.")
+
+
+def webdav_fingerprint(url: str, username: str | None, destination_bases: Sequence[str]) -> str:
+    return fingerprint("webdav", url.rstrip("/"), username or "", *destination_bases)
 
 
 def _taken() -> ObjectExists:

@@ -225,6 +225,10 @@ class Probed(Protocol):
         bool  # True: the target did what its facts exclude; itself or a journey sets this, a probe resets it
     )
 
+    @property
+    def abilities(self) -> Abilities:
+        """Return what the facts tell, as `Target.abilities` does."""
+
     async def probe(self, scratch: str, before_writing: BeforeWriting) -> Facts:
         """Return what was seen of the target.
 
@@ -293,10 +297,10 @@ class TargetRegistry(Protocol):
     async def of(self, fingerprints: Collection[str]) -> Mapping[str, TargetRecord]:
         """Return the records by their fingerprints. Those that do not exist are left out."""
 
-    async def test(self, fingerprint: str) -> TargetRecord | None:
+    async def test(self, target: TargetDefinition) -> TargetRecord:
         """Make a probe due now and return the record, whose `tried_at` is None until that probe has ended.
 
-        Return None if there is no record. The caller sends the hint.
+        The record is made if it is missing. The caller sends the hint.
         """
 
 

@@ -1,0 +1,225 @@
+"""The requests to one bucket that deliveries need. A method that returns no `Answer` raises what `error_of` tells."""
+
+import base64
+import http
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from dataclasses import dataclass
+from urllib.parse import quote, unquote_plus, urlencode
+from xml.etree.ElementTree import Element
+
+from gridhaul.outgoing.sending import Body
+from gridhaul.targets.http_session import WRITE_ONLY, Answer, HttpSession
+from gridhaul.targets.s3.documents import (
+    ListedPart,
+    PartTag,
+    children,
+    completion,
+    document,
+    is_truncated,
+    listed_parts,
+    text,
+)
+from gridhaul.targets.s3.errors import code_of, error_of
+from gridhaul.targets.s3.keys import key_of
+from gridhaul.targets.s3.parts import Part, digest_of
+from gridhaul.targets.s3.signing import PAYLOAD
+from gridhaul.transfer.errors import ObjectExists, TargetInconsistent
+from gridhaul.transfer.ports.targets import Leaving
+
+STAGE_FIELD = "x-amz-meta-gridhaul-stage"  # the object's metadata that name the stage
+SHA256_FIELD = "x-amz-checksum-sha256"
+PAGE_MOST_BYTES = 8 << 20  # of a listing: 1,000 keys of 1,024 bytes, percent-encoded, and what stands around them
+REMOVED = frozenset({http.HTTPStatus.OK, http.HTTPStatus.NO_CONTENT, http.HTTPStatus.NOT_FOUND})
+FIRST_ONLY = {"If-None-Match": "*"}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Upload:
+    """A multipart upload that was neither completed nor aborted."""
+
+    name: str  # of the object, below the target's prefix
+    upload_id: str
+    initiated: str  # as the server writes it (ISO 8601)
+
+
+class Bucket:
+    """The part of a bucket below a prefix, which ends with `/` or is ""."""
+
+    def __init__(self, session: HttpSession, *, prefix: str, create_headers: Mapping[str, str]) -> None:
+        self._session = session
+        self._prefix = prefix
+        self._create_headers = create_headers  # encryption and storage class
+
+    def key(self, name: str) -> str:
+        return key_of(self._prefix, name)
+
+    async def look(self) -> Answer:
+        """Ask for the bucket itself."""
+        return await self._session.request("HEAD", self._session.folder_url(""))
+
+    async def explain(self) -> Answer:
+        """Ask for a listing, whose refusal has a document that tells the reason: the answer to `look` has none."""
+        return await self._session.request(
+            "GET", self._bucket_url(**{"list-type": "2", "max-keys": "1", "prefix": self._prefix})
+        )
+
+    async def head(self, name: str) -> Answer:
+        return await self._session.head(self.key(name), length=0, headers={})
+
+    async def get(self, name: str) -> Answer:
+        """Read an object that is shorter than 64 KiB."""
+        return await self._session.request("GET", self._url(name))
+
+    async def put(self, name: str, content: bytes) -> None:
+        headers = {"Content-MD5": _base64(digest_of("md5", content)), **self._create_headers}
+        answer = await self._session.request("PUT", self._url(name), headers=headers, content=content)
+        _require(answer, http.HTTPStatus.OK)
+
+    async def remove(self, name: str) -> None:
+        """Remove the object, if there is one."""
+        answer = await self._session.request("DELETE", self._url(name))
+        if answer.status not in REMOVED or code_of(answer) == "NoSuchBucket":
+            raise error_of(answer)
+
+    async def create(self, name: str, *, stage: str, sha256: bool) -> str:
+        """Begin a multipart upload, and return its id. With `sha256` each part must have its checksum."""
+        headers = {"Content-Type": "application/octet-stream", STAGE_FIELD: stage, **self._create_headers}
+        headers |= {"x-amz-checksum-algorithm": "SHA256"} if sha256 else {}
+        answer = await self._session.request("POST", self._url(name, uploads=""), headers=headers)
+        _require(answer, http.HTTPStatus.OK)
+        upload_id = text(document(answer.body, "InitiateMultipartUpload"), "UploadId")
+        if not upload_id:
+            raise TargetInconsistent("The target began a multipart upload without an id.")
+        return upload_id
+
+    async def send_part(self, name: str, upload_id: str, part: Part, *, leaving: Leaving) -> Answer:
+        headers = {PAYLOAD: part.payload}
+        if part.md5 is not None:
+            headers["Content-MD5"] = _base64(part.md5)
+        if part.sha256 is not None:
+            headers[SHA256_FIELD] = _base64(part.sha256)
+        url = self._url(name, partNumber=str(part.number), uploadId=upload_id)
+        body = Body(part.blocks, leaving=leaving, stop=part.stop)
+        return await self._session.send_body(url, body, length=part.length, headers=headers)
+
+    async def put_part(self, name: str, upload_id: str, part: Part, *, leaving: Leaving) -> PartTag:
+        """Send the part. Raises NotFound if there is no such upload, TargetInconsistent if other bytes arrived."""
+        answer = await self.send_part(name, upload_id, part, leaving=leaving)
+        _require(answer, http.HTTPStatus.OK)
+        etag = answer.headers.get("ETag", "").strip('"')
+        if not etag:
+            raise TargetInconsistent("The target took a part without an entity tag.")
+        return PartTag(etag=etag, sha256=None if part.sha256 is None else _base64(part.sha256))
+
+    async def parts(self, name: str, upload_id: str) -> dict[int, ListedPart] | None:
+        """Return the parts that the server holds of the upload; None if it cannot list parts.
+
+        Raises NotFound if there is no such upload.
+        """
+        found: dict[int, ListedPart] = {}
+        marker = ""
+        while True:
+            paging = {"part-number-marker": marker} if marker else {}
+            answer = await self._session.request(
+                "GET", self._url(name, uploadId=upload_id, **paging), most_bytes=PAGE_MOST_BYTES
+            )
+            if answer.status in WRITE_ONLY:
+                return None
+            page = _page_of(answer, "ListParts")
+            found |= listed_parts(page)
+            following = text(page, "NextPartNumberMarker")
+            if not is_truncated(page) or following in ("", marker):
+                return found
+            marker = following
+
+    async def complete(
+        self, name: str, upload_id: str, parts: Sequence[PartTag], *, length: int, headers: Mapping[str, str]
+    ) -> None:
+        """Make the object of the parts; it has `length` bytes, of which the server may have to copy each.
+
+        `headers` are none, or FIRST_ONLY. Raises ObjectExists, and NotFound if there is no such upload.
+        """
+        content = completion(parts)
+        all_headers = {"Content-Type": "application/xml", **headers}
+        url = self._url(name, uploadId=upload_id)
+        answer = await self._session.request("POST", url, headers=all_headers, content=content, busy_bytes=length)
+        if answer.status == http.HTTPStatus.PRECONDITION_FAILED:
+            raise ObjectExists("The target already holds an object under this name.")
+        if answer.status != http.HTTPStatus.OK or code_of(answer):  # an error may come after the status 200
+            raise error_of(answer)
+        document(answer.body, "CompleteMultipartUpload")
+
+    async def abort(self, name: str, upload_id: str) -> bool:
+        """End the upload without an object. Return False if there was none."""
+        answer = await self._session.request("DELETE", self._url(name, uploadId=upload_id))
+        if answer.status not in REMOVED or code_of(answer) == "NoSuchBucket":
+            raise error_of(answer)
+        return answer.status != http.HTTPStatus.NOT_FOUND
+
+    async def keys_in(self, folder: str) -> AsyncGenerator[str]:
+        """Yield the names of the objects and folders in the folder ("" is the top)."""
+        prefix = f"{self._prefix}{folder}/" if folder else self._prefix
+        asked = {"list-type": "2", "delimiter": "/", "prefix": prefix, "encoding-type": "url"}
+        token = ""
+        while True:
+            paging = {"continuation-token": token} if token else {}
+            page = await self._page(self._bucket_url(**asked, **paging), "ListBucket")
+            decode = unquote_plus if text(page, "EncodingType") == "url" else str
+            keys = [text(entry, "Key") for entry in children(page, "Contents")]
+            keys += [text(entry, "Prefix") for entry in children(page, "CommonPrefixes")]
+            for name in dict.fromkeys(decode(key).removeprefix(prefix).rstrip("/") for key in keys):
+                if name:  # the key of a folder that some programs make is the prefix itself
+                    yield name
+            following = text(page, "NextContinuationToken")
+            if not is_truncated(page) or following in ("", token):
+                return
+            token = following
+
+    async def uploads(self, beginning: str) -> list[Upload]:
+        """Return the unfinished uploads of objects whose names begin like this."""
+        found: list[Upload] = []
+        asked = {"uploads": "", "prefix": f"{self._prefix}{beginning}"}
+        markers: dict[str, str] = {}
+        while True:
+            page = await self._page(self._bucket_url(**asked, **markers), "ListMultipartUploads")
+            found += [self._upload(entry) for entry in children(page, "Upload") if _begins(entry, asked["prefix"])]
+            key, upload_id = text(page, "NextKeyMarker"), text(page, "NextUploadIdMarker")
+            following = {"key-marker": key, "upload-id-marker": upload_id}
+            if not is_truncated(page) or not key or following == markers:
+                return found
+            markers = following
+
+    def _upload(self, entry: Element) -> Upload:
+        name = text(entry, "Key").removeprefix(self._prefix)
+        return Upload(name=name, upload_id=text(entry, "UploadId"), initiated=text(entry, "Initiated"))
+
+    async def _page(self, url: str, tag: str) -> Element:
+        return _page_of(await self._session.request("GET", url, most_bytes=PAGE_MOST_BYTES), tag)
+
+    def _url(self, name: str, **query: str) -> str:
+        return _with_query(self._session.url(self.key(name)), query)
+
+    def _bucket_url(self, **query: str) -> str:
+        return _with_query(self._session.folder_url(""), query)
+
+
+def _begins(upload: Element, prefix: str) -> bool:
+    return text(upload, "Key").startswith(prefix)
+
+
+def _require(answer: Answer, status: int) -> None:
+    if answer.status != status:
+        raise error_of(answer)
+
+
+def _page_of(answer: Answer, tag: str) -> Element:
+    _require(answer, http.HTTPStatus.OK)
+    return document(answer.body, tag)
+
+
+def _base64(digest: bytes) -> str:
+    return base64.b64encode(digest).decode()
+
+
+def _with_query(url: str, query: Mapping[str, str]) -> str:
+    return f"{url}?{urlencode(query, quote_via=quote, safe='')}" if query else url

@@ -1,0 +1,104 @@
+"""The one place that turns S3's errors into Gridhaul's: by the code in the answer's document, else by its status."""
+
+import http
+import re
+
+from gridhaul.targets.http_session import Answer
+from gridhaul.targets.s3.documents import ERROR, local_name, parsed, text
+from gridhaul.transfer.errors import (
+    GridhaulError,
+    NotFound,
+    TargetFull,
+    TargetInconsistent,
+    TargetRefused,
+    TargetUnavailable,
+)
+
+_CODE = re.compile(r"[A-Za-z0-9]{1,64}")
+_REGION = re.compile(r"[a-z0-9-]{1,64}")
+NO_UPLOAD = "NoSuchUpload"
+FULL = frozenset({"InsufficientStorage", "QuotaExceeded", "StorageFull", "XMinioStorageFull"})
+PASSING = frozenset(
+    {
+        *("SlowDown", "ServiceUnavailable", "InternalError", "RequestTimeout", "RequestTimeTooSkewed", "Throttling"),
+        *("ThrottlingException", "TooManyRequests", "Busy", "OperationAborted", "ConditionalRequestConflict"),
+        *("BandwidthLimitExceeded", "IncompleteBody", "ServerBusy"),
+    }
+)
+CREDENTIALS = frozenset(
+    {
+        *("AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken"),
+        *("TokenRefreshRequired", "AccountProblem", "AllAccessDisabled", "NotSignedUp", "Unauthorized"),
+    }
+)
+ELSEWHERE = frozenset(
+    {
+        *("AuthorizationHeaderMalformed", "PermanentRedirect", "Redirect", "TemporaryRedirect", "IncorrectEndpoint"),
+        *("IllegalLocationConstraintException", "InvalidRegion"),
+    }
+)
+MOVED = frozenset({http.HTTPStatus.MOVED_PERMANENTLY, http.HTTPStatus.TEMPORARY_REDIRECT})
+REGION = "x-amz-bucket-region"  # the header that names the bucket's region
+DAMAGED = frozenset({"BadDigest", "XAmzContentChecksumMismatch", "XAmzContentSHA256Mismatch"})
+
+
+def code_of(answer: Answer) -> str:
+    """Return the code of the error that the answer's document names; "" if it names none."""
+    root = parsed(answer.body) if answer.body else None
+    code = text(root, "Code") if root is not None and local_name(root) == ERROR else ""
+    return code if _CODE.fullmatch(code) else ""
+
+
+def error_of(answer: Answer) -> GridhaulError:
+    """Return the error that an unexpected answer stands for."""
+    code = code_of(answer)
+    unknown = answer.error()
+    wait = unknown.retry_after_seconds
+    if code == NO_UPLOAD:
+        return NotFound("The multipart upload is no longer at the target.")
+    if code in FULL:
+        return TargetFull(f"The target has no space for the object ({code}).", retry_after_seconds=wait)
+    if code == "RequestTimeTooSkewed":
+        return TargetUnavailable("The target's clock differs from this machine's; set the clock that is wrong.")
+    if code in PASSING:
+        return TargetUnavailable(f"The target cannot do this now ({code}).", retry_after_seconds=wait)
+    if code in DAMAGED:
+        return TargetInconsistent(f"The target received other bytes than were sent ({code}).")
+    return _refusal(answer, code) or (_late(code) if answer.status == http.HTTPStatus.OK else unknown)
+
+
+def _refusal(answer: Answer, code: str) -> TargetRefused | None:
+    """Return the refusal that a person must cure, if the code or the status tells which it is."""
+    if code in ELSEWHERE or answer.status in MOVED or (not code and answer.status == 400 and REGION in answer.headers):
+        return TargetRefused(_elsewhere(answer, code))
+    if code in CREDENTIALS:
+        return TargetRefused(
+            f"The target refused this ({code}); check access_key_id, secret_access_key and session_token, and "
+            "what they allow."
+        )
+    if code == "NoSuchBucket":
+        return no_bucket()
+    if code == "KeyTooLongError":
+        return TargetRefused("The object name is too long for the target; choose a shorter one.")
+    is_refused = 400 <= answer.status < 500 and isinstance(answer.error(), TargetRefused)
+    if code == "NotImplemented" or (code and is_refused):
+        return TargetRefused(f"The target refused this ({code}); check its settings and what it accepts.")
+    return None
+
+
+def _late(code: str) -> TargetUnavailable:
+    return TargetUnavailable(f"The target failed after it had begun to answer ({code}).")
+
+
+def no_bucket() -> TargetRefused:
+    return TargetRefused("The target has no bucket of this name; make it, or correct the bucket in the targets file.")
+
+
+def _elsewhere(answer: Answer, code: str) -> str:
+    root = parsed(answer.body) if answer.body else None
+    told = answer.headers.get(REGION, "") or ("" if root is None else text(root, "Region"))
+    region = f" It names the region {told}." if _REGION.fullmatch(told) else ""
+    return (
+        f"The target has the bucket in another region or at another address ({code or answer.status}).{region} Correct "
+        "the target's region and address."
+    )

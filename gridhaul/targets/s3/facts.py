@@ -1,0 +1,29 @@
+"""The facts of an S3 server, as its probe returns them beside its abilities."""
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from gridhaul.transfer.ports.targets import Facts
+
+
+class S3Facts(BaseModel):
+    """What else was seen of a server. The defaults are for a server of which nothing was seen."""
+
+    model_config = ConfigDict(strict=True, frozen=True)
+
+    etag_is_md5: bool = False  # the entity tag of a part is the MD5 of its bytes
+    refuses_wrong_md5: bool = False  # the server compares Content-MD5 with the bytes of a part
+    keeps_names: bool = True  # the server keeps every character of a name
+    takes_below_object: bool = True  # an object `a/b` can be written where an object `a` is
+    takes_above_object: bool = True  # an object `a` can be written where an object `a/b` is
+    tells_missing: bool = True  # the credentials may know that there is no object under a name
+    readable: bool = True  # the credentials may read objects
+    lists: bool = True  # the credentials may list objects
+    clock_offset_seconds: float = 0.0  # what had to be added to our clock; 0: the server accepts our time
+
+
+def facts_in(facts: Facts) -> S3Facts | None:
+    """Return the facts; None if they have another form."""
+    try:
+        return S3Facts.model_validate({name: facts[name] for name in S3Facts.model_fields})
+    except (KeyError, TypeError, ValidationError):
+        return None

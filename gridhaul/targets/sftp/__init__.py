@@ -1,0 +1,1 @@
+"""Folders at SFTP servers: the SFTP protocol, version 3, with the extensions of OpenSSH (`PROTOCOL`, section 4)."""

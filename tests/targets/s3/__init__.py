@@ -1,0 +1,1 @@
+"""Tests of the target kind `s3`, most of them against real servers."""

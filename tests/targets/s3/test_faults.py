@@ -1,0 +1,332 @@
+"""Faults between Gridhaul and S3 servers: cut connections, lost answers, damaged bytes, answers that lie."""
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from gridhaul.targets.s3.documents import PartTag
+from gridhaul.transfer.errors import (
+    GridhaulError,
+    NotFound,
+    ObjectExists,
+    TargetFull,
+    TargetInconsistent,
+    TargetRefused,
+    TargetUnavailable,
+)
+from gridhaul.transfer.model import Evidence, Stage
+from tests.servers.cutting import cutting
+from tests.servers.disturbances import Answer, Flip, LoseAnswer, Side
+from tests.servers.http_store import CannedAnswer, HttpStore, http_store
+from tests.servers.proxy import Proxy, proxying
+from tests.targets.peers import SomeBlocks, untold
+from tests.targets.s3.conftest import SERVERS
+from tests.targets.s3.deliveries import (
+    PART,
+    Known,
+    delivered,
+    holding,
+    ignored,
+    new_stage,
+    read,
+    written,
+)
+
+LENGTH = 5 * PART + 11
+IN_FLIGHT = 4 * PART
+
+
+@pytest.fixture
+def proxy(known: Known) -> Iterator[Proxy]:
+    with proxying(known.server.host, known.server.port) as proxy:
+        yield proxy
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_cut_at_a_random_byte_is_resumed_with_little_sent_twice(known: Known, seed: int) -> None:
+    random = Random(seed)
+    data = random.randbytes(LENGTH)
+    noted: list[Stage] = []
+
+    async def confirmed(stage: Stage) -> None:
+        noted.append(stage)
+
+    server = (known.server.host, known.server.port)
+    with cutting(server, cuts=[random.randrange(2000, LENGTH)]) as relay:
+        async with known.target(prefix=f"cut{seed}/", url=relay.url) as first:
+            stage = await first.begin(new_stage("run.bin", LENGTH))
+            noted.append(stage)
+            with pytest.raises(TargetUnavailable):
+                await first.write(stage, SomeBlocks(data), leaving=untold, confirmed=confirmed)
+        async with known.target(prefix=f"cut{seed}/", url=relay.url) as second:
+            found = await second.resume(noted[-1])
+            assert found == noted[-1]
+            whole = await second.write(found, SomeBlocks(data[found.offset :]), leaving=untold, confirmed=confirmed)
+            await second.commit(whole)
+        assert relay.made == 1
+        assert relay.sent_bytes <= LENGTH + IN_FLIGHT + (1 << 16)  # the rest is heads
+    async with known.target(prefix=f"cut{seed}/") as third:
+        assert await read(third, "run.bin", data) == holding(data)
+        await third.remove("run.bin")
+
+
+async def test_lost_answer_to_the_completion_is_found_again(known: Known, proxy: Proxy) -> None:
+    async with known.target(url=proxy.url) as target:
+        whole = await written(target, "run.bin", b"data")
+        proxy.plan(LoseAnswer(), method="POST", part_of_target="uploadId=")
+        with pytest.raises(TargetUnavailable):
+            await target.commit(whole)
+        assert proxy.plans[0].hits == 1
+        assert await target.tag("run.bin") == whole.name  # so the delivery knows its own object again
+        assert await read(target, "run.bin", b"data") == holding(b"data")
+        with suppress(NotFound, ObjectExists):  # servers repeat their answer, do not know the upload, or see the name
+            await target.commit(whole)
+        assert await read(target, "run.bin", b"data") == holding(b"data")
+
+
+async def test_lost_answer_to_the_beginning_leaves_an_upload_that_is_listed(known: Known, proxy: Proxy) -> None:
+    async with known.target(url=proxy.url) as target:
+        proxy.plan(LoseAnswer(), method="POST", part_of_target="uploads=")
+        with pytest.raises(TargetUnavailable):
+            await target.begin(new_stage("run.bin", 4))
+        (upload,) = await target.unfinished("run")
+        assert upload.name == "run.bin"
+        await target._bucket.abort(upload.name, upload.upload_id)
+        assert await target.unfinished("run") == []
+
+
+async def test_bit_that_flips_on_the_way_is_noticed_before_the_part_counts(known: Known, proxy: Proxy) -> None:
+    """moto compares no digests; the entity tag tells all the same."""
+    data = Random(5).randbytes(PART + 1)
+    seen: list[Stage] = []
+
+    async def confirmed(stage: Stage) -> None:
+        seen.append(stage)
+
+    async with known.target(url=proxy.url) as target:
+        stage = await target.begin(new_stage("run.bin", len(data)))
+        planned = proxy.plan(Flip(side=Side.REQUEST, at_byte=1 << 20), method="PUT", part_of_target="partNumber=1&")
+        with pytest.raises(TargetInconsistent, match="other bytes than were sent"):
+            await target.write(stage, SomeBlocks(data), leaving=untold, confirmed=confirmed)
+        assert planned.hits == 1
+        assert seen == []
+        await target.abandon(stage)
+
+
+def error(code: str, before: str = "") -> bytes:
+    return f'{before}<?xml version="1.0"?><Error><Code>{code}</Code></Error>'.encode()
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind"),
+    [
+        (200, error("InternalError"), TargetUnavailable),
+        (200, error("SlowDown", before="\n  \n"), TargetUnavailable),
+        (200, error("AccessDenied"), TargetRefused),
+        (200, b"", TargetInconsistent),
+        (200, b"<CompleteMultipartUploadResult", TargetInconsistent),
+        (200, b"<html/>", TargetInconsistent),
+        (409, error("ConditionalRequestConflict"), TargetUnavailable),
+        (412, error("PreconditionFailed"), ObjectExists),
+        (404, error("NoSuchUpload"), NotFound),
+        (503, error("SlowDown"), TargetUnavailable),
+        (507, error("InsufficientStorage"), TargetFull),
+        (403, error("QuotaExceeded"), TargetFull),
+    ],
+)
+async def test_answer_to_the_completion(weed: Known, status: int, body: bytes, kind: type[GridhaulError]) -> None:
+    with proxying(weed.server.host, weed.server.port) as proxy:
+        async with weed.target(url=proxy.url) as target:
+            whole = await written(target, "run.bin", b"data")
+            proxy.plan(Answer(status=status, body=body), method="POST", part_of_target="uploadId=")
+            with pytest.raises(GridhaulError) as caught:
+                await target.commit(whole)
+            assert type(caught.value) is kind
+            await target.commit(whole)  # the upload is still whole
+            assert await read(target, "run.bin", b"data") == holding(b"data")
+
+
+async def test_white_space_before_the_answer_keeps_the_connection_alive(weed: Known) -> None:
+    body = b'\n\n\n<?xml version="1.0"?><CompleteMultipartUploadResult><ETag>"x"</ETag></CompleteMultipartUploadResult>'
+    with proxying(weed.server.host, weed.server.port) as proxy:
+        async with weed.target(url=proxy.url) as target:
+            whole = await written(target, "run.bin", b"data")
+            proxy.plan(Answer(status=200, body=body), method="POST", part_of_target="uploadId=")
+            await target.commit(whole)
+            await target.abandon(whole)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind"),
+    [
+        (400, error("BadDigest"), TargetInconsistent),
+        (404, error("NoSuchUpload"), NotFound),
+        (503, error("SlowDown"), TargetUnavailable),
+        (403, error("ExpiredToken"), TargetRefused),
+        (507, b"", TargetFull),
+        (200, b"", TargetInconsistent),  # without an entity tag
+    ],
+)
+async def test_answer_to_a_part(weed: Known, status: int, body: bytes, kind: type[GridhaulError]) -> None:
+    with proxying(weed.server.host, weed.server.port) as proxy:
+        async with weed.target(url=proxy.url) as target:
+            stage = await target.begin(new_stage("run.bin", PART + 1))
+            proxy.plan(Answer(status=status, headers={"Retry-After": "7"}, body=body), method="PUT")
+            with pytest.raises(GridhaulError) as caught:
+                await target.write(stage, SomeBlocks(bytes(PART + 1)), leaving=untold, confirmed=ignored)
+            assert type(caught.value) is kind
+            if kind in (TargetUnavailable, TargetFull):
+                assert caught.value.retry_after_seconds == 7
+            await target.abandon(stage)
+
+
+async def test_part_that_the_server_stores_wrongly_is_never_proved(rclone: Known) -> None:
+    """rclone repeats the claimed checksum unverified, so nothing that it says of one counts."""
+    async with rclone.target() as target:
+        whole = await written(target, "run.bin", b"data")
+        assert all(PartTag.read(part).sha256 is None for part in whole.parts)
+        assert await target.proof(whole) is None
+        await target.commit(whole)
+        found = await target.find("run.bin", length=4)
+        assert found is not None
+        assert (found.sha256, found.evidence) == ("", Evidence.SIZE)
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[HttpStore]:
+    with http_store(tmp_path) as store:
+        yield store
+
+
+def page(*numbers: int, following: str = "") -> CannedAnswer:
+    """Return a page of ListParts."""
+    parts = "".join(
+        f"<Part><PartNumber>{n}</PartNumber><ETag>&quot;e{n}&quot;</ETag><Size>{PART}</Size></Part>" for n in numbers
+    )
+    more = (
+        f"<IsTruncated>true</IsTruncated><NextPartNumberMarker>{following}</NextPartNumberMarker>" if following else ""
+    )
+    return 200, {}, f"<ListPartsResult>{parts}{more}</ListPartsResult>".encode()
+
+
+def staged(parts: int) -> Stage:
+    tags = tuple(f"e{n}" for n in range(1, parts + 1))
+    stage = new_stage("run.bin", 10 * PART)
+    return Stage(
+        name=stage.name,
+        final_name=stage.final_name,
+        generation=7,
+        length=stage.length,
+        offset=parts * PART,
+        upload_id="u/+",
+        part_bytes=PART,
+        parts=tags,
+    )
+
+
+@pytest.mark.parametrize(
+    ("answers", "confirmed"),
+    [
+        ([page(1, 2, following="2"), page(3, 4, following="4"), page(5)], 5),
+        ([page(1, 2, following="2"), page(4, 5)], 2),
+        ([page(2, 3)], 0),
+        ([page()], 0),
+        ([page(1, 2, following="0"), page(1, 2, following="0")], 2),  # it repeats its first page for ever
+        ([page(1, 2, 3, 4, 5, 6, 7)], 5),  # more than was confirmed
+    ],
+)
+async def test_listing_in_pages(weed: Known, store: HttpStore, answers: list[CannedAnswer], confirmed: int) -> None:
+    async with weed.target(url=store.url, prefix="") as target:
+        store.answers = answers
+        assert await target.resume(staged(5)) == staged(confirmed)
+        assert not store.answers
+        base = "GET /objects/run.bin?uploadId=u%2F%2B"
+        assert store.requests[0] == base.partition("?")[0]
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind"),
+    [((503, {}), TargetUnavailable), ((200, {}, b"<ListPartsResult>"), TargetInconsistent), ((403, {}), TargetRefused)],
+)
+async def test_listing_that_fails_keeps_the_stage(
+    weed: Known, store: HttpStore, answer: CannedAnswer, kind: type[GridhaulError]
+) -> None:
+    async with weed.target(url=store.url) as target:
+        store.answers = [answer]
+        with pytest.raises(kind):
+            await target.resume(staged(2))
+
+
+async def test_server_that_cannot_list_parts_has_nothing_to_go_on_with(weed: Known, store: HttpStore) -> None:
+    async with weed.target(url=store.url) as target:
+        store.answers = [(501, {}, error("NotImplemented"))]
+        assert await target.resume(staged(2)) is None
+        assert target.facts_outdated
+        target.rely_on({**weed.facts, "resumable": False})
+        assert await target.resume(staged(2)) is None
+        assert len(store.requests) == 1
+
+
+@pytest.mark.parametrize("code", ["NotImplemented", "InvalidRequest", "AccessDenied"])
+async def test_refusal_of_what_the_probe_saw_asks_for_a_new_probe(weed: Known, store: HttpStore, code: str) -> None:
+    async with weed.target(url=store.url) as target:
+        store.answers = [(400, {}, error(code))]
+        with pytest.raises(TargetRefused, match=code):
+            await target.begin(new_stage("run.bin", 4))
+        assert target.facts_outdated
+    async with weed.target(url=store.url) as target:
+        store.answers = [(400, {}, error(code))]
+        with pytest.raises(TargetRefused, match=code):
+            await target.commit(staged(10))
+        assert target.facts_outdated
+
+
+async def test_parts_that_arrive_after_an_abort_are_aborted_again(weed: Known, store: HttpStore) -> None:
+    async with weed.target(url=store.url) as target:
+        store.answers = [(204, {}), page(3), (204, {}), (404, {}, error("NoSuchUpload"))]
+        await target.abandon(staged(2))
+        assert [line.split()[0] for line in store.requests] == ["DELETE", "GET", "DELETE", "GET"]
+
+
+async def test_names_in_pages(weed: Known, store: HttpStore) -> None:
+    def listing(key: str, more: str) -> CannedAnswer:
+        body = f"<ListBucketResult><Contents><Key>{key}</Key></Contents>{more}</ListBucketResult>"
+        return 200, {}, body.encode()
+
+    following = "<IsTruncated>true</IsTruncated><NextContinuationToken>t+/</NextContinuationToken>"
+    async with weed.target(url=store.url, prefix="in/") as target:
+        store.answers = [listing("in/a%2B", f"<EncodingType>url</EncodingType>{following}"), listing("in/b%2B", "")]
+        assert [name async for name in target.names("")] == ["a+", "b%2B"]
+
+
+async def test_server_that_loses_characters_of_names(weed: Known, store: HttpStore) -> None:
+    async with weed.target() as target:
+        target.rely_on({**weed.facts, "keeps_names": False})
+        await delivered(target, "a/plain-name.bin", b"x")
+        with pytest.raises(TargetRefused, match="loses characters"):
+            await target.begin(new_stage("a b", 1))
+        with pytest.raises(TargetRefused, match="loses characters"):
+            await target.find("a+b", length=1)
+
+
+@pytest.mark.parametrize("kind", ["seaweedfs", "rclone"])
+async def test_server_that_was_killed_and_started_again(kind: str, tmp_path: Path) -> None:
+    """SeaweedFS still has the upload. rclone has lost it, and says so, so the object is begun anew."""
+    data = Random(9).randbytes(PART + 1)
+    with SERVERS[kind](tmp_path) as server:
+        known = Known(kind=kind, server=server)
+        async with known.target(prefix="") as target:
+            whole = await written(target, "run.bin", data)
+    with SERVERS[kind](tmp_path) as server:
+        async with Known(kind=kind, server=server, facts=known.facts).target(prefix="") as target:
+            found = await target.resume(whole)
+            assert found == (whole if kind == "seaweedfs" else None)
+            if found is None:
+                with pytest.raises(NotFound):
+                    await target.commit(whole)
+                found = await written(target, "run.bin", data, generation=8)
+            await target.commit(found)
+            assert await read(target, "run.bin", data) == holding(data)

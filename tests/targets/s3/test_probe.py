@@ -1,0 +1,171 @@
+"""Probes of real servers: the facts, refusals before anything is written, and that nothing stays."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gridhaul.targets.s3.target import S3Target
+from gridhaul.transfer.abilities import Abilities
+from gridhaul.transfer.errors import OutcomeUnknown, TargetRefused, TargetUnavailable
+from tests.servers.http_store import HttpStore, http_store
+from tests.servers.seaweedfs import WRITER, WRITER_SECRET
+from tests.targets.peers import may_write
+from tests.targets.s3.deliveries import Known, delivered, holding, read, scratch, target_at, written
+
+EXPECTED: dict[str, dict[str, Any]] = {
+    "seaweedfs": {"exclusive": True, "digest": "sha-256", "takes_above_object": False},
+    "rclone": {"exclusive": False, "takes_below_object": False, "takes_above_object": False},
+    "moto": {"exclusive": True, "refuses_wrong_md5": False},
+}
+HONEST = {
+    "atomic": True,
+    "exclusive": True,
+    "durable": False,
+    "resumable": True,
+    "digest": None,
+    "free_space": False,
+    "etag_is_md5": True,
+    "refuses_wrong_md5": True,
+    "keeps_names": True,
+    "takes_below_object": True,
+    "takes_above_object": True,
+    "tells_missing": True,
+    "readable": True,
+    "lists": True,
+    "clock_offset_seconds": 0.0,
+}
+
+
+async def must_not_write() -> None:
+    raise AssertionError("the probe wanted to write")
+
+
+async def left(target: S3Target, beginning: str) -> list[str]:
+    """Return the names of the probe's objects and uploads that are still there."""
+    names = [name async for name in target.names("") if name.startswith(beginning)]
+    return names + [upload.name for upload in await target.unfinished(beginning)]
+
+
+async def test_facts_of_the_server(known: Known) -> None:
+    async with target_at(known.server) as target:
+        beginning = scratch()
+        facts = await target.probe(beginning, may_write)
+        assert facts == HONEST | EXPECTED[known.kind]
+        assert target.rely_on(facts)
+        assert target.abilities == Abilities(
+            atomic=True, exclusive=bool(facts["exclusive"]), resumable=True, digest=facts["digest"]
+        )
+        assert await left(target, beginning) == []
+
+
+async def test_nothing_is_promised_before_a_probe(known: Known) -> None:
+    async with target_at(known.server) as target:
+        assert target.abilities == Abilities()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"exclusive": None}, {"digest": 5}, {"lists": "yes"}, {"etag_is_md5": None}, {"clock_offset_seconds": "x"}],
+)
+async def test_facts_of_another_form_ask_for_a_probe(weed: Known, wrong: dict[str, Any]) -> None:
+    async with target_at(weed.server) as target:
+        assert not target.rely_on(HONEST | wrong)
+        assert not target.rely_on({name: value for name, value in HONEST.items() if name not in wrong})
+        assert not target.rely_on({})
+        assert target.rely_on(HONEST)
+
+
+async def test_missing_bucket_is_not_made(known: Known) -> None:
+    async with target_at(known.server, bucket="no-such-bucket") as target:
+        with pytest.raises(TargetRefused, match="no bucket of this name"):
+            await target.probe(scratch(), must_not_write)
+    assert known.server.request("HEAD", "no-such-bucket").status_code == 404
+
+
+@pytest.mark.parametrize("wrong", [{"access_key_id": "somebody"}, {"secret_access_key": "wrong"}])
+@pytest.mark.parametrize("kind", ["seaweedfs", "rclone"])
+async def test_wrong_credentials_are_named(servers: Any, kind: str, wrong: dict[str, Any]) -> None:
+    async with target_at(servers(kind).server, **wrong) as target:
+        with pytest.raises(TargetRefused, match="check access_key_id"):
+            await target.probe(scratch(), may_write)
+
+
+async def test_credentials_that_may_only_write(weed: Known) -> None:
+    """What they may not know is not guessed; the commit refuses a taken name all the same."""
+    only_write: dict[str, Any] = {"access_key_id": WRITER, "secret_access_key": WRITER_SECRET}
+    async with target_at(weed.server, prefix="inbox/", **only_write) as target:
+        facts = await target.probe(scratch(), may_write)
+        told = ("tells_missing", "readable", "lists", "exclusive", "atomic")
+        assert [facts[name] for name in told] == [False, False, False, True, True]
+        target.rely_on(facts)
+        with pytest.raises(OutcomeUnknown):
+            await target.find("run.bin", length=4)
+        with pytest.raises(OutcomeUnknown):
+            await read(target, "run.bin", b"data")
+        with pytest.raises(OutcomeUnknown):
+            await target.tag("run.bin")
+        with pytest.raises(OutcomeUnknown):
+            [name async for name in target.names("")]
+        await delivered(target, "run.bin", b"data")
+    async with weed.target(prefix="inbox/") as reader:
+        assert await read(reader, "run.bin", b"data") == holding(b"data")
+        assert await left(reader, ".gridhaul-") == []
+
+
+async def test_killed_probe_is_cleared(known: Known) -> None:
+    async with target_at(known.server) as target:
+        beginning = scratch()
+        for name in ("delivered", "a+b %25 é", "over/below"):
+            await delivered(target, f"{beginning}{name}", b"x")
+        await written(target, f"{beginning}refused", b"x")
+        assert len(await left(target, beginning)) == 4
+        await target.clear(beginning)
+        assert await left(target, beginning) == []
+        await target.clear(beginning)
+
+
+async def test_probe_that_fails_leaves_nothing(weed: Known, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with target_at(weed.server) as target:
+
+        async def broken(*_: object) -> None:
+            raise TargetUnavailable("broken")
+
+        monkeypatch.setattr(target._bucket, "put", broken)
+        beginning = scratch()
+        with pytest.raises(TargetUnavailable, match="broken"):
+            await target.probe(beginning, may_write)
+        assert await left(target, beginning) == []
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[HttpStore]:
+    with http_store(tmp_path) as store:
+        yield store
+
+
+@pytest.mark.parametrize(
+    ("answers", "error", "words"),
+    [
+        ([(404, {})], TargetRefused, "no bucket"),
+        ([(503, {}), (503, {})], TargetUnavailable, "503"),
+        ([(301, {"x-amz-bucket-region": "eu-west-3"}), (404, {})], TargetRefused, "names the region eu-west-3"),
+        ([(400, {"x-amz-bucket-region": "eu-west-3"}), (404, {})], TargetRefused, "names the region eu-west-3"),
+        (
+            [(400, {}), (400, {}, b"<Error><Code>AuthorizationHeaderMalformed</Code><Region>xy</Region></Error>")],
+            TargetRefused,
+            "names the region xy",
+        ),
+        ([(200, {}), (200, {})], TargetRefused, "objects that do not exist"),
+        ([(200, {}), (500, {})], TargetUnavailable, "500"),
+    ],
+)
+async def test_server_that_cannot_be_used_is_told_before_the_probe_writes(
+    store: HttpStore, weed: Known, answers: list[Any], error: type[Exception], words: str
+) -> None:
+    store.answers = answers
+    async with target_at(weed.server, url=store.url) as target:
+        with pytest.raises(error, match=words):
+            await target.probe(scratch(), must_not_write)
+    assert not store.answers

@@ -1,0 +1,379 @@
+"""Deliveries to real S3 servers: every kind of length and name, commits, resumed and abandoned stages."""
+
+import asyncio
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from random import Random
+
+import pytest
+
+from gridhaul.targets.http_session import Answer
+from gridhaul.targets.s3.documents import PartTag
+from gridhaul.transfer.errors import (
+    LeaseLost,
+    NotAnObject,
+    NotFound,
+    ObjectExists,
+    TargetInconsistent,
+    TargetRefused,
+    TargetUnavailable,
+)
+from gridhaul.transfer.model import Evidence, RemoteObject, Stage
+from gridhaul.transfer.origins import Attributes
+from tests.targets.peers import SomeBlocks, StalledBlocks, untold
+from tests.targets.s3.deliveries import (
+    PART,
+    Known,
+    delivered,
+    holding,
+    ignored,
+    new_stage,
+    read,
+    written,
+)
+
+
+def data_of(length: int) -> bytes:
+    return Random(length).randbytes(length)
+
+
+@pytest.mark.parametrize("length", [0, 1, PART - 1, PART, PART + 1, 4 * PART])
+async def test_object_of_every_kind_of_length(known: Known, length: int) -> None:
+    data = data_of(length)
+    seen: list[Stage] = []
+
+    async def confirmed(stage: Stage) -> None:
+        seen.append(stage)
+
+    async with known.target() as target:
+        stage = await target.begin(new_stage("run.bin", length))
+        assert await target.find("run.bin", length=length) is None
+        whole = await target.write(
+            stage, SomeBlocks(data), leaving=untold, confirmed=confirmed, attributes=Attributes(mtime_ns=1, mode=None)
+        )
+        assert [stage.offset for stage in seen] == [*range(PART, length, PART), *([length] if length else [])]
+        assert whole.is_whole
+        assert await target.find("run.bin", length=length) is None  # nothing is shown before the commit
+        await target.commit(whole)
+        assert await target.find("run.bin", length=length) == RemoteObject(
+            length=length, sha256="", evidence=Evidence.SIZE
+        )
+        assert await read(target, "run.bin", data) == holding(data)
+        assert await target.tag("run.bin") == stage.name
+        await target.remove("run.bin")
+        await target.remove("run.bin")
+        assert await target.find("run.bin", length=length) is None
+        assert await target.tag("run.bin") is None
+        assert await read(target, "run.bin", data) is None
+
+
+LONG = "/".join(["x" * 200] * 4)
+
+
+@pytest.mark.parametrize(
+    "name", ["a/b/c", "a b+c%20&;=?#", "é/e\u0301", "😀'\"<>|*", "...", "a..b", "~", "Größe (1)%2F", LONG]
+)
+async def test_odd_name_is_kept(known: Known, name: str) -> None:
+    async with known.target() as target:
+        await delivered(target, name, name.encode())
+        assert await read(target, name, name.encode()) == holding(name.encode())
+        folder, _, last = name.rpartition("/")
+        assert [found async for found in target.names(folder)] == [last]
+        await target.remove(name)
+
+
+@pytest.mark.parametrize("name", ["a/../b", "a//b", "a/", "a\\b", "a\nb", "x" * 1025])
+async def test_name_that_servers_lose_is_refused_by_every_method(weed: Known, name: str) -> None:
+    async with weed.target() as target:
+        with pytest.raises(TargetRefused):
+            await target.begin(new_stage(name, 1))
+        with pytest.raises(TargetRefused):
+            await target.find(name, length=1)
+        with pytest.raises(TargetRefused):
+            await target.tag(name)
+        with pytest.raises(TargetRefused):
+            await target.remove(name)
+        with pytest.raises(TargetRefused):
+            await read(target, name, b"x")
+
+
+async def test_names_in_folders(known: Known) -> None:
+    async with known.target() as target:
+        for name in ("one", "a/two", "a/b/three"):
+            await delivered(target, name, b"x")
+        assert sorted([name async for name in target.names("")]) == ["a", "one"]
+        assert sorted([name async for name in target.names("a")]) == ["b", "two"]
+        assert [name async for name in target.names("nothing")] == []
+
+
+async def test_second_object_is_refused_and_the_first_one_stays(known: Known) -> None:
+    async with known.target() as target:
+        await delivered(target, "run.bin", b"first")
+        second = await written(target, "run.bin", b"second", generation=8)
+        with pytest.raises(ObjectExists):
+            await target.commit(second)
+        assert await read(target, "run.bin", b"first") == holding(b"first")
+        assert await target.tag("run.bin") == new_stage("run.bin", 5).name
+        await target.replace(second)
+        assert await read(target, "run.bin", b"second") == holding(b"second")
+        assert await target.tag("run.bin") == second.name
+
+
+async def test_name_that_is_taken_at_the_last_moment(known: Known, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only a target that was seen to be exclusive notices it: that is what `exclusive` means."""
+    async with known.target(prefix="raced/") as target, known.target(prefix="raced/") as other:
+        stage = await written(target, "run.bin", b"second", generation=8)
+        head = target._bucket.head
+
+        async def taken_after_the_look(name: str) -> Answer:
+            answer = await head(name)
+            await delivered(other, "run.bin", b"first")
+            return answer
+
+        monkeypatch.setattr(target._bucket, "head", taken_after_the_look)
+        if target.abilities.exclusive:
+            await delivered(other, "run.bin", b"first")
+            with pytest.raises(ObjectExists):
+                await target.commit(stage)
+            assert await read(other, "run.bin", b"first") == holding(b"first")
+        else:
+            await target.commit(stage)
+            assert await read(other, "run.bin", b"second") == holding(b"second")
+        await other.remove("run.bin")
+
+
+async def test_stage_goes_on_in_another_target(known: Known) -> None:
+    data = data_of(3 * PART + 5)
+    noted: list[Stage] = []
+
+    async def confirmed(stage: Stage) -> None:
+        noted.append(stage)
+        if len(noted) == 2:
+            raise KeyError("the worker ends here")
+
+    async with known.target(prefix="resumed/") as first:
+        stage = await first.begin(new_stage("run.bin", len(data)))
+        with pytest.raises(KeyError):
+            await first.write(stage, SomeBlocks(data), leaving=untold, confirmed=confirmed)
+    sent = 0
+
+    def leaving(count: int) -> None:
+        nonlocal sent
+        sent += count
+
+    async with known.target(prefix="resumed/") as second:
+        found = await second.resume(noted[-1])
+        assert found == noted[-1]
+        assert found.offset == 2 * PART
+        whole = await second.write(found, SomeBlocks(data[2 * PART :]), leaving=leaving, confirmed=ignored)
+        assert sent == len(data) - 2 * PART
+        assert await second.resume(whole) == whole
+        await second.commit(whole)
+        assert await read(second, "run.bin", data) == holding(data)
+        await second.remove("run.bin")
+
+
+async def test_writing_begins_at_the_offset_whatever_parts_are_known(rclone: Known) -> None:
+    data = data_of(2 * PART + 5)
+    async with rclone.target() as target:
+        whole = await written(target, "run.bin", data)
+        again = replace(whole, offset=PART)
+        rest = SomeBlocks(data[PART:])
+        assert await target.write(again, rest, leaving=untold, confirmed=ignored) == whole
+        for offset, parts in ((PART + 1, whole.parts), (PART, ())):
+            with pytest.raises(TargetInconsistent, match="offset"):
+                await target.write(replace(whole, offset=offset, parts=parts), rest, leaving=untold, confirmed=ignored)
+        await target.commit(whole)
+        assert await read(target, "run.bin", data) == holding(data)
+        await target.remove("run.bin")
+
+
+async def test_part_with_another_tag_or_length_does_not_count(known: Known) -> None:
+    async with known.target() as target:
+        data = data_of(2 * PART + 1)
+        whole = await written(target, "run.bin", data)
+        assert await target.resume(whole) == whole
+        tags = [PartTag.read(part) for part in whole.parts]
+        other = str(replace(tags[1], etag="0" * 32))
+        found = await target.resume(replace(whole, parts=(whole.parts[0], other, whole.parts[2])))
+        assert found == replace(whole, offset=PART, parts=whole.parts[:1])
+        found = await target.resume(replace(whole, length=whole.length + 1))
+        assert found == replace(whole, length=whole.length + 1, offset=2 * PART, parts=whole.parts[:2])
+        assert await target.resume(replace(whole, upload_id=None)) is None
+        assert await target.resume(replace(whole, upload_id=f"{whole.upload_id}x")) is None
+        await target.abandon(whole)
+
+
+async def test_abandoned_stage_is_gone(known: Known) -> None:
+    async with known.target() as target:
+        whole = await written(target, "run.bin", b"data")
+        assert [upload.upload_id for upload in await target.unfinished("run")] == [whole.upload_id]
+        for _ in range(2):
+            await target.abandon(whole)
+        assert await target.resume(whole) is None
+        gone = TargetUnavailable if known.kind == "moto" else NotFound  # moto fails to answer
+        with pytest.raises(gone):
+            await target.commit(whole)
+        with pytest.raises(gone):
+            await target.replace(whole)
+        with pytest.raises(gone):
+            await target.write(
+                replace(whole, offset=0, parts=()), SomeBlocks(b"data"), leaving=untold, confirmed=ignored
+            )
+        assert await target.find("run.bin", length=4) is None
+        await target.abandon(new_stage("run.bin", 4))  # it was never begun
+
+
+async def test_stage_with_parts_missing_is_never_committed(known: Known) -> None:
+    """Servers accept a list that leaves parts out, and make an object of the others."""
+    async with known.target() as target:
+        whole = await written(target, "run.bin", data_of(2 * PART))
+        for stage in (
+            replace(whole, parts=whole.parts[:1]),
+            replace(whole, offset=PART, parts=whole.parts[:1]),
+            replace(whole, parts=(*whole.parts, whole.parts[1])),
+        ):
+            with pytest.raises(TargetInconsistent):
+                await target.commit(stage)
+            with pytest.raises(TargetInconsistent):
+                await target.replace(stage)
+        assert await target.find("run.bin", length=2 * PART) is None
+        await target.abandon(whole)
+
+
+async def test_failure_of_the_blocks_leaves_nothing_under_the_name(known: Known) -> None:
+    async with known.target() as target:
+        stage = await target.begin(new_stage("run.bin", 2 * PART))
+        blocks = SomeBlocks(data_of(PART + 1), failure=KeyError("x"))
+        with pytest.raises(KeyError):
+            await target.write(stage, blocks, leaving=untold, confirmed=ignored)
+        assert await target.find("run.bin", length=1) is None
+        await target.abandon(stage)
+
+
+async def test_evidence_of_parts_needs_a_refused_lie(known: Known) -> None:
+    async with known.target() as target:
+        whole = await written(target, "run.bin", data_of(PART + 1))
+        expected = Evidence.PART_DIGESTS if known.kind == "seaweedfs" else None
+        assert await target.proof(whole) == expected
+        bare = replace(whole, parts=tuple(PartTag.read(part).etag for part in whole.parts))
+        assert await target.proof(bare) is None
+        assert await target.proof(replace(whole, offset=PART)) is None
+        await target.abandon(whole)
+
+
+async def test_object_where_a_folder_is_needed(known: Known) -> None:
+    async with known.target() as target:
+        await delivered(target, "a/one", b"x")
+        if target._facts.takes_below_object:
+            await delivered(target, "a/one/child", b"y")
+            assert await read(target, "a/one/child", b"y") == holding(b"y")
+        else:
+            with pytest.raises(TargetRefused, match="an object under 'a/one', where a folder"):
+                await target.begin(new_stage("a/one/child", 1))
+        assert await read(target, "a/one", b"x") == holding(b"x")
+
+
+async def test_folder_under_the_name(known: Known) -> None:
+    async with known.target() as target:
+        await delivered(target, "a/one", b"x")
+        if target._facts.takes_above_object:
+            await delivered(target, "a", b"y")
+            assert await read(target, "a", b"y") == holding(b"y")
+        else:
+            with pytest.raises(NotAnObject):
+                await target.find("a", length=1)
+        assert await read(target, "a/one", b"x") == holding(b"x")
+
+
+class Huge(SomeBlocks):
+    """Blocks of zeros of any length."""
+
+    def __init__(self, length: int) -> None:
+        super().__init__(b"")
+        self._length = length
+
+    def __iter__(self) -> Iterator[bytes]:
+        block = bytes(1 << 20)
+        for _ in range(self._length >> 20):
+            yield block
+
+
+async def test_part_that_is_too_large_for_memory_is_streamed(weed: Known) -> None:
+    part_bytes = 65 << 20
+    length = 2 * part_bytes
+    async with weed.target() as target:
+        stage = new_stage("run.bin", length)
+        upload_id = await target._bucket.create("run.bin", stage=stage.name, sha256=False)
+        stage = replace(stage, upload_id=upload_id, part_bytes=part_bytes)
+        whole = await target.write(stage, Huge(length), leaving=untold, confirmed=ignored)
+        assert len(whole.parts) == 2
+        assert await target.proof(whole) is None
+        assert await target.resume(whole) == whole
+        await target.commit(whole)
+        assert await read(target, "run.bin", bytes(length)) == holding(bytes(length))
+        await target.remove("run.bin")
+
+
+@pytest.mark.parametrize("part_bytes", [PART, 65 << 20])
+async def test_lost_lease_ends_the_writing_and_keeps_what_was_confirmed(known: Known, part_bytes: int) -> None:
+    data = data_of(2 * part_bytes)
+    noted: list[Stage] = []
+    allowed = part_bytes + (5 << 20)
+    left = 0
+
+    async def confirmed(stage: Stage) -> None:
+        noted.append(stage)
+
+    def leaving(count: int) -> None:
+        nonlocal left
+        if noted and left + count > allowed:
+            raise LeaseLost
+        left += count
+
+    async with known.target() as target:
+        stage = new_stage("run.bin", len(data))
+        upload_id = await target._bucket.create("run.bin", stage=stage.name, sha256=False)
+        begun = replace(stage, upload_id=upload_id, part_bytes=part_bytes)
+        target.rely_on({**known.facts, "digest": None})
+        with pytest.raises(LeaseLost):
+            await target.write(begun, SlowEnd(data, noted), leaving=leaving, confirmed=confirmed)
+        assert [one.offset for one in noted] == [part_bytes]
+        assert await target.resume(noted[-1]) == noted[-1]
+        await target.abandon(begun)
+
+
+class SlowEnd(SomeBlocks):
+    """Blocks of which the second half comes once the first is confirmed."""
+
+    def __init__(self, data: bytes, noted: list[Stage]) -> None:
+        super().__init__(data)
+        self._noted = noted
+
+    def __iter__(self) -> Iterator[bytes]:
+        for number, block in enumerate(super().__iter__()):
+            deadline = time.monotonic() + 30
+            while number == len(self._data) >> 21 and not self._noted:
+                assert time.monotonic() < deadline, "the first part is not confirmed"
+                time.sleep(0.01)
+            yield block
+
+
+async def test_cancelled_writing_ends_at_once_and_can_go_on(known: Known) -> None:
+    data = data_of(2 * PART)
+    async with known.target() as target:
+        stage = await target.begin(new_stage("run.bin", len(data)))
+        blocks = StalledBlocks(data[: PART + 1])
+        writing = asyncio.create_task(target.write(stage, blocks, leaving=untold, confirmed=ignored))
+        await asyncio.to_thread(blocks.begun.wait)
+        writing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await writing
+        assert blocks.stopped.is_set()
+        found = await target.resume(stage)
+        assert found == stage
+        whole = await target.write(found, SomeBlocks(data), leaving=untold, confirmed=ignored)
+        await target.commit(whole)
+        assert await read(target, "run.bin", data) == holding(data)
+        await target.remove("run.bin")
