@@ -70,7 +70,7 @@ def listed_parts(listing: ET.Element) -> dict[int, ListedPart]:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PartTag:
-    """What the completion of an upload must name of a part."""
+    """The facts of a part that the completion of an upload must name."""
 
     etag: str  # without quotes
     sha256: str | None  # in Base64, if the server has compared it with the part's bytes

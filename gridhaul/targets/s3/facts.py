@@ -6,7 +6,7 @@ from gridhaul.transfer.ports.targets import Facts
 
 
 class S3Facts(BaseModel):
-    """What else was seen of a server. The defaults are for a server of which nothing was seen."""
+    """The facts of a server beside its abilities. The defaults are for a server of which nothing was seen."""
 
     model_config = ConfigDict(strict=True, frozen=True)
 

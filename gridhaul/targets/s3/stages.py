@@ -1,4 +1,4 @@
-"""What a stage says of its multipart upload: its mark, its id, and the parts that count."""
+"""Stages as multipart uploads: the mark, the id, and the parts that count."""
 
 from collections.abc import Mapping
 from dataclasses import replace

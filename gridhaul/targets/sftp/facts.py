@@ -14,7 +14,7 @@ ReplaceRequest = Literal["posix-rename", "rename", "remove"]
 
 
 class SftpFacts(BaseModel):
-    """What a probe saw a server do."""
+    """The facts that a probe saw of a server."""
 
     model_config = ConfigDict(strict=True, frozen=True)
 

@@ -20,7 +20,7 @@ OBJECT_TYPES = frozenset({FILEXFER_TYPE_REGULAR, FILEXFER_TYPE_UNKNOWN})
 
 
 class Remote:
-    """What the server holds. Names are those of the target; the name "" is its top."""
+    """Looks at what the server holds. Names are those of the target; the name "" is its top."""
 
     def __init__(self, connection: Connection, *, root: str) -> None:
         self.root = root

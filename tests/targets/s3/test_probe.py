@@ -93,7 +93,7 @@ async def test_wrong_credentials_are_named(servers: Any, kind: str, wrong: dict[
 
 
 async def test_credentials_that_may_only_write(weed: Known) -> None:
-    """What they may not know is not guessed; the commit refuses a taken name all the same."""
+    """Nothing is guessed that they may not know; the commit refuses a taken name all the same."""
     only_write: dict[str, Any] = {"access_key_id": WRITER, "secret_access_key": WRITER_SECRET}
     async with target_at(weed.server, prefix="inbox/", **only_write) as target:
         facts = await target.probe(scratch(), may_write)

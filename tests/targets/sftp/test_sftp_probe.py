@@ -1,4 +1,4 @@
-"""What the probe sees of SFTP servers that do less than OpenSSH's, and how deliveries go there."""
+"""The probe of SFTP servers that do less than OpenSSH's, and how deliveries go there."""
 
 from pathlib import Path
 
