@@ -278,7 +278,9 @@ class ReceiptView(BaseModel):
     abilities: AbilitiesView | None = Field(
         description="What the target was seen to do; null: the receipt is older than this member"
     )
-    checked: CheckedWhen = Field(description="When the object's bytes were checked")
+    checked: CheckedWhen | None = Field(
+        description="When the object's bytes were checked; null: the receipt is older than this member"
+    )
     attempts: int
     sent_in_attempts: list[int] = Field(
         description="Bytes that left in each attempt that sent any; more than `length` together if some left again"

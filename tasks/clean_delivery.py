@@ -14,10 +14,10 @@ from gridhaul.transfer.errors import (
 from gridhaul.transfer.inspection import not_shown
 from gridhaul.transfer.model import Delivery, Failure, RecordId, TaskName
 from gridhaul.transfer.naming import is_temporary
-from gridhaul.transfer.ports.targets import Target
+from gridhaul.transfer.ports.targets import Staging, Target
 from tasks.attempt import Meter, Tenure
 from tasks.celery import app
-from tasks.delivering.final_name import is_from, may_be_ours
+from tasks.delivering.final_name import carries_mark, may_be_ours
 from tasks.delivering.known_targets import remove_leftover
 from tasks.runtime import Runtime, worker
 
@@ -107,9 +107,8 @@ async def _clean_final(target: Target, name: str, delivery: Delivery, tenure: Te
 
 
 async def _may_hold_ours(target: Target, name: str, delivery: Delivery) -> bool:
-    stage = delivery.stage
-    if stage is not None and stage.upload_id is not None:
-        return await is_from(stage, target)
+    if isinstance(target, Staging):
+        return await carries_mark(delivery, target, name)
     if await target.find(name, length=delivery.length) is None:
         return False
     found = await target.read_back(name, length=delivery.length, sha256=delivery.sha256, checked=not_shown)

@@ -81,7 +81,7 @@ async def _deliver(runtime: Runtime, delivery: Delivery, tenure: Tenure, meter: 
     held = await hold_first_name(runtime.deliveries, delivery)
     target = await runtime.targets.get(delivery.target)
     await runtime.targets.probe_if_due(target, delivery, runtime.deliveries, tenure)
-    if delivery.stage is None or not delivery.stage.committing:  # otherwise it may be at the target already
+    if delivery.stage is None or not delivery.stage.committing:  # otherwise the object may be there already
         require_possible(delivery, target)
     sending = Sending(runtime, delivery=delivery, file=file, content=content, target=target, tenure=tenure, meter=meter)
     # Remove temporary objects of earlier attempts before the final name is looked at, because an earlier worker could
@@ -124,14 +124,14 @@ async def _look_for_stored(runtime: Runtime, delivery: Delivery) -> tuple[File, 
 
 async def _run(sending: Sending, held: str | None) -> None:
     """Do the delivery, under the name that is held already, if that is free at the target."""
-    done = await _committed_before(sending) or await _choose_and_send(sending, held)
+    done = await _committed_before(sending, held) or await _choose_and_send(sending, held)
     await _finish(sending, done)
 
 
-async def _committed_before(sending: Sending) -> Delivered | None:
+async def _committed_before(sending: Sending, held: str | None) -> Delivered | None:
     """Return the object that an earlier attempt has committed, if its mark tells it."""
-    if isinstance(sending.target, Staging):
-        return await StagedSending(sending, sending.target).committed_before()
+    if held is not None and isinstance(sending.target, Staging):
+        return await StagedSending(sending, sending.target).committed_before(held)
     return None
 
 
@@ -141,9 +141,11 @@ async def _choose_and_send(sending: Sending, held: str | None) -> Delivered:
         sending.replaces = final.replaces
     if final.delivered is None:
         return await _sent(sending, final.name)
+    stage = sending.delivery.stage
+    was_checked = stage is not None and stage.committing and not sending.delivery.final_touched
+    when = CheckedWhen.BEFORE_COMMIT if was_checked else CheckedWhen.AFTER_COMMIT
     with suppress(GridhaulError):  # otherwise the cleaning removes the stage
         await sending.abandon_stage()
-    when = CheckedWhen.AFTER_COMMIT if sending.delivery.final_touched else CheckedWhen.BEFORE_COMMIT
     return Delivered(name=final.name, evidence=final.delivered.evidence, checked=when)
 
 

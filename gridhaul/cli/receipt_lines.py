@@ -32,8 +32,8 @@ def receipt_lines(receipt: ReceiptRecord) -> list[str]:
 def _commit(receipt: ReceiptRecord) -> str:
     if not receipt["atomic_commit"]:
         return "not atomic: the object was written straight to its name"
-    checked = receipt["checked"] == CheckedWhen.BEFORE_COMMIT
-    how = "once it was checked" if checked else "and was checked under that name"
+    before = receipt["checked"] in (None, CheckedWhen.BEFORE_COMMIT)  # older receipts have only such objects
+    how = "once it was checked" if before else "and was checked under that name"
     return f"atomic: the object got its name as a whole, {how}{_exclusive(receipt)}"
 
 

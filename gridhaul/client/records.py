@@ -101,7 +101,7 @@ ReceiptRecord = TypedDict(
         "evidence": str,
         "atomic_commit": bool,
         "abilities": AbilitiesRecord | None,
-        "checked": str,
+        "checked": str | None,
         "attempts": int,
         "sent_in_attempts": list[int],
         "mtime": str | None,

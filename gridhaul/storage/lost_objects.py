@@ -24,10 +24,11 @@ def object_forgotten() -> Document:
 
     They leave a delivery without a receipt as it is.
     """
-    forgotten = ("receipt", "object_error", "final_name", "checked", "replaced", "stage")
+    forgotten = ("receipt", "object_error", "final_name", "checked", "replaced")
     return {
         "former_receipts": {"$cond": [_WAS_DELIVERED, _HISTORY, "$former_receipts"]},
         **{name: {"$cond": [_WAS_DELIVERED, GONE, f"${name}"]} for name in forgotten},
         **{name: {"$cond": [_WAS_DELIVERED, 0, f"${name}"]} for name in ("sent_bytes", "sent_bytes_most")},
+        "sent_in_attempts": {"$cond": [_WAS_DELIVERED, [], "$sent_in_attempts"]},
         "final_touched": {"$cond": [_WAS_DELIVERED, False, "$final_touched"]},
     }

@@ -73,8 +73,9 @@ class MongoSeenTargets(LeasedCollection[TargetRecord, TargetState]):
         await self._note(fingerprint, name, _noted(facts, abilities, last_seconds), last_seconds)
 
     async def outdate(self, fingerprint: str) -> None:
+        await self._collection.update_one({"_id": _id(fingerprint)}, {"$set": {"outdated": True}})
         noticed = {"_id": _id(fingerprint), "state": {"$in": sorted(RETIRE_TARGET.from_states)}}
-        await self._write_all(noticed, self._pipeline({"outdated": True}, **self._owed_now()))
+        await self._write_all(noticed, self._pipeline({}, **self._owed_now()))
 
     async def claim(
         self, record_id: RecordId, *, holder: str, from_states: frozenset[TargetState], to_state: TargetState

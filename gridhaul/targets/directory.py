@@ -73,9 +73,14 @@ class DirectoryTarget:
 
     def rely_on(self, facts: Facts) -> bool:
         marker = facts.get("marker") if isinstance(facts, Mapping) else None
-        self._marker = marker if isinstance(marker, str) and is_marker(marker) else None
-        self.abilities = abilities_in(facts) or Abilities()
-        return self._marker is not None and self.abilities.atomic
+        if not isinstance(marker, str) or not is_marker(marker):
+            return False
+        abilities = abilities_in(facts)
+        if abilities is None or not abilities.atomic:
+            self._marker = self._marker or marker  # the probe must find the disk that these facts are of
+            return False
+        self._marker, self.abilities = marker, abilities
+        return True
 
     def location(self, name: str) -> str:
         return str(self._path.joinpath(*name.split("/")))

@@ -303,7 +303,7 @@ class Receipt:
     mtime_kept: bool = False  # True: the object at the target has this mtime
     mode_kept: bool = False  # True: the object at the target has this mode
     abilities: Abilities | None = None  # what the target was seen to do; None: a record older than this field
-    checked: CheckedWhen = CheckedWhen.BEFORE_COMMIT
+    checked: CheckedWhen | None = None  # None: a record older than this field
     sent_in_attempts: tuple[int, ...] = ()  # the delivery's; more than the length if bytes were sent again
 
     @property

@@ -6,9 +6,9 @@ from pathlib import PurePosixPath
 
 from gridhaul.transfer.errors import NotAnObject, ObjectExists, ObjectNameBusy, OutcomeUnknown
 from gridhaul.transfer.model import CheckedObject, Content, Delivery, IfExists, RemoteObject, Stage
-from gridhaul.transfer.naming import renamed
+from gridhaul.transfer.naming import delivery_of_temporary, renamed
 from gridhaul.transfer.ports.deliveries import HeldNames
-from gridhaul.transfer.ports.targets import Tagging, Target
+from gridhaul.transfer.ports.targets import Staging, Tagging, Target
 from tasks.delivering.object_reader import ObjectReader
 
 NAMES_TRIED_AT_MOST = 1000
@@ -71,7 +71,7 @@ async def _judge(delivery: Delivery, objects: ObjectReader, name: str) -> FinalN
         return FinalName(name=name, delivered=found)
     if checked := await _checked_before(delivery, objects.target, name):
         return FinalName(name=name, delivered=replace(found, evidence=checked.evidence))
-    if _left_by_us(delivery, name, found):
+    if await _left_by_us(delivery, objects.target, name, found):
         return FinalName(name=name)
     if delivery.if_exists is IfExists.OVERWRITE:
         return FinalName(name=name, replaces=found)
@@ -135,9 +135,15 @@ def mark_of(stage: Stage) -> str:
     return PurePosixPath(stage.name).name
 
 
-async def is_from(stage: Stage, target: Target) -> bool:
-    """Return whether the object under the stage's final name is the stage's multipart upload."""
-    return isinstance(target, Tagging) and await target.tag(stage.final_name) == mark_of(stage)
+async def carries_mark(delivery: Delivery, target: Target, name: str) -> bool:
+    """Return whether the object under the name was a multipart upload of the delivery; False if nobody may know."""
+    if not isinstance(target, Tagging):
+        return False
+    try:
+        tag = await target.tag(name)
+    except OutcomeUnknown:
+        return False
+    return tag is not None and delivery_of_temporary(tag) == delivery.id
 
 
 def _candidates(delivery: Delivery) -> Iterator[str]:
@@ -160,6 +166,15 @@ async def _inspect(delivery: Delivery, objects: ObjectReader, name: str) -> Remo
         return None
 
 
-def _left_by_us(delivery: Delivery, name: str, found: RemoteObject) -> bool:
-    """Return whether an earlier attempt may have sent the object, or a part of it, straight to the final name."""
-    return delivery.final_touched and name == delivery.final_name and may_be_ours(delivery, delivery.replaced, found)
+async def _left_by_us(delivery: Delivery, target: Target, name: str, found: RemoteObject) -> bool:
+    """Return whether an earlier attempt may have sent the object, or a part of it, to the final name."""
+    if not delivery.final_touched or name != delivery.final_name:
+        return False
+    return await may_be_left_by(delivery, target, name, found)
+
+
+async def may_be_left_by(delivery: Delivery, target: Target, name: str, found: RemoteObject) -> bool:
+    """Return whether the delivery may have put the object under its final name: by its mark, where objects have one."""
+    if isinstance(target, Staging):
+        return await carries_mark(delivery, target, name)
+    return may_be_ours(delivery, delivery.replaced, found)

@@ -55,7 +55,8 @@ class KnownTargets:
         """
         await self._read(target)  # a directory that was seen must be the same disk
         facts = await target.probe(scratch, before_writing)
-        self._reading_due[target.name] = 0.0  # until all workers agree on the facts
+        await before_writing()  # a worker that stood still must not note what it saw before others saw more
+        self._reading_due[target.name] = 0.0  # if noting fails, the facts are read again before anything is done
         target.rely_on(facts)
         noted: dict[str, Any] = {"abilities": target.abilities, "last_seconds": target.facts_last_seconds}
         if target.name in self._never_seen:  # of two workers that see a target first, one decides which disk it is

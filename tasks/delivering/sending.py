@@ -17,6 +17,7 @@ from tasks.attempt import Meter, Tenure
 from tasks.delivering.final_name import is_content, may_be_ours, was_there
 from tasks.delivering.known_targets import remove_leftover
 from tasks.delivering.object_reader import ObjectReader
+from tasks.delivering.policy import require_possible
 from tasks.delivering.sent_object import SentObject
 from tasks.runtime import Runtime
 
@@ -60,6 +61,16 @@ class Sending:
         await self.deliveries.renew(self.delivery.lease, **{**self.meter.changes(), **changes})
         self.delivery = replace(self.delivery, **changes)
 
+    async def hold(self) -> None:
+        """Renew the lease. Raises LeaseLost if another worker may have the delivery."""
+        await self.deliveries.renew(self.delivery.lease)
+        self.tenure.check()
+
+    async def require_possible(self) -> None:
+        """Raise TargetNotExclusive if the target, as it is known now, cannot do what the delivery's policy needs."""
+        await self._runtime.targets.get(self.delivery.target)
+        require_possible(self.delivery, self.target)
+
     async def send(self, write: Callable[[Blocks, Leaving], Awaitable[R]], *, offset: int = 0) -> R:
         """Let `write` write the content's bytes from the offset on, each checked before it leaves."""
         chunks = self._chunks(offset)
@@ -87,8 +98,10 @@ class Sending:
 
     async def forget_tag_of(self, name: str) -> None:
         """Forget the tag of the checked object if it is still under this name: then another one has the final name."""
-        checked = self.delivery.checked
-        if checked is not None and checked.temporary_name == name and await self.sent.is_there(name):
+        checked, stage = self.delivery.checked, self.delivery.stage
+        if checked is None or checked.temporary_name != name or (stage is not None and stage.upload_id is not None):
+            return  # a multipart upload has no object under its temporary name
+        if await self.sent.is_there(name):
             await self.note(checked=None)
 
     async def abandon_stage(self) -> None:
@@ -97,10 +110,15 @@ class Sending:
         Its name stays among the leftovers, because a request that is lost may still write to it, or hold it now.
         """
         stage = self.delivery.stage
-        if stage is not None:
-            with suppress(TargetLocked):
-                await self.remove_left(stage.name)
-            await self.note(stage=None)
+        if stage is None:
+            return
+        await self.hold()  # the stage may be the one that a successor writes
+        try:
+            await self.remove_left(stage.name)
+        except TargetLocked:
+            if stage.upload_id is not None:  # only the record tells which upload it is
+                raise
+        await self.note(stage=None)
 
     async def abandon_unless_useful(self, error: GridhaulError) -> None:
         """Remove the stage after the error, unless a later attempt can go on with it.
@@ -109,7 +127,6 @@ class Sending:
         """
         if not (error.retryable and self.target.abilities.resumable):
             with suppress(GridhaulError):
-                self.tenure.check()
                 await self.abandon_stage()
 
     async def take_back(self, name: str, is_ours: IsOurs | None = None) -> None:
@@ -119,11 +136,12 @@ class Sending:
         the delivery is left under the final name.
         """
         with suppress(GridhaulError):
-            await self.deliveries.renew(self.delivery.lease)
+            await self.hold()
             found = await (self.sent.read_late(name) if self.has_begun else self.sent.read(name))
             if found is not None and is_content(found, self.content):
                 return  # the next attempt finds the whole object, and need not send it again
             if found is not None and await (is_ours or self._may_be_ours)(found):
+                await self.hold()  # reading it may have taken long
                 await self.target.remove(name)
                 found = await self.target.find(name, length=self.content.length)
             if found is None or was_there(self.replaces, found):

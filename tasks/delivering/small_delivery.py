@@ -8,6 +8,7 @@ from gridhaul.process.stages import StagesStopped
 from gridhaul.transfer.bundle import CheckedContent
 from gridhaul.transfer.errors import GridhaulError
 from gridhaul.transfer.model import (
+    ATTEMPTS_KEPT,
     CheckedObject,
     CheckedWhen,
     Delivery,
@@ -100,7 +101,8 @@ class SmallDelivery:
     async def said_at_end(self) -> dict[str, Any]:
         """Return the fields of the delivered record, with the receipt."""
         done = Delivered(name=self.name, evidence=self._evidence, checked=CheckedWhen.BEFORE_COMMIT)
-        sent = (self._content.length,) if self._content.length else ()
+        now = (self._content.length,) if self._content.length else ()
+        sent = (*self.delivery.sent_in_attempts, *now)[-ATTEMPTS_KEPT:]
         receipt = await make_receipt(self.delivery, self._objects, self._source, done, sent_in_attempts=sent)
         said = {"receipt": receipt, "sent_bytes": self._content.length, "checked_bytes": 0, "rate": self._rate}
         return {**said, "error": None, "leftovers": (), "sent_in_attempts": receipt.sent_in_attempts}

@@ -5,11 +5,13 @@ attempt goes on with it. Once a commit was begun, nothing is written to the stag
 """
 
 import time
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
 from gridhaul.transfer.errors import (
     GridhaulError,
+    LeaseLost,
     NotFound,
     ObjectExists,
     OutcomeUnknown,
@@ -21,7 +23,7 @@ from gridhaul.transfer.model import CheckedObject, CheckedWhen, Evidence, IfExis
 from gridhaul.transfer.naming import temporary_name
 from gridhaul.transfer.ports.targets import Staging
 from gridhaul.transfer.states import DeliveryState
-from tasks.delivering.final_name import is_from, mark_of
+from tasks.delivering.final_name import carries_mark, mark_of
 from tasks.delivering.receipt import Delivered
 from tasks.delivering.sending import Sending, aligned
 
@@ -36,6 +38,7 @@ class StagedSending:
         self._sending = sending
         self._target = target
         self._noted_at = 0.0  # when the record got the stage last, by the monotonic clock
+        self._unnoted: Stage | None = None  # what the target has confirmed since
 
     async def run(self, name: str) -> Delivered:
         """Deliver the object under the final name."""
@@ -43,32 +46,29 @@ class StagedSending:
         evidence = await self._checked(stage)
         await self._commit(stage, evidence)
         if evidence is None:
-            return await self._checked_under_final_name(stage)
-        try:
-            await self._sending.sent.confirm(
-                name, checked=self._sending.delivery.checked, replaced=self._sending.replaces
-            )
-        except (TargetUnavailable, OutcomeUnknown):
-            self._sending.doubt_facts()
-            raise
+            return await self._checked_under_final_name(name, sent_at_once=stage.generation == self._fence)
+        await self._confirm(stage)
         return Delivered(name=name, evidence=evidence, checked=CheckedWhen.BEFORE_COMMIT)
 
-    async def committed_before(self) -> Delivered | None:
-        """Return the object that an earlier attempt has committed; None if it has not.
+    async def committed_before(self, name: str) -> Delivered | None:
+        """Return the object that an earlier attempt has committed to the name; None if it has not.
 
         The object carries the mark of its multipart upload, so it need not be told apart by its bytes.
         """
-        stage, checked = self._sending.delivery.stage, self._sending.delivery.checked
-        if (
-            stage is None
-            or stage.upload_id is None
-            or not stage.committing
-            or not await is_from(stage, self._sending.target)
-        ):
+        delivery = self._sending.delivery
+        stage, checked = delivery.stage, delivery.checked
+        was_committing = stage is not None and stage.upload_id is not None and stage.committing
+        if name != delivery.final_name or not (delivery.final_touched or was_committing):
             return None
-        if checked is not None:
-            return Delivered(name=stage.final_name, evidence=checked.evidence, checked=CheckedWhen.BEFORE_COMMIT)
-        return await self._checked_under_final_name(stage)
+        if not await carries_mark(delivery, self._sending.target, name):
+            return None
+        if checked is not None and stage is not None and checked.temporary_name == stage.name:
+            return Delivered(name=name, evidence=checked.evidence, checked=CheckedWhen.BEFORE_COMMIT)
+        return await self._checked_under_final_name(name, sent_at_once=False)
+
+    @property
+    def _fence(self) -> int:
+        return self._sending.delivery.fence
 
     async def _continued(self, name: str) -> Stage | None:
         """Return the stage of an earlier attempt with what it holds; None, and no stage, if it cannot be used."""
@@ -93,7 +93,12 @@ class StagedSending:
         self._sending.tenure.check()
         stage = await self._target.begin(planned)
         if stage != planned:
-            await self._sending.note(stage=stage)
+            try:
+                await self._sending.note(stage=stage)
+            except (GridhaulError, LeaseLost):  # no record tells the upload's id
+                with suppress(GridhaulError):
+                    await self._target.abandon(stage)
+                raise
         return stage
 
     async def _written(self, stage: Stage) -> Stage:
@@ -111,13 +116,18 @@ class StagedSending:
             )
         except NotFound as gone:
             raise TargetInconsistent("What was written at the target is gone; it is sent anew.") from gone
+        except GridhaulError:
+            if self._unnoted is not None:
+                with suppress(GridhaulError):
+                    await sending.note(stage=self._unnoted)
+            raise
 
     async def _confirmed(self, stage: Stage) -> None:
         """Note what the target has confirmed: a long list of parts four times a second, else each time."""
-        now = time.monotonic()
+        now, self._unnoted = time.monotonic(), stage
         if len(stage.parts) <= NOTED_EACH_TIME or now - self._noted_at >= NOTE_SECONDS:
-            self._noted_at = now
             await self._sending.note(stage=stage)
+            self._noted_at, self._unnoted = now, None
 
     async def _checked(self, stage: Stage) -> Evidence | None:
         """Return how the stage's bytes are known to be right; None if only the committed object can be read."""
@@ -125,16 +135,22 @@ class StagedSending:
             return proof
         if stage.upload_id is not None:
             return None
+        is_ours_alone = stage.generation == self._fence
         try:
-            return await self._sending.sent.check(stage.name)
+            evidence = await self._sending.sent.check(stage.name)
         except TargetMismatch:
-            if stage.generation == self._sending.delivery.fence:
+            if is_ours_alone:
                 raise
             await self._sending.abandon_stage()
             raise TargetInconsistent("What an earlier attempt had written is damaged; it is sent anew.") from None
+        if evidence is Evidence.SIZE and not is_ours_alone:  # nobody has acknowledged the bytes, and nobody reads them
+            await self._sending.abandon_stage()
+            raise TargetInconsistent("What an earlier attempt had written cannot be checked; it is sent anew.")
+        return evidence
 
     async def _commit(self, stage: Stage, evidence: Evidence | None) -> None:
         sending = self._sending
+        await sending.require_possible()
         checked = await self._known_again(stage, evidence)
         changes: dict[str, Any] = {"stage": replace(stage, committing=True), "checked": checked}
         if evidence is None:  # the object may be found wrong under its final name
@@ -158,14 +174,29 @@ class StagedSending:
             return CheckedObject(temporary_name=stage.name, tag=mark_of(stage), evidence=evidence)
         return await self._sending.sent.tagged(stage.name, evidence)
 
-    async def _checked_under_final_name(self, stage: Stage) -> Delivered:
-        """Check the committed object. A wrong one is removed only while it is known to be this delivery's."""
-        name = stage.final_name
+    async def _confirm(self, stage: Stage) -> None:
+        """Look whether the checked object has its final name."""
+        sending = self._sending
         try:
-            evidence = await self._sending.sent.check(name)
+            await sending.sent.confirm(stage.final_name, checked=sending.delivery.checked, replaced=sending.replaces)
+        except OutcomeUnknown:
+            if stage.upload_id is None:  # the end of an upload needs no look: it was answered under its own id
+                sending.doubt_facts()
+                raise
+        except TargetUnavailable:
+            sending.doubt_facts()
+            raise
+
+    async def _checked_under_final_name(self, name: str, *, sent_at_once: bool) -> Delivered:
+        """Check the committed object. A wrong one is removed only while it carries the delivery's mark."""
+        sending = self._sending
+        try:
+            evidence = await sending.sent.check(name)
         except OutcomeUnknown:
             return Delivered(name=name, evidence=Evidence.ACKNOWLEDGED, checked=CheckedWhen.NEVER)
-        except GridhaulError:
-            await self._sending.take_back(name, lambda _: is_from(stage, self._sending.target))
+        except GridhaulError as error:
+            await sending.take_back(name, lambda _: carries_mark(sending.delivery, sending.target, name))
+            if isinstance(error, TargetMismatch) and not sent_at_once:
+                raise TargetInconsistent("What an earlier attempt had sent is damaged; it is sent anew.") from None
             raise
         return Delivered(name=name, evidence=evidence, checked=CheckedWhen.AFTER_COMMIT)

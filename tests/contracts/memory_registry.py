@@ -501,10 +501,8 @@ class MemoryDeliveries(MemoryRecords[Delivery, DeliveryState]):
             assert record.object_error is not None
             former = FormerReceipt(receipt=record.receipt, ended_at=record.ended_at, object_error=record.object_error)
             history = (*record.former_receipts, former)[-FORMER_RECEIPTS_KEPT:]
-            forgotten: dict[str, Any] = dict.fromkeys(
-                ("receipt", "object_error", "final_name", "checked", "replaced", "stage")
-            )
-            forgotten |= {"sent_bytes": 0, "sent_bytes_most": 0, "final_touched": False}
+            forgotten: dict[str, Any] = dict.fromkeys(("receipt", "object_error", "final_name", "checked", "replaced"))
+            forgotten |= {"sent_bytes": 0, "sent_bytes_most": 0, "sent_in_attempts": (), "final_touched": False}
             record = replace(record, former_receipts=history, **forgotten)
         queue, row.queue_before = row.queue_before or record.queue, None
         row.record = replace(record, ended_at=None, cleaning_error=None, queue=queue)

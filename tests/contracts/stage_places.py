@@ -52,7 +52,7 @@ class StagePlaces:
         """Return a maker of targets that write to one new folder of a place of the kind. Each is like a new process."""
         number = next(self._numbers)
         if kind in S3:
-            known = self._known(kind)
+            known = self.known(kind)
             return lambda: known.target(prefix=f"suite{number}/")
         if kind in SFTP:
             section = self._sftp_place(kind).inner().section()
@@ -92,7 +92,8 @@ class StagePlaces:
         folder.mkdir(exist_ok=True)
         return folder
 
-    def _known(self, kind: str) -> Known:
+    def known(self, kind: str) -> Known:
+        """Return the S3 server of the kind."""
         if kind not in self._s3:
             folder = self._top / kind.replace(" ", "-")
             folder.mkdir()

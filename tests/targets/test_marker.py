@@ -230,6 +230,29 @@ async def test_facts_without_a_usable_marker_ask_for_a_probe(target: DirectoryTa
     assert not target.rely_on(facts)
 
 
+@pytest.mark.parametrize("facts", [{}, {"marker": "x"}, {"marker": "0" * 32}, {"marker": "0" * 32, "atomic": False}])
+async def test_delivery_goes_on_with_the_facts_that_it_began_with(
+    root: Path, target: DirectoryTarget, facts: Facts
+) -> None:
+    await put(target, PART)
+    abilities = target.abilities
+    assert not target.rely_on(facts)
+    assert target.abilities == abilities
+    await target.commit(staged(PART, "run.bin"))
+    assert (root / "run.bin").read_bytes() == b"data"
+    swap(root)
+    with pytest.raises(TargetUnavailable, match="Is its disk mounted"):
+        await put(target, PART)
+
+
+async def test_marker_of_facts_from_before_abilities_is_asked_for(root: Path) -> None:
+    target = DirectoryTarget(name="here", path=root)
+    assert not target.rely_on({"marker": "0" * 32})
+    with pytest.raises(TargetUnavailable, match="Is its disk mounted"):
+        await target.probe(SCRATCH, may_write)
+    assert objects_in(root) == []
+
+
 async def test_marker_that_is_written_in_part_is_not_published(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write = os.write
     monkeypatch.setattr(os, "write", lambda descriptor, data: write(descriptor, data[:10]))

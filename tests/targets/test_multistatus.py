@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from gridhaul.targets.webdav.multistatus import paths
+from gridhaul.targets.webdav.multistatus import entries, entry, paths
 from gridhaul.transfer.errors import TargetRefused
 
 ANSWER = b"""<?xml version="1.0"?><D:multistatus xmlns:D="DAV:">
@@ -33,3 +33,17 @@ async def test_addresses_are_decoded_however_they_arrive(size: int) -> None:
 async def test_what_is_no_multistatus_is_refused(data: bytes) -> None:
     with pytest.raises(TargetRefused):
         _ = [path async for path in paths(parts_of(data, 1000))]
+
+
+async def test_document_that_declares_its_type_is_refused() -> None:
+    """A document type declares entities, which can make a short document a long one."""
+    answer = ANSWER.replace(b"<D:response>", b"<D:response><D:status>HTTP/1.1 404 Not Found</D:status>")
+    typed = answer.replace(b"?>", b"?><!DOCTYPE D:multistatus>", 1)
+    assert entry(answer) is None
+    assert not await entries(parts_of(answer, 1000))
+    with pytest.raises(TargetRefused):
+        entry(typed)
+    with pytest.raises(TargetRefused):
+        await entries(parts_of(typed, 1000))
+    with pytest.raises(TargetRefused):
+        _ = [path async for path in paths(parts_of(typed, 1000))]

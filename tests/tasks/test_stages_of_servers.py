@@ -17,8 +17,8 @@ from tests.targets.peers import SomeBlocks, untold
 from tests.tasks.delivery_bench import NAME, OLD, Bench, code_of
 from tests.tasks.worker_parts import only
 
-DATA = some_bytes(100 * MIB + 7)
-BREAKS_AT = 90  # blocks
+DATA = some_bytes(100 * MIB + 7)  # of S3: more than what is in flight
+SHORTER = DATA[: 50 * MIB + 7]
 IN_FLIGHT_BYTES = 64 * MIB + 16 * MIB  # of S3: parts that are sent and not confirmed
 TOLD_DIGEST = ("rclone-etag",)
 
@@ -42,8 +42,12 @@ async def target(kind: str, running: StagePlaces, bench: Bench) -> AsyncIterator
         yield found
 
 
-def breaking(monkeypatch: pytest.MonkeyPatch, target: StagingTarget) -> None:
-    """Let the first attempt to write break off after some blocks."""
+def data_for(kind: str) -> bytes:
+    return DATA if kind in S3 else SHORTER
+
+
+def breaking(monkeypatch: pytest.MonkeyPatch, target: StagingTarget, *, at: int) -> None:
+    """Let the first attempt to write break off after so many bytes."""
     write, attempts = target.write, list[Stage]()
 
     async def broken(stage: Stage, blocks: Blocks, *, leaving: Leaving, **more: Any) -> Stage:
@@ -53,8 +57,8 @@ def breaking(monkeypatch: pytest.MonkeyPatch, target: StagingTarget) -> None:
         def count(length: int) -> None:
             nonlocal left
             leaving(length)
-            left += 1 if length else 0
-            if left > BREAKS_AT and len(attempts) == 1:
+            left += length
+            if left > at and len(attempts) == 1:
                 raise TargetUnavailable("The line broke.")
 
         return await write(stage, blocks, leaving=count, **more)
@@ -87,16 +91,18 @@ async def test_interrupted_delivery_goes_on_or_begins_anew_and_its_receipt_says_
     kind: str, bench: Bench, target: StagingTarget, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     target.allow_overwrite_race = True
-    breaking(monkeypatch, target)
-    waiting = await bench.deliver(DATA, "disk")
+    data = data_for(kind)
+    breaks_at = len(data) - 10 * MIB
+    breaking(monkeypatch, target, at=breaks_at)
+    waiting = await bench.deliver(data, "disk")
     assert (waiting.state, code_of(waiting)) == (DeliveryState.QUEUED, "target_unavailable")
     delivered = await bench.attempt(waiting, attempts=2)  # a server may hold the stage until it sees the line broken
     assert delivered.receipt is not None, delivered.error
     require_receipt(kind, target, delivered.receipt)
-    assert await holds(target, DATA, delivered)
+    assert await holds(target, data, delivered)
     last = delivered.receipt.sent_in_attempts[-1]
-    most = IN_FLIGHT_BYTES if kind in S3 else 20 * MIB
-    assert last <= len(DATA) - BREAKS_AT * MIB + most if target.abilities.resumable else last == len(DATA)
+    most = IN_FLIGHT_BYTES if kind in S3 else 34 * MIB
+    assert last <= len(data) - breaks_at + most if target.abilities.resumable else last == len(data)
     bench.row.next_attempt_at = 0.0 if delivered.leftovers else None
     cleaned = await bench.clean(delivered)
     assert (cleaned.leftovers, cleaned.stage) == ((), None)
@@ -140,11 +146,12 @@ async def test_other_object_that_has_the_name_is_left_alone(kind: str, bench: Be
 
 
 async def test_cancelled_delivery_leaves_nothing(
-    bench: Bench, target: StagingTarget, monkeypatch: pytest.MonkeyPatch
+    kind: str, bench: Bench, target: StagingTarget, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     target.allow_overwrite_race = True
-    breaking(monkeypatch, target)
-    waiting = await bench.deliver(DATA, "disk")
+    data = data_for(kind)
+    breaking(monkeypatch, target, at=len(data) - 10 * MIB)
+    waiting = await bench.deliver(data, "disk")
     cancelled = await bench.deliveries.move(waiting.id, DELIVERY_MOVES[Action.CANCEL])
     assert cancelled is not None
 
@@ -154,7 +161,7 @@ async def test_cancelled_delivery_leaves_nothing(
         return (now.stage, now.leftovers, now.cleaning_error) == (None, (), None)
 
     await eventually(cleaned)
-    assert await target.find(NAME, length=len(DATA)) is None
+    assert await target.find(NAME, length=len(data)) is None
 
 
 async def _unnoted(_: Stage) -> None: ...

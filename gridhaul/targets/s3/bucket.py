@@ -1,5 +1,6 @@
 """The requests to one bucket that deliveries need. A method that returns no `Answer` raises what `error_of` tells."""
 
+import asyncio
 import base64
 import http
 from collections.abc import AsyncGenerator, Mapping, Sequence
@@ -8,13 +9,16 @@ from urllib.parse import quote, unquote_plus, urlencode
 from xml.etree.ElementTree import Element
 
 from gridhaul.outgoing.sending import Body
-from gridhaul.targets.http_session import WRITE_ONLY, Answer, HttpSession
+from gridhaul.targets.http_session import FOUND, WRITE_ONLY, Answer, HttpSession
 from gridhaul.targets.s3.documents import (
     ListedPart,
     PartTag,
     children,
     completion,
+    composite_in,
     document,
+    etag_in,
+    following_part_marker,
     is_truncated,
     listed_parts,
     text,
@@ -23,13 +27,14 @@ from gridhaul.targets.s3.errors import code_of, error_of
 from gridhaul.targets.s3.keys import key_of
 from gridhaul.targets.s3.parts import Part, digest_of
 from gridhaul.targets.s3.signing import PAYLOAD
-from gridhaul.transfer.errors import ObjectExists, TargetInconsistent
+from gridhaul.transfer.errors import ObjectExists, TargetInconsistent, TargetUnavailable
 from gridhaul.transfer.ports.targets import Leaving
 
 STAGE_FIELD = "x-amz-meta-gridhaul-stage"  # the object's metadata that name the stage
 SHA256_FIELD = "x-amz-checksum-sha256"
 PAGE_MOST_BYTES = 8 << 20  # of a listing: 1,000 keys of 1,024 bytes, percent-encoded, and what stands around them
 REMOVED = frozenset({http.HTTPStatus.OK, http.HTTPStatus.NO_CONTENT, http.HTTPStatus.NOT_FOUND})
+COMPLETE_SECONDS = 900.0  # most that a completion is waited for, with all white space that keeps its connection alive
 FIRST_ONLY = {"If-None-Match": "*"}
 
 
@@ -65,6 +70,14 @@ class Bucket:
 
     async def head(self, name: str) -> Answer:
         return await self._session.head(self.key(name), length=0, headers={})
+
+    async def told_sha256(self, name: str) -> str | None:
+        """Return the composite SHA-256 that the server tells of the object; None if it tells none.
+
+        The server may refuse this question although it answers to `head`: for an encrypted object it needs the key.
+        """
+        answer = await self._session.head(self.key(name), length=0, headers={"x-amz-checksum-mode": "ENABLED"})
+        return composite_in(answer.headers.get(SHA256_FIELD, "")) if answer.status in FOUND else None
 
     async def get(self, name: str) -> Answer:
         """Read an object that is shorter than 64 KiB."""
@@ -106,9 +119,9 @@ class Bucket:
         """Send the part. Raises NotFound if there is no such upload, TargetInconsistent if other bytes arrived."""
         answer = await self.send_part(name, upload_id, part, leaving=leaving)
         _require(answer, http.HTTPStatus.OK)
-        etag = answer.headers.get("ETag", "").strip('"')
+        etag = etag_in(answer.headers.get("ETag", ""))
         if not etag:
-            raise TargetInconsistent("The target took a part without an entity tag.")
+            raise TargetInconsistent("The target took a part without an entity tag, or with one that is none.")
         return PartTag(etag=etag, sha256=None if part.sha256 is None else _base64(part.sha256))
 
     async def parts(self, name: str, upload_id: str) -> dict[int, ListedPart] | None:
@@ -117,9 +130,9 @@ class Bucket:
         Raises NotFound if there is no such upload.
         """
         found: dict[int, ListedPart] = {}
-        marker = ""
-        while True:
-            paging = {"part-number-marker": marker} if marker else {}
+        marker: int | None = 0
+        while marker is not None:
+            paging = {"part-number-marker": str(marker)} if marker else {}
             answer = await self._session.request(
                 "GET", self._url(name, uploadId=upload_id, **paging), most_bytes=PAGE_MOST_BYTES
             )
@@ -127,27 +140,32 @@ class Bucket:
                 return None
             page = _page_of(answer, "ListParts")
             found |= listed_parts(page)
-            following = text(page, "NextPartNumberMarker")
-            if not is_truncated(page) or following in ("", marker):
-                return found
-            marker = following
+            marker = following_part_marker(page, marker)
+        return found
 
     async def complete(
         self, name: str, upload_id: str, parts: Sequence[PartTag], *, length: int, headers: Mapping[str, str]
-    ) -> None:
+    ) -> str | None:
         """Make the object of the parts; it has `length` bytes, of which the server may have to copy each.
 
-        `headers` are none, or FIRST_ONLY. Raises ObjectExists, and NotFound if there is no such upload.
+        `headers` are none, or FIRST_ONLY. Return the composite SHA-256 that the answer names; None if it names none.
+        Raises ObjectExists, and NotFound if there is no such upload.
         """
         content = completion(parts)
         all_headers = {"Content-Type": "application/xml", **headers}
         url = self._url(name, uploadId=upload_id)
-        answer = await self._session.request("POST", url, headers=all_headers, content=content, busy_bytes=length)
+        try:
+            async with asyncio.timeout(COMPLETE_SECONDS):
+                answer = await self._session.request(
+                    "POST", url, headers=all_headers, content=content, busy_bytes=length
+                )
+        except TimeoutError:
+            raise TargetUnavailable("The target did not complete the object in time; it may still do so.") from None
         if answer.status == http.HTTPStatus.PRECONDITION_FAILED:
             raise ObjectExists("The target already holds an object under this name.")
         if answer.status != http.HTTPStatus.OK or code_of(answer):  # an error may come after the status 200
             raise error_of(answer)
-        document(answer.body, "CompleteMultipartUpload")
+        return composite_in(text(document(answer.body, "CompleteMultipartUpload"), "ChecksumSHA256"))
 
     async def abort(self, name: str, upload_id: str) -> bool:
         """End the upload without an object. Return False if there was none."""
@@ -160,34 +178,28 @@ class Bucket:
         """Yield the names of the objects and folders in the folder ("" is the top)."""
         prefix = f"{self._prefix}{folder}/" if folder else self._prefix
         asked = {"list-type": "2", "delimiter": "/", "prefix": prefix, "encoding-type": "url"}
-        token = ""
-        while True:
-            paging = {"continuation-token": token} if token else {}
-            page = await self._page(self._bucket_url(**asked, **paging), "ListBucket")
+        pages = _Pages()
+        while pages.marker is not None:
+            page = await self._page(self._bucket_url(**asked, **pages.marker), "ListBucket")
             decode = unquote_plus if text(page, "EncodingType") == "url" else str
             keys = [text(entry, "Key") for entry in children(page, "Contents")]
             keys += [text(entry, "Prefix") for entry in children(page, "CommonPrefixes")]
             for name in dict.fromkeys(decode(key).removeprefix(prefix).rstrip("/") for key in keys):
                 if name:  # the key of a folder that some programs make is the prefix itself
                     yield name
-            following = text(page, "NextContinuationToken")
-            if not is_truncated(page) or following in ("", token):
-                return
-            token = following
+            pages.follow(page, {"continuation-token": text(page, "NextContinuationToken")})
 
     async def uploads(self, beginning: str) -> list[Upload]:
         """Return the unfinished uploads of objects whose names begin like this."""
         found: list[Upload] = []
         asked = {"uploads": "", "prefix": f"{self._prefix}{beginning}"}
-        markers: dict[str, str] = {}
-        while True:
-            page = await self._page(self._bucket_url(**asked, **markers), "ListMultipartUploads")
+        pages = _Pages()
+        while pages.marker is not None:
+            page = await self._page(self._bucket_url(**asked, **pages.marker), "ListMultipartUploads")
             found += [self._upload(entry) for entry in children(page, "Upload") if _begins(entry, asked["prefix"])]
             key, upload_id = text(page, "NextKeyMarker"), text(page, "NextUploadIdMarker")
-            following = {"key-marker": key, "upload-id-marker": upload_id}
-            if not is_truncated(page) or not key or following == markers:
-                return found
-            markers = following
+            pages.follow(page, {"key-marker": key, "upload-id-marker": upload_id})
+        return found
 
     def _upload(self, entry: Element) -> Upload:
         name = text(entry, "Key").removeprefix(self._prefix)
@@ -201,6 +213,25 @@ class Bucket:
 
     def _bucket_url(self, **query: str) -> str:
         return _with_query(self._session.folder_url(""), query)
+
+
+class _Pages:
+    """The way through a listing in pages, which ends: no page is asked for twice."""
+
+    def __init__(self) -> None:
+        self.marker: dict[str, str] | None = {}  # of the next page; None: there is none
+        self._seen: set[tuple[str, ...]] = set()
+
+    def follow(self, page: Element, marker: dict[str, str]) -> None:
+        """Go on after the page. Raises TargetInconsistent if it does not tell where the next page begins."""
+        if not is_truncated(page):
+            self.marker = None
+            return
+        place = tuple(marker.values())
+        if not place[0] or place in self._seen:
+            raise TargetInconsistent("The target's listing does not tell where its next page begins.")
+        self._seen.add(place)
+        self.marker = marker
 
 
 def _begins(upload: Element, prefix: str) -> bool:

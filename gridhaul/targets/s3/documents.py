@@ -1,20 +1,30 @@
 """The XML documents of S3: answers are read whatever their namespace, the list of parts is written."""
 
+import base64
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from xml.etree import ElementTree as ET
 
+from gridhaul.targets.xml_trees import tree_parser
 from gridhaul.transfer.decimals import decimal_number
+from gridhaul.transfer.digest import content_sha256
 from gridhaul.transfer.errors import TargetInconsistent
 
-UNREADABLE = (ET.ParseError, ValueError, LookupError)  # of XML, and of an unknown encoding
+UNREADABLE = (ET.ParseError, ValueError, LookupError)  # of XML, of a document type, and of an unknown encoding
 ERROR = "Error"
+PART_NUMBER_MOST = 10_000
+_ETAG = re.compile(r"[\x21\x23-\x7e]{1,256}")  # without quotes: RFC 9110, 8.8.3
+_COMPOSITE = re.compile(r"[A-Za-z0-9+/]{43}=-[0-9]{1,5}")
 
 
 def parsed(body: bytes) -> ET.Element | None:
-    """Return the document's root; None if the body is no XML. White space may stand before the document."""
+    """Return the document's root; None if the body is no XML, or declares a document type.
+
+    White space may stand before the document.
+    """
     try:
-        return ET.fromstring(body.lstrip())  # noqa: S314 - the body is bounded, and expat bounds entities
+        return ET.fromstring(body.lstrip(), tree_parser())  # noqa: S314 - the body is bounded, and has no entities
     except UNREADABLE:
         return None
 
@@ -49,6 +59,12 @@ def is_truncated(listing: ET.Element) -> bool:
     return text(listing, "IsTruncated").lower() == "true"
 
 
+def etag_in(written: str) -> str:
+    """Return the entity tag without quotes and `W/`; "" if it is none."""
+    etag = written.strip().removeprefix("W/").strip('"')
+    return etag if _ETAG.fullmatch(etag) else ""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ListedPart:
     """A part that the server says it holds."""
@@ -58,14 +74,34 @@ class ListedPart:
 
 
 def listed_parts(listing: ET.Element) -> dict[int, ListedPart]:
-    """Return the parts on a page of ListParts by number."""
+    """Return the parts on a page of ListParts by number. Raises TargetInconsistent for a number above 10,000."""
     found = {}
     for part in children(listing, "Part"):
         number = decimal_number(text(part, "PartNumber"))
         if number is not None:
-            etag = text(part, "ETag").strip('"')
-            found[number] = ListedPart(etag=etag, length=decimal_number(text(part, "Size")))
+            found[_possible(number)] = ListedPart(
+                etag=etag_in(text(part, "ETag")), length=decimal_number(text(part, "Size"))
+            )
     return found
+
+
+def following_part_marker(listing: ET.Element, marker: int) -> int | None:
+    """Return the marker of the page after this one, which was asked for with `marker`; None after the last page.
+
+    Raises TargetInconsistent unless it grows: the listing would never end.
+    """
+    if not is_truncated(listing):
+        return None
+    following = decimal_number(text(listing, "NextPartNumberMarker"))
+    if following is None or following <= marker:
+        raise TargetInconsistent("The target's listing of parts does not tell where its next page begins.")
+    return _possible(following)
+
+
+def _possible(part_number: int) -> int:
+    if part_number > PART_NUMBER_MOST:
+        raise TargetInconsistent(f"The target lists a part with a number above {PART_NUMBER_MOST}.")
+    return part_number
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -83,6 +119,23 @@ class PartTag:
         """Return the tag that `str` has written."""
         etag, _, sha256 = written.partition(" ")
         return cls(etag=etag, sha256=sha256 or None)
+
+
+def composite_sha256(parts: Sequence[PartTag]) -> str | None:
+    """Return the checksum that S3 gives an object of these parts; None if one of them has no SHA-256.
+
+    It is the SHA-256 of the parts' digests, one after another, in Base64, with `-` and the number of parts behind it.
+    """
+    digests = [base64.b64decode(part.sha256) for part in parts if part.sha256 is not None]
+    if not parts or len(digests) < len(parts):
+        return None
+    of_digests = bytes.fromhex(content_sha256(b"".join(digests)))
+    return f"{base64.b64encode(of_digests).decode()}-{len(parts)}"
+
+
+def composite_in(written: str) -> str | None:
+    """Return the checksum if it is composite, else None: moto tells it without the number of parts."""
+    return written if _COMPOSITE.fullmatch(written) else None
 
 
 def completion(parts: Sequence[PartTag]) -> bytes:

@@ -27,10 +27,11 @@ PASSING = frozenset(
 )
 CREDENTIALS = frozenset(
     {
-        *("AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken"),
-        *("TokenRefreshRequired", "AccountProblem", "AllAccessDisabled", "NotSignedUp", "Unauthorized"),
+        *("AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken", "AccountProblem"),
+        *("AllAccessDisabled", "NotSignedUp", "Unauthorized"),
     }
 )
+EXPIRED = frozenset({"ExpiredToken", "TokenRefreshRequired"})
 ELSEWHERE = frozenset(
     {
         *("AuthorizationHeaderMalformed", "PermanentRedirect", "Redirect", "TemporaryRedirect", "IncorrectEndpoint"),
@@ -40,6 +41,7 @@ ELSEWHERE = frozenset(
 MOVED = frozenset({http.HTTPStatus.MOVED_PERMANENTLY, http.HTTPStatus.TEMPORARY_REDIRECT})
 REGION = "x-amz-bucket-region"  # the header that names the bucket's region
 DAMAGED = frozenset({"BadDigest", "XAmzContentChecksumMismatch", "XAmzContentSHA256Mismatch"})
+PARTS_CHANGED = frozenset({"InvalidPart", "InvalidPartOrder"})
 
 
 def code_of(answer: Answer) -> str:
@@ -64,6 +66,13 @@ def error_of(answer: Answer) -> GridhaulError:
         return TargetUnavailable(f"The target cannot do this now ({code}).", retry_after_seconds=wait)
     if code in DAMAGED:
         return TargetInconsistent(f"The target received other bytes than were sent ({code}).")
+    if code in PARTS_CHANGED:
+        return TargetInconsistent(f"The target does not hold the parts as it has confirmed them ({code}).")
+    if code in EXPIRED:
+        return TargetUnavailable(
+            f"The session_token of the target has expired ({code}); replace access_key_id, secret_access_key and "
+            "session_token, and start the workers again."
+        )
     return _refusal(answer, code) or (_late(code) if answer.status == http.HTTPStatus.OK else unknown)
 
 

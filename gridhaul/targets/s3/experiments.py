@@ -6,8 +6,8 @@ from dataclasses import replace
 from typing import Any
 
 from gridhaul.targets.http_session import FOUND
-from gridhaul.targets.s3.bucket import FIRST_ONLY, Bucket
-from gridhaul.targets.s3.documents import ListedPart, PartTag
+from gridhaul.targets.s3.bucket import FIRST_ONLY, STAGE_FIELD, Bucket
+from gridhaul.targets.s3.documents import ListedPart, PartTag, composite_sha256
 from gridhaul.targets.s3.errors import code_of, error_of
 from gridhaul.targets.s3.parts import Part, digest_of, small_part
 from gridhaul.targets.s3.scratch import Scratch
@@ -26,6 +26,7 @@ class Experiments:
         self._bucket = bucket
         self._names = names
         self._sha256 = False  # True: parts are sent with their SHA-256, because the server refused a wrong one
+        self._completed: str | None = None  # the composite SHA-256 in the answer to the last completion that counts
 
     async def run(self) -> dict[str, Any]:
         """Return what was seen: abilities and `S3Facts` together."""
@@ -36,10 +37,10 @@ class Experiments:
             **seen,
             "digest": "sha-256" if self._sha256 else None,
             "exclusive": seen["exclusive"] and await self._keeps_the_first(),
-            "refuses_wrong_md5": await self._refuses(replace(_truth(), md5=digest_of("md5", OTHER))),
             "keeps_names": await self._keeps_names(),
             "takes_below_object": takes_below_object,
-            # rclone, which fails at the first of the two, can no longer remove the objects once the second has failed.
+            # rclone takes no object below another one. It is not asked for one above another one, either: once that has
+            # failed, rclone can no longer remove the probe's objects.
             "takes_above_object": takes_below_object and await self._takes_above_object(),
             "lists": (await self._bucket.explain()).status == http.HTTPStatus.OK,
         }
@@ -77,7 +78,13 @@ class Experiments:
             "etag_is_md5": tag.etag.lower() == digest_of("md5", CONTENT).hex(),
         }
         takes_condition = await self._takes_condition(upload_id, tag)
-        return {**seen, "exclusive": takes_condition, "readable": await self._is_readable()}
+        await self._require_mark()
+        return {
+            **seen,
+            "exclusive": takes_condition,
+            "readable": await self._is_readable(),
+            "tells_sha256": await self._tells_sha256(tag),
+        }
 
     async def _held(self, name: str, upload_id: str) -> ListedPart | None:
         """Return the first part as the server lists it; None if it does not list parts for these credentials."""
@@ -89,14 +96,32 @@ class Experiments:
     async def _takes_condition(self, upload_id: str, tag: PartTag) -> bool:
         """Complete the upload, and return whether the server takes the condition that the name is free."""
         try:
-            await self._complete(self._names.delivered, upload_id, tag, first_only=True)
+            self._completed = await self._complete(self._names.delivered, upload_id, tag, first_only=True)
         except (ObjectExists, TargetRefused):
             await self._bucket.abort(self._names.delivered, upload_id)
         else:
             return True
         upload_id, tag = await self._upload(self._names.delivered, CONTENT)
-        await self._complete(self._names.delivered, upload_id, tag, first_only=False)
+        self._completed = await self._complete(self._names.delivered, upload_id, tag, first_only=False)
         return False
+
+    async def _require_mark(self) -> None:
+        """Raise TargetRefused if the object has lost its mark."""
+        answer = await self._bucket.head(self._names.delivered)
+        if answer.status not in FOUND | MISSING:
+            raise error_of(answer)
+        if answer.status in FOUND and answer.headers.get(STAGE_FIELD) != self._names.beginning:
+            raise TargetRefused(
+                f"The target does not give back the metadata {STAGE_FIELD} of an object, by which Gridhaul knows its "
+                "own objects again; let its server keep the metadata of objects."
+            )
+
+    async def _tells_sha256(self, tag: PartTag) -> bool:
+        """Return whether the server tells the right composite SHA-256 of the object that was made of the part."""
+        expected = composite_sha256([tag])
+        return expected is not None and expected == (
+            self._completed or await self._bucket.told_sha256(self._names.delivered)
+        )
 
     async def _is_readable(self) -> bool:
         """Return whether the credentials may read. Raises TargetRefused if other bytes come back."""
@@ -110,13 +135,17 @@ class Experiments:
         return True
 
     async def _keeps_the_first(self) -> bool:
-        """Return whether the server refuses to complete an upload where an object has the name."""
+        """Return whether the server refuses to complete an upload where an object has the name, and keeps that object.
+
+        Credentials that may not read see only the refusal.
+        """
         upload_id, tag = await self._upload(self._names.delivered, OTHER)
         try:
             await self._complete(self._names.delivered, upload_id, tag, first_only=True)
         except ObjectExists:
             await self._bucket.abort(self._names.delivered, upload_id)
-            return True
+            answer = await self._bucket.get(self._names.delivered)
+            return answer.status == http.HTTPStatus.FORBIDDEN or answer.body == CONTENT
         return False
 
     async def _keeps_names(self) -> bool:
@@ -158,9 +187,9 @@ class Experiments:
         part = small_part(content, sha256=self._sha256)
         return upload_id, await self._bucket.put_part(name, upload_id, part, leaving=_untold)
 
-    async def _complete(self, name: str, upload_id: str, tag: PartTag, *, first_only: bool) -> None:
+    async def _complete(self, name: str, upload_id: str, tag: PartTag, *, first_only: bool) -> str | None:
         headers = FIRST_ONLY if first_only else {}
-        await self._bucket.complete(name, upload_id, [tag], length=len(CONTENT), headers=headers)
+        return await self._bucket.complete(name, upload_id, [tag], length=len(CONTENT), headers=headers)
 
     async def _sees(self, name: str) -> bool:
         return await self._head(name) in FOUND

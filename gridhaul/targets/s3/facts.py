@@ -11,14 +11,13 @@ class S3Facts(BaseModel):
     model_config = ConfigDict(strict=True, frozen=True)
 
     etag_is_md5: bool = False  # the entity tag of a part is the MD5 of its bytes
-    refuses_wrong_md5: bool = False  # the server compares Content-MD5 with the bytes of a part
+    tells_sha256: bool = False  # the server tells the composite SHA-256 of an object in parts, and it was right
     keeps_names: bool = True  # the server keeps every character of a name
     takes_below_object: bool = True  # an object `a/b` can be written where an object `a` is
     takes_above_object: bool = True  # an object `a` can be written where an object `a/b` is
     tells_missing: bool = True  # the credentials may know that there is no object under a name
     readable: bool = True  # the credentials may read objects
     lists: bool = True  # the credentials may list objects
-    clock_offset_seconds: float = 0.0  # what had to be added to our clock; 0: the server accepts our time
 
 
 def facts_in(facts: Facts) -> S3Facts | None:

@@ -4,7 +4,7 @@ So nothing of the environment, of `~/.aws` or of a metadata service is read.
 """
 
 import http
-from collections.abc import Callable, Generator
+from collections.abc import AsyncIterator, Callable, Generator
 from datetime import UTC, datetime, timedelta
 
 import httpx2
@@ -29,9 +29,11 @@ def now() -> datetime:
 
 
 class S3Auth(httpx2.Auth):
-    """Signs each request right before it leaves, by the server's clock once the server has refused ours.
+    """Signs each request right before it leaves.
 
-    A request whose body is sent by a thread cannot be repeated here; then the next request has the right time.
+    If the server refuses a request and its clock differs from this machine's, later requests are signed with the
+    server's time. The refused request is repeated once, unless a thread sends its body, which cannot be sent again
+    here.
     """
 
     def __init__(
@@ -48,35 +50,59 @@ class S3Auth(httpx2.Auth):
         self.clock_offset = timedelta(0)  # what is added to our clock
 
     def auth_flow(self, request: httpx2.Request) -> Generator[httpx2.Request, httpx2.Response, None]:
-        self._sign(request)
+        signed_with = self._sign(request)
         response = yield request
-        if self._learns_time(response) and isinstance(request.stream, httpx2.ByteStream):
-            self._sign(request)
-            yield request
+        learned = self._offset_in(response, signed_with=signed_with)
+        if learned is None:
+            return
+        previous, self.clock_offset = self.clock_offset, learned
+        if not isinstance(request.stream, httpx2.ByteStream):
+            return
+        response.stream = _Unread(response.stream)
+        self._sign(request)
+        again = yield request
+        if again.status_code in SKEWED and self.clock_offset == learned:  # the time was not the reason
+            self.clock_offset = previous
 
-    def _sign(self, request: httpx2.Request) -> None:
+    def _sign(self, request: httpx2.Request) -> timedelta:
+        """Sign the request, and return what was added to our clock."""
+        offset = self.clock_offset
         headers = {name: value for name, value in request.headers.items() if _is_signed(name)}
         # The path as it leaves: an empty one leaves as `/`.
         url = f"{request.url.scheme}://{request.headers['Host']}{request.url.raw_path.decode('ascii')}"
         signed = AWSRequest(request.method, url, headers=headers)
-        signed.context["timestamp"] = (self._clock() + self.clock_offset).strftime(SIGV4_TIMESTAMP)
+        signed.context["timestamp"] = (self._clock() + offset).strftime(SIGV4_TIMESTAMP)
         signed.context[PAYLOAD] = request.headers.get(PAYLOAD) or content_sha256(request.content)
         self._signer.add_auth(signed)
         request.headers.update(dict(signed.headers.items()))
+        return offset
 
-    def _learns_time(self, response: httpx2.Response) -> bool:
-        """Note the server's time if it may be the reason of a refusal. Return whether that changes the signature.
+    def _offset_in(self, response: httpx2.Response, *, signed_with: timedelta) -> timedelta | None:
+        """Return what leads from our clock to the server's, if the time may be the reason of a refusal, else None.
 
         Servers name the reason in different ways: rclone answers as to wrong credentials.
         """
         date = date_of(response.headers)
         if response.status_code not in SKEWED or date is None:
-            return False
+            return None
         offset = date - self._clock()
-        if abs(offset) >= CORRECTED or abs(offset - self.clock_offset) <= TOLERATED:
-            return False
-        self.clock_offset = offset
-        return True
+        return None if abs(offset) >= CORRECTED or abs(offset - signed_with) <= TOLERATED else offset
+
+
+class _Unread(httpx2.AsyncByteStream):
+    """The body of a refusal that is not read, because httpx2 would read all of it before it repeats the request."""
+
+    def __init__(self, stream: httpx2.SyncByteStream | httpx2.AsyncByteStream) -> None:
+        self._stream = stream
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        nothing: tuple[bytes, ...] = ()
+        for part in nothing:
+            yield part
+
+    async def aclose(self) -> None:
+        if isinstance(self._stream, httpx2.AsyncByteStream):
+            await self._stream.aclose()
 
 
 class _Signer(S3SigV4Auth):  # type: ignore[misc]

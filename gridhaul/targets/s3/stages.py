@@ -33,7 +33,8 @@ def with_parts_before_offset(stage: Stage, part_bytes: int) -> Stage:
 def held(stage: Stage, part_bytes: int, listed: Mapping[int, ListedPart]) -> Stage | None:
     """Return the stage up to the first part that is not listed with the length and tag that were confirmed.
 
-    Return None for an empty object whose only part is gone: no bytes follow with which it could be sent again.
+    Return None if no part counts. Only a part tells whether the upload was begun for parts with their SHA-256, and
+    servers refuse an upload whose parts are of the other sort. Without a part, the object can be begun anew instead.
     """
     count = 0
     for number, part in enumerate(stage.parts, 1):
@@ -41,7 +42,7 @@ def held(stage: Stage, part_bytes: int, listed: Mapping[int, ListedPart]) -> Sta
         if listed.get(number) != ListedPart(etag=PartTag.read(part).etag, length=length):
             break
         count = number
-    if not stage.length and not count:
+    if not count:
         return None
     return replace(stage, parts=stage.parts[:count], offset=min(stage.length, count * part_bytes))
 

@@ -36,7 +36,10 @@ class PartWriter:
         self._taking: asyncio.Task[Part] | None = None
 
     async def write(self, confirmed: Confirmed) -> Stage:
-        """Send the missing parts, and return the whole stage. At the end, also by an exception, nothing leaves."""
+        """Send the missing parts, and return the whole stage.
+
+        Once this method has returned or raised an exception, no part is under way any more.
+        """
         try:
             await self._write(confirmed)
         except BaseException as error:

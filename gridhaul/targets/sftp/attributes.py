@@ -6,7 +6,7 @@ from contextlib import suppress
 import asyncssh
 
 from gridhaul.targets.attributes import PERMISSIONS
-from gridhaul.targets.sftp.connection import Session
+from gridhaul.targets.sftp.session import Session
 from gridhaul.transfer.origins import Attributes
 
 SECOND_NS = 10**9
@@ -15,7 +15,11 @@ PRIVATE = 0o600
 
 
 def made_with(attributes: Attributes | None) -> asyncssh.SFTPAttrs:
-    """Return the attributes of a new file. Nobody else may read it before it has the mode of its source."""
+    """Return the attributes that a new file is made with.
+
+    A file that gets the mode of its source is private until then, because the source's mode may exclude readers whom
+    the server's usual mode lets in.
+    """
     if attributes is None or attributes.mode is None:
         return asyncssh.SFTPAttrs()
     return asyncssh.SFTPAttrs(permissions=PRIVATE)

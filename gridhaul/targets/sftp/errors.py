@@ -41,6 +41,11 @@ NOTHING_IN_COMMON = (
     "{server} and Gridhaul know no common algorithm or version of SSH; let the server offer AES-GCM, and check that "
     "the target's port is that of an SSH server."
 )
+BROKE_OFF = "{server} does not answer, or the connection broke off."
+BEHIND_JUMP = (
+    "The target's server cannot be reached from the target's jump host; check the target's host and port, and whether "
+    "the server runs."
+)
 NOT_FORWARDED = (
     "{server} cannot be reached this way; a jump host must be allowed to forward connections to the target's host."
 )
@@ -58,7 +63,7 @@ MEANINGS: Sequence[tuple[Kinds, type[GridhaulError], str]] = (
         "{server} refused the login; check the target's username and its private_key, certificate or password.",
     ),
     (
-        (asyncssh.KeyExchangeFailed, asyncssh.ProtocolNotSupported, asyncssh.ServiceNotAvailable),
+        (asyncssh.KeyExchangeFailed, asyncssh.ProtocolNotSupported),
         TargetRefused,
         NOTHING_IN_COMMON,
     ),
@@ -124,12 +129,17 @@ MEANINGS: Sequence[tuple[Kinds, type[GridhaulError], str]] = (
     (
         ENDED,
         TargetUnavailable,
-        "{server} does not answer, or the connection broke off.",
+        BROKE_OFF,
     ),
     (
         (asyncssh.SFTPError,),
         TargetUnavailable,
         "{server} could not do it; is its disk full? The log of the server tells more.",
+    ),
+    (
+        (asyncssh.ServiceNotAvailable,),  # servers end connections with this reason when they have too many
+        TargetUnavailable,
+        "{server} takes no further connection now; it may have too many.",
     ),
     (
         (asyncssh.ChannelOpenError, asyncssh.ChannelListenError),
@@ -142,7 +152,7 @@ MEANINGS: Sequence[tuple[Kinds, type[GridhaulError], str]] = (
             *(asyncssh.TerminalSizeChanged, GSSError, PacketDecodeError, EOFError, OSError),
         ),
         TargetUnavailable,
-        "{server} does not answer, or the connection broke off.",
+        BROKE_OFF,
     ),
 )
 # What a refusal to open a channel means, by its code. Other codes mean that the server is busy.
@@ -168,3 +178,18 @@ def meaning(error: Exception, server: str = SERVER) -> GridhaulError:
         return TargetRefused(CHANNELS[error.code].format(server=server))
     kind, detail = next((kind, detail) for kinds, kind, detail in MEANINGS if isinstance(error, kinds))
     return kind(detail.format(server=server))
+
+
+def meaning_behind_jump(refusal: asyncssh.ChannelOpenError) -> GridhaulError:
+    """Return the error for a jump host's refusal to lead a connection on to the target's server."""
+    if refusal.code == OPEN_ADMINISTRATIVELY_PROHIBITED:
+        return meaning(refusal)
+    return TargetUnavailable(BEHIND_JUMP)
+
+
+def meaning_of_end(error: Exception) -> GridhaulError:
+    """Return the error for one of the FOREIGN exceptions that has ended a session.
+
+    SFTPBadMessage is no answer about a name then: asyncssh raises it also for what is no message of SFTP.
+    """
+    return meaning(asyncssh.SFTPConnectionLost("") if isinstance(error, asyncssh.SFTPBadMessage) else error)

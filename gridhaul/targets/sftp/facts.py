@@ -22,6 +22,7 @@ class SftpFacts(BaseModel):
     write_bytes: PositiveInt  # the most that the server takes in one request
     read_bytes: PositiveInt  # the most that the server gives in one answer
     writes_inside: bool  # bytes can be written to positions of an object that is there, and the others stay
+    opens_new: bool  # the server refuses to make a file under a name that is taken, if it is asked to (EXCL)
     naming: NameRequest  # the request that gives an object a new name, and refuses a name that is taken
     replacing: ReplaceRequest  # the request that replaces an object in one step; "remove": there is none
     syncs: bool  # the server flushes a file to its disk

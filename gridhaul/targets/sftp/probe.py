@@ -7,7 +7,7 @@ from itertools import chain
 from typing import Any, TypeVar
 
 import asyncssh
-from asyncssh import FXF_CREAT, FXF_READ, FXF_TRUNC, FXF_WRITE
+from asyncssh import FXF_CREAT, FXF_EXCL, FXF_READ, FXF_TRUNC, FXF_WRITE
 
 from gridhaul.targets.oddities import Oddity
 from gridhaul.targets.sftp.command import sha256sum
@@ -75,6 +75,7 @@ class Probe:
             write_bytes=write_bytes,
             read_bytes=read_bytes,
             writes_inside=await self._writes_inside(),
+            opens_new=await self._opens_new(),
             naming=await self._naming(),
             replacing=await self._replacing(),
             syncs=await self._syncs(self._first, FXF_WRITE),
@@ -103,6 +104,18 @@ class Probe:
         await self._put(self._first, CONTENT[:FIRST_PART])
         later = self._write(self._first, CONTENT[LATER_BYTE:], start=LATER_BYTE, flags=FXF_WRITE)
         return await self._does(later) and await self._read(self._first, 2 * len(CONTENT)) == CONTENT
+
+    async def _opens_new(self) -> bool:
+        """Return whether the server makes a file under a free name, but leaves alone what has a taken one."""
+        flags = FXF_WRITE | FXF_CREAT | FXF_EXCL
+        await self._put_two()
+        if await self._does(self._write(self._first, CONTENT, flags=flags)):
+            return False
+        if await self._sizes() != (len(OTHER), len(CONTENT)):
+            return False
+        await self._remote.remove(self._first)
+        made = await self._does(self._write(self._first, CONTENT, flags=flags))
+        return made and await self._size(self._first) == len(CONTENT)
 
     async def _naming(self) -> NameRequest:
         """Return a request that gives a free name, and leaves both objects alone if the name is taken."""

@@ -8,8 +8,8 @@ from contextlib import aclosing
 import asyncssh
 
 from gridhaul.process import threads
-from gridhaul.targets.sftp.connection import Session, discard
 from gridhaul.targets.sftp.errors import mapped_errors
+from gridhaul.targets.sftp.session import Session, discard
 from gridhaul.transfer.digest import ContentDigest
 from gridhaul.transfer.model import Evidence, RemoteObject
 from gridhaul.transfer.ports.targets import Checked

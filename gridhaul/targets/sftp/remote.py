@@ -9,8 +9,9 @@ import asyncssh
 from asyncssh import FILEXFER_TYPE_DIRECTORY, FILEXFER_TYPE_REGULAR, FILEXFER_TYPE_UNKNOWN, FXF_READ
 
 from gridhaul.targets.names import split_name
-from gridhaul.targets.sftp.connection import Connection, Session
+from gridhaul.targets.sftp.connection import Connection
 from gridhaul.targets.sftp.errors import GONE, mapped_errors
+from gridhaul.targets.sftp.session import Session
 from gridhaul.transfer.errors import NotAnObject, TargetRefused, TargetUnavailable
 
 T = TypeVar("T")
@@ -106,7 +107,10 @@ class Remote:
                 session.close_later(opened)
 
     async def names(self, folder: str) -> AsyncGenerator[str]:
-        """Yield the names in the folder, as the server tells them page by page; none if there is no folder."""
+        """Yield the names in the folder, as the server tells them page by page; none if there is no folder.
+
+        Names that are not UTF-8 are left out, because no object of Gridhaul has such a name.
+        """
         path = self.path(folder)
         session = await self.session()
         async with aclosing(cast(AsyncGenerator[asyncssh.SFTPName], session.sftp.scandir(path))) as entries:
@@ -118,8 +122,9 @@ class Remote:
                         return
                 if entry is None:
                     return
-                if entry.filename not in (".", ".."):
-                    yield str(entry.filename)
+                name = str(entry.filename)
+                if name not in (".", "..") and _is_text(name):
+                    yield name
 
     async def _make_folder(self, folder: str) -> None:
         path = self.path(folder)
@@ -142,3 +147,12 @@ class Remote:
             raise TargetRefused(
                 f"The target has a file under {folder!r}, where a folder is needed; choose another name."
             )
+
+
+def _is_text(name: str) -> bool:
+    """Return whether the name was UTF-8 at the server. Other bytes became surrogates when it was decoded."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -1,5 +1,6 @@
 """The section of an SFTP target in `targets.toml`. Nothing of `~/.ssh`, and no agent, takes part."""
 
+import getpass
 import posixpath
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -56,6 +57,7 @@ class Server(BaseModel):
 
     def login(self) -> Login:
         """Read the keys and credentials that the section names. Raises SettingsError, which names the key."""
+        _require_name_of_this_user()
         password = None if self.password is None else secret("password", self.password)
         with _named("username, private_key or certificate"):
             options = login_options(
@@ -141,6 +143,20 @@ class SftpSection(StagedSection, Server):
         host = f"[{self.host}]" if ":" in self.host else self.host
         path = self.path if self.path.startswith("/") else posixpath.normpath(f"/~/{self.path}")
         return f"sftp://{host}:{self.port}{quote(path).rstrip('/')}"
+
+
+def _require_name_of_this_user() -> None:
+    """Raise SettingsError if the system has no name for this process's user.
+
+    asyncssh asks for the name whenever it makes options, although no option of these targets depends on it.
+    """
+    try:
+        getpass.getuser()
+    except (KeyError, OSError):
+        raise SettingsError(
+            "the system has no name for the user of this process, and connections by SSH need one; set LOGNAME to any "
+            "name in the environment of the process"
+        ) from None
 
 
 def _text(key: str, path: Path | None) -> str:

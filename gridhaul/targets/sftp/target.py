@@ -6,13 +6,13 @@ from dataclasses import replace
 from functools import partial
 
 import asyncssh
-from asyncssh import FXF_CREAT, FXF_READ, FXF_WRITE
+from asyncssh import FXF_READ
 
 from gridhaul.process import threads
 from gridhaul.targets.names import quote_name
 from gridhaul.targets.sftp.attributes import attributes_of, give_attributes, made_with
 from gridhaul.targets.sftp.command import sha256sum
-from gridhaul.targets.sftp.connection import Connection, Session
+from gridhaul.targets.sftp.connection import Connection
 from gridhaul.targets.sftp.errors import GONE, mapped_errors
 from gridhaul.targets.sftp.facts import SftpFacts, facts_of
 from gridhaul.targets.sftp.naming import Naming
@@ -20,9 +20,11 @@ from gridhaul.targets.sftp.oddities import sftp_oddity_in
 from gridhaul.targets.sftp.probe import Probe
 from gridhaul.targets.sftp.reading import read_object
 from gridhaul.targets.sftp.remote import Remote
+from gridhaul.targets.sftp.session import Session
+from gridhaul.targets.sftp.stage_file import StageFile, gone
 from gridhaul.targets.sftp.writing import Writing
 from gridhaul.transfer.abilities import Abilities
-from gridhaul.transfer.errors import NotFound, TargetFull, TargetInconsistent, TargetRefused, TargetUnavailable
+from gridhaul.transfer.errors import TargetFull, TargetInconsistent, TargetRefused, TargetUnavailable
 from gridhaul.transfer.model import Evidence, RemoteObject, Stage
 from gridhaul.transfer.origins import Attributes
 from gridhaul.transfer.ports.targets import BeforeWriting, Blocks, Checked, Confirmed, Facts, Leaving
@@ -74,12 +76,12 @@ class SftpTarget:
         await self._new_probe(scratch).clear()
 
     def rely_on(self, facts: Facts) -> bool:
-        self._facts = facts_of(facts)
-        if self._facts is None:
+        seen = facts_of(facts)
+        if seen is None:
             return False
-        self.abilities = self._facts.abilities
-        self._remote.syncs_folders = self._facts.syncs_folders
-        self._lost = frozenset(self._facts.lost)
+        self._facts, self.abilities = seen, seen.abilities
+        self._remote.syncs_folders = seen.syncs_folders
+        self._lost = frozenset(seen.lost)
         return True
 
     def location(self, name: str) -> str:
@@ -133,9 +135,9 @@ class SftpTarget:
         if stage.is_whole and await self._cannot_be_opened(stage):
             return stage
         kept = attributes if self._keep_mode or attributes is None else replace(attributes, mode=None)
-        session = await self._remote.session()
+        session = await self._seen_session()
         with mapped_errors():
-            file = await self._open_stage(session, stage, made_with(kept))
+            file = await StageFile(self._remote, session, stage).open(made_with(kept), opens_new=self._seen.opens_new)
         writing = Writing(session, file, stage, block_bytes=self._seen.write_bytes, syncs=self._seen.syncs)
         try:
             await writing.write(blocks, leaving=leaving, confirmed=confirmed)
@@ -195,12 +197,18 @@ class SftpTarget:
     async def _naming(self, stage: Stage) -> Naming:
         """Return what names the stage. Raises TargetUnavailable if another server answers than the probe saw."""
         self._require_kept(stage.final_name)
-        if (await self._remote.session()).server_version != self._seen.server:
+        await self._seen_session()
+        return Naming(self._remote, self._seen, surprised=self._surprised)
+
+    async def _seen_session(self) -> Session:
+        """Return the session. Raises TargetUnavailable if another server answers than the probe saw."""
+        session = await self._remote.session()
+        if session.server_version != self._seen.server:
             self._surprised()
             raise TargetUnavailable(
                 "Another version of the target's server answers than the one that was probed; it is probed again."
             )
-        return Naming(self._remote, self._seen, surprised=self._surprised)
+        return session
 
     def _surprised(self) -> None:
         self.facts_outdated = True
@@ -214,24 +222,6 @@ class SftpTarget:
         """Return whether an earlier attempt wrote the file, and the server opens no file for writing that is there."""
         return not self._seen.writes_inside and await self._remote.look_for_object(stage.name) is not None
 
-    async def _open_stage(
-        self, session: Session, stage: Stage, attributes: asyncssh.SFTPAttrs
-    ) -> asyncssh.SFTPClientFile:
-        """Open the stage's file, which is made unless bytes of it are there. Raises NotFound, SFTPError."""
-        path = self._remote.path(stage.name)
-        flags = FXF_WRITE if stage.offset else FXF_WRITE | FXF_CREAT
-
-        async def opened() -> asyncssh.SFTPClientFile:
-            return await session.ask(session.sftp.open(path, flags, attributes, encoding=None, block_size=None))
-
-        try:
-            return await opened()
-        except GONE:
-            if stage.offset:
-                raise _gone() from None
-        await self._remote.make_folders(stage.name)
-        return await opened()
-
     async def _finish(
         self, session: Session, file: asyncssh.SFTPClientFile, stage: Stage, attributes: Attributes | None
     ) -> None:
@@ -244,7 +234,7 @@ class SftpTarget:
             await session.ask(file.close())
         found = await self._remote.look(stage.name)
         if found is None:
-            raise _gone()
+            raise gone()
         if found.size != stage.length:
             raise TargetInconsistent("The target's server took all bytes, but its file has another length.")
 
@@ -266,7 +256,3 @@ class SftpTarget:
         """Raise TargetRefused if the probe saw that the server does not keep names like this one."""
         if oddity := sftp_oddity_in(name, self._lost):
             raise TargetRefused(f"The target's server does not keep {oddity.label} in a name; choose another name.")
-
-
-def _gone() -> NotFound:
-    return NotFound("The temporary object is no longer at the target.")

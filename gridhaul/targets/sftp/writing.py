@@ -9,8 +9,8 @@ from functools import partial
 import asyncssh
 
 from gridhaul.process import threads
-from gridhaul.targets.sftp.connection import Session, discard
 from gridhaul.targets.sftp.errors import mapped_errors
+from gridhaul.targets.sftp.session import Session, discard
 from gridhaul.transfer.errors import TargetInconsistent
 from gridhaul.transfer.model import Stage
 from gridhaul.transfer.ports.targets import Blocks, Confirmed, Leaving
@@ -18,6 +18,7 @@ from gridhaul.transfer.ports.targets import Blocks, Confirmed, Leaving
 IN_FLIGHT_BYTES = 4 << 20
 BLOCK_MOST_BYTES = 1 << 20  # of `Blocks`
 CONFIRMED_BYTES = 16 << 20
+UNCONFIRMED_MOST_BYTES = 32 << 20  # so many bytes may have left since the last position that was confirmed
 
 
 class Writing:
@@ -25,7 +26,9 @@ class Writing:
 
     The server answers to each request once the bytes are in the file, and need not answer in order. So what is safe
     ends at the first position without an answer. If the server can flush, a stage is confirmed as far as it was safe
-    when a flush began that has succeeded: otherwise a crash of the server could take bytes back.
+    when a flush began that has succeeded: otherwise a crash of the server could take bytes back. A block leaves
+    only if at most UNCONFIRMED_MOST_BYTES are then unconfirmed. So a later attempt sends at most these bytes again, and
+    up to 1 MiB before them, because it begins where a chunk begins.
     """
 
     def __init__(
@@ -45,11 +48,10 @@ class Writing:
         """Send all blocks, and return when the server has answered to all requests."""
         take = partial(_taken, iter(blocks), leaving)
         try:
-            await self._make_room()
+            await self._make_room(confirmed)
             while (block := await threads.in_thread(take, when_cancelled=blocks.stop)) is not None:
                 self._send(block)
-                await self._make_room()
-                await self._confirm(confirmed)
+                await self._make_room(confirmed)
             await self._answered(at_most_bytes=0)
         except asyncio.CancelledError:
             blocks.stop()
@@ -65,15 +67,27 @@ class Writing:
     def _safe(self) -> int:
         return self._pending[0][0] if self._pending else self._position
 
+    @property
+    def _has_room(self) -> bool:
+        """Whether the next block keeps to the limit of unconfirmed bytes. If it does not, a flush is under way."""
+        return self._position + BLOCK_MOST_BYTES - self._confirmed <= UNCONFIRMED_MOST_BYTES
+
     def _send(self, block: bytes) -> None:
         for start in range(0, len(block), self._block_bytes):
             piece = block[start : start + self._block_bytes]
             self._pending.append((self._position, asyncio.create_task(self._file.write(piece, self._position))))
             self._position += len(piece)
 
-    async def _make_room(self) -> None:
-        """Wait until a whole block may leave, because its thread says right before that it leaves."""
+    async def _make_room(self, confirmed: Confirmed) -> None:
+        """Wait until one more block keeps to both limits: of bytes without an answer, and of unconfirmed bytes.
+
+        This has to come before the next block is taken: the thread that takes a block reports at once that it leaves.
+        """
         await self._answered(at_most_bytes=IN_FLIGHT_BYTES - BLOCK_MOST_BYTES)
+        await self._confirm(confirmed)
+        while self._flushing is not None and not self._has_room:
+            await asyncio.wait([self._flushing])
+            await self._confirm(confirmed)
 
     async def _answered(self, *, at_most_bytes: int) -> None:
         """Wait until at most so many bytes have no answer. Raises TargetUnavailable if no answer comes for long."""
@@ -83,14 +97,15 @@ class Writing:
             self._pending.popleft()
 
     async def _confirm(self, confirmed: Confirmed) -> None:
-        if self._flushing is None and self._safe - self._confirmed >= CONFIRMED_BYTES:
-            self._asked = self._safe
-            self._flushing = asyncio.create_task(self._flush())
+        """Confirm what a flush that has ended made safe, and begin the next flush if it is due."""
         if self._flushing is not None and self._flushing.done():
             flushing, self._flushing = self._flushing, None
             await flushing
             self._confirmed = self._asked
             await confirmed(replace(self._stage, offset=self._confirmed))
+        if self._flushing is None and self._safe - self._confirmed >= CONFIRMED_BYTES:
+            self._asked = self._safe
+            self._flushing = asyncio.create_task(self._flush())
 
     async def _flush(self) -> None:
         if self._syncs:

@@ -6,6 +6,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 from xml.etree import ElementTree as ET
 
+from gridhaul.targets.xml_trees import refuse_doctype, tree_parser
 from gridhaul.transfer.decimals import decimal_number
 from gridhaul.transfer.errors import TargetRefused
 
@@ -15,7 +16,7 @@ UNREADABLE = (
     ET.ParseError,
     ValueError,
     LookupError,
-)  # of XML; of an unknown encoding, and ValueError also of an href that is too long
+)  # of XML; of an unknown encoding, and ValueError also of a document type and of an href that is too long
 HREF_MOST_CHARACTERS = 16_384
 OK = " 200 "  # in the status line of a group of properties that the response holds
 GONE = (" 404 ", " 410 ")
@@ -38,7 +39,7 @@ def entry(multistatus: bytes) -> Entry | None:
     missing.
     """
     try:
-        response = ET.fromstring(multistatus).find(RESPONSE)  # noqa: S314 - at most 64 KiB; expat bounds entities
+        response = ET.fromstring(multistatus, tree_parser()).find(RESPONSE)  # noqa: S314 - at most 64 KiB, without entities
     except UNREADABLE:
         response = None
     if response is None:
@@ -83,7 +84,7 @@ async def paths(parts: AsyncIterator[bytes]) -> AsyncGenerator[str]:
     Raises TargetRefused if the parts together are not well-formed XML.
     """
     hrefs = _Hrefs()
-    parser = ET.XMLParser(target=hrefs)  # noqa: S314 - expat bounds entity expansion
+    parser = ET.XMLParser(target=hrefs)  # noqa: S314 - `hrefs` refuses declarations of entities
     arrived = False
     try:
         async for part in parts:
@@ -103,7 +104,7 @@ async def entries(parts: AsyncIterator[bytes]) -> Mapping[str, Entry]:
     The caller bounds the parts, because a tree is built of them. An element is read in one pass, which is what makes a
     listing cheaper than looks at single names. Raises TargetRefused if the parts are no multi-status response.
     """
-    parser = ET.XMLParser()  # noqa: S314 - expat bounds entity expansion
+    parser = tree_parser()
     arrived = False
     try:
         async for part in parts:
@@ -137,6 +138,9 @@ class _Hrefs:
     def __init__(self) -> None:
         self.found: list[str] = []
         self._text: str | None = None
+
+    def doctype(self, *_: str | None) -> None:
+        refuse_doctype()
 
     def start(self, tag: str, _: dict[str, str]) -> None:
         if tag == HREF:

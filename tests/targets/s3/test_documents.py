@@ -7,7 +7,10 @@ from gridhaul.targets.s3.documents import (
     ListedPart,
     PartTag,
     completion,
+    composite_in,
+    composite_sha256,
     document,
+    etag_in,
     is_truncated,
     listed_parts,
     parsed,
@@ -16,7 +19,9 @@ from gridhaul.targets.s3.errors import (
     CREDENTIALS,
     DAMAGED,
     ELSEWHERE,
+    EXPIRED,
     FULL,
+    PARTS_CHANGED,
     PASSING,
     code_of,
     error_of,
@@ -31,9 +36,11 @@ from gridhaul.transfer.errors import (
 )
 
 NAMESPACE = ' xmlns="http://s3.amazonaws.com/doc/2006-03-01/"'
+ANSWER = "<ListPartsResult/>"
 BOMB = b'<!DOCTYPE a [<!ENTITY x "xxxxxxxxxx">%s]><a>&x9;</a>' % b"".join(
     b'<!ENTITY x%d "%s">' % (n, b"&x%s;" % (str(n - 1).encode() if n > 1 else b"") * 40) for n in range(1, 10)
 )
+TYPED = [f"<!DOCTYPE a>{ANSWER}".encode(), f"<!DOCTYPE a>{ANSWER}".encode("utf-16")]
 
 
 @pytest.mark.parametrize("namespace", ["", NAMESPACE])
@@ -48,7 +55,7 @@ def test_parts_are_read_in_any_namespace(namespace: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"<x", b"<html/>", b"<Error/>", b'<?xml version="1.0" encoding="x-no"?><a/>', BOMB]
+    "body", [b"", b"<x", b"<html/>", b"<Error/>", b'<?xml version="1.0" encoding="x-no"?><a/>', BOMB, *TYPED]
 )
 def test_other_documents_are_no_answer(body: bytes) -> None:
     with pytest.raises(TargetInconsistent):
@@ -72,6 +79,45 @@ def test_completion_names_each_part_in_its_order() -> None:
     assert [[child.text for child in part] for part in root] == [["1", '"a&b"', "S="], ["2", '"c"']]
 
 
+@pytest.mark.parametrize(
+    ("written", "etag"),
+    [('"a-1"', "a-1"), ("a-1", "a-1"), ('W/"a-1"', "a-1"), ("!~", "!~"), (f'"{"x" * 256}"', "x" * 256)],
+)
+def test_entity_tag_without_quotes(written: str, etag: str) -> None:
+    assert etag_in(written) == etag
+
+
+@pytest.mark.parametrize("written", ["", '""', "abc def", 'a"b', "é", "a\tb", "a\x7f", "x" * 257])
+def test_other_text_is_no_entity_tag(written: str) -> None:
+    assert etag_in(written) == ""
+    page = f"<ListPartsResult><Part><PartNumber>1</PartNumber><ETag>{written}</ETag></Part></ListPartsResult>"
+    assert listed_parts(document(page.encode(), "ListParts")) == {1: ListedPart(etag="", length=None)}
+
+
+def test_number_above_those_of_parts_is_refused() -> None:
+    page = "<ListPartsResult><Part><PartNumber>10001</PartNumber></Part></ListPartsResult>"
+    with pytest.raises(TargetInconsistent, match="above 10000"):
+        listed_parts(document(page.encode(), "ListParts"))
+
+
+def test_composite_checksum_is_that_of_the_digests() -> None:
+    """The expected value is what SeaweedFS answers for an object of the one part `hello`."""
+    hello = PartTag(etag="x", sha256="LPJNul+wow4m6DsqxbninhsWHlwfp0JecwQzYpOLmCQ=")
+    assert composite_sha256([hello]) == "lZXJ35AHUUjrBoYDZd8zWEt1v/eCpRDGzUiDpBmDPVA=-1"
+    assert composite_sha256([hello, PartTag(etag="x", sha256=None)]) is None
+    assert composite_sha256([]) is None
+
+
+def test_checksum_without_the_number_of_parts_is_not_composite() -> None:
+    checksum = "lZXJ35AHUUjrBoYDZd8zWEt1v/eCpRDGzUiDpBmDPVA="
+    assert composite_in(f"{checksum}-12") == f"{checksum}-12"
+    assert composite_in(checksum) is composite_in("") is None
+
+
+def test_expired_token_says_what_to_do() -> None:
+    assert "session_token of the target has expired" in error_of(answer(400, "ExpiredToken")).detail
+
+
 def answer(status: int, code: str = "", headers: dict[str, str] | None = None, more: str = "") -> Answer:
     body = f"<Error{NAMESPACE}><Code>{code}</Code><Message>s3cret</Message>{more}</Error>".encode() if code else b""
     return Answer(status=status, headers=headers or {}, body=body)
@@ -84,6 +130,9 @@ def answer(status: int, code: str = "", headers: dict[str, str] | None = None, m
         *((code, 503, TargetUnavailable) for code in sorted(PASSING)),
         *((code, 409, TargetUnavailable) for code in sorted(PASSING)),
         *((code, 200, TargetUnavailable) for code in sorted(PASSING)),
+        *((code, 400, TargetInconsistent) for code in sorted(PARTS_CHANGED)),
+        *((code, 400, TargetUnavailable) for code in sorted(EXPIRED)),
+        *((code, 403, TargetUnavailable) for code in sorted(EXPIRED)),
         *((code, 507, TargetFull) for code in sorted(FULL)),
         *((code, 403, TargetRefused) for code in sorted(CREDENTIALS)),
         *((code, 301, TargetRefused) for code in sorted(ELSEWHERE)),

@@ -1,25 +1,33 @@
 """Faults between Gridhaul and S3 servers: cut connections, lost answers, damaged bytes, answers that lie."""
 
+import asyncio
+import hashlib
+import math
+from base64 import b64encode
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 
 import pytest
 
-from gridhaul.targets.s3.documents import PartTag
+from gridhaul.targets.s3 import bucket
+from gridhaul.targets.s3.bucket import SHA256_FIELD, STAGE_FIELD
+from gridhaul.targets.s3.documents import PartTag, composite_sha256
 from gridhaul.transfer.errors import (
     GridhaulError,
     NotFound,
     ObjectExists,
     TargetFull,
     TargetInconsistent,
+    TargetMismatch,
     TargetRefused,
     TargetUnavailable,
 )
 from gridhaul.transfer.model import Evidence, Stage
 from tests.servers.cutting import cutting
-from tests.servers.disturbances import Answer, Flip, LoseAnswer, Side
+from tests.servers.disturbances import Answer, Flip, LoseAnswer, Side, Stall
 from tests.servers.http_store import CannedAnswer, HttpStore, http_store
 from tests.servers.proxy import Proxy, proxying
 from tests.targets.peers import SomeBlocks, untold
@@ -63,7 +71,10 @@ async def test_cut_at_a_random_byte_is_resumed_with_little_sent_twice(known: Kno
                 await first.write(stage, SomeBlocks(data), leaving=untold, confirmed=confirmed)
         async with known.target(prefix=f"cut{seed}/", url=relay.url) as second:
             found = await second.resume(noted[-1])
-            assert found == noted[-1]
+            assert found == (noted[-1] if noted[-1].parts else None)
+            if found is None:
+                await second.abandon(noted[-1])
+                found = await second.begin(new_stage("run.bin", LENGTH))
             whole = await second.write(found, SomeBlocks(data[found.offset :]), leaving=untold, confirmed=confirmed)
             await second.commit(whole)
         assert relay.made == 1
@@ -130,6 +141,8 @@ def error(code: str, before: str = "") -> bytes:
         (200, b"<CompleteMultipartUploadResult", TargetInconsistent),
         (200, b"<html/>", TargetInconsistent),
         (409, error("ConditionalRequestConflict"), TargetUnavailable),
+        (400, error("InvalidPart"), TargetInconsistent),
+        (400, error("InvalidPartOrder"), TargetInconsistent),
         (412, error("PreconditionFailed"), ObjectExists),
         (404, error("NoSuchUpload"), NotFound),
         (503, error("SlowDown"), TargetUnavailable),
@@ -165,7 +178,8 @@ async def test_white_space_before_the_answer_keeps_the_connection_alive(weed: Kn
         (400, error("BadDigest"), TargetInconsistent),
         (404, error("NoSuchUpload"), NotFound),
         (503, error("SlowDown"), TargetUnavailable),
-        (403, error("ExpiredToken"), TargetRefused),
+        (403, error("AccessDenied"), TargetRefused),
+        (403, error("ExpiredToken"), TargetUnavailable),
         (507, b"", TargetFull),
         (200, b"", TargetInconsistent),  # without an entity tag
     ],
@@ -178,9 +192,137 @@ async def test_answer_to_a_part(weed: Known, status: int, body: bytes, kind: typ
             with pytest.raises(GridhaulError) as caught:
                 await target.write(stage, SomeBlocks(bytes(PART + 1)), leaving=untold, confirmed=ignored)
             assert type(caught.value) is kind
-            if kind in (TargetUnavailable, TargetFull):
+            if status in (503, 507):
                 assert caught.value.retry_after_seconds == 7
             await target.abandon(stage)
+
+
+@pytest.mark.parametrize("etag", ["", '"abc def"', '"a"b"', f'"{"x" * 257}"'])
+async def test_part_with_an_entity_tag_that_is_none(weed: Known, store: HttpStore, etag: str) -> None:
+    """Behind a space, the record of a part has its SHA-256, which nothing in an entity tag may become."""
+    async with weed.target(url=store.url) as target:
+        target.rely_on({**weed.facts, "etag_is_md5": False})
+        store.answers = [(200, {"ETag": etag})]
+        with pytest.raises(TargetInconsistent, match="entity tag"):
+            await target.write(begun_at(store), SomeBlocks(b"data"), leaving=untold, confirmed=ignored)
+
+
+@pytest.mark.parametrize("answer", [(200, {"ETag": '"0123"'}), (400, {}, error("BadDigest"))])
+async def test_part_that_seems_to_be_another_one_asks_for_a_new_probe(
+    weed: Known, store: HttpStore, answer: CannedAnswer
+) -> None:
+    """The entity tags of a bucket that encrypts its objects from now on are no MD5 any more."""
+    async with weed.target(url=store.url) as target:
+        store.answers = [answer]
+        with pytest.raises(TargetInconsistent, match="other bytes"):
+            await target.write(begun_at(store), SomeBlocks(b"data"), leaving=untold, confirmed=ignored)
+        assert target.facts_outdated
+        target.rely_on({**weed.facts, "etag_is_md5": False})
+        store.answers = [(200, {"ETag": '"0123"'})]
+        assert (await target.write(begun_at(store), SomeBlocks(b"data"), leaving=untold, confirmed=ignored)).is_whole
+
+
+async def test_empty_object_whose_part_fails_leaves_no_upload(known: Known, proxy: Proxy) -> None:
+    async with known.target(url=proxy.url) as target:
+        planned = proxy.plan(Answer(status=503), method="PUT")
+        with pytest.raises(TargetUnavailable, match="503"):
+            await target.begin(new_stage("empty.bin", 0))
+        assert planned.hits == 1
+        assert await target.unfinished("empty") == []
+
+
+async def test_empty_object_that_is_cancelled_leaves_no_upload(weed: Known) -> None:
+    with proxying(weed.server.host, weed.server.port) as proxy:
+        async with weed.target(url=proxy.url) as target:
+            planned = proxy.plan(Stall(side=Side.REQUEST, after_bytes=0, seconds=math.inf), method="PUT")
+            beginning = asyncio.create_task(target.begin(new_stage("empty.bin", 0)))
+            async with asyncio.timeout(10):
+                while not planned.hits:  # noqa: ASYNC110 - the proxy runs in another thread
+                    await asyncio.sleep(0.01)
+            beginning.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await beginning
+            assert await target.unfinished("empty") == []
+
+
+async def test_completion_is_not_waited_for_without_end(weed: Known, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bucket, "COMPLETE_SECONDS", 0.2)
+    with proxying(weed.server.host, weed.server.port) as proxy:
+        async with weed.target(url=proxy.url) as target:
+            whole = await written(target, "run.bin", b"data")
+            stalled = Stall(side=Side.ANSWER, after_bytes=0, seconds=math.inf)
+            proxy.plan(stalled, method="POST", part_of_target="uploadId=")
+            async with asyncio.timeout(10):
+                with pytest.raises(TargetUnavailable, match="may still do so"):
+                    await target.commit(whole)
+            assert await target.tag("run.bin") == whole.name
+
+
+def completed(sha256: str | None) -> CannedAnswer:
+    told = "" if sha256 is None else f"<ChecksumSHA256>{sha256}</ChecksumSHA256>"
+    return 200, {}, f"<CompleteMultipartUploadResult>{told}</CompleteMultipartUploadResult>".encode()
+
+
+def shown(mark: str, sha256: str) -> CannedAnswer:
+    return 200, {STAGE_FIELD: mark, SHA256_FIELD: sha256}
+
+
+DIGEST = b64encode(hashlib.sha256(b"part").digest()).decode()
+RIGHT = composite_sha256([PartTag(etag=f"e{n}", sha256=DIGEST) for n in range(1, 11)]) or ""
+WRONG = f"{DIGEST}-10"
+OURS = new_stage("run.bin", 0).name
+
+
+def proved() -> Stage:
+    """Return a whole stage of which the server has compared all parts."""
+    return replace(staged(10), parts=tuple(f"e{n} {DIGEST}" for n in range(1, 11)))
+
+
+@pytest.mark.parametrize(
+    ("answers", "methods"),
+    [
+        ([completed(RIGHT)], ["POST"]),
+        ([completed(None), shown(OURS, RIGHT)], ["POST", "HEAD"]),
+        ([completed(DIGEST), shown(OURS, RIGHT)], ["POST", "HEAD"]),  # it is none of an object in parts
+    ],
+)
+async def test_object_with_the_digest_of_its_parts(
+    weed: Known, store: HttpStore, answers: list[CannedAnswer], methods: list[str]
+) -> None:
+    async with weed.target(url=store.url) as target:
+        store.answers = answers
+        await target.replace(proved())
+        assert [line.split()[0] for line in store.requests] == methods
+        assert not target.facts_outdated
+
+
+@pytest.mark.parametrize(
+    ("answers", "methods"),
+    [
+        ([completed(WRONG), shown(OURS, WRONG), (204, {})], ["POST", "HEAD", "DELETE"]),
+        ([completed(WRONG), shown("another", RIGHT)], ["POST", "HEAD"]),
+        ([completed(WRONG), (503, {})], ["POST", "HEAD"]),
+        ([completed(None), shown(OURS, WRONG), shown(OURS, WRONG), (204, {})], ["POST", "HEAD", "HEAD", "DELETE"]),
+    ],
+)
+async def test_object_with_another_digest_than_its_parts_is_removed_while_it_is_ours(
+    weed: Known, store: HttpStore, answers: list[CannedAnswer], methods: list[str]
+) -> None:
+    async with weed.target(url=store.url) as target:
+        store.answers = answers
+        with pytest.raises(TargetMismatch):
+            await target.replace(proved())
+        assert [line.split()[0] for line in store.requests] == methods
+
+
+async def test_server_that_no_longer_tells_the_digest_is_probed_again(weed: Known, store: HttpStore) -> None:
+    async with weed.target(url=store.url) as target:
+        assert await target.proof(proved()) is Evidence.PART_DIGESTS
+        store.answers = [completed(None), (200, {STAGE_FIELD: OURS})]
+        await target.replace(proved())
+        assert target.facts_outdated
+        target.rely_on({**weed.facts, "tells_sha256": False})
+        assert await target.proof(proved()) is None
 
 
 async def test_part_that_the_server_stores_wrongly_is_never_proved(rclone: Known) -> None:
@@ -199,6 +341,11 @@ async def test_part_that_the_server_stores_wrongly_is_never_proved(rclone: Known
 async def store(tmp_path: Path) -> AsyncIterator[HttpStore]:
     with http_store(tmp_path) as store:
         yield store
+
+
+def begun_at(store: HttpStore) -> Stage:
+    """Return the stage of an object `data` of which no part was sent."""
+    return replace(new_stage("run.bin", 4), upload_id=f"begun at {store.url}", part_bytes=PART)
 
 
 def page(*numbers: int, following: str = "") -> CannedAnswer:
@@ -232,9 +379,6 @@ def staged(parts: int) -> Stage:
     [
         ([page(1, 2, following="2"), page(3, 4, following="4"), page(5)], 5),
         ([page(1, 2, following="2"), page(4, 5)], 2),
-        ([page(2, 3)], 0),
-        ([page()], 0),
-        ([page(1, 2, following="0"), page(1, 2, following="0")], 2),  # it repeats its first page for ever
         ([page(1, 2, 3, 4, 5, 6, 7)], 5),  # more than was confirmed
     ],
 )
@@ -245,6 +389,61 @@ async def test_listing_in_pages(weed: Known, store: HttpStore, answers: list[Can
         assert not store.answers
         base = "GET /objects/run.bin?uploadId=u%2F%2B"
         assert store.requests[0] == base.partition("?")[0]
+
+
+@pytest.mark.parametrize("answers", [[page(2, 3)], [page()]])
+async def test_upload_without_a_first_part_is_begun_anew(
+    weed: Known, store: HttpStore, answers: list[CannedAnswer]
+) -> None:
+    async with weed.target(url=store.url, prefix="") as target:
+        store.answers = answers
+        assert await target.resume(staged(5)) is None
+
+
+def truncated(marker: str) -> CannedAnswer:
+    return 200, {}, f"<ListPartsResult><IsTruncated>true</IsTruncated>{marker}</ListPartsResult>".encode()
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        [page(1, 2, following="0")],
+        [page(1, 2, following="2"), page(3, following="2")],
+        [page(1, 2, following="2"), page(3, following="1")],
+        [page(1, following="10001")],
+        [page(10_001)],
+        [page(1, following="x")],
+        [truncated("")],
+    ],
+)
+async def test_listing_of_parts_that_would_never_end(
+    weed: Known, store: HttpStore, answers: list[CannedAnswer]
+) -> None:
+    async with weed.target(url=store.url, prefix="") as target:
+        store.answers = answers
+        with pytest.raises(TargetInconsistent):
+            await target.resume(staged(5))
+        assert not store.answers
+
+
+def listing(marker: str, value: str) -> CannedAnswer:
+    """Return a page of a listing of objects or uploads with another page after it."""
+    following = f"<{marker}>{value}</{marker}>" if value else ""
+    name = "ListBucketResult" if marker == "NextContinuationToken" else "ListMultipartUploadsResult"
+    return 200, {}, f"<{name}><IsTruncated>true</IsTruncated>{following}</{name}>".encode()
+
+
+@pytest.mark.parametrize("values", [["a", "b", "a"], ["a", "a"], [""]])
+async def test_other_listings_that_would_never_end(weed: Known, store: HttpStore, values: list[str]) -> None:
+    async with weed.target(url=store.url, prefix="") as target:
+        store.answers = [listing("NextContinuationToken", value) for value in values]
+        with pytest.raises(TargetInconsistent, match="next page"):
+            [name async for name in target.names("")]
+        assert not store.answers
+        store.answers = [listing("NextKeyMarker", value) for value in values]
+        with pytest.raises(TargetInconsistent, match="next page"):
+            await target.unfinished()
+        assert not store.answers
 
 
 @pytest.mark.parametrize(

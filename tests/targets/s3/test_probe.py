@@ -9,16 +9,19 @@ import pytest
 from gridhaul.targets.s3.target import S3Target
 from gridhaul.transfer.abilities import Abilities
 from gridhaul.transfer.errors import OutcomeUnknown, TargetRefused, TargetUnavailable
+from tests.servers.disturbances import Answer, Flip, Side
 from tests.servers.http_store import HttpStore, http_store
+from tests.servers.proxy import proxying
 from tests.servers.seaweedfs import WRITER, WRITER_SECRET
 from tests.targets.peers import may_write
 from tests.targets.s3.deliveries import Known, delivered, holding, read, scratch, target_at, written
 
 EXPECTED: dict[str, dict[str, Any]] = {
-    "seaweedfs": {"exclusive": True, "digest": "sha-256", "takes_above_object": False},
+    "seaweedfs": {"exclusive": True, "digest": "sha-256", "tells_sha256": True, "takes_above_object": False},
     "rclone": {"exclusive": False, "takes_below_object": False, "takes_above_object": False},
-    "moto": {"exclusive": True, "refuses_wrong_md5": False},
+    "moto": {},
 }
+DISTURBED = ".probe-that-the-proxy-disturbs~"  # it lets the requests of other probes pass
 HONEST = {
     "atomic": True,
     "exclusive": True,
@@ -27,14 +30,13 @@ HONEST = {
     "digest": None,
     "free_space": False,
     "etag_is_md5": True,
-    "refuses_wrong_md5": True,
+    "tells_sha256": False,
     "keeps_names": True,
     "takes_below_object": True,
     "takes_above_object": True,
     "tells_missing": True,
     "readable": True,
     "lists": True,
-    "clock_offset_seconds": 0.0,
 }
 
 
@@ -67,7 +69,7 @@ async def test_nothing_is_promised_before_a_probe(known: Known) -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"exclusive": None}, {"digest": 5}, {"lists": "yes"}, {"etag_is_md5": None}, {"clock_offset_seconds": "x"}],
+    [{"exclusive": None}, {"digest": 5}, {"lists": "yes"}, {"etag_is_md5": None}, {"tells_sha256": "x"}],
 )
 async def test_facts_of_another_form_ask_for_a_probe(weed: Known, wrong: dict[str, Any]) -> None:
     async with target_at(weed.server) as target:
@@ -137,6 +139,24 @@ async def test_probe_that_fails_leaves_nothing(weed: Known, monkeypatch: pytest.
         with pytest.raises(TargetUnavailable, match="broken"):
             await target.probe(beginning, may_write)
         assert await left(target, beginning) == []
+
+
+async def test_server_that_refuses_a_taken_name_but_replaces_the_object_is_not_exclusive(weed: Known) -> None:
+    with proxying(weed.server.host, weed.server.port) as proxy:
+        async with target_at(weed.server, url=proxy.url) as target:
+            replaced = proxy.plan(Flip(side=Side.ANSWER, at_byte=0), method="GET", part_of_target="delivered", skip=2)
+            facts = await target.probe(DISTURBED, may_write)
+            assert replaced.hits == 1
+            assert facts["exclusive"] is False
+
+
+async def test_server_that_loses_the_mark_of_objects_cannot_be_used(weed: Known) -> None:
+    with proxying(weed.server.host, weed.server.port) as proxy:
+        async with target_at(weed.server, url=proxy.url) as target:
+            proxy.plan(Answer(status=200), method="HEAD", part_of_target="delivered", skip=2, times=3)
+            with pytest.raises(TargetRefused, match="metadata x-amz-meta-gridhaul-stage"):
+                await target.probe(DISTURBED, may_write)
+            assert await left(target, DISTURBED) == []
 
 
 @pytest.fixture

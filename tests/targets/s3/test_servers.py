@@ -263,6 +263,30 @@ async def test_evidence_of_parts_needs_a_refused_lie(known: Known) -> None:
         await target.abandon(whole)
 
 
+async def test_parts_of_one_upload_are_all_sent_with_their_sha256_or_none(weed: Known) -> None:
+    """SeaweedFS refuses to complete an upload of which only some parts have their SHA-256."""
+    data = data_of(2 * PART)
+    noted: list[Stage] = []
+
+    async def ends(stage: Stage) -> None:
+        noted.append(stage)
+        raise KeyError("the worker ends here")
+
+    async with weed.target() as target:
+        for digests in (("sha-256", None), (None, "sha-256")):
+            target.rely_on({**weed.facts, "digest": digests[0]})
+            stage = await target.begin(new_stage("run.bin", len(data)))
+            target.rely_on({**weed.facts, "digest": digests[1]})
+            with pytest.raises(KeyError):
+                await target.write(stage, SomeBlocks(data), leaving=untold, confirmed=ends)
+            rest = SomeBlocks(data[PART:])
+            whole = await target.write(noted[-1], rest, leaving=untold, confirmed=ignored)
+            sent = {PartTag.read(part).sha256 is not None for part in whole.parts}
+            assert sent == {digests[0] is not None}
+            await target.replace(whole)
+            assert await read(target, "run.bin", data) == holding(data)
+
+
 async def test_object_where_a_folder_is_needed(known: Known) -> None:
     async with known.target() as target:
         await delivered(target, "a/one", b"x")
@@ -371,9 +395,8 @@ async def test_cancelled_writing_ends_at_once_and_can_go_on(known: Known) -> Non
         with pytest.raises(asyncio.CancelledError):
             await writing
         assert blocks.stopped.is_set()
-        found = await target.resume(stage)
-        assert found == stage
-        whole = await target.write(found, SomeBlocks(data), leaving=untold, confirmed=ignored)
+        assert await target.resume(stage) is None  # no part is whole
+        whole = await target.write(stage, SomeBlocks(data), leaving=untold, confirmed=ignored)
         await target.commit(whole)
         assert await read(target, "run.bin", data) == holding(data)
         await target.remove("run.bin")

@@ -1,5 +1,8 @@
 """Signatures are those of AWS's own examples and of botocore, at the time that the server accepts."""
 
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from random import Random
@@ -11,9 +14,13 @@ from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
+from gridhaul.outgoing.http_client import make_client
 from gridhaul.targets.s3.signing import PAYLOAD, UNSIGNED, S3Auth
 from gridhaul.transfer.digest import content_sha256
-from tests.targets.s3.deliveries import Known, delivered, holding, read
+from gridhaul.transfer.errors import TargetUnavailable
+from tests.servers.http_store import Message, Receive, Send, serving
+from tests.targets.peers import SomeBlocks, untold
+from tests.targets.s3.deliveries import Known, delivered, holding, ignored, new_stage, read
 
 # The example `GET Object` in AWS's documentation of Signature Version 4 for S3.
 AT = datetime(2013, 5, 24, tzinfo=UTC)
@@ -89,8 +96,50 @@ def test_refused_time_is_corrected_once(status: int, minutes: int) -> None:
     again = flow.send(refused_at(AT + timedelta(minutes=minutes), status))
     assert again.headers["x-amz-date"] == (AT + timedelta(minutes=minutes)).strftime("%Y%m%dT%H%M%SZ")
     with pytest.raises(StopIteration):
-        flow.send(refused_at(AT + timedelta(minutes=minutes), status))
+        flow.send(httpx2.Response(200))
     assert auth.clock_offset == timedelta(minutes=minutes)
+
+
+@pytest.mark.parametrize("status", [400, 403])
+def test_time_that_was_not_the_reason_is_put_back(status: int) -> None:
+    auth = auth_at(AT)
+    auth.clock_offset = timedelta(minutes=1)
+    flow = auth.auth_flow(httpx2.Request("GET", f"https://{HOST}/a"))
+    next(flow)
+    flow.send(refused_at(AT + timedelta(hours=1)))
+    with pytest.raises(StopIteration):
+        flow.send(refused_at(AT + timedelta(hours=1), status))
+    assert auth.clock_offset == timedelta(minutes=1)
+
+
+def test_request_that_was_signed_before_another_one_learned_the_time_is_repeated() -> None:
+    auth = auth_at(AT)
+    first, second = (auth.auth_flow(httpx2.Request("GET", f"https://{HOST}/{name}")) for name in "ab")
+    assert next(first).headers["x-amz-date"] == next(second).headers["x-amz-date"]
+    refused = refused_at(AT + timedelta(hours=1))
+    assert first.send(refused).headers["x-amz-date"] == second.send(refused).headers["x-amz-date"] == "20130524T010000Z"
+
+
+async def test_body_of_the_refusal_is_not_read_before_the_repeat() -> None:
+    """The body of the first refusal never ends, and httpx2 reads a body that is not cut off before the repeat."""
+    requests = 0
+
+    async def endless_refusal(scope: Message, _: Receive, send: Send) -> None:
+        nonlocal requests
+        requests += 1
+        if requests > 1:
+            await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
+            return await send({"type": "http.response.body", "body": b""})
+        await send({"type": "http.response.start", "status": 403, "headers": []})
+        with suppress(OSError):
+            while True:
+                await send({"type": "http.response.body", "body": bytes(1 << 16), "more_body": True})
+                await asyncio.sleep(0)
+
+    with serving(endless_refusal) as url:
+        async with make_client() as client, asyncio.timeout(10):
+            response = await client.get(f"{url}/a", auth=auth_at(datetime.now(UTC) - timedelta(hours=1)))
+    assert (response.status_code, requests) == (200, 2)
 
 
 @pytest.mark.parametrize(
@@ -121,6 +170,23 @@ def test_body_that_a_thread_sends_is_not_repeated_but_the_time_is_learned() -> N
     with pytest.raises(StopIteration):
         flow.send(refused_at(AT + timedelta(hours=1)))
     assert auth.clock_offset == timedelta(hours=1)
+
+
+@pytest.mark.parametrize("kind", ["seaweedfs", "rclone"])
+@pytest.mark.parametrize("minutes", [-20, 20])
+async def test_part_that_is_refused_for_its_time_is_sent_by_the_next_attempt(
+    servers: Callable[[str], Known], kind: str, minutes: int
+) -> None:
+    """rclone answers AccessDenied to a request from the past."""
+    skew = timedelta(0)
+    async with servers(kind).target(clock=lambda: datetime.now(UTC) + skew) as target:
+        stage = await target.begin(new_stage("run.bin", 4))
+        skew = timedelta(minutes=minutes)
+        with pytest.raises(TargetUnavailable, match="clock"):
+            await target.write(stage, SomeBlocks(b"data"), leaving=untold, confirmed=ignored)
+        whole = await target.write(stage, SomeBlocks(b"data"), leaving=untold, confirmed=ignored)
+        await target.commit(whole)
+        assert await read(target, "run.bin", b"data") == holding(b"data")
 
 
 @pytest.mark.parametrize("minutes", [-20, 20])

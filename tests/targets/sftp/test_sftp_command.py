@@ -12,6 +12,7 @@ from tests.servers.sshd import Keys, sshd
 from tests.targets.sftp.places import SEVERAL_MIB, Place, Targets, put, sha256_of
 
 FORCED = "ForceCommand internal-sftp\n"
+STARTED = "Starting session: command"  # in the log of the server, for each command
 
 
 @contextmanager
@@ -21,7 +22,7 @@ def serving(directory: Path, keys: Keys, *, extra: str = "") -> Iterator[Place]:
         yield Place(server=server, key=keys.user, directory=directory, path=str(directory))
 
 
-@pytest.mark.parametrize("name", ["run.bin", "a b/it's $(x) `y`; z\\n.bin", "größe 数据/-rf", "*"])
+@pytest.mark.parametrize("name", ["run.bin", "-rf", "2026-11/a b+c=d@e,f_g.bin", "=x", "@x,y", "~", "a  b"])
 async def test_digest_of_the_command_is_told(targets: Targets, tmp_path: Path, keys: Keys, name: str) -> None:
     with serving(tmp_path / "served", keys) as place:
         target = await targets.probed(place.section(remote_command=True))
@@ -37,6 +38,30 @@ async def test_digest_of_the_command_is_told(targets: Targets, tmp_path: Path, k
         assert changed.sha256 == sha256_of(SEVERAL_MIB[:-1] + b"x")
 
 
+@pytest.mark.parametrize("name", ["it's.bin", "a\\b.bin", "größe.bin", "*", "a\nb", "$(x)/run.bin", "`y`;", "‘x’"])
+async def test_command_is_not_run_for_names_that_shells_read_differently(
+    targets: Targets, tmp_path: Path, keys: Keys, name: str
+) -> None:
+    with serving(tmp_path / "served", keys) as place:
+        target = await targets.probed(place.section(remote_command=True))
+        await put(target, name, b"data")
+        before = place.server.log.read_text().count(STARTED)
+        assert before > 0
+        found = await inspect(target, name, length=4, sha256=sha256_of(b"data"), checked=not_shown)
+        assert found == RemoteObject(length=4, sha256=sha256_of(b"data"), evidence=Evidence.READ_BACK)
+        assert place.server.log.read_text().count(STARTED) == before
+
+
+async def test_folder_that_shells_read_differently_gets_no_digests(
+    targets: Targets, tmp_path: Path, keys: Keys
+) -> None:
+    with serving(tmp_path / "served", keys) as place:
+        folder = place.directory / "it's"
+        folder.mkdir()
+        target = await targets.probed(place.section(path=str(folder), remote_command=True))
+        assert target.abilities.digest is None
+
+
 async def test_object_of_another_length_is_not_hashed(targets: Targets, tmp_path: Path, keys: Keys) -> None:
     with serving(tmp_path / "served", keys) as place:
         target = await targets.probed(place.section(remote_command=True))
@@ -49,7 +74,7 @@ async def test_command_is_not_run_unless_it_is_allowed(sshd_place: Place, target
     assert target.abilities.digest is None
     await put(target, "run.bin", b"data")
     assert await target.find("run.bin", length=4) == RemoteObject(length=4, sha256="", evidence=Evidence.SIZE)
-    assert "Starting session: command" not in sshd_place.server.log.read_text()
+    assert STARTED not in sshd_place.server.log.read_text()
 
 
 @pytest.mark.parametrize("extra", [FORCED, "MaxSessions 1\n"])

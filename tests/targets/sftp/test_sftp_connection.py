@@ -23,9 +23,11 @@ from tests.servers.programs import located, skip
 from tests.servers.small_disk import why_not
 from tests.servers.sshd import SFTP_SERVER, Keys, sshd
 from tests.targets.peers import MIB, SCRATCH, StalledBlocks, may_write, untold
-from tests.targets.sftp.places import SEVERAL_MIB, Place, Targets, put, stage_of, unconfirmed
+from tests.targets.sftp.odd_servers import Babbling, Busy, Refusing, Truncating, odd_server
+from tests.targets.sftp.places import SEVERAL_MIB, Place, Targets, put, stage, stage_of, unconfirmed
 
 CONNECTION = "gridhaul.targets.sftp.connection"
+SESSION = "gridhaul.targets.sftp.session"
 SMALL_DISK = f"""
 exec unshare -rm sh -c 'mount -t tmpfs -o size=8m tmpfs "$0" && cd "$0" && exec {SFTP_SERVER}' "$1"
 """
@@ -226,8 +228,8 @@ async def made_impatient(target: SftpTarget, answer_seconds: float) -> None:
 async def test_connection_that_died_unnoticed_is_made_again(
     place: Place, targets: Targets, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(f"{CONNECTION}.IDLE_SECONDS", 0)
-    monkeypatch.setattr(f"{CONNECTION}.CONNECT_SECONDS", 1.0)
+    monkeypatch.setattr(f"{SESSION}.IDLE_SECONDS", 0)
+    monkeypatch.setattr(f"{SESSION}.ALIVE_SECONDS", 1.0)
     with cutting((place.server.host, place.server.port)) as relay:
         target = targets.unprobed(place.section(port=relay.port))
         await made_impatient(target, 0.3)
@@ -291,6 +293,57 @@ async def test_jump_host_that_must_not_forward_is_told(sshd_place: Place, target
         way = {"host": jump.server.host, "port": jump.server.port, "username": jump.server.user}
         with pytest.raises(TargetRefused, match="jump host must be allowed to forward"):
             await is_reached(targets.unprobed(sshd_place.section(jump={**way, "host_key": jump.server.host_key})))
+
+
+async def test_target_that_its_jump_host_does_not_reach_is_told(
+    sshd_place: Place, targets: Targets, serve: Serve
+) -> None:
+    with serve() as jump:
+        way = {"host": jump.server.host, "port": jump.server.port, "username": jump.server.user}
+        section = sshd_place.section(port=free_ports(1)[0], jump={**way, "host_key": jump.server.host_key})
+        with pytest.raises(TargetUnavailable, match="cannot be reached from the target's jump host"):
+            await is_reached(targets.unprobed(section))
+
+
+async def test_server_that_ends_the_connection_because_it_is_busy_is_unavailable(
+    targets: Targets, tmp_path: Path, keys: Keys
+) -> None:
+    async with odd_server(tmp_path, keys, connections=Busy) as place:
+        with pytest.raises(TargetUnavailable, match="takes no further connection now"):
+            await is_reached(targets.unprobed(place.section()))
+
+
+@pytest.mark.parametrize("kind", [Babbling, Truncating])
+async def test_bytes_that_are_no_message_of_sftp_end_the_session(
+    targets: Targets, tmp_path: Path, keys: Keys, kind: type[asyncssh.SFTPServer]
+) -> None:
+    async with odd_server(tmp_path, keys, kind) as place:
+        target = targets.unprobed(place.section())
+        session = await target._connection.session()
+        for asking in (target.find("run.bin", length=1), session.ask(session.sftp.lstat("run.bin"))):
+            with pytest.raises(TargetUnavailable, match="the connection broke off"):
+                await asking
+            assert session.is_closed
+        assert await target._connection.session() is not session
+        await target.close()
+
+
+async def test_name_that_is_a_bad_message_does_not_end_the_session(
+    targets: Targets, tmp_path: Path, keys: Keys
+) -> None:
+    async with odd_server(tmp_path, keys, Refusing) as place:
+        target = targets.unprobed(place.section())
+        session = await target._connection.session()
+        with pytest.raises(TargetRefused, match="choose another name"):
+            await is_reached(target)
+        assert await target._connection.session() is session
+        await target.close()
+
+
+async def test_shell_that_writes_text_into_the_session_is_unavailable(targets: Targets, serve: Serve) -> None:
+    words = "/bin/echo Welcome to this machine"
+    with serve(sftp_server=words) as place, pytest.raises(TargetUnavailable, match="the connection broke off"):
+        await is_reached(targets.unprobed(place.section()))
 
 
 async def test_server_that_takes_no_more_sessions_is_busy(targets: Targets, serve: Serve) -> None:
@@ -366,14 +419,22 @@ async def test_full_disk_is_told_with_its_room(targets: Targets, serve: Serve, t
         await put(target, "small.bin", SEVERAL_MIB)
 
 
-async def test_another_version_of_the_server_is_probed_before_a_commit(place: Place, targets: Targets) -> None:
+async def test_another_version_of_the_server_is_probed_before_a_byte_leaves_and_before_a_commit(
+    place: Place, targets: Targets
+) -> None:
     target = targets.unprobed(place.section())
     seen = await target.probe(SCRATCH, may_write)
     assert target.rely_on({**seen, "server": "SSH-2.0-another"})
     await put_fails(target, TargetUnavailable, "it is probed again")
     assert target.facts_outdated
+    assert not list(place.directory.iterdir())
+    assert target.rely_on(await target.probe(SCRATCH, may_write))
+    whole = await stage(target, b"data")
+    assert target.rely_on({**seen, "server": "SSH-2.0-another"})
+    with pytest.raises(TargetUnavailable, match="it is probed again"):
+        await target.commit(whole)
     assert not (place.directory / "run.bin").exists()
-    await target.abandon(stage_of(b""))
+    await target.abandon(whole)
     assert target.rely_on(await target.probe(SCRATCH, may_write))
     assert not target.facts_outdated
     await put(target, "run.bin", b"data")

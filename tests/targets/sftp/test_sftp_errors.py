@@ -80,6 +80,7 @@ def test_other_exceptions_are_left_alone(error: Exception) -> None:
         (asyncssh.SFTPQuotaExceeded, TargetFull, "no space"),
         (asyncssh.SFTPLockConflict, TargetLocked, "under way"),
         (asyncssh.SFTPFileIsADirectory, NotAnObject, "folder"),
+        (asyncssh.ServiceNotAvailable, TargetUnavailable, "takes no further connection now"),
         (asyncssh.ChannelOpenError, TargetUnavailable, "too many"),
     ],
 )

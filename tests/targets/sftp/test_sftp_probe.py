@@ -7,7 +7,7 @@ import pytest
 
 from gridhaul.targets.sftp.facts import facts_of
 from gridhaul.transfer.abilities import Abilities
-from gridhaul.transfer.errors import ObjectExists, TargetInconsistent, TargetRefused
+from gridhaul.transfer.errors import NotAnObject, ObjectExists, TargetInconsistent, TargetRefused
 from gridhaul.transfer.inspection import inspect, not_shown
 from tests.servers.sshd import Keys
 from tests.targets.peers import SCRATCH, may_write
@@ -17,6 +17,7 @@ from tests.targets.sftp.odd_servers import (
     Flipping,
     Forgetful,
     Plain,
+    Reopening,
     SmallRequests,
     Trimming,
     odd_server,
@@ -59,6 +60,26 @@ async def test_server_that_replaces_everywhere_is_not_exclusive(served: Path, ta
         with pytest.raises(ObjectExists):  # by the look right before
             await target.commit(await stage(target, b"ours"))
         assert (served / "run.bin").read_bytes() == b"theirs"
+        await target.close()
+
+
+@pytest.mark.parametrize(("kind", "opens_new"), [(asyncssh.SFTPServer, True), (Reopening, False)])
+async def test_stage_is_new_or_no_link_where_the_server_refuses_nothing(
+    served: Path, targets: Targets, keys: Keys, kind: type[asyncssh.SFTPServer], opens_new: bool
+) -> None:
+    async with odd_server(served, keys, kind) as place:
+        target = targets.unprobed(place.section())
+        facts = await target.probe(SCRATCH, may_write)
+        assert facts["opens_new"] == opens_new
+        assert target.rely_on(facts)
+        (served / PART).symlink_to("secret")
+        with pytest.raises(NotAnObject):
+            await stage(target, b"ours")
+        assert names_in(served) == [PART]
+        (served / PART).unlink()
+        (served / PART).write_bytes(b"ou")  # of an earlier attempt, which confirmed nothing
+        await put(target, "run.bin", b"ours")
+        assert (served / "run.bin").read_bytes() == b"ours"
         await target.close()
 
 

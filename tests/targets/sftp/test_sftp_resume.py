@@ -6,16 +6,19 @@ import random
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 from threading import Event
 
 import pytest
 
 from gridhaul.targets.sftp.target import SftpTarget
-from gridhaul.targets.sftp.writing import CONFIRMED_BYTES, IN_FLIGHT_BYTES
+from gridhaul.targets.sftp.writing import CONFIRMED_BYTES, UNCONFIRMED_MOST_BYTES
 from gridhaul.transfer.errors import NotFound, TargetUnavailable
 from gridhaul.transfer.model import Stage
 from tests.servers.cutting import cutting
+from tests.servers.sshd import Keys
 from tests.targets.peers import MIB, SomeBlocks, untold
+from tests.targets.sftp.odd_servers import SlowToFlush, odd_server, requests_at_once
 from tests.targets.sftp.places import PART, SEVERAL_MIB, Place, Targets, put, stage, stage_of, unconfirmed
 
 LARGE = os.urandom(40 * MIB + 5)
@@ -70,7 +73,7 @@ async def test_another_process_goes_on_after_a_cut(sshd_place: Place, targets: T
         with pytest.raises(TargetUnavailable):
             await target.write(record.stage, SomeBlocks(LARGE), leaving=untold, confirmed=record.note)
         lost = cut - record.stage.offset
-        assert lost <= CONFIRMED_BYTES + 2 * IN_FLIGHT_BYTES + OVERHEAD_BYTES
+        assert lost <= UNCONFIRMED_MOST_BYTES + OVERHEAD_BYTES
         other = await targets.probed(sshd_place.section(port=relay.port))
         resumed = await other.resume(record.stage)
         if resumed is None:
@@ -97,7 +100,7 @@ async def test_delivery_arrives_over_a_line_that_is_cut_again_and_again(sshd_pla
         await target.commit(whole)
     assert 2 <= relay.made <= 6
     assert (sshd_place.directory / "run.bin").read_bytes() == LARGE
-    assert sum(left) <= len(LARGE) + relay.made * (CONFIRMED_BYTES + 3 * IN_FLIGHT_BYTES)
+    assert sum(left) <= len(LARGE) + relay.made * UNCONFIRMED_MOST_BYTES
 
 
 async def test_stage_is_confirmed_from_time_to_time(place: Place, targets: Targets) -> None:
@@ -108,6 +111,29 @@ async def test_stage_is_confirmed_from_time_to_time(place: Place, targets: Targe
     steps = [later - earlier for earlier, later in zip([0, *record.offsets], record.offsets, strict=False)]
     assert steps
     assert min(steps) >= CONFIRMED_BYTES
+
+
+async def test_no_more_bytes_leave_than_a_later_attempt_may_send_again(
+    tmp_path: Path, targets: Targets, keys: Keys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unconfirmed_bytes = list[int]()
+    left = 0
+
+    def leaving(length: int) -> None:
+        nonlocal left
+        left += length
+        unconfirmed_bytes.append(left - record.stage.offset)
+
+    with requests_at_once(monkeypatch):
+        async with odd_server(tmp_path, keys, SlowToFlush) as place:
+            target = await targets.probed(place.section())
+            data = bytes(80 * MIB)
+            record = Record(stage_of(data))
+            await target.write(record.stage, SomeBlocks(data), leaving=leaving, confirmed=record.note)
+            await target.close()
+    assert left == len(data)
+    assert len(record.offsets) >= 2
+    assert CONFIRMED_BYTES < max(unconfirmed_bytes) <= UNCONFIRMED_MOST_BYTES
 
 
 async def test_error_of_the_record_passes_through(place: Place, targets: Targets) -> None:

@@ -1,5 +1,6 @@
 """Sections of SFTP targets in `targets.toml`: what is wrong is told with its key, before any connection."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -122,3 +123,13 @@ def test_no_agent_and_no_default_key_takes_part(
     assert options.client_keys is not None
     assert len(options.client_keys) == 1
     assert not options.gss_auth
+
+
+def test_user_without_a_name_is_told(place: Place, targets: Targets, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(os, "getuid", lambda: 54_321)  # as in a container that runs under a number
+    with pytest.raises(SettingsError, match=r"target 'there': the system has no name for the user .* set LOGNAME"):
+        targets.unprobed(place.section())
+    monkeypatch.setenv("LOGNAME", "any")
+    assert targets.unprobed(place.section())

@@ -109,7 +109,11 @@ async def test_facts_of_another_form_ask_for_a_probe(place: Place, targets: Targ
     target = targets.unprobed(place.section())
     seen = await target.probe(SCRATCH, may_write)
     assert target.rely_on(seen)
+    abilities = target.abilities
+    whole = await stage(target, b"data")
     assert not target.rely_on({**seen, **facts} if facts else {})
+    assert target.abilities == abilities
+    await target.commit(whole)  # a delivery that is under way goes on with the facts that it began with
 
 
 @pytest.mark.parametrize("data", [b"", b"x", SEVERAL_MIB, 4 * SEVERAL_MIB], ids=["empty", "1 byte", "5 MiB", "20 MiB"])
@@ -244,6 +248,18 @@ async def test_link_is_no_object(sshd_place: Place, targets: Targets) -> None:
     assert (sshd_place.directory / "secret").read_bytes() == b"data"
 
 
+async def test_new_stage_is_not_written_through_a_link(sshd_place: Place, targets: Targets) -> None:
+    target = await targets.probed(sshd_place.section())
+    (sshd_place.directory / "secret").write_bytes(b"theirs")
+    for there in ("secret", "nothing"):
+        (sshd_place.directory / PART).symlink_to(there)
+        with pytest.raises(NotAnObject):
+            await stage(target, b"ours")
+        (sshd_place.directory / PART).unlink()
+    assert (sshd_place.directory / "secret").read_bytes() == b"theirs"
+    assert not (sshd_place.directory / "nothing").exists()
+
+
 @pytest.mark.parametrize("length", [0, 1, 20 * MIB + 15])
 async def test_reading_back_tells_how_far_it_has_come(target: SftpTarget, length: int) -> None:
     told = list[int]()
@@ -295,6 +311,13 @@ async def test_names_of_a_folder_are_told(place: Place, target: SftpTarget) -> N
     await asyncio.sleep(0.1)  # rclone sees a change of its directory that late
     assert {name async for name in target.names("many")} == names
     assert "many" in [name async for name in target.names("")]
+
+
+async def test_names_that_are_not_utf_8_are_left_out(sshd_place: Place, targets: Targets) -> None:
+    target = await targets.probed(sshd_place.section())
+    for name in (b"\xff.bin", b"gr\xf6sse", "größe".encode()):
+        (sshd_place.directory / os.fsdecode(name)).touch()
+    assert [name async for name in target.names("")] == ["größe"]
 
 
 async def test_room_is_that_of_the_disk(place: Place, target: SftpTarget) -> None:
