@@ -21,6 +21,7 @@ from gridhaul.transfer.errors import (
     ObjectExists,
     TargetFull,
     TargetInconsistent,
+    TargetLocked,
     TargetMismatch,
     TargetRefused,
     TargetUnavailable,
@@ -477,10 +478,25 @@ async def test_refusal_of_what_the_probe_saw_asks_for_a_new_probe(weed: Known, s
             await target.begin(new_stage("run.bin", 4))
         assert target.facts_outdated
     async with weed.target(url=store.url) as target:
-        store.answers = [(400, {}, error(code))]
+        store.answers = [(404, {}), (400, {}, error(code))]  # first it looks whether the name is taken
         with pytest.raises(TargetRefused, match=code):
             await target.commit(staged(10))
         assert target.facts_outdated
+
+
+async def test_name_that_is_taken_is_seen_before_a_laxer_server_replaces_it(weed: Known, store: HttpStore) -> None:
+    async with weed.target(url=store.url) as target:
+        store.answers = [(200, {"Content-Length": "3"})]
+        with pytest.raises(ObjectExists):
+            await target.commit(staged(10))
+        assert [line.split()[0] for line in store.requests] == ["HEAD"]
+
+
+async def test_upload_whose_parts_go_on_arriving_stays_to_be_aborted(weed: Known, store: HttpStore) -> None:
+    async with weed.target(url=store.url) as target:
+        store.answers = [(204, {}), page(3)] * 3
+        with pytest.raises(TargetLocked):
+            await target.abandon(staged(2))
 
 
 async def test_parts_that_arrive_after_an_abort_are_aborted_again(weed: Known, store: HttpStore) -> None:
