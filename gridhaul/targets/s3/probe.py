@@ -1,10 +1,10 @@
 """The probe of an S3 server: whether the bucket is there, then the experiments, then everything is removed."""
 
 import http
-from contextlib import suppress
 from typing import Any
 
 from gridhaul.targets.http_session import FOUND
+from gridhaul.targets.probing import cleared_at_the_end
 from gridhaul.targets.s3.bucket import Bucket
 from gridhaul.targets.s3.errors import code_of, error_of, no_bucket
 from gridhaul.targets.s3.experiments import MISSING, Experiments
@@ -32,13 +32,8 @@ class Probe:
         if missing.status not in MISSING:
             raise error_of(missing)
         await before_writing()
-        try:
+        async with cleared_at_the_end(self.clear):
             seen = await Experiments(self._bucket, self._names).run()
-        except GridhaulError:
-            with suppress(GridhaulError):  # the scratch stays among the delivery's leftovers
-                await self.clear()
-            raise
-        await self.clear()
         return {**seen, "tells_missing": missing.status == http.HTTPStatus.NOT_FOUND}
 
     async def clear(self) -> None:

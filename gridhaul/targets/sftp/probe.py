@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Awaitable, Coroutine, Sequence
-from contextlib import suppress
 from itertools import chain
 from typing import Any, TypeVar
 
@@ -10,6 +9,7 @@ import asyncssh
 from asyncssh import FXF_CREAT, FXF_EXCL, FXF_READ, FXF_TRUNC, FXF_WRITE
 
 from gridhaul.targets.oddities import Oddity
+from gridhaul.targets.probing import cleared_at_the_end
 from gridhaul.targets.sftp.command import sha256sum
 from gridhaul.targets.sftp.errors import mapped_errors
 from gridhaul.targets.sftp.facts import NameRequest, ReplaceRequest, SftpFacts
@@ -17,7 +17,7 @@ from gridhaul.targets.sftp.naming import give_name
 from gridhaul.targets.sftp.oddities import SFTP_ODDITIES
 from gridhaul.targets.sftp.remote import Remote
 from gridhaul.transfer.digest import content_sha256
-from gridhaul.transfer.errors import GridhaulError, TargetRefused, TargetUnavailable
+from gridhaul.transfer.errors import TargetRefused, TargetUnavailable
 from gridhaul.transfer.ports.targets import BeforeWriting
 
 T = TypeVar("T")
@@ -47,14 +47,8 @@ class Probe:
         """Return the facts. Raises TargetRefused if the server cannot rename an object."""
         await self._remote.require_top()
         await before_writing()
-        try:
-            facts = await self._try_all()
-        except GridhaulError:
-            with suppress(GridhaulError):  # the scratch stays among the delivery's leftovers
-                await self.clear()
-            raise
-        await self.clear()
-        return facts
+        async with cleared_at_the_end(self.clear):
+            return await self._try_all()
 
     async def clear(self) -> None:
         """Remove every object that a probe with this scratch may have written."""

@@ -8,9 +8,10 @@ from urllib.parse import urlsplit
 
 from gridhaul.targets.http_session import REMOVED, STORED, WRITE_ONLY, Answer, HttpSession
 from gridhaul.targets.oddities import ODDITIES, Oddity
+from gridhaul.targets.probing import cleared_at_the_end
 from gridhaul.targets.webdav.lookup import Lookup
 from gridhaul.targets.webdav.move import move
-from gridhaul.transfer.errors import GridhaulError, TargetRefused, TargetUnavailable
+from gridhaul.transfer.errors import TargetRefused, TargetUnavailable
 from gridhaul.transfer.ports.targets import BeforeWriting, Facts
 
 CONTENT = b"Gridhaul wrote this file to find out what the server does. It may be removed.\n"
@@ -35,14 +36,8 @@ class Probe:
         if await self._holds(f"{self._scratch}z"):
             raise TargetRefused("The target's server tells of objects that do not exist; Gridhaul cannot use it.")
         await before_writing()
-        try:
-            facts = await self._write_and_look()
-        except GridhaulError:
-            with suppress(GridhaulError):  # the scratch stays among the delivery's leftovers
-                await self.clear()
-            raise
-        await self.clear()
-        return facts
+        async with cleared_at_the_end(self.clear):
+            return await self._write_and_look()
 
     async def clear(self) -> None:
         """Remove every object that a probe with this scratch may have written."""
