@@ -220,12 +220,13 @@ class ResumableUpload(Upload):
         self.is_complete = answer.headers["Upload-Complete"] == "?1"
         return self._acknowledge(int(answer.headers["Upload-Offset"]))
 
-    def begin_request(self, offset: int, stop: int | None = None) -> HTTPConnection:
+    def begin_request(self, offset: int, stop: int | None = None, expect: str | None = None) -> HTTPConnection:
         """Send the head of a request, which completes the upload unless it stops before the file's end."""
         end = len(self.data) if stop is None else stop
         complete = "?1" if end == len(self.data) else "?0"
         fields = {"Content-Type": "application/partial-upload", "Upload-Complete": complete}
         fields |= {"Upload-Offset": str(offset), "Content-Length": str(end - offset)}
+        fields |= {} if expect is None else {"Expect": expect}
         return self.line.begin("PATCH", self.path, fields)
 
     def take_answer(self, answer: HTTPResponse) -> int:

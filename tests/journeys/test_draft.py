@@ -101,8 +101,13 @@ def test_body_is_asked_for_only_if_it_is_taken(operator: Operator, line: Line, n
 
 @contextmanager
 def sending(upload: ResumableUpload, arrived: int) -> Iterator[HTTPConnection]:
-    """Yield a request that has sent so many bytes of the file, and does not go on."""
-    with closing(upload.begin_request(0)) as connection:
+    """Yield a request that has sent so many bytes of the file, and does not go on.
+
+    100 (Continue) tells that the service has taken it. A request that still waits behind a later one ends nothing.
+    """
+    with closing(upload.begin_request(0, expect="100-continue")) as connection:
+        assert connection.sock is not None
+        assert connection.sock.recv(65536) == b"HTTP/1.1 100 Continue\r\n\r\n"
         connection.send(upload.data[:arrived])
         yield connection
 
