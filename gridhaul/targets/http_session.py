@@ -128,13 +128,17 @@ class HttpSession:
             async with self._open("HEAD", self.url(name), headers=headers, busy_bytes=length) as response:
                 return await _read(response)
 
-    async def send(self, name: str, blocks: Blocks, *, length: int, leaving: Leaving) -> Answer:
+    async def send(
+        self, name: str, blocks: Blocks, *, length: int, leaving: Leaving, content_range: str | None = None
+    ) -> Answer:
         """PUT the blocks as `transfer.ports.targets.DirectPut.put` says, and return the answer.
 
+        `content_range` is the header field of a partial PUT (RFC 9110, 14.5); None: the blocks are the whole object.
         Exceptions of `blocks` and `leaving` pass through unchanged.
         """
         body = Body(blocks, leaving=leaving, stop=blocks.stop)
         headers = {"Content-Type": "application/octet-stream"}
+        headers |= {} if content_range is None else {"Content-Range": content_range}
         try:
             return await self.send_body(self.url(name), body, length=length, headers=headers)
         except GridhaulError as error:

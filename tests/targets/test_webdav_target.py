@@ -62,6 +62,7 @@ FACTS = {
     "lost": list[str](),
     "exclusive": True,
     "free_space": False,
+    "resumable": False,
 }
 
 

@@ -11,6 +11,7 @@ from gridhaul.targets.oddities import ODDITIES, Oddity
 from gridhaul.targets.probing import cleared_at_the_end
 from gridhaul.targets.webdav.lookup import Lookup
 from gridhaul.targets.webdav.move import move
+from gridhaul.targets.webdav.partial_put import goes_on
 from gridhaul.transfer.errors import TargetRefused, TargetUnavailable
 from gridhaul.transfer.ports.targets import BeforeWriting, Facts
 
@@ -72,6 +73,7 @@ class Probe:
             "lost": lost,
             "exclusive": await self._is_exclusive(base),
             "free_space": await self._lookup.free_bytes() is not None,
+            "resumable": await goes_on(self._session, f"{self._scratch}p"),
         }
 
     async def _choose_base(self) -> str:
@@ -140,7 +142,7 @@ class Probe:
         # A proxy that cuts a prefix from the path lets the server move the object into a folder of that name.
         prefixes = {urlsplit(base).path.strip("/") for base in self._bases} - {""}
         elsewhere = [f"{prefix}/{_second(self._scratch)}" for prefix in sorted(prefixes)]
-        return [_first(self._scratch), _second(self._scratch), *filter(None, chain.from_iterable(odd)), *elsewhere]
+        return [*(f"{self._scratch}{end}" for end in "abp"), *filter(None, chain.from_iterable(odd)), *elsewhere]
 
 
 def _first(scratch: str) -> str:

@@ -9,7 +9,6 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from gridhaul.targets.http_errors import CREDENTIALS, name_of_folder
 from gridhaul.targets.http_session import FOUND, GONE, REMOVED, STORED, Answer, HttpSession
 from gridhaul.targets.oddities import lost_in
 from gridhaul.targets.webdav.folders import Folders
@@ -17,6 +16,7 @@ from gridhaul.targets.webdav.listing import entries_in, names_in
 from gridhaul.targets.webdav.lookup import Lookup
 from gridhaul.targets.webdav.move import move
 from gridhaul.targets.webdav.probe import Probe
+from gridhaul.targets.webdav.writing import Writing
 from gridhaul.transfer.abilities import Abilities
 from gridhaul.transfer.digest import fingerprint
 from gridhaul.transfer.errors import (
@@ -24,9 +24,8 @@ from gridhaul.transfer.errors import (
     NotFound,
     ObjectExists,
     OutcomeUnknown,
-    TargetFull,
+    TargetInconsistent,
     TargetRefused,
-    TargetUnavailable,
 )
 from gridhaul.transfer.model import Evidence, FolderEntry, RemoteObject, Stage
 from gridhaul.transfer.origins import Attributes
@@ -35,7 +34,6 @@ from gridhaul.transfer.ports.targets import BeforeWriting, Blocks, Checked, Conf
 EtagDigest = Literal["sha-256"]
 
 DAY_SECONDS = 86_400.0
-NO_FOLDER = frozenset({http.HTTPStatus.NOT_FOUND, http.HTTPStatus.CONFLICT})  # answers to PUT: a folder is missing
 _SHA256_ETAG = re.compile(r'"([0-9a-f]{64})"')
 
 
@@ -50,6 +48,7 @@ class _Facts(BaseModel):
     lost: list[str]  # labels of the oddities that the server does not keep in names
     exclusive: bool  # MOVE with `Overwrite: F` leaves an object that has the name
     free_space: bool  # the server tells how much it can still take
+    resumable: bool  # a PUT that breaks off leaves what has arrived, and a partial PUT goes on from there
 
 
 class WebDavTarget:
@@ -87,6 +86,7 @@ class WebDavTarget:
         self._lost: frozenset[str] = frozenset()
         self._lookup = Lookup(session)
         self._folders = Folders(session, self._lookup)
+        self._writing = Writing(session, self._lookup, self._folders)
 
     async def probe(self, scratch: str, before_writing: BeforeWriting) -> Facts:
         return await self._new_probe(scratch).run(before_writing)
@@ -105,7 +105,13 @@ class WebDavTarget:
         self._tags = seen.tags
         self._lost = frozenset(seen.lost)
         digest = "sha-256" if self._etag_digest else None
-        self.abilities = Abilities(atomic=True, exclusive=seen.exclusive, digest=digest, free_space=seen.free_space)
+        self.abilities = Abilities(
+            atomic=True,
+            exclusive=seen.exclusive,
+            resumable=seen.resumable,
+            digest=digest,
+            free_space=seen.free_space,
+        )
         return seen.destination in self._bases
 
     def location(self, name: str) -> str:
@@ -128,11 +134,15 @@ class WebDavTarget:
         return stage
 
     async def resume(self, stage: Stage) -> Stage | None:
-        """Return the stage if it is whole: PUT writes objects from their beginning on only."""
+        """Return the stage as far as its object reaches: each byte was written before those that follow it.
+
+        Where the server has no partial PUT, only a whole object can be used.
+        """
         found = await self.find(stage.name, length=stage.length)
-        if found is None or found.length != stage.length:
+        if found is None or found.length is None or found.length > stage.length:
             return None
-        return replace(stage, offset=stage.length)
+        reached = replace(stage, offset=found.length)
+        return reached if reached.is_whole or (reached.offset and self.abilities.resumable) else None
 
     async def write(
         self,
@@ -143,10 +153,14 @@ class WebDavTarget:
         confirmed: Confirmed,
         attributes: Attributes | None = None,
     ) -> Stage:
-        """Send the object in one request, so nothing is confirmed before the end."""
-        if stage.offset:  # `resume` has found the whole object
+        """Send the rest of the object in one request, so nothing is confirmed before the end."""
+        if stage.offset and stage.is_whole:
             return stage
-        await self._put(stage.name, blocks, length=stage.length, leaving=leaving)
+        try:
+            await self._writing.write(stage, blocks, leaving=leaving, resumable=self.abilities.resumable)
+        except (TargetInconsistent, NotFound):  # also servers that ignore `Content-Range` answer as to a new object
+            self.facts_outdated = True
+            raise
         return replace(stage, offset=stage.length)
 
     async def proof(self, stage: Stage) -> Evidence | None:
@@ -207,16 +221,6 @@ class WebDavTarget:
     def _new_probe(self, scratch: str) -> Probe:
         return Probe(self._session, self._lookup, bases=self._bases, scratch=scratch)
 
-    async def _put(self, name: str, blocks: Blocks, *, length: int, leaving: Leaving) -> None:
-        await self._folders.make(name)
-        try:
-            answer = await self._session.send(name, blocks, length=length, leaving=leaving)
-        except TargetUnavailable as broken:
-            raise await self._full(length) or broken from broken.__cause__
-        if answer.status not in STORED:
-            self._folders.forget()
-            raise await self._refused_put(name, answer, length=length)
-
     async def _told_digest(self, name: str, *, length: int) -> str | None:
         """Return the SHA-256 that the server gives as the object's ETag; None if the ETag is something else."""
         head = await self._session.head(name, length=length, headers={})
@@ -255,32 +259,6 @@ class WebDavTarget:
         self.facts_outdated = True
         self._folders.forget()
         return answer.error()
-
-    async def _refused_put(self, name: str, answer: Answer, *, length: int) -> GridhaulError:
-        if answer.leads_to_folder(self.location(name)):
-            return name_of_folder()
-        if answer.status in NO_FOLDER and "/" in name:
-            return TargetUnavailable("The object's folder at the target was removed; the next attempt makes it again.")
-        if answer.status not in CREDENTIALS and (full := await self._full(length)):
-            return full
-        if answer.status == http.HTTPStatus.METHOD_NOT_ALLOWED:  # rclone's answer when its disk is full
-            return TargetFull(
-                "The target answered 405, although it took the small objects of the probe; is its disk full?"
-            )
-        # nginx and lighttpd answer 500 when their disk is full.
-        if answer.status == http.HTTPStatus.INTERNAL_SERVER_ERROR:
-            return TargetUnavailable("The target answered 500 to an object; is its disk full? Its log tells more.")
-        return answer.error()
-
-    async def _full(self, length: int) -> TargetFull | None:
-        """Return the error to raise if the server tells that it has no space for `length` bytes."""
-        try:
-            free = await self._lookup.free_bytes()
-        except GridhaulError:
-            return None
-        if free is None or free >= length:
-            return None
-        return TargetFull(f"The target's disk is full: {free} bytes are free, and the object needs {length}.")
 
 
 def webdav_fingerprint(url: str, username: str | None, destination_bases: Sequence[str]) -> str:
