@@ -122,11 +122,12 @@ async def test_worker_that_wakes_before_its_first_byte_harms_nothing(
 
 
 async def test_removed_object_is_not_gone_on_with(apache: tuple[WebDavServer, Path], tmp_path: Path) -> None:
-    """Apache makes an object of zeros up to the position then."""
-    server, _ = apache
+    """Apache makes an object of zeros up to the position then, with which no attempt may go on."""
+    server, directory = apache
     async with target_at(server, tmp_path) as target:
         with pytest.raises(NotFound):
             await write(target, replace(STAGE, offset=9 * MIB))
+    assert not (directory / STAGE.name).exists()
 
 
 async def test_small_objects_are_sent_in_one_plain_request(apache: tuple[WebDavServer, Path], tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from functools import partial
 
 from gridhaul.outgoing.sending import Body
 from gridhaul.process.threads import in_thread
-from gridhaul.targets.http_session import STORED, Answer, HttpSession
+from gridhaul.targets.http_session import REMOVED, STORED, Answer, HttpSession
 from gridhaul.transfer.errors import GridhaulError, NotFound, TargetInconsistent
 from gridhaul.transfer.model import Stage
 from gridhaul.transfer.ports.targets import Blocks, Leaving
@@ -35,7 +35,9 @@ async def put_rest(session: HttpSession, stage: Stage, blocks: Blocks, *, leavin
         if answer.status not in STORED or offset == stage.length:
             return answer
     answer = await _put(session, stage, _Blocks(rest, blocks.stop), offset, stage.length, leaving=leaving)
-    if answer.status == http.HTTPStatus.CREATED:
+    if answer.status == http.HTTPStatus.CREATED:  # the object was gone, so the new one lacks its beginning
+        with suppress(GridhaulError):
+            await session.delete(stage.name, accepted=REMOVED)
         raise NotFound("The temporary object is no longer at the target.")
     return answer
 
