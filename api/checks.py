@@ -44,6 +44,7 @@ class FindingView(BaseModel):
     n: int | None = Field(description="The chunk's number")
     target: str | None
     name: str | None
+    upload_id: str | None = Field(description="Of a multipart upload at the target")
     outcome: Outcome
     why_not: str | None
 
@@ -126,8 +127,8 @@ class ChecksView(BaseModel):
 async def start_check(body: CheckBody, response: Response, _: Administering, service: ServiceDep) -> CheckView:
     """Start a check of one kind.
 
-    `fsck` checks everything, or all of one file. `gc` looks for stored bytes that belong to nothing, and recounts the
-    bytes that accounts use. `scrub` checks all stored chunks.
+    `fsck` checks everything, or all of one file. `gc` looks for stored bytes and unfinished uploads at targets that
+    belong to nothing, and recounts the bytes that accounts use. `scrub` checks all stored chunks.
     """
     if body.id is not None and body.kind is not CheckKind.FSCK:
         raise InvalidValue("Only a check of the kind fsck can have an id.")

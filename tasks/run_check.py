@@ -16,6 +16,7 @@ from tasks.checking.orphans import OrphansExaminer, UnreferencedExaminer
 from tasks.checking.records import FilesExaminer, StalledRecordsExaminer
 from tasks.checking.tally import Tally
 from tasks.checking.temporaries import TemporariesExaminer
+from tasks.checking.uploads import UploadsExaminer
 from tasks.checking.usage import UsageExaminer
 from tasks.runtime import Runtime, worker
 
@@ -108,5 +109,6 @@ EXAMINERS: Mapping[Stage, Callable[[Runtime, Examination], Examiner]] = {
     Stage.OBJECTS: ObjectsExaminer,
     Stage.LEFTOVERS: LeftoversExaminer,
     Stage.TEMPORARIES: TemporariesExaminer,
+    Stage.UPLOADS: UploadsExaminer,
     Stage.USAGE: UsageExaminer,
 }

@@ -38,6 +38,7 @@ from gridhaul.storage.checking.mending import MongoMending
 from gridhaul.storage.checking.objects import MongoObjects
 from gridhaul.storage.checking.orphans import MongoOrphans
 from gridhaul.storage.checking.stalled_records import MongoStalledRecords
+from gridhaul.storage.checking.uploads import MongoBegunUploads
 from gridhaul.storage.connect import connect
 from gridhaul.storage.content.contents import MongoContents
 from gridhaul.storage.deliveries import MongoDeliveries
@@ -62,6 +63,7 @@ from gridhaul.transfer.ports.batches import (
     SkippedPaths,
 )
 from gridhaul.transfer.ports.checking import (
+    BegunUploads,
     DeliveredObjects,
     Inspection,
     Mending,
@@ -107,6 +109,7 @@ class Checking:
     orphans: Orphans
     stalled_records: StalledRecords
     objects: DeliveredObjects
+    uploads: BegunUploads
     recounts: Recounts
     attempts: Attempts[CheckState]
 
@@ -184,8 +187,11 @@ class Worker:
         self.presence.note_connected()
         self._settings = WorkerSettings()
         tls = tls_context(self._settings.ca_file)
-        self._new_client = partial(make_client, self._settings.answer_seconds, tls=tls)
-        self._targets = load_targets(self._settings.targets_file, new_client=self._new_client)
+        answer_seconds = self._settings.answer_seconds
+        self._new_client = partial(make_client, answer_seconds, tls=tls)
+        self._targets = load_targets(
+            self._settings.targets_file, new_client=self._new_client, answer_seconds=answer_seconds
+        )
 
     def beat(self) -> None:
         """Note for the children, and in the heartbeat file, that the parent runs and is connected to the broker.
@@ -303,6 +309,7 @@ async def _compose(
             orphans=MongoOrphans(database, sweep_seconds=settings.sweep_seconds),
             stalled_records=MongoStalledRecords(database, sweep_seconds=settings.sweep_seconds),
             objects=MongoObjects(database, sweep_seconds=settings.sweep_seconds),
+            uploads=MongoBegunUploads(database, sweep_seconds=settings.sweep_seconds),
             recounts=MongoRecounts(database, quiet_seconds=settings.sweep_seconds),
             attempts=Attempts(
                 records=checks, waiting=CheckState.RUNNING, failed=CheckState.FAILED, **_pace(settings, stopping)

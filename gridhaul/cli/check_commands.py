@@ -74,7 +74,7 @@ def gc(
     wait: Wait = True,
     as_json: Json = False,
 ) -> None:
-    """Remove stored bytes that belong to no file."""
+    """Remove stored bytes, and unfinished uploads at targets, that belong to nothing."""
     order = CheckOrder(kind=CheckKind.GC, mode=Mode.DRY_RUN if dry_run else Mode.REPAIR)
     _check(lambda client: start(client, order), wait=wait, as_json=as_json)
 

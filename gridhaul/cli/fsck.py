@@ -92,6 +92,7 @@ def finding_line(finding: FindingRecord) -> str:
     chunk = None if finding["n"] is None else str(finding["n"])
     where = [("file", finding["file_id"]), ("content", finding["content_id"]), ("delivery", finding["delivery_id"])]
     where += [("chunk", chunk), ("target", finding["target"]), ("name", finding["name"])]
+    where += [("upload", finding["upload_id"])]
     named = " ".join(f"{kind} {value}" for kind, value in where if value is not None)
     outcome = finding["outcome"].replace("_", " ")
     done = "" if outcome == Outcome.FOUND else f" [{outcome}]"

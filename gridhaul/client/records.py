@@ -160,6 +160,7 @@ class FindingRecord(TypedDict):
     n: int | None
     target: str | None
     name: str | None
+    upload_id: str | None
     outcome: str
     why_not: str | None
 

@@ -87,6 +87,7 @@ REGISTRY_INDEXES: Mapping[str, Sequence[IndexModel]] = {
         _index("target", "folder"),
         _partial_index("claimed", unique=True),
         _partial_index("_id", "cleaning_error"),
+        _partial_index("stage.upload_id"),
         _index(*LOST_DELIVERIES.keys, partialFilterExpression=LOST),
         DUE_MEMBERS,
         WAITING_OWNERS,

@@ -13,6 +13,7 @@ from gridhaul.outgoing.http_client import patience
 from gridhaul.outgoing.sending import Body
 from gridhaul.targets.http_errors import mapped_errors, refusal
 from gridhaul.targets.names import quote_name
+from gridhaul.targets.webdav.multistatus import failure
 from gridhaul.transfer.decimals import decimal_number
 from gridhaul.transfer.digest import ContentDigest
 from gridhaul.transfer.errors import GridhaulError, OutcomeUnknown
@@ -40,8 +41,9 @@ class Answer:
     body: bytes
 
     def error(self) -> GridhaulError:
-        """Return the error that an unexpected status stands for."""
-        return refusal(self.status, self.headers)
+        """Return the error that an unexpected status stands for, or that a multi-status response tells."""
+        told = failure(self.body) if self.status == http.HTTPStatus.MULTI_STATUS else None
+        return told or refusal(self.status, self.headers)
 
     @property
     def length(self) -> int | None:

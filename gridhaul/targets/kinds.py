@@ -31,7 +31,7 @@ class DirectorySection(StagedSection):
     path: Annotated[Path, AfterValidator(absolute)]
     keep_mode: bool = Field(False, strict=True)
 
-    def maker(self, name: str, new_client: NewClient) -> Callable[[], Target]:
+    def maker(self, name: str, new_client: NewClient, *, answer_seconds: float) -> Callable[[], Target]:
         race = self.allow_overwrite_race
         return lambda: DirectoryTarget(name=name, path=self.path, keep_mode=self.keep_mode, allow_overwrite_race=race)
 
@@ -72,7 +72,7 @@ class WebDavSection(_WebSection, StagedSection):
     etag_digest: EtagDigest | None = None
     destination: DestinationForm | WebAddress = "auto"
 
-    def maker(self, name: str, new_client: NewClient) -> Callable[[], Target]:
+    def maker(self, name: str, new_client: NewClient, *, answer_seconds: float) -> Callable[[], Target]:
         session = self._sessions(new_client)
         return lambda: WebDavTarget(
             name=name,
@@ -92,10 +92,11 @@ class WebDavSection(_WebSection, StagedSection):
 
 class HttpSection(_WebSection):
     kind: Literal["http"]
+    repr_digest: bool = Field(False, strict=True)
 
-    def maker(self, name: str, new_client: NewClient) -> Callable[[], Target]:
+    def maker(self, name: str, new_client: NewClient, *, answer_seconds: float) -> Callable[[], Target]:
         session = self._sessions(new_client)
-        return lambda: HttpTarget(name=name, session=session())
+        return lambda: HttpTarget(name=name, session=session(), repr_digest=self.repr_digest)
 
     def fingerprint(self) -> str:
         return http_fingerprint(self.url)

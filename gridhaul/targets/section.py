@@ -53,8 +53,11 @@ class Section(BaseModel, ABC):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     @abstractmethod
-    def maker(self, name: str, new_client: NewClient) -> Callable[[], Target]:
-        """Return a function that makes the target. Raises SettingsError if a credential is missing or unusable."""
+    def maker(self, name: str, new_client: NewClient, *, answer_seconds: float) -> Callable[[], Target]:
+        """Return a function that makes the target. Raises SettingsError if a credential is missing or unusable.
+
+        A target that speaks HTTP gets its client by `new_client`, and any other may be silent for `answer_seconds`.
+        """
 
     @abstractmethod
     def fingerprint(self) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from gridhaul.outgoing.http_client import make_client
-from gridhaul.process.settings import SettingsError
+from gridhaul.process.settings import ANSWER_SECONDS, SettingsError
 from gridhaul.targets.kinds import KINDS
 from gridhaul.targets.section import NAME, NewClient, Section, StagedSection
 from gridhaul.transfer.errors import TargetUnknown
@@ -39,16 +39,18 @@ class ConfiguredTargets:
             await target.close()
 
 
-def load_targets(path: Path, *, new_client: NewClient = make_client) -> ConfiguredTargets:
+def load_targets(
+    path: Path, *, new_client: NewClient = make_client, answer_seconds: float = ANSWER_SECONDS
+) -> ConfiguredTargets:
     """Read the targets file and all credentials that it names; open no connection.
 
-    `new_client` makes the HTTP client of each target that needs one.
+    `new_client` makes the HTTP client of each target that needs one. Other targets may be silent for `answer_seconds`.
     Raises SettingsError, which names the file, the target and the key.
     """
     makers = {}
     for name, section in _read(path).items():
         try:
-            makers[name] = section.maker(name, new_client)
+            makers[name] = section.maker(name, new_client, answer_seconds=answer_seconds)
         except SettingsError as error:
             raise SettingsError(f"{path}: target {name!r}: {error}") from None
     return ConfiguredTargets(makers)

@@ -14,7 +14,7 @@ FINDINGS_KEPT = 1000
 
 class CheckKind(StrEnum):
     FSCK = "fsck"  # looks at everything, or at all that belongs to one file
-    GC = "gc"  # looks at orphans, and at what accounts use
+    GC = "gc"  # looks at orphans, at uploads that were left at targets, and at what accounts use
     SCRUB = "scrub"  # looks at stored chunks only, at a bounded rate
 
 
@@ -50,14 +50,15 @@ class Stage(StrEnum):
     OBJECTS = "objects"
     LEFTOVERS = "leftovers"
     TEMPORARIES = "temporaries"
+    UPLOADS = "uploads"
     USAGE = "usage"
 
 
 _ORPHANS = (Stage.UNREFERENCED, Stage.CHUNKS, Stage.INLINE, Stage.MANIFESTS, Stage.BUCKET_FILES)
 _AT_TARGETS = (Stage.OBJECTS, Stage.LEFTOVERS, Stage.TEMPORARIES)
 _OF_ONE_FILE = (Stage.FILES, Stage.CONTENTS, Stage.STALLED, *_AT_TARGETS)
-_OF_ALL = (Stage.FILES, Stage.CONTENTS, Stage.STALLED, *_ORPHANS, *_AT_TARGETS, Stage.USAGE)
-_OF_GC = (*_ORPHANS, Stage.USAGE)
+_OF_ALL = (Stage.FILES, Stage.CONTENTS, Stage.STALLED, *_ORPHANS, *_AT_TARGETS, Stage.UPLOADS, Stage.USAGE)
+_OF_GC = (*_ORPHANS, Stage.UPLOADS, Stage.USAGE)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -464,6 +464,12 @@ class TargetInconsistent(TargetUnavailable):
     code, patience = "target_inconsistent", Patience.ATTEMPTS
 
 
+class TargetBusy(TargetUnavailable):
+    """The target cannot take so much at once now."""
+
+    code = "target_busy"
+
+
 class TargetFull(TargetUnavailable):
     """The target has no space for the object now."""
 

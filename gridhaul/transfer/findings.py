@@ -43,6 +43,7 @@ class FindingCode(StrEnum):
 
     LEFTOVERS_REMAIN = "leftovers_remain", "Something that a delivery left at its target could not be removed yet."
     TEMPORARY_LEFT = "temporary_left", "A temporary object of a delivery that is over lies at the target."
+    UPLOAD_LEFT = "upload_left", "The target has an unfinished upload of a delivery, and no record names it."
     OBJECT_MISSING = "object_missing", "A delivered object is no longer at the target."
     OBJECT_DIFFERS = "object_differs", "The target has other bytes under the name than were delivered."
     TARGET_SILENT = "target_silent", "A target could not be asked, or refused to show an object."
@@ -90,5 +91,6 @@ class Finding:
     n: int | None = None  # the chunk's number
     target: str | None = None
     name: str | None = None  # of an object or a folder at the target; else a check's id, or a username
+    upload_id: str | None = None  # of a multipart upload at the target
     outcome: Outcome = Outcome.FOUND
     why_not: str | None = None  # why no repair is possible; None: repaired, repairable, or not known

@@ -5,14 +5,15 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any, TypeVar
 
+from gridhaul.process.stages import StagesStopped
 from gridhaul.process.threads import in_thread
 from gridhaul.transfer.chunking import CHUNK_BYTES
 from gridhaul.transfer.errors import GridhaulError, TargetLocked
 from gridhaul.transfer.model import Content, Delivery, File, RemoteObject
 from gridhaul.transfer.naming import is_temporary
 from gridhaul.transfer.origins import Attributes
-from gridhaul.transfer.ports.contents import Chunks
-from gridhaul.transfer.ports.targets import Blocks, Leaving, Probed, Target
+from gridhaul.transfer.ports.contents import Chunks, ContentReading
+from gridhaul.transfer.ports.targets import Leaving, Probed, RepeatableBlocks, Target
 from tasks.attempt import Meter, Tenure
 from tasks.delivering.final_name import is_content, may_be_ours, was_there
 from tasks.delivering.known_targets import remove_leftover
@@ -71,19 +72,19 @@ class Sending:
         await self._runtime.targets.get(self.delivery.target)
         require_possible(self.delivery, self.target)
 
-    async def send(self, write: Callable[[Blocks, Leaving], Awaitable[R]], *, offset: int = 0) -> R:
+    async def send(self, write: Callable[[RepeatableBlocks, Leaving], Awaitable[R]], *, offset: int = 0) -> R:
         """Let `write` write the content's bytes from the offset on, each checked before it leaves."""
-        chunks = self._chunks(offset)
+        blocks = _ContentBlocks(self._runtime.contents, self.content, offset)
         try:
             # Read the first chunk before the target is touched: of a content of up to 16 chunks, all is verified then.
-            await in_thread(chunks.begin, when_cancelled=chunks.stop)
+            await in_thread(blocks.begin, when_cancelled=blocks.stop)
             self.tenure.check()
             self.has_begun = True
             bytes_out = _Leaving(self.tenure, self.meter)
-            written = await write(chunks, bytes_out.leaving)
+            written = await write(blocks, bytes_out.leaving)
             bytes_out.left()
         finally:
-            await in_thread(chunks.close)
+            await in_thread(blocks.close)
         return written
 
     @property
@@ -155,18 +156,57 @@ class Sending:
     async def _may_be_ours(self, found: RemoteObject) -> bool:
         return self.has_begun and may_be_ours(self.delivery, self.replaces, found)
 
-    def _chunks(self, offset: int) -> Chunks:
-        contents, content = self._runtime.contents, self.content
-        if not offset:
-            return contents.read(content)
-        if offset == content.length:
-            return _NoChunks()
-        return contents.read_range(content, start=offset, stop=content.length)
-
 
 def aligned(offset: int, length: int) -> int:
     """Return the offset from which stored chunks can be sent on: the beginning of a chunk, or the end."""
     return offset if offset == length else offset // CHUNK_BYTES * CHUNK_BYTES
+
+
+class _ContentBlocks:
+    """`transfer.ports.targets.RepeatableBlocks` of a content from an offset on, each checked before it is yielded."""
+
+    def __init__(self, contents: ContentReading, content: Content, offset: int) -> None:
+        self._contents = contents
+        self._content = content
+        self._offset = offset
+        self._chunks = self._read(offset, content.length)
+        self._again: set[Chunks] = set()  # further readings that have not ended
+        self._is_stopped = False
+
+    def begin(self) -> None:
+        self._chunks.begin()
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self._chunks)
+
+    def again(self, start: int, length: int) -> Iterator[bytes]:
+        start += self._offset
+        chunks = self._read(start, start + length)
+        self._again.add(chunks)
+        try:
+            if self._is_stopped:
+                raise StagesStopped
+            yield from chunks
+        finally:
+            self._again.discard(chunks)
+            chunks.close()
+
+    def stop(self) -> None:
+        self._is_stopped = True
+        for chunks in (self._chunks, *self._again):
+            chunks.stop()
+
+    def close(self) -> None:
+        self.stop()
+        for chunks in (self._chunks, *self._again):
+            chunks.close()
+
+    def _read(self, start: int, stop: int) -> Chunks:
+        if start == stop and start:
+            return _NoChunks()
+        if not start and stop == self._content.length:
+            return self._contents.read(self._content)
+        return self._contents.read_range(self._content, start=start, stop=stop)
 
 
 class _NoChunks:

@@ -132,7 +132,7 @@ async def _not_noted(stage: Stage) -> None:
 
 
 class _InMemory:
-    """`transfer.ports.targets.Blocks` of chunks that are in memory."""
+    """`transfer.ports.targets.RepeatableBlocks` of chunks that are in memory."""
 
     def __init__(self, chunks: tuple[bytes, ...]) -> None:
         self._chunks = chunks
@@ -143,6 +143,9 @@ class _InMemory:
             if self._is_stopped:
                 raise StagesStopped
             yield chunk
+
+    def again(self, start: int, length: int) -> Iterator[bytes]:
+        yield b"".join(self._chunks)[start : start + length]
 
     def stop(self) -> None:
         self._is_stopped = True

@@ -1,13 +1,16 @@
 """The way of a delivery through a stage at its target: begun or gone on with, written, checked, and committed last.
 
 The record has the stage before its first byte, and keeps it over errors that another try may cure, so that a later
-attempt goes on with it. Once a commit was begun, nothing is written to the stage any more.
+attempt goes on with it. Once a commit was begun, nothing is written to the stage any more. The worker's log has a line
+for each step, so that the times of writing and of checking can be told apart.
 """
 
 import time
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
+
+import structlog
 
 from gridhaul.transfer.errors import (
     GridhaulError,
@@ -21,7 +24,7 @@ from gridhaul.transfer.errors import (
 )
 from gridhaul.transfer.model import CheckedObject, CheckedWhen, Evidence, IfExists, Stage
 from gridhaul.transfer.naming import temporary_name
-from gridhaul.transfer.ports.targets import Staging
+from gridhaul.transfer.ports.targets import Staging, Tagging
 from gridhaul.transfer.states import DeliveryState
 from tasks.delivering.final_name import carries_mark, mark_of
 from tasks.delivering.receipt import Delivered
@@ -29,6 +32,8 @@ from tasks.delivering.sending import Sending, aligned
 
 NOTED_EACH_TIME = 1000  # parts: the record of a stage with more of them is large
 NOTE_SECONDS = 0.25
+
+log = structlog.get_logger(__name__)
 
 
 class StagedSending:
@@ -39,12 +44,18 @@ class StagedSending:
         self._target = target
         self._noted_at = 0.0  # when the record got the stage last, by the monotonic clock
         self._unnoted: Stage | None = None  # what the target has confirmed since
+        self._log = log.bind(record_id=sending.delivery.id, fence=sending.delivery.fence)
 
     async def run(self, name: str) -> Delivered:
         """Deliver the object under the final name."""
+        self._log.info("stage_begins")
         stage = await self._written(await self._continued(name) or await self._begun(name))
+        self._log.info("stage_written")
         evidence = await self._checked(stage)
+        if evidence is not None:
+            self._log.info("object_checked", evidence=evidence)
         await self._commit(stage, evidence)
+        self._log.info("stage_committed")
         if evidence is None:
             return await self._checked_under_final_name(name, sent_at_once=stage.generation == self._fence)
         await self._confirm(stage)
@@ -180,12 +191,24 @@ class StagedSending:
         try:
             await sending.sent.confirm(stage.final_name, checked=sending.delivery.checked, replaced=sending.replaces)
         except OutcomeUnknown:
-            if stage.upload_id is None:  # the end of an upload needs no look: it was answered under its own id
-                sending.doubt_facts()
+            if stage.upload_id is not None and await self._may_carry_mark(stage):
+                return
+            sending.doubt_facts()
+            if stage.upload_id is None:
                 raise
+            detail = "The target acknowledged the end of the upload, but shows another object; it is asked again."
+            raise TargetInconsistent(detail) from None
         except TargetUnavailable:
             sending.doubt_facts()
             raise
+
+    async def _may_carry_mark(self, stage: Stage) -> bool:
+        """Return whether the object under the final name was the stage's upload; True also if nobody may look."""
+        target = self._sending.target
+        try:
+            return not isinstance(target, Tagging) or await target.tag(stage.final_name) == mark_of(stage)
+        except OutcomeUnknown:
+            return True
 
     async def _checked_under_final_name(self, name: str, *, sent_at_once: bool) -> Delivered:
         """Check the committed object. A wrong one is removed only while it carries the delivery's mark."""
@@ -199,4 +222,5 @@ class StagedSending:
             if isinstance(error, TargetMismatch) and not sent_at_once:
                 raise TargetInconsistent("What an earlier attempt had sent is damaged; it is sent anew.") from None
             raise
+        self._log.info("object_checked", evidence=evidence)
         return Delivered(name=name, evidence=evidence, checked=CheckedWhen.AFTER_COMMIT)

@@ -80,6 +80,7 @@ async def test_findings_and_progress_are_shown(api: Api, checks: Checks) -> None
         detail="d",
         content_id=RecordId("a" * 24),
         n=7,
+        upload_id="u",
         outcome=Outcome.NOT_REPAIRED,
         why_not="w",
     )
@@ -102,6 +103,7 @@ async def test_findings_and_progress_are_shown(api: Api, checks: Checks) -> None
             "n": 7,
             "target": None,
             "name": None,
+            "upload_id": "u",
             "outcome": "not_repaired",
             "why_not": "w",
         }

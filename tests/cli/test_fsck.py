@@ -28,6 +28,7 @@ def finding(outcome: str = "found", **changes: object) -> dict[str, Any]:
         "n": 21,
         "target": None,
         "name": None,
+        "upload_id": None,
         "outcome": outcome,
         "why_not": None,
     }

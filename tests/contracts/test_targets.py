@@ -1,105 +1,59 @@
-"""The suite of `Target`, and of its further abilities where a target offers them. All servers are real."""
+"""The suite of `Target`, for every kind of target and every server. All servers are real."""
 
 import asyncio
-import hashlib
 import os
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import aclosing
-from dataclasses import dataclass, replace
+import unicodedata
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
 
-from gridhaul.embedded.network import free_ports
-from gridhaul.targets.directory import DirectoryTarget
-from gridhaul.targets.http_session import Answer, HttpSession
 from gridhaul.targets.oddities import lost_in
-from gridhaul.targets.webdav.target import WebDavTarget
 from gridhaul.transfer.attributes import has_mtime
-from gridhaul.transfer.errors import (
-    LeaseLost,
-    NotFound,
-    ObjectExists,
-    OutcomeUnknown,
-    TargetLocked,
-    TargetRefused,
-    TargetUnavailable,
-)
-from gridhaul.transfer.inspection import inspect, not_shown
-from gridhaul.transfer.model import Evidence, FolderEntry, RemoteObject
-from gridhaul.transfer.naming import MARKER
+from gridhaul.transfer.digest import content_sha256
+from gridhaul.transfer.errors import LeaseLost, ObjectExists, TargetRefused, TargetUnavailable
+from gridhaul.transfer.inspection import not_shown
+from gridhaul.transfer.model import Evidence, RemoteObject
 from gridhaul.transfer.origins import Attributes
-from gridhaul.transfer.ports.targets import (
-    KeepsAttributes,
-    Listing,
-    LooksTogether,
-    Probed,
-    Staging,
-    Target,
-    TellsRoom,
-)
-from tests.contracts.ports import eventually
+from gridhaul.transfer.ports.targets import KeepsAttributes, Probed, Staging, TellsRoom
 from tests.servers.http_store import HttpStore, serving
-from tests.targets.peers import (
-    ATOMIC,
-    KEEPING,
-    KINDS,
-    LISTING,
-    MIB,
-    NOT_LISTING,
-    PASSWORD,
-    SCRATCH,
-    WEB,
-    WEBDAV,
-    Place,
-    Places,
-    SomeBlocks,
-    StalledBlocks,
-    may_write,
-    places,
-    staged,
-    target_of,
-    untold,
-    write_object,
-)
+from tests.targets.blocks import MIB, SomeBlocks, StalledBlocks, untold
+from tests.targets.deliveries import SCRATCH, deliver, holding, look, may_write, send, written
+from tests.targets.outside import Folder
+from tests.targets.place import Place
+from tests.targets.places import WRONG
+from tests.targets.servers import DIRECTORY, HTTP, S3, SERVERS, SFTP, STAGED, WEBDAV, Places, places
 
 SEVERAL_MIB = os.urandom(5 * MIB + 3)
-TEMPORARY = ".gridhaul-0123456789abcdef01234567-7.part"
 NAMES = [
-    *("2026/deep/run.bin", "a b/c d.bin", "größe/数据.bin", "100%.bin", "%41#1.bin", "a?b=c&d.bin", "a;b+c~'.bin"),
-    *("😀.bin", "a#b?c%d;e+f&g.bin", "#?%;+&", "50/" * 50 + "run.bin", "dot.", "space ", "dot./space /x"),
+    *("2026/deep/run.bin", "a b/c d.bin", "größe/数据 😀.bin", "100%.bin", "%41#1.bin", "a?b=c&d.bin", "a;b+c~'.bin"),
+    *("a b+c%20&;=?#", "#?%;+&", "50/" * 50 + "run.bin", "dot.", "space ", "dot./space /x", "...", "a..b"),
+    *('it\'s "here".bin', "-rf", "~", "*<>|", "$(id)`id`", "a" * 255, "/".join(["x" * 200] * 4)),
 ]
-LONGEST = "a" * 255  # lighttpd cannot PUT an object with this name, but renames one to it
 
 
 @dataclass(frozen=True, kw_only=True)
 class Peer:
+    """A place, and a target that writes there."""
+
     place: Place
-    target: Target
+    target: Any
 
-    def on_disk(self, name: str) -> Path:
-        return self.place.directory / name
+    async def deliver(self, name: str, data: bytes) -> None:
+        await deliver(self.target, name, data)
 
-    async def put(self, name: str, data: bytes) -> None:
-        await write_object(self.target, name, SomeBlocks(data), length=len(data), leaving=untold)
+    async def look(self, name: str, data: bytes) -> RemoteObject | None:
+        return await look(self.target, name, data)
 
-    async def inspect(self, name: str, data: bytes) -> RemoteObject | None:
-        return await inspect(self.target, name, length=len(data), sha256=sha256_of(data), checked=not_shown)
+    def holding(self, data: bytes) -> RemoteObject:
+        return holding(data, self.place.traits.evidence)
 
-    def as_sent(self, data: bytes) -> RemoteObject:
-        return RemoteObject(length=len(data), sha256=sha256_of(data), evidence=self.place.evidence)
-
-    @property
-    def commit(self) -> DirectoryTarget | WebDavTarget:
-        assert isinstance(self.target, DirectoryTarget | WebDavTarget)
-        return self.target
-
-
-def sha256_of(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
+    async def send(self, name: str, blocks: SomeBlocks, length: int, leaving: Callable[[int], None] = untold) -> None:
+        await send(self.target, name, blocks, length=length, leaving=leaving)
 
 
 class BlocksBroke(Exception):
@@ -112,18 +66,21 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Places]:
         yield found
 
 
-@pytest.fixture(params=KINDS)
-async def peer(request: pytest.FixtureRequest, running: Places, tmp_path: Path) -> AsyncIterator[Peer]:
+@pytest.fixture(params=SERVERS)
+async def peer(request: pytest.FixtureRequest, running: Places) -> AsyncIterator[Peer]:
     place = running[request.param].inner()
-    async with target_of(place, tmp_path) as target:
+    async with place.target() as target:
         yield Peer(place=place, target=target)
 
 
-atomic = pytest.mark.parametrize("peer", ATOMIC, indirect=True)
-web = pytest.mark.parametrize("peer", WEB, indirect=True)
-webdav = pytest.mark.parametrize("peer", WEBDAV, indirect=True)
-keeping = pytest.mark.parametrize("peer", KEEPING, indirect=True)
-listing = pytest.mark.parametrize("peer", LISTING, indirect=True)
+def at(servers: Any) -> pytest.MarkDecorator:
+    """Let a test run only at these servers."""
+    return pytest.mark.parametrize("peer", servers, indirect=True)
+
+
+guarded = at([name for name, server in SERVERS.items() if server.traits.checks_credentials])
+over_http = at(WEBDAV | HTTP | S3)
+keeping = at(DIRECTORY | SFTP)
 
 
 async def test_absent_object_is_none(peer: Peer) -> None:
@@ -133,15 +90,16 @@ async def test_absent_object_is_none(peer: Peer) -> None:
 
 
 @pytest.mark.parametrize("data", [b"", b"x", SEVERAL_MIB, 4 * SEVERAL_MIB], ids=["empty", "1 byte", "5 MiB", "20 MiB"])
-async def test_what_was_put_is_found_with_its_digest(peer: Peer, data: bytes) -> None:
-    await peer.put("run.bin", data)
-    assert await peer.inspect("run.bin", data) == peer.as_sent(data)
-    assert peer.on_disk("run.bin").read_bytes() == data
+async def test_delivered_object_is_found_with_its_digest(peer: Peer, data: bytes) -> None:
+    await peer.deliver("run.bin", data)
+    assert await peer.look("run.bin", data) == peer.holding(data)
+    assert peer.place.outside.read("run.bin") == data
+    assert peer.place.outside.names() == {"run.bin"}
 
 
 async def test_reading_that_is_cancelled_ends_at_once(peer: Peer) -> None:
     length = 40 * MIB
-    await peer.put("run.bin", bytes(length))
+    await peer.deliver("run.bin", bytes(length))
     told = list[int]()
 
     def cancel(checked_bytes: int) -> None:
@@ -152,97 +110,116 @@ async def test_reading_that_is_cancelled_ends_at_once(peer: Peer) -> None:
     with pytest.raises(asyncio.CancelledError):
         await reading
     assert told[-1] < length
-
-
-@keeping
-@pytest.mark.parametrize("data", [b"", SEVERAL_MIB], ids=["empty", "5 MiB"])
-async def test_what_was_put_with_attributes_has_its_bytes_and_the_attributes(peer: Peer, data: bytes) -> None:
-    target, source = peer.target, Attributes(mtime_ns=1_600_000_000_123_456_789, mode=0o640)
-    assert isinstance(target, KeepsAttributes)
-    assert await target.attributes(TEMPORARY) is None
-    await write_object(target, TEMPORARY, SomeBlocks(data), length=len(data), leaving=untold, attributes=source)
-    await peer.commit.commit(staged(TEMPORARY, "run.bin"))
-    assert await peer.inspect("run.bin", data) == peer.as_sent(data)
-    assert has_mtime(await target.attributes("run.bin"), source)
-
-
-@keeping
-async def test_put_without_attributes_gives_the_time_of_writing(peer: Peer) -> None:
-    assert isinstance(peer.target, KeepsAttributes)
-    await peer.put("run.bin", b"data")
-    found = await peer.target.attributes("run.bin")
-    assert found is not None
-    assert abs(found.mtime_ns - time.time_ns()) < 60 * 10**9
+    assert await peer.target.find("run.bin", length=length) is not None
 
 
 @pytest.mark.parametrize("length", [0, 1, 20 * MIB + 15])
 async def test_reading_back_tells_how_far_it_has_come(peer: Peer, length: int) -> None:
     data, told = bytes(length), list[int]()
-    await peer.put("run.bin", data)
-    found = await peer.target.read_back("run.bin", length=length, sha256=sha256_of(data), checked=told.append)
-    assert found is not None
-    assert (found.length, found.sha256) == (length, sha256_of(data))
+    await peer.deliver("run.bin", data)
+    found = await peer.target.read_back("run.bin", length=length, sha256=content_sha256(data), checked=told.append)
+    assert found == holding(data)
     assert told == sorted(set(told))
     assert [length] == told[-1:] if length else told in ([], [0])
     assert len(told) > 1 or length < MIB
 
 
+@keeping
+@pytest.mark.parametrize("data", [b"", SEVERAL_MIB], ids=["empty", "5 MiB"])
+async def test_object_with_attributes_has_its_bytes_and_the_attributes(peer: Peer, data: bytes) -> None:
+    target, source = peer.target, Attributes(mtime_ns=1_600_000_000_123_456_789, mode=0o640)
+    assert isinstance(target, KeepsAttributes)
+    assert await target.attributes("run.bin") is None
+    await peer.target.commit(await written(peer.target, "run.bin", data, attributes=source))
+    assert await peer.look("run.bin", data) == peer.holding(data)
+    assert has_mtime(await target.attributes("run.bin"), source)
+
+
+@keeping
+async def test_object_without_attributes_has_the_time_of_writing(peer: Peer) -> None:
+    assert isinstance(peer.target, KeepsAttributes)
+    await peer.deliver("run.bin", b"data")
+    found = await peer.target.attributes("run.bin")
+    assert found is not None
+    assert abs(found.mtime_ns - time.time_ns()) < 60 * 10**9
+
+
 @pytest.mark.parametrize("name", NAMES)
 async def test_name_is_kept_as_it_is(peer: Peer, name: str) -> None:
-    if lost_in(name, peer.place.lost):
-        with pytest.raises(TargetRefused, match="choose another name"):
-            await peer.inspect(name, b"data")
+    if lost_in(name, peer.place.traits.lost):
+        for call in (peer.look(name, b"data"), peer.deliver(name, b"data")):
+            with pytest.raises(TargetRefused, match="choose another name"):
+                await call
         return
-    await peer.put(name, b"data")
-    assert await peer.inspect(name, b"data") == peer.as_sent(b"data")
-    assert peer.on_disk(name).read_bytes() == b"data"
+    await peer.deliver(name, b"data")
+    assert await peer.look(name, b"data") == peer.holding(b"data")
+    assert peer.place.outside.read(name) == b"data"
+    assert peer.place.outside.names() == {name}
 
 
-@pytest.mark.parametrize("name", ["../out.bin", "a/../../out.bin", "a//b", "/out.bin"])
+async def test_names_that_look_alike_are_two_names(peer: Peer) -> None:
+    composed, decomposed = (unicodedata.normalize(form, "é.bin") for form in ("NFC", "NFD"))
+    await peer.deliver(composed, b"composed")
+    if peer.place.traits.tells_forms_apart:
+        await peer.deliver(decomposed, b"decomposed")
+        assert await peer.look(decomposed, b"decomposed") == peer.holding(b"decomposed")
+    else:
+        with pytest.raises(ObjectExists):
+            await peer.deliver(decomposed, b"decomposed")
+    assert await peer.look(composed, b"composed") == peer.holding(b"composed")
+    assert peer.place.outside.read(composed) == b"composed"
+
+
+@pytest.mark.parametrize("name", ["../out.bin", "a/../../out.bin", "a//b", "/out.bin", "a/./b"])
 async def test_name_that_could_lead_out_is_refused(peer: Peer, name: str) -> None:
-    with pytest.raises(TargetRefused):
-        await peer.put(name, b"data")
-    with pytest.raises(TargetRefused):
-        await peer.target.find(name, length=4)
+    for call in (peer.deliver(name, b"data"), peer.target.find(name, length=4), peer.target.remove(name)):
+        with pytest.raises(TargetRefused):
+            await call
 
 
-@web
+@at(HTTP)
 async def test_put_again_replaces(peer: Peer) -> None:
-    await peer.put("run.bin", b"longer than the next")
-    await peer.put("run.bin", b"next")
-    assert await peer.inspect("run.bin", b"next") == peer.as_sent(b"next")
+    await peer.deliver("run.bin", b"longer than the next")
+    await peer.deliver("run.bin", b"next")
+    assert await peer.look("run.bin", b"next") == peer.holding(b"next")
 
 
 async def test_object_of_another_length_is_not_read(peer: Peer) -> None:
-    await peer.put("run.bin", SEVERAL_MIB)
-    found = await peer.inspect("run.bin", SEVERAL_MIB[:-1])
+    await peer.deliver("run.bin", SEVERAL_MIB)
+    found = await peer.look("run.bin", SEVERAL_MIB[:-1])
     assert found is not None
     assert found.length == len(SEVERAL_MIB)
-    if peer.place.evidence is Evidence.READ_BACK:
+    if peer.place.traits.evidence is Evidence.READ_BACK:
         assert (found.sha256, found.evidence) == ("", Evidence.SIZE)
 
 
+async def test_longer_object_is_seen_to_be_longer(peer: Peer) -> None:
+    await peer.deliver("run.bin", SEVERAL_MIB)
+    found = await peer.target.read_back("run.bin", length=MIB, sha256="", checked=not_shown)
+    assert found is not None
+    assert found == holding(SEVERAL_MIB) or (found.length > MIB and found.sha256 == "")
+
+
+async def test_shorter_object_is_read_to_its_end(peer: Peer) -> None:
+    await peer.deliver("run.bin", SEVERAL_MIB)
+    found = await peer.target.read_back("run.bin", length=9 * MIB, sha256="", checked=not_shown)
+    assert found == holding(SEVERAL_MIB)
+
+
 async def test_other_bytes_of_the_same_length_have_another_digest(peer: Peer) -> None:
-    await peer.put("run.bin", b"these")
-    found = await peer.inspect("run.bin", b"those")
-    assert found == peer.as_sent(b"these") != peer.as_sent(b"those")
+    await peer.deliver("run.bin", b"these")
+    assert await peer.look("run.bin", b"those") == peer.holding(b"these") != peer.holding(b"those")
 
 
 @pytest.mark.parametrize("sent", [0, 4 * MIB])
 @pytest.mark.parametrize("failure", [BlocksBroke("x"), httpx2.ReadError("of the caller"), OSError(28, "of the caller")])
 async def test_error_of_the_blocks_passes_through_unchanged(peer: Peer, failure: Exception, sent: int) -> None:
     with pytest.raises(type(failure)) as caught:
-        await write_object(
-            peer.target,
-            "broken",
-            SomeBlocks(SEVERAL_MIB[:sent], failure=failure),
-            length=len(SEVERAL_MIB),
-            leaving=untold,
-        )
+        await peer.send("broken", SomeBlocks(SEVERAL_MIB[:sent], failure=failure), len(SEVERAL_MIB))
     assert caught.value is failure
     assert caught.value.__cause__ is None
-    await peer.put("after.bin", b"usable")
-    assert await peer.inspect("after.bin", b"usable") == peer.as_sent(b"usable")
+    await peer.deliver("after.bin", b"usable")
+    assert await peer.look("after.bin", b"usable") == peer.holding(b"usable")
 
 
 @pytest.mark.parametrize(
@@ -259,32 +236,33 @@ async def test_nothing_leaves_that_must_not_and_the_error_passes_through(
             raise failure
         left.append(length)
 
-    await peer.put("run.bin", b"was there")
+    await peer.deliver("run.bin", b"was there")
     with pytest.raises(type(failure)) as caught:
-        await write_object(peer.target, "run.bin", SomeBlocks(SEVERAL_MIB), length=len(SEVERAL_MIB), leaving=leaving)
+        await peer.send("run.bin", SomeBlocks(SEVERAL_MIB), len(SEVERAL_MIB), leaving)
     assert caught.value is failure
     assert left == [0, MIB, MIB][:told]
-    await peer.put("after.bin", b"usable")
+    await peer.deliver("after.bin", b"usable")
     await asyncio.sleep(0.05)  # the server may still be writing what it received, and does not tell when it has
-    there = peer.on_disk("run.bin").read_bytes() if peer.on_disk("run.bin").exists() else b""
-    if there != b"was there":  # some servers replace the object only once all has arrived
-        assert told > 0
-        assert len(there) <= sum(left)
-        assert SEVERAL_MIB.startswith(there)
+    outside = peer.place.outside
+    arrived = {name: outside.read(name) or b"" for name in outside.names() - {"after.bin"}}
+    if isinstance(peer.target, Staging):
+        assert arrived.pop("run.bin") == b"was there"
+    for data in arrived.values():
+        assert data == b"was there" or (SEVERAL_MIB.startswith(data) and len(data) <= sum(left) and told > 0)
 
 
 async def test_everything_that_leaves_is_told(peer: Peer) -> None:
     left: list[int] = []
-    await write_object(peer.target, "run.bin", SomeBlocks(SEVERAL_MIB), length=len(SEVERAL_MIB), leaving=left.append)
+    await peer.send("run.bin", SomeBlocks(SEVERAL_MIB), len(SEVERAL_MIB), left.append)
     assert left == [0, *[MIB] * 5, 3]
-    await write_object(peer.target, "empty.bin", SomeBlocks(b""), length=0, leaving=left.append)
-    assert left[7:] == [0]
+    await peer.send("empty.bin", SomeBlocks(b""), 0, left.append)
+    assert sum(left[7:]) == 0
 
 
 @pytest.mark.alone
-async def test_cancelled_put_ends_as_cancelled(peer: Peer) -> None:
+async def test_cancelled_sending_ends_as_cancelled(peer: Peer) -> None:
     blocks = StalledBlocks(SEVERAL_MIB[:MIB])
-    sending = asyncio.create_task(write_object(peer.target, "stalled", blocks, length=2 * MIB, leaving=untold))
+    sending = asyncio.create_task(peer.send("stalled", blocks, 2 * MIB))
     assert await asyncio.to_thread(blocks.begun.wait, 10)
     cancelled_at = time.monotonic()
     sending.cancel()
@@ -292,189 +270,69 @@ async def test_cancelled_put_ends_as_cancelled(peer: Peer) -> None:
         await sending
     assert blocks.stopped.is_set()
     assert time.monotonic() - cancelled_at < 1
+    await peer.deliver("after.bin", b"usable")
 
 
 async def test_fewer_blocks_than_promised_do_not_pass_for_an_object(peer: Peer) -> None:
     with pytest.raises(TargetUnavailable):
-        await write_object(peer.target, "short", SomeBlocks(b"123"), length=4, leaving=untold)
+        await peer.send("short", SomeBlocks(b"123"), 4)
 
 
 async def test_remove_is_idempotent(peer: Peer) -> None:
-    await peer.put("folder/run.bin", b"data")
+    await peer.deliver("folder/run.bin", b"data")
     await peer.target.remove("folder/run.bin")
     await peer.target.remove("folder/run.bin")
     await peer.target.remove("nowhere/run.bin")
-    assert await peer.inspect("folder/run.bin", b"data") is None
+    assert await peer.look("folder/run.bin", b"data") is None
+    assert peer.place.outside.names() == set()
 
 
 async def test_location_names_the_object_and_no_credentials(peer: Peer) -> None:
     location = peer.target.location("2026/run.bin")
     assert location.endswith("/2026/run.bin")
     for text in (location, repr(peer.target), str(vars(peer.target))):
-        assert PASSWORD not in text
+        assert not any(secret in text for secret in peer.place.secrets)
 
 
-def test_only_some_targets_commit_atomically(peer: Peer) -> None:
-    assert isinstance(peer.target, Staging) == (peer.place.kind != "http")
+def test_only_plain_http_has_no_stages(peer: Peer) -> None:
+    assert isinstance(peer.target, Staging) == isinstance(peer.target, Probed)
+    assert isinstance(peer.target, Staging) == (peer.place.settings()["kind"] != "http")
 
 
-@atomic
-@pytest.mark.parametrize("folder", ["", "2026/deep/"])
-async def test_commit_gives_the_object_its_name(peer: Peer, folder: str) -> None:
-    await peer.put(folder + TEMPORARY, SEVERAL_MIB)
-    await peer.commit.commit(staged(folder + TEMPORARY, f"{folder}run.bin"))
-    assert await peer.inspect(f"{folder}run.bin", SEVERAL_MIB) == peer.as_sent(SEVERAL_MIB)
-    assert await peer.inspect(folder + TEMPORARY, SEVERAL_MIB) is None
-
-
-@atomic
-@pytest.mark.parametrize("name", [*NAMES, LONGEST])
-async def test_commit_keeps_the_name(peer: Peer, name: str) -> None:
-    await peer.put(TEMPORARY, b"data")
-    if lost_in(name, peer.place.lost):
-        with pytest.raises(TargetRefused, match="choose another name"):
-            await peer.commit.commit(staged(TEMPORARY, name))
-        return
-    await peer.commit.commit(staged(TEMPORARY, name))
-    assert await peer.inspect(name, b"data") == peer.as_sent(b"data")
-    assert peer.on_disk(name).read_bytes() == b"data"
-
-
-@atomic
-async def test_commit_into_another_folder(peer: Peer) -> None:
-    await peer.put(TEMPORARY, b"data")
-    await peer.commit.commit(staged(TEMPORARY, "other/run.bin"))
-    assert peer.on_disk("other/run.bin").read_bytes() == b"data"
-
-
-@atomic
-async def test_commit_onto_a_taken_name_leaves_what_is_there(peer: Peer) -> None:
-    await peer.put("run.bin", b"theirs")
-    await peer.put(TEMPORARY, b"ours")
-    with pytest.raises(ObjectExists):
-        await peer.commit.commit(staged(TEMPORARY, "run.bin"))
-    assert peer.on_disk("run.bin").read_bytes() == b"theirs"
-    assert peer.on_disk(TEMPORARY).read_bytes() == b"ours"
-
-
-@atomic
-@pytest.mark.parametrize("there", [b"theirs", None], ids=["over an object", "to a free name"])
-async def test_replace(peer: Peer, there: bytes | None) -> None:
-    if there is not None:
-        await peer.put("run.bin", there)
-    await peer.put(TEMPORARY, b"ours")
-    await peer.commit.replace(staged(TEMPORARY, "run.bin"))
-    assert peer.on_disk("run.bin").read_bytes() == b"ours"
-    assert await peer.inspect(TEMPORARY, b"ours") is None
-
-
-@atomic
-async def test_without_the_temporary_object_nothing_happens(peer: Peer) -> None:
-    await peer.put("run.bin", b"theirs")
-    with pytest.raises(NotFound):
-        await peer.commit.commit(staged(TEMPORARY, "free.bin"))
-    with pytest.raises(NotFound):
-        await peer.commit.replace(staged(TEMPORARY, "run.bin"))
-    with pytest.raises(NotFound):
-        await peer.commit.replace(staged(f"nowhere/{TEMPORARY}", "run.bin"))
-    assert peer.on_disk("run.bin").read_bytes() == b"theirs"
-    assert await peer.inspect("free.bin", b"") is None
-
-
-@atomic
-async def test_folder_under_the_name_is_left_alone(peer: Peer) -> None:
-    await peer.put("2026/run.bin", b"theirs")
-    await peer.put(TEMPORARY, b"ours")
-    with pytest.raises(ObjectExists):
-        await peer.commit.commit(staged(TEMPORARY, "2026"))
-    for change in (peer.commit.replace(staged(TEMPORARY, "2026")), peer.target.remove("2026")):
-        with pytest.raises(TargetRefused):
-            await change
-    assert peer.on_disk("2026/run.bin").read_bytes() == b"theirs"
-
-
-@atomic
-async def test_put_that_breaks_off_does_not_touch_the_final_name(peer: Peer) -> None:
-    await peer.put("run.bin", b"theirs")
-    with pytest.raises(BlocksBroke):
-        await write_object(
-            peer.target, TEMPORARY, SomeBlocks(SEVERAL_MIB, failure=BlocksBroke()), length=9 * MIB, leaving=untold
-        )
-    assert peer.on_disk("run.bin").read_bytes() == b"theirs"
-
-    async def is_removed() -> bool:
-        try:
-            await peer.target.remove(TEMPORARY)
-        except TargetLocked:  # the server has not yet noticed that the put broke off
-            return False
-        return True
-
-    await eventually(is_removed)
-    assert await peer.inspect(TEMPORARY, b"") is None
-
-
-@atomic
-async def test_folder_removed_meanwhile_is_made_again(peer: Peer) -> None:
-    await peer.put("2026/run.bin", b"data")
-    peer.on_disk("2026/run.bin").unlink()
-    peer.on_disk("2026").rmdir()
-    try:
-        await peer.put("2026/run.bin", b"data")
-    except TargetUnavailable:  # a target may make the folder only at the next attempt
-        await peer.put("2026/run.bin", b"data")
-    assert peer.on_disk("2026/run.bin").read_bytes() == b"data"
-
-
-@atomic
-async def test_of_many_commits_to_one_name_one_wins(peer: Peer) -> None:
-    if peer.place.kind == "webdav":
-        pytest.skip("servers look and rename in two steps; the claim on the name keeps deliveries apart")
-    for n in range(8):
-        await peer.put(f"{n}.part", str(n).encode())
-    outcomes = await asyncio.gather(
-        *(peer.commit.commit(staged(f"{n}.part", "run.bin")) for n in range(8)), return_exceptions=True
-    )
-    (winner,) = [n for n, outcome in enumerate(outcomes) if outcome is None]
-    assert sum(isinstance(outcome, ObjectExists) for outcome in outcomes) == 7
-    assert peer.on_disk("run.bin").read_bytes() == str(winner).encode()
-
-
-async def test_place_that_is_down_is_unavailable(peer: Peer, tmp_path: Path) -> None:
-    gone = replace(
-        peer.place, directory=tmp_path / "gone", url=peer.place.url and f"http://127.0.0.1:{free_ports(1)[0]}"
-    )
-    async with target_of(gone, tmp_path) as target:
-        with pytest.raises(TargetUnavailable):
-            await target.find("run.bin", length=1)
-        with pytest.raises(TargetUnavailable):
-            await write_object(target, "run.bin", SomeBlocks(SEVERAL_MIB), length=len(SEVERAL_MIB), leaving=untold)
-        with pytest.raises(TargetUnavailable):
-            await target.remove("run.bin")
-
-
-@web
-async def test_wrong_password_is_refused(peer: Peer, tmp_path: Path) -> None:
-    async with target_of(replace(peer.place, password="wr0ng-one"), tmp_path) as target:
+async def test_place_that_is_down_is_unavailable(peer: Peer) -> None:
+    async with peer.place.target(**peer.place.down) as target:
         for call in (
             target.find("run.bin", length=1),
-            write_object(target, "run.bin", SomeBlocks(SEVERAL_MIB), length=len(SEVERAL_MIB), leaving=untold),
+            send(target, "run.bin", SomeBlocks(SEVERAL_MIB), length=len(SEVERAL_MIB), leaving=untold),
+            target.remove("run.bin"),
+        ):
+            with pytest.raises(TargetUnavailable):
+                await call
+
+
+@guarded
+async def test_wrong_credentials_are_refused(peer: Peer) -> None:
+    async with peer.place.target(**peer.place.wrong) as target:
+        for call in (
+            target.find("run.bin", length=1),
+            send(target, "run.bin", SomeBlocks(SEVERAL_MIB), length=len(SEVERAL_MIB), leaving=untold),
             target.remove("run.bin"),
         ):
             with pytest.raises(TargetRefused) as caught:
                 await call
-            assert "wr0ng-one" not in caught.value.detail
-    assert not peer.on_disk("run.bin").exists()
+            assert WRONG not in caught.value.detail
+    assert peer.place.outside.names() == set()
 
 
-@web
+@over_http
 async def test_redirect_is_not_followed(peer: Peer, tmp_path: Path) -> None:
     elsewhere, redirecting = HttpStore(directory=tmp_path), HttpStore(directory=tmp_path)
     with serving(elsewhere) as other, serving(redirecting) as url:
         redirecting.answers = [(302, {"Location": f"{other}/stolen"})] * 20
-        async with target_of(replace(peer.place, url=url), tmp_path) as target:
+        async with peer.place.target(**peer.place.elsewhere(url)) as target:
             for call in (
                 target.find("run.bin", length=1),
-                write_object(target, "run.bin", SomeBlocks(SEVERAL_MIB), length=len(SEVERAL_MIB), leaving=untold),
+                send(target, "run.bin", SomeBlocks(SEVERAL_MIB), length=len(SEVERAL_MIB), leaving=untold),
                 target.remove("run.bin"),
             ):
                 with pytest.raises(TargetRefused):
@@ -483,129 +341,32 @@ async def test_redirect_is_not_followed(peer: Peer, tmp_path: Path) -> None:
     assert redirecting.requests
 
 
-@listing
-@pytest.mark.parametrize("folder", ["", "2026/a b", "größe%41"])
-async def test_names_of_a_folder_are_told(peer: Peer, folder: str) -> None:
-    target = peer.target
-    assert isinstance(target, Listing)
-    assert [name async for name in target.names(folder) if name != MARKER] == []
-    names = ["a b.bin", "größe#%41?.bin", TEMPORARY, *(f"{number:03}.bin" for number in range(40))]
-    for name in names:
-        await peer.put(f"{folder}/{name}" if folder else name, b"x")
-    await peer.put(f"{folder}/below/deeper.bin" if folder else "below/deeper.bin", b"x")
-    told = [name async for name in target.names(folder) if name != MARKER]
-    expected = [name for name in (*names, "below") if peer.place.lists_hidden or not name.startswith(".")]
-    assert sorted(told) == sorted(expected)
+@at(STAGED)
+async def test_probe_asks_before_it_writes_and_leaves_nothing(peer: Peer) -> None:
+    seen = list[set[str]]()
+
+    async def before_writing() -> None:
+        seen.append(peer.place.outside.names())
+
+    async with peer.place.unprobed() as target:
+        assert target.rely_on(await target.probe(SCRATCH, before_writing))
+    assert seen == [set()]
+    assert peer.place.outside.names() == set()
 
 
-@listing
-async def test_a_listing_that_is_given_up_can_be_begun_again(peer: Peer) -> None:
-    target = peer.target
-    assert isinstance(target, Listing)
-    for number in range(5):
-        await peer.put(f"{number}.bin", b"x")
-    async with aclosing(target.names("")) as names:
-        await anext(names)
-    assert len([name async for name in target.names("") if name != MARKER]) == 5
-
-
-@listing
-@pytest.mark.parametrize("folder", ["", "2026/a b", "größe%41"])
-async def test_entries_of_a_folder_are_told_with_their_lengths(peer: Peer, folder: str) -> None:
-    target = peer.target
-    assert isinstance(target, LooksTogether)
-    beginning = f"{folder}/" if folder else ""
-    lengths = {"a b.bin": 0, "größe#%41?.bin": 1, **{f"{number:03}.bin": number for number in range(40)}}
-    for name, length in lengths.items():
-        await peer.put(f"{beginning}{name}", b"x" * length)
-    await peer.put(f"{beginning}below/deeper.bin", b"x")
-    found = dict(await target.entries(folder, at_most=100) or {})
-    found.pop(MARKER, None)
-    expected = {name: FolderEntry(is_object=True, length=length) for name, length in lengths.items()}
-    assert found == {**expected, "below": FolderEntry(is_object=False)}
-
-
-@listing
-async def test_folder_that_does_not_exist_has_no_entries(peer: Peer) -> None:
-    assert isinstance(peer.target, LooksTogether)
-    assert await peer.target.entries("no/such/folder", at_most=5) == {}
-
-
-@listing
-async def test_entries_of_a_large_folder_are_not_told(peer: Peer) -> None:
-    assert isinstance(peer.target, LooksTogether)
-    for number in range(5):
-        await peer.put(f"run/{number}.bin", b"x")
-    assert len(await peer.target.entries("run", at_most=5) or {}) == 5
-    assert await peer.target.entries("run", at_most=4) is None
-
-
-@pytest.mark.parametrize("peer", NOT_LISTING, indirect=True)
-async def test_entries_are_unknown_at_a_server_that_does_not_tell_them(peer: Peer) -> None:
-    assert isinstance(peer.target, LooksTogether)
-    await peer.put("run.bin", b"x")
-    assert await peer.target.entries("", at_most=5) is None
-
-
-@atomic
-async def test_commit_without_a_look_gives_the_object_its_name_unless_it_is_taken(peer: Peer) -> None:
-    target = peer.target
-    assert isinstance(target, LooksTogether)
-    await peer.put(TEMPORARY, b"new")
-    await target.commit_unseen(staged(TEMPORARY, "run.bin"))
-    assert peer.on_disk("run.bin").read_bytes() == b"new"
-    assert not peer.on_disk(TEMPORARY).exists()
-    await peer.put(TEMPORARY, b"other")
-    with pytest.raises(ObjectExists):
-        await target.commit_unseen(staged(TEMPORARY, "run.bin"))
-    assert peer.on_disk("run.bin").read_bytes() == b"new"
-
-
-@webdav
-async def test_folder_is_made_once_for_objects_that_are_written_at_once(
-    peer: Peer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked = list[str]()
-    request = HttpSession.request
-
-    async def noted(session: HttpSession, method: str, url: str, **more: Any) -> Answer:
-        asked.append(method)
-        return await request(session, method, url, **more)
-
-    monkeypatch.setattr(HttpSession, "request", noted)
-    await asyncio.gather(*(peer.put(f"run/{number}.bin", b"x") for number in range(8)))
-    assert asked.count("MKCOL") == 1
-
-
-@web
-def test_only_some_targets_list(peer: Peer) -> None:
-    assert isinstance(peer.target, Listing) == isinstance(peer.target, WebDavTarget)
-
-
-@pytest.mark.parametrize("peer", NOT_LISTING, indirect=True)
-async def test_names_are_unknown_at_a_server_that_does_not_tell_them(peer: Peer) -> None:
-    target = peer.target
-    assert isinstance(target, Listing)
-    await peer.put("run.bin", b"x")
-    with pytest.raises(OutcomeUnknown):
-        _ = [name async for name in target.names("")]
-
-
-@webdav
-async def test_probe_sees_what_the_server_can_and_leaves_nothing(peer: Peer) -> None:
-    target = peer.target
-    assert isinstance(target, Probed)
-    facts = await target.probe(SCRATCH, may_write)
-    assert (facts["propfind"], frozenset(facts["lost"])) == (peer.place.lists, peer.place.lost)
-    assert facts["destination"] == peer.place.url
-    assert not list(peer.place.directory.iterdir())
+@at(WEBDAV)
+async def test_probe_sees_what_the_server_can(peer: Peer) -> None:
+    facts = await peer.target.probe(SCRATCH, may_write)
+    assert (facts["propfind"], frozenset(facts["lost"])) == (peer.place.traits.lists, peer.place.traits.lost)
+    assert facts["destination"] == peer.place.settings()["url"]
 
 
 async def test_room_that_a_target_tells_is_that_of_its_disk(peer: Peer) -> None:
-    target = peer.target
-    assert isinstance(target, TellsRoom) == isinstance(target, DirectoryTarget | WebDavTarget)
+    target, outside = peer.target, peer.place.outside
+    assert isinstance(target, TellsRoom) == peer.place.traits.tells_room
     free = await target.free_bytes() if isinstance(target, TellsRoom) else None
-    assert free is not None or not isinstance(target, DirectoryTarget)
+    assert (free is not None) == target.abilities.free_space
     if free is not None:
-        space = os.statvfs(peer.place.directory)  # others write to the disk meanwhile
+        assert isinstance(outside, Folder)
+        space = os.statvfs(outside.top)  # others write to the disk meanwhile
         assert abs(free - space.f_bavail * space.f_frsize) < space.f_blocks * space.f_frsize / 10

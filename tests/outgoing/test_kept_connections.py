@@ -23,7 +23,7 @@ from gridhaul.targets.http import HttpTarget
 from gridhaul.targets.http_session import HttpSession
 from tests.servers.authority import new_certificate
 from tests.servers.nginx import nginx_webdav
-from tests.targets.peers import SomeBlocks, untold
+from tests.targets.blocks import SomeBlocks, untold
 
 MIB = 1 << 20
 DEADLINE_SECONDS = 20.0

@@ -3,7 +3,7 @@
 import asyncio
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -39,6 +39,34 @@ class Answer(Disturbance):
     status: int
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Asked:
+    """A request that has arrived whole at the proxy."""
+
+    method: str
+    target: str  # as in the request line
+    headers: Mapping[str, str] = field(repr=False)  # names in lower case
+    body: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Instead(Disturbance):
+    """The proxy answers what `answer` returns, which may send requests of its own upstream, in a thread."""
+
+    answer: Callable[[Asked], Answer]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Change(Disturbance):
+    """Upstream carries out the request; the proxy reads the whole answer, and passes on what `change` makes of it.
+
+    Names of headers are in lower case. The body is cut where a changed `content-length` ends it; if that is longer than
+    the body, the connection is reset behind the body.
+    """
+
+    change: Callable[[Answer], Answer]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -12,7 +12,17 @@ from typing import TypeVar
 
 import h11
 
-from tests.servers.disturbances import NOTHING, Answer, Disturbance, LoseAnswer, Reset, Side
+from tests.servers.disturbances import (
+    NOTHING,
+    Answer,
+    Asked,
+    Change,
+    Disturbance,
+    Instead,
+    LoseAnswer,
+    Reset,
+    Side,
+)
 
 BLOCK_BYTES = 1 << 18
 BROKEN = (OSError, h11.ProtocolError, Reset)
@@ -109,6 +119,11 @@ async def exchange(
         await _drain(client)
         planned.strike()
         return await _answer(client, planned.disturbance, seen)
+    if planned is not None and isinstance(planned.disturbance, Instead):
+        asked = Asked(method=seen.method, target=seen.target, headers=seen.headers, body=await _drain(client))
+        answer = await asyncio.to_thread(planned.disturbance.answer, asked)
+        planned.strike()
+        return await _answer(client, answer, seen)
     upstream = Peer(h11.CLIENT, *await asyncio.open_connection(*upstream_at))
     try:
         relay = _Relay(seen, planned)
@@ -122,19 +137,29 @@ async def exchange(
         upstream.close()
 
 
-async def _drain(peer: Peer) -> None:
+async def _drain(peer: Peer) -> bytes:
+    """Read to the end of the message, and return its body."""
+    body = bytearray()
     while isinstance(event := await peer.event(), h11.Data):
-        pass
+        body += event.data
     if not isinstance(event, h11.EndOfMessage):
         raise Reset
+    return bytes(body)
 
 
 async def _answer(client: Peer, answer: Answer, seen: Seen) -> None:
     seen.status = answer.status
-    headers = {"Content-Length": str(len(answer.body))} | dict(answer.headers)
+    headers = {"content-length": str(len(answer.body))} | {name.lower(): text for name, text in answer.headers.items()}
     await client.send(h11.Response(status_code=answer.status, headers=list(headers.items())))
-    await client.send(h11.Data(data=answer.body))
+    body = b"" if seen.method == "HEAD" else answer.body[: int(headers["content-length"])]
+    await client.send(h11.Data(data=body))
     await client.send(h11.EndOfMessage())
+
+
+async def _whole(response: h11.Response, upstream: Peer) -> Answer:
+    """Return the answer with its body, framed by its length."""
+    headers = {name.decode(): text.decode("latin-1") for name, text in response.headers if name != b"transfer-encoding"}
+    return Answer(status=response.status_code, headers=headers, body=await _drain(upstream))
 
 
 class _Relay:
@@ -160,7 +185,12 @@ class _Relay:
             await _drain(upstream)
             self._planned.strike()
             raise Reset
-        await self._pass(response, upstream, client, Side.ANSWER)
+        if isinstance(self._disturbance, Change) and self._planned:
+            changed = self._disturbance.change(await _whole(response, upstream))
+            self._planned.strike()
+            await _answer(client, changed, self._seen)
+        else:
+            await self._pass(response, upstream, client, Side.ANSWER)
 
     async def _pass(self, head: h11.Request | h11.Response, source: Peer, sink: Peer, side: Side) -> None:
         async for _ in self._disturbed(side, 0, b""):

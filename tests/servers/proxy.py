@@ -14,27 +14,24 @@ import h11
 from tests.servers.disturbances import Disturbance
 from tests.servers.exchange import BROKEN, Peer, Planned, Seen, exchange
 
-__all__ = ["Planned", "Proxy", "Seen", "proxying"]
+__all__ = ["Interceptor", "Planned", "Proxy", "Seen", "proxying"]
 
 HOST = "127.0.0.1"
 # Requests that workers send beside their work are neither noted nor disturbed: those of health checks and probes.
+# `NOTHING_BESIDE` is for tests of servers that disturb also the probes.
 BESIDE = re.compile(r"/readyz|.*/\.gridhaul-[0-9a-f]{24}-[0-9]+~.*")
+NOTHING_BESIDE = re.compile(r"(?!)")
 
 
 @dataclass(kw_only=True)
-class Proxy:
-    """A running proxy; `upstream` and the plans may be changed while it runs."""
+class Interceptor:
+    """The notes and plans of a proxy of any protocol; the plans may be changed while it runs."""
 
-    upstream: tuple[str, int]
-    port: int = 0
     requests: list[Seen] = field(default_factory=list)
     plans: list[Planned] = field(default_factory=list)
+    beside: re.Pattern[str] = BESIDE
     _connections: set[asyncio.Task[None]] = field(default_factory=set)
     _loop: asyncio.AbstractEventLoop | None = None
-
-    @property
-    def url(self) -> str:
-        return f"http://{HOST}:{self.port}"
 
     def plan(
         self,
@@ -49,6 +46,13 @@ class Proxy:
         planned = Planned(disturbance=disturbance, method=method, part_of_target=part_of_target, skip=skip, times=times)
         self.plans.append(planned)
         return planned
+
+    def note(self, seen: Seen) -> Planned | None:
+        """Note a request that has come, and return the plan that takes it, if there is one."""
+        if self.beside.fullmatch(seen.target):
+            return None
+        self.requests.append(seen)
+        return next((plan for plan in list(self.plans) if plan.takes(seen)), None)
 
     def count(self, method: str) -> int:
         """Return how many requests with the method have come."""
@@ -69,6 +73,18 @@ class Proxy:
         """Drop all plans and all noted requests."""
         self.plans.clear()
         self.requests.clear()
+
+
+@dataclass(kw_only=True)
+class Proxy(Interceptor):
+    """A running proxy; `upstream` may be changed while it runs, too."""
+
+    upstream: tuple[str, int]
+    port: int = 0
+
+    @property
+    def url(self) -> str:
+        return f"http://{HOST}:{self.port}"
 
 
 @contextmanager
@@ -123,14 +139,13 @@ async def _serve(proxy: Proxy, client: Peer, number: int) -> None:
     try:
         while isinstance(request := await client.event(), h11.Request):
             seen = _note(request, number)
-            planned = None
-            if not BESIDE.fullmatch(seen.target):
-                proxy.requests.append(seen)
-                planned = next((plan for plan in list(proxy.plans) if plan.takes(seen)), None)
+            planned = proxy.note(seen)
             try:
                 await exchange(client, request, upstream_at=proxy.upstream, seen=seen, planned=planned)
             finally:
                 seen.over = True
+            if client.http.our_state is h11.MUST_CLOSE:
+                break
             client.http.start_next_cycle()
     except* BROKEN:
         client.reset()

@@ -18,7 +18,7 @@ from tests.servers.disturbances import Answer, Cut, Flip, Hold, LoseAnswer, Side
 from tests.servers.http_store import HttpStore, http_store
 from tests.servers.proxy import Proxy, proxying
 from tests.servers.webdav import rclone_webdav
-from tests.targets.peers import SomeBlocks, staged, untold, write_object
+from tests.targets.deliveries import written
 
 DATA = os.urandom(3_000_000)
 AT = 1_234_567
@@ -56,8 +56,7 @@ async def test_webdav_works_through_the_proxy_and_moves_are_counted(tmp_path: Pa
         async def is_over() -> bool:
             return not proxy.busy
 
-        await write_object(target, "new/x.part", SomeBlocks(data), length=len(data), leaving=untold)
-        await target.commit(staged("new/x.part", "new/x.bin"))
+        await target.commit(await written(target, "new/x.bin", data, name="new/x.part"))
         await target.close()
         assert (tmp_path / "new/x.bin").read_bytes() == data
         assert [seen.method for seen in proxy.requests] == ["MKCOL", "PUT", "PROPFIND", "MOVE"]

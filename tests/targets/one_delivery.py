@@ -14,11 +14,10 @@ from pathlib import Path
 from gridhaul.targets.directory import DirectoryTarget
 from gridhaul.transfer.errors import GridhaulError
 from gridhaul.transfer.origins import Attributes
-from tests.targets.peers import SomeBlocks, may_write, staged, untold, write_object
+from tests.targets.deliveries import SCRATCH, may_write, written
 
 PART, NAME = "x.part", "run.bin"
 SOURCE = Attributes(mtime_ns=1_600_000_000_123_456_789, mode=0o640)
-SCRATCH = ".gridhaul-0123456789abcdef01234567-1~"
 
 
 async def deliver(directory: Path, length: int, marker: str) -> str:
@@ -26,8 +25,7 @@ async def deliver(directory: Path, length: int, marker: str) -> str:
     target = DirectoryTarget(name="here", path=directory, keep_mode=True)
     try:
         target.rely_on({"marker": marker} if marker else await target.probe(SCRATCH, may_write))
-        await write_object(target, PART, SomeBlocks(bytes(length)), length=length, leaving=untold, attributes=SOURCE)
-        await target.commit(staged(PART, NAME))
+        await target.commit(await written(target, NAME, bytes(length), name=PART, attributes=SOURCE))
     except GridhaulError as error:
         return f"{error.code}: {error.detail}"
     return "done"

@@ -10,13 +10,16 @@ import sys
 from pathlib import Path
 
 from gridhaul.targets.targets_file import load_targets
-from tests.targets.peers import MIB, StalledBlocks, untold, write_object
+from gridhaul.transfer.ports.targets import Staging
+from tests.targets.blocks import MIB, StalledBlocks
+from tests.targets.deliveries import written
 
 
 async def send_half(targets_file: Path, target_name: str, object_name: str) -> None:
     target = load_targets(targets_file).get(target_name)
+    assert isinstance(target, Staging)
     blocks = StalledBlocks(bytes(MIB))
-    sending = asyncio.create_task(write_object(target, object_name, blocks, length=2 * MIB, leaving=untold))
+    sending = asyncio.create_task(written(target, "run.bin", bytes(2 * MIB), name=object_name, blocks=blocks))
     await asyncio.to_thread(blocks.begun.wait)
     sys.stdout.write("half has left\n")
     sys.stdout.flush()

@@ -14,8 +14,9 @@ from gridhaul.targets.directory import DirectoryTarget
 from gridhaul.transfer.naming import MARKER
 from tests.delivered import objects_in
 from tests.servers.small_disk import MOUNT, why_not
-from tests.targets.one_delivery import NAME, PART, SCRATCH, SOURCE
-from tests.targets.peers import MIB, may_write
+from tests.targets.blocks import MIB
+from tests.targets.deliveries import SCRATCH, may_write
+from tests.targets.one_delivery import NAME, PART, SOURCE
 
 PROJECT = Path(__file__).parents[2]
 STRACE = shutil.which("strace")

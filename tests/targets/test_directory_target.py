@@ -24,7 +24,8 @@ from gridhaul.transfer.errors import (
     TargetRefused,
     TargetUnavailable,
 )
-from tests.targets.peers import SCRATCH, SomeBlocks, may_write, staged, untold, write_object
+from tests.targets.blocks import SomeBlocks
+from tests.targets.deliveries import SCRATCH, may_write, stage_of, written
 
 Rename = Callable[[tuple[int, str], tuple[int, str]], None]
 
@@ -41,7 +42,7 @@ def target(root: Path) -> DirectoryTarget:
 
 
 async def put(target: DirectoryTarget, name: str) -> None:
-    await write_object(target, name, SomeBlocks(b"data"), length=4, leaving=untold)
+    await written(target, "run.bin", b"data", name=name)
 
 
 @pytest.mark.parametrize("kind", ["leaving", "absolute", "within", "dangling"])
@@ -54,9 +55,9 @@ async def test_folder_that_is_a_link_is_refused(target: DirectoryTarget, root: P
         put(target, "link/run.bin"),
         target.find("link/root", length=1),
         target.remove("link/root"),
-        target.commit(staged("x.part", "link/run.bin")),
-        target.replace(staged("x.part", "link/run.bin")),
-        target.commit(staged("link/root", "run.bin")),
+        target.commit(stage_of("link/run.bin", name="x.part")),
+        target.replace(stage_of("link/run.bin", name="x.part")),
+        target.commit(stage_of("run.bin", name="link/root")),
     ):
         with pytest.raises(TargetRefused):
             await call
@@ -72,7 +73,7 @@ async def test_object_that_is_a_link_is_not_followed(target: DirectoryTarget, ro
         await target.find("run.bin", length=6)
     await put(target, "x.part")
     with pytest.raises(ObjectExists):
-        await target.commit(staged("x.part", "run.bin"))
+        await target.commit(stage_of("run.bin", name="x.part"))
     await target.remove("run.bin")
     assert outside.read_bytes() == b"theirs"
 
@@ -108,7 +109,7 @@ async def test_folder_that_took_the_name_meanwhile_is_no_object(target: Director
     (root / "folder").mkdir()
     await put(target, "x.part")
     with pytest.raises(NotAnObject):
-        await target.replace(staged("x.part", "folder"))
+        await target.replace(stage_of("folder", name="x.part"))
     with pytest.raises(NotAnObject):
         await target.remove("folder")
     assert _names(root) == ["folder", "x.part"]
@@ -162,10 +163,10 @@ async def test_file_system_without_renameat2_links(
     await put(target, "x.part")
     await put(target, "taken")
     with pytest.raises(ObjectExists):
-        await target.commit(staged("x.part", "taken"))
-    await target.commit(staged("x.part", "run.bin"))
+        await target.commit(stage_of("taken", name="x.part"))
+    await target.commit(stage_of("run.bin", name="x.part"))
     with pytest.raises(NotFound):
-        await target.commit(staged("x.part", "other"))
+        await target.commit(stage_of("other", name="x.part"))
     assert _names(root) == ["run.bin", "taken"]
 
 
@@ -191,11 +192,11 @@ async def test_file_system_that_only_replaces_is_looked_at_before_the_commit(
     (root / "link").symlink_to("nowhere")
     for name in ("taken", "link"):
         with pytest.raises(ObjectExists):
-            await plain.commit(staged("x.part", name))
+            await plain.commit(stage_of(name, name="x.part"))
     assert (root / "taken").read_bytes() == b"theirs"
-    await plain.commit(staged("x.part", "new/run.bin"))
+    await plain.commit(stage_of("new/run.bin", name="x.part"))
     with pytest.raises(NotFound):
-        await plain.commit(staged("x.part", "other"))
+        await plain.commit(stage_of("other", name="x.part"))
     assert _names(root) == ["link", "new", "taken"]
     assert _names(root / "new") == ["run.bin"]
 
@@ -217,7 +218,7 @@ async def test_file_system_that_renames_exclusively_is_used_so_although_it_was_n
 
     monkeypatch.setattr(beneath, "rename_new", rename_taken)
     with pytest.raises(ObjectExists):
-        await target.commit(staged("x.part", "taken"))
+        await target.commit(stage_of("taken", name="x.part"))
     assert (root / "taken").read_bytes() == b"theirs"
 
 
@@ -289,9 +290,9 @@ async def test_no_descriptor_is_left_open(target: DirectoryTarget) -> None:
         await target.find("a/b/run.bin", length=5)
         await put(target, "a/x.part")
         with pytest.raises(ObjectExists):
-            await target.commit(staged("a/x.part", "a/b/run.bin"))
+            await target.commit(stage_of("a/b/run.bin", name="a/x.part"))
         with pytest.raises(NotFound):
-            await target.replace(staged("a/gone.part", "a/b/run.bin"))
+            await target.replace(stage_of("a/b/run.bin", name="a/gone.part"))
         with pytest.raises(ZeroDivisionError):
-            await write_object(target, "c", SomeBlocks(b"x", failure=ZeroDivisionError()), length=1, leaving=untold)
+            await written(target, "run.bin", bytes(1), name="c", blocks=SomeBlocks(b"x", failure=ZeroDivisionError()))
     assert _open_descriptors() <= before

@@ -16,7 +16,7 @@ from gridhaul.transfer.inspection import inspect, not_shown
 from gridhaul.transfer.model import Evidence, RemoteObject
 from tests.servers.canned import canned_answer
 from tests.servers.http_store import HttpStore, http_store
-from tests.targets.peers import MIB, SomeBlocks, untold
+from tests.targets.blocks import MIB, SomeBlocks, untold
 
 DATA = b"data"
 SHA256 = hashlib.sha256(DATA)
@@ -39,7 +39,8 @@ def store(running: HttpStore) -> Iterator[HttpStore]:
 
 @asynccontextmanager
 async def target_at(url: str, authorization: str | None = None) -> AsyncIterator[HttpTarget]:
-    target = HttpTarget(name="web", session=HttpSession(make_client(), url=url, authorization=authorization))
+    session = HttpSession(make_client(), url=url, authorization=authorization)
+    target = HttpTarget(name="web", session=session, repr_digest=True)
     yield target
     await target.close()
 

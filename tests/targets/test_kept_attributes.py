@@ -11,7 +11,7 @@ from gridhaul.targets.directory import DirectoryTarget
 from gridhaul.transfer.attributes import has_mode, has_mtime
 from gridhaul.transfer.origins import Attributes
 from tests.file_times import YEAR_1600, YEAR_1969, YEAR_2400
-from tests.targets.peers import SomeBlocks, staged, untold, write_object
+from tests.targets.deliveries import written
 
 MTIME_NS = 1_600_000_000_123_456_789
 
@@ -26,8 +26,7 @@ def umask() -> Iterator[None]:
 async def put(target: DirectoryTarget, mode: int | None, *, mtime_ns: int = MTIME_NS) -> Attributes | None:
     """Deliver four bytes, and return the attributes of the object."""
     source = Attributes(mtime_ns=mtime_ns, mode=mode)
-    await write_object(target, "x.part", SomeBlocks(b"data"), length=4, leaving=untold, attributes=source)
-    await target.commit(staged("x.part", "run.bin"))
+    await target.commit(await written(target, "run.bin", b"data", attributes=source))
     return await target.attributes("run.bin")
 
 
@@ -91,5 +90,5 @@ async def test_nobody_else_can_read_an_object_before_it_has_the_mode_of_its_sour
 
     target = DirectoryTarget(name="here", path=tmp_path, keep_mode=keep_mode)
     attributes = Attributes(mtime_ns=MTIME_NS, mode=mode)
-    await write_object(target, "run.bin", SomeBlocks(b"bytes"), length=5, leaving=look, attributes=attributes)
+    await written(target, "run.bin", b"bytes", name="run.bin", leaving=look, attributes=attributes)
     assert seen == [at_first]

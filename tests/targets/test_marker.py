@@ -19,7 +19,7 @@ from gridhaul.transfer.origins import Attributes
 from gridhaul.transfer.ports.targets import Facts
 from tests.delivered import objects_in
 from tests.servers.small_disk import why_not
-from tests.targets.peers import SomeBlocks, may_write, staged, untold, write_object
+from tests.targets.deliveries import may_write, stage_of, written
 
 SCRATCH = ".gridhaul-0123456789abcdef01234567-1~"
 PART = ".gridhaul-0123456789abcdef01234567-1.part"
@@ -40,7 +40,7 @@ async def target(root: Path) -> DirectoryTarget:
 
 
 async def put(target: DirectoryTarget, name: str) -> None:
-    await write_object(target, name, SomeBlocks(b"data"), length=4, leaving=untold)
+    await written(target, "run.bin", b"data", name=name)
 
 
 def swap(root: Path) -> None:
@@ -84,10 +84,10 @@ async def test_nothing_is_done_on_what_is_beneath_an_unmounted_disk(root: Path, 
         target.find("run.bin", length=4),
         target.read_back("run.bin", length=4, sha256="", checked=not_shown),
         put(target, "other.part"),
-        write_object(target, "other.part", SomeBlocks(b"data"), length=4, leaving=untold, attributes=SOURCE),
+        written(target, "run.bin", b"data", name="other.part", attributes=SOURCE),
         target.attributes("run.bin"),
-        target.commit(staged(PART, "new.bin")),
-        target.replace(staged(PART, "run.bin")),
+        target.commit(stage_of("new.bin", name=PART)),
+        target.replace(stage_of("run.bin", name=PART)),
         target.remove("run.bin"),
         anext(target.names("")),
         target.entries("", at_most=5),
@@ -153,7 +153,7 @@ IN_MID_STREAM = textwrap.dedent("""
     from pathlib import Path
     from gridhaul.targets.directory import DirectoryTarget
     from gridhaul.transfer.errors import TargetUnavailable
-    from tests.targets.peers import staged, write_object
+    from tests.targets.deliveries import stage_of, written
 
     root = Path(sys.argv[1])
 
@@ -172,8 +172,8 @@ IN_MID_STREAM = textwrap.dedent("""
     async def deliver():
         target = DirectoryTarget(name="here", path=root)
         target.rely_on(await target.probe(".gridhaul-0123456789abcdef01234567-1~", may_write))
-        await write_object(target, "x.part", Blocks(), length=4, leaving=lambda _: None)
-        for call in (target.find("x.part", length=4), target.commit(staged("x.part", "run.bin"))):
+        await written(target, "run.bin", bytes(4), name="x.part", blocks=Blocks())
+        for call in (target.find("x.part", length=4), target.commit(stage_of("run.bin", name="x.part"))):
             try:
                 await call
             except TargetUnavailable as error:
@@ -238,7 +238,7 @@ async def test_delivery_goes_on_with_the_facts_that_it_began_with(
     abilities = target.abilities
     assert not target.rely_on(facts)
     assert target.abilities == abilities
-    await target.commit(staged(PART, "run.bin"))
+    await target.commit(stage_of("run.bin", name=PART))
     assert (root / "run.bin").read_bytes() == b"data"
     swap(root)
     with pytest.raises(TargetUnavailable, match="Is its disk mounted"):

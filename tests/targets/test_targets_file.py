@@ -13,7 +13,7 @@ from gridhaul.targets.webdav.target import WebDavTarget
 from gridhaul.transfer.errors import TargetUnknown
 from gridhaul.transfer.origins import Attributes
 from gridhaul.transfer.ports.targets import Fingerprinted, Staging
-from tests.targets.peers import SomeBlocks, untold, write_object
+from tests.targets.deliveries import written
 
 EVERYTHING = """
 [targets.here]
@@ -84,7 +84,7 @@ async def test_directory_keeps_modes_only_if_its_section_says_so(tmp_path: Path,
     source = Attributes(mtime_ns=0, mode=0o604)
     before = os.umask(0o022)
     try:
-        await write_object(target, "run.bin", SomeBlocks(b"data"), length=4, leaving=untold, attributes=source)
+        await written(target, "run.bin", b"data", name="run.bin", attributes=source)
     finally:
         os.umask(before)
     assert await target.attributes("run.bin") == Attributes(mtime_ns=0, mode=kept)

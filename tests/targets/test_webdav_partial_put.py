@@ -20,7 +20,8 @@ from tests.servers.apache import apache_webdav
 from tests.servers.lighttpd import lighttpd_webdav
 from tests.servers.nginx import nginx_webdav
 from tests.servers.webdav import WebDavServer, rclone_webdav
-from tests.targets.peers import MIB, SCRATCH, SomeBlocks, StalledBlocks, may_write, untold
+from tests.targets.blocks import MIB, SomeBlocks, StalledBlocks, untold
+from tests.targets.deliveries import SCRATCH, may_write
 
 Serve = Callable[[Path], AbstractContextManager[WebDavServer]]
 DATA = os.urandom(20 * MIB + 3)

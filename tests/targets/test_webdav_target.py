@@ -19,7 +19,7 @@ from gridhaul.transfer.errors import (
 from gridhaul.transfer.model import Evidence, RemoteObject
 from gridhaul.transfer.ports.targets import Facts
 from tests.servers.http_store import CannedAnswer, HttpStore, http_store
-from tests.targets.peers import SomeBlocks, may_write, staged, untold, write_object
+from tests.targets.deliveries import may_write, stage_of, written
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +71,7 @@ def methods(store: HttpStore) -> list[str]:
 
 
 async def put(target: WebDavTarget, name: str) -> None:
-    await write_object(target, name, SomeBlocks(b"data"), length=4, leaving=untold)
+    await written(target, "run.bin", b"data", name=name)
 
 
 async def test_each_folder_is_made_once_and_before_the_body(store: HttpStore, target: WebDavTarget) -> None:
@@ -203,7 +203,7 @@ async def test_folder_is_never_removed_without_propfind(
 async def test_locked_object_is_tried_again(store: HttpStore, target: WebDavTarget) -> None:
     store.answers = [GONE, (423, {"Retry-After": "3"}), OBJECT]
     with pytest.raises(TargetLocked):
-        await target.commit(staged("x.part", "1.bin"))
+        await target.commit(stage_of("1.bin", name="x.part"))
     store.answers = [(423, {})]
     with pytest.raises(TargetLocked):
         await target.remove("1.bin")
@@ -213,14 +213,14 @@ async def test_locked_object_is_tried_again(store: HttpStore, target: WebDavTarg
 async def test_refused_move_of_what_is_gone_is_not_found(store: HttpStore, target: WebDavTarget, status: int) -> None:
     store.answers = [GONE, (status, {}), GONE]
     with pytest.raises(NotFound):
-        await target.commit(staged("x.part", "1.bin"))
+        await target.commit(stage_of("1.bin", name="x.part"))
     assert methods(store) == ["PROPFIND", "MOVE", "PROPFIND"]
 
 
 async def test_object_is_not_moved_into_a_folder_that_has_its_name(store: HttpStore, target: WebDavTarget) -> None:
     store.answers = [FOLDER]
     with pytest.raises(ObjectExists):
-        await target.commit(staged("x.part", "a"))
+        await target.commit(stage_of("a", name="x.part"))
     assert "MOVE" not in methods(store)
 
 
@@ -251,7 +251,7 @@ async def test_refused_move_asks_for_a_new_probe(store: HttpStore, target: WebDa
     target.rely_on(FACTS)
     store.answers = [GONE, (502, {}), OBJECT]
     with pytest.raises(TargetUnavailable):
-        await target.commit(staged("x.part", "1.bin"))
+        await target.commit(stage_of("1.bin", name="x.part"))
     assert target.facts_outdated
 
 
@@ -263,7 +263,7 @@ async def test_name_that_the_server_loses_is_refused_without_a_request(
     with pytest.raises(TargetRefused, match="loses the character '\\?'"):
         await target.find(name, length=4)
     with pytest.raises(TargetRefused, match="loses the character '\\?'"):
-        await target.commit(staged("x.part", name))
+        await target.commit(stage_of(name, name="x.part"))
     assert methods(store) in ([], ["PROPFIND"])
 
 
@@ -360,14 +360,14 @@ async def test_server_that_replaces_is_asked_for_the_name_right_before_the_commi
     assert target.rely_on({**FACTS, "exclusive": False})
     store.answers = [OBJECT]
     with pytest.raises(ObjectExists):
-        await getattr(target, call)(staged("x.part", "run.bin"))
+        await getattr(target, call)(stage_of("run.bin", name="x.part"))
     store.answers = [GONE, (201, {})]
-    await getattr(target, call)(staged("x.part", "run.bin"))
+    await getattr(target, call)(stage_of("run.bin", name="x.part"))
     assert store.requests == ["PROPFIND /dav/run.bin", "PROPFIND /dav/run.bin", "MOVE /dav/x.part"]
 
 
 async def test_exclusive_server_is_not_asked_twice(store: HttpStore, target: WebDavTarget) -> None:
     assert target.rely_on(FACTS)
     store.answers = [(201, {})]
-    await target.commit_unseen(staged("x.part", "run.bin"))
+    await target.commit_unseen(stage_of("run.bin", name="x.part"))
     assert store.requests == ["MOVE /dav/x.part"]

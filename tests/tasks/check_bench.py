@@ -24,6 +24,7 @@ from gridhaul.storage.checking.mending import MongoMending
 from gridhaul.storage.checking.objects import MongoObjects
 from gridhaul.storage.checking.orphans import MongoOrphans
 from gridhaul.storage.checking.stalled_records import MongoStalledRecords
+from gridhaul.storage.checking.uploads import MongoBegunUploads
 from gridhaul.storage.connect import Database, Document
 from gridhaul.storage.content.contents import MongoContents
 from gridhaul.storage.content.intake import MongoIntake
@@ -197,6 +198,7 @@ async def check_bench(database: Database, top: Path) -> AsyncGenerator[CheckBenc
                 orphans=MongoOrphans(database, sweep_seconds=SWEEP_SECONDS),
                 stalled_records=MongoStalledRecords(database, sweep_seconds=SWEEP_SECONDS),
                 objects=MongoObjects(database, sweep_seconds=SWEEP_SECONDS),
+                uploads=MongoBegunUploads(database, sweep_seconds=SWEEP_SECONDS),
                 recounts=MongoRecounts(database, quiet_seconds=SWEEP_SECONDS),
                 attempts=Attempts(records=checks, waiting=CheckState.RUNNING, failed=CheckState.FAILED, **_pace(3)),
             ),

@@ -27,7 +27,7 @@ from tasks.run_check import check_some
 from tests.contracts.bytes_to_store import some_bytes
 from tests.contracts.memory_seen_targets import MemorySeenTargets
 from tests.contracts.ports import destination, from_path, new_file
-from tests.targets.peers import may_write
+from tests.targets.deliveries import may_write
 from tests.tasks.check_bench import SWEEP_SECONDS, CheckBench, check_bench
 from tests.tasks.worker_parts import only
 

@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,8 +22,9 @@ from tasks.runtime import Runtime
 from tests.contracts.bytes_to_store import MIB, some_bytes
 from tests.contracts.ports import destination, eventually
 from tests.delivered import temporaries_below
-from tests.targets.peers import NAME as THERE
-from tests.targets.peers import Place, Places, places, targets_of
+from tests.targets.place import TARGET as THERE
+from tests.targets.places import DirectoryPlace, WebPlace
+from tests.targets.servers import Places, places
 from tests.tasks.delivery_bench import OLD, Bench, code_of
 from tests.tasks.worker_parts import known
 
@@ -39,7 +39,7 @@ Hook = Callable[[str], Awaitable[None]]
 class There:
     """A place, the bench that delivers to it, and what was asked for: the bytes by name."""
 
-    place: Place
+    place: DirectoryPlace | WebPlace
     bench: Bench
     target: Target
     monkeypatch: pytest.MonkeyPatch
@@ -118,11 +118,10 @@ async def there(
     request: pytest.FixtureRequest,
     running: Places,
     bench: Bench,
-    tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> AsyncIterator[There]:
     place = running[request.param].inner()
-    async with targets_of(place, tmp_path) as targets:
+    async with place.targets() as targets:
         bench.runtime = replace(bench.runtime, targets=known(targets))
         found = There(place=place, bench=bench, target=targets.get(THERE), monkeypatch=monkeypatch)
 

@@ -38,7 +38,7 @@ from tests.contracts.memory_earlier_work import MemoryFormerDeliveries, MemoryPl
 from tests.contracts.memory_path_lists import MemoryPathLists
 from tests.contracts.memory_seen_targets import MemorySeenTargets
 from tests.contracts.ports import destination, from_path, new_delivery, new_file
-from tests.targets.peers import may_write
+from tests.targets.deliveries import may_write
 from tests.tasks.bundle_bench import LEASE_SECONDS, TARGET, Bench
 from tests.unused import UNUSED
 

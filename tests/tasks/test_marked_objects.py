@@ -11,8 +11,7 @@ from tests.contracts.bytes_to_store import MIB, some_bytes
 from tests.contracts.ports import eventually
 from tests.contracts.stage_places import StagePlaces, StagingTarget, stage_places
 from tests.servers.seaweedfs import WRITER, WRITER_SECRET
-from tests.targets.peers import SomeBlocks, untold
-from tests.targets.s3.deliveries import target_at
+from tests.targets.deliveries import written
 from tests.tasks.delivery_bench import NAME, Bench, code_of
 from tests.tasks.worker_parts import only
 
@@ -35,12 +34,7 @@ async def target(running: StagePlaces, bench: Bench) -> AsyncIterator[StagingTar
 
 
 async def put_theirs(target: StagingTarget, name: str = NAME) -> None:
-    stage = Stage(name=f".gridhaul-{'a' * 24}-1.part", final_name=name, generation=1, length=len(THEIRS))
-    begun = await target.begin(stage)
-    await target.replace(await target.write(begun, SomeBlocks(THEIRS), leaving=untold, confirmed=unnoted))
-
-
-async def unnoted(_: Stage) -> None: ...
+    await target.replace(await written(target, name, THEIRS))
 
 
 async def length_at(target: StagingTarget, name: str = NAME) -> int | None:
@@ -103,10 +97,8 @@ async def test_object_that_replaces_ours_before_the_check_stays_when_the_deliver
 async def test_credentials_that_may_only_write_get_the_digests_of_parts_for_evidence(
     bench: Bench, running: StagePlaces
 ) -> None:
-    known = running.known("seaweedfs")
-    async with target_at(
-        known.server, prefix="writer/", access_key_id=WRITER, secret_access_key=WRITER_SECRET
-    ) as target:
+    place = running["seaweedfs"].inner()
+    async with place.unprobed(**place.credentials(WRITER, WRITER_SECRET)) as target:
         bench.runtime = replace(bench.runtime, targets=only(target))
         delivered = await bench.deliver(DATA, "disk")
     assert delivered.receipt is not None, delivered.error
@@ -116,7 +108,7 @@ async def test_credentials_that_may_only_write_get_the_digests_of_parts_for_evid
     )
 
     async def is_there() -> bool:
-        async with known.target(prefix="writer/") as reader:
+        async with place.target() as reader:
             return await length_at(reader) == len(DATA)
 
     await eventually(is_there)

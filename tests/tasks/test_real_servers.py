@@ -20,8 +20,9 @@ from tests.contracts.bytes_to_store import MIB, some_bytes
 from tests.contracts.ports import eventually
 from tests.delivered import temporaries_below
 from tests.journeys.processes import PROJECT
-from tests.targets.peers import NAME as THERE
-from tests.targets.peers import WEBDAV, Place, Places, places, targets_of
+from tests.targets.place import TARGET as THERE
+from tests.targets.places import WebPlace
+from tests.targets.servers import WEBDAV, Places, places
 from tests.tasks.delivery_bench import NAME, OLD, Bench, Damaged, code_of
 from tests.tasks.worker_parts import known
 
@@ -33,7 +34,7 @@ DELIVERED, FAILED = DeliveryState.DELIVERED, DeliveryState.FAILED
 class There:
     """A place at a server, and the bench that delivers to it."""
 
-    place: Place
+    place: WebPlace
     bench: Bench
 
     def holds(self) -> dict[str, bytes]:
@@ -56,9 +57,9 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Places]:
 
 
 @pytest.fixture(params=WEBDAV)
-async def there(request: pytest.FixtureRequest, running: Places, bench: Bench, tmp_path: Path) -> AsyncIterator[There]:
+async def there(request: pytest.FixtureRequest, running: Places, bench: Bench) -> AsyncIterator[There]:
     place = running[request.param].inner()
-    async with targets_of(place, tmp_path) as targets:
+    async with place.targets() as targets:
         bench.runtime = replace(bench.runtime, targets=known(targets))
         yield There(place=place, bench=bench)
 
@@ -66,7 +67,7 @@ async def there(request: pytest.FixtureRequest, running: Places, bench: Bench, t
 async def test_object_is_delivered_and_nothing_else_is_left(there: There) -> None:
     delivery = await there.deliver()
     assert delivery.receipt is not None
-    assert (delivery.receipt.evidence, delivery.receipt.atomic_commit) == (there.place.evidence, True)
+    assert (delivery.receipt.evidence, delivery.receipt.atomic_commit) == (there.place.traits.evidence, True)
     assert (delivery.attempts, there.holds()) == (1, {NAME: DATA})
 
 
@@ -96,8 +97,8 @@ async def test_equal_object_under_the_name_is_the_delivery(there: There) -> None
     assert (delivery.state, delivery.sent_bytes, there.holds()) == (DELIVERED, len(DATA), {NAME: DATA})
 
 
-async def test_wrong_password_fails_the_delivery_at_once(there: There, tmp_path: Path) -> None:
-    async with targets_of(replace(there.place, password="wr0ng-one"), tmp_path) as targets:
+async def test_wrong_password_fails_the_delivery_at_once(there: There) -> None:
+    async with there.place.targets(**there.place.wrong) as targets:
         there.bench.runtime = replace(there.bench.runtime, targets=known(targets))
         delivery = await there.deliver()
     assert (delivery.state, code_of(delivery), delivery.attempts) == (FAILED, "target_refused", 1)
@@ -149,6 +150,7 @@ async def test_delivery_whose_worker_is_killed_in_the_middle_is_done_by_the_next
     assert killed is not None
     temporary = temporary_name(NAME, killed.lease)
     await bench.deliveries.renew(killed.lease, leftovers=(temporary,))
+    (tmp_path / "targets.toml").write_text(there.place.section())
     await asyncio.to_thread(_send_half_and_be_killed, tmp_path / "targets.toml", temporary)
     bench.row.lease_until = 0.0
     delivery = await bench.attempt(delivery)

@@ -8,12 +8,12 @@ import pytest
 
 from gridhaul.transfer.errors import TargetUnavailable
 from gridhaul.transfer.model import CheckedWhen, Delivery, Evidence, IfExists, Receipt, Stage
-from gridhaul.transfer.ports.targets import Blocks, Leaving
+from gridhaul.transfer.ports.targets import Leaving, RepeatableBlocks
 from gridhaul.transfer.states import DELIVERY_MOVES, Action, DeliveryState
 from tests.contracts.bytes_to_store import MIB, some_bytes
 from tests.contracts.ports import eventually
 from tests.contracts.stage_places import KINDS, S3, StagePlaces, StagingTarget, stage_places
-from tests.targets.peers import SomeBlocks, untold
+from tests.targets.deliveries import written
 from tests.tasks.delivery_bench import NAME, OLD, Bench, code_of
 from tests.tasks.worker_parts import only
 
@@ -50,7 +50,7 @@ def breaking(monkeypatch: pytest.MonkeyPatch, target: StagingTarget, *, at: int)
     """Let the first attempt to write break off after so many bytes."""
     write, attempts = target.write, list[Stage]()
 
-    async def broken(stage: Stage, blocks: Blocks, *, leaving: Leaving, **more: Any) -> Stage:
+    async def broken(stage: Stage, blocks: RepeatableBlocks, *, leaving: Leaving, **more: Any) -> Stage:
         attempts.append(stage)
         left = 0
 
@@ -134,9 +134,7 @@ async def test_commit_with_unknown_outcome_ends_in_one_object(
 
 async def test_other_object_that_has_the_name_is_left_alone(kind: str, bench: Bench, target: StagingTarget) -> None:
     target.allow_overwrite_race = True
-    stage = Stage(name=f".gridhaul-{'a' * 24}-1.part", final_name=NAME, generation=1, length=len(OLD))
-    whole = await target.write(await target.begin(stage), SomeBlocks(OLD), leaving=untold, confirmed=_unnoted)
-    await target.replace(whole)
+    await target.replace(await written(target, NAME, OLD))
     failed = await bench.deliver(DATA[: 5 * MIB], "disk")
     assert (failed.state, code_of(failed)) == (DeliveryState.FAILED, "object_exists")
     other = await bench.deliver(DATA[: 5 * MIB + 1], "disk", if_exists=IfExists.OVERWRITE)
@@ -162,6 +160,3 @@ async def test_cancelled_delivery_leaves_nothing(
 
     await eventually(cleaned)
     assert await target.find(NAME, length=len(data)) is None
-
-
-async def _unnoted(_: Stage) -> None: ...

@@ -4,10 +4,11 @@ import asyncio
 import base64
 import http
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from dataclasses import dataclass
+from datetime import datetime
 from urllib.parse import quote, unquote_plus, urlencode
 from xml.etree.ElementTree import Element
 
+from gridhaul.outgoing.headers import date_of
 from gridhaul.outgoing.sending import Body
 from gridhaul.targets.http_session import FOUND, WRITE_ONLY, Answer, HttpSession
 from gridhaul.targets.s3.documents import (
@@ -19,16 +20,17 @@ from gridhaul.targets.s3.documents import (
     document,
     etag_in,
     following_part_marker,
-    is_truncated,
     listed_parts,
     text,
+    time_in,
 )
 from gridhaul.targets.s3.errors import code_of, error_of
 from gridhaul.targets.s3.keys import key_of
+from gridhaul.targets.s3.pages import Pages
 from gridhaul.targets.s3.parts import Part, digest_of
 from gridhaul.targets.s3.signing import PAYLOAD
 from gridhaul.transfer.errors import ObjectExists, TargetInconsistent, TargetUnavailable
-from gridhaul.transfer.ports.targets import Leaving
+from gridhaul.transfer.ports.targets import Leaving, UnfinishedUpload
 
 STAGE_FIELD = "x-amz-meta-gridhaul-stage"  # the object's metadata that name the stage
 SHA256_FIELD = "x-amz-checksum-sha256"
@@ -36,15 +38,6 @@ PAGE_MOST_BYTES = 8 << 20  # of a listing: 1,000 keys of 1,024 bytes, percent-en
 REMOVED = frozenset({http.HTTPStatus.OK, http.HTTPStatus.NO_CONTENT, http.HTTPStatus.NOT_FOUND})
 COMPLETE_SECONDS = 900.0  # most that a completion is waited for, with all white space that keeps its connection alive
 FIRST_ONLY = {"If-None-Match": "*"}
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Upload:
-    """A multipart upload that was neither completed nor aborted."""
-
-    name: str  # of the object, below the target's prefix
-    upload_id: str
-    initiated: str  # as the server writes it (ISO 8601)
 
 
 class Bucket:
@@ -106,9 +99,7 @@ class Bucket:
         return upload_id
 
     async def send_part(self, name: str, upload_id: str, part: Part, *, leaving: Leaving) -> Answer:
-        headers = {PAYLOAD: part.payload}
-        if part.md5 is not None:
-            headers["Content-MD5"] = _base64(part.md5)
+        headers = {PAYLOAD: part.payload, "Content-MD5": _base64(part.md5)}
         if part.sha256 is not None:
             headers[SHA256_FIELD] = _base64(part.sha256)
         url = self._url(name, partNumber=str(part.number), uploadId=upload_id)
@@ -133,9 +124,7 @@ class Bucket:
         marker: int | None = 0
         while marker is not None:
             paging = {"part-number-marker": str(marker)} if marker else {}
-            answer = await self._session.request(
-                "GET", self._url(name, uploadId=upload_id, **paging), most_bytes=PAGE_MOST_BYTES
-            )
+            answer = await self._list(self._url(name, uploadId=upload_id, **paging))
             if answer.status in WRITE_ONLY:
                 return None
             page = _page_of(answer, "ListParts")
@@ -178,9 +167,9 @@ class Bucket:
         """Yield the names of the objects and folders in the folder ("" is the top)."""
         prefix = f"{self._prefix}{folder}/" if folder else self._prefix
         asked = {"list-type": "2", "delimiter": "/", "prefix": prefix, "encoding-type": "url"}
-        pages = _Pages()
+        pages = Pages()
         while pages.marker is not None:
-            page = await self._page(self._bucket_url(**asked, **pages.marker), "ListBucket")
+            page = _page_of(await self._list(self._bucket_url(**asked, **pages.marker)), "ListBucket")
             decode = unquote_plus if text(page, "EncodingType") == "url" else str
             keys = [text(entry, "Key") for entry in children(page, "Contents")]
             keys += [text(entry, "Prefix") for entry in children(page, "CommonPrefixes")]
@@ -189,24 +178,29 @@ class Bucket:
                     yield name
             pages.follow(page, {"continuation-token": text(page, "NextContinuationToken")})
 
-    async def uploads(self, beginning: str) -> list[Upload]:
+    async def uploads(self, beginning: str) -> list[UnfinishedUpload]:
         """Return the unfinished uploads of objects whose names begin like this."""
-        found: list[Upload] = []
+        found: list[UnfinishedUpload] = []
         asked = {"uploads": "", "prefix": f"{self._prefix}{beginning}"}
-        pages = _Pages()
+        pages = Pages()
         while pages.marker is not None:
-            page = await self._page(self._bucket_url(**asked, **pages.marker), "ListMultipartUploads")
-            found += [self._upload(entry) for entry in children(page, "Upload") if _begins(entry, asked["prefix"])]
+            answer = await self._list(self._bucket_url(**asked, **pages.marker))
+            page = _page_of(answer, "ListMultipartUploads")
+            ours = (entry for entry in children(page, "Upload") if _begins(entry, asked["prefix"]))
+            found += [self._upload(entry, now=date_of(answer.headers)) for entry in ours]
             key, upload_id = text(page, "NextKeyMarker"), text(page, "NextUploadIdMarker")
             pages.follow(page, {"key-marker": key, "upload-id-marker": upload_id})
         return found
 
-    def _upload(self, entry: Element) -> Upload:
+    def _upload(self, entry: Element, *, now: datetime | None) -> UnfinishedUpload:
+        begun = time_in(text(entry, "Initiated"))
+        # `Date` has whole seconds, so an upload of this second may seem to be from a later time.
+        age = None if now is None or begun is None else max(0.0, (now - begun).total_seconds())
         name = text(entry, "Key").removeprefix(self._prefix)
-        return Upload(name=name, upload_id=text(entry, "UploadId"), initiated=text(entry, "Initiated"))
+        return UnfinishedUpload(name=name, upload_id=text(entry, "UploadId"), age_seconds=age)
 
-    async def _page(self, url: str, tag: str) -> Element:
-        return _page_of(await self._session.request("GET", url, most_bytes=PAGE_MOST_BYTES), tag)
+    async def _list(self, url: str) -> Answer:
+        return await self._session.request("GET", url, most_bytes=PAGE_MOST_BYTES)
 
     def _url(self, name: str, **query: str) -> str:
         return _with_query(self._session.url(self.key(name)), query)
@@ -215,31 +209,12 @@ class Bucket:
         return _with_query(self._session.folder_url(""), query)
 
 
-class _Pages:
-    """The way through a listing in pages, which ends: no page is asked for twice."""
-
-    def __init__(self) -> None:
-        self.marker: dict[str, str] | None = {}  # of the next page; None: there is none
-        self._seen: set[tuple[str, ...]] = set()
-
-    def follow(self, page: Element, marker: dict[str, str]) -> None:
-        """Go on after the page. Raises TargetInconsistent if it does not tell where the next page begins."""
-        if not is_truncated(page):
-            self.marker = None
-            return
-        place = tuple(marker.values())
-        if not place[0] or place in self._seen:
-            raise TargetInconsistent("The target's listing does not tell where its next page begins.")
-        self._seen.add(place)
-        self.marker = marker
-
-
 def _begins(upload: Element, prefix: str) -> bool:
     return text(upload, "Key").startswith(prefix)
 
 
 def _require(answer: Answer, status: int) -> None:
-    if answer.status != status:
+    if answer.status != status or code_of(answer):  # an error may come after the status 200
         raise error_of(answer)
 
 

@@ -4,6 +4,7 @@ import base64
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from xml.etree import ElementTree as ET
 
 from gridhaul.targets.xml_trees import tree_parser
@@ -63,6 +64,15 @@ def etag_in(written: str) -> str:
     """Return the entity tag without quotes and `W/`; "" if it is none."""
     etag = written.strip().removeprefix("W/").strip('"')
     return etag if _ETAG.fullmatch(etag) else ""
+
+
+def time_in(written: str) -> datetime | None:
+    """Return the time that an element such as `Initiated` holds (ISO 8601); None if it holds none."""
+    try:
+        time = datetime.fromisoformat(written)
+    except ValueError:
+        return None
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -8,6 +8,7 @@ from gridhaul.targets.s3.documents import ERROR, local_name, parsed, text
 from gridhaul.transfer.errors import (
     GridhaulError,
     NotFound,
+    TargetBusy,
     TargetFull,
     TargetInconsistent,
     TargetRefused,
@@ -18,11 +19,17 @@ _CODE = re.compile(r"[A-Za-z0-9]{1,64}")
 _REGION = re.compile(r"[a-z0-9-]{1,64}")
 NO_UPLOAD = "NoSuchUpload"
 FULL = frozenset({"InsufficientStorage", "QuotaExceeded", "StorageFull", "XMinioStorageFull"})
+BUSY = frozenset(
+    {
+        *("SlowDown", "SlowDownRead", "SlowDownWrite", "ServiceUnavailable", "Throttling", "ThrottlingException"),
+        *("TooManyRequests", "Busy", "ServerBusy", "BandwidthLimitExceeded"),
+    }
+)
+BUSY_STATUS = frozenset({http.HTTPStatus.TOO_MANY_REQUESTS, http.HTTPStatus.SERVICE_UNAVAILABLE})
 PASSING = frozenset(
     {
-        *("SlowDown", "ServiceUnavailable", "InternalError", "RequestTimeout", "RequestTimeTooSkewed", "Throttling"),
-        *("ThrottlingException", "TooManyRequests", "Busy", "OperationAborted", "ConditionalRequestConflict"),
-        *("BandwidthLimitExceeded", "IncompleteBody", "ServerBusy"),
+        *("InternalError", "RequestTimeout", "RequestTimeTooSkewed", "OperationAborted", "ConditionalRequestConflict"),
+        *("IncompleteBody",),
     }
 )
 CREDENTIALS = frozenset(
@@ -32,6 +39,7 @@ CREDENTIALS = frozenset(
     }
 )
 EXPIRED = frozenset({"ExpiredToken", "TokenRefreshRequired"})
+REPLACED_SECONDS = 60.0  # nobody replaces an expired token sooner
 ELSEWHERE = frozenset(
     {
         *("AuthorizationHeaderMalformed", "PermanentRedirect", "Redirect", "TemporaryRedirect", "IncorrectEndpoint"),
@@ -54,14 +62,15 @@ def code_of(answer: Answer) -> str:
 def error_of(answer: Answer) -> GridhaulError:
     """Return the error that an unexpected answer stands for."""
     code = code_of(answer)
-    unknown = answer.error()
-    wait = unknown.retry_after_seconds
+    wait = answer.error().retry_after_seconds
     if code == NO_UPLOAD:
         return NotFound("The multipart upload is no longer at the target.")
     if code in FULL:
         return TargetFull(f"The target has no space for the object ({code}).", retry_after_seconds=wait)
     if code == "RequestTimeTooSkewed":
         return TargetUnavailable("The target's clock differs from this machine's; set the clock that is wrong.")
+    if code in BUSY:
+        return _busy(code, wait)
     if code in PASSING:
         return TargetUnavailable(f"The target cannot do this now ({code}).", retry_after_seconds=wait)
     if code in DAMAGED:
@@ -71,9 +80,10 @@ def error_of(answer: Answer) -> GridhaulError:
     if code in EXPIRED:
         return TargetUnavailable(
             f"The session_token of the target has expired ({code}); replace access_key_id, secret_access_key and "
-            "session_token, and start the workers again."
+            "session_token, and start the workers again.",
+            retry_after_seconds=REPLACED_SECONDS,
         )
-    return _refusal(answer, code) or (_late(code) if answer.status == http.HTTPStatus.OK else unknown)
+    return _refusal(answer, code) or _by_status(answer, code)
 
 
 def _refusal(answer: Answer, code: str) -> TargetRefused | None:
@@ -93,6 +103,19 @@ def _refusal(answer: Answer, code: str) -> TargetRefused | None:
     if code == "NotImplemented" or (code and is_refused):
         return TargetRefused(f"The target refused this ({code}); check its settings and what it accepts.")
     return None
+
+
+def _by_status(answer: Answer, code: str) -> GridhaulError:
+    """Return the error of an answer whose code tells nothing."""
+    if answer.status == http.HTTPStatus.OK:
+        return _late(code)
+    error = answer.error()
+    is_busy = answer.status in BUSY_STATUS
+    return _busy(code or str(answer.status), error.retry_after_seconds) if is_busy else error
+
+
+def _busy(reason: str, wait: float | None) -> TargetBusy:
+    return TargetBusy(f"The target cannot take so much at once now ({reason}).", retry_after_seconds=wait)
 
 
 def _late(code: str) -> TargetUnavailable:

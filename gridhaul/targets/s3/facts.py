@@ -1,7 +1,13 @@
 """The facts of an S3 server, as its probe returns them beside its abilities."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from gridhaul.targets.abilities import abilities_in
+from gridhaul.transfer.abilities import Abilities
+from gridhaul.transfer.errors import TargetRefused
 from gridhaul.transfer.ports.targets import Facts
 
 
@@ -20,7 +26,33 @@ class S3Facts(BaseModel):
     lists: bool = True  # the credentials may list objects
 
 
-def facts_in(facts: Facts) -> S3Facts | None:
+class Seen:
+    """The abilities and facts that are relied on, as a probe saw them, and whether the server has refuted them."""
+
+    def __init__(self) -> None:
+        self.abilities = Abilities()
+        self.facts = S3Facts()
+        self.outdated = False  # True: the server did what the facts exclude
+
+    def rely_on(self, facts: Facts) -> bool:
+        """Do what `transfer.ports.targets.Probed.rely_on` says."""
+        abilities, seen = abilities_in(facts), _facts_in(facts)
+        if abilities is None or seen is None:
+            return False
+        self.abilities, self.facts = abilities, seen
+        return True
+
+    @contextmanager
+    def outdated_if_refused(self) -> Iterator[None]:
+        """Ask for a new probe if the server refuses what it did for the last one."""
+        try:
+            yield
+        except TargetRefused:
+            self.outdated = True
+            raise
+
+
+def _facts_in(facts: Facts) -> S3Facts | None:
     """Return the facts; None if they have another form."""
     try:
         return S3Facts.model_validate({name: facts[name] for name in S3Facts.model_fields})

@@ -4,21 +4,20 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from gridhaul.targets.s3.signing import UNSIGNED
-from gridhaul.transfer.digest import BodyHash, body_hash
+from gridhaul.transfer.digest import body_hash
 from gridhaul.transfer.errors import TargetInconsistent
-from gridhaul.transfer.ports.targets import Blocks
+from gridhaul.transfer.ports.targets import RepeatableBlocks
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Part:
-    """A part to send. Its digests are those of all its bytes; None: they are not sent with it."""
+    """A part to send. Its blocks can be iterated over more than once, because it may have to be sent again."""
 
     number: int  # 1 for the first
     length: int
     blocks: Iterable[bytes]
-    sent_md5: BodyHash  # of the bytes that have left, which is known at the latest when all of them have left
-    md5: bytes | None = None
-    sha256: bytes | None = None
+    md5: bytes
+    sha256: bytes | None = None  # None: it is not sent with the part
     payload: str = UNSIGNED  # what the signature says of the body
     stop: Callable[[], None] = lambda: None  # makes a thread that waits for the next block fail
 
@@ -31,62 +30,89 @@ def digest_of(algorithm: str, data: bytes) -> bytes:
 
 def small_part(content: bytes, *, sha256: bool) -> Part:
     """Return the only part of an object that is in memory."""
-    return Cutter(_Whole(content)).buffered(1, len(content), is_last=True, sha256=sha256)
-
-
-class _Whole:
-    """`Blocks` with one block, or with none for an empty object."""
-
-    def __init__(self, content: bytes) -> None:
-        self._content = content
-
-    def __iter__(self) -> Iterator[bytes]:
-        return iter([self._content] if self._content else [])
-
-    def stop(self) -> None:
-        """Do nothing: no thread ever waits for the block."""
+    digests = _Digests(sha256=sha256)
+    digests.update(content)
+    return digests.part(1, len(content), [content] if content else [])
 
 
 class Cutter:
     """Cuts the blocks into parts. Only one thread at a time may take blocks."""
 
-    def __init__(self, blocks: Blocks) -> None:
-        self._stop = blocks.stop
-        self._blocks = iter(blocks)
+    def __init__(self, blocks: RepeatableBlocks) -> None:
+        self._blocks = blocks
+        self._following = iter(blocks)
         self._rest = b""
+        self._taken_bytes = 0
 
-    def buffered(self, number: int, length: int, *, is_last: bool, sha256: bool) -> Part:
+    def in_memory(self, number: int, length: int, *, is_last: bool, sha256: bool) -> Part:
         """Take the part's bytes, and compute its digests. Raises what the blocks raise."""
-        md5, sha = body_hash("md5"), body_hash("sha256") if sha256 else None
-        taken = []
+        digests, taken = _Digests(sha256=sha256), []
         for block in self._pieces(length, is_last=is_last):
-            md5.update(block)
-            if sha is not None:
-                sha.update(block)
+            digests.update(block)
             taken.append(block)
-        part = Part(number=number, length=length, blocks=taken, sent_md5=md5, md5=md5.digest())
-        return part if sha is None else replace(part, sha256=sha.digest(), payload=sha.hexdigest())
+        return digests.part(number, length, taken)
 
-    def streamed(self, number: int, length: int, *, is_last: bool) -> Part:
-        """Return a part whose bytes are taken while it is sent."""
-        md5 = body_hash("md5")
-        blocks = self._hashed(self._pieces(length, is_last=is_last), md5)
-        return Part(number=number, length=length, blocks=blocks, sent_md5=md5, stop=self._stop)
-
-    def _hashed(self, pieces: Iterator[bytes], md5: BodyHash) -> Iterator[bytes]:
-        for piece in pieces:
-            md5.update(piece)
-            yield piece
+    def read_again(self, number: int, length: int, *, is_last: bool, sha256: bool) -> Part:
+        """Compute the digests of a part that is too large for memory. Its bytes are read again when it is sent."""
+        digests, start = _Digests(sha256=sha256), self._taken_bytes
+        for block in self._pieces(length, is_last=is_last):
+            digests.update(block)
+        again = _ReadAgain(self._blocks, start=start, length=length, md5=digests.md5.digest())
+        return digests.part(number, length, again, stop=self._blocks.stop)
 
     def _pieces(self, length: int, *, is_last: bool) -> Iterator[bytes]:
         """Yield the part's bytes. After the last part's, meet the end of the blocks, which may be an exception."""
         missing = length
         while missing:
-            block = self._rest or next(self._blocks, None)
+            block = self._rest or next(self._following, None)
             if block is None:
                 raise TargetInconsistent(f"The object's bytes ended {missing} bytes before the end of a part.")
             piece, self._rest = block[:missing], block[missing:]
             missing -= len(piece)
             yield piece
-        if is_last and (self._rest or next(self._blocks, None) is not None):
+        self._taken_bytes += length
+        if is_last and (self._rest or next(self._following, None) is not None):
             raise TargetInconsistent("There were more bytes to write than the object has.")
+
+
+class _Digests:
+    """The digests of one part."""
+
+    def __init__(self, *, sha256: bool) -> None:
+        self.md5 = body_hash("md5")
+        self._sha256 = body_hash("sha256") if sha256 else None
+
+    def update(self, block: bytes) -> None:
+        self.md5.update(block)
+        if self._sha256 is not None:
+            self._sha256.update(block)
+
+    def part(
+        self, number: int, length: int, blocks: Iterable[bytes], *, stop: Callable[[], None] = lambda: None
+    ) -> Part:
+        part = Part(number=number, length=length, blocks=blocks, md5=self.md5.digest(), stop=stop)
+        if self._sha256 is None:
+            return part
+        return replace(part, sha256=self._sha256.digest(), payload=self._sha256.hexdigest())
+
+
+class _ReadAgain:
+    """The bytes of a part, which are read whenever the part is sent."""
+
+    def __init__(self, blocks: RepeatableBlocks, *, start: int, length: int, md5: bytes) -> None:
+        self._blocks = blocks
+        self._start = start
+        self._length = length
+        self._md5 = md5
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Yield the bytes. Raises TargetInconsistent, before the last block, if they are not those of the digest."""
+        total, held_back = body_hash("md5"), b""
+        for block in self._blocks.again(self._start, self._length):
+            total.update(block)
+            if held_back:
+                yield held_back
+            held_back = block
+        if total.digest() != self._md5:
+            raise TargetInconsistent("The bytes of a part were others when they were read again; the part is not sent.")
+        yield held_back

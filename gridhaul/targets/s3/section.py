@@ -57,7 +57,7 @@ class S3Section(StagedSection):
             raise ValueError('addressing = "virtual" needs an endpoint with a host name')
         return self
 
-    def maker(self, name: str, new_client: NewClient) -> Callable[[], Target]:
+    def maker(self, name: str, new_client: NewClient, *, answer_seconds: float) -> Callable[[], Target]:
         access_key_id = _sent("access_key_id", self.access_key_id)
         secret_access_key = secret("secret_access_key", self.secret_access_key)
         session_token = None if self.session_token is None else _sent("session_token", self.session_token)

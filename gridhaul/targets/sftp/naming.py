@@ -33,12 +33,13 @@ class Naming:
         self._surprised = surprised  # is called if the server does not do what the probe saw it do
 
     async def commit(self, stage: Stage) -> None:
-        """Do what `transfer.ports.targets.Staging.commit` says."""
-        request = self._facts.naming
-        if request == "none":
-            if await self._remote.look(stage.final_name) is not None:
-                raise _taken()
-            request = "rename"
+        """Do what `transfer.ports.targets.Staging.commit` says.
+
+        The look spares an object that would be replaced if the server has become laxer since the probe.
+        """
+        if await self._remote.look(stage.final_name) is not None:
+            raise _taken()
+        request = "rename" if self._facts.naming == "none" else self._facts.naming
         try:
             await self._give_name(request, stage)
         except asyncssh.SFTPError as refusal:  # its code is the same for a taken name and for other reasons

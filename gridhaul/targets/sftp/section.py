@@ -109,11 +109,11 @@ class SftpSection(StagedSection, Server):
             raise ValueError("jump needs a private_key or password, because the target has no private_key for it")
         return self
 
-    def maker(self, name: str, new_client: NewClient) -> Callable[[], Target]:
+    def maker(self, name: str, new_client: NewClient, *, answer_seconds: float) -> Callable[[], Target]:
         login, jump = self.login(), self._jump_login()
         return lambda: SftpTarget(
             name=name,
-            connection=Connection(login, jump=jump),
+            connection=Connection(login, jump=jump, answer_seconds=answer_seconds),
             url=self._url(),
             root=self.path,
             fingerprint=self.fingerprint(),

@@ -1,14 +1,17 @@
 """WebDAV's multi-status responses (RFC 4918, 13): what stands under one name, and the paths in a folder."""
 
+import http
+import re
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote, urlsplit
 from xml.etree import ElementTree as ET
 
+from gridhaul.targets.http_errors import refusal
 from gridhaul.targets.xml_trees import refuse_doctype, tree_parser
 from gridhaul.transfer.decimals import decimal_number
-from gridhaul.transfer.errors import TargetRefused
+from gridhaul.transfer.errors import GridhaulError, TargetRefused
 
 HREF = "{DAV:}href"
 RESPONSE = "{DAV:}response"
@@ -20,6 +23,7 @@ UNREADABLE = (
 HREF_MOST_CHARACTERS = 16_384
 OK = " 200 "  # in the status line of a group of properties that the response holds
 GONE = (" 404 ", " 410 ")
+_FAILED = re.compile(r" ([45][0-9]{2}) ")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,16 +39,35 @@ class Entry:
 def entry(multistatus: bytes) -> Entry | None:
     """Return the entry that the response to a PROPFIND with `Depth: 0` describes; None if it says that there is none.
 
-    Raises TargetRefused if the body is no multi-status response, or tells neither that the name is found nor that it is
-    missing.
+    Raises TargetRefused if the body is no multi-status response, and the error of a failure that it tells instead of
+    an entry.
     """
-    try:
-        response = ET.fromstring(multistatus, tree_parser()).find(RESPONSE)  # noqa: S314 - at most 64 KiB, without entities
-    except UNREADABLE:
-        response = None
+    root = _tree(multistatus)
+    response = None if root is None else root.find(RESPONSE)
     if response is None:
         raise _no_webdav()
     return _entry(response)
+
+
+def failure(multistatus: bytes) -> GridhaulError | None:
+    """Return the error of the first failure that the response tells; None if it tells none."""
+    root = _tree(multistatus)
+    return None if root is None else _failure(root)
+
+
+def _tree(multistatus: bytes) -> ET.Element | None:
+    try:
+        return ET.fromstring(multistatus, tree_parser())  # noqa: S314 - at most 64 KiB, without entities
+    except UNREADABLE:
+        return None
+
+
+def _failure(element: ET.Element) -> GridhaulError | None:
+    for line in element.iter("{DAV:}status"):
+        status = _FAILED.search(f"{line.text} ")
+        if status is not None and int(status[1]) != http.HTTPStatus.FAILED_DEPENDENCY:  # another failure is the reason
+            return refusal(int(status[1]), {})
+    return None
 
 
 def _entry(response: ET.Element) -> Entry | None:
@@ -53,7 +76,7 @@ def _entry(response: ET.Element) -> Entry | None:
     if not found:
         if said and all(any(gone in one for gone in GONE) for one in said):
             return None
-        raise _no_webdav()
+        raise _failure(response) or _no_webdav()
     return Entry(
         is_folder=any(one.find("{DAV:}prop/{DAV:}resourcetype/{DAV:}collection") is not None for one in found),
         length=_number(found, "getcontentlength"),

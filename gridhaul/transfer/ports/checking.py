@@ -18,6 +18,7 @@ from gridhaul.transfer.findings import SkipReason
 from gridhaul.transfer.judgement import StoredChunk
 from gridhaul.transfer.model import Content, Delivery, Failure, File, Lease, RecordId
 from gridhaul.transfer.ports.leasing import LeasedRecords, MovableRecords, ReadableRecords
+from gridhaul.transfer.ports.targets import UnfinishedUpload
 
 Folder = tuple[str, str]  # a target's name and a folder at the target, "" for the top
 
@@ -219,6 +220,29 @@ class DeliveredObjects(Protocol):
 
     async def over_long_ago(self, delivery_id: RecordId) -> Delivery | None:
         """Return the delivery if it ended long ago, no worker has it, and none of its leftovers waits to be removed."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OrphanedUpload:
+    """An unfinished upload at a target that no record names, and the delivery that it was begun for."""
+
+    upload: UnfinishedUpload
+    delivery_id: RecordId
+    file_id: RecordId
+
+
+class BegunUploads(Protocol):
+    """The uploads that deliveries have begun at their targets."""
+
+    async def next_target(self, *, after: str) -> str | None:
+        """Return the target that comes next by name among those that deliveries name; None at the end."""
+
+    async def orphaned(self, target: str, uploads: Sequence[UnfinishedUpload]) -> Sequence[OrphanedUpload]:
+        """Return the uploads that deliveries to the target have begun long ago, and that no record names any more.
+
+        The name of such an upload is the final name of a delivery that was not over when the upload was begun. An
+        upload is left out while a worker may be about to note its id, and if the target does not tell its age.
+        """
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -5,6 +5,7 @@ may succeed later, and TargetRefused, after which it will not.
 """
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 from gridhaul.transfer.abilities import Abilities
@@ -25,6 +26,16 @@ class Blocks(Protocol):
 
     def stop(self) -> None:
         """Make a thread that waits for the next block fail at once. Any thread may call this."""
+
+
+class RepeatableBlocks(Blocks, Protocol):
+    """Blocks whose bytes can be read again, also in another thread beside the iteration."""
+
+    def again(self, start: int, length: int) -> Iterator[bytes]:
+        """Return `length` of these bytes in blocks, from the byte `start` on; the first block of the iteration is at 0.
+
+        The reading begins when the first block is asked for. `stop` ends it, too.
+        """
 
 
 class Target(Protocol):
@@ -107,7 +118,7 @@ class Staging(Protocol):
     async def write(
         self,
         stage: Stage,
-        blocks: Blocks,
+        blocks: RepeatableBlocks,
         *,
         leaving: Leaving,
         confirmed: Confirmed,
@@ -155,6 +166,29 @@ class Tagging(Protocol):
 
         Return None if there is no object, or no such tag.
         """
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class UnfinishedUpload:
+    """A multipart upload that was neither completed nor aborted."""
+
+    name: str  # the final name of its object
+    upload_id: str
+    age_seconds: float | None  # since it was begun, by the target's own clock; None: the target does not tell
+
+
+@runtime_checkable
+class KeepsUploads(Protocol):
+    """The further ability of targets whose stages are multipart uploads, which stay there until somebody ends them."""
+
+    async def unfinished(self, beginning: str = "") -> Sequence[UnfinishedUpload]:
+        """Return the unfinished uploads, of anybody, of objects whose names begin like this.
+
+        Raises OutcomeUnknown if the target does not list uploads, or not to these credentials.
+        """
+
+    async def abort(self, upload: UnfinishedUpload) -> None:
+        """End the upload without an object, if it is there."""
 
 
 @runtime_checkable

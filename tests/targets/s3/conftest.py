@@ -1,52 +1,27 @@
-"""S3 servers for all tests of the package: they start when they are first asked for."""
-
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack
-from pathlib import Path
+"""Fixtures: prefixes at the S3 servers that no other test has used."""
 
 import pytest
 
-from tests.servers.moto_s3 import moto_s3
-from tests.servers.rclone_s3 import S3Server, rclone_s3
-from tests.servers.seaweedfs import seaweedfs
-from tests.targets.s3.deliveries import Known
-
-SERVERS: dict[str, Callable[[Path], AbstractContextManager[S3Server]]] = {
-    "seaweedfs": seaweedfs,
-    "rclone": rclone_s3,
-    "moto": moto_s3,
-}
+from tests.targets.places import S3Place
+from tests.targets.servers import S3, Places
 
 
-@pytest.fixture(scope="session")
-def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Known]]:
-    running: dict[str, Known] = {}
-    with ExitStack() as stack:
-
-        def known(kind: str) -> Known:
-            if kind not in running:
-                server = stack.enter_context(SERVERS[kind](tmp_path_factory.mktemp(kind)))
-                running[kind] = Known(kind=kind, server=server)
-            return running[kind]
-
-        yield known
-
-
-@pytest.fixture(params=SERVERS)
-def known(request: pytest.FixtureRequest, servers: Callable[[str], Known]) -> Known:
-    return servers(request.param)
+@pytest.fixture(params=S3)
+def place(request: pytest.FixtureRequest, running: Places) -> S3Place:
+    """Return a new prefix at a server."""
+    return inner(running, request.param)
 
 
 @pytest.fixture
-def weed(servers: Callable[[str], Known]) -> Known:
-    return servers("seaweedfs")
+def weed(running: Places) -> S3Place:
+    return inner(running, "seaweedfs")
 
 
 @pytest.fixture
-def rclone(servers: Callable[[str], Known]) -> Known:
-    return servers("rclone")
+def rclone(running: Places) -> S3Place:
+    return inner(running, "rclone s3")
 
 
-@pytest.fixture
-def moto(servers: Callable[[str], Known]) -> Known:
-    return servers("moto")
+def inner(running: Places, server: str) -> S3Place:
+    found: S3Place = running[server].inner()
+    return found

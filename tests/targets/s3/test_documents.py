@@ -16,6 +16,7 @@ from gridhaul.targets.s3.documents import (
     parsed,
 )
 from gridhaul.targets.s3.errors import (
+    BUSY,
     CREDENTIALS,
     DAMAGED,
     ELSEWHERE,
@@ -29,6 +30,7 @@ from gridhaul.targets.s3.errors import (
 from gridhaul.transfer.errors import (
     GridhaulError,
     NotFound,
+    TargetBusy,
     TargetFull,
     TargetInconsistent,
     TargetRefused,
@@ -128,6 +130,8 @@ def answer(status: int, code: str = "", headers: dict[str, str] | None = None, m
     [
         *((code, 400, TargetInconsistent) for code in sorted(DAMAGED)),
         *((code, 503, TargetUnavailable) for code in sorted(PASSING)),
+        *((code, 503, TargetBusy) for code in sorted(BUSY)),
+        *((code, 200, TargetBusy) for code in sorted(BUSY)),
         *((code, 409, TargetUnavailable) for code in sorted(PASSING)),
         *((code, 200, TargetUnavailable) for code in sorted(PASSING)),
         *((code, 400, TargetInconsistent) for code in sorted(PARTS_CHANGED)),
@@ -142,10 +146,10 @@ def answer(status: int, code: str = "", headers: dict[str, str] | None = None, m
         ("MalformedXML", 400, TargetRefused),
         ("NotImplemented", 501, TargetRefused),
         ("Unheard", 500, TargetUnavailable),
-        ("Unheard", 429, TargetUnavailable),
+        ("Unheard", 429, TargetBusy),
         ("Unheard", 200, TargetUnavailable),
-        ("", 503, TargetUnavailable),
-        ("", 429, TargetUnavailable),
+        ("", 503, TargetBusy),
+        ("", 429, TargetBusy),
         ("", 507, TargetFull),
         ("", 403, TargetRefused),
         ("", 400, TargetRefused),

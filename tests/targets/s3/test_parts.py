@@ -4,7 +4,6 @@ import asyncio
 import hashlib
 from collections.abc import Callable, Iterator
 from random import Random
-from threading import Event, get_ident
 
 import pytest
 
@@ -12,11 +11,11 @@ from gridhaul.targets.s3.documents import PartTag
 from gridhaul.targets.s3.part_sizes import AT_ONCE, BUFFERED_BYTES, MIB
 from gridhaul.targets.s3.parts import Cutter, Part
 from gridhaul.targets.s3.writing import PartWriter, Send
-from gridhaul.transfer.errors import LeaseLost, TargetInconsistent, TargetUnavailable
+from gridhaul.transfer.errors import LeaseLost, TargetInconsistent, TargetRefused
 from gridhaul.transfer.model import Stage
 from gridhaul.transfer.ports.targets import Leaving
-from tests.targets.peers import SomeBlocks, StalledBlocks, untold
-from tests.targets.s3.deliveries import ignored, new_stage
+from tests.targets.blocks import SomeBlocks, StalledBlocks, untold
+from tests.targets.deliveries import stage_of, unnoted
 
 SMALL = 1000  # bytes in a part; the writer takes any size
 
@@ -37,38 +36,30 @@ class Pieces(SomeBlocks):
 
 
 @pytest.mark.parametrize("seed", range(20))
-@pytest.mark.parametrize("buffered", [True, False])
-def test_parts_have_the_bytes_and_digests_of_their_place(seed: int, buffered: bool) -> None:
+@pytest.mark.parametrize("in_memory", [True, False])
+def test_parts_have_the_bytes_and_digests_of_their_place(seed: int, in_memory: bool) -> None:
     random = Random(seed)
     data = random.randbytes(random.randrange(1, 5000))
     cutter = Cutter(Pieces(data, iter(lambda: random.randrange(1, 900), None)))
     for start in range(0, len(data), SMALL):
         expected = data[start : start + SMALL]
         is_last = start + SMALL >= len(data)
-        if buffered:
-            part = cutter.buffered(7, len(expected), is_last=is_last, sha256=True)
-            assert part.sha256 == hashlib.sha256(expected).digest()
-            assert part.payload == hashlib.sha256(expected).hexdigest()
-            assert part.md5 == hashlib.md5(expected, usedforsecurity=False).digest()
-        else:
-            part = cutter.streamed(7, len(expected), is_last=is_last)
-            assert (part.md5, part.sha256) == (None, None)
-        assert b"".join(part.blocks) == expected
-        assert part.sent_md5.digest() == hashlib.md5(expected, usedforsecurity=False).digest()
+        cut = cutter.in_memory if in_memory else cutter.read_again
+        part = cut(7, len(expected), is_last=is_last, sha256=True)
+        assert part.sha256 == hashlib.sha256(expected).digest()
+        assert part.payload == hashlib.sha256(expected).hexdigest()
+        assert part.md5 == hashlib.md5(expected, usedforsecurity=False).digest()
+        for _ in range(2):  # a part may be sent again
+            assert b"".join(part.blocks) == expected
 
 
 @pytest.mark.parametrize("length", [999, 1001])
-@pytest.mark.parametrize("buffered", [True, False])
-def test_other_number_of_bytes_is_an_error(length: int, buffered: bool) -> None:
+@pytest.mark.parametrize("in_memory", [True, False])
+def test_other_number_of_bytes_is_an_error(length: int, in_memory: bool) -> None:
     cutter = Cutter(SomeBlocks(bytes(1000)))
-
-    def cut() -> list[bytes]:
-        if buffered:
-            return list(cutter.buffered(1, length, is_last=True, sha256=False).blocks)
-        return list(cutter.streamed(1, length, is_last=True).blocks)
-
+    cut = cutter.in_memory if in_memory else cutter.read_again
     with pytest.raises(TargetInconsistent):
-        cut()
+        cut(1, length, is_last=True, sha256=False)
 
 
 class Bucket:
@@ -117,7 +108,7 @@ async def test_parts_are_confirmed_in_order_though_they_end_in_another() -> None
     async def confirmed(stage: Stage) -> None:
         seen.append(stage)
 
-    whole = await writer(new_stage("x", len(data)), SomeBlocks(data), bucket.send).write(confirmed)
+    whole = await writer(stage_of("x", len(data)), SomeBlocks(data), bucket.send).write(confirmed)
     assert [stage.offset for stage in seen] == [min(len(data), n * SMALL) for n in range(1, 11)]
     assert seen[-1] == whole
     assert whole.parts == tuple(f"tag{n}" for n in range(1, 11))
@@ -131,7 +122,7 @@ async def test_writing_goes_on_after_the_confirmed_parts() -> None:
         name=".part", final_name="x", generation=1, length=len(data), offset=2 * SMALL, parts=("a", "b"), upload_id="u"
     )
     bucket = Bucket()
-    whole = await writer(stage, SomeBlocks(data[2 * SMALL :]), bucket.send).write(ignored)
+    whole = await writer(stage, SomeBlocks(data[2 * SMALL :]), bucket.send).write(unnoted)
     assert sorted(bucket.parts) == [3, 4, 5]
     assert whole.parts == ("a", "b", "tag3", "tag4", "tag5")
     assert whole.is_whole
@@ -144,7 +135,7 @@ async def test_bytes_that_leave_add_up() -> None:
         nonlocal counted
         counted += count
 
-    await writer(new_stage("x", 7777), SomeBlocks(bytes(7777)), Bucket().send, leaving).write(ignored)
+    await writer(stage_of("x", 7777), SomeBlocks(bytes(7777)), Bucket().send, leaving).write(unnoted)
     assert counted == 7777
 
 
@@ -159,7 +150,7 @@ async def test_nothing_leaves_after_leaving_has_failed(size: int) -> None:
             raise LeaseLost
 
     with pytest.raises(LeaseLost):
-        await writer(new_stage("x", 9000), SomeBlocks(bytes(9000)), Bucket().send, leaving, size).write(ignored)
+        await writer(stage_of("x", 9000), SomeBlocks(bytes(9000)), Bucket().send, leaving, size).write(unnoted)
     assert calls == 2
 
 
@@ -169,14 +160,14 @@ async def test_failed_part_ends_the_others_and_keeps_what_was_confirmed() -> Non
 
     async def send(part: Part, leaving: Leaving) -> PartTag:
         if part.number == 3:
-            raise TargetUnavailable("gone")
+            raise TargetRefused("gone")
         return await bucket.send(part, leaving)
 
     async def confirmed(stage: Stage) -> None:
         seen.append(stage.offset)
 
-    with pytest.raises(TargetUnavailable, match="gone"):
-        await writer(new_stage("x", 9000), SomeBlocks(bytes(9000)), send).write(confirmed)
+    with pytest.raises(TargetRefused, match="gone"):
+        await writer(stage_of("x", 9000), SomeBlocks(bytes(9000)), send).write(confirmed)
     assert seen == [1000, 2000]
     assert bucket.at_once == 0
 
@@ -190,7 +181,7 @@ async def test_failure_of_the_blocks_comes_before_their_last_part_is_confirmed()
     for size in (SMALL, BUFFERED_BYTES + MIB):
         blocks = SomeBlocks(bytes(2 * SMALL), failure=KeyError("x"))
         with pytest.raises(KeyError):
-            await writer(new_stage("x", 2 * SMALL), blocks, Bucket().send, size=size).write(confirmed)
+            await writer(stage_of("x", 2 * SMALL), blocks, Bucket().send, size=size).write(confirmed)
     assert 2 * SMALL not in seen
 
 
@@ -200,40 +191,17 @@ async def test_failure_of_confirming_passes_through() -> None:
 
     bucket = Bucket()
     with pytest.raises(LeaseLost):
-        await writer(new_stage("x", 9000), SomeBlocks(bytes(9000)), bucket.send).write(confirmed)
+        await writer(stage_of("x", 9000), SomeBlocks(bytes(9000)), bucket.send).write(confirmed)
     assert bucket.at_once == 0
 
 
 async def test_cancelled_writing_stops_the_blocks() -> None:
     blocks = StalledBlocks(bytes(2 * SMALL))
     bucket = Bucket(hold=lambda _: True)
-    task = asyncio.create_task(writer(new_stage("x", 9000), blocks, bucket.send).write(ignored))
+    task = asyncio.create_task(writer(stage_of("x", 9000), blocks, bucket.send).write(unnoted))
     await asyncio.to_thread(blocks.begun.wait)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
     assert blocks.stopped.is_set()
     assert bucket.at_once == 0
-
-
-async def test_large_part_is_taken_while_it_is_sent() -> None:
-    """The second block is not made before the first one has left."""
-    left = Event()
-
-    class Waiting(SomeBlocks):
-        def __iter__(self) -> Iterator[bytes]:
-            yield b"x"
-            assert left.wait(10)
-            yield b"y"
-
-    senders = set()
-
-    def leaving(count: int) -> None:
-        senders.add(get_ident())
-        if count:
-            left.set()
-
-    bucket = Bucket()
-    await writer(new_stage("x", 2), Waiting(b""), bucket.send, leaving, BUFFERED_BYTES + MIB).write(ignored)
-    assert bucket.parts == {1: b"xy"}
-    assert len(senders) == 1

@@ -13,12 +13,13 @@ from tests.servers.disturbances import Answer, Flip, Side
 from tests.servers.http_store import HttpStore, http_store
 from tests.servers.proxy import proxying
 from tests.servers.seaweedfs import WRITER, WRITER_SECRET
-from tests.targets.peers import may_write
-from tests.targets.s3.deliveries import Known, delivered, holding, read, scratch, target_at, written
+from tests.targets.deliveries import SCRATCH, deliver, holding, may_write, read, written
+from tests.targets.places import S3Place
+from tests.targets.servers import Places
 
 EXPECTED: dict[str, dict[str, Any]] = {
     "seaweedfs": {"exclusive": True, "digest": "sha-256", "tells_sha256": True, "takes_above_object": False},
-    "rclone": {"exclusive": False, "takes_below_object": False, "takes_above_object": False},
+    "rclone s3": {"exclusive": False, "takes_below_object": False, "takes_above_object": False},
     "moto": {},
 }
 DISTURBED = ".probe-that-the-proxy-disturbs~"  # it lets the requests of other probes pass
@@ -50,11 +51,11 @@ async def left(target: S3Target, beginning: str) -> list[str]:
     return names + [upload.name for upload in await target.unfinished(beginning)]
 
 
-async def test_facts_of_the_server(known: Known) -> None:
-    async with target_at(known.server) as target:
-        beginning = scratch()
+async def test_facts_of_the_server(place: S3Place) -> None:
+    async with place.unprobed() as target:
+        beginning = SCRATCH
         facts = await target.probe(beginning, may_write)
-        assert facts == HONEST | EXPECTED[known.kind]
+        assert facts == HONEST | EXPECTED[place.kind]
         assert target.rely_on(facts)
         assert target.abilities == Abilities(
             atomic=True, exclusive=bool(facts["exclusive"]), resumable=True, digest=facts["digest"]
@@ -62,8 +63,8 @@ async def test_facts_of_the_server(known: Known) -> None:
         assert await left(target, beginning) == []
 
 
-async def test_nothing_is_promised_before_a_probe(known: Known) -> None:
-    async with target_at(known.server) as target:
+async def test_nothing_is_promised_before_a_probe(place: S3Place) -> None:
+    async with place.unprobed() as target:
         assert target.abilities == Abilities()
 
 
@@ -71,34 +72,34 @@ async def test_nothing_is_promised_before_a_probe(known: Known) -> None:
     "wrong",
     [{"exclusive": None}, {"digest": 5}, {"lists": "yes"}, {"etag_is_md5": None}, {"tells_sha256": "x"}],
 )
-async def test_facts_of_another_form_ask_for_a_probe(weed: Known, wrong: dict[str, Any]) -> None:
-    async with target_at(weed.server) as target:
+async def test_facts_of_another_form_ask_for_a_probe(weed: S3Place, wrong: dict[str, Any]) -> None:
+    async with weed.unprobed() as target:
         assert not target.rely_on(HONEST | wrong)
         assert not target.rely_on({name: value for name, value in HONEST.items() if name not in wrong})
         assert not target.rely_on({})
         assert target.rely_on(HONEST)
 
 
-async def test_missing_bucket_is_not_made(known: Known) -> None:
-    async with target_at(known.server, bucket="no-such-bucket") as target:
+async def test_missing_bucket_is_not_made(place: S3Place) -> None:
+    async with place.unprobed(bucket="no-such-bucket") as target:
         with pytest.raises(TargetRefused, match="no bucket of this name"):
-            await target.probe(scratch(), must_not_write)
-    assert known.server.request("HEAD", "no-such-bucket").status_code == 404
+            await target.probe(SCRATCH, must_not_write)
+    assert place.server.request("HEAD", "no-such-bucket").status_code == 404
 
 
-@pytest.mark.parametrize("wrong", [{"access_key_id": "somebody"}, {"secret_access_key": "wrong"}])
-@pytest.mark.parametrize("kind", ["seaweedfs", "rclone"])
-async def test_wrong_credentials_are_named(servers: Any, kind: str, wrong: dict[str, Any]) -> None:
-    async with target_at(servers(kind).server, **wrong) as target:
+@pytest.mark.parametrize("wrong", [("somebody", "s3-s3cret"), ("gridhaul", "wrong")])
+@pytest.mark.parametrize("server", ["seaweedfs", "rclone s3"])
+async def test_wrong_credentials_are_named(running: Places, server: str, wrong: tuple[str, str]) -> None:
+    place: S3Place = running[server].inner()
+    async with place.unprobed(**place.credentials(*wrong)) as target:
         with pytest.raises(TargetRefused, match="check access_key_id"):
-            await target.probe(scratch(), may_write)
+            await target.probe(SCRATCH, may_write)
 
 
-async def test_credentials_that_may_only_write(weed: Known) -> None:
+async def test_credentials_that_may_only_write(weed: S3Place) -> None:
     """Nothing is guessed that they may not know; the commit refuses a taken name all the same."""
-    only_write: dict[str, Any] = {"access_key_id": WRITER, "secret_access_key": WRITER_SECRET}
-    async with target_at(weed.server, prefix="inbox/", **only_write) as target:
-        facts = await target.probe(scratch(), may_write)
+    async with weed.unprobed(**weed.credentials(WRITER, WRITER_SECRET)) as target:
+        facts = await target.probe(SCRATCH, may_write)
         told = ("tells_missing", "readable", "lists", "exclusive", "atomic")
         assert [facts[name] for name in told] == [False, False, False, True, True]
         target.rely_on(facts)
@@ -110,17 +111,17 @@ async def test_credentials_that_may_only_write(weed: Known) -> None:
             await target.tag("run.bin")
         with pytest.raises(OutcomeUnknown):
             [name async for name in target.names("")]
-        await delivered(target, "run.bin", b"data")
-    async with weed.target(prefix="inbox/") as reader:
+        await deliver(target, "run.bin", b"data")
+    async with weed.target() as reader:
         assert await read(reader, "run.bin", b"data") == holding(b"data")
         assert await left(reader, ".gridhaul-") == []
 
 
-async def test_killed_probe_is_cleared(known: Known) -> None:
-    async with target_at(known.server) as target:
-        beginning = scratch()
+async def test_killed_probe_is_cleared(place: S3Place) -> None:
+    async with place.unprobed() as target:
+        beginning = SCRATCH
         for name in ("delivered", "a+b %25 é", "over/below"):
-            await delivered(target, f"{beginning}{name}", b"x")
+            await deliver(target, f"{beginning}{name}", b"x")
         await written(target, f"{beginning}refused", b"x")
         assert len(await left(target, beginning)) == 4
         await target.clear(beginning)
@@ -128,31 +129,31 @@ async def test_killed_probe_is_cleared(known: Known) -> None:
         await target.clear(beginning)
 
 
-async def test_probe_that_fails_leaves_nothing(weed: Known, monkeypatch: pytest.MonkeyPatch) -> None:
-    async with target_at(weed.server) as target:
+async def test_probe_that_fails_leaves_nothing(weed: S3Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with weed.unprobed() as target:
 
         async def broken(*_: object) -> None:
             raise TargetUnavailable("broken")
 
         monkeypatch.setattr(target._bucket, "put", broken)
-        beginning = scratch()
+        beginning = SCRATCH
         with pytest.raises(TargetUnavailable, match="broken"):
             await target.probe(beginning, may_write)
         assert await left(target, beginning) == []
 
 
-async def test_server_that_refuses_a_taken_name_but_replaces_the_object_is_not_exclusive(weed: Known) -> None:
+async def test_server_that_refuses_a_taken_name_but_replaces_the_object_is_not_exclusive(weed: S3Place) -> None:
     with proxying(weed.server.host, weed.server.port) as proxy:
-        async with target_at(weed.server, url=proxy.url) as target:
+        async with weed.unprobed(endpoint=proxy.url) as target:
             replaced = proxy.plan(Flip(side=Side.ANSWER, at_byte=0), method="GET", part_of_target="delivered", skip=2)
             facts = await target.probe(DISTURBED, may_write)
             assert replaced.hits == 1
             assert facts["exclusive"] is False
 
 
-async def test_server_that_loses_the_mark_of_objects_cannot_be_used(weed: Known) -> None:
+async def test_server_that_loses_the_mark_of_objects_cannot_be_used(weed: S3Place) -> None:
     with proxying(weed.server.host, weed.server.port) as proxy:
-        async with target_at(weed.server, url=proxy.url) as target:
+        async with weed.unprobed(endpoint=proxy.url) as target:
             proxy.plan(Answer(status=200), method="HEAD", part_of_target="delivered", skip=2, times=3)
             with pytest.raises(TargetRefused, match="metadata x-amz-meta-gridhaul-stage"):
                 await target.probe(DISTURBED, may_write)
@@ -182,10 +183,10 @@ async def store(tmp_path: Path) -> AsyncIterator[HttpStore]:
     ],
 )
 async def test_server_that_cannot_be_used_is_told_before_the_probe_writes(
-    store: HttpStore, weed: Known, answers: list[Any], error: type[Exception], words: str
+    store: HttpStore, weed: S3Place, answers: list[Any], error: type[Exception], words: str
 ) -> None:
     store.answers = answers
-    async with target_at(weed.server, url=store.url) as target:
+    async with weed.unprobed(endpoint=store.url) as target:
         with pytest.raises(error, match=words):
-            await target.probe(scratch(), must_not_write)
+            await target.probe(SCRATCH, must_not_write)
     assert not store.answers

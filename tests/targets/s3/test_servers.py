@@ -1,4 +1,4 @@
-"""Deliveries to real S3 servers: every kind of length and name, commits, resumed and abandoned stages."""
+"""Deliveries to real S3 servers, beyond the suites of tests/contracts: parts, marks, resumed and abandoned stages."""
 
 import asyncio
 import time
@@ -10,84 +10,47 @@ import pytest
 
 from gridhaul.targets.http_session import Answer
 from gridhaul.targets.s3.documents import PartTag
+from gridhaul.targets.s3.part_sizes import PART_LEAST_BYTES as PART
 from gridhaul.transfer.errors import (
     LeaseLost,
-    NotAnObject,
-    NotFound,
     ObjectExists,
     TargetInconsistent,
     TargetRefused,
-    TargetUnavailable,
 )
-from gridhaul.transfer.model import Evidence, RemoteObject, Stage
+from gridhaul.transfer.model import Stage
 from gridhaul.transfer.origins import Attributes
-from tests.targets.peers import SomeBlocks, StalledBlocks, untold
-from tests.targets.s3.deliveries import (
-    PART,
-    Known,
-    delivered,
-    holding,
-    ignored,
-    new_stage,
-    read,
-    written,
-)
+from tests.targets.blocks import SomeBlocks, StalledBlocks, untold
+from tests.targets.deliveries import deliver, holding, read, stage_of, unnoted, written
+from tests.targets.places import S3Place
 
 
 def data_of(length: int) -> bytes:
     return Random(length).randbytes(length)
 
 
-@pytest.mark.parametrize("length", [0, 1, PART - 1, PART, PART + 1, 4 * PART])
-async def test_object_of_every_kind_of_length(known: Known, length: int) -> None:
-    data = data_of(length)
+@pytest.mark.parametrize("length", [0, 1, PART + 1, 4 * PART])
+async def test_parts_are_confirmed_in_their_order(place: S3Place, length: int) -> None:
     seen: list[Stage] = []
 
     async def confirmed(stage: Stage) -> None:
         seen.append(stage)
 
-    async with known.target() as target:
-        stage = await target.begin(new_stage("run.bin", length))
-        assert await target.find("run.bin", length=length) is None
-        whole = await target.write(
-            stage, SomeBlocks(data), leaving=untold, confirmed=confirmed, attributes=Attributes(mtime_ns=1, mode=None)
+    async with place.target() as target:
+        whole = await written(
+            target, "run.bin", bytes(length), confirmed=confirmed, attributes=Attributes(mtime_ns=1, mode=None)
         )
         assert [stage.offset for stage in seen] == [*range(PART, length, PART), *([length] if length else [])]
-        assert whole.is_whole
-        assert await target.find("run.bin", length=length) is None  # nothing is shown before the commit
         await target.commit(whole)
-        assert await target.find("run.bin", length=length) == RemoteObject(
-            length=length, sha256="", evidence=Evidence.SIZE
-        )
-        assert await read(target, "run.bin", data) == holding(data)
-        assert await target.tag("run.bin") == stage.name
+        assert await target.tag("run.bin") == whole.name
         await target.remove("run.bin")
-        await target.remove("run.bin")
-        assert await target.find("run.bin", length=length) is None
         assert await target.tag("run.bin") is None
-        assert await read(target, "run.bin", data) is None
-
-
-LONG = "/".join(["x" * 200] * 4)
-
-
-@pytest.mark.parametrize(
-    "name", ["a/b/c", "a b+c%20&;=?#", "é/e\u0301", "😀'\"<>|*", "...", "a..b", "~", "Größe (1)%2F", LONG]
-)
-async def test_odd_name_is_kept(known: Known, name: str) -> None:
-    async with known.target() as target:
-        await delivered(target, name, name.encode())
-        assert await read(target, name, name.encode()) == holding(name.encode())
-        folder, _, last = name.rpartition("/")
-        assert [found async for found in target.names(folder)] == [last]
-        await target.remove(name)
 
 
 @pytest.mark.parametrize("name", ["a/../b", "a//b", "a/", "a\\b", "a\nb", "x" * 1025])
-async def test_name_that_servers_lose_is_refused_by_every_method(weed: Known, name: str) -> None:
+async def test_name_that_servers_lose_is_refused_by_every_method(weed: S3Place, name: str) -> None:
     async with weed.target() as target:
         with pytest.raises(TargetRefused):
-            await target.begin(new_stage(name, 1))
+            await target.begin(stage_of(name, 1))
         with pytest.raises(TargetRefused):
             await target.find(name, length=1)
         with pytest.raises(TargetRefused):
@@ -98,42 +61,20 @@ async def test_name_that_servers_lose_is_refused_by_every_method(weed: Known, na
             await read(target, name, b"x")
 
 
-async def test_names_in_folders(known: Known) -> None:
-    async with known.target() as target:
-        for name in ("one", "a/two", "a/b/three"):
-            await delivered(target, name, b"x")
-        assert sorted([name async for name in target.names("")]) == ["a", "one"]
-        assert sorted([name async for name in target.names("a")]) == ["b", "two"]
-        assert [name async for name in target.names("nothing")] == []
-
-
-async def test_second_object_is_refused_and_the_first_one_stays(known: Known) -> None:
-    async with known.target() as target:
-        await delivered(target, "run.bin", b"first")
-        second = await written(target, "run.bin", b"second", generation=8)
-        with pytest.raises(ObjectExists):
-            await target.commit(second)
-        assert await read(target, "run.bin", b"first") == holding(b"first")
-        assert await target.tag("run.bin") == new_stage("run.bin", 5).name
-        await target.replace(second)
-        assert await read(target, "run.bin", b"second") == holding(b"second")
-        assert await target.tag("run.bin") == second.name
-
-
-async def test_name_that_is_taken_at_the_last_moment(known: Known, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_name_that_is_taken_at_the_last_moment(place: S3Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """Only a target that was seen to be exclusive notices it: that is what `exclusive` means."""
-    async with known.target(prefix="raced/") as target, known.target(prefix="raced/") as other:
+    async with place.target() as target, place.target() as other:
         stage = await written(target, "run.bin", b"second", generation=8)
         head = target._bucket.head
 
         async def taken_after_the_look(name: str) -> Answer:
-            answer = await head(name)
-            await delivered(other, "run.bin", b"first")
+            answer: Answer = await head(name)
+            await deliver(other, "run.bin", b"first")
             return answer
 
         monkeypatch.setattr(target._bucket, "head", taken_after_the_look)
         if target.abilities.exclusive:
-            await delivered(other, "run.bin", b"first")
+            await deliver(other, "run.bin", b"first")
             with pytest.raises(ObjectExists):
                 await target.commit(stage)
             assert await read(other, "run.bin", b"first") == holding(b"first")
@@ -143,7 +84,7 @@ async def test_name_that_is_taken_at_the_last_moment(known: Known, monkeypatch: 
         await other.remove("run.bin")
 
 
-async def test_stage_goes_on_in_another_target(known: Known) -> None:
+async def test_stage_goes_on_in_another_target(place: S3Place) -> None:
     data = data_of(3 * PART + 5)
     noted: list[Stage] = []
 
@@ -152,8 +93,8 @@ async def test_stage_goes_on_in_another_target(known: Known) -> None:
         if len(noted) == 2:
             raise KeyError("the worker ends here")
 
-    async with known.target(prefix="resumed/") as first:
-        stage = await first.begin(new_stage("run.bin", len(data)))
+    async with place.target() as first:
+        stage = await first.begin(stage_of("run.bin", len(data)))
         with pytest.raises(KeyError):
             await first.write(stage, SomeBlocks(data), leaving=untold, confirmed=confirmed)
     sent = 0
@@ -162,11 +103,11 @@ async def test_stage_goes_on_in_another_target(known: Known) -> None:
         nonlocal sent
         sent += count
 
-    async with known.target(prefix="resumed/") as second:
+    async with place.target() as second:
         found = await second.resume(noted[-1])
         assert found == noted[-1]
         assert found.offset == 2 * PART
-        whole = await second.write(found, SomeBlocks(data[2 * PART :]), leaving=leaving, confirmed=ignored)
+        whole = await second.write(found, SomeBlocks(data[2 * PART :]), leaving=leaving, confirmed=unnoted)
         assert sent == len(data) - 2 * PART
         assert await second.resume(whole) == whole
         await second.commit(whole)
@@ -174,23 +115,23 @@ async def test_stage_goes_on_in_another_target(known: Known) -> None:
         await second.remove("run.bin")
 
 
-async def test_writing_begins_at_the_offset_whatever_parts_are_known(rclone: Known) -> None:
+async def test_writing_begins_at_the_offset_whatever_parts_are_known(rclone: S3Place) -> None:
     data = data_of(2 * PART + 5)
     async with rclone.target() as target:
         whole = await written(target, "run.bin", data)
         again = replace(whole, offset=PART)
         rest = SomeBlocks(data[PART:])
-        assert await target.write(again, rest, leaving=untold, confirmed=ignored) == whole
+        assert await target.write(again, rest, leaving=untold, confirmed=unnoted) == whole
         for offset, parts in ((PART + 1, whole.parts), (PART, ())):
             with pytest.raises(TargetInconsistent, match="offset"):
-                await target.write(replace(whole, offset=offset, parts=parts), rest, leaving=untold, confirmed=ignored)
+                await target.write(replace(whole, offset=offset, parts=parts), rest, leaving=untold, confirmed=unnoted)
         await target.commit(whole)
         assert await read(target, "run.bin", data) == holding(data)
         await target.remove("run.bin")
 
 
-async def test_part_with_another_tag_or_length_does_not_count(known: Known) -> None:
-    async with known.target() as target:
+async def test_part_with_another_tag_or_length_does_not_count(place: S3Place) -> None:
+    async with place.target() as target:
         data = data_of(2 * PART + 1)
         whole = await written(target, "run.bin", data)
         assert await target.resume(whole) == whole
@@ -205,29 +146,29 @@ async def test_part_with_another_tag_or_length_does_not_count(known: Known) -> N
         await target.abandon(whole)
 
 
-async def test_abandoned_stage_is_gone(known: Known) -> None:
-    async with known.target() as target:
+async def test_abandoned_stage_is_gone(place: S3Place) -> None:
+    async with place.target() as target:
         whole = await written(target, "run.bin", b"data")
         assert [upload.upload_id for upload in await target.unfinished("run")] == [whole.upload_id]
         for _ in range(2):
             await target.abandon(whole)
         assert await target.resume(whole) is None
-        gone = TargetUnavailable if known.kind == "moto" else NotFound  # moto fails to answer
+        gone = place.traits.gone
         with pytest.raises(gone):
             await target.commit(whole)
         with pytest.raises(gone):
             await target.replace(whole)
         with pytest.raises(gone):
             await target.write(
-                replace(whole, offset=0, parts=()), SomeBlocks(b"data"), leaving=untold, confirmed=ignored
+                replace(whole, offset=0, parts=()), SomeBlocks(b"data"), leaving=untold, confirmed=unnoted
             )
         assert await target.find("run.bin", length=4) is None
-        await target.abandon(new_stage("run.bin", 4))  # it was never begun
+        await target.abandon(stage_of("run.bin", 4))  # it was never begun
 
 
-async def test_stage_with_parts_missing_is_never_committed(known: Known) -> None:
+async def test_stage_with_parts_missing_is_never_committed(place: S3Place) -> None:
     """Servers accept a list that leaves parts out, and make an object of the others."""
-    async with known.target() as target:
+    async with place.target() as target:
         whole = await written(target, "run.bin", data_of(2 * PART))
         for stage in (
             replace(whole, parts=whole.parts[:1]),
@@ -242,28 +183,17 @@ async def test_stage_with_parts_missing_is_never_committed(known: Known) -> None
         await target.abandon(whole)
 
 
-async def test_failure_of_the_blocks_leaves_nothing_under_the_name(known: Known) -> None:
-    async with known.target() as target:
-        stage = await target.begin(new_stage("run.bin", 2 * PART))
-        blocks = SomeBlocks(data_of(PART + 1), failure=KeyError("x"))
-        with pytest.raises(KeyError):
-            await target.write(stage, blocks, leaving=untold, confirmed=ignored)
-        assert await target.find("run.bin", length=1) is None
-        await target.abandon(stage)
-
-
-async def test_evidence_of_parts_needs_a_refused_lie(known: Known) -> None:
-    async with known.target() as target:
+async def test_evidence_of_parts_needs_a_refused_lie(place: S3Place) -> None:
+    async with place.target() as target:
         whole = await written(target, "run.bin", data_of(PART + 1))
-        expected = Evidence.PART_DIGESTS if known.kind == "seaweedfs" else None
-        assert await target.proof(whole) == expected
+        assert await target.proof(whole) == place.traits.proof
         bare = replace(whole, parts=tuple(PartTag.read(part).etag for part in whole.parts))
         assert await target.proof(bare) is None
         assert await target.proof(replace(whole, offset=PART)) is None
         await target.abandon(whole)
 
 
-async def test_parts_of_one_upload_are_all_sent_with_their_sha256_or_none(weed: Known) -> None:
+async def test_parts_of_one_upload_are_all_sent_with_their_sha256_or_none(weed: S3Place) -> None:
     """SeaweedFS refuses to complete an upload of which only some parts have their SHA-256."""
     data = data_of(2 * PART)
     noted: list[Stage] = []
@@ -275,73 +205,20 @@ async def test_parts_of_one_upload_are_all_sent_with_their_sha256_or_none(weed: 
     async with weed.target() as target:
         for digests in (("sha-256", None), (None, "sha-256")):
             target.rely_on({**weed.facts, "digest": digests[0]})
-            stage = await target.begin(new_stage("run.bin", len(data)))
+            stage = await target.begin(stage_of("run.bin", len(data)))
             target.rely_on({**weed.facts, "digest": digests[1]})
             with pytest.raises(KeyError):
                 await target.write(stage, SomeBlocks(data), leaving=untold, confirmed=ends)
             rest = SomeBlocks(data[PART:])
-            whole = await target.write(noted[-1], rest, leaving=untold, confirmed=ignored)
+            whole = await target.write(noted[-1], rest, leaving=untold, confirmed=unnoted)
             sent = {PartTag.read(part).sha256 is not None for part in whole.parts}
             assert sent == {digests[0] is not None}
             await target.replace(whole)
             assert await read(target, "run.bin", data) == holding(data)
 
 
-async def test_object_where_a_folder_is_needed(known: Known) -> None:
-    async with known.target() as target:
-        await delivered(target, "a/one", b"x")
-        if target._facts.takes_below_object:
-            await delivered(target, "a/one/child", b"y")
-            assert await read(target, "a/one/child", b"y") == holding(b"y")
-        else:
-            with pytest.raises(TargetRefused, match="an object under 'a/one', where a folder"):
-                await target.begin(new_stage("a/one/child", 1))
-        assert await read(target, "a/one", b"x") == holding(b"x")
-
-
-async def test_folder_under_the_name(known: Known) -> None:
-    async with known.target() as target:
-        await delivered(target, "a/one", b"x")
-        if target._facts.takes_above_object:
-            await delivered(target, "a", b"y")
-            assert await read(target, "a", b"y") == holding(b"y")
-        else:
-            with pytest.raises(NotAnObject):
-                await target.find("a", length=1)
-        assert await read(target, "a/one", b"x") == holding(b"x")
-
-
-class Huge(SomeBlocks):
-    """Blocks of zeros of any length."""
-
-    def __init__(self, length: int) -> None:
-        super().__init__(b"")
-        self._length = length
-
-    def __iter__(self) -> Iterator[bytes]:
-        block = bytes(1 << 20)
-        for _ in range(self._length >> 20):
-            yield block
-
-
-async def test_part_that_is_too_large_for_memory_is_streamed(weed: Known) -> None:
-    part_bytes = 65 << 20
-    length = 2 * part_bytes
-    async with weed.target() as target:
-        stage = new_stage("run.bin", length)
-        upload_id = await target._bucket.create("run.bin", stage=stage.name, sha256=False)
-        stage = replace(stage, upload_id=upload_id, part_bytes=part_bytes)
-        whole = await target.write(stage, Huge(length), leaving=untold, confirmed=ignored)
-        assert len(whole.parts) == 2
-        assert await target.proof(whole) is None
-        assert await target.resume(whole) == whole
-        await target.commit(whole)
-        assert await read(target, "run.bin", bytes(length)) == holding(bytes(length))
-        await target.remove("run.bin")
-
-
 @pytest.mark.parametrize("part_bytes", [PART, 65 << 20])
-async def test_lost_lease_ends_the_writing_and_keeps_what_was_confirmed(known: Known, part_bytes: int) -> None:
+async def test_lost_lease_ends_the_writing_and_keeps_what_was_confirmed(place: S3Place, part_bytes: int) -> None:
     data = data_of(2 * part_bytes)
     noted: list[Stage] = []
     allowed = part_bytes + (5 << 20)
@@ -356,11 +233,11 @@ async def test_lost_lease_ends_the_writing_and_keeps_what_was_confirmed(known: K
             raise LeaseLost
         left += count
 
-    async with known.target() as target:
-        stage = new_stage("run.bin", len(data))
+    async with place.target() as target:
+        stage = stage_of("run.bin", len(data))
         upload_id = await target._bucket.create("run.bin", stage=stage.name, sha256=False)
         begun = replace(stage, upload_id=upload_id, part_bytes=part_bytes)
-        target.rely_on({**known.facts, "digest": None})
+        target.rely_on({**place.facts, "digest": None})
         with pytest.raises(LeaseLost):
             await target.write(begun, SlowEnd(data, noted), leaving=leaving, confirmed=confirmed)
         assert [one.offset for one in noted] == [part_bytes]
@@ -384,19 +261,19 @@ class SlowEnd(SomeBlocks):
             yield block
 
 
-async def test_cancelled_writing_ends_at_once_and_can_go_on(known: Known) -> None:
+async def test_cancelled_writing_ends_at_once_and_can_go_on(place: S3Place) -> None:
     data = data_of(2 * PART)
-    async with known.target() as target:
-        stage = await target.begin(new_stage("run.bin", len(data)))
+    async with place.target() as target:
+        stage = await target.begin(stage_of("run.bin", len(data)))
         blocks = StalledBlocks(data[: PART + 1])
-        writing = asyncio.create_task(target.write(stage, blocks, leaving=untold, confirmed=ignored))
+        writing = asyncio.create_task(target.write(stage, blocks, leaving=untold, confirmed=unnoted))
         await asyncio.to_thread(blocks.begun.wait)
         writing.cancel()
         with pytest.raises(asyncio.CancelledError):
             await writing
         assert blocks.stopped.is_set()
         assert await target.resume(stage) is None  # no part is whole
-        whole = await target.write(stage, SomeBlocks(data), leaving=untold, confirmed=ignored)
+        whole = await target.write(stage, SomeBlocks(data), leaving=untold, confirmed=unnoted)
         await target.commit(whole)
         assert await read(target, "run.bin", data) == holding(data)
         await target.remove("run.bin")

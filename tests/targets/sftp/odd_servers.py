@@ -13,7 +13,7 @@ from asyncssh.packet import SSHPacket
 from asyncssh.sftp import SFTPServerHandler
 
 from tests.servers.sshd import Keys, SshServer
-from tests.targets.sftp.places import Place
+from tests.targets.places import SftpPlace
 
 
 class Plain(asyncssh.SFTPServer):
@@ -181,7 +181,7 @@ async def odd_server(
     kind: type[asyncssh.SFTPServer] = asyncssh.SFTPServer,
     *,
     connections: type[asyncssh.SSHServer] = asyncssh.SSHServer,
-) -> AsyncIterator[Place]:
+) -> AsyncIterator[SftpPlace]:
     """Yield a place at a server of the kind, whose commands all tell one digest."""
 
     def served(channel: "asyncssh.SSHServerChannel[bytes]") -> asyncssh.SFTPServer:
@@ -199,4 +199,4 @@ async def odd_server(
     )
     server = SshServer(user="u", host_key=keys.line(keys.host), port=acceptor.get_port())
     async with acceptor:
-        yield Place(server=server, key=keys.user, directory=directory)
+        yield SftpPlace(server=server, keys=keys, directory=directory)

@@ -6,36 +6,38 @@ from pathlib import Path
 
 import pytest
 
-from gridhaul.transfer.inspection import inspect, not_shown
+from gridhaul.transfer.digest import content_sha256
 from gridhaul.transfer.model import Evidence, RemoteObject
 from tests.servers.sshd import Keys, sshd
-from tests.targets.sftp.places import SEVERAL_MIB, Place, Targets, put, sha256_of
+from tests.targets.deliveries import SCRATCH, deliver, holding, look, may_write
+from tests.targets.places import SftpPlace
+from tests.targets.sftp.targets import SEVERAL_MIB, Targets
 
 FORCED = "ForceCommand internal-sftp\n"
 STARTED = "Starting session: command"  # in the log of the server, for each command
 
 
 @contextmanager
-def serving(directory: Path, keys: Keys, *, extra: str = "") -> Iterator[Place]:
+def serving(directory: Path, keys: Keys, *, extra: str = "") -> Iterator[SftpPlace]:
     directory.mkdir()
     with sshd(directory, keys, extra=extra) as server:
-        yield Place(server=server, key=keys.user, directory=directory, path=str(directory))
+        yield SftpPlace(
+            server=server, keys=keys, directory=directory, path=str(directory), more={"remote_command": True}
+        )
 
 
 @pytest.mark.parametrize("name", ["run.bin", "-rf", "2026-11/a b+c=d@e,f_g.bin", "=x", "@x,y", "~", "a  b"])
 async def test_digest_of_the_command_is_told(targets: Targets, tmp_path: Path, keys: Keys, name: str) -> None:
     with serving(tmp_path / "served", keys) as place:
-        target = await targets.probed(place.section(remote_command=True))
+        target = await targets.probed(place)
         assert target.abilities.digest == "sha-256"
-        await put(target, name, SEVERAL_MIB)
+        await deliver(target, name, SEVERAL_MIB)
         found = await target.find(name, length=len(SEVERAL_MIB))
-        assert found == RemoteObject(
-            length=len(SEVERAL_MIB), sha256=sha256_of(SEVERAL_MIB), evidence=Evidence.REMOTE_DIGEST
-        )
+        assert found == holding(SEVERAL_MIB, Evidence.REMOTE_DIGEST)
         (place.directory / name).write_bytes(SEVERAL_MIB[:-1] + b"x")
         changed = await target.find(name, length=len(SEVERAL_MIB))
         assert changed is not None
-        assert changed.sha256 == sha256_of(SEVERAL_MIB[:-1] + b"x")
+        assert changed.sha256 == content_sha256(SEVERAL_MIB[:-1] + b"x")
 
 
 @pytest.mark.parametrize("name", ["it's.bin", "a\\b.bin", "größe.bin", "*", "a\nb", "$(x)/run.bin", "`y`;", "‘x’"])
@@ -43,12 +45,11 @@ async def test_command_is_not_run_for_names_that_shells_read_differently(
     targets: Targets, tmp_path: Path, keys: Keys, name: str
 ) -> None:
     with serving(tmp_path / "served", keys) as place:
-        target = await targets.probed(place.section(remote_command=True))
-        await put(target, name, b"data")
+        target = await targets.probed(place)
+        await deliver(target, name, b"data")
         before = place.server.log.read_text().count(STARTED)
         assert before > 0
-        found = await inspect(target, name, length=4, sha256=sha256_of(b"data"), checked=not_shown)
-        assert found == RemoteObject(length=4, sha256=sha256_of(b"data"), evidence=Evidence.READ_BACK)
+        assert await look(target, name, b"data") == holding(b"data")
         assert place.server.log.read_text().count(STARTED) == before
 
 
@@ -58,21 +59,21 @@ async def test_folder_that_shells_read_differently_gets_no_digests(
     with serving(tmp_path / "served", keys) as place:
         folder = place.directory / "it's"
         folder.mkdir()
-        target = await targets.probed(place.section(path=str(folder), remote_command=True))
+        target = await targets.probed(place.configured(path=str(folder)))
         assert target.abilities.digest is None
 
 
 async def test_object_of_another_length_is_not_hashed(targets: Targets, tmp_path: Path, keys: Keys) -> None:
     with serving(tmp_path / "served", keys) as place:
-        target = await targets.probed(place.section(remote_command=True))
-        await put(target, "run.bin", b"data")
+        target = await targets.probed(place)
+        await deliver(target, "run.bin", b"data")
         assert await target.find("run.bin", length=5) == RemoteObject(length=4, sha256="", evidence=Evidence.SIZE)
 
 
-async def test_command_is_not_run_unless_it_is_allowed(sshd_place: Place, targets: Targets) -> None:
-    target = await targets.probed(sshd_place.section(path=str(sshd_place.directory)))
+async def test_command_is_not_run_unless_it_is_allowed(sshd_place: SftpPlace, targets: Targets) -> None:
+    target = await targets.probed(sshd_place, path=str(sshd_place.directory))
     assert target.abilities.digest is None
-    await put(target, "run.bin", b"data")
+    await deliver(target, "run.bin", b"data")
     assert await target.find("run.bin", length=4) == RemoteObject(length=4, sha256="", evidence=Evidence.SIZE)
     assert STARTED not in sshd_place.server.log.read_text()
 
@@ -82,29 +83,24 @@ async def test_server_that_runs_no_command_is_read_back(
     targets: Targets, tmp_path: Path, keys: Keys, extra: str
 ) -> None:
     with serving(tmp_path / "served", keys, extra=extra) as place:
-        target = await targets.probed(place.section(remote_command=True))
+        target = await targets.probed(place)
         assert target.abilities.digest is None
-        await put(target, "run.bin", b"data")
+        await deliver(target, "run.bin", b"data")
         assert await target.find("run.bin", length=4) == RemoteObject(length=4, sha256="", evidence=Evidence.SIZE)
 
 
 async def test_command_that_fails_later_falls_back_to_reading(targets: Targets, tmp_path: Path, keys: Keys) -> None:
     with serving(tmp_path / "served", keys) as place:
-        facts = await targets.unprobed(place.section(remote_command=True)).probe(".gridhaul-0-1~", _may_write)
+        facts = await targets.unprobed(place).probe(SCRATCH, may_write)
     with serving(tmp_path / "other", keys, extra=FORCED) as place:
-        target = targets.unprobed(place.section(remote_command=True))
+        target = targets.unprobed(place)
         assert target.rely_on(facts)
-        await put(target, "run.bin", b"data")
-        found = await inspect(target, "run.bin", length=4, sha256=sha256_of(b"data"), checked=not_shown)
-        assert found == RemoteObject(length=4, sha256=sha256_of(b"data"), evidence=Evidence.READ_BACK)
+        await deliver(target, "run.bin", b"data")
+        assert await look(target, "run.bin", b"data") == holding(b"data")
 
 
-async def _may_write() -> None:
-    """Allow the probe to write."""
-
-
-async def test_shell_that_sees_another_folder_proves_nothing(sshd_place: Place, targets: Targets) -> None:
+async def test_shell_that_sees_another_folder_proves_nothing(sshd_place: SftpPlace, targets: Targets) -> None:
     """The path is relative: SFTP begins in the served directory, and the shell in the home directory."""
-    target = targets.unprobed(sshd_place.section(remote_command=True))
-    facts = await target.probe(".gridhaul-0-1~", _may_write)
+    target = targets.unprobed(sshd_place, remote_command=True)
+    facts = await target.probe(SCRATCH, may_write)
     assert facts["hashes"] is False

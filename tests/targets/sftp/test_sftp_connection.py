@@ -22,16 +22,19 @@ from tests.servers.cutting import cutting
 from tests.servers.programs import located, skip
 from tests.servers.small_disk import why_not
 from tests.servers.sshd import SFTP_SERVER, Keys, sshd
-from tests.targets.peers import MIB, SCRATCH, StalledBlocks, may_write, untold
+from tests.targets.blocks import MIB, StalledBlocks, untold
+from tests.targets.deliveries import SCRATCH, deliver, may_write, stage_of, unnoted, written
+from tests.targets.places import SftpPlace
+from tests.targets.servers import Places
 from tests.targets.sftp.odd_servers import Babbling, Busy, Refusing, Truncating, odd_server
-from tests.targets.sftp.places import SEVERAL_MIB, Place, Targets, put, stage, stage_of, unconfirmed
+from tests.targets.sftp.targets import SEVERAL_MIB, Targets
 
 CONNECTION = "gridhaul.targets.sftp.connection"
 SESSION = "gridhaul.targets.sftp.session"
 SMALL_DISK = f"""
 exec unshare -rm sh -c 'mount -t tmpfs -o size=8m tmpfs "$0" && cd "$0" && exec {SFTP_SERVER}' "$1"
 """
-Serve = Callable[..., AbstractContextManager[Place]]
+Serve = Callable[..., AbstractContextManager[SftpPlace]]
 
 
 @pytest.fixture
@@ -39,11 +42,11 @@ def serve(tmp_path: Path, keys: Keys) -> Serve:
     """Return a function that runs another sshd, with the options of `sshd`."""
 
     @contextmanager
-    def served(**options: Any) -> Iterator[Place]:
+    def served(**options: Any) -> Iterator[SftpPlace]:
         directory = tmp_path / "served"
         directory.mkdir()
         with sshd(directory, keys, **options) as server:
-            yield Place(server=server, key=keys.user, directory=directory)
+            yield SftpPlace(server=server, keys=keys, directory=directory)
 
     return served
 
@@ -59,24 +62,24 @@ async def is_reached(target: SftpTarget) -> bool:
     return await target.find("nothing", length=0) is None
 
 
-async def test_other_host_key_is_refused(place: Place, targets: Targets, keys: Keys) -> None:
-    target = targets.unprobed(place.section(host_key=keys.line(keys.stranger)))
+async def test_other_host_key_is_refused(place: SftpPlace, targets: Targets, keys: Keys) -> None:
+    target = targets.unprobed(place, host_key=keys.line(keys.stranger))
     for _ in range(2):
         with pytest.raises(TargetRefused, match=r"target's server shows no host key .* fingerprint"):
             await is_reached(target)
 
 
 @pytest.mark.parametrize("hashed", [False, True])
-async def test_known_hosts_file_decides(place: Place, targets: Targets, tmp_path: Path, hashed: bool) -> None:
+async def test_known_hosts_file_decides(place: SftpPlace, targets: Targets, tmp_path: Path, hashed: bool) -> None:
     file = tmp_path / "known_hosts"
     file.write_text(f"other.example {place.server.host_key}\n")
-    target = targets.unprobed(place.section(host_key=None, known_hosts=file))
+    target = targets.unprobed(place, host_key=None, known_hosts=file)
     with pytest.raises(TargetRefused, match="known_hosts"):
         await is_reached(target)
     file.write_text(file.read_text() + place.server.known_hosts)
     if hashed:
         await run(located("ssh-keygen", package="openssh-client"), "-q", "-H", "-f", str(file))
-    assert await is_reached(targets.unprobed(place.section(host_key=None, known_hosts=file)))
+    assert await is_reached(targets.unprobed(place, host_key=None, known_hosts=file))
 
 
 async def run(*command: str) -> None:
@@ -86,44 +89,46 @@ async def run(*command: str) -> None:
     assert await process.wait() == 0
 
 
-async def test_strange_user_key_is_refused(place: Place, targets: Targets, keys: Keys) -> None:
-    target = targets.unprobed(place.section(private_key={"file": str(keys.stranger)}))
+async def test_strange_user_key_is_refused(place: SftpPlace, targets: Targets, keys: Keys) -> None:
+    target = targets.unprobed(place, private_key={"file": str(keys.stranger)})
     with pytest.raises(TargetRefused, match="target's server refused the login; check the target's username"):
         await is_reached(target)
 
 
 async def test_certificate_lets_a_strange_key_in(
-    sshd_place: Place, targets: Targets, keys: Keys, tmp_path: Path
+    sshd_place: SftpPlace, targets: Targets, keys: Keys, tmp_path: Path
 ) -> None:
     file = tmp_path / "certificate"
     file.write_text(certificate_of(keys, sshd_place.server.user))
-    section = sshd_place.section(private_key={"file": str(keys.stranger)}, certificate=str(file))
-    assert await is_reached(targets.unprobed(section))
+    settings = {"private_key": {"file": str(keys.stranger)}, "certificate": str(file)}
+    assert await is_reached(targets.unprobed(sshd_place, **settings))
     file.write_text(certificate_of(keys, "another"))
     with pytest.raises(TargetRefused, match="refused the login"):
-        await is_reached(targets.unprobed(section))
+        await is_reached(targets.unprobed(sshd_place, **settings))
 
 
 @pytest.mark.parametrize("form", ["openssh", "pkcs8-pem"])
 async def test_passphrase_opens_the_private_key(
-    sshd_place: Place, targets: Targets, tmp_path: Path, form: str, monkeypatch: pytest.MonkeyPatch
+    sshd_place: SftpPlace, targets: Targets, tmp_path: Path, form: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     locked = tmp_path / "locked"
-    locked.write_bytes(asyncssh.read_private_key(sshd_place.key).export_private_key(form, passphrase="0pen sesame"))
-    section = sshd_place.section(private_key={"file": str(locked)}, passphrase={"env": "PHRASE"})
+    locked.write_bytes(
+        asyncssh.read_private_key(sshd_place.keys.user).export_private_key(form, passphrase="0pen sesame")
+    )
+    settings = {"private_key": {"file": str(locked)}, "passphrase": {"env": "PHRASE"}}
     monkeypatch.setenv("PHRASE", "0pen sesame")
-    assert await is_reached(targets.unprobed(section))
+    assert await is_reached(targets.unprobed(sshd_place, **settings))
     monkeypatch.setenv("PHRASE", "0ther")
     with pytest.raises(SettingsError, match="private_key"):
-        targets.unprobed(section)
+        targets.unprobed(sshd_place, **settings)
 
 
 @pytest.mark.parametrize("password", ["p", "wr0ng-one"])
-async def test_password_lets_in(servers: dict[str, Place], targets: Targets, tmp_path: Path, password: str) -> None:
+async def test_password_lets_in(running: Places, targets: Targets, tmp_path: Path, password: str) -> None:
     file = tmp_path / "password"
     file.write_text(f"{password}\n")
-    place = servers["rclone"].inner()
-    target = targets.unprobed(place.section(private_key=None, password={"file": str(file)}))
+    place = running["rclone sftp"].inner()
+    target = targets.unprobed(place, private_key=None, password={"file": str(file)})
     assert password == "p" or "wr0ng" not in repr(vars(target))
     if password == "p":
         assert await is_reached(target)
@@ -134,7 +139,7 @@ async def test_password_lets_in(servers: dict[str, Place], targets: Targets, tmp
 
 
 async def test_nothing_of_the_home_directory_takes_part(
-    sshd_place: Place, targets: Targets, keys: Keys, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    sshd_place: SftpPlace, targets: Targets, keys: Keys, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / ".ssh"
     folder.mkdir(mode=0o700)
@@ -143,69 +148,69 @@ async def test_nothing_of_the_home_directory_takes_part(
     (folder / "known_hosts").write_text(sshd_place.server.known_hosts)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("SSH_AUTH_SOCK", str(tmp_path / "agent"))
-    assert await is_reached(targets.unprobed(sshd_place.section()))
+    assert await is_reached(targets.unprobed(sshd_place))
     with pytest.raises(TargetRefused, match="refused the login"):
-        await is_reached(targets.unprobed(sshd_place.section(private_key={"file": str(keys.stranger)})))
+        await is_reached(targets.unprobed(sshd_place, private_key={"file": str(keys.stranger)}))
     with pytest.raises(TargetRefused, match="shows no host key"):
-        await is_reached(targets.unprobed(sshd_place.section(host_key=keys.line(keys.stranger))))
+        await is_reached(targets.unprobed(sshd_place, host_key=keys.line(keys.stranger)))
 
 
-async def test_server_that_is_down_is_unavailable(place: Place, targets: Targets) -> None:
-    target = targets.unprobed(place.section(port=free_ports(1)[0]))
+async def test_server_that_is_down_is_unavailable(place: SftpPlace, targets: Targets) -> None:
+    target = targets.unprobed(place, port=free_ports(1)[0])
     for call in (target.find("run.bin", length=1), target.remove("run.bin"), target.probe(SCRATCH, may_write)):
         with pytest.raises(TargetUnavailable):
             await call
 
 
 async def test_server_that_greets_nobody_is_unavailable(
-    place: Place, targets: Targets, monkeypatch: pytest.MonkeyPatch
+    place: SftpPlace, targets: Targets, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(f"{CONNECTION}.CONNECT_SECONDS", 0.3)
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        target = targets.unprobed(place.section(port=silent.getsockname()[1]))
+        target = targets.unprobed(place, port=silent.getsockname()[1])
         with pytest.raises(TargetUnavailable):
             await is_reached(target)
 
 
 @pytest.mark.alone
 async def test_server_that_is_silent_delays_each_caller_only_once(
-    place: Place, targets: Targets, monkeypatch: pytest.MonkeyPatch
+    place: SftpPlace, targets: Targets, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(f"{CONNECTION}.CONNECT_SECONDS", 0.5)
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        target = targets.unprobed(place.section(port=silent.getsockname()[1]))
+        target = targets.unprobed(place, port=silent.getsockname()[1])
         began = time.monotonic()
         outcomes = await asyncio.gather(*(is_reached(target) for _ in range(10)), return_exceptions=True)
     assert [type(outcome) for outcome in outcomes] == [TargetUnavailable] * 10
     assert time.monotonic() - began < 2
 
 
-async def test_port_of_another_protocol_is_told(place: Place, targets: Targets) -> None:
+async def test_port_of_another_protocol_is_told(place: SftpPlace, targets: Targets) -> None:
     async def answered(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
         writer.close()
 
     async with await asyncio.start_server(answered, "127.0.0.1", 0) as server:
-        target = targets.unprobed(place.section(port=server.sockets[0].getsockname()[1]))
+        target = targets.unprobed(place, port=server.sockets[0].getsockname()[1])
         with pytest.raises(GridhaulError) as caught:
             await is_reached(target)
     assert isinstance(caught.value, TargetUnavailable | TargetRefused)
 
 
-async def test_connection_that_was_cut_is_made_again(place: Place, targets: Targets) -> None:
+async def test_connection_that_was_cut_is_made_again(place: SftpPlace, targets: Targets) -> None:
     with cutting((place.server.host, place.server.port)) as relay:
-        target = await targets.probed(place.section(port=relay.port))
+        target = await targets.probed(place, port=relay.port)
         relay.cuts = [relay.sent_bytes + 2 * MIB]
         with pytest.raises(TargetUnavailable, match="the connection broke off"):
-            await put(target, "run.bin", SEVERAL_MIB)
+            await deliver(target, "run.bin", SEVERAL_MIB)
         assert relay.made == 1
-        await put(target, "again/run.bin", SEVERAL_MIB)
+        await deliver(target, "again/run.bin", SEVERAL_MIB)
     assert (place.directory / "again/run.bin").read_bytes() == SEVERAL_MIB
 
 
-async def test_connection_that_ended_while_it_was_idle_is_made_again(place: Place, targets: Targets) -> None:
+async def test_connection_that_ended_while_it_was_idle_is_made_again(place: SftpPlace, targets: Targets) -> None:
     with cutting((place.server.host, place.server.port), every_seconds=0.3) as relay:
-        target = targets.unprobed(place.section(port=relay.port))
+        target = targets.unprobed(place, port=relay.port)
         assert await is_reached(target)
 
         async def is_cut() -> bool:
@@ -226,12 +231,12 @@ async def made_impatient(target: SftpTarget, answer_seconds: float) -> None:
 
 
 async def test_connection_that_died_unnoticed_is_made_again(
-    place: Place, targets: Targets, monkeypatch: pytest.MonkeyPatch
+    place: SftpPlace, targets: Targets, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(f"{SESSION}.IDLE_SECONDS", 0)
     monkeypatch.setattr(f"{SESSION}.ALIVE_SECONDS", 1.0)
     with cutting((place.server.host, place.server.port)) as relay:
-        target = targets.unprobed(place.section(port=relay.port))
+        target = targets.unprobed(place, port=relay.port)
         await made_impatient(target, 0.3)
         session = await target._connection.session()
         relay.bytes_per_second = STALLED
@@ -243,22 +248,24 @@ async def test_connection_that_died_unnoticed_is_made_again(
         assert await target._connection.session() is not session
 
 
-async def test_server_that_takes_no_bytes_any_more_is_unavailable(place: Place, targets: Targets) -> None:
+async def test_server_that_takes_no_bytes_any_more_is_unavailable(place: SftpPlace, targets: Targets) -> None:
     with cutting((place.server.host, place.server.port)) as relay:
-        target = await targets.probed(place.section(port=relay.port))
+        target = await targets.probed(place, port=relay.port)
         await made_impatient(target, 0.5)
         relay.bytes_per_second = STALLED
         with pytest.raises(TargetUnavailable, match="no answer"):
-            await put(target, "run.bin", SEVERAL_MIB)
+            await deliver(target, "run.bin", SEVERAL_MIB)
         relay.bytes_per_second = math.inf
-        await put(target, "again/run.bin", SEVERAL_MIB)
+        await deliver(target, "again/run.bin", SEVERAL_MIB)
 
 
-async def test_source_that_is_slow_is_no_fault_of_the_server(place: Place, targets: Targets) -> None:
-    target = await targets.probed(place.section())
+async def test_source_that_is_slow_is_no_fault_of_the_server(place: SftpPlace, targets: Targets) -> None:
+    target = await targets.probed(place)
     await made_impatient(target, 0.2)
     blocks = StalledBlocks(SEVERAL_MIB)
-    writing = asyncio.create_task(target.write(stage_of(SEVERAL_MIB), blocks, leaving=untold, confirmed=unconfirmed))
+    writing = asyncio.create_task(
+        target.write(stage_of("run.bin", len(SEVERAL_MIB)), blocks, leaving=untold, confirmed=unnoted)
+    )
     assert await asyncio.to_thread(blocks.begun.wait, 10)
     done, _ = await asyncio.wait([writing], timeout=0.8)
     assert not done
@@ -267,42 +274,43 @@ async def test_source_that_is_slow_is_no_fault_of_the_server(place: Place, targe
         await writing
 
 
-async def test_jump_host_leads_to_the_target(sshd_place: Place, targets: Targets, serve: Serve) -> None:
+async def test_jump_host_leads_to_the_target(sshd_place: SftpPlace, targets: Targets, serve: Serve) -> None:
     with serve(extra="LogLevel DEBUG1\n") as jump:
         way = {"host": jump.server.host, "port": jump.server.port, "username": jump.server.user}
-        section = sshd_place.section(jump={**way, "host_key": jump.server.host_key})
-        target = await targets.probed(section)
-        await put(target, "run.bin", SEVERAL_MIB)
+        target = await targets.probed(sshd_place, jump={**way, "host_key": jump.server.host_key})
+        await deliver(target, "run.bin", SEVERAL_MIB)
         assert "direct-tcpip" in jump.server.log.read_text()
     assert (sshd_place.directory / "run.bin").read_bytes() == SEVERAL_MIB
 
 
-async def test_jump_host_has_a_login_of_its_own(sshd_place: Place, targets: Targets, serve: Serve, keys: Keys) -> None:
+async def test_jump_host_has_a_login_of_its_own(
+    sshd_place: SftpPlace, targets: Targets, serve: Serve, keys: Keys
+) -> None:
     with serve() as jump:
         way = {"host": jump.server.host, "port": jump.server.port, "username": jump.server.user}
         own = {**way, "host_key": jump.server.host_key, "private_key": {"file": str(keys.stranger)}}
         with pytest.raises(TargetRefused, match="The target's jump host refused the login"):
-            await is_reached(targets.unprobed(sshd_place.section(jump=own)))
+            await is_reached(targets.unprobed(sshd_place, jump=own))
         other = {**way, "host_key": keys.line(keys.stranger)}
         with pytest.raises(TargetRefused, match="The target's jump host shows no host key"):
-            await is_reached(targets.unprobed(sshd_place.section(jump=other)))
+            await is_reached(targets.unprobed(sshd_place, jump=other))
 
 
-async def test_jump_host_that_must_not_forward_is_told(sshd_place: Place, targets: Targets, serve: Serve) -> None:
+async def test_jump_host_that_must_not_forward_is_told(sshd_place: SftpPlace, targets: Targets, serve: Serve) -> None:
     with serve(extra="AllowTcpForwarding no\n") as jump:
         way = {"host": jump.server.host, "port": jump.server.port, "username": jump.server.user}
         with pytest.raises(TargetRefused, match="jump host must be allowed to forward"):
-            await is_reached(targets.unprobed(sshd_place.section(jump={**way, "host_key": jump.server.host_key})))
+            await is_reached(targets.unprobed(sshd_place, jump={**way, "host_key": jump.server.host_key}))
 
 
 async def test_target_that_its_jump_host_does_not_reach_is_told(
-    sshd_place: Place, targets: Targets, serve: Serve
+    sshd_place: SftpPlace, targets: Targets, serve: Serve
 ) -> None:
     with serve() as jump:
         way = {"host": jump.server.host, "port": jump.server.port, "username": jump.server.user}
-        section = sshd_place.section(port=free_ports(1)[0], jump={**way, "host_key": jump.server.host_key})
+        settings = {"port": free_ports(1)[0], "jump": {**way, "host_key": jump.server.host_key}}
         with pytest.raises(TargetUnavailable, match="cannot be reached from the target's jump host"):
-            await is_reached(targets.unprobed(section))
+            await is_reached(targets.unprobed(sshd_place, **settings))
 
 
 async def test_server_that_ends_the_connection_because_it_is_busy_is_unavailable(
@@ -310,7 +318,7 @@ async def test_server_that_ends_the_connection_because_it_is_busy_is_unavailable
 ) -> None:
     async with odd_server(tmp_path, keys, connections=Busy) as place:
         with pytest.raises(TargetUnavailable, match="takes no further connection now"):
-            await is_reached(targets.unprobed(place.section()))
+            await is_reached(targets.unprobed(place))
 
 
 @pytest.mark.parametrize("kind", [Babbling, Truncating])
@@ -318,7 +326,7 @@ async def test_bytes_that_are_no_message_of_sftp_end_the_session(
     targets: Targets, tmp_path: Path, keys: Keys, kind: type[asyncssh.SFTPServer]
 ) -> None:
     async with odd_server(tmp_path, keys, kind) as place:
-        target = targets.unprobed(place.section())
+        target = targets.unprobed(place)
         session = await target._connection.session()
         for asking in (target.find("run.bin", length=1), session.ask(session.sftp.lstat("run.bin"))):
             with pytest.raises(TargetUnavailable, match="the connection broke off"):
@@ -332,7 +340,7 @@ async def test_name_that_is_a_bad_message_does_not_end_the_session(
     targets: Targets, tmp_path: Path, keys: Keys
 ) -> None:
     async with odd_server(tmp_path, keys, Refusing) as place:
-        target = targets.unprobed(place.section())
+        target = targets.unprobed(place)
         session = await target._connection.session()
         with pytest.raises(TargetRefused, match="choose another name"):
             await is_reached(target)
@@ -343,12 +351,12 @@ async def test_name_that_is_a_bad_message_does_not_end_the_session(
 async def test_shell_that_writes_text_into_the_session_is_unavailable(targets: Targets, serve: Serve) -> None:
     words = "/bin/echo Welcome to this machine"
     with serve(sftp_server=words) as place, pytest.raises(TargetUnavailable, match="the connection broke off"):
-        await is_reached(targets.unprobed(place.section()))
+        await is_reached(targets.unprobed(place))
 
 
 async def test_server_that_takes_no_more_sessions_is_busy(targets: Targets, serve: Serve) -> None:
     with serve(extra="MaxSessions 0\n") as place, pytest.raises(TargetUnavailable, match="too many"):
-        await is_reached(targets.unprobed(place.section()))
+        await is_reached(targets.unprobed(place))
 
 
 async def test_server_that_takes_no_more_connections_is_busy(targets: Targets, serve: Serve) -> None:
@@ -357,14 +365,14 @@ async def test_server_that_takes_no_more_connections_is_busy(targets: Targets, s
         while greeting == b"SSH-":  # logins that are under way
             other = logins.enter_context(socket.create_connection((place.server.host, place.server.port)))
             greeting = other.recv(4)
-        target = targets.unprobed(place.section())
+        target = targets.unprobed(place)
         with pytest.raises(TargetUnavailable):
             await is_reached(target)
 
 
 async def test_server_without_common_ciphers_is_told(targets: Targets, serve: Serve) -> None:
     with serve(extra="Ciphers 3des-cbc\n") as place:
-        target = targets.unprobed(place.section())
+        target = targets.unprobed(place)
 
         async def is_told() -> bool:
             try:
@@ -379,29 +387,29 @@ async def test_server_without_common_ciphers_is_told(targets: Targets, serve: Se
 
 async def test_session_that_ends_at_once_is_unavailable(targets: Targets, serve: Serve) -> None:
     with serve(sftp_server="/bin/false") as place, pytest.raises(TargetUnavailable):
-        await is_reached(targets.unprobed(place.section()))
+        await is_reached(targets.unprobed(place))
 
 
 async def test_server_that_is_read_only_is_refused(targets: Targets, serve: Serve) -> None:
     with serve(sftp_server=f"{SFTP_SERVER} -R") as place:
-        target = targets.unprobed(place.section(path=str(place.directory)))
+        target = targets.unprobed(place, path=str(place.directory))
         with pytest.raises(TargetRefused, match="check what the target's username may do"):
             await target.probe(SCRATCH, may_write)
 
 
-async def test_top_must_be_a_folder_that_is_there(place: Place, targets: Targets) -> None:
+async def test_top_must_be_a_folder_that_is_there(place: SftpPlace, targets: Targets) -> None:
     async def must_not_write() -> None:
         raise AssertionError("the probe wanted to write")
 
     (place.directory / "file").touch()
     await asyncio.sleep(0.1)  # rclone sees a change of its directory that late
     with pytest.raises(TargetRefused, match="no folder"):
-        await targets.unprobed(place.section(path=f"{place.path}/file")).probe(SCRATCH, must_not_write)
+        await targets.unprobed(place, path=f"{place.path}/file").probe(SCRATCH, must_not_write)
     with pytest.raises(TargetUnavailable, match="make it there"):
-        await targets.unprobed(place.section(path=f"{place.path}/missing")).probe(SCRATCH, must_not_write)
-    target = await targets.probed(place.section(path=f"{place.path}/missing"))
+        await targets.unprobed(place, path=f"{place.path}/missing").probe(SCRATCH, must_not_write)
+    target = await targets.probed(place, path=f"{place.path}/missing")
     with pytest.raises(TargetUnavailable, match="make it there"):
-        await put(target, "run.bin", b"data")
+        await deliver(target, "run.bin", b"data")
     assert not (place.directory / "missing").exists()
 
 
@@ -412,24 +420,24 @@ async def test_full_disk_is_told_with_its_room(targets: Targets, serve: Serve, t
     disk.mkdir()
     script.write_text(SMALL_DISK)
     with serve(sftp_server=f"/bin/sh {script} {disk}") as place:
-        target = await targets.probed(place.section(path=str(disk)))
+        target = await targets.probed(place.configured(path=str(disk)))
         with pytest.raises(TargetFull, match="bytes are free, and the object needs"):
-            await put(target, "run.bin", bytes(20 * MIB))
-        await target.abandon(stage_of(b""))
-        await put(target, "small.bin", SEVERAL_MIB)
+            await written(target, "run.bin", bytes(20 * MIB))
+        await target.abandon(stage_of("run.bin", 0))
+        await deliver(target, "small.bin", SEVERAL_MIB)
 
 
 async def test_another_version_of_the_server_is_probed_before_a_byte_leaves_and_before_a_commit(
-    place: Place, targets: Targets
+    place: SftpPlace, targets: Targets
 ) -> None:
-    target = targets.unprobed(place.section())
+    target = targets.unprobed(place)
     seen = await target.probe(SCRATCH, may_write)
     assert target.rely_on({**seen, "server": "SSH-2.0-another"})
     await put_fails(target, TargetUnavailable, "it is probed again")
     assert target.facts_outdated
     assert not list(place.directory.iterdir())
     assert target.rely_on(await target.probe(SCRATCH, may_write))
-    whole = await stage(target, b"data")
+    whole = await written(target, "run.bin", b"data")
     assert target.rely_on({**seen, "server": "SSH-2.0-another"})
     with pytest.raises(TargetUnavailable, match="it is probed again"):
         await target.commit(whole)
@@ -437,12 +445,12 @@ async def test_another_version_of_the_server_is_probed_before_a_byte_leaves_and_
     await target.abandon(whole)
     assert target.rely_on(await target.probe(SCRATCH, may_write))
     assert not target.facts_outdated
-    await put(target, "run.bin", b"data")
+    await deliver(target, "run.bin", b"data")
 
 
-async def test_server_that_lost_an_ability_is_probed_again(servers: dict[str, Place], targets: Targets) -> None:
-    place = servers["rclone"].inner()
-    target = targets.unprobed(place.section())
+async def test_server_that_lost_an_ability_is_probed_again(running: Places, targets: Targets) -> None:
+    place = running["rclone sftp"].inner()
+    target = targets.unprobed(place)
     seen = await target.probe(SCRATCH, may_write)
     assert target.rely_on({**seen, "naming": "link"})
     await put_fails(target, TargetRefused, "cannot do what deliveries need")
@@ -452,4 +460,4 @@ async def test_server_that_lost_an_ability_is_probed_again(servers: dict[str, Pl
 
 async def put_fails(target: SftpTarget, error: type[GridhaulError], words: str) -> None:
     with pytest.raises(error, match=words):
-        await put(target, "run.bin", b"data")
+        await deliver(target, "run.bin", b"data")

@@ -9,15 +9,16 @@ import pytest
 from gridhaul.process.settings import SettingsError
 from gridhaul.targets.targets_file import load_targets, target_definitions
 from tests.servers.sshd import Keys, SshServer
-from tests.targets.sftp.places import Place, Targets
+from tests.targets.places import SftpPlace
+from tests.targets.sftp.targets import Targets
 
 JUMP = {"host": "jump.example", "username": "j"}
 
 
 @pytest.fixture
-def place(keys: Keys, tmp_path: Path) -> Place:
+def place(keys: Keys, tmp_path: Path) -> SftpPlace:
     """Return a place whose server does not run: a section opens no connection."""
-    return Place(server=SshServer(user="u", host_key=keys.line(keys.host)), key=keys.user, directory=tmp_path)
+    return SftpPlace(server=SshServer(user="u", host_key=keys.line(keys.host)), keys=keys, directory=tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -62,24 +63,26 @@ def place(keys: Keys, tmp_path: Path) -> Place:
         ({"jump": {**JUMP, "host_key": "HOST"}, "private_key": None, "password": {"file": "/x"}}, "jump needs"),
     ],
 )
-def test_what_is_wrong_is_told_with_its_key(place: Place, targets: Targets, more: dict[str, Any], words: str) -> None:
+def test_what_is_wrong_is_told_with_its_key(
+    place: SftpPlace, targets: Targets, more: dict[str, Any], words: str
+) -> None:
     jump = more.get("jump", {})
     if jump.get("host_key") == "HOST":
         more = {**more, "jump": {**jump, "host_key": place.server.host_key}}
     with pytest.raises(SettingsError) as caught:
-        targets.unprobed(place.section(**more))
+        targets.unprobed(place, **more)
     assert "target 'there': " in str(caught.value)
     assert words in str(caught.value)
 
 
-def test_names_are_told_without_reading_a_key(place: Place, tmp_path: Path) -> None:
+def test_names_are_told_without_reading_a_key(place: SftpPlace, tmp_path: Path) -> None:
     file = tmp_path / "targets.toml"
     file.write_text(place.section(private_key={"file": "/no/such"}))
     (definition,) = target_definitions(file)
     assert (definition.name, definition.kind, definition.allow_overwrite_race) == ("there", "sftp", False)
 
 
-def test_secrets_are_not_shown(place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_secrets_are_not_shown(place: SftpPlace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SECRET", "0pen sesame")
     file = tmp_path / "targets.toml"
     file.write_text(place.section(password={"env": "SECRET"}))
@@ -87,8 +90,8 @@ def test_secrets_are_not_shown(place: Place, tmp_path: Path, monkeypatch: pytest
     assert "0pen" not in repr(vars(target)) + repr(vars(vars(target)["_connection"]))
 
 
-def test_fingerprint_is_of_what_decides_the_facts(place: Place, targets: Targets, keys: Keys) -> None:
-    first = targets.unprobed(place.section()).fingerprint
+def test_fingerprint_is_of_what_decides_the_facts(place: SftpPlace, targets: Targets, keys: Keys) -> None:
+    first = targets.unprobed(place).fingerprint
     same: list[dict[str, Any]] = [{}, {"keep_mode": True}, {"private_key": {"file": str(keys.stranger)}}]
     others: list[dict[str, Any]] = [
         {"path": "/x"},
@@ -97,26 +100,28 @@ def test_fingerprint_is_of_what_decides_the_facts(place: Place, targets: Targets
         {"host": "localhost"},
         {"remote_command": True},
     ]
-    assert {targets.unprobed(place.section(**more)).fingerprint for more in same} == {first}
-    assert len({targets.unprobed(place.section(**more)).fingerprint for more in [{}, *others]}) == 6
+    assert {targets.unprobed(place, **more).fingerprint for more in same} == {first}
+    assert len({targets.unprobed(place, **more).fingerprint for more in [{}, *others]}) == 6
 
 
-def test_key_comes_from_the_environment_too(place: Place, targets: Targets, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("THE_KEY", place.key.read_text())
-    assert targets.unprobed(place.section(private_key={"env": "THE_KEY"}))
+def test_key_comes_from_the_environment_too(
+    place: SftpPlace, targets: Targets, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("THE_KEY", place.keys.user.read_text())
+    assert targets.unprobed(place, private_key={"env": "THE_KEY"})
 
 
 @pytest.mark.parametrize(("host", "shown"), [("::1", "[::1]"), ("files.example", "files.example")])
-def test_location_is_a_url(place: Place, targets: Targets, host: str, shown: str) -> None:
-    target = targets.unprobed(place.section(host=host, port=22, path="/srv/a b"))
+def test_location_is_a_url(place: SftpPlace, targets: Targets, host: str, shown: str) -> None:
+    target = targets.unprobed(place, host=host, port=22, path="/srv/a b")
     assert target.location("x/y.bin") == f"sftp://{shown}:22/srv/a%20b/x/y.bin"
 
 
 def test_no_agent_and_no_default_key_takes_part(
-    place: Place, targets: Targets, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    place: SftpPlace, targets: Targets, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SSH_AUTH_SOCK", str(tmp_path / "agent"))
-    target = targets.unprobed(place.section())
+    target = targets.unprobed(place)
     options = target._connection._login.options
     assert not options.agent_path
     assert options.known_hosts is not None
@@ -125,11 +130,11 @@ def test_no_agent_and_no_default_key_takes_part(
     assert not options.gss_auth
 
 
-def test_user_without_a_name_is_told(place: Place, targets: Targets, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_user_without_a_name_is_told(place: SftpPlace, targets: Targets, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(os, "getuid", lambda: 54_321)  # as in a container that runs under a number
     with pytest.raises(SettingsError, match=r"target 'there': the system has no name for the user .* set LOGNAME"):
-        targets.unprobed(place.section())
+        targets.unprobed(place)
     monkeypatch.setenv("LOGNAME", "any")
-    assert targets.unprobed(place.section())
+    assert targets.unprobed(place)
