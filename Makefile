@@ -50,13 +50,13 @@ restore-auth: $(VENV)/run ## restore the accounts of dumps/ to GRIDHAUL_MONGO_UR
 test: $(VENV)/clients ## run all tests, against real servers: ARGS="pytest options"
 	@$(UNPRIVILEGED) $(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
-faults: $(VENV)/clients ## inject every fault into real processes and count the outcomes: RUNS=n ONLY=7,8,storm SEED=n LANES=n
-	@$(UNPRIVILEGED) $(BIN)/python -m tests.faults $(if $(RUNS),--runs $(RUNS)) $(if $(ONLY),--only "$(ONLY)") $(if $(SEED),--seed $(SEED)) $(if $(LANES),--lanes $(LANES))
+faults: $(VENV)/clients ## inject every fault into real processes and count the outcomes: RUNS=n ONLY=7,8,storm SEED=n LANES=n SIZE=1GiB (of row 36)
+	@$(UNPRIVILEGED) $(BIN)/python -m tests.faults $(if $(RUNS),--runs $(RUNS)) $(if $(ONLY),--only "$(ONLY)") $(if $(SEED),--seed $(SEED)) $(if $(LANES),--lanes $(LANES)) $(if $(SIZE),--size $(SIZE))
 
 fuzz: $(VENV)/dev ## send generated requests to both services and generated text to the parsers, for half an hour: FUZZ_EXAMPLES=n SEED=n
 	@$(BIN)/python -m tests.fuzz --examples $(or $(FUZZ_EXAMPLES),100000) $(if $(SEED),--seed $(SEED))
 
-bench: $(VENV)/clients ## measure every case and its peers: ONLY=ingest,egress RUNS=n LARGEST=GiB SIZE=MiB SET=NAME=VALUE
+bench: $(VENV)/clients ## measure every case and its peers: ONLY=ingest,targets RUNS=n LARGEST=GiB SIZE=MiB SET=NAME=VALUE
 	@$(BIN)/python -m bench $(if $(ONLY),--only "$(ONLY)") $(if $(RUNS),--runs "$(RUNS)") $(if $(LARGEST),--largest "$(LARGEST)") \
 		$(if $(SIZE),--size "$(SIZE)") $(foreach one,$(SET),--set "$(one)")
 

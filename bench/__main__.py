@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from bench.catalogue import NAMES, choose
+from bench.catalogue import ALL_NAMES, choose
 from bench.errors import BenchError, UsageProblem
 from bench.run import Plan, run, run_guard
 from bench.scale import FULL, Scale
@@ -22,7 +22,11 @@ Size = Annotated[
 ]
 Largest = Annotated[
     int | None,
-    typer.Option(min=2, metavar="GIB", help="The largest file of memory and growth, instead of 16 GiB. Makes a trial."),
+    typer.Option(
+        min=2,
+        metavar="GIB",
+        help="Most that memory, growth and tebibyte send, instead of 16 and 20 GiB. Makes a trial.",
+    ),
 ]
 Settings = Annotated[
     list[str],
@@ -37,7 +41,7 @@ def bench(
     context: typer.Context,
     *,
     only: Annotated[
-        str, typer.Option(metavar="CASES", help=f"Cases to measure, separated by commas: {', '.join(NAMES)}.")
+        str, typer.Option(metavar="CASES", help=f"Cases to measure, separated by commas: {', '.join(ALL_NAMES)}.")
     ] = "",
     runs: Annotated[int, typer.Option(min=1, help="The runs of each case; 5 or more are published.")] = 5,
     size: Size = FULL.file_mib,

@@ -10,6 +10,7 @@ from bench.large_files import Trips, travel
 from bench.result import Goal, Outcome, Values
 from bench.scale import Scale
 from bench.stand import Stand
+from gridhaul.embedded.binaries import Binary
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,3 +39,4 @@ class Case:
     goal: Goal | None
     measure: Callable[[Bench], Outcome]
     stored_mib: Callable[[Scale], int]  # most MiB that the case stores at once: all copies, without the sources
+    programs: tuple[Binary, ...] = ()  # that the case needs beside those of every run

@@ -14,6 +14,8 @@ from bench.cases import (
     middle_files,
     small_deliveries,
     small_files,
+    targets,
+    tebibyte,
     uploads,
     workers,
 )
@@ -29,16 +31,21 @@ CASES: tuple[Case, ...] = (
     small_files.CASE,
     small_deliveries.CASE,
     middle_files.CASE,
+    *targets.CASES,
     memory.CASE,
+    tebibyte.CASE,
     growth.CASE,
     workers.CASE,
 )
 NAMES = tuple(case.name for case in CASES)
+GROUPS = {"targets": tuple(case.name for case in targets.CASES)}  # cases that one name stands for
+ALL_NAMES = (*NAMES, *GROUPS)
 
 
 def choose(names: Sequence[str]) -> list[Case]:
     """Return the named cases, or all cases if `names` is empty, in the order of the catalogue. Raises UsageProblem."""
-    unknown = sorted(set(names) - set(NAMES))
+    wanted = {case for name in names for case in GROUPS.get(name, (name,))}
+    unknown = sorted(wanted - set(NAMES))
     if unknown:
-        raise UsageProblem(f"There is no case {', '.join(unknown)}. There are: {', '.join(NAMES)}.")
-    return [case for case in CASES if not names or case.name in names]
+        raise UsageProblem(f"There is no case {', '.join(unknown)}. There are: {', '.join(ALL_NAMES)}.")
+    return [case for case in CASES if not names or case.name in wanted]

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from pymongo import MongoClient
 
@@ -10,6 +11,7 @@ from bench.crowd import Crowd
 from bench.operator import Operator
 from bench.peers.gridfs import Document
 from bench.records import Records
+from gridhaul.embedded.data_directory import DataDirectory
 from gridhaul.embedded.system import Configuration, System
 
 USUAL_DATABASE = "files"
@@ -23,6 +25,11 @@ class Installation:
     records: Records
     mongo: MongoClient[Document]
     database: str
+
+    @property
+    def worker_logs(self) -> list[Path]:
+        directory = DataDirectory(self.system.data)
+        return [directory.log(name) for name in ("worker_small", "worker_large")]
 
     def operator_with(self, token: str) -> Operator:
         """Return a further operator, with the token and with connections of its own."""

@@ -25,7 +25,7 @@ def forget_peaks(system: System) -> None:
 
 
 def peaks(system: System) -> Peaks:
-    return {name: max(map(_peak_mib, _processes(system, name))) for name in OURS + SERVERS}
+    return {name: max(map(peak_mib, _processes(system, name))) for name in OURS + SERVERS}
 
 
 def highest(found: Peaks) -> float:
@@ -39,7 +39,8 @@ def _processes(system: System, name: str) -> list[psutil.Process]:
     return [parent, *parent.children(recursive=True)]
 
 
-def _peak_mib(process: psutil.Process) -> float:
+def peak_mib(process: psutil.Process) -> float:
+    """Return the peak of one process in MiB; 0 if the process has stopped."""
     with suppress(FileNotFoundError):  # the process has stopped
         found = re.search(r"VmHWM:\s+(\d+) kB", _of_process(process, "status").read_text())
         if found:

@@ -45,11 +45,13 @@ class Operator:
     def sha256(self, file_id: str) -> str:
         return str(self.get(f"/files/{file_id}")["digests"]["sha-256"])
 
-    def deliver(self, file_id: str, sha256: str, *, target: str, object_name: str) -> None:
-        """Finalize the file, and wait until the delivery is DELIVERED."""
+    def deliver(self, file_id: str, sha256: str, *, target: str, object_name: str) -> str:
+        """Finalize the file, wait until the delivery is DELIVERED, and return its id."""
         destination = {"target": target, "object_name": object_name, "if_exists": "overwrite"}
         answer = self.http.post(f"/upload/{file_id}/finalize", headers={"content-sha256": sha256}, json=destination)
-        self._records.wait_for_delivery(accepted(answer)["delivery_id"])
+        delivery_id = str(accepted(answer)["delivery_id"])
+        self._records.wait_for_delivery(delivery_id)
+        return delivery_id
 
     def send(self, path: Path, *, target: str, object_name: str) -> str:
         """Prepare the file with `deliver_to`, wait until the delivery is DELIVERED, and return the file's id."""

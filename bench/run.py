@@ -18,6 +18,7 @@ from bench.record import Entries, Entry
 from bench.result import Outcome
 from bench.scale import FULL, Scale
 from bench.stand import standing
+from gridhaul.embedded import binaries
 from gridhaul.embedded.data_directory import DataDirectory
 from gridhaul.embedded.programs import PROJECT
 
@@ -71,7 +72,11 @@ def _guarded(case: Case, bench: Bench) -> Guarded:
 
 @contextmanager
 def _bench(plan: Plan) -> Iterator[Bench]:
-    """Yield a started bench, in a directory that is removed at the end."""
+    """Yield a started bench, in a directory that is removed at the end.
+
+    Raises BinaryMissing if a case needs a program that is not installed.
+    """
+    binaries.locate(program for case in plan.cases for program in case.programs)
     with _scratch() as directory:
         check_space(directory, plan.cases, plan.scale)
         with display() as shown, standing(directory, plan.settings) as stand:

@@ -22,6 +22,7 @@ class Scale:
     records: tuple[int, ...] = (FEWEST_RECORDS, 100_000, 1_000_000)
     requests: int = 1_000  # timed requests of each kind
     worker_file_mib: int = 256
+    tebibyte_mib: int = 20 * GIB_IN_MIB  # of a file of 1 TiB, the MiB that are sent
 
     @property
     def sources_mib(self) -> int:
@@ -45,13 +46,14 @@ class Scale:
             records=tuple(sorted({max(share(count), FEWEST_RECORDS) for count in self.records})),
             requests=share(self.requests),
             worker_file_mib=share(self.worker_file_mib),
+            tebibyte_mib=share(self.tebibyte_mib),
         )
 
     def up_to(self, largest_gib: int) -> Self:
-        """Return a scale whose largest growing file has `largest_gib` GiB."""
+        """Return a scale whose largest growing file has `largest_gib` GiB, and that sends no more of a larger one."""
         largest_mib = largest_gib * GIB_IN_MIB
         smaller = tuple(mib for mib in self.growing_mib if mib < largest_mib)
-        return replace(self, growing_mib=(*smaller, largest_mib))
+        return replace(self, growing_mib=(*smaller, largest_mib), tebibyte_mib=min(self.tebibyte_mib, largest_mib))
 
 
 FULL = Scale()

@@ -15,6 +15,7 @@ from bench.sources import Sources
 from gridhaul.embedded import binaries
 from gridhaul.embedded.data_directory import DataDirectory
 from gridhaul.embedded.network import HOST, free_ports
+from gridhaul.embedded.programs import Program
 from gridhaul.embedded.system import Configuration
 from gridhaul.process.settings import PREFIX
 
@@ -40,13 +41,21 @@ class Stand:
 
     @contextmanager
     def beside(
-        self, name: str, settings: Mapping[str, str], *, large_children: int = LARGE_CHILDREN
+        self,
+        name: str,
+        settings: Mapping[str, str],
+        *,
+        large_children: int = LARGE_CHILDREN,
+        targets_toml: str | None = None,
+        extra_programs: tuple[Program, ...] = (),
     ) -> Iterator[Installation]:
         """Yield a further installation with its own settings, on the same `mongod`, in the database `name`."""
         configuration = Configuration(
             data=self.directory / name,
             roots=(self.sources.directory,),
-            environment=_environment({**self.settings, **settings, "DATABASE": name}),
+            environment=environment_of({**self.settings, **settings, "DATABASE": name}),
+            targets_toml=targets_toml,
+            extra_programs=extra_programs,
             large_children=large_children,
             mongo_url=self.ours.system.mongo_url,
         )
@@ -60,7 +69,8 @@ class Stand:
             self.mongo[DATABASE][name].delete_many({})
 
 
-def _environment(settings: Mapping[str, str]) -> dict[str, str]:
+def environment_of(settings: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables for settings, which are named without GRIDHAUL_."""
     return {PREFIX + name: value for name, value in settings.items()}
 
 
@@ -74,7 +84,7 @@ def standing(scratch: Path, settings: Mapping[str, str]) -> Iterator[Stand]:
     configuration = Configuration(
         data=data.path,
         roots=(sources.directory,),
-        environment=_environment(applied),
+        environment=environment_of(applied),
         targets_toml=remotes.targets_toml(),
         extra_programs=(
             *remotes.programs(),

@@ -51,7 +51,12 @@ def test_cases_have_the_order_of_the_record() -> None:
         "small_files",
         "small_deliveries",
         "middle_files",
+        "target_rclone_s3",
+        "target_seaweedfs",
+        "target_sshd",
+        "target_webdav",
         "memory",
+        "tebibyte",
         "growth",
         "workers",
     )
