@@ -4,6 +4,7 @@
     make faults RUNS=5 ONLY=7,8,storm  the named rows, five times; a scenario such as `storm` runs only when it is named
     make faults SEED=12                all rows, at the random moments of the run that printed this seed
     make faults LANES=1                all rows, one after the other
+    make faults ONLY=36 RUNS=5 SIZE=1GiB    what is sent twice of a file of 1 GiB after `kill -9` of its worker
 
 To add a row, write a function in a file `rows_<stage>.py`; the harness imports every such file:
 
@@ -31,14 +32,17 @@ A row acts through `World` (world.py). These are the targets, each with its dire
     webdav     rclone's WebDAV without digests: objects are read back; world.proxies["webdav"]
     http       a plain PUT, which cannot commit atomically; world.proxies["http"]
     directory
-    sftp       OpenSSH's sshd
+    sftp       OpenSSH's sshd; the proxy world.stand.sftp is between sshd and its SFTP server
     s3         rclone's S3, which overwrites always and believes wrong SHA-256; world.proxies["s3"]
+    seaweedfs  SeaweedFS's S3, which refuses taken names and wrong digests; world.proxies["seaweedfs"]. It runs after
+               world.start_seaweedfs(). Its objects lie in no directory: copies are made when a row ends
 
 The workers reach the chunk service through world.proxies["chunk_service"]. A proxy disturbs requests as planned
 (tests/servers/disturbances.py): `proxy.plan(Flip(side=Side.REQUEST, at_byte=k), method="PUT", skip=n)`, `Cut`, `Hold`,
 `Stall`, `LoseAnswer`, or `Answer(status=503, headers=…)`. A bad target is a good target behind such plans:
 `Answer(status=302, …)` redirects, `Answer(status=201)` pretends to have stored the object, `Flip` changes the stored
-bytes, and `Stall(seconds=math.inf)` hangs.
+bytes, and `Stall(seconds=math.inf)` hangs. `world.between(target)` is the proxy of either protocol, and protocols.py
+has the methods that it notes. `Strike` (struck.py) lets a row act when a certain byte passes.
 
 Rows of batches start a tree of sources as one `SentBatch` (batches.py), whose method `whole` requires that every file
 arrived everywhere.
@@ -47,7 +51,8 @@ After every row the harness checks three invariants (invariants.py), so a row on
 says:
 
 - No byte is wrong: every delivered object has the bytes of a source (`make_file`, or `world.accept(path)` for bytes
-  from elsewhere), and the watcher never saw other bytes under a final name (at all targets but `http`).
+  from elsewhere), and the watcher never saw other bytes under a final name (at all targets but `http` and
+  `seaweedfs`).
 - There is no duplicate: a delivery commits at most once, every object belongs to a delivery, and no chunk is stored
   twice.
 - Nothing is left over: every record is in a final state, no record is leased, and maintenance has removed all

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from gridhaul.cli.options import length_of
 from gridhaul.embedded.terminal import Interrupted, interruptible
 from tests.faults import report
 from tests.faults.catalogue import Row, choose, load_rows
@@ -28,6 +29,9 @@ def main(
     only: Annotated[str, typer.Option(help="Rows and scenarios to run: 7,8,storm. By default all rows.")] = "",
     seed: Annotated[str, typer.Option(help="Seed of the random moments. By default a new one.")] = "",
     lanes: Annotated[int, typer.Option(min=1, help="How many rows run side by side.")] = LANES,
+    size: Annotated[
+        int | None, typer.Option(parser=length_of, metavar="LENGTH", help="Length of the files of row 36, as 1GiB.")
+    ] = None,
 ) -> None:
     """Run the rows, and exit with 1 if one failed."""
     try:
@@ -39,16 +43,16 @@ def main(
     console.print(f"seed {number}", highlight=False)
     try:
         with interruptible():
-            results = _run(rows, runs, number, lanes, console)
+            results = _run(rows, runs, number, lanes, size, console)
     except Interrupted as interrupted:
         raise typer.Exit(interrupted.exit_code) from None
     raise typer.Exit(1 if any(result.failed for result in results) else 0)
 
 
-def _run(rows: Sequence[Row], runs: int, seed: int, lanes: int, console: Console) -> list[Result]:
+def _run(rows: Sequence[Row], runs: int, seed: int, lanes: int, size: int | None, console: Console) -> list[Result]:
     """Run the rows and show the results. The output of a failed row names its logs, which are kept."""
     top = Path(tempfile.mkdtemp(prefix="gridhaul-faults-"))
-    runner = Runner([Stands(top, lane=lane) for lane in range(1, lanes + 1)], seed=seed)
+    runner = Runner([Stands(top, lane=lane) for lane in range(1, lanes + 1)], seed=seed, size=size)
     try:
         with report.display(console, len(rows) * runs) as display:
             results = runner.run(rows, runs, display)

@@ -37,7 +37,7 @@ from gridhaul.transfer.ports.targets import BeforeWriting, Blocks, Checked, Conf
 from gridhaul.transfer.states import Layout
 from tests.contracts.altered_chunks import AlteredChunks
 from tests.faults.failing import Life
-from tests.targets.peers import may_write
+from tests.targets.deliveries import may_write
 
 
 class FailingPort:

@@ -9,7 +9,7 @@ from typing import Any
 
 from tests.delivered import temporaries_below
 from tests.faults.batch_invariants import FINAL_BATCHES, broken_promises
-from tests.faults.stand import NOT_ATOMIC, Stand
+from tests.faults.stand import NOT_WATCHED, Stand
 from tests.faults.watcher import digest_of, final_names
 from tests.journeys.operator import Json
 
@@ -44,6 +44,7 @@ def check(stand: Stand, placed: Sequence[Path]) -> Findings:
         stored = [*_miscounted(database)]
         broken = [*broken_promises(database)]
     stand.watcher.look()
+    stand.seaweed_bucket.copy()
     findings = Findings(left=unsettled + broken, duplicates=stored)
     _compare_objects(stand, deliveries, placed, findings)
     findings.wrong += stand.watcher.wrong
@@ -70,7 +71,10 @@ def _unsettled(stand: Stand, database: Any) -> Iterator[str]:
     yield from _orphans(database)
     for name, directory in stand.remotes.items():
         yield from (f"{name} still has {path.name}" for path in temporaries_below(directory))
+    yield from (f"seaweedfs still has an upload to {key}" for key in stand.seaweed_bucket.uploads())
     yield from (f"an exchange with {name} goes on" for name, proxy in stand.proxies.items() if proxy.busy)
+    if stand.sftp.busy:
+        yield "an exchange with sftp goes on"
 
 
 def _at_work(database: Any, name: str, final: Sequence[str]) -> Iterator[str]:
@@ -83,7 +87,7 @@ def _at_work(database: Any, name: str, final: Sequence[str]) -> Iterator[str]:
 
 def let_sweep_time_pass(stand: Stand, database: Any) -> None:
     """Make maintenance due, as if the longest time of a late request had passed. Do nothing while a request runs."""
-    if any(proxy.busy for proxy in stand.proxies.values()):
+    if any(proxy.busy for proxy in (*stand.proxies.values(), stand.sftp)):
         return
     due = {"next_attempt_at": {"$exists": True}, "lease_until": {"$exists": False}, "hinted_at": {"$exists": False}}
     now = [{"$set": {"next_attempt_at": "$$NOW", "hint_at": "$$NOW"}}]
@@ -141,7 +145,7 @@ def _committed_twice(stand: Stand, placed: Sequence[Path]) -> Iterator[str]:
         )
         yield from (f"{name}: {count} MOVEs to {to}" for to, count in moves.items() if count > 1)
     for name, directory in stand.remotes.items():
-        if name in NOT_ATOMIC:
+        if name in NOT_WATCHED:
             continue
         for entry in final_names(directory):
             path = Path(entry.path)
@@ -168,7 +172,8 @@ def clear(stand: Stand) -> None:
     for directory in stand.remotes.values():
         for entry in list(final_names(directory)):
             Path(entry.path).unlink(missing_ok=True)
+    stand.seaweed_bucket.clear()
     stand.sources.remove_all()
-    for proxy in stand.proxies.values():
+    for proxy in (*stand.proxies.values(), stand.sftp):
         proxy.forget()
     stand.watcher.forget()

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from tests.faults.catalogue import Row
 from tests.faults.run import Result
-from tests.faults.stand import NOT_ATOMIC
+from tests.faults.stand import NOT_WATCHED
 
 LOG_COLUMNS = 120
 COLUMNS = ("row", "stage", "fault", "runs", "passed", "recovery")
@@ -89,7 +89,7 @@ def show(console: Console, results: Sequence[Result]) -> None:
 
 def table(results: Sequence[Result], *, columns: int) -> Table:
     """Return a table with one line per function. Only the texts of the column `fault` are shortened."""
-    shown = Table(caption=f"not watched, because the target cannot commit atomically: {', '.join(NOT_ATOMIC)}")
+    shown = Table(caption=f"not watched: {'; '.join(f'{name}, {why}' for name, why in NOT_WATCHED.items())}")
     lines = [_cells(result) for result in results]
     widths = {name: max(len(name), *(len(line[at]) for line in lines)) for at, name in enumerate(COLUMNS)}
     # The other columns take this width together with the frame of the table.

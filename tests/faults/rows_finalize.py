@@ -11,6 +11,8 @@ from pathlib import Path
 import psutil
 
 from tests.faults.catalogue import fault
+from tests.faults.protocols import COMMITS, COMMITTED, PART_BYTES, sending
+from tests.faults.rows_kill import slow_writes
 from tests.faults.stored import SentDelivery, StoredFile
 from tests.faults.traced import injecting
 from tests.faults.world import MIB, WORKERS, World, wait_for
@@ -26,13 +28,9 @@ RECOVERY_SECONDS = 45
 FOREVER = float("inf")
 RENAMES = "rename,renameat,renameat2,link,linkat"
 WEBDAV = ("hashed", "webdav")
-COMMITS = {  # the request that shows the object under its final name: its method, and a part of its target
-    "hashed": ("MOVE", "/held/"),
-    "webdav": ("MOVE", "/held/"),
-    "http": ("PUT", "/held/"),
-    "s3": ("POST", "uploadId="),
-}
-PART_BYTES = 16 * MIB  # of S3
+WITHOUT_MOVE = ("s3", "sftp")
+SHORTEST_PART_BYTES = 8 * MIB  # of S3: the last part of either file
+HELD = "held"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,8 +46,13 @@ class Held:
     def requests(self, method: str) -> Sequence[Seen]:
         """Return the requests of the delivery with this method that the proxy has seen."""
         folder = self.delivery.object_name.partition("/")[0]
-        requests = list(self.delivery.world.proxies[self.delivery.target].requests)
+        requests = list(self.delivery.world.between(self.delivery.target).requests)
         return [seen for seen in requests if seen.method == method and f"/{folder}/" in seen.target]
+
+    def commits(self) -> int:
+        """Return how many requests have given the object its final name."""
+        method, part = COMMITS[self.delivery.target]
+        return sum(seen.status in COMMITTED and part in seen.target for seen in self.requests(method))
 
 
 @fault(24, stage="finalize", title="finalize early; 20 at once; again while the delivery is sent, and afterwards")
@@ -87,11 +90,12 @@ def killed_while_streaming(world: World) -> None:
     # The large worker is killed first, because the proxy does not hold its delivery to the directory.
     workers = [world.process(name) for name in ("worker_large", "worker_small")]
     kills = world.rng.sample([_kill_children, _kill_group], 2)
-    to_directory = large.deliver("directory")
-    _wait_for_temporary(to_directory, world.rng.randrange(1, LARGE_BYTES // 3))
-    with world.recovers():
+    with slow_writes(LARGE_BYTES, workers[0].children()):
+        to_directory = large.deliver("directory")
+        _wait_for_temporary(to_directory, world.rng.randrange(1, LARGE_BYTES // 3))
         for kill, worker in zip(kills, workers, strict=True):
             kill(worker)
+    with world.recovers():
         _let_go(world)
         for delivery in (to_directory, *(each.delivery for each in held)):
             attempts = delivery.delivered(seconds=RECOVERY_SECONDS)["attempts"]
@@ -100,11 +104,39 @@ def killed_while_streaming(world: World) -> None:
         assert [seen.status for seen in each.requests("MOVE")] == [201]
 
 
-@fault(28, stage="finalize", title="kill -9 of children after the target's commit, before it is written down")
-def killed_after_commit(world: World) -> None:
+@fault(25, stage="finalize", title="s3, sftp: kill -9 of children, and of a whole worker with its group")
+def killed_while_streaming_elsewhere(world: World) -> None:
     small, large = StoredFile.make(world, SMALL_BYTES), StoredFile.make(world, LARGE_BYTES)
-    first, second, third = world.rng.sample(list(COMMITS), 3)
-    held = [_hold_commit(world, file, target) for file, target in ((small, first), (small, second), (large, third))]
+    first, second = world.rng.sample(WITHOUT_MOVE, 2)
+    held = [_hold_body(world, small, first), _hold_body(world, large, second, folder="large")]
+    for each in held:
+        each.wait()
+    kills = world.rng.sample([_kill_children, _kill_group], 2)
+    with world.recovers():
+        for kill, name in zip(kills, WORKERS, strict=True):
+            kill(world.process(name))
+        _let_go(world)
+        for each in held:
+            assert each.delivery.delivered(seconds=RECOVERY_SECONDS)["attempts"] == 2
+    for each in held:
+        assert each.commits() == 1, "the object was committed twice"
+
+
+@fault(28, stage="finalize", title="http, webdav: kill -9 of children after the target's commit, before it is noted")
+def killed_after_commit(world: World) -> None:
+    _kill_after_commits(world, world.rng.sample(["hashed", "webdav", "http"], 3))
+
+
+@fault(28, stage="finalize", title="s3, sftp: kill -9 of children after the target's commit, before it is noted")
+def killed_after_commit_elsewhere(world: World) -> None:
+    _kill_after_commits(world, world.rng.sample(WITHOUT_MOVE, 2))
+
+
+def _kill_after_commits(world: World, targets: Sequence[str]) -> None:
+    """Kill the workers of one delivery to each target. The last one is of a large file, which another worker sends."""
+    small, large = StoredFile.make(world, SMALL_BYTES), StoredFile.make(world, LARGE_BYTES)
+    held = [_hold_commit(world, small, target) for target in targets[:-1]]
+    held.append(_hold_commit(world, large, targets[-1]))
     for each in held:
         each.wait()
     with world.recovers():
@@ -115,10 +147,8 @@ def killed_after_commit(world: World) -> None:
             assert each.delivery.delivered(seconds=RECOVERY_SECONDS)["attempts"] == 2
     for each in held:
         parts = -(-each.delivery.record()["length"] // PART_BYTES) if each.delivery.target == "s3" else 1
-        found = {method: len(each.requests(method)) for method in ("PUT", "MOVE", "POST")}
-        commits = COMMITS[each.delivery.target][0]
-        expected = {"PUT": parts, "MOVE": int(commits == "MOVE"), "POST": 2 * int(commits == "POST")}
-        assert found == expected, f"the object was sent or committed twice: {found}"
+        assert len(each.requests(sending(each.delivery.target))) == parts, "bytes were sent twice"
+        assert each.commits() == 1, "the object was committed twice"
 
 
 @fault(28, stage="finalize", title="kill -9 of a child after its rename in a directory, before it is written down")
@@ -138,9 +168,9 @@ def killed_after_rename(world: World) -> None:
 
 def _hold_body(world: World, file: StoredFile, target: str, *, folder: str = "small") -> Held:
     """Start a delivery whose body stops on the way at a random byte."""
-    after_bytes = world.rng.randrange(file.length)
+    after_bytes = world.rng.randrange(SHORTEST_PART_BYTES if target == "s3" else file.length)
     stall = Stall(side=Side.REQUEST, after_bytes=after_bytes, seconds=FOREVER)
-    planned = world.proxies[target].plan(stall, method="PUT", part_of_target=f"/{folder}/")
+    planned = world.between(target).plan(stall, method=sending(target), part_of_target=f"/{folder}/")
     return Held(delivery=file.deliver(target, folder=folder), planned=planned)
 
 
@@ -148,15 +178,15 @@ def _hold_commit(world: World, file: StoredFile, target: str) -> Held:
     """Start a delivery that the target commits, but whose worker never gets the answer."""
     stall = Stall(side=Side.ANSWER, after_bytes=0, seconds=FOREVER)
     method, part = COMMITS[target]
-    planned = world.proxies[target].plan(stall, method=method, part_of_target=part)
-    return Held(delivery=file.deliver(target, folder="held"), planned=planned)
+    planned = world.between(target).plan(stall, method=method, part_of_target=part or f"/{HELD}/")
+    return Held(delivery=file.deliver(target, folder=HELD), planned=planned)
 
 
 def _let_go(world: World) -> None:
     """Drop all plans, and reset the connections of the killed workers, as the network would do."""
     for target in COMMITS:
-        world.proxies[target].plans.clear()
-        world.proxies[target].reset_all()
+        world.between(target).plans.clear()
+        world.between(target).reset_all()
 
 
 def _wait_for_temporary(delivery: SentDelivery, length: int) -> None:

@@ -52,9 +52,10 @@ class Runner:
     Linux kills the processes of a stand when the thread that started them exits, so a lane keeps its thread.
     """
 
-    def __init__(self, lanes: Sequence[Stands], *, seed: int) -> None:
+    def __init__(self, lanes: Sequence[Stands], *, seed: int, size: int | None = None) -> None:
         self._lanes = {stands: ThreadPoolExecutor(1, thread_name_prefix="lane") for stands in lanes}
         self._seed = seed
+        self._size = size
         self.kept: list[Path] = []  # directories of stands on which a row failed
 
     def run(self, rows: Sequence[Row], runs: int, display: Display) -> list[Result]:
@@ -94,7 +95,7 @@ class Runner:
         stand: Stand | None = None
         try:
             stand = stands.for_row(row)
-            self._act(World(stand, rng), result)
+            self._act(World(stand, rng, size=self._size), result)
         except NotAllowed as reason:
             result.not_allowed = str(reason)
             outcome = "not allowed"

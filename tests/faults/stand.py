@@ -11,19 +11,21 @@ from gridhaul.embedded.leftovers import processes_of
 from gridhaul.embedded.network import HOST
 from gridhaul.embedded.system import Configuration, System
 from tests.faults.catalogue import NotAllowed
+from tests.faults.s3_servers import COMMON, RcloneBucket, SeaweedBucket
 from tests.faults.sources import Sources
 from tests.faults.watcher import Watcher, watching
 from tests.journeys.operator import Operator
 from tests.servers.http_store import http_store
 from tests.servers.proxy import Proxy, proxying
-from tests.servers.rclone_s3 import S3Server, rclone_s3, served_by_rclone
+from tests.servers.rclone_s3 import served_by_rclone
+from tests.servers.sftp_proxy import SftpProxy, sftp_proxying
 from tests.servers.small_disk import SmallDisk, small_disk, why_not
 from tests.servers.sshd import Keys, SshServer, make_keys, sshd
 from tests.servers.webdav import rclone_webdav
 
 SHORT_LEASES = {"GRIDHAUL_LEASE_SECONDS": "6", "GRIDHAUL_RENEW_SECONDS": "2", "GRIDHAUL_DISPATCH_SECONDS": "1"}
-TARGETS = ("hashed", "webdav", "http", "directory", "sftp", "s3")
-NOT_ATOMIC = ("http",)
+TARGETS = ("hashed", "webdav", "http", "directory", "sftp", "s3", "seaweedfs")
+NOT_WATCHED = {"http": "cannot commit atomically", "seaweedfs": "its objects lie in no directory"}
 READY_SECONDS = 60
 
 
@@ -35,6 +37,10 @@ class Stand:
     sources: Sources
     remotes: Mapping[str, Path]
     proxies: Mapping[str, Proxy]
+    sftp: SftpProxy
+    keys: Keys
+    rclone_bucket: RcloneBucket
+    seaweed_bucket: SeaweedBucket
     watcher: Watcher
     disk: SmallDisk | None
     paused: set[int] = field(default_factory=set)
@@ -49,8 +55,9 @@ class Stand:
 
     def restore(self) -> None:
         """Drop all plans, wake and start all processes, and wait until the system is ready. Raises NotReady."""
-        for proxy in self.proxies.values():
+        for proxy in (*self.proxies.values(), self.sftp):
             proxy.plans.clear()
+        self.sftp.lax = False
         wake(self.system)
         for program in (*self._servers, "chunk_service", "worker_small", "worker_large", "api"):
             self.system.start_program(program)
@@ -76,19 +83,22 @@ def standing(root: Path, settings: Mapping[str, str], *, disk_bytes: int | None 
         directory.mkdir(parents=True)
     sources = Sources(root / "sources")
     with ExitStack() as stack:
-        buckets = stack.enter_context(rclone_s3(root / "remotes" / "s3"))
         keys = make_keys(_made(root / "keys"))
-        ssh = stack.enter_context(sshd(remotes["sftp"], keys))
-        proxies = _proxies(stack, remotes, buckets)
+        sftp = stack.enter_context(sftp_proxying(remotes["sftp"]))
+        ssh = stack.enter_context(sshd(remotes["sftp"], keys, sftp_server=sftp.command))
+        proxies = _proxies(stack, remotes)
+        rclone_bucket = RcloneBucket(root / "remotes" / "s3", proxies["s3"])
+        stack.callback(rclone_bucket.close)
+        rclone_bucket.start()
+        seaweed_bucket = SeaweedBucket(root / "seaweedfs", proxies["seaweedfs"], remotes["seaweedfs"])
+        stack.callback(seaweed_bucket.close)
         environment = {**SHORT_LEASES, "GRIDHAUL_CHUNK_SERVICE_URL": proxies["chunk_service"].url, **settings}
         disk = _disk(stack, root, disk_bytes) if disk_bytes is not None else None
         configuration = Configuration(
             data=root / "data",
             roots=(sources.directory,),
             environment=environment,
-            targets_toml=_targets(root, remotes, proxies)
-            + _s3_target(root, buckets, proxies["s3"])
-            + _sftp_target(keys, ssh),
+            targets_toml=_targets(root, remotes, proxies) + _s3_targets(root, proxies) + _sftp_target(keys, ssh),
             mongo_url=disk.mongod.url if disk else None,
         )
         system = stack.enter_context(System(configuration))
@@ -96,8 +106,8 @@ def standing(root: Path, settings: Mapping[str, str], *, disk_bytes: int | None 
         proxies["chunk_service"].upstream = _address(system.chunk_service_url)
         operator = Operator(system)
         stack.callback(operator.close)
-        atomic = [remotes[name] for name in TARGETS if name not in NOT_ATOMIC]
-        watcher = stack.enter_context(watching(atomic, sources.digests))
+        watched = [remotes[name] for name in TARGETS if name not in NOT_WATCHED]
+        watcher = stack.enter_context(watching(watched, sources.digests))
         yield Stand(
             root=root,
             system=system,
@@ -105,6 +115,10 @@ def standing(root: Path, settings: Mapping[str, str], *, disk_bytes: int | None 
             sources=sources,
             remotes=remotes,
             proxies=proxies,
+            sftp=sftp,
+            keys=keys,
+            rclone_bucket=rclone_bucket,
+            seaweed_bucket=seaweed_bucket,
             watcher=watcher,
             disk=disk,
         )
@@ -117,14 +131,13 @@ def _disk(stack: ExitStack, root: Path, size_bytes: int) -> SmallDisk:
     return stack.enter_context(small_disk(root, size_bytes))
 
 
-def _proxies(stack: ExitStack, remotes: Mapping[str, Path], buckets: S3Server) -> dict[str, Proxy]:
-    """Start a proxy before each server. The caller sets the chunk service's address when it is known."""
+def _proxies(stack: ExitStack, remotes: Mapping[str, Path]) -> dict[str, Proxy]:
+    """Start a proxy before each server. The chunk service's and the S3 servers' addresses are set when they run."""
     addresses = {
-        "chunk_service": (HOST, 9),
+        **dict.fromkeys(("chunk_service", "s3", "seaweedfs"), (HOST, 9)),
         "hashed": (HOST, stack.enter_context(rclone_webdav(remotes["hashed"], etag_hash=True)).port),
         "webdav": (HOST, stack.enter_context(rclone_webdav(remotes["webdav"])).port),
         "http": _address(stack.enter_context(http_store(remotes["http"])).url),
-        "s3": (buckets.host, buckets.port),
     }
     return {name: stack.enter_context(proxying(*address)) for name, address in addresses.items()}
 
@@ -141,16 +154,19 @@ def _targets(root: Path, remotes: Mapping[str, Path], proxies: Mapping[str, Prox
     )
 
 
-def _s3_target(root: Path, buckets: S3Server, proxy: Proxy) -> str:
-    """Return the section of rclone's S3, which overwrites always, and believes any digest but MD5."""
+def _s3_targets(root: Path, proxies: Mapping[str, Proxy]) -> str:
+    """Return the sections of both S3 servers. rclone's overwrites always, and believes any digest but MD5."""
     secret = root / "s3-secret"
-    secret.write_text(buckets.secret_access_key)
+    secret.write_text(COMMON.secret_access_key)
     key_id = root / "s3-key-id"
-    key_id.write_text(buckets.access_key_id)
-    return (
-        f'[targets.s3]\nkind = "s3"\nendpoint = "{proxy.url}"\nbucket = "{buckets.bucket}"\n'
+    key_id.write_text(COMMON.access_key_id)
+    common = (
+        f'kind = "s3"\nbucket = "{COMMON.bucket}"\n'
         f'access_key_id = {{ file = "{key_id}" }}\nsecret_access_key = {{ file = "{secret}" }}\n'
-        "allow_overwrite_race = true\n"
+    )
+    return (
+        f'[targets.s3]\nendpoint = "{proxies["s3"].url}"\nallow_overwrite_race = true\n{common}'
+        f'[targets.seaweedfs]\nendpoint = "{proxies["seaweedfs"].url}"\n{common}'
     )
 
 

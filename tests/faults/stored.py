@@ -12,6 +12,7 @@ from tests.faults.world import World, wait_for
 from tests.journeys.operator import FINAL, Json
 
 OVER_SECONDS = 60.0
+STORED_SECONDS = 60.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +70,10 @@ class SentDelivery:
         """Return the temporary objects at the target of all attempts of the delivery."""
         return self.path.parent.glob(f".gridhaul-{self.delivery_id}-*.part")
 
+    def staged_bytes(self) -> int:
+        """Return the length of the temporary object at the target; 0 if there is none."""
+        return sum(_length_of(path) for path in self.temporary_names())
+
     def _final(self) -> Json | None:
         view = self.view()
         return view if view["state"] in FINAL else None
@@ -83,10 +88,10 @@ class StoredFile:
     sha256: str
 
     @classmethod
-    def make(cls, world: World, length: int) -> "StoredFile":
+    def make(cls, world: World, length: int, *, seconds: float = STORED_SECONDS) -> "StoredFile":
         """Make a new source of `length` bytes and wait until it is stored."""
         file_id = world.operator.prepare(world.make_file(length))
-        file = world.operator.stored(file_id)
+        file = world.operator.stored(file_id, seconds=seconds)
         sha256 = file["digests"]["sha-256"]
         return cls(world=world, file_id=file_id, name=file["name"], length=length, sha256=sha256)
 
@@ -101,3 +106,11 @@ class StoredFile:
         assert answer.status_code == 202, answer.text
         delivery_id = str(answer.json()["delivery_id"])
         return SentDelivery(world=self.world, delivery_id=delivery_id, target=target, object_name=name)
+
+
+def _length_of(path: Path) -> int:
+    """Return the length of the file in bytes, or 0 if it has just been renamed."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0

@@ -13,11 +13,13 @@ import pytest
 from bson import ObjectId
 
 from tests.faults import invariants
+from tests.faults.s3_servers import SeaweedBucket
 from tests.faults.sources import Sources
 from tests.faults.stand import Stand
 from tests.faults.watcher import Watcher
 from tests.journeys.operator import Json
-from tests.servers.proxy import Proxy, Seen
+from tests.servers.proxy import Interceptor, Proxy, Seen
+from tests.servers.sftp_proxy import SftpProxy
 
 FILE, CONTENT = ObjectId(), ObjectId()
 LENGTH = 2 << 20
@@ -69,14 +71,16 @@ def stand(database: Any, tmp_path: Path) -> Stand:
             sources=sources,
             remotes=remotes,
             proxies={name: Proxy(upstream=("", 0)) for name in ("hashed", "chunk_service")},
+            sftp=SftpProxy(directory=tmp_path, socket=tmp_path / "socket"),
+            seaweed_bucket=SeaweedBucket(tmp_path / "weed", Proxy(upstream=("", 0)), tmp_path / "copies"),
             watcher=Watcher(directories=[remotes["hashed"]], allowed=sources.digests),
         ),
     )
 
 
-def move(stand: Stand, times: int, *, over: bool = True) -> None:
-    """Let the proxy note `times` MOVEs to the object that are over, or still under way."""
-    stand.proxies["hashed"].requests += [
+def move(stand: Stand, times: int, *, over: bool = True, at: Interceptor | None = None) -> None:
+    """Let the proxy `at`, by default that of `hashed`, note MOVEs to the object that are over, or still under way."""
+    (at or stand.proxies["hashed"]).requests += [
         Seen(
             connection=1,
             method="MOVE",
@@ -124,6 +128,7 @@ LEFT: dict[str, Plant] = {
         {"_id": {"content": ObjectId(), "page": 0}}
     ),
     "an exchange under way": lambda stand, _: move(stand, 1, over=False),
+    "an exchange of SFTP under way": lambda stand, _: move(stand, 1, over=False, at=stand.sftp),
 }
 
 

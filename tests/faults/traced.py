@@ -1,9 +1,10 @@
 """System calls of running processes that `strace` makes fail or take long."""
 
 import os
+import re
 import shutil
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,9 +18,12 @@ LETS_GO_SECONDS = 5
 
 
 @contextmanager
-def injecting(processes: Sequence[psutil.Process], *, calls: str, effect: str) -> Iterator[None]:
+def injecting(
+    processes: Sequence[psutil.Process], *, calls: str, effect: str, log: Path = Path(os.devnull)
+) -> Iterator[None]:
     """Apply `effect`, in the words of strace(1), to these system calls of all threads of the processes.
 
+    Processes that they start meanwhile are included. `log` gets a line for each call, with the paths of its files.
     Raises NotAllowed.
     """
     strace = shutil.which("strace")
@@ -27,13 +31,31 @@ def injecting(processes: Sequence[psutil.Process], *, calls: str, effect: str) -
         raise NotAllowed("strace is not installed")
     inject = ("-e", f"trace={calls}", "-e", f"inject={calls}:{effect}")
     pids = [word for process in processes for word in ("-p", str(process.pid))]
-    command = (strace, "-f", "-qq", "-o", os.devnull, *inject, *pids)
+    command = (strace, "-f", "-qq", "-y", "-s0", "-o", str(log), *inject, *pids)
     with subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE) as tracer:
         try:
             _wait_until_attached(tracer, processes)
             yield
         finally:
             _let_go(tracer)
+
+
+def returned(log: Path, *, of: str, but: Container[int]) -> int:
+    """Return the sum of what the calls in the log have returned whose arguments have the text `of`.
+
+    Calls of the threads in `but` are left out. A call whose line says "unfinished" ends in a later line of its thread.
+    """
+    total, begun = 0, dict[str, str]()
+    for line in log.read_text().splitlines():
+        thread, call = line.split(maxsplit=1)
+        if call.endswith("<unfinished ...>"):
+            begun[thread] = call
+            continue
+        arguments = begun.pop(thread, "") if call.startswith("<...") else call
+        value = re.search(r" = (\d+)(?: \(|$)", call)
+        if value and of in arguments and int(thread) not in but:
+            total += int(value[1])
+    return total
 
 
 def _let_go(tracer: "subprocess.Popen[bytes]") -> None:

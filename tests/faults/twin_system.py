@@ -72,7 +72,7 @@ from tests.faults.failing_ports import (
     failing_chunks,
 )
 from tests.noted_hints import NotedHints
-from tests.targets.peers import may_write
+from tests.targets.deliveries import may_write
 from tests.tasks.worker_parts import alone
 from tests.unused import UNUSED
 

@@ -18,7 +18,7 @@ from gridhaul.embedded.system import System
 from gridhaul.transfer.model import Queue
 from tests.faults.stand import Stand
 from tests.journeys.operator import MIB, Json, Operator, wait_for
-from tests.servers.proxy import Proxy
+from tests.servers.proxy import Interceptor, Proxy
 
 __all__ = ["MIB", "World", "wait_for"]
 
@@ -29,9 +29,10 @@ WORKERS = ("worker_small", "worker_large")
 class World:
     """One run of one row. `rng` gives the same numbers for the same seed, row and run."""
 
-    def __init__(self, stand: Stand, rng: random.Random) -> None:
+    def __init__(self, stand: Stand, rng: random.Random, *, size: int | None = None) -> None:
         self.stand = stand
         self.rng = rng
+        self.size = size  # bytes of the files of rows that can be measured at any size; None: the row's own choice
         self.recoveries: list[float] = []  # seconds
         self.placed: list[Path] = []
         self.notes: list[str] = []  # figures for the reader, shown below the table
@@ -48,6 +49,10 @@ class World:
     def proxies(self) -> Mapping[str, Proxy]:
         return self.stand.proxies
 
+    def between(self, target: str) -> Interceptor:
+        """Return the proxy before the target, of whichever protocol."""
+        return self.stand.sftp if target == "sftp" else self.proxies[target]
+
     @property
     def remotes(self) -> Mapping[str, Path]:
         """Return the directory of each target, by the target's name."""
@@ -63,6 +68,9 @@ class World:
         """Put an object of random bytes at the target, as if it was there before. The watcher may see it."""
         made = self.make_file(length)
         path = self.remotes[target] / name
+        if target == "seaweedfs":
+            self.stand.seaweed_bucket.put(name, made.read_bytes())
+        path.parent.mkdir(parents=True, exist_ok=True)
         self.placed.append(made.replace(path))
         return path
 
@@ -93,6 +101,26 @@ class World:
             return dict(found) if found else None
 
         return wait_for(look, seconds=PROGRESS_SECONDS, what=f"{file_id} has a delivery")
+
+    # Targets
+
+    def probe(self, target: str) -> Json:
+        """Let a worker probe the target, wait until it has, and return the target as the api shows it."""
+        asked = self.operator.http.post(f"/targets/{target}/probe")
+        assert asked.status_code == 202, asked.text
+
+        def look() -> Json | None:
+            view = dict(self.operator.http.get(f"/targets/{target}").json())
+            return view if view["tried_at"] else None
+
+        return wait_for(look, seconds=PROGRESS_SECONDS, what=f"{target} is probed")
+
+    def start_seaweedfs(self) -> None:
+        """Start SeaweedFS and let it be probed, unless it runs already."""
+        self.stand.seaweed_bucket.start()
+        view = self.operator.http.get("/targets/seaweedfs").json()
+        if view["abilities"] is None:
+            assert self.probe("seaweedfs")["error"] is None
 
     # Moments
 
