@@ -32,7 +32,7 @@ Plan = Callable[[LyingPlace], Told]
 
 @dataclass(frozen=True, kw_only=True)
 class Hindrance:
-    """What keeps a delivery from going on as usual, and how the attempt ends that meets it."""
+    """Something that keeps a delivery from going on as usual, and how the attempt ends that meets it."""
 
     ends: str  # the code of the attempt's error, or DELIVERED
     says: str = ""  # a part of the error's detail

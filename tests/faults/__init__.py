@@ -30,6 +30,7 @@ A row acts through `World` (world.py). These are the targets, each with its dire
 
     hashed     rclone's WebDAV, ETags are SHA-256, behind the proxy world.proxies["hashed"]
     webdav     rclone's WebDAV without digests: objects are read back; world.proxies["webdav"]
+    apache     Apache's WebDAV, which has partial PUT; world.proxies["apache"]
     http       a plain PUT, which cannot commit atomically; world.proxies["http"]
     directory
     sftp       OpenSSH's sshd; the proxy world.stand.sftp is between sshd and its SFTP server

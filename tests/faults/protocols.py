@@ -9,6 +9,7 @@ COMMITTED = (0, 200, 201, 204)  # statuses of a success, of SFTP and HTTP
 COMMITS = {  # the request that shows the object under its final name: its method, and a part of its target
     "hashed": ("MOVE", ""),
     "webdav": ("MOVE", ""),
+    "apache": ("MOVE", ""),
     "http": ("PUT", ""),
     "s3": ("POST", "uploadId="),
     "seaweedfs": ("POST", "uploadId="),

@@ -25,7 +25,7 @@ SHORT = 72 * MIB
 LONG = 256 * MIB
 FIRST_BYTES = 8 * MIB  # have left before a worker is killed whose attempt must be listed in the receipt
 # Bytes that may be sent again: docs/targets.md, "What is sent twice". Targets that are not here begin anew.
-AGAIN = {"directory": MIB, "sftp": 33 * MIB, "s3": 80 * MIB, "seaweedfs": 80 * MIB}
+AGAIN = {"directory": MIB, "apache": 16 * MIB, "sftp": 33 * MIB, "s3": 80 * MIB, "seaweedfs": 80 * MIB}
 STRIKE_SECONDS = 30
 RECOVERY_SECONDS = 45
 SLOWEST_BYTES_A_SECOND = 10 * MIB  # of a busy machine, to store, to send or to read back
@@ -73,6 +73,11 @@ def killed_at_a_random_byte_of_a_directory(world: World) -> None:
         killed.recovered()
     came = killed.at + returned(log, of=killed.delivery.delivery_id, but=killed.threads)
     killed.require_sent_twice(came, at_most=AGAIN["directory"])
+
+
+@fault(36, stage="finalize", title="webdav (Apache): kill -9 at a random byte, the next attempt goes on from there")
+def killed_at_a_random_byte_of_apache(world: World) -> None:
+    _require_goes_on(world, "apache", beginning=MIB)
 
 
 @fault(36, stage="finalize", title="sftp: kill -9 at a random byte, the next attempt goes on from there")
@@ -177,11 +182,13 @@ def slow_writes(
 
 
 def _plan(world: World, target: str, strike: Strike[int]) -> None:
-    """Let the strike happen at its byte of the object, which S3 gets in parts."""
+    """Let the strike happen at its byte of the object, which some targets get in several requests."""
     if target in S3:
         number, byte = divmod(strike.at_byte, PART_BYTES)
         part = f"partNumber={number + 1}&"
         world.between(target).plan(replace(strike, at_byte=byte), method="PUT", part_of_target=part)
+    elif target == "apache":  # the first MiB is a request of its own
+        world.between(target).plan(replace(strike, at_byte=strike.at_byte - MIB), method="PUT", skip=1)
     else:
         world.between(target).plan(strike, method=sending(target))
 
@@ -194,9 +201,9 @@ def _kill_worker(world: World, child: psutil.Process) -> None:
     os.killpg(os.getpgid(world.worker_of(child).pid), signal.SIGKILL)
 
 
-def _require_goes_on(world: World, target: str) -> None:
+def _require_goes_on(world: World, target: str, *, beginning: int = 0) -> None:
     length = world.size or LONG
-    killed = kill_at_a_random_byte(world, target, length)
+    killed = kill_at_a_random_byte(world, target, length, beginning=beginning)
     receipt = killed.recovered()
     assert receipt["abilities"]["resumable"] is True
     killed.require_sent_twice(bytes_that_came(killed.delivery), at_most=AGAIN[target])

@@ -15,6 +15,7 @@ from tests.faults.s3_servers import COMMON, RcloneBucket, SeaweedBucket
 from tests.faults.sources import Sources
 from tests.faults.watcher import Watcher, watching
 from tests.journeys.operator import Operator
+from tests.servers.apache import apache_webdav
 from tests.servers.http_store import http_store
 from tests.servers.proxy import Proxy, proxying
 from tests.servers.rclone_s3 import served_by_rclone
@@ -24,7 +25,7 @@ from tests.servers.sshd import Keys, SshServer, make_keys, sshd
 from tests.servers.webdav import rclone_webdav
 
 SHORT_LEASES = {"GRIDHAUL_LEASE_SECONDS": "6", "GRIDHAUL_RENEW_SECONDS": "2", "GRIDHAUL_DISPATCH_SECONDS": "1"}
-TARGETS = ("hashed", "webdav", "http", "directory", "sftp", "s3", "seaweedfs")
+TARGETS = ("hashed", "webdav", "apache", "http", "directory", "sftp", "s3", "seaweedfs")
 NOT_WATCHED = {"http": "cannot commit atomically", "seaweedfs": "its objects lie in no directory"}
 READY_SECONDS = 60
 
@@ -137,6 +138,7 @@ def _proxies(stack: ExitStack, remotes: Mapping[str, Path]) -> dict[str, Proxy]:
         **dict.fromkeys(("chunk_service", "s3", "seaweedfs"), (HOST, 9)),
         "hashed": (HOST, stack.enter_context(rclone_webdav(remotes["hashed"], etag_hash=True)).port),
         "webdav": (HOST, stack.enter_context(rclone_webdav(remotes["webdav"])).port),
+        "apache": (HOST, stack.enter_context(apache_webdav(remotes["apache"])).port),
         "http": _address(stack.enter_context(http_store(remotes["http"])).url),
     }
     return {name: stack.enter_context(proxying(*address)) for name, address in addresses.items()}
@@ -149,6 +151,7 @@ def _targets(root: Path, remotes: Mapping[str, Path], proxies: Mapping[str, Prox
     return (
         f'[targets.hashed]\nkind = "webdav"\nurl = "{proxies["hashed"].url}"\netag_digest = "sha-256"\n{login}'
         f'[targets.webdav]\nkind = "webdav"\nurl = "{proxies["webdav"].url}"\n{login}'
+        f'[targets.apache]\nkind = "webdav"\nurl = "{proxies["apache"].url}"\n{login}'
         f'[targets.http]\nkind = "http"\nurl = "{proxies["http"].url}"\n'
         f'[targets.directory]\nkind = "directory"\npath = "{remotes["directory"]}"\n'
     )

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 LOOK_SECONDS = 0.003
-TEMPORARY = (".gridhaul-", ".rclone_temp_")
+TEMPORARY = (".gridhaul-", ".rclone_temp_", ".davfs.tmp")  # the last are Apache's, for each PUT
 
 Stamp = tuple[int, int, int]  # inode, time of the last change, length
 

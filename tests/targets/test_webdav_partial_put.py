@@ -2,10 +2,12 @@
 
 import asyncio
 import os
+from base64 import b64encode
 from collections.abc import AsyncGenerator, Callable, Iterator
-from contextlib import AbstractContextManager, asynccontextmanager, suppress
+from contextlib import AbstractContextManager, asynccontextmanager, closing, suppress
 from dataclasses import replace
 from functools import partial
+from http.client import HTTPConnection
 from pathlib import Path
 
 import pytest
@@ -120,6 +122,33 @@ async def test_worker_that_wakes_before_its_first_byte_harms_nothing(
             await waking
         await target.commit(whole)
     assert (directory / "run.bin").read_bytes() == DATA
+
+
+async def test_first_request_of_an_earlier_attempt_is_not_gone_on_with(
+    apache: tuple[WebDavServer, Path], tmp_path: Path
+) -> None:
+    """It has made the object, and Apache removes the object once the request breaks off."""
+    server, directory = apache
+    async with target_at(server, tmp_path) as target:
+        path = directory / STAGE.name
+        with closing(HTTPConnection(server.host, server.port)) as sleeping:
+            sleeping.putrequest("PUT", f"/{STAGE.name}")
+            login = b64encode(f"{server.user}:{server.password}".encode()).decode()
+            fields = {"Authorization": f"Basic {login}", "Content-Range": f"bytes 0-{MIB - 1}/{len(DATA)}"}
+            for name, value in {**fields, "Content-Length": str(MIB)}.items():
+                sleeping.putheader(name, value)
+            sleeping.endheaders(DATA[: MIB // 2])
+
+            async def has_arrived() -> bool:
+                return path.exists() and path.stat().st_size == MIB // 2
+
+            await eventually(has_arrived)
+            assert await target.resume(STAGE) is None
+
+        async def is_gone() -> bool:
+            return not path.exists()
+
+        await eventually(is_gone)
 
 
 async def test_removed_object_is_not_gone_on_with(apache: tuple[WebDavServer, Path], tmp_path: Path) -> None:

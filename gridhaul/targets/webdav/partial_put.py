@@ -10,14 +10,34 @@ from functools import partial
 from gridhaul.outgoing.sending import Body
 from gridhaul.process.threads import in_thread
 from gridhaul.targets.http_session import REMOVED, STORED, Answer, HttpSession
+from gridhaul.transfer.chunking import CHUNK_BYTES
 from gridhaul.transfer.errors import GridhaulError, NotFound, TargetInconsistent
 from gridhaul.transfer.model import Stage
 from gridhaul.transfer.ports.targets import Blocks, Leaving
 
 LOOKS_AFTER_SECONDS = (0.0, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6)  # a server may notice late that a request broke off
 # Answers of servers that have no partial PUT. Others ignore `Content-Range`, and put the body in the object's place.
-UNKNOWN = frozenset({http.HTTPStatus.BAD_REQUEST, http.HTTPStatus.NOT_IMPLEMENTED})
+UNKNOWN = frozenset(
+    {
+        http.HTTPStatus.BAD_REQUEST,
+        http.HTTPStatus.METHOD_NOT_ALLOWED,
+        http.HTTPStatus.LENGTH_REQUIRED,
+        http.HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+        http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE,
+        http.HTTPStatus.NOT_IMPLEMENTED,
+    }
+)
+SMALLEST_BYTES = 16 << 20  # of an object that is sent by partial PUT; a smaller one is sent in one plain request
 PROBE_BYTES = 10
+
+
+def can_go_on(stage: Stage) -> bool:
+    """Return whether an attempt may send the rest of the stage, whose offset is where its object ends.
+
+    It may not while the first request of an earlier attempt can still be open: once that ends, the server removes the
+    object. The others are over then, or open objects that are there already. A plain request may still replace one.
+    """
+    return stage.length >= SMALLEST_BYTES and stage.offset > CHUNK_BYTES
 
 
 async def put_rest(session: HttpSession, stage: Stage, blocks: Blocks, *, leaving: Leaving) -> Answer:

@@ -15,6 +15,7 @@ from gridhaul.targets.webdav.folders import Folders
 from gridhaul.targets.webdav.listing import entries_in, names_in
 from gridhaul.targets.webdav.lookup import Lookup
 from gridhaul.targets.webdav.move import move
+from gridhaul.targets.webdav.partial_put import can_go_on
 from gridhaul.targets.webdav.probe import Probe
 from gridhaul.targets.webdav.writing import Writing
 from gridhaul.transfer.abilities import Abilities
@@ -142,7 +143,7 @@ class WebDavTarget:
         if found is None or found.length is None or found.length > stage.length:
             return None
         reached = replace(stage, offset=found.length)
-        return reached if reached.is_whole or (reached.offset and self.abilities.resumable) else None
+        return reached if reached.is_whole or (self.abilities.resumable and can_go_on(reached)) else None
 
     async def write(
         self,
