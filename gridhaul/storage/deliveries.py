@@ -19,7 +19,7 @@ from gridhaul.storage.names_at_targets import why_not_ours
 from gridhaul.transfer.errors import OptionsConflict
 from gridhaul.transfer.findings import SkipReason
 from gridhaul.transfer.listing import Selection
-from gridhaul.transfer.model import Delivery, Lease, NewDelivery, Queue, RecordId
+from gridhaul.transfer.model import ATTEMPTS_KEPT, Delivery, Lease, NewDelivery, Queue, RecordId
 from gridhaul.transfer.states import (
     OVER,
     REOPENABLE,
@@ -29,6 +29,7 @@ from gridhaul.transfer.states import (
 
 REOPENED: Document = {"state": {"$in": sorted(REOPENABLE)}}
 NEVER: Document = {"state": {"$in": []}}
+UPLOADS_BEGUN: Document = {"$ifNull": ["$uploads_begun", []]}
 LEFTOVERS: Document = {"$ifNull": ["$leftovers", []]}
 # A delivery that is over keeps its claim on its final name as long as the name is among the leftovers.
 CLAIM_LEFT: Document = {"$cond": [{"$in": ["$final_name", LEFTOVERS]}, "$claimed", GONE]}
@@ -90,6 +91,10 @@ class MongoDeliveries(MongoBundledDeliveries):
         except DuplicateKeyError:
             return False
         return True
+
+    async def note_upload(self, lease: Lease, **changes: object) -> None:
+        begun = {"$slice": [{"$concatArrays": [UPLOADS_BEGUN, [NOW]]}, -ATTEMPTS_KEPT]}
+        await self._write(lease, self._pipeline(changes, uploads_begun=begun, **self._held()))
 
     async def of_file(self, file_id: RecordId) -> Sequence[Delivery]:
         theirs = {"file_id": ObjectId(file_id)}

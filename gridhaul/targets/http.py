@@ -21,8 +21,9 @@ SAME_OBJECT = ("Content-Length", "ETag", "Last-Modified", "Repr-Digest")  # head
 class HttpTarget:
     """See `transfer.ports.targets`: `Target`, `DirectPut` and `Fingerprinted`.
 
-    A reader may see a part of an object while it is written. Nobody has seen the server refuse a lie, because a probe's
-    objects could not be removed everywhere. So `Repr-Digest` counts only if an operator vouches for it (`repr_digest`).
+    A reader may see a part of an object while it is written. This kind is not probed, because some servers would keep
+    the probe's objects. So nobody knows whether the server compares digests, and `Repr-Digest` counts only if an
+    operator vouches for it (`repr_digest`).
     """
 
     def __init__(self, *, name: str, session: HttpSession, repr_digest: bool = False) -> None:

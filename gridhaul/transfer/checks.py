@@ -68,7 +68,7 @@ class Cursor:
     stage: Stage
     after: str = ""  # the stage's last key that is done (an id, a folder, a username); "": none is done
     at: RecordId | None = None  # a content that is half done; None: no content is
-    n: int = 0  # the next chunk of the content `at`
+    n: int = 0  # the next chunk of the content `at`, or the number of pages of a target's listing that are done
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -405,6 +405,7 @@ class Delivery:
         None  # the object whose renaming was begun last; None: none, or it has no tag or was not renamed
     )
     stage: Stage | None = None  # what the next attempt may go on with; its name is among the leftovers
+    uploads_begun: tuple[datetime, ...] = ()  # when an upload was about to be begun; the last ATTEMPTS_KEPT of them
     sent_bytes: int = 0  # how far the last attempt came; it began where its stage ended; the length once DELIVERED
     sent_in_attempts: tuple[int, ...] = ()  # bytes that left in each of the last ATTEMPTS_KEPT attempts that sent any
     checked_bytes: int = 0  # bytes of the object that the last attempt has read back so far; 0 while it reads none

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 from gridhaul.transfer.errors import NotAnObject, ObjectExists, ObjectNameBusy, OutcomeUnknown
-from gridhaul.transfer.model import CheckedObject, Content, Delivery, IfExists, RemoteObject, Stage
+from gridhaul.transfer.model import CheckedObject, Content, Delivery, Evidence, IfExists, RemoteObject, Stage
 from gridhaul.transfer.naming import delivery_of_temporary, renamed
 from gridhaul.transfer.ports.deliveries import HeldNames
 from gridhaul.transfer.ports.targets import Staging, Tagging, Target
@@ -83,10 +83,13 @@ async def _judge(delivery: Delivery, objects: ObjectReader, name: str) -> FinalN
 async def _checked_before(delivery: Delivery, target: Target, name: str) -> CheckedObject | None:
     """Return the object that an earlier attempt checked and was about to rename, if it has the name now.
 
-    The tags are compared, because the target may serve the object in another form under its final name.
+    The tags are compared, because the target may serve the object in another form under its final name. The mark of a
+    multipart upload does not tell whether the object has all of its parts: `StagedSending.committed_before` looks.
     """
     checked = delivery.checked
-    if checked is None or name != delivery.final_name or not isinstance(target, Tagging):
+    if checked is None or checked.evidence is Evidence.PART_DIGESTS:
+        return None
+    if name != delivery.final_name or not isinstance(target, Tagging):
         return None
     return checked if await target.tag(name) == checked.tag else None
 
@@ -161,7 +164,8 @@ async def _inspect(delivery: Delivery, objects: ObjectReader, name: str) -> Remo
     try:
         return await objects.inspect(name)
     except OutcomeUnknown:  # the target can only be written to
-        if delivery.final_touched and delivery.if_exists is not IfExists.OVERWRITE:
+        was_checked = delivery.checked is not None  # then the stage tells whether it was committed
+        if delivery.final_touched and not was_checked and delivery.if_exists is not IfExists.OVERWRITE:
             raise
         return None
 

@@ -62,6 +62,11 @@ class Sending:
         await self.deliveries.renew(self.delivery.lease, **{**self.meter.changes(), **changes})
         self.delivery = replace(self.delivery, **changes)
 
+    async def note_upload(self, **changes: Any) -> None:
+        """Do what `note` does right before an upload is begun, so that gc can tell the upload from those of others."""
+        await self.deliveries.note_upload(self.delivery.lease, **{**self.meter.changes(), **changes})
+        self.delivery = replace(self.delivery, **changes)
+
     async def hold(self) -> None:
         """Renew the lease. Raises LeaseLost if another worker may have the delivery."""
         await self.deliveries.renew(self.delivery.lease)
@@ -170,7 +175,7 @@ class _ContentBlocks:
         self._content = content
         self._offset = offset
         self._chunks = self._read(offset, content.length)
-        self._again: set[Chunks] = set()  # further readings that have not ended
+        self._again: set[Chunks] = set()  # further readings that are not closed
         self._is_stopped = False
 
     def begin(self) -> None:
@@ -188,8 +193,9 @@ class _ContentBlocks:
                 raise StagesStopped
             yield from chunks
         finally:
-            self._again.discard(chunks)
-            chunks.close()
+            chunks.stop()  # the event loop may end this iteration, so only `close` waits for the reading thread
+        self._again.discard(chunks)
+        chunks.close()
 
     def stop(self) -> None:
         self._is_stopped = True

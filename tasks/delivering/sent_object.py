@@ -46,22 +46,34 @@ class SentObject:
         return None if tag is None else CheckedObject(temporary_name=temporary_name, tag=tag, evidence=evidence)
 
     async def confirm(self, name: str, *, checked: CheckedObject | None, replaced: RemoteObject | None) -> None:
-        """Look whether the renamed object is under the final name, where `replaced` was before.
+        """Look whether the renamed object is under the final name, as `confirm_bytes` does.
+
+        The target may have put the object elsewhere, so other bytes under the final name may be somebody else's: this
+        method raises OutcomeUnknown for TargetMismatch.
+        """
+        try:
+            await self.confirm_bytes(name, checked=checked, replaced=replaced)
+        except TargetMismatch:
+            raise OutcomeUnknown(
+                "The target renamed the checked object, but gives back other bytes under its final name; it may "
+                "have put the object elsewhere, or serve such names in another form."
+            ) from None
+
+    async def confirm_bytes(self, name: str, *, checked: CheckedObject | None, replaced: RemoteObject | None) -> None:
+        """Look whether the checked object is under the final name, where `replaced` was before.
 
         Its bytes were checked before. So the object is read only if it may be the replaced one: it has the same length,
         and no tag tells the two apart.
-        Raises TargetInconsistent if nothing is there, and OutcomeUnknown if the target gives other bytes back.
+        Raises TargetInconsistent if nothing is there, TargetMismatch if other bytes were read, and OutcomeUnknown if
+        the target does not tell.
         """
         found = await self._objects.find(name)
         if found is not None and not await self._is_new(name, found, checked, replaced):
             found = await self._objects.read(name)
             if found is not None and not is_content(found, self._content):
-                raise OutcomeUnknown(
-                    "The target renamed the checked object, but gives back other bytes under its final name; it may "
-                    "have put the object elsewhere, or serve such names in another form."
-                )
+                raise TargetMismatch("The target gives back other bytes under the final name than were checked.")
         if found is None:
-            raise TargetInconsistent("The target renamed the object but does not show it.")
+            raise TargetInconsistent("The target gave the object its final name, but does not show it.")
 
     async def read(self, name: str) -> RemoteObject | None:
         """Read the object under the name, if the target shows one, and return its length and digest."""

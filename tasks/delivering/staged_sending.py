@@ -24,7 +24,7 @@ from gridhaul.transfer.errors import (
 )
 from gridhaul.transfer.model import CheckedObject, CheckedWhen, Evidence, IfExists, Stage
 from gridhaul.transfer.naming import temporary_name
-from gridhaul.transfer.ports.targets import Staging, Tagging
+from gridhaul.transfer.ports.targets import KeepsUploads, Staging, Tagging, TellsDigests
 from gridhaul.transfer.states import DeliveryState
 from tasks.delivering.final_name import carries_mark, mark_of
 from tasks.delivering.receipt import Delivered
@@ -54,17 +54,20 @@ class StagedSending:
         evidence = await self._checked(stage)
         if evidence is not None:
             self._log.info("object_checked", evidence=evidence)
-        await self._commit(stage, evidence)
+        is_as_proved = await self._commit(stage, evidence)
         self._log.info("stage_committed")
-        if evidence is None:
-            return await self._checked_under_final_name(name, sent_at_once=stage.generation == self._fence)
-        await self._confirm(stage)
+        sent_at_once = stage.generation == self._fence
+        if evidence is None and is_as_proved:
+            return await self._checked_under_final_name(name, sent_at_once=sent_at_once)
+        if evidence is None or not (is_as_proved and await self._is_confirmed(stage)):
+            return await self._read_under_final_name(name, sent_at_once=sent_at_once)
         return Delivered(name=name, evidence=evidence, checked=CheckedWhen.BEFORE_COMMIT)
 
     async def committed_before(self, name: str) -> Delivered | None:
         """Return the object that an earlier attempt has committed to the name; None if it has not.
 
-        The object carries the mark of its multipart upload, so it need not be told apart by its bytes.
+        The object carries the mark of its multipart upload, so it need not be told apart by its bytes. Nobody has seen
+        the answer to its commit, so it is read unless the target tells its length and digests.
         """
         delivery = self._sending.delivery
         stage, checked = delivery.stage, delivery.checked
@@ -73,9 +76,11 @@ class StagedSending:
             return None
         if not await carries_mark(delivery, self._sending.target, name):
             return None
-        if checked is not None and stage is not None and checked.temporary_name == stage.name:
+        if checked is None or stage is None or checked.temporary_name != stage.name:
+            return await self._checked_under_final_name(name, sent_at_once=False)
+        if isinstance(self._target, TellsDigests) and await self._target.is_made_of(stage):
             return Delivered(name=name, evidence=checked.evidence, checked=CheckedWhen.BEFORE_COMMIT)
-        return await self._checked_under_final_name(name, sent_at_once=False)
+        return await self._read_under_final_name(name, sent_at_once=False)
 
     @property
     def _fence(self) -> int:
@@ -100,7 +105,8 @@ class StagedSending:
         temporary = temporary_name(name, delivery.lease)
         length = self._sending.content.length
         planned = Stage(name=temporary, final_name=name, generation=delivery.fence, length=length)
-        await self._sending.note(leftovers=(*delivery.leftovers, temporary), stage=planned)
+        note = self._sending.note_upload if isinstance(self._target, KeepsUploads) else self._sending.note
+        await note(leftovers=(*delivery.leftovers, temporary), stage=planned)
         self._sending.tenure.check()
         stage = await self._target.begin(planned)
         if stage != planned:
@@ -159,12 +165,15 @@ class StagedSending:
             raise TargetInconsistent("What an earlier attempt had written cannot be checked; it is sent anew.")
         return evidence
 
-    async def _commit(self, stage: Stage, evidence: Evidence | None) -> None:
+    async def _commit(self, stage: Stage, evidence: Evidence | None) -> bool:
+        """Commit the stage. Return False if the target does not tell the digests that it has proved before."""
         sending = self._sending
         await sending.require_possible()
+        if evidence is Evidence.PART_DIGESTS and await self._target.proof(stage) is None:
+            raise TargetInconsistent("The target's abilities have changed before the commit; it is asked again.")
         checked = await self._known_again(stage, evidence)
         changes: dict[str, Any] = {"stage": replace(stage, committing=True), "checked": checked}
-        if evidence is None:  # the object may be found wrong under its final name
+        if stage.upload_id is not None:  # the object may be found wrong under its final name
             left = (*sending.delivery.leftovers, stage.final_name)
             changes |= {"final_touched": True, "replaced": sending.replaces, "leftovers": left}
         await sending.note(state=DeliveryState.COMMITTING, **changes)
@@ -176,6 +185,11 @@ class StagedSending:
             sending.doubt_facts()
             detail = "The target changed while the object got its final name; it is asked again."
             raise TargetInconsistent(detail) from surprise
+        except TargetMismatch:
+            sending.doubt_facts()
+            await self._require_mark(stage)
+            return False
+        return True
 
     async def _known_again(self, stage: Stage, evidence: Evidence | None) -> CheckedObject | None:
         """Return by what a later attempt knows the checked object under its final name."""
@@ -185,22 +199,38 @@ class StagedSending:
             return CheckedObject(temporary_name=stage.name, tag=mark_of(stage), evidence=evidence)
         return await self._sending.sent.tagged(stage.name, evidence)
 
-    async def _confirm(self, stage: Stage) -> None:
-        """Look whether the checked object has its final name."""
+    async def _is_confirmed(self, stage: Stage) -> bool:
+        """Look whether the checked object has its final name. Return False if its bytes are others than were proved."""
         sending = self._sending
         try:
+            if stage.upload_id is not None:
+                return await self._is_upload_confirmed(stage)
             await sending.sent.confirm(stage.final_name, checked=sending.delivery.checked, replaced=sending.replaces)
-        except OutcomeUnknown:
-            if stage.upload_id is not None and await self._may_carry_mark(stage):
-                return
-            sending.doubt_facts()
-            if stage.upload_id is None:
-                raise
-            detail = "The target acknowledged the end of the upload, but shows another object; it is asked again."
-            raise TargetInconsistent(detail) from None
-        except TargetUnavailable:
+        except (OutcomeUnknown, TargetUnavailable):
             sending.doubt_facts()
             raise
+        return True
+
+    async def _is_upload_confirmed(self, stage: Stage) -> bool:
+        """Return False if other bytes were read of the object that the upload has become.
+
+        The digests of the upload are proved, so its mark is enough where the object cannot be read.
+        """
+        sent, checked, replaced = self._sending.sent, self._sending.delivery.checked, self._sending.replaces
+        try:
+            await sent.confirm_bytes(stage.final_name, checked=checked, replaced=replaced)
+        except OutcomeUnknown:
+            await self._require_mark(stage)
+        except TargetMismatch:
+            await self._require_mark(stage)
+            return False
+        return True
+
+    async def _require_mark(self, stage: Stage) -> None:
+        """Raise TargetInconsistent if the object under the final name is not the one that the upload has become."""
+        if not await self._may_carry_mark(stage):
+            detail = "The target acknowledged the end of the upload, but shows another object; it is asked again."
+            raise TargetInconsistent(detail) from None
 
     async def _may_carry_mark(self, stage: Stage) -> bool:
         """Return whether the object under the final name was the stage's upload; True also if nobody may look."""
@@ -209,6 +239,16 @@ class StagedSending:
             return not isinstance(target, Tagging) or await target.tag(stage.final_name) == mark_of(stage)
         except OutcomeUnknown:
             return True
+
+    async def _read_under_final_name(self, name: str, *, sent_at_once: bool) -> Delivered:
+        """Check an object whose digests the target does not tell as it has proved them. Raises TargetMismatch."""
+        done = await self._checked_under_final_name(name, sent_at_once=sent_at_once)
+        if done.checked is CheckedWhen.NEVER:
+            raise TargetMismatch(
+                "The target does not tell the digests that it has proved of the object's parts, and the object cannot "
+                "be read; let the target's credentials read objects, and deliver again."
+            )
+        return done
 
     async def _checked_under_final_name(self, name: str, *, sent_at_once: bool) -> Delivered:
         """Check the committed object. A wrong one is removed only while it carries the delivery's mark."""

@@ -1,4 +1,6 @@
-"""Fixtures that run each suite with the memory twins and with a real MongoDB."""
+"""Fixtures that run each suite with the memory twins and with a real MongoDB, or at the servers of targets."""
+
+from collections.abc import Iterator
 
 import pytest
 
@@ -10,6 +12,7 @@ from tests.contracts.ports import (
     memory_ports,
     mongo_ports,
 )
+from tests.targets.servers import Places, places
 
 
 @pytest.fixture(params=["memory", "mongodb"])
@@ -37,3 +40,10 @@ def _ports(storage: Database | None, lease_seconds: float) -> Ports:
     if storage is None:
         return memory_ports(lease_seconds=lease_seconds)
     return mongo_ports(storage, lease_seconds=lease_seconds)
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Places]:
+    """Yield the places. Their servers end with the module, because each has a limited number of folders."""
+    with places(tmp_path_factory.mktemp("places")) as found:
+        yield found

@@ -54,6 +54,11 @@ class Lie(Hindrance):
 Lies = Mapping[str, Lie]
 
 
+def named(servers: str, *tables: Lies) -> Lies:
+    """Return the rows of all tables, whose names tell the servers that lie."""
+    return {f"{servers}, {name}": lie for table in tables for name, lie in table.items()}
+
+
 def web(lie: Disturbance, method: str | None, at: str = "", *, skip: int = 0, times: int = 1) -> Plan:
     """Return a plan for the proxy: requests with the method (None: any) whose targets hold `at`."""
     return lambda place: place.proxy.plan(lie, method=method, part_of_target=at, skip=skip, times=times)

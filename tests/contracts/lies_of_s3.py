@@ -21,6 +21,7 @@ from tests.contracts.lies import (
     fields,
     instead,
     length,
+    named,
     web,
 )
 from tests.contracts.lying_places import LyingPlace
@@ -168,11 +169,18 @@ HINDRANCES: Lies = {
         kinds=ALL, tell=web(BROKEN, None, times=ALWAYS), ends="target_unavailable", says="does not answer"
     ),
 }
-LIES: Lies = {
-    f"s3, {name}": lie
-    for group in (
-        *(FAILURES_INSIDE, NOTHING_DONE, LENGTHS, CUT_READS, LOST_ANSWERS),
-        *(REPLACING, CLOCKS, LISTINGS, DIGESTS, OTHER_BYTES, OTHER_KEYS, HINDRANCES),
-    )
-    for name, lie in group.items()
-}
+LIES = named(
+    "s3",
+    FAILURES_INSIDE,
+    NOTHING_DONE,
+    LENGTHS,
+    CUT_READS,
+    LOST_ANSWERS,
+    REPLACING,
+    CLOCKS,
+    LISTINGS,
+    DIGESTS,
+    OTHER_BYTES,
+    OTHER_KEYS,
+    HINDRANCES,
+)

@@ -4,7 +4,7 @@ import hashlib
 
 from gridhaul.transfer.model import Evidence
 from tests.contracts.bytes_to_store import MIB
-from tests.contracts.lies import ALWAYS, DATA, DELIVERED, NAME, THEIR_DATA, THEIRS, Lie, Lies, after, ssh
+from tests.contracts.lies import ALWAYS, DATA, DELIVERED, NAME, THEIR_DATA, THEIRS, Lie, Lies, after, named, ssh
 from tests.servers.lying_sftp import (
     denied,
     does_nothing,
@@ -118,18 +118,15 @@ HINDRANCES: Lies = {
         kinds=BOTH, tell=ssh("lstat", lost_request, times=ALWAYS), ends="target_unavailable", says="does not answer"
     ),
 }
-LIES: Lies = {
-    f"sftp, {name}": lie
-    for group in (
-        NOTHING_DONE,
-        LENGTHS,
-        CUT_READS,
-        LOST_ANSWERS,
-        REPLACING,
-        DIGESTS,
-        OTHER_BYTES,
-        OTHER_KEYS,
-        HINDRANCES,
-    )
-    for name, lie in group.items()
-}
+LIES = named(
+    "sftp",
+    NOTHING_DONE,
+    LENGTHS,
+    CUT_READS,
+    LOST_ANSWERS,
+    REPLACING,
+    DIGESTS,
+    OTHER_BYTES,
+    OTHER_KEYS,
+    HINDRANCES,
+)

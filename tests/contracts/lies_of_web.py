@@ -21,6 +21,7 @@ from tests.contracts.lies import (
     instead,
     length,
     multistatus,
+    named,
     property_length,
     web,
 )
@@ -28,7 +29,7 @@ from tests.servers.disturbances import Answer
 
 DAV = ("apache", "nginx", "rclone")
 FOUND = ("apache", "rclone")  # they have PROPFIND
-HTTP = ("http", "http digests")
+HTTP = ("http", "http-digest")
 READ = (*DAV, "http")  # objects are read back
 WEB = (*DAV, *HTTP)
 STAGE = ".part"
@@ -100,13 +101,13 @@ REPLACING: Lies = {
 }
 DIGESTS: Lies = {
     "the digest is another object's": Lie(
-        kinds=("http digests",),
+        kinds=("http-digest",),
         tell=web(fields(repr_digest=OTHER_DIGEST), "HEAD", skip=1),
         ends=DELIVERED,
         evidence=Evidence.READ_BACK,
     ),
     "the digest is that of what was sent": Lie(
-        kinds=("http digests",),
+        kinds=("http-digest",),
         tell=after(web(FLIP, "PUT"), lie=web(fields(repr_digest=SENT_DIGEST), "HEAD", skip=1, times=ALWAYS)),
         ends="target_mismatch",
     ),
@@ -150,11 +151,16 @@ HINDRANCES: Lies = {
         kinds=WEB, tell=web(BROKEN, None, times=ALWAYS), ends="target_unavailable", says="does not answer"
     ),
 }
-LIES: Lies = {
-    f"web, {name}": lie
-    for group in (
-        *(FAILURES_INSIDE, NOTHING_DONE, LENGTHS, CUT_READS),
-        *(LOST_ANSWERS, REPLACING, DIGESTS, OTHER_BYTES, OTHER_KEYS, HINDRANCES),
-    )
-    for name, lie in group.items()
-}
+LIES = named(
+    "web",
+    FAILURES_INSIDE,
+    NOTHING_DONE,
+    LENGTHS,
+    CUT_READS,
+    LOST_ANSWERS,
+    REPLACING,
+    DIGESTS,
+    OTHER_BYTES,
+    OTHER_KEYS,
+    HINDRANCES,
+)

@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
-from gridhaul.targets.targets_file import load_targets
 from gridhaul.transfer.errors import (
     ObjectExists,
     OutcomeUnknown,
@@ -20,10 +19,10 @@ from gridhaul.transfer.ports.targets import Probed
 from gridhaul.transfer.states import DELIVERY_MOVES, Action, DeliveryState
 from tasks.delivering.known_targets import KnownTargets
 from tests.contracts.lies import DELIVERED, NAME, THEIR_DATA, THEIRS, Hindrance
-from tests.contracts.lying_places import EVIDENCE, LyingPlace, LyingPlaces, toml
 from tests.contracts.memory_seen_targets import MemorySeenTargets
 from tests.contracts.ports import eventually
-from tests.targets.deliveries import SCRATCH, may_write
+from tests.targets.outside import Bucket
+from tests.targets.place import TARGET, Place
 from tests.tasks.delivery_bench import Bench
 
 ATTEMPTS = 4
@@ -42,7 +41,7 @@ class Journey:
     """One delivery to a place where somebody else has an object, and an upload that is not ended."""
 
     bench: Bench
-    place: LyingPlace
+    place: Place
     met: Hindrance
     their_uploads: list[str]
 
@@ -52,7 +51,7 @@ class Journey:
         Another attempt follows exactly if it can cure the error.
         """
         policy = IfExists.OVERWRITE if self.met.replaces else IfExists.FAIL
-        delivery = await self.bench.open(self.met.data, "there", if_exists=policy)
+        delivery = await self.bench.open(self.met.data, TARGET, if_exists=policy)
         for _ in range(self.met.attempts):
             delivery = await self._attempt(delivery)
         if self.met.ends == DELIVERED:
@@ -77,17 +76,16 @@ class Journey:
     async def _attempt(self, delivery: Delivery) -> Delivery:
         """Make one attempt. After each, what has the name is right or was there before, and theirs is untouched."""
         delivery = await self.bench.attempt(delivery)
-        objects = self.place.behind.objects()
         before = THEIR_DATA if self.met.replaces else None
         allowed = [self.met.data] if delivery.state is DeliveryState.DELIVERED else [self.met.data, before]
-        assert objects.get(NAME) in allowed
-        assert objects[THEIRS] == THEIR_DATA
+        assert self.place.outside.read(NAME) in allowed
+        assert self.place.outside.read(THEIRS) == THEIR_DATA
         return delivery
 
     def _require_receipt(self, delivery: Delivery) -> None:
         """Require no better evidence than reading back, unless the server tells digests that it was seen to compare."""
         assert delivery.receipt is not None, delivery.error
-        usual = {Evidence.READ_BACK, EVIDENCE.get(self.place.kind)}
+        usual = {Evidence.READ_BACK, self.place.traits.evidence, self.place.traits.proof}
         assert delivery.receipt.evidence in ({self.met.evidence} if self.met.evidence else usual)
 
     async def _require_one_object(self, delivery: Delivery) -> None:
@@ -100,44 +98,35 @@ class Journey:
 
         if delivery.leftovers or delivery.stage is not None:
             await eventually(is_clean)
-        assert sorted(self.place.behind.objects()) == [NAME, THEIRS]
+        assert self.place.outside.names() == {NAME, THEIRS}
         left = [NAME] if self.met.leaves_upload else []
-        assert sorted(self.place.behind.uploads()) == [*left, *self.their_uploads]
+        assert _uploads(self.place) == [*left, *self.their_uploads]
 
 
-def journey(bench: Bench, place: LyingPlace, met: Hindrance) -> Journey:
+def journey(bench: Bench, place: Place, met: Hindrance) -> Journey:
     """Return the journey to the place, where the objects of somebody else are from now on."""
-    place.behind.put(THEIRS, THEIR_DATA)
-    place.behind.begin_upload(THEIRS)
+    outside = place.outside
+    outside.write(THEIRS, THEIR_DATA)
+    if isinstance(outside, Bucket):
+        outside.begin_upload(THEIRS)
     if met.replaces:
-        place.behind.put(NAME, THEIR_DATA)
-    return Journey(bench=bench, place=place, met=met, their_uploads=place.behind.uploads())
+        outside.write(NAME, THEIR_DATA)
+    return Journey(bench=bench, place=place, met=met, their_uploads=_uploads(place))
+
+
+def _uploads(place: Place) -> list[str]:
+    """Return the names of the uploads that are not ended. Only S3 has uploads."""
+    return place.outside.uploads() if isinstance(place.outside, Bucket) else []
 
 
 @asynccontextmanager
-async def configured(bench: Bench, places: LyingPlaces, place: LyingPlace, *, probed: bool) -> AsyncIterator[None]:
-    """Let the bench deliver to the place as the target `there`, as a new process does.
-
-    If it is `probed`, what the first probe of its kind saw is known.
-    """
-    file = bench.disk.parent / "there.toml"
-    file.write_text("[targets.there]\n" + "".join(f"{key} = {toml(value)}\n" for key, value in place.section.items()))
-    targets, seen = load_targets(file), MemorySeenTargets()
-    target = targets.get("there")
-    try:
+async def configured(bench: Bench, place: Place, *, probed: bool) -> AsyncIterator[None]:
+    """Let the bench deliver to the place, as a new process does. If it is `probed`, its server's facts are known."""
+    seen = MemorySeenTargets()
+    async with place.targets() as targets:
+        target = targets.get(TARGET)
         if probed and isinstance(target, Probed):
-            await _note_facts(places, place, target, seen)
+            facts, abilities = await place.rely(target), target.abilities
+            await seen.note(target.fingerprint, target.name, facts, abilities=abilities, last_seconds=DAY_SECONDS)
         bench.runtime = replace(bench.runtime, targets=KnownTargets(targets, seen))
         yield
-    finally:
-        await targets.close()
-
-
-async def _note_facts(places: LyingPlaces, place: LyingPlace, target: Probed, seen: MemorySeenTargets) -> None:
-    if place.kind not in places.facts:
-        places.facts[place.kind] = await target.probe(SCRATCH, may_write)
-    facts = dict(places.facts[place.kind])
-    if "destination" in facts:  # the probe ran in another folder
-        facts["destination"] = place.section["url"]
-    assert target.rely_on(facts)
-    await seen.note(target.fingerprint, target.name, facts, abilities=target.abilities, last_seconds=DAY_SECONDS)

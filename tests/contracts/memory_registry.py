@@ -17,6 +17,7 @@ from gridhaul.transfer.findings import SkipReason
 from gridhaul.transfer.known_targets import TargetRecord
 from gridhaul.transfer.listing import Selection
 from gridhaul.transfer.model import (
+    ATTEMPTS_KEPT,
     EVENTS_KEPT,
     FIRST_EVENTS_KEPT,
     FORMER_RECEIPTS_KEPT,
@@ -427,6 +428,10 @@ class MemoryDeliveries(MemoryRecords[Delivery, DeliveryState]):
         self._change(row, {"final_name": final_name})
         self._hold(row)
         return True
+
+    async def note_upload(self, lease: Lease, **changes: object) -> None:
+        begun = (*self._leased(lease).record.uploads_begun, wall_clock())[-ATTEMPTS_KEPT:]
+        await self.renew(lease, **changes, uploads_begun=begun)
 
     async def claim_plain(self, delivery_ids: Collection[RecordId], *, holder: str) -> Sequence[Delivery]:
         there = [self.rows[delivery_id].record for delivery_id in delivery_ids if delivery_id in self.rows]

@@ -9,6 +9,7 @@ import pytest
 from gridhaul.transfer.errors import LeaseLost, OptionsConflict
 from gridhaul.transfer.listing import Selection
 from gridhaul.transfer.model import (
+    ATTEMPTS_KEPT,
     CheckedObject,
     Delivery,
     Destination,
@@ -434,6 +435,22 @@ async def test_page_of_deliveries_shows_only_the_state_asked_for(ports: Ports) -
     assert [delivery.id for delivery in streaming] == [taken.id]
     waiting = await ports.deliveries.page(Selection(states=[DeliveryState.QUEUED]), limit=1, after=None)
     assert len(await ports.deliveries.page(Selection(states=[DeliveryState.QUEUED]), limit=9, after=waiting[0])) == 1
+
+
+async def test_times_of_begun_uploads_are_kept_when_the_delivery_is_queued_again(ports: Ports) -> None:
+    taken = noted = await _claimed(ports, new_delivery(destination()))
+    assert taken.uploads_begun == ()
+    for number in range(ATTEMPTS_KEPT + 2):
+        await ports.deliveries.note_upload(taken.lease, sent_bytes=number)
+        noted = await ports.deliveries.get(taken.id) or taken
+        assert (noted.sent_bytes, len(noted.uploads_begun)) == (number, min(number + 1, ATTEMPTS_KEPT))
+        assert taken.updated_at <= noted.uploads_begun[-1] <= noted.updated_at
+        assert noted.uploads_begun == tuple(sorted(noted.uploads_begun))
+    await ports.deliveries.finish(taken.lease, DeliveryState.FAILED)
+    again, _ = await ports.deliveries.open(new_delivery(destination()))
+    assert again.uploads_begun == noted.uploads_begun
+    with pytest.raises(LeaseLost):
+        await ports.deliveries.note_upload(taken.lease)
 
 
 async def test_objects_at_the_target_come_back_as_they_were_written(ports: Ports) -> None:

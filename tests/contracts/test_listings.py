@@ -1,7 +1,7 @@
 """The suite of `Listing` and `LooksTogether`, for every kind of target and every server. All servers are real."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +16,7 @@ from gridhaul.transfer.ports.targets import Listing, LooksTogether
 from tests.contracts.ports import eventually
 from tests.targets.deliveries import PART, deliver, written
 from tests.targets.place import Place
-from tests.targets.servers import DIRECTORY, SERVERS, STAGED, WEBDAV, Places, places
+from tests.targets.servers import DIRECTORY, SERVERS, STAGED, WEBDAV, Places, at
 
 ODD = "größe#%41&.bin"
 FOLDERS = ("", "2026/a b", "größe%41")
@@ -37,22 +37,11 @@ class Peer:
         return [name async for name in self.target.names(folder) if name != MARKER]
 
 
-@pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Places]:
-    with places(tmp_path_factory.mktemp("places")) as found:
-        yield found
-
-
 @pytest.fixture(params=SERVERS)
 async def peer(request: pytest.FixtureRequest, running: Places) -> AsyncIterator[Peer]:
     place = running[request.param].inner()
     async with place.target() as target:
         yield Peer(place=place, target=target)
-
-
-def at(servers: Any) -> pytest.MarkDecorator:
-    """Let a test run only at these servers."""
-    return pytest.mark.parametrize("peer", servers, indirect=True)
 
 
 listing = at([name for name, server in STAGED.items() if server.traits.lists])

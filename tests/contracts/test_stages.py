@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
@@ -18,7 +18,7 @@ from tests.targets.deliveries import PART as TEMPORARY
 from tests.targets.deliveries import StagingTarget, continued, deliver, holding, new_stage, read, stage_of, written
 from tests.targets.outside import Outside
 from tests.targets.place import Place
-from tests.targets.servers import S3, STAGED, Places, places
+from tests.targets.servers import S3, STAGED, Places
 
 PART = 16 * MIB
 DATA = os.urandom(2 * PART + 5 * MIB + 3)
@@ -59,12 +59,6 @@ class Peer:
 
 class BlocksBroke(Exception):
     """An error that no target knows."""
-
-
-@pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Places]:
-    with places(tmp_path_factory.mktemp("places")) as found:
-        yield found
 
 
 @pytest.fixture(params=STAGED)

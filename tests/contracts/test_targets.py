@@ -4,7 +4,7 @@ import asyncio
 import os
 import time
 import unicodedata
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from tests.targets.deliveries import SCRATCH, deliver, holding, look, may_write,
 from tests.targets.outside import Folder
 from tests.targets.place import Place
 from tests.targets.places import WRONG
-from tests.targets.servers import DIRECTORY, HTTP, S3, SERVERS, SFTP, STAGED, WEBDAV, Places, places
+from tests.targets.servers import DIRECTORY, HTTP, S3, SERVERS, SFTP, STAGED, WEBDAV, Places, at
 
 SEVERAL_MIB = os.urandom(5 * MIB + 3)
 NAMES = [
@@ -60,22 +60,11 @@ class BlocksBroke(Exception):
     """An error that no target knows."""
 
 
-@pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Places]:
-    with places(tmp_path_factory.mktemp("places")) as found:
-        yield found
-
-
 @pytest.fixture(params=SERVERS)
 async def peer(request: pytest.FixtureRequest, running: Places) -> AsyncIterator[Peer]:
     place = running[request.param].inner()
     async with place.target() as target:
         yield Peer(place=place, target=target)
-
-
-def at(servers: Any) -> pytest.MarkDecorator:
-    """Let a test run only at these servers."""
-    return pytest.mark.parametrize("peer", servers, indirect=True)
 
 
 guarded = at([name for name, server in SERVERS.items() if server.traits.checks_credentials])

@@ -86,17 +86,17 @@ class LyingSftp:
 @asynccontextmanager
 async def lying_sftp(directory: Path, keys: Keys) -> AsyncIterator[LyingSftp]:
     """Yield a server that runs in the event loop of the test. The user of the keys may log in and run `sha256sum`."""
-    server = SshServer(user="u", host_key=keys.line(keys.host))
-    liar = LyingSftp(server=server, directory=directory)
     acceptor = await asyncssh.listen(
         HOST,
-        server.port,
+        0,
         config=None,
         server_host_keys=[str(keys.host)],
         authorized_client_keys=str(keys.user.with_suffix(".pub")),
         sftp_factory=lambda channel: _Server(channel, liar),
         process_factory=lambda process: _run(process, liar),
     )
+    server = SshServer(user="u", host_key=keys.line(keys.host), port=acceptor.get_port())
+    liar: LyingSftp = LyingSftp(server=server, directory=directory)
     async with acceptor:
         yield liar
 

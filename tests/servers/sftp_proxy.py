@@ -9,19 +9,18 @@ exchanges without a body. Statuses are those of SFTP: 0 is a success. What stand
 """
 
 import asyncio
-import itertools
 import shlex
 import sys
 import tempfile
-import threading
-from collections.abc import AsyncGenerator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from tests.servers import sftp_pipe
 from tests.servers.disturbances import Reset
-from tests.servers.proxy import Interceptor
+from tests.servers.interceptor import Connected, Interceptor
 from tests.servers.sftp_session import Session
 from tests.servers.sshd import SFTP_SERVER
 
@@ -46,48 +45,14 @@ class SftpProxy(Interceptor):
 @contextmanager
 def sftp_proxying(directory: Path) -> Iterator[SftpProxy]:
     """Yield a proxy that listens from a thread. Sessions begin in the directory, and end at the end."""
-    ready = threading.Event()
-    end: list[Callable[[], object]] = []
     with tempfile.TemporaryDirectory(prefix="sftp-") as folder:
         proxy = SftpProxy(directory=directory, socket=Path(folder) / "socket")
 
-        async def serve() -> None:
-            stop = asyncio.Event()
-            loop = proxy._loop = asyncio.get_running_loop()
-            end.append(lambda: loop.call_soon_threadsafe(stop.set))
-            async with _listening(proxy):
-                ready.set()
-                await stop.wait()
+        async def listen(connected: Connected) -> asyncio.Server:
+            return await asyncio.start_unix_server(connected, proxy.socket, limit=BUFFER_BYTES)
 
-        thread = threading.Thread(target=lambda: asyncio.run(serve()), daemon=True)
-        thread.start()
-        if not ready.wait(10):
-            raise TimeoutError("the proxy does not start")
-        try:
+        with proxy.accepting(listen, partial(_serve, proxy)):
             yield proxy
-        finally:
-            end[0]()
-            thread.join()
-
-
-@asynccontextmanager
-async def _listening(proxy: SftpProxy) -> AsyncGenerator[None]:
-    numbers = itertools.count(1)
-
-    def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.create_task(_serve(proxy, reader, writer, next(numbers)))
-        proxy._connections.add(task)
-        task.add_done_callback(proxy._connections.discard)
-
-    server = await asyncio.start_unix_server(connected, proxy.socket, limit=BUFFER_BYTES)
-    try:
-        yield
-    finally:
-        server.close()
-        tasks = list(proxy._connections)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _serve(proxy: SftpProxy, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, number: int) -> None:

@@ -1,31 +1,21 @@
 """The proxy's disturbances that answer something else than upstream, or in its place."""
 
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import httpx2
 import pytest
 
 from tests.servers.disturbances import Answer, Asked, Change, Instead
-from tests.servers.http_store import HttpStore, http_store
-from tests.servers.proxy import NOTHING_BESIDE, Proxy, proxying
+from tests.servers.http_store import HttpStore
+from tests.servers.proxy import NOTHING_BESIDE, Proxy
 
 SCRATCH = ".gridhaul-0123456789abcdef01234567-1~a"
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[HttpStore]:
-    (tmp_path / "x").write_bytes(b"data")
-    with http_store(tmp_path) as found:
-        yield found
-
-
-@pytest.fixture
-def proxy(store: HttpStore) -> Iterator[Proxy]:
-    host, port = store.url.removeprefix("http://").split(":")
-    with proxying(host, int(port)) as found:
-        yield found
+def store(store: HttpStore) -> HttpStore:
+    (store.directory / "x").write_bytes(b"data")
+    return store
 
 
 def told_length(by_bytes: int) -> Change:

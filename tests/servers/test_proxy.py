@@ -4,7 +4,6 @@ import asyncio
 import hashlib
 import math
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx2
@@ -15,26 +14,13 @@ from gridhaul.targets.http_session import HttpSession
 from gridhaul.targets.webdav.target import WebDavTarget
 from tests.contracts.ports import eventually
 from tests.servers.disturbances import Answer, Cut, Flip, Hold, LoseAnswer, Side, Stall
-from tests.servers.http_store import HttpStore, http_store
+from tests.servers.http_store import HttpStore
 from tests.servers.proxy import Proxy, proxying
 from tests.servers.webdav import rclone_webdav
 from tests.targets.deliveries import written
 
 DATA = os.urandom(3_000_000)
 AT = 1_234_567
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[HttpStore]:
-    with http_store(tmp_path) as found:
-        yield found
-
-
-@pytest.fixture
-def proxy(store: HttpStore) -> Iterator[Proxy]:
-    host, port = store.url.removeprefix("http://").split(":")
-    with proxying(host, int(port)) as found:
-        yield found
 
 
 def put(proxy: Proxy, data: bytes = DATA) -> httpx2.Response:

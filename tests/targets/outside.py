@@ -72,10 +72,21 @@ class Bucket:
 
     def names(self) -> set[str]:
         """Return the names on the first page of the listing, which has room for 1,000."""
-        query = f"list-type=2&prefix={quote(self.prefix, safe='')}"
+        return {*self._listed("list-type=2", "Contents")}
+
+    def begin_upload(self, name: str) -> None:
+        """Begin a multipart upload that nobody ends."""
+        self.server.request("POST", f"{self._path(name)}?uploads=").raise_for_status()
+
+    def uploads(self) -> list[str]:
+        """Return the names of the multipart uploads that nobody has ended, in their order."""
+        return sorted(self._listed("uploads=", "Upload"))
+
+    def _listed(self, listing: str, element: str) -> list[str]:
+        query = f"{listing}&prefix={quote(self.prefix, safe='')}"
         page = self.server.request("GET", f"{self.server.bucket}?{query}").raise_for_status()
-        keys = (found.text or "" for found in ET.fromstring(page.content).iterfind("{*}Contents/{*}Key"))  # noqa: S314
-        return {key.removeprefix(self.prefix) for key in keys}
+        keys = (found.text or "" for found in ET.fromstring(page.content).iterfind(f"{{*}}{element}/{{*}}Key"))  # noqa: S314
+        return [key.removeprefix(self.prefix) for key in keys]
 
     def _path(self, name: str) -> str:
         return f"{self.server.bucket}/{quote(self.prefix + name, safe='/~')}"

@@ -74,7 +74,7 @@ class Place(ABC):
         """Settings of a target whose server does not run, or whose folder is not there."""
 
     def elsewhere(self, url: str) -> dict[str, Any]:
-        """Return settings of a target whose HTTP server has this address."""
+        """Return settings of a target for the same folder of an HTTP server that has this address."""
         raise NotImplementedError
 
     @property
@@ -118,12 +118,17 @@ class Place(ABC):
                 await self.rely(target, **more)
             yield target
 
-    async def rely(self, target: Probed, **more: Any) -> None:
-        """Let the target rely on what the first probe saw of the server, which takes about a hundred requests."""
+    async def rely(self, target: Probed, **more: Any) -> Mapping[str, Any]:
+        """Let the target rely on the facts that the first probe saw of the server, and return them.
+
+        The first probe takes about a hundred requests.
+        """
         if not self.facts:
             async with self.unprobed() as first:
                 self.facts.update(await first.probe(SCRATCH, may_write))
-        assert target.rely_on(self.facts_at({**self.settings(), **self.more, **more}))
+        facts = self.facts_at({**self.settings(), **self.more, **more})
+        assert target.rely_on(facts)
+        return facts
 
     def facts_at(self, settings: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return the facts as a probe sees them of a target with the settings: some tell the place's own address."""

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
+from urllib.parse import urlsplit
 
 from gridhaul.embedded.network import HOST, free_ports
 from tests.servers.rclone_s3 import S3Server
@@ -65,7 +66,7 @@ class WebPlace(Place):
         return self.elsewhere(f"http://{HOST}:{free_ports(1)[0]}")
 
     def elsewhere(self, url: str) -> dict[str, Any]:
-        return {"url": url}
+        return {"url": f"{url}{urlsplit(self.url).path}"}
 
     @property
     def wrong(self) -> dict[str, Any]:
@@ -129,6 +130,10 @@ class S3Place(Place):
             "access_key_id": _secret(self.folder, access_key_id),
             "secret_access_key": _secret(self.folder, secret_access_key),
         }
+
+    @property
+    def url(self) -> str:
+        return self.server.url
 
     @property
     def outside(self) -> Bucket:

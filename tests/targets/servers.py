@@ -1,11 +1,13 @@
 """The servers that the suites of targets run against: how each of them starts, and what it does."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
+
+import pytest
 
 from gridhaul.transfer.errors import TargetUnavailable
 from gridhaul.transfer.model import Evidence
@@ -48,7 +50,9 @@ def _directory(top: Path) -> Iterator[Place]:
     yield DirectoryPlace(directory=top, unused=_folders(top))
 
 
-def _web(serve: Callable[..., AbstractContextManager[WebServer]], of: str = "webdav", **more: Any) -> Start:
+def web(serve: Callable[..., AbstractContextManager[WebServer]], of: str = "webdav", **more: Any) -> Start:
+    """Return the start of a server of WebDAV, or of plain PUT; `more` are further settings of its targets."""
+
     @contextmanager
     def start(top: Path) -> Iterator[Place]:
         directory, password = top / "files", top / "password"
@@ -60,24 +64,37 @@ def _web(serve: Callable[..., AbstractContextManager[WebServer]], of: str = "web
     return start
 
 
-def _sftp(serve: Callable[[Path, Keys], AbstractContextManager[SshServer]]) -> Start:
+def sftp(serve: Callable[[Path, Keys], AbstractContextManager[SshServer]], **more: Any) -> Start:
+    """Return the start of an SFTP server; `more` are further settings of its targets."""
+
     @contextmanager
     def start(top: Path) -> Iterator[Place]:
-        keys = make_keys(top)
-        with in_memory() as memory:  # so that flushing takes no time
-            directory = memory / "files"
-            unused = _folders(directory)
-            with serve(directory, keys) as server:
-                yield SftpPlace(server=server, keys=keys, directory=directory, unused=unused)
+        keys, directory = make_keys(top), top / "files"
+        unused = _folders(directory)
+        with serve(directory, keys) as server:
+            yield SftpPlace(server=server, keys=keys, directory=directory, unused=unused, more=more)
 
     return start
 
 
-def _s3(serve: Callable[[Path], AbstractContextManager[S3Server]]) -> Start:
+def flushing_nothing(start: Start) -> Start:
+    """Return the same start in a folder of a memory disk, where flushing takes no time."""
+
+    @contextmanager
+    def start_there(_: Path) -> Iterator[Place]:
+        with in_memory() as memory, start(memory) as place:
+            yield place
+
+    return start_there
+
+
+def s3(serve: Callable[[Path], AbstractContextManager[S3Server]], **more: Any) -> Start:
+    """Return the start of an S3 server; `more` are further settings of its targets."""
+
     @contextmanager
     def start(top: Path) -> Iterator[Place]:
         with serve(top) as server:
-            yield S3Place(server=server, folder=top)
+            yield S3Place(server=server, folder=top, more=more)
 
     return start
 
@@ -90,7 +107,7 @@ def _folders(directory: Path) -> list[str]:
 
 
 @contextmanager
-def _digesting_store(directory: Path, **credentials: str) -> Iterator[HttpStore]:
+def digesting_store(directory: Path, **credentials: str) -> Iterator[HttpStore]:
     with http_store(directory, **credentials) as store:
         store.repr_digest = True
         yield store
@@ -103,38 +120,36 @@ _S3 = Traits(tells_room=False)
 
 DIRECTORY = {"directory": Server(start=_directory, traits=Traits(checks_credentials=False))}
 WEBDAV = {
-    "rclone": Server(start=_web(rclone_webdav), traits=_RCLONE),
+    "rclone": Server(start=web(rclone_webdav), traits=_RCLONE),
     "rclone-etag": Server(
-        start=_web(partial(rclone_webdav, etag_hash=True), etag_digest="sha-256"),
+        start=web(partial(rclone_webdav, etag_hash=True), etag_digest="sha-256"),
         traits=replace(_RCLONE, evidence=Evidence.REMOTE_DIGEST),
     ),
-    "nginx": Server(start=_web(nginx_webdav), traits=replace(_WEBDAV, lists=False)),
-    "nginx-ext": Server(start=_web(nginx_webdav_ext), traits=replace(_WEBDAV, lists_hidden=False)),
-    "apache": Server(start=_web(apache_webdav), traits=_WEBDAV),
-    "lighttpd": Server(start=_web(lighttpd_webdav), traits=_WEBDAV),
+    "nginx": Server(start=web(nginx_webdav), traits=replace(_WEBDAV, lists=False)),
+    "nginx-ext": Server(start=web(nginx_webdav_ext), traits=replace(_WEBDAV, lists_hidden=False)),
+    "apache": Server(start=web(apache_webdav), traits=_WEBDAV),
+    "lighttpd": Server(start=web(lighttpd_webdav), traits=_WEBDAV),
     "wsgidav": Server(
-        start=_web(wsgidav_webdav), traits=replace(_WEBDAV, lost=frozenset({"the character '?'", "the character ';'"}))
+        start=web(wsgidav_webdav), traits=replace(_WEBDAV, lost=frozenset({"the character '?'", "the character ';'"}))
     ),
 }
 HTTP = {
-    "http": Server(start=_web(http_store, "http"), traits=_HTTP),
+    "http": Server(start=web(http_store, "http"), traits=_HTTP),
     "http-digest": Server(
-        start=_web(_digesting_store, "http", repr_digest=True), traits=replace(_HTTP, evidence=Evidence.REMOTE_DIGEST)
+        start=web(digesting_store, "http", repr_digest=True), traits=replace(_HTTP, evidence=Evidence.REMOTE_DIGEST)
     ),
 }
 SFTP = {
-    "sshd": Server(start=_sftp(sshd), traits=Traits()),
+    "sshd": Server(start=flushing_nothing(sftp(sshd)), traits=Traits()),
     "rclone sftp": Server(
-        start=_sftp(rclone_sftp), traits=Traits(one_wins=False, tells_forms_apart=False)
+        start=flushing_nothing(sftp(rclone_sftp)), traits=Traits(one_wins=False, tells_forms_apart=False)
     ),  # its rename replaces
 }
 S3 = {
-    "seaweedfs": Server(
-        start=_s3(seaweedfs), traits=replace(_S3, proof=Evidence.PART_DIGESTS, takes_below_object=True)
-    ),
-    "rclone s3": Server(start=_s3(rclone_s3), traits=replace(_S3, one_wins=False, tells_forms_apart=False)),
+    "seaweedfs": Server(start=s3(seaweedfs), traits=replace(_S3, proof=Evidence.PART_DIGESTS, takes_below_object=True)),
+    "rclone s3": Server(start=s3(rclone_s3), traits=replace(_S3, one_wins=False, tells_forms_apart=False)),
     "moto": Server(
-        start=_s3(moto_s3),
+        start=s3(moto_s3),
         traits=replace(
             _S3,
             takes_below_object=True,
@@ -151,8 +166,9 @@ SERVERS = STAGED | HTTP
 class Places:
     """The places by their servers, which start when they are first asked for."""
 
-    def __init__(self, top: Path, running: ExitStack) -> None:
+    def __init__(self, top: Path, running: ExitStack, servers: Mapping[str, Server] = SERVERS) -> None:
         self._top = top
+        self._servers = servers
         self._running = running
         self._places: dict[str, Place] = {}
 
@@ -161,13 +177,18 @@ class Places:
         if server not in self._places:
             top = self._top / server.replace(" ", "-")
             top.mkdir()
-            place = self._running.enter_context(SERVERS[server].start(top))
-            self._places[server] = replace(place, kind=server, traits=SERVERS[server].traits)
+            place = self._running.enter_context(self._servers[server].start(top))
+            self._places[server] = replace(place, kind=server, traits=self._servers[server].traits)
         return self._places[server]
 
 
 @contextmanager
-def places(top: Path) -> Iterator[Places]:
+def places(top: Path, servers: Mapping[str, Server] = SERVERS) -> Iterator[Places]:
     """Yield the places. Their servers end at exit."""
     with ExitStack() as running:
-        yield Places(top, running)
+        yield Places(top, running, servers)
+
+
+def at(servers: Iterable[str]) -> pytest.MarkDecorator:
+    """Let a test run only with the `peer` at each of these servers."""
+    return pytest.mark.parametrize("peer", [*servers], indirect=True)

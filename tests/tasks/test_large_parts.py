@@ -18,7 +18,7 @@ from tasks.delivering.sending import _ContentBlocks
 from tests.contracts.altered_chunks import AlteredChunks
 from tests.contracts.bytes_to_store import MIB, sealed, some_bytes
 from tests.contracts.memory_contents import MemoryIntake
-from tests.servers.disturbances import Answer
+from tests.servers.disturbances import Answer, LoseAnswer
 from tests.servers.proxy import Proxy, proxying
 from tests.servers.rclone_s3 import S3Server
 from tests.servers.seaweedfs import seaweedfs
@@ -86,6 +86,18 @@ async def test_next_attempt_goes_on_at_a_part(proxy: Proxy, bench: Bench, server
     assert server.request("GET", f"{server.bucket}/{tmp_path.name}/{NAME}").content == DATA
 
 
+async def test_time_of_each_begun_upload_is_noted_also_if_the_answer_is_lost(proxy: Proxy, bench: Bench) -> None:
+    proxy.plan(LoseAnswer(), method="POST", part_of_target="uploads=")
+    delivery = await bench.deliver(DATA, TARGET)
+    assert (code_of(delivery), len(delivery.uploads_begun)) == ("target_unavailable", 1)
+    proxy.plan(Answer(status=500), method="PUT", part_of_target="partNumber=2&")
+    begun_again = (await bench.attempt(delivery)).uploads_begun
+    assert begun_again[:1] == delivery.uploads_begun
+    assert len(begun_again) == 2
+    delivered = await bench.attempt(delivery)  # it goes on with the second upload
+    assert (delivered.state, delivered.uploads_begun) == (DeliveryState.DELIVERED, begun_again)
+
+
 async def test_chunk_that_is_damaged_at_the_second_reading_never_leaves(proxy: Proxy, bench: Bench) -> None:
     class DamagedLater(Damaged):
         def read_range(self, content: Content, *, start: int, stop: int) -> Chunks:
@@ -98,6 +110,34 @@ async def test_chunk_that_is_damaged_at_the_second_reading_never_leaves(proxy: P
     bench.contents.__class__ = DamagedLater
     delivery = await bench.deliver(DATA, TARGET)
     assert (delivery.state, code_of(delivery)) == (DeliveryState.FAILED, "chunk_corrupt")
+    assert not _is_reading()
+
+
+async def test_reading_that_is_given_up_is_waited_for_only_at_the_end(bench: Bench) -> None:
+    """The event loop gives it up, after a failed try of a part, and must not wait for the thread that reads."""
+    closed = list[Chunks]()
+
+    class NotesClosing(AlteredChunks):
+        def close(self) -> None:
+            closed.append(self)
+            super().close()
+
+    class Contents(Damaged):
+        def read_range(self, content: Content, *, start: int, stop: int) -> Chunks:
+            return NotesClosing(super().read_range(content, start=start, stop=stop), iter)
+
+    bench.contents.__class__ = Contents
+    data = some_bytes(3 * MIB + 5)
+    content = await sealed(bench.contents, MemoryIntake(bench.contents, inline_limit_chunks=15), data)
+    blocks = _ContentBlocks(bench.contents, content, 0)
+    assert b"".join(blocks.again(0, 2 * MIB)) == data[: 2 * MIB]
+    assert len(closed) == 1
+    given_up = blocks.again(0, 2 * MIB)
+    next(given_up)
+    del given_up
+    assert len(closed) == 1
+    blocks.close()
+    assert len(closed) == 2
     assert not _is_reading()
 
 

@@ -1,18 +1,20 @@
-"""The unfinished uploads at targets that deliveries have begun, and that no record names."""
+"""The unfinished uploads at targets that deliveries have begun, and the records that name them."""
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 from pymongo import ASCENDING
 
 from gridhaul.storage.connect import Database, Document, maps_database_errors, server_time
+from gridhaul.storage.lease import LONGEST_REQUEST_SECONDS
 from gridhaul.storage.majority_reads import catch_up
 from gridhaul.transfer.model import RecordId
-from gridhaul.transfer.ports.checking import OrphanedUpload
+from gridhaul.transfer.ports.checking import BegunUpload
 from gridhaul.transfer.ports.targets import UnfinishedUpload
-from gridhaul.transfer.states import OVER
 
-WHOLE_SECONDS = timedelta(seconds=2)  # both times that give an upload's age may be cut to whole seconds
+CLOCKS_DIFFER = timedelta(seconds=10)  # an upload's age has whole seconds, and the target took time to tell it
+LATEST_AFTER = timedelta(seconds=LONGEST_REQUEST_SECONDS) + CLOCKS_DIFFER  # a lost worker's request may be late
 
 
 @maps_database_errors
@@ -22,7 +24,7 @@ class MongoBegunUploads:
     def __init__(self, database: Database, *, sweep_seconds: float) -> None:
         self._database = database
         self._deliveries = database["deliveries"]
-        self._sweep = timedelta(seconds=sweep_seconds)
+        self._sweep_seconds = sweep_seconds
 
     async def next_target(self, *, after: str) -> str | None:
         """Find the name by a look into the index, without a read of all deliveries."""
@@ -30,46 +32,49 @@ class MongoBegunUploads:
         found = await self._deliveries.find_one(beyond, {"target": 1}, sort=[("target", ASCENDING)])
         return None if found is None else str(found["target"])
 
-    async def orphaned(self, target: str, uploads: Sequence[UnfinishedUpload]) -> Sequence[OrphanedUpload]:
-        now = await server_time(self._database)
-        await catch_up(self._deliveries)  # a new primary may not show yet that a record names an upload
-        named = await self._named(uploads)
-        orphaned = []
-        for upload in uploads:
-            age = None if upload.age_seconds is None else timedelta(seconds=upload.age_seconds)
-            if age is None or age < self._sweep or upload.upload_id in named:
-                continue
-            writer = await self._writer(target, upload.name, begun_at=now - age)
-            if writer is not None and not await self._is_about_to_be_named(target, upload.name):
+    async def now(self) -> datetime:
+        return await server_time(self._database)
+
+    async def begun(
+        self, target: str, uploads: Sequence[UnfinishedUpload], *, asked_at: datetime
+    ) -> Sequence[BegunUpload]:
+        ages = [(upload, upload.age_seconds) for upload in uploads if upload.age_seconds is not None]
+        old = [(upload, asked_at - timedelta(seconds=age)) for upload, age in ages if age >= self._sweep_seconds]
+        writers = await self._writers(target, old)
+        found = []
+        for upload, begun_at in old:
+            writer = next((one for one in writers[upload.name] if _has_begun(one, begun_at)), None)
+            if writer is not None:
                 ids = {"delivery_id": RecordId(str(writer["_id"])), "file_id": RecordId(str(writer["file_id"]))}
-                orphaned.append(OrphanedUpload(upload=upload, **ids))
-        return orphaned
+                found.append(BegunUpload(upload=upload, **ids))
+        return found
 
-    async def _named(self, uploads: Sequence[UnfinishedUpload]) -> set[str]:
-        """Return the ids of the uploads that stages of deliveries name, to whatever target: two may be one bucket."""
-        ids = [upload.upload_id for upload in uploads]
-        stages = self._deliveries.find({"stage.upload_id": {"$in": ids}}, {"stage.upload_id": 1})
-        return {document["stage"]["upload_id"] async for document in stages}
-
-    async def _writer(self, target: str, name: str, *, begun_at: datetime) -> Document | None:
-        """Return the ids of a delivery that was not over when the upload was begun, and wrote to its name.
-
-        A lost worker's request may begin the upload a little later.
-        """
-        earliest_end = begun_at - self._sweep - WHOLE_SECONDS
-        lived_long_enough = [{"state": {"$nin": sorted(OVER)}}, {"ended_at": {"$gte": earliest_end}}]
-        return await self._deliveries.find_one(
-            {
-                "target": target,
-                "final_name": name,
-                "created_at": {"$lte": begun_at + WHOLE_SECONDS},
-                "$or": lived_long_enough,
-            },
-            {"file_id": 1},
+    async def may_be_named(self, upload: UnfinishedUpload) -> bool:
+        """Look for workers before ids: an id that a worker notes between the two looks is seen by the second."""
+        await catch_up(self._deliveries)  # a new primary may not show yet that a record names the upload
+        about_to_be = {"stage.upload_id": {"$exists": True, "$eq": None}, "lease_until": {"$exists": True}}
+        return await self._is_there({**about_to_be, "final_name": upload.name}) or await self._is_there(
+            {"stage.upload_id": upload.upload_id}
         )
 
-    async def _is_about_to_be_named(self, target: str, name: str) -> bool:
-        """Return whether a worker may have begun an upload under the name, and not have noted its id yet."""
-        beginning = {"lease_until": {"$exists": True}, "stage.upload_id": None}
-        wanted = {"target": target, "final_name": name, **beginning}
+    async def _writers(
+        self, target: str, begun: Sequence[tuple[UnfinishedUpload, datetime]]
+    ) -> Mapping[str, Sequence[Document]]:
+        """Return the deliveries that may have begun some of the uploads, by their final names."""
+        writers = defaultdict[str, list[Document]](list)
+        if begun:
+            names, times = {upload.name for upload, _ in begun}, [begun_at for _, begun_at in begun]
+            within = {"$gte": min(times) - LATEST_AFTER, "$lte": max(times) + CLOCKS_DIFFER}
+            wanted = {"target": target, "final_name": {"$in": sorted(names)}, "uploads_begun": {"$elemMatch": within}}
+            fields = {"final_name": 1, "file_id": 1, "uploads_begun": 1}
+            async for delivery in self._deliveries.find(wanted, fields):
+                writers[delivery["final_name"]].append(delivery)
+        return writers
+
+    async def _is_there(self, wanted: Document) -> bool:
         return await self._deliveries.find_one(wanted, {"_id": 1}) is not None
+
+
+def _has_begun(delivery: Document, begun_at: datetime) -> bool:
+    """Return whether a worker was about to begin an upload for the delivery when this one was begun."""
+    return any(time - CLOCKS_DIFFER <= begun_at <= time + LATEST_AFTER for time in delivery["uploads_begun"])

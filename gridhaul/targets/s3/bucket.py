@@ -19,8 +19,10 @@ from gridhaul.targets.s3.documents import (
     composite_in,
     document,
     etag_in,
+    exact_text,
     following_part_marker,
     listed_parts,
+    parsed,
     text,
     time_in,
 )
@@ -29,13 +31,15 @@ from gridhaul.targets.s3.keys import key_of
 from gridhaul.targets.s3.pages import Pages
 from gridhaul.targets.s3.parts import Part, digest_of
 from gridhaul.targets.s3.signing import PAYLOAD
-from gridhaul.transfer.errors import ObjectExists, TargetInconsistent, TargetUnavailable
+from gridhaul.transfer.errors import ObjectExists, OutcomeUnknown, TargetInconsistent, TargetUnavailable
 from gridhaul.transfer.ports.targets import Leaving, UnfinishedUpload
 
 STAGE_FIELD = "x-amz-meta-gridhaul-stage"  # the object's metadata that name the stage
 SHA256_FIELD = "x-amz-checksum-sha256"
 PAGE_MOST_BYTES = 8 << 20  # of a listing: 1,000 keys of 1,024 bytes, percent-encoded, and what stands around them
 REMOVED = frozenset({http.HTTPStatus.OK, http.HTTPStatus.NO_CONTENT, http.HTTPStatus.NOT_FOUND})
+UPLOADS_A_PAGE = 1000  # the most that S3 lists; some servers list more unless they are told
+NO_LISTING = frozenset({"AccessDenied", "NotImplemented"})  # codes of servers and credentials that list no uploads
 COMPLETE_SECONDS = 900.0  # most that a completion is waited for, with all white space that keeps its connection alive
 FIRST_ONLY = {"If-None-Match": "*"}
 
@@ -64,13 +68,12 @@ class Bucket:
     async def head(self, name: str) -> Answer:
         return await self._session.head(self.key(name), length=0, headers={})
 
-    async def told_sha256(self, name: str) -> str | None:
-        """Return the composite SHA-256 that the server tells of the object; None if it tells none.
+    async def head_with_sha256(self, name: str) -> Answer:
+        """Ask for the object, and for its checksum: see `sha256_told`.
 
         The server may refuse this question although it answers to `head`: for an encrypted object it needs the key.
         """
-        answer = await self._session.head(self.key(name), length=0, headers={"x-amz-checksum-mode": "ENABLED"})
-        return composite_in(answer.headers.get(SHA256_FIELD, "")) if answer.status in FOUND else None
+        return await self._session.head(self.key(name), length=0, headers={"x-amz-checksum-mode": "ENABLED"})
 
     async def get(self, name: str) -> Answer:
         """Read an object that is shorter than 64 KiB."""
@@ -93,7 +96,7 @@ class Bucket:
         headers |= {"x-amz-checksum-algorithm": "SHA256"} if sha256 else {}
         answer = await self._session.request("POST", self._url(name, uploads=""), headers=headers)
         _require(answer, http.HTTPStatus.OK)
-        upload_id = text(document(answer.body, "InitiateMultipartUpload"), "UploadId")
+        upload_id = exact_text(document(answer.body, "InitiateMultipartUpload"), "UploadId")
         if not upload_id:
             raise TargetInconsistent("The target began a multipart upload without an id.")
         return upload_id
@@ -103,7 +106,7 @@ class Bucket:
         if part.sha256 is not None:
             headers[SHA256_FIELD] = _base64(part.sha256)
         url = self._url(name, partNumber=str(part.number), uploadId=upload_id)
-        body = Body(part.blocks, leaving=leaving, stop=part.stop)
+        body = Body(part.blocks, leaving=leaving, stop=part.blocks.stop)
         return await self._session.send_body(url, body, length=part.length, headers=headers)
 
     async def put_part(self, name: str, upload_id: str, part: Part, *, leaving: Leaving) -> PartTag:
@@ -170,34 +173,40 @@ class Bucket:
         pages = Pages()
         while pages.marker is not None:
             page = _page_of(await self._list(self._bucket_url(**asked, **pages.marker)), "ListBucket")
-            decode = unquote_plus if text(page, "EncodingType") == "url" else str
-            keys = [text(entry, "Key") for entry in children(page, "Contents")]
-            keys += [text(entry, "Prefix") for entry in children(page, "CommonPrefixes")]
-            for name in dict.fromkeys(decode(key).removeprefix(prefix).rstrip("/") for key in keys):
+            keys = [_key(page, entry, "Key") for entry in children(page, "Contents")]
+            keys += [_key(page, entry, "Prefix") for entry in children(page, "CommonPrefixes")]
+            for name in dict.fromkeys(key.removeprefix(prefix).rstrip("/") for key in keys):
                 if name:  # the key of a folder that some programs make is the prefix itself
                     yield name
             pages.follow(page, {"continuation-token": text(page, "NextContinuationToken")})
 
-    async def uploads(self, beginning: str) -> list[UnfinishedUpload]:
-        """Return the unfinished uploads of objects whose names begin like this."""
-        found: list[UnfinishedUpload] = []
-        asked = {"uploads": "", "prefix": f"{self._prefix}{beginning}"}
-        pages = Pages()
-        while pages.marker is not None:
-            answer = await self._list(self._bucket_url(**asked, **pages.marker))
-            page = _page_of(answer, "ListMultipartUploads")
-            ours = (entry for entry in children(page, "Upload") if _begins(entry, asked["prefix"]))
-            found += [self._upload(entry, now=date_of(answer.headers)) for entry in ours]
-            key, upload_id = text(page, "NextKeyMarker"), text(page, "NextUploadIdMarker")
-            pages.follow(page, {"key-marker": key, "upload-id-marker": upload_id})
-        return found
+    async def uploads(self, beginning: str, pages: Pages) -> list[UnfinishedUpload]:
+        """Return the next page of the unfinished uploads of objects whose names begin like this.
 
-    def _upload(self, entry: Element, *, now: datetime | None) -> UnfinishedUpload:
+        Raises OutcomeUnknown if the server lists no uploads, or not to these credentials.
+        """
+        prefix = f"{self._prefix}{beginning}"
+        asked = {"uploads": "", "max-uploads": str(UPLOADS_A_PAGE), "prefix": prefix, **(pages.marker or {})}
+        answer = await self._list(self._bucket_url(**asked))
+        if answer.status == http.HTTPStatus.OK and parsed(answer.body) is None:
+            # XML cannot hold all characters of keys. Keys are only then asked for in encoded form, because SeaweedFS
+            # says that it encodes them, and does not.
+            answer = await self._list(self._bucket_url(**asked, **{"encoding-type": "url"}))
+        if answer.status == http.HTTPStatus.METHOD_NOT_ALLOWED or code_of(answer) in NO_LISTING:
+            raise OutcomeUnknown("The target does not list uploads, or not to these credentials.")
+        page = _page_of(answer, "ListMultipartUploads")
+        key, upload_id = _key(page, page, "NextKeyMarker"), exact_text(page, "NextUploadIdMarker")
+        pages.follow(page, {"key-marker": key, "upload-id-marker": upload_id})
+        entries = [(_key(page, entry, "Key"), entry) for entry in children(page, "Upload")]
+        now = date_of(answer.headers)
+        return [self._upload(key, entry, now=now) for key, entry in entries if key.startswith(prefix)]
+
+    def _upload(self, key: str, entry: Element, *, now: datetime | None) -> UnfinishedUpload:
         begun = time_in(text(entry, "Initiated"))
         # `Date` has whole seconds, so an upload of this second may seem to be from a later time.
         age = None if now is None or begun is None else max(0.0, (now - begun).total_seconds())
-        name = text(entry, "Key").removeprefix(self._prefix)
-        return UnfinishedUpload(name=name, upload_id=text(entry, "UploadId"), age_seconds=age)
+        name, upload_id = key.removeprefix(self._prefix), exact_text(entry, "UploadId")
+        return UnfinishedUpload(name=name, upload_id=upload_id, age_seconds=age)
 
     async def _list(self, url: str) -> Answer:
         return await self._session.request("GET", url, most_bytes=PAGE_MOST_BYTES)
@@ -209,8 +218,15 @@ class Bucket:
         return _with_query(self._session.folder_url(""), query)
 
 
-def _begins(upload: Element, prefix: str) -> bool:
-    return text(upload, "Key").startswith(prefix)
+def _key(page: Element, entry: Element, tag: str) -> str:
+    """Return the key that the entry on the page has under the tag."""
+    written = exact_text(entry, tag)
+    return unquote_plus(written) if text(page, "EncodingType") == "url" else written
+
+
+def sha256_told(answer: Answer) -> str | None:
+    """Return the composite SHA-256 of the object that the answer is about; None if it tells none."""
+    return composite_in(answer.headers.get(SHA256_FIELD, "")) if answer.status in FOUND else None
 
 
 def _require(answer: Answer, status: int) -> None:

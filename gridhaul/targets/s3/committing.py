@@ -2,23 +2,18 @@
 
 from contextlib import suppress
 
-from gridhaul.targets.s3.bucket import FIRST_ONLY, STAGE_FIELD, Bucket
+from gridhaul.targets.http_session import FOUND
+from gridhaul.targets.s3.bucket import FIRST_ONLY, STAGE_FIELD, Bucket, sha256_told
 from gridhaul.targets.s3.documents import composite_sha256
 from gridhaul.targets.s3.facts import Seen
 from gridhaul.targets.s3.lookup import Lookup
-from gridhaul.targets.s3.stages import all_parts, begun, mark_of
-from gridhaul.transfer.errors import (
-    GridhaulError,
-    NotAnObject,
-    ObjectExists,
-    OutcomeUnknown,
-    TargetMismatch,
-)
+from gridhaul.targets.s3.stages import all_parts, begun
+from gridhaul.transfer.errors import NotAnObject, ObjectExists, OutcomeUnknown, TargetMismatch
 from gridhaul.transfer.model import Stage
 
 
 class Committing:
-    """Completes uploads, and compares the object's SHA-256 with that of the parts that were sent."""
+    """Completes uploads, and compares the SHA-256 that the server tells of the object with that of the sent parts."""
 
     def __init__(self, bucket: Bucket, lookup: Lookup, seen: Seen) -> None:
         self._bucket = bucket
@@ -45,6 +40,14 @@ class Committing:
         answer = await self._lookup.head(name)
         return None if answer is None else answer.headers.get(STAGE_FIELD)
 
+    async def is_made_of(self, stage: Stage) -> bool:
+        """Return whether the server tells the stage's length and composite SHA-256 of the committed object."""
+        sent = composite_sha256(all_parts(stage))
+        if sent is None:
+            return False
+        answer = await self._bucket.head_with_sha256(stage.final_name)
+        return answer.status in FOUND and (answer.length, sha256_told(answer)) == (stage.length, sent)
+
     async def _complete(self, stage: Stage, *, exclusive: bool) -> None:
         upload_id, _ = begun(stage)
         parts = all_parts(stage)
@@ -54,22 +57,20 @@ class Committing:
                 told = await self._bucket.complete(
                     stage.final_name, upload_id, parts, length=stage.length, headers=headers
                 )
-        await self._compare(stage, composite_sha256(parts), told)
+        await self._require_proof(stage, told)
 
-    async def _compare(self, stage: Stage, sent: str | None, told: str | None) -> None:
-        """Compare the composite SHA-256 of the committed object with that of the parts that were sent.
+    async def _require_proof(self, stage: Stage, told: str | None) -> None:
+        """Raise TargetMismatch unless the server tells the composite SHA-256 of the parts that were sent.
 
-        Raises TargetMismatch if they differ. The object is removed then, while its mark says that it is this one.
+        Nothing is required of parts without a SHA-256, and of a server that is not known to tell the object's.
         """
-        if sent is None:
+        sent = composite_sha256(all_parts(stage))
+        if sent is None or not self._seen.facts.tells_sha256:
             return
-        if told is None and self._seen.facts.tells_sha256:
-            told = await self._bucket.told_sha256(stage.final_name)
-            self._seen.outdated |= told is None
+        if told is None and not await self.is_made_of(stage):
+            self._seen.outdated = True
+            raise TargetMismatch("The target made the object, but does not tell the digest of the sent parts.")
         if told not in (None, sent):
-            with suppress(GridhaulError):
-                if await self.tag(stage.final_name) == mark_of(stage):
-                    await self._bucket.remove(stage.final_name)
             raise TargetMismatch("The target made an object of other bytes than were sent as its parts.")
 
 

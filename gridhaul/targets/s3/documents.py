@@ -48,8 +48,13 @@ def local_name(element: ET.Element) -> str:
 
 
 def text(element: ET.Element, tag: str) -> str:
-    """Return the text of the child; "" if there is none."""
-    return (element.findtext(f"{{*}}{tag}") or "").strip()
+    """Return the text of the child without white space around it; "" if there is none."""
+    return exact_text(element, tag).strip()
+
+
+def exact_text(element: ET.Element, tag: str) -> str:
+    """Return the text of the child with all its white space, which may belong to a key; "" if there is none."""
+    return element.findtext(f"{{*}}{tag}") or ""
 
 
 def children(element: ET.Element, tag: str) -> Iterator[ET.Element]:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from gridhaul.targets.http_session import FOUND
-from gridhaul.targets.s3.bucket import FIRST_ONLY, STAGE_FIELD, Bucket
+from gridhaul.targets.s3.bucket import FIRST_ONLY, STAGE_FIELD, Bucket, sha256_told
 from gridhaul.targets.s3.documents import ListedPart, PartTag, composite_sha256
 from gridhaul.targets.s3.errors import code_of, error_of
 from gridhaul.targets.s3.parts import Part, digest_of, small_part
@@ -120,7 +120,7 @@ class Experiments:
         """Return whether the server tells the right composite SHA-256 of the object that was made of the part."""
         expected = composite_sha256([tag])
         return expected is not None and expected == (
-            self._completed or await self._bucket.told_sha256(self._names.delivered)
+            self._completed or sha256_told(await self._bucket.head_with_sha256(self._names.delivered))
         )
 
     async def _is_readable(self) -> bool:

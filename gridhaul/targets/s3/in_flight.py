@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from functools import partial
+from typing import Any
 
 import structlog
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt
@@ -18,25 +20,36 @@ log = structlog.get_logger(__name__)
 
 
 class InFlight:
-    """The slots for parts that are sent at once: half of them once the target is busy, and one more after 64 parts."""
+    """The slots for parts that are sent at once.
+
+    When the target says that it is busy, the number of slots is halved; after each 64 confirmed parts it grows by one.
+    Parts that were sent beside each other may all meet one burst of such answers, so only the first of them counts.
+    """
 
     def __init__(self, most: int) -> None:
         self.slots = self._most = most
         self._taken = 0
+        self._halved = 0  # how often the number of slots was halved
         self._confirmed = 0  # parts since the number of slots has changed
         self._freed = asyncio.Event()
 
     @asynccontextmanager
     async def slot(self) -> AsyncGenerator[None]:
-        """Wait for a slot, and hold it. A TargetBusy that passes through halves the number of slots."""
+        """Wait for a slot, and hold it. A TargetBusy that passes through halves the number of slots.
+
+        Nothing is halved if that has happened since the slot was taken.
+        """
         while self._taken >= self.slots:
             self._freed.clear()
             await self._freed.wait()
         self._taken += 1
+        halved = self._halved
         try:
             yield
         except TargetBusy:
-            self._change(max(1, self.slots // 2))
+            if halved == self._halved:
+                self._halved += 1
+                self._change(max(1, self.slots // 2))
             raise
         finally:
             self._taken -= 1
@@ -53,11 +66,14 @@ class InFlight:
         self._freed.set()
 
 
-def repeats() -> AsyncRetrying:
-    """Return the tries of one part. Each of them is signed anew, because it is a request of its own."""
+def repeats(**part: Any) -> AsyncRetrying:
+    """Return the tries of one part. Each of them is signed anew, because it is a request of its own.
+
+    `part` are the fields of the log's lines that tell which part it is.
+    """
     return AsyncRetrying(
         retry=retry_if_exception(_may_pass_soon),
-        before_sleep=_log_repeat,
+        before_sleep=partial(_log_repeat, log.bind(**part)),
         wait=_wait_seconds,
         stop=stop_after_attempt(TRIES),
         reraise=True,
@@ -77,7 +93,7 @@ def _wait_seconds(state: RetryCallState) -> float:
     return backoff_seconds(state.attempt_number, retry_after_seconds=asked, most_seconds=LONGEST_WAIT_SECONDS)
 
 
-def _log_repeat(state: RetryCallState) -> None:
+def _log_repeat(log: structlog.BoundLogger, state: RetryCallState) -> None:
     error = state.outcome.exception() if state.outcome else None
     detail = error.detail if isinstance(error, GridhaulError) else None
     log.warning("s3_part_repeated", detail=detail, tries=state.attempt_number)

@@ -23,9 +23,18 @@ class OneAtATime:
                 self.failure = error
                 raise
 
+    def take_failure(self) -> Exception | None:
+        """Return the exception without the frames of the threads, and forget it: they hold blocks, and this object."""
+        failure, self.failure = self.failure, None
+        return None if failure is None else failure.with_traceback(None)
+
 
 class OncePerByte:
-    """`Leaving` for one part: it tells of bytes that leave again as of 0 bytes, so that the lengths add up."""
+    """`Leaving` for one part, which may be sent more than once.
+
+    It reports 0 for bytes that have already left in an earlier try, so that the reported lengths add up to the part's
+    length.
+    """
 
     def __init__(self, leaving: Leaving) -> None:
         self._leaving = leaving

@@ -1,7 +1,9 @@
 """The parts of an object, cut from the blocks of a delivery, with the digests that are sent with them."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import chain
+from typing import Protocol
 
 from gridhaul.targets.s3.signing import UNSIGNED
 from gridhaul.transfer.digest import body_hash
@@ -9,17 +11,32 @@ from gridhaul.transfer.errors import TargetInconsistent
 from gridhaul.transfer.ports.targets import RepeatableBlocks
 
 
+class PartBlocks(Protocol):
+    """The bytes of a part. They can be iterated over more than once, because the part may have to be sent again."""
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Iterate over all blocks."""
+
+    def begin(self) -> None:
+        """Wait until the first block of the next iteration can be yielded. Raises what iterating would raise."""
+
+    def stop(self) -> None:
+        """Make a thread that waits for the next block fail. Any thread may call this."""
+
+    def release(self) -> None:
+        """Forget the bytes, once the part is not sent any more."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Part:
-    """A part to send. Its blocks can be iterated over more than once, because it may have to be sent again."""
+    """A part to send."""
 
     number: int  # 1 for the first
     length: int
-    blocks: Iterable[bytes]
+    blocks: PartBlocks
     md5: bytes
     sha256: bytes | None = None  # None: it is not sent with the part
     payload: str = UNSIGNED  # what the signature says of the body
-    stop: Callable[[], None] = lambda: None  # makes a thread that waits for the next block fail
 
 
 def digest_of(algorithm: str, data: bytes) -> bytes:
@@ -32,7 +49,7 @@ def small_part(content: bytes, *, sha256: bool) -> Part:
     """Return the only part of an object that is in memory."""
     digests = _Digests(sha256=sha256)
     digests.update(content)
-    return digests.part(1, len(content), [content] if content else [])
+    return digests.part(1, len(content), _InMemory([content] if content else []))
 
 
 class Cutter:
@@ -43,22 +60,30 @@ class Cutter:
         self._following = iter(blocks)
         self._rest = b""
         self._taken_bytes = 0
+        self._in_memory: list[bytes] = []  # of the last part that was cut for memory
 
     def in_memory(self, number: int, length: int, *, is_last: bool, sha256: bool) -> Part:
         """Take the part's bytes, and compute its digests. Raises what the blocks raise."""
-        digests, taken = _Digests(sha256=sha256), []
+        digests, taken = _Digests(sha256=sha256), list[bytes]()
+        self._in_memory = taken
         for block in self._pieces(length, is_last=is_last):
             digests.update(block)
             taken.append(block)
-        return digests.part(number, length, taken)
+        return digests.part(number, length, _InMemory(taken))
 
-    def read_again(self, number: int, length: int, *, is_last: bool, sha256: bool) -> Part:
+    def hashed_now_sent_later(self, number: int, length: int, *, is_last: bool, sha256: bool) -> Part:
         """Compute the digests of a part that is too large for memory. Its bytes are read again when it is sent."""
         digests, start = _Digests(sha256=sha256), self._taken_bytes
         for block in self._pieces(length, is_last=is_last):
             digests.update(block)
-        again = _ReadAgain(self._blocks, start=start, length=length, md5=digests.md5.digest())
-        return digests.part(number, length, again, stop=self._blocks.stop)
+        return digests.part(
+            number, length, _ReadWhenSent(self._blocks, start=start, length=length, md5=digests.md5.digest())
+        )
+
+    def forget(self) -> None:
+        """Forget the bytes of the last part, which may not be whole, once no thread takes blocks any more."""
+        self._in_memory.clear()
+        self._rest = b""
 
     def _pieces(self, length: int, *, is_last: bool) -> Iterator[bytes]:
         """Yield the part's bytes. After the last part's, meet the end of the blocks, which may be an exception."""
@@ -87,25 +112,57 @@ class _Digests:
         if self._sha256 is not None:
             self._sha256.update(block)
 
-    def part(
-        self, number: int, length: int, blocks: Iterable[bytes], *, stop: Callable[[], None] = lambda: None
-    ) -> Part:
-        part = Part(number=number, length=length, blocks=blocks, md5=self.md5.digest(), stop=stop)
+    def part(self, number: int, length: int, blocks: PartBlocks) -> Part:
+        part = Part(number=number, length=length, blocks=blocks, md5=self.md5.digest())
         if self._sha256 is None:
             return part
         return replace(part, sha256=self._sha256.digest(), payload=self._sha256.hexdigest())
 
 
-class _ReadAgain:
-    """The bytes of a part, which are read whenever the part is sent."""
+class _InMemory:
+    """`PartBlocks` that are in memory."""
+
+    def __init__(self, blocks: list[bytes]) -> None:
+        self._blocks = blocks
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self._blocks)
+
+    def begin(self) -> None:
+        """Do nothing: all blocks are there."""
+
+    def stop(self) -> None:
+        """Do nothing: no thread waits for one of these blocks."""
+
+    def release(self) -> None:
+        self._blocks.clear()
+
+
+class _ReadWhenSent:
+    """`PartBlocks` that are read anew for each iteration."""
 
     def __init__(self, blocks: RepeatableBlocks, *, start: int, length: int, md5: bytes) -> None:
         self._blocks = blocks
         self._start = start
         self._length = length
         self._md5 = md5
+        self._begun: Iterator[bytes] | None = None
 
     def __iter__(self) -> Iterator[bytes]:
+        begun, self._begun = self._begun, None
+        return self._read() if begun is None else begun
+
+    def begin(self) -> None:
+        blocks = self._read()
+        self._begun = chain((next(blocks),), blocks)
+
+    def stop(self) -> None:
+        self._blocks.stop()
+
+    def release(self) -> None:
+        self._begun = None
+
+    def _read(self) -> Iterator[bytes]:
         """Yield the bytes. Raises TargetInconsistent, before the last block, if they are not those of the digest."""
         total, held_back = body_hash("md5"), b""
         for block in self._blocks.again(self._start, self._length):

@@ -8,6 +8,7 @@ from gridhaul.targets.probing import cleared_at_the_end
 from gridhaul.targets.s3.bucket import Bucket
 from gridhaul.targets.s3.errors import code_of, error_of, no_bucket
 from gridhaul.targets.s3.experiments import MISSING, Experiments
+from gridhaul.targets.s3.pages import Pages
 from gridhaul.targets.s3.scratch import Scratch
 from gridhaul.transfer.errors import GridhaulError, TargetRefused
 from gridhaul.transfer.ports.targets import BeforeWriting
@@ -40,12 +41,14 @@ class Probe:
         """Remove every object and upload that a probe with this scratch may have left."""
         for name in self._names.objects:
             await self._bucket.remove(name)
-        try:
-            unfinished = await self._bucket.uploads(self._names.beginning)
-        except GridhaulError:  # some servers cannot list uploads, and some credentials may not
-            return
-        for upload in unfinished:
-            await self._bucket.abort(upload.name, upload.upload_id)
+        pages = Pages()
+        while pages.marker is not None:
+            try:
+                unfinished = await self._bucket.uploads(self._names.beginning, pages)
+            except GridhaulError:  # some servers cannot list uploads, and some credentials may not
+                return
+            for upload in unfinished:
+                await self._bucket.abort(upload.name, upload.upload_id)
 
     async def _require_bucket(self) -> None:
         """Look at the bucket before anything is written: some servers make a missing bucket at the first object."""

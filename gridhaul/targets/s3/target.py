@@ -1,5 +1,6 @@
 """The target: what `transfer.ports.targets` asks of an S3 server."""
 
+import json
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import asdict
@@ -10,13 +11,14 @@ from gridhaul.targets.s3.committing import Committing
 from gridhaul.targets.s3.documents import PartTag, composite_sha256
 from gridhaul.targets.s3.facts import S3Facts, Seen
 from gridhaul.targets.s3.lookup import Lookup
+from gridhaul.targets.s3.pages import Pages
 from gridhaul.targets.s3.probe import Probe
 from gridhaul.targets.s3.signing import S3Auth
 from gridhaul.targets.s3.stages import held
 from gridhaul.targets.s3.uploading import Uploading
 from gridhaul.transfer.abilities import Abilities
 from gridhaul.transfer.digest import fingerprint
-from gridhaul.transfer.errors import NotFound, OutcomeUnknown, TargetLocked, TargetRefused
+from gridhaul.transfer.errors import NotFound, OutcomeUnknown, TargetLocked
 from gridhaul.transfer.model import Evidence, RemoteObject, Stage
 from gridhaul.transfer.origins import Attributes
 from gridhaul.transfer.ports.targets import (
@@ -27,6 +29,7 @@ from gridhaul.transfer.ports.targets import (
     Leaving,
     RepeatableBlocks,
     UnfinishedUpload,
+    UploadsPage,
 )
 
 DAY_SECONDS = 86_400.0
@@ -154,22 +157,16 @@ class S3Target:
     async def replace(self, stage: Stage) -> None:
         await self._committing.replace(stage)
 
+    async def is_made_of(self, stage: Stage) -> bool:
+        return await self._committing.is_made_of(stage)
+
     async def abandon(self, stage: Stage) -> None:
         """Abort the upload. A part that was under way may arrive after that, so the parts are listed again.
 
         Raises TargetLocked if parts go on arriving.
         """
-        if stage.upload_id is None:
-            return
-        for _ in range(ABORTS):
-            if not await self._bucket.abort(stage.final_name, stage.upload_id) or not self.abilities.resumable:
-                return
-            try:
-                if not await self._bucket.parts(stage.final_name, stage.upload_id):
-                    return
-            except NotFound:
-                return
-        raise TargetLocked("Parts of the abandoned upload still arrive at the target; it is aborted again later.")
+        if stage.upload_id is not None:
+            await self._abort(stage.final_name, stage.upload_id)
 
     async def tag(self, name: str) -> str | None:
         return await self._committing.tag(name)
@@ -181,14 +178,27 @@ class S3Target:
             async for name in names:
                 yield name
 
-    async def unfinished(self, beginning: str = "") -> list[UnfinishedUpload]:
-        try:
-            return await self._bucket.uploads(beginning)
-        except TargetRefused:
-            raise OutcomeUnknown("The target does not list uploads, or not to these credentials.") from None
+    async def unfinished(self, beginning: str = "", *, after: str = "") -> UploadsPage:
+        pages = Pages(json.loads(after) if after else None)
+        uploads = await self._bucket.uploads(beginning, pages)
+        return UploadsPage(uploads=uploads, following=json.dumps(pages.marker) if pages.marker else "")
 
-    async def abort(self, upload: UnfinishedUpload) -> None:
-        await self._bucket.abort(upload.name, upload.upload_id)
+    async def abort(self, upload: UnfinishedUpload) -> bool:
+        return await self._abort(upload.name, upload.upload_id)
+
+    async def _abort(self, name: str, upload_id: str) -> bool:
+        """Abort the upload until none of its parts is listed. Return False if there was no such upload."""
+        for earlier_aborts in range(ABORTS):
+            if not await self._bucket.abort(name, upload_id):
+                return earlier_aborts > 0
+            if not self.abilities.resumable:
+                return True
+            try:
+                if not await self._bucket.parts(name, upload_id):
+                    return True
+            except NotFound:
+                return True
+        raise TargetLocked("Parts of the abandoned upload still arrive at the target; it is aborted again later.")
 
     async def close(self) -> None:
         await self._session.close()

@@ -5,7 +5,6 @@ from collections import deque
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from functools import partial
-from itertools import islice
 from typing import Any
 
 from gridhaul.process.threads import in_thread
@@ -14,7 +13,9 @@ from gridhaul.targets.s3.in_flight import InFlight, repeats
 from gridhaul.targets.s3.leaving import OncePerByte, OneAtATime
 from gridhaul.targets.s3.part_sizes import is_buffered, part_count, part_length, parts_at_once
 from gridhaul.targets.s3.parts import Cutter, Part
+from gridhaul.targets.s3.stages import mark_of
 from gridhaul.transfer.model import Stage
+from gridhaul.transfer.naming import delivery_of_temporary
 from gridhaul.transfer.ports.targets import Confirmed, Leaving, RepeatableBlocks
 
 Send = Callable[[Part, Leaving], Coroutine[Any, Any, PartTag]]
@@ -27,6 +28,7 @@ class PartWriter:
         self, stage: Stage, part_bytes: int, blocks: RepeatableBlocks, *, sha256: bool, leaving: Leaving, send: Send
     ) -> None:
         self._stage = stage
+        self._delivery_id = delivery_of_temporary(mark_of(stage))
         self._part_bytes = part_bytes
         self._blocks = blocks
         self._cutter = Cutter(blocks)
@@ -47,9 +49,13 @@ class PartWriter:
             await self._write(confirmed)
         except BaseException as error:
             await self._stop()
-            if isinstance(error, Exception) and self._leaving.failure is not None:
-                raise self._leaving.failure from None  # it may have come after the error of another part
-            raise
+            failure = self._leaving.take_failure()
+            try:
+                if isinstance(error, Exception) and failure is not None:
+                    raise failure from None  # it may have come after the error of another part
+                raise
+            finally:
+                del failure  # it holds this frame
         return self._stage
 
     async def _write(self, confirmed: Confirmed) -> None:
@@ -57,46 +63,58 @@ class PartWriter:
         count = part_count(self._stage.length, self._part_bytes)
         for number in range(len(self._stage.parts) + 1, count + 1):
             if is_buffered(self._part_bytes):
-                await self._make_room(confirmed)
+                await self._confirm_until(self._has_room, confirmed)
             self._taking = asyncio.create_task(self._take(number, is_last=number == count))
-            await self._confirm_until_taken(self._taking, confirmed)
-            await self._make_room(confirmed)
+            await self._confirm_until(self._taking.done, confirmed)
+            self._taking.result()  # its error does not wait until there is room
+            await self._confirm_until(self._has_room, confirmed)
             self._sending.append(asyncio.create_task(self._send_until_confirmed(self._taking.result())))
-        while self._sending:
-            await self._confirm_first(confirmed)
+        await self._confirm_until(lambda: not self._sending, confirmed)
 
-    async def _make_room(self, confirmed: Confirmed) -> None:
-        """Wait until another part may be sent."""
-        if len(self._sending) == self._at_once:
-            await self._confirm_first(confirmed)
+    def _has_room(self) -> bool:
+        """Return whether another part may be sent."""
+        return len(self._sending) < self._at_once
 
-    async def _confirm_until_taken(self, taking: asyncio.Task[Part], confirmed: Confirmed) -> None:
-        """Wait for the next part. The source may be slow, so parts are confirmed meanwhile."""
-        while not taking.done():
-            await asyncio.wait([taking, *islice(self._sending, 1)], return_when=asyncio.FIRST_COMPLETED)
+    async def _confirm_until(self, is_enough: Callable[[], bool], confirmed: Confirmed) -> None:
+        """Confirm parts in their order until it is enough. Raises the error of any part as soon as it has failed."""
+        while True:
             while self._sending and self._sending[0].done():
                 await self._confirm_first(confirmed)
+            for sent in self._sending:
+                if sent.done():
+                    sent.result()
+            if is_enough():
+                return
+            await asyncio.wait(self._under_way(), return_when=asyncio.FIRST_COMPLETED)
+
+    def _under_way(self) -> list[asyncio.Task[Any]]:
+        tasks = [*self._sending, *([] if self._taking is None else [self._taking])]
+        return [task for task in tasks if not task.done()]
 
     async def _take(self, number: int, *, is_last: bool) -> Part:
         length = part_length(number, length=self._stage.length, part_bytes=self._part_bytes)
-        cut = self._cutter.in_memory if is_buffered(self._part_bytes) else self._cutter.read_again
+        cut = self._cutter.in_memory if is_buffered(self._part_bytes) else self._cutter.hashed_now_sent_later
         take = partial(cut, number, length, is_last=is_last, sha256=self._sha256)
         return await in_thread(take, when_cancelled=self._blocks.stop)
 
     async def _send_until_confirmed(self, part: Part) -> PartTag:
         """Send the part, and again while a repeat may help."""
         leaving = OncePerByte(self._leaving)
-        async for attempt in repeats():
-            with attempt:
-                leaving.begin_again()
-                async with self._in_flight.slot():
-                    return await self._send(part, leaving)
+        try:
+            async for attempt in repeats(record_id=self._delivery_id, part=part.number):
+                with attempt:
+                    leaving.begin_again()
+                    async with self._in_flight.slot():
+                        # The first reading checks the manifest, which may take longer than a server waits for a body.
+                        await in_thread(part.blocks.begin, when_cancelled=part.blocks.stop)
+                        return await self._send(part, leaving)
+        finally:
+            part.blocks.release()  # the exception of a failed part may stay in memory, and holds this frame
         raise AssertionError("unreachable: the loop returns or raises")
 
     async def _confirm_first(self, confirmed: Confirmed) -> None:
-        """Wait for the first part that is not confirmed yet, and confirm it."""
-        tag = await self._sending[0]
-        self._sending.popleft()
+        """Confirm the first part that is not confirmed yet, which has been sent. Raises its error."""
+        tag = self._sending.popleft().result()
         self._in_flight.confirmed()
         parts = (*self._stage.parts, str(tag))
         offset = min(self._stage.length, len(parts) * self._part_bytes)
@@ -104,8 +122,12 @@ class PartWriter:
         await confirmed(self._stage)
 
     async def _stop(self) -> None:
+        """Stop all parts, and forget their bytes: the exception of a failure and this object may hold each other."""
         self._blocks.stop()
         tasks = [*self._sending, *([] if self._taking is None else [self._taking])]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        self._sending.clear()
+        self._taking = None
+        self._cutter.forget()

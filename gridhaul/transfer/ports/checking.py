@@ -223,8 +223,8 @@ class DeliveredObjects(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class OrphanedUpload:
-    """An unfinished upload at a target that no record names, and the delivery that it was begun for."""
+class BegunUpload:
+    """An unfinished upload at a target, and the delivery that it was begun for."""
 
     upload: UnfinishedUpload
     delivery_id: RecordId
@@ -237,11 +237,24 @@ class BegunUploads(Protocol):
     async def next_target(self, *, after: str) -> str | None:
         """Return the target that comes next by name among those that deliveries name; None at the end."""
 
-    async def orphaned(self, target: str, uploads: Sequence[UnfinishedUpload]) -> Sequence[OrphanedUpload]:
-        """Return the uploads that deliveries to the target have begun long ago, and that no record names any more.
+    async def now(self) -> datetime:
+        """Return the database server's time."""
 
-        The name of such an upload is the final name of a delivery that was not over when the upload was begun. An
-        upload is left out while a worker may be about to note its id, and if the target does not tell its age.
+    async def begun(
+        self, target: str, uploads: Sequence[UnfinishedUpload], *, asked_at: datetime
+    ) -> Sequence[BegunUpload]:
+        """Return the uploads that deliveries to the target have begun, without those that were begun only lately.
+
+        The caller has asked for `now` before it has listed the uploads. An upload is a delivery's if it has the
+        delivery's final name, and was begun up to 130 s after a time at which the delivery's worker was about to begin
+        one, or up to 10 s before that time, because clocks differ. An upload without an age is nobody's.
+        """
+
+    async def may_be_named(self, upload: UnfinishedUpload) -> bool:
+        """Return whether a record names the upload, or a worker may be about to note its id.
+
+        Two targets may be one bucket, so the record may be that of a delivery to another target. False stays true: an
+        upload that was listed before this call, and that no record names after it, is never named.
         """
 
 

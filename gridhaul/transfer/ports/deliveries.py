@@ -87,6 +87,12 @@ class DeliverableRecords(LeasedRecords[Delivery, DeliveryState], HeldNames, Bund
     async def make_all(self, new: Sequence[NewDelivery]) -> frozenset[RecordId]:
         """Queue those deliveries of whose ids there was never one, in whatever state. Return the ids of these."""
 
+    async def note_upload(self, lease: Lease, **changes: object) -> None:
+        """Do what `renew` does right before an upload is begun at the target, and note the database server's time.
+
+        `Delivery.uploads_begun` has the times of the last ATTEMPTS_KEPT calls, also when the delivery is queued again.
+        """
+
     async def claim_cleaning(self, delivery_id: RecordId, *, holder: str) -> Delivery | None:
         """Take the lease of a delivery that is over and left something at its target; its final state stays.
 

@@ -144,13 +144,16 @@ class Staging(Protocol):
         """Give the whole object its final name, unless the name is taken.
 
         Raises ObjectExists, and NotFound if the stage is gone: then the object may have its final name already.
+        Raises TargetMismatch if the object has its final name, but the target tells other digests than those of its
+        `proof`, or none.
         A target that is not `exclusive` replaces an object that takes the name in the last moment.
         """
 
     async def replace(self, stage: Stage) -> None:
         """Give the whole object its final name, and replace the object that has the name.
 
-        Raises NotFound if the stage is gone, and NotAnObject if a folder has the final name.
+        Raises NotFound if the stage is gone, NotAnObject if a folder has the final name, and TargetMismatch as `commit`
+        does.
         """
 
     async def abandon(self, stage: Stage) -> None:
@@ -168,6 +171,17 @@ class Tagging(Protocol):
         """
 
 
+@runtime_checkable
+class TellsDigests(Protocol):
+    """The further ability to compare a committed object with its stage without reading the object."""
+
+    async def is_made_of(self, stage: Stage) -> bool:
+        """Return whether the target tells the whole stage's length and digests of the object with its final name.
+
+        Return False also if it does not tell them, or not to these credentials, and if there is no such object.
+        """
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class UnfinishedUpload:
     """A multipart upload that was neither completed nor aborted."""
@@ -177,18 +191,30 @@ class UnfinishedUpload:
     age_seconds: float | None  # since it was begun, by the target's own clock; None: the target does not tell
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class UploadsPage:
+    """A page of a listing of uploads. The whole listing may be longer than fits into memory."""
+
+    uploads: Sequence[UnfinishedUpload]
+    following: str  # what the target needs to know to list the next page; "": this is the last page
+
+
 @runtime_checkable
 class KeepsUploads(Protocol):
     """The further ability of targets whose stages are multipart uploads, which stay there until somebody ends them."""
 
-    async def unfinished(self, beginning: str = "") -> Sequence[UnfinishedUpload]:
-        """Return the unfinished uploads, of anybody, of objects whose names begin like this.
+    async def unfinished(self, beginning: str = "", *, after: str = "") -> UploadsPage:
+        """Return a page of the unfinished uploads, of anybody, of objects whose names begin like this.
 
-        Raises OutcomeUnknown if the target does not list uploads, or not to these credentials.
+        The first page comes after "", each other page after the `following` of the page before it. Raises
+        OutcomeUnknown if the target does not list uploads, or not to these credentials.
         """
 
-    async def abort(self, upload: UnfinishedUpload) -> None:
-        """End the upload without an object, if it is there."""
+    async def abort(self, upload: UnfinishedUpload) -> bool:
+        """End the upload without an object, and without parts that arrive late. Return False if it is not there.
+
+        Raises TargetLocked if parts go on arriving.
+        """
 
 
 @runtime_checkable

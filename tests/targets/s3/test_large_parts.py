@@ -194,6 +194,21 @@ async def test_next_part_is_hashed_while_one_is_sent_and_never_sent_beside_it() 
     assert gate.most_at_once == 1
 
 
+async def test_second_reading_has_begun_before_a_part_is_sent() -> None:
+    """It may take long, because the first one checks the manifest, and a server waits only so long for a body."""
+    blocks, begun = ReadTwice(DATA), list[int]()
+
+    async def send(part: Part, leaving: Leaving) -> PartTag:
+        begun.append(len(blocks.again_from))
+        assert b"".join(part.blocks) == DATA[(part.number - 1) * PART : part.number * PART]
+        return PartTag(etag=f"tag{part.number}", sha256=None)
+
+    stage = stage_of("x", len(DATA))
+    await PartWriter(stage, PART, blocks, sha256=False, leaving=untold, send=send).write(unnoted)
+    assert begun == [1, 2, 3, 4]
+    assert len(blocks.again_from) == len(begun)
+
+
 async def test_cancel_in_the_middle_of_the_first_reading_stops_the_blocks() -> None:
     blocks, gate = StalledBlocks(DATA[: PART - 1]), Gate()
     writing = asyncio.create_task(_writer(blocks, gate, len(DATA)).write(unnoted))

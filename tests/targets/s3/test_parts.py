@@ -7,6 +7,7 @@ from random import Random
 
 import pytest
 
+from gridhaul.targets.s3 import part_sizes
 from gridhaul.targets.s3.documents import PartTag
 from gridhaul.targets.s3.part_sizes import AT_ONCE, BUFFERED_BYTES, MIB
 from gridhaul.targets.s3.parts import Cutter, Part
@@ -44,7 +45,7 @@ def test_parts_have_the_bytes_and_digests_of_their_place(seed: int, in_memory: b
     for start in range(0, len(data), SMALL):
         expected = data[start : start + SMALL]
         is_last = start + SMALL >= len(data)
-        cut = cutter.in_memory if in_memory else cutter.read_again
+        cut = cutter.in_memory if in_memory else cutter.hashed_now_sent_later
         part = cut(7, len(expected), is_last=is_last, sha256=True)
         assert part.sha256 == hashlib.sha256(expected).digest()
         assert part.payload == hashlib.sha256(expected).hexdigest()
@@ -57,7 +58,7 @@ def test_parts_have_the_bytes_and_digests_of_their_place(seed: int, in_memory: b
 @pytest.mark.parametrize("in_memory", [True, False])
 def test_other_number_of_bytes_is_an_error(length: int, in_memory: bool) -> None:
     cutter = Cutter(SomeBlocks(bytes(1000)))
-    cut = cutter.in_memory if in_memory else cutter.read_again
+    cut = cutter.in_memory if in_memory else cutter.hashed_now_sent_later
     with pytest.raises(TargetInconsistent):
         cut(1, length, is_last=True, sha256=False)
 
@@ -157,19 +158,48 @@ async def test_nothing_leaves_after_leaving_has_failed(size: int) -> None:
 async def test_failed_part_ends_the_others_and_keeps_what_was_confirmed() -> None:
     bucket = Bucket(hold=lambda number: number > 3)
     seen: list[int] = []
+    two_seen = asyncio.Event()
 
     async def send(part: Part, leaving: Leaving) -> PartTag:
         if part.number == 3:
+            await two_seen.wait()
             raise TargetRefused("gone")
         return await bucket.send(part, leaving)
 
     async def confirmed(stage: Stage) -> None:
         seen.append(stage.offset)
+        if len(seen) == 2:
+            two_seen.set()
 
     with pytest.raises(TargetRefused, match="gone"):
         await writer(stage_of("x", 9000), SomeBlocks(bytes(9000)), send).write(confirmed)
     assert seen == [1000, 2000]
     assert bucket.at_once == 0
+
+
+async def test_error_of_a_later_part_does_not_wait_for_an_earlier_one() -> None:
+    async def send(part: Part, _: Leaving) -> PartTag:
+        if part.number == 2:
+            raise TargetRefused("gone")
+        await asyncio.Event().wait()
+        raise AssertionError("unreachable: the event is never set")
+
+    async with asyncio.timeout(10):
+        with pytest.raises(TargetRefused, match="gone"):
+            await writer(stage_of("x", 9000), SomeBlocks(bytes(9000)), send).write(unnoted)
+
+
+async def test_failure_of_the_blocks_does_not_wait_for_a_part_that_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(part_sizes, "BUFFERED_BYTES", SMALL - 1)  # the next part is hashed while this one is sent
+
+    async def send(_: Part, __: Leaving) -> PartTag:
+        await asyncio.Event().wait()
+        raise AssertionError("unreachable: the event is never set")
+
+    blocks = SomeBlocks(bytes(SMALL), failure=KeyError("x"))
+    async with asyncio.timeout(10):
+        with pytest.raises(KeyError):
+            await writer(stage_of("x", 9000), blocks, send).write(unnoted)
 
 
 async def test_failure_of_the_blocks_comes_before_their_last_part_is_confirmed() -> None:

@@ -48,7 +48,7 @@ async def must_not_write() -> None:
 async def left(target: S3Target, beginning: str) -> list[str]:
     """Return the names of the probe's objects and uploads that are still there."""
     names = [name async for name in target.names("") if name.startswith(beginning)]
-    return names + [upload.name for upload in await target.unfinished(beginning)]
+    return names + [upload.name for upload in (await target.unfinished(beginning)).uploads]
 
 
 async def test_facts_of_the_server(place: S3Place) -> None:

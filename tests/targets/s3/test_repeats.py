@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from random import Random
 
 import pytest
+import structlog
 
 from gridhaul.targets.s3 import in_flight
 from gridhaul.targets.s3.documents import PartTag
@@ -22,7 +23,7 @@ from tests.servers.cutting import cutting
 from tests.servers.disturbances import Answer, Cut, Disturbance, LoseAnswer, Side
 from tests.servers.proxy import Proxy, proxying
 from tests.targets.blocks import SomeBlocks, untold
-from tests.targets.deliveries import holding, read, stage_of, unnoted
+from tests.targets.deliveries import DELIVERY, holding, read, stage_of, unnoted
 from tests.targets.places import S3Place
 
 DATA = Random(7).randbytes(2 * PART + 3)
@@ -106,6 +107,21 @@ async def test_target_that_stays_busy_ends_the_attempt(weed: S3Place) -> None:
                 await target.write(stage, SomeBlocks(b"data"), leaving=untold, confirmed=unnoted)
             assert planned.hits == TRIES
             await target.abandon(stage)
+
+
+async def test_log_tells_the_delivery_and_the_part_that_is_sent_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    tries = 0
+
+    async def send(part: Part, _: Leaving) -> PartTag:
+        nonlocal tries
+        tries += 1
+        if tries == 1:
+            raise TargetBusy("busy", retry_after_seconds=0.01)
+        return PartTag(etag=f"{part.number}", sha256=None)
+
+    with structlog.testing.capture_logs() as lines:
+        await _writer(SomeBlocks(bytes(SMALL)), send).write(unnoted)
+    assert [(line["event"], line["record_id"], line["part"]) for line in lines] == [("s3_part_repeated", DELIVERY, 1)]
 
 
 @pytest.mark.parametrize(
@@ -198,7 +214,27 @@ async def test_fewer_parts_are_sent_at_once_after_the_target_was_busy() -> None:
 
     whole = await _writer(SomeBlocks(bytes(20 * SMALL)), send).write(unnoted)
     assert whole.is_whole
-    assert at_once == [1, 2, 3, 4, *[1] * 20]
+    assert at_once[:4] == [1, 2, 3, 4]
+    assert len(at_once) == 24
+    assert max(at_once[4:]) == 2
+
+
+async def test_burst_of_refusals_halves_the_slots_once() -> None:
+    slots, all_run = InFlight(4), asyncio.Event()
+
+    async def refused() -> None:
+        async with slots.slot():
+            await all_run.wait()
+            raise TargetBusy("busy")
+
+    burst = [asyncio.create_task(refused()) for _ in range(4)]
+    await asyncio.sleep(0)
+    all_run.set()
+    await asyncio.gather(*burst, return_exceptions=True)
+    assert slots.slots == 2
+    with pytest.raises(TargetBusy):
+        await refused()
+    assert slots.slots == 1
 
 
 async def test_slots_halve_at_each_busy_and_grow_by_one_after_64_confirmed_parts() -> None:

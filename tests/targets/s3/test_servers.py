@@ -149,7 +149,7 @@ async def test_part_with_another_tag_or_length_does_not_count(place: S3Place) ->
 async def test_abandoned_stage_is_gone(place: S3Place) -> None:
     async with place.target() as target:
         whole = await written(target, "run.bin", b"data")
-        assert [upload.upload_id for upload in await target.unfinished("run")] == [whole.upload_id]
+        assert [upload.upload_id for upload in (await target.unfinished("run")).uploads] == [whole.upload_id]
         for _ in range(2):
             await target.abandon(whole)
         assert await target.resume(whole) is None
