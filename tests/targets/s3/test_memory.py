@@ -1,4 +1,4 @@
-"""What a failed writing of parts keeps in memory, while the cyclic garbage collector does not run."""
+"""Failed attempts give back the memory of their parts at once, before the cyclic garbage collector runs."""
 
 import asyncio
 import gc
