@@ -164,12 +164,19 @@ class _ReadWhenSent:
 
     def _read(self) -> Iterator[bytes]:
         """Yield the bytes. Raises TargetInconsistent, before the last block, if they are not those of the digest."""
-        total, held_back = body_hash("md5"), b""
+        total, read_bytes, held_back = body_hash("md5"), 0, b""
         for block in self._blocks.again(self._start, self._length):
             total.update(block)
+            read_bytes += len(block)
+            if read_bytes > self._length:
+                raise _changed()
             if held_back:
                 yield held_back
             held_back = block
         if total.digest() != self._md5:
-            raise TargetInconsistent("The bytes of a part were others when they were read again; the part is not sent.")
+            raise _changed()
         yield held_back
+
+
+def _changed() -> TargetInconsistent:
+    return TargetInconsistent("The bytes of a part were others when they were read again; the part is not sent.")
