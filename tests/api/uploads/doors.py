@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
+from typing import Any
 
 import httpx2
 import pytest
@@ -17,6 +18,7 @@ from tests.api.service import Api
 from tests.api.uploads.bodies import body_of
 from tests.api.uploads.process import Process
 from tests.contracts.bytes_to_store import segment
+from tests.contracts.ports import eventually
 
 TOKEN = "ab" * 16
 TUS = {"Tus-Resumable": "1.0.0"}
@@ -57,8 +59,12 @@ def require(answer: httpx2.Response, status: int, code: str) -> None:
 
 
 async def newest(api: Api, process: Process) -> File:
-    """Return the file that was registered last."""
-    (file,) = (await api.http.get("/files", params={"limit": 1})).json()["files"]
+    """Return the file that was registered last. A client that left may have done so before the first was registered."""
+
+    async def listed() -> Any:
+        return (await api.http.get("/files", params={"limit": 1})).json()["files"]
+
+    (file,) = await eventually(listed)
     return await process.file(RecordId(file["file_id"]))
 
 
