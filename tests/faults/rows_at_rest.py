@@ -116,6 +116,7 @@ def _require_found(world: World, damage: Damage, code: str) -> None:
 
 def _require_named(world: World, file: StoredFile, n: int, *, code: str, findings: list[Finding]) -> None:
     """Require that every delivery fails at once and names the chunk, and that a check finds and repairs the damage."""
+    world.start_seaweedfs()
     deliveries = [file.deliver(target) for target in TARGETS]
     for delivery in deliveries:
         view = delivery.failed(code)

@@ -5,7 +5,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Container, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -72,13 +72,19 @@ def _wait_until_attached(tracer: "subprocess.Popen[bytes]", processes: Sequence[
         if tracer.poll() is not None:
             reason = tracer.stderr.read().decode(errors="replace").strip() if tracer.stderr else ""
             raise NotAllowed(f"strace may not attach: {reason[-200:]}")
-        return all(_traced_by(process) == tracer.pid for process in processes)
+        return all(_tracers(process) <= {tracer.pid} for process in processes)
 
     wait_for(attached, seconds=ATTACHED_SECONDS, what="strace has attached")
 
 
-def _traced_by(process: psutil.Process) -> int:
-    """Return the id of the process that traces all threads of the process, or 0 while a thread is not traced."""
-    tasks = Path(f"/proc/{process.pid}/task").glob("*/status")
-    lines = [line for task in tasks for line in task.read_text().splitlines() if line.startswith("TracerPid:")]
-    return min(int(line.split()[1]) for line in lines)
+def _tracers(process: psutil.Process) -> set[int]:
+    """Return the ids of the processes that trace a thread of the process, with 0 for a thread that nobody traces.
+
+    Threads that have ended count for nothing: a worker may replace a child at any time.
+    """
+    found = set[int]()
+    for status in Path(f"/proc/{process.pid}/task").glob("*/status"):
+        with suppress(FileNotFoundError, ProcessLookupError):
+            lines = status.read_text().splitlines()
+            found |= {int(line.split()[1]) for line in lines if line.startswith("TracerPid:")}
+    return found
