@@ -175,7 +175,7 @@ def _flipping_in_directory(world: World, length: int) -> Iterator[threading.Even
             for path in temporaries_below(world.remotes["directory"]):
                 with suppress(FileNotFoundError), world.paused(*children):  # so that the flip comes before the check
                     if MIB < path.stat().st_size < length:
-                        _flip(path, at_byte, mask)
+                        flip(path, at_byte, mask)
                         flipped.set()
                         return
             time.sleep(0.0005)
@@ -189,7 +189,8 @@ def _flipping_in_directory(world: World, length: int) -> Iterator[threading.Even
         thread.join()
 
 
-def _flip(path: Path, at_byte: int, mask: int) -> None:
+def flip(path: Path, at_byte: int, mask: int) -> None:
+    """Change the bits of the mask in one byte of the file."""
     descriptor = os.open(path, os.O_RDWR)
     try:
         (before,) = os.pread(descriptor, 1, at_byte)

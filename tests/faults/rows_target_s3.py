@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tests.faults.catalogue import fault
 from tests.faults.protocols import PART_BYTES
-from tests.faults.rows_target import deliver_disturbed
+from tests.faults.rows_target import deliver_disturbed, flip
 from tests.faults.stored import StoredFile
 from tests.faults.world import MIB, World
 from tests.servers.disturbances import Flip, Hold, Side
@@ -51,18 +51,9 @@ def _damage(world: World, path: Path) -> None:
     at_byte, mask = world.rng.randrange(LENGTH), 1 << world.rng.randrange(8)
     copy = world.stand.root / "damaged"
     shutil.copyfile(path, copy)
-    _flip(copy, at_byte, mask)
+    flip(copy, at_byte, mask)
     world.accept(copy)
     copy.unlink()
     times = path.stat()
-    _flip(path, at_byte, mask)
+    flip(path, at_byte, mask)
     os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))  # rclone keeps the metadata of an object with this time
-
-
-def _flip(path: Path, at_byte: int, mask: int) -> None:
-    descriptor = os.open(path, os.O_RDWR)
-    try:
-        (before,) = os.pread(descriptor, 1, at_byte)
-        os.pwrite(descriptor, bytes([before ^ mask]), at_byte)
-    finally:
-        os.close(descriptor)

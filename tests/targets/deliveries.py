@@ -7,7 +7,16 @@ from typing import Any, Protocol
 from gridhaul.transfer.digest import content_sha256
 from gridhaul.transfer.inspection import inspect, not_shown
 from gridhaul.transfer.model import Evidence, RemoteObject, Stage
-from gridhaul.transfer.ports.targets import DirectPut, Leaving, Probed, RepeatableBlocks, Staging, Target
+from gridhaul.transfer.ports.targets import (
+    DirectPut,
+    KeepsUploads,
+    Leaving,
+    Probed,
+    RepeatableBlocks,
+    Staging,
+    Target,
+    UnfinishedUpload,
+)
 from tests.targets.blocks import SomeBlocks, untold
 
 DELIVERY = "0123456789abcdef01234567"
@@ -96,3 +105,13 @@ async def unnoted(_: Stage) -> None:
 
 async def may_write() -> None:
     """Allow a probe to write."""
+
+
+async def unfinished_at(target: KeepsUploads) -> list[UnfinishedUpload]:
+    """Return the unfinished uploads that the target lists, of all pages."""
+    page = await target.unfinished()
+    found = [*page.uploads]
+    while page.following:
+        page = await target.unfinished(after=page.following)
+        found += page.uploads
+    return found

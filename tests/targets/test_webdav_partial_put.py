@@ -23,11 +23,11 @@ from tests.servers.lighttpd import lighttpd_webdav
 from tests.servers.nginx import nginx_webdav
 from tests.servers.webdav import WebDavServer, rclone_webdav
 from tests.targets.blocks import MIB, SomeBlocks, StalledBlocks, untold
-from tests.targets.deliveries import SCRATCH, may_write
+from tests.targets.deliveries import SCRATCH, may_write, stage_of, unnoted
 
 Serve = Callable[[Path], AbstractContextManager[WebDavServer]]
 DATA = os.urandom(20 * MIB + 3)
-STAGE = Stage(name=".gridhaul-0123456789abcdef01234567-7.part", final_name="run.bin", generation=7, length=len(DATA))
+STAGE = stage_of("run.bin", len(DATA))
 LIGHTTPD = {
     option: partial(lighttpd_webdav, extra=f'webdav.opts = ("{option}" => "enable")')
     for option in ("partial-put-copy-modify", "deprecated-unsafe-partial-put")
@@ -65,18 +65,14 @@ def served(folder: Path) -> Path:
     return directory
 
 
-async def nothing(_: Stage) -> None:
-    """Note nothing of what is confirmed."""
-
-
 async def write(target: WebDavTarget, stage: Stage, data: bytes = DATA) -> Stage:
-    return await target.write(stage, SomeBlocks(data[stage.offset :]), leaving=untold, confirmed=nothing)
+    return await target.write(stage, SomeBlocks(data[stage.offset :]), leaving=untold, confirmed=unnoted)
 
 
 async def broken_off(target: WebDavTarget, stage: Stage, stop: int) -> None:
     """Send the bytes up to the position, and then break the request off."""
     blocks = StalledBlocks(DATA[stage.offset : stop])
-    writing = asyncio.create_task(target.write(stage, blocks, leaving=untold, confirmed=nothing))
+    writing = asyncio.create_task(target.write(stage, blocks, leaving=untold, confirmed=unnoted))
     await asyncio.to_thread(blocks.begun.wait, 30)
     writing.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -100,7 +96,7 @@ async def test_request_that_breaks_off_is_gone_on_with(apache: tuple[WebDavServe
             await eventually(has_arrived)
             stage = replace(STAGE, offset=stop)
         rest = SomeBlocks(DATA[stage.offset :])
-        whole = await target.write(stage, rest, leaving=sent.append, confirmed=nothing)
+        whole = await target.write(stage, rest, leaving=sent.append, confirmed=unnoted)
         assert sum(sent) == len(DATA) - stage.offset
         await target.commit(whole)
     assert (directory / "run.bin").read_bytes() == DATA
@@ -114,7 +110,7 @@ async def test_worker_that_wakes_before_its_first_byte_harms_nothing(
     async with target_at(server, tmp_path) as target:
         whole = await write(target, STAGE)
         late = StalledBlocks(DATA[: 3 * MIB])
-        waking = asyncio.create_task(target.write(STAGE, late, leaving=untold, confirmed=nothing))
+        waking = asyncio.create_task(target.write(STAGE, late, leaving=untold, confirmed=unnoted))
         await asyncio.to_thread(late.begun.wait, 30)
         assert (directory / STAGE.name).read_bytes() == DATA
         late.stop()

@@ -28,6 +28,7 @@ from tests.servers.http_store import CannedAnswer, http_store
 from tests.servers.moto_s3 import moto_s3
 from tests.servers.rclone_s3 import S3Server, rclone_s3
 from tests.servers.seaweedfs import WRITER, WRITER_SECRET, seaweedfs
+from tests.targets.deliveries import unfinished_at
 from tests.tasks.check_bench import CheckBench, check_bench
 from tests.tasks.worker_parts import known
 
@@ -117,16 +118,7 @@ async def gc(bench: CheckBench, mode: Mode = Mode.REPAIR, *, sweep_seconds: floa
 
 
 async def ids_at(target: S3Target) -> list[str]:
-    return [upload.upload_id for upload in await uploads_at(target)]
-
-
-async def uploads_at(target: S3Target) -> Sequence[UnfinishedUpload]:
-    page = await target.unfinished()
-    found = [*page.uploads]
-    while page.following:
-        page = await target.unfinished(after=page.following)
-        found += page.uploads
-    return found
+    return [upload.upload_id for upload in await unfinished_at(target)]
 
 
 async def begun(
@@ -161,7 +153,7 @@ async def test_two_uploads_under_one_name_are_two_findings_and_abort_twice_is_su
     for _ in range(2):
         await target.begin(stage_of(delivery))
     await released(bench, delivery)
-    left = await uploads_at(target)
+    left = await unfinished_at(target)
     assert (await gc(bench)).counts == {"upload_left": 2}
     assert await ids_at(target) == []
     for upload in left:
@@ -175,7 +167,7 @@ async def test_upload_of_somebody_else_is_never_touched(bench: CheckBench, targe
     await released(bench, await claimed(bench, "elsewhere/run.h5", target="other"))
     elsewhere = await target.begin(stage_of(delivery, "elsewhere/run.h5"))
     await released(bench, delivery)
-    assert await begun(bench, await uploads_at(target)) == []
+    assert await begun(bench, await unfinished_at(target)) == []
     for stage in (theirs, elsewhere):
         await target.abandon(stage)
 
@@ -226,7 +218,7 @@ async def test_upload_that_is_young_waits_for_the_next_gc(bench: CheckBench, tar
     await target.begin(stage_of(delivery))
     await released(bench, delivery)
     assert (await gc(bench, sweep_seconds=60)).found == 0
-    aged = [replace(upload, age_seconds=61.0) for upload in await uploads_at(target)]
+    aged = [replace(upload, age_seconds=61.0) for upload in await unfinished_at(target)]
     assert await begun(bench, aged, sweep_seconds=60, late_seconds=61) == aged
     untold = [replace(upload, age_seconds=None) for upload in aged]
     assert await begun(bench, untold) == []
@@ -337,7 +329,7 @@ async def test_upload_is_found_on_whatever_page_it_is(
         await released(bench, delivery)
         assert (await gc(bench)).repaired == 1
         del stages[NAME]
-        assert {upload.name for upload in await uploads_at(target)} == set(stages)
+        assert {upload.name for upload in await unfinished_at(target)} == set(stages)
         for stage in stages.values():
             await target.abandon(stage)
 

@@ -131,9 +131,7 @@ async def _break_off(session: HttpSession, name: str, data: bytes, *, start: int
 
 
 async def _holds(session: HttpSession, name: str, data: bytes) -> bool:
-    with suppress(
-        GridhaulError
-    ):  # of an object that a request has broken off, a server may give back less than it says
+    with suppress(GridhaulError):  # after a broken request a server may give back less of the object than it says
         answer = await session.request("GET", session.url(name))
         return (answer.status, answer.body) == (http.HTTPStatus.OK, data)
     return False

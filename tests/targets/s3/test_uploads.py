@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 
 from gridhaul.targets.s3 import bucket
-from gridhaul.targets.s3.target import ABORTS, S3Target
+from gridhaul.targets.s3.target import ABORTS
 from gridhaul.transfer.errors import GridhaulError, OutcomeUnknown, TargetInconsistent, TargetLocked, TargetRefused
 from gridhaul.transfer.ports.targets import UnfinishedUpload
 from tests.servers.disturbances import Answer
 from tests.servers.http_store import CannedAnswer, HttpStore, http_store
 from tests.servers.proxy import proxying
-from tests.targets.deliveries import stage_of
+from tests.targets.deliveries import stage_of, unfinished_at
 from tests.targets.places import S3Place
 
 LISTED: CannedAnswer = (200, {}, b"<ListPartsResult><Part><PartNumber>1</PartNumber></Part></ListPartsResult>")
@@ -24,15 +24,6 @@ NO_SUCH_UPLOAD: CannedAnswer = (404, {}, b"<Error><Code>NoSuchUpload</Code></Err
 def store(tmp_path: Path) -> Iterator[HttpStore]:
     with http_store(tmp_path) as store:
         yield store
-
-
-async def unfinished_at(target: S3Target) -> list[UnfinishedUpload]:
-    page = await target.unfinished()
-    found = [*page.uploads]
-    while page.following:
-        page = await target.unfinished(after=page.following)
-        found += page.uploads
-    return found
 
 
 def page_before(marker: str) -> CannedAnswer:
