@@ -9,8 +9,11 @@ A test that measures a short time is marked `alone`: no other process runs a tes
 """
 
 import asyncio
+import shutil
 import signal
 from collections.abc import AsyncIterator, Generator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -18,6 +21,7 @@ from filelock import ReadWriteLock
 
 from gridhaul.storage.connect import Database, connect
 from gridhaul.storage.schema import make_payload_collections, make_registry_indexes
+from tests.folders import NewFolder
 from tests.servers.mongod import in_memory, mongod
 
 RESTING = 8
@@ -36,6 +40,21 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
 def interruptible() -> None:
     """Handle SIGINT. A shell starts background processes with SIGINT ignored, and child processes inherit that."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session")
+def new_folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> NewFolder:
+    """Return what makes the folders of fixtures that serve several tests. Those of pytest itself stay to the end."""
+
+    @contextmanager
+    def new(name: str) -> Iterator[Path]:
+        path = tmp_path_factory.mktemp(name)
+        failed_before = request.session.testsfailed
+        yield path
+        if request.session.testsfailed == failed_before:
+            shutil.rmtree(path, ignore_errors=True)
+
+    return new
 
 
 @pytest.fixture(scope="session")

@@ -15,12 +15,13 @@ from gridhaul.transfer.model import File, Queue
 from gridhaul.transfer.states import FileState
 from tasks.queue import Broker, HintSender
 from tests.contracts.ports import Ports, claimed, eventually, new_file, registered
+from tests.folders import NewFolder
 from tests.servers.redis import redis_server
 
 
 @pytest.fixture(scope="module")
-def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with redis_server(tmp_path_factory.mktemp("redis")) as url:
+def redis_url(new_folder: NewFolder) -> Iterator[str]:
+    with new_folder("redis") as folder, redis_server(folder) as url:
         yield url
 
 

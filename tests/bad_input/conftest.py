@@ -14,6 +14,7 @@ from tests.bad_input import figures
 from tests.bad_input.bench import Bench, bench_of, key_of
 from tests.bad_input.server_errors import server_errors
 from tests.bad_input.strict import StrictApi, impatient_api, strict_api, strict_chunk_service
+from tests.folders import NewFolder
 from tests.journeys.conftest import operator, remotes, sources, system
 from tests.journeys.test_accounts import calling
 
@@ -54,20 +55,20 @@ def other(bench: Bench) -> Iterator[httpx2.Client]:
 
 
 @pytest.fixture(scope="package")
-def strict(system: System, tmp_path_factory: pytest.TempPathFactory) -> Iterator[StrictApi]:
-    with strict_api(system, tmp_path_factory.mktemp("strict")) as found:
+def strict(system: System, new_folder: NewFolder) -> Iterator[StrictApi]:
+    with new_folder("strict") as folder, strict_api(system, folder) as found:
         yield found
 
 
 @pytest.fixture(scope="package")
-def impatient_url(system: System, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with impatient_api(system, tmp_path_factory.mktemp("impatient-api")) as url:
+def impatient_url(system: System, new_folder: NewFolder) -> Iterator[str]:
+    with new_folder("impatient-api") as folder, impatient_api(system, folder) as url:
         yield url
 
 
 @pytest.fixture(scope="package")
-def impatient_chunk_service(system: System, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with strict_chunk_service(system, tmp_path_factory.mktemp("impatient")) as url:
+def impatient_chunk_service(system: System, new_folder: NewFolder) -> Iterator[str]:
+    with new_folder("impatient") as folder, strict_chunk_service(system, folder) as url:
         yield url
 
 

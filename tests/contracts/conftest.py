@@ -12,6 +12,7 @@ from tests.contracts.ports import (
     memory_ports,
     mongo_ports,
 )
+from tests.folders import NewFolder
 from tests.targets.servers import Places, places
 
 
@@ -43,7 +44,7 @@ def _ports(storage: Database | None, lease_seconds: float) -> Ports:
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Places]:
+def running(new_folder: NewFolder) -> Iterator[Places]:
     """Yield the places. Their servers end with the module, because each has a limited number of folders."""
-    with places(tmp_path_factory.mktemp("places")) as found:
+    with new_folder("places") as folder, places(folder) as found:
         yield found

@@ -18,6 +18,7 @@ from tests.contracts.bytes_to_store import MIB, some_bytes
 from tests.contracts.lies import Hindrance, Lie
 from tests.contracts.lying_journeys import configured, journey
 from tests.contracts.lying_places import LYING, lying
+from tests.folders import NewFolder
 from tests.servers.small_disk import why_not
 from tests.servers.small_folder import SmallFolder, small_folder
 from tests.servers.sshd import sshd
@@ -50,8 +51,8 @@ FULL = {
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Places]:
-    with places(tmp_path_factory.mktemp("lying"), LYING) as found:
+def running(new_folder: NewFolder) -> Iterator[Places]:
+    with new_folder("lying") as folder, places(folder, LYING) as found:
         yield found
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.folders import NewFolder
 from tests.fuzz.callers import callers
 from tests.fuzz.run import run
 from tests.fuzz.stand import Stand, standing
@@ -13,8 +14,8 @@ SEED = 42
 
 
 @pytest.fixture(scope="module")
-def stand(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stand]:
-    with standing(tmp_path_factory.mktemp("fuzz")) as found:
+def stand(new_folder: NewFolder) -> Iterator[Stand]:
+    with new_folder("fuzz") as folder, standing(folder) as found:
         yield found
 
 

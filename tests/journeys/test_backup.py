@@ -12,6 +12,7 @@ import pytest
 from gridhaul.embedded.network import HOST
 from gridhaul.embedded.system import Configuration, System
 from tests.delivered import objects_in
+from tests.folders import NewFolder
 from tests.journeys.conftest import SHORT_LEASES
 from tests.journeys.operator import MIB, Operator, make_file, sha256_of, wait_for
 from tests.servers.mongo_dump import dump, restore
@@ -58,38 +59,38 @@ class Place:
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+def place(new_folder: NewFolder) -> Iterator[Place]:
     """Yield the place after both kinds of backup, a dump and a copy of the stopped server, and after further work."""
-    top = tmp_path_factory.mktemp("backup")
-    for name in ("sources", "remote"):
-        (top / name).mkdir()
-    for name, length in LENGTHS.items():
-        make_file(top / "sources" / name, length)
-    (top / "password").write_text("p")
-    with (
-        rclone_webdav(top / "remote", etag_hash=True) as server,
-        proxying(HOST, server.port) as proxy,
-    ):
-        targets = (
-            f'[targets.remote]\nkind = "webdav"\nurl = "{proxy.url}/"\netag_digest = "sha-256"\n'
-            f'username = "u"\npassword = {{ file = "{top / "password"}" }}\n'
-        )
-        found = Place(
-            sources=top / "sources",
-            remote=top / "remote",
-            proxy=proxy,
-            configuration={"roots": (top / "sources",), "environment": SHORT_LEASES, "targets_toml": targets},
-            dump=top / "dump",
-            copy=top / "copy",
-        )
-        with found.operated(top / "data") as operator:
-            work_and_dump(operator, found)
-        for name in ("mongo", "secrets"):
-            shutil.copytree(top / "data" / name, found.copy / name)
-        with found.operated(top / "data") as operator:
-            go_on(operator, found)
-        found.writes_before = found.writes()
-        yield found
+    with new_folder("backup") as top:
+        for name in ("sources", "remote"):
+            (top / name).mkdir()
+        for name, length in LENGTHS.items():
+            make_file(top / "sources" / name, length)
+        (top / "password").write_text("p")
+        with (
+            rclone_webdav(top / "remote", etag_hash=True) as server,
+            proxying(HOST, server.port) as proxy,
+        ):
+            targets = (
+                f'[targets.remote]\nkind = "webdav"\nurl = "{proxy.url}/"\netag_digest = "sha-256"\n'
+                f'username = "u"\npassword = {{ file = "{top / "password"}" }}\n'
+            )
+            found = Place(
+                sources=top / "sources",
+                remote=top / "remote",
+                proxy=proxy,
+                configuration={"roots": (top / "sources",), "environment": SHORT_LEASES, "targets_toml": targets},
+                dump=top / "dump",
+                copy=top / "copy",
+            )
+            with found.operated(top / "data") as operator:
+                work_and_dump(operator, found)
+            for name in ("mongo", "secrets"):
+                shutil.copytree(top / "data" / name, found.copy / name)
+            with found.operated(top / "data") as operator:
+                go_on(operator, found)
+            found.writes_before = found.writes()
+            yield found
 
 
 def work_and_dump(operator: Operator, place: Place) -> None:

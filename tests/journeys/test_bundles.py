@@ -14,6 +14,7 @@ from redis import Redis
 
 from gridhaul.embedded.system import Configuration, System
 from gridhaul.transfer.model import Queue, TaskName
+from tests.folders import NewFolder
 from tests.journeys.operator import Json, Operator, make_file, sha256_of, wait_for
 from tests.servers.disturbances import Flip, Hold, LoseAnswer, Side
 from tests.servers.proxy import Planned, Proxy, proxying
@@ -39,22 +40,22 @@ def proxy() -> Iterator[Proxy]:
 
 
 @pytest.fixture(scope="module")
-def operator(tmp_path_factory: pytest.TempPathFactory, proxy: Proxy) -> Iterator[Operator]:
-    data = tmp_path_factory.mktemp("bundles")
-    configuration = Configuration(
-        data=data / "data",
-        roots=(tmp_path_factory.getbasetemp(),),
-        port=None,
-        environment=SETTINGS | {"GRIDHAUL_CHUNK_SERVICE_URL": proxy.url},
-        small_children=1,
-        large_children=1,
-    )
-    with System(configuration) as system:
-        host, _, port = system.chunk_service_url.removeprefix("http://").partition(":")
-        proxy.upstream = (host, int(port))
-        found = Operator(system)
-        yield found
-        found.close()
+def operator(tmp_path_factory: pytest.TempPathFactory, new_folder: NewFolder, proxy: Proxy) -> Iterator[Operator]:
+    with new_folder("bundles") as data:
+        configuration = Configuration(
+            data=data / "data",
+            roots=(tmp_path_factory.getbasetemp(),),
+            port=None,
+            environment=SETTINGS | {"GRIDHAUL_CHUNK_SERVICE_URL": proxy.url},
+            small_children=1,
+            large_children=1,
+        )
+        with System(configuration) as system:
+            host, _, port = system.chunk_service_url.removeprefix("http://").partition(":")
+            proxy.upstream = (host, int(port))
+            found = Operator(system)
+            yield found
+            found.close()
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ import pytest
 
 from gridhaul.embedded.system import Configuration, System
 from tests.delivered import temporaries_below
+from tests.folders import NewFolder
 from tests.journeys.conftest import SHORT_LEASES
 from tests.journeys.operator import MIB, Operator, make_file, sha256_of
 from tests.servers.proxy import Proxy, proxying
@@ -25,8 +26,9 @@ Kill = Callable[[Operator, str], None]
 
 
 @pytest.fixture(scope="module")
-def remote(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("crash-remote")
+def remote(new_folder: NewFolder) -> Iterator[Path]:
+    with new_folder("crash-remote") as folder:
+        yield folder
 
 
 @pytest.fixture(scope="module")
@@ -36,25 +38,26 @@ def proxy(remote: Path) -> Iterator[Proxy]:
 
 
 @pytest.fixture(scope="module")
-def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_file(tmp_path_factory.mktemp("crash-source") / "large.bin", LENGTH)
+def source(new_folder: NewFolder) -> Iterator[Path]:
+    with new_folder("crash-source") as folder:
+        yield make_file(folder / "large.bin", LENGTH)
 
 
 @pytest.fixture(scope="module")
-def operator(tmp_path_factory: pytest.TempPathFactory, source: Path, proxy: Proxy) -> Iterator[Operator]:
-    data = tmp_path_factory.mktemp("crash")
-    (data / "password").write_text("p")
-    targets = (
-        f'[targets.remote]\nkind = "webdav"\nurl = "http://127.0.0.1:{proxy.port}/"\netag_digest = "sha-256"\n'
-        f'username = "u"\npassword = {{ file = "{data / "password"}" }}\n'
-    )
-    configuration = Configuration(
-        data=data / "data", roots=(source.parent,), port=None, environment=SHORT_LEASES, targets_toml=targets
-    )
-    with System(configuration) as system:
-        found = Operator(system)
-        yield found
-        found.close()
+def operator(new_folder: NewFolder, source: Path, proxy: Proxy) -> Iterator[Operator]:
+    with new_folder("crash") as data:
+        (data / "password").write_text("p")
+        targets = (
+            f'[targets.remote]\nkind = "webdav"\nurl = "http://127.0.0.1:{proxy.port}/"\netag_digest = "sha-256"\n'
+            f'username = "u"\npassword = {{ file = "{data / "password"}" }}\n'
+        )
+        configuration = Configuration(
+            data=data / "data", roots=(source.parent,), port=None, environment=SHORT_LEASES, targets_toml=targets
+        )
+        with System(configuration) as system:
+            found = Operator(system)
+            yield found
+            found.close()
 
 
 @contextmanager

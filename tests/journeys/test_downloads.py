@@ -16,6 +16,7 @@ import pytest
 from gridhaul.cli.text import size
 from gridhaul.client.partial_file import partial_path
 from gridhaul.embedded.system import Configuration, System
+from tests.folders import NewFolder
 from tests.journeys.conftest import SHORT_LEASES
 from tests.journeys.operator import MIB, Operator, make_file, sha256_of
 from tests.journeys.test_account_commands import Shell
@@ -63,17 +64,17 @@ ENVIRONMENT = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "LC_ALL": "C.
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+def place(new_folder: NewFolder) -> Iterator[Place]:
     """Run a system of its own, because its api is killed."""
-    data = tmp_path_factory.mktemp("downloads")
-    source = make_file(data / "Größe 1.bin", LENGTH)
-    configuration = Configuration(data=data / "data", roots=(data,), port=None, environment=SHORT_LEASES)
-    with System(configuration) as system:
-        operator = Operator(system)
-        file_id = operator.prepare(source)
-        sha256 = operator.stored(file_id)["digests"]["sha-256"]
-        yield Place(system=system, operator=operator, source=source, file_id=file_id, sha256=sha256)
-        operator.close()
+    with new_folder("downloads") as data:
+        source = make_file(data / "Größe 1.bin", LENGTH)
+        configuration = Configuration(data=data / "data", roots=(data,), port=None, environment=SHORT_LEASES)
+        with System(configuration) as system:
+            operator = Operator(system)
+            file_id = operator.prepare(source)
+            sha256 = operator.stored(file_id)["digests"]["sha-256"]
+            yield Place(system=system, operator=operator, source=source, file_id=file_id, sha256=sha256)
+            operator.close()
 
 
 @pytest.fixture(autouse=True)

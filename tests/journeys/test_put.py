@@ -13,6 +13,7 @@ import pytest
 
 from gridhaul.embedded.system import Configuration, System
 from tests.delivered import objects_in
+from tests.folders import NewFolder
 from tests.journeys.conftest import SHORT_LEASES
 from tests.journeys.operator import MIB, Operator, make_file, sha256_of, wait_for
 from tests.journeys.putting import COMMAND_SECONDS, Place, running
@@ -26,21 +27,21 @@ NOBODY = ("127.0.0.1", 1)
 
 
 @pytest.fixture(scope="module")
-def whole_place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+def whole_place(new_folder: NewFolder) -> Iterator[Place]:
     """Run a system of its own, because its api is killed."""
-    data = tmp_path_factory.mktemp("put")
-    delivered = data / "remote"
-    delivered.mkdir()
-    targets = f'[targets.directory]\nkind = "directory"\npath = "{delivered}"\n'
-    configuration = Configuration(
-        data=data / "data", roots=(data,), port=None, environment=SHORT_LEASES, targets_toml=targets
-    )
-    with System(configuration) as system:
-        host, _, port = system.url.removeprefix("http://").partition(":")
-        with proxying(host, int(port)) as proxy:
-            operator = Operator(system)
-            yield Place(system=system, operator=operator, proxy=proxy, delivered=delivered, state=data / "state")
-            operator.close()
+    with new_folder("put") as data:
+        delivered = data / "remote"
+        delivered.mkdir()
+        targets = f'[targets.directory]\nkind = "directory"\npath = "{delivered}"\n'
+        configuration = Configuration(
+            data=data / "data", roots=(data,), port=None, environment=SHORT_LEASES, targets_toml=targets
+        )
+        with System(configuration) as system:
+            host, _, port = system.url.removeprefix("http://").partition(":")
+            with proxying(host, int(port)) as proxy:
+                operator = Operator(system)
+                yield Place(system=system, operator=operator, proxy=proxy, delivered=delivered, state=data / "state")
+                operator.close()
 
 
 @pytest.fixture

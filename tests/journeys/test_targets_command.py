@@ -11,6 +11,7 @@ import pytest
 
 from gridhaul.embedded.system import Configuration, System
 from tests.delivered import objects_in
+from tests.folders import NewFolder
 from tests.journeys.conftest import SHORT_LEASES
 from tests.journeys.operator import MIB, Operator, make_file, sha256_of, wait_for
 from tests.journeys.test_account_commands import Shell
@@ -25,35 +26,38 @@ TOLD = (
 
 
 @pytest.fixture(scope="module")
-def places(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def places(new_folder: NewFolder) -> Iterator[Path]:
     """Return the directory with the places of the targets. That of the target `away` is not there."""
-    top = tmp_path_factory.mktemp("places")
-    for name in ("shell", "dav", "sources"):
-        (top / name).mkdir()
-    return top
+    with new_folder("places") as top:
+        for name in ("shell", "dav", "sources"):
+            (top / name).mkdir()
+        yield top
 
 
 @pytest.fixture(scope="module")
-def system(tmp_path_factory: pytest.TempPathFactory, places: Path) -> Iterator[System]:
-    data = tmp_path_factory.mktemp("system")
-    password = data / "password"
-    password.write_text("p")
-    login = f'username = "u"\npassword = {{ file = "{password}" }}\n'
-    with ExitStack() as running:
-        shell = running.enter_context(rclone_sftp(places / "shell", make_keys(data)))
-        dav = running.enter_context(rclone_webdav(places / "dav"))
-        ssh = f'kind = "sftp"\nhost = "{shell.host}"\nport = {shell.port}\nhost_key = "{shell.host_key}"\npath = "."\n'
-        targets = (
-            f"[targets.shell]\n{ssh}{login}"
-            f"[targets.racing]\n{ssh}{login}allow_overwrite_race = true\n"
-            f'[targets.dav]\nkind = "webdav"\nurl = "{dav.url}"\n{login}'
-            f'[targets.away]\nkind = "directory"\npath = "{places / "away"}"\n'
-        )
-        roots = (places / "sources",)
-        configuration = Configuration(
-            data=data / "data", roots=roots, port=None, environment=SHORT_LEASES, targets_toml=targets
-        )
-        yield running.enter_context(System(configuration))
+def system(new_folder: NewFolder, places: Path) -> Iterator[System]:
+    with new_folder("system") as data:
+        password = data / "password"
+        password.write_text("p")
+        login = f'username = "u"\npassword = {{ file = "{password}" }}\n'
+        with ExitStack() as running:
+            shell = running.enter_context(rclone_sftp(places / "shell", make_keys(data)))
+            dav = running.enter_context(rclone_webdav(places / "dav"))
+            ssh = (
+                f'kind = "sftp"\nhost = "{shell.host}"\nport = {shell.port}\n'
+                f'host_key = "{shell.host_key}"\npath = "."\n'
+            )
+            targets = (
+                f"[targets.shell]\n{ssh}{login}"
+                f"[targets.racing]\n{ssh}{login}allow_overwrite_race = true\n"
+                f'[targets.dav]\nkind = "webdav"\nurl = "{dav.url}"\n{login}'
+                f'[targets.away]\nkind = "directory"\npath = "{places / "away"}"\n'
+            )
+            roots = (places / "sources",)
+            configuration = Configuration(
+                data=data / "data", roots=roots, port=None, environment=SHORT_LEASES, targets_toml=targets
+            )
+            yield running.enter_context(System(configuration))
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ import pytest
 
 from gridhaul.embedded.network import HOST, free_ports
 from gridhaul.outgoing.tls import tls_context
+from tests.folders import NewFolder
 from tests.journeys.operator import MIB, make_file, sha256_of, wait_for
 from tests.journeys.processes import first_key, ready, started
 from tests.servers.authority import Certificate, new_certificate
@@ -51,50 +52,50 @@ class Secured:
 
 
 @pytest.fixture(scope="module")
-def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
+def secured(new_folder: NewFolder) -> Iterator[Secured]:
     """Yield the running system, without workers."""
-    top = tmp_path_factory.mktemp("tls")
-    certificate, stranger = new_certificate(top / "ours", HOST), new_certificate(top / "other", HOST)
-    (top / "remote").mkdir()
-    (top / "password").write_text("p")
-    api_port, chunk_port = free_ports(2)
-    with ExitStack() as stack:
-        mongo_url = stack.enter_context(mongod_with_tls(stack.enter_context(in_memory()), certificate))
-        plain_redis = stack.enter_context(redis_server(top))
-        redis_port = stack.enter_context(tls_before(httpx2.URL(plain_redis).port or 0, certificate))
-        remote = stack.enter_context(rclone_webdav(top / "remote", certificate=certificate))
-        (top / "targets.toml").write_text(
-            f'[targets.remote]\nkind = "webdav"\nurl = "{remote.url}"\n'
-            f'username = "u"\npassword = {{ file = "{top / "password"}" }}\n'
-        )
-        settings = {
-            "PATH": "/usr/bin:/bin",
-            "GRIDHAUL_MONGO_URL": mongo_url,
-            "GRIDHAUL_CHUNK_SERVICE_URL": f"https://{HOST}:{chunk_port}",
-            "GRIDHAUL_CA_FILE": str(certificate.ca_file),
-            "GRIDHAUL_SERVICE_SECRET": "s" * 40,
-            "GRIDHAUL_ROOTS": str(top),
-            "GRIDHAUL_TARGETS_FILE": str(top / "targets.toml"),
-            "GRIDHAUL_LEASE_SECONDS": "4",
-            "GRIDHAUL_RENEW_SECONDS": "1",
-            "GRIDHAUL_DISPATCH_SECONDS": "1",
-        }
-        found = Secured(
-            certificate=certificate,
-            stranger=stranger,
-            redis_port=redis_port,
-            api_port=api_port,
-            remote=top / "remote",
-            settings=settings,
-            key=first_key(settings),
-        )
-        settings["GRIDHAUL_REDIS_URL"] = found.redis_url(HOST, certificate.ca_file)
-        stack.enter_context(started(found.uvicorn(CHUNK_SERVICE, chunk_port), settings, top / "chunk_service.log"))
-        stack.enter_context(started(found.uvicorn(API, api_port), settings, top / "api.log"))
-        trusted = tls_context(certificate.ca_file)
-        addresses = [f"https://{HOST}:{port}" for port in (api_port, chunk_port)]
-        wait_for(lambda: all(ready(url, trusted) for url in addresses), seconds=30, what="both services are ready")
-        yield found
+    with new_folder("tls") as top:
+        certificate, stranger = new_certificate(top / "ours", HOST), new_certificate(top / "other", HOST)
+        (top / "remote").mkdir()
+        (top / "password").write_text("p")
+        api_port, chunk_port = free_ports(2)
+        with ExitStack() as stack:
+            mongo_url = stack.enter_context(mongod_with_tls(stack.enter_context(in_memory()), certificate))
+            plain_redis = stack.enter_context(redis_server(top))
+            redis_port = stack.enter_context(tls_before(httpx2.URL(plain_redis).port or 0, certificate))
+            remote = stack.enter_context(rclone_webdav(top / "remote", certificate=certificate))
+            (top / "targets.toml").write_text(
+                f'[targets.remote]\nkind = "webdav"\nurl = "{remote.url}"\n'
+                f'username = "u"\npassword = {{ file = "{top / "password"}" }}\n'
+            )
+            settings = {
+                "PATH": "/usr/bin:/bin",
+                "GRIDHAUL_MONGO_URL": mongo_url,
+                "GRIDHAUL_CHUNK_SERVICE_URL": f"https://{HOST}:{chunk_port}",
+                "GRIDHAUL_CA_FILE": str(certificate.ca_file),
+                "GRIDHAUL_SERVICE_SECRET": "s" * 40,
+                "GRIDHAUL_ROOTS": str(top),
+                "GRIDHAUL_TARGETS_FILE": str(top / "targets.toml"),
+                "GRIDHAUL_LEASE_SECONDS": "4",
+                "GRIDHAUL_RENEW_SECONDS": "1",
+                "GRIDHAUL_DISPATCH_SECONDS": "1",
+            }
+            found = Secured(
+                certificate=certificate,
+                stranger=stranger,
+                redis_port=redis_port,
+                api_port=api_port,
+                remote=top / "remote",
+                settings=settings,
+                key=first_key(settings),
+            )
+            settings["GRIDHAUL_REDIS_URL"] = found.redis_url(HOST, certificate.ca_file)
+            stack.enter_context(started(found.uvicorn(CHUNK_SERVICE, chunk_port), settings, top / "chunk_service.log"))
+            stack.enter_context(started(found.uvicorn(API, api_port), settings, top / "api.log"))
+            trusted = tls_context(certificate.ca_file)
+            addresses = [f"https://{HOST}:{port}" for port in (api_port, chunk_port)]
+            wait_for(lambda: all(ready(url, trusted) for url in addresses), seconds=30, what="both services are ready")
+            yield found
 
 
 def gridhaul(secured: Secured, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:

@@ -4,10 +4,11 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.folders import NewFolder
 from tests.targets.servers import Places, places
 
 
 @pytest.fixture(scope="session")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Places]:
-    with places(tmp_path_factory.mktemp("places")) as found:
+def running(new_folder: NewFolder) -> Iterator[Places]:
+    with new_folder("places") as folder, places(folder) as found:
         yield found

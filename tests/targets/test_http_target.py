@@ -14,6 +14,7 @@ from gridhaul.targets.http_session import HttpSession
 from gridhaul.transfer.errors import GridhaulError, OutcomeUnknown, TargetRefused, TargetUnavailable
 from gridhaul.transfer.inspection import inspect, not_shown
 from gridhaul.transfer.model import Evidence, RemoteObject
+from tests.folders import NewFolder
 from tests.servers.canned import canned_answer
 from tests.servers.http_store import HttpStore, http_store
 from tests.targets.blocks import MIB, SomeBlocks, untold
@@ -25,8 +26,8 @@ ENCODED = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 4\r\nCo
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HttpStore]:
-    with http_store(tmp_path_factory.mktemp("store")) as store:
+def running(new_folder: NewFolder) -> Iterator[HttpStore]:
+    with new_folder("store") as folder, http_store(folder) as store:
         yield store
 
 

@@ -18,13 +18,14 @@ from gridhaul.transfer.errors import (
 )
 from gridhaul.transfer.model import Evidence, RemoteObject
 from gridhaul.transfer.ports.targets import Facts
+from tests.folders import NewFolder
 from tests.servers.http_store import CannedAnswer, HttpStore, http_store
 from tests.targets.deliveries import may_write, stage_of, written
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HttpStore]:
-    with http_store(tmp_path_factory.mktemp("store")) as store:
+def running(new_folder: NewFolder) -> Iterator[HttpStore]:
+    with new_folder("store") as folder, http_store(folder) as store:
         yield store
 
 

@@ -24,6 +24,7 @@ from gridhaul.transfer.ports.targets import UnfinishedUpload
 from gridhaul.transfer.states import DELIVERABLE, DeliveryState
 from tasks.checking import uploads
 from tests.contracts.ports import destination, new_delivery
+from tests.folders import NewFolder
 from tests.servers.http_store import CannedAnswer, http_store
 from tests.servers.moto_s3 import moto_s3
 from tests.servers.rclone_s3 import S3Server, rclone_s3
@@ -40,10 +41,10 @@ SERVERS = {"seaweedfs": seaweedfs, "rclone": rclone_s3, "moto": moto_s3}
 
 
 @pytest.fixture(scope="module")
-def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], S3Server]]:
+def servers(new_folder: NewFolder) -> Iterator[Callable[[str], S3Server]]:
     """Yield a function that gives servers, which start when they are first asked for."""
     with ExitStack() as stack:
-        yield cache(lambda kind: stack.enter_context(SERVERS[kind](tmp_path_factory.mktemp(kind))))
+        yield cache(lambda kind: stack.enter_context(SERVERS[kind](stack.enter_context(new_folder(kind)))))
 
 
 @pytest.fixture

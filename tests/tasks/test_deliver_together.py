@@ -22,6 +22,7 @@ from tasks.runtime import Runtime
 from tests.contracts.bytes_to_store import MIB, some_bytes
 from tests.contracts.ports import destination, eventually
 from tests.delivered import temporaries_below
+from tests.folders import NewFolder
 from tests.targets.place import TARGET as THERE
 from tests.targets.places import DirectoryPlace, WebPlace
 from tests.targets.servers import Places, places
@@ -108,8 +109,8 @@ class There:
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Places]:
-    with places(tmp_path_factory.mktemp("places")) as found:
+def running(new_folder: NewFolder) -> Iterator[Places]:
+    with new_folder("places") as folder, places(folder) as found:
         yield found
 
 

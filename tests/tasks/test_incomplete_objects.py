@@ -17,6 +17,7 @@ from tests.contracts.lies import ALWAYS, NAME
 from tests.contracts.lies_of_s3 import PARTS, UPLOAD
 from tests.contracts.lying_journeys import configured
 from tests.contracts.lying_places import LyingPlace, lying
+from tests.folders import NewFolder
 from tests.servers.disturbances import Answer, Asked, Change, Instead
 from tests.servers.lying_s3 import CHECKSUM, HOP_BY_HOP, error
 from tests.targets.place import TARGET
@@ -28,8 +29,8 @@ OTHER = "A" * 43 + "=-4"  # the composite SHA-256 of some other object
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Places]:
-    with places(tmp_path_factory.mktemp("incomplete"), {"seaweedfs": S3["seaweedfs"]}) as found:
+def running(new_folder: NewFolder) -> Iterator[Places]:
+    with new_folder("incomplete") as folder, places(folder, {"seaweedfs": S3["seaweedfs"]}) as found:
         yield found
 
 

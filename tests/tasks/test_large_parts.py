@@ -18,6 +18,7 @@ from tasks.delivering.sending import _ContentBlocks
 from tests.contracts.altered_chunks import AlteredChunks
 from tests.contracts.bytes_to_store import MIB, sealed, some_bytes
 from tests.contracts.memory_contents import MemoryIntake
+from tests.folders import NewFolder
 from tests.servers.disturbances import Answer, LoseAnswer
 from tests.servers.proxy import Proxy, proxying
 from tests.servers.rclone_s3 import S3Server
@@ -31,8 +32,8 @@ TARGET = "bucket"
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
-    with seaweedfs(tmp_path_factory.mktemp("seaweedfs")) as found:
+def server(new_folder: NewFolder) -> Iterator[S3Server]:
+    with new_folder("seaweedfs") as folder, seaweedfs(folder) as found:
         yield found
 
 

@@ -10,6 +10,7 @@ from gridhaul.transfer.states import DeliveryState
 from tests.contracts.bytes_to_store import MIB, some_bytes
 from tests.contracts.ports import eventually
 from tests.contracts.stage_places import StagePlaces, StagingTarget, stage_places
+from tests.folders import NewFolder
 from tests.servers.seaweedfs import WRITER, WRITER_SECRET
 from tests.targets.deliveries import written
 from tests.tasks.delivery_bench import NAME, Bench, code_of
@@ -20,8 +21,8 @@ THEIRS = b"somebody else's, and shorter"
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StagePlaces]:
-    with stage_places(tmp_path_factory.mktemp("places")) as found:
+def running(new_folder: NewFolder) -> Iterator[StagePlaces]:
+    with new_folder("places") as folder, stage_places(folder) as found:
         yield found
 
 

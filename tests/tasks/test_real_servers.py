@@ -19,6 +19,7 @@ from tests.contracts.altered_chunks import AlteredChunks
 from tests.contracts.bytes_to_store import MIB, some_bytes
 from tests.contracts.ports import eventually
 from tests.delivered import temporaries_below
+from tests.folders import NewFolder
 from tests.journeys.processes import PROJECT
 from tests.targets.place import TARGET as THERE
 from tests.targets.places import WebPlace
@@ -51,8 +52,8 @@ class There:
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Places]:
-    with places(tmp_path_factory.mktemp("places")) as found:
+def running(new_folder: NewFolder) -> Iterator[Places]:
+    with new_folder("places") as folder, places(folder) as found:
         yield found
 
 

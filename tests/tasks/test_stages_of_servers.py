@@ -13,6 +13,7 @@ from gridhaul.transfer.states import DELIVERY_MOVES, Action, DeliveryState
 from tests.contracts.bytes_to_store import MIB, some_bytes
 from tests.contracts.ports import eventually
 from tests.contracts.stage_places import KINDS, S3, StagePlaces, StagingTarget, stage_places
+from tests.folders import NewFolder
 from tests.targets.deliveries import written
 from tests.tasks.delivery_bench import NAME, OLD, Bench, code_of
 from tests.tasks.worker_parts import only
@@ -24,8 +25,8 @@ TOLD_DIGEST = ("rclone-etag",)
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StagePlaces]:
-    with stage_places(tmp_path_factory.mktemp("places")) as found:
+def running(new_folder: NewFolder) -> Iterator[StagePlaces]:
+    with new_folder("places") as folder, stage_places(folder) as found:
         yield found
 
 

@@ -14,6 +14,7 @@ from gridhaul.transfer.model import Hint, Queue, RecordId, TaskName
 from tasks import transport
 from tasks.queue import HintSender, task_queues
 from tasks.transport import Transport
+from tests.folders import NewFolder
 from tests.journeys.operator import wait_for
 from tests.servers.redis import redis_server
 from tests.strange_messages import FOREIGN, ID, MALFORMED, message
@@ -43,8 +44,8 @@ class Receiver:
 
 
 @pytest.fixture(scope="module")
-def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with redis_server(tmp_path_factory.mktemp("redis")) as url:
+def url(new_folder: NewFolder) -> Iterator[str]:
+    with new_folder("redis") as folder, redis_server(folder) as url:
         yield url
 
 
