@@ -9,6 +9,7 @@ import asyncssh
 
 from gridhaul.process.settings import ANSWER_SECONDS
 from gridhaul.targets.sftp.errors import JUMP, SERVER, mapped_errors, meaning_behind_jump, meaning_of_end
+from gridhaul.targets.sftp.gathering import GatheringConnector
 from gridhaul.targets.sftp.session import Session, retrieve
 
 CONNECT_SECONDS = 10.0  # for the TCP connection, the key exchange and the login together
@@ -121,7 +122,7 @@ async def _connect(
     with mapped_errors(server):
         try:
             return await asyncssh.connect(
-                login.host, login.port, config=None, tunnel=through or (), options=login.options
+                login.host, login.port, config=None, tunnel=through or GatheringConnector(), options=login.options
             )
         except asyncssh.ChannelOpenError as refusal:
             raise meaning_behind_jump(refusal) from None
