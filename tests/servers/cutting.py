@@ -78,14 +78,14 @@ async def _relayed(relay: Relay, client: asyncio.StreamReader, to_client: asynci
     ways = [asyncio.create_task(_up(relay, client, to_server)), asyncio.create_task(_down(server, to_client))]
     try:
         done, _ = await asyncio.wait(ways, timeout=relay.every_seconds, return_when=asyncio.FIRST_COMPLETED)
-        if not done:
-            relay.made += 1
     finally:
         for way in ways:
             way.cancel()
         for writer in (to_client, to_server):  # before the wait, which ends early if the relay stops meanwhile
             writer.transport.abort()
         await asyncio.wait(ways)
+    if not done:
+        relay.made += 1
 
 
 async def _up(relay: Relay, client: asyncio.StreamReader, to_server: asyncio.StreamWriter) -> None:

@@ -41,16 +41,28 @@ ANSWERED_CODES = sorted(PASSING_CODES - NOT_PRIMARY_CODES)
 NOT_CONFIRMED_CODES = [64, 100]
 
 
-@pytest.fixture
-async def reconnecting(database: Database, mongo_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Database]:
-    """The database, through a client that connects again at once after the server has closed a connection.
+@pytest.fixture(scope="module")
+async def connecting_at_once(mongo_url: str) -> AsyncIterator[Database]:
+    """Yield a database, whose client connects again at once after the server has closed a connection.
 
-    Without these settings PyMongo waits for half a second each time.
+    Without these settings PyMongo waits for half a second each time. One client serves all tests, because PyMongo may
+    leave a socket unclosed when a client is closed while it connects.
     """
-    monkeypatch.setattr(common, "MIN_HEARTBEAT_INTERVAL", 0.01)
-    same = connect(f"{mongo_url}{'&' if '?' in mongo_url else '/?'}serverMonitoringMode=poll", database.name)
-    yield same
-    await same.client.close()
+    with pytest.MonkeyPatch.context() as patching:
+        patching.setattr(common, "MIN_HEARTBEAT_INTERVAL", 0.01)
+        found = connect(f"{mongo_url}{'&' if '?' in mongo_url else '/?'}serverMonitoringMode=poll", "unused")
+        yield found
+        await found.client.admin.command("ping")
+        await found.client.close()
+
+
+@pytest.fixture
+def reconnecting(database: Database, connecting_at_once: Database) -> Database:
+    """Return the test's database, through the client that connects again at once."""
+    same = connecting_at_once
+    return same.client.get_database(
+        database.name, same.codec_options, write_concern=same.write_concern, read_concern=same.read_concern
+    )
 
 
 @contextmanager

@@ -209,14 +209,16 @@ async def test_connection_that_was_cut_is_made_again(place: SftpPlace, targets: 
 
 
 async def test_connection_that_ended_while_it_was_idle_is_made_again(place: SftpPlace, targets: Targets) -> None:
-    with cutting((place.server.host, place.server.port), every_seconds=0.3) as relay:
+    with cutting((place.server.host, place.server.port), every_seconds=1) as relay:
         target = targets.unprobed(place, port=relay.port)
         assert await is_reached(target)
+        relay.every_seconds = None  # the next connection stays
 
         async def is_cut() -> bool:
             return relay.made > 0
 
         await eventually(is_cut)
+        await asyncio.sleep(0.5)  # idle, so that the event loop takes notice of the end
         assert await is_reached(target)
 
 
