@@ -44,7 +44,10 @@ def interruptible() -> None:
 
 @pytest.fixture(scope="session")
 def new_folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> NewFolder:
-    """Return what makes the folders of fixtures that serve several tests. Those of pytest itself stay to the end."""
+    """Return a function that makes folders for module and package fixtures, and removes them with the fixture.
+
+    pytest would keep these folders until its last test, and their servers' files would fill the disk.
+    """
 
     @contextmanager
     def new(name: str) -> Iterator[Path]:

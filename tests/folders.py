@@ -5,4 +5,4 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 NewFolder = Callable[[str], AbstractContextManager[Path]]
-"""Make a folder with a name like this one, and remove it at the end, unless a test failed meanwhile."""
+"""Makes a folder with a name like this one. The context removes it at its end, unless a test failed meanwhile."""

@@ -158,7 +158,7 @@ def kill_while_writing(
     before_the_next(delivery)
     child.kill()
     child.wait(STRIKE_SECONDS)
-    held = max(held, delivery.staged_bytes())  # a write that had begun ends, although its process is stopped
+    held = max(held, delivery.staged_bytes())  # the kernel still ends a write that the killed process had begun
     assert at <= held < length, "the worker was not killed in the middle"
     return Killed(delivery=delivery, length=length, at=held, threads=threads)
 

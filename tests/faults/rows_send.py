@@ -12,7 +12,7 @@ from tests.servers.proxy import Seen
 SEGMENT_BYTES = 16 * MIB
 STRIKE_SECONDS = 30
 DELIVERED_SECONDS = 45
-BUNDLES_MOST = 4  # tries until a bundle is not given up before the repeat
+BUNDLES_MOST = 4  # the row tries so many until one is not given up before its repeat
 
 REFUSALS = (
     Answer(status=500),

@@ -1,7 +1,7 @@
-"""TCP connections on which the many small writes of SSH leave together.
+"""The TCP connection below SSH gathers small writes, and hands them to the system together.
 
-asyncssh writes two messages for each 32 KiB: the bytes, and before them an empty one, which hides where messages begin.
-Each write by itself is a system call, and wakes the server.
+asyncssh writes two messages for each 32 KiB: the bytes, and before them an empty one, which protects old ciphers. Each
+write by itself would be a system call, and would wake the server.
 """
 
 import asyncio
@@ -12,12 +12,12 @@ GATHERED_MOST_BYTES = 256 << 10
 
 
 class GatheringConnector:
-    """Opens TCP connections to SSH servers, in place of a connection to a jump host: asyncssh calls both a tunnel."""
+    """Gives asyncssh its TCP connections. asyncssh takes it as a tunnel, the place of a connection to a jump host."""
 
     async def create_connection(
         self, session_factory: Callable[[], Any], remote_host: str, remote_port: int
     ) -> tuple[asyncio.Transport, Any]:
-        """Connect, and return the transport with the protocol that the factory made. Raises OSError."""
+        """Connect, and return the transport with the protocol that the factory made. Raises OSError if that fails."""
         loop = asyncio.get_running_loop()
         transport, forwarding = await loop.create_connection(
             lambda: _Forwarding(session_factory()), remote_host, remote_port
@@ -25,14 +25,14 @@ class GatheringConnector:
         return transport, forwarding.protocol
 
     def close(self) -> None:
-        """Do nothing: each connection is closed by itself."""
+        """Do nothing: asyncssh closes each connection, and a tunnel has this method too."""
 
     async def wait_closed(self) -> None:
-        """Do nothing: each connection is closed by itself."""
+        """Do nothing: asyncssh waits for each connection, and a tunnel has this method too."""
 
 
 class _Forwarding(asyncio.Protocol):
-    """Gives the protocol a transport that gathers, and everything that happens on the connection."""
+    """Gives the protocol a transport that gathers, and passes on to it what happens on the connection."""
 
     def __init__(self, protocol: asyncio.Protocol) -> None:
         self.protocol = protocol
@@ -51,7 +51,7 @@ class _Forwarding(asyncio.Protocol):
 
 
 class _GatheringTransport(asyncio.Transport):
-    """Sends what one turn of the event loop writes together, at most GATHERED_MOST_BYTES and one write at once."""
+    """Gathers what is written in one turn of the event loop. It is sent at the turn's end, or once it is large."""
 
     def __init__(self, transport: asyncio.Transport) -> None:
         super().__init__()

@@ -16,7 +16,7 @@ ANSWER = b"answer"
 
 @dataclass
 class Server(asyncio.Protocol):
-    """Keeps what each read brought."""
+    """The server's side of a connection, which keeps the bytes of each read."""
 
     reads: list[bytes] = field(default_factory=list)
     reached: asyncio.Event = field(default_factory=asyncio.Event)
@@ -31,10 +31,6 @@ class Server(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.ended.set()
-
-    @property
-    def data(self) -> bytes:
-        return b"".join(self.reads)
 
 
 class Client(asyncio.Protocol):
@@ -64,8 +60,10 @@ async def connected() -> AsyncIterator[tuple[Server, Client]]:
         client.transport.abort()
 
 
-async def until_ended(server: Server) -> None:
+async def received_until_the_end(server: Server) -> bytes:
+    """Return all bytes that came before the client closed or aborted the connection."""
     await asyncio.wait_for(server.ended.wait(), 10)
+    return b"".join(server.reads)
 
 
 async def test_small_writes_of_one_turn_leave_together_and_in_order() -> None:
@@ -82,8 +80,7 @@ async def test_large_writes_leave_whole() -> None:
         for message in large:
             client.transport.write(message)
         client.transport.close()
-        await until_ended(server)
-        assert server.data == b"".join(large)
+        assert await received_until_the_end(server) == b"".join(large)
 
 
 async def test_bytes_that_change_after_the_write_leave_as_they_were() -> None:
@@ -92,16 +89,14 @@ async def test_bytes_that_change_after_the_write_leave_as_they_were() -> None:
         client.transport.write(message)
         message[:] = b"after!"
         client.transport.close()
-        await until_ended(server)
-        assert server.data == b"before"
+        assert await received_until_the_end(server) == b"before"
 
 
 async def test_close_sends_what_was_gathered() -> None:
     async with connected() as (server, client):
         client.transport.write(b"last words")
         client.transport.close()
-        await until_ended(server)
-        assert server.data == b"last words"
+        assert await received_until_the_end(server) == b"last words"
         assert client.transport.is_closing()
 
 
@@ -109,8 +104,7 @@ async def test_abort_sends_nothing_more() -> None:
     async with connected() as (server, client):
         client.transport.write(b"too late")
         client.transport.abort()
-        await until_ended(server)
-        assert server.data == b""
+        assert await received_until_the_end(server) == b""
 
 
 async def test_client_gets_what_the_server_sends_and_the_end() -> None:
