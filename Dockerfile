@@ -18,6 +18,8 @@ COPY api api
 COPY chunk_service chunk_service
 COPY tasks tasks
 COPY gridhaul gridhaul
+COPY web web
+# The build of the wheel also builds the page. Node, which it needs, stays in pip's own temporary environment.
 RUN pip install --no-deps .
 
 # No process needs to be root. docker-compose.yml replaces this user by the owner of the source files.

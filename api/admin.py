@@ -1,7 +1,7 @@
 """Give an account all scopes and an API key: `python -m api.admin NAME`.
 
-The account is made or enabled if necessary. Use this command for the first account, and when all keys and passwords
-are lost. The command needs GRIDHAUL_MONGO_URL, but no running api.
+The account is made or enabled if necessary, and keeps a password that it has. Use this command for the first account,
+and when all keys and passwords are lost. The command needs GRIDHAUL_MONGO_URL, but no running api.
 """
 
 import asyncio
@@ -14,6 +14,7 @@ from typing import Annotated
 import typer
 
 from api.account_schemas import USERNAME
+from gridhaul.identity.passwords import Passwords, check_password
 from gridhaul.process.settings import BootstrapSettings, SettingsError
 from gridhaul.storage.accounts.accounts import MongoAccounts
 from gridhaul.storage.connect import connect
@@ -37,6 +38,9 @@ def admin(
             "Without this option a new key is made and printed."
         ),
     ] = None,
+    password_file: Annotated[
+        Path | None, typer.Option(help="A file that holds the password to give, if the account has none.")
+    ] = None,
 ) -> None:
     try:
         credential = _read(key_file) if key_file else Credential.new(CredentialKind.API_KEY)
@@ -44,7 +48,8 @@ def admin(
         key = ApiKey(
             id=credential.id, name=name, digest=credential.digest, scopes=EVERYTHING, created_at=datetime.now(UTC)
         )
-        asyncio.run(_give_access(username, key, BootstrapSettings(), replaces=key_file is not None))
+        password = check_password(password_file.read_text().strip()) if password_file else None
+        asyncio.run(_give_access(username, key, password, BootstrapSettings(), replaces=key_file is not None))
     except (SettingsError, GridhaulError, OSError) as error:
         typer.echo(f"The account could not be made: {error}", err=True)
         raise typer.Exit(1) from None
@@ -80,12 +85,16 @@ async def _make_admin(accounts: MongoAccounts, username: str) -> Account:
         return account
 
 
-async def _give_access(username: str, key: ApiKey, settings: BootstrapSettings, *, replaces: bool) -> None:
+async def _give_access(
+    username: str, key: ApiKey, password: str | None, settings: BootstrapSettings, *, replaces: bool
+) -> None:
     database = connect(settings.mongo_url.get_secret_value(), settings.database)
     async with database.client:
         await make_auth_indexes(database)
         accounts = MongoAccounts(database)
         account = await _make_admin(accounts, username)
+        if password is not None and account.password_hash is None:
+            account = await accounts.set_password(username, await Passwords().hashed(password)) or account
         await (accounts.replace_key if replaces else accounts.add_key)(account, key)
 
 

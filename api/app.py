@@ -14,6 +14,7 @@ from api import accounts as account_routes
 from api import batches as batch_routes
 from api import checks as check_routes
 from api import (
+    chunk_map,
     content,
     counts,
     delete,
@@ -21,15 +22,16 @@ from api import (
     examples,
     files,
     finalize,
-    front_page,
     keys,
     login,
     operations,
     prepare,
+    system,
+    target_activity,
 )
 from api import lists as list_routes
+from api import roots as root_routes
 from api import targets as target_routes
-from api.account_counts import RecentCounts
 from api.authentication import Authentication
 from api.authenticator import Authenticator
 from api.batch_counts import BatchCounts
@@ -45,9 +47,11 @@ from api.list_limit import ListSlots
 from api.method_override import MethodOverride
 from api.obstacles import Obstacles
 from api.open_file_limit import OpenFileLimit
+from api.page import download_link, front_page, session
 from api.parts import Parts
 from api.password_attempts import PasswordAttempts
 from api.rate_limits import RateLimits
+from api.recent_counts import RecentCounts
 from api.scheduler import Scheduler
 from api.source_lookup import SourceLookup, look_threads
 from api.uploads import one_request, upload_resource
@@ -81,6 +85,7 @@ from gridhaul.storage.batches.skipped import MongoSkippedPaths
 from gridhaul.storage.checking.checks import MongoChecks
 from gridhaul.storage.checking.schedule import MongoSchedule
 from gridhaul.storage.connect import Database, connect, ping
+from gridhaul.storage.content.chunk_counting import MongoChunkCounting
 from gridhaul.storage.content.contents import MongoContents
 from gridhaul.storage.counting import MongoAccountCounting
 from gridhaul.storage.deliveries import MongoDeliveries
@@ -89,6 +94,8 @@ from gridhaul.storage.files import MongoFiles
 from gridhaul.storage.heartbeats import MongoHeartbeatLookup
 from gridhaul.storage.schema import make_registry_indexes
 from gridhaul.storage.seen_targets import MongoSeenTargets
+from gridhaul.storage.store_size import MongoStoreMeasuring
+from gridhaul.storage.target_activity import MongoActivityCounting
 from gridhaul.storage.uploads import MongoUploads
 from gridhaul.targets.targets_file import target_definitions
 from gridhaul.transfer.checks import CheckKind, Mode, NewCheck
@@ -119,9 +126,12 @@ def create_app() -> FastAPI:
     # Starlette tries one route after another, so the routes with the most requests are first.
     records = (prepare, files, content, finalize, deliveries, operations, delete, batch_routes, list_routes, counts)
     doors = (parallel, upload_resource, one_request)
-    for part in (*records, *doors, event_routes, check_routes, target_routes, account_routes, keys):
+    shown = (target_routes, target_activity, system)
+    others = (root_routes, event_routes, check_routes, account_routes, keys, download_link)
+    for part in (*records, chunk_map, *doors, *shown, *others):
         app.include_router(part.router, responses=problems.documented(*ANSWERS, *chain.ANSWERS))
-    app.include_router(login.router, responses=problems.documented(422, 503, *chain.ANSWERS))
+    for part in (login, session):
+        app.include_router(part.router, responses=problems.documented(422, 503, *chain.ANSWERS))
     app.include_router(health_routes(lambda: app.state.health), responses=problems.documented(*chain.ANSWERS))
     return app
 
@@ -182,8 +192,9 @@ def _service(
     batches = MongoBatches(database, lease_seconds=lease_seconds)
     members, skipped = MongoMembers(database, files, deliveries), MongoSkippedPaths(database)
     usage = MongoUsage(database, quota_bytes=settings.quota_bytes)
-    changes = MongoChanges(database)
+    changes, store_measuring = MongoChanges(database), MongoStoreMeasuring(database)
     seen_targets = MongoSeenTargets(database, lease_seconds=lease_seconds)
+    counting, chunk_counting = MongoAccountCounting(database), MongoChunkCounting(database)
     targets = ConfiguredTargets(target_definitions(settings.targets_file), seen_targets)
     return Service(
         files=files,
@@ -212,7 +223,11 @@ def _service(
         max_open_files=settings.max_open_files,
         open_file_limit=OpenFileLimit(files),
         usage=usage,
-        account_counts=RecentCounts(MongoAccountCounting(database)),
+        account_counts=RecentCounts(counting.of_account),
+        type_counts=RecentCounts(counting.types_of_account),
+        chunk_counts=RecentCounts(lambda key: chunk_counting.stored(*key), fresh_seconds=0.0),
+        target_activity=RecentCounts(MongoActivityCounting(database).of_account),
+        store_size=RecentCounts(lambda _: store_measuring.measure()),
         accounts=accounts,
         authenticator=Authenticator(
             accounts=accounts,

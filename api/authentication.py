@@ -1,12 +1,16 @@
-"""Authentication: every request needs a valid access token or API key, unless its path is one of `OPEN_PATHS`."""
+"""Authentication: every request needs a valid access token or API key, unless its path is one of `OPEN_PATHS`.
+
+A download link takes their place for the content of its file.
+"""
 
 import re
 
 from fastapi import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from api import front_page
 from api.dependencies import get_service
+from api.page import front_page, session
+from api.page.download_link import caller_of_link, link_of
 from gridhaul.asgi import documentation
 from gridhaul.asgi.paths import path_of
 from gridhaul.asgi.request_log import note
@@ -21,6 +25,7 @@ OPEN_PATHS = documentation.PATHS | {
     "/auth/token",
     "/auth/token/",
     "/auth/revoke",
+    *session.PATHS,
 }
 SCHEMES = frozenset({"bearer", "jwt"})  # `JWT` is what clients of older Django services send
 UPLOAD = re.compile("/uploads/[0-9a-f]{56}(/chunks/[0-9]+)?")
@@ -36,13 +41,17 @@ class Authentication:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or path_of(scope) in OPEN_PATHS or _asks_only_what_is_offered(scope):
+        if scope["type"] != "http" or _is_open(path_of(scope)) or _asks_only_what_is_offered(scope):
             await self._app(scope, receive, send)
             return
         request = Request(scope)
         request.state.caller = caller = await _caller(request)
         note(account=caller.username, key_id=caller.key_id)
         await self._app(scope, receive, send)
+
+
+def _is_open(path: str) -> bool:
+    return path in OPEN_PATHS or path.startswith(front_page.ASSETS)
 
 
 def _asks_only_what_is_offered(scope: Scope) -> bool:
@@ -56,12 +65,18 @@ def _continues_an_upload(request: Request) -> bool:
     return request.method in ("HEAD", "PATCH", "PUT") and UPLOAD.fullmatch(path_of(request.scope)) is not None
 
 
-async def _caller(request: Request) -> Caller:
+def _token(request: Request) -> str:
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() not in SCHEMES or not token:
         raise Unauthorized("An API key or an access token is needed.")
+    return token.strip()
+
+
+async def _caller(request: Request) -> Caller:
+    link = link_of(request)
+    token = "" if link else _token(request)
     service = await get_service(request)
-    caller = await service.authenticator.caller(token.strip())
+    caller = await (caller_of_link(link, service.authenticator) if link else service.authenticator.caller(token))
     if not _continues_an_upload(request):
         await service.rate_limits.count(caller.account)
     return caller

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Annotated, Self
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, Field, StringConstraints
 
 from api.auth import Administering
@@ -20,6 +20,10 @@ from gridhaul.transfer.model import Hint, RecordId, TaskName
 router = APIRouter(prefix="/checks", tags=["checks"], route_class=BoundedRoute)
 
 BytesPerSecond = Annotated[int, Field(ge=1, lt=2**40), Whole]
+Kind = Annotated[CheckKind | None, Query(description="Only checks of this kind")]
+OfFile = Annotated[
+    str | None, Query(pattern="^[0-9a-f]{24}$", description="Only checks that look at the file with this id alone")
+]
 RecordName = Annotated[str, StringConstraints(pattern="^[0-9a-f]{24}$")]
 
 
@@ -150,8 +154,20 @@ async def start_check(body: CheckBody, response: Response, _: Administering, ser
 
 
 @router.get("", summary="List checks, newest first")
-async def list_checks(_: Administering, service: ServiceDep, limit: Limit = 20, cursor: Cursor = None) -> ChecksView:
-    checks = await service.checks.page(limit=limit, before=RecordId(cursor) if cursor else None)
+async def list_checks(
+    _: Administering,
+    service: ServiceDep,
+    kind: Kind = None,
+    file: OfFile = None,
+    limit: Limit = 20,
+    cursor: Cursor = None,
+) -> ChecksView:
+    checks = await service.checks.page(
+        limit=limit,
+        before=RecordId(cursor) if cursor else None,
+        kind=kind,
+        file_id=RecordId(file) if file else None,
+    )
     next_cursor = checks[-1].id if len(checks) == limit else None
     return ChecksView(checks=[CheckView.of(check, service.obstacles) for check in checks], next_cursor=next_cursor)
 

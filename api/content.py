@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Depends, Request, Response, Security
 from fastapi.responses import StreamingResponse
 
 from api.auth import Reading
 from api.dependencies import Id, Service, ServiceDep
 from api.download import CHUNKS_A_CALL, CHUNKS_OF_RANGE_A_CALL, Download, read_in_thread
 from api.download_limit import range_mib, whole_mib
+from api.page.download_link import security as download_link
 from gridhaul.asgi.byte_ranges import ByteRange
 from gridhaul.asgi.disconnection import while_connected
 from gridhaul.asgi.preconditions import Complete, Representation, answer_to_get, answer_to_head
@@ -94,6 +95,7 @@ StoredDep = Annotated[Stored, Depends(_stored)]
 @router.head(
     "/{file_id}/content",
     summary="Look at the headers of a download",
+    dependencies=[Security(download_link)],
     response_class=Response,
     responses={200: WHOLE, 304: NOT_MODIFIED, **documented(404, 409, 412)},
     openapi_extra=_parameters(*CONDITIONS, WANT_DIGEST),
@@ -112,6 +114,7 @@ async def head_content(request: Request, stored: StoredDep) -> Response:
 @router.get(
     "/{file_id}/content",
     summary="Download the file's bytes, or a range of them",
+    dependencies=[Security(download_link)],
     response_class=StreamingResponse,
     responses={200: WHOLE, 206: PART, 304: NOT_MODIFIED, **documented(404, 409, 412, 416)},
     openapi_extra=_parameters(*CONDITIONS, *RANGE_HEADERS, WANT_DIGEST),

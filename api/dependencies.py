@@ -1,12 +1,12 @@
 """The dependencies of the api's routes: the service, and types of path and query parameters."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path as FilePath
 from typing import Annotated
 
 from fastapi import Depends, Path, Query, Request
 
-from api.account_counts import RecentCounts
 from api.authenticator import Authenticator
 from api.batch_counts import BatchCounts
 from api.configured_targets import ConfiguredTargets
@@ -18,14 +18,17 @@ from api.obstacles import Obstacles
 from api.open_file_limit import OpenFileLimit
 from api.password_attempts import PasswordAttempts
 from api.rate_limits import RateLimits
+from api.recent_counts import RecentCounts
 from api.source_lookup import SourceLookup
 from api.uploads.parts import UploadParts
 from gridhaul.asgi.audit import audit
 from gridhaul.asgi.readiness import Readiness
 from gridhaul.identity.passwords import Passwords
 from gridhaul.transfer.access import Caller
+from gridhaul.transfer.cells import Cells
 from gridhaul.transfer.errors import NotFound, NotStored, StateConflict, TargetUnknown
-from gridhaul.transfer.model import Delivery, File, RecordId
+from gridhaul.transfer.listing import AccountCounts, TypeCounts
+from gridhaul.transfer.model import Content, Delivery, File, RecordId
 from gridhaul.transfer.ports.accounts import Accounts, AccountUsage
 from gridhaul.transfer.ports.batches import BatchRegistry, Lanes, Members, SkippedPaths
 from gridhaul.transfer.ports.checking import CheckRegistry
@@ -35,6 +38,8 @@ from gridhaul.transfer.ports.files import FileRegistry
 from gridhaul.transfer.ports.hints import Hints
 from gridhaul.transfer.ports.lists import ListIntake
 from gridhaul.transfer.states import DELIVERY_MOVES, STORABLE, Action, FileState
+from gridhaul.transfer.store_size import StoreSize
+from gridhaul.transfer.target_activity import AccountActivity
 
 TRY_AGAIN_SECONDS = 5
 
@@ -69,7 +74,11 @@ class Service:
     max_open_files: int
     open_file_limit: OpenFileLimit
     usage: AccountUsage
-    account_counts: RecentCounts
+    account_counts: RecentCounts[str, AccountCounts]
+    type_counts: RecentCounts[str, TypeCounts]
+    chunk_counts: RecentCounts[tuple[Content, Cells], Sequence[int]]
+    target_activity: RecentCounts[str, AccountActivity]
+    store_size: RecentCounts[None, StoreSize]
     accounts: Accounts
     authenticator: Authenticator
     passwords: Passwords

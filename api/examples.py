@@ -60,6 +60,7 @@ PARAMETERS: dict[str, object] = {
     "upload_id": UPLOAD_ID,
     "name": NAME,
     "target_name": TARGET,
+    "root_name": "exports",
     "first": 0,
     "Lease-Fence": 1,
     "repr-digest": f"sha-256=:{base64.b64encode(bytes.fromhex(SHA256)).decode()}:",
@@ -69,6 +70,16 @@ COUNTS: dict[str, Any] = {
     "owner": "alice",
     "files": {"STORING": {"count": 1, "bytes": LENGTH}, "STORED": {"count": 41, "bytes": 41 * LENGTH}},
     "deliveries": {"DELIVERED": {"count": 41, "bytes": 41 * LENGTH}},
+    "counted_at": ENDED,
+}
+
+TYPE_COUNTS: dict[str, Any] = {
+    "owner": "alice",
+    "types": [
+        {"content_type": "application/x-hdf5", "count": 40, "bytes": 40 * LENGTH},
+        {"content_type": "text/plain", "count": 2, "bytes": 2 * LENGTH},
+    ],
+    "others": {"count": 0, "bytes": 0},
     "counted_at": ENDED,
 }
 
@@ -94,6 +105,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "PasswordBody": {"current_password": PASSWORD, "new_password": "a stapled battery horse"},
     "KeyBody": {"name": "nightly", "scopes": SCOPES, "expires_in_days": 365},
     "TokenForm": {"username": "alice", "password": PASSWORD},
+    "SessionForm": {"username": "alice", "password": PASSWORD},
     "Body_revoke_auth_revoke_post": {"token": REFRESH_TOKEN},
 }
 
@@ -307,6 +319,18 @@ CHECK: dict[str, Any] = {
     "updated_at": ENDED,
     "links": {"self": f"/checks/{CHECK_ID}", "cancel": f"/checks/{CHECK_ID}/cancel"},
 }
+CHUNK_MAP: dict[str, Any] = {
+    "file_id": FILE_ID,
+    "state": "STORED",
+    "layout": "gridfs",
+    "chunk_count": 64,
+    "chunks_per_cell": 8,
+    "stored": [8, 8, 7, 8, 8, 8, 8, 8],
+    "findings": [
+        {"n": 21, "code": "chunk_missing", "detail": "No chunk is stored.", "outcome": "found", "why_not": None},
+    ],
+    "checked": {"check_id": CHECK_ID, "kind": "fsck", "mode": "report", "state": "DONE", "ended": ENDED},
+}
 TARGET_VIEW: dict[str, Any] = {
     "name": TARGET,
     "kind": "directory",
@@ -320,6 +344,76 @@ TARGET_VIEW: dict[str, Any] = {
     "next_probe_at": "2025-11-28T14:16:31.402000Z",
     "waiting": None,
     "links": {"self": f"/targets/{TARGET}", "probe": f"/targets/{TARGET}/probe"},
+}
+ROOTS: dict[str, Any] = {"roots": [{"name": "exports", "path": "/srv/exports"}]}
+FOLDER: dict[str, Any] = {
+    "path": "/srv/exports",
+    "entries": [
+        {
+            "name": "run43",
+            "path": "/srv/exports/run43",
+            "kind": "folder",
+            "length": None,
+            "mtime": BEGUN,
+            "refused": None,
+        },
+        {
+            "name": "latest",
+            "path": "/srv/exports/latest",
+            "kind": "link",
+            "length": None,
+            "mtime": BEGUN,
+            "refused": {"code": "link_broken", "detail": "The link leads to nothing."},
+        },
+        {"name": NAME, "path": PATH, "kind": "file", "length": LENGTH, "mtime": WRITTEN, "refused": None},
+    ],
+    "next_cursor": "AXJ1bjQyLmg1",
+}
+ACTIVITY: dict[str, Any] = {
+    "target": TARGET,
+    "owner": "alice",
+    "waiting": 2,
+    "running": 1,
+    "paused": 0,
+    "failed": 1,
+    "delivered": 41,
+    "last_delivered": {"delivery_id": DELIVERY_ID, "object_name": NAME, "at": ENDED},
+    "last_error": {
+        "delivery_id": "7d1e2f6a90bc43d85e07f1a2",
+        "object_name": "run41.h5",
+        "at": ENDED,
+        "code": "object_exists",
+        "detail": "The target holds other bytes under the name.",
+    },
+    "counted_at": ENDED,
+}
+WORKER: dict[str, Any] = {
+    "worker": "9c41d7e05b2f4a688e13f0a7c6d95b24",
+    "host": "worker-1",
+    "queues": ["large", "maintenance", "small"],
+    "processes": 4,
+    "last_beat_at": ENDED,
+    "living": True,
+    "version": "0.1.0",
+    "storing_error": None,
+    "passed_over": 0,
+}
+STORE: dict[str, Any] = {
+    "total_bytes": 8 << 40,
+    "free_bytes": 5 << 40,
+    "used_bytes": 3 << 40,
+    "data_bytes": 2 << 40,
+    "orphans": {
+        "chunks": 0,
+        "inline": 0,
+        "manifests": 0,
+        "bucket_files": 0,
+        "unreferenced": 1,
+        "check_id": CHECK_ID,
+        "mode": "repair",
+        "checked_at": ENDED,
+    },
+    "measured_at": ENDED,
 }
 ACCOUNT: dict[str, Any] = {
     "username": "alice",
@@ -350,6 +444,15 @@ TOKEN: dict[str, Any] = {
     "scope": " ".join(SCOPES),
 }
 
+SESSION: dict[str, Any] = {
+    "username": "alice",
+    **{name: TOKEN[name] for name in ("access_token", "token_type", "expires_in", "scope")},
+}
+LINK: dict[str, Any] = {
+    "href": f"/files/{FILE_ID}/content?link=eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhbGljZSJ9.…",
+    "expires_at": "2025-11-27T20:16:33Z",
+}
+
 SCHEMAS = BODIES | {
     "FileView": FILE,
     "FileDetailView": {**FILE, "history": history("alice", "REGISTERED", "STORING", "STORED")},
@@ -367,15 +470,24 @@ SCHEMAS = BODIES | {
     "ListsView": {"lists": [LIST], "next_cursor": None},
     "SkippedPageView": {"skipped": [SKIPPED], "next_cursor": None},
     "AccountCountsView": COUNTS,
+    "TypeCountsView": TYPE_COUNTS,
+    "ChunkMapView": CHUNK_MAP,
     "CheckView": CHECK,
     "ChecksView": {"checks": [CHECK], "next_cursor": None},
     "TargetView": TARGET_VIEW,
     "TargetsView": {"targets": [TARGET_VIEW]},
+    "RootsView": ROOTS,
+    "FolderView": FOLDER,
+    "TargetActivityView": ACTIVITY,
+    "WorkersView": {"workers": [WORKER]},
+    "StoreView": STORE,
     "AccountView": ACCOUNT,
     "AccountsView": {"accounts": [ACCOUNT], "next_cursor": None},
     "NewKeyView": {**KEY, "key": API_KEY},
     "KeysView": {"keys": [KEY]},
     "TokenView": TOKEN,
+    "SessionView": SESSION,
+    "LinkView": LINK,
 }
 
 PROBLEMS = {

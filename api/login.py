@@ -1,6 +1,6 @@
 """`/auth`: log in with a password for a short-lived access token, refresh the login, and log out."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Literal
 
@@ -21,6 +21,22 @@ from gridhaul.transfer.errors import Forbidden, InvalidValue, TooManyRequests, U
 router = APIRouter(prefix="/auth", tags=["accounts"], route_class=BoundedRoute)
 
 WRONG = "Username or password is wrong."
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Login:
+    """A login that has just begun or was refreshed, and its newest refresh token, which only the client keeps."""
+
+    account: Account
+    session: Session
+    refresh_token: Credential
+
+    def access_token(self, service: Service) -> str:
+        return service.authenticator.access_token(self.account, frozenset(self.session.scopes))
+
+    @property
+    def scope(self) -> str:
+        return " ".join(self.session.scopes)
 
 
 class TokenForm(BaseModel):
@@ -44,8 +60,8 @@ class TokenView(BaseModel):
     token_type: Literal["Bearer"] = "Bearer"  # noqa: S105 - RFC 6750's word
     expires_in: int = Field(description="Seconds for which the access token is valid")
     refresh_token: str = Field(
-        description="Valid for one refresh, whose answer holds the next refresh token; a repeated refresh within 30 "
-        "seconds gets the same next refresh token"
+        description="The answer to a refresh holds the next refresh token. A token can be refreshed again, as after a "
+        "lost answer, until 30 seconds after its next token was used"
     )
     scope: str
 
@@ -61,8 +77,10 @@ async def token(
     """
     response.headers["Cache-Control"] = "no-store"
     if form.grant_type == "refresh_token":
-        return await _refresh(form, service)
-    return await _log_in(form, address=address_of(request), service=service)
+        return _view(await refresh(form.refresh_token.get_secret_value(), scope=form.scope, service=service), service)
+    password, address = form.password.get_secret_value(), address_of(request)
+    login = await log_in(form.username, password, scope=form.scope, address=address, service=service)
+    return _view(login, service)
 
 
 @router.post("/revoke", status_code=204, summary="Log out")
@@ -71,15 +89,15 @@ async def revoke(token: Annotated[SecretStr, Form(min_length=1, max_length=1024)
 
     An unknown token is not an error.
     """
-    credential = Credential.parse(token.get_secret_value(), CredentialKind.REFRESH_TOKEN)
-    if credential and (found := await _session(credential, service)):
-        await service.accounts.end_session(credential.id)
-        audit("logout", account=found[0].username)
+    await log_out(token.get_secret_value(), service)
 
 
-async def _log_in(form: TokenForm, *, address: str, service: Service) -> TokenView:
-    account = await service.accounts.named(form.username)
-    password = form.password.get_secret_value()
+async def log_in(username: str, password: str, *, scope: str, address: str, service: Service) -> Login:
+    """Begin a login with the scopes that `scope` names, or with all scopes of the account if `scope` is empty.
+
+    Raises Unauthorized, TooManyRequests, InvalidValue and Forbidden.
+    """
+    account = await service.accounts.named(username)
     # Log a username only if the account exists: a user may have typed the password in place of the username.
     known = account.username if account else None
     try:
@@ -93,14 +111,14 @@ async def _log_in(form: TokenForm, *, address: str, service: Service) -> TokenVi
     await _require_usable(account, address=address, service=service)
     if account.password_hash and is_outdated(account.password_hash):
         await service.accounts.rehash(account, await service.passwords.hashed(password))
-    scopes = _scopes(form.scope, account.scopes)
+    scopes = _scopes(scope, account.scopes)
     credential = Credential.new(CredentialKind.REFRESH_TOKEN)
     expires = datetime.now(UTC) + timedelta(seconds=service.session_seconds)
     session = Session(id=credential.id, digest=credential.digest, scopes=scopes, expires_at=expires)
     if not await service.accounts.begin_session(account, session):
         raise Unauthorized(WRONG)  # the account was disabled or its password changed after the account was read
     audit("login", account=account.username, outcome="ok", address=address)
-    return _view(account, session, refresh_token=credential, service=service)
+    return Login(account=account, session=session, refresh_token=credential)
 
 
 async def _require_usable(account: Account, *, address: str, service: Service) -> None:
@@ -117,36 +135,62 @@ async def _require_usable(account: Account, *, address: str, service: Service) -
         raise
 
 
-async def _refresh(form: TokenForm, service: Service) -> TokenView:
-    credential = Credential.parse(form.refresh_token.get_secret_value(), CredentialKind.REFRESH_TOKEN)
+async def refresh(token: str, *, scope: str, service: Service) -> Login:
+    """Refresh the login of a refresh token. Raises Unauthorized, InvalidValue and Forbidden."""
+    credential = Credential.parse(token, CredentialKind.REFRESH_TOKEN)
     found = await _session(credential, service) if credential else None
     if credential is None or found is None:
         raise Unauthorized(NOT_VALID)
     account, session = found
     service.authenticator.require_usable(account)
-    scopes = _scopes(form.scope, tuple(scope for scope in session.scopes if scope in account.scopes))
-    following = service.authenticator.next_refresh_token(credential)
-    # The session has this successor already if another tab was faster or an answer was lost. Then nothing changes.
-    if not await service.accounts.renew_session(session.id, presented=credential.digest, following=following.digest):
-        raise Unauthorized(NOT_VALID)
-    return _view(account, replace(session, scopes=scopes), refresh_token=following, service=service)
+    scopes = _scopes(scope, tuple(one for one in session.scopes if one in account.scopes))
+    following = await _following(credential, session, service)
+    return Login(account=account, session=replace(session, scopes=scopes), refresh_token=following)
+
+
+async def log_out(token: str, service: Service) -> None:
+    """End the login of a refresh token. A text that is no valid refresh token changes nothing."""
+    credential = Credential.parse(token, CredentialKind.REFRESH_TOKEN)
+    if credential and (found := await _session(credential, service)):
+        await service.accounts.end_session(credential.id)
+        audit("logout", account=found[0].username)
 
 
 async def _session(credential: Credential, service: Service) -> tuple[Account, Session] | None:
     """Return the account and the session of a refresh token, or None if the token is not valid.
 
-    The newest token is valid, and during the grace period the one before it too. Any other token of the session was
-    used before and must have leaked, so its session is ended.
+    The newest token and the one before it are valid, and during the grace period the former one too (docs/adr/0025).
+    Any other token of the session must have leaked, because the client went on with later ones, so the session ends.
     """
     account = await service.accounts.with_session(credential.id)
     if account is None:
         return None
     session = account.sessions[0]
-    if not any(credential.matches(digest) for digest in (session.digest, session.previous_digest) if digest):
+    valid = (session.digest, session.previous_digest, session.former_digest)
+    if not any(credential.matches(digest) for digest in valid if digest):
         await service.accounts.end_session(session.id)
         audit("refresh_token_reused", account=account.username)
         return None
     return None if is_over(session.expires_at) else (account, session)
+
+
+async def _following(presented: Credential, session: Session, service: Service) -> Credential:
+    """Return the refresh token that the client is to present next. Raises Unauthorized.
+
+    The session's newest token is replaced by its successor. If another tab was faster, or an answer was lost, the
+    session has a successor of the presented token already, and that one is returned.
+    """
+    following = service.authenticator.next_refresh_token(presented)
+    if presented.matches(session.digest):
+        digests = {"presented": presented.digest, "following": following.digest}
+        is_newest = await service.accounts.renew_session(session.id, **digests)
+    else:
+        if session.previous_digest is None or not presented.matches(session.previous_digest):
+            following = service.authenticator.next_refresh_token(following)
+        is_newest = following.matches(session.digest)
+    if not is_newest:
+        raise Unauthorized(NOT_VALID)  # the session has ended just now, or SERVICE_SECRET was changed
+    return following
 
 
 def _scopes(wanted: str, granted: tuple[Scope, ...]) -> tuple[Scope, ...]:
@@ -160,10 +204,10 @@ def _scopes(wanted: str, granted: tuple[Scope, ...]) -> tuple[Scope, ...]:
     return tuple(scope for scope in granted if scope in named or not named)
 
 
-def _view(account: Account, session: Session, *, refresh_token: Credential, service: Service) -> TokenView:
+def _view(login: Login, service: Service) -> TokenView:
     return TokenView(
-        access_token=service.authenticator.access_token(account, frozenset(session.scopes)),
+        access_token=login.access_token(service),
         expires_in=int(service.authenticator.lifetime_seconds),
-        refresh_token=refresh_token.text,
-        scope=" ".join(session.scopes),
+        refresh_token=login.refresh_token.text,
+        scope=login.scope,
     )

@@ -67,6 +67,12 @@ class Obstacles:
         self.broker_error = broker if isinstance(broker, GridhaulError) else None
         self.broker_contents = broker if isinstance(broker, BrokerContents) else None
 
+    def readable_heartbeats(self) -> Sequence[HeartbeatGroup]:
+        """Return the heartbeats of the latest look. Raises DatabaseUnavailable if that could not read them."""
+        if self.heartbeats is None:
+            raise DatabaseUnavailable("The api cannot read the workers' heartbeats from the database.")
+        return self.heartbeats
+
     def of_file(self, file: File) -> GridhaulError | None:
         """Return the error that keeps the file from being stored or deleted, or None if no such error is known."""
         obstacle = self._of(file.state, file.queue)

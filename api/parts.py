@@ -1,14 +1,14 @@
 """The parts of the system that the api's `/readyz` reports besides MongoDB, each with its check."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 
 from api.obstacles import Obstacles
 from gridhaul.asgi.health import PartCheck
 from gridhaul.transfer.broker_health import contents_error
-from gridhaul.transfer.errors import DatabaseUnavailable, GridhaulError, StorageFull
+from gridhaul.transfer.errors import GridhaulError, StorageFull
 from gridhaul.transfer.model import Queue
-from gridhaul.transfer.worker_health import HeartbeatGroup, passed_over_messages, storing_obstacle, worker_obstacle
+from gridhaul.transfer.worker_health import passed_over_messages, storing_obstacle, worker_obstacle
 
 STORING_QUEUES = (Queue.SMALL, Queue.LARGE)
 
@@ -47,7 +47,7 @@ class Parts:
         return self._obstacles.broker_error if contents is None else contents_error(contents)
 
     async def _check_workers(self, queue: Queue) -> None:
-        if (error := worker_obstacle(self._heartbeats(), queue)) is not None:
+        if (error := worker_obstacle(self._obstacles.readable_heartbeats(), queue)) is not None:
             raise error
 
     async def _check_chunk_service(self) -> None:
@@ -62,13 +62,8 @@ class Parts:
 
     def _storing_obstacle(self) -> GridhaulError | None:
         """Return the error that keeps files from being stored, also if no worker lives that could report on storing."""
-        heartbeats = self._heartbeats()
+        heartbeats = self._obstacles.readable_heartbeats()
         without_workers = [worker_obstacle(heartbeats, queue) for queue in STORING_QUEUES]
         if all(without_workers):
             return without_workers[0]
         return next(filter(None, (storing_obstacle(heartbeats, queue) for queue in STORING_QUEUES)), None)
-
-    def _heartbeats(self) -> Sequence[HeartbeatGroup]:
-        if self._obstacles.heartbeats is None:
-            raise DatabaseUnavailable("The api cannot read the workers' heartbeats from the database.")
-        return self._obstacles.heartbeats

@@ -48,7 +48,7 @@ class EventStream(Response):
     """A stream that begins with what the client missed, and goes on with what changes."""
 
     media_type = MEDIA_TYPE
-    ping_seconds = 15.0  # a proxy ends a connection on which nothing moves, and a client notices a dead one
+    ping_seconds = 5.0  # a proxy ends a connection on which nothing moves, and a client notices a dead one
     check_seconds = 60.0  # how often the caller's token is looked at again
     send_seconds = 30.0  # in which a client must read enough that the next block can be sent
 

@@ -73,11 +73,13 @@ def destinations_in_query(request: Request) -> list[DeliverTo]:
     return [one for target in targets for one in destination_of(target, None)]
 
 
-def destination_of(target: str | None, object_name: str | None) -> list[DeliverTo]:
-    """Return where an upload is to be delivered. Raises InvalidValue."""
+def destination_of(target: str | None, object_name: str | None, *, if_exists: str | None = None) -> list[DeliverTo]:
+    """Return where an upload is to be delivered. `if_exists` is one of IfExists. Raises InvalidValue."""
     if target is None:
         return []
+    named = {"target": target, "object_name": object_name, "if_exists": if_exists}
     try:
-        return [DeliverTo(target=target, object_name=object_name)]
+        return [DeliverTo.model_validate({name: value for name, value in named.items() if value is not None})]
     except ValidationError:
-        raise InvalidValue("The target, or the name at the target, does not have the documented form.") from None
+        detail = "The target, the name at the target or `if_exists` does not have the documented form."
+        raise InvalidValue(detail) from None

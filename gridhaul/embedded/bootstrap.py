@@ -21,14 +21,17 @@ POLL_SECONDS = 0.1
 def prepare_database(
     directory: DataDirectory, settings: Mapping[str, str], *, mongo_url: str, meanwhile: Callable[[], None]
 ) -> None:
-    """Make the database's user, then the operator's account with the key of the data directory.
+    """Make the database's user, then the operator's account with the key and the password of the data directory.
+
+    The files of both must exist. An account that has a password keeps it.
 
     `meanwhile` is called every 0.1 s. Raises StartFailed with the last line that a failed command prints on stderr.
     """
     with_url = environment.overridden(settings, {PREFIX + "MONGO_URL": mongo_url})
-    key_file = str(directory.secret_file("operator_key"))
+    key_file, password_file = (str(directory.secret_file(f"operator_{name}")) for name in ("key", "password"))
     _run(directory, with_url, (DATABASE_USER,), meanwhile)
-    _run(directory, with_url, (FIRST_ACCOUNT, OPERATOR, "--key-file", key_file), meanwhile)
+    account = (FIRST_ACCOUNT, OPERATOR, "--key-file", key_file, "--password-file", password_file)
+    _run(directory, with_url, account, meanwhile)
 
 
 def _run(

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from gridhaul.embedded import environment
+from gridhaul.embedded.bootstrap import OPERATOR
 from gridhaul.embedded.configuration import Configuration
 from gridhaul.embedded.demo import demonstrate
 from gridhaul.embedded.errors import EmbeddedError, NotRunning
@@ -90,6 +91,7 @@ def _errors_to_exit_codes() -> Iterator[None]:
 
 def _summary(system: System) -> str:
     return (
+        f"page     {system.url}/ (sign in as {OPERATOR}; password in {system.data}/secrets/operator_password)\n"
         f"api      {system.url} (its description: {system.url}/docs)\n"
         f"token    {system.data}/operator.env: GRIDHAUL_URL and GRIDHAUL_TOKEN for the command gridhaul\n"
         f"roots    {', '.join(map(str, system.roots))}\n"

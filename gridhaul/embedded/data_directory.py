@@ -112,6 +112,10 @@ class DataDirectory:
             write_private(file, Credential.new(CredentialKind.API_KEY).text)
         return file.read_text().strip()
 
+    def operator_password(self) -> str:
+        """Return the password that the operator's account gets if it has none. The first call makes the password."""
+        return self.secret("operator_password")
+
     def make_targets_file(self, targets_toml: str | None) -> None:
         """Write `targets_toml`. If it is None, keep an existing file, or write one with a single directory target."""
         if targets_toml is not None:

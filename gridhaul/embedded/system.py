@@ -30,6 +30,7 @@ class System:
     roots: tuple[Path, ...]
     url: str
     token: str
+    operator_password: str
     chunk_service_url: str
     mongo_url: str
     redis_url: str
@@ -97,6 +98,7 @@ class System:
         self.mongo_url = addresses.mongo_url
         self.redis_url = addresses.redis_url
         self.token = self._directory.operator_key()
+        self.operator_password = self._directory.operator_password()
         self.service_secret = self._directory.secret("service_secret")
         operator = f"GRIDHAUL_URL={self.url}\nGRIDHAUL_TOKEN={self.token}\n"
         write_private(self._directory.operator_file, operator)

@@ -8,6 +8,7 @@ import structlog
 
 def configure_logging() -> None:
     """Write JSON lines to stderr. Each line has the facts that are bound to its request or attempt."""
+    getLogger("uvicorn.access").setLevel(WARNING)  # uvicorn logs queries at INFO, and a query can hold a link's token
     getLogger("httpx2").setLevel(WARNING)  # httpx2 logs whole URLs at INFO, and URLs hold names of objects
     getLogger("asyncssh").setLevel(WARNING)  # asyncssh logs commands at INFO, and commands hold names of objects
     structlog.configure(

@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from bson import ObjectId
 from pymongo.write_concern import WriteConcern
 
+from gridhaul import __version__
 from gridhaul.storage.connect import Database, Document, maps_database_errors
 from gridhaul.storage.lease import NOW
 from gridhaul.transfer.model import Queue
-from gridhaul.transfer.worker_health import HeartbeatGroup
+from gridhaul.transfer.worker_health import SILENT_SECONDS, HeartbeatGroup
 
 # No heartbeat waits for the journal: if a heartbeat is lost, the next one follows within seconds.
 UNJOURNALED = WriteConcern(w=1)
@@ -19,8 +20,8 @@ class MongoHeartbeats:
     """The port `transfer.ports.heartbeats.Heartbeats` on MongoDB.
 
     The id of the document is random, because containers on several hosts may have the same host names and process ids.
-    `worker` is a random name that all processes of the worker share. `holder` (host name and process id) is stored only
-    for people who read the collection `workers`.
+    `worker` is a random name that all processes of the worker share. `holder` is the host name and the process id, with
+    a colon between them; lookups need only the host name.
     """
 
     def __init__(self, database: Database, *, holder: str, worker: str) -> None:
@@ -33,6 +34,7 @@ class MongoHeartbeats:
         values = {
             "holder": self._holder,
             "worker": self._worker,
+            "version": __version__,
             "queues": sorted(queue.value for queue in queues),
             "storing_error": storing_error,
             "passed_over": passed_over,
@@ -51,7 +53,15 @@ class MongoHeartbeatLookup:
     async def groups(self) -> Sequence[HeartbeatGroup]:
         shared = {"worker": "$worker", "queues": "$queues", "storing_error": "$storing_error"}
         age: Document = {"$divide": [{"$subtract": [NOW, "$seen_at"]}, 1000]}
-        group = {"_id": shared, "seconds_ago": {"$min": age}, "passed_over": {"$max": "$passed_over"}}
+        group: Document = {
+            "_id": shared,
+            "holder": {"$first": "$holder"},  # all processes of a worker have the same host and version
+            "version": {"$first": "$version"},
+            "seen_at": {"$max": "$seen_at"},
+            "seconds_ago": {"$min": age},
+            "living": {"$sum": {"$cond": [{"$lte": [age, SILENT_SECONDS]}, 1, 0]}},
+            "passed_over": {"$max": "$passed_over"},
+        }
         cursor = await self._collection.aggregate([{"$group": group}])
         return [_group(document) async for document in cursor]
 
@@ -62,7 +72,11 @@ def _group(document: Document) -> HeartbeatGroup:
     known = frozenset(Queue(name) for name in shared["queues"] if name in set(Queue))
     return HeartbeatGroup(
         worker=shared.get("worker"),
+        host=document["holder"].rpartition(":")[0],
+        version=document["version"],
         queues=known,
+        living=document["living"],
+        seen_at=document["seen_at"],
         seconds_ago=document["seconds_ago"],
         storing_error=shared.get("storing_error"),
         passed_over=document["passed_over"] or 0,  # a worker of an older version does not count

@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pymongo import IndexModel
-from pymongo.errors import CollectionInvalid
+from pymongo.errors import CollectionInvalid, OperationFailure
 
 from gridhaul.storage.connect import Database, database_errors
-from gridhaul.storage.listing import DELIVERY_LISTS, FILE_LISTS, LOST, LOST_DELIVERIES, Lists, directed
+from gridhaul.storage.listing import DELIVERY_LISTS, FILE_LISTS, LOST, LOST_DELIVERIES, NEWEST_FIRST, Lists, directed
 from gridhaul.transfer.states import UNFINISHED, DeliveryState
+from gridhaul.transfer.target_activity import STOPPED
 from gridhaul.transfer.worker_health import KEPT_SECONDS
 
 
@@ -40,11 +41,14 @@ def _lists_of(lists: Lists) -> tuple[IndexModel, ...]:
     )
 
 
+INDEX_NOT_FOUND = 27  # code of an error of MongoDB
 PAYLOAD_COLLECTIONS = ("inline", "fs.chunks")
 # This index serves the sum of the lengths of an owner's files. `_id` comes before the fields that change, so no change
 # moves a file past another file, and a sum that is read while files change state misses no file. A sum that is read in
-# the order of states could miss files.
-USAGE_INDEX = tuple(directed(("owner", "-_id", "length", "state")))
+# the order of states could miss files. Counts by media type are read from the index, too.
+USAGE_INDEX = tuple(directed(("owner", "-_id", "length", "state", "content_type")))
+# The names of indexes that a database may still have from an older version, and that no query uses any more.
+FORMER_INDEXES: Mapping[str, Sequence[str]] = {"files": ("owner_1__id_-1_length_1_state_1",)}
 AUTH_INDEXES = (
     _index("username", unique=True),
     _partial_index("keys.id", unique=True),
@@ -53,9 +57,15 @@ AUTH_INDEXES = (
 LEASED = (_index("hint_at", sparse=True), _partial_index("queue", "hinted_at"))
 OPEN_FILES: Mapping[str, Any] = {"state": {"$in": sorted(UNFINISHED)}}
 DELIVERED: Mapping[str, Any] = {"state": DeliveryState.DELIVERED.value}
+# A delivery has an entry in this index only while it has an error. So a look for the last error at a target reads none
+# of the many deliveries that wait for their first attempt.
+STOPPED_WITH_ERROR: Mapping[str, Any] = {"state": {"$in": sorted(STOPPED)}, "error": {"$type": "object"}}
+STOPPED_AT_TARGET = ("owner", "target", *NEWEST_FIRST)
 WAITING_OWNERS = _partial_index("queue", "owner", "hinted_at")
 EXPIRING = _index("expires_at", expireAfterSeconds=0)  # removes a document once its time has come
 DUE_MEMBERS = _index_of_those_with(("batch_id", "next_attempt_at"), "batch_id", "queue", "next_attempt_at")
+CHECKS_OF_KIND = ("kind", "-_id")
+CHECKS_OF_FILE = ("file_id", "-_id")
 SKIPPED_BY_REASON = ("batch_id", "reason")
 # For clients that are told of changes: the indexes hold all that a reader asks for. A record that is older than the
 # field `changed_at` has no entry.
@@ -92,9 +102,16 @@ REGISTRY_INDEXES: Mapping[str, Sequence[IndexModel]] = {
         DUE_MEMBERS,
         WAITING_OWNERS,
         _index("owner", "target", "source_path", partialFilterExpression=DELIVERED),
+        _index(*STOPPED_AT_TARGET, partialFilterExpression=STOPPED_WITH_ERROR),
     ),
     "contents": LEASED,
-    "checks": (*LEASED, _partial_index("open_key", unique=True)),
+    "checks": (
+        *LEASED,
+        _partial_index("open_key", unique=True),
+        _index(*CHECKS_OF_KIND),
+        _index_of_those_with(("file_id",), *CHECKS_OF_FILE),
+        _index_of_those_with(("findings.content_id",), "findings.content_id", "-_id"),
+    ),
     "batches": (
         *LEASED,
         *CHANGED,
@@ -129,8 +146,12 @@ async def make_auth_indexes(database: Database) -> None:
 
 
 async def make_registry_indexes(database: Database) -> None:
-    """Make the indexes that prepare, finalize, listings and the dispatcher need, and the one that ends heartbeats."""
+    """Make the indexes that prepare, finalize, listings and the dispatcher need, and the one that ends heartbeats.
+
+    Indexes that these replaced are removed afterwards.
+    """
     await _make(database, REGISTRY_INDEXES)
+    await _remove(database, FORMER_INDEXES)
 
 
 async def make_payload_collections(database: Database, *, block_compressor: str) -> None:
@@ -152,3 +173,14 @@ async def _make(database: Database, indexes: Mapping[str, Sequence[IndexModel]])
     with database_errors():
         for name, models in indexes.items():
             await database[name].create_indexes(list(models))
+
+
+async def _remove(database: Database, indexes: Mapping[str, Sequence[str]]) -> None:
+    with database_errors():
+        for collection, names in indexes.items():
+            for name in names:
+                try:
+                    await database[collection].drop_index(name)
+                except OperationFailure as error:
+                    if error.code != INDEX_NOT_FOUND:
+                        raise

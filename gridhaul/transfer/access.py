@@ -39,7 +39,8 @@ class Session:
     digest: str  # of the newest refresh token's secret, as in `Credential.digest`; changes with each refresh
     scopes: tuple[Scope, ...]  # chosen at the login; the account's scopes limit the session as well
     expires_at: datetime  # set at the login; a refresh does not move it
-    previous_digest: str | None = None  # of the refresh token that the newest one replaced; None: that one is not valid
+    previous_digest: str | None = None  # of the refresh token that the newest one replaced; None: there was none
+    former_digest: str | None = None  # of the refresh token before the previous one; None: that one is not valid
     renewed_at: datetime | None = None  # the database server's time of the last refresh; None: there was none
 
 

@@ -84,6 +84,12 @@ class PasswordNeeded(Forbidden):
     code = "password_needed"
 
 
+class CrossSiteRequest(Forbidden):
+    """Another page than the service's own sent a request that only the service's own page may send."""
+
+    code = "cross_site_request"
+
+
 class NotFound(GridhaulError):
     code, status = "not_found", 404
 

@@ -49,6 +49,18 @@ class FindingCode(StrEnum):
     TARGET_SILENT = "target_silent", "A target could not be asked, or refused to show an object."
 
 
+OF_CHUNKS = frozenset(  # faults of one chunk, which the finding names by its number
+    {
+        FindingCode.CHUNK_MISSING,
+        FindingCode.CHUNK_CORRUPT,
+        FindingCode.CHUNK_MISPLACED,
+        FindingCode.CHUNK_DOUBLED,
+        FindingCode.CHUNK_EXTRA,
+        FindingCode.DIGEST_FIELD_WRONG,
+    }
+)
+
+
 class SkipReason(StrEnum):
     """The reasons why the object of a delivery is not judged. Each has a line and a phrase that say it to people."""
 

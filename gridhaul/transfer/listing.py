@@ -37,3 +37,15 @@ class AccountCounts:
     files: Mapping[FileState, Group]
     deliveries: Mapping[DeliveryState, Group]
     counted_at: datetime  # by the database server's clock, right before the counting began
+
+
+TYPES_NAMED = 100  # media types that have a count of their own
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TypeCounts:
+    """The files of one account whose bytes are not deleted, by media type."""
+
+    largest: Mapping[str, Group]  # the TYPES_NAMED types with the most bytes, those with the most bytes first
+    others: Group  # of all other types
+    counted_at: datetime  # by the database server's clock, right before the counting began

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from gridhaul.transfer import errors
 from gridhaul.transfer.errors import DISK_FULL, ChunkServiceUnavailable, GridhaulError, NoWorker, StorageFull
@@ -23,7 +24,11 @@ class HeartbeatGroup:
     """The latest heartbeat of all processes of a worker that have the same storing error."""
 
     worker: str | None  # a name that no other worker has; None: the worker has an older version
+    host: str  # where the worker runs, as the host names itself
+    version: str | None  # of Gridhaul, as the worker runs it; None: the worker has an older version
     queues: frozenset[Queue]
+    living: int  # how many of these processes wrote a heartbeat within SILENT_SECONDS
+    seen_at: datetime  # when the latest heartbeat was written, by the database's clock
     seconds_ago: float  # the age of the latest heartbeat, by the database's clock
     storing_error: str | None  # the code of the error that keeps these processes from storing files; None: they can
     passed_over: int  # how many messages the worker has passed over since it started
@@ -50,7 +55,12 @@ def worker_obstacle(heartbeats: Sequence[HeartbeatGroup], queue: Queue) -> NoWor
 
 def storing_obstacle(heartbeats: Sequence[HeartbeatGroup], queue: Queue) -> GridhaulError | None:
     """Return why none of the queue's living workers can store files; None if one of them can, or if none lives."""
-    living = [group for group in heartbeats if queue in group.queues and group.seconds_ago <= SILENT_SECONDS]
+    return storing_error([group for group in heartbeats if queue in group.queues])
+
+
+def storing_error(heartbeats: Sequence[HeartbeatGroup]) -> GridhaulError | None:
+    """Return why none of the living processes can store files; None if one of them can, or if none lives."""
+    living = [group for group in heartbeats if group.seconds_ago <= SILENT_SECONDS]
     if any(group.storing_error is None for group in living):
         return None
     latest = min(living, key=lambda group: group.seconds_ago, default=None)

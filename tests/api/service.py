@@ -9,7 +9,6 @@ from pathlib import Path
 import httpx2
 from fastapi import FastAPI
 
-from api.account_counts import RecentCounts
 from api.app import create_app
 from api.authenticator import Authenticator
 from api.batch_counts import BatchCounts
@@ -25,6 +24,7 @@ from api.open_file_limit import OpenFileLimit
 from api.parts import Parts
 from api.password_attempts import PasswordAttempts
 from api.rate_limits import RateLimits
+from api.recent_counts import RecentCounts
 from api.source_lookup import SourceLookup, look_threads
 from api.uploads.parts import UploadParts
 from gridhaul.asgi import chain
@@ -142,7 +142,11 @@ async def serving(
         max_open_files=max_open_files,
         open_file_limit=OpenFileLimit(ports.files),
         usage=ports.usage_with(None),
-        account_counts=RecentCounts(ports.account_counting, fresh_seconds=fresh_seconds),
+        account_counts=RecentCounts(ports.account_counting.of_account, fresh_seconds=fresh_seconds),
+        type_counts=RecentCounts(ports.account_counting.types_of_account, fresh_seconds=fresh_seconds),
+        chunk_counts=RecentCounts(lambda key: ports.chunk_counting.stored(*key), fresh_seconds=0.0),
+        target_activity=RecentCounts(ports.activity_counting.of_account, fresh_seconds=fresh_seconds),
+        store_size=RecentCounts(lambda _: ports.store_measuring.measure(), fresh_seconds=fresh_seconds),
         accounts=accounts or ports.accounts,
         authenticator=authenticator(accounts)
         if accounts

@@ -1,14 +1,15 @@
 """Counts of accounts: shared by requests at the same moment, and kept for a while."""
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 import pytest
 
-from api.account_counts import RecentCounts
+from api.recent_counts import RecentCounts
 from gridhaul.transfer.errors import DatabaseUnavailable
 from gridhaul.transfer.listing import AccountCounts
+from tests.api.house import House, bearer
 from tests.api.service import Api
 from tests.contracts.ports import Ports, destination, eventually, new_delivery, new_file, registered
 
@@ -31,25 +32,25 @@ class HeldCounting:
 
 async def test_requests_at_the_same_moment_share_one_count_and_later_ones_too() -> None:
     counting = HeldCounting()
-    counts = RecentCounts(counting, fresh_seconds=60)
-    waiting = [asyncio.create_task(counts.of_account("alice")) for _ in range(5)]
+    counts = RecentCounts(counting.of_account, fresh_seconds=60)
+    waiting = [asyncio.create_task(counts.of("alice")) for _ in range(5)]
     await asyncio.sleep(0)
     counting.go_on.set()
     first, *others = await asyncio.gather(*waiting)
-    assert [*others, await counts.of_account("alice")] == [first] * 5
+    assert [*others, await counts.of("alice")] == [first] * 5
     assert counting.counted == ["alice"]
-    await counts.of_account("bob")
+    await counts.of("bob")
     assert counting.counted == ["alice", "bob"]
 
 
 async def test_counts_that_are_too_old_are_made_afresh() -> None:
     counting = HeldCounting()
     counting.go_on.set()
-    counts = RecentCounts(counting, fresh_seconds=0)
-    first = await counts.of_account("alice")
+    counts = RecentCounts(counting.of_account, fresh_seconds=0)
+    first = await counts.of("alice")
 
     async def made_afresh() -> bool:
-        return await counts.of_account("alice") is not first
+        return await counts.of("alice") is not first
 
     assert await eventually(made_afresh)
     assert counting.counted == ["alice", "alice"]
@@ -57,15 +58,15 @@ async def test_counts_that_are_too_old_are_made_afresh() -> None:
 
 async def test_count_that_failed_is_not_repeated_by_those_that_waited_for_it() -> None:
     counting = HeldCounting(error=True)
-    counts = RecentCounts(counting, fresh_seconds=60)
-    waiting = [asyncio.create_task(counts.of_account("alice")) for _ in range(5)]
+    counts = RecentCounts(counting.of_account, fresh_seconds=60)
+    waiting = [asyncio.create_task(counts.of("alice")) for _ in range(5)]
     await asyncio.sleep(0)
     asyncio.get_running_loop().call_later(0.05, counting.go_on.set)
     answers = await asyncio.gather(*waiting, return_exceptions=True)
     assert [type(answer) for answer in answers] == [DatabaseUnavailable] * 5
     assert counting.counted == ["alice"]
     with pytest.raises(DatabaseUnavailable):
-        await counts.of_account("alice")
+        await counts.of("alice")
 
 
 async def test_counts_show_records_and_bytes_by_type_and_state(api: Api, ports: Ports) -> None:
@@ -80,3 +81,27 @@ async def test_counts_show_records_and_bytes_by_type_and_state(api: Api, ports: 
         "deliveries": {"QUEUED": {"count": 1, "bytes": 5}},
     }
     assert (await api.http.get("/counts", params={"owner": "nobody"})).json()["files"] == {}
+
+
+async def test_counts_show_media_types_with_the_most_bytes_first(api: Api, ports: Ports) -> None:
+    for length, content_type in ((7, "text/plain"), (8, "text/plain"), (100, "application/x-hdf5")):
+        await registered(ports, replace(new_file(length=length), content_type=content_type))
+    shown = (await api.http.get("/counts/types")).json()
+    assert shown.pop("counted_at").endswith("Z")
+    assert shown == {
+        "owner": "operator",
+        "types": [
+            {"content_type": "application/x-hdf5", "count": 1, "bytes": 100},
+            {"content_type": "text/plain", "count": 2, "bytes": 15},
+        ],
+        "others": {"count": 0, "bytes": 0},
+    }
+    assert (await api.http.get("/counts/types", params={"owner": "nobody"})).json()["types"] == []
+
+
+async def test_only_admins_count_what_others_have(house: House) -> None:
+    header = bearer(await house.key())
+    for path in ("/counts", "/counts/types"):
+        assert (await house.http.get(path, headers=header)).json()["owner"] == "alice"
+        refused = await house.http.get(path, params={"owner": "bob"}, headers=header)
+        assert (refused.status_code, refused.json()["code"]) == (403, "forbidden")

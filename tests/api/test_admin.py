@@ -1,5 +1,6 @@
 """`python -m api.admin`, which makes the first account and prints a key for it."""
 
+from asyncio import to_thread
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -9,6 +10,7 @@ from pymongo import MongoClient
 from typer.testing import CliRunner
 
 from api.admin import app
+from gridhaul.identity.passwords import Passwords
 from gridhaul.storage.accounts import dumps
 from gridhaul.transfer.credentials import Credential, CredentialKind
 
@@ -52,6 +54,41 @@ def test_key_of_a_file_takes_the_place_of_the_one_that_it_held_before(
     with client:
         (account,) = client[settings["GRIDHAUL_DATABASE"]]["auth"].find()
     assert [str(key["id"]) for key in account["keys"]] == [keys[1].id]
+
+
+async def test_password_of_a_file_is_given_to_an_account_without_one_and_never_replaces_one(
+    settings: dict[str, str], tmp_path: Path, mongo_url: str
+) -> None:
+    held, passwords = tmp_path / "password", ("first horse battery", "second horse battery")
+    hashes = []
+    client: MongoClient[Any] = MongoClient(mongo_url)
+    with client:
+        collection = client[settings["GRIDHAUL_DATABASE"]]["auth"]
+        for password in passwords:
+            held.write_text(password + "\n")
+            run = await to_thread(CliRunner().invoke, app, ["operator", "--password-file", str(held)], env=settings)
+            assert run.exit_code == 0
+            (account,) = collection.find()
+            hashes.append(account["password_hash"])
+        assert hashes[0] == hashes[1]
+        assert [await Passwords().match(password, hashes[0]) for password in passwords] == [True, False]
+        collection.update_one({}, {"$set": {"password_hash": None}})
+        run = await to_thread(CliRunner().invoke, app, ["operator", "--password-file", str(held)], env=settings)
+        (account,) = collection.find()
+    assert await Passwords().match(passwords[1], account["password_hash"])
+    assert len(account["keys"]) == 3
+
+
+def test_password_that_is_too_short_is_refused_and_no_account_is_made(
+    settings: dict[str, str], tmp_path: Path, mongo_url: str
+) -> None:
+    (tmp_path / "password").write_text("short")
+    run = CliRunner().invoke(app, ["operator", "--password-file", str(tmp_path / "password")], env=settings)
+    assert run.exit_code == 1
+    assert "12 to 256 characters" in run.stderr
+    client: MongoClient[Any] = MongoClient(mongo_url)
+    with client:
+        assert client[settings["GRIDHAUL_DATABASE"]]["auth"].find_one() is None
 
 
 @pytest.mark.parametrize("name", ["Operator", "a b", "x" * 65, "../x", ""])

@@ -134,6 +134,30 @@ async def test_checks_are_listed_newest_first_page_by_page(api: Api) -> None:
     assert rest["next_cursor"] is None
 
 
+async def test_checks_are_listed_by_kind_and_by_file_page_by_page(api: Api, ports: Ports) -> None:
+    file = await registered(ports)
+    orders: tuple[dict[str, str], ...] = ({"kind": "gc"}, {"id": file.id}, {}, {"id": file.id, "mode": "repair"})
+    made = [(await api.http.post("/checks", json=order)).json()["check_id"] for order in orders]
+
+    async def listed(**query: Any) -> list[int]:
+        page = (await api.http.get("/checks", params=query)).json()
+        following = await listed(**query, cursor=page["next_cursor"]) if page["next_cursor"] else []
+        return [*(made.index(check["check_id"]) for check in page["checks"]), *following]
+
+    assert await listed(kind="fsck", limit=3) == [3, 2, 1]
+    assert await listed(kind="gc") == [0]
+    assert await listed(kind="scrub") == []
+    assert await listed(file=file.id) == [3, 1]
+    assert await listed(file=file.id, kind="fsck", limit=10) == [3, 1]
+    assert await listed(file=UNKNOWN) == []
+
+
+@pytest.mark.parametrize("query", [{"kind": "all"}, {"kind": ""}, {"file": "x"}, {"file": ""}])
+async def test_list_by_something_that_is_none_is_refused(api: Api, query: dict[str, str]) -> None:
+    answer = await api.http.get("/checks", params=query)
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid_value")
+
+
 @pytest.mark.parametrize("path", [f"/checks/{UNKNOWN}", f"/checks/{UNKNOWN}/cancel"])
 async def test_unknown_check_is_not_found(api: Api, path: str) -> None:
     method = "POST" if path.endswith("cancel") else "GET"

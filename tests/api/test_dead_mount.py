@@ -1,4 +1,4 @@
-"""Prepare and retry while a folder beneath the root does not answer: only accounts that ask for its files wait."""
+"""Requests while a folder beneath the root does not answer: only accounts that ask for it or its files wait."""
 
 import asyncio
 import threading
@@ -105,6 +105,23 @@ async def test_other_accounts_and_other_work_go_on_while_all_looks_of_one_accoun
     assert _outcome(await _prepare(api, bob, live, unknown="x" * 10_000)) == (422, "invalid_value")
     async with asyncio.timeout(10):
         await asyncio.to_thread(threading.get_ident)
+
+
+async def test_listing_waits_no_longer_than_prepare_and_uses_the_same_threads(
+    api: Api, alice: Headers, bob: Headers, dead: Path, live: Path
+) -> None:
+    async def entries(headers: Headers, path: str) -> httpx2.Response:
+        return await api.http.get(f"/roots/{live.parent.name}/entries", params={"path": path}, headers=headers)
+
+    (live.parent / "folder").mkdir()
+    for path in (dead.parent.name, ""):  # the root has the dead folder among its entries
+        assert _outcome(await entries(alice, path)) == UNAVAILABLE
+    assert _outcome(await entries(alice, "folder")) == (200, None)
+    stuck = await asyncio.gather(*(entries(alice, dead.parent.name) for _ in range(LOOKS_OF_ACCOUNT)))
+    assert {_outcome(answer) for answer in stuck} == {UNAVAILABLE}
+    assert _outcome(await _prepare(api, alice, live)) == UNAVAILABLE
+    assert _outcome(await entries(alice, "folder")) == UNAVAILABLE
+    assert _outcome(await entries(bob, "folder")) == (200, None)
 
 
 async def test_retry_of_a_source_whose_file_system_does_not_answer_is_unavailable_and_changes_nothing(

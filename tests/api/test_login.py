@@ -13,6 +13,8 @@ from gridhaul.transfer.access import Scope, Session
 from gridhaul.transfer.credentials import Credential, CredentialKind
 from tests.api.house import OTHER, PASSWORD, House, bearer
 
+DAY_SECONDS = 86400
+
 
 async def test_password_gives_a_token_for_the_scopes_of_the_account(house: House) -> None:
     answer = await house.log_in()
@@ -91,22 +93,44 @@ async def test_refresh_whose_answer_was_lost_can_be_repeated(house: House, datab
     assert (await house.refresh(repeated["refresh_token"])).status_code == 200
 
 
-async def test_refresh_token_used_again_after_the_grace_period_ends_the_login(house: House, database: Database) -> None:
-    first = (await house.log_in()).json()
-    second = (await house.refresh(first["refresh_token"])).json()
-    await _renewed_earlier(database, GRACE_SECONDS - 10)
-    assert (await house.refresh(first["refresh_token"])).status_code == 200
-    await _renewed_earlier(database, 10)
-    assert (await house.refresh(first["refresh_token"])).status_code == 401
-    assert (await house.refresh(second["refresh_token"])).status_code == 401
-
-
-async def test_refresh_token_older_than_the_previous_one_ends_the_login(house: House) -> None:
-    tokens = [(await house.log_in()).json()["refresh_token"]]
+async def test_refresh_whose_answer_was_lost_can_be_repeated_days_later(house: House, database: Database) -> None:
+    first = (await house.log_in()).json()["refresh_token"]
+    lost = (await house.refresh(first)).json()["refresh_token"]
     for _ in range(2):
-        tokens.append((await house.refresh(tokens[-1])).json()["refresh_token"])
+        await _renewed_earlier(database, 5 * DAY_SECONDS)
+        assert (await house.refresh(first)).json()["refresh_token"] == lost
+    assert (await house.refresh(lost)).status_code == 200
+
+
+async def test_token_is_refreshed_for_the_grace_period_after_its_successor_was_used(
+    house: House, database: Database
+) -> None:
+    tokens = await _tokens(house, 3)
+    await _renewed_earlier(database, GRACE_SECONDS - 10)
+    assert (await house.refresh(tokens[0])).json()["refresh_token"] == tokens[2]  # the newest one, and not tokens[1]
+    await _renewed_earlier(database, 10)
     assert (await house.refresh(tokens[0])).status_code == 401
     assert [(await house.refresh(token)).status_code for token in tokens] == [401] * 3
+
+
+async def test_refresh_token_that_was_replaced_three_times_ends_the_login(house: House) -> None:
+    tokens = await _tokens(house, 4)
+    assert (await house.refresh(tokens[0])).status_code == 401
+    assert [(await house.refresh(token)).status_code for token in tokens] == [401] * 4
+
+
+async def test_requests_with_both_tokens_before_the_newest_one_all_get_the_newest(house: House) -> None:
+    tokens = await _tokens(house, 3)
+    answers = await asyncio.gather(*(house.refresh(token) for token in tokens[:2] * 5))
+    assert {answer.json()["refresh_token"] for answer in answers} == {tokens[2]}
+
+
+async def _tokens(house: House, number: int) -> list[str]:
+    """Log in, and return so many refresh tokens of the login, each one the successor of the one before."""
+    tokens = [(await house.log_in()).json()["refresh_token"]]
+    while len(tokens) < number:
+        tokens.append((await house.refresh(tokens[-1])).json()["refresh_token"])
+    return tokens
 
 
 async def test_login_from_before_previous_tokens_were_kept_is_refreshed(house: House, database: Database) -> None:

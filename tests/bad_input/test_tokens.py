@@ -73,6 +73,7 @@ def test_what_is_no_token_lets_nobody_in(bench: Bench, header: str | None, answe
         | EXPIRED
         | {
             "for the chunk service": {"aud": "gridhaul-chunk-service"},
+            "for a download link": {"aud": "gridhaul-link"},
             "of another generation": {"generation": 1},
             "of nobody": {"sub": OWN + "nobody"},
         },

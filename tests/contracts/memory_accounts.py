@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 from gridhaul.storage.accounts.accounts import GRACE_SECONDS, KEYS_MOST, SESSIONS_MOST
@@ -102,14 +103,18 @@ class MemoryAccounts:
 
     def _renew(self, account: Account, session: Session, presented: str, following: str) -> bool:
         if session.digest == presented:
-            renewed = replace(session, digest=following, previous_digest=presented, renewed_at=datetime.now(UTC))
+            former, now = session.previous_digest, datetime.now(UTC)
+            renewed = replace(
+                session, digest=following, previous_digest=presented, former_digest=former, renewed_at=now
+            )
             self._replace_session(account, renewed)
             return True
-        return (session.digest, session.previous_digest) == (following, presented)
+        digests = (session.digest, session.previous_digest, session.former_digest)
+        return (following, presented) in pairwise(digests)
 
     def _in_grace(self, session: Session) -> Session:
         accepted = session.renewed_at is not None and session.renewed_at > datetime.now(UTC) - self._grace
-        return session if accepted else replace(session, previous_digest=None)
+        return session if accepted else replace(session, former_digest=None)
 
     async def end_session(self, session_id: RecordId) -> None:
         if account := await self.with_session(session_id):

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from gridhaul.transfer.checks import RUNNABLE, Check, CheckState, NewCheck
+from gridhaul.transfer.checks import RUNNABLE, Check, CheckKind, CheckState, NewCheck
 from gridhaul.transfer.model import Lease, Queue, RecordId
 from gridhaul.transfer.ports.checking import CheckRegistry, RunnableChecks
 from tests.contracts.memory_registry import MemoryRecords, new_id, waiting_row
@@ -42,10 +42,32 @@ class MemoryChecks(MemoryRecords[Check, CheckState]):
         self._keys[check.id] = new.key
         return check, True
 
-    async def page(self, *, limit: int, before: RecordId | None) -> Sequence[Check]:
-        older = [row.record for row in self.rows.values() if before is None or row.record.id < before]
-        newest_first = sorted(older, key=lambda check: check.id, reverse=True)
-        return [replace(check, findings=()) for check in newest_first[:limit]]
+    async def page(
+        self,
+        *,
+        limit: int,
+        before: RecordId | None,
+        kind: CheckKind | None = None,
+        file_id: RecordId | None = None,
+    ) -> Sequence[Check]:
+        wanted = [
+            check
+            for check in self._newest_first()
+            if (before is None or check.id < before) and kind in (None, check.kind) and file_id in (None, check.file_id)
+        ]
+        return [replace(check, findings=()) for check in wanted[:limit]]
+
+    async def newest_about(
+        self, *, file_id: RecordId, content_id: RecordId, sealed_at: datetime | None
+    ) -> Check | None:
+        for check in self._newest_first():
+            of_file = check.file_id == file_id and (sealed_at is None or check.created_at >= sealed_at)
+            if of_file or any(finding.content_id == content_id for finding in check.findings):
+                return check
+        return None
+
+    def _newest_first(self) -> list[Check]:
+        return sorted((row.record for row in self.rows.values()), key=lambda check: check.id, reverse=True)
 
     async def pause(self, lease: Lease, **changes: object) -> None:
         row = self._leased(lease)

@@ -19,6 +19,7 @@ from gridhaul.storage.batches.planned_names import MongoPlannedNames
 from gridhaul.storage.batches.skipped import MongoSkippedPaths
 from gridhaul.storage.checking.checks import MongoChecks
 from gridhaul.storage.connect import Database
+from gridhaul.storage.content.chunk_counting import MongoChunkCounting
 from gridhaul.storage.content.contents import MongoContents
 from gridhaul.storage.content.intake import MongoIntake
 from gridhaul.storage.counting import MongoAccountCounting
@@ -27,6 +28,8 @@ from gridhaul.storage.events import MongoChanges
 from gridhaul.storage.files import MongoFiles
 from gridhaul.storage.heartbeats import MongoHeartbeatLookup, MongoHeartbeats
 from gridhaul.storage.seen_targets import MongoSeenTargets
+from gridhaul.storage.store_size import MongoStoreMeasuring
+from gridhaul.storage.target_activity import MongoActivityCounting
 from gridhaul.storage.uploads import MongoUploads
 from gridhaul.transfer.batches import BatchTarget, Choice, NewBatch
 from gridhaul.transfer.model import (
@@ -52,13 +55,15 @@ from gridhaul.transfer.ports.batches import (
 )
 from gridhaul.transfer.ports.checking import CheckRegistry, RunnableChecks
 from gridhaul.transfer.ports.contents import Contents, Intake
-from gridhaul.transfer.ports.counting import AccountCounting
+from gridhaul.transfer.ports.counting import AccountCounting, ChunkCounting
 from gridhaul.transfer.ports.deliveries import DeliverableRecords, DeliveryRegistry
 from gridhaul.transfer.ports.events import RecentChanges, Replays
 from gridhaul.transfer.ports.files import FileRegistry, StorableFiles
 from gridhaul.transfer.ports.heartbeats import HeartbeatLookup, Heartbeats
 from gridhaul.transfer.ports.hints import Agenda, WaitingOwners
 from gridhaul.transfer.ports.lists import ListIntake, UsedLists
+from gridhaul.transfer.ports.store_size import StoreMeasuring
+from gridhaul.transfer.ports.target_activity import ActivityCounting
 from gridhaul.transfer.ports.targets import ProbedTargets, TargetRegistry
 from gridhaul.transfer.ports.uploads import ExpiringUploads, Uploads
 from gridhaul.transfer.states import STORABLE, FileState
@@ -73,13 +78,15 @@ from tests.contracts.memory_batches import (
 from tests.contracts.memory_changes import MemoryChanges
 from tests.contracts.memory_checks import MemoryChecks
 from tests.contracts.memory_contents import MemoryContents, MemoryIntake
-from tests.contracts.memory_counting import MemoryAccountCounting
+from tests.contracts.memory_counting import MemoryAccountCounting, MemoryChunkCounting
 from tests.contracts.memory_earlier_work import MemoryFormerDeliveries, MemoryPlannedNames
 from tests.contracts.memory_heartbeats import MemoryHeartbeatLookup, MemoryHeartbeats
 from tests.contracts.memory_member_deletion import MemoryMemberDeletion
 from tests.contracts.memory_path_lists import MemoryPathLists
 from tests.contracts.memory_registry import MemoryAgenda, MemoryDeliveries, MemoryFiles
 from tests.contracts.memory_seen_targets import MemorySeenTargets
+from tests.contracts.memory_store_size import MemoryStoreMeasuring
+from tests.contracts.memory_target_activity import MemoryActivityCounting
 from tests.contracts.memory_uploads import MemoryUploads
 
 LONG_LEASE_SECONDS = 60.0
@@ -148,6 +155,9 @@ class Ports:
     accounts: Accounts
     usage_with: Callable[[int | None], AccountUsage]  # takes the quota of accounts that have none of their own
     account_counting: AccountCounting
+    chunk_counting: ChunkCounting
+    activity_counting: ActivityCounting
+    store_measuring: StoreMeasuring
     heartbeat_lookup: HeartbeatLookup
     seen_targets: SeenTargets
     new_heartbeats: Callable[..., Heartbeats]  # returns the heartbeats of one more process of the `worker`
@@ -185,6 +195,9 @@ def memory_ports(*, lease_seconds: float, sweep_after_seconds: float = SWEEP_AFT
         accounts=accounts,
         usage_with=lambda quota: MemoryUsage(accounts, quota_bytes=quota),
         account_counting=MemoryAccountCounting(files.rows, deliveries.rows),
+        chunk_counting=MemoryChunkCounting(contents),
+        activity_counting=MemoryActivityCounting(deliveries.rows),
+        store_measuring=MemoryStoreMeasuring(checks.rows),
         heartbeat_lookup=heartbeat_lookup,
         seen_targets=seen,
         new_heartbeats=lambda worker="worker": MemoryHeartbeats(heartbeat_lookup, worker=worker),
@@ -220,9 +233,12 @@ def mongo_ports(database: Database, *, lease_seconds: float, sweep_after_seconds
         accounts=MongoAccounts(database),
         usage_with=lambda quota: MongoUsage(database, quota_bytes=quota),
         account_counting=MongoAccountCounting(database),
+        chunk_counting=MongoChunkCounting(database),
+        activity_counting=MongoActivityCounting(database),
+        store_measuring=MongoStoreMeasuring(database),
         heartbeat_lookup=MongoHeartbeatLookup(database),
         seen_targets=MongoSeenTargets(database, lease_seconds=lease_seconds),
-        new_heartbeats=lambda worker="worker": MongoHeartbeats(database, holder="process", worker=worker),
+        new_heartbeats=lambda worker="worker": MongoHeartbeats(database, holder="host:1", worker=worker),
         intake_with=lambda limit: MongoIntake(database, inline_limit_chunks=limit),
     )
 

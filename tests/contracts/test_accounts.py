@@ -179,22 +179,24 @@ async def test_oldest_session_ends_when_there_are_too_many(ports: Ports) -> None
     assert found == [False] + [True] * SESSIONS_MOST
 
 
-async def _digests(accounts: Accounts, n: int) -> tuple[str, str | None]:
-    """Return the session's newest digest, and the previous one while it is accepted."""
+async def _digests(accounts: Accounts, n: int) -> tuple[str, str | None, str | None]:
+    """Return the session's newest digest, the previous one, and the former one while it is accepted."""
     found = await accounts.with_session(_id(n))
     assert found is not None
-    return found.sessions[0].digest, found.sessions[0].previous_digest
+    return found.sessions[0].digest, found.sessions[0].previous_digest, found.sessions[0].former_digest
 
 
-async def test_renewed_session_keeps_its_previous_digest_and_no_older_one(ports: Ports) -> None:
+async def test_renewed_session_keeps_its_last_three_digests(ports: Ports) -> None:
     made = await _made(ports)
     for n in (1, 2):
         await ports.accounts.begin_session(made, _session(n))
     assert await ports.accounts.renew_session(_id(1), presented=FIRST, following=SECOND)
-    assert await _digests(ports.accounts, 1) == (SECOND, FIRST)
+    assert await _digests(ports.accounts, 1) == (SECOND, FIRST, None)
     assert await ports.accounts.renew_session(_id(1), presented=SECOND, following=THIRD)
-    assert await _digests(ports.accounts, 1) == (THIRD, SECOND)
-    assert await _digests(ports.accounts, 2) == (FIRST, None)
+    assert await _digests(ports.accounts, 1) == (THIRD, SECOND, FIRST)
+    assert await ports.accounts.renew_session(_id(1), presented=THIRD, following=OTHER)
+    assert await _digests(ports.accounts, 1) == (OTHER, THIRD, SECOND)
+    assert await _digests(ports.accounts, 2) == (FIRST, None, None)
 
 
 async def test_repeated_renewal_changes_nothing_and_any_other_one_is_refused(ports: Ports) -> None:
@@ -211,20 +213,31 @@ async def test_repeated_renewal_changes_nothing_and_any_other_one_is_refused(por
     assert again.sessions == renewed.sessions
 
 
+async def test_renewal_is_repeated_after_the_next_one_and_not_after_two(ports: Ports) -> None:
+    await ports.accounts.begin_session(await _made(ports), _session(1))
+    assert await ports.accounts.renew_session(_id(1), presented=FIRST, following=SECOND)
+    assert await ports.accounts.renew_session(_id(1), presented=SECOND, following=THIRD)
+    assert await ports.accounts.renew_session(_id(1), presented=FIRST, following=SECOND)
+    assert await _digests(ports.accounts, 1) == (THIRD, SECOND, FIRST)
+    assert await ports.accounts.renew_session(_id(1), presented=THIRD, following=OTHER)
+    assert not await ports.accounts.renew_session(_id(1), presented=FIRST, following=SECOND)
+
+
 async def test_renewals_of_one_digest_at_once_all_succeed(ports: Ports) -> None:
     await ports.accounts.begin_session(await _made(ports), _session(1))
     renewals = (ports.accounts.renew_session(_id(1), presented=FIRST, following=SECOND) for _ in range(20))
     assert await asyncio.gather(*renewals) == [True] * 20
-    assert await _digests(ports.accounts, 1) == (SECOND, FIRST)
+    assert await _digests(ports.accounts, 1) == (SECOND, FIRST, None)
 
 
-async def test_previous_digest_is_not_seen_after_the_grace_period(storage: Database | None) -> None:
+async def test_only_the_former_digest_is_not_seen_after_the_grace_period(storage: Database | None) -> None:
     accounts: Accounts
     accounts = MemoryAccounts(grace_seconds=0) if storage is None else MongoAccounts(storage, grace_seconds=0)
     made = await accounts.create(NewAccount(username="alice", scopes=(Scope.READ,)))
     await accounts.begin_session(made, _session(1))
     assert await accounts.renew_session(_id(1), presented=FIRST, following=SECOND)
-    assert await _digests(accounts, 1) == (SECOND, None)
+    assert await accounts.renew_session(_id(1), presented=SECOND, following=THIRD)
+    assert await _digests(accounts, 1) == (THIRD, SECOND, None)
 
 
 async def test_ended_session_is_gone_and_the_others_stay(ports: Ports) -> None:

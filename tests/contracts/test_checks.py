@@ -1,15 +1,23 @@
 """The suite of `CheckRegistry` and `RunnableChecks`."""
 
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
 import pytest
 
 from gridhaul.transfer.checks import CANCEL_CHECK, RUNNABLE, Check, CheckKind, CheckState, Cursor, Mode, NewCheck, Stage
 from gridhaul.transfer.errors import LeaseLost
 from gridhaul.transfer.findings import Finding, FindingCode
 from gridhaul.transfer.model import Queue, RecordId, TaskName
-from tests.contracts.ports import Ports, eventually
+from tests.contracts.ports import A_FILE, Ports, eventually
 
 FSCK = NewCheck(kind=CheckKind.FSCK, mode=Mode.REPORT)
 GC = NewCheck(kind=CheckKind.GC, mode=Mode.REPAIR, bytes_per_second=5)
+SCRUB = NewCheck(kind=CheckKind.SCRUB, mode=Mode.REPORT)
+OF_FILE = NewCheck(kind=CheckKind.FSCK, mode=Mode.REPAIR, file_id=A_FILE)
+OTHER = RecordId("b" * 24)
+A_CONTENT = RecordId("c" * 24)
 FINDING = Finding(code=FindingCode.CHUNK_MISSING, detail="No chunk is stored.", n=3)
 
 
@@ -59,6 +67,58 @@ async def test_checks_are_listed_newest_first_without_their_findings(ports: Port
     assert [check.id for check in await ports.checks.page(limit=1, before=None)] == [second.id]
     assert [check.id for check in await ports.checks.page(limit=2, before=second.id)] == [first.id]
     assert (await _now(ports, first)).findings == (FINDING,)
+
+
+async def test_checks_are_listed_by_kind_and_by_file(ports: Ports) -> None:
+    orders = (FSCK, GC, replace(FSCK, file_id=A_FILE), SCRUB, replace(FSCK, file_id=OTHER), OF_FILE)
+    made = [(await ports.checks.open(new))[0].id for new in orders]
+
+    async def listed(**wanted: Any) -> list[int]:
+        return [made.index(check.id) for check in await ports.checks.page(**{"limit": 10, "before": None, **wanted})]
+
+    assert await listed(kind=CheckKind.FSCK) == [5, 4, 2, 0]
+    assert await listed(kind=CheckKind.GC) == [1]
+    assert await listed(file_id=A_FILE) == [5, 2]
+    assert await listed(file_id=A_FILE, kind=CheckKind.FSCK) == [5, 2]
+    assert await listed(file_id=A_FILE, kind=CheckKind.GC) == []
+    assert await listed(kind=CheckKind.FSCK, limit=2) == [5, 4]
+    assert await listed(kind=CheckKind.FSCK, before=made[4]) == [2, 0]
+    assert await listed(file_id=A_FILE, before=made[5], limit=1) == [2]
+
+
+async def _over(ports: Ports, new: NewCheck, *findings: Finding) -> Check:
+    """Open a check and finish it with these findings."""
+    check, _ = await ports.checks.open(new)
+    claimed = await _claimed(ports, check)
+    await ports.checks.finish(claimed.lease, CheckState.DONE, findings=findings, found=len(findings))
+    return await _now(ports, check)
+
+
+async def _about(ports: Ports, sealed_at: datetime | None = None) -> Check | None:
+    return await ports.checks.newest_about(file_id=A_FILE, content_id=A_CONTENT, sealed_at=sealed_at)
+
+
+async def test_newest_check_about_a_content_is_of_its_file_or_found_something_about_it(ports: Ports) -> None:
+    about = replace(FINDING, content_id=A_CONTENT)
+    assert await _about(ports) is None
+    await _over(ports, FSCK, replace(FINDING, content_id=RecordId("d" * 24)))
+    await _over(ports, replace(FSCK, file_id=OTHER))
+    assert await _about(ports) is None
+    for new, findings in ((OF_FILE, ()), (SCRUB, (FINDING, about)), (OF_FILE, (about,)), (FSCK, (about,))):
+        newest = await _over(ports, new, *findings)
+        await _over(ports, SCRUB)
+        assert await _about(ports) == newest
+    opened, _ = await ports.checks.open(OF_FILE)
+    assert await _about(ports) == opened
+
+
+async def test_check_of_a_file_is_not_about_a_content_that_was_sealed_later(ports: Ports) -> None:
+    older = await _over(ports, OF_FILE)
+    later = older.created_at + timedelta(milliseconds=1)
+    assert await _about(ports, sealed_at=older.created_at) == older
+    assert await _about(ports, sealed_at=later) is None
+    found = await _over(ports, SCRUB, replace(FINDING, content_id=A_CONTENT))
+    assert await _about(ports, sealed_at=found.created_at + timedelta(hours=1)) == found
 
 
 async def test_paused_check_is_claimable_at_once_and_not_owed_a_hint(ports: Ports) -> None:

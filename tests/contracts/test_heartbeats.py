@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from gridhaul import __version__
 from gridhaul.transfer.errors import ChunkServiceUnavailable
 from gridhaul.transfer.model import Queue
 from gridhaul.transfer.worker_health import HeartbeatGroup, passed_over_messages
@@ -34,6 +35,22 @@ async def test_heartbeats_report_queues_and_storing_errors(ports: Ports) -> None
     await ports.new_heartbeats().beat(SMALL, None, passed_over=0)
     await ports.new_heartbeats().beat(LARGE, UNREACHABLE, passed_over=0)
     assert await reported(ports) == {(SMALL, None), (LARGE, UNREACHABLE)}
+
+
+async def test_heartbeats_tell_host_version_and_time(ports: Ports) -> None:
+    before = (await ports.account_counting.of_account("operator")).counted_at
+    await ports.new_heartbeats().beat(SMALL, None, passed_over=0)
+    (group,) = await ports.heartbeat_lookup.groups()
+    after = (await ports.account_counting.of_account("operator")).counted_at
+    assert (group.host, group.version) == ("host", __version__)
+    assert before <= group.seen_at <= after
+
+
+async def test_processes_that_live_are_counted(ports: Ports) -> None:
+    for _ in range(3):
+        await ports.new_heartbeats().beat(SMALL, None, passed_over=0)
+    (group,) = await ports.heartbeat_lookup.groups()
+    assert group.living == 3
 
 
 async def test_worker_that_passed_over_messages_is_counted_once_whatever_its_processes_report(ports: Ports) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from gridhaul.embedded.data_directory import DataDirectory, write_private
 from gridhaul.embedded.errors import DirectoryInUse, EmbeddedError
+from gridhaul.identity.passwords import check_password
 
 
 def mode(path: Path) -> int:
@@ -35,6 +36,13 @@ def test_secret_is_private_and_stays(directory: DataDirectory) -> None:
     assert directory.secret("service_secret") == secret
     assert directory.secret("mongo_password") != secret
     assert mode(directory.secret_file("service_secret")) == 0o600
+
+
+def test_password_of_the_operator_is_private_stays_and_is_long_enough(directory: DataDirectory) -> None:
+    password = directory.operator_password()
+    assert check_password(password) == password == directory.operator_password()
+    assert directory.secret_file("operator_password").read_text() == password
+    assert mode(directory.secret_file("operator_password")) == 0o600
 
 
 def test_replaced_file_is_private(directory: DataDirectory) -> None:

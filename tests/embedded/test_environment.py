@@ -57,10 +57,10 @@ def test_override_by_file_replaces_the_value() -> None:
     assert environment.overridden({"A": "1", "B": "2"}, {"A_FILE": "/a"}) == {"B": "2", "A_FILE": "/a"}
 
 
-def test_no_process_knows_the_operators_key_and_the_chunk_service_not_the_broker(directory: DataDirectory) -> None:
+def test_no_process_knows_the_operators_secrets_and_the_chunk_service_not_the_broker(directory: DataDirectory) -> None:
     services = settings(directory)
     for process in (services.api(), services.chunk_service(), services.worker("worker_small")):
-        assert not any("operator_key" in value for value in process.values())
+        assert not any("secrets/operator_" in value for value in process.values())
     assert "GRIDHAUL_REDIS_URL_FILE" not in services.chunk_service()
 
 

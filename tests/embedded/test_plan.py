@@ -55,6 +55,7 @@ def test_no_secret_is_on_a_command_line_or_in_an_environment(directory: DataDire
     for name in ("mongo_password", "redis_password", "service_secret"):
         assert directory.secret(name) not in visible
     assert directory.operator_key() not in visible
+    assert directory.operator_password() not in visible
 
 
 def test_secrets_are_on_disk_before_anything_starts(directory: DataDirectory) -> None:

@@ -89,6 +89,8 @@ def _api(stand: Stand, token: str) -> dict[str, Any]:
         "path.check_id": stand.check_ids,
         "path.upload_id": stand.upload_ids,
         "path.first": [0, 1, 19, 20],
+        "path.root_name": ["sources"],
+        "query.path": ["", "folder", "leaving", "absent", ".."],
         "header.Lease-Fence": [1, 2, 3],
         "header.Upload-Offset": ["0"],
         "query.cursor": [*stand.file_ids, *stand.delivery_ids],

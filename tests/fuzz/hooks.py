@@ -44,6 +44,8 @@ NOT_MADE = (
     "The upload has",  # the length that was named before
     "Upload-Offset must be",  # only if the other method is PATCH
     "A SHA-256 has 64 hex digits",  # the field of a form may come after the file
+    "The path must be relative to its root",  # its length counts together with that of the root
+    "A part of the path is too long",  # the bytes of one part
 )
 # The problem codes that refuse well-formed requests, each with the fact that decides and that no schema can state.
 BEYOND_A_SCHEMA = {

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+import httpx2
 import psutil
 import pytest
 
@@ -93,6 +94,28 @@ def test_ctrl_c_of_make_up_stops_everything_without_noise(tmp_path: Path, times:
         last = Path(log.name).read_text().partition("Ctrl-C stops everything.\n")[2]
     assert last == "Everything has been stopped.\n"
     assert processes_of(data) == []
+
+
+def test_up_says_where_the_page_is_and_a_changed_password_of_its_account_stays(tmp_path: Path) -> None:
+    data, port, changed = tmp_path / "up", str(free_port()), "a stapled battery horse"
+    held = data / "secrets" / "operator_password"
+    with up(data, tmp_path, {}, "--port", port) as environment:
+        said = (tmp_path / "up.log").read_text().splitlines()[0]
+        url = environment["GRIDHAUL_URL"]
+        assert said == f"page     {url}/ (sign in as operator; password in {held})"
+        assert signed_in(url, held.read_text()) == 200
+        change = {"current_password": held.read_text(), "new_password": changed}
+        bearer = {"Authorization": f"Bearer {environment['GRIDHAUL_TOKEN']}"}
+        answer = httpx2.put(f"{url}/account/password", json=change, headers=bearer, trust_env=False)
+        assert answer.status_code == 204
+    with up(data, tmp_path, {}, "--port", port):
+        assert [signed_in(url, password) for password in (held.read_text(), changed)] == [401, 200]
+
+
+def signed_in(url: str, password: str) -> int:
+    """Return the status of the answer to a page that signs in as the operator."""
+    form, page = {"username": "operator", "password": password}, {"Sec-Fetch-Site": "same-origin"}
+    return httpx2.post(f"{url}/auth/session", data=form, headers=page, trust_env=False).status_code
 
 
 def test_two_systems_run_side_by_side_and_data_survives_a_restart(tmp_path: Path) -> None:

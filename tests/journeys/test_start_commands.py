@@ -45,7 +45,13 @@ def test_the_three_commands_are_the_whole_system(system: System, tmp_path: Path)
             return bool(found) and found[0]["state"] == "DELIVERED"
 
         wait_for(delivered, seconds=60, what="the file is delivered")
+        link = http.post(f"/files/{file_id}/links").json()["href"]
+        downloaded = httpx2.get(str(http.base_url).rstrip("/") + link, trust_env=False)
     assert sha256_of(tmp_path / "there" / "by-hand.bin") == sha256_of(source)
+    assert downloaded.content == source.read_bytes()
+    log = (tmp_path / "api.log").read_text()
+    assert '"route": "/files/{file_id}/content"' in log
+    assert link.partition("=")[2] not in log
 
 
 def test_a_process_without_a_setting_names_it_and_does_not_start(system: System, tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """The judgement of heartbeats: which queue has no worker, and why its workers cannot store files."""
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
 from gridhaul.transfer.errors import BrokerUnavailable, ChunkServiceUnavailable, StorageFull
@@ -14,7 +16,15 @@ ADVICE = "start one, or look at its log."
 def group(seconds_ago: float, storing_error: str | None = None, queue: Queue = Queue.SMALL) -> HeartbeatGroup:
     queues = frozenset({queue, Queue.MAINTENANCE})
     return HeartbeatGroup(
-        worker="worker", queues=queues, seconds_ago=seconds_ago, storing_error=storing_error, passed_over=0
+        worker="worker",
+        host="host",
+        version=None,
+        queues=queues,
+        living=seconds_ago <= SILENT_SECONDS,
+        seen_at=datetime.now(UTC) - timedelta(seconds=seconds_ago),
+        seconds_ago=seconds_ago,
+        storing_error=storing_error,
+        passed_over=0,
     )
 
 

@@ -60,7 +60,7 @@ async def create(request: Request, caller: Caller, service: Service) -> Response
     """Begin an upload (tus 1.0.0). The body may already have its first bytes.
 
     Upload-Metadata may name the file (`filename`), its digest (`sha256`, in hex), and where to deliver it (`target`,
-    `object_name`).
+    `object_name`, `if_exists`).
     """
     require_version(request.headers)
     metadata = Metadata.read(request.headers.get("Upload-Metadata", ""))
@@ -112,7 +112,11 @@ async def _create(
         door=Door.TUS,
         metadata=metadata.text,
         sha256=sha256_in_hex(metadata.values.get("sha256")),
-        deliver_to=destination_of(metadata.values.get("target"), metadata.values.get("object_name")),
+        deliver_to=destination_of(
+            metadata.values.get("target"),
+            metadata.values.get("object_name"),
+            if_exists=metadata.values.get("if_exists"),
+        ),
         concat=concat,
         parts=parts,
     )

@@ -17,7 +17,7 @@ from gridhaul.transfer.model import RecordId
 
 KEYS_MOST = 100
 SESSIONS_MOST = 50  # a new session beyond this number ends the oldest
-GRACE_SECONDS = 30.0  # how long after a refresh the refresh token before the newest one is still accepted
+GRACE_SECONDS = 30.0  # how long a refresh token is still accepted after its successor was presented
 TAKEN = "There is an account of this name already."
 BARE: Document = {"keys": 0, "sessions": 0}
 NEW_GENERATION: Document = {"sessions": [], "generation": {"$add": ["$generation", 1]}}
@@ -68,8 +68,8 @@ class MongoAccounts:
         wanted = {"$match": {"sessions.id": ObjectId(session_id)}}
         this_one = {"$filter": {"input": "$sessions", "cond": {"$eq": ["$$this.id", ObjectId(session_id)]}}}
         in_grace = {"$gt": ["$$this.renewed_at", self._grace_began]}
-        previous = {"previous_digest": {"$cond": [in_grace, "$$this.previous_digest", None]}}
-        seen = {"$map": {"input": this_one, "in": {"$mergeObjects": ["$$this", previous]}}}
+        former = {"former_digest": {"$cond": [in_grace, "$$this.former_digest", None]}}
+        seen = {"$map": {"input": this_one, "in": {"$mergeObjects": ["$$this", former]}}}
         pipeline: list[Document] = [wanted, {"$set": {"sessions": seen}}, {"$unset": "keys"}]
         async for document in await self._collection.aggregate(pipeline):
             return self._codec.decode(document)
@@ -127,17 +127,18 @@ class MongoAccounts:
         return begun.matched_count == 1
 
     async def renew_session(self, session_id: RecordId, *, presented: str, following: str) -> bool:
-        this_one, digests = {"id": ObjectId(session_id)}, {"digest": following, "previous_digest": presented}
+        this_one = {"id": ObjectId(session_id)}
         renewed = await self._collection.update_one(
             {"sessions": {"$elemMatch": this_one | {"digest": presented}}},
-            {
-                "$set": {f"sessions.$.{name}": value for name, value in digests.items()},
-                "$currentDate": {"sessions.$.renewed_at": True},
-            },
+            [{"$set": {"sessions": _renewed(ObjectId(session_id), presented=presented, following=following)}}],
         )
         if renewed.matched_count:
             return True
-        done_before = {"sessions": {"$elemMatch": this_one | digests}}
+        pairs = (
+            {"digest": following, "previous_digest": presented},
+            {"previous_digest": following, "former_digest": presented},
+        )
+        done_before = {"$or": [{"sessions": {"$elemMatch": this_one | pair}} for pair in pairs]}
         return await self._collection.find_one(done_before, {"_id": 1}) is not None
 
     async def end_session(self, session_id: RecordId) -> None:
@@ -170,3 +171,16 @@ class MongoAccounts:
 
     def _decoded(self, document: Document | None) -> Account | None:
         return self._codec.decode(document) if document else None
+
+
+def _renewed(session_id: ObjectId, *, presented: str, following: str) -> Document:
+    """Return the expression for the sessions, of which one has its next refresh token."""
+    this_one = {"$eq": ["$$this.id", session_id]}
+    renewal = {
+        "digest": {"$literal": following},
+        "previous_digest": {"$literal": presented},
+        "former_digest": "$$this.previous_digest",
+        "renewed_at": NOW,
+    }
+    renewed = {"$mergeObjects": ["$$this", renewal]}
+    return {"$map": {"input": "$sessions", "in": {"$cond": [this_one, renewed, "$$this"]}}}

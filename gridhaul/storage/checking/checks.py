@@ -1,6 +1,7 @@
 """Checks in MongoDB: leased records like files and deliveries. Of equal checks only one is open at a time."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any, ClassVar
 
 from bson import ObjectId
@@ -10,8 +11,12 @@ from pymongo.errors import DuplicateKeyError
 from gridhaul.storage.codec import Codec
 from gridhaul.storage.connect import Database, Document, maps_database_errors
 from gridhaul.storage.lease import GONE, NOW, LeasedCollection
+from gridhaul.storage.listing import Keys, directed
+from gridhaul.storage.schema import CHECKS_OF_FILE, CHECKS_OF_KIND
 from gridhaul.transfer.checks import RUNNABLE, Check, CheckKind, CheckState, NewCheck
 from gridhaul.transfer.model import Lease, Queue, RecordId
+
+BY_ID: Keys = ("_id",)
 
 
 @maps_database_errors
@@ -39,10 +44,32 @@ class MongoChecks(LeasedCollection[Check, CheckState]):
             if document is not None:  # otherwise the open check ended just now: try again to queue one
                 return self._codec.decode(document), False
 
-    async def page(self, *, limit: int, before: RecordId | None) -> Sequence[Check]:
+    async def page(
+        self,
+        *,
+        limit: int,
+        before: RecordId | None,
+        kind: CheckKind | None = None,
+        file_id: RecordId | None = None,
+    ) -> Sequence[Check]:
         wanted: Document = {} if before is None else {"_id": {"$lt": ObjectId(before)}}
-        cursor = self._collection.find(wanted, {"findings": 0}).sort("_id", DESCENDING).limit(limit)
-        return [self._codec.decode(document) async for document in cursor]
+        index: Keys = BY_ID
+        if kind is not None:
+            wanted["kind"], index = kind.value, CHECKS_OF_KIND
+        if file_id is not None:
+            wanted["file_id"], index = ObjectId(file_id), CHECKS_OF_FILE
+        cursor = self._collection.find(wanted, {"findings": 0}, limit=limit, hint=directed(index))
+        return [self._codec.decode(document) async for document in cursor.sort("_id", DESCENDING)]
+
+    async def newest_about(
+        self, *, file_id: RecordId, content_id: RecordId, sealed_at: datetime | None
+    ) -> Check | None:
+        of_file: Document = {"file_id": ObjectId(file_id)}
+        if sealed_at is not None:
+            of_file["created_at"] = {"$gte": sealed_at}
+        about = {"$or": [of_file, {"findings.content_id": ObjectId(content_id)}]}
+        document = await self._collection.find_one(about, sort=[("_id", DESCENDING)])
+        return self._codec.decode(document) if document else None
 
     async def forget(self, kind: CheckKind, *, keep: int) -> None:
         """Remove the records of this kind's checks that are over, except the `keep` newest."""

@@ -47,7 +47,7 @@ class AccountLookup(Protocol):
     async def with_session(self, session_id: RecordId) -> Account | None:
         """Return the account that has this session, with only this one in `sessions`; None if no account has it.
 
-        `previous_digest` is None once the grace period after the last renewal is over. Only the database server's clock
+        `former_digest` is None once the grace period after the last renewal is over. Only the database server's clock
         measures the grace period.
         """
 
@@ -95,10 +95,11 @@ class AccountSessions(Protocol):
         """Add the session. Return False if the account was disabled or got another password since it was read."""
 
     async def renew_session(self, session_id: RecordId, *, presented: str, following: str) -> bool:
-        """Replace the session's digest `presented` by `following`, and keep `presented` as its previous digest.
+        """Replace the session's digest `presented` by `following`.
 
-        A repeated call changes nothing and returns True. Return False if the session has ended, or if its digest is
-        neither `presented`, nor `following` with `presented` as the previous digest.
+        `presented` becomes the previous digest, and the previous digest becomes the former one. A repeated call changes
+        nothing and returns True, also after one further renewal. Return False if the session has ended, or if neither
+        `presented` is its digest nor `following` came after `presented` in one of its last two renewals.
         """
 
     async def end_session(self, session_id: RecordId) -> None:

@@ -13,7 +13,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
-from gridhaul.transfer.checks import Check, CheckState, NewCheck
+from gridhaul.transfer.checks import Check, CheckKind, CheckState, NewCheck
 from gridhaul.transfer.findings import SkipReason
 from gridhaul.transfer.judgement import StoredChunk
 from gridhaul.transfer.model import Content, Delivery, Failure, File, Lease, RecordId
@@ -29,8 +29,27 @@ class CheckRegistry(ReadableRecords[Check], MovableRecords[Check, CheckState], P
     async def open(self, new: NewCheck) -> tuple[Check, bool]:
         """Return the check, and whether this call queued it. While the same check is open, no second one is queued."""
 
-    async def page(self, *, limit: int, before: RecordId | None) -> Sequence[Check]:
-        """Return at most `limit` checks without their findings, newest first, older than `before`."""
+    async def page(
+        self,
+        *,
+        limit: int,
+        before: RecordId | None,
+        kind: CheckKind | None = None,
+        file_id: RecordId | None = None,
+    ) -> Sequence[Check]:
+        """Return at most `limit` checks without their findings, newest first, older than `before`.
+
+        With `kind`, only checks of the kind; with `file_id`, only those that look at this file alone.
+        """
+
+    async def newest_about(
+        self, *, file_id: RecordId, content_id: RecordId, sealed_at: datetime | None
+    ) -> Check | None:
+        """Return the newest check that is about the file's content, or None.
+
+        Such a check has a finding about the content, or looks at this file alone and was opened since `sealed_at`. An
+        older check of the file looked at another content. None as `sealed_at`: the time does not matter.
+        """
 
 
 class RunnableChecks(LeasedRecords[Check, CheckState], Protocol):

@@ -1,0 +1,64 @@
+"""Counts that are made when somebody looks: one at a time, and at most a tenth of the time for one thing."""
+
+import asyncio
+import time
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from gridhaul.transfer.errors import DatabaseUnavailable
+
+FRESH_SECONDS_LEAST = 10.0
+REST = 9  # a count rests for so many times as long as it took
+COUNTS_KNOWN = 1000
+
+K = TypeVar("K")
+C = TypeVar("C")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Known(Generic[C]):
+    found: C | DatabaseUnavailable  # an error rests too: a count that takes too long will do so again
+    fresh_until: float  # by the monotonic clock
+
+
+class RecentCounts(Generic[K, C]):
+    """The counts of some things, such as accounts. Requests for one thing at the same moment share one count."""
+
+    def __init__(self, count: Callable[[K], Awaitable[C]], *, fresh_seconds: float = FRESH_SECONDS_LEAST) -> None:
+        """`count` counts one thing, and raises DatabaseUnavailable."""
+        self._count_now = count
+        self._fresh_seconds = fresh_seconds
+        self._one_at_a_time = asyncio.Lock()
+        self._known: OrderedDict[K, _Known[C]] = OrderedDict()
+
+    async def of(self, key: K) -> C:
+        """Return the last counts of the thing, or count afresh if they are too old. Raises DatabaseUnavailable."""
+        known = self._fresh(key)
+        if known is None:
+            async with self._one_at_a_time:
+                known = self._fresh(key) or await self._count(key)
+        if isinstance(known.found, DatabaseUnavailable):
+            # Each raise adds to an error's traceback, and the error is raised again until the next count.
+            raise known.found.with_traceback(None)
+        return known.found
+
+    def _fresh(self, key: K) -> _Known[C] | None:
+        known = self._known.get(key)
+        return known if known and time.monotonic() < known.fresh_until else None
+
+    async def _count(self, key: K) -> _Known[C]:
+        began = time.monotonic()
+        try:
+            found: C | DatabaseUnavailable = await self._count_now(key)
+        except DatabaseUnavailable as error:
+            found = error
+        now = time.monotonic()
+        rest = REST * (now - began)
+        least = 0.0 if isinstance(found, DatabaseUnavailable) else self._fresh_seconds
+        known = self._known[key] = _Known(found=found, fresh_until=now + max(least, rest))
+        self._known.move_to_end(key)
+        if len(self._known) > COUNTS_KNOWN:
+            self._known.popitem(last=False)
+        return known

@@ -1,0 +1,199 @@
+"""The view of deliveries: lists by filter, many at once, retry of what failed, one delivery, lost objects."""
+
+import json
+from pathlib import Path
+
+from playwright.async_api import Page, expect
+
+from tests.journeys.operator import Operator, make_file, sha256_of
+from tests.journeys.test_waiting_target import away
+from tests.page.acting import by_prefix, open_view, press_on, saved
+from tests.page.browser import grave_findings, overflow
+from tests.page.conftest import Places
+
+KIB = 1 << 10
+TARGET = "delivered"
+
+
+def taken(operator: Operator, places: Places, folder: str, number: int) -> dict[str, Path]:
+    """Let so many deliveries fail, because other bytes have their names; return the sources by file id."""
+    (places.delivered / folder).mkdir()
+    found = {}
+    for index in range(number):
+        source = make_file(places.sources / f"{folder}-{index}.bin", 20 * KIB + index)
+        name = f"{folder}/{index}.bin"
+        (places.delivered / name).write_bytes(b"other bytes")
+        found[operator.prepare(source, to=TARGET, object_name=name)] = source
+    for file_id in found:
+        assert operator.delivery_over(file_id)["error"]["code"] == "object_exists"
+    return found
+
+
+async def test_all_that_failed_of_the_list_is_retried_after_one_question(
+    page: Page, operator: Operator, places: Places
+) -> None:
+    files = taken(operator, places, "again", 3)
+    await open_view(page, by_prefix("again/", state="FAILED"))
+    table = page.get_by_role("table", name="Deliveries")
+    await expect(table.get_by_text("object_exists")).to_have_count(3)
+    for index in range(3):
+        (places.delivered / f"again/{index}.bin").unlink()
+    await page.get_by_role("button", name="Retry all that failed").click()
+    dialog = page.get_by_role("dialog", name="Retry 3 deliveries")
+    await expect(dialog).to_contain_text("also those that are not loaded here")
+    assert await grave_findings(page) == []
+    await dialog.get_by_role("button", name="Retry 3 deliveries").click()
+    await expect(page.get_by_role("region", name="Retry 3 deliveries")).to_contain_text("3 of 3 done")
+    await expect(table.get_by_text("Delivered", exact=True)).to_have_count(3)
+    for index, (file_id, source) in enumerate(files.items()):
+        operator.delivered(file_id)
+        assert sha256_of(places.delivered / f"again/{index}.bin") == sha256_of(source)
+
+
+async def test_button_names_the_target_whose_failures_it_retries(
+    page: Page, operator: Operator, places: Places
+) -> None:
+    [(file_id, _)] = taken(operator, places, "one-target", 1).items()
+    (places.delivered / "one-target/0.bin").unlink()
+    await open_view(page, f"deliveries?target={TARGET}&state=FAILED")
+    await page.get_by_role("button", name=f"Retry all that failed at {TARGET}").click()
+    await page.get_by_role("dialog").get_by_role("button", name="Retry").click()
+    await expect(page.get_by_role("row", name="one-target/0.bin").get_by_text("Delivered", exact=True)).to_be_visible()
+    operator.delivered(file_id)
+
+
+async def test_what_cannot_be_retried_is_named_with_the_reason(
+    page: Page, operator: Operator, places: Places
+) -> None:
+    files = taken(operator, places, "deleted", 2)
+    gone = next(iter(files))
+    assert operator.http.delete(f"/files/{gone}").status_code == 202
+    await open_view(page, by_prefix("deleted/", state="FAILED"))
+    await page.get_by_role("button", name="Retry all that failed").click()
+    await page.get_by_role("dialog").get_by_role("button", name="Retry").click()
+    run = page.get_by_role("region", name="Retry 2 deliveries")
+    await expect(run).to_contain_text("1 of 2 done, 1 not.")
+    await run.get_by_text("What was not done").click()
+    await expect(run.get_by_role("listitem")).to_contain_text("deleted/0.bin to delivered:")
+    await expect(run.locator("code")).to_be_visible()
+
+
+async def test_selected_deliveries_are_cancelled_by_keyboard_after_one_question(
+    page: Page, operator: Operator, places: Places
+) -> None:
+    with away(places.delivered):
+        names = [f"keys/{index}.bin" for index in range(3)]
+        ids = [
+            operator.prepare(make_file(places.sources / f"keys-{index}.bin", KIB), to=TARGET, object_name=name)
+            for index, name in enumerate(names)
+        ]
+        await open_view(page, by_prefix("keys/"))
+        await expect(page.get_by_text("target_unavailable")).to_have_count(3)
+        for name in names[:2]:
+            await press_on(page, page.get_by_role("checkbox", name=f"Select {name} to {TARGET}"), "Space")
+        actions = page.get_by_role("group", name="Actions on the selected deliveries")
+        await expect(actions).to_contain_text("2 deliveries selected")
+        await press_on(page, actions.get_by_role("button", name="Cancel selected"))
+        dialog = page.get_by_role("dialog", name="Cancel 2 deliveries")
+        await press_on(page, dialog.get_by_role("button", name="Cancel 2 deliveries"))
+        await expect(page.get_by_text("Cancelled", exact=True)).to_have_count(2)
+        states = [operator.deliveries(file_id)[0]["state"] for file_id in ids]
+        assert (states[:2], states[2] in ("QUEUED", "STREAMING")) == (["CANCELLED"] * 2, True)
+    operator.delivered(ids[2])
+
+
+async def test_filters_are_in_the_address_and_only_those_that_go_together(
+    page: Page, operator: Operator, places: Places
+) -> None:
+    taken(operator, places, "filters", 1)
+    await open_view(page, "deliveries")
+    await page.get_by_label("List").select_option("Of a target")
+    assert page.url.endswith(f"#/deliveries?target={TARGET}")
+    await page.get_by_label("State").select_option("Failed")
+    await expect(page.get_by_role("link", name="filters/0.bin")).to_be_visible()
+    await expect(page.get_by_role("table").get_by_text("Delivered", exact=True)).to_have_count(0)
+    await page.reload()
+    await expect(page.get_by_label("State")).to_have_value("FAILED")
+    await expect(page.get_by_label("Account")).to_have_value("operator")
+    await page.get_by_label("List").select_option("By object name")
+    await page.get_by_label("Name begins with").fill("filters/")
+    await page.get_by_label("Name begins with").press("Enter")
+    await expect(page.get_by_role("row")).to_have_count(2)
+    assert set(page.url.partition("?")[2].split("&")) == {"order=name", "name_prefix=filters%2F", "state=FAILED"}
+    await page.get_by_label("List").select_option("Lost objects")
+    await expect(page.get_by_label("State")).to_have_count(0)
+    assert page.url.endswith("#/deliveries?lost=true")
+
+
+async def test_json_lines_are_what_the_api_lists(
+    page: Page, operator: Operator, places: Places, tmp_path: Path
+) -> None:
+    taken(operator, places, "lines", 2)
+    await open_view(page, by_prefix("lines/"))
+    path = await saved(page, page.get_by_role("button", name="Save as JSON Lines"), tmp_path)
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    listed = operator.http.get("/deliveries", params={"name_prefix": "lines/", "owner": "operator"}).json()
+    assert lines == listed["deliveries"]
+    assert len(lines) == 2
+    await expect(page.get_by_text("2 deliveries saved as deliveries.jsonl.")).to_be_visible()
+
+
+async def test_page_of_a_delivery_says_what_happened_and_delivers_under_a_free_name(
+    page: Page, operator: Operator, places: Places
+) -> None:
+    [(file_id, source)] = taken(operator, places, "history", 1).items()
+    delivery_id = operator.deliveries(file_id)[0]["delivery_id"]
+    await open_view(page, by_prefix("history/"))
+    await page.get_by_role("link", name="history/0.bin").click()
+    await expect(page.get_by_role("heading", name="history/0.bin", level=1)).to_be_focused()
+    assert page.url.endswith(f"#/deliveries/{delivery_id}")
+    happened = page.get_by_role("region", name="What happened")
+    await expect(happened.get_by_text("ended with object_exists")).to_be_visible()
+    assert (await grave_findings(page), await overflow(page)) == ([], 0)
+    await page.get_by_role("button", name="Deliver under a free name").click()
+    await expect(happened.get_by_text("Delivered", exact=True)).to_be_visible()
+    await expect(happened.get_by_text("by operator")).to_be_visible()
+    receipt = operator.delivered(file_id)["receipt"]
+    assert receipt["object_name"] != "history/0.bin"
+    assert sha256_of(places.delivered / receipt["object_name"]) == sha256_of(source)
+    assert (places.delivered / "history/0.bin").read_bytes() == b"other bytes"
+
+
+async def test_object_is_replaced_only_after_a_question(page: Page, operator: Operator, places: Places) -> None:
+    [(file_id, source)] = taken(operator, places, "replace", 1).items()
+    await open_view(page, f"deliveries/{operator.deliveries(file_id)[0]['delivery_id']}")
+    replace = page.get_by_role("button", name="Replace the object")
+    await replace.click()
+    await page.get_by_role("dialog").get_by_role("button", name="Do nothing").click()
+    await expect(replace).to_be_focused()
+    assert operator.deliveries(file_id)[0]["state"] == "FAILED"
+    await replace.click()
+    await page.get_by_role("dialog").get_by_role("button", name="Replace it").click()
+    await expect(page.get_by_role("region", name="What happened").get_by_text("Delivered", exact=True)).to_be_visible()
+    operator.delivered(file_id)
+    assert sha256_of(places.delivered / "replace/0.bin") == sha256_of(source)
+
+
+async def test_lost_objects_are_delivered_again(page: Page, operator: Operator, places: Places) -> None:
+    source = make_file(places.sources / "lost.bin", 10 * KIB)
+    file_id = operator.prepare(source, to=TARGET)
+    operator.delivered(file_id)
+    (places.delivered / "lost.bin").unlink()
+    operator.fsck(file_id)
+    await open_view(page, "deliveries?lost=true")
+    row = page.get_by_role("row", name="lost.bin")
+    await expect(row).to_contain_text("object_missing")
+    await page.get_by_role("button", name="Deliver all of these again").click()
+    await page.get_by_role("dialog").get_by_role("button", name="Deliver 1 delivery again").click()
+    await expect(row).not_to_contain_text("object_missing")
+    operator.delivered(file_id)
+    assert sha256_of(places.delivered / "lost.bin") == sha256_of(source)
+
+
+async def test_list_has_no_grave_finding_and_fits_a_phone(page: Page, operator: Operator, places: Places) -> None:
+    taken(operator, places, "a-folder-with-a-rather-long-name-that-must-not-widen-the-page-of-a-phone", 1)
+    await open_view(page, "deliveries")
+    await expect(page.get_by_role("row").nth(1)).to_be_visible()
+    assert await grave_findings(page) == []
+    await page.set_viewport_size({"width": 390, "height": 844})
+    assert (await grave_findings(page), await overflow(page)) == ([], 0)

@@ -1,0 +1,37 @@
+/** One batch that is watched: as it is now, with counts that are fresh while it is open. */
+import { api, data, type Batch } from '../shared/api'
+import { live } from '../shared/live.svelte'
+import { asProblem, type Problem } from '../shared/problem'
+import { isOpen, keepCounted, withNewerCounts } from './fresh-counts'
+
+export class WatchedBatch {
+  record = $state.raw<Batch | null>(null)
+  problem = $state.raw<Problem | null>(null)
+
+  constructor(private readonly id: string) {}
+
+  /** Follows the events of the batch and of its members; returns a function that ends this. */
+  follow(): () => void {
+    const counting = keepCounted((id) => id === this.id && this.record !== null && isOpen(this.record), (batch) => this.take(batch))
+    const unfollow = live.follow((changes) => {
+      for (const { kind, record } of changes) if (kind === 'batch' && record.batch_id === this.id) this.take(record)
+    })
+    return () => (unfollow(), counting.end())
+  }
+
+  async read(): Promise<void> {
+    try {
+      this.take(await data(api.GET('/batches/{batch_id}', { params: { path: { batch_id: this.id } } })))
+      this.problem = null
+    } catch (error) {
+      this.problem = asProblem(error)
+    }
+  }
+
+  /** Takes the batch of an answer or of an event. Events and lists name only the first paths. */
+  take(batch: Batch): void {
+    const before = this.record
+    const paths = before && before.paths.length > batch.paths.length ? before.paths : batch.paths
+    this.record = { ...withNewerCounts(before, batch), paths }
+  }
+}

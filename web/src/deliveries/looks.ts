@@ -1,0 +1,22 @@
+/** What a row and a page say of a delivery beside its state. */
+import type { Delivery } from '../shared/api'
+import { percent } from '../shared/format'
+import type { Tone } from '../shared/states'
+
+/** The sign of the state: a delivery whose object was found lost is not shown as good. */
+export function toneOf(delivery: Delivery): Tone | undefined {
+  return delivery.object_error ? 'bad' : delivery.waiting ? 'warn' : undefined
+}
+
+/** The code of what is wrong or awaited, or else how far the delivery is; "" if there is nothing to say. */
+export function noteOf(delivery: Delivery): string {
+  const failure = delivery.object_error ?? delivery.waiting ?? (delivery.state === 'FAILED' ? delivery.error : null)
+  if (failure) return failure.code
+  return delivery.state === 'STREAMING' ? `${percent(delivery.sent_bytes, delivery.length)} %` : ''
+}
+
+export const POLICIES: Record<Delivery['if_exists'], string> = {
+  fail: 'the delivery fails if other bytes have its name',
+  overwrite: 'an object of its name is replaced',
+  rename: 'the object gets a free name if its own is taken',
+}

@@ -1,0 +1,257 @@
+/** The uploads of this tab. They live as long as the tab, whichever view is shown, and a few run at once. */
+import { untrack } from 'svelte'
+import { announceProgress, announce } from '../shared/announcements.svelte'
+import { api, data, type File as FileRecord } from '../shared/api'
+import { bytes, count } from '../shared/format'
+import { sha256Of, whyNoDigest } from '../shared/hashing'
+import { live } from '../shared/live.svelte'
+import { failed } from '../shared/messages.svelte'
+import { Problem } from '../shared/problem'
+import { session } from '../shared/session.svelte'
+import type { LocalFile } from './folders'
+import { hold, release } from './held'
+import { order } from './order.svelte'
+import { NOTHING, Speed, totalsOf, type Totals } from './totals'
+import { Upload } from './upload'
+import { passes } from './upload-problem'
+
+const AT_ONCE = 3
+const SHOW_MS = 100 // the page shows new figures this often at most
+const RETRY_SECONDS = [1, 2, 5, 10, 15] as const
+const LOOK_MS = 3_000 // after the last byte, an event should tell of the file before this; else the file is read
+const OVER: ReadonlySet<string> = new Set(['stored', 'failed', 'cancelled'])
+
+class Uploads {
+  items: Upload[] = $state.raw([])
+  /** Counts the times at which figures were shown anew; who shows an upload reads it. */
+  shown = $state(0)
+  totals: Totals = $state.raw(NOTHING)
+  #byFile = new Map<string, Upload>()
+  #waiting = new Set<Upload>()
+  #running = new Set<Upload>()
+  #hashing = new Map<Upload, AbortController>()
+  #timer: ReturnType<typeof setTimeout> | undefined
+  #speed = new Speed()
+  #owner: string | null = null
+
+  constructor() {
+    live.follow((changes) => {
+      for (const { kind, record } of changes) if (kind === 'file') this.#hear(record)
+    })
+    $effect.root(() => {
+      $effect(() => {
+        if (session.username === null) untrack(() => this.pause(this.items))
+      })
+    })
+  }
+
+  /** Takes files into the queue, to go where the form says. */
+  add(files: readonly LocalFile[]): void {
+    const alone = files.length === 1
+    this.take(files.map(({ file, path }) => new Upload(file, path, order.metadata(file, path, { alone }))))
+  }
+
+  take(uploads: readonly Upload[]): void {
+    if (this.#owner !== session.username) this.#forgetAll()
+    this.#owner = session.username
+    this.items = [...uploads, ...this.items]
+    for (const upload of uploads) this.#waiting.add(upload)
+    this.#pump()
+    this.#show()
+  }
+
+  /** Whether the file is one of this tab's that is not over. */
+  has(fileId: string): boolean {
+    const upload = this.#byFile.get(fileId)
+    return upload !== undefined && !OVER.has(upload.phase)
+  }
+
+  pause(uploads: readonly Upload[]): void {
+    for (const upload of uploads) if (canPause(upload)) this.#leave(upload, 'paused')
+    this.#pump()
+  }
+
+  /** Goes on with uploads that were paused, or that failed. */
+  resume(uploads: readonly Upload[]): void {
+    for (const upload of uploads) {
+      if (!['paused', 'failed', 'retrying'].includes(upload.phase)) continue
+      this.#leave(upload, 'waiting')
+      upload.problem = null
+      this.#waiting.add(upload)
+    }
+    this.#pump()
+  }
+
+  /** Stops uploads for good, and deletes what has arrived of them. */
+  cancel(uploads: readonly Upload[]): void {
+    for (const upload of uploads) {
+      if (upload.phase === 'cancelled' || upload.phase === 'stored') continue
+      this.#leave(upload, 'cancelled')
+      this.#hashing.get(upload)?.abort()
+      upload.end().catch(() => failed(`Cancel ${upload.path}`, new Problem('not_cancelled', 'The server did not delete what had arrived. It is listed as unfinished, and can be deleted there.')))
+    }
+    this.#pump()
+  }
+
+  /** Takes uploads that are over off the list. */
+  clear(): void {
+    this.items = this.items.filter((upload) => !OVER.has(upload.phase))
+    for (const [id, upload] of this.#byFile) if (OVER.has(upload.phase)) this.#byFile.delete(id)
+    this.#show()
+  }
+
+  #pump(): void {
+    for (const upload of this.#waiting) {
+      if (this.#running.size >= AT_ONCE) break
+      this.#waiting.delete(upload)
+      this.#begin(upload)
+    }
+    this.#showSoon()
+  }
+
+  #begin(upload: Upload): void {
+    this.#running.add(upload)
+    upload.phase = 'sending'
+    upload.start({
+      moved: () => this.#register(upload),
+      allSent: () => this.#allSent(upload),
+      broke: (problem) => void this.#broke(upload, problem),
+    })
+    void this.#hash(upload)
+  }
+
+  #register(upload: Upload): void {
+    if (upload.fileId) {
+      this.#byFile.set(upload.fileId, upload)
+      hold(upload.fileId)
+    }
+    this.#showSoon()
+  }
+
+  #leave(upload: Upload, phase: Upload['phase']): void {
+    upload.stop()
+    upload.phase = phase
+    if (upload.fileId && OVER.has(phase)) release(upload.fileId)
+    this.#waiting.delete(upload)
+    this.#running.delete(upload)
+    this.#showSoon()
+  }
+
+  #allSent(upload: Upload): void {
+    this.#register(upload)
+    if (upload.phase === 'cancelled') return
+    if (upload.phase !== 'stored') this.#leave(upload, 'checking')
+    this.#pump()
+    setTimeout(() => void this.#look(upload), LOOK_MS)
+  }
+
+  /** Reads the record of a file whose bytes are all sent, in case that its event was missed. */
+  async #look(upload: Upload): Promise<void> {
+    if (upload.phase !== 'checking' || !upload.fileId) return
+    try {
+      this.#hear(await data(api.GET('/files/{file_id}', { params: { path: { file_id: upload.fileId } } })))
+    } catch {
+      // The server is away for a moment; the next look, or an event, tells.
+    }
+    setTimeout(() => void this.#look(upload), LOOK_MS)
+  }
+
+  async #broke(upload: Upload, problem: Problem): Promise<void> {
+    if (upload.phase !== 'sending') return
+    upload.problem = problem
+    if (problem.status === 404 || problem.status === 410) upload.forgetAddress()
+    if (!passes(problem)) {
+      this.#leave(upload, 'failed')
+      announce(`${upload.path} could not be uploaded. ${problem.detail}`)
+      return this.#pump()
+    }
+    if (problem.status === 401) await session.renew().catch(() => undefined)
+    // It keeps its place among those that run: else all of a long queue would fail one after the other.
+    upload.phase = 'retrying'
+    this.#showSoon()
+    const seconds = problem.retryAfterSeconds ?? RETRY_SECONDS[Math.min(upload.retries++, RETRY_SECONDS.length - 1)] ?? 15
+    setTimeout(() => {
+      if (upload.phase === 'retrying') this.#begin(upload)
+    }, seconds * 1000)
+  }
+
+  #hear(record: FileRecord): void {
+    const upload = this.#byFile.get(record.file_id)
+    if (!upload || upload.phase === 'cancelled') return
+    upload.stored = Math.max(upload.stored, record.stored_bytes)
+    upload.recordDigest = record.digests['sha-256'] ?? null
+    if (record.state === 'STORED') this.#end(upload, 'stored')
+    else if (record.state === 'FAILED') this.#end(upload, 'failed', record.error)
+    else if (['CANCELLED', 'EXPIRED', 'DELETING', 'DELETED'].includes(record.state)) this.#end(upload, 'cancelled')
+    this.#showSoon()
+  }
+
+  #end(upload: Upload, phase: 'stored' | 'failed' | 'cancelled', error: FileRecord['error'] = null): void {
+    if (upload.phase === phase) return
+    this.#leave(upload, phase)
+    upload.problem = error ? new Problem(error.code, error.detail) : null
+    if (phase === 'stored') upload.sent = upload.stored = upload.file.size
+    else this.#hashing.get(upload)?.abort()
+    this.#pump()
+  }
+
+  async #hash(upload: Upload): Promise<void> {
+    if (whyNoDigest() || upload.ownDigest || this.#hashing.has(upload)) return
+    const stop = new AbortController()
+    this.#hashing.set(upload, stop)
+    try {
+      upload.ownDigest = await sha256Of(upload.file, (read) => this.#hashed(upload, read), stop.signal)
+    } catch {
+      // It was cancelled, or the file cannot be read any more, which its upload tells as well.
+    } finally {
+      this.#hashing.delete(upload)
+      this.#showSoon()
+    }
+  }
+
+  #hashed(upload: Upload, read: number): void {
+    upload.hashed = read
+    this.#showSoon()
+  }
+
+  #showSoon(): void {
+    this.#timer ??= setTimeout(() => this.#show(), SHOW_MS)
+  }
+
+  #show(): void {
+    clearTimeout(this.#timer)
+    this.#timer = undefined
+    const before = this.totals
+    this.totals = totalsOf(this.items, this.#speed)
+    this.shown += 1
+    holdTab(this.totals.leaving > 0)
+    if (this.totals.leaving > 0) announceProgress(`${bytes(this.totals.sent)} of ${bytes(this.totals.bytes)} sent from this tab.`)
+    else if (before.leaving > 0) announce(`All bytes have left this tab; ${count(this.totals.stored, 'file')} stored.`)
+  }
+
+  /** Another account has signed in: the uploads of the one before are not its own. */
+  #forgetAll(): void {
+    for (const upload of this.items) {
+      upload.stop()
+      this.#hashing.get(upload)?.abort()
+    }
+    this.items = []
+    for (const kept of [this.#byFile, this.#waiting, this.#running]) kept.clear()
+  }
+}
+
+export function canPause(upload: Upload): boolean {
+  return ['waiting', 'sending', 'retrying'].includes(upload.phase)
+}
+
+/** Lets the browser ask before the tab is closed, but only while bytes leave it. */
+function holdTab(leaving: boolean): void {
+  if (leaving) addEventListener('beforeunload', ask)
+  else removeEventListener('beforeunload', ask)
+}
+
+function ask(event: BeforeUnloadEvent): void {
+  event.preventDefault()
+}
+
+export const uploads = new Uploads()

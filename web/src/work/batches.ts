@@ -1,0 +1,31 @@
+/** How far a batch is: files that are stored, and deliveries that have arrived, against all that there are. */
+import type { Batch } from '../shared/api'
+import { bytes, count } from '../shared/format'
+
+interface BatchProgress {
+  done: number
+  whole: number
+  words: string
+}
+
+type Groups = Record<string, { count: number; bytes: number }>
+
+export function batchProgress(batch: Batch): BatchProgress {
+  const { files = {}, deliveries = {} } = batch.counts ?? {}
+  const all = sum(files)
+  const stored = sum(files, ['STORED', 'DELETING', 'DELETED'])
+  const delivered = sum(deliveries, ['DELIVERED'])
+  const whole = all.bytes * (1 + batch.deliver_to.length)
+  const words = [`${stored.count.toLocaleString('en')} of ${count(all.count, 'file')} stored (${bytes(all.bytes)})`]
+  if (batch.deliver_to.length) words.push(`${delivered.count.toLocaleString('en')} delivered`)
+  if (!batch.registered) words.push('still counting')
+  return { done: stored.bytes + delivered.bytes, whole, words: words.join(' · ') }
+}
+
+function sum(groups: Groups, states?: string[]): { count: number; bytes: number } {
+  const taken = Object.entries(groups).filter(([state]) => !states || states.includes(state))
+  return {
+    count: taken.reduce((total, [, group]) => total + group.count, 0),
+    bytes: taken.reduce((total, [, group]) => total + group.bytes, 0),
+  }
+}

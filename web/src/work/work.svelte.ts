@@ -1,0 +1,132 @@
+/** The work of the account: what moves, what waits, what failed, and what has just ended. Kept true by the events. */
+import { api, data, type Batch, type Delivery, type File } from '../shared/api'
+import { isOpen, keepCounted, withNewerCounts, type Looking } from '../batches/fresh-counts'
+import { live, type Change } from '../shared/live.svelte'
+
+type FileState = File['state']
+type DeliveryState = Delivery['state']
+type BatchState = Batch['state']
+
+const OPEN_FILES: FileState[] = ['RECEIVING', 'REGISTERED', 'STORING', 'PAUSED']
+const OPEN_DELIVERIES: DeliveryState[] = ['QUEUED', 'STREAMING', 'COMMITTING', 'PAUSED']
+const OVER_BATCHES: ReadonlySet<string> = new Set(['DONE', 'CANCELLED', 'DELETING', 'DELETED'])
+const MOVING: ReadonlySet<string> = new Set(['RECEIVING', 'STORING', 'STREAMING', 'COMMITTING'])
+const GOOD_ENDS: ReadonlySet<string> = new Set(['STORED', 'DELIVERED'])
+const KEPT_ENDS = 20 // records that have ended lately
+const PAGE = 200 // records of a kind that are read at first; the lists have all
+
+export type Item =
+  | { kind: 'file'; id: string; record: File }
+  | { kind: 'delivery'; id: string; record: Delivery }
+
+/** Where a record stands: it waits between attempts although its state is that of a record that moves. */
+function isWaiting(item: Item): boolean {
+  const { state, next_attempt_at: next, waiting } = item.record
+  return !MOVING.has(state) || (state !== 'RECEIVING' && (next !== null || waiting !== null))
+}
+
+export class Work {
+  loaded = $state(false)
+  moving: Item[] = $state.raw([])
+  waiting: Item[] = $state.raw([])
+  failed: Item[] = $state.raw([])
+  ended: Item[] = $state.raw([])
+  batches: Batch[] = $state.raw([])
+  #open = new Map<string, Item>()
+  #failed = new Map<string, Item>()
+  #ended = new Map<string, Item>()
+  #batches = new Map<string, Batch>()
+  #early: Change[] | null = [] // what changed while the lists were read
+  #counting: Looking | null = null
+
+  /** Follows the events, and reads the lists; returns a function that ends this. */
+  begin(): () => void {
+    const end = live.follow((changes) => {
+      if (this.#early) this.#early.push(...changes)
+      else this.#take(changes)
+    })
+    this.#counting = keepCounted(
+      (id) => this.#batches.has(id),
+      (batch) => this.#take([{ kind: 'batch', record: batch }]),
+    )
+    return () => {
+      end()
+      this.#counting?.end()
+    }
+  }
+
+  /** Reads what is open and what has failed. Throws a Problem. */
+  async load(): Promise<void> {
+    this.#early ??= []
+    const query = { limit: PAGE }
+    const [openFiles, openDeliveries, failedFiles, failedDeliveries, batches] = await Promise.all([
+      data(api.GET('/files', { params: { query: { ...query, state: OPEN_FILES } } })),
+      data(api.GET('/deliveries', { params: { query: { ...query, state: OPEN_DELIVERIES } } })),
+      data(api.GET('/files', { params: { query: { ...query, state: ['FAILED'] } } })),
+      data(api.GET('/deliveries', { params: { query: { ...query, state: ['FAILED'] } } })),
+      data(api.GET('/batches', { params: { query: { limit: 50 } } })),
+    ])
+    for (const map of [this.#open, this.#failed, this.#batches]) map.clear()
+    for (const record of [...openFiles.files, ...failedFiles.files]) this.#place({ kind: 'file', id: record.file_id, record })
+    for (const record of [...openDeliveries.deliveries, ...failedDeliveries.deliveries])
+      this.#place({ kind: 'delivery', id: record.delivery_id, record })
+    for (const batch of batches.batches) {
+      this.#placeBatch(batch)
+      if (isOpen(batch)) this.#counting?.look(batch.batch_id)
+    }
+    const early = this.#early
+    this.#early = null
+    this.#take(early)
+    this.loaded = true
+  }
+
+  #take(changes: readonly Change[]): void {
+    for (const { kind, record } of changes) {
+      if (kind === 'batch') this.#placeBatch(record)
+      else if (kind === 'file') this.#place({ kind, id: record.file_id, record })
+      else this.#place({ kind, id: record.delivery_id, record })
+    }
+    this.#show()
+  }
+
+  #place(item: Item): void {
+    const { state } = item.record
+    const open = [...OPEN_FILES, ...OPEN_DELIVERIES].includes(state as never)
+    const wasOpen = this.#open.delete(item.id)
+    this.#failed.delete(item.id)
+    if (item.record.batch_id) return // the row of its batch shows it
+    if (open) this.#open.set(item.id, item)
+    else if (state === 'FAILED') this.#failed.set(item.id, item)
+    else if (GOOD_ENDS.has(state) && (wasOpen || this.#ended.has(item.id))) this.#keepEnd(item)
+  }
+
+  #keepEnd(item: Item): void {
+    this.#ended.delete(item.id)
+    this.#ended.set(item.id, item)
+    const [oldest] = this.#ended.keys()
+    if (this.#ended.size > KEPT_ENDS && oldest) this.#ended.delete(oldest)
+  }
+
+  #placeBatch(batch: Batch): void {
+    if (OVER_BATCHES.has(batch.state) && !this.#batches.has(batch.batch_id) && !hasFailures(batch)) return
+    if ((['DELETING', 'DELETED'] as BatchState[]).includes(batch.state)) this.#batches.delete(batch.batch_id)
+    else this.#batches.set(batch.batch_id, withNewerCounts(this.#batches.get(batch.batch_id), batch))
+  }
+
+  #show(): void {
+    const open = [...this.#open.values()].sort(newestFirst)
+    this.moving = open.filter((item) => !isWaiting(item))
+    this.waiting = open.filter(isWaiting)
+    this.failed = [...this.#failed.values()].sort(newestFirst)
+    this.ended = [...this.#ended.values()].reverse()
+    this.batches = [...this.#batches.values()].sort((a, b) => b.created_at.localeCompare(a.created_at))
+  }
+}
+
+export function hasFailures(batch: Batch): boolean {
+  return Object.keys(batch.counts?.failures ?? {}).length > 0
+}
+
+function newestFirst(a: Item, b: Item): number {
+  return b.record.created_at.localeCompare(a.record.created_at)
+}
