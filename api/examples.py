@@ -111,6 +111,7 @@ BODIES: dict[str, dict[str, Any]] = {
 
 FILE: dict[str, Any] = {
     "file_id": FILE_ID,
+    "owner": "alice",
     "batch_id": None,
     "name": NAME,
     "file_path": PATH,
@@ -217,6 +218,7 @@ RECEIPT: dict[str, Any] = {
 DELIVERY: dict[str, Any] = {
     "delivery_id": DELIVERY_ID,
     "file_id": FILE_ID,
+    "owner": "alice",
     "batch_id": None,
     "source_path": PATH,
     "target": TARGET,

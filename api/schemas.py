@@ -177,6 +177,7 @@ class UploadView(BaseModel):
 
 class FileView(BaseModel):
     file_id: str
+    owner: str = Field(description="The account that the file belongs to")
     batch_id: str | None = Field(description="The batch that the file is a member of; null: it is none")
     name: str
     file_path: str | None = Field(description="The path of the source, as prepare named it; null: it was uploaded")
@@ -217,6 +218,7 @@ class FileView(BaseModel):
         deferred = file.upload is not None and file.upload.length_deferred
         return cls(
             file_id=file.id,
+            owner=file.owner,
             batch_id=file.batch_id,
             name=file.name,
             file_path=file.origin.shown_path,
@@ -335,6 +337,7 @@ class FormerReceiptView(ReceiptView):
 class DeliveryView(BaseModel):
     delivery_id: str
     file_id: str
+    owner: str = Field(description="The account that the delivery belongs to")
     batch_id: str | None = Field(description="The batch that the delivery is a member of; null: it is none")
     source_path: str | None = Field(
         description="The path of the file's source; null: the delivery is older than this member"
@@ -380,6 +383,7 @@ class DeliveryView(BaseModel):
         return cls(
             delivery_id=delivery.id,
             file_id=delivery.file_id,
+            owner=delivery.owner,
             batch_id=delivery.batch_id,
             source_path=delivery.source_path,
             target=delivery.target,

@@ -81,5 +81,5 @@ def destination_of(target: str | None, object_name: str | None, *, if_exists: st
     try:
         return [DeliverTo.model_validate({name: value for name, value in named.items() if value is not None})]
     except ValidationError:
-        detail = "The target, the name at the target or `if_exists` does not have the documented form."
+        detail = "The target, the name there, or the choice for a name that is taken does not have the documented form."
         raise InvalidValue(detail) from None

@@ -1,7 +1,7 @@
 """What the tests of the page's views do alike: open a view, go to a control by keyboard alone, save a file."""
 
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import urlencode
 
 from playwright.async_api import Locator, Page
 
@@ -11,6 +11,11 @@ MOST_TABS = 120
 async def open_view(page: Page, address: str) -> None:
     """Go to a view of the page, such as `deliveries?state=FAILED`, without loading the page again."""
     await page.evaluate("address => { location.hash = `#/${address}` }", address)
+
+
+def in_state(place: Page | Locator, word: str) -> Locator:
+    """Return the signs of a state, such as `Delivered`, in this part of the page."""
+    return place.locator(".state", has_text=word)
 
 
 async def press_on(page: Page, control: Locator, key: str = "Enter") -> None:
@@ -35,4 +40,4 @@ async def saved(page: Page, button: Locator, folder: Path) -> Path:
 
 def by_prefix(prefix: str, **others: str) -> str:
     """Return the address of the list of deliveries whose object name begins with the prefix."""
-    return "deliveries?" + "&".join(f"{name}={quote(value)}" for name, value in {"name_prefix": prefix, **others}.items())
+    return f"deliveries?{urlencode({'name_prefix': prefix, **others})}"

@@ -16,6 +16,7 @@ AXE = Path(__file__).parents[2] / "web/node_modules/axe-core/axe.min.js"
 WIDE, NARROW = 1280, 390
 HEIGHTS = {WIDE: 900, NARROW: 844}
 Scheme = Literal["light", "dark"]
+SCHEMES: Sequence[Scheme] = ("light", "dark")
 # Chromium itself writes these about answers that a test provokes. The page says them in its own words.
 EXPECTED = ("Failed to load resource: ",)
 
@@ -98,3 +99,16 @@ async def overflow(page: Page) -> int:
     """Return how many pixels the page is wider than its window; 0: it fits."""
     wider: int = await page.evaluate("Math.max(0, document.documentElement.scrollWidth - innerWidth)")
     return wider
+
+
+async def faults_in_every_look(page: Page) -> Sequence[str]:
+    """Return grave findings and overflows of the page as it is, wide and narrow, light and dark."""
+    faults: list[str] = []
+    for width in (WIDE, NARROW):
+        await page.set_viewport_size({"width": width, "height": HEIGHTS[width]})
+        if wider := await overflow(page):
+            faults.append(f"{width}: {wider} pixels wider than the window")
+        for scheme in SCHEMES:
+            await page.emulate_media(color_scheme=scheme)
+            faults += [f"{width} {scheme}: {finding}" for finding in await grave_findings(page)]
+    return faults

@@ -14,6 +14,7 @@ export interface Looking {
 /** Calls `take` with a batch a little after members of it have changed. `wanted` says which batches are shown. */
 export function keepCounted(wanted: (batchId: string) => boolean, take: (batch: Batch) => void): Looking {
   const due = new Set<string>()
+  const countedAt = new Map<string, string | undefined>()
   let timer: ReturnType<typeof setTimeout> | undefined
 
   const unfollow = live.follow((changes) => {
@@ -30,9 +31,17 @@ export function keepCounted(wanted: (batchId: string) => boolean, take: (batch: 
     due.clear()
     for (const id of ids) {
       // A look that fails is made again with the next change of a member; the page says elsewhere that it is not connected.
-      await data(api.GET('/batches/{batch_id}', { params: { path: { batch_id: id } } })).then(take, () => undefined)
+      await data(api.GET('/batches/{batch_id}', { params: { path: { batch_id: id } } })).then(taken, () => undefined)
     }
     timer = due.size ? setTimeout(readAll, PAUSE_MS) : undefined
+  }
+
+  /** The server counts a large batch less often. Counts that were shown already are older than the change, so it looks again. */
+  function taken(batch: Batch) {
+    const { batch_id: id, counts } = batch
+    if (isOpen(batch) && countedAt.has(id) && countedAt.get(id) === counts?.counted_at) due.add(id)
+    countedAt.set(id, counts?.counted_at)
+    take(batch)
   }
 
   return { look, end: () => (unfollow(), clearTimeout(timer), due.clear()) }

@@ -84,7 +84,8 @@ export function resultWords(check: Check): string {
   const compared = [`${bytes(check.checked_bytes)} of stored chunks`]
   if (check.checked_objects) compared.push(count(check.checked_objects, 'delivered object'))
   const seen = `${ENDS[check.state] ?? ''}Compared: ${compared.join(' and ')}.`
-  const byLength = check.unread_objects ? ` Of ${check.unread_objects === 1 ? 'one object' : `${check.unread_objects} objects`} only the length.` : ''
+  const unread = check.unread_objects
+  const byLength = unread ? ` Of ${unread === 1 ? 'one object' : `${unread} objects`} only the length was compared, because the target tells no digest.` : ''
   if (found === 0) return `${seen}${byLength} ${check.state === 'DONE' ? 'Nothing is wrong.' : 'Nothing wrong was found until then.'}`
   const is = (number: number) => `${count(number, 'thing')} ${number === 1 ? 'is' : 'are'}`
   if (check.mode !== 'repair') return `${seen}${byLength} ${is(found)} wrong.`
@@ -92,7 +93,7 @@ export function resultWords(check: Check): string {
 }
 
 export const OUTCOMES: Record<string, string> = {
-  found: 'Found; no repair was asked for',
+  found: 'Not repaired yet',
   would_repair: 'A repair would be tried',
   repaired: 'Repaired',
   not_repaired: 'Not repaired',

@@ -3,7 +3,7 @@ import { api, data, type File } from '../shared/api'
 import type { Change } from '../shared/live.svelte'
 import { Paged, type PageOf } from '../shared/paged.svelte'
 
-const PAGE = 100
+const PAGE = 200
 
 export class FileList extends Paged<File> {
   /** Files that were registered after those that the list shows. */

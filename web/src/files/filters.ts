@@ -14,25 +14,35 @@ export const ALLOWED: Record<By, readonly string[]> = {
   target: ['target', 'state', 'owner', 'created_after', 'created_before'],
   batch: ['batch', 'state', 'name_prefix'],
 }
-export const NAMES: readonly string[] = [...new Set(Object.values(ALLOWED).flat())]
+const NAMES: readonly string[] = [...new Set(Object.values(ALLOWED).flat())]
 
-/** Returns by what the list of this address is: what narrows it most decides. */
+/** Returns by what the list of this address is: what narrows it most decides, or else `by`, until a target or batch is named. */
 export function byOf(address: URLSearchParams): By {
+  const by = address.get('by')
   if (address.get('batch')) return 'batch'
   if (address.get('target')) return 'target'
+  if (by === 'batch' || by === 'target') return by
   return address.get('name_prefix') || address.get('order') === 'name' ? 'name' : 'newest'
+}
+
+/** Returns the parameters that make the list one of this kind. What it cannot be narrowed by is cleared. */
+export function listBy(by: By): Record<string, string | undefined> {
+  const gone = NAMES.filter((name) => !ALLOWED[by].includes(name))
+  const kind = by === 'name' ? { order: 'name' } : { by: by === 'newest' ? undefined : by }
+  return { ...Object.fromEntries(gone.map((name) => [name, undefined])), by: undefined, ...kind }
 }
 
 /** Whether the list can be narrowed by states: the api has no index for the names of a batch by state. */
 export function takesStates(address: URLSearchParams): boolean {
-  return byOf(address) !== 'batch' || !address.get('name_prefix')
+  return !address.get('batch') || !address.get('name_prefix')
 }
 
 /** Returns the parameters with which the api is asked. What cannot be combined is left out. */
 export function query(address: URLSearchParams, { owner, admin }: { owner: string; admin: boolean }): URLSearchParams {
   const by = byOf(address)
   const asked = new URLSearchParams()
-  for (const name of ALLOWED[by]) {
+  const taken = by === 'batch' && !address.get('batch') ? ['state'] : ALLOWED[by]
+  for (const name of taken) {
     const value = address.get(name)
     if (value && name !== 'state' && (name !== 'owner' || admin)) asked.set(name, value)
   }

@@ -1,9 +1,11 @@
 /** The histories of a file and its deliveries as one list of sentences, in the order of their times. */
 import type { Delivery, DeliveryDetail, Failure, FileDetail } from '../shared/api'
+import { count, localTime } from '../shared/format'
 import type { Tone } from '../shared/states'
 import { meaningOf } from './codes'
 
 type Event = FileDetail['history'][number]
+type DeliveryWithHistory = Delivery & { history?: DeliveryDetail['history'] }
 export interface Entry {
   key: string
   time: string
@@ -33,48 +35,56 @@ const ENTERED: Record<string, string> = {
   DELETING: 'Is being deleted',
   DELETED: 'Deleted: its bytes are gone, and this record stays',
 }
+const WORKING: ReadonlySet<string> = new Set(['STORING', 'STREAMING'])
+const WORTH_A_WORD_MS = 2000 // an attempt that lasted so long says when it began
+const OVER: ReadonlySet<string> = new Set(['DELIVERED', 'CANCELLED', 'DELETED'])
 
-export function fileEntries(file: FileDetail): Entry[] {
-  return entries(file.history, 'File', file.file_id, [file.error, file.waiting])
+export function timeline(file: FileDetail | null, deliveries: readonly DeliveryWithHistory[]): Entry[] {
+  const toEach = deliveries.flatMap((delivery) => {
+    const alone = deliveries.filter((other) => other.target === delivery.target).length === 1
+    const known = [delivery.error, delivery.waiting, delivery.object_error, delivery.cleaning_error]
+    const subject = `To ${delivery.target}${alone ? '' : ` as ${delivery.object_name}`}`
+    return entries(delivery.history ?? [], subject, { id: delivery.delivery_id, known })
+  })
+  const own = file ? entries(file.history, 'File', { id: file.file_id, known: [file.error, file.waiting] }) : []
+  return [...own, ...toEach].toSorted((a, b) => a.time.localeCompare(b.time))
 }
 
-export function deliveryEntries(delivery: Delivery & { history?: DeliveryDetail['history'] }): Entry[] {
-  const known = [delivery.error, delivery.waiting, delivery.object_error, delivery.cleaning_error]
-  return entries(delivery.history ?? [], `To ${delivery.target}`, delivery.delivery_id, known)
-}
-
-export function byTime(all: Entry[]): Entry[] {
-  return all.toSorted((a, b) => a.time.localeCompare(b.time))
-}
-
-function entries(history: readonly Event[], subject: string, id: string, known: (Failure | null)[]): Entry[] {
-  return history.map((event, index) => {
+function entries(history: readonly Event[], subject: string, { id, known }: { id: string; known: (Failure | null)[] }): Entry[] {
+  return history.flatMap((event, index) => {
+    const [before, after] = [history[index - 1], history[index + 1]]
+    if (after && beginsWhatEnds(event, after)) return [] // the end of the attempt says when it began
+    const entry = { key: `${id} ${event.revision}`, time: event.time, subject, code: event.code }
     const last = !history.slice(index + 1).some((later) => later.code === event.code)
     const detail = (last && known.find((failure) => failure && failure.code === event.code)?.detail) || null
-    const before = history[index - 1]
     const tone = event.code && event.state !== 'FAILED' ? 'warn' : (TONES[event.state] ?? 'rest')
-    return { key: `${id} ${event.revision}`, time: event.time, subject, tone, text: sentence(event, before), code: event.code, detail }
+    const gap = before ? event.revision - before.revision - 1 : 0
+    const left: Entry[] = gap ? [{ ...entry, key: `${entry.key} gap`, tone: 'rest', code: null, detail: null, text: `${count(gap, 'event')} before this ${gap === 1 ? 'is' : 'are'} not kept` }] : []
+    return [...left, { ...entry, tone, text: sentence(event, before), detail }]
   })
 }
 
+/** Whether a worker began with the one, and the other is the end of the same attempt by an error. */
+function beginsWhatEnds(event: Event, after: Event): boolean {
+  return WORKING.has(event.state) && event.code === null && after.code !== null && after.attempt === event.attempt
+}
+
 function sentence(event: Event, before: Event | undefined): string {
-  const by = event.who ? ` by ${event.who}` : ''
-  if (event.code && event.state === 'FAILED') return `Failed in attempt ${event.attempt}: ${meaningOf(event.code)}`
-  if (event.code && (event.state === 'DELIVERED' || before?.state === event.state)) return inPlace(event, event.code)
-  if (event.code) return `Attempt ${event.attempt} ended: ${meaningOf(event.code)}`
-  if (event.who && before?.state === event.state) return `${event.who} asked to try it at once`
-  if (event.who && before && ['REGISTERED', 'QUEUED'].includes(event.state))
+  const same = before?.state === event.state
+  if (event.code && OVER.has(event.state)) return `Something is wrong since then: ${meaningOf(event.code)}`
+  if (event.code) return ended(event, event.code, before)
+  if (event.who && same) return `${event.who} asked to try it at once`
+  if (event.who && before && ['REGISTERED', 'QUEUED', 'STORING'].includes(event.state))
     return before.state === 'PAUSED' ? `Resumed by ${event.who}` : `${event.who} asked to try it again`
-  if (before && before.state === event.state && before.attempt === event.attempt) return 'What was wrong is mended'
-  return `${ENTERED[event.state] ?? event.state}${attempt(event)}${by}`
+  if (same && before.attempt === event.attempt) return 'What was wrong is mended'
+  const attempt = event.attempt > 1 && WORKING.has(event.state) ? ` (attempt ${event.attempt})` : ''
+  return `${ENTERED[event.state] ?? event.state}${attempt}${event.who ? ` by ${event.who}` : ''}`
 }
 
-/** An error without a change of the state: an attempt ended and another one follows, or a check found something. */
-function inPlace(event: Event, code: string): string {
-  if (['DELIVERED', 'CANCELLED', 'DELETED'].includes(event.state)) return `A check or a cleaning found: ${meaningOf(code)}`
-  return `Attempt ${event.attempt} ended: ${meaningOf(code)}`
-}
-
-function attempt(event: Event): string {
-  return event.attempt > 1 && ['STORING', 'STREAMING'].includes(event.state) ? ` (attempt ${event.attempt})` : ''
+function ended(event: Event, code: string, before: Event | undefined): string {
+  const begin = before && beginsWhatEnds(before, event) ? new Date(before.time) : null
+  const lasted = begin && new Date(event.time).valueOf() - begin.valueOf() >= WORTH_A_WORD_MS
+  const begun = lasted ? `, begun ${localTime(begin)},` : ''
+  const how = event.state === 'FAILED' ? 'failed' : 'ended'
+  return `${event.attempt ? `Attempt ${event.attempt}${begun} ${how}` : 'It failed'}: ${meaningOf(code)}`
 }

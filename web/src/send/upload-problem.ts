@@ -1,5 +1,5 @@
 /** Why a request of an upload failed, as a problem that a person reads, and whether it passes by itself. */
-import { DetailedError } from 'tus-js-client'
+import { DetailedError } from 'tus-js-client/lib/browser/index.js'
 import { Problem } from '../shared/problem'
 
 /** Returns the problem that an error of tus-js-client tells of. */

@@ -1,5 +1,6 @@
 /** One upload of this tab: the bytes of a file, sent by tus 1.0.0. `uploads.svelte.ts` says when it runs. */
-import { Upload as Sending, type HttpRequest, type UploadOptions } from 'tus-js-client'
+import type { HttpRequest, UploadOptions } from 'tus-js-client'
+import { Upload as Sending } from 'tus-js-client/lib/browser/index.js'
 import type { Problem } from '../shared/problem'
 import { ROOT, session } from '../shared/session.svelte'
 import { problemOfUpload } from './upload-problem'

@@ -15,7 +15,7 @@ import { NOTHING, Speed, totalsOf, type Totals } from './totals'
 import { Upload } from './upload'
 import { passes } from './upload-problem'
 
-const AT_ONCE = 3
+const AT_ONCE = 4 // a browser opens six connections over HTTP/1.1, and the events need one
 const SHOW_MS = 100 // the page shows new figures this often at most
 const RETRY_SECONDS = [1, 2, 5, 10, 15] as const
 const LOOK_MS = 3_000 // after the last byte, an event should tell of the file before this; else the file is read

@@ -4,6 +4,7 @@ import { bytes, count } from '../shared/format'
 
 interface BatchProgress {
   done: number
+  /** Bytes to store and to deliver; 0: nothing moves, so there is no bar. */
   whole: number
   words: string
 }
@@ -11,6 +12,7 @@ interface BatchProgress {
 type Groups = Record<string, { count: number; bytes: number }>
 
 export function batchProgress(batch: Batch): BatchProgress {
+  if (batch.state === 'PLANNING' || batch.state === 'PLANNED') return planned(batch)
   const { files = {}, deliveries = {} } = batch.counts ?? {}
   const all = sum(files)
   const stored = sum(files, ['STORED', 'DELETING', 'DELETED'])
@@ -20,6 +22,11 @@ export function batchProgress(batch: Batch): BatchProgress {
   if (batch.deliver_to.length) words.push(`${delivered.count.toLocaleString('en')} delivered`)
   if (!batch.registered) words.push('still counting')
   return { done: stored.bytes + delivered.bytes, whole, words: words.join(' · ') }
+}
+
+/** A batch that is only planned moves nothing: its words tell what it would do. */
+function planned({ plan }: Batch): BatchProgress {
+  return { done: 0, whole: 0, words: plan ? `would send ${count(plan.files, 'file')} (${bytes(plan.bytes)})` : '' }
 }
 
 function sum(groups: Groups, states?: string[]): { count: number; bytes: number } {

@@ -1,7 +1,10 @@
 /** The work of the account: what moves, what waits, what failed, and what has just ended. Kept true by the events. */
 import { api, data, type Batch, type Delivery, type File } from '../shared/api'
 import { isOpen, keepCounted, withNewerCounts, type Looking } from '../batches/fresh-counts'
+import { announce, announceProgress } from '../shared/announcements.svelte'
 import { live, type Change } from '../shared/live.svelte'
+import { signOf } from '../shared/states'
+import { deliveryProgress, fileProgress, type Progress } from './progress'
 
 type FileState = File['state']
 type DeliveryState = Delivery['state']
@@ -19,7 +22,15 @@ export type Item =
   | { kind: 'file'; id: string; record: File }
   | { kind: 'delivery'; id: string; record: Delivery }
 
-/** Where a record stands: it waits between attempts although its state is that of a record that moves. */
+export function nameOf(item: Item): string {
+  return item.kind === 'file' ? item.record.name : item.record.object_name
+}
+
+export function progressOf(item: Item): Progress {
+  return item.kind === 'file' ? fileProgress(item.record) : deliveryProgress(item.record)
+}
+
+/** Whether a record waits: it may wait between attempts although its state is that of a record that moves. */
 function isWaiting(item: Item): boolean {
   const { state, next_attempt_at: next, waiting } = item.record
   return !MOVING.has(state) || (state !== 'RECEIVING' && (next !== null || waiting !== null))
@@ -38,6 +49,7 @@ export class Work {
   #batches = new Map<string, Batch>()
   #early: Change[] | null = [] // what changed while the lists were read
   #counting: Looking | null = null
+  #readAt = '' // when the lists were read, by the server's clock
 
   /** Follows the events, and reads the lists; returns a function that ends this. */
   begin(): () => void {
@@ -74,6 +86,8 @@ export class Work {
       this.#placeBatch(batch)
       if (isOpen(batch)) this.#counting?.look(batch.batch_id)
     }
+    const read = [...this.#open.values(), ...this.#failed.values(), ...this.#ended.values()]
+    this.#readAt = read.reduce((latest, { record }) => (record.updated_at > latest ? record.updated_at : latest), '')
     const early = this.#early
     this.#early = null
     this.#take(early)
@@ -83,21 +97,31 @@ export class Work {
   #take(changes: readonly Change[]): void {
     for (const { kind, record } of changes) {
       if (kind === 'batch') this.#placeBatch(record)
-      else if (kind === 'file') this.#place({ kind, id: record.file_id, record })
-      else this.#place({ kind, id: record.delivery_id, record })
+      else if (kind === 'file') this.#placeChanged({ kind, id: record.file_id, record })
+      else this.#placeChanged({ kind, id: record.delivery_id, record })
     }
     this.#show()
+    const [first] = this.moving
+    if (first) announceProgress(`${nameOf(first)}: ${progressOf(first).words}`)
+  }
+
+  /** Places a record of an event, and says once that it has ended. */
+  #placeChanged(item: Item): void {
+    const wasOpen = this.#open.has(item.id)
+    this.#place(item)
+    if (wasOpen && !this.#open.has(item.id)) announce(`${nameOf(item)}: ${signOf(item.record.state).word}`)
   }
 
   #place(item: Item): void {
     const { state } = item.record
     const open = [...OPEN_FILES, ...OPEN_DELIVERIES].includes(state as never)
     const wasOpen = this.#open.delete(item.id)
-    this.#failed.delete(item.id)
+    const hadFailed = this.#failed.delete(item.id)
+    const isNew = item.record.created_at > this.#readAt // what is small may end before any event tells that it is open
     if (item.record.batch_id) return // the row of its batch shows it
     if (open) this.#open.set(item.id, item)
     else if (state === 'FAILED') this.#failed.set(item.id, item)
-    else if (GOOD_ENDS.has(state) && (wasOpen || this.#ended.has(item.id))) this.#keepEnd(item)
+    else if (GOOD_ENDS.has(state) && (wasOpen || hadFailed || isNew || this.#ended.has(item.id))) this.#keepEnd(item)
   }
 
   #keepEnd(item: Item): void {
