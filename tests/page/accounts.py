@@ -1,7 +1,7 @@
 """Accounts for tests of the page: each test makes its own, and signs in to a tab of its own."""
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from secrets import token_hex
 
 import httpx2
@@ -26,6 +26,16 @@ async def tab_of(browser: Browser, operator: Operator, username: str, password: 
     async with open_tab(browser, operator.system.url) as tab:
         await sign_in(tab, username, password)
         yield tab
+
+
+@contextmanager
+def client_of(operator: Operator, username: str) -> Iterator[Operator]:
+    """Yield a client of the api with a key of the account."""
+    key = operator.http.post("/keys", json={"name": "tests", "account": username}).json()["key"]
+    client = Operator(operator.system)
+    client.http.headers["Authorization"] = f"Bearer {key}"
+    yield client
+    client.close()
 
 
 def with_key(operator: Operator, key: str, path: str) -> httpx2.Response:

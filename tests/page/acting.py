@@ -1,4 +1,4 @@
-"""What the tests of the page's views do alike: open a view, go to a control by keyboard alone, save a file."""
+"""Actions that tests of several views share: open a view, go to a control by keyboard alone, save a file."""
 
 from pathlib import Path
 from urllib.parse import urlencode

@@ -10,6 +10,7 @@ from playwright.async_api import Browser, Page, expect
 
 from tests.journeys.operator import MIB, Operator, make_file, sha256_of, wait_for
 from tests.journeys.test_fsck import flip
+from tests.page.accounts import client_of, new_account, tab_of
 from tests.page.acting import open_view, press_on, saved
 from tests.page.browser import NARROW, grave_findings, open_tab, overflow, sign_in
 from tests.page.conftest import Places
@@ -31,12 +32,13 @@ async def test_digest_is_that_of_the_source_and_copies_are_compared(
     await expect(page.get_by_text(digest, exact=True)).to_be_visible()
     sums = await saved(page, page.get_by_role("button", name="Save SHA256SUMS"), tmp_path)
     assert sums.read_text() == f"{digest}  proved.bin\n"
-    copy = page.get_by_label("Compare a copy on this computer")
+    proof = page.get_by_role("region", name="Digest")
+    copy = proof.get_by_label("Compare a copy on this computer")
     await copy.set_input_files(source)
-    await expect(page.get_by_text("Equal: proved.bin has the SHA-256 of the stored file.")).to_be_visible()
+    await expect(proof.get_by_text("Equal: proved.bin has the SHA-256 of the stored file.")).to_be_visible()
     other = make_file(tmp_path / "other.bin", 2 * MIB + 7)
     await copy.set_input_files(other)
-    await expect(page.get_by_text(f"Different: other.bin has the SHA-256 {sha256_of(other)}.")).to_be_visible()
+    await expect(proof.get_by_text(f"Different: other.bin has the SHA-256 {sha256_of(other)}.")).to_be_visible()
 
 
 async def test_wrong_chunk_is_shown_in_the_map_and_repaired_from_the_source(
@@ -115,9 +117,10 @@ async def test_failed_delivery_shows_its_attempt_and_is_mended_by_keyboard_alone
     await expect(page.get_by_role("heading", name="twice.bin")).to_be_focused()
     await press_on(page, page.get_by_role("button", name="Deliver to a target"))
     dialog = page.get_by_role("dialog", name="Deliver twice.bin")
-    await expect(dialog.get_by_label("Target", exact=True)).to_have_value("delivered")
+    await expect(dialog.get_by_role("combobox", name="Target")).to_have_value("delivered")
     assert await grave_findings(page) == []
     await press_on(page, dialog.get_by_role("button", name="Deliver it"))
+    await expect(page.get_by_role("button", name="Deliver to a target")).to_be_focused()
     timeline = page.get_by_role("list", name="Timeline")
     await expect(timeline).to_contain_text("Attempt 1 failed: the name was taken at the target. object_exists")
     await press_on(page, page.get_by_role("button", name="Deliver under a free name"))
@@ -141,7 +144,7 @@ async def test_receipt_says_what_is_proved_and_is_saved_as_the_api_gives_it(
         "The object was read back from the target, and its SHA-256 is that of the file.",
         "Before the object got its name: no reader has seen a wrong byte under it.",
         "Whole at once: no reader could see a part of the object under its name.",
-        "The object has the mtime of the source.",
+        "The object has the mtime and the mode of the source (mode 0644).",
     ):
         await expect(deliveries.get_by_text(words)).to_be_visible()
     save = deliveries.get_by_role("button", name="Save the receipt of receipt.bin to delivered")
@@ -161,6 +164,21 @@ async def test_file_is_deleted_after_a_question_and_its_object_stays(
     await expect(page.get_by_role("list", name="Timeline")).to_contain_text("Is being deleted by operator.")
     wait_for(lambda: operator.file(file_id)["state"] == "DELETED", seconds=20, what="the file is deleted")
     assert sha256_of(places.delivered / "gone.bin") == sha256_of(source)
+
+
+async def test_account_without_scopes_sees_no_actions_and_is_told_who_can_check(
+    browser: Browser, operator: Operator, places: Places
+) -> None:
+    username, password = new_account(operator, ("read", "prepare"))
+    with client_of(operator, username) as client:
+        file_id = client.prepare(make_file(places.sources / "theirs.bin", MIB))
+        client.stored(file_id)
+    async with tab_of(browser, operator, username, password) as tab:
+        await show_file(tab, file_id)
+        await expect(tab.get_by_text("Who has the scope admin can check the stored bytes here")).to_be_visible()
+        await expect(tab.get_by_role("button", name="Download theirs.bin")).to_be_visible()
+        for name in ("Delete theirs.bin", "Deliver to a target", "Check now"):
+            await expect(tab.get_by_role("button", name=name)).to_have_count(0)
 
 
 async def test_narrow_page_in_the_dark_fits_and_is_accessible(

@@ -34,7 +34,7 @@ async def test_filters_stand_in_the_address_and_json_lines_are_what_the_api_list
 ) -> None:
     some_files(operator, places, "lines-")
     await open_view(page, "files")
-    await page.get_by_label("List", exact=True).select_option("By name")
+    await page.get_by_role("combobox", name="List").select_option("By name")
     await page.get_by_label("Name begins with").fill("lines-")
     await expect(page.get_by_role("link", name="lines-")).to_have_count(3)
     await expect(page).to_have_url(f"{operator.system.url}/#/files?order=name&name_prefix=lines-")
@@ -61,6 +61,7 @@ async def test_chosen_files_are_deleted_with_one_question_by_keyboard_alone(
     await expect(question).to_contain_text("Objects that were delivered stay at their targets")
     assert await grave_findings(page) == []
     await press_on(page, question.get_by_role("button", name="Delete 2 files"))
+    await expect(page.get_by_role("heading", name="Files")).to_be_focused()
     await expect(page.get_by_text("Delete 2 files 2 of 2 done.")).to_be_visible()
     await expect(in_state(page.get_by_role("row", name="doomed-0"), "Deleted")).to_be_visible()
     await expect(in_state(page.get_by_role("row", name="doomed-1"), "Stored")).to_be_visible()

@@ -5,6 +5,7 @@ import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import httpx2
 import pytest
 from playwright.async_api import Browser, Page, Route, expect
 
@@ -71,16 +72,17 @@ async def test_key_signs_in_and_is_forgotten_with_a_reload(browser: Browser, ope
 
 
 async def test_too_many_wrong_passwords_are_refused_with_the_time_to_wait(browser: Browser, operator: Operator) -> None:
+    wrong = {"username": "operator", "password": "not the password"}
     async with seen_as(operator, ANOTHER_ADDRESS) as url, open_tab(browser, url) as tab:
+        async with httpx2.AsyncClient(trust_env=False) as http:
+            for _ in range(2 * FAILED_LOGINS_A_MINUTE):
+                if (await http.post(f"{url}/auth/token/", data=wrong)).status_code == 429:
+                    break
         await tab.get_by_label("Account", exact=True).fill("operator")
-        for _ in range(FAILED_LOGINS_A_MINUTE + 1):
-            await tab.get_by_label("Password", exact=True).last.fill("not the password")
-            async with tab.expect_response("**/auth/session"):
-                await tab.get_by_role("button", name="Sign in").click()
-            await expect(tab.get_by_role("button", name="Sign in")).to_be_enabled()
-        await expect(tab.get_by_role("alert")).to_have_text(
-            re.compile(r"Too many requests; try again later\. In \d+ s the server")
-        )
+        await tab.get_by_label("Password", exact=True).last.fill("not the password")
+        await tab.get_by_role("button", name="Sign in").click()
+        refusal = re.compile(r"Too many requests; try again later\. In \d+ s the server takes the next request\.")
+        await expect(tab.get_by_role("alert")).to_have_text(refusal)
 
 
 async def test_two_tabs_that_reload_at_once_stay_signed_in(browser: Browser, page: Page) -> None:

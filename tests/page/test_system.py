@@ -1,8 +1,9 @@
 """The view of the system: its parts, its store, its workers and checks; and the accounts with their keys."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from secrets import token_hex
 
+from bson import ObjectId
 from playwright.async_api import Page, expect
 
 from tests.journeys.operator import Operator, make_file, wait_for
@@ -41,7 +42,10 @@ async def test_worker_that_fell_silent_is_marked(page: Page, operator: Operator)
         database["workers"].delete_one({"_id": name})
 
 
-async def test_sweep_is_started_and_its_result_is_shown(page: Page, operator: Operator) -> None:
+async def test_sweep_is_started_and_what_it_removes_is_shown(page: Page, operator: Operator) -> None:
+    orphan = {"files_id": ObjectId.from_datetime(datetime.now(UTC) - timedelta(days=1)), "n": 0}
+    with operator.database() as database:
+        database["fs.chunks"].insert_one(orphan | {"data": b"x", "digest": b"0" * 32})
     await open_view(page, "system")
     await page.get_by_role("button", name="Start a sweep").click()
     await page.get_by_role("button", name="Start it").click()
@@ -49,10 +53,14 @@ async def test_sweep_is_started_and_its_result_is_shown(page: Page, operator: Op
     await expect(page.get_by_text("The sweep has been started.")).to_be_visible()
     await expect(sweep.get_by_role("link", name="Result of the last sweep")).to_be_visible(timeout=20_000)
     check = operator.http.get("/checks", params={"kind": "gc", "limit": 1}).json()["checks"][0]
-    assert check["mode"] == "repair"
+    assert (check["mode"], check["counts"]["chunks_orphaned"]) == ("repair", 1)
+    await expect(sweep).to_contain_text("1 × Chunks belong to no content")
     await sweep.get_by_role("link", name="Result of the last sweep").click()
     await expect(page.get_by_role("heading", name="Sweep", level=1)).to_be_focused()
-    await expect(page.get_by_role("main")).to_contain_text("repairs what it finds")
+    await expect(page.get_by_role("main")).to_contain_text("1 finding, 1 repaired")
+    await expect(page.get_by_role("region", name="Findings")).to_contain_text("Repaired")
+    with operator.database() as database:
+        assert database["fs.chunks"].count_documents({"files_id": orphan["files_id"]}) == 0
 
 
 async def test_finding_of_a_full_check_leads_to_its_file(page: Page, operator: Operator, places: Places) -> None:
@@ -70,6 +78,7 @@ async def test_finding_of_a_full_check_leads_to_its_file(page: Page, operator: O
     row = page.get_by_role("region", name="Findings").get_by_role("listitem").filter(has_text=file_id)
     await expect(row).to_contain_text("A chunk is not stored")
     await expect(row).to_contain_text("chunk 1")
+    assert await faults_in_every_look(page) == []
     await expect(row.get_by_role("link", name=f"file {file_id}")).to_have_attribute("href", f"#/files/{file_id}")
     await open_view(page, "system/checks?kind=fsck")
     await expect(page.get_by_role("table", name="Checks").get_by_role("row").nth(1)).to_contain_text("finding")
@@ -99,6 +108,7 @@ async def test_account_and_key_are_made_by_keyboard_alone_and_the_key_works(
     await page.keyboard.press("Enter")
     key = await page.get_by_role("dialog").get_by_label("Key", exact=True).input_value()
     assert with_key(operator, key, "/account").json()["username"] == username
+    assert await faults_in_every_look(page) == []
     await press_on(page, page.get_by_role("button", name="I have kept the key"))
 
     await press_on(page, page.get_by_role("button", name="Revoke nightly"))

@@ -84,13 +84,13 @@ async def test_page_says_that_it_is_not_connected_and_recovers_by_itself(
     await asyncio.to_thread(operator.system.stop_program, "api")
     try:
         await expect(page.get_by_text("Not connected since")).to_be_visible(timeout=15_000)
-        assert await main.evaluate("element => getComputedStyle(element).filter") == "grayscale(1)"
+        await expect(main).to_have_css("filter", "grayscale(1)")
         source = make_file(places.sources / "meanwhile.bin", 10 * KIB)
     finally:
         await asyncio.to_thread(operator.system.start_program, "api")
     await asyncio.to_thread(operator.system.wait_ready, timeout_seconds=30)
     await expect(page.get_by_text("Not connected since")).to_have_count(0, timeout=15_000)
-    assert await main.evaluate("element => getComputedStyle(element).filter") == "none"
+    await expect(main).to_have_css("filter", "none")
     operator.prepare(source, to=TARGET)
     await expect(in_state(row(page, "Just finished", source), "Delivered")).to_be_visible()
 

@@ -3,6 +3,7 @@ import { api, data, type Batch } from '../shared/api'
 import { live } from '../shared/live.svelte'
 
 const PAUSE_MS = 1500 // from one look to the next
+const MORE_LOOKS = 3 // at counts that did not become newer
 const OPEN: ReadonlySet<string> = new Set(['PLANNING', 'REGISTERING', 'RUNNING', 'PAUSED'])
 
 export interface Looking {
@@ -14,7 +15,7 @@ export interface Looking {
 /** Calls `take` with a batch a little after members of it have changed. `wanted` says which batches are shown. */
 export function keepCounted(wanted: (batchId: string) => boolean, take: (batch: Batch) => void): Looking {
   const due = new Set<string>()
-  const countedAt = new Map<string, string | undefined>()
+  const seen = new Map<string, { countedAt: string | undefined; again: number }>()
   let timer: ReturnType<typeof setTimeout> | undefined
 
   const unfollow = live.follow((changes) => {
@@ -36,11 +37,13 @@ export function keepCounted(wanted: (batchId: string) => boolean, take: (batch: 
     timer = due.size ? setTimeout(readAll, PAUSE_MS) : undefined
   }
 
-  /** The server counts a large batch less often. Counts that were shown already are older than the change, so it looks again. */
+  /** The server keeps its counts for a while. Counts that were seen before are older than the change, so it looks again. */
   function taken(batch: Batch) {
-    const { batch_id: id, counts } = batch
-    if (isOpen(batch) && countedAt.has(id) && countedAt.get(id) === counts?.counted_at) due.add(id)
-    countedAt.set(id, counts?.counted_at)
+    const countedAt = batch.counts?.counted_at
+    const before = seen.get(batch.batch_id)
+    const again = before?.countedAt === countedAt ? (before?.again ?? 0) + 1 : 0
+    if (again > 0 && again <= MORE_LOOKS) due.add(batch.batch_id)
+    seen.set(batch.batch_id, { countedAt, again })
     take(batch)
   }
 

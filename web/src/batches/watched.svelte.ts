@@ -2,7 +2,7 @@
 import { api, data, type Batch } from '../shared/api'
 import { live } from '../shared/live.svelte'
 import { asProblem, type Problem } from '../shared/problem'
-import { isOpen, keepCounted, withNewerCounts } from './fresh-counts'
+import { keepCounted, withNewerCounts } from './fresh-counts'
 
 export class WatchedBatch {
   record = $state.raw<Batch | null>(null)
@@ -12,7 +12,10 @@ export class WatchedBatch {
 
   /** Follows the events of the batch and of its members; returns a function that ends this. */
   follow(): () => void {
-    const counting = keepCounted((id) => id === this.id && this.record !== null && isOpen(this.record), (batch) => this.take(batch))
+    const counting = keepCounted(
+      (id) => id === this.id,
+      (batch) => this.take(batch),
+    )
     const unfollow = live.follow((changes) => {
       for (const { kind, record } of changes) if (kind === 'batch' && record.batch_id === this.id) this.take(record)
     })

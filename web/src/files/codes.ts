@@ -32,7 +32,7 @@ const MEANINGS: Record<string, string> = {
   quota_exceeded: 'the quota of the account is used up',
   segment_damaged: 'bytes changed on the way to the chunk service',
   service_stopping: 'the system was being stopped',
-  source_changed: 'the source changed while it was read',
+  source_changed: 'the source has changed',
   source_missing: 'the source is not there',
   source_read_failed: 'the source could not be read',
   source_started_over: 'the source changed, and is stored from its start',

@@ -4,7 +4,14 @@ export interface LocalFile {
   file: File
   /** With the folders from the one that was chosen on: `run42/raw/a.h5`. */
   path: string
+  /** Bytes, and the time of the last change in ms. They are read once, because a browser asks the disk each time. */
+  length: number
+  modified: number
 }
+export function localFile(file: File, path: string): LocalFile {
+  return { file, path, length: file.size, modified: file.lastModified }
+}
+
 export interface Unreadable {
   path: string
   why: string
@@ -41,7 +48,7 @@ async function opened(entries: FileSystemFileEntry[]): Promise<Found> {
   const found: Found = { files: [], unreadable: [] }
   const reading = entries.map((entry) =>
     new Promise<File>((resolve, reject) => entry.file(resolve, reject)).then(
-      (file) => void found.files.push({ file, path: pathOf(entry) }),
+      (file) => void found.files.push(localFile(file, pathOf(entry))),
       (error: unknown) => void found.unreadable.push(unreadable(entry, error)),
     ),
   )

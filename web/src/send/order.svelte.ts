@@ -1,5 +1,6 @@
 /** What the form beneath the three ways says: where the files go, and which of them are taken. */
 import type { components } from '../shared/api-types'
+import type { LocalFile } from './folders'
 import { beneath, withoutOuterSlashes } from './names'
 
 type Schemas = components['schemas']
@@ -49,9 +50,9 @@ class Order {
   }
 
   /** What an upload tells of itself. `localpath` lets a file that is chosen again be compared, when it goes on. */
-  metadata(file: File, path: string, { alone }: { alone: boolean }): Record<string, string> {
+  metadata({ path, modified }: LocalFile, { alone }: { alone: boolean }): Record<string, string> {
     const name = (alone && this.name.trim()) || path
-    const said: Record<string, string> = { filename: name, lastmodified: String(file.lastModified) }
+    const said: Record<string, string> = { filename: name, lastmodified: String(modified) }
     if (name !== path) said.localpath = path
     if (!this.target) return said
     return { ...said, target: this.target, object_name: alone ? name : beneath(this.folder, path), if_exists: this.ifExists }

@@ -30,17 +30,17 @@ export function isDifferent(upload: Upload): boolean {
 }
 
 export function wordsOf(upload: Upload): string {
-  const { phase, file, sent, stored } = upload
-  if (phase === 'stored') return [bytes(file.size), comparison(upload)].filter(Boolean).join(' · ')
-  if (phase === 'checking') return `All ${bytes(file.size)} are at the server, which checks them.`
-  if (phase === 'sending' || sent > 0) return `${bytes(sent)} of ${bytes(file.size)} sent, ${bytes(stored)} stored`
-  return bytes(file.size)
+  const { phase, length, sent, stored } = upload
+  if (phase === 'stored') return [bytes(length), comparison(upload)].filter(Boolean).join(' · ')
+  if (phase === 'checking') return `All ${bytes(length)} are at the server, which checks them.`
+  if (phase === 'sending' || sent > 0) return `${bytes(sent)} of ${bytes(length)} sent, ${bytes(stored)} stored`
+  return bytes(length)
 }
 
 function comparison(upload: Upload): string {
-  const { ownDigest, recordDigest, hashed, file } = upload
+  const { ownDigest, recordDigest, hashed, length } = upload
   if (isDifferent(upload)) return `SHA-256 different: here ${ownDigest}, at the server ${recordDigest}`
   if (ownDigest && recordDigest) return 'SHA-256 equal'
   if (ownDigest || hashed === 0) return ''
-  return `comparing, ${percent(hashed, file.size)} % read`
+  return `comparing, ${percent(hashed, length)} % read`
 }

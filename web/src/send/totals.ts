@@ -23,7 +23,7 @@ export function totalsOf(uploads: readonly Upload[], speed: Speed): Totals {
   for (const upload of uploads) {
     phases[upload.phase] += 1
     if (upload.phase === 'cancelled' || upload.phase === 'failed') continue
-    bytes += upload.file.size
+    bytes += upload.length
     sent += upload.sent
     durable += upload.stored
   }

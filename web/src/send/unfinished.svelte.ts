@@ -3,6 +3,7 @@ import { api, authorized, data, type File as FileRecord } from '../shared/api'
 import { bytes, localTime } from '../shared/format'
 import { live, type Change } from '../shared/live.svelte'
 import { asProblem, Problem, problemOf } from '../shared/problem'
+import { localFile } from './folders'
 import { isHeldElsewhere } from './held'
 import { addressOfUpload, Upload } from './upload'
 import { uploads } from './uploads.svelte'
@@ -66,7 +67,8 @@ export async function goOn(record: FileRecord, chosen: File): Promise<void> {
   const differences = differencesOf(chosen, { length, metadata })
   if (differences.length)
     throw new Problem('another_file', `This is not the file with which the upload was begun: ${differences.join('; ')}. Choose that file, or delete the upload and send this one anew.`)
-  uploads.take([new Upload(chosen, metadata.localpath ?? metadata.filename ?? record.name, metadata, address, offset)])
+  const path = metadata.localpath ?? metadata.filename ?? record.name
+  uploads.take([new Upload(localFile(chosen, path), metadata, address, offset)])
 }
 
 interface Begun {

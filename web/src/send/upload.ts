@@ -3,6 +3,7 @@ import type { HttpRequest, UploadOptions } from 'tus-js-client'
 import { Upload as Sending } from 'tus-js-client/lib/browser/index.js'
 import type { Problem } from '../shared/problem'
 import { ROOT, session } from '../shared/session.svelte'
+import type { LocalFile } from './folders'
 import { problemOfUpload } from './upload-problem'
 
 export type Phase = 'waiting' | 'sending' | 'retrying' | 'paused' | 'checking' | 'stored' | 'failed' | 'cancelled'
@@ -41,14 +42,25 @@ export class Upload {
   #run: Run | null = null
 
   constructor(
-    readonly file: File,
-    readonly path: string,
+    private readonly chosen: LocalFile,
     private readonly metadata: Record<string, string>,
     /** The address of an upload that was begun before; null: it is not begun yet. */
     private address: string | null = null,
     offset = 0,
   ) {
     this.sent = this.stored = offset
+  }
+
+  get path(): string {
+    return this.chosen.path
+  }
+
+  get length(): number {
+    return this.chosen.length
+  }
+
+  get file(): File {
+    return this.chosen.file
   }
 
   get fileId(): string | null {
@@ -96,7 +108,7 @@ export class Upload {
       storeFingerprintForResuming: false, // the server knows what is unfinished
       fingerprint: () => Promise.resolve(''),
       retryDelays: null, // the pauses are those of the queue
-      uploadDataDuringCreation: this.file.size <= ONE_REQUEST_BYTES,
+      uploadDataDuringCreation: this.length <= ONE_REQUEST_BYTES,
       onBeforeRequest: async (request) => {
         await authorize(request)
         if (run.stopped && this.address) throw new Error('stopped')
@@ -106,7 +118,7 @@ export class Upload {
       onChunkComplete: (_, stored) => this.#move(listener, stored, stored),
       onSuccess: () => {
         this.#over()
-        this.#move(listener, this.file.size, this.file.size)
+        this.#move(listener, this.length, this.length)
         listener.allSent()
       },
       onError: (error) => {

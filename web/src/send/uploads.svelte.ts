@@ -3,13 +3,14 @@ import { untrack } from 'svelte'
 import { announceProgress, announce } from '../shared/announcements.svelte'
 import { api, data, type File as FileRecord } from '../shared/api'
 import { bytes, count } from '../shared/format'
-import { sha256Of, whyNoDigest } from '../shared/hashing'
 import { live } from '../shared/live.svelte'
 import { failed } from '../shared/messages.svelte'
 import { Problem } from '../shared/problem'
 import { session } from '../shared/session.svelte'
+import { Comparisons } from './comparisons'
 import type { LocalFile } from './folders'
 import { hold, release } from './held'
+import { askBeforeLeaving } from './leaving'
 import { order } from './order.svelte'
 import { NOTHING, Speed, totalsOf, type Totals } from './totals'
 import { Upload } from './upload'
@@ -29,7 +30,7 @@ class Uploads {
   #byFile = new Map<string, Upload>()
   #waiting = new Set<Upload>()
   #running = new Set<Upload>()
-  #hashing = new Map<Upload, AbortController>()
+  #comparisons = new Comparisons(() => this.#showSoon())
   #timer: ReturnType<typeof setTimeout> | undefined
   #speed = new Speed()
   #owner: string | null = null
@@ -48,7 +49,7 @@ class Uploads {
   /** Takes files into the queue, to go where the form says. */
   add(files: readonly LocalFile[]): void {
     const alone = files.length === 1
-    this.take(files.map(({ file, path }) => new Upload(file, path, order.metadata(file, path, { alone }))))
+    this.take(files.map((file) => new Upload(file, order.metadata(file, { alone }))))
   }
 
   take(uploads: readonly Upload[]): void {
@@ -87,7 +88,7 @@ class Uploads {
     for (const upload of uploads) {
       if (upload.phase === 'cancelled' || upload.phase === 'stored') continue
       this.#leave(upload, 'cancelled')
-      this.#hashing.get(upload)?.abort()
+      this.#comparisons.stop(upload)
       upload.end().catch(() => failed(`Cancel ${upload.path}`, new Problem('not_cancelled', 'The server did not delete what had arrived. It is listed as unfinished, and can be deleted there.')))
     }
     this.#pump()
@@ -117,7 +118,7 @@ class Uploads {
       allSent: () => this.#allSent(upload),
       broke: (problem) => void this.#broke(upload, problem),
     })
-    void this.#hash(upload)
+    void this.#comparisons.begin(upload)
   }
 
   #register(upload: Upload): void {
@@ -179,6 +180,7 @@ class Uploads {
     const upload = this.#byFile.get(record.file_id)
     if (!upload || upload.phase === 'cancelled') return
     upload.stored = Math.max(upload.stored, record.stored_bytes)
+    upload.sent = Math.max(upload.sent, upload.stored)
     upload.recordDigest = record.digests['sha-256'] ?? null
     if (record.state === 'STORED') this.#end(upload, 'stored')
     else if (record.state === 'FAILED') this.#end(upload, 'failed', record.error)
@@ -190,28 +192,9 @@ class Uploads {
     if (upload.phase === phase) return
     this.#leave(upload, phase)
     upload.problem = error ? new Problem(error.code, error.detail) : null
-    if (phase === 'stored') upload.sent = upload.stored = upload.file.size
-    else this.#hashing.get(upload)?.abort()
+    if (phase === 'stored') upload.sent = upload.stored = upload.length
+    else this.#comparisons.stop(upload)
     this.#pump()
-  }
-
-  async #hash(upload: Upload): Promise<void> {
-    if (whyNoDigest() || upload.ownDigest || this.#hashing.has(upload)) return
-    const stop = new AbortController()
-    this.#hashing.set(upload, stop)
-    try {
-      upload.ownDigest = await sha256Of(upload.file, (read) => this.#hashed(upload, read), stop.signal)
-    } catch {
-      // It was cancelled, or the file cannot be read any more, which its upload tells as well.
-    } finally {
-      this.#hashing.delete(upload)
-      this.#showSoon()
-    }
-  }
-
-  #hashed(upload: Upload, read: number): void {
-    upload.hashed = read
-    this.#showSoon()
   }
 
   #showSoon(): void {
@@ -224,7 +207,7 @@ class Uploads {
     const before = this.totals
     this.totals = totalsOf(this.items, this.#speed)
     this.shown += 1
-    holdTab(this.totals.leaving > 0)
+    askBeforeLeaving(this.totals.leaving > 0)
     if (this.totals.leaving > 0) announceProgress(`${bytes(this.totals.sent)} of ${bytes(this.totals.bytes)} sent from this tab.`)
     else if (before.leaving > 0) announce(`All bytes have left this tab; ${count(this.totals.stored, 'file')} stored.`)
   }
@@ -233,7 +216,7 @@ class Uploads {
   #forgetAll(): void {
     for (const upload of this.items) {
       upload.stop()
-      this.#hashing.get(upload)?.abort()
+      this.#comparisons.stop(upload)
     }
     this.items = []
     for (const kept of [this.#byFile, this.#waiting, this.#running]) kept.clear()
@@ -242,16 +225,6 @@ class Uploads {
 
 export function canPause(upload: Upload): boolean {
   return ['waiting', 'sending', 'retrying'].includes(upload.phase)
-}
-
-/** Lets the browser ask before the tab is closed, but only while bytes leave it. */
-function holdTab(leaving: boolean): void {
-  if (leaving) addEventListener('beforeunload', ask)
-  else removeEventListener('beforeunload', ask)
-}
-
-function ask(event: BeforeUnloadEvent): void {
-  event.preventDefault()
 }
 
 export const uploads = new Uploads()

@@ -6,6 +6,8 @@ export class Polled<T> {
   /** Why the last reading failed; `value` is older then. */
   problem: Problem | null = $state.raw(null)
   #reading: Promise<void> | null = null
+  #timer: ReturnType<typeof setTimeout> | undefined
+  #turn = 0 // what was begun before the latest `begin` counts no more
 
   /** `pause` gives the milliseconds to the next reading; null: the value does not change any more. */
   constructor(
@@ -13,39 +15,48 @@ export class Polled<T> {
     private readonly pause: (value: T | null) => number | null,
   ) {}
 
-  /** Begins to read; returns a function that ends it. A page that nobody sees reads nothing. */
+  /** Begins to read, anew if it had begun; returns a function that ends it. A page that nobody sees reads nothing. */
   begin(): () => void {
-    let timer: ReturnType<typeof setTimeout> | undefined
-    let ended = false
-    const turn = async () => {
-      if (!document.hidden) await this.now()
-      const milliseconds = this.pause(this.value)
-      if (!ended && milliseconds !== null) timer = setTimeout(turn, milliseconds)
-    }
-    const look = () => {
-      if (!document.hidden) void this.now()
-    }
+    this.#turn += 1
+    this.#reading = null
+    this.value = null
+    const look = () => this.#look()
     document.addEventListener('visibilitychange', look)
-    void turn()
+    look()
     return () => {
-      ended = true
-      clearTimeout(timer)
+      this.#turn += 1
+      clearTimeout(this.#timer)
       document.removeEventListener('visibilitychange', look)
     }
   }
 
   /** Reads now. Calls at the same time share one reading. */
   now(): Promise<void> {
-    this.#reading ??= this.#read().finally(() => (this.#reading = null))
-    return this.#reading
+    if (this.#reading) return this.#reading
+    const reading = this.#read(this.#turn).finally(() => {
+      if (this.#reading === reading) this.#reading = null
+    })
+    this.#reading = reading
+    return reading
   }
 
-  async #read(): Promise<void> {
+  #look(): void {
+    if (!document.hidden) void this.now()
+  }
+
+  async #read(turn: number): Promise<void> {
+    clearTimeout(this.#timer)
+    let value: T | null = null
+    let problem: Problem | null = null
     try {
-      this.value = await this.read()
-      this.problem = null
+      value = await this.read()
     } catch (error) {
-      this.problem = asProblem(error)
+      problem = asProblem(error)
     }
+    if (turn !== this.#turn) return
+    this.value = value ?? this.value
+    this.problem = problem
+    const milliseconds = this.pause(this.value)
+    if (milliseconds !== null) this.#timer = setTimeout(() => this.#look(), milliseconds)
   }
 }

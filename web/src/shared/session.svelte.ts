@@ -96,7 +96,12 @@ class Session {
   }
 
   /** Renews the access token. Calls at the same time share one renewal. */
-  renew(): Promise<void> {
+  async renew(): Promise<void> {
+    if (this.username === null) throw new Problem('unauthorized', 'Nobody is signed in.', 401)
+    await this.#share()
+  }
+
+  #share(): Promise<void> {
     this.#renewing ??= this.#renew().finally(() => (this.#renewing = null))
     return this.#renewing
   }

@@ -1,6 +1,7 @@
 /** The checks in words: what each kind looks at, how far one is, and what it found. */
 import type { Check } from '../shared/api'
 import { bytes, count, percent, rate, timeLeft } from '../shared/format'
+import type { Tone } from '../shared/states'
 
 export type Kind = Check['kind']
 export const KINDS: Kind[] = ['gc', 'scrub', 'fsck']
@@ -11,9 +12,9 @@ export const MEANINGS: Record<Kind, string> = {
   fsck: 'Compares everything: records with each other, chunks with manifests, and delivered objects with what the targets hold. It never starts by itself.',
 }
 export const MODES: Record<Check['mode'], string> = {
-  report: 'only reports',
-  dry_run: 'says what a repair would try',
-  repair: 'repairs what it finds',
+  report: 'report only',
+  dry_run: 'dry run of a repair',
+  repair: 'repair',
 }
 const STAGES: Record<string, string> = {
   files: 'files',
@@ -39,12 +40,17 @@ export function nameOf(check: Check): string {
   return check.file_id ? 'Check of one file' : NAMES[check.kind]
 }
 
+/** Whether its bytes tell how far a check is: a sweep reads none. */
+export function isMeasured(check: Check): boolean {
+  return check.kind !== 'gc' && check.checked_bytes < (check.total_bytes ?? 0)
+}
+
 /** What an open check does now, such as "contents, chunk by chunk · 12 MiB of 3 GiB · 1 min left". */
 export function progressOf(check: Check): string {
   if (check.state === 'QUEUED') return 'waits for a worker'
   const said = [check.stage ? `looks at ${STAGES[check.stage] ?? check.stage}` : 'begins']
-  const total = check.total_bytes
-  if (total && check.checked_bytes < total) {
+  const total = check.total_bytes ?? 0
+  if (isMeasured(check)) {
     said.push(`${bytes(check.checked_bytes)} of ${bytes(total)} · ${percent(check.checked_bytes, total)} %`)
     if (check.rate) said.push(rate(check.rate), timeLeft(total - check.checked_bytes, check.rate))
   }
@@ -58,12 +64,16 @@ export function resultOf(check: Check): string {
   return check.mode === 'repair' ? `${found}, ${check.repaired.toLocaleString('en')} repaired` : found
 }
 
+/** The tone of its state: a check that is done and has left something is no good news. */
+export function toneOf(check: Check): Tone | undefined {
+  return check.state === 'DONE' && check.found > check.repaired ? 'warn' : undefined
+}
+
 /** What was looked at, in figures; [] if nothing is worth a word. */
 export function lookedAt(check: Check): string[] {
   return [
     check.checked_contents ? `${count(check.checked_contents, 'content')} (${bytes(check.checked_bytes)})` : '',
-    check.checked_objects ? `${count(check.checked_objects, 'object')} at targets` : '',
-    check.unread_objects ? `${count(check.unread_objects, 'object')} by length only` : '',
+    check.checked_objects ? `${count(check.checked_objects, 'object')} at targets (${check.unread_objects.toLocaleString('en')} by length only)` : '',
     check.target_bytes ? `${bytes(check.target_bytes)} read back from targets` : '',
     check.source_bytes ? `${bytes(check.source_bytes)} read from sources for repairs` : '',
   ].filter(Boolean)
