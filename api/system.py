@@ -58,7 +58,7 @@ class WorkersView(BaseModel):
 
 
 class OrphansView(BaseModel):
-    """What belongs to nothing, as the newest check of the kind `gc` found it. Each number counts contents."""
+    """Contents that belong to nothing, as the newest check of the kind `gc` counted them."""
 
     chunks: int = Field(description="Chunks without a record of their content")
     inline: int = Field(description="Bytes of small contents without a record")

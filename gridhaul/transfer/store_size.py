@@ -11,7 +11,7 @@ from gridhaul.transfer.model import RecordId
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Orphans:
-    """What a check of the kind `gc` found that belongs to nothing. Each number counts contents."""
+    """Contents that belong to nothing, as a check of the kind `gc` counted them."""
 
     check_id: RecordId
     mode: Mode  # a check with REPAIR has removed what it found, unless its findings say otherwise

@@ -1,4 +1,4 @@
-"""What the deliveries of an account do at each target: how many are in which state, and how the last of them ended."""
+"""The deliveries of an account at each target: how many are in which state, and how the last of them ended."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""What the deliveries of an account do at each target."""
+"""The port that counts the deliveries of an account at each target."""
 
 from typing import Protocol
 
