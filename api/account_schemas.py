@@ -7,7 +7,7 @@ from fastapi import Path
 from pydantic import BaseModel, Field, SecretStr, StringConstraints
 
 from api.schemas import Body, FilePath, Length, TargetName, Whole
-from gridhaul.transfer.access import Account, ApiKey, Scope
+from gridhaul.transfer.access import Account, ApiKey, Caller, Scope
 
 USERNAME = "^[a-z0-9][a-z0-9._-]{0,63}$"
 Username = Annotated[str, StringConstraints(pattern=USERNAME)]
@@ -96,6 +96,17 @@ class AccountView(BaseModel):
             created_at=account.created_at,
             updated_at=account.updated_at,
         )
+
+
+class OwnAccountView(AccountView):
+    granted_scopes: list[Scope] = Field(
+        description="The scopes of this request: those of its API key or login that the account has, too"
+    )
+
+    @classmethod
+    def of_caller(cls, caller: Caller) -> Self:
+        granted = [scope for scope in caller.account.scopes if scope in caller.scopes]
+        return cls(**dict(AccountView.of(caller.account)), granted_scopes=granted)
 
 
 class AccountsView(BaseModel):

@@ -13,6 +13,7 @@ from api.account_schemas import (
     AccountSettings,
     AccountsView,
     AccountView,
+    OwnAccountView,
     PasswordBody,
     UsernameInPath,
 )
@@ -34,8 +35,8 @@ AfterUsername = Annotated[str | None, Query(pattern=USERNAME, description="`next
 
 
 @router.get("/account", summary="Get the caller's own account")
-async def get_own_account(caller: AnyCaller) -> AccountView:
-    return AccountView.of(caller.account)
+async def get_own_account(caller: AnyCaller) -> OwnAccountView:
+    return OwnAccountView.of_caller(caller)
 
 
 @router.put("/account/password", status_code=204, summary="Change the caller's own password")

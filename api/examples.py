@@ -484,6 +484,7 @@ SCHEMAS = BODIES | {
     "WorkersView": {"workers": [WORKER]},
     "StoreView": STORE,
     "AccountView": ACCOUNT,
+    "OwnAccountView": {**ACCOUNT, "granted_scopes": ["read"]},
     "AccountsView": {"accounts": [ACCOUNT], "next_cursor": None},
     "NewKeyView": {**KEY, "key": API_KEY},
     "KeysView": {"keys": [KEY]},

@@ -276,6 +276,17 @@ async def test_accounts_are_listed_by_name_page_by_page(http: httpx2.AsyncClient
     assert ([one["username"] for one in rest["accounts"]], rest["next_cursor"]) == (["root"], None)
 
 
+async def test_own_account_says_which_scopes_the_request_has(
+    http: httpx2.AsyncClient, root: dict[str, str], alice: dict[str, str]
+) -> None:
+    made = await make_key(http, alice, scopes=["read"])
+    own = (await http.get("/account", headers=by_key(made))).json()
+    assert (own["username"], own["granted_scopes"]) == ("alice", ["read"])
+    assert len(own["scopes"]) > 1
+    await http.patch("/accounts/alice", json={"scopes": ["prepare"], "current_password": PASSWORD}, headers=root)
+    assert (await http.get("/account", headers=by_key(made))).json()["granted_scopes"] == []
+
+
 async def test_key_has_at_most_the_scopes_of_its_account(http: httpx2.AsyncClient, alice: dict[str, str]) -> None:
     assert (await make_key(http, alice, scopes=["admin"])).status_code == 403
     key = by_key(await make_key(http, alice, scopes=["prepare"]))

@@ -61,10 +61,10 @@ class Session {
   async signInWithKey(key: string): Promise<void> {
     const answer = await fetch(`${ROOT}account`, { headers: { Authorization: `Bearer ${key}` } })
     if (!answer.ok) throw await problemOf(answer)
-    const account = (await answer.json()) as { username: string; scopes: Scope[] }
+    const account = (await answer.json()) as { username: string; granted_scopes: Scope[] }
     this.#token = key
     this.#renewAt = Infinity
-    this.#begin(account.username, account.scopes, true)
+    this.#begin(account.username, account.granted_scopes, true)
   }
 
   /** Signs out in all tabs of this browser. Throws a Problem if the server could not be told, and keeps the cookie. */

@@ -2,6 +2,7 @@
 import { api, data, type Batch, type Delivery, type File } from '../shared/api'
 import { isOpen, keepCounted, withNewerCounts, type Looking } from '../batches/fresh-counts'
 import { announce, announceProgress } from '../shared/announcements.svelte'
+import { uploads } from '../send/uploads.svelte'
 import { live, type Change } from '../shared/live.svelte'
 import { signOf } from '../shared/states'
 import { deliveryProgress, fileProgress, type Progress } from './progress'
@@ -138,7 +139,7 @@ export class Work {
   }
 
   #show(): void {
-    const open = [...this.#open.values()].sort(newestFirst)
+    const open = [...this.#open.values()].filter((item) => !uploads.has(item.id)).sort(newestFirst) // those have rows of their own
     this.moving = open.filter((item) => !isWaiting(item))
     this.waiting = open.filter(isWaiting)
     this.failed = [...this.#failed.values()].sort(newestFirst)
