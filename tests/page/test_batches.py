@@ -88,7 +88,7 @@ async def test_what_failed_is_retried_and_what_was_skipped_is_explained(
     assert in_batch_state(operator, batch_id, *OVER)["counts"]["failures"] == {"object_exists": 2}
     await open_view(page, f"batches/{batch_id}")
     failed = page.get_by_role("region", name="Failed 2")
-    await expect(failed.get_by_text("2 failures object_exists")).to_be_visible()
+    await expect(failed.get_by_text("2 failures: the name was taken at the target object_exists")).to_be_visible()
     await expect(failed.get_by_role("link", name="faulty/0.bin")).to_be_visible()
     skipped = page.get_by_role("region", name="Skipped 1")
     await expect(skipped).to_contain_text("Symbolic links, which are not followed: 1")

@@ -55,7 +55,7 @@ async def test_chosen_files_are_deleted_with_one_question_by_keyboard_alone(
     await expect(page.get_by_role("link", name="doomed-")).to_have_count(3)
     for number in (0, 2):
         await press_on(page, page.get_by_role("checkbox", name=f"Select doomed-{number}.txt"), "Space")
-    await expect(page.get_by_text("2 files chosen")).to_be_visible()
+    await expect(page.get_by_text("2 files selected")).to_be_visible()
     await press_on(page, page.get_by_role("button", name="Delete", exact=True))
     question = page.get_by_role("dialog", name="Delete 2 files")
     await expect(question).to_contain_text("Objects that were delivered stay at their targets")

@@ -31,8 +31,17 @@ class Router {
 
   #read(): void {
     const [path = '', query = ''] = location.hash.replace(/^#\/?/, '').split('?', 2)
-    this.path = path.split('/').filter(Boolean).map(decodeURIComponent)
+    this.path = path.split('/').filter(Boolean).map(decoded)
     this.query = new URLSearchParams(query)
+  }
+}
+
+/** An address that somebody has typed may have a `%` that stands for nothing. */
+function decoded(part: string): string {
+  try {
+    return decodeURIComponent(part)
+  } catch {
+    return part
   }
 }
 

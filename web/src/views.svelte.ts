@@ -49,7 +49,7 @@ export function viewsFor(scopes: ReadonlySet<Scope>): View[] {
   return VIEWS.filter((view) => view.needs === null || scopes.has(view.needs))
 }
 
-/** Returns the view at this path; the first view if there is none, or if the scopes do not allow it. */
-export function viewOf(path: string, scopes: ReadonlySet<Scope>): View {
-  return [...viewsFor(scopes), ACCOUNT].find((view) => view.path === path) ?? WORK
+/** Returns the view at this path, or the first view if there is none. */
+export function viewOf(path: string): View {
+  return [...VIEWS, ACCOUNT].find((view) => view.path === path) ?? WORK
 }

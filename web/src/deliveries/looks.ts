@@ -1,5 +1,5 @@
 /** What a row and a page say of a delivery beside its state. */
-import type { Delivery } from '../shared/api'
+import type { Delivery, Failure } from '../shared/api'
 import { percent } from '../shared/format'
 import type { Tone } from '../shared/states'
 
@@ -10,9 +10,18 @@ export function toneOf(delivery: Delivery): Tone | undefined {
 
 /** The code of what is wrong or awaited, or else how far the delivery is; "" if there is nothing to say. */
 export function noteOf(delivery: Delivery): string {
-  const failure = delivery.object_error ?? delivery.waiting ?? (delivery.state === 'FAILED' ? delivery.error : null)
+  const failure = failureOf(delivery)
   if (failure) return failure.code
   return delivery.state === 'STREAMING' ? `${percent(delivery.sent_bytes, delivery.length)} %` : ''
+}
+
+/** The sentence that belongs to the code of the note. */
+export function whyOf(delivery: Delivery): string | undefined {
+  return failureOf(delivery)?.detail
+}
+
+export function failureOf(delivery: Delivery): Failure | null {
+  return delivery.object_error ?? delivery.waiting ?? (delivery.state === 'FAILED' ? delivery.error : null)
 }
 
 export const POLICIES: Record<Delivery['if_exists'], string> = {

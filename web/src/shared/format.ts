@@ -45,11 +45,11 @@ export function timeLeft(left: number, bytesPerSecond: number | null): string {
 
 const DAY = new Intl.DateTimeFormat('en-GB', { day: 'numeric', month: 'short', year: 'numeric' })
 const CLOCK = new Intl.DateTimeFormat('en-GB', { hour: '2-digit', minute: '2-digit', second: '2-digit' })
+const MINUTES = new Intl.DateTimeFormat('en-GB', { hour: '2-digit', minute: '2-digit' })
 
-/** A time in the zone of the browser: today's as "14:03:09", others as "3 Nov 2026, 14:03:09". */
+/** A time in the zone of the browser: today's as "14:03:09", others as "3 Nov 2026, 14:03". */
 export function localTime(time: Date, now = new Date()): string {
-  const clock = CLOCK.format(time)
-  return time.toDateString() === now.toDateString() ? clock : `${DAY.format(time)}, ${clock}`
+  return time.toDateString() === now.toDateString() ? CLOCK.format(time) : `${DAY.format(time)}, ${MINUTES.format(time)}`
 }
 
 /** A time as in RFC 3339, in UTC, to whole seconds. */

@@ -1,8 +1,9 @@
 /** The stream of events: one connection of this tab, over `fetch`, for all views. */
-import { createParser } from 'eventsource-parser'
+import { untrack } from 'svelte'
 import type { Batch, Delivery, File } from './api'
 import { authorized } from './api'
-import { asProblem, problemOf } from './problem'
+import { EventParser } from './event_parser'
+import { asProblem, problemOf, type Problem } from './problem'
 import { ROOT, session } from './session.svelte'
 
 export type Change =
@@ -14,13 +15,19 @@ type Listener = (changes: readonly Change[]) => void
 const SILENT_MS = 9_000 // the server sends something every 5 s
 const COLLECT_MS = 100 // changes that come together are told together: thousands may come at once
 const RETRY_MS = [500, 1000, 2000, 4000] as const
+const REPLAYED_MS = 300_000 // after a longer break the lists are read anew: the events of a night may be millions
 
 class Live {
   /** Since when no event can have arrived; null: the stream is open. */
   lostSince: Date | null = $state(new Date())
+  /** Why the server refused the last attempt to open the stream; null: it was not refused. */
+  refusal: Problem | null = $state.raw(null)
+  /** How often the stream was opened without the events before. Who shows a list reads it anew then. */
+  gaps = $state(0)
   #listeners = new Set<Listener>()
   #collected: Change[] = []
   #lastId = ''
+  #heardAt = 0 // when something came last
   #failures = 0
   #running: AbortController | null = null
 
@@ -42,41 +49,47 @@ class Live {
   stop(): void {
     this.#running?.abort()
     this.#running = null
+    this.#collected = []
     this.lostSince ??= new Date()
   }
 
   async #run(stopped: AbortSignal): Promise<void> {
     while (!stopped.aborted) {
-      try {
-        await this.#read(stopped)
-      } catch (error) {
-        if (asProblem(error).status === 401) session.forget()
-      }
+      const problem = await this.#read(stopped).then(() => null, asProblem)
+      if (stopped.aborted) return // a later `start` may have opened another stream
+      if (problem?.status === 401) session.forget()
+      this.refusal = problem?.status ? problem : null
       this.lostSince ??= new Date()
-      const pause = RETRY_MS[Math.min(this.#failures++, RETRY_MS.length - 1)]
-      await new Promise((resolve) => setTimeout(resolve, pause))
+      const pause = RETRY_MS[Math.min(this.#failures++, RETRY_MS.length - 1)] ?? 0
+      await new Promise((resolve) => setTimeout(resolve, Math.max(pause, (problem?.retryAfterSeconds ?? 0) * 1000)))
     }
   }
 
   async #read(stopped: AbortSignal): Promise<void> {
     const silent = new AbortController()
     let timer = setTimeout(() => silent.abort(), SILENT_MS)
+    if (Date.now() - this.#heardAt > REPLAYED_MS) this.#lastId = ''
+    let missed = !this.#lastId
     try {
       const answer = await authorized(this.#request(AbortSignal.any([stopped, silent.signal])))
       if (!answer.ok || !answer.body) throw await problemOf(answer)
-      const parser = createParser({ onEvent: (event) => this.#take(event.event ?? '', event.data, event.id) })
+      const parser = new EventParser((name, text, id) => this.#take(name, text, id))
       const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader()
       for (;;) {
         const { done, value } = await reader.read()
         if (done) return
         clearTimeout(timer)
         timer = setTimeout(() => silent.abort(), SILENT_MS)
-        this.lostSince = null
+        this.#heardAt = Date.now()
         this.#failures = 0
+        this.lostSince = null
+        if (missed) this.gaps += 1
+        missed = false
         parser.feed(value)
       }
     } finally {
       clearTimeout(timer)
+      silent.abort() // closes the connection also after an event that could not be read
     }
   }
 
@@ -85,7 +98,7 @@ class Live {
     return new Request(`${ROOT}events`, { headers, signal, cache: 'no-store' })
   }
 
-  #take(name: string, text: string, id: string | undefined): void {
+  #take(name: string, text: string, id: string): void {
     if (id) this.#lastId = id
     const record = JSON.parse(text) as File & Delivery & Batch & { kind?: Change['kind'] }
     const kind = name === 'progress' ? record.kind! : (name as Change['kind'])
@@ -102,3 +115,22 @@ class Live {
 }
 
 export const live = new Live()
+
+/** Reads at once, and again after each break of the connection. For the setup of a component. */
+export function readAfterBreaks(read: () => void): void {
+  const connected = $derived(live.lostSince === null)
+  let first = true
+  $effect(() => {
+    if (connected || first) untrack(read)
+    first = false
+  })
+}
+
+/** Calls `read` when events may have been missed since the setup of the component, in which this is called. */
+export function readAfterGaps(read: () => void): void {
+  let known = untrack(() => live.gaps)
+  $effect(() => {
+    if (live.gaps !== known) untrack(read)
+    known = live.gaps
+  })
+}

@@ -12,14 +12,17 @@ const MOST = 20_000 // records that a tab keeps; who looks for an older one filt
 export class Paged<T> {
   items: T[] = $state.raw([])
   loading = $state(false)
-  problem: Problem | null = $state(null)
+  problem: Problem | null = $state.raw(null)
   /** Whether the list has been read to its end. */
   complete = $state(false)
   #next: string | null = null
   #turn = 0 // of two readings only the later one counts
+  #anew = true // whether the page that is read next replaces all that is shown
+  #places = new Map<string, number>() // the place of each key in `items`
+  #early = new Map<string, T>() // what changed while a page was read: the page may be older
 
   constructor(
-    private readonly key: (item: T) => string,
+    readonly key: (item: T) => string,
     private read: ReadPage<T>,
   ) {}
 
@@ -32,38 +35,58 @@ export class Paged<T> {
   async reload(read: ReadPage<T> = this.read): Promise<void> {
     this.read = read
     this.#next = null
+    this.#anew = true
     this.complete = false
-    const turn = ++this.#turn
-    await this.#load(turn, [])
+    await this.#load(++this.#turn)
   }
 
   /** Reads the next page, unless one is being read or none follows. */
   async more(): Promise<void> {
-    if (this.loading || this.complete || this.full) return
-    await this.#load(this.#turn, this.items)
+    if (!this.loading && !this.complete && !this.full) await this.#load(this.#turn)
   }
 
-  /** Puts a record that has changed into its place. Records that the list does not show are left out. */
+  /** Returns the record with this key, if the list shows it. */
+  get(key: string): T | undefined {
+    return this.items[this.#places.get(key) ?? -1]
+  }
+
+  /** Puts records that have changed into their places. Records that the list does not show are left out. */
   change(records: readonly T[]): void {
-    const changed = new Map(records.map((record) => [this.key(record), record]))
-    if (this.items.some((item) => changed.has(this.key(item))))
-      this.items = this.items.map((item) => changed.get(this.key(item)) ?? item)
+    if (this.loading) for (const record of records) this.#early.set(this.key(record), record)
+    const shown = records.filter((record) => this.#places.has(this.key(record)))
+    if (!shown.length) return
+    const items = this.items.slice()
+    for (const record of shown) items[this.#places.get(this.key(record))!] = record
+    this.items = items
   }
 
-  async #load(turn: number, before: T[]): Promise<void> {
+  async #load(turn: number): Promise<void> {
     this.loading = true
     this.problem = null
+    this.#early.clear()
     try {
       const page = await this.read(this.#next ?? undefined)
-      if (turn !== this.#turn) return
-      const known = new Set(before.map(this.key))
-      this.items = [...before, ...page.items.filter((item) => !known.has(this.key(item)))]
-      this.#next = page.next
-      this.complete = page.next === null
+      if (turn === this.#turn) this.#show(page)
     } catch (error) {
-      if (turn === this.#turn) this.problem = asProblem(error)
+      if (turn !== this.#turn) return
+      if (this.#anew) this.#replace([]) // rows of another list must not stand beneath new filters
+      this.problem = asProblem(error)
     } finally {
       if (turn === this.#turn) this.loading = false
     }
+  }
+
+  #show(page: PageOf<T>): void {
+    if (this.#anew) this.#replace([])
+    this.#anew = false
+    const added = page.items.filter((item) => !this.#places.has(this.key(item)))
+    this.#replace([...this.items, ...added.map((item) => this.#early.get(this.key(item)) ?? item)])
+    this.#next = page.next
+    this.complete = page.next === null
+  }
+
+  #replace(items: T[]): void {
+    this.items = items
+    this.#places = new Map(items.map((item, place) => [this.key(item), place]))
   }
 }
