@@ -25,10 +25,14 @@ function compressed(): Plugin {
   }
 }
 
+function source(path: string): string {
+  return fileURLToPath(new URL(`src/${path}`, import.meta.url))
+}
+
 export default defineConfig({
   base: './', // the api may stand below a path of a proxy
   plugins: [svelte(), compressed()],
-  resolve: { alias: { 'url-parse': fileURLToPath(new URL('src/send/native-url.ts', import.meta.url)) } },
+  resolve: { alias: { 'url-parse': source('send/native-url.ts'), 'js-base64': source('send/native-base64.ts') } },
   build: {
     outDir: process.env.GRIDHAUL_WEB_OUT ?? 'dist',
     emptyOutDir: true,

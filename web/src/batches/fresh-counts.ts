@@ -17,6 +17,7 @@ export function keepCounted(wanted: (batchId: string) => boolean, take: (batch: 
   const due = new Set<string>()
   const seen = new Map<string, { countedAt: string | undefined; again: number }>()
   let timer: ReturnType<typeof setTimeout> | undefined
+  let ended = false
 
   const unfollow = live.follow((changes) => {
     for (const { kind, record } of changes) if (kind !== 'batch' && record.batch_id && wanted(record.batch_id)) look(record.batch_id)
@@ -39,6 +40,7 @@ export function keepCounted(wanted: (batchId: string) => boolean, take: (batch: 
 
   /** The server keeps its counts for a while. Counts that were seen before are older than the change, so it looks again. */
   function taken(batch: Batch) {
+    if (ended) return
     const countedAt = batch.counts?.counted_at
     const before = seen.get(batch.batch_id)
     const again = before?.countedAt === countedAt ? (before?.again ?? 0) + 1 : 0
@@ -47,7 +49,14 @@ export function keepCounted(wanted: (batchId: string) => boolean, take: (batch: 
     take(batch)
   }
 
-  return { look, end: () => (unfollow(), clearTimeout(timer), due.clear()) }
+  function end() {
+    ended = true
+    unfollow()
+    clearTimeout(timer)
+    due.clear()
+  }
+
+  return { look, end }
 }
 
 /** Returns the batch as an event tells it, with the counts of before if those are newer. */

@@ -1,12 +1,14 @@
 /** One batch that is watched: as it is now, with counts that are fresh while it is open. */
 import { api, data, type Batch } from '../shared/api'
 import { live } from '../shared/live.svelte'
-import { asProblem, type Problem } from '../shared/problem'
+import { Reading } from '../shared/reading.svelte'
 import { keepCounted, withNewerCounts } from './fresh-counts'
 
 export class WatchedBatch {
   record = $state.raw<Batch | null>(null)
-  problem = $state.raw<Problem | null>(null)
+  readonly reading = new Reading(async () =>
+    this.take(await data(api.GET('/batches/{batch_id}', { params: { path: { batch_id: this.id } } }))),
+  )
 
   constructor(private readonly id: string) {}
 
@@ -22,19 +24,11 @@ export class WatchedBatch {
     return () => (unfollow(), counting.end())
   }
 
-  async read(): Promise<void> {
-    try {
-      this.take(await data(api.GET('/batches/{batch_id}', { params: { path: { batch_id: this.id } } })))
-      this.problem = null
-    } catch (error) {
-      this.problem = asProblem(error)
-    }
-  }
-
-  /** Takes the batch of an answer or of an event. Events and lists name only the first paths. */
+  /** Takes the batch of an answer or of an event, whichever is newer. Events and lists name only the first paths. */
   take(batch: Batch): void {
     const before = this.record
-    const paths = before && before.paths.length > batch.paths.length ? before.paths : batch.paths
-    this.record = { ...withNewerCounts(before, batch), paths }
+    const newer = before && before.updated_at > batch.updated_at ? { ...before, counts: batch.counts } : batch
+    const paths = before && before.paths.length > newer.paths.length ? before.paths : newer.paths
+    this.record = { ...withNewerCounts(before, newer), paths }
   }
 }

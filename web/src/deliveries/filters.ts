@@ -72,9 +72,10 @@ export function queryOf(filter: Filter): URLSearchParams {
   return query
 }
 
-/** Whether the filter shows the delivery; its owner is not looked at, because the record does not name it. */
+/** Whether the filter shows the delivery. */
 export function shows(filter: Filter, delivery: Delivery): boolean {
-  const { by, states, target, batch, prefix } = filter
+  const { by, states, owner, target, batch, prefix } = filter
+  if (owner && delivery.owner !== owner) return false
   if (by === 'lost' && !delivery.object_error) return false
   if (states.length && !states.includes(delivery.state)) return false
   if (target && delivery.target !== target) return false

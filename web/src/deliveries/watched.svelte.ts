@@ -1,11 +1,13 @@
 /** One delivery that is watched: as it is now, with its history. */
 import { api, data, type Delivery, type DeliveryDetail } from '../shared/api'
 import { live } from '../shared/live.svelte'
-import { asProblem, type Problem } from '../shared/problem'
+import { Reading } from '../shared/reading.svelte'
 
 export class WatchedDelivery {
   record = $state.raw<DeliveryDetail | null>(null)
-  problem = $state.raw<Problem | null>(null)
+  readonly reading = new Reading(async () => {
+    this.record = await data(api.GET('/deliveries/{delivery_id}', { params: { path: { delivery_id: this.id } } }))
+  })
 
   constructor(private readonly id: string) {}
 
@@ -16,20 +18,10 @@ export class WatchedDelivery {
     })
   }
 
-  async read(): Promise<void> {
-    try {
-      this.record = await data(api.GET('/deliveries/{delivery_id}', { params: { path: { delivery_id: this.id } } }))
-      this.problem = null
-    } catch (error) {
-      this.problem = asProblem(error)
-    }
-  }
-
   /** Takes the record of an event. Events tell no history, so it is read again when something has happened. */
   #take(record: Delivery): void {
     const before = this.record
-    if (before === null) return
-    this.record = { ...before, ...record }
-    if (record.state !== before.state || record.attempts !== before.attempts || record.error?.code !== before.error?.code) void this.read()
+    if (before) this.record = { ...before, ...record }
+    if (record.state !== before?.state || record.attempts !== before.attempts || record.error?.code !== before.error?.code) void this.reading.now()
   }
 }

@@ -1,6 +1,5 @@
 /** Downloads: a link with which the browser loads the file by itself, and bytes that the page shows. */
-import { api, authorized, data, type File } from '../shared/api'
-import { problemOf } from '../shared/problem'
+import { answered, api, data, type File } from '../shared/api'
 import { ROOT } from '../shared/session.svelte'
 
 export interface Link {
@@ -27,7 +26,6 @@ export function follow(link: Link, name: string): void {
 export async function firstBytes(file: File, most: number, signal: AbortSignal): Promise<Blob> {
   if (file.length === 0) return new Blob()
   const headers = { Range: `bytes=0-${most - 1}` }
-  const answer = await authorized(new Request(`${ROOT}files/${file.file_id}/content`, { headers, signal }))
-  if (!answer.ok) throw await problemOf(answer)
+  const answer = await answered(new Request(`${ROOT}files/${file.file_id}/content`, { headers, signal }))
   return answer.blob()
 }

@@ -1,16 +1,14 @@
 /** One file with its deliveries and their histories, kept true by the events. */
 import { api, data, type Delivery, type DeliveryDetail, type File, type FileDetail } from '../shared/api'
 import { live, type Change } from '../shared/live.svelte'
-import { asProblem, type Problem } from '../shared/problem'
+import { Reading } from '../shared/reading.svelte'
 
 const HISTORIES = 30 // deliveries whose history is read; who needs the others opens them
 
 export class ShownFile {
   file = $state.raw<FileDetail | null>(null)
   deliveries = $state.raw<(Delivery & { history?: DeliveryDetail['history'] })[]>([])
-  problem = $state.raw<Problem | null>(null)
-  #reading: Promise<void> | null = null
-  #stale = false
+  readonly reading = new Reading(() => this.#read())
 
   constructor(readonly id: string) {}
 
@@ -19,26 +17,7 @@ export class ShownFile {
     return live.follow((changes) => this.#take(changes))
   }
 
-  /** Reads everything. Calls while it is read share one more reading, so that nothing is missed. */
-  read(): Promise<void> {
-    if (this.#reading) this.#stale = true
-    this.#reading ??= this.#read().finally(() => (this.#reading = null))
-    return this.#reading
-  }
-
   async #read(): Promise<void> {
-    try {
-      do {
-        this.#stale = false
-        await this.#readOnce()
-      } while (this.#stale)
-      this.problem = null
-    } catch (error) {
-      this.problem = asProblem(error)
-    }
-  }
-
-  async #readOnce(): Promise<void> {
     const path = { file_id: this.id }
     const [file, { deliveries }] = await Promise.all([
       data(api.GET('/files/{file_id}', { params: { path } })),
@@ -57,7 +36,7 @@ export class ShownFile {
       if (kind === 'file' && record.file_id === this.id) news = this.#takeFile(record) || news
       else if (kind === 'delivery' && record.file_id === this.id) news = this.#takeDelivery(record) || news
     }
-    if (news) void this.read()
+    if (news) void this.reading.now()
   }
 
   /** Shows the figures at once. Returns whether the histories are to be read, because more than figures changed. */

@@ -1,9 +1,9 @@
 /** The stream of events: one connection of this tab, over `fetch`, for all views. */
 import { untrack } from 'svelte'
 import type { Batch, Delivery, File } from './api'
-import { authorized } from './api'
+import { answered } from './api'
 import { EventParser } from './event_parser'
-import { asProblem, problemOf, type Problem } from './problem'
+import { asProblem, type Problem } from './problem'
 import { ROOT, session } from './session.svelte'
 
 export type Change =
@@ -71,10 +71,9 @@ class Live {
     if (Date.now() - this.#heardAt > REPLAYED_MS) this.#lastId = ''
     let missed = !this.#lastId
     try {
-      const answer = await authorized(this.#request(AbortSignal.any([stopped, silent.signal])))
-      if (!answer.ok || !answer.body) throw await problemOf(answer)
+      const answer = await answered(this.#request(AbortSignal.any([stopped, silent.signal])))
       const parser = new EventParser((name, text, id) => this.#take(name, text, id))
-      const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader()
+      const reader = answer.body!.pipeThrough(new TextDecoderStream()).getReader()
       for (;;) {
         const { done, value } = await reader.read()
         if (done) return

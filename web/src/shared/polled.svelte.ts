@@ -30,10 +30,11 @@ export class Polled<T> {
     }
   }
 
-  /** Reads now. Calls at the same time share one reading. */
+  /** Reads now; after a reading that runs already, because that one may have begun before what the caller has changed. */
   now(): Promise<void> {
-    if (this.#reading) return this.#reading
-    const reading = this.#read(this.#turn).finally(() => {
+    const turn = this.#turn
+    const begun = this.#reading ? this.#reading.then(() => this.#read(turn)) : this.#read(turn)
+    const reading = begun.finally(() => {
       if (this.#reading === reading) this.#reading = null
     })
     this.#reading = reading
@@ -41,10 +42,11 @@ export class Polled<T> {
   }
 
   #look(): void {
-    if (!document.hidden) void this.now()
+    if (!document.hidden && !this.#reading) void this.now()
   }
 
   async #read(turn: number): Promise<void> {
+    if (turn !== this.#turn) return
     clearTimeout(this.#timer)
     let value: T | null = null
     let problem: Problem | null = null

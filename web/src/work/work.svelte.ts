@@ -4,6 +4,7 @@ import { isOpen, keepCounted, withNewerCounts, type Looking } from '../batches/f
 import { announce, announceProgress } from '../shared/announcements.svelte'
 import { uploads } from '../send/uploads.svelte'
 import { live, type Change } from '../shared/live.svelte'
+import { Reading } from '../shared/reading.svelte'
 import { signOf } from '../shared/states'
 import { deliveryProgress, fileProgress, type Progress } from './progress'
 
@@ -11,8 +12,8 @@ type FileState = File['state']
 type DeliveryState = Delivery['state']
 type BatchState = Batch['state']
 
-const OPEN_FILES: FileState[] = ['RECEIVING', 'REGISTERED', 'STORING', 'PAUSED']
-const OPEN_DELIVERIES: DeliveryState[] = ['QUEUED', 'STREAMING', 'COMMITTING', 'PAUSED']
+export const OPEN_FILES: FileState[] = ['RECEIVING', 'REGISTERED', 'STORING', 'PAUSED']
+export const OPEN_DELIVERIES: DeliveryState[] = ['QUEUED', 'STREAMING', 'COMMITTING', 'PAUSED']
 const OVER_BATCHES: ReadonlySet<string> = new Set(['DONE', 'CANCELLED', 'DELETING', 'DELETED'])
 const MOVING: ReadonlySet<string> = new Set(['RECEIVING', 'STORING', 'STREAMING', 'COMMITTING'])
 const GOOD_ENDS: ReadonlySet<string> = new Set(['STORED', 'DELIVERED'])
@@ -22,6 +23,24 @@ const PAGE = 200 // records of a kind that are read at first; the lists have all
 export type Item =
   | { kind: 'file'; id: string; record: File }
   | { kind: 'delivery'; id: string; record: Delivery }
+
+export function fileItem(record: File): Item {
+  return { kind: 'file', id: record.file_id, record }
+}
+
+export function deliveryItem(record: Delivery): Item {
+  return { kind: 'delivery', id: record.delivery_id, record }
+}
+
+/** Reads the first members of a batch that are in one of these states. */
+export async function membersOf(batch: Batch, limit: number, files: FileState[], deliveries: DeliveryState[]): Promise<Item[]> {
+  const query = { batch: batch.batch_id, limit }
+  const [foundFiles, foundDeliveries] = await Promise.all([
+    data(api.GET('/files', { params: { query: { ...query, state: files } } })),
+    data(api.GET('/deliveries', { params: { query: { ...query, state: deliveries } } })),
+  ])
+  return [...foundFiles.files.map(fileItem), ...foundDeliveries.deliveries.map(deliveryItem)]
+}
 
 export function nameOf(item: Item): string {
   return item.kind === 'file' ? item.record.name : item.record.object_name
@@ -50,6 +69,7 @@ export class Work {
   #batches = new Map<string, Batch>()
   #early: Change[] | null = [] // what changed while the lists were read
   #counting: Looking | null = null
+  readonly reading = new Reading(() => this.#load())
   #readAt = '' // when the lists were read, by the server's clock
 
   /** Follows the events, and reads the lists; returns a function that ends this. */
@@ -68,9 +88,20 @@ export class Work {
     }
   }
 
-  /** Reads what is open and what has failed. Throws a Problem. */
-  async load(): Promise<void> {
+  /** Reads what is open and what has failed. */
+  async #load(): Promise<void> {
     this.#early ??= []
+    try {
+      await this.#readLists()
+      this.loaded = true
+    } finally {
+      const early = this.#early
+      this.#early = null
+      this.#take(early)
+    }
+  }
+
+  async #readLists(): Promise<void> {
     const query = { limit: PAGE }
     const [openFiles, openDeliveries, failedFiles, failedDeliveries, batches] = await Promise.all([
       data(api.GET('/files', { params: { query: { ...query, state: OPEN_FILES } } })),
@@ -80,26 +111,22 @@ export class Work {
       data(api.GET('/batches', { params: { query: { limit: 50 } } })),
     ])
     for (const map of [this.#open, this.#failed, this.#batches]) map.clear()
-    for (const record of [...openFiles.files, ...failedFiles.files]) this.#place({ kind: 'file', id: record.file_id, record })
-    for (const record of [...openDeliveries.deliveries, ...failedDeliveries.deliveries])
-      this.#place({ kind: 'delivery', id: record.delivery_id, record })
+    const files = [...openFiles.files, ...failedFiles.files]
+    const deliveries = [...openDeliveries.deliveries, ...failedDeliveries.deliveries]
+    for (const item of [...files.map(fileItem), ...deliveries.map(deliveryItem)]) this.#place(item)
     for (const batch of batches.batches) {
       this.#placeBatch(batch)
       if (isOpen(batch)) this.#counting?.look(batch.batch_id)
     }
     const read = [...this.#open.values(), ...this.#failed.values(), ...this.#ended.values()]
     this.#readAt = read.reduce((latest, { record }) => (record.updated_at > latest ? record.updated_at : latest), '')
-    const early = this.#early
-    this.#early = null
-    this.#take(early)
-    this.loaded = true
   }
 
   #take(changes: readonly Change[]): void {
     for (const { kind, record } of changes) {
       if (kind === 'batch') this.#placeBatch(record)
-      else if (kind === 'file') this.#placeChanged({ kind, id: record.file_id, record })
-      else this.#placeChanged({ kind, id: record.delivery_id, record })
+      else if (kind === 'file') this.#placeChanged(fileItem(record))
+      else this.#placeChanged(deliveryItem(record))
     }
     this.#show()
     const [first] = this.moving

@@ -1,0 +1,29 @@
+/** A reading that can be asked for at any time: calls while it runs share one more, so that nothing newer is missed. */
+import { asProblem, type Problem } from './problem'
+
+export class Reading {
+  /** Why the last reading failed; null: it did not. */
+  problem: Problem | null = $state.raw(null)
+  #running: Promise<void> | null = null
+  #again = false
+
+  constructor(private readonly once: () => Promise<unknown>) {}
+
+  now(): Promise<void> {
+    if (this.#running) this.#again = true
+    this.#running ??= this.#run().finally(() => (this.#running = null))
+    return this.#running
+  }
+
+  async #run(): Promise<void> {
+    try {
+      do {
+        this.#again = false
+        await this.once()
+      } while (this.#again)
+      this.problem = null
+    } catch (error) {
+      this.problem = asProblem(error)
+    }
+  }
+}
