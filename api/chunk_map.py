@@ -19,7 +19,8 @@ from gridhaul.transfer.states import BYTES_GONE, ContentState, FileState, Layout
 
 router = APIRouter(prefix="/files", tags=["files"])
 
-CellsAtMost = Annotated[int, Query(ge=1, le=1024, description="The greatest number of cells")]
+MOST_CELLS = 1024
+CellsAtMost = Annotated[int, Query(ge=1, le=MOST_CELLS, description="The greatest number of cells")]
 
 
 class ChunkFindingView(BaseModel):
@@ -77,7 +78,9 @@ async def get_chunk_map(file_id: Id, caller: Reading, service: ServiceDep, cells
     file = await service.file(caller, file_id)
     content = await service.contents.get(file.content_id) if file.content_id else None
     known = _chunk_count(file)
-    shown = Cells.at_most(cells, chunk_count=chunk_count(file.stored_bytes) if known is None else known)
+    # Always the finest map is counted, so that other numbers of cells make no further counts.
+    finest = Cells.at_most(MOST_CELLS, chunk_count=chunk_count(file.stored_bytes) if known is None else known)
+    shown = finest.joined(cells)
     check = await _newest_check(service, file, content)
     return ChunkMapView(
         file_id=file.id,
@@ -85,7 +88,7 @@ async def get_chunk_map(file_id: Id, caller: Reading, service: ServiceDep, cells
         layout=content.layout if content and content.layout else file.layout,
         chunk_count=known,
         chunks_per_cell=shown.chunks_per_cell,
-        stored=[*await _stored(service, file, content, shown)],
+        stored=shown.sums(await _stored(service, file, content, finest), finest),
         findings=[ChunkFindingView.of(finding) for finding in _of_chunks(check, file)],
         checked=ChunkCheckView.of(check),
     )
@@ -100,7 +103,7 @@ async def _stored(service: Service, file: File, content: Content | None, cells: 
     gone = content is None or content.state is ContentState.DELETING or file.state in BYTES_GONE
     if content is None or gone or file.content_outdated:
         return [0] * len(cells.sizes)
-    return await service.chunk_counts.of((content, cells))
+    return await service.chunk_counts.of((content, cells), account=file.owner)
 
 
 async def _newest_check(service: Service, file: File, content: Content | None) -> Check | None:

@@ -64,7 +64,7 @@ class TypeCountsView(BaseModel):
 async def count(caller: Reading, service: ServiceDep, owner: Owner = None) -> AccountCountsView:
     """Count the account's files and deliveries. An account with many of them is counted less often than every 10 s."""
     account = _account(caller, owner)
-    return AccountCountsView.of(account, await service.account_counts.of(account))
+    return AccountCountsView.of(account, await service.account_counts.of(account, account=account))
 
 
 @router.get("/types", summary="Count the files of an account by media type")
@@ -74,7 +74,7 @@ async def count_types(caller: Reading, service: ServiceDep, owner: Owner = None)
     An account with many files is counted less often than every 10 s.
     """
     account = _account(caller, owner)
-    return TypeCountsView.of(account, await service.type_counts.of(account))
+    return TypeCountsView.of(account, await service.type_counts.of(account, account=account))
 
 
 def _account(caller: Caller, owner: str | None) -> str:

@@ -1,12 +1,12 @@
 """Counts that are made when somebody looks: one at a time, and at most a tenth of the time for one thing."""
 
-import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from gridhaul.process.fair_slots import FairSlots
 from gridhaul.transfer.errors import DatabaseUnavailable
 
 FRESH_SECONDS_LEAST = 10.0
@@ -24,21 +24,30 @@ class _Known(Generic[C]):
 
 
 class RecentCounts(Generic[K, C]):
-    """The counts of some things, such as accounts. Requests for one thing at the same moment share one count."""
+    """The counts of some things, such as accounts. Requests for one thing at the same moment share one count.
+
+    Accounts take turns: the next count is that of another account, however many things one account asks for.
+    """
 
     def __init__(self, count: Callable[[K], Awaitable[C]], *, fresh_seconds: float = FRESH_SECONDS_LEAST) -> None:
         """`count` counts one thing, and raises DatabaseUnavailable."""
         self._count_now = count
         self._fresh_seconds = fresh_seconds
-        self._one_at_a_time = asyncio.Lock()
+        self._one_at_a_time = FairSlots(limit=1, limit_each=1)
         self._known: OrderedDict[K, _Known[C]] = OrderedDict()
 
-    async def of(self, key: K) -> C:
-        """Return the last counts of the thing, or count afresh if they are too old. Raises DatabaseUnavailable."""
+    async def of(self, key: K, *, account: str) -> C:
+        """Return the last counts of the thing, or count afresh if they are too old. Raises DatabaseUnavailable.
+
+        `account` is the account whose thing it is.
+        """
         known = self._fresh(key)
         if known is None:
-            async with self._one_at_a_time:
+            end_turn = await self._one_at_a_time.acquire(account)
+            try:
                 known = self._fresh(key) or await self._count(key)
+            finally:
+                end_turn()
         if isinstance(known.found, DatabaseUnavailable):
             # Each raise adds to an error's traceback, and the error is raised again until the next count.
             raise known.found.with_traceback(None)

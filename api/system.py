@@ -110,4 +110,4 @@ async def list_workers(_: Administering, service: ServiceDep) -> WorkersView:
 @router.get("/store", summary="See how much the store holds")
 async def get_store(_: Administering, service: ServiceDep) -> StoreView:
     """Return the sizes that the database tells, and the orphans that the newest finished check found."""
-    return StoreView.of(await service.store_size.of(None))
+    return StoreView.of(await service.store_size.of(None, account=""))

@@ -91,6 +91,6 @@ async def get_activity(
     account = owner or caller.username
     if not caller.sees(account):
         raise Forbidden("Only an admin sees what other accounts deliver.")
-    found = await service.target_activity.of(account)
+    found = await service.target_activity.of(account, account=account)
     activity = found.targets.get(target_name, TargetActivity())
     return TargetActivityView.of(target_name, account, activity, counted_at=found.counted_at)

@@ -28,6 +28,10 @@ AUDIENCE = "gridhaul-link"
 LIFETIME_SECONDS = 6 * 3600  # a browser can go on with a download that broke off hours ago
 PARAMETER = "link"
 CONTENT = re.compile("/files/([0-9a-f]{24})/content")
+# A browser that downloads says `document` or `empty`. A link is no source of code for a page, not even for this one.
+NOT_DOWNLOADS = frozenset(
+    {"audioworklet", "paintworklet", "script", "serviceworker", "sharedworker", "style", "worker"}
+)
 PASSED_ON = frozenset({Scope.READ, Scope.ADMIN})  # an admin reads the files of all accounts
 NOT_VALID = "This download link is not valid here, or no longer. Make a new link for the file."
 
@@ -89,6 +93,8 @@ def link_of(request: Request) -> Link | None:
     content = CONTENT.fullmatch(path_of(request.scope))
     token = request.query_params.get(PARAMETER)
     if content is None or token is None or request.method not in ("GET", "HEAD") or "Authorization" in request.headers:
+        return None
+    if request.headers.get("Sec-Fetch-Dest") in NOT_DOWNLOADS:
         return None
     return Link(file_id=RecordId(content[1]), token=token)
 

@@ -33,24 +33,40 @@ class HeldCounting:
 async def test_requests_at_the_same_moment_share_one_count_and_later_ones_too() -> None:
     counting = HeldCounting()
     counts = RecentCounts(counting.of_account, fresh_seconds=60)
-    waiting = [asyncio.create_task(counts.of("alice")) for _ in range(5)]
+    waiting = [asyncio.create_task(counts.of("alice", account="alice")) for _ in range(5)]
     await asyncio.sleep(0)
     counting.go_on.set()
     first, *others = await asyncio.gather(*waiting)
-    assert [*others, await counts.of("alice")] == [first] * 5
+    assert [*others, await counts.of("alice", account="alice")] == [first] * 5
     assert counting.counted == ["alice"]
-    await counts.of("bob")
+    await counts.of("bob", account="bob")
     assert counting.counted == ["alice", "bob"]
+
+
+async def test_accounts_take_turns_however_much_one_of_them_asks_for() -> None:
+    order: list[str] = []
+
+    async def count(key: str) -> str:
+        order.append(key)
+        await asyncio.sleep(0)
+        return key
+
+    counts = RecentCounts(count)
+    alice = [asyncio.create_task(counts.of(f"alice's {n}", account="alice")) for n in range(9)]
+    await asyncio.sleep(0)
+    await counts.of("bob's", account="bob")
+    assert order.index("bob's") <= 2  # after the count of alice that ran, and the one that waited already
+    await asyncio.gather(*alice)
 
 
 async def test_counts_that_are_too_old_are_made_afresh() -> None:
     counting = HeldCounting()
     counting.go_on.set()
     counts = RecentCounts(counting.of_account, fresh_seconds=0)
-    first = await counts.of("alice")
+    first = await counts.of("alice", account="alice")
 
     async def made_afresh() -> bool:
-        return await counts.of("alice") is not first
+        return await counts.of("alice", account="alice") is not first
 
     assert await eventually(made_afresh)
     assert counting.counted == ["alice", "alice"]
@@ -59,14 +75,14 @@ async def test_counts_that_are_too_old_are_made_afresh() -> None:
 async def test_count_that_failed_is_not_repeated_by_those_that_waited_for_it() -> None:
     counting = HeldCounting(error=True)
     counts = RecentCounts(counting.of_account, fresh_seconds=60)
-    waiting = [asyncio.create_task(counts.of("alice")) for _ in range(5)]
+    waiting = [asyncio.create_task(counts.of("alice", account="alice")) for _ in range(5)]
     await asyncio.sleep(0)
     asyncio.get_running_loop().call_later(0.05, counting.go_on.set)
     answers = await asyncio.gather(*waiting, return_exceptions=True)
     assert [type(answer) for answer in answers] == [DatabaseUnavailable] * 5
     assert counting.counted == ["alice"]
     with pytest.raises(DatabaseUnavailable):
-        await counts.of("alice")
+        await counts.of("alice", account="alice")
 
 
 async def test_counts_show_records_and_bytes_by_type_and_state(api: Api, ports: Ports) -> None:

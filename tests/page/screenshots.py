@@ -1,4 +1,4 @@
-"""Writes the README's pictures of the page: `python -m tests.page.screenshots`. The system and its data are made for them."""
+"""Writes the README's pictures of the page, of a system and data made for them: `python -m tests.page.screenshots`."""
 
 import asyncio
 from collections.abc import Mapping
@@ -30,7 +30,8 @@ url = "http://127.0.0.1:9/"
 RENAME = """(names) => {
   const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT)
   for (let node; (node = walker.nextNode()); )
-    for (const [from, to] of Object.entries(names)) if (node.data.includes(from)) node.data = node.data.replaceAll(from, to)
+    for (const [from, to] of Object.entries(names))
+      if (node.data.includes(from)) node.data = node.data.replaceAll(from, to)
 }"""
 
 
@@ -54,7 +55,7 @@ class Laboratory:
         file_id = self.operator.prepare(scan, to="archive")
         self.operator.delivered(file_id)
         flip(self.operator, scan.name, (41,))
-        self.operator.start_check(kind="fsck", mode="report", file_id=file_id)
+        self.operator.start_check(kind="fsck", mode="report", id=file_id)
         return file_id
 
     def failed_and_waiting(self) -> None:
@@ -144,11 +145,9 @@ def main() -> None:
             path.mkdir()
         targets = TARGETS.format(archive=places.delivered)
         configuration = Configuration(data=Path(folder) / "data", roots=(places.sources,), targets_toml=targets)
-        with System(configuration, report=print) as system:
+        with System(configuration) as system:
             system.wait_ready(timeout_seconds=60)
             asyncio.run(take_all(system, places))
-    for picture in sorted(PICTURES.glob("*.png")):
-        print(f"{picture.name}: {picture.stat().st_size >> 10} KiB")
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from tests.page.acting import open_view
 from tests.page.browser import HEIGHTS, WIDE, faults_in_every_look
 from tests.page.conftest import Places
 
-LONG = "run_0417 of the instrument/very_deeply_nested_folder_that_nobody_ever_shortened/Größe 7 (final)_trimmed_recalibrated.tif"
+LONG = "run_0417 of the lab/deeply_nested_folder_that_nobody_ever_shortened/Größe 7 (final)_trimmed_recalibrated.tif"
 DIALOGS = (
     ("files/{file}", "Deliver to a target"),
     ("files/{file}", "Delete"),
@@ -61,7 +61,7 @@ def things_to_show(operator: Operator, places: Places, folder: str) -> Mapping[s
         lambda: operator.http.get(f"/batches/{batch}").json()["state"] == "DONE", seconds=30, what="the batch is over"
     )
     file = operator.http.get("/files", params={"batch": batch}).json()["files"][0]["file_id"]
-    check = operator.start_check(kind="fsck", file_id=file)["check_id"]
+    check = operator.start_check(kind="fsck", id=file)["check_id"]
     delivery = operator.deliveries(file)[0]["delivery_id"]
     account, _ = new_account(operator, ["read"], quota_bytes=MIB)
     return {"batch": batch, "file": file, "delivery": delivery, "check": check, "account": account}

@@ -109,6 +109,12 @@ async def test_link_answers_head_and_goes_on_with_a_broken_download(links: Links
     assert (rest.status_code, rest.content) == (206, DATA[1000:])
 
 
+@pytest.mark.parametrize(("use", "status"), [("document", 200), ("empty", 200), ("script", 401), ("worker", 401)])
+async def test_link_is_for_downloads_and_not_for_code_of_a_page(links: Links, use: str, status: int) -> None:
+    answer = await links.http.get(await links.link(), headers={"Sec-Fetch-Dest": use})
+    assert answer.status_code == status
+
+
 async def test_link_of_one_file_opens_no_other_file(links: Links, ports: Ports) -> None:
     other = await downloadable(ports, b"other", inline_limit_chunks=15)
     token = (await links.link()).partition("=")[2]

@@ -88,7 +88,9 @@ async def test_asset_comes_in_the_smallest_form_that_is_taken(
     assert head.headers["vary"] == "Accept-Encoding"
 
 
-@pytest.mark.parametrize("name", ["index-0000.js", "secret.txt", "..%2Findex.html", "index-1a2b.js.gz", "%00.js"])
+@pytest.mark.parametrize(
+    "name", ["index-0000.js", "secret.txt", "..%2Findex.html", "index-1a2b.js.gz", "%00.js", 300 * "a" + ".js"]
+)
 async def test_nothing_but_files_of_the_page_is_served(built: Path, name: str) -> None:
     assert (await answer(built, path=f"/assets/{name}")).status_code == 404
 

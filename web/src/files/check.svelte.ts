@@ -3,6 +3,7 @@ import { api, data, type Check } from '../shared/api'
 import { announce } from '../shared/announcements.svelte'
 import { bytes, count } from '../shared/format'
 import { asProblem, type Problem } from '../shared/problem'
+import { isOpen } from '../system/checks'
 
 const ASK_MS = 1000
 
@@ -19,7 +20,7 @@ export class FileCheck {
   ) {}
 
   get running(): boolean {
-    return this.check !== null && ['QUEUED', 'RUNNING'].includes(this.check.state)
+    return this.check !== null && isOpen(this.check)
   }
 
   async start(mode: 'report' | 'repair'): Promise<void> {
@@ -36,15 +37,6 @@ export class FileCheck {
     try {
       const check = await data(api.GET('/checks/{check_id}', { params: { path: { check_id: checkId } } }))
       if (check.file_id === this.fileId) this.#take(check)
-    } catch (error) {
-      this.problem = asProblem(error)
-    }
-  }
-
-  async cancel(): Promise<void> {
-    if (!this.check) return
-    try {
-      this.#take(await data(api.POST('/checks/{check_id}/cancel', { params: { path: { check_id: this.check.check_id } } })))
     } catch (error) {
       this.problem = asProblem(error)
     }
@@ -90,11 +82,4 @@ export function resultWords(check: Check): string {
   const is = (number: number) => `${count(number, 'thing')} ${number === 1 ? 'is' : 'are'}`
   if (check.mode !== 'repair') return `${seen}${byLength} ${is(found)} wrong.`
   return `${seen}${byLength} ${count(found, 'thing')} ${found === 1 ? 'was' : 'were'} wrong: ${repaired === found ? 'all is repaired' : `${repaired} repaired, ${found - repaired} not`}.`
-}
-
-export const OUTCOMES: Record<string, string> = {
-  found: 'Not repaired yet',
-  would_repair: 'A repair would be tried',
-  repaired: 'Repaired',
-  not_repaired: 'Not repaired',
 }

@@ -5,7 +5,7 @@ export const STATES = [
 ] as const
 export type FileState = (typeof STATES)[number]
 /** The states that a list without a chosen state shows: the records of deleted files come only if somebody asks. */
-export const PRESENT: readonly FileState[] = STATES.filter((state) => state !== 'DELETED' && state !== 'EXPIRED')
+const PRESENT: readonly FileState[] = STATES.filter((state) => state !== 'DELETED' && state !== 'EXPIRED')
 
 export type By = 'newest' | 'name' | 'target' | 'batch'
 export const ALLOWED: Record<By, readonly string[]> = {
@@ -53,7 +53,7 @@ export function query(address: URLSearchParams, { owner, admin }: { owner: strin
 }
 
 /** Returns the states that the list shows. */
-export function statesOf(address: URLSearchParams): readonly FileState[] {
+function statesOf(address: URLSearchParams): readonly FileState[] {
   const chosen = STATES.filter((state) => address.getAll('state').includes(state))
   return chosen.length ? chosen : PRESENT
 }

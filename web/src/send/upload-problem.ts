@@ -26,7 +26,7 @@ function inWords(status: number): string {
 /** Returns whether the same request may succeed a little later. */
 export function passes(problem: Problem): boolean {
   const { status, code } = problem
-  return code === 'not_connected' || status >= 500 || [401, 408, 409, 423, 429].includes(status)
+  return code === 'not_connected' || (status >= 500 && code !== 'quota_exceeded') || [401, 408, 409, 423, 429].includes(status)
 }
 
 async function isReadable(file: File): Promise<boolean> {

@@ -123,8 +123,9 @@ export class Upload {
       },
       onError: (error) => {
         if (run !== this.#run) return
+        const problem = problemOfUpload(error, this.file, this.path) // first: to abort a request forgets its answer
         this.#over()
-        void problemOfUpload(error, this.file, this.path).then(listener.broke)
+        void problem.then(listener.broke)
       },
     }
   }

@@ -38,6 +38,6 @@ export async function actOnDelivery(delivery: Delivery, action: Action): Promise
   await attempt(`${WORDS[action]} ${name}`, () => deliveryAction(delivery, action), `${name} ${DONE[action]}.`)
 }
 
-export function reallyCancel(what: string): Promise<boolean> {
+function reallyCancel(what: string): Promise<boolean> {
   return ask({ title: 'Cancel', text: `Stop ${what} for good? What is stored stays until it is deleted.`, yes: 'Cancel it' })
 }

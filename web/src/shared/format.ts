@@ -14,6 +14,11 @@ export function bytes(count: number): string {
   return `${value.toFixed(digits)} ${UNITS[unit]}`
 }
 
+/** A name with characters that turn the direction of text made visible: `a<U+202E>gnp.exe` must not look like `aexe.png`. */
+export function visible(name: string): string {
+  return name.replace(/[\u202a-\u202e\u2066-\u2069]/g, (turn) => `⟨U+${turn.charCodeAt(0).toString(16).toUpperCase()}⟩`)
+}
+
 export function rate(bytesPerSecond: number | null): string {
   return bytesPerSecond === null ? '' : `${bytes(bytesPerSecond)}/s`
 }

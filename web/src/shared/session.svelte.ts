@@ -14,6 +14,7 @@ interface Login {
 export const ROOT = new URL('.', location.href.split('#')[0]).href
 const EARLY_SECONDS = 60 // so long before its end a token is renewed
 const LEFT = 'gridhaul-signed-in' // says that the browser may have a cookie, so that no vain request is sent without one
+const OWED = 'gridhaul-sign-out-owed' // says that the server could not be told of a sign-out, and the cookie is still good
 
 class Session {
   username: string | null = $state(null)
@@ -29,11 +30,17 @@ class Session {
   #token = ''
   #renewAt = Infinity
   #renewing: Promise<void> | null = null
+  /** Whose work this tab shows, or has shown since it was loaded; null: nobody's. */
+  #holder: string | null = null
+  #turn = 0 // grows when a login ends: an answer that belongs to an earlier turn comes too late
   #tabs = new BroadcastChannel('gridhaul')
 
   constructor() {
-    // Another tab of this browser has signed out. The access token of this one is good for some minutes more.
-    this.#tabs.onmessage = () => !this.byKey && this.forget()
+    // Another tab of this browser has signed out, or signed in as somebody else. The access token of this tab would be good
+    // for some minutes more.
+    this.#tabs.onmessage = ({ data: username }) => {
+      if (!this.byKey && this.username !== username) this.forget()
+    }
   }
 
   may(scope: Scope): boolean {
@@ -44,7 +51,8 @@ class Session {
   async restore(): Promise<void> {
     this.unreached = null
     try {
-      if (localStorage.getItem(LEFT)) await this.#renew()
+      if (localStorage.getItem(OWED)) await this.#endCookie()
+      else if (localStorage.getItem(LEFT)) await this.#renew()
     } catch (error) {
       const problem = asProblem(error)
       if (problem.status !== 401) this.unreached = problem
@@ -54,7 +62,9 @@ class Session {
   }
 
   async signIn(username: string, password: string): Promise<void> {
-    this.#take(await this.#ask('auth/session', 'POST', new URLSearchParams({ username, password })))
+    const login = await this.#ask('auth/session', 'POST', new URLSearchParams({ username, password }))
+    this.#tabs.postMessage(login.username)
+    this.#take(login)
   }
 
   /** Signs in with an API key. The key is forgotten when the page is left or loaded again. */
@@ -62,6 +72,8 @@ class Session {
     const answer = await fetch(`${ROOT}account`, { headers: { Authorization: `Bearer ${key}` } })
     if (!answer.ok) throw await problemOf(answer)
     const account = (await answer.json()) as { username: string; granted_scopes: Scope[] }
+    if (this.#isOfAnother(account.username))
+      throw new Problem('other_account', `This tab has shown the work of ${this.#holder}. Load the page again, and sign in then.`)
     this.#token = key
     this.#renewAt = Infinity
     this.#begin(account.username, account.granted_scopes, true)
@@ -73,14 +85,22 @@ class Session {
     this.forget()
     this.ended = false
     if (byKey) return
-    this.#tabs.postMessage('signed out')
+    this.#tabs.postMessage(null)
+    await this.#renewing?.catch(() => undefined) // its answer would set the cookie again
+    localStorage.setItem(OWED, 'yes')
+    await this.#endCookie()
+  }
+
+  async #endCookie(): Promise<void> {
     const answer = await fetch(`${ROOT}auth/session`, { method: 'DELETE' })
     if (!answer.ok) throw await problemOf(answer)
+    localStorage.removeItem(OWED)
   }
 
   /** Forgets the login in this tab; the cookie stays. */
   forget(): void {
     if (this.username !== null) this.ended = true
+    this.#turn += 1
     this.#token = ''
     this.username = null
     this.scopes = new Set()
@@ -110,7 +130,10 @@ class Session {
     try {
       // What the browser's cookie holds may be the login of another account.
       if (this.byKey) throw new Problem('unauthorized', 'The API key is not valid any more.', 401)
-      this.#take(await this.#ask('auth/session/refresh', 'POST'))
+      const turn = this.#turn
+      const login = await this.#ask('auth/session/refresh', 'POST')
+      if (turn !== this.#turn) throw new Problem('unauthorized', 'The login has ended meanwhile.', 401)
+      this.#take(login)
     } catch (error) {
       if (error instanceof Problem && error.status === 401) this.forget()
       throw error
@@ -124,16 +147,26 @@ class Session {
   }
 
   #take(login: Login): void {
+    if (this.#isOfAnother(login.username)) {
+      // Nothing that this tab holds is that account's: neither what it shows nor the files that wait to be sent.
+      this.forget()
+      localStorage.setItem(LEFT, 'yes')
+      location.reload()
+      throw new Problem('other_account', `This tab has shown the work of ${this.#holder}. The page is loaded again.`, 401)
+    }
+    localStorage.setItem(LEFT, 'yes')
+    localStorage.removeItem(OWED)
     this.#token = login.access_token
     this.#renewAt = Date.now() + (login.expires_in - EARLY_SECONDS) * 1000
-    // Another account has signed in in another tab: nothing that this tab shows is that account's.
-    if (this.username !== null && this.username !== login.username) location.reload()
     this.#begin(login.username, login.scope.split(' ') as Scope[], false)
-    localStorage.setItem(LEFT, 'yes')
+  }
+
+  #isOfAnother(username: string): boolean {
+    return this.#holder !== null && this.#holder !== username
   }
 
   #begin(username: string, scopes: Scope[], byKey: boolean): void {
-    this.username = username
+    this.username = this.#holder = username
     this.scopes = new Set(scopes)
     this.byKey = byKey
     this.ended = false

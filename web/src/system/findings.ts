@@ -32,8 +32,8 @@ export const FINDINGS: Record<Finding['code'], string> = {
 }
 
 export const OUTCOMES: Record<Finding['outcome'], { word: string; tone: 'good' | 'bad' | 'warn' | 'rest' }> = {
-  found: { word: 'Found', tone: 'warn' },
-  would_repair: { word: 'Can be tried', tone: 'warn' },
+  found: { word: 'Not repaired yet', tone: 'warn' },
+  would_repair: { word: 'A repair can be tried', tone: 'warn' },
   repaired: { word: 'Repaired', tone: 'good' },
   not_repaired: { word: 'Not repaired', tone: 'bad' },
 }

@@ -1,7 +1,9 @@
 /** The work of the account: what moves, what waits, what failed, and what has just ended. Kept true by the events. */
 import { api, data, type Batch, type Delivery, type File } from '../shared/api'
 import { isOpen, keepCounted, withNewerCounts, type Looking } from '../batches/fresh-counts'
+import { failuresOf } from '../batches/words'
 import { announce, announceProgress } from '../shared/announcements.svelte'
+import { visible } from '../shared/format'
 import { uploads } from '../send/uploads.svelte'
 import { live, type Change } from '../shared/live.svelte'
 import { Reading } from '../shared/reading.svelte'
@@ -15,6 +17,7 @@ type BatchState = Batch['state']
 export const OPEN_FILES: FileState[] = ['RECEIVING', 'REGISTERED', 'STORING', 'PAUSED']
 export const OPEN_DELIVERIES: DeliveryState[] = ['QUEUED', 'STREAMING', 'COMMITTING', 'PAUSED']
 const OVER_BATCHES: ReadonlySet<string> = new Set(['DONE', 'CANCELLED', 'DELETING', 'DELETED'])
+const OPEN: ReadonlySet<string> = new Set([...OPEN_FILES, ...OPEN_DELIVERIES])
 const MOVING: ReadonlySet<string> = new Set(['RECEIVING', 'STORING', 'STREAMING', 'COMMITTING'])
 const GOOD_ENDS: ReadonlySet<string> = new Set(['STORED', 'DELIVERED'])
 const KEPT_ENDS = 20 // records that have ended lately
@@ -24,11 +27,11 @@ export type Item =
   | { kind: 'file'; id: string; record: File }
   | { kind: 'delivery'; id: string; record: Delivery }
 
-export function fileItem(record: File): Item {
+function fileItem(record: File): Item {
   return { kind: 'file', id: record.file_id, record }
 }
 
-export function deliveryItem(record: Delivery): Item {
+function deliveryItem(record: Delivery): Item {
   return { kind: 'delivery', id: record.delivery_id, record }
 }
 
@@ -43,7 +46,7 @@ export async function membersOf(batch: Batch, limit: number, files: FileState[],
 }
 
 export function nameOf(item: Item): string {
-  return item.kind === 'file' ? item.record.name : item.record.object_name
+  return visible(item.kind === 'file' ? item.record.name : item.record.object_name)
 }
 
 export function progressOf(item: Item): Progress {
@@ -55,6 +58,8 @@ function isWaiting(item: Item): boolean {
   const { state, next_attempt_at: next, waiting } = item.record
   return !MOVING.has(state) || (state !== 'RECEIVING' && (next !== null || waiting !== null))
 }
+
+type Dated = { created_at: string }
 
 export class Work {
   loaded = $state(false)
@@ -142,12 +147,11 @@ export class Work {
 
   #place(item: Item): void {
     const { state } = item.record
-    const open = [...OPEN_FILES, ...OPEN_DELIVERIES].includes(state as never)
     const wasOpen = this.#open.delete(item.id)
     const hadFailed = this.#failed.delete(item.id)
     const isNew = item.record.created_at > this.#readAt // what is small may end before any event tells that it is open
     if (item.record.batch_id) return // the row of its batch shows it
-    if (open) this.#open.set(item.id, item)
+    if (OPEN.has(state)) this.#open.set(item.id, item)
     else if (state === 'FAILED') this.#failed.set(item.id, item)
     else if (GOOD_ENDS.has(state) && (wasOpen || hadFailed || isNew || this.#ended.has(item.id))) this.#keepEnd(item)
   }
@@ -160,25 +164,26 @@ export class Work {
   }
 
   #placeBatch(batch: Batch): void {
-    if (OVER_BATCHES.has(batch.state) && !this.#batches.has(batch.batch_id) && !hasFailures(batch)) return
+    if (OVER_BATCHES.has(batch.state) && !this.#batches.has(batch.batch_id) && !failuresOf(batch)) return
     if ((['DELETING', 'DELETED'] as BatchState[]).includes(batch.state)) this.#batches.delete(batch.batch_id)
     else this.#batches.set(batch.batch_id, withNewerCounts(this.#batches.get(batch.batch_id), batch))
   }
 
   #show(): void {
-    const open = [...this.#open.values()].filter((item) => !uploads.has(item.id)).sort(newestFirst) // those have rows of their own
+    const open = sorted(this.#open).filter((item) => !uploads.has(item.id)) // those have rows of their own
     this.moving = open.filter((item) => !isWaiting(item))
     this.waiting = open.filter(isWaiting)
-    this.failed = [...this.#failed.values()].sort(newestFirst)
+    this.failed = sorted(this.#failed)
     this.ended = [...this.#ended.values()].reverse()
-    this.batches = [...this.#batches.values()].sort((a, b) => b.created_at.localeCompare(a.created_at))
+    this.batches = [...this.#batches.values()].sort(newestFirst)
   }
 }
 
-export function hasFailures(batch: Batch): boolean {
-  return Object.keys(batch.counts?.failures ?? {}).length > 0
+/** Thousands may be open at once, and they are sorted ten times a second, so their times are compared as they are. */
+function sorted(items: ReadonlyMap<string, Item>): Item[] {
+  return [...items.values()].sort((a, b) => newestFirst(a.record, b.record))
 }
 
-function newestFirst(a: Item, b: Item): number {
-  return b.record.created_at.localeCompare(a.record.created_at)
+function newestFirst(a: Dated, b: Dated): number {
+  return a.created_at < b.created_at ? 1 : -1
 }
