@@ -2,91 +2,35 @@
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from playwright.async_api import Page, expect
 
 from gridhaul.embedded.system import Configuration, System
-from tests.journeys.operator import MIB, Operator, make_file
-from tests.journeys.test_fsck import flip
+from tests.journeys.operator import Operator
 from tests.page.acting import in_state, open_view
 from tests.page.browser import SCHEMES, WIDE, Scheme, chromium, open_tab, sign_in
 from tests.page.conftest import Places
+from tests.page.laboratory import DAMAGED, PLATES, TARGETS, WELLS, Laboratory
 
 PICTURES = Path(__file__).parents[2] / "docs/page"
 HEIGHT = 800
-PLATES, WELLS = 4, 15
-TARGETS = """\
-[targets.archive]
-kind = "directory"
-path = "{archive}"
-
-[targets.partner]
-kind = "webdav"
-url = "http://127.0.0.1:9/"
-"""
 # Text of the page that begins with a temporary folder is shown as if the folder were one of a real system.
 RENAME = """(names) => {
   const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT)
-  for (let node; (node = walker.nextNode()); )
-    for (const [from, to] of Object.entries(names))
-      if (node.data.includes(from)) node.data = node.data.replaceAll(from, to)
+  const replaced = (text) => Object.entries(names).reduce((now, [from, to]) => now.replaceAll(from, to), text)
+  for (let node; (node = walker.nextNode()); ) if (replaced(node.data) !== node.data) node.data = replaced(node.data)
 }"""
 
 
-def sparse(path: Path, length: int) -> Path:
-    """Write a file of zeros that takes no room on the disk, and return its path."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("wb") as file:
-        file.truncate(length)
-    return path
-
-
-class Laboratory:
-    """What a laboratory might have sent: some of it has arrived, some waits, failed, or is under way."""
-
-    def __init__(self, operator: Operator, places: Places) -> None:
-        self.operator, self.places = operator, places
-
-    def arrived(self) -> str:
-        """Deliver a file, damage one of its stored chunks, let a check find it, and return the file's id."""
-        scan = make_file(self.places.sources / "mri_subject_0042.nii", 96 * MIB + 352)
-        file_id = self.operator.prepare(scan, to="archive")
-        self.operator.delivered(file_id)
-        flip(self.operator, scan.name, (41,))
-        self.operator.start_check(kind="fsck", mode="report", id=file_id)
-        return file_id
-
-    def failed_and_waiting(self) -> None:
-        (self.places.delivered / "flow_cytometry.fcs").write_bytes(b"of last year")
-        taken = self.operator.prepare(make_file(self.places.sources / "flow_cytometry.fcs", 9 * MIB), to="archive")
-        assert self.operator.delivery_over(taken)["state"] == "FAILED"
-        far = self.operator.prepare(
-            make_file(self.places.sources / "reads_S12_L001_R1.fastq.gz", 41 * MIB), to="partner"
-        )
-        self.operator.stored(far)
-
-    def batch(self) -> str:
-        """Send a folder of pictures as a batch, and return its id."""
-        folder = self.places.sources / "2026-11-28_confocal"
-        for plate in range(PLATES):
-            for well in range(WELLS):
-                sparse(folder / f"plate_{plate + 1:02}" / f"well_A{well + 1:02}.ome.tif", 24 * MIB + well)
-        order = {"paths": [str(folder)], "deliver_to": {"target": "archive", "prefix": "microscope-3"}}
-        return str(self.operator.http.post("/batches", json=order).json()["batch_id"])
-
-    def moving(self) -> None:
-        """Return while a large file is stored."""
-        movie = sparse(self.places.sources / "cryo_em_movie_0007.mrc", 3000 * MIB)
-        self.operator.storing_past(self.operator.prepare(movie, to="archive"), 900 * MIB)
-
-
+@dataclass(frozen=True)
 class Photographer:
-    """Takes pictures of one tab."""
+    """Takes pictures of a tab, in which the keys of `names` are shown as their values."""
 
-    def __init__(self, page: Page, names: Mapping[str, str]) -> None:
-        self.page, self.names = page, names
+    page: Page
+    names: Mapping[str, str]
 
     async def take(self, name: str, scheme: Scheme = SCHEMES[0]) -> None:
         await self.page.emulate_media(color_scheme=scheme)
@@ -97,13 +41,14 @@ class Photographer:
     async def of_the_file(self, file_id: str) -> None:
         await open_view(self.page, f"files/{file_id}")
         await self.page.get_by_text("Receipt: ").click()
-        await expect(self.page.get_by_title("Chunk 41: wrong")).to_have_count(1)
+        await expect(self.page.get_by_title(f"Chunk {DAMAGED}: wrong")).to_have_count(1)
         await self.take("file")
 
     async def of_work(self) -> None:
         await open_view(self.page, "")
         await expect(in_state(self.page, "Storing").first).to_be_visible()
         await expect(self.page.get_by_text(" left").first).to_be_visible()
+        await expect(self.page.get_by_text(f"of {PLATES * WELLS} files stored")).to_be_visible()
         for name, scheme in zip(("work", "work-dark"), SCHEMES, strict=True):
             await self.take(name, scheme)
 
@@ -120,8 +65,7 @@ class Photographer:
 
 
 async def take_all(system: System, places: Places) -> None:
-    operator = Operator(system)
-    laboratory = Laboratory(operator, places)
+    laboratory = Laboratory(Operator(system), places)
     names = {str(places.sources): "/data", str(places.delivered): "/mnt/archive"}
     async with chromium() as browser, open_tab(browser, system.url) as page:
         await page.set_viewport_size({"width": WIDE, "height": HEIGHT})
@@ -134,7 +78,7 @@ async def take_all(system: System, places: Places) -> None:
         await photographer.of_work()
         await photographer.of_the_batch(batch_id)
         await photographer.of_targets()
-    operator.close()
+    laboratory.operator.close()
 
 
 def main() -> None:

@@ -32,7 +32,7 @@ async def test_target_goes_down_and_comes_back_and_the_page_follows(
         file_id = operator.prepare(source, to=TARGET)
         waits = row(page, "Waiting", source)
         await expect(waits.get_by_text("target_unavailable")).to_be_visible()
-        await expect(waits.get_by_text("Since")).to_contain_text("next attempt at")
+        await expect(waits.get_by_text("Since")).to_contain_text("the next one at")
         await expect(waits.get_by_role("link", name=f"Look at {TARGET}: {source.name}")).to_be_visible()
         assert (await grave_findings(page), await overflow(page)) == ([], 0)
     await expect(in_state(row(page, "Just finished", source), "Delivered")).to_be_visible(timeout=30_000)

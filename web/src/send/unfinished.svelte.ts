@@ -32,7 +32,7 @@ class Unfinished {
     } catch (error) {
       this.problem = asProblem(error)
     }
-    const early = this.#early
+    const early = this.#early ?? [] // another reading at the same time may have taken them
     this.#early = null
     this.#take(early)
   }

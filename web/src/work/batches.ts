@@ -1,4 +1,5 @@
 /** How far a batch is: files that are stored, and deliveries that have arrived, against all that there are. */
+import { isOpen } from '../batches/fresh-counts'
 import type { Batch } from '../shared/api'
 import { bytes, count } from '../shared/format'
 
@@ -15,6 +16,7 @@ export function batchProgress(batch: Batch): BatchProgress {
   if (batch.state === 'PLANNING' || batch.state === 'PLANNED') return planned(batch)
   const { files = {}, deliveries = {} } = batch.counts ?? {}
   const all = sum(files)
+  if (all.count === 0 && isOpen(batch)) return { done: 0, whole: 0, words: 'its files are being counted' }
   const stored = sum(files, ['STORED', 'DELETING', 'DELETED'])
   const delivered = sum(deliveries, ['DELIVERED'])
   const whole = all.bytes * (1 + batch.deliver_to.length)
