@@ -89,7 +89,8 @@ def _asset(request: Request, folder: Path) -> Response:
 
 def _file(request: Request, file: Path, headers: Mapping[str, str]) -> FileResponse:
     """Return the file, in the first of `ENCODINGS` that the browser takes and the build has made."""
-    taken = {part.partition(";")[0].strip() for part in request.headers.get("Accept-Encoding", "").split(",")}
+    offers = [part.replace(" ", "").partition(";") for part in request.headers.get("Accept-Encoding", "").split(",")]
+    taken = {coding for coding, _, weight in offers if weight not in ("q=0", "q=0.0")}
     for coding, suffix in ENCODINGS.items():
         encoded = file.with_name(file.name + suffix)
         if coding in taken and encoded.is_file():

@@ -1,4 +1,4 @@
-"""What all lists and rows share: selecting all, reading again after a gap in the events, and where the focus goes."""
+"""Lists and rows of all views: selecting all, reading again after a gap in the events, and where the focus goes."""
 
 import re
 from base64 import b64encode

@@ -73,7 +73,7 @@ async def test_dry_run_of_a_folder_shows_the_plan_from_which_the_batch_begins(
     await page.get_by_role("checkbox", name="Choose raw").check()
     await page.get_by_text("Which files are taken").click()
     await page.get_by_label("Without what matches").fill("*.txt")
-    await page.get_by_label("Folder at the target").fill("planned")
+    await page.get_by_label("Folder at the target").fill("from-a-plan")
     await page.get_by_role("button", name="Dry run").click()
 
     plan = page.get_by_role("region", name="Dry run")
@@ -85,14 +85,14 @@ async def test_dry_run_of_a_folder_shows_the_plan_from_which_the_batch_begins(
     await plan.get_by_text("The largest files").click()
     await expect(plan.get_by_role("listitem").first).to_contain_text("run3.h5")
     assert await grave_findings(page) == []
-    assert not (places.delivered / "planned").exists()
+    assert not (places.delivered / "from-a-plan").exists()
     [planned] = [one for one in batches(operator) if one["state"] == "PLANNED"]
     await plan.get_by_role("button", name="Start: send 3 files").click()
     await expect(page.get_by_text("The batch is accepted. You may close this page")).to_be_visible()
     done = over(operator, planned["batch_id"])
     assert done["summary"]["files"] == 3
-    assert {name: (places.delivered / "planned" / name).read_bytes() for name in wanted} == wanted
-    assert not (places.delivered / "planned/raw/notes.txt").exists()
+    assert {name: (places.delivered / "from-a-plan" / name).read_bytes() for name in wanted} == wanted
+    assert not (places.delivered / "from-a-plan/raw/notes.txt").exists()
 
 
 async def test_plan_that_is_given_up_leaves_no_batch(page: Page, operator: Operator, folder: Path) -> None:

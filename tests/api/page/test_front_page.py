@@ -77,7 +77,13 @@ async def test_asset_is_kept_by_the_browser(built: Path) -> None:
 
 @pytest.mark.parametrize(
     ("taken", "coding", "length"),
-    [("gzip, deflate, br", "br", 8), ("gzip;q=0.9", "gzip", 11), ("deflate", None, 7), ("", None, 7)],
+    [
+        ("gzip, deflate, br", "br", 8),
+        ("gzip;q=0.9", "gzip", 11),
+        ("br;q=0, gzip", "gzip", 11),
+        ("deflate", None, 7),
+        ("", None, 7),
+    ],
 )
 async def test_asset_comes_in_the_smallest_form_that_is_taken(
     built: Path, taken: str, coding: str | None, length: int

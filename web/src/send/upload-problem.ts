@@ -9,6 +9,8 @@ export async function problemOfUpload(error: Error, file: File, path: string): P
   if (answer && status > 0) {
     const { code, detail } = parsed(answer.getBody())
     const seconds = Number(answer.getHeader('Retry-After')) || null
+    // After a cut, a browser may send a request again by itself, from where the server is no more.
+    if (status === 409) return new Problem('not_connected', 'The connection broke. The upload goes on from what has arrived.')
     return new Problem(code ?? `http_${status}`, detail ?? inWords(status), status, seconds)
   }
   if (error instanceof DetailedError && error.causingError instanceof Problem) return error.causingError

@@ -20,6 +20,7 @@ const AT_ONCE = 4 // a browser opens six connections over HTTP/1.1, and the even
 const SHOW_MS = 100 // the page shows new figures this often at most
 const RETRY_SECONDS = [1, 2, 5, 10, 15] as const
 const LOOK_MS = 3_000 // after the last byte, an event should tell of the file before this; else the file is read
+const LOOK_MOST_MS = 60_000
 const OVER: ReadonlySet<string> = new Set(['stored', 'failed', 'cancelled'])
 
 class Uploads {
@@ -143,18 +144,19 @@ class Uploads {
     if (upload.phase === 'cancelled') return
     if (upload.phase !== 'stored') this.#leave(upload, 'checking')
     this.#pump()
-    setTimeout(() => void this.#look(upload), LOOK_MS)
+    setTimeout(() => void this.#look(upload, LOOK_MS), LOOK_MS)
   }
 
-  /** Reads the record of a file whose bytes are all sent, in case that its event was missed. */
-  async #look(upload: Upload): Promise<void> {
+  /** Reads the record of a file whose bytes are all sent, in case that its event was missed. The pauses grow. */
+  async #look(upload: Upload, pause: number): Promise<void> {
     if (upload.phase !== 'checking' || !upload.fileId) return
     try {
       this.#hear(await data(api.GET('/files/{file_id}', { params: { path: { file_id: upload.fileId } } })))
     } catch {
       // The server is away for a moment; the next look, or an event, tells.
     }
-    setTimeout(() => void this.#look(upload), LOOK_MS)
+    const next = Math.min(2 * pause, LOOK_MOST_MS)
+    setTimeout(() => void this.#look(upload, next), next)
   }
 
   async #broke(upload: Upload, problem: Problem): Promise<void> {
@@ -172,7 +174,7 @@ class Uploads {
     this.#showSoon()
     const seconds = problem.retryAfterSeconds ?? RETRY_SECONDS[Math.min(upload.retries++, RETRY_SECONDS.length - 1)] ?? 15
     setTimeout(() => {
-      if (upload.phase === 'retrying') this.#begin(upload)
+      if (upload.phase === 'retrying' && upload.problem === problem) this.#begin(upload)
     }, seconds * 1000)
   }
 

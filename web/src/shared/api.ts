@@ -1,5 +1,5 @@
-/** The api as typed functions. The types are made from the api's own OpenAPI document (`make types`). */
-import type { Client } from 'openapi-fetch'
+/** The api as typed functions. The types are made from the api's own OpenAPI document (`web/check_page.py`). */
+import createClient from 'openapi-fetch'
 import type { components, paths } from './api-types'
 import { problemOf } from './problem'
 import { ROOT, session } from './session.svelte'
@@ -38,38 +38,8 @@ export async function answered(request: Request): Promise<Response> {
   return answer
 }
 
-interface Asked {
-  params?: { path?: Record<string, string>; query?: Record<string, unknown>; header?: Record<string, string> }
-  body?: unknown
-  bodySerializer?: (body: unknown) => string
-  headers?: Record<string, string>
-  signal?: AbortSignal
-}
-
-async function send(method: string, path: string, { params = {}, body, bodySerializer = JSON.stringify, headers, signal }: Asked = {}) {
-  const filled = path.slice(1).replace(/\{(\w+)\}/g, (_, name: string) => encodeURIComponent(params.path?.[name] ?? ''))
-  const query = new URLSearchParams()
-  for (const [name, value] of Object.entries(params.query ?? {}))
-    for (const one of [value].flat()) if (one != null) query.append(name, String(one))
-  const text = body === undefined ? undefined : bodySerializer(body)
-  const request = new Request(`${ROOT}${filled}${query.size ? `?${query}` : ''}`, {
-    method,
-    signal,
-    body: text,
-    headers: { ...(text === undefined ? {} : { 'Content-Type': 'application/json' }), ...params.header, ...headers },
-  })
-  const response = await answered(request)
-  const answer = await response.text()
-  return { data: answer ? (JSON.parse(answer) as unknown) : undefined, response }
-}
-
-const METHODS = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'] as const
-
-/**
- * `api.GET(path, …)` and so on for each method: what a path takes and answers is typed by openapi-fetch, whose own code
- * is four times as long as `send`. Every call throws a Problem if the answer is an error, so `data` is always there.
- */
-export const api = Object.fromEntries(METHODS.map((method) => [method, send.bind(null, method)])) as unknown as Client<paths>
+/** Every method throws a Problem if the answer is an error, so `data` is always there. */
+export const api = createClient<paths>({ baseUrl: ROOT, fetch: answered })
 
 /** Returns the data of an answer of `api`. Lists could also be JSON Lines, which only `lines` asks for. */
 export async function data<T>(answer: Promise<{ data?: T }>): Promise<Exclude<NonNullable<T>, string>> {

@@ -1,8 +1,8 @@
 /** The stream of events: one connection of this tab, over `fetch`, for all views. */
+import { createParser } from 'eventsource-parser'
 import { untrack } from 'svelte'
 import type { Batch, Delivery, File } from './api'
 import { answered } from './api'
-import { EventParser } from './event_parser'
 import { asProblem, type Problem } from './problem'
 import { ROOT, session } from './session.svelte'
 
@@ -72,7 +72,7 @@ class Live {
     let missed = !this.#lastId
     try {
       const answer = await answered(this.#request(AbortSignal.any([stopped, silent.signal])))
-      const parser = new EventParser((name, text, id) => this.#take(name, text, id))
+      const parser = createParser({ onEvent: (event) => this.#take(event.event ?? '', event.data, event.id ?? '') })
       const reader = answer.body!.pipeThrough(new TextDecoderStream()).getReader()
       for (;;) {
         const { done, value } = await reader.read()
