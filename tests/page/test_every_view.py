@@ -16,10 +16,12 @@ DIALOGS = (
     ("files/{file}", "Delete"),
     ("deliveries?state=FAILED", "Retry all that failed"),
     ("batches/{batch}", "Replace the object"),
-    ("system", "Start"),
+    ("system", "Start a sweep"),
+    ("system", "Start a full check"),
     ("system/accounts", "Make an account"),
     ("system/accounts/{account}", "Change"),
     ("system/accounts/{account}", "Password"),
+    ("system/accounts/{account}", "Disable"),
     ("account", "Make a key"),
 )
 VIEWS = (

@@ -170,23 +170,3 @@ async def test_account_is_given_a_password_disabled_and_enabled(page: Page, oper
 def _logs_in(operator: Operator, username: str) -> bool:
     form = {"username": username, "password": PASSWORD}
     return operator.http.post("/auth/token/", data=form).status_code == 200
-
-
-async def test_system_and_accounts_have_no_grave_finding(page: Page, operator: Operator) -> None:
-    username, _ = new_account(operator, ["read"], quota_bytes=1)
-    dialogs = {
-        "system": ["Start a sweep", "Start a full check"],
-        "system/checks": [],
-        "system/accounts": ["Make an account"],
-        f"system/accounts/{username}": ["Change", "Password", "Disable", "Make a key"],
-    }
-    for address, buttons in dialogs.items():
-        await open_view(page, address)
-        await expect(page.get_by_text("Loading…")).to_have_count(0)
-        assert await faults_in_every_look(page) == [], address
-        for button in buttons:
-            await page.get_by_role("button", name=button).click()
-            await expect(page.get_by_role("dialog")).to_be_visible()
-            assert await faults_in_every_look(page) == [], button
-            await page.keyboard.press("Escape")
-            await expect(page.get_by_role("dialog")).to_be_hidden()

@@ -86,10 +86,3 @@ async def test_admin_sees_what_the_deliveries_of_another_account_do(page: Page, 
     await expect(page.get_by_role("heading", name=f"Deliveries of {username} there")).to_be_visible()
     await expect(page.get_by_text("Nothing has been sent to this target yet.")).to_be_visible()
     assert page.url.endswith(f"#/targets/delivered?owner={username}")
-
-
-async def test_targets_have_no_grave_finding(page: Page) -> None:
-    for address in ("targets", "targets/delivered"):
-        await open_view(page, address)
-        await expect(page.get_by_text("Whole objects only: yes")).to_be_visible()
-        assert await faults_in_every_look(page) == []
