@@ -71,17 +71,23 @@ def test_token_signed_otherwise_is_refused(secret: str, algorithm: str) -> None:
         {"fence": 7.5},
         {"nbf": int(time.time()) + CLOCK_LEEWAY_SECONDS + 3600},
     ],
-    ids=str,
+    ids=lambda changes: next(iter(changes)),  # the times differ between the processes that collect the tests
 )
 def test_token_with_other_claims_is_refused(changes: dict[str, Any]) -> None:
     with pytest.raises(Unauthorized):
         verify(_token(**changes), secret=SECRET)
 
 
-@pytest.mark.parametrize("token", ["", "x", "a.b.c", "ä.ö.ü", "." * 1000, _token() + "x", _token()[:-3]])
+@pytest.mark.parametrize("token", ["", "x", "a.b.c", "ä.ö.ü", "." * 1000])
 def test_what_is_no_token_is_refused(token: str) -> None:
     with pytest.raises(Unauthorized):
         verify(token, secret=SECRET)
+
+
+def test_token_that_is_longer_or_shorter_than_it_was_made_is_refused() -> None:
+    for token in (_token() + "x", _token()[:-3]):
+        with pytest.raises(Unauthorized):
+            verify(token, secret=SECRET)
 
 
 def test_token_expired_within_the_leeway_of_clocks_is_good() -> None:
