@@ -41,7 +41,7 @@ async def test_digest_is_that_of_the_source_and_copies_are_compared(
     await expect(proof.get_by_text(f"Different: other.bin has the SHA-256 {sha256_of(other)}.")).to_be_visible()
 
 
-async def test_wrong_chunk_is_shown_in_the_map_and_repaired_from_the_source(
+async def test_wrong_chunk_is_shown_in_the_map_and_repaired_from_the_source_by_keyboard_alone(
     page: Page, operator: Operator, places: Places
 ) -> None:
     source = make_file(places.sources / "flipped.bin", 20 * MIB)
@@ -52,26 +52,29 @@ async def test_wrong_chunk_is_shown_in_the_map_and_repaired_from_the_source(
     whole = chunks.get_by_role("img", name="Map of the chunks. 20 of 20 chunks are stored.")
     await expect(whole).to_be_visible()
     flip(operator, source.name, (3,))
-    await chunks.get_by_role("button", name="Check now").click()
+    await press_on(page, chunks.get_by_role("button", name="Check now"))
     await expect(chunks.get_by_role("img", name="20 of 20 chunks are stored, 1 wrong.")).to_be_visible()
     await expect(chunks.get_by_title("Chunk 3: wrong")).to_have_count(1)
     finding = chunks.get_by_role("table", name="What the check found").get_by_role("row", name="chunk_corrupt")
     await expect(finding).to_contain_text("Not repaired yet")
     assert await grave_findings(page) == []
-    await chunks.get_by_role("button", name="Repair").click()
+    await press_on(page, chunks.get_by_role("button", name="Repair"))
     await expect(chunks.get_by_text("1 thing was wrong: all is repaired.")).to_be_visible()
     await expect(chunks.get_by_title("Chunk 3: stored, and repaired by the last check")).to_have_count(1)
     assert operator.fsck(file_id)["found"] == 0
 
 
-async def test_download_has_the_bytes_of_the_source(
+async def test_download_by_keyboard_alone_has_the_bytes_of_the_source(
     page: Page, operator: Operator, places: Places, tmp_path: Path
 ) -> None:
     source = make_file(places.sources / "taken.bin", 5 * MIB + 3)
     file_id = operator.prepare(source)
     operator.stored(file_id)
     await show_file(page, file_id)
-    copy = await saved(page, page.get_by_role("button", name="Download taken.bin"), tmp_path)
+    async with page.expect_download() as download:
+        await press_on(page, page.get_by_role("button", name="Download taken.bin"))
+    copy = tmp_path / (await download.value).suggested_filename
+    await (await download.value).save_as(copy)
     assert (copy.name, sha256_of(copy)) == ("taken.bin", sha256_of(source))
 
 
@@ -158,8 +161,8 @@ async def test_file_is_deleted_after_a_question_and_its_object_stays(
     file_id = operator.prepare(source, to="delivered")
     operator.delivered(file_id)
     await show_file(page, file_id)
-    await page.get_by_role("button", name="Delete gone.bin").click()
-    await page.get_by_role("dialog", name="Delete gone.bin").get_by_role("button", name="Delete it").click()
+    await press_on(page, page.get_by_role("button", name="Delete gone.bin"))
+    await press_on(page, page.get_by_role("dialog", name="Delete gone.bin").get_by_role("button", name="Delete it"))
     await expect(page.get_by_role("region", name="Chunks")).to_contain_text("The bytes are deleted")
     await expect(page.get_by_role("list", name="Timeline")).to_contain_text("Is being deleted by operator.")
     wait_for(lambda: operator.file(file_id)["state"] == "DELETED", seconds=20, what="the file is deleted")

@@ -15,6 +15,7 @@ from playwright.async_api import Browser, Dialog, Page, expect
 from gridhaul.transfer.chunking import CHUNK_BYTES
 from tests.folders import NewFolder
 from tests.journeys.operator import Operator, make_file, sha256_of, wait_for
+from tests.page.acting import press_on
 from tests.page.browser import grave_findings, open_tab, sign_in
 from tests.page.conftest import Places
 from tests.servers.cutting import Relay, cutting
@@ -120,8 +121,10 @@ async def test_upload_goes_on_after_a_reload_with_the_same_file_and_with_no_othe
     right, wrong = make_file(here / "run42.h5", LARGE), make_file(here / "other/run42.h5", 5)
     os.utime(wrong, (1, 1))
     await open_send(page, to="delivered")
-    await choose(page, right)
-    await send(page)
+    async with page.expect_file_chooser() as chooser:
+        await press_on(page, page.get_by_role("button", name="Choose files"))
+    await (await chooser.value).set_files(str(right))
+    await press_on(page, page.get_by_role("button", name="Send 1 file"))
     await expect(page.get_by_text("Keep this tab open")).to_be_visible()
     begun = wait_for(lambda: receiving(operator, "run42.h5"), seconds=20, what="some of the upload is stored")
     await page.reload()

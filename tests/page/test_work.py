@@ -40,7 +40,9 @@ async def test_target_goes_down_and_comes_back_and_the_page_follows(
     assert sha256_of(places.delivered / source.name) == operator.delivered(file_id)["receipt"]["sha-256"]
 
 
-async def test_delivery_that_failed_says_why_and_is_retried(page: Page, operator: Operator, places: Places) -> None:
+async def test_delivery_that_failed_says_why_and_is_retried_by_keyboard_alone(
+    page: Page, operator: Operator, places: Places
+) -> None:
     source = make_file(places.sources / "name-taken.bin", 100 * KIB)
     (places.delivered / source.name).write_bytes(b"other bytes")
     file_id = operator.prepare(source, to=TARGET)
@@ -48,7 +50,7 @@ async def test_delivery_that_failed_says_why_and_is_retried(page: Page, operator
     await expect(fails).to_contain_text("The target holds other bytes under this name")
     await expect(fails.get_by_text("object_exists")).to_be_visible()
     (places.delivered / source.name).unlink()
-    await fails.get_by_role("button", name=f"Retry {source.name}").click()
+    await press_on(page, fails.get_by_role("button", name=f"Retry {source.name}"))
     await expect(in_state(row(page, "Just finished", source), "Delivered")).to_be_visible()
     await expect(fails).to_have_count(0)
     operator.delivered(file_id)
