@@ -3,7 +3,7 @@
 import asyncio
 import ssl
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import uvicorn
 from starlette.responses import PlainTextResponse
@@ -41,7 +41,9 @@ async def served(
             for writer in clients:
                 writer.close()
             for connection in list(state.connections):
-                connection.transport.abort()
+                # Python 3.11 raises it if a connection over TLS is lost, and its protocol is about to be told.
+                with suppress(AttributeError):
+                    connection.transport.abort()
             while state.connections or state.tasks:  # noqa: ASYNC110 - the server has no event for its last connection
                 await asyncio.sleep(0.001)
 
