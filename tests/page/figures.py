@@ -27,6 +27,7 @@ VISITS = 9
 TOGETHER = 10_000  # records that are inserted at once
 ROWS = 6000  # that are scrolled through
 UPLOAD_SECONDS = 600
+REST_SECONDS = 10
 SCROLLED_PAST = """row => {
   scrollTo(0, document.documentElement.scrollHeight)
   return Number([...document.querySelectorAll('tr[aria-rowindex]')].at(-1).ariaRowIndex) > row
@@ -97,12 +98,16 @@ async def first_view(page: Page) -> float:
 
 
 async def memory_after_upload(browser: Browser, page: Page, file: Path) -> float:
-    """Upload the file, and return by how many MiB the memory of the tab's process has grown then."""
+    """Upload the file, and return by how many MiB the memory of the tab's process has grown once it is at rest.
+
+    The worker that computes the digest ends some seconds after its last file, and what it has read goes away with it.
+    """
     before = await _memory(browser, page)
     await open_view(page, "send")
     await page.get_by_label("Files", exact=True).set_input_files(str(file))
     await page.get_by_role("button", name=re.compile("^Send")).click()
     await expect(page.get_by_text("SHA-256 equal")).to_be_visible(timeout=UPLOAD_SECONDS * 1000)
+    await asyncio.sleep(REST_SECONDS)
     after = await _memory(browser, page)
     return (after - before) / MIB
 
