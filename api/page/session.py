@@ -17,7 +17,6 @@ from gridhaul.asgi.problems import documented
 from gridhaul.transfer.errors import Unauthorized
 
 PATHS = frozenset({PATH, f"{PATH}/refresh"})
-OWN_PAGE_ONLY = "Only the service's own page may send this request; other programs use `/auth/token/` or API keys."
 
 router = APIRouter(prefix=PATH, tags=["accounts"], route_class=BoundedRoute, dependencies=[Depends(require_own_page)])
 

@@ -11,7 +11,7 @@ import pytest
 
 from gridhaul.embedded.system import Configuration, System
 from tests.folders import NewFolder
-from tests.journeys.operator import Operator
+from tests.journeys.operator import Operator, operating
 from tests.servers.http_store import http_store
 from tests.servers.webdav import rclone_webdav
 
@@ -77,7 +77,5 @@ def system(new_folder: NewFolder, sources: Path, remotes: Remotes) -> Iterator[S
 
 @pytest.fixture
 def operator(system: System) -> Iterator[Operator]:
-    system.wait_ready(timeout_seconds=30)
-    found = Operator(system)
-    yield found
-    found.close()
+    with operating(system) as found:
+        yield found

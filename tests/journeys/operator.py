@@ -48,6 +48,15 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+@contextmanager
+def operating(system: System) -> Iterator["Operator"]:
+    """Yield an operator of the system, once the system is ready."""
+    system.wait_ready(timeout_seconds=30)
+    found = Operator(system)
+    yield found
+    found.close()
+
+
 class Operator:
     """A client of the api with the operator's key, who can also look into the database."""
 

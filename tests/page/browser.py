@@ -19,6 +19,18 @@ Scheme = Literal["light", "dark"]
 SCHEMES: Sequence[Scheme] = ("light", "dark")
 # Chromium itself writes these about answers that a test provokes. The page says them in its own words.
 EXPECTED = ("Failed to load resource: ",)
+# Notes the longest time between two ticks of a timer: for so long the tab did nothing else. The browser itself takes
+# seconds to make the list of many chosen files, before the page is told, so the notes begin anew with that event.
+TICKING = """() => {
+  let last = performance.now()
+  window.blocked = 0
+  document.addEventListener('change', () => { last = performance.now(); window.blocked = 0 }, true)
+  setInterval(() => {
+    const now = performance.now()
+    window.blocked = Math.max(window.blocked, now - last - 10)
+    last = now
+  }, 10)
+}"""
 
 
 @asynccontextmanager

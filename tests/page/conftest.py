@@ -12,7 +12,7 @@ from api.page.front_page import BUILT
 from gridhaul.embedded.system import Configuration, System
 from tests.folders import NewFolder
 from tests.journeys.conftest import SHORT_LEASES
-from tests.journeys.operator import Operator
+from tests.journeys.operator import Operator, operating
 from tests.page.browser import CHROMIUM, chromium, open_tab, sign_in
 
 
@@ -47,10 +47,8 @@ def system(new_folder: NewFolder, places: Places) -> Iterator[System]:
 
 @pytest.fixture
 def operator(system: System) -> Iterator[Operator]:
-    system.wait_ready(timeout_seconds=30)
-    found = Operator(system)
-    yield found
-    found.close()
+    with operating(system) as found:
+        yield found
 
 
 @pytest.fixture(scope="package")

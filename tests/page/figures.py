@@ -21,7 +21,7 @@ from api.page.front_page import BUILT
 from gridhaul.embedded.system import Configuration, System
 from tests.journeys.operator import MIB, Operator, make_file
 from tests.page.acting import open_view
-from tests.page.browser import chromium, open_tab, sign_in
+from tests.page.browser import TICKING, chromium, open_tab, sign_in
 
 VISITS = 9
 TOGETHER = 10_000  # records that are inserted at once
@@ -31,16 +31,6 @@ REST_SECONDS = 10
 SCROLLED_PAST = """row => {
   scrollTo(0, document.documentElement.scrollHeight)
   return Number([...document.querySelectorAll('tr[aria-rowindex]')].at(-1).ariaRowIndex) > row
-}"""
-# Notes the longest time for which the page's thread did nothing else than draw and run scripts.
-TICKING = """() => {
-  let last = performance.now()
-  window.blocked = 0
-  setInterval(() => {
-    const now = performance.now()
-    window.blocked = Math.max(window.blocked, now - last - 10)
-    last = now
-  }, 10)
 }"""
 
 

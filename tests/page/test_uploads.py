@@ -16,25 +16,13 @@ from gridhaul.transfer.chunking import CHUNK_BYTES
 from tests.folders import NewFolder
 from tests.journeys.operator import Operator, make_file, sha256_of, wait_for
 from tests.page.acting import press_on
-from tests.page.browser import grave_findings, open_tab, sign_in
+from tests.page.browser import TICKING, grave_findings, open_tab, sign_in
 from tests.page.conftest import Places
 from tests.servers.cutting import Relay, cutting
 
 LARGE = 300 * CHUNK_BYTES
 SLOW = 3 * CHUNK_BYTES  # bytes a second that a connection lets through while a test needs an upload that takes its time
 MOST_BLOCKED_MS = 200
-# Notes the longest time between two ticks of a timer: for so long the tab did nothing else. The browser itself takes
-# seconds to make the list of 10,000 files, before the page is told, so that the notes begin with the event.
-TICKING = """() => {
-  let last = performance.now()
-  window.blocked = 0
-  document.addEventListener('change', () => { last = performance.now(); window.blocked = 0 }, true)
-  setInterval(() => {
-    const now = performance.now()
-    window.blocked = Math.max(window.blocked, now - last - 10)
-    last = now
-  }, 10)
-}"""
 
 
 @pytest.fixture
