@@ -44,8 +44,10 @@ async def press_send(page: Page) -> None:
     await page.get_by_role("button", name="Send", exact=True).click()
 
 
-def batches(operator: Operator) -> list[dict[str, Any]]:
-    return list(operator.http.get("/batches").json()["batches"])
+def planned_of(operator: Operator, folder: Path) -> list[dict[str, Any]]:
+    """Return the planned batches whose paths lie in the folder."""
+    planned = operator.http.get("/batches", params={"state": "PLANNED", "limit": 1000}).json()["batches"]
+    return [one for one in planned if all(Path(path).is_relative_to(folder) for path in one["paths"])]
 
 
 def over(operator: Operator, batch_id: str) -> dict[str, Any]:
@@ -86,7 +88,7 @@ async def test_dry_run_of_a_folder_shows_the_plan_from_which_the_batch_begins(
     await expect(plan.get_by_role("listitem").first).to_contain_text("run3.h5")
     assert await grave_findings(page) == []
     assert not (places.delivered / "from-a-plan").exists()
-    [planned] = [one for one in batches(operator) if one["state"] == "PLANNED"]
+    [planned] = planned_of(operator, folder)
     await plan.get_by_role("button", name="Start: send 3 files").click()
     await expect(page.get_by_text("The batch is accepted. You may close this page")).to_be_visible()
     done = over(operator, planned["batch_id"])
@@ -102,13 +104,10 @@ async def test_plan_that_is_given_up_leaves_no_batch(page: Page, operator: Opera
     await page.get_by_role("button", name="Dry run").click()
     plan = page.get_by_role("region", name="Dry run")
     await expect(plan.get_by_role("button", name="Start: send 1 file")).to_be_visible(timeout=20_000)
+    assert len(planned_of(operator, folder)) == 1
     await plan.get_by_role("button", name="Give the plan up").click()
     await expect(plan).to_be_hidden()
-    wait_for(
-        lambda: all(one["state"] != "PLANNED" for one in batches(operator)),
-        seconds=10,
-        what="the planned batch is gone",
-    )
+    wait_for(lambda: not planned_of(operator, folder), seconds=10, what="the planned batch is gone")
 
 
 async def test_one_file_is_sent_by_keyboard_alone(page: Page, operator: Operator, places: Places, folder: Path) -> None:
