@@ -57,8 +57,8 @@ class ChunkMapView(BaseModel):
     chunk_count: int | None = Field(description="null: the length is not known yet")
     chunks_per_cell: int = Field(description="The last cell may have fewer chunks")
     stored: list[int] = Field(
-        description="The number of stored chunks in each cell. While the length is not known, the cells end where the "
-        "bytes end that are there"
+        description="The number of stored chunks in each cell. While the length is not known, the cells cover only the "
+        "bytes that have arrived"
     )
     findings: list[ChunkFindingView] = Field(
         description="Faults of chunks among the first 1,000 findings of `checked`, also those that were repaired"
@@ -71,9 +71,9 @@ class ChunkMapView(BaseModel):
 
 @router.get("/{file_id}/chunks", summary="Show which chunks of a file are stored", responses=documented(404))
 async def get_chunk_map(file_id: Id, caller: Reading, service: ServiceDep, cells: CellsAtMost = 256) -> ChunkMapView:
-    """Count the chunks that are stored. Nothing is read or compared for it: that is what checks do.
+    """Count the chunks that are stored. Only checks read and compare them.
 
-    The chunks of a large file are counted at most a tenth of the time.
+    A count that took long is repeated only after nine times as long.
     """
     file = await service.file(caller, file_id)
     content = await service.contents.get(file.content_id) if file.content_id else None

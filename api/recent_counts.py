@@ -1,4 +1,7 @@
-"""Counts that are made when somebody looks: one at a time, and at most a tenth of the time for one thing."""
+"""Counts that are made on request, one at a time.
+
+The result of a count that took t seconds is used for 9 t, and for 10 s at least.
+"""
 
 import time
 from collections import OrderedDict
@@ -10,7 +13,7 @@ from gridhaul.process.fair_slots import FairSlots
 from gridhaul.transfer.errors import DatabaseUnavailable
 
 FRESH_SECONDS_LEAST = 10.0
-REST = 9  # a count rests for so many times as long as it took
+REST = 9  # a result is used for so many times as long as its count took
 COUNTS_KNOWN = 1000
 
 K = TypeVar("K")
@@ -19,7 +22,7 @@ C = TypeVar("C")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Known(Generic[C]):
-    found: C | DatabaseUnavailable  # an error rests too: a count that takes too long will do so again
+    found: C | DatabaseUnavailable  # an error is used again, too: a count that took too long would do so again
     fresh_until: float  # by the monotonic clock
 
 

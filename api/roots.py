@@ -65,9 +65,9 @@ class EntryView(BaseModel):
     )
     path: str = Field(description="Absolute, as prepare and batches take it unless `refused` says why they do not")
     kind: Kind = Field(description="`link` for every symbolic link; `other` also if the server may not look at it")
-    length: int | None = Field(description="Bytes; null: it is no file")
+    length: int | None = Field(description="Bytes; null: the entry is not a file")
     mtime: datetime | None = Field(
-        description="Of a link, its own; null: it is not known, or before the year 1 or after the year 9999"
+        description="The time of a link is its own. null: the time is unknown, or outside the years 1 to 9999"
     )
     refused: FailureView | None = Field(
         description="Why it cannot be sent, with the code that a batch gives for a skipped path; null: it can be sent. "

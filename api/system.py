@@ -36,7 +36,9 @@ class WorkerView(BaseModel):
     storing_error: FailureView | None = Field(
         description="Why none of the living processes can store files; null: one of them can, or none lives"
     )
-    passed_over: int = Field(description="Messages from the broker that the worker passed over since it started")
+    passed_over: int = Field(
+        description="Messages in the queues that are not Gridhaul's and that the worker ignored since it started"
+    )
 
     @classmethod
     def of(cls, worker: KnownWorker) -> Self:
@@ -58,12 +60,12 @@ class WorkersView(BaseModel):
 
 
 class OrphansView(BaseModel):
-    """Contents that belong to nothing, as the newest check of the kind `gc` counted them."""
+    """The numbers of contents that belong to nothing, as the newest check of the kind `gc` counted them."""
 
-    chunks: int = Field(description="Chunks without a record of their content")
-    inline: int = Field(description="Bytes of small contents without a record")
-    manifests: int = Field(description="Manifests without a record of their content")
-    bucket_files: int = Field(description="GridFS `files` documents without a record of their content")
+    chunks: int = Field(description="Contents that have chunks, but no record")
+    inline: int = Field(description="Small contents whose bytes are stored, but that have no record")
+    manifests: int = Field(description="Contents that have a manifest, but no record")
+    bucket_files: int = Field(description="Contents that have a GridFS `files` document, but no record")
     unreferenced: int = Field(description="Contents that no file refers to")
     check_id: str
     mode: Mode = Field(description="With `repair`, the check has removed what its findings call `repaired`")

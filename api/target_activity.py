@@ -84,8 +84,8 @@ async def get_activity(
 ) -> TargetActivityView:
     """Count the account's deliveries to the target, and show how the last of them ended.
 
-    All targets of an account are counted together. An account with many deliveries is counted less often than every
-    10 s.
+    The deliveries of an account are counted together for all its targets, at most every 10 s. A count that took long
+    is repeated only after nine times as long.
     """
     service.check_target(caller, target_name)
     account = owner or caller.username
