@@ -1,6 +1,6 @@
 /** What the codes of errors mean, in a few words: a history has only the codes of earlier attempts. */
 
-const MEANINGS: Record<string, string> = {
+const MEANINGS = {
   broker_key_taken: 'another application uses the broker’s keys',
   broker_refuses_writes: 'the broker refuses writes',
   broker_unavailable: 'the broker does not answer',
@@ -54,7 +54,8 @@ const MEANINGS: Record<string, string> = {
   upload_gone: 'the upload is not there any more',
   worker_lost: 'the worker was lost',
 }
+export type KnownCode = keyof typeof MEANINGS
 
 export function meaningOf(code: string): string {
-  return MEANINGS[code] ?? code.replaceAll('_', ' ')
+  return (MEANINGS as Record<string, string>)[code] ?? code.replaceAll('_', ' ')
 }

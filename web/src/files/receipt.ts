@@ -1,4 +1,4 @@
-/** What a receipt says, in words: how the bytes are known to be right, and what the target was seen to do. */
+/** What a receipt says, in words: how the bytes are known to be right, and what was sent. */
 import type { Receipt } from '../shared/api'
 import { bytes, count } from '../shared/format'
 
@@ -60,23 +60,6 @@ export function sentWords(receipt: Receipt): string {
   if (!sent.length) return total === length ? 'Nothing had to be sent.' : 'Not known, or nothing: the object was there already.'
   const parts = sent.length === 1 ? bytes(total) : `${sent.map(bytes).join(' + ')}, in ${count(sent.length, 'attempt')}`
   return total > length ? `${parts}; ${bytes(total - length)} of it a second time` : parts
-}
-
-const ABILITIES: [keyof NonNullable<Receipt['abilities']>, string, string][] = [
-  ['atomic', 'shows an object whole or not at all', 'may show parts of an object'],
-  ['exclusive', 'refuses a name that is taken in the last moment', 'may replace an object that takes the name in the last moment'],
-  ['durable', 'has on its disk what it acknowledges', 'may lose what it acknowledged if its machine loses power'],
-  ['resumable', 'goes on after an interruption', 'begins anew after an interruption'],
-  ['free_space', 'tells its free space', 'does not tell its free space'],
-]
-
-/** What the target was seen to do when it took the object. */
-export function abilityWords(receipt: Receipt): { able: boolean; words: string }[] {
-  const { abilities } = receipt
-  if (!abilities) return []
-  const words = ABILITIES.map(([name, yes, no]) => ({ able: Boolean(abilities[name]), words: abilities[name] ? yes : no }))
-  const digest = abilities.digest ? `refuses bytes with a wrong ${abilities.digest}` : 'compares no digest itself'
-  return [...words, { able: abilities.digest !== null, words: digest }]
 }
 
 /** The mtime and the mode that the source had, and whether the object has them, too. */

@@ -1,17 +1,15 @@
 /** What a check can find, in words. */
+import { meaningOf, type KnownCode } from '../files/codes'
 import type { Check } from '../shared/api'
 
 export type Finding = Check['findings'][number]
 
-export const FINDINGS: Record<Finding['code'], string> = {
-  chunk_missing: 'A chunk is not stored',
-  chunk_corrupt: 'A chunk’s bytes are wrong',
+/** The codes that only checks use. A record's error can have the others. */
+const FOUND: Record<Exclude<Finding['code'], KnownCode>, string> = {
   chunk_misplaced: 'A chunk has another number than its bytes belong to',
-  chunk_doubled: 'A chunk is stored more than once',
   chunk_extra: 'Chunks are stored past the end',
   digest_field_wrong: 'A chunk is right, but the digest beside it is wrong',
   manifest_damaged: 'A manifest is damaged',
-  content_mismatch: 'The records of a file and its content disagree',
   bucket_file_missing: 'The GridFS document is missing or wrong',
   chunks_orphaned: 'Chunks belong to no content',
   inline_orphaned: 'A small content has no record',
@@ -26,9 +24,13 @@ export const FINDINGS: Record<Finding['code'], string> = {
   leftovers_remain: 'Something that a delivery left could not be removed yet',
   temporary_left: 'A temporary object lies at a target',
   upload_left: 'An unfinished upload lies at a target',
-  object_missing: 'A delivered object is no longer at the target',
-  object_differs: 'A target has other bytes than were delivered',
   target_silent: 'A target could not be asked',
+}
+
+/** What the code of a finding means, such as "A chunk is not stored". */
+export function wordsOf(code: string): string {
+  const words = (FOUND as Record<string, string>)[code] ?? meaningOf(code)
+  return `${words.charAt(0).toUpperCase()}${words.slice(1)}`
 }
 
 export const OUTCOMES: Record<Finding['outcome'], { word: string; tone: 'good' | 'bad' | 'warn' | 'rest' }> = {
@@ -52,5 +54,5 @@ export function countsOf(check: Check): { code: string; words: string; number: n
   return Object.entries(check.counts)
     .filter(([, number]) => number > 0)
     .sort(([, a], [, b]) => b - a)
-    .map(([code, number]) => ({ code, words: FINDINGS[code as Finding['code']] ?? code, number }))
+    .map(([code, number]) => ({ code, words: wordsOf(code), number }))
 }
