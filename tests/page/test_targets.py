@@ -18,6 +18,7 @@ async def test_test_now_shows_what_the_target_was_seen_to_do_by_keyboard_alone(p
     card = page.get_by_role("article", name="Target delivered")
     await press_on(page, page.get_by_role("button", name="Test now: delivered"))
     await expect(page.get_by_text("delivered was tested and works.")).to_be_visible()
+    await expect(page.get_by_role("button", name="Test now: delivered")).to_be_focused()
     await expect(in_state(card, "Works")).to_be_visible()
     await expect(card.get_by_role("listitem").filter(has_text="Goes on after a break: yes")).to_be_visible()
     await expect(card.get_by_role("listitem").filter(has_text="Tells a digest: no")).to_be_visible()

@@ -1,17 +1,20 @@
-/** A check of one file, from its start to its result. Checks have no events, so it is asked for every second. */
+/** A check of one file, from its start to its result. */
 import { api, data, type Check } from '../shared/api'
 import { announce } from '../shared/announcements.svelte'
 import { bytes, count } from '../shared/format'
+import { Polled } from '../shared/polled.svelte'
 import { asProblem, type Problem } from '../shared/problem'
 import { isOpen } from '../system/checks'
 
 const ASK_MS = 1000
 
 export class FileCheck {
-  check = $state.raw<Check | null>(null)
-  problem = $state.raw<Problem | null>(null)
-  #timer: ReturnType<typeof setTimeout> | undefined
-  #ended = false
+  #id: string | null = null
+  #polled = new Polled(
+    () => this.#read(),
+    (check) => (check && isOpen(check) ? ASK_MS : null),
+  )
+  #refused = $state.raw<Problem | null>(null)
 
   /** `over` is called when a check that was followed has ended. */
   constructor(
@@ -19,52 +22,50 @@ export class FileCheck {
     private readonly over: () => void,
   ) {}
 
+  get check(): Check | null {
+    return this.#polled.value
+  }
+
+  /** Why no check was started, or the check could not be read. */
+  get problem(): Problem | null {
+    return this.#refused ?? this.#polled.problem
+  }
+
   get running(): boolean {
     return this.check !== null && isOpen(this.check)
   }
 
+  /** Follows the check that is started or shown; returns a function that ends this. */
+  begin(): () => void {
+    return this.#polled.begin()
+  }
+
   async start(mode: 'report' | 'repair'): Promise<void> {
-    this.problem = null
     try {
-      this.#take(await data(api.POST('/checks', { body: { kind: 'fsck', id: this.fileId, mode, read_targets: false } })))
+      const started = await data(api.POST('/checks', { body: { kind: 'fsck', id: this.fileId, mode, read_targets: false } }))
+      this.#refused = null
+      this.#polled.value = started
+      await this.show(started.check_id)
     } catch (error) {
-      this.problem = asProblem(error)
+      this.#refused = asProblem(error)
     }
   }
 
   /** Shows a check that somebody has started, and follows it if it still runs. */
-  async show(checkId: string): Promise<void> {
-    try {
-      const check = await data(api.GET('/checks/{check_id}', { params: { path: { check_id: checkId } } }))
-      if (check.file_id === this.fileId) this.#take(check)
-    } catch (error) {
-      this.problem = asProblem(error)
-    }
+  show(checkId: string): Promise<void> {
+    this.#id = checkId
+    return this.#polled.now()
   }
 
-  /** Asks no more. */
-  end(): void {
-    this.#ended = true
-    clearTimeout(this.#timer)
-  }
-
-  #take(check: Check): void {
-    const followed = this.running
-    this.check = check
-    if (this.#ended) return
-    clearTimeout(this.#timer)
-    if (this.running) this.#timer = setTimeout(() => void this.#ask(check.check_id), ASK_MS)
-    else if (followed) {
+  async #read(): Promise<Check | null> {
+    if (!this.#id) return null
+    const check = await data(api.GET('/checks/{check_id}', { params: { path: { check_id: this.#id } } }))
+    if (check.file_id !== this.fileId) return null
+    if (this.running && !isOpen(check)) {
       announce(resultWords(check))
       this.over()
     }
-  }
-
-  async #ask(checkId: string): Promise<void> {
-    await this.show(checkId)
-    // The check still runs even if the server did not answer just now.
-    if (this.problem && this.running && !this.#ended) this.#timer = setTimeout(() => void this.#ask(checkId), ASK_MS)
-    else this.problem = null
+    return check
   }
 }
 

@@ -7,6 +7,7 @@ export class Polled<T> {
   problem: Problem | null = $state.raw(null)
   #reading: Promise<void> | null = null
   #timer: ReturnType<typeof setTimeout> | undefined
+  #begun = false
   #turn = 0 // what was begun before the latest `begin` counts no more
 
   /** `pause` gives the milliseconds to the next reading; null: the value does not change any more. */
@@ -17,6 +18,7 @@ export class Polled<T> {
 
   /** Begins to read, anew if it had begun; returns a function that ends it. A page that nobody sees reads nothing. */
   begin(): () => void {
+    this.#begun = true
     this.#turn += 1
     this.#reading = null
     this.value = null
@@ -24,6 +26,7 @@ export class Polled<T> {
     document.addEventListener('visibilitychange', look)
     look()
     return () => {
+      this.#begun = false
       this.#turn += 1
       clearTimeout(this.#timer)
       document.removeEventListener('visibilitychange', look)
@@ -59,6 +62,7 @@ export class Polled<T> {
     this.value = value ?? this.value
     this.problem = problem
     const milliseconds = this.pause(this.value)
-    if (milliseconds !== null) this.#timer = setTimeout(() => this.#look(), milliseconds)
+    // An action that ends after its view was left also reads: that one begins no further readings.
+    if (milliseconds !== null && this.#begun) this.#timer = setTimeout(() => this.#look(), milliseconds)
   }
 }
