@@ -6,7 +6,7 @@ import struct
 import zlib
 from pathlib import Path
 
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Browser, Page, Route, expect
 
 from tests.journeys.operator import MIB, Operator, make_file, sha256_of, wait_for
 from tests.journeys.test_fsck import flip
@@ -52,14 +52,17 @@ async def test_wrong_chunk_is_shown_in_the_map_and_repaired_from_the_source_by_k
     whole = chunks.get_by_role("img", name="Map of the chunks. 20 of 20 chunks are stored.")
     await expect(whole).to_be_visible()
     flip(operator, source.name, (3,))
-    await press_on(page, chunks.get_by_role("button", name="Check now"))
+    check, repair = (chunks.get_by_role("button", name=name) for name in ("Check now", "Repair"))
+    await press_on(page, check)
     await expect(chunks.get_by_role("img", name="20 of 20 chunks are stored, 1 wrong.")).to_be_visible()
     await expect(chunks.get_by_title("Chunk 3: wrong")).to_have_count(1)
     finding = chunks.get_by_role("table", name="What the check found").get_by_role("row", name="chunk_corrupt")
     await expect(finding).to_contain_text("Not repaired yet")
+    await expect(check).to_be_focused()
     assert await grave_findings(page) == []
-    await press_on(page, chunks.get_by_role("button", name="Repair"))
+    await press_on(page, repair)
     await expect(chunks.get_by_text("1 thing was wrong: all is repaired.")).to_be_visible()
+    await expect(repair).to_be_focused()
     await expect(chunks.get_by_title("Chunk 3: stored, and repaired by the last check")).to_have_count(1)
     assert operator.fsck(file_id)["found"] == 0
 
@@ -73,6 +76,7 @@ async def test_download_by_keyboard_alone_has_the_bytes_of_the_source(
     await show_file(page, file_id)
     async with page.expect_download() as download:
         await press_on(page, page.get_by_role("button", name="Download taken.bin"))
+    await expect(page.get_by_role("button", name="Download taken.bin")).to_be_focused()
     copy = tmp_path / (await download.value).suggested_filename
     await (await download.value).save_as(copy)
     assert (copy.name, sha256_of(copy)) == ("taken.bin", sha256_of(source))
@@ -97,8 +101,16 @@ async def test_text_and_image_are_shown_and_a_drawing_that_could_run_scripts_onl
     await expect(preview.get_by_text(f"The first 64.0 KiB of {len(lines) / 1024:.0f} KiB")).to_be_visible()
     assert await preview.locator("pre").text_content() == lines[: 64 * 1024]
 
+    async def another_image(route: Route) -> None:
+        await route.fulfill(body=png(30, 40))
+
     await show_file(page, ids["dot.png"])
+    await page.route("**/content", another_image)
     await preview.get_by_role("heading", name="Preview").click()
+    await expect(preview.get_by_text("The bytes that arrived have another SHA-256 than the record")).to_be_visible()
+    await expect(preview.get_by_role("img")).to_have_count(0)
+    await page.unroute("**/content")
+    await preview.get_by_role("button", name="Try again").click()
     await expect(preview.get_by_text("Verified: the SHA-256 of what you see is that of the record.")).to_be_visible()
     drawn = "image => image.decode().then(() => [image.naturalWidth, image.naturalHeight])"
     assert await preview.get_by_role("img", name="Content of dot.png").evaluate(drawn) == [40, 30]
@@ -157,16 +169,18 @@ async def test_receipt_says_what_is_proved_and_is_saved_as_the_api_gives_it(
 async def test_file_is_deleted_after_a_question_and_its_object_stays(
     page: Page, operator: Operator, places: Places
 ) -> None:
-    source = make_file(places.sources / "gone.bin", MIB)
+    source = make_file(places.sources / "gone\u202egnp.exe", MIB)  # U+202E lets the browser show `goneexe.png`
+    shown = "gone⟨U+202E⟩gnp.exe"
     file_id = operator.prepare(source, to="delivered")
     operator.delivered(file_id)
     await show_file(page, file_id)
-    await press_on(page, page.get_by_role("button", name="Delete gone.bin"))
-    await press_on(page, page.get_by_role("dialog", name="Delete gone.bin").get_by_role("button", name="Delete it"))
+    await press_on(page, page.get_by_role("button", name=f"Delete {shown}"))
+    await press_on(page, page.get_by_role("dialog", name=f"Delete {shown}").get_by_role("button", name="Delete it"))
+    await expect(page.get_by_text(f"{shown} is being deleted.")).to_be_visible()
     await expect(page.get_by_role("region", name="Chunks")).to_contain_text("The bytes are deleted")
     await expect(page.get_by_role("list", name="Timeline")).to_contain_text("Is being deleted by operator.")
     wait_for(lambda: operator.file(file_id)["state"] == "DELETED", seconds=20, what="the file is deleted")
-    assert sha256_of(places.delivered / "gone.bin") == sha256_of(source)
+    assert sha256_of(places.delivered / source.name) == sha256_of(source)
 
 
 async def test_account_without_scopes_sees_no_actions_and_is_told_who_can_check(
@@ -178,7 +192,7 @@ async def test_account_without_scopes_sees_no_actions_and_is_told_who_can_check(
         client.stored(file_id)
     async with tab_of(browser, operator, username, password) as tab:
         await show_file(tab, file_id)
-        await expect(tab.get_by_text("Who has the scope admin can check the stored bytes here")).to_be_visible()
+        await expect(tab.get_by_text("Somebody with the scope admin can check the stored bytes here")).to_be_visible()
         await expect(tab.get_by_role("button", name="Download theirs.bin")).to_be_visible()
         for name in ("Delete theirs.bin", "Deliver to a target", "Check now"):
             await expect(tab.get_by_role("button", name=name)).to_have_count(0)

@@ -16,7 +16,10 @@ export const ALLOWED: Record<By, readonly string[]> = {
 }
 const NAMES: readonly string[] = [...new Set(Object.values(ALLOWED).flat())]
 
-/** Returns by what the list of this address is: what narrows it most decides, or else `by`, until a target or batch is named. */
+/**
+ * Returns the kind of list. A batch or a target in the address decides. Without them, `by` does: the person has chosen
+ * the kind, but no batch or target yet.
+ */
 export function byOf(address: URLSearchParams): By {
   const by = address.get('by')
   if (address.get('batch')) return 'batch'

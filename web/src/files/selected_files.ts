@@ -1,7 +1,7 @@
 /** What is done to many files at once: one question, then one request for each file. */
 import { api, type File } from '../shared/api'
 import { WORDS, fileAction } from '../shared/acting'
-import { bytes, count } from '../shared/format'
+import { bytes, count, visible } from '../shared/format'
 import { toEach } from '../shared/many.svelte'
 import { ask } from '../shared/questions.svelte'
 import type { Scope } from '../shared/session.svelte'
@@ -30,14 +30,14 @@ export async function doToFiles(deed: FileDeed, files: readonly File[]): Promise
   const title = `${WORDS[deed]} ${count(files.length, 'file')}`
   if (!(await ask({ title, text: consequences(deed, files), yes: title }))) return false
   const work = (file: File) => (deed === 'delete' ? deleteFile(file) : fileAction(file, deed))
-  void toEach(title, files, { work, nameOf: (file) => file.name, whole: files.length })
+  void toEach(title, files, { work, nameOf: (file) => visible(file.name), whole: files.length })
   return true
 }
 
 /** Asks, and deletes one file. Throws a Problem. Returns false if the person did not agree. */
 export async function deleteOne(file: File): Promise<boolean> {
   const text = consequences('delete', [file])
-  if (!(await ask({ title: `Delete ${file.name}`, text, yes: 'Delete it' }))) return false
+  if (!(await ask({ title: `Delete ${visible(file.name)}`, text, yes: 'Delete it' }))) return false
   await deleteFile(file)
   return true
 }

@@ -1,6 +1,6 @@
 /** The histories of a file and its deliveries as one list of sentences, in the order of their times. */
 import type { Delivery, DeliveryDetail, Failure, FileDetail } from '../shared/api'
-import { count, localTime } from '../shared/format'
+import { count, localTime, visible } from '../shared/format'
 import type { Tone } from '../shared/states'
 import { meaningOf } from './codes'
 
@@ -43,7 +43,7 @@ export function timeline(file: FileDetail | null, deliveries: readonly DeliveryW
   const toEach = deliveries.flatMap((delivery) => {
     const alone = deliveries.filter((other) => other.target === delivery.target).length === 1
     const known = [delivery.error, delivery.waiting, delivery.object_error, delivery.cleaning_error]
-    const subject = `To ${delivery.target}${alone ? '' : ` as ${delivery.object_name}`}`
+    const subject = `To ${delivery.target}${alone ? '' : ` as ${visible(delivery.object_name)}`}`
     return entries(delivery.history ?? [], subject, { id: delivery.delivery_id, known })
   })
   const own = file ? entries(file.history, 'File', { id: file.file_id, known: [file.error, file.waiting] }) : []

@@ -1,4 +1,5 @@
 /** The parts of the system that `/readyz` reports, in words, and what to do where one is not well. */
+import { count } from '../shared/format'
 import { problemOf } from '../shared/problem'
 import { ROOT } from '../shared/session.svelte'
 
@@ -35,6 +36,11 @@ const ADVICE: Record<string, string> = {
   storage_full: 'Less than the reserve is free, so nothing is taken in. Delete files, or enlarge the disk. Work then goes on by itself.',
 }
 
+/** What workers met in Redis that was not for them. */
+export function ignoredWords(messages: number): string {
+  return `${count(messages, 'message')} of another program ${messages === 1 ? 'was' : 'were'} ignored. Does another program use the same Redis?`
+}
+
 /** Throws a Problem if the answer is none of readiness. The answer 503 also has the parts. */
 export async function readReadiness(): Promise<Readiness> {
   const answer = await fetch(`${ROOT}readyz`, { cache: 'no-store' })
@@ -48,7 +54,7 @@ export async function readReadiness(): Promise<Readiness> {
     })),
     notes: [
       ...(detail ? [String(detail)] : []),
-      ...(passedOver ? [`Workers passed over ${passedOver} messages that were no hints. Another program may use the same Redis.`] : []),
+      ...(passedOver ? [ignoredWords(Number(passedOver))] : []),
     ],
   }
 }
