@@ -105,7 +105,7 @@ async def test_lost_answer_of_the_refresh_does_not_sign_out(page: Page) -> None:
     before = await page.context.cookies()
     await page.route(REFRESH, lose, times=1)
     await page.reload()
-    await expect(page.get_by_role("alert")).to_contain_text("could not be asked")
+    await expect(page.get_by_role("alert")).to_contain_text("could not find out")
     await page.context.add_cookies(before)  # type: ignore[arg-type]  # cookies that were read have the same members
     await page.get_by_role("button", name="Try again").click()
     await expect(page.get_by_role("navigation", name="Views")).to_be_visible()
