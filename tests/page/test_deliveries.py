@@ -58,8 +58,8 @@ async def test_what_cannot_be_retried_is_named_with_the_reason(page: Page, opera
     await page.get_by_role("button", name="Retry all that failed").click()
     await page.get_by_role("dialog").get_by_role("button", name="Retry").click()
     run = page.get_by_role("region", name="Retry 2 deliveries")
-    await expect(run).to_contain_text("1 of 2 done, 1 not.")
-    await run.get_by_text("What was not done").click()
+    await expect(run).to_contain_text("1 of 2 done, 1 failed.")
+    await run.get_by_text("What failed").click()
     await expect(run.get_by_role("listitem")).to_contain_text("deleted/0.bin to delivered:")
     await expect(run.locator("code")).to_be_visible()
 

@@ -1,6 +1,8 @@
 """The list of files: filters in the address, one question for many files, and thousands of records."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -77,17 +79,11 @@ async def test_thousands_of_files_scroll_to_their_end_in_few_rows(
     page: Page, operator: Operator, places: Places
 ) -> None:
     (model, *_) = some_files(operator, places, "model-")
-    with operator.database() as database:
-        record = database["files"].find_one({"_id": ObjectId(model)})
-        copies = [copy_of(record, number) for number in range(MANY)]
-        database["files"].insert_many(copies)
-        try:
-            await open_view(page, "files?name_prefix=many-")
-            await page.wait_for_function(SCROLL, arg=f"{MANY:,} in all.", polling=30, timeout=30_000)
-            assert await page.evaluate("window.most") < 100
-            await expect(page.get_by_role("link", name=f"many-{MANY - 1}.txt")).to_be_visible()
-        finally:
-            database["files"].delete_many({"_id": {"$in": [copy["_id"] for copy in copies]}})
+    with copies_of(operator, model, number=MANY):
+        await open_view(page, "files?name_prefix=many-")
+        await page.wait_for_function(SCROLL, arg=f"{MANY:,} in all.", polling=30, timeout=30_000)
+        assert await page.evaluate("window.most") < 100
+        await expect(page.get_by_role("link", name=f"many-{MANY - 1}.txt")).to_be_visible()
 
 
 # Scrolls to the end of what is loaded, and notes the most rows that were in the document. True: `text` is shown.
@@ -96,6 +92,19 @@ SCROLL = """text => {
   scrollTo(0, document.body.scrollHeight)
   return document.querySelector('main').innerText.includes(text)
 }"""
+
+
+@contextmanager
+def copies_of(operator: Operator, model: str, *, number: int) -> Iterator[None]:
+    """Let the database have so many copies of the record of the file `model` meanwhile: nothing is stored for them."""
+    with operator.database() as database:
+        record = database["files"].find_one({"_id": ObjectId(model)})
+        copies = [copy_of(record, place) for place in range(number)]
+        database["files"].insert_many(copies)
+        try:
+            yield
+        finally:
+            database["files"].delete_many({"_id": {"$in": [copy["_id"] for copy in copies]}})
 
 
 def copy_of(record: Json, number: int) -> Json:

@@ -1,16 +1,18 @@
 """Lists and rows of all views: selecting all, reading again after a gap in the events, and where the focus goes."""
 
+import asyncio
 import re
 from base64 import b64encode
 from pathlib import Path
 
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Browser, Page, Route, expect
 
 from tests.journeys.operator import Operator
 from tests.page.accounts import new_account, tab_of
-from tests.page.acting import by_prefix, open_view, press_on
+from tests.page.acting import by_prefix, in_state, open_view, press_on
 from tests.page.browser import open_tab, sign_in
 from tests.page.conftest import Places
+from tests.page.test_files import copies_of, some_files
 
 
 def delivered(operator: Operator, folder: Path, name: str) -> None:
@@ -79,3 +81,46 @@ async def test_account_that_may_not_read_is_not_called_disconnected(browser: Bro
         await expect(tab.get_by_role("heading", name="Send", level=1)).to_be_visible()
         await expect(tab.get_by_role("main")).not_to_have_class(re.compile("stale"))
         await expect(tab.get_by_text("Not connected")).to_have_count(0)
+
+
+async def test_file_that_comes_while_a_page_is_read_is_offered(page: Page, operator: Operator, places: Places) -> None:
+    (model, *_) = some_files(operator, places, "paged-")
+    with copies_of(operator, model, number=250):
+        (newest, *_) = some_files(operator, places, "newest-")
+
+        async def late(route: Route) -> None:
+            answer = await route.fetch()
+            some_files(operator, places, "late-")
+            # Events come in their order: once the row shows the deletion, the tab knows of the files.
+            operator.http.delete(f"/files/{newest}").raise_for_status()
+            await page.evaluate("scrollTo(0, 0)")
+            await expect(in_state(page.get_by_role("row", name="newest-0.txt"), "Deleted")).to_be_visible()
+            await route.fulfill(response=answer)
+
+        await page.route("**/files?*cursor=*", late, times=1)
+        await open_view(page, "files?owner=operator")
+        await expect(page.get_by_role("heading", name="Files", level=1)).to_be_focused()
+        await expect(page.get_by_role("link", name="newest-2.txt")).to_be_visible()
+        await page.evaluate("scrollTo(0, document.body.scrollHeight)")
+        await expect(page.get_by_text("3 files are newer than this list.")).to_be_attached()
+
+
+async def test_second_run_does_not_hide_the_first(page: Page, operator: Operator, places: Places) -> None:
+    some_files(operator, places, "run-")
+    released = asyncio.Event()
+
+    async def held(route: Route) -> None:
+        await released.wait()
+        await route.continue_()
+
+    await page.route(re.compile("/files/[0-9a-f]{24}"), held, times=1)
+    await open_view(page, "files?name_prefix=run-")
+    for names in (["run-0.txt"], ["run-1.txt", "run-2.txt"]):
+        for name in names:
+            await page.get_by_role("checkbox", name=f"Select {name}").check()
+        await page.get_by_role("button", name="Delete", exact=True).click()
+        await page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    await expect(page.get_by_text("Delete 2 files 2 of 2 done.")).to_be_visible()
+    await expect(page.get_by_role("region", name="Delete 1 file")).to_contain_text("0 of 1 done")
+    released.set()
+    await expect(page.get_by_text("Delete 1 file 1 of 1 done.")).to_be_visible()

@@ -105,7 +105,7 @@ async def test_lost_answer_of_the_refresh_does_not_sign_out(page: Page) -> None:
     before = await page.context.cookies()
     await page.route(REFRESH, lose, times=1)
     await page.reload()
-    await expect(page.get_by_role("alert")).to_contain_text("could not be asked")
+    await expect(page.get_by_role("alert")).to_contain_text("could not find out")
     await page.context.add_cookies(before)  # type: ignore[arg-type]  # cookies that were read have the same members
     await page.get_by_role("button", name="Try again").click()
     await expect(page.get_by_role("navigation", name="Views")).to_be_visible()
@@ -161,11 +161,36 @@ async def test_changed_password_keeps_this_tab_signed_in_by_keyboard_alone(
         await tab.keyboard.press("Tab")  # past the box that revokes the keys
         await tab.keyboard.press("Tab")
         await tab.keyboard.type(password)
+        await tab.route("**/auth/session", lambda route: route.abort(), times=1)
+        await tab.keyboard.press("Enter")
+        await expect(dialog.get_by_role("alert")).to_contain_text("The password was changed")
         await tab.keyboard.press("Enter")
         await expect(dialog).to_be_hidden()
         await expect(tab.get_by_role("heading", name=f"Account {username}")).to_be_visible()
         await tab.get_by_role("button", name="Sign out").click()
         await sign_in(tab, username, "a quite new password")
+
+
+async def test_refusal_that_comes_after_its_dialog_was_closed_is_still_told(
+    browser: Browser, operator: Operator
+) -> None:
+    username, password = new_account(operator, ["read"])
+    async with tab_of(browser, operator, username, password) as tab:
+
+        async def late(route: Route) -> None:
+            answer = await route.fetch()
+            await tab.keyboard.press("Escape")
+            await expect(tab.get_by_role("dialog")).to_have_count(0)
+            await route.fulfill(response=answer)
+
+        await tab.route("**/account/password", late)
+        await open_view(tab, "account")
+        await tab.get_by_role("button", name="Change the password").click()
+        dialog = tab.get_by_role("dialog", name=f"Password of {username}")
+        await dialog.get_by_label("New password").fill("a quite new password")
+        await dialog.get_by_label("Your password").fill("not the password")
+        await dialog.get_by_role("button", name="Set the password").click()
+        await expect(tab.get_by_role("status").filter(has_text=f"Password of {username}: ")).to_be_visible()
 
 
 async def test_form_and_account_have_no_grave_finding(browser: Browser, operator: Operator) -> None:

@@ -30,6 +30,10 @@ async def test_login_of_somebody_else_in_another_tab_ends_the_login_of_this_one(
         open_tab(browser, operator.system.url, context=hers.context) as his,
     ):
         await sign_in(hers, *alice)
+        # The other tab, which shows the form, hears of her. It must not forget that this browser has a login.
+        await hers.evaluate("name => new BroadcastChannel('gridhaul').postMessage(name)", alice[0])
+        await hers.reload()
+        await expect(hers.get_by_role("navigation", name="Views")).to_be_visible()
         await choose(hers, secret)
         await sign_in(his, *bob)
         await expect(hers.get_by_text("Your login has ended")).to_be_visible()

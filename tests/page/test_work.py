@@ -105,6 +105,7 @@ async def test_delivery_is_paused_and_resumed_by_keyboard_alone(page: Page, oper
         await expect(waits.get_by_text("target_unavailable")).to_be_visible()
         await press_on(page, waits.get_by_role("button", name=f"Pause {source.name}"))
         await expect(in_state(waits, "Paused")).to_be_visible()
+        await expect(waits.get_by_role("button", name=f"Resume {source.name}")).to_be_focused()
         assert operator.deliveries(file_id)[0]["state"] == "PAUSED"
     await press_on(page, waits.get_by_role("button", name=f"Resume {source.name}"))
     await expect(in_state(row(page, "Just finished", source), "Delivered")).to_be_visible()

@@ -1,6 +1,5 @@
 /** Sizes as a person enters them, such as "2 TiB". */
-
-const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'] as const
+import { UNITS } from '../shared/format'
 
 /** Returns the bytes that a text means; null if it means none. A number alone is bytes. */
 export function bytesOf(text: string): number | null {

@@ -1,8 +1,8 @@
 /** Figures and times as people read them. Sizes are in binary units everywhere alike. */
 
-const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'] as const
+export const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'] as const
 
-/** `1536` is "1.5 KiB". Three digits are shown, so that a figure keeps its width while it grows. */
+/** `1536` is "1.50 KiB". From 1 KiB on, at least three digits are shown, so that a figure keeps its width while it grows. */
 export function bytes(count: number): string {
   let value = count
   let unit = 0

@@ -41,6 +41,8 @@ class Live {
   start(): void {
     if (this.#running) return
     this.#running = new AbortController()
+    this.lostSince = new Date()
+    this.refusal = null
     this.#lastId = ''
     this.#failures = 0
     void this.#run(this.#running.signal)
@@ -50,7 +52,6 @@ class Live {
     this.#running?.abort()
     this.#running = null
     this.#collected = []
-    this.lostSince ??= new Date()
   }
 
   async #run(stopped: AbortSignal): Promise<void> {

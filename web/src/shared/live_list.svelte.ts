@@ -26,10 +26,10 @@ export class LiveList<T extends Dated> extends Paged<T> {
     await super.reload(read)
   }
 
-  /** Takes the records of events. */
-  take(records: readonly T[]): void {
-    this.change(records)
-    if (this.loading) return
+  /** Takes the records of events, and counts those that are new. */
+  override take(records: readonly T[]): void {
+    super.take(records)
+    if (this.loading) return // the page that is read may have them; once it is there, they are given again
     const newest = this.byAge() ? this.items[0]?.created_at : undefined
     for (const record of records) {
       const isNew = this.complete || (newest !== undefined && record.created_at > newest)

@@ -1,6 +1,5 @@
 /** The same done to many records, a few at a time, with a progress that everybody sees and can stop. */
 import { announce } from './announcements.svelte'
-import { count } from './format'
 import { asProblem, type Problem } from './problem'
 import type { ReadPage } from './paged.svelte'
 
@@ -17,8 +16,18 @@ export interface Run {
   stop: () => void
 }
 
-/** What runs now, or ended last and was not closed yet. `RunProgress.svelte` shows it. */
-export const current: { run: Run | null } = $state({ run: null })
+/** What runs now, and what has ended and was not closed yet. `RunProgress.svelte` shows them. */
+export const runs: Run[] = $state([])
+
+/** Takes a run that has ended from the page. */
+export function close(run: Run): void {
+  runs.splice(runs.indexOf(run), 1)
+}
+
+/** Stops all, and forgets them. */
+export function stopAll(): void {
+  for (const run of runs.splice(0)) run.stop()
+}
 
 /** Does `work` to each record. Returns once all are done, or the person has stopped it. Throws what reading `records` throws. */
 export async function toEach<T>(
@@ -28,7 +37,8 @@ export async function toEach<T>(
 ): Promise<void> {
   let stopped = false
   const run: Run = $state({ title, done: 0, whole, failures: [], over: false, stop: () => (stopped = true) })
-  current.run = run
+  runs.filter((one) => one.over && !one.failures.length).forEach(close)
+  runs.push(run)
   const source = iterator(records)
   try {
     await Promise.all(Array.from({ length: AT_ONCE }, takeTurns))
@@ -36,7 +46,7 @@ export async function toEach<T>(
     stopped = true // of a list that could not be read on, nothing further begins
     run.over = true
   }
-  announce(`${title}: ${count(run.done, 'record')} done, ${run.failures.length} not.`)
+  announce(`${title}: ${run.done} done, ${run.failures.length} failed.`)
 
   async function takeTurns(): Promise<void> {
     for (;;) {

@@ -9,6 +9,7 @@ export interface Message {
 }
 
 const SHOWN_MS = 6_000
+const MOST = 4 // messages of each tone: what was done must not push away what was not
 let next = 1
 
 export const messages: Message[] = $state([])
@@ -19,7 +20,7 @@ export function done(text: string): void {
   setTimeout(() => dismiss(id), SHOWN_MS)
 }
 
-/** Says why something was not done. The message stays until the person closes it. */
+/** Says why something was not done. The message stays until the person closes it, or there are too many newer ones. */
 export function failed(what: string, error: unknown): void {
   const problem = asProblem(error)
   add({ tone: 'bad', text: `${what}: ${problem.detail}`, code: problem.code })
@@ -44,6 +45,7 @@ export function dismiss(id: number): void {
 
 function add(message: Omit<Message, 'id'>): number {
   messages.push({ ...message, id: next })
-  if (messages.length > 4) messages.shift()
+  const alike = messages.filter((one) => one.tone === message.tone)
+  if (alike.length > MOST) dismiss(alike[0]!.id)
   return next++
 }

@@ -7,7 +7,7 @@ export interface PageOf<T> {
 }
 export type ReadPage<T> = (cursor: string | undefined) => Promise<PageOf<T>>
 
-const MOST = 20_000 // records that a tab keeps; who looks for an older one filters
+const MOST = 20_000 // records that a tab keeps; to see others, the person filters the list
 
 export class Paged<T> {
   items: T[] = $state.raw([])
@@ -51,7 +51,7 @@ export class Paged<T> {
   }
 
   /** Puts records that have changed into their places. Records that the list does not show are left out. */
-  change(records: readonly T[]): void {
+  take(records: readonly T[]): void {
     if (this.loading) for (const record of records) this.#early.set(this.key(record), record)
     const shown = records.filter((record) => this.#places.has(this.key(record)))
     if (!shown.length) return
@@ -72,7 +72,10 @@ export class Paged<T> {
       if (this.#anew) this.#replace([]) // rows of another list must not stand beneath new filters
       this.problem = asProblem(error)
     } finally {
-      if (turn === this.#turn) this.loading = false
+      if (turn === this.#turn) {
+        this.loading = false
+        if (this.#early.size) this.take([...this.#early.values()])
+      }
     }
   }
 
@@ -80,7 +83,7 @@ export class Paged<T> {
     if (this.#anew) this.#replace([])
     this.#anew = false
     const added = page.items.filter((item) => !this.#places.has(this.key(item)))
-    this.#replace([...this.items, ...added.map((item) => this.#early.get(this.key(item)) ?? item)])
+    this.#replace([...this.items, ...added])
     this.#next = page.next
     this.complete = page.next === null
   }

@@ -16,14 +16,9 @@ export class Reading {
   }
 
   async #run(): Promise<void> {
-    try {
-      do {
-        this.#again = false
-        await this.once()
-      } while (this.#again)
-      this.problem = null
-    } catch (error) {
-      this.problem = asProblem(error)
-    }
+    do {
+      this.#again = false
+      this.problem = await this.once().then(() => null, asProblem)
+    } while (this.#again)
   }
 }

@@ -95,6 +95,6 @@ async function deliverAgain(delivery: Delivery, ifExists: 'rename' | 'overwrite'
         body: { target: delivery.target, object_name: delivery.object_name, if_exists: ifExists },
       })
     },
-    `${delivery.object_name} is delivered anew.`,
+    `The delivery of ${delivery.object_name} is queued again.`,
   )
 }

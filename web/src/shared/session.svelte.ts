@@ -85,6 +85,7 @@ class Session {
     this.forget()
     this.ended = false
     if (byKey) return
+    localStorage.removeItem(LEFT)
     this.#tabs.postMessage(null)
     await this.#renewing?.catch(() => undefined) // its answer would set the cookie again
     localStorage.setItem(OWED, 'yes')
@@ -97,14 +98,13 @@ class Session {
     localStorage.removeItem(OWED)
   }
 
-  /** Forgets the login in this tab; the cookie stays. */
+  /** Forgets the login in this tab. The cookie stays: it may be that of another tab, which has signed in meanwhile. */
   forget(): void {
     if (this.username !== null) this.ended = true
     this.#turn += 1
     this.#token = ''
     this.username = null
     this.scopes = new Set()
-    if (!this.byKey) localStorage.removeItem(LEFT)
     this.byKey = false
   }
 
@@ -127,15 +127,19 @@ class Session {
   }
 
   async #renew(): Promise<void> {
+    const turn = this.#turn
+    const byKey = this.byKey
     try {
       // What the browser's cookie holds may be the login of another account.
-      if (this.byKey) throw new Problem('unauthorized', 'The API key is not valid any more.', 401)
-      const turn = this.#turn
+      if (byKey) throw new Problem('unauthorized', 'The API key is not valid any more.', 401)
       const login = await this.#ask('auth/session/refresh', 'POST')
       if (turn !== this.#turn) throw new Problem('unauthorized', 'The login has ended meanwhile.', 401)
       this.#take(login)
     } catch (error) {
-      if (error instanceof Problem && error.status === 401) this.forget()
+      if (error instanceof Problem && error.status === 401 && turn === this.#turn) {
+        this.forget()
+        if (!byKey) localStorage.removeItem(LEFT)
+      }
       throw error
     }
   }
