@@ -150,8 +150,9 @@ export class Work {
 
   /** If there are more than were read, the next ones are read when half of these are over. */
   #readOn(): void {
-    const few = { open: this.#open.size * 2 < this.#read.open, failed: this.#failed.size * 2 < this.#read.failed }
-    if ((this.more.open && few.open) || (this.more.failed && few.failed)) void this.reading.now()
+    const halved = (now: number, read: number) => read > 0 && now <= read / 2
+    const { open, failed } = this.#read
+    if ((this.more.open && halved(this.#open.size, open)) || (this.more.failed && halved(this.#failed.size, failed))) void this.reading.now()
   }
 
   /** Places a record of an event, and says once that it has ended. */
