@@ -1,7 +1,8 @@
 /** What a person does to a batch: start, pause, resume, cancel, retry and delete all of it. */
 import { deliveriesBy } from '../deliveries/delivery-pages'
+import { filesOf } from '../files/file-pages'
 import { deliveryAction, fileAction } from '../shared/acting'
-import { api, data, type Batch, type File } from '../shared/api'
+import { api, data, type Batch } from '../shared/api'
 import { count } from '../shared/format'
 import { every, toEach } from '../shared/many.svelte'
 import { attempt } from '../shared/messages.svelte'
@@ -81,13 +82,8 @@ function remove(batch: Batch): Promise<Batch> {
 
 /** Retries what has failed so far of a batch that still runs. The batch as a whole can be retried only when it is over. */
 async function retryMembers(batch: Batch): Promise<Batch> {
-  const query = { batch: batch.batch_id, limit: PAGE }
   async function* failed(): AsyncGenerator<{ name: string; retry: () => Promise<unknown> }> {
-    const files = every<File>(async (cursor) => {
-      const page = await data(api.GET('/files', { params: { query: { ...query, state: ['FAILED'], cursor } } }))
-      return { items: page.files, next: page.next_cursor }
-    })
-    for await (const file of files) yield { name: file.name, retry: () => fileAction(file, 'retry') }
+    for await (const file of every(filesOf({ batch: batch.batch_id, state: ['FAILED'] }, PAGE))) yield { name: file.name, retry: () => fileAction(file, 'retry') }
     for await (const one of every(deliveriesBy({ batch: batch.batch_id, state: ['FAILED'] }, PAGE))) yield { name: `${one.object_name} to ${one.target}`, retry: () => deliveryAction(one, 'retry') }
   }
   await toEach('Retry what failed', failed(), { work: (one) => one.retry(), nameOf: (one) => one.name, whole: null })

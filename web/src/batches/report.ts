@@ -1,5 +1,6 @@
 /** What became of each file of a batch, as JSON Lines: the same lines that `gridhaul batch ID --report` writes. */
 import { deliveriesBy } from '../deliveries/delivery-pages'
+import { filesOf } from '../files/file-pages'
 import { api, data, type Delivery, type File } from '../shared/api'
 import { saveBlob } from '../shared/lines'
 import type { ReadPage } from '../shared/paged.svelte'
@@ -23,7 +24,7 @@ export async function saveReport(batchId: string, name: string, progress: Progre
     number += lines.length
   }
   const deliveries = await deliveriesByFile(batchId, progress)
-  for await (const files of pages(filesOf(batchId), progress)) add(files.map((file) => fileLine(file, deliveries)))
+  for await (const files of pages(filesOf({ batch: batchId, order: 'name' }, PAGE), progress)) add(files.map((file) => fileLine(file, deliveries)))
   for await (const skipped of pages(skippedOf(batchId), progress))
     add(skipped.map(({ path, reason, detail }) => JSON.stringify({ path, state: 'SKIPPED', reason, detail })))
   if (progress.stopped) return null
@@ -64,13 +65,6 @@ function fileLine(file: File, deliveries: Map<string, string>): string {
   const own = deliveries.get(file_id) ?? ''
   deliveries.delete(file_id)
   return `${line.slice(0, -1)},"deliveries":[${own}]}`
-}
-
-function filesOf(batch: string): ReadPage<File> {
-  return async (cursor) => {
-    const page = await data(api.GET('/files', { params: { query: { batch, order: 'name', limit: PAGE, cursor } } }))
-    return { items: page.files, next: page.next_cursor }
-  }
 }
 
 function skippedOf(batch_id: string): ReadPage<{ path: string; reason: string; detail: string }> {
