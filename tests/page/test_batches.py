@@ -115,6 +115,10 @@ async def test_dry_run_shows_its_plan_and_is_started_by_keyboard(
     await expect(plan.get_by_text("2 files, 20.0 KiB")).to_be_visible()
     await expect(plan).to_contain_text("none of the names is taken")
     assert not (places.delivered / "planned").exists()
+    await page.get_by_role("button", name="Delete").click()
+    dialog = page.get_by_role("dialog", name="Delete the plan")
+    await expect(dialog).to_contain_text(f"Nothing of {folder} was sent.")
+    await dialog.get_by_role("button", name="Do nothing").click()
     await press_on(page, page.get_by_role("button", name="Start"))
     await expect(page.get_by_role("link", name="2 deliveries, DELIVERED")).to_be_visible(timeout=20_000)
     assert sorted(path.name for path in (places.delivered / "planned").iterdir()) == ["0.bin", "1.bin"]

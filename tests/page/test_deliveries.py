@@ -1,9 +1,10 @@
 """The view of deliveries: lists by filter, many at once, retry of what failed, one delivery, lost objects."""
 
+import asyncio
 import json
 from pathlib import Path
 
-from playwright.async_api import Page, expect
+from playwright.async_api import Page, Route, expect
 
 from tests.journeys.operator import Operator, make_file, sha256_of, wait_for
 from tests.journeys.test_waiting_target import away
@@ -67,6 +68,12 @@ async def test_what_cannot_be_retried_is_named_with_the_reason(page: Page, opera
 async def test_selected_deliveries_are_cancelled_by_keyboard_after_one_question(
     page: Page, operator: Operator, places: Places
 ) -> None:
+    others_selected = asyncio.Event()
+
+    async def later(route: Route) -> None:
+        await others_selected.wait()
+        await route.continue_()
+
     with away(places.delivered):
         names = [f"keys/{index}.bin" for index in range(3)]
         ids = [
@@ -82,8 +89,15 @@ async def test_selected_deliveries_are_cancelled_by_keyboard_after_one_question(
         await expect(actions).to_contain_text("2 deliveries selected")
         await press_on(page, actions.get_by_role("button", name="Cancel selected"))
         dialog = page.get_by_role("dialog", name="Cancel 2 deliveries")
+        await page.route("**/cancel", later)
         await press_on(page, dialog.get_by_role("button", name="Cancel 2 deliveries"))
+        await expect(actions).to_have_count(0)
+        await expect(page.get_by_role("heading", name="Deliveries", level=1)).to_be_focused()
+        await page.get_by_role("checkbox", name=f"Select {names[2]} to {TARGET}").check()
+        others_selected.set()
         await expect(in_state(page, "Cancelled")).to_have_count(2)
+        await expect(page.get_by_role("region", name="Cancel 2 deliveries")).to_contain_text("2 of 2 done")
+        await expect(actions).to_contain_text("1 delivery selected")  # while the others were cancelled
         states = [operator.deliveries(file_id)[0]["state"] for file_id in ids]
         assert (states[:2], states[2] in ("QUEUED", "STREAMING")) == (["CANCELLED"] * 2, True)
     operator.delivered(ids[2])
@@ -94,6 +108,10 @@ async def test_filters_are_in_the_address_and_only_those_that_go_together(
 ) -> None:
     taken(operator, places, "filters", 1)
     await open_view(page, "deliveries")
+    await page.get_by_role("button", name="Retry all that failed of all accounts").click()
+    dialog = page.get_by_role("dialog")
+    await expect(dialog).to_contain_text("All failed deliveries of all accounts are tried again")
+    await dialog.get_by_role("button", name="Do nothing").click()
     await page.get_by_label("List").select_option("Of a target")
     assert page.url.endswith(f"#/deliveries?target={TARGET}")
     await expect(page.get_by_role("button", name=f"Retry all that failed at {TARGET}")).to_be_visible()
@@ -102,7 +120,15 @@ async def test_filters_are_in_the_address_and_only_those_that_go_together(
     await expect(in_state(page.get_by_role("table"), "Delivered")).to_have_count(0)
     await page.reload()
     await expect(page.get_by_label("State")).to_have_value("FAILED")
-    await expect(page.get_by_role("searchbox", name="Account")).to_have_value("operator")
+    account = page.get_by_label("Account", exact=True)
+    assert (await account.input_value(), await account.get_attribute("placeholder")) == ("", "operator")
+    await account.fill("somebody")
+    await account.press("Enter")
+    await expect(page.get_by_text("No delivery matches these filters.")).to_be_visible()
+    await account.fill("")
+    await account.press("Enter")
+    await expect(page.get_by_role("link", name="filters/0.bin")).to_be_visible()
+    await expect(account).to_have_attribute("placeholder", "operator")  # the list is the admin's own
     await page.get_by_label("List").select_option("By object name")
     await page.get_by_label("Name begins with").fill("filters/")
     await page.get_by_label("Name begins with").press("Enter")
@@ -158,10 +184,22 @@ async def test_object_is_replaced_only_after_a_question_and_the_list_is_saved_as
 
 
 async def test_lost_objects_are_delivered_again(page: Page, operator: Operator, places: Places) -> None:
-    source = make_file(places.sources / "lost.bin", 10 * KIB)
+    source, stored = make_file(places.sources / "lost.bin", 10 * KIB), places.delivered / "lost.bin"
     file_id = operator.prepare(source, to=TARGET)
-    operator.delivered(file_id)
-    (places.delivered / "lost.bin").unlink()
+    in_work = page.get_by_role("listitem").filter(has=page.get_by_role("link", name="lost.bin"))
+    await expect(in_state(in_work, "Delivered").first).to_be_visible()
+    stored.rename(aside := places.sources / "aside.bin")
+    operator.fsck(file_id)
+    await expect(in_work.get_by_text("object_missing")).to_be_visible()
+    await page.reload()
+    await expect(page.get_by_text("moving,")).to_be_visible()
+    aside.rename(stored)
+    operator.fsck(file_id)
+    later = make_file(places.sources / "later.bin", KIB)
+    operator.prepare(later, to=TARGET)
+    await expect(in_state(page.get_by_role("listitem").filter(has_text="later.bin"), "Delivered")).to_be_visible()
+    await expect(in_work).to_have_count(0)  # it did not end now
+    stored.unlink()
     operator.fsck(file_id)
     await open_view(page, "deliveries?lost=true")
     row = page.get_by_role("row", name="lost.bin")

@@ -1,14 +1,16 @@
 """The view Work: what waits and why, what failed and what mends it, batches as rows, and a server that is away."""
 
 import asyncio
+import re
 from pathlib import Path
 
-from playwright.async_api import Locator, Page, expect
+from playwright.async_api import Browser, Locator, Page, Route, expect
 
 from tests.journeys.operator import Operator, make_file, sha256_of
 from tests.journeys.test_waiting_target import away
+from tests.page.accounts import client_of, new_account
 from tests.page.acting import in_state, press_on
-from tests.page.browser import grave_findings, overflow
+from tests.page.browser import grave_findings, open_tab, overflow, sign_in
 from tests.page.conftest import Places
 
 KIB, MIB = 1 << 10, 1 << 20
@@ -110,3 +112,31 @@ async def test_delivery_is_paused_and_resumed_by_keyboard_alone(page: Page, oper
     await press_on(page, waits.get_by_role("button", name=f"Resume {source.name}"))
     await expect(in_state(row(page, "Just finished", source), "Delivered")).to_be_visible()
     operator.delivered(file_id)
+
+
+async def smaller_page(route: Route) -> None:
+    """Let the page get only two records of a list at once, so that few records are more than it reads."""
+    await route.continue_(url=route.request.url.replace("limit=200", "limit=2"))
+
+
+async def test_figures_of_more_than_is_read_are_the_least_until_the_rest_is_read(
+    browser: Browser, operator: Operator
+) -> None:
+    account = new_account(operator, ("prepare", "read", "delete"))
+    unknown = {"Tus-Resumable": "1.0.0", "Upload-Defer-Length": "1"}
+    with client_of(operator, account[0]) as client:
+        uploads = [client.http.post("/uploads", headers=unknown).headers["Location"] for _ in range(3)]
+        async with open_tab(browser, operator.system.url) as tab:
+            await tab.route("**/files?*", smaller_page)
+            await sign_in(tab, *account)
+            moving = part(tab, "Moving")
+            # An event may tell of the third.
+            await expect(tab.get_by_text(re.compile("^at least [23] transfers moving, 0 failed"))).to_be_visible()
+            await expect(moving.get_by_role("heading")).to_have_text(re.compile("^Moving at least [23]$"))
+            await expect(moving.get_by_role("listitem").first).to_contain_text("length not known yet")
+            for kind, states in (("files", "RECEIVING&state=REGISTERED"), ("deliveries", "QUEUED&state=STREAMING")):
+                link = moving.get_by_role("link", name=f"All {kind} that move or wait")
+                assert str(await link.get_attribute("href")).startswith(f"#/{kind}?state={states}&")
+            for address in uploads[1:]:
+                client.http.delete(address, headers={"Tus-Resumable": "1.0.0"}).raise_for_status()
+            await expect(tab.get_by_text("1 transfer moving, 0 waiting, 0 failed")).to_be_visible()

@@ -1,6 +1,8 @@
 /** What a person does to a batch: start, pause, resume, cancel, retry and delete all of it. */
+import { deliveriesBy } from '../deliveries/delivery-pages'
+import { filesOf } from '../files/file-pages'
 import { deliveryAction, fileAction } from '../shared/acting'
-import { api, data, type Batch, type Delivery, type File } from '../shared/api'
+import { api, data, type Batch } from '../shared/api'
 import { count } from '../shared/format'
 import { every, toEach } from '../shared/many.svelte'
 import { attempt } from '../shared/messages.svelte'
@@ -31,6 +33,7 @@ const ACTIONS: Record<Batch['state'], BatchAction[]> = {
   DELETING: [],
   DELETED: [],
 }
+const PAGE = 1000
 const OVER: ReadonlySet<string> = new Set(['PLANNED', 'DONE', 'CANCELLED'])
 
 /** What the account may do to the batch in its state. */
@@ -53,6 +56,10 @@ export async function actOnBatch(batch: Batch, action: BatchAction): Promise<Bat
 function agreed(batch: Batch, action: BatchAction): Promise<boolean> {
   const files = count(total(batch.counts?.files), 'file')
   const name = batchName(batch)
+  if (['PLANNING', 'PLANNED'].includes(batch.state) && (action === 'cancel' || action === 'delete')) {
+    const title = `${WORDS[action]} the plan`
+    return ask({ title, text: `Nothing of ${name} was sent.`, yes: title })
+  }
   if (action === 'pause')
     return ask({ title: 'Pause the batch', text: `Nothing of ${name} begins any more, until it is resumed. What is stored is kept. It has ${files}.`, yes: `Pause ${files}` })
   if (action === 'cancel')
@@ -75,18 +82,9 @@ function remove(batch: Batch): Promise<Batch> {
 
 /** Retries what has failed so far of a batch that still runs. The batch as a whole can be retried only when it is over. */
 async function retryMembers(batch: Batch): Promise<Batch> {
-  const query = { batch: batch.batch_id, limit: 1000 }
   async function* failed(): AsyncGenerator<{ name: string; retry: () => Promise<unknown> }> {
-    const files = every<File>(async (cursor) => {
-      const page = await data(api.GET('/files', { params: { query: { ...query, state: ['FAILED'], cursor } } }))
-      return { items: page.files, next: page.next_cursor }
-    })
-    for await (const file of files) yield { name: file.name, retry: () => fileAction(file, 'retry') }
-    const deliveries = every<Delivery>(async (cursor) => {
-      const page = await data(api.GET('/deliveries', { params: { query: { ...query, state: ['FAILED'], cursor } } }))
-      return { items: page.deliveries, next: page.next_cursor }
-    })
-    for await (const one of deliveries) yield { name: `${one.object_name} to ${one.target}`, retry: () => deliveryAction(one, 'retry') }
+    for await (const file of every(filesOf({ batch: batch.batch_id, state: ['FAILED'] }, PAGE))) yield { name: file.name, retry: () => fileAction(file, 'retry') }
+    for await (const one of every(deliveriesBy({ batch: batch.batch_id, state: ['FAILED'] }, PAGE))) yield { name: `${one.object_name} to ${one.target}`, retry: () => deliveryAction(one, 'retry') }
   }
   await toEach('Retry what failed', failed(), { work: (one) => one.retry(), nameOf: (one) => one.name, whole: null })
   return data(api.GET('/batches/{batch_id}', { params: { path: { batch_id: batch.batch_id } } }))

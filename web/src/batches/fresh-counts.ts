@@ -4,7 +4,6 @@ import { live } from '../shared/live.svelte'
 
 const PAUSE_MS = 1500 // from one look to the next
 const MORE_LOOKS = 3 // at counts that did not become newer
-const OPEN: ReadonlySet<string> = new Set(['PLANNING', 'REGISTERING', 'RUNNING', 'PAUSED'])
 
 export interface Looking {
   /** Looks at the batch soon. */
@@ -63,8 +62,4 @@ export function keepCounted(wanted: (batchId: string) => boolean, take: (batch: 
 export function withNewerCounts(before: Batch | null | undefined, batch: Batch): Batch {
   const [older, newer] = [before?.counts, batch.counts]
   return older && (!newer || newer.counted_at < older.counted_at) ? { ...batch, counts: older } : batch
-}
-
-export function isOpen(batch: Batch): boolean {
-  return OPEN.has(batch.state)
 }

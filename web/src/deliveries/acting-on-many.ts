@@ -7,17 +7,17 @@ import { attempt, done } from '../shared/messages.svelte'
 import type { PageOf, ReadPage } from '../shared/paged.svelte'
 import { ask } from '../shared/questions.svelte'
 import { deliveryActions, type Action } from '../shared/states'
-import { parametersOf, wordsOf, type Filter } from './filters'
-import { deliveriesBy } from './reading'
+import { isOfEveryone, parametersOf, wordsOf, type Filter } from './filters'
+import { deliveriesBy } from './delivery-pages'
 
 const PAGE = 1000
 
-/** Does the action to those of the selected deliveries whose state allows it. Returns whether the person agreed. */
+/** Begins the action on those of the selected deliveries whose state allows it. Returns whether the person agreed. */
 export async function actOnSelected(selected: readonly Delivery[], action: Action): Promise<boolean> {
   const possible = selected.filter((one) => deliveryActions(one).includes(action))
   const title = `${WORDS[action]} ${count(possible.length, 'delivery', 'deliveries')}`
   if (!(await ask({ title, text: consequence(action, selected.length - possible.length), yes: title }))) return false
-  await run(title, possible, action, possible.length)
+  void run(title, possible, action, possible.length)
   return true
 }
 
@@ -38,7 +38,8 @@ function consequence(action: Action, others: number): string {
 export function retryLabelOf(filter: Filter): string {
   if (filter.by === 'lost') return 'Deliver all of these again'
   if (filter.target) return `Retry all that failed at ${filter.target}`
-  return filter.batch ? 'Retry all that failed of this batch' : 'Retry all that failed'
+  if (filter.batch) return 'Retry all that failed of this batch'
+  return isOfEveryone(filter) ? 'Retry all that failed of all accounts' : 'Retry all that failed'
 }
 
 /** Retries all that failed of what the filter shows, or delivers all of its lost objects again: every page of them. */
@@ -47,18 +48,14 @@ export async function retryAll(filter: Filter): Promise<void> {
   const read = deliveriesBy(parametersOf(lost ? filter : { ...filter, states: ['FAILED'] }), PAGE)
   await attempt('Retry', async () => {
     const first = await read(undefined)
-    if (first.items.length === 0) return done(lost ? 'No object is lost.' : `No delivery ${space(wordsOf(filter))}has failed.`)
+    if (first.items.length === 0) return done(lost ? 'No object is lost.' : 'No such delivery has failed.')
     const number = first.next ? `more than ${PAGE.toLocaleString('en')} deliveries` : count(first.items.length, 'delivery', 'deliveries')
     const title = `${lost ? 'Deliver' : 'Retry'} ${number}${lost ? ' again' : ''}`
     const text = lost
-      ? 'A check found that the objects of these deliveries are missing or changed. The stored bytes are sent again.'
-      : `All deliveries ${space(wordsOf(filter))}that have failed are tried again, also those that are not loaded here.`
+      ? `A check found that the objects of these deliveries ${wordsOf(filter)} are missing or changed. The stored bytes are sent again.`
+      : `All failed deliveries ${wordsOf(filter)} are tried again, also those that are not loaded here.`
     if (await ask({ title, text, yes: title })) await run(title, following(first, read), 'retry', first.next ? null : first.items.length)
   })
-}
-
-function space(words: string): string {
-  return words && `${words} `
 }
 
 async function run(title: string, records: Iterable<Delivery> | AsyncIterable<Delivery>, action: Action, whole: number | null): Promise<void> {

@@ -17,7 +17,8 @@ export const LISTS: Record<By, { name: string; takes: readonly Field[] }> = {
   lost: { name: 'Lost objects', takes: ['owner'] },
 }
 export const STATES: readonly DeliveryState[] = ['QUEUED', 'STREAMING', 'COMMITTING', 'PAUSED', 'DELIVERED', 'FAILED', 'CANCELLED']
-const OF_ONE_OWNER: ReadonlySet<By> = new Set(['name', 'target'])
+/** The lists that the api gives of one account only: an admin's own, unless the address names another. */
+export const OF_ONE_OWNER: ReadonlySet<By> = new Set(['name', 'target'])
 
 export interface Filter {
   by: By
@@ -83,12 +84,18 @@ export function shows(filter: Filter, delivery: Delivery): boolean {
   return delivery.object_name.startsWith(prefix)
 }
 
-/** What the filter shows, such as "to archive" or "of this batch"; "" for all. */
+/** Whether the filter shows the deliveries of several accounts. */
+export function isOfEveryone(filter: Filter): boolean {
+  return session.may('admin') && !filter.owner && !filter.batch
+}
+
+/** What the filter shows, such as "to archive" or "of this batch"; "" for all of somebody who sees only their own. */
 export function wordsOf(filter: Filter): string {
   const words = []
   if (filter.target) words.push(`to ${filter.target}`)
   if (filter.batch) words.push('of this batch')
   if (filter.prefix) words.push(`whose name begins with ${filter.prefix}`)
   if (filter.owner) words.push(`of the account ${filter.owner}`)
+  if (isOfEveryone(filter)) words.push('of all accounts')
   return words.join(' ')
 }

@@ -1,11 +1,11 @@
 /** What a row and a page say of a delivery beside its state. */
-import type { Delivery, Failure } from '../shared/api'
+import type { Delivery, Failure, File } from '../shared/api'
 import { percent } from '../shared/format'
 import type { Tone } from '../shared/states'
 
 /** The sign of the state: a delivery whose object was found lost is not shown as good. */
-export function toneOf(delivery: Delivery): Tone | undefined {
-  return delivery.object_error ? 'bad' : delivery.waiting ? 'warn' : undefined
+export function toneOf(record: Delivery | File): Tone | undefined {
+  return lossOf(record) ? 'bad' : record.waiting ? 'warn' : undefined
 }
 
 /** The code of what is wrong or awaited, or else how far the delivery is; "" if there is nothing to say. */
@@ -20,8 +20,13 @@ export function whyOf(delivery: Delivery): string | undefined {
   return failureOf(delivery)?.detail
 }
 
-export function failureOf(delivery: Delivery): Failure | null {
-  return delivery.object_error ?? delivery.waiting ?? (delivery.state === 'FAILED' ? delivery.error : null)
+/** What is wrong with the record, or what it waits for. */
+export function failureOf(record: Delivery | File): Failure | null {
+  return lossOf(record) ?? record.waiting ?? (record.state === 'FAILED' ? record.error : null)
+}
+
+function lossOf(record: Delivery | File): Failure | null {
+  return 'object_error' in record ? record.object_error : null
 }
 
 export const POLICIES: Record<Delivery['if_exists'], string> = {

@@ -1,4 +1,5 @@
 /** The states of files, deliveries, batches and checks: in words, with a sign, and what a person may do in them. */
+import type { Batch, Delivery, File } from './api'
 
 export type Tone = 'good' | 'bad' | 'warn' | 'moving' | 'rest'
 const MARKS: Record<Tone, string> = { good: '✓', bad: '✕', warn: '!', moving: '↻', rest: '·' }
@@ -28,6 +29,17 @@ const STATES: Record<string, [Tone, string]> = {
 export function signOf(state: string, tone?: Tone): { tone: Tone; mark: string; word: string } {
   const [own, word] = STATES[state] ?? ['rest', state.charAt(0) + state.slice(1).toLowerCase()]
   return { tone: tone ?? own, mark: MARKS[tone ?? own], word }
+}
+
+/** The states in which a record goes on, or waits to go on. */
+export const OPEN_FILES: File['state'][] = ['RECEIVING', 'REGISTERED', 'STORING', 'PAUSED']
+export const OPEN_DELIVERIES: Delivery['state'][] = ['QUEUED', 'STREAMING', 'COMMITTING', 'PAUSED']
+export const OPEN_BATCHES: Batch['state'][] = ['PLANNING', 'REGISTERING', 'RUNNING', 'PAUSED']
+const OPEN: ReadonlySet<string> = new Set([...OPEN_FILES, ...OPEN_DELIVERIES, ...OPEN_BATCHES])
+
+/** Whether the file, delivery or batch goes on, or waits to go on. */
+export function isOpen(record: File | Delivery | Batch): boolean {
+  return OPEN.has(record.state)
 }
 
 export type Action = 'pause' | 'resume' | 'cancel' | 'retry'

@@ -1,7 +1,7 @@
 /** How far a batch is: files that are stored, and deliveries that have arrived, against all that there are. */
-import { isOpen } from '../batches/fresh-counts'
 import type { Batch } from '../shared/api'
 import { bytes, count } from '../shared/format'
+import { isOpen } from '../shared/states'
 
 interface BatchProgress {
   done: number

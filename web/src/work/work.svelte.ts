@@ -1,27 +1,25 @@
 /** The work of the account: what moves, what waits, what failed, and what has just ended. Kept true by the events. */
 import { api, data, type Batch, type Delivery, type File } from '../shared/api'
-import { isOpen, keepCounted, withNewerCounts, type Looking } from '../batches/fresh-counts'
+import { keepCounted, withNewerCounts, type Looking } from '../batches/fresh-counts'
 import { failuresOf } from '../batches/words'
 import { announce, announceProgress } from '../shared/announcements.svelte'
 import { visible } from '../shared/format'
 import { uploads } from '../send/uploads.svelte'
 import { live, type Change } from '../shared/live.svelte'
 import { Reading } from '../shared/reading.svelte'
-import { signOf } from '../shared/states'
+import { isOpen, OPEN_BATCHES, OPEN_DELIVERIES, OPEN_FILES, signOf } from '../shared/states'
 import { deliveryProgress, fileProgress, type Progress } from './progress'
 
 type FileState = File['state']
 type DeliveryState = Delivery['state']
 type BatchState = Batch['state']
 
-export const OPEN_FILES: FileState[] = ['RECEIVING', 'REGISTERED', 'STORING', 'PAUSED']
-export const OPEN_DELIVERIES: DeliveryState[] = ['QUEUED', 'STREAMING', 'COMMITTING', 'PAUSED']
 const OVER_BATCHES: ReadonlySet<string> = new Set(['DONE', 'CANCELLED', 'DELETING', 'DELETED'])
-const OPEN: ReadonlySet<string> = new Set([...OPEN_FILES, ...OPEN_DELIVERIES])
 const MOVING: ReadonlySet<string> = new Set(['RECEIVING', 'STORING', 'STREAMING', 'COMMITTING'])
 const GOOD_ENDS: ReadonlySet<string> = new Set(['STORED', 'DELIVERED'])
 const KEPT_ENDS = 20 // records that have ended lately
-const PAGE = 200 // records of a kind that are read at first; the lists have all
+const BATCHES = 50 // of the newest batches, those are shown in which something failed
+const PAGE = 200 // records of a kind that are read at once; the lists have all
 
 export type Item =
   | { kind: 'file'; id: string; record: File }
@@ -68,6 +66,8 @@ export class Work {
   failed: Item[] = $state.raw([])
   ended: Item[] = $state.raw([])
   batches: Batch[] = $state.raw([])
+  /** Whether there are more than those that were read, so that the figures are only the least that there can be. */
+  more = $state.raw({ open: false, failed: false, batches: false })
   #open = new Map<string, Item>()
   #failed = new Map<string, Item>()
   #ended = new Map<string, Item>()
@@ -76,6 +76,7 @@ export class Work {
   #counting: Looking | null = null
   readonly reading = new Reading(() => this.#load())
   #readAt = '' // when the lists were read, by the server's clock
+  #read = { open: 0, failed: 0 } // how many were shown when the lists were read
 
   /** Follows the events, and reads the lists; returns a function that ends this. */
   begin(): () => void {
@@ -108,23 +109,31 @@ export class Work {
 
   async #readLists(): Promise<void> {
     const query = { limit: PAGE }
-    const [openFiles, openDeliveries, failedFiles, failedDeliveries, batches] = await Promise.all([
-      data(api.GET('/files', { params: { query: { ...query, state: OPEN_FILES } } })),
+    const answer = api.GET('/files', { params: { query: { ...query, state: OPEN_FILES } } })
+    const [openFiles, openDeliveries, failedFiles, failedDeliveries, openBatches, newestBatches] = await Promise.all([
+      data(answer),
       data(api.GET('/deliveries', { params: { query: { ...query, state: OPEN_DELIVERIES } } })),
       data(api.GET('/files', { params: { query: { ...query, state: ['FAILED'] } } })),
       data(api.GET('/deliveries', { params: { query: { ...query, state: ['FAILED'] } } })),
-      data(api.GET('/batches', { params: { query: { limit: 50 } } })),
+      data(api.GET('/batches', { params: { query: { ...query, state: OPEN_BATCHES } } })),
+      data(api.GET('/batches', { params: { query: { limit: BATCHES } } })),
     ])
     for (const map of [this.#open, this.#failed, this.#batches]) map.clear()
     const files = [...openFiles.files, ...failedFiles.files]
     const deliveries = [...openDeliveries.deliveries, ...failedDeliveries.deliveries]
-    for (const item of [...files.map(fileItem), ...deliveries.map(deliveryItem)]) this.#place(item)
-    for (const batch of batches.batches) {
+    for (const batch of newestBatches.batches) this.#placeBatch(batch)
+    for (const batch of openBatches.batches) {
       this.#placeBatch(batch)
-      if (isOpen(batch)) this.#counting?.look(batch.batch_id)
+      this.#counting?.look(batch.batch_id)
     }
-    const read = [...this.#open.values(), ...this.#failed.values(), ...this.#ended.values()]
-    this.#readAt = read.reduce((latest, { record }) => (record.updated_at > latest ? record.updated_at : latest), '')
+    for (const item of [...files.map(fileItem), ...deliveries.map(deliveryItem)]) this.#place(item)
+    this.more = {
+      open: Boolean(openFiles.next_cursor ?? openDeliveries.next_cursor),
+      failed: Boolean(failedFiles.next_cursor ?? failedDeliveries.next_cursor),
+      batches: Boolean(newestBatches.next_cursor),
+    }
+    this.#read = { open: this.#open.size, failed: this.#failed.size }
+    this.#readAt = new Date((await answer).response.headers.get('Date') ?? Date.now()).toISOString()
   }
 
   #take(changes: readonly Change[]): void {
@@ -134,8 +143,16 @@ export class Work {
       else this.#placeChanged(deliveryItem(record))
     }
     this.#show()
+    this.#readOn()
     const [first] = this.moving
     if (first) announceProgress(`${nameOf(first)}: ${progressOf(first).words}`)
+  }
+
+  /** If there are more than were read, the next ones are read when half of these are over. */
+  #readOn(): void {
+    const halved = (now: number, read: number) => read > 0 && now <= read / 2
+    const { open, failed } = this.#read
+    if ((this.more.open && halved(this.#open.size, open)) || (this.more.failed && halved(this.#failed.size, failed))) void this.reading.now()
   }
 
   /** Places a record of an event, and says once that it has ended. */
@@ -150,10 +167,15 @@ export class Work {
     const wasOpen = this.#open.delete(item.id)
     const hadFailed = this.#failed.delete(item.id)
     const isNew = item.record.created_at > this.#readAt // what is small may end before any event tells that it is open
-    if (item.record.batch_id) return // the row of its batch shows it
-    if (OPEN.has(state)) this.#open.set(item.id, item)
+    if (item.record.batch_id && (state !== 'FAILED' || this.#inBatch(item))) return
+    if (isOpen(item.record)) this.#open.set(item.id, item)
     else if (state === 'FAILED') this.#failed.set(item.id, item)
     else if (GOOD_ENDS.has(state) && (wasOpen || hadFailed || isNew || this.#ended.has(item.id))) this.#keepEnd(item)
+  }
+
+  /** Whether the row of its batch shows the record. Older batches have no row. */
+  #inBatch({ record }: Item): boolean {
+    return record.batch_id !== null && this.#batches.has(record.batch_id)
   }
 
   #keepEnd(item: Item): void {
@@ -173,7 +195,7 @@ export class Work {
     const open = sorted(this.#open).filter((item) => !uploads.has(item.id)) // those have rows of their own
     this.moving = open.filter((item) => !isWaiting(item))
     this.waiting = open.filter(isWaiting)
-    this.failed = sorted(this.#failed)
+    this.failed = sorted(this.#failed).filter((item) => !this.#inBatch(item))
     this.ended = [...this.#ended.values()].reverse()
     this.batches = [...this.#batches.values()].sort(newestFirst)
   }
