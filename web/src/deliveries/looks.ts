@@ -23,9 +23,3 @@ export function whyOf(delivery: Delivery): string | undefined {
 export function failureOf(delivery: Delivery): Failure | null {
   return delivery.object_error ?? delivery.waiting ?? (delivery.state === 'FAILED' ? delivery.error : null)
 }
-
-export const POLICIES: Record<Delivery['if_exists'], string> = {
-  fail: 'the delivery fails if other bytes have its name',
-  overwrite: 'an object of its name is replaced',
-  rename: 'the object gets a free name if its own is taken',
-}
