@@ -80,7 +80,7 @@ async def test_dry_run_of_a_folder_shows_the_plan_from_which_the_batch_begins(
 
     plan = page.get_by_role("region", name="Dry run")
     await expect(plan.get_by_text("3 files, 11.7 KiB")).to_be_visible(timeout=20_000)
-    await expect(plan.get_by_text("none of the names")).to_be_visible()
+    await expect(plan.get_by_text("none of the names is taken")).to_be_visible()
     await expect(plan.get_by_text("neither the account nor the server has one")).to_be_visible()
     await expect(plan.get_by_text("Free at delivered")).to_be_visible()
     await plan.get_by_text("The largest files").click()
