@@ -80,17 +80,21 @@ async def test_dry_run_of_a_folder_shows_the_plan_from_which_the_batch_begins(
 
     plan = page.get_by_role("region", name="Dry run")
     await expect(plan.get_by_text("3 files, 11.7 KiB")).to_be_visible(timeout=20_000)
-    await expect(plan.get_by_text("nothing under these names")).to_be_visible()
-    await expect(plan.get_by_text("1 link")).to_be_visible()
-    await expect(plan.get_by_text("your account has none")).to_be_visible()
+    await expect(plan.get_by_text("none of the names is taken")).to_be_visible()
+    await expect(plan.get_by_text("neither the account nor the server has one")).to_be_visible()
     await expect(plan.get_by_text("Free at delivered")).to_be_visible()
     await plan.get_by_text("The largest files").click()
-    await expect(plan.get_by_role("listitem").first).to_contain_text("run3.h5")
+    await expect(plan.get_by_role("cell").first).to_contain_text("run3.h5")
+    skipped = page.get_by_role("region", name="Skipped 1")
+    await expect(skipped).to_contain_text("Symbolic links, which are not followed: 1")
     assert await grave_findings(page) == []
     assert not (places.delivered / "from-a-plan").exists()
     [planned] = planned_of(operator, folder)
+    await page.get_by_role("button", name="Choose this whole folder").click()
     await plan.get_by_role("button", name="Start: send 3 files").click()
     await expect(page.get_by_text("The batch is accepted. You may close this page")).to_be_visible()
+    await expect(page.get_by_role("checkbox", name="Choose raw")).not_to_be_checked()
+    await expect(page.get_by_role("button", name="Do not choose this folder")).to_be_visible()  # it was not in the plan
     done = over(operator, planned["batch_id"])
     assert done["summary"]["files"] == 3
     assert {name: (places.delivered / "from-a-plan" / name).read_bytes() for name in wanted} == wanted
@@ -107,6 +111,7 @@ async def test_plan_that_is_given_up_leaves_no_batch(page: Page, operator: Opera
     assert len(planned_of(operator, folder)) == 1
     await plan.get_by_role("button", name="Give the plan up").click()
     await expect(plan).to_be_hidden()
+    await expect(page.get_by_role("button", name="Dry run")).to_be_focused()
     wait_for(lambda: not planned_of(operator, folder), seconds=10, what="the planned batch is gone")
 
 

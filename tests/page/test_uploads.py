@@ -1,5 +1,7 @@
 """Uploads from the browser: a reload in the middle, another file, folders, pauses, many files, a lost connection."""
 
+import asyncio
+import base64
 import hashlib
 import math
 import os
@@ -10,7 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.async_api import Browser, Dialog, Page, expect
+from playwright.async_api import Browser, Dialog, Page, Route, expect
 
 from gridhaul.transfer.chunking import CHUNK_BYTES
 from tests.folders import NewFolder
@@ -79,6 +81,15 @@ async def moving(page: Page, *names: str) -> None:
     for name in names:
         bar = uploads.get_by_role("progressbar", name=f"Sent by this browser: {name}")
         await expect(bar).not_to_have_text("0 %")
+
+
+async def go_on(page: Page, file: Path) -> None:
+    """Choose the file with which its unfinished upload is to go on."""
+    await page.get_by_role("link", name="Send", exact=True).click()
+    unfinished = page.get_by_role("region", name="Unfinished uploads")
+    async with page.expect_file_chooser():
+        await unfinished.get_by_role("button", name=f"Choose the file again to go on: {file.name}").click()
+    await page.get_by_label("The file to go on with").set_input_files(str(file))
 
 
 def receiving(operator: Operator, name: str) -> dict[str, Any] | None:
@@ -166,6 +177,10 @@ async def test_small_folder_is_delivered_beneath_the_folder_that_the_form_names(
     await open_send(page, to="delivered")
     await page.get_by_label("Folder", exact=True).set_input_files(str(here / "folder9"))
     await page.get_by_label("Folder at the target").fill("/from the browser/")
+    await page.get_by_role("link", name="Files", exact=True).click()
+    await expect(page.get_by_role("heading", name="Files", level=1)).to_be_visible()
+    await open_send(page)
+    await expect(page.get_by_label("Deliver to")).to_have_value("delivered")
     await send(page)
     await expect(page.get_by_text("9 of 9 files stored")).to_be_visible(timeout=20_000)
     top = places.delivered / "from the browser"
@@ -202,12 +217,13 @@ async def test_paused_upload_stands_still_goes_on_and_a_cancelled_one_is_deleted
     await send(page)
     await moving(page, *names)
     uploads = page.get_by_role("region", name="Uploads of this tab")
-    await uploads.get_by_role("button", name="Pause paused.bin").click()
-    await expect(uploads.get_by_role("button", name="Resume paused.bin")).to_be_visible()
+    await press_on(page, uploads.get_by_role("button", name="Pause paused.bin"))
+    await expect(uploads.get_by_role("button", name="Resume paused.bin")).to_be_focused()
     await uploads.get_by_role("button", name="Cancel cancelled.bin").click()
     assert await grave_findings(page) == []
     await page.get_by_role("button", name="Cancel it").click()
     await expect(uploads.get_by_text("Nothing leaves this tab now")).to_be_visible()
+    await expect(page.get_by_text("Nothing leaves this tab now; 0 files stored.")).to_be_attached()  # said aloud
     paused = wait_for(lambda: receiving(operator, "paused.bin"), seconds=10, what="what had arrived is stored")
     assert paused["upload"]["offset"] < made[0].stat().st_size
     wait_for(lambda: receiving(operator, "cancelled.bin") is None, seconds=10, what="the upload is gone")
@@ -252,6 +268,26 @@ async def test_file_that_changes_after_it_was_chosen_is_refused_in_words(
     assert stored(operator, "changing.bin") == []
 
 
+async def test_file_that_is_deleted_before_its_digest_is_known_is_stored_and_not_compared(
+    page: Page, here: Path
+) -> None:
+    made, may_hash = make_file(here / "gone.bin", 1000), asyncio.Event()
+
+    async def hold(route: Route) -> None:
+        await may_hash.wait()
+        await route.continue_()
+
+    await page.route("**/*worker*", hold)
+    await open_send(page)
+    await choose(page, made)
+    await send(page)
+    uploads = page.get_by_role("region", name="Uploads of this tab")
+    await expect(uploads.get_by_text("1 of 1 file stored")).to_be_visible()
+    made.unlink()
+    may_hash.set()
+    await expect(uploads.get_by_text("SHA-256 not compared: The file could not be read")).to_be_visible()
+
+
 async def test_upload_replaces_the_object_at_the_target_if_the_form_says_so(
     page: Page, operator: Operator, places: Places, here: Path
 ) -> None:
@@ -261,7 +297,9 @@ async def test_upload_replaces_the_object_at_the_target_if_the_form_says_so(
     await open_send(page, to="delivered")
     await choose(page, made)
     await page.get_by_label("Name", exact=True).fill("taken/new name.bin")
-    await page.get_by_label("If the name is taken there").select_option("Replace the object")
+    await page.get_by_label("If the name is taken there").select_option(
+        "The object replaces other bytes that have its name"
+    )
     await send(page)
     await expect(page.get_by_text("SHA-256 equal")).to_be_visible()
     [file] = stored(operator, "taken/new name.bin")
@@ -299,11 +337,54 @@ async def test_second_tab_does_not_take_an_upload_from_the_first(slow_page: Page
     await moving(slow_page, "one tab.bin")
     second = await slow_page.context.new_page()
     await second.goto(f"{relay.url}/#/send")
+    await go_on(second, made)
     unfinished = second.get_by_role("region", name="Unfinished uploads")
-    async with second.expect_file_chooser():
-        await unfinished.get_by_role("button", name="Choose the file again to go on: one tab.bin").click()
-    await second.get_by_label("The file to go on with").set_input_files(str(made))
     await expect(unfinished.get_by_role("alert")).to_contain_text("Another tab of this browser sends one tab.bin.")
-    relay.bytes_per_second = math.inf
-    await expect(slow_page.get_by_text("SHA-256 equal")).to_be_visible()
     await second.close()
+
+
+async def test_upload_that_failed_at_the_server_is_begun_anew_by_retry(
+    page: Page, operator: Operator, here: Path
+) -> None:
+    made = make_file(here / "failing.bin", 1000)
+    words = {"filename": made.name, "sha256": hashlib.sha256(b"other bytes").hexdigest()}
+    metadata = ",".join(f"{key} {base64.b64encode(value.encode()).decode()}" for key, value in words.items())
+    headers = {"Tus-Resumable": "1.0.0", "Upload-Length": "1000", "Upload-Metadata": metadata}
+    assert operator.http.post("/uploads", headers=headers).status_code == 201
+    await open_send(page)
+    await go_on(page, made)
+    for times in (1, 2):
+        await page.get_by_role("button", name="Retry failing.bin").wait_for()
+        await expect(page.get_by_text("upload_digest_mismatch")).to_be_visible()
+        failed = operator.http.get("/files?state=FAILED&limit=1000").json()["files"]
+        assert len([one for one in failed if one["name"] == made.name]) == times
+        async with page.expect_response("**/uploads"):
+            await page.get_by_role("button", name="Retry failing.bin").click()
+
+
+async def test_pause_while_the_login_is_renewed_holds(slow_page: Page, relay: Relay, here: Path) -> None:
+    page, made, may_renew = slow_page, make_file(here / "renewed.bin", 12 * CHUNK_BYTES), asyncio.Event()
+
+    async def refuse(route: Route) -> None:
+        await (route.fulfill(status=401) if route.request.method == "HEAD" else route.continue_())
+
+    async def hold(route: Route) -> None:
+        await may_renew.wait()
+        await route.continue_()
+
+    await open_send(page)
+    await choose(page, made)
+    await send(page)
+    await moving(page, "renewed.bin")
+    await page.route("**/uploads/*", refuse)
+    await page.route("**/auth/session/refresh", hold)
+    uploads = page.get_by_role("region", name="Uploads of this tab")
+    async with page.expect_request("**/auth/session/refresh"):
+        relay.cuts.append(relay.sent_bytes)
+    await page.unroute("**/uploads/*")
+    await uploads.get_by_role("button", name="Pause renewed.bin").click()
+    async with page.expect_response("**/auth/session/refresh"):
+        may_renew.set()
+    relay.bytes_per_second = math.inf
+    await uploads.get_by_role("button", name="Resume renewed.bin").click()
+    await expect(uploads.get_by_text("SHA-256 equal")).to_be_visible()

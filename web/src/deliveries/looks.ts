@@ -28,9 +28,3 @@ export function failureOf(record: Delivery | File): Failure | null {
 function lossOf(record: Delivery | File): Failure | null {
   return 'object_error' in record ? record.object_error : null
 }
-
-export const POLICIES: Record<Delivery['if_exists'], string> = {
-  fail: 'the delivery fails if other bytes have its name',
-  overwrite: 'an object of its name is replaced',
-  rename: 'the object gets a free name if its own is taken',
-}

@@ -1,4 +1,4 @@
-/** The server's folders: the one that is shown, page by page, and what of them was chosen. */
+/** The server's folders: the one that is shown, page by page, and which entries were chosen. */
 import { SvelteMap } from 'svelte/reactivity'
 import { api, data } from '../shared/api'
 import type { components } from '../shared/api-types'
@@ -55,6 +55,11 @@ class Browsing {
 
   choose(entry: Entry): void {
     if (!this.chosen.delete(entry.path)) this.chosen.set(entry.path, entry)
+  }
+
+  /** Takes entries off what is chosen. */
+  forget(entries: readonly Entry[]): void {
+    for (const { path } of entries) this.chosen.delete(path)
   }
 
   /** The folder that is shown, as something that can be chosen. */

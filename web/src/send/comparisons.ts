@@ -1,5 +1,6 @@
 /** Computes the SHA-256 of the files of this tab's uploads, to be compared with those of the server's records. */
 import { sha256Of, whyNoDigest } from '../shared/hashing'
+import { asProblem } from '../shared/problem'
 import type { Upload } from './upload'
 
 export class Comparisons {
@@ -12,14 +13,16 @@ export class Comparisons {
     if (whyNoDigest() || upload.ownDigest || this.#running.has(upload)) return
     const stop = new AbortController()
     this.#running.set(upload, stop)
+    upload.notCompared = null
     const read = (bytes: number) => {
       upload.hashed = bytes
       this.moved()
     }
     try {
       upload.ownDigest = await sha256Of(upload.file, read, stop.signal)
-    } catch {
-      // It was stopped, or the file cannot be read any more, which its upload tells as well.
+    } catch (error) {
+      upload.hashed = 0
+      if (!stop.signal.aborted) upload.notCompared = asProblem(error).detail
     } finally {
       this.#running.delete(upload)
       this.moved()

@@ -27,6 +27,11 @@ class Listed {
     this.format = formatOf(this.text)
   }
 
+  /** Empties the way, unless it has another text than this meanwhile. */
+  forget(body: Blob | string): void {
+    if (this.body === body) [this.text, this.file] = ['', null]
+  }
+
   async take(file: File | null): Promise<void> {
     this.file = file
     if (file) this.format = formatOf(await file.slice(0, LOOKED_AT_BYTES).text())

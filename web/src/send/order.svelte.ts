@@ -5,8 +5,8 @@ import { beneath, withoutOuterSlashes } from './names'
 
 type Schemas = components['schemas']
 export type BatchBody = Schemas['BatchBody']
-export type PrepareBody = Schemas['PrepareBody']
-export type IfExists = Schemas['IfExists']
+type PrepareBody = Schemas['PrepareBody']
+type IfExists = Schemas['IfExists']
 
 class Order {
   /** The target's name; "": the files are only stored. */

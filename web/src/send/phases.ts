@@ -38,9 +38,10 @@ export function wordsOf(upload: Upload): string {
 }
 
 function comparison(upload: Upload): string {
-  const { ownDigest, recordDigest, hashed, length } = upload
+  const { ownDigest, recordDigest, hashed, length, notCompared } = upload
   if (isDifferent(upload)) return `SHA-256 different: here ${ownDigest}, at the server ${recordDigest}`
   if (ownDigest && recordDigest) return 'SHA-256 equal'
+  if (notCompared) return `SHA-256 not compared: ${notCompared}`
   if (ownDigest || hashed === 0) return ''
   return `comparing, ${percent(hashed, length)} % read`
 }

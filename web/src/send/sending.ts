@@ -14,6 +14,8 @@ export interface Source {
   listId?: string
   manifest?: boolean
   base?: string
+  /** Takes what is sent off what is chosen, so that it is not sent once more. What was chosen later stays. */
+  forget: () => void
 }
 
 /** Begins what the form and the source say. With `dryRun` nothing is sent: the batch that is returned only plans. */
@@ -50,7 +52,7 @@ function newKey(): string {
   return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, '0')).join('')
 }
 
-export interface StoredList {
+interface StoredList {
   list_id: string
   format: ListFormat
   entries: number

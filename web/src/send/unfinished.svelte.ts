@@ -1,6 +1,6 @@
 /** Uploads that the server knows as unfinished, whoever began them: to go on with the same file, or to delete. */
 import { api, authorized, data, type File as FileRecord } from '../shared/api'
-import { bytes, localTime } from '../shared/format'
+import { bytes, localTime, visible } from '../shared/format'
 import { live, type Change } from '../shared/live.svelte'
 import { asProblem, Problem, problemOf } from '../shared/problem'
 import { localFile } from './folders'
@@ -61,7 +61,7 @@ export function canGoOn(file: FileRecord): boolean {
 /** Goes on with the upload, if `chosen` is the file with which it was begun. Throws a Problem that names what differs. */
 export async function goOn(record: FileRecord, chosen: File): Promise<void> {
   if (await isHeldElsewhere(record.file_id))
-    throw new Problem('sent_elsewhere', `Another tab of this browser sends ${record.name}. Go on there, or close that tab first.`)
+    throw new Problem('sent_elsewhere', `Another tab of this browser sends ${visible(record.name)}. Go on there, or close that tab first.`)
   const address = addressOfUpload(record.upload?.address ?? '')
   const { offset, length, metadata } = await begun(address)
   const differences = differencesOf(chosen, { length, metadata })
@@ -88,7 +88,7 @@ async function begun(address: string): Promise<Begun & { offset: number }> {
 function differencesOf(chosen: File, { length, metadata }: Begun): string[] {
   const differences: string[] = []
   const name = (metadata.localpath ?? metadata.filename ?? '').split('/').at(-1)
-  if (name && chosen.name !== name) differences.push(`its name is ${chosen.name}, not ${name}`)
+  if (name && chosen.name !== name) differences.push(`its name is ${visible(chosen.name)}, not ${visible(name)}`)
   if (chosen.size !== length) differences.push(`it has ${exact(chosen.size)}, not ${exact(length)}`)
   if (metadata.lastmodified && Number(metadata.lastmodified) !== chosen.lastModified)
     differences.push(`it was changed last at ${at(chosen.lastModified)}, not at ${at(Number(metadata.lastmodified))}`)

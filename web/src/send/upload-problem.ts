@@ -10,7 +10,7 @@ export async function problemOfUpload(error: Error, file: File, path: string): P
     const { code, detail } = parsed(answer.getBody())
     const seconds = Number(answer.getHeader('Retry-After')) || null
     // After a cut, a browser may send a request again by itself, from where the server is no more.
-    if (status === 409) return new Problem('not_connected', 'The connection broke. The upload goes on from what has arrived.')
+    if (code === 'offset_mismatch') return new Problem('not_connected', 'The connection broke. The upload goes on from what has arrived.')
     return new Problem(code ?? `http_${status}`, detail ?? inWords(status), status, seconds)
   }
   if (error instanceof DetailedError && error.causingError instanceof Problem) return error.causingError
@@ -28,7 +28,7 @@ function inWords(status: number): string {
 /** Returns whether the same request may succeed a little later. */
 export function passes(problem: Problem): boolean {
   const { status, code } = problem
-  return code === 'not_connected' || (status >= 500 && code !== 'quota_exceeded') || [401, 408, 409, 423, 429].includes(status)
+  return code === 'not_connected' || (status >= 500 && code !== 'quota_exceeded') || [401, 408, 423, 429].includes(status)
 }
 
 async function isReadable(file: File): Promise<boolean> {

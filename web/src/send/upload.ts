@@ -1,6 +1,7 @@
 /** One upload of this tab: the bytes of a file, sent by tus 1.0.0. `uploads.svelte.ts` says when it runs. */
 import type { HttpRequest, UploadOptions } from 'tus-js-client'
 import { Upload as Sending } from 'tus-js-client/lib/browser/index.js'
+import { visible } from '../shared/format'
 import type { Problem } from '../shared/problem'
 import { ROOT, session } from '../shared/session.svelte'
 import type { LocalFile } from './folders'
@@ -34,11 +35,15 @@ export class Upload {
   /** Bytes that the server says are durable. */
   stored: number
   problem: Problem | null = null
+  /** Whether the server takes no more bytes of what was begun, so that the next start has to begin anew. */
+  gone = false
   retries = 0
   /** The SHA-256 of the file here, and that of the server's record; null: not known yet. */
   ownDigest: string | null = null
   recordDigest: string | null = null
   hashed = 0
+  /** Why the digest of the file here cannot be known; null: no reason. */
+  notCompared: string | null = null
   #run: Run | null = null
 
   constructor(
@@ -51,8 +56,9 @@ export class Upload {
     this.sent = this.stored = offset
   }
 
+  /** The path as it is shown. */
   get path(): string {
-    return this.chosen.path
+    return visible(this.chosen.path)
   }
 
   get length(): number {
@@ -67,8 +73,9 @@ export class Upload {
     return this.address?.split('/').at(-1)?.slice(0, ID_DIGITS) ?? null
   }
 
-  /** The server has nothing of the upload any more: the next start begins it anew. */
+  /** Lets the next start begin anew. */
   forgetAddress(): void {
+    this.gone = false
     this.address = null
     this.sent = this.stored = 0
   }
@@ -125,7 +132,7 @@ export class Upload {
         if (run !== this.#run) return
         const problem = problemOfUpload(error, this.file, this.path) // first: to abort a request forgets its answer
         this.#over()
-        void problem.then(listener.broke)
+        void problem.then((known) => this.#run || listener.broke(known)) // else it was begun again meanwhile
       },
     }
   }

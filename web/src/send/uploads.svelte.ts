@@ -113,6 +113,7 @@ class Uploads {
 
   #begin(upload: Upload): void {
     this.#running.add(upload)
+    if (upload.gone) this.#forget(upload)
     upload.phase = 'sending'
     upload.start({
       moved: () => this.#register(upload),
@@ -149,26 +150,41 @@ class Uploads {
 
   /** Reads the record of a file whose bytes are all sent, in case that its event was missed. The pauses grow. */
   async #look(upload: Upload, pause: number): Promise<void> {
-    if (upload.phase !== 'checking' || !upload.fileId) return
+    if (upload.phase !== 'checking') return
+    await this.#read(upload)
+    const next = Math.min(2 * pause, LOOK_MOST_MS)
+    setTimeout(() => void this.#look(upload, next), next)
+  }
+
+  async #read(upload: Upload): Promise<void> {
+    if (!upload.fileId) return
     try {
       this.#hear(await data(api.GET('/files/{file_id}', { params: { path: { file_id: upload.fileId } } })))
     } catch {
       // The server is away for a moment; the next look, or an event, tells.
     }
-    const next = Math.min(2 * pause, LOOK_MOST_MS)
-    setTimeout(() => void this.#look(upload, next), next)
+  }
+
+  #forget(upload: Upload): void {
+    if (upload.fileId) {
+      release(upload.fileId)
+      this.#byFile.delete(upload.fileId)
+    }
+    upload.forgetAddress()
   }
 
   async #broke(upload: Upload, problem: Problem): Promise<void> {
     if (upload.phase !== 'sending') return
     upload.problem = problem
-    if (problem.status === 404 || problem.status === 410) upload.forgetAddress()
+    if (problem.status === 404 || problem.status === 410) upload.gone = true
+    else if (!passes(problem)) await this.#read(upload) // if the upload has failed at the server, its record says why
+    else if (problem.status === 401) await session.renew().catch(() => undefined)
+    if (upload.phase !== 'sending' || upload.problem !== problem) return // the person, or the end of the login, was faster
     if (!passes(problem)) {
       this.#leave(upload, 'failed')
       announce(`${upload.path} could not be uploaded. ${problem.detail}`)
       return this.#pump()
     }
-    if (problem.status === 401) await session.renew().catch(() => undefined)
     // It keeps its place among those that run: else all of a long queue would fail one after the other.
     upload.phase = 'retrying'
     this.#showSoon()
@@ -184,6 +200,7 @@ class Uploads {
     upload.stored = Math.max(upload.stored, record.stored_bytes)
     upload.sent = Math.max(upload.sent, upload.stored)
     upload.recordDigest = record.digests['sha-256'] ?? null
+    upload.gone = record.state === 'FAILED'
     if (record.state === 'STORED') this.#end(upload, 'stored')
     else if (record.state === 'FAILED') this.#end(upload, 'failed', record.error)
     else if (['CANCELLED', 'EXPIRED', 'DELETING', 'DELETED'].includes(record.state)) this.#end(upload, 'cancelled')
@@ -211,7 +228,7 @@ class Uploads {
     this.shown += 1
     askBeforeLeaving(this.totals.leaving > 0)
     if (this.totals.leaving > 0) announceProgress(`${bytes(this.totals.sent)} of ${bytes(this.totals.bytes)} sent from this tab.`)
-    else if (before.leaving > 0) announce(`All bytes have left this tab; ${count(this.totals.stored, 'file')} stored.`)
+    else if (before.leaving > 0) announce(`${allSent(this.totals) ? 'All bytes have left this tab' : 'Nothing leaves this tab now'}; ${count(this.totals.stored, 'file')} stored.`)
   }
 
   /** Another account has signed in: the uploads of the one before are not its own. */
@@ -223,6 +240,10 @@ class Uploads {
     this.items = []
     for (const kept of [this.#byFile, this.#waiting, this.#running]) kept.clear()
   }
+}
+
+function allSent({ phases }: Totals): boolean {
+  return phases.paused + phases.failed + phases.cancelled === 0
 }
 
 export function canPause(upload: Upload): boolean {
