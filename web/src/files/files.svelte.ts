@@ -1,6 +1,6 @@
 /** The list of files as the page shows it. */
 import { api, data, type File } from '../shared/api'
-import { LiveList } from '../shared/live_list.svelte'
+import { LiveList } from '../shared/live-list.svelte'
 import type { PageOf } from '../shared/paged.svelte'
 
 const PAGE = 200

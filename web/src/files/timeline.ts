@@ -1,8 +1,8 @@
 /** The histories of a file and its deliveries as one list of sentences, in the order of their times. */
 import type { Delivery, DeliveryDetail, Failure, FileDetail } from '../shared/api'
+import { meaningOf } from '../shared/codes'
 import { count, localTime, visible } from '../shared/format'
 import type { Tone } from '../shared/states'
-import { meaningOf } from './codes'
 
 type Event = FileDetail['history'][number]
 type DeliveryWithHistory = Delivery & { history?: DeliveryDetail['history'] }

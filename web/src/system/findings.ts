@@ -1,6 +1,6 @@
 /** What a check can find, in words. */
-import { meaningOf, type KnownCode } from '../files/codes'
 import type { Check } from '../shared/api'
+import { meaningOf, type KnownCode } from '../shared/codes'
 
 export type Finding = Check['findings'][number]
 

@@ -1,14 +1,14 @@
 /** The work of the account: what moves, what waits, what failed, and what has just ended. Kept true by the events. */
-import { api, data, type Batch, type Delivery, type File } from '../shared/api'
 import { keepCounted, withNewerCounts, type Looking } from '../batches/fresh-counts'
 import { failuresOf } from '../batches/words'
-import { announce, announceProgress } from '../shared/announcements.svelte'
-import { visible } from '../shared/format'
 import { uploads } from '../send/uploads.svelte'
+import { announce, announceProgress } from '../shared/announcements.svelte'
+import { api, data, type Batch, type Delivery, type File } from '../shared/api'
+import { visible } from '../shared/format'
 import { live, type Change } from '../shared/live.svelte'
+import { deliveryProgress, fileProgress, type Progress } from '../shared/progress'
 import { Reading } from '../shared/reading.svelte'
 import { isOpen, OPEN_BATCHES, OPEN_DELIVERIES, OPEN_FILES, signOf } from '../shared/states'
-import { deliveryProgress, fileProgress, type Progress } from './progress'
 
 type FileState = File['state']
 type DeliveryState = Delivery['state']

@@ -1,6 +1,6 @@
 /** What is done to many files at once: one question, then one request for each file. */
-import { api, type File } from '../shared/api'
 import { WORDS, fileAction } from '../shared/acting'
+import { api, type File } from '../shared/api'
 import { bytes, count, visible } from '../shared/format'
 import { toEach } from '../shared/many.svelte'
 import { ask } from '../shared/questions.svelte'

@@ -1,5 +1,5 @@
 /** From where a file comes, and where it goes, in words. */
-import type { Batch, File } from '../shared/api'
+import type { Batch, File } from './api'
 
 export function sourceOf(file: File): string {
   return file.file_path ?? 'upload'

@@ -1,6 +1,6 @@
 /** How far a file or a delivery is, in figures and words. */
-import type { Delivery, File } from '../shared/api'
-import { bytes, percent, rate, timeLeft } from '../shared/format'
+import type { Delivery, File } from './api'
+import { bytes, percent, rate, timeLeft } from './format'
 
 export interface Progress {
   done: number
