@@ -12,7 +12,7 @@ from api.page.front_page import BUILT
 from gridhaul.embedded.system import Configuration, System
 from tests.folders import NewFolder
 from tests.journeys.conftest import SHORT_LEASES
-from tests.journeys.operator import Operator, operating
+from tests.journeys.operator import Operator, operating, wait_for
 from tests.page.browser import CHROMIUM, chromium, open_tab, sign_in
 
 
@@ -42,7 +42,13 @@ def system(new_folder: NewFolder, places: Places) -> Iterator[System]:
             data=data / "data", roots=(places.sources,), port=None, environment=SHORT_LEASES, targets_toml=targets
         )
         with System(configuration) as running:
+            with operating(running) as operator:
+                wait_for(lambda: _all_seen(operator), seconds=30, what="the target is probed: a plan looks at it")
             yield running
+
+
+def _all_seen(operator: Operator) -> bool:
+    return all(target["seen_at"] for target in operator.http.get("/targets").json()["targets"])
 
 
 @pytest.fixture

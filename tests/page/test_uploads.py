@@ -297,9 +297,7 @@ async def test_upload_replaces_the_object_at_the_target_if_the_form_says_so(
     await open_send(page, to="delivered")
     await choose(page, made)
     await page.get_by_label("Name", exact=True).fill("taken/new name.bin")
-    await page.get_by_label("If the name is taken there").select_option(
-        "The object replaces other bytes that have its name"
-    )
+    await page.get_by_label("If other bytes have the name").select_option("the object replaces them")
     await send(page)
     await expect(page.get_by_text("SHA-256 equal")).to_be_visible()
     [file] = stored(operator, "taken/new name.bin")
