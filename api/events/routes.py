@@ -65,7 +65,8 @@ async def follow_all(
     An event has the record as lists show it: `event: file`, `delivery` or `batch`. While bytes move, `event: progress`
     follows about once a second, with the same members and `kind`. The record is as it was when it was read, so several
     changes may be one event. An event may come twice, and none is left out: a client that reconnects sends the last
-    `id` as `Last-Event-ID`. A stream without that field begins now. Lines that begin with `:` only keep the connection.
+    `id` as `Last-Event-ID`. A stream without that field begins now. In its first second, an older state may follow a
+    newer one, which then comes again. Lines that begin with `:` only keep the connection.
     """
     last = last_event_id or last_event_id_query
     return EventStream(

@@ -146,7 +146,10 @@ SFTP = {
     ),  # its rename replaces
 }
 S3 = {
-    "seaweedfs": Server(start=s3(seaweedfs), traits=replace(_S3, proof=Evidence.PART_DIGESTS, takes_below_object=True)),
+    "seaweedfs": Server(
+        start=s3(seaweedfs),
+        traits=replace(_S3, one_wins=False, proof=Evidence.PART_DIGESTS, takes_below_object=True),
+    ),  # it looks and writes in two steps
     "rclone s3": Server(start=s3(rclone_s3), traits=replace(_S3, one_wins=False, tells_forms_apart=False)),
     "moto": Server(
         start=s3(moto_s3),
