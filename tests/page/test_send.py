@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Browser, Page, Route, expect
 
 from gridhaul.transfer.chunking import CHUNK_BYTES
 from tests.folders import NewFolder
@@ -99,6 +99,26 @@ async def test_dry_run_of_a_folder_shows_the_plan_from_which_the_batch_begins(
     assert done["summary"]["files"] == 3
     assert {name: (places.delivered / "from-a-plan" / name).read_bytes() for name in wanted} == wanted
     assert not (places.delivered / "from-a-plan/raw/notes.txt").exists()
+
+
+async def test_plan_is_shown_although_an_older_answer_has_a_time_without_fraction(page: Page, folder: Path) -> None:
+    make_file(folder / "a.h5", 10)
+
+    async def older(route: Route) -> None:
+        answer = await route.fetch()
+        batch = await answer.json()
+        second = batch["updated_at"][: len("2026-11-30T09:17:51")]
+        await route.fulfill(response=answer, json={**batch, "state": "PLANNING", "updated_at": f"{second}Z"})
+
+    await page.route(re.compile(r"/batches/[0-9a-f]+$"), older)
+    await open_way(page, "From the server")
+    await page.get_by_role("checkbox", name=f"Choose {folder.name}").check()
+    await page.get_by_role("button", name="Dry run").click()
+    plan = page.get_by_role("region", name="Dry run")
+    await expect(plan.get_by_role("button", name="Start: send 1 file")).to_be_visible(timeout=20_000)
+    await page.unroute_all()
+    await plan.get_by_role("button", name="Give the plan up").click()
+    await expect(plan).to_be_hidden()
 
 
 async def test_plan_that_is_given_up_leaves_no_batch(page: Page, operator: Operator, folder: Path) -> None:

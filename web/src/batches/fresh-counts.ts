@@ -1,6 +1,7 @@
 /** Keeps the counts of open batches fresh. The server counts a batch when somebody looks at it, and no event tells of that. */
 import { api, data, type Batch } from '../shared/api'
 import { live } from '../shared/live.svelte'
+import { isLater } from '../shared/times'
 
 const PAUSE_MS = 1500 // from one look to the next
 const MORE_LOOKS = 3 // at counts that did not become newer
@@ -61,5 +62,5 @@ export function keepCounted(wanted: (batchId: string) => boolean, take: (batch: 
 /** Returns the batch as an event tells it, with the counts of before if those are newer. */
 export function withNewerCounts(before: Batch | null | undefined, batch: Batch): Batch {
   const [older, newer] = [before?.counts, batch.counts]
-  return older && (!newer || newer.counted_at < older.counted_at) ? { ...batch, counts: older } : batch
+  return older && (!newer || isLater(older.counted_at, newer.counted_at)) ? { ...batch, counts: older } : batch
 }

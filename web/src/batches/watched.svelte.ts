@@ -2,6 +2,7 @@
 import { api, data, type Batch } from '../shared/api'
 import { live } from '../shared/live.svelte'
 import { Reading } from '../shared/reading.svelte'
+import { isLater } from '../shared/times'
 import { keepCounted, withNewerCounts } from './fresh-counts'
 
 export class WatchedBatch {
@@ -27,7 +28,7 @@ export class WatchedBatch {
   /** Takes the batch of an answer or of an event, whichever is newer. Events and lists name only the first paths. */
   take(batch: Batch): void {
     const before = this.record
-    const newer = before && before.updated_at > batch.updated_at ? { ...before, counts: batch.counts } : batch
+    const newer = before && isLater(before.updated_at, batch.updated_at) ? { ...before, counts: batch.counts } : batch
     const paths = before && before.paths.length > newer.paths.length ? before.paths : newer.paths
     this.record = { ...withNewerCounts(before, newer), paths }
   }

@@ -47,7 +47,7 @@ export function timeline(file: FileDetail | null, deliveries: readonly DeliveryW
     return entries(delivery.history ?? [], subject, { id: delivery.delivery_id, known })
   })
   const own = file ? entries(file.history, 'File', { id: file.file_id, known: [file.error, file.waiting] }) : []
-  return [...own, ...toEach].toSorted((a, b) => a.time.localeCompare(b.time))
+  return [...own, ...toEach].toSorted((a, b) => Date.parse(a.time) - Date.parse(b.time))
 }
 
 function entries(history: readonly Event[], subject: string, { id, known }: { id: string; known: (Failure | null)[] }): Entry[] {

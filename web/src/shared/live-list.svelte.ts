@@ -1,5 +1,6 @@
 /** A list that follows the events: its records change in their places, and new ones are counted until they are shown. */
 import { Paged, type ReadPage } from './paged.svelte'
+import { isLater } from './times'
 
 interface Dated {
   created_at: string
@@ -32,7 +33,7 @@ export class LiveList<T extends Dated> extends Paged<T> {
     if (this.loading) return // the page that is read may have them; once it is there, they are given again
     const newest = this.byAge() ? this.items[0]?.created_at : undefined
     for (const record of records) {
-      const isNew = this.complete || (newest !== undefined && record.created_at > newest)
+      const isNew = this.complete || (newest !== undefined && isLater(record.created_at, newest))
       if (isNew && !this.get(this.key(record)) && this.belongs(record)) this.#unseen.add(this.key(record))
     }
     this.unseen = this.#unseen.size

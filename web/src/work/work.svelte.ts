@@ -9,6 +9,7 @@ import { live, type Change } from '../shared/live.svelte'
 import { deliveryProgress, fileProgress, type Progress } from '../shared/progress'
 import { Reading } from '../shared/reading.svelte'
 import { isOpen, OPEN_BATCHES, OPEN_DELIVERIES, OPEN_FILES, signOf } from '../shared/states'
+import { isLater } from '../shared/times'
 
 type FileState = File['state']
 type DeliveryState = Delivery['state']
@@ -166,7 +167,7 @@ export class Work {
     const { state } = item.record
     const wasOpen = this.#open.delete(item.id)
     const hadFailed = this.#failed.delete(item.id)
-    const isNew = item.record.created_at > this.#readAt // what is small may end before any event tells that it is open
+    const isNew = isLater(item.record.created_at, this.#readAt) // what is small may end before any event tells that it is open
     if (item.record.batch_id && (state !== 'FAILED' || this.#inBatch(item))) return
     if (isOpen(item.record)) this.#open.set(item.id, item)
     else if (state === 'FAILED') this.#failed.set(item.id, item)
@@ -201,7 +202,7 @@ export class Work {
   }
 }
 
-/** Thousands may be open at once, and they are sorted ten times a second, so their times are compared as they are. */
+/** Thousands may be open at once, and they are sorted ten times a second, so the texts of their times are compared: within one second the order may be wrong. */
 function sorted(items: ReadonlyMap<string, Item>): Item[] {
   return [...items.values()].sort((a, b) => newestFirst(a.record, b.record))
 }
