@@ -142,8 +142,8 @@ class Uploads {
 
   #allSent(upload: Upload): void {
     this.#register(upload)
-    if (upload.phase === 'cancelled') return
-    if (upload.phase !== 'stored') this.#leave(upload, 'checking')
+    if (OVER.has(upload.phase)) return // an event was faster
+    this.#leave(upload, 'checking')
     this.#pump()
     setTimeout(() => void this.#look(upload, LOOK_MS), LOOK_MS)
   }
