@@ -13,7 +13,7 @@ from gridhaul.process.fair_slots import FairSlots
 from gridhaul.transfer.errors import DatabaseUnavailable
 
 FRESH_SECONDS_LEAST = 10.0
-REST = 9  # a result is used for so many times as long as its count took
+REST = 9  # a result is used again for this many times the seconds that its count took
 COUNTS_KNOWN = 1000
 
 K = TypeVar("K")
@@ -22,7 +22,7 @@ C = TypeVar("C")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Known(Generic[C]):
-    found: C | DatabaseUnavailable  # an error is used again, too: a count that took too long would do so again
+    found: C | DatabaseUnavailable  # an error is kept as well, because a repeated count would take too long again
     fresh_until: float  # by the monotonic clock
 
 

@@ -60,7 +60,7 @@ class WorkersView(BaseModel):
 
 
 class OrphansView(BaseModel):
-    """The numbers of contents that belong to nothing, as the newest check of the kind `gc` counted them."""
+    """How many contents belong to nothing. The newest check of the kind `gc` has counted them."""
 
     chunks: int = Field(description="Contents that have chunks, but no record")
     inline: int = Field(description="Small contents whose bytes are stored, but that have no record")

@@ -48,7 +48,7 @@ async def streams(api: Api) -> AsyncIterator[Streams]:
 async def test_stream_tells_of_a_change_as_the_list_shows_the_record(streams: Streams, ports: Ports) -> None:
     async with streams.opened() as stream:
         file = await stored(ports)
-        # The stream's beginning may tell of STORED before an event that was read earlier: the last one counts.
+        # An event that was read earlier may come after the stream's beginning, so the test looks at the last one.
         await stream.until(lambda one: (told := one.told("file")) and told[-1]["state"] == "STORED")
         listed = (await streams.http.get("/files", headers=stream.response.request.headers)).json()["files"]
         assert stream.told("file")[-1] == listed[0]

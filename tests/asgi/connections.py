@@ -41,7 +41,7 @@ async def served(
             for writer in clients:
                 writer.close()
             for connection in list(state.connections):
-                # Python 3.11 raises it if a connection over TLS is lost, and its protocol is about to be told.
+                # Python 3.11 raises AttributeError while it tells the protocol that a connection over TLS is lost.
                 with suppress(AttributeError):
                     connection.transport.abort()
             while state.connections or state.tasks:  # noqa: ASYNC110 - the server has no event for its last connection

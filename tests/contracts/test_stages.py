@@ -298,7 +298,7 @@ async def test_object_of_an_upload_carries_the_mark_of_its_stage(peer: Peer) -> 
 async def test_of_many_commits_to_one_name_one_wins(peer: Peer) -> None:
     if not peer.place.traits.one_wins:
         pytest.skip("the server looks and renames in two steps; the claim on the name keeps deliveries apart")
-    for name in ("first.bin", "second.bin", "third.bin"):  # only later commits have open connections, and meet
+    for name in ("first.bin", "second.bin", "third.bin"):  # the first commits open connections, so only later ones meet
         stages = [await peer.written(str(number).encode(), name=name) for number in range(8)]
         outcomes = await asyncio.gather(*map(peer.target.commit, stages), return_exceptions=True)
         (winner,) = [number for number, outcome in enumerate(outcomes) if outcome is None]

@@ -64,7 +64,7 @@ def target_refuses(world: World) -> None:
     assert "refused the login" in view["error"]["detail"], view
     assert view["attempts"] == 1, view
     allowed.write_text(line)
-    world.probe("sftp")  # one that was stopped above, and then found the login refused, would wait for an hour
+    world.probe("sftp")  # a probe that found the login refused would wait for an hour
     delivery.retry()
     with world.recovers():
         delivery.delivered()

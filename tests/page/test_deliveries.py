@@ -97,7 +97,8 @@ async def test_selected_deliveries_are_cancelled_by_keyboard_after_one_question(
         others_selected.set()
         await expect(in_state(page, "Cancelled")).to_have_count(2)
         await expect(page.get_by_role("region", name="Cancel 2 deliveries")).to_contain_text("2 of 2 done")
-        await expect(actions).to_contain_text("1 delivery selected")  # while the others were cancelled
+        # The person selected this one while the others were being cancelled.
+        await expect(actions).to_contain_text("1 delivery selected")
         states = [operator.deliveries(file_id)[0]["state"] for file_id in ids]
         assert (states[:2], states[2] in ("QUEUED", "STREAMING")) == (["CANCELLED"] * 2, True)
     operator.delivered(ids[2])
@@ -128,7 +129,8 @@ async def test_filters_are_in_the_address_and_only_those_that_go_together(
     await account.fill("")
     await account.press("Enter")
     await expect(page.get_by_role("link", name="filters/0.bin")).to_be_visible()
-    await expect(account).to_have_attribute("placeholder", "operator")  # the list is the admin's own
+    # A list of a target shows the deliveries of one account: without a choice, the admin's own.
+    await expect(account).to_have_attribute("placeholder", "operator")
     await page.get_by_label("List").select_option("By object name")
     await page.get_by_label("Name begins with").fill("filters/")
     await page.get_by_label("Name begins with").press("Enter")
@@ -198,7 +200,7 @@ async def test_lost_objects_are_delivered_again(page: Page, operator: Operator, 
     later = make_file(places.sources / "later.bin", KIB)
     operator.prepare(later, to=TARGET)
     await expect(in_state(page.get_by_role("listitem").filter(has_text="later.bin"), "Delivered")).to_be_visible()
-    await expect(in_work).to_have_count(0)  # it did not end now
+    await expect(in_work).to_have_count(0)  # the delivery ended earlier; only its object was lost now
     stored.unlink()
     operator.fsck(file_id)
     await open_view(page, "deliveries?lost=true")
